@@ -1,0 +1,191 @@
+"""From `model_uri` to the one file that holds the model, or an error that says what is there.
+
+Order: the `model_file` parameter, else `MLmodel` (an MLflow model), else a well-known name,
+else the only file with a known suffix. Nothing is guessed: two candidates stop the start.
+Symbolic links are resolved, because platforms hand out models as links into mounts.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import yaml
+
+from prepackaged.errors import DeploymentError, describe
+
+MLMODEL = "MLmodel"
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The files that an image loads.
+
+    `names` are the well-known file names, `suffixes` the known endings such as `.joblib`.
+    `flavor` is the MLflow flavor that the image reads and `flavor_key` the key that names
+    the file in that flavor's table; both empty means that the image reads no MLflow models.
+    """
+
+    names: tuple[str, ...]
+    suffixes: tuple[str, ...]
+    flavor: str = ""
+    flavor_key: str = ""
+
+    def wanted(self) -> str:
+        """What to put into a model directory, in words."""
+        wanted = ", ".join((*self.names, *(f"one *{suffix}" for suffix in self.suffixes)))
+        return f"{wanted} or an MLflow {self.flavor} model" if self.flavor else wanted
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model file that was found.
+
+    `path` is the file with its links resolved, `name` the name that it was found under in
+    the model's `directory`. `flavor` is the MLflow flavor's table, empty for a plain file;
+    `code` is the directory of the modules that an MLflow model brings along, if it does.
+    """
+
+    path: Path
+    name: str
+    directory: Path
+    flavor: dict[str, Any] = field(default_factory=dict)
+    code: Path | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Within this block the file is read: whatever fails is a `DeploymentError` about it.
+
+        The modules that an MLflow model brings along can be imported from here on.
+        """
+        if self.code and str(self.code) not in sys.path:
+            sys.path.append(str(self.code))
+        try:
+            yield
+        except DeploymentError:
+            raise
+        except ModuleNotFoundError as error:
+            raise DeploymentError(
+                f"model file {self.path} needs the Python module {error.name!r}, which this image"
+                " does not have: take the image of that framework, or fork this one and add it"
+            ) from error
+        except Exception as error:
+            raise DeploymentError(
+                f"model file {self.path} cannot be loaded, it is damaged or of another kind:"
+                f" {describe(error)}"
+            ) from error
+
+
+def find_artifact(model_uri: str, files: ModelFiles, model_file: str | None = None) -> Artifact:
+    """The model at `model_uri`: a directory, or the file itself.
+
+    Raises `DeploymentError` where there is none, more than one, or no way to read it.
+    """
+    location = local_path(model_uri)
+    if location.is_file():
+        return _existing(location.parent, location.name, "model_uri")
+    entries = list_directory(location)
+    if model_file:
+        return _existing(location, model_file, "the parameter model_file")
+    if files.flavor and MLMODEL in entries:
+        return _mlflow_artifact(location, files)
+    return _existing(location, _choose(location, entries, files), "the model directory")
+
+
+def local_path(model_uri: str) -> Path:
+    """The local path that a plain path or a `file://` URI names, links resolved.
+
+    Raises `DeploymentError` for any other scheme and for a path that does not exist.
+    """
+    parts = urlsplit(model_uri)
+    if parts.scheme not in ("", "file"):
+        raise DeploymentError(
+            f"model_uri {model_uri!r}: the scheme {parts.scheme}:// is not supported here."
+            " Give a local path or file://; downloading is the platform's part"
+            " (in Kubernetes, its storage initializer puts the model into /mnt/models)"
+        )
+    path = Path(unquote(parts.path)) if parts.scheme else Path(model_uri)
+    return _resolve(path, f"model_uri {model_uri!r}")
+
+
+def list_directory(directory: Path) -> list[str]:
+    """The names in a directory, sorted. Raises `DeploymentError` when it cannot be read."""
+    try:
+        return sorted(entry.name for entry in directory.iterdir())
+    except OSError as error:
+        raise DeploymentError(f"model directory {directory}: {error.strerror}") from error
+
+
+def read_mlmodel(directory: Path) -> dict[str, Any]:
+    """The content of an MLflow model's `MLmodel` file, of any MLflow version.
+
+    Raises `DeploymentError` when it is not a YAML mapping with `flavors`.
+    """
+    try:
+        content = yaml.safe_load((directory / MLMODEL).read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise DeploymentError(f"{directory / MLMODEL} cannot be read: {error}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("flavors"), dict):
+        raise DeploymentError(f"{directory / MLMODEL} has no table `flavors`: not an MLflow model")
+    return content
+
+
+def _mlflow_artifact(directory: Path, files: ModelFiles) -> Artifact:
+    flavors = read_mlmodel(directory)["flavors"]
+    flavor = flavors.get(files.flavor)
+    if not isinstance(flavor, dict) or files.flavor_key not in flavor:
+        raise DeploymentError(
+            f"{directory / MLMODEL}: this image serves the MLflow flavor {files.flavor!r};"
+            f" the model has {', '.join(sorted(flavors)) or 'none'}"
+        )
+    found = _existing(directory, str(flavor[files.flavor_key]), MLMODEL)
+    code = directory / flavor["code"] if flavor.get("code") else None
+    return replace(found, flavor=flavor, code=code)
+
+
+def _choose(directory: Path, entries: list[str], files: ModelFiles) -> str:
+    known = [name for name in files.names if name in entries]
+    visible = (name for name in entries if not name.startswith("."))
+    candidates = known or [name for name in visible if name.endswith(files.suffixes)]
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        raise DeploymentError(
+            f"model directory {directory} has {len(candidates)} candidates:"
+            f" {', '.join(candidates)}. Leave one, or name it in the parameter model_file"
+        )
+    raise DeploymentError(
+        f"model directory {directory} has no model: expected {files.wanted()};"
+        f" found {_enumerate(entries)}"
+    )
+
+
+def _existing(directory: Path, name: str, source: str) -> Artifact:
+    path = _resolve(directory / name, f"{name!r}, which {source} names,")
+    if not path.is_file():
+        raise DeploymentError(f"{path}, which {source} names, is not a file")
+    if path.stat().st_size == 0:
+        raise DeploymentError(f"model file {path} is empty (0 bytes)")
+    return Artifact(path, name, directory)
+
+
+def _resolve(path: Path, what: str) -> Path:
+    try:
+        return path.resolve(strict=True)
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            target = path.readlink()
+            raise DeploymentError(f"{what} is a link to {target}, which does not exist") from error
+        parent = path.parent
+        there = f"; {parent} has {_enumerate(list_directory(parent))}" if parent.is_dir() else ""
+        raise DeploymentError(f"{what} does not exist{there}") from error
+    except (OSError, RuntimeError) as error:
+        raise DeploymentError(f"{what} cannot be read: {error}") from error
+
+
+def _enumerate(entries: list[str], most: int = 20) -> str:
+    shown = ", ".join(entries[:most]) or "nothing"
+    return f"{shown} and {len(entries) - most} more" if len(entries) > most else shown

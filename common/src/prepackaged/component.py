@@ -1,0 +1,124 @@
+"""The base class of the servers: what a Model author inherits and may override."""
+
+import logging
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+from seldon_core.metadata import SeldonInvalidMetadataError, validate_model_metadata
+from seldon_core.user_model import SeldonComponent
+
+from prepackaged.artifacts import Artifact, ModelFiles, find_artifact
+from prepackaged.errors import (
+    DeploymentError,
+    NotReadyError,
+    describe,
+    end_deployment_errors_in_one_line,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Component(SeldonComponent):
+    """A model server for one framework.
+
+    A subclass says in `files` what it loads, loads it in `load_model`, and answers in
+    `predict(self, X, feature_names=None, meta=None)`. It may also override
+    `describe_model` and every hook of seldon-core's `SeldonComponent` (`tags`, `metrics`,
+    `class_names`, `transform_input`, ...). It runs under any Seldon v1 microservice.
+
+    Parameters come from `PREDICTIVE_UNIT_PARAMETERS`: `model_uri` is a local directory, a
+    file, or a `file://` URI of either; `model_file` names the file inside that directory
+    where more than one could be meant.
+    """
+
+    #: The files that this server loads; without it, `load_model` gets no artifact.
+    files: ClassVar[ModelFiles | None] = None
+    #: The framework's name, for `GET /metadata`.
+    platform: ClassVar[str] = ""
+
+    def __init__(self, model_uri: str | None = None, model_file: str | None = None) -> None:
+        end_deployment_errors_in_one_line()
+        super().__init__()
+        self.model_uri = model_uri or None
+        self.model_file = model_file or None
+        self.ready = False
+        self.artifact: Artifact | None = None
+
+    def load(self) -> None:
+        """Load the model unless it is loaded already.
+
+        Microservices call this once a worker. Raises `DeploymentError` when the model cannot
+        be found, read or used, and for any other mistake the exception of `load_model`.
+        """
+        if self.ready:
+            return
+        if self.files:
+            self.artifact = self.find_artifact(self.files)
+        try:
+            self.load_model(self.artifact)
+        except (AttributeError, NotImplementedError) as error:
+            # seldon-core's microservice takes these two for "there is no load" and serves on.
+            raise RuntimeError(f"loading the model failed: {describe(error)}") from error
+        self._metadata(self.describe_model())  # a wrong metadata.yaml is told now, not later
+        self.ready = True
+        logger.info("Model loaded: %s", self.artifact.path if self.artifact else "no model file")
+
+    def find_artifact(self, files: ModelFiles) -> Artifact:
+        """The model file at `model_uri`. Raises `DeploymentError` where there is not just one."""
+        if self.model_uri is None:
+            raise DeploymentError(
+                f"no model to serve: set the parameter model_uri to a directory with {files.wanted()},"
+                ' as in PREDICTIVE_UNIT_PARAMETERS=\'[{"name":"model_uri","type":"STRING",'
+                '"value":"/mnt/models"}]\''
+            )
+        return find_artifact(self.model_uri, files, self.model_file)
+
+    def load_model(self, artifact: Artifact | None) -> None:
+        """Hook: load `artifact` (None where `files` is not set) and keep what `predict` needs."""
+
+    def describe_model(self) -> dict[str, Any]:
+        """Hook: what the loaded model says of itself, in Seldon's metadata fields.
+
+        `inputs` and `outputs` are lists such as `[{"messagetype": "tensor", "schema":
+        {"names": ["a", "b"], "shape": [2]}}]`; `custom` maps strings to strings.
+        """
+        return {}
+
+    def health_status(self) -> str:
+        """`healthy` once the model is loaded; HTTP 503 until then."""
+        if not self.ready:
+            raise NotReadyError("the model is not loaded yet")
+        return "healthy"
+
+    def init_metadata(self) -> dict[str, Any]:
+        """The answer to `GET /metadata`: the model's description overlaid by `metadata.yaml`.
+
+        The microservice fills in `name` and `versions` from the image where neither says them.
+        Raises `DeploymentError` when the file is not what Seldon's metadata schema allows.
+        """
+        return self._metadata(self.describe_model() if self.ready else {})
+
+    def _metadata(self, described: dict[str, Any]) -> dict[str, Any]:
+        written = _read_metadata_file(self.artifact.directory) if self.artifact else {}
+        metadata = {"platform": self.platform, **described, **written}
+        if isinstance(written.get("custom"), dict):
+            metadata["custom"] = {**described.get("custom", {}), **written["custom"]}
+        try:
+            validate_model_metadata(metadata)
+        except SeldonInvalidMetadataError as error:
+            raise DeploymentError(f"metadata.yaml: {error.args[0].message}") from error
+        return metadata
+
+
+def _read_metadata_file(directory: Path) -> dict[str, Any]:
+    path = directory / "metadata.yaml"
+    if not path.exists():
+        return {}
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise DeploymentError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise DeploymentError(f"{path} must be a YAML mapping, not {type(content).__name__}")
+    return content

@@ -1,0 +1,77 @@
+"""Compile every requirements.txt from what was chosen to what is shipped, with digests.
+
+    python3 tools/lock.py             keep the versions that a lock has, add what is missing
+    python3 tools/lock.py --upgrade   move to the newest versions that resolve
+    python3 tools/lock.py --check     write nothing; fail where a lock is not what its sources say
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import images
+import seldon_wheel
+import uv
+
+COMMON = Path("common/pyproject.toml")
+OPTIONS = (
+    "--quiet",
+    "--generate-hashes",
+    "--no-annotate",
+    "--python-version=3.11",
+    "--python-platform=linux",
+    "--custom-compile-command=make lock",
+)
+
+
+def main() -> None:
+    """Compile the locks, or check them."""
+    parser = argparse.ArgumentParser(description="Compile the locks.")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--upgrade", action="store_true", help="take the newest versions")
+    how.add_argument("--check", action="store_true", help="write nothing, fail on a stale lock")
+    options = parser.parse_args()
+    if options.check:
+        stale = [str(lock) for lock, sources in locks().items() if is_stale(lock, sources)]
+        sys.exit(f"stale, run `make lock`: {', '.join(stale)}" if stale else None)
+    for lock, sources in locks().items():
+        print(f"-> compiling {lock}", flush=True)
+        compile_lock(lock, *sources, *(["--upgrade"] if options.upgrade else []))
+
+
+def locks() -> dict[Path, tuple[str | Path, ...]]:
+    """Every lock and what it is compiled from."""
+    servers = [Path(name) / "server" for name in images.images()]
+    of_images = {
+        server / "requirements.txt": (COMMON, server / "requirements.in") for server in servers
+    }
+    return {
+        **of_images,
+        Path("requirements-dev.txt"): (COMMON, "--group=pyproject.toml:dev"),
+        Path("tools/protoc.txt"): (Path("tools/protoc.in"),),
+    }
+
+
+def is_stale(lock: Path, sources: tuple[str | Path, ...]) -> bool:
+    """Whether compiling the lock again, from the versions it has, would change it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        again = Path(scratch) / lock.name
+        if lock.exists():
+            shutil.copy(lock, again)
+        compile_lock(again, *sources)
+        return not lock.exists() or again.read_bytes() != lock.read_bytes()
+
+
+def compile_lock(lock: Path, *sources: str | Path) -> None:
+    """Write one lock; its present versions are kept as long as the sources allow them."""
+    wheels = seldon_wheel.ensure(uv.CACHE / "wheels").parent
+    uv.run("pip", "compile", *OPTIONS, "--find-links", wheels, "--output-file", lock, *sources)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except images.ImagesError as error:
+        sys.exit(str(error))

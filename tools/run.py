@@ -1,0 +1,114 @@
+"""Serve a model with an image's Model.py, in the environment made from that image's lock.
+
+    python3 tools/run.py IMAGE [--model-uri URI] [--http-port N] [--grpc-port N] [--metrics-port N]
+
+Without a model, the image's example is trained, saved below build/examples and served.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import images
+
+ROOT = images.ROOT
+
+
+def main() -> None:
+    """Start the server, say how to call it once it answers, and wait for its end."""
+    options = read_command_line()
+    model_uri = options.model_uri or example_model(options.image)
+    environment = server_environment(options, model_uri)
+    command = [bin_of(options.image) / "seldon-core-microservice", "Model", "--service-type", "MODEL"]
+    server = subprocess.Popen(
+        [*command, "--access-log"], cwd=ROOT / options.image / "server", env=environment
+    )
+    try:
+        if is_answering(server, options.http_port):
+            print(how_to_call(options, is_example=not options.model_uri), flush=True)
+        sys.exit(server.wait())
+    except KeyboardInterrupt:
+        sys.exit(server.wait())
+
+
+def read_command_line() -> argparse.Namespace:
+    """The image, the model and the ports."""
+    parser = argparse.ArgumentParser(description="Serve a model.")
+    parser.add_argument("image")
+    parser.add_argument("--model-uri", default="", help="a directory; without it, the example")
+    parser.add_argument("--http-port", type=int, default=9000)
+    parser.add_argument("--grpc-port", type=int, default=5000)
+    parser.add_argument("--metrics-port", type=int, default=6000)
+    return parser.parse_args()
+
+
+def bin_of(image: str) -> Path:
+    """Where the programs of the image's environment are."""
+    return ROOT / ".envs" / image / "bin"
+
+
+def example_model(image: str) -> str:
+    """The directory of the image's example model, trained now if it is not there yet.
+
+    Empty for an image whose example needs no model.
+    """
+    train = ROOT / image / "example/train.py"
+    directory = ROOT / "build/examples" / image
+    if not train.exists():
+        return ""
+    if not directory.exists():
+        print(f"-> training the example with {train.relative_to(ROOT)}", flush=True)
+        partial = directory.with_name(f"{image}.partial")
+        subprocess.run([bin_of(image) / "python", train, partial], check=True)
+        partial.rename(directory)
+    return str(directory)
+
+
+def server_environment(options: argparse.Namespace, model_uri: str) -> dict[str, str]:
+    """The environment variables that a Seldon deployment would set."""
+    # A relative path is meant from where make was called, not from the server's directory.
+    is_local = bool(model_uri) and "://" not in model_uri
+    uri = str(Path(model_uri).absolute()) if is_local else model_uri
+    parameter = {"name": "model_uri", "value": uri, "type": "STRING"}
+    return os.environ | {
+        "PREDICTIVE_UNIT_PARAMETERS": json.dumps([parameter] if uri else []),
+        "PREDICTIVE_UNIT_IMAGE": images.find(options.image).tags()[0],
+        "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": str(options.http_port),
+        "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": str(options.grpc_port),
+        "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": str(options.metrics_port),
+    }
+
+
+def is_answering(server: "subprocess.Popen[bytes]", port: int) -> bool:
+    """Wait for the server's first answer; False when it ends before that."""
+    while server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://localhost:{port}/health/ping", timeout=5):
+                return True
+        except (OSError, urllib.error.URLError):
+            time.sleep(0.2)
+    return False
+
+
+def how_to_call(options: argparse.Namespace, *, is_example: bool) -> str:
+    """The server's address and a curl line that works with the model it serves."""
+    server = f"http://localhost:{options.http_port}"
+    if is_example:
+        request = (ROOT / options.image / "example/request.json").read_text().strip()
+        call = f"{server}/api/v1.0/predictions -H 'Content-Type: application/json' -d '{request}'"
+    else:
+        call = f"{server}/metadata"
+    return f"\nServing on {server}. Try, in another terminal:\n\n    curl {call}\n"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except images.ImagesError as error:
+        sys.exit(str(error))

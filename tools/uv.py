@@ -1,0 +1,104 @@
+"""Run uv, the package installer, at one pinned version.
+
+A fresh Debian has Python but neither pip nor venv, so uv is not installed with them:
+its wheel is fetched from the package index with the standard library alone, checked
+against the digest below and kept in the cache.
+
+The index is `UV_DEFAULT_INDEX`, else `PIP_INDEX_URL`, else PyPI; `PIP_FIND_LINKS` is
+handed on to uv, which does not read pip's settings itself.
+"""
+
+import hashlib
+import html
+import io
+import os
+import platform
+import re
+import subprocess
+import sys
+import urllib.request
+import zipfile
+from pathlib import Path
+from urllib.parse import urljoin
+
+VERSION = "0.13.9"
+WHEEL_DIGESTS = {
+    ("Linux", "x86_64"): "d7f459fe4fd247d830351c75686d3996ace3c6f3f728eb0e85a30b7ada0cef19",
+    ("Linux", "aarch64"): "ecb6028d79dc96fbeafffe5c8af62a7099487ebc05a701e76714eebcffd06375",
+    ("Darwin", "x86_64"): "c16ed11e013557536b3e60065f1b912f6407bd6518e041b961e23ef9e6b4fbf5",
+    ("Darwin", "arm64"): "66c512266d633bef48384a1f53003f41f2a8e7b36fe6e7fbfd3e0fd52d96fa63",
+}
+CACHE = Path(os.environ.get("PREPACKAGED_CACHE", Path(__file__).parents[1] / ".cache"))
+
+
+def run(*arguments: str | Path) -> None:
+    """Run `uv` with the arguments; end this program with uv's status when it fails."""
+    completed = subprocess.run([find(), *arguments], env=environment(), check=False)
+    if completed.returncode:
+        sys.exit(completed.returncode)
+
+
+def environment() -> dict[str, str]:
+    """The process environment with pip's index settings translated into uv's."""
+    settings = {"UV_DEFAULT_INDEX": index(), "UV_SYSTEM_CERTS": "1", "UV_NO_PROGRESS": "1"}
+    if find_links := os.environ.get("PIP_FIND_LINKS"):
+        settings["UV_FIND_LINKS"] = ",".join(find_links.split())
+    return settings | os.environ
+
+
+def index() -> str:
+    """The package index in use, as a PEP 503 address."""
+    chosen = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL")
+    return chosen or "https://pypi.org/simple"
+
+
+def find() -> Path:
+    """The path of the pinned uv, fetched now if the cache has none."""
+    program = CACHE / f"uv-{VERSION}" / "uv"
+    if not program.exists():
+        print(f"-> fetching uv {VERSION}", flush=True)
+        unpack(fetch(expected_digest()), program)
+    return program
+
+
+def expected_digest() -> str:
+    """The SHA-256 of uv's wheel for this machine; exits where there is none."""
+    machine = (platform.system(), platform.machine())
+    if machine not in WHEEL_DIGESTS:
+        sys.exit(f"uv: no wheel is pinned for {machine}; add its digest to {__file__}")
+    return WHEEL_DIGESTS[machine]
+
+
+def fetch(digest: str) -> bytes:
+    """The wheel with this SHA-256 digest, found in the index's own listing (PEP 503)."""
+    project = f"{index().rstrip('/')}/uv/"
+    link = re.search(rf'href="([^"#]+)#sha256={digest}"', get(project).decode())
+    if link is None:
+        sys.exit(f"uv: {project} lists no file with sha256 {digest}")
+    wheel = get(urljoin(project, html.unescape(link[1])))
+    if hashlib.sha256(wheel).hexdigest() != digest:
+        sys.exit(f"uv: {link[1]} is not the file that was pinned (sha256 {digest})")
+    return wheel
+
+
+def get(address: str) -> bytes:
+    """The body at an address; exits with one line when it cannot be reached."""
+    try:
+        with urllib.request.urlopen(address, timeout=120) as response:
+            return bytes(response.read())
+    except OSError as error:
+        sys.exit(f"uv: cannot fetch {address}: {error}")
+
+
+def unpack(wheel: bytes, program: Path) -> None:
+    """Write the executable inside the wheel to `program`, whole or not at all."""
+    program.parent.mkdir(parents=True, exist_ok=True)
+    partial = program.with_suffix(f".{os.getpid()}")
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        partial.write_bytes(archive.read(f"uv-{VERSION}.data/scripts/uv"))
+    partial.chmod(0o755)
+    partial.replace(program)
+
+
+if __name__ == "__main__":
+    run(*sys.argv[1:])

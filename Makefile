@@ -83,7 +83,9 @@ lint: $(DEV)/.made
 types: $(DEV)/.made
 	@echo "-> checking types"
 	@$(DEV)/bin/mypy
-	@set -e; for server in $(IMAGES:%=%/server); do $(DEV)/bin/mypy --no-strict $$server; done
+	@set -e; for image in $(IMAGES); do \
+		(cd $$image/server && $(CURDIR)/$(DEV)/bin/mypy --config-file $(CURDIR)/pyproject.toml .); \
+	done
 
 ## format: Write the code in the one format
 format: $(DEV)/.made

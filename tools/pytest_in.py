@@ -11,6 +11,6 @@ import sys
 
 site.addsitedir(f"{sys.argv[1]}/lib/python3.11/site-packages")
 
-import pytest  # noqa: E402  only found from here on
+import pytest  # only found from here on
 
 sys.exit(pytest.main(sys.argv[2:]))

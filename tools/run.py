@@ -25,7 +25,12 @@ def main() -> None:
     options = read_command_line()
     model_uri = options.model_uri or example_model(options.image)
     environment = server_environment(options, model_uri)
-    command = [bin_of(options.image) / "seldon-core-microservice", "Model", "--service-type", "MODEL"]
+    command = [
+        str(bin_of(options.image) / "seldon-core-microservice"),
+        "Model",
+        "--service-type",
+        "MODEL",
+    ]
     server = subprocess.Popen(
         [*command, "--access-log"], cwd=ROOT / options.image / "server", env=environment
     )

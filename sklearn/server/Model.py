@@ -35,7 +35,9 @@ class Model(Component):
     ) -> None:
         super().__init__(model_uri, model_file)
         self.method = method
-        self.trusted_types = [name.strip() for name in (trusted_types or "").split(",") if name.strip()]
+        self.trusted_types = [
+            name.strip() for name in (trusted_types or "").split(",") if name.strip()
+        ]
         self.load()  # before the microservice opens its port or forks, which an estimator survives
 
     def load_model(self, artifact: Artifact | None) -> None:
@@ -70,7 +72,11 @@ class Model(Component):
 
     def describe_model(self) -> dict[str, Any]:
         """Columns, classes, method and versions, as far as the estimator knows them."""
-        custom = {"method": str(self.method), "scikit-learn": sklearn_version, "saved_with": self.saved_with}
+        custom = {
+            "method": str(self.method),
+            "scikit-learn": sklearn_version,
+            "saved_with": self.saved_with,
+        }
         return {"inputs": self._inputs(), "outputs": self._outputs(), "custom": custom}
 
     def _inputs(self) -> list[dict[str, Any]]:

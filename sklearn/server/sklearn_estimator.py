@@ -45,13 +45,15 @@ def choose_method(model: Any, wanted: str | None) -> str:
     """The estimator's method that answers requests: `wanted`, else the first default it has."""
     able = [method for method in METHODS if callable(getattr(model, method, None))]
     if wanted and wanted not in METHODS:
-        raise DeploymentError(f"the parameter method must be one of {', '.join(METHODS)}; not {wanted!r}")
+        raise DeploymentError(
+            f"the parameter method must be one of {', '.join(METHODS)}; not {wanted!r}"
+        )
     for method in [wanted] if wanted else DEFAULT_METHODS:
         if method in able:
             return method
     raise DeploymentError(
         f"this {type(model).__name__} has no {wanted or ' and no '.join(DEFAULT_METHODS)};"
-        f" set the parameter method to what it has: {', '.join(able) or 'nothing that can be served'}"
+        f" set the parameter method to what it has: {', '.join(able)}"
     )
 
 
@@ -72,7 +74,8 @@ def to_payload(result: Any) -> Any:
 def blame(error: Exception, rows: Any) -> ClientError | ModelError:
     """The error to answer with: the data's fault where scikit-learn's own checks refuse it."""
     if isinstance(error, ValueError) and _innermost_package(error) in VALIDATING_PACKAGES:
-        return ClientError(f"the model refuses the data: {describe(error)}{_cell_at_fault(error, rows)}")
+        where = _cell_at_fault(error, rows)
+        return ClientError(f"the model refuses the data: {describe(error)}{where}")
     logger.error("The model failed", exc_info=error)
     return ModelError(f"the model failed: {describe(error)}")
 
@@ -92,7 +95,9 @@ def _read_skops(artifact: Artifact, trusted_types: Sequence[str]) -> Any:
 def _check_usable(model: Any, artifact: Artifact) -> None:
     if not any(callable(getattr(model, method, None)) for method in METHODS):
         kind = f"{type(model).__module__}.{type(model).__name__}"
-        raise DeploymentError(f"model file {artifact.path} holds a {kind}, not a scikit-learn estimator")
+        raise DeploymentError(
+            f"model file {artifact.path} holds a {kind}, not a scikit-learn estimator"
+        )
     try:
         check_is_fitted(model)
     except NotFittedError as error:
@@ -102,10 +107,10 @@ def _check_usable(model: Any, artifact: Artifact) -> None:
 
 
 def _version_told_by(caught: Sequence[warnings.WarningMessage], artifact: Artifact) -> str:
-    version = sklearn_version
+    version = str(sklearn_version)
     for warning in caught:
         if isinstance(warning.message, InconsistentVersionWarning):
-            version = warning.message.original_sklearn_version
+            version = str(warning.message.original_sklearn_version)
         else:
             logger.warning("Loading %s: %s", artifact.path, warning.message)
     if version != sklearn_version:

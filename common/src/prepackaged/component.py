@@ -68,7 +68,8 @@ class Component(SeldonComponent):
         """The model file at `model_uri`. Raises `DeploymentError` where there is not just one."""
         if self.model_uri is None:
             raise DeploymentError(
-                f"no model to serve: set the parameter model_uri to a directory with {files.wanted()},"
+                "no model to serve: set the parameter model_uri to a directory with"
+                f" {files.wanted()},"
                 ' as in PREDICTIVE_UNIT_PARAMETERS=\'[{"name":"model_uri","type":"STRING",'
                 '"value":"/mnt/models"}]\''
             )

@@ -41,14 +41,16 @@ class Columns:
         """
         rows, record_names = _rows(payload)
         table = _two_dimensional(rows)
-        sent = list(record_names if record_names is not None else (names if names is not None else ()))
+        sent = list(
+            record_names if record_names is not None else (names if names is not None else ())
+        )
         if sent and self.names:
             table = table[:, self._order(sent, table.shape[1])]
         self._check_count(table)
         return _numeric_if_possible(table)
 
     def frame(self, payload: Any, names: Iterable[str] | None = None) -> "DataFrame":
-        """The same as a pandas DataFrame under the names of training, each column's dtype its own."""
+        """The same as a pandas DataFrame under the names of training, a dtype for each column."""
         from pandas import DataFrame  # in the images whose models select columns by name
 
         table = self.array(payload, names)
@@ -57,13 +59,19 @@ class Columns:
 
     def _order(self, sent: list[str], width: int) -> list[int]:
         if len(sent) != width:
-            raise ClientError(f"expected one name a column; came {len(sent)} names, {width} columns")
+            raise ClientError(
+                f"expected one name a column; came {len(sent)} names, {width} columns"
+            )
         duplicates = sorted({name for name in sent if sent.count(name) > 1})
         missing = [name for name in self.names or () if name not in sent]
         unknown = [name for name in sent if name not in (self.names or ())]
         problems = {"missing": missing, "unknown": unknown, "sent twice": duplicates}
-        if wrong := "; ".join(f"{what}: {', '.join(them)}" for what, them in problems.items() if them):
-            raise ClientError(f"column names are wrong: {wrong}; expected {', '.join(self.names or ())}")
+        if wrong := "; ".join(
+            f"{what}: {', '.join(them)}" for what, them in problems.items() if them
+        ):
+            raise ClientError(
+                f"column names are wrong: {wrong}; expected {', '.join(self.names or ())}"
+            )
         return [sent.index(name) for name in self.names or ()]
 
     def _check_count(self, table: Array) -> None:
@@ -108,7 +116,9 @@ def _rows(payload: Any) -> tuple[Any, list[str] | None]:
         payload = [payload]
     if not isinstance(payload, list):
         kind = "binData" if isinstance(payload, bytes) else type(payload).__name__
-        raise ClientError(f"expected rows of values in data.ndarray, data.tensor or jsonData; came {kind}")
+        raise ClientError(
+            f"expected rows of values in data.ndarray, data.tensor or jsonData; came {kind}"
+        )
     if payload and all(isinstance(row, dict) for row in payload):
         return _records(payload)
     return payload, None
@@ -126,12 +136,17 @@ def _records(records: Sequence[dict[str, Any]]) -> tuple[list[list[Any]], list[s
 def _two_dimensional(rows: Any) -> Array:
     table = rows if isinstance(rows, np.ndarray) else _array_of(rows)
     if table.ndim != 2:
-        example = "; one row goes into two brackets: [[...]]" if table.ndim == 1 and table.size else ""
+        example = (
+            "; one row goes into two brackets: [[...]]" if table.ndim == 1 and table.size else ""
+        )
         raise ClientError(
-            f"expected rows of values, an array of 2 dimensions; came shape {list(table.shape)}{example}"
+            "expected rows of values, an array of 2 dimensions;"
+            f" came shape {list(table.shape)}{example}"
         )
     if 0 in table.shape:
-        raise ClientError(f"expected at least one row and one column; came shape {list(table.shape)}")
+        raise ClientError(
+            f"expected at least one row and one column; came shape {list(table.shape)}"
+        )
     return table
 
 
@@ -158,7 +173,7 @@ def _numeric_if_possible(table: Array) -> Array:
     if table.dtype.kind in "biufc":
         return table
     values = table.astype(object)
-    values[np.equal(values, None)] = np.nan
+    values[values == np.array(None)] = np.nan
     if all(isinstance(value, Real) for value in values.flat):
         return _packed(values)
     return values

@@ -1,0 +1,144 @@
+"""Start a real server process on a Model, as an image would, and talk to it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+ROOT = Path(__file__).parents[1]
+START_SECONDS = 120  # a bound for hanging servers, far above any honest start
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server: its addresses and what it has logged."""
+
+    url: str
+    grpc: str
+    metrics: str
+    log_file: Path
+
+    def post(self, body: Any, path: str = "/api/v1.0/predictions") -> requests.Response:
+        """Send a value as a JSON request."""
+        return requests.post(self.url + path, json=body, timeout=60)
+
+    def post_text(self, text: str, path: str = "/api/v1.0/predictions") -> requests.Response:
+        """Send text as it is, declared as JSON."""
+        headers = {"Content-Type": "application/json"}
+        return requests.post(self.url + path, data=text.encode(), headers=headers, timeout=60)
+
+    def log(self) -> str:
+        """Everything that the server has written so far."""
+        return self.log_file.read_text()
+
+
+@contextmanager
+def serve(directory: Path, name: str = "Model", **parameters: str) -> Iterator[Server]:
+    """Serve the class `name` in `directory/<name>.py` with these parameters, until the block ends.
+
+    The server runs in the Python environment of this process, on free ports.
+    """
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
+        ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
+        log_file = Path(scratch) / "log"
+        process = start(directory, name, parameters, ports, log_file)
+        stack.callback(end, process)
+        http, grpc, metrics = (f"localhost:{port}" for port in ports.values())
+        server = Server(f"http://{http}", grpc, f"http://{metrics}", log_file)
+        wait_until_answering(server, process)
+        yield server
+
+
+@dataclass(frozen=True)
+class FailedStart:
+    """A server that ended before it served: its exit status and what it has logged."""
+
+    status: int
+    log: str
+
+    @property
+    def last_line(self) -> str:
+        """The line that a platform shows to the person who deployed it."""
+        return self.log.strip().splitlines()[-1]
+
+
+def fail_to_serve(
+    directory: Path, name: str = "Model", prefix: tuple[str, ...] = (), **parameters: str
+) -> FailedStart:
+    """Start a server that is expected to end by itself."""
+    with tempfile.TemporaryDirectory() as scratch:
+        ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
+        log_file = Path(scratch) / "log"
+        process = start(directory, name, parameters, ports, log_file, prefix)
+        try:
+            status = process.wait(START_SECONDS)
+        finally:
+            end(process)
+        return FailedStart(status, log_file.read_text())
+
+
+def start(
+    directory: Path,
+    name: str,
+    parameters: Mapping[str, str],
+    ports: Mapping[str, int],
+    log_file: Path,
+    prefix: tuple[str, ...] = (),
+) -> "subprocess.Popen[bytes]":
+    """Start the microservice with the environment that a Seldon deployment sets."""
+    typed = [{"name": key, "value": value, "type": "STRING"} for key, value in parameters.items()]
+    environment = {f"PREDICTIVE_UNIT_{key}_SERVICE_PORT": str(port) for key, port in ports.items()}
+    environment["PREDICTIVE_UNIT_PARAMETERS"] = json.dumps(typed)
+    program = str(Path(sys.executable).with_name("seldon-core-microservice"))
+    with log_file.open("wb") as log:
+        return subprocess.Popen(
+            [*prefix, program, name, "--service-type", "MODEL", "--access-log"],
+            cwd=directory,
+            env=os.environ | environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End the server with all its processes: upstream's parent waits forever on SIGTERM."""
+    try:
+        os.killpg(process.pid, 9)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def wait_until_answering(server: Server, process: "subprocess.Popen[bytes]") -> None:
+    """Return at the server's first answer; fail with its log when it ends before that."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise AssertionError(f"the server ended with {process.returncode}:\n{server.log()}")
+        try:
+            requests.get(server.url + "/health/ping", timeout=5)
+        except requests.ConnectionError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError(f"no answer within {START_SECONDS} s:\n{server.log()}")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on just now, all different."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("localhost", 0))
+        return [int(each.getsockname()[1]) for each in sockets]

@@ -1,9 +1,11 @@
 """What the server needs to know of an estimator: its file, its methods, its answers, its errors."""
 
 import logging
+import re
 import traceback
 import warnings
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import joblib
@@ -96,7 +98,8 @@ def _check_usable(model: Any, artifact: Artifact) -> None:
     if not any(callable(getattr(model, method, None)) for method in METHODS):
         kind = f"{type(model).__module__}.{type(model).__name__}"
         raise DeploymentError(
-            f"model file {artifact.path} holds a {kind}, not a scikit-learn estimator"
+            f"model file {artifact.path} holds a {kind}, which has none of the methods"
+            f" {', '.join(METHODS)}: not a scikit-learn estimator that can answer"
         )
     try:
         check_is_fitted(model)
@@ -128,26 +131,19 @@ def _innermost_package(error: Exception) -> str:
 
 
 def _cell_at_fault(error: Exception, rows: Any) -> str:
-    text = str(error)
-    if "could not convert string" in text:
-        cell = find_cell(rows, _is_no_number)
-    elif "NaN" in text or "infinity" in text:
+    """Where in the request the value is that scikit-learn's message speaks of, as a sentence."""
+    if text := re.search(r"could not convert string to float: .*?'(.*)'", str(error)):
+        cell = find_cell(rows, lambda value: value == text[1])
+    elif "NaN" in str(error) or "infinity" in str(error):
         cell = find_cell(rows, _is_not_finite)
     else:
-        return ""
+        cell = None
     if cell is None:
         return ""
     row, column, value = cell
     return f" Row {row}, column {column} is {'null or NaN' if value != value else repr(value)}"
 
 
-def _is_no_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return True
-    return False
-
-
 def _is_not_finite(value: Any) -> bool:
-    return _is_no_number(value) or not np.isfinite(np.float32(value))
+    # Trees convert to float32, so that a larger number is infinite to them; NaN compares false.
+    return isinstance(value, Real) and not abs(value) <= np.finfo(np.float32).max

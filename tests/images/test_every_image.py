@@ -1,0 +1,112 @@
+"""What every image promises, asked of running containers."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+import images
+
+LIMITS = ("--memory", "700m", "--cpus", "0.2")
+
+
+def ask(container: Any, request_file: Path) -> requests.Response:
+    """The answer to the image's documented request."""
+    return requests.post(
+        container.url + "/api/v1.0/predictions",
+        json=json.loads(request_file.read_text()),
+        timeout=60,
+    )
+
+
+def test_the_contract_holds(container: Any, request_file: Path) -> None:
+    """The suite of wire behaviour passes against the container, REST, gRPC and metrics."""
+    suite = [sys.executable, "-m", "pytest", "-q", str(images.ROOT / "tests/contract")]
+    addresses = ["--url", container.url, "--grpc", container.grpc, "--metrics", container.metrics]
+
+    completed = subprocess.run(
+        [*suite, *addresses, "--request", str(request_file)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=images.ROOT,
+    )
+
+    assert completed.returncode == 0, completed.stdout
+    assert " passed" in completed.stdout
+
+
+def test_the_image_has_the_versions_that_its_tag_says(container: Any, image: str) -> None:
+    """The running container is asked; the tag cannot lie about its content."""
+    package = images.find(image).package
+    program = f"from importlib.metadata import version; print(version({package!r}))"
+
+    version = container.run("python", "-c", program).partition("+")[0]
+
+    assert images.find(image).tags()[1].endswith(f"-{package}{version}")
+    assert json.loads(requests.get(container.url + "/metadata", timeout=60).text)["versions"] == [
+        images.release()
+    ]
+
+
+def test_the_server_runs_as_an_ordinary_user(container: Any) -> None:
+    """Nothing needs root."""
+    assert container.run("id", "-u") == "8888"
+
+
+@pytest.mark.parametrize("user", ["8888", "12345", "12345:54321"])
+def test_a_strict_platform_is_no_obstacle(
+    start: Callable[..., Any], request_file: Path, read_only: tuple[str, ...], user: str
+) -> None:
+    """Any uid without a passwd entry, no capabilities, and no disk that can be written."""
+    container = start("--user", user, "--cap-drop", "ALL", *read_only)
+
+    assert ask(container, request_file).status_code == 200
+    assert "[ERROR]" not in container.log()
+
+
+def test_the_smallest_instance_is_enough(start: Callable[..., Any], request_file: Path) -> None:
+    """PrimeHub's smallest instance leaves the model 0.2 CPU and about 700 MiB."""
+    assert ask(start(*LIMITS), request_file).status_code == 200
+
+
+@pytest.mark.parametrize("program", ["/bin/sh", "/bin/sleep"])
+def test_the_programs_of_lifecycle_hooks_are_there(container: Any, program: str) -> None:
+    """Seldon's and PrimeHub's preStop hooks call them."""
+    container.run("test", "-x", program)
+
+
+@pytest.mark.parametrize("program", ["gcc", "cc", "uv"])
+def test_no_build_tools_are_shipped(container: Any, program: str) -> None:
+    """The builder stage has them; the image has not."""
+    assert container.run("sh", "-c", f"command -v {program} || echo none") == "none"
+
+
+def test_upstreams_microservice_can_be_imported_without_a_warning(container: Any) -> None:
+    """seldon-core with the requirements of today."""
+    container.run("python", "-W", "error", "-c", "import seldon_core.microservice")
+
+
+def test_a_missing_model_ends_the_container_with_a_clear_last_line(
+    start: Callable[..., Any],
+) -> None:
+    """Exit status 1, and the line that a platform shows names the path."""
+    container = start(model_uri="/mnt/nothing", waits=False)
+
+    assert container.wait() == 1
+    last_line = container.log().strip().splitlines()[-1]
+    assert "model_uri '/mnt/nothing' does not exist" in last_line
+
+
+def test_the_access_log_has_a_line_for_every_request(container: Any, request_file: Path) -> None:
+    """PrimeHub shows the log to its users, who look for their requests there."""
+    before = container.log().count('"POST /api/v1.0/predictions')
+
+    ask(container, request_file)
+
+    assert container.log().count('"POST /api/v1.0/predictions') == before + 1

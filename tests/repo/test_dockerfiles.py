@@ -1,0 +1,49 @@
+"""Every Dockerfile stands alone, and all follow the skeleton's."""
+
+import re
+
+import pytest
+
+import images
+
+ROOT = images.ROOT
+
+
+def instructions(name: str) -> list[str]:
+    """A Dockerfile's instructions, one a line, with the image's own words taken out."""
+    text = (ROOT / name / "Dockerfile").read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    own_words = (rf"\b{name}\b", r'image\.description="[^"]*"')
+    return [re.sub("|".join(own_words), "...", " ".join(line.split())) for line in lines]
+
+
+@pytest.mark.parametrize("name", images.images())
+def test_a_dockerfile_has_all_of_the_skeletons_instructions_in_order(name: str) -> None:
+    """An image may add to the skeleton's steps; it leaves none out and changes none."""
+    own = iter(instructions(name))
+
+    missing = [line for line in instructions("skeleton") if line not in own]
+
+    assert missing == []
+
+
+def test_the_skeleton_is_built_and_run_as_decided() -> None:
+    """The base is an argument, the user is a number, the microservice is a variable."""
+    text = (ROOT / "skeleton/Dockerfile").read_text()
+
+    assert "ARG BASE_IMAGE=python:3.11-slim-bookworm\n" in text
+    assert text.count("FROM ${BASE_IMAGE}") == 2
+    assert "\nUSER 8888\n" in text
+    assert "\nEXPOSE 9000 5000 6000\n" in text
+    assert text.endswith(
+        "\nCMD exec $MICROSERVICE $MODEL_NAME --service-type $SERVICE_TYPE"
+        " --persistence $PERSISTENCE --access-log\n"
+    )
+
+
+@pytest.mark.parametrize("name", images.images())
+def test_the_summary_is_the_images_description(name: str) -> None:
+    """images.toml and the label speak of the same thing."""
+    text = (ROOT / name / "Dockerfile").read_text()
+
+    assert f'image.description="{images.find(name).summary}"' in text

@@ -1,0 +1,52 @@
+"""`make run-<image>`, as a newcomer types it."""
+
+import re
+import shlex
+import subprocess
+
+import pytest
+from serving import end, free_ports
+
+import images
+
+
+@pytest.mark.parametrize("name", images.images())
+def test_make_run_prints_a_curl_line_that_works(name: str) -> None:
+    """The server starts on the example and says how to call it; the line gets an answer."""
+    ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
+    variables = [f"{kind}_PORT={port}" for kind, port in ports.items()]
+    command = ["make", f"run-{name}", *variables, "MODEL_URI="]
+    with subprocess.Popen(
+        command,
+        cwd=images.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as server:
+        try:
+            line = next((line for line in server.stdout if re.match(r"\s+curl ", line)), "")
+            assert f"http://localhost:{ports['HTTP']}/" in line
+            called = subprocess.run(
+                [*shlex.split(line), "--silent", "--write-out", "\n%{http_code}"],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+        finally:
+            end(server)
+    assert called.stdout.splitlines()[-1] == "200"
+
+
+def test_make_run_on_a_model_that_is_not_there_fails() -> None:
+    """The target ends with an error, and the server's own last line says why."""
+    done = subprocess.run(
+        ["make", "run-sklearn", "MODEL_URI=/no/such/model"],
+        cwd=images.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "model_uri '/no/such/model' does not exist" in done.stderr

@@ -1,0 +1,182 @@
+"""Wrong requests over HTTP: each is told what was expected and what came, and harms nothing."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import joblib
+import pandas as pd
+import pytest
+from serving import ROOT, Server, serve
+from sklearn.linear_model import LogisticRegression
+
+GOOD = {"data": {"ndarray": [[5.3, 3.5, 1.4, 0.2]]}}
+
+
+@pytest.fixture(autouse=True)
+def keeps_serving(iris_server: Server) -> Iterator[None]:
+    """After every wrong request the server answers a good one."""
+    yield
+    assert iris_server.post(GOOD).status_code == 200
+
+
+def assert_refused(
+    response: Any, *words: str, status: int = 400, reason: str = "MICROSERVICE_BAD_DATA"
+) -> None:
+    """The answer is Seldon's error body with this status and these words in its message."""
+    body = response.json()["status"]
+    assert response.status_code == status, body
+    assert (body["status"], body["code"], body["reason"]) == (1, -1, reason)
+    for word in words:
+        assert word in body["info"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "not JSON", "{'data': 1}", "null", "\x00"])
+def test_what_is_not_json_is_refused(iris_server: Server, text: str) -> None:
+    """A body that does not parse is the client's mistake."""
+    assert_refused(iris_server.post_text(text), "Can't find JSON in data")
+
+
+@pytest.mark.parametrize("body", [{}, [], 7, "text", {"ndarray": [[1]]}, {"rows": [[1, 2, 3, 4]]}])
+def test_json_of_the_wrong_shape_is_refused(iris_server: Server, body: Any) -> None:
+    """A message without data, jsonData, strData or binData is none."""
+    assert_refused(iris_server.post(body), "Invalid request data type")
+
+
+@pytest.mark.parametrize(
+    ("rows", "came"),
+    [
+        ([[5.3, 3.5, 1.4]], "rows of 3 (shape [1, 3])"),
+        ([[5.3, 3.5, 1.4, 0.2, 9.9]] * 2, "rows of 5 (shape [2, 5])"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["ndarray", "jsonData"])
+def test_a_wrong_number_of_features_is_refused(
+    iris_server: Server, rows: Any, came: str, kind: str
+) -> None:
+    """The message gives both numbers."""
+    body = {"jsonData": rows} if kind == "jsonData" else {"data": {"ndarray": rows}}
+
+    assert_refused(iris_server.post(body), "expected rows of 4 values", came)
+
+
+@pytest.mark.parametrize("kind", ["ndarray", "jsonData"])
+def test_text_where_numbers_belong_is_refused(iris_server: Server, kind: str) -> None:
+    """The message gives row, column and the text."""
+    rows = [[5.3, 3.5, 1.4, 0.2], [5.3, "wide", 1.4, 0.2]]
+    body = {"jsonData": rows} if kind == "jsonData" else {"data": {"ndarray": rows}}
+
+    assert_refused(iris_server.post(body), "Row 1, column 1 is 'wide'")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("null", "null or NaN"), ("NaN", "null or NaN"), ("Infinity", "inf"), ("-Infinity", "-inf")],
+)
+def test_a_number_that_is_none_is_refused(iris_server: Server, value: str, shown: str) -> None:
+    """A model without missing values says where the missing or infinite one is."""
+    text = '{"data": {"ndarray": [[5.3, 3.5, 1.4, 0.2], [5.3, 3.5, VALUE, 0.2]]}}'
+
+    assert_refused(
+        iris_server.post_text(text.replace("VALUE", value)), f"Row 1, column 2 is {shown}"
+    )
+
+
+def test_ragged_rows_are_refused(iris_server: Server) -> None:
+    """Rows of unequal length as jsonData reach the Model, which says which row differs."""
+    body = {"jsonData": [[5.3, 3.5, 1.4, 0.2], [5.3, 3.5]]}
+
+    assert_refused(iris_server.post(body), "row 0 has 4 values, row 1 has 2 values")
+
+
+@pytest.mark.parametrize("body", [{"data": {"ndarray": []}}, {"jsonData": []}, {"data": {}}])
+def test_an_empty_batch_is_refused(iris_server: Server, body: Any) -> None:
+    """There is nothing to predict for no rows."""
+    assert_refused(iris_server.post(body), "shape [0]")
+
+
+@pytest.mark.parametrize("rows", [[[]], [[], []]])
+def test_rows_without_values_are_refused(iris_server: Server, rows: Any) -> None:
+    """A row needs a value."""
+    assert_refused(iris_server.post({"data": {"ndarray": rows}}), "at least one row and one column")
+
+
+def test_a_single_row_without_its_outer_bracket_is_refused(iris_server: Server) -> None:
+    """The message shows the brackets that a single row needs."""
+    assert_refused(iris_server.post({"data": {"ndarray": [5.3, 3.5, 1.4, 0.2]}}), "[[...]]")
+
+
+def test_too_many_dimensions_are_refused(iris_server: Server) -> None:
+    """Rows of rows are no table."""
+    body = {"data": {"ndarray": [[[5.3, 3.5, 1.4, 0.2]]]}}
+
+    assert_refused(iris_server.post(body), "2 dimensions", "shape [1, 1, 4]")
+
+
+@pytest.mark.parametrize(
+    "body", [{"strData": "5.3 3.5"}, {"binData": "AAAA"}, {"jsonData": 7}, {"jsonData": None}]
+)
+def test_a_payload_that_is_no_table_is_refused(iris_server: Server, body: Any) -> None:
+    """The model takes rows of numbers; the message says in which fields."""
+    assert_refused(iris_server.post(body), "data.ndarray, data.tensor or jsonData")
+
+
+@pytest.mark.parametrize(
+    ("body", "info"),
+    [
+        ({"data": {"ndarray": [[5.3, 3.5], [5.3]]}}, "inhomogeneous shape"),
+        ({"data": {"tensor": {"shape": [2, 4], "values": [1.0]}}}, "cannot reshape"),
+    ],
+    ids=["ragged rows", "tensor of another shape"],
+)
+def test_what_upstream_rejects_itself_keeps_its_status(
+    iris_server: Server, body: Any, info: str
+) -> None:
+    """seldon-core's wrapper fails on these before the Model sees them, and answers 500.
+
+    The list of such requests is in README.md; it goes with that wrapper.
+    """
+    assert_refused(iris_server.post(body), info, status=500, reason="MICROSERVICE_INTERNAL_ERROR")
+
+
+@pytest.fixture(scope="module")
+def named_server(iris: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A classifier that knows its columns' names, behind a real server process."""
+    directory = tmp_path_factory.mktemp("named")
+    frame = pd.DataFrame(iris.data, columns=["sl", "sw", "pl", "pw"])
+    joblib.dump(
+        LogisticRegression(max_iter=500).fit(frame, iris.target), directory / "model.joblib"
+    )
+    with serve(ROOT / "sklearn/server", model_uri=str(directory)) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["sl", "sw", "pl", "petal"], ["missing: pw", "unknown: petal", "expected sl, sw, pl, pw"]),
+        (["sl", "sl", "pl", "pw"], ["missing: sw", "sent twice: sl"]),
+        (["sl", "sw", "pl"], ["came 3 names, 4 columns"]),
+    ],
+)
+def test_wrong_column_names_are_refused(named_server: Server, names: list[str], words: Any) -> None:
+    """The message lists what is missing, what is unknown and what was expected."""
+    body = {"data": {"names": names, "ndarray": [[5.3, 3.5, 1.4, 0.2]]}}
+
+    assert_refused(named_server.post(body), *words)
+
+
+def test_a_record_without_a_column_is_refused(named_server: Server) -> None:
+    """Records name their values, so a missing one is known by name."""
+    assert_refused(
+        named_server.post({"jsonData": {"sl": 5.3, "sw": 3.5, "pl": 1.4}}), "missing: pw"
+    )
+
+
+def test_records_that_differ_are_refused(named_server: Server) -> None:
+    """Every record needs the same names."""
+    first = {"sl": 5.3, "sw": 3.5, "pl": 1.4, "pw": 0.2}
+    second = {"sl": 5.3, "sw": 3.5, "pl": 1.4, "petal": 0.2}
+
+    response = named_server.post({"jsonData": [first, second]})
+
+    assert_refused(response, "record 1 and record 0 differ in their names: petal, pw")

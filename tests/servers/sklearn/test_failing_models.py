@@ -1,0 +1,93 @@
+"""A model that fails on a good request: the exception reaches the client with its text."""
+
+from collections.abc import Callable
+from typing import Any, Never
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.tree import DecisionTreeClassifier
+
+REQUEST = {"data": {"ndarray": [[1.0]]}}
+calls: list[str] = []
+
+
+class Failing(ClassifierMixin, BaseEstimator):
+    """An author's own estimator that raises what it was given."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+    def fit(self, X: Any, y: Any) -> "Failing":  # noqa: ARG002  scikit-learn names them
+        """Become a fitted estimator."""
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X: Any) -> None:  # noqa: ARG002  scikit-learn names it
+        """Note the call, and fail."""
+        calls.append("predict")
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("no luck"), TypeError("no luck"), KeyError("no luck"), RuntimeError("no luck")],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_exception_in_predict_is_an_internal_error_with_its_text(
+    post_to: Callable[..., Any], error: Exception
+) -> None:
+    """Status 500, the exception's type and text, and one call of predict."""
+    calls.clear()
+
+    status, body = post_to(Failing(error).fit([[0.0], [1.0]], [0, 1]))(REQUEST)
+
+    assert status == 500
+    assert body["status"]["reason"] == "MICROSERVICE_INTERNAL_ERROR"
+    assert type(error).__name__ in body["status"]["info"]
+    assert "no luck" in body["status"]["info"]
+    assert calls == ["predict"]
+
+
+def test_a_category_that_the_model_does_not_know_is_the_clients_mistake(
+    post_to: Callable[..., Any],
+) -> None:
+    """scikit-learn's own verdict on the data is a 400 with its text."""
+    model = make_pipeline(OneHotEncoder(), LogisticRegression())
+    post = post_to(model.fit([["a"], ["b"], ["c"]], [0, 1, 0]))
+
+    status, body = post({"data": {"ndarray": [["z"]]}})
+
+    assert status == 400
+    assert "unknown categories ['z']" in body["status"]["info"]
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # numpy's own, on the way
+def test_a_number_too_large_for_a_tree_is_located(post_to: Callable[..., Any], iris: Any) -> None:
+    """Trees compute in 32 bits; the message says which value does not fit."""
+    model = DecisionTreeClassifier().fit(iris.data, iris.target)
+
+    status, body = post_to(model)({"data": {"ndarray": [[5.3, 3.5, 1e300, 0.2]]}})
+
+    assert status == 400
+    assert "Row 0, column 2 is 1e+300" in body["status"]["info"]
+
+
+def test_text_in_a_number_column_of_a_pipeline_is_located(
+    post_to: Callable[..., Any], people: Any
+) -> None:
+    """Row and column are those of the request, not of a step inside the pipeline."""
+    columns = ColumnTransformer(
+        [("n", SimpleImputer(), ["age", "visits"]), ("c", OneHotEncoder(), ["city"])]
+    )
+    model = make_pipeline(columns, LogisticRegression()).fit(people, [0, 1, 0, 1, 1, 1])
+
+    status, body = post_to(model)({"jsonData": [[33, "Tainan", 1], [33, "Tainan", "often"]]})
+
+    assert status == 400
+    assert "often" in body["status"]["info"]

@@ -1,0 +1,248 @@
+"""Which files the server loads, each saved by the program whose format it is."""
+
+import logging
+import pickle
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+import skops.io
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+import uv
+from prepackaged import DeploymentError
+
+ROWS = [[5.3, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
+# The last release of each MLflow major, with what that one needs beside it.
+MLFLOW = {
+    "1": ("mlflow-skinny==1.30.1", "setuptools<80"),
+    "2": ("mlflow-skinny==2.22.5",),
+    "3": ("mlflow-skinny==3.17.2", "skops"),
+}
+
+
+def dump_pickle(model: Any, path: Path) -> None:
+    """Save as plain pickle."""
+    path.write_bytes(pickle.dumps(model))
+
+
+SAVERS: dict[str, Callable[[Any, Path], Any]] = {
+    "model.joblib": joblib.dump,
+    "model.pkl": dump_pickle,
+    "model.pickle": dump_pickle,
+    "model.skops": skops.io.dump,
+    "flowers-v2.joblib": joblib.dump,
+    "flowers.pkl": joblib.dump,
+    "flowers.pickle": dump_pickle,
+    "flowers.skops": skops.io.dump,
+    "compressed.joblib": lambda model, path: joblib.dump(model, path, compress=3),
+}
+
+
+@pytest.mark.parametrize("name", SAVERS)
+def test_every_known_name_and_suffix_is_loaded(
+    name: str, tmp_path: Path, classifier: Any, client_of: Callable[..., Any]
+) -> None:
+    """The well-known names, and any name with a known suffix when it is the only one."""
+    SAVERS[name](classifier, tmp_path / name)
+
+    assert_answers_as(classifier, client_of(tmp_path))
+
+
+def assert_answers_as(model: Any, post: Callable[..., Any]) -> None:
+    """The server's probabilities are the estimator's own."""
+    status, body = post({"data": {"ndarray": ROWS}})
+    assert status == 200, body
+    assert body["data"]["ndarray"] == model.predict_proba(np.array(ROWS)).tolist()
+
+
+def test_links_into_a_read_only_mount_are_followed(
+    tmp_path: Path, classifier: Any, client_of: Callable[..., Any]
+) -> None:
+    """PrimeHub gives a directory of links to files that lie elsewhere, under other names."""
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    joblib.dump(classifier, mount / "0a1b2c")
+    (mount / "0a1b2c").chmod(0o444)
+    mount.chmod(0o555)
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "model.joblib").symlink_to(mount / "0a1b2c")
+
+    assert_answers_as(classifier, client_of(models))
+
+
+def test_the_model_file_parameter_decides(
+    tmp_path: Path, classifier: Any, client_of: Callable[..., Any]
+) -> None:
+    """Beside a well-known name another file is served when it is named."""
+    joblib.dump(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), tmp_path / "model.joblib")
+    joblib.dump(classifier, tmp_path / "other.joblib")
+
+    assert_answers_as(classifier, client_of(tmp_path, model_file="other.joblib"))
+
+
+def doubled(features: Any) -> Any:
+    """A function of this module, which no server has."""
+    return features * 2
+
+
+def test_types_in_a_skops_file_are_trusted_by_the_operator_alone(
+    tmp_path: Path, iris: Any, client_of: Callable[..., Any]
+) -> None:
+    """The start stops with the types to list; listed, the model is served."""
+    model = make_pipeline(FunctionTransformer(doubled), LogisticRegression(max_iter=500))
+    skops.io.dump(model.fit(iris.data, iris.target), tmp_path / "model.skops")
+    untrusted = skops.io.get_untrusted_types(file=tmp_path / "model.skops")
+
+    with pytest.raises(DeploymentError, match=f"trusted_types to {','.join(untrusted)}"):
+        client_of(tmp_path)
+
+    assert_answers_as(model, client_of(tmp_path, trusted_types=", ".join(untrusted)))
+
+
+@pytest.mark.parametrize(
+    ("major", "serialization_format"),
+    [("1", "cloudpickle"), ("2", "pickle"), ("3", "cloudpickle")],
+)
+def test_pickled_models_of_every_mlflow_are_served(
+    major: str,
+    serialization_format: str,
+    tmp_path: Path,
+    classifier: Any,
+    client_of: Callable[..., Any],
+) -> None:
+    """MLflow 1, 2 and 3 write the same table `sklearn` in MLmodel, under different neighbours."""
+    save_with_mlflow(major, tmp_path / "model", serialization_format)
+
+    assert_answers_as(classifier, client_of(tmp_path / "model"))
+
+
+def save_with_mlflow(major: str, directory: Path, *arguments: str | Path) -> None:
+    """Let MLflow itself, in an environment of its own, save the iris classifier."""
+    wanted = (*MLFLOW[major], f"scikit-learn=={sklearn.__version__}", f"pandas=={pd.__version__}")
+    requirements = [word for each in wanted for word in ("--with", each)]
+    script = Path(__file__).with_name("mlflow_save.py")
+    run = ("run", "--quiet", "--no-project", "--python", "3.11")
+    uv.run(*run, *requirements, "python", "-W", "ignore", script, directory, *arguments)
+
+
+def test_the_skops_model_that_mlflow_3_saves_is_served(
+    tmp_path: Path, classifier: Any, client_of: Callable[..., Any]
+) -> None:
+    """The format skops is MLflow 3's default format."""
+    save_with_mlflow("3", tmp_path / "model")
+    assert (tmp_path / "model/model.skops").exists()
+
+    assert_answers_as(classifier, client_of(tmp_path / "model"))
+
+
+def test_the_trust_list_inside_an_mlflow_model_is_not_believed(
+    tmp_path: Path, iris: Any, client_of: Callable[..., Any]
+) -> None:
+    """A model that lists its own types as trusted is asked for like any other."""
+    save_with_mlflow("3", tmp_path / "model")
+    model = make_pipeline(FunctionTransformer(doubled), LogisticRegression(max_iter=500))
+    skops.io.dump(model.fit(iris.data, iris.target), tmp_path / "model/model.skops")
+    mlmodel = tmp_path / "model/MLmodel"
+    (untrusted,) = skops.io.get_untrusted_types(file=tmp_path / "model/model.skops")
+    claim = mlmodel.read_text().replace(
+        "skops_trusted_types: null", f"skops_trusted_types: [{untrusted}]"
+    )
+    assert untrusted in claim
+    mlmodel.write_text(claim)
+
+    with pytest.raises(DeploymentError, match="not trusted"):
+        client_of(tmp_path / "model")
+
+
+def test_the_code_that_an_mlflow_model_brings_is_importable(
+    tmp_path: Path, iris: Any, client_of: Callable[..., Any]
+) -> None:
+    """A transformer of the author's own module is loaded from the model's code directory."""
+    module = tmp_path / "doubling_of_this_test.py"
+    module.write_text(
+        textwrap.dedent("""
+            from sklearn.base import BaseEstimator, TransformerMixin
+
+            class Doubling(TransformerMixin, BaseEstimator):
+                def fit(self, X, y=None):
+                    return self
+
+                def transform(self, X):
+                    return X * 2
+        """)
+    )
+    save_with_mlflow("2", tmp_path / "model", "cloudpickle", module)
+    module.unlink()
+
+    status, body = client_of(tmp_path / "model")({"data": {"ndarray": ROWS}})
+
+    expected = LogisticRegression(max_iter=500).fit(iris.data * 2, iris.target)
+    assert status == 200
+    assert body["data"]["ndarray"] == expected.predict_proba(np.array(ROWS) * 2).tolist()
+
+
+def test_an_mlflow_model_of_another_flavor_is_refused(
+    tmp_path: Path, classifier: Any, client_of: Callable[..., Any]
+) -> None:
+    """The message names the flavors that the model has."""
+    (tmp_path / "MLmodel").write_text("flavors:\n  python_function: {}\n  xgboost: {}\n")
+    joblib.dump(classifier, tmp_path / "model.joblib")
+
+    with pytest.raises(DeploymentError, match=r"'sklearn'.*python_function, xgboost"):
+        client_of(tmp_path)
+
+
+def test_a_model_of_another_scikit_learn_is_served_with_a_warning(
+    tmp_path: Path, classifier: Any, client_of: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log names both versions, and the metadata says which one saved the model."""
+    state = pickle.dumps(classifier)
+    version = sklearn.__version__.encode()
+    assert state.count(version) == 1
+    (tmp_path / "model.pkl").write_bytes(state.replace(version, b"1.0.2"))
+
+    with caplog.at_level(logging.WARNING):
+        post = client_of(tmp_path)
+
+    assert_answers_as(classifier, post)
+    assert f"saved by scikit-learn 1.0.2 and is served by {sklearn.__version__}" in caplog.text
+    metadata = client_of(tmp_path, get="/metadata")
+    assert metadata["custom"]["saved_with"] == "1.0.2"
+
+
+def test_the_metadata_describes_the_model(
+    tmp_path: Path, iris: Any, client_of: Callable[..., Any]
+) -> None:
+    """Columns and classes in the model's own words, overlaid by metadata.yaml."""
+    frame = pd.DataFrame(iris.data, columns=["sl", "sw", "pl", "pw"])
+    model = LogisticRegression(max_iter=500).fit(frame, iris.target_names[iris.target])
+    joblib.dump(model, tmp_path / "model.joblib")
+    (tmp_path / "metadata.yaml").write_text("name: flowers\ncustom: {owner: botany}\n")
+
+    metadata = client_of(tmp_path, get="/metadata")
+
+    assert metadata["name"] == "flowers"
+    assert metadata["platform"] == "sklearn"
+    assert metadata["inputs"] == [
+        {"messagetype": "ndarray", "schema": {"names": ["sl", "sw", "pl", "pw"], "shape": [4]}}
+    ]
+    species = ["setosa", "versicolor", "virginica"]
+    assert metadata["outputs"] == [
+        {"messagetype": "ndarray", "schema": {"names": species, "shape": [3]}}
+    ]
+    assert metadata["custom"] == {
+        "owner": "botany",
+        "method": "predict_proba",
+        "scikit-learn": sklearn.__version__,
+        "saved_with": sklearn.__version__,
+    }

@@ -1,7 +1,7 @@
 """A model that fails on a good request: the exception reaches the client with its text."""
 
 from collections.abc import Callable
-from typing import Any, Never
+from typing import Any
 
 import numpy as np
 import pytest

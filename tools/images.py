@@ -63,7 +63,10 @@ def release() -> str:
 def read_images(text: str) -> dict[str, Image]:
     """The images in the text of images.toml, by name, in its order."""
     expected = {"summary", "package"}
-    tables = tomllib.loads(text)
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ImagesError(f"images.toml: {error}") from error
     for name, table in tables.items():
         if not isinstance(table, dict) or set(table) != expected:
             raise ImagesError(f"images.toml: [{name}] must hold exactly {sorted(expected)}")

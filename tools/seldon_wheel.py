@@ -17,6 +17,7 @@ locks hold its digest like any other.
 
 import base64
 import hashlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -139,7 +140,7 @@ def write_wheel(wheel: Path, files: dict[str, bytes]) -> None:
     record = "".join(f"{name},{digest(body)},{len(body)}\n" for name, body in sorted(files.items()))
     record += f"{METADATA}/RECORD,,\n"
     wheel.parent.mkdir(parents=True, exist_ok=True)
-    partial = wheel.with_suffix(".partial")
+    partial = wheel.with_suffix(f".{os.getpid()}")  # its own: `make -j` runs several of these
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for name, body in (*sorted(files.items()), (f"{METADATA}/RECORD", record.encode())):
             archive.writestr(zip_entry(name), body)

@@ -8,6 +8,7 @@ The index is `UV_DEFAULT_INDEX`, else `PIP_INDEX_URL`, else PyPI; `PIP_FIND_LINK
 handed on to uv, which does not read pip's settings itself.
 """
 
+import base64
 import hashlib
 import html
 import io
@@ -18,8 +19,9 @@ import subprocess
 import sys
 import urllib.request
 import zipfile
+from http.client import HTTPException
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import unquote, urljoin
 
 VERSION = "0.13.9"
 WHEEL_DIGESTS = {
@@ -40,10 +42,10 @@ def run(*arguments: str | Path) -> None:
 
 def environment() -> dict[str, str]:
     """The process environment with pip's index settings translated into uv's."""
-    settings = {"UV_DEFAULT_INDEX": index(), "UV_SYSTEM_CERTS": "1", "UV_NO_PROGRESS": "1"}
+    settings = {"UV_SYSTEM_CERTS": "1", "UV_NO_PROGRESS": "1"}
     if find_links := os.environ.get("PIP_FIND_LINKS"):
         settings["UV_FIND_LINKS"] = ",".join(find_links.split())
-    return settings | os.environ
+    return {**settings, **os.environ, "UV_DEFAULT_INDEX": index()}
 
 
 def index() -> str:
@@ -74,7 +76,7 @@ def fetch(digest: str) -> bytes:
     project = f"{index().rstrip('/')}/uv/"
     link = re.search(rf'href="([^"#]+)#sha256={digest}"', get(project).decode())
     if link is None:
-        sys.exit(f"uv: {project} lists no file with sha256 {digest}")
+        sys.exit(f"uv: {without_credentials(project)} lists no file with sha256 {digest}")
     wheel = get(urljoin(project, html.unescape(link[1])))
     if hashlib.sha256(wheel).hexdigest() != digest:
         sys.exit(f"uv: {link[1]} is not the file that was pinned (sha256 {digest})")
@@ -83,11 +85,21 @@ def fetch(digest: str) -> bytes:
 
 def get(address: str) -> bytes:
     """The body at an address; exits with one line when it cannot be reached."""
+    public = without_credentials(address)
     try:
-        with urllib.request.urlopen(address, timeout=120) as response:
+        request = urllib.request.Request(public)
+        if credentials := re.search("//([^/]*)@", address):
+            basic = base64.b64encode(unquote(credentials[1]).encode()).decode()
+            request.add_header("Authorization", f"Basic {basic}")
+        with urllib.request.urlopen(request, timeout=120) as response:
             return bytes(response.read())
-    except OSError as error:
-        sys.exit(f"uv: cannot fetch {address}: {error}")
+    except (OSError, ValueError, HTTPException) as error:
+        sys.exit(f"uv: cannot fetch {public}: {error}")
+
+
+def without_credentials(address: str) -> str:
+    """The address without the `user:password@` that it may carry."""
+    return re.sub("//[^/]*@", "//", address)
 
 
 def unpack(wheel: bytes, program: Path) -> None:

@@ -76,8 +76,8 @@ def to_payload(result: Any) -> Any:
 def blame(error: Exception, rows: Any) -> ClientError | ModelError:
     """The error to answer with: the data's fault where scikit-learn's own checks refuse it."""
     if isinstance(error, ValueError) and _innermost_package(error) in VALIDATING_PACKAGES:
-        where = _cell_at_fault(error, rows)
-        return ClientError(f"the model refuses the data: {describe(error)}{where}")
+        why = describe(error).rstrip(".:")
+        return ClientError(f"the model refuses the data: {why}{_cell_at_fault(error, rows)}")
     logger.error("The model failed", exc_info=error)
     return ModelError(f"the model failed: {describe(error)}")
 
@@ -141,9 +141,9 @@ def _cell_at_fault(error: Exception, rows: Any) -> str:
     if cell is None:
         return ""
     row, column, value = cell
-    return f" Row {row}, column {column} is {'null or NaN' if value != value else repr(value)}"
+    return f"; row {row}, column {column} is {'null or NaN' if value != value else repr(value)}"
 
 
 def _is_not_finite(value: Any) -> bool:
     # Trees convert to float32, so that a larger number is infinite to them; NaN compares false.
-    return isinstance(value, Real) and not abs(value) <= np.finfo(np.float32).max
+    return isinstance(value, Real) and not abs(float(value)) <= np.finfo(np.float32).max

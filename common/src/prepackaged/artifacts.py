@@ -5,6 +5,7 @@ else the only file with a known suffix. Nothing is guessed: two candidates stop 
 Symbolic links are resolved, because platforms hand out models as links into mounts.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,6 +68,8 @@ class Artifact:
             yield
         except DeploymentError:
             raise
+        except PermissionError as error:
+            raise DeploymentError(f"model file {self.path}: {error.strerror}") from error
         except ModuleNotFoundError as error:
             raise DeploymentError(
                 f"model file {self.path} needs the Python module {error.name!r}, which this image"
@@ -86,7 +89,8 @@ def find_artifact(model_uri: str, files: ModelFiles, model_file: str | None = No
     """
     location = local_path(model_uri)
     if location.is_file():
-        return _existing(location.parent, location.name, "model_uri")
+        named = _named_path(model_uri)  # a link's own name tells the format, its target's may not
+        return _existing(named.parent.resolve(), named.name, "model_uri")
     entries = list_directory(location)
     if model_file:
         return _existing(location, model_file, "the parameter model_file")
@@ -100,15 +104,26 @@ def local_path(model_uri: str) -> Path:
 
     Raises `DeploymentError` for any other scheme and for a path that does not exist.
     """
-    parts = urlsplit(model_uri)
+    return _resolve(_named_path(model_uri), f"model_uri {model_uri!r}")
+
+
+def _named_path(model_uri: str) -> Path:
+    try:
+        parts = urlsplit(model_uri)
+    except ValueError as error:
+        raise DeploymentError(f"model_uri {model_uri!r} cannot be read: {error}") from error
     if parts.scheme not in ("", "file"):
         raise DeploymentError(
             f"model_uri {model_uri!r}: the scheme {parts.scheme}:// is not supported here."
             " Give a local path or file://; downloading is the platform's part"
             " (in Kubernetes, its storage initializer puts the model into /mnt/models)"
         )
-    path = Path(unquote(parts.path)) if parts.scheme else Path(model_uri)
-    return _resolve(path, f"model_uri {model_uri!r}")
+    if parts.scheme and parts.netloc not in ("", "localhost"):
+        raise DeploymentError(
+            f"model_uri {model_uri!r} names the host {parts.netloc!r}, not a local path:"
+            " write file:///path, with three slashes"
+        )
+    return Path(unquote(parts.path)) if parts.scheme else Path(model_uri)
 
 
 def list_directory(directory: Path) -> list[str]:
@@ -136,10 +151,15 @@ def read_mlmodel(directory: Path) -> dict[str, Any]:
 def _mlflow_artifact(directory: Path, files: ModelFiles) -> Artifact:
     flavors = read_mlmodel(directory)["flavors"]
     flavor = flavors.get(files.flavor)
-    if not isinstance(flavor, dict) or files.flavor_key not in flavor:
+    if not isinstance(flavor, dict):
         raise DeploymentError(
             f"{directory / MLMODEL}: this image serves the MLflow flavor {files.flavor!r};"
-            f" the model has {', '.join(sorted(flavors)) or 'none'}"
+            f" the model has {', '.join(sorted(map(str, flavors))) or 'none'}"
+        )
+    if not flavor.get(files.flavor_key):
+        raise DeploymentError(
+            f"{directory / MLMODEL}: flavor {files.flavor!r} has no {files.flavor_key!r},"
+            " which would name the model file"
         )
     found = _existing(directory, str(flavor[files.flavor_key]), MLMODEL)
     code = directory / flavor["code"] if flavor.get("code") else None
@@ -148,8 +168,8 @@ def _mlflow_artifact(directory: Path, files: ModelFiles) -> Artifact:
 
 def _choose(directory: Path, entries: list[str], files: ModelFiles) -> str:
     known = [name for name in files.names if name in entries]
-    visible = (name for name in entries if not name.startswith("."))
-    candidates = known or [name for name in visible if name.endswith(files.suffixes)]
+    named = [name for name in entries if name.endswith(files.suffixes) and name[0] != "."]
+    candidates = known or [name for name in named if not (directory / name).is_dir()]
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
@@ -180,9 +200,10 @@ def _resolve(path: Path, what: str) -> Path:
             target = path.readlink()
             raise DeploymentError(f"{what} is a link to {target}, which does not exist") from error
         parent = path.parent
-        there = f"; {parent} has {_enumerate(list_directory(parent))}" if parent.is_dir() else ""
+        can_list = parent.is_dir() and os.access(parent, os.R_OK)
+        there = f"; {parent} has {_enumerate(list_directory(parent))}" if can_list else ""
         raise DeploymentError(f"{what} does not exist{there}") from error
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise DeploymentError(f"{what} cannot be read: {error}") from error
 
 

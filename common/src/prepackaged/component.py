@@ -57,10 +57,10 @@ class Component(SeldonComponent):
             self.artifact = self.find_artifact(self.files)
         try:
             self.load_model(self.artifact)
+            self._metadata(self.describe_model())  # a wrong metadata.yaml is told now, not later
         except (AttributeError, NotImplementedError) as error:
             # seldon-core's microservice takes these two for "there is no load" and serves on.
             raise RuntimeError(f"loading the model failed: {describe(error)}") from error
-        self._metadata(self.describe_model())  # a wrong metadata.yaml is told now, not later
         self.ready = True
         logger.info("Model loaded: %s", self.artifact.path if self.artifact else "no model file")
 
@@ -108,7 +108,9 @@ class Component(SeldonComponent):
         try:
             validate_model_metadata(metadata)
         except SeldonInvalidMetadataError as error:
-            raise DeploymentError(f"metadata.yaml: {error.args[0].message}") from error
+            source = "metadata.yaml" if written else "describe_model"
+            where, what = error.args[0].json_path, error.args[0].message
+            raise DeploymentError(f"{source}: {where}: {what}") from error
         return metadata
 
 

@@ -5,6 +5,7 @@ A payload is what the microservice hands to `predict`: an ndarray (`data`), a st
 rows, a list of records, or one record.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 Array = npt.NDArray[Any]
+# What a client calls the payloads that are no table.
+PAYLOADS = {
+    bytes: "binData",
+    str: "a string",
+    type(None): "null",
+    bool: "a boolean",
+} | dict.fromkeys((int, float), "a number")
 
 
 @dataclass(frozen=True)
@@ -40,12 +48,14 @@ class Columns:
         of unequal length, a wrong number of columns, and missing or unknown names.
         """
         rows, record_names = _rows(payload)
+        if record_names and not self.names:
+            raise ClientError(
+                "expected rows in the order of training: this model knows no column names;"
+                f" came records with {', '.join(record_names)}"
+            )
         table = _two_dimensional(rows)
-        sent = list(
-            record_names if record_names is not None else (names if names is not None else ())
-        )
-        if sent and self.names:
-            table = table[:, self._order(sent, table.shape[1])]
+        if self.names and (sent := _sent_names(names if record_names is None else record_names)):
+            table = table[:, self._order(sent, self.names, table.shape[1])]
         self._check_count(table)
         return _numeric_if_possible(table)
 
@@ -57,27 +67,28 @@ class Columns:
         values = table.tolist() if table.dtype == object else table
         return DataFrame(values, columns=self.names)
 
-    def _order(self, sent: list[str], width: int) -> list[int]:
+    def _order(self, sent: list[str], names: tuple[str, ...], width: int) -> list[int]:
         if len(sent) != width:
             raise ClientError(
                 f"expected one name a column; came {len(sent)} names, {width} columns"
             )
-        duplicates = sorted({name for name in sent if sent.count(name) > 1})
-        missing = [name for name in self.names or () if name not in sent]
-        unknown = [name for name in sent if name not in (self.names or ())]
-        problems = {"missing": missing, "unknown": unknown, "sent twice": duplicates}
+        place, known = {name: number for number, name in enumerate(sent)}, set(names)
+        problems = {
+            "missing": [name for name in names if name not in place],
+            "unknown": [name for name in place if name not in known],
+            "sent twice": sorted(name for name, times in Counter(sent).items() if times > 1),
+        }
         if wrong := "; ".join(
             f"{what}: {', '.join(them)}" for what, them in problems.items() if them
         ):
-            raise ClientError(
-                f"column names are wrong: {wrong}; expected {', '.join(self.names or ())}"
-            )
-        return [sent.index(name) for name in self.names or ()]
+            raise ClientError(f"column names are wrong: {wrong}; expected {', '.join(names)}")
+        return [place[name] for name in names]
 
     def _check_count(self, table: Array) -> None:
-        if self.count is not None and table.shape[1] != self.count:
+        count = len(self.names) if self.names else self.count
+        if count is not None and table.shape[1] != count:
             raise ClientError(
-                f"expected rows of {self.count} values; came rows of {table.shape[1]}"
+                f"expected rows of {_count(count)}; came rows of {table.shape[1]}"
                 f" (shape {list(table.shape)})"
             )
 
@@ -89,12 +100,12 @@ def texts(payload: Any) -> list[str] | None:
     """
     if isinstance(payload, str):
         return [payload]
-    if not isinstance(payload, list | np.ndarray) or len(payload) == 0:
+    if not isinstance(payload, list | np.ndarray):
         return None
     values = np.array(payload, dtype=object)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
-    if values.ndim == 1 and all(isinstance(value, str) for value in values):
+    if values.ndim == 1 and values.size and all(isinstance(value, str) for value in values):
         return [str(value) for value in values]
     return None
 
@@ -115,13 +126,24 @@ def _rows(payload: Any) -> tuple[Any, list[str] | None]:
     if isinstance(payload, dict):
         payload = [payload]
     if not isinstance(payload, list):
-        kind = "binData" if isinstance(payload, bytes) else type(payload).__name__
+        kind = PAYLOADS.get(type(payload), type(payload).__name__)
         raise ClientError(
             f"expected rows of values in data.ndarray, data.tensor or jsonData; came {kind}"
         )
     if payload and all(isinstance(row, dict) for row in payload):
         return _records(payload)
     return payload, None
+
+
+def _sent_names(names: Any) -> list[str]:
+    """The request's column names, none if it has none; nobody has checked them before."""
+    if names is None:
+        return []
+    if isinstance(names, Iterable) and not isinstance(names, str):
+        sent = list(names)
+        if all(isinstance(name, str) for name in sent):
+            return sent
+    raise ClientError(f"expected names as a list of strings; came {names!r}")
 
 
 def _records(records: Sequence[dict[str, Any]]) -> tuple[list[list[Any]], list[str]]:
@@ -135,6 +157,8 @@ def _records(records: Sequence[dict[str, Any]]) -> tuple[list[list[Any]], list[s
 
 def _two_dimensional(rows: Any) -> Array:
     table = rows if isinstance(rows, np.ndarray) else _array_of(rows)
+    if table.dtype == object and (table.ndim > 2 or _holds_structure(table)):
+        raise ClientError("expected rows of plain values; a row holds a list or an object")
     if table.ndim != 2:
         example = (
             "; one row goes into two brackets: [[...]]" if table.ndim == 1 and table.size else ""
@@ -150,6 +174,10 @@ def _two_dimensional(rows: Any) -> Array:
     return table
 
 
+def _holds_structure(table: Array) -> bool:
+    return any(isinstance(value, list | dict) for value in table.flat)
+
+
 def _array_of(rows: list[Any]) -> Array:
     lengths = [len(row) if isinstance(row, list) else None for row in rows]
     for number, length in enumerate(lengths):
@@ -158,14 +186,13 @@ def _array_of(rows: list[Any]) -> Array:
                 "expected rows of equal length;"
                 f" row 0 has {_count(lengths[0])}, row {number} has {_count(length)}"
             )
-    table = np.array(rows, dtype=object)
-    if table.ndim > 2 or any(isinstance(value, list | dict) for value in table.flat):
-        raise ClientError("expected rows of plain values; a row holds a list or an object")
-    return table
+    return np.array(rows, dtype=object)
 
 
 def _count(length: int | None) -> str:
-    return "a single value" if length is None else f"{length} values"
+    if length is None:
+        return "a single value"
+    return "1 value" if length == 1 else f"{length} values"
 
 
 def _numeric_if_possible(table: Array) -> Array:

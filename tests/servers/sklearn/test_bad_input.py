@@ -65,7 +65,7 @@ def test_text_where_numbers_belong_is_refused(iris_server: Server, kind: str) ->
     rows = [[5.3, 3.5, 1.4, 0.2], [5.3, "wide", 1.4, 0.2]]
     body = {"jsonData": rows} if kind == "jsonData" else {"data": {"ndarray": rows}}
 
-    assert_refused(iris_server.post(body), "Row 1, column 1 is 'wide'")
+    assert_refused(iris_server.post(body), "row 1, column 1 is 'wide'")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_number_that_is_none_is_refused(iris_server: Server, value: str, shown
     text = '{"data": {"ndarray": [[5.3, 3.5, 1.4, 0.2], [5.3, 3.5, VALUE, 0.2]]}}'
 
     assert_refused(
-        iris_server.post_text(text.replace("VALUE", value)), f"Row 1, column 2 is {shown}"
+        iris_server.post_text(text.replace("VALUE", value)), f"row 1, column 2 is {shown}"
     )
 
 

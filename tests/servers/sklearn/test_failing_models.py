@@ -75,7 +75,7 @@ def test_a_number_too_large_for_a_tree_is_located(post_to: Callable[..., Any], i
     status, body = post_to(model)({"data": {"ndarray": [[5.3, 3.5, 1e300, 0.2]]}})
 
     assert status == 400
-    assert "Row 0, column 2 is 1e+300" in body["status"]["info"]
+    assert "row 0, column 2 is 1e+300" in body["status"]["info"]
 
 
 def test_text_in_a_number_column_of_a_pipeline_is_located(

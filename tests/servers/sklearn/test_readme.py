@@ -1,0 +1,122 @@
+"""What sklearn's README and the project's quick start show is what the server does."""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from documents import (
+    MOUNTED,
+    Example,
+    assert_shown,
+    blocks,
+    curl_lines,
+    examples,
+    lay_out,
+    tolerant,
+)
+from serving import ROOT, Server, fail_to_serve, serve
+
+import run
+
+README = ROOT / "README.md"
+SERVER = ROOT / "sklearn/server"
+IRIS = (ROOT / "sklearn/example/train.py").read_text()
+PREDICT = "/api/v1.0/predictions"
+RAGGED = "setting an array element with a sequence"
+RESHAPE = "cannot reshape array of size"
+EXAMPLES = examples(ROOT / "sklearn/README.md")
+SERVING = [example for example in EXAMPLES if not example.last_log_line]
+FAILING = [example for example in EXAMPLES if example.last_log_line]
+
+
+@pytest.mark.parametrize("example", SERVING)
+def test_every_request_gets_the_answer_shown(example: Example, tmp_path: Path) -> None:
+    """Each model of the README is trained and served, each request sent, each answer compared."""
+    example.files.setdefault("train.py", IRIS)
+    with serve(SERVER, **lay_out(example, tmp_path)) as server:
+        assert_shown(server, example)
+
+
+@pytest.mark.parametrize("example", FAILING)
+def test_every_last_log_line_is_the_one_shown(example: Example, tmp_path: Path) -> None:
+    """A server that cannot work ends with status 1 and the README's line."""
+    example.files.setdefault("train.py", IRIS)
+    failed = fail_to_serve(SERVER, **lay_out(example, tmp_path))
+    assert failed.status == 1
+    last_line = failed.last_line.replace(str(tmp_path / "models"), MOUNTED)
+    assert last_line.endswith(example.last_log_line)
+
+
+@pytest.fixture(scope="module")
+def iris(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server of the quick start."""
+    parameters = lay_out(Example(files={"train.py": IRIS}), tmp_path_factory.mktemp("iris"))
+    with serve(SERVER, **parameters) as server:
+        yield server
+
+
+def test_the_curl_lines_get_the_answers_shown(iris: Server) -> None:
+    """Each curl line of the project's README is answered by the iris example as shown."""
+    answers = [block.text for block in blocks(README) if block.about == "answer"]
+    for (path, body), answer in zip(curl_lines(README), answers, strict=True):
+        assert iris.post_text(body, path).json() == tolerant(answer)
+
+
+def test_the_grpc_client_prints_what_is_shown(iris: Server) -> None:
+    """The README's program runs as it is, and without a warning."""
+    texts = {block.about: block.text for block in blocks(README)}
+    program = texts["client.py"].replace("localhost:5000", iris.grpc)
+    command = [sys.executable, "-W", "error", "-c", program]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert json.loads(printed) == tolerant(texts["client.py prints"])
+
+
+def test_the_quick_start_shows_the_line_that_make_run_prints() -> None:
+    """The README's first curl line is the one that `make run-sklearn` prints."""
+    printed = run.how_to_call(argparse.Namespace(image="sklearn", http_port=9000), is_example=True)
+    (line,) = (line.strip() for line in printed.splitlines() if "curl" in line)
+    assert line in README.read_text()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "text", "info"),
+    [
+        ("POST", PREDICT, '{"data": {"ndarray": [[1, 2], [3]]}}', RAGGED),
+        ("POST", PREDICT, '{"data": {"tensor": {"shape": [2], "values": [1]}}}', RESHAPE),
+        (
+            "POST",
+            PREDICT,
+            '{"meta": null, "data": {"ndarray": [[1, 2, 3, 4]]}}',
+            "'NoneType' object has no attribute",
+        ),
+        ("POST", PREDICT, '{"binData": "aGVsbG8"}', "Incorrect padding"),
+        ("POST", "/nothing", "{}", "405 Method Not Allowed"),
+        ("GET", "/nothing", "", "404 Not Found"),
+        ("GET", PREDICT, "", "404 Not Found"),
+    ],
+)
+def test_what_the_microservice_turns_down_is_listed(
+    iris: Server, method: str, path: str, text: str, info: str
+) -> None:
+    """The README's known limits are those of the server: a limit that is gone must leave it."""
+    headers = {"Content-Type": "application/json"}
+    answer = requests.request(method, iris.url + path, data=text, headers=headers, timeout=60)
+    assert answer.status_code == 500
+    assert answer.json()["status"]["info"].startswith(info)
+    assert f"500 `{info}" in README.read_text()
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/plain"}])
+def test_a_content_type_that_is_not_json_is_a_known_limit(
+    iris: Server, headers: dict[str, str]
+) -> None:
+    """Without `application/json` the answer is the one of the README's list."""
+    answer = requests.post(iris.url + PREDICT, data="{}", headers=headers, timeout=60)
+    assert answer.status_code == 500
+    assert answer.json()["status"]["info"].startswith("415 Unsupported Media Type")
+    assert "500 `415 Unsupported Media Type`" in README.read_text()

@@ -1,0 +1,566 @@
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prepackaged import Artifact, DeploymentError, ModelFiles, find_artifact, local_path
+
+FILES = ModelFiles(
+    names=("model.joblib", "model.pkl"),
+    suffixes=(".joblib", ".pkl"),
+    flavor="sklearn",
+    flavor_key="pickled_model",
+)
+PLAIN_FILES = ModelFiles(names=("model.joblib",), suffixes=(".joblib",))
+
+MLFLOW_1 = """\
+artifact_path: model
+flavors:
+  python_function:
+    env: conda.yaml
+    loader_module: mlflow.sklearn
+    model_path: model.pkl
+    python_version: 3.8.10
+  sklearn:
+    pickled_model: model.pkl
+    serialization_format: cloudpickle
+    sklearn_version: 0.24.2
+run_id: 4ae3e5a4c9c34b0a9a5fbb5e4dd1ac5c
+utc_time_created: '2021-06-15 08:15:30.123456'
+"""
+MLFLOW_2 = """\
+artifact_path: model
+flavors:
+  python_function:
+    env:
+      conda: conda.yaml
+      virtualenv: python_env.yaml
+    loader_module: mlflow.sklearn
+    model_path: model.pkl
+    predict_fn: predict
+    python_version: 3.10.13
+  sklearn:
+    code: null
+    pickled_model: model.pkl
+    serialization_format: cloudpickle
+    sklearn_version: 1.3.2
+mlflow_version: 2.9.2
+model_size_bytes: 1024
+model_uuid: 0a1b2c3d4e5f60718293a4b5c6d7e8f9
+run_id: 4ae3e5a4c9c34b0a9a5fbb5e4dd1ac5c
+signature:
+  inputs: '[{"type": "double", "required": true, "name": "age"}]'
+  outputs: '[{"type": "long", "required": true}]'
+  params: null
+utc_time_created: '2023-12-01 08:15:30.123456'
+"""
+MLFLOW_3 = """\
+artifact_path: mlflow-artifacts:/1/models/m-9f8e7d6c5b4a/artifacts
+flavors:
+  python_function:
+    env:
+      conda: conda.yaml
+      virtualenv: python_env.yaml
+    loader_module: mlflow.sklearn
+    model_path: model.pkl
+    predict_fn: predict
+    python_version: 3.11.9
+  sklearn:
+    code: null
+    pickled_model: model.pkl
+    serialization_format: cloudpickle
+    sklearn_version: 1.7.0
+is_signature_from_type_hint: false
+mlflow_version: 3.1.1
+model_id: m-9f8e7d6c5b4a
+model_size_bytes: 1024
+model_uuid: m-9f8e7d6c5b4a
+prompts: null
+run_id: 4ae3e5a4c9c34b0a9a5fbb5e4dd1ac5c
+type_hint_from_example: false
+utc_time_created: '2025-07-01 08:15:30.123456'
+"""
+
+
+def put(directory: Path, *names: str) -> None:
+    """Write files that are not empty."""
+    for name in names:
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_bytes(b"a model")
+
+
+def refusal(model_uri: Path | str, model_file: str | None = None) -> str:
+    """The message of the error that looking for a model raises."""
+    with pytest.raises(DeploymentError) as caught:
+        find_artifact(str(model_uri), FILES, model_file)
+    return str(caught.value)
+
+
+# Where the model is: model_uri
+
+
+def test_a_plain_path_names_a_directory(tmp_path: Path) -> None:
+    """A directory given as a plain path is searched for the model."""
+    put(tmp_path, "model.pkl")
+    assert find_artifact(str(tmp_path), FILES) == Artifact(
+        path=tmp_path / "model.pkl", name="model.pkl", directory=tmp_path
+    )
+
+
+def test_a_relative_path_starts_at_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative path is meant from the working directory, and the answer is absolute."""
+    put(tmp_path, "models/model.pkl")
+    monkeypatch.chdir(tmp_path)
+    assert find_artifact("models/model.pkl", FILES).directory == tmp_path / "models"
+
+
+@pytest.mark.parametrize("prefix", ["file://", "file://localhost", "file:", "FILE://"])
+def test_a_file_uri_names_a_local_path(tmp_path: Path, prefix: str) -> None:
+    """Every way to write a file URI of this machine leads to the path."""
+    assert local_path(f"{prefix}{tmp_path}") == tmp_path
+
+
+def test_a_file_uri_is_percent_decoded(tmp_path: Path) -> None:
+    """Characters that a URI cannot hold are written with percent signs."""
+    put(tmp_path, "a b/100%/模型.pkl")
+    uri = f"file://{tmp_path}/a%20b/100%25/%E6%A8%A1%E5%9E%8B.pkl"
+    assert local_path(uri) == tmp_path / "a b" / "100%" / "模型.pkl"
+
+
+def test_a_plain_path_is_taken_literally(tmp_path: Path) -> None:
+    """Percent signs, hashes, question marks and colons in a plain path are its own."""
+    put(tmp_path, "a%20b#1?:c/model.pkl")
+    assert local_path(f"{tmp_path}/a%20b#1?:c") == tmp_path / "a%20b#1?:c"
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20))
+def test_any_file_name_survives_its_uri(name: str) -> None:
+    """What the standard library writes as a file URI leads back to the same file."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory).resolve() / f"-{name}"
+        path.touch()
+        assert local_path(path.as_uri()) == path
+
+
+def test_a_file_uri_of_another_host_is_refused() -> None:
+    """Two slashes too few make a host of the first directory; that is said."""
+    assert refusal("file://mnt/models") == (
+        "model_uri 'file://mnt/models' names the host 'mnt', not a local path:"
+        " write file:///path, with three slashes"
+    )
+
+
+@pytest.mark.parametrize(
+    ("model_uri", "scheme"),
+    [
+        ("s3://bucket/model", "s3"),
+        ("gs://bucket/model", "gs"),
+        ("http://host/model.pkl", "http"),
+        ("https://host/model.pkl", "https"),
+        ("hdfs://name/model", "hdfs"),
+        ("models:/iris/1", "models"),
+    ],
+)
+def test_a_scheme_of_another_place_is_refused(model_uri: str, scheme: str) -> None:
+    """Downloading is the platform's part, and the message says so."""
+    assert refusal(model_uri) == (
+        f"model_uri {model_uri!r}: the scheme {scheme}:// is not supported here."
+        " Give a local path or file://; downloading is the platform's part"
+        " (in Kubernetes, its storage initializer puts the model into /mnt/models)"
+    )
+
+
+@pytest.mark.parametrize("model_uri", ["file://[", "/mnt/\0models", "/mnt/" + 300 * "m"])
+def test_what_is_no_path_at_all_is_refused(model_uri: str) -> None:
+    """What the system cannot even look up is a deployment's mistake, not a crash."""
+    assert "cannot be read: " in refusal(model_uri)
+
+
+def test_a_missing_path_lists_its_parent(tmp_path: Path) -> None:
+    """The message about a path that does not exist says what is next to it."""
+    put(tmp_path, "iris/model.pkl", "wine/model.pkl")
+    assert refusal(tmp_path / "irsi") == (
+        f"model_uri '{tmp_path}/irsi' does not exist; {tmp_path} has iris, wine"
+    )
+
+
+def test_a_missing_path_in_a_missing_parent_is_said_plainly(tmp_path: Path) -> None:
+    """Where the parent is missing too there is nothing to list."""
+    uri = tmp_path / "a/b"
+    assert refusal(uri) == f"model_uri '{uri}' does not exist"
+
+
+def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
+    """A file that is taken for a directory is named."""
+    put(tmp_path, "model.pkl")
+    message = refusal(tmp_path / "model.pkl/model.pkl")
+    assert "cannot be read: [Errno 20] Not a directory" in message
+
+
+# Links
+
+
+def test_a_broken_link_names_its_target(tmp_path: Path) -> None:
+    """A link to nowhere is told apart from a path that was mistyped."""
+    (tmp_path / "models").symlink_to("/phfs/gone")
+    assert refusal(tmp_path / "models") == (
+        f"model_uri '{tmp_path}/models' is a link to /phfs/gone, which does not exist"
+    )
+
+
+def test_a_broken_link_to_the_model_file_names_its_target(tmp_path: Path) -> None:
+    """The same holds for a link inside the model directory."""
+    (tmp_path / "model.pkl").symlink_to("/phfs/gone.pkl")
+    assert refusal(tmp_path) == (
+        "'model.pkl', which the model directory names,"
+        " is a link to /phfs/gone.pkl, which does not exist"
+    )
+
+
+def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
+    """A link that leads back to itself does not hang or crash the start."""
+    (tmp_path / "models").symlink_to(tmp_path / "models")
+    assert "cannot be read: " in refusal(tmp_path / "models")
+
+
+def test_links_into_a_read_only_mount_are_followed(tmp_path: Path) -> None:
+    """The model's directory and file may both be links into a directory nobody may write."""
+    mount = tmp_path / "mount"
+    put(mount, "v3/weights.pkl")
+    (mount / "v3").chmod(0o555)
+    (tmp_path / "share").mkdir()
+    (tmp_path / "share/model.pkl").symlink_to(mount / "v3/weights.pkl")
+    (tmp_path / "models").symlink_to(tmp_path / "share", target_is_directory=True)
+    assert find_artifact(str(tmp_path / "models"), FILES) == Artifact(
+        path=mount / "v3/weights.pkl", name="model.pkl", directory=tmp_path / "share"
+    )
+
+
+# Which file it is
+
+
+def test_model_uri_may_name_the_file(tmp_path: Path) -> None:
+    """A file that is named needs no known name and no known suffix."""
+    put(tmp_path, "iris-2024.bin", "model.pkl")
+    found = find_artifact(f"file://{tmp_path}/iris-2024.bin", FILES)
+    assert found == Artifact(tmp_path / "iris-2024.bin", "iris-2024.bin", tmp_path)
+
+
+def test_a_link_to_the_file_keeps_its_own_name(tmp_path: Path) -> None:
+    """The name tells the format; the target in a content store has none that does."""
+    put(tmp_path, "blobs/5f2c")
+    (tmp_path / "snapshot").mkdir()
+    (tmp_path / "snapshot/model.pkl").symlink_to("../blobs/5f2c")
+    assert find_artifact(str(tmp_path / "snapshot/model.pkl"), FILES) == Artifact(
+        path=tmp_path / "blobs/5f2c", name="model.pkl", directory=tmp_path / "snapshot"
+    )
+
+
+def test_model_file_wins_over_everything(tmp_path: Path) -> None:
+    """What the deployer names is loaded, whatever else is there."""
+    put(tmp_path, "MLmodel", "model.joblib", "model.pkl", "old/other.pkl")
+    assert find_artifact(str(tmp_path), FILES, "old/other.pkl").name == "old/other.pkl"
+
+
+def test_an_mlmodel_wins_over_a_well_known_name(tmp_path: Path) -> None:
+    """An MLflow model says itself which of its files is the model."""
+    put(tmp_path, "model.joblib", "model.pkl")
+    (tmp_path / "MLmodel").write_text(MLFLOW_2)
+    assert find_artifact(str(tmp_path), FILES).name == "model.pkl"
+
+
+def test_a_server_without_a_flavor_ignores_an_mlmodel(tmp_path: Path) -> None:
+    """An image that reads no MLflow models takes its own file from among theirs."""
+    put(tmp_path, "model.joblib")
+    (tmp_path / "MLmodel").write_text(MLFLOW_2)
+    assert find_artifact(str(tmp_path), PLAIN_FILES).name == "model.joblib"
+
+
+def test_a_well_known_name_wins_over_a_known_suffix(tmp_path: Path) -> None:
+    """Other files with the suffix do not matter beside one with a well-known name."""
+    put(tmp_path, "model.pkl", "scaler.pkl", "encoder.joblib")
+    assert find_artifact(str(tmp_path), FILES).name == "model.pkl"
+
+
+def test_the_only_file_with_a_known_suffix_is_the_model(tmp_path: Path) -> None:
+    """A file under a name of its own is found by its suffix."""
+    put(tmp_path, "README.md", "iris-2024.joblib", "metadata.yaml")
+    assert find_artifact(str(tmp_path), FILES).name == "iris-2024.joblib"
+
+
+@pytest.mark.parametrize(
+    "names", [("a.pkl", "b.joblib"), ("model.joblib", "model.pkl")], ids=["suffixes", "known names"]
+)
+def test_two_candidates_are_refused_by_name(tmp_path: Path, names: tuple[str, str]) -> None:
+    """Nothing is guessed: both files are named, and so is the parameter that decides."""
+    put(tmp_path, *names)
+    candidates = {"a.pkl": "a.pkl, b.joblib", "model.joblib": "model.joblib, model.pkl"}[names[0]]
+    assert refusal(tmp_path) == (
+        f"model directory {tmp_path} has 2 candidates: {candidates}."
+        " Leave one, or name it in the parameter model_file"
+    )
+
+
+def test_no_candidate_lists_what_is_there(tmp_path: Path) -> None:
+    """The message says what was looked for and what was found."""
+    put(tmp_path, "weights.h5", "README.md")
+    assert refusal(tmp_path) == (
+        f"model directory {tmp_path} has no model: expected model.joblib, model.pkl,"
+        " one *.joblib, one *.pkl or an MLflow sklearn model; found README.md, weights.h5"
+    )
+
+
+def test_an_empty_directory_has_nothing(tmp_path: Path) -> None:
+    """A directory without files is said to hold nothing."""
+    assert refusal(tmp_path).endswith("; found nothing")
+
+
+def test_a_long_list_is_cut(tmp_path: Path) -> None:
+    """A directory of many files cannot drown the message."""
+    put(tmp_path, *(f"part-{number:03}.csv" for number in range(25)))
+    assert refusal(tmp_path).endswith(", part-018.csv, part-019.csv and 5 more")
+
+
+def test_hidden_files_are_no_candidates(tmp_path: Path) -> None:
+    """What editors and operating systems leave behind is never loaded."""
+    put(tmp_path, "._model.pkl", ".model.pkl", ".pkl", "iris.pkl")
+    assert find_artifact(str(tmp_path), FILES).name == "iris.pkl"
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    """A file of zero bytes is an upload that failed."""
+    (tmp_path / "model.pkl").touch()
+    assert refusal(tmp_path) == f"model file {tmp_path}/model.pkl is empty (0 bytes)"
+
+
+def test_a_directory_named_like_a_model_is_refused(tmp_path: Path) -> None:
+    """A directory cannot be loaded, whatever it is called."""
+    (tmp_path / "model.pkl").mkdir()
+    assert refusal(tmp_path) == (
+        f"{tmp_path}/model.pkl, which the model directory names, is not a file"
+    )
+
+
+def test_a_missing_model_file_lists_the_directory(tmp_path: Path) -> None:
+    """A mistyped `model_file` is answered with the names that would have worked."""
+    put(tmp_path, "a.pkl", "b.pkl")
+    assert refusal(tmp_path, "c.pkl") == (
+        f"'c.pkl', which the parameter model_file names, does not exist; {tmp_path} has a.pkl,"
+        " b.pkl"
+    )
+
+
+# MLflow models
+
+
+@pytest.mark.parametrize("mlmodel", [MLFLOW_1, MLFLOW_2, MLFLOW_3], ids=["1", "2", "3"])
+def test_every_mlflow_layout_is_read(tmp_path: Path, mlmodel: str) -> None:
+    """The flavor's file is found for MLflow 1, 2 and 3, with the flavor's table."""
+    put(tmp_path, "model.pkl", "input_example.pkl")
+    (tmp_path / "MLmodel").write_text(mlmodel)
+    found = find_artifact(str(tmp_path), FILES)
+    assert (found.path, found.code) == (tmp_path / "model.pkl", None)
+    assert found.flavor["serialization_format"] == "cloudpickle"
+
+
+def test_an_mlflow_model_without_the_flavor_names_those_it_has(tmp_path: Path) -> None:
+    """The person who took the wrong image sees which flavors the model has."""
+    (tmp_path / "MLmodel").write_text("flavors: {xgboost: {data: model.xgb}, python_function: {}}")
+    assert refusal(tmp_path) == (
+        f"{tmp_path}/MLmodel: this image serves the MLflow flavor 'sklearn';"
+        " the model has python_function, xgboost"
+    )
+
+
+@pytest.mark.parametrize("flavors", ["{}", "{1: {}, sklearn: null}"])
+def test_an_mlflow_model_without_a_flavor_table_is_refused(tmp_path: Path, flavors: str) -> None:
+    """A flavor table of another shape is a deployment's mistake, not a crash."""
+    (tmp_path / "MLmodel").write_text(f"flavors: {flavors}")
+    assert "this image serves the MLflow flavor 'sklearn'" in refusal(tmp_path)
+
+
+def test_an_mlflow_flavor_that_names_no_file_is_refused(tmp_path: Path) -> None:
+    """The message says which key is missing."""
+    (tmp_path / "MLmodel").write_text("flavors: {sklearn: {other: a}}")
+    assert "flavor 'sklearn' has no 'pickled_model'" in refusal(tmp_path)
+
+
+def test_a_directory_with_a_models_suffix_is_no_candidate(tmp_path: Path) -> None:
+    """Only files are models."""
+    (tmp_path / "cache.joblib").mkdir()
+    (tmp_path / "iris.joblib").write_bytes(b"model")
+    assert find_artifact(str(tmp_path), FILES).name == "iris.joblib"
+
+
+def test_an_mlflow_model_without_its_file_lists_what_is_there(tmp_path: Path) -> None:
+    """An MLflow directory that was copied in part is told by the missing file's name."""
+    (tmp_path / "MLmodel").write_text(MLFLOW_1)
+    assert refusal(tmp_path) == (
+        f"'model.pkl', which MLmodel names, does not exist; {tmp_path} has MLmodel"
+    )
+
+
+@pytest.mark.parametrize("text", [b"flavors: [unclosed", b"\xff\xfe\x00", b"flavors: !!evil x"])
+def test_an_mlmodel_that_is_not_yaml_is_refused(tmp_path: Path, text: bytes) -> None:
+    """A damaged MLmodel is named, in one line."""
+    (tmp_path / "MLmodel").write_bytes(text)
+    message = refusal(tmp_path)
+    assert message.startswith(f"{tmp_path}/MLmodel cannot be read: ")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("text", ["", "a sentence", "[1, 2]", "flavors: [sklearn]", "run_id: a"])
+def test_an_mlmodel_without_flavors_is_refused(tmp_path: Path, text: str) -> None:
+    """YAML of another shape is not an MLflow model."""
+    (tmp_path / "MLmodel").write_text(text)
+    assert refusal(tmp_path) == (f"{tmp_path}/MLmodel has no table `flavors`: not an MLflow model")
+
+
+def test_the_code_of_an_mlflow_model_can_be_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Modules that were logged with the model are found while its file is read."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    put(tmp_path, "model.pkl")
+    (tmp_path / "MLmodel").write_text(MLFLOW_2.replace("code: null", "code: code"))
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/brought_along.py").write_text("ANSWER = 42")
+    artifact = find_artifact(str(tmp_path), FILES)
+    for _ in range(2):
+        with artifact.reading():
+            from brought_along import ANSWER  # type: ignore[import-not-found]
+    assert ANSWER == 42
+    assert sys.path.count(str(tmp_path / "code")) == 1
+
+
+# Reading the file
+
+
+def failure(artifact: Artifact, error: Exception) -> str:
+    """The message of the `DeploymentError` that an error turns into while the file is read."""
+    with pytest.raises(DeploymentError) as caught, artifact.reading():
+        raise error
+    return str(caught.value)
+
+
+ARTIFACT = Artifact(Path("/mnt/models/model.pkl"), "model.pkl", Path("/mnt/models"))
+
+
+def test_a_missing_module_is_named() -> None:
+    """A pickle that needs a module names it, and says what to do."""
+    error = ModuleNotFoundError("No module named 'lightgbm'", name="lightgbm")
+    assert failure(ARTIFACT, error) == (
+        "model file /mnt/models/model.pkl needs the Python module 'lightgbm', which this image"
+        " does not have: take the image of that framework, or fork this one and add it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (AttributeError("no attribute 'Scaler'"), "AttributeError: no attribute 'Scaler'"),
+        (EOFError(), "EOFError"),
+        (ValueError("bad magic\nsecond line"), "ValueError: bad magic"),
+        (ImportError("cannot import name 'a'"), "ImportError: cannot import name 'a'"),
+    ],
+)
+def test_any_other_failure_is_told_with_the_file(error: Exception, told: str) -> None:
+    """Whatever a loader raises ends the start with the file's name and the error's text."""
+    assert failure(ARTIFACT, error) == (
+        f"model file /mnt/models/model.pkl cannot be loaded, it is damaged or of another kind:"
+        f" {told}"
+    )
+
+
+def test_a_deployment_error_passes_through() -> None:
+    """A message that already names the fix is not wrapped in a vaguer one."""
+    assert failure(ARTIFACT, DeploymentError("set trusted_types")) == "set trusted_types"
+
+
+def test_an_interrupt_passes_through() -> None:
+    """Someone who ends the process while it loads is not told of a damaged file."""
+    with pytest.raises(KeyboardInterrupt), ARTIFACT.reading():
+        raise KeyboardInterrupt
+
+
+# What may not be read. Root may read everything, so a child process gives that up first.
+
+LOOK = """
+import sys
+from prepackaged import DeploymentError, ModelFiles, find_artifact
+try:
+    print(find_artifact(sys.argv[1], ModelFiles(("model.pkl",), (".pkl",))))
+except DeploymentError as error:
+    print(error)
+"""
+
+
+@contextmanager
+def permissions(path: Path, mode: int) -> Iterator[None]:
+    """Within this block the path has these permissions."""
+    before = path.stat().st_mode
+    path.chmod(mode)
+    try:
+        yield
+    finally:
+        path.chmod(before)
+
+
+def look_as_anyone(model_uri: Path) -> str:
+    """What looking for a model says in a process that permissions hold for."""
+    prefix: list[str] = []
+    if os.geteuid() == 0:
+        dropped = "-dac_override,-dac_read_search"
+        prefix = ["setpriv", f"--bounding-set={dropped}", f"--inh-caps={dropped}"]
+        if shutil.which("setpriv") is None or subprocess.run([*prefix, "true"]).returncode:
+            pytest.skip("this runs as root, and cannot give up root's right to read everything")
+    command = [*prefix, sys.executable, "-c", LOOK, str(model_uri)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_directory_that_may_not_be_listed_is_named(tmp_path: Path) -> None:
+    """An unreadable model directory is told as such, in one line."""
+    put(tmp_path, "models/model.pkl")
+    with permissions(tmp_path / "models", 0o000):
+        message = look_as_anyone(tmp_path / "models")
+    assert message == f"model directory {tmp_path}/models: Permission denied"
+
+
+def test_a_path_that_may_not_be_walked_is_named(tmp_path: Path) -> None:
+    """A directory on the way that may not be entered is told as such."""
+    put(tmp_path, "private/models/model.pkl")
+    with permissions(tmp_path / "private", 0o600):
+        message = look_as_anyone(tmp_path / "private/models")
+    assert message == (
+        f"model_uri '{tmp_path}/private/models' cannot be read:"
+        f" [Errno 13] Permission denied: '{tmp_path}/private/models'"
+    )
+
+
+def test_a_file_that_may_not_be_reached_is_named(tmp_path: Path) -> None:
+    """A directory that may be listed but not entered does not crash the start."""
+    put(tmp_path, "models/model.pkl")
+    with permissions(tmp_path / "models", 0o400):
+        message = look_as_anyone(tmp_path / "models")
+    assert message == (
+        "'model.pkl', which the model directory names, cannot be read:"
+        f" [Errno 13] Permission denied: '{tmp_path}/models/model.pkl'"
+    )
+
+
+def test_a_missing_path_in_an_unlistable_parent_is_still_missing(tmp_path: Path) -> None:
+    """That the parent may not be listed does not hide what is wrong."""
+    (tmp_path / "models").mkdir()
+    with permissions(tmp_path / "models", 0o100):
+        message = look_as_anyone(tmp_path / "models/iris")
+    assert message == f"model_uri '{tmp_path}/models/iris' does not exist"

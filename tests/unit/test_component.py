@@ -1,0 +1,287 @@
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from seldon_core import metadata, seldon_methods
+from seldon_core.metrics import SeldonMetrics
+from seldon_core.user_model import SeldonComponent
+
+from prepackaged import Artifact, Component, DeploymentError, ModelFiles, NotReadyError
+
+
+@pytest.fixture(autouse=True)
+def excepthook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every component sets the hook for uncaught errors; give it back after the test."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A model directory."""
+    (tmp_path / "model.txt").write_text("a model")
+    return tmp_path
+
+
+class Counting(Component):
+    """Counts how often it was loaded."""
+
+    files = ModelFiles(names=("model.txt",), suffixes=(".txt",))
+    platform = "counting"
+    loaded = 0
+
+    def load_model(self, artifact: Artifact | None) -> None:
+        assert artifact is not None
+        self.content = artifact.path.read_text()
+        self.loaded += 1
+
+    def describe_model(self) -> dict[str, Any]:
+        return {
+            "inputs": [{"messagetype": "ndarray", "schema": {"names": ["a"], "shape": [1]}}],
+            "custom": {"method": "count", "saved_with": "1.0"},
+        }
+
+
+class WithoutFiles(Component):
+    """Needs no model."""
+
+
+def loaded(component: Component) -> Component:
+    """The component after the microservice's call."""
+    component.load()
+    return component
+
+
+def failure(component: Component) -> str:
+    """The message of the deployment error that loading raises."""
+    with pytest.raises(DeploymentError) as caught:
+        component.load()
+    return str(caught.value)
+
+
+# Loading
+
+
+def test_a_component_runs_under_any_seldon_microservice() -> None:
+    """It is the class that upstream's microservice asks for."""
+    assert issubclass(Component, SeldonComponent)
+
+
+def test_the_model_is_loaded_once(directory: Path) -> None:
+    """Microservices call `load` for every worker and server; the model is read at the first."""
+    model = Counting(str(directory))
+    assert (model.loaded, model.ready) == (0, False)
+    for _ in range(3):
+        model.load()
+    assert (model.loaded, model.ready, model.content) == (1, True, "a model")
+
+
+def test_a_failed_load_leaves_the_component_unready_and_is_tried_again(directory: Path) -> None:
+    """A failure is not taken for a loaded model by the next call."""
+    (directory / "model.txt").rename(directory / "later")
+    model = Counting(str(directory))
+    assert failure(model).startswith(f"model directory {directory} has no model")
+    assert model.ready is False
+    (directory / "later").rename(directory / "model.txt")
+    assert loaded(model).ready is True
+
+
+def test_a_component_without_files_loads_without_a_model() -> None:
+    """A server that needs no model gets none."""
+    model = loaded(WithoutFiles())
+    assert (model.ready, model.artifact) == (True, None)
+
+
+def test_model_file_is_handed_on(directory: Path) -> None:
+    """The parameter decides where two files could be meant."""
+    (directory / "other.txt").write_text("another model")
+    model = Counting(str(directory), "other.txt")
+    model.load()
+    assert model.content == "another model"
+
+
+@pytest.mark.parametrize("model_uri", [None, ""])
+def test_a_missing_model_uri_names_the_parameter(model_uri: str | None) -> None:
+    """Who forgot the model is told the parameter, the files and the way to write it."""
+    assert failure(Counting(model_uri)) == (
+        "no model to serve: set the parameter model_uri to a directory with model.txt,"
+        ' one *.txt, as in PREDICTIVE_UNIT_PARAMETERS=\'[{"name":"model_uri","type":"STRING",'
+        '"value":"/mnt/models"}]\''
+    )
+
+
+@pytest.mark.parametrize("kind", [AttributeError, NotImplementedError])
+@pytest.mark.parametrize("hook", ["load_model", "describe_model"])
+def test_an_error_that_microservices_swallow_becomes_another(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception], hook: str
+) -> None:
+    """Upstream takes these two for "there is no load" and serves on without a model."""
+
+    def fail(*arguments: object) -> None:
+        raise kind("no attribute 'weights'")
+
+    monkeypatch.setattr(Counting, hook, fail)
+    model = Counting(str(directory))
+    with pytest.raises(RuntimeError, match="no attribute 'weights'") as caught:
+        model.load()
+    assert type(caught.value) is RuntimeError  # NotImplementedError is a RuntimeError, too
+    assert str(caught.value) == f"loading the model failed: {kind.__name__}: no attribute 'weights'"
+    assert isinstance(caught.value.__cause__, kind)
+    assert model.ready is False
+
+
+def test_any_other_error_of_an_author_stays_itself(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An author finds the exception that was raised."""
+
+    def fail(*arguments: object) -> None:
+        raise KeyError("weights")
+
+    monkeypatch.setattr(Counting, "load_model", fail)
+    with pytest.raises(KeyError, match="weights"):
+        Counting(str(directory)).load()
+
+
+# Health
+
+
+def test_health_is_refused_until_the_model_is_loaded(directory: Path) -> None:
+    """A probe of the model's health fails with HTTP 503 until then."""
+    model = Counting(str(directory))
+    with pytest.raises(NotReadyError, match="the model is not loaded yet") as caught:
+        model.health_status()
+    assert caught.value.status_code == 503
+    assert loaded(model).health_status() == "healthy"
+
+
+def test_seldon_answers_health_with_the_text(directory: Path) -> None:
+    """Upstream's own function makes an answer of it."""
+    answer = seldon_methods.health_status(loaded(Counting(str(directory))), SeldonMetrics())
+    assert answer == {"strData": "healthy", "meta": {}}
+
+
+# Metadata
+
+
+def test_metadata_is_what_the_model_says_of_itself(directory: Path) -> None:
+    """Platform and description come from the server without any file."""
+    assert loaded(Counting(str(directory))).init_metadata() == {
+        "platform": "counting",
+        "inputs": [{"messagetype": "ndarray", "schema": {"names": ["a"], "shape": [1]}}],
+        "custom": {"method": "count", "saved_with": "1.0"},
+    }
+
+
+def test_metadata_before_loading_is_the_platform(directory: Path) -> None:
+    """A model that is not loaded is not asked to describe itself."""
+    assert Counting(str(directory)).init_metadata() == {"platform": "counting"}
+
+
+def test_name_and_version_come_from_the_image(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Upstream's own function adds them, as neither the model nor a file says otherwise."""
+    monkeypatch.setattr(metadata, "MODEL_IMAGE", "infuseai/counting-prepackaged:0.1.0")
+    answer = seldon_methods.init_metadata(loaded(Counting(str(directory))))
+    assert answer["name"] == "infuseai/counting-prepackaged"
+    assert answer["versions"] == ["0.1.0"]
+    assert answer["platform"] == "counting"
+
+
+def test_metadata_yaml_overlays_the_description(directory: Path) -> None:
+    """What the file says wins, `custom` is merged key by key, the rest stays."""
+    (directory / "metadata.yaml").write_text(
+        "name: iris\nversions: [v3]\nplatform: mine\ncustom: {method: mine, owner: 王小明}\n"
+    )
+    assert loaded(Counting(str(directory))).init_metadata() == {
+        "name": "iris",
+        "versions": ["v3"],
+        "platform": "mine",
+        "inputs": [{"messagetype": "ndarray", "schema": {"names": ["a"], "shape": [1]}}],
+        "custom": {"method": "mine", "saved_with": "1.0", "owner": "王小明"},
+    }
+
+
+def test_metadata_yaml_is_found_beside_a_model_file(directory: Path) -> None:
+    """It is read as well where `model_uri` names the file."""
+    (directory / "metadata.yaml").write_text("name: iris")
+    model = loaded(Counting(f"file://{directory}/model.txt"))
+    assert model.init_metadata()["name"] == "iris"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (b"name: [unclosed", "metadata.yaml cannot be read: while parsing a flow sequence"),
+        (b"\xff\xfe\x00", "metadata.yaml cannot be read: 'utf-8' codec can't decode byte 0xff"),
+        (b"", "metadata.yaml must be a YAML mapping, not NoneType"),
+        (b"[a, b]", "metadata.yaml must be a YAML mapping, not list"),
+        (b"a sentence", "metadata.yaml must be a YAML mapping, not str"),
+        (b"owner: me", "metadata.yaml: $: Additional properties are not allowed ('owner' was"),
+        (b"custom: {stage: 3}", "metadata.yaml: $.custom.stage: 3 is not of type 'string'"),
+        (b"custom: plain", "metadata.yaml: $.custom: 'plain' is not of type 'object'"),
+        (b"versions: v3", "metadata.yaml: $.versions: 'v3' is not of type 'array'"),
+        (
+            b"inputs: [{messagetype: 1}]",
+            "metadata.yaml: $.inputs[0]: {'messagetype': 1} is not valid under",
+        ),
+    ],
+)
+def test_a_wrong_metadata_yaml_stops_the_start(
+    directory: Path, text: bytes, complaint: str
+) -> None:
+    """A mistake in the file is told when the server starts, not to the first who asks."""
+    (directory / "metadata.yaml").write_bytes(text)
+    model = Counting(str(directory))
+    assert complaint in failure(model)
+    assert model.ready is False
+
+
+def test_a_wrong_description_is_not_blamed_on_the_file(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no metadata.yaml, the author's own hook is named."""
+    monkeypatch.setattr(Counting, "describe_model", lambda _: {"custom": {"n": 3}})
+    assert (
+        failure(Counting(str(directory))) == "describe_model: $.custom.n: 3 is not of type 'string'"
+    )
+
+
+# The end of a server that cannot start
+
+
+def run_to_its_end(script: str) -> tuple[int, str]:
+    """Exit status and standard error of a Python process."""
+    command = [sys.executable, "-c", f"from prepackaged import *\nComponent()\n{script}"]
+    completed = subprocess.run(command, capture_output=True, text=True)
+    return completed.returncode, completed.stderr
+
+
+def test_an_uncaught_deployment_error_is_exit_status_1_and_one_line() -> None:
+    """The last and only line names the fix, however it was written."""
+    script = r"raise DeploymentError('no model:\nput one\n  into /mnt/models')"
+    assert run_to_its_end(script) == (1, "no model: put one into /mnt/models\n")
+
+
+def test_the_line_goes_through_the_log_where_there_is_one() -> None:
+    """Under a microservice the line has the form of its other lines."""
+    script = "import logging; logging.basicConfig()\nraise DeploymentError('no model')"
+    assert run_to_its_end(script) == (1, "CRITICAL:prepackaged.errors:no model\n")
+
+
+def test_the_line_has_no_trace_of_what_caused_it() -> None:
+    """The exceptions underneath are for programmers, not for the person who deploys."""
+    script = "Component.files = ModelFiles(('a',), ())\nComponent('/mnt/nowhere').load()"
+    status, text = run_to_its_end(script)
+    assert (status, text.count("\n")) == (1, 1)
+    assert text.startswith("model_uri '/mnt/nowhere' does not exist")
+
+
+def test_any_other_uncaught_error_keeps_its_traceback() -> None:
+    """An author who makes a mistake needs to see where."""
+    status, text = run_to_its_end("raise ValueError('a mistake')")
+    assert status == 1
+    assert text.startswith("Traceback (most recent call last):\n")
+    assert text.endswith("\nValueError: a mistake\n")

@@ -1,0 +1,106 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import environment
+import seldon_wheel
+import uv
+
+pytestmark = pytest.mark.usefixtures("private_cache")
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def lock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lock that names seldon-core alone, as the repository's locks do."""
+    text = (ROOT / "requirements-dev.txt").read_text()
+    start = text.index("seldon-core==")
+    pin = text[start : text.index("setuptools==")]
+    path = tmp_path_factory.mktemp("lock") / "requirements.txt"
+    path.write_text(pin)
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(private_cache: None, lock: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site-packages of an environment made from it."""
+    directory = tmp_path_factory.mktemp("environment") / "env"
+    environment.create(directory, lock)
+    return directory / "lib/python3.11/site-packages"
+
+
+def test_an_environment_holds_what_the_lock_names(made: Path) -> None:
+    """Nothing is resolved: what seldon-core requires is not installed, for no lock names it."""
+    assert {path.name for path in made.glob("*.dist-info")} == {
+        "seldon_core-1.17.1+prepackaged.dist-info"
+    }
+    assert not (made / "numpy").exists()
+
+
+def test_an_environment_comes_with_bytecode(made: Path) -> None:
+    """A server that may not write into its environment starts as fast as one that may."""
+    assert list((made / "seldon_core/__pycache__").glob("microservice.*.pyc"))
+
+
+def test_an_environment_is_of_the_line_that_ships(made: Path) -> None:
+    """It runs Python 3.11, whatever runs the tool."""
+    command = [made.parents[2] / "bin/python", "-c", "import sys; print(sys.version_info[:2])"]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == "(3, 11)\n"
+
+
+def test_an_environment_is_made_anew(lock: Path, tmp_path: Path) -> None:
+    """What an earlier lock left behind does not survive."""
+    directory = tmp_path / "env"
+    (directory / "lib").mkdir(parents=True)
+    (directory / "lib/leftover").touch()
+    environment.create(directory, lock)
+    assert not (directory / "lib/leftover").exists()
+
+
+@pytest.mark.parametrize(
+    ("digest", "complaint"),
+    [(f" --hash=sha256:{'0' * 64}", "Hash mismatch"), ("", "must have a hash")],
+    ids=["another digest", "no digest"],
+)
+def test_only_what_was_locked_is_installed(
+    digest: str, complaint: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A package with another digest than the lock's stops the making, and so does none."""
+    lock = tmp_path / "requirements.txt"
+    lock.write_text(f"seldon-core==1.17.1+prepackaged{digest}\n")
+    with pytest.raises(SystemExit) as caught:
+        environment.create(tmp_path / "env", lock)
+    assert caught.value.code not in (0, None)
+    assert complaint in capfd.readouterr().err
+
+
+def test_the_tools_write_to_no_file_of_an_environment(made: Path, tmp_path: Path) -> None:
+    """Environments share files with uv's cache; what the wheel's maker writes is its own."""
+    seldon_wheel.make(tmp_path / "wheels" / seldon_wheel.WHEEL, tmp_path)
+    written = {inode(path) for path in (tmp_path / "tree").rglob("*") if path.is_file()}
+    wheels = {inode(path) for path in (uv.CACHE / "wheels").rglob("*.whl")}
+    shared = {inode(path) for path in made.rglob("*") if path.is_file()}
+    assert (written | wheels).isdisjoint(shared)
+    assert {path.stat().st_nlink for path in (tmp_path / "tree").rglob("*.py")} == {1}
+
+
+def inode(path: Path) -> tuple[int, int]:
+    """What tells one file from another, under whatever names."""
+    return path.stat().st_dev, path.stat().st_ino
+
+
+def test_the_shared_package_is_added_from_its_sources(made: Path) -> None:
+    """Editable, it is a link to the sources; a change there needs no new environment."""
+    environment.add_common(made.parents[2], ROOT / "common", editable=True)
+    assert (made / "prepackaged.pth").read_text().strip() == str(ROOT / "common/src")
+
+
+def test_the_shared_package_is_added_as_a_copy(made: Path) -> None:
+    """Not editable, as in an image, it is there without the sources."""
+    environment.add_common(made.parents[2], ROOT / "common", editable=False)
+    assert (made / "prepackaged/component.py").read_bytes() == (
+        ROOT / "common/src/prepackaged/component.py"
+    ).read_bytes()
+    assert (made / "prepackaged/py.typed").exists()

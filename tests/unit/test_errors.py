@@ -1,0 +1,82 @@
+import pickle
+
+import pytest
+from seldon_core.flask_utils import SeldonMicroserviceException
+
+from prepackaged import ClientError, DeploymentError, ModelError, NotReadyError, describe
+from prepackaged.errors import RequestError
+
+ANSWERED = [
+    (ClientError, 400, "MICROSERVICE_BAD_DATA"),
+    (ModelError, 500, "MICROSERVICE_INTERNAL_ERROR"),
+    (NotReadyError, 503, "MICROSERVICE_NOT_READY"),
+]
+
+
+@pytest.mark.parametrize(("kind", "status", "reason"), ANSWERED)
+def test_an_error_is_answered_as_the_contract_says(
+    kind: type[RequestError], status: int, reason: str
+) -> None:
+    """The HTTP status and the body are those of Seldon's v1 protocol."""
+    error = kind("expected 4 values")
+    assert error.status_code == status
+    assert error.to_dict() == {
+        "status": {"status": 1, "info": "expected 4 values", "code": -1, "reason": reason}
+    }
+
+
+@pytest.mark.parametrize(("kind", "status", "reason"), ANSWERED)
+def test_an_error_has_its_message_as_text(
+    kind: type[RequestError], status: int, reason: str
+) -> None:
+    """Over gRPC and in the log, `str(error)` is the message that HTTP clients get."""
+    assert str(kind("expected 4 values")) == "expected 4 values"
+
+
+@pytest.mark.parametrize(("kind", "status", "reason"), ANSWERED)
+def test_an_error_is_caught_where_seldon_catches_its_own(
+    kind: type[RequestError], status: int, reason: str
+) -> None:
+    """seldon-core's microservice turns exactly this class into an answer."""
+    with pytest.raises(SeldonMicroserviceException, match="expected 4 values"):
+        raise kind("expected 4 values")
+
+
+@pytest.mark.parametrize(("kind", "status", "reason"), ANSWERED)
+def test_an_error_survives_pickling(kind: type[RequestError], status: int, reason: str) -> None:
+    """An error may cross from one process to another and is still answered the same."""
+    error = kind("expected 4 values")
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.status_code) == (kind, "expected 4 values", status)
+    assert again.to_dict() == error.to_dict()
+
+
+def test_a_deployment_error_is_no_answer() -> None:
+    """A mistake in the deployment must not be answered to a client."""
+    assert not isinstance(DeploymentError("no model"), SeldonMicroserviceException)
+
+
+def test_a_deployment_error_is_one_line() -> None:
+    """Whatever is quoted in the message, it stays the one line that platforms show."""
+    assert str(DeploymentError("no model:\n  in\t/mnt\r\n")) == "no model: in /mnt"
+
+
+def test_a_deployment_error_survives_pickling() -> None:
+    """A worker's reason not to start may cross to its parent."""
+    again = pickle.loads(pickle.dumps(DeploymentError("no model")))
+    assert (type(again), str(again)) == (DeploymentError, "no model")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("bad magic"), "ValueError: bad magic"),
+        (ValueError("\n first line\nsecond"), "ValueError: first line"),
+        (EOFError(), "EOFError"),
+        (ValueError(" \n"), "ValueError"),
+        (KeyError("a"), "KeyError: 'a'"),
+    ],
+)
+def test_an_exception_is_described_in_one_line(error: Exception, text: str) -> None:
+    """The type is always told, the text as far as its first line."""
+    assert describe(error) == text

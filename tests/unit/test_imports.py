@@ -1,0 +1,47 @@
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+SOURCES = Path(__file__).parents[2] / "common/src"
+FRAMEWORKS = {
+    "joblib", "lightgbm", "onnxruntime", "pandas", "scipy", "skops", "sklearn", "tensorflow",
+    "torch", "xgboost",
+}  # fmt: skip
+
+
+def test_importing_prepackaged_imports_no_framework(tmp_path: Path) -> None:
+    """Where all frameworks are installed, none is loaded but TensorFlow, by seldon-core itself."""
+    for name in FRAMEWORKS:
+        (tmp_path / f"{name}.py").touch()
+    script = "import sys, prepackaged; print(*sorted(set(sys.argv) & set(sys.modules)))"
+    completed = subprocess.run(
+        [sys.executable, "-c", script, *FRAMEWORKS],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert completed.stdout.split() == ["tensorflow"]
+
+
+def test_the_sources_mention_no_framework_but_pandas() -> None:
+    """The only import of a framework is pandas, in the module that makes DataFrames."""
+    found = {
+        (path.name, name)
+        for path in SOURCES.rglob("*.py")
+        for name in imported(ast.parse(path.read_text()))
+        if name in FRAMEWORKS
+    }
+    assert found == {("inputs.py", "pandas")}
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """The top-level names of all that a module imports, anywhere in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]

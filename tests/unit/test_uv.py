@@ -1,0 +1,243 @@
+import hashlib
+import io
+import os
+import platform
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.error import HTTPError
+
+import pytest
+from serving import free_ports
+
+import uv
+
+
+class Index:
+    """A package index: the bodies by their path, and the paths that were asked for."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes] = {}
+        self.asked: list[str] = []
+        self.authorization: str | None = None
+        self.url = ""
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the machine's own, and no proxy between us and localhost."""
+    for name in ("UV_DEFAULT_INDEX", "PIP_INDEX_URL", "PIP_FIND_LINKS", "UV_FIND_LINKS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("no_proxy", "localhost")
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    """An index on localhost, in use until the test ends."""
+    served = Index()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            served.asked.append(self.path)
+            served.authorization = self.headers["Authorization"]
+            body = served.bodies.get(self.path)
+            self.send_response(404 if body is None else 200)
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+        def log_message(self, *arguments: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("localhost", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        served.url = f"http://localhost:{server.server_port}"
+        monkeypatch.setenv("PIP_INDEX_URL", f"{served.url}/simple/")
+        yield served
+        server.shutdown()
+        thread.join()
+
+
+def listing(*links: str) -> bytes:
+    """A project's page as PEP 503 has it."""
+    anchors = "".join(f'<a href="{link}">a file</a><br/>\n' for link in links)
+    return f"<!DOCTYPE html><html><body>\n{anchors}</body></html>".encode()
+
+
+def sha256(body: bytes) -> str:
+    """A digest as an index writes it."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def end(call: Callable[..., object], *arguments: str) -> str:
+    """The message that a call ends the program with."""
+    with pytest.raises(SystemExit) as caught:
+        call(*arguments)
+    if isinstance(answer := caught.value.__context__, HTTPError):
+        answer.close()
+    return str(caught.value.code)
+
+
+# Fetching
+
+
+@pytest.mark.parametrize(
+    ("link", "path"),
+    [
+        ("../../files/uv.whl", "/files/uv.whl"),
+        ("/files/uv.whl", "/files/uv.whl"),
+        ("uv.whl?a=1&amp;b=2", "/simple/uv/uv.whl?a=1&b=2"),
+    ],
+)
+def test_the_file_with_the_digest_is_fetched(index: Index, link: str, path: str) -> None:
+    """Of all files that a project lists, the one that was pinned is taken, wherever it lies."""
+    others = [f"other.whl#sha256={'0' * 64}", "old.whl"]
+    index.bodies = {
+        "/simple/uv/": listing(*others, f"{link}#sha256={sha256(b'wheel')}"),
+        path: b"wheel",
+    }
+    assert uv.fetch(sha256(b"wheel")) == b"wheel"
+    assert index.asked == ["/simple/uv/", path]
+
+
+def test_a_file_with_another_digest_is_refused(index: Index) -> None:
+    """An index that lists the right digest but sends other bytes is not trusted."""
+    digest = sha256(b"wheel")
+    index.bodies = {"/simple/uv/": listing(f"uv.whl#sha256={digest}"), "/simple/uv/uv.whl": b"evil"}
+    assert end(uv.fetch, digest) == (
+        f"uv: uv.whl is not the file that was pinned (sha256 {digest})"
+    )
+
+
+def test_an_index_without_the_file_is_named(index: Index) -> None:
+    """Whoever uses a mirror that lacks the file sees which mirror it was."""
+    index.bodies = {"/simple/uv/": listing(f"uv.whl#sha256={'1' * 64}")}
+    digest = sha256(b"wheel")
+    assert end(uv.fetch, digest) == f"uv: {index.url}/simple/uv/ lists no file with sha256 {digest}"
+
+
+def test_credentials_in_the_address_are_sent_and_not_shown(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index behind a password gets it as HTTP has it (RFC 7617), and no message repeats it."""
+    address = index.url.replace("http://", "http://me:p%40ss@")
+    monkeypatch.setenv("PIP_INDEX_URL", f"{address}/simple")
+    index.bodies["/simple/uv/"] = listing("other#sha256=1")
+
+    message = end(uv.fetch, "0")
+
+    assert index.authorization == "Basic bWU6cEBzcw=="
+    assert "p%40ss" not in message
+    assert "p@ss" not in message
+
+
+def test_an_index_without_the_project_is_one_line(index: Index) -> None:
+    """HTTP errors are told with the address and the status."""
+    address = f"{index.url}/simple/uv/"
+    assert end(uv.fetch, "0") == f"uv: cannot fetch {address}: HTTP Error 404: Not Found"
+
+
+@pytest.mark.parametrize("address", ["simple", "http://localhost:port/simple", "http://[::1"])
+def test_an_index_that_is_no_address_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """A mistyped setting ends in a sentence that quotes it."""
+    monkeypatch.setenv("PIP_INDEX_URL", address)
+    message = end(uv.fetch, "0")
+    assert message.startswith(f"uv: cannot fetch {address}/uv/: ")
+    assert "\n" not in message
+
+
+def test_an_unreachable_index_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing listens, the address and the system's reason are told."""
+    (port,) = free_ports(1)
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://localhost:{port}/simple")
+    message = end(uv.fetch, "0")
+    assert message.startswith(f"uv: cannot fetch http://localhost:{port}/simple/uv/: ")
+    assert "Connection refused" in message
+    assert "\n" not in message
+
+
+# The program
+
+
+@pytest.fixture
+def program(index: Index, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where uv is kept: an empty cache, and an index that has a `uv` which ends with 3."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(f"uv-{uv.VERSION}.data/scripts/uv", "#!/bin/sh\nexit 3\n")
+    digest = sha256(buffer.getvalue())
+    index.bodies = {
+        "/simple/uv/": listing(f"uv.whl#sha256={digest}"),
+        "/simple/uv/uv.whl": buffer.getvalue(),
+    }
+    monkeypatch.setitem(uv.WHEEL_DIGESTS, (platform.system(), platform.machine()), digest)
+    monkeypatch.setattr(uv, "CACHE", tmp_path)
+    return tmp_path / f"uv-{uv.VERSION}/uv"
+
+
+def test_uv_is_fetched_once(program: Path, index: Index) -> None:
+    """The program from the wheel is kept, and nothing else is left beside it."""
+    assert uv.find() == uv.find() == program
+    assert index.asked == ["/simple/uv/", "/simple/uv/uv.whl"]
+    assert list(program.parent.iterdir()) == [program]
+    assert os.access(program, os.X_OK)
+
+
+def test_the_status_of_uv_is_the_tools_own(program: Path) -> None:
+    """When uv fails, so does the tool that ran it, as uv did."""
+    assert end(uv.run, "pip") == "3"
+
+
+def test_a_machine_without_a_digest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown machine gets no unchecked program, and the place to add its digest."""
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    assert end(uv.expected_digest).startswith(
+        "uv: no wheel is pinned for ('Linux', 'riscv64'); add its digest to "
+    )
+
+
+# Settings
+
+
+def test_the_index_is_pypi_unless_something_else_is_set() -> None:
+    """Nobody has to configure anything."""
+    assert uv.index() == "https://pypi.org/simple"
+
+
+def test_pips_index_is_uvs_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has told pip has told us, and uv."""
+    monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example.com/simple")
+    assert uv.index() == "https://mirror.example.com/simple"
+    assert uv.environment()["UV_DEFAULT_INDEX"] == "https://mirror.example.com/simple"
+
+
+def test_uvs_own_setting_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name that uv has for the index comes before pip's."""
+    monkeypatch.setenv("PIP_INDEX_URL", "https://pip.example.com/simple")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://uv.example.com/simple")
+    assert uv.index() == "https://uv.example.com/simple"
+    assert uv.environment()["UV_DEFAULT_INDEX"] == "https://uv.example.com/simple"
+
+
+@pytest.mark.parametrize("name", ["PIP_INDEX_URL", "UV_DEFAULT_INDEX"])
+def test_an_empty_index_is_none(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The Makefile exports variables that are empty; they say nothing."""
+    monkeypatch.setenv(name, "")
+    assert uv.index() == "https://pypi.org/simple"
+    assert uv.environment()["UV_DEFAULT_INDEX"] == "https://pypi.org/simple"
+
+
+def test_pips_directories_of_wheels_are_uvs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pip separates with spaces, uv separates with commas."""
+    monkeypatch.setenv("PIP_FIND_LINKS", "/opt/wheels  https://example.com/wheels")
+    assert uv.environment()["UV_FIND_LINKS"] == "/opt/wheels,https://example.com/wheels"
+
+
+def test_without_directories_of_wheels_uv_gets_none() -> None:
+    """An empty setting would be a directory to uv."""
+    assert "UV_FIND_LINKS" not in uv.environment()

@@ -24,6 +24,7 @@ $(error $(PYTHON) tools/images.py failed: it needs Python 3.11 or later as PYTHO
 endif
 
 DEV := .envs/dev
+UPSTREAM := .envs/upstream
 ENVIRONMENT_TOOLS := $(addprefix tools/,environment.py seldon_wheel.py uv.py protoc.txt)
 COMMON_IN_PLACE := --common common --editable
 
@@ -39,9 +40,14 @@ help:
 		awk -F'\t' '{ printf "  %-34s %s\n", $$1, $$2 }'
 
 ## setup: Make the development environment and one for every image
-setup: $(DEV)/.made $(IMAGES:%=.envs/%/.made)
+setup: $(DEV)/.made $(UPSTREAM)/.made $(IMAGES:%=.envs/%/.made)
 
 $(DEV)/.made: requirements-dev.txt common/pyproject.toml $(ENVIRONMENT_TOOLS)
+	@$(PYTHON) tools/environment.py $(@D) $< $(COMMON_IN_PLACE)
+	@touch $@
+
+# seldon-core as published, which tests/contract compares with.
+$(UPSTREAM)/.made: tests/contract/upstream.txt common/pyproject.toml $(ENVIRONMENT_TOOLS)
 	@$(PYTHON) tools/environment.py $(@D) $< $(COMMON_IN_PLACE)
 	@touch $@
 
@@ -58,7 +64,7 @@ $(IMAGES:%=run-%): run-%: .envs/%/.made
 test: test-common $(IMAGES:%=test-model-%)
 
 ## test-common: Test the repository's facts, the tools, the shared package and the wire
-test-common: $(DEV)/.made
+test-common: $(DEV)/.made $(UPSTREAM)/.made
 	@echo "-> testing what is shared"
 	@$(DEV)/bin/python -m pytest tests/repo tests/unit tests/contract
 

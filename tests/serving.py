@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import Any
 import requests
 
 ROOT = Path(__file__).parents[1]
+PROGRAMS = Path(sys.executable).parent
+MICROSERVICE = "seldon-core-microservice"
 START_SECONDS = 120  # a bound for hanging servers, far above any honest start
 
 
@@ -43,15 +45,17 @@ class Server:
 
 
 @contextmanager
-def serve(directory: Path, name: str = "Model", **parameters: str) -> Iterator[Server]:
+def serve(
+    directory: Path, name: str = "Model", programs: Path = PROGRAMS, **parameters: str
+) -> Iterator[Server]:
     """Serve the class `name` in `directory/<name>.py` with these parameters, until the block ends.
 
-    The server runs in the Python environment of this process, on free ports.
+    The server is the one in `programs`, by default of this process's environment, on free ports.
     """
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
         log_file = Path(scratch) / "log"
-        process = start(directory, name, parameters, ports, log_file)
+        process = start([programs / MICROSERVICE], directory, name, parameters, ports, log_file)
         stack.callback(end, process)
         http, grpc, metrics = (f"localhost:{port}" for port in ports.values())
         server = Server(f"http://{http}", grpc, f"http://{metrics}", log_file)
@@ -79,7 +83,8 @@ def fail_to_serve(
     with tempfile.TemporaryDirectory() as scratch:
         ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
         log_file = Path(scratch) / "log"
-        process = start(directory, name, parameters, ports, log_file, prefix)
+        command = [*prefix, PROGRAMS / MICROSERVICE]
+        process = start(command, directory, name, parameters, ports, log_file)
         try:
             status = process.wait(START_SECONDS)
         finally:
@@ -88,21 +93,20 @@ def fail_to_serve(
 
 
 def start(
+    command: Sequence[str | Path],
     directory: Path,
     name: str,
     parameters: Mapping[str, str],
     ports: Mapping[str, int],
     log_file: Path,
-    prefix: tuple[str, ...] = (),
 ) -> "subprocess.Popen[bytes]":
     """Start the microservice with the environment that a Seldon deployment sets."""
     typed = [{"name": key, "value": value, "type": "STRING"} for key, value in parameters.items()]
     environment = {f"PREDICTIVE_UNIT_{key}_SERVICE_PORT": str(port) for key, port in ports.items()}
     environment["PREDICTIVE_UNIT_PARAMETERS"] = json.dumps(typed)
-    program = str(Path(sys.executable).with_name("seldon-core-microservice"))
     with log_file.open("wb") as log:
         return subprocess.Popen(
-            [*prefix, program, name, "--service-type", "MODEL", "--access-log"],
+            [*command, name, "--service-type", "MODEL", "--access-log"],
             cwd=directory,
             env=os.environ | environment,
             stdout=log,

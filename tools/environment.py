@@ -3,7 +3,7 @@
     python3 tools/environment.py DIRECTORY REQUIREMENTS [--common PATH] [--editable]
 
 REQUIREMENTS is a compiled file with digests; nothing is resolved and nothing that it does
-not name is installed. The seldon-core wheel that the locks name is made first, see
+not name is installed. Our seldon-core wheel is made first where the lock names it, see
 seldon_wheel.py. `--common` adds the shared package from its sources.
 """
 
@@ -32,11 +32,13 @@ def main() -> None:
 
 def create(directory: Path, requirements: Path) -> None:
     """A new environment in `directory` that holds what the lock names, and nothing else."""
-    wheel = seldon_wheel.ensure(uv.CACHE / "wheels")
+    sources: list[str | Path] = []
+    if seldon_wheel.VERSION in requirements.read_text():
+        sources = ["--find-links", seldon_wheel.ensure(uv.CACHE / "wheels").parent]
     print(f"-> making {directory} from {requirements}", flush=True)
     shutil.rmtree(directory, ignore_errors=True)
     uv.run("venv", "--quiet", "--no-project", "--python", PYTHON, directory)
-    install(directory, "--require-hashes", "--find-links", wheel.parent, "-r", requirements)
+    install(directory, "--require-hashes", *sources, "-r", requirements)
 
 
 def add_common(directory: Path, common: Path, *, editable: bool) -> None:

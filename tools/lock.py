@@ -50,6 +50,7 @@ def locks() -> dict[Path, tuple[str | Path, ...]]:
     return {
         **of_images,
         Path("requirements-dev.txt"): (COMMON, "--group=pyproject.toml:dev"),
+        Path("tests/contract/upstream.txt"): (Path("tests/contract/upstream.in"),),
         Path("tools/protoc.txt"): (Path("tools/protoc.in"),),
     }
 

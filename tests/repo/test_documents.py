@@ -1,0 +1,127 @@
+"""The documents agree with the code, with each other and with themselves."""
+
+import os
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import requests
+from documents import Example, assert_shown, blocks, documents, examples, lay_out, prose
+from serving import ROOT, serve
+
+import images
+
+ENGLISH = ROOT / "docs/custom-server.md"
+CHINESE = ROOT / "docs/custom-server.zh-TW.md"
+EXAMPLES = examples(ENGLISH)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+TARGET = re.compile(r"(?:^|`)make ([a-z][a-z0-9 -]*)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_snippet_is_a_server_that_answers_as_shown(example: Example, tmp_path: Path) -> None:
+    """Each Model of the guide is served, each request sent to it, each answer compared."""
+    parameters = lay_out(example, tmp_path)
+    with serve(tmp_path, **parameters) as server:
+        assert_shown(server, example)
+
+
+def test_every_snippet_is_served() -> None:
+    """No Python block of the guide is left out of the examples."""
+    models = [block for block in blocks(ENGLISH) if block.about == "Model.py"]
+    programs = [block for block in blocks(ENGLISH) if block.language == "python"]
+    assert [example.files["Model.py"] for example in EXAMPLES] == [block.text for block in models]
+    assert {block.about for block in programs} == {"Model.py", "train.py"}
+
+
+def test_the_metrics_example_is_read_on_the_metrics_port(tmp_path: Path) -> None:
+    """The names that the guide gives to Prometheus's series are the real ones."""
+    (example,) = (each for each in EXAMPLES if "rows_scored" in each.files["Model.py"])
+    with serve(tmp_path, **lay_out(example, tmp_path)) as server:
+        assert_shown(server, example)
+        series = requests.get(server.metrics + "/metrics", timeout=60).text
+    assert re.search(r"^rows_scored_total\{.*\} 2\.0$", series, re.MULTILINE)
+    assert re.search(r"^highest_score\{.*\} 0\.88", series, re.MULTILINE)
+
+
+def test_both_languages_show_the_same_blocks() -> None:
+    """The translation's code is the original's, block by block."""
+    assert blocks(CHINESE) == blocks(ENGLISH)
+
+
+def test_both_languages_have_the_same_structure() -> None:
+    """The translation has the original's headings, level by level."""
+    levels = [re.findall(r"^(#+) ", prose(guide), re.MULTILINE) for guide in (ENGLISH, CHINESE)]
+    assert levels[0] == levels[1]
+
+
+def test_the_table_of_images_is_the_list_of_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's table is what `python3 tools/images.py table` prints."""
+    monkeypatch.setattr(images, "REGISTRY", "infuseai")
+    _, shown, _ = (ROOT / "README.md").read_text().split("<!-- images -->")
+    assert shown.strip() == images.table()
+
+
+def test_the_tags_shown_are_those_of_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README explains each tag that `make build-sklearn` gives."""
+    monkeypatch.setattr(images, "REGISTRY", "infuseai")
+    shown = re.findall(r"^\| `([^`]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    tags = [tag.partition(":")[2] for tag in images.find("sklearn").tags()]
+    assert [tag for tag in tags if tag not in shown] == []
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_inside_the_project_lead_somewhere(document: Path) -> None:
+    """Each link to a file finds the file, and each link to a heading the heading."""
+    links = [link for link in LINK.findall(prose(document)) if "://" not in link]
+    broken = [link for link in links if not leads_somewhere(document, link)]
+    assert broken == []
+
+
+def leads_somewhere(document: Path, link: str) -> bool:
+    """Whether a relative link's file exists, and has the heading that it names."""
+    name, _, heading = link.partition("#")
+    target = (document.parent / name).resolve() if name else document
+    return target.exists() and (not heading or heading in headings(target))
+
+
+def headings(document: Path) -> set[str]:
+    """The anchors that a Markdown renderer gives to the document's headings."""
+    titles = re.findall(r"^#+ (.+)$", prose(document), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_make_target_that_is_named_exists(document: Path) -> None:
+    """What a document tells to type can be typed; `lightgbm` is the name that a fork takes."""
+    text = re.sub("-(lightgbm|<image>)", "-skeleton", document.read_text())
+    unknown = {named for named in TARGET.findall(text) if not is_target(named)}
+    assert unknown == set()
+
+
+def is_target(words: str) -> bool:
+    """Whether make can plan these targets, whatever make runs this test."""
+    outer = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}
+    environment = {name: value for name, value in os.environ.items() if name not in outer}
+    command = ["make", "-n", *words.split()]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def test_the_release_is_the_same_everywhere() -> None:
+    """VERSION, the newest release of the change log and the shared package agree."""
+    package = tomllib.loads((ROOT / "common/pyproject.toml").read_text())["project"]["version"]
+    releases = re.findall(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert releases[0] == package == (ROOT / "VERSION").read_text().strip()
+
+
+def test_every_change_names_what_it_affects() -> None:
+    """Who upgrades one image can skip the entries of the others."""
+    entries = re.findall(r"^- .+(?:\n  .+)*", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    known = {"all", "common", "tools", "docs", *images.images()}
+    for entry in entries:
+        affected = re.search(r"Affected: ([a-z0-9, ]+)\.$", entry)
+        assert affected, entry
+        assert set(affected[1].split(", ")) <= known, entry

@@ -22,7 +22,11 @@ FILES = [
 def make(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run make and give what it did."""
     return subprocess.run(
-        ["make", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        ["make", "--no-print-directory", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

@@ -23,12 +23,12 @@ class Failing(ClassifierMixin, BaseEstimator):
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
 
-    def fit(self, X: Any, y: Any) -> "Failing":  # noqa: ARG002  scikit-learn names them
+    def fit(self, X: Any, y: Any) -> "Failing":
         """Become a fitted estimator."""
         self.classes_ = np.unique(y)
         return self
 
-    def predict(self, X: Any) -> None:  # noqa: ARG002  scikit-learn names it
+    def predict(self, X: Any) -> None:
         """Note the call, and fail."""
         calls.append("predict")
         raise self.error

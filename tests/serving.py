@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +59,7 @@ def serve(
         stack.callback(end, process)
         http, grpc, metrics = (f"localhost:{port}" for port in ports.values())
         server = Server(f"http://{http}", grpc, f"http://{metrics}", log_file)
-        wait_until_answering(server, process)
+        wait_until_answering(server.url, lambda: process.poll() is None, server.log)
         yield server
 
 
@@ -115,26 +115,45 @@ def start(
         )
 
 
-def end(process: "subprocess.Popen[bytes]") -> None:
+def end(process: "subprocess.Popen[Any]") -> None:
     """End the server with all its processes: upstream's parent waits forever on SIGTERM."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, 9)
     process.wait()
 
 
-def wait_until_answering(server: Server, process: "subprocess.Popen[bytes]") -> None:
+def wait_until_answering(url: str, is_running: Callable[[], bool], log: Callable[[], str]) -> None:
     """Return at the server's first answer; fail with its log when it ends before that."""
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise AssertionError(f"the server ended with {process.returncode}:\n{server.log()}")
+    while time.monotonic() < deadline and is_running():
         try:
-            requests.get(server.url + "/health/ping", timeout=5)
-        except requests.ConnectionError:
+            requests.get(url + "/health/ping", timeout=5)
+        except requests.RequestException:
             time.sleep(0.1)
         else:
             return
-    raise AssertionError(f"no answer within {START_SECONDS} s:\n{server.log()}")
+    raise AssertionError(f"no answer from {url}:\n{log()}")
+
+
+@contextmanager
+def how_to_call(
+    command: Sequence[str], directory: Path, environment: Mapping[str, str]
+) -> Iterator[str]:
+    """Start a server with a command; give the `curl` line that it prints, until the block ends."""
+    with subprocess.Popen(
+        command,
+        cwd=directory,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as server:
+        try:
+            said = server.stdout or ()
+            yield next((line for line in said if line.strip().startswith("curl ")), "")
+        finally:
+            end(server)
 
 
 def free_ports(count: int) -> list[int]:

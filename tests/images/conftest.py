@@ -3,15 +3,13 @@
 import json
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import requests
-from serving import START_SECONDS, free_ports
+from serving import free_ports, wait_until_answering
 
 import images
 import run
@@ -98,23 +96,10 @@ def start(image: str, model: str) -> Iterator[Callable[..., Container]]:
                 name, f"http://localhost:{http}", f"localhost:{grpc}", f"http://localhost:{metrics}"
             )
             if waits:
-                wait_until_answering(container)
+                wait_until_answering(container.url, container.is_running, container.log)
             return container
 
         yield start_container
-
-
-def wait_until_answering(container: Container) -> None:
-    """Return at the first answer; fail with the log when the server ends before that."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and container.is_running():
-        try:
-            requests.get(container.url + "/health/ping", timeout=5)
-        except requests.RequestException:
-            time.sleep(0.2)
-        else:
-            return
-    raise AssertionError(f"no answer from {container.name}:\n{container.log()}")
 
 
 @pytest.fixture(scope="session")

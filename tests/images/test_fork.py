@@ -1,7 +1,6 @@
 """The skeleton's README, followed to the letter, leads to a tested image."""
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 from documents import blocks, curl_lines, tolerant
-from serving import ROOT, end, free_ports
+from serving import ROOT, free_ports, how_to_call
 
 import uv
 
@@ -70,19 +69,8 @@ def run(script: str, directory: Path, environment: dict[str, str]) -> None:
 def served(script: str, directory: Path, environment: dict[str, str]) -> object:
     """What the README's `curl` line gets from the server that the block starts."""
     ((path, body),) = curl_lines(README)
-    with subprocess.Popen(
-        ["bash", "-c", script],
-        cwd=directory,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as server:
-        try:
-            assert any(re.match(r"\s+curl ", line) for line in server.stdout or ())
-            address = f"http://localhost:{environment['HTTP_PORT']}{path}"
-            headers = {"Content-Type": "application/json"}
-            return requests.post(address, data=body, headers=headers, timeout=60).json()
-        finally:
-            end(server)
+    with how_to_call(["bash", "-c", script], directory, environment) as line:
+        assert line
+        address = f"http://localhost:{environment['HTTP_PORT']}{path}"
+        headers = {"Content-Type": "application/json"}
+        return requests.post(address, data=body, headers=headers, timeout=60).json()

@@ -1,12 +1,12 @@
 """`make run-<image>`, as a newcomer types it."""
 
-import re
+import os
 import shlex
 import shutil
 import subprocess
 
 import pytest
-from serving import end, free_ports
+from serving import free_ports, how_to_call
 
 import images
 
@@ -19,25 +19,14 @@ def test_make_run_prints_a_curl_line_that_works(name: str) -> None:
     ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
     variables = [f"{kind}_PORT={port}" for kind, port in ports.items()]
     command = ["make", f"run-{name}", *variables, "MODEL_URI="]
-    with subprocess.Popen(
-        command,
-        cwd=images.ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as server:
-        try:
-            line = next((line for line in server.stdout if re.match(r"\s+curl ", line)), "")
-            assert f"http://localhost:{ports['HTTP']}/" in line
-            called = subprocess.run(
-                [*shlex.split(line), "--silent", "--write-out", "\n%{http_code}"],
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-        finally:
-            end(server)
+    with how_to_call(command, images.ROOT, os.environ) as line:
+        assert f"http://localhost:{ports['HTTP']}/" in line
+        called = subprocess.run(
+            [*shlex.split(line), "--silent", "--write-out", "\n%{http_code}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     assert called.stdout.splitlines()[-1] == "200"
 
 

@@ -83,6 +83,7 @@ def test_every_lock_of_the_repository_is_compiled(monkeypatch: pytest.MonkeyPatc
     assert "sklearn/server/requirements.txt" in of_images
     assert {str(path) for path in lock.locks()} == of_images | {
         "requirements-dev.txt",
+        "tests/contract/upstream.txt",
         "tools/protoc.txt",
     }
 

@@ -4,11 +4,14 @@ import os
 import shlex
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
+import requests
 from serving import free_ports, how_to_call
 
 import images
+import run
 
 
 @pytest.mark.parametrize("name", images.images())
@@ -28,6 +31,24 @@ def test_make_run_prints_a_curl_line_that_works(name: str) -> None:
             check=True,
         )
     assert called.stdout.splitlines()[-1] == "200"
+
+
+def test_make_run_serves_a_model_of_ones_own(tmp_path: Path) -> None:
+    """MODEL_URI and the three ports are the caller's."""
+    model = tmp_path / "flowers"
+    shutil.copytree(run.example_model("sklearn"), model)
+    (model / "metadata.yaml").write_text("name: my flowers\n")
+    http, grpc, metrics = free_ports(3)
+    ports = [f"HTTP_PORT={http}", f"GRPC_PORT={grpc}", f"METRICS_PORT={metrics}"]
+
+    with how_to_call(
+        ["make", "run-sklearn", f"MODEL_URI={model}", *ports], images.ROOT, os.environ
+    ):
+        told = requests.get(f"http://localhost:{http}/metadata", timeout=60).json()
+        exposed = requests.get(f"http://localhost:{metrics}/metrics", timeout=60)
+
+    assert told["name"] == "my flowers"
+    assert exposed.status_code == 200
 
 
 def test_make_run_on_a_model_that_is_not_there_fails() -> None:

@@ -10,6 +10,9 @@ BUILD_FLAGS ?=
 PIP_INDEX_URL ?=
 DEBIAN_MIRROR ?=
 
+# For bench: --quick, --case NAME.
+BENCH_FLAGS ?=
+
 # For run-<image>; without MODEL_URI the image's example is served.
 MODEL_URI ?=
 HTTP_PORT ?= 9000
@@ -31,7 +34,7 @@ COMMON_IN_PLACE := --common common --editable
 VERBS := build test push run
 ALL := $(foreach verb,$(VERBS),$(IMAGES:%=$(verb)-%)) $(IMAGES:%=test-model-%)
 .PHONY: help setup test test-common check format lint types lock upgrade clean matrix base-image \
-	build-all test-all push-all $(ALL)
+	build-all test-all push-all bench $(ALL)
 .DELETE_ON_ERROR:
 
 ## help: List the targets
@@ -66,12 +69,16 @@ test: test-common $(IMAGES:%=test-model-%)
 ## test-common: Test the repository's facts, the tools, the shared package and the wire
 test-common: $(DEV)/.made $(UPSTREAM)/.made
 	@echo "-> testing what is shared"
-	@$(DEV)/bin/python -m pytest tests/repo tests/unit tests/contract
+	@$(DEV)/bin/python -m pytest tests/repo tests/unit tests/contract tests/server
 
 ## test-model-<image>: Test the image's Model in the environment of its lock
 $(IMAGES:%=test-model-%): test-model-%: .envs/%/.made $(DEV)/.made
 	@echo "-> testing $*/server in .envs/$*"
 	@.envs/$*/bin/python tools/pytest_in.py $(DEV) tests/servers/$*
+
+## bench: Compare this server's speed with upstream's and with a bare loop; takes minutes
+bench: $(DEV)/.made .envs/sklearn/.made
+	@$(DEV)/bin/python -m bench.run $(BENCH_FLAGS)
 
 ## check: Look at format, lint, types, locks and the repository's facts
 check: lint types $(DEV)/.made

@@ -17,7 +17,8 @@ import requests
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = Path(sys.executable).parent
-MICROSERVICE = "seldon-core-microservice"
+UPSTREAM = "seldon-core-microservice"
+OURS = "prepackaged-microservice"
 START_SECONDS = 120  # a bound for hanging servers, far above any honest start
 
 
@@ -46,16 +47,16 @@ class Server:
 
 @contextmanager
 def serve(
-    directory: Path, name: str = "Model", programs: Path = PROGRAMS, **parameters: str
+    directory: Path, name: str = "Model", program: Path = PROGRAMS / UPSTREAM, **parameters: str
 ) -> Iterator[Server]:
     """Serve the class `name` in `directory/<name>.py` with these parameters, until the block ends.
 
-    The server is the one in `programs`, by default of this process's environment, on free ports.
+    The server is `program`, by default upstream's in this process's environment, on free ports.
     """
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
         log_file = Path(scratch) / "log"
-        process = start([programs / MICROSERVICE], directory, name, parameters, ports, log_file)
+        process = start([program], directory, name, parameters, ports, log_file)
         stack.callback(end, process)
         http, grpc, metrics = (f"localhost:{port}" for port in ports.values())
         server = Server(f"http://{http}", grpc, f"http://{metrics}", log_file)
@@ -77,13 +78,17 @@ class FailedStart:
 
 
 def fail_to_serve(
-    directory: Path, name: str = "Model", prefix: tuple[str, ...] = (), **parameters: str
+    directory: Path,
+    name: str = "Model",
+    prefix: tuple[str, ...] = (),
+    program: Path = PROGRAMS / UPSTREAM,
+    **parameters: str,
 ) -> FailedStart:
     """Start a server that is expected to end by itself."""
     with tempfile.TemporaryDirectory() as scratch:
         ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
         log_file = Path(scratch) / "log"
-        command = [*prefix, PROGRAMS / MICROSERVICE]
+        command = [*prefix, program]
         process = start(command, directory, name, parameters, ports, log_file)
         try:
             status = process.wait(START_SECONDS)

@@ -19,6 +19,7 @@ class Model(Component):
     """
 
     platform = "sklearn"
+    batchable = True
     files = ModelFiles(
         names=("model.joblib", "model.pkl", "model.pickle", "model.skops"),
         suffixes=(".joblib", ".pkl", ".pickle", ".skops"),

@@ -1,12 +1,20 @@
 """The server that the suite is run against: one started here, or one that runs already."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
-from serving import ROOT, Server, serve
+from differences import Pair
+from serving import OURS, PROGRAMS, ROOT, UPSTREAM, Server, serve
+
+MODELS = Path(__file__).parent / "models"
+PUBLISHED = ROOT / ".envs/upstream/bin" / UPSTREAM
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,14 +31,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every test against each microservice, or against the server that is named."""
+    if "server" in metafunc.fixturenames:
+        url = metafunc.config.getoption("--url")
+        programs = [url] if url else [UPSTREAM, OURS]
+        metafunc.parametrize("server", programs, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """The server under test."""
+    """The server under test, started here unless it runs already."""
     option = request.config.getoption
     if option("--url"):
         yield Server(option("--url"), option("--grpc"), option("--metrics"), Path("/dev/null"))
     else:
-        with serve(ROOT / "skeleton/server") as started:
+        with serve(ROOT / "skeleton/server", program=PROGRAMS / request.param) as started:
             yield started
 
 
@@ -38,3 +54,25 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 def message(request: pytest.FixtureRequest) -> Any:
     """A request that the server's model answers, as JSON."""
     return json.loads(request.config.getoption("--request").read_text())
+
+
+@pytest.fixture(scope="session")
+def pairs(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Pair]]:
+    """Starts a class in `models` behind upstream's server as published, and behind ours."""
+    if request.config.getoption("--url"):
+        pytest.skip("compares two servers that it starts, not the one at --url")
+    with ThreadPoolExecutor() as threads, ExitStack() as stack:
+
+        def start(model: str, program: Path) -> Server:
+            server = stack.enter_context(serve(MODELS, model, program))
+            with grpc.insecure_channel(server.grpc) as channel:  # upstream's opens after REST
+                grpc.channel_ready_future(channel).result(timeout=60)
+            return server
+
+        @cache
+        def pair(model: str) -> Pair:
+            started = [threads.submit(start, model, each) for each in (PUBLISHED, PROGRAMS / OURS)]
+            theirs, ours = (server.result() for server in started)
+            return theirs, ours
+
+        yield pair

@@ -74,6 +74,10 @@ class Container:
             engine("inspect", "--format", "{{.State.Running}}", self.name).stdout.strip() == "true"
         )
 
+    def stop(self) -> None:
+        """Ask its server to end, as platforms do."""
+        engine("kill", "--signal", "TERM", self.name)
+
     def wait(self) -> int:
         """The exit status of its server, once it has ended."""
         return int(engine("wait", self.name).stdout)

@@ -103,6 +103,16 @@ def test_a_missing_model_ends_the_container_with_a_clear_last_line(
     assert "model_uri '/mnt/nothing' does not exist" in last_line
 
 
+def test_our_own_microservice_serves_and_ends_when_told(start: Any, request_file: Path) -> None:
+    """It is chosen by a variable, keeps the contract's answers, and ends with status 0."""
+    container = start("-e", "MICROSERVICE=prepackaged-microservice")
+
+    assert ask(container, request_file).status_code == 200
+    container.stop()
+
+    assert container.wait() == 0
+
+
 def test_the_access_log_has_a_line_for_every_request(container: Any, request_file: Path) -> None:
     """PrimeHub shows the log to its users, who look for their requests there."""
     before = container.log().count('"POST /api/v1.0/predictions')

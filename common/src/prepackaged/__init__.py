@@ -1,5 +1,6 @@
 """What a Model author uses: the base class, finding the model, reading the request, errors."""
 
+import prepackaged.cpus  # noqa: F401  before numpy, whose threads it limits
 from prepackaged.artifacts import Artifact, ModelFiles, find_artifact, local_path
 from prepackaged.component import Component
 from prepackaged.errors import ClientError, DeploymentError, ModelError, NotReadyError, describe

@@ -34,6 +34,9 @@ class Component(SeldonComponent):
 
     #: The files that this server loads; without it, `load_model` gets no artifact.
     files: ClassVar[ModelFiles | None] = None
+    #: Whether requests may be stacked into one call of `predict`: for models whose rows do not
+    #: influence each other and whose `predict` answers a row for a row, whatever `meta` says.
+    batchable: ClassVar[bool] = False
     #: The framework's name, for `GET /metadata`.
     platform: ClassVar[str] = ""
 

@@ -1,0 +1,114 @@
+"""The floor: the HTTP and gRPC libraries with nothing behind them, on the ports of a Seldon server.
+
+A subclass of uvicorn's own protocol answers POST predict with BARE_ANSWER and prints an
+access-log line; gRPC answers every call with BARE_GRPC_ANSWER, which is in hexadecimal.
+"""
+
+import asyncio
+import os
+import sys
+from typing import Any
+
+import grpc
+import uvicorn
+import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+PREDICT = b"/api/v1.0/predictions"
+ANSWER = os.environ["BARE_ANSWER"].encode()
+RESPONSE = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER)
+) + ANSWER
+GRPC_ANSWER = bytes.fromhex(os.environ["BARE_GRPC_ANSWER"])
+
+
+class AccessLog:
+    """Lines, written together once a turn of the event loop."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, line: str, loop: asyncio.AbstractEventLoop) -> None:
+        """Write the line before the loop waits again."""
+        if not self.lines:
+            loop.call_soon(self.flush)
+        self.lines.append(line)
+
+    def flush(self) -> None:
+        """Write what has gathered."""
+        sys.stdout.write("".join(self.lines))
+        sys.stdout.flush()
+        self.lines.clear()
+
+
+class Protocol(HttpToolsProtocol):
+    """Answers POST predict itself, and leaves the rest to ASGI."""
+
+    log = AccessLog()
+    is_predict = False
+    received: list[bytes]
+
+    def on_headers_complete(self) -> None:
+        """Start an ASGI task for anything but a prediction."""
+        self.is_predict = self.url == PREDICT and self.parser.get_method() == b"POST"
+        if self.is_predict:
+            self.received = []
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Gather the prediction's body."""
+        if self.is_predict:
+            self.received.append(body)
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Answer the prediction."""
+        if not self.is_predict:
+            super().on_message_complete()
+            return
+        size = len(b"".join(self.received))
+        self.transport.write(RESPONSE)
+        line = f'{self.client} "POST {self.url.decode()}" 200 {size} {len(ANSWER)}\n'
+        self.log.add(line, self.loop)
+        if not self.parser.should_keep_alive():
+            self.transport.close()
+
+
+class Constant(grpc.GenericRpcHandler):
+    """Answers every call with the same bytes, and decodes nothing."""
+
+    def service(self, handler_call_details: Any) -> Any:
+        """The handler of any method."""
+        return grpc.unary_unary_rpc_method_handler(self.answer)
+
+    async def answer(self, request: bytes, context: Any) -> bytes:
+        """The constant answer."""
+        return GRPC_ANSWER
+
+
+async def ping(scope: Any, receive: Any, send: Any) -> None:
+    """`GET /health/ping`, and 404 for the rest, by way of ASGI."""
+    status, body = (200, b"pong") if scope["path"] == "/health/ping" else (404, b"")
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def main() -> None:
+    """Serve until SIGTERM."""
+    http_port, grpc_port = (
+        int(os.environ[f"PREDICTIVE_UNIT_{kind}_SERVICE_PORT"]) for kind in ("HTTP", "GRPC")
+    )
+    grpc_server = grpc.aio.server()
+    grpc_server.add_generic_rpc_handlers((Constant(),))
+    grpc_server.add_insecure_port(f"127.0.0.1:{grpc_port}")
+    await grpc_server.start()
+    config = uvicorn.Config(ping, port=http_port, http=Protocol, lifespan="off", access_log=False)
+    await uvicorn.Server(config).serve()
+    await grpc_server.stop(None)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

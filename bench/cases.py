@@ -1,0 +1,133 @@
+"""What is measured: models, the loads on each, and in which order the servers take turns."""
+
+import json
+import random
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bench import load
+from bench.exchanges import of_image, of_rows, to_protobuf
+from bench.load import Figures
+from bench.servers import PROGRAMS, ROOT, Model, Server, pss_megabytes, wait_for_answer
+
+MODELS = ROOT / "bench/models"
+CONNECTIONS = (1, 8, 32, 128)
+BULK_CONNECTIONS = 8
+IMAGE_BYTES = 1_000_000
+SLOW_CLIENTS = 32
+SLOW_REQUESTS = 320
+WARM_UP = 128  # requests: enough for several batches of all clients
+TRAINING_SECONDS = 120
+
+Measure = Callable[[Server], Figures]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing measured of a running server."""
+
+    name: str
+    title: str
+    measure: Measure
+
+
+@dataclass
+class Group:
+    """Cases on one model; without a warm-up, each server starts anew and runs alone."""
+
+    model: Model
+    cases: Sequence[Case]
+    warm_up: Measure | None = None
+    needs_model: bool = False
+
+
+def groups(scratch: Path, seconds: int) -> list[Group]:
+    """Everything that is measured, with loads of so many seconds."""
+    command = [PROGRAMS / "python", MODELS / "train.py", scratch / "models"]
+    subprocess.run(command, check=True, timeout=TRAINING_SECONDS)
+    iris, wide = (trained(scratch / "models" / name) for name in ("iris", "wide"))
+    return [
+        alone(iris),
+        rows(iris, seconds),
+        bulk("wide", "256 rows of 784 numbers", wide, seconds),
+        bulk("image-json", "1 MB image as JSON", images(is_multipart=False), seconds),
+        bulk("image-file", "1 MB image as a file", images(is_multipart=True), seconds),
+        slow(),
+    ]
+
+
+def trained(directory: Path) -> Model:
+    """The image's server on a model from models/train.py."""
+    samples = json.loads((directory / "samples.json").read_text())
+    pairs = list(zip(samples["inputs"], samples["answers"], strict=True))
+    rows, answer = pairs[0]
+    return Model(
+        ROOT / "sklearn/server",
+        "Model",
+        [of_rows(rows, answer) for rows, answer in pairs],
+        {"model_uri": str(directory)},
+        to_protobuf(rows),
+        to_protobuf(answer),
+    )
+
+
+def alone(iris: Model) -> Group:
+    """What a server costs by itself: no other shares its libraries' memory meanwhile."""
+
+    def measure(server: Server) -> Figures:
+        start = wait_for_answer(server, iris.exchanges[0])
+        rest = load.rest(server, iris.exchanges, 32, 1)
+        grpc = load.over_grpc(server, iris, 32, 1)
+        memory = pss_megabytes(server.process.pid)
+        return {"start s": start, "PSS MB": memory, "errors": rest["errors"] + grpc["errors"]}
+
+    return Group(iris, [Case("alone", "start to first answer, memory after load", measure)])
+
+
+def rows(iris: Model, seconds: int) -> Group:
+    """One row of four columns per request."""
+    cases = [
+        Case(
+            f"rest-{clients}",
+            f"1 row, REST, {clients} connection{'s'[: clients > 1]}",
+            partial(load.rest, exchanges=iris.exchanges, clients=clients, seconds=seconds),
+        )
+        for clients in CONNECTIONS
+    ]
+    over_grpc = partial(load.over_grpc, model=iris, clients=32, seconds=seconds)
+    cases.append(Case("grpc-32", "1 row, gRPC, 32 connections", over_grpc))
+    warm_up = partial(load.rest, exchanges=iris.exchanges, clients=32, seconds=1)
+    return Group(iris, cases, warm_up)
+
+
+def bulk(name: str, title: str, model: Model, seconds: int) -> Group:
+    """Large requests, of which only the rate is of interest."""
+    loaded = partial(load.rest, exchanges=model.exchanges, clients=BULK_CONNECTIONS)
+
+    def measure(server: Server) -> Figures:
+        figures = loaded(server, seconds=seconds)
+        return {key: figures[key] for key in ("req/s", "p50 ms", "errors") if key in figures}
+
+    case = Case(name, f"{title}, REST, {BULK_CONNECTIONS} connections", measure)
+    return Group(model, [case], partial(loaded, seconds=1))
+
+
+def images(*, is_multipart: bool) -> Model:
+    """A model that takes images and does nothing with them."""
+    numbers = random.Random(0)  # noqa: S311  # bytes that do not compress, the same every time
+    content = [numbers.randbytes(IMAGE_BYTES + more) for more in range(2)]
+    exchanges = [of_image(each, is_multipart=is_multipart) for each in content]
+    return Model(MODELS, "Image", exchanges)
+
+
+def slow() -> Group:
+    """A model that takes 20 ms a call, batched where the server can."""
+    exchanges = [of_rows([[each, 0]], [[each, 0]]) for each in range(SLOW_REQUESTS)]
+    measure = partial(load.with_pings, exchanges=exchanges, clients=SLOW_CLIENTS)
+    title = f"20 ms a call, {SLOW_REQUESTS} requests, {SLOW_CLIENTS} connections"
+    warm_up = partial(load.with_pings, exchanges=exchanges[:WARM_UP], clients=SLOW_CLIENTS)
+    model = Model(MODELS, "Slow", exchanges)
+    return Group(model, [Case("slow", title, measure)], warm_up, needs_model=True)

@@ -1,0 +1,96 @@
+"""Requests and the numbers that answer them, and the look at an answer that finds these in it."""
+
+import base64
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from seldon_core.proto import prediction_pb2
+
+PREDICT = "/api/v1.0/predictions"
+GRPC_PREDICT = "/seldon.protos.Seldon/Predict"
+GRPC_TIMEOUT = 20
+JSON = "application/json"
+MULTIPART = "multipart/form-data; boundary=image"
+TOLERANCE = 1e-6  # a batch's last digits are its own
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What a client sends, and the message that a right server answers, as JSON."""
+
+    body: bytes
+    answer: dict[str, Any]
+    content_type: str = JSON
+
+
+def of_rows(rows: Sequence[Sequence[float]], answer: Sequence[Sequence[float]]) -> Exchange:
+    """Rows as people send them, answered by rows."""
+    names = [f"t:{column}" for column in range(len(answer[0]))]
+    message = {"data": {"names": names, "ndarray": answer}, "meta": {}}
+    return Exchange(json.dumps({"data": {"ndarray": rows}}).encode(), message)
+
+
+def of_image(image: bytes, *, is_multipart: bool) -> Exchange:
+    """An image, answered by its length."""
+    data = {"names": [], "tensor": {"shape": [1], "values": [len(image)]}}
+    answer = {"data": data, "meta": {}}
+    if not is_multipart:
+        return Exchange(json.dumps({"binData": base64.b64encode(image).decode()}).encode(), answer)
+    head = b'--image\r\nContent-Disposition: form-data; name="binData"; filename="image"\r\n'
+    kind = b"Content-Type: application/octet-stream\r\n\r\n"
+    return Exchange(head + kind + image + b"\r\n--image--\r\n", answer, MULTIPART)
+
+
+def is_right(body: bytes, answer: dict[str, Any]) -> bool:
+    """Whether the body is JSON with the numbers of the expected answer."""
+    try:
+        found, expected = (list(numbers(message)) for message in (json.loads(body), answer))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return False
+    return are_near(found, expected)
+
+
+def are_near(found: Sequence[float], expected: Sequence[float]) -> bool:
+    """Whether two lists of numbers are the same but for their last digits."""
+    if len(found) != len(expected):
+        return False
+    pairs = zip(found, expected, strict=True)
+    return all(math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE) for a, b in pairs)
+
+
+def numbers(message: dict[str, Any]) -> Iterator[float]:
+    """The numbers in a message's data, row by row."""
+    data = message["data"]
+    yield from flat(data["tensor"]["values"] if "tensor" in data else data["ndarray"])
+
+
+def flat(values: Any) -> Iterator[float]:
+    """The numbers in nested lists."""
+    if isinstance(values, list):
+        for value in values:
+            yield from flat(value)
+    else:
+        yield float(values)
+
+
+def to_protobuf(rows: Sequence[Sequence[float]]) -> bytes:
+    """The rows as a message for gRPC."""
+    tensor = prediction_pb2.Tensor(shape=[len(rows), len(rows[0])], values=flat(list(rows)))
+    message = prediction_pb2.SeldonMessage(data=prediction_pb2.DefaultData(tensor=tensor))
+    return bytes(message.SerializeToString())
+
+
+def grpc_answer(address: str, message: bytes) -> bytes:
+    """What the server answers over gRPC, undecoded; raises `grpc.RpcError`."""
+    with grpc.insecure_channel(address) as channel:
+        return bytes(channel.unary_unary(GRPC_PREDICT, bytes, bytes)(message, timeout=GRPC_TIMEOUT))
+
+
+def is_right_protobuf(body: bytes, answer: dict[str, Any]) -> bool:
+    """Whether the message holds the numbers of the expected answer, as a tensor."""
+    message = prediction_pb2.SeldonMessage.FromString(body)
+    return are_near(list(message.data.tensor.values), list(numbers(answer)))

@@ -1,0 +1,217 @@
+"""The clients that load a server, and the reading of what they print."""
+
+import asyncio
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from http import HTTPStatus
+from pathlib import Path
+
+import grpc
+from bench.exchanges import (
+    GRPC_PREDICT,
+    PREDICT,
+    Exchange,
+    grpc_answer,
+    is_right,
+    is_right_protobuf,
+)
+from bench.servers import ASK_SECONDS, HOST, Model, Server, apart, post
+
+PACKAGES = {"wrk": "wrk", "h2load": "nghttp2-client"}
+SCRIPT = Path(__file__).with_name("wrk.lua")
+MOST_REQUESTS = 100_000
+PING_SECONDS = 0.01
+TOTAL_SECONDS = 60  # a bound for servers that stop answering
+FRAME_HEAD = 5  # bytes before a message in gRPC's framing
+
+Figures = dict[str, float]
+
+
+def require_tools() -> None:
+    """End with the package to install where a load generator is missing."""
+    if missing := [package for tool, package in PACKAGES.items() if not shutil.which(tool)]:
+        sys.exit(f"bench: install {' '.join(missing)} (Debian: apt-get install them) and try again")
+
+
+def rest(server: Server, exchanges: Sequence[Exchange], clients: int, seconds: int) -> Figures:
+    """Load with wrk, whose script compares every answer with ones that were looked at first."""
+    exchanges = server.known(exchanges)
+    with tempfile.TemporaryDirectory() as directory:
+        if wrong := write_exchanges(server, exchanges, Path(directory)):
+            return {"errors": wrong}
+        options = ("-t1", f"-c{clients}", f"-d{seconds}s", f"--timeout={ASK_SECONDS}s")
+        url = f"http://{HOST}:{server.port}{PREDICT}"
+        script = ("-s", str(SCRIPT), url, "--", directory, exchanges[0].content_type)
+        with apart(server) if clients == 1 else nullcontext():
+            return read_wrk(output("wrk", *options, *script, seconds=seconds + ASK_SECONDS))
+
+
+def write_exchanges(server: Server, exchanges: Sequence[Exchange], directory: Path) -> int:
+    """Write the requests and the server's own right answers; the number of wrong ones."""
+    wrong = 0
+    for index, exchange in enumerate(exchanges, start=1):
+        status, body = post(server, exchange)
+        wrong += status != HTTPStatus.OK or not is_right(body, exchange.answer)
+        (directory / f"request-{index}").write_bytes(exchange.body)
+        (directory / f"answer-{index}").write_bytes(body)
+    return wrong
+
+
+def read_wrk(printed: str) -> Figures:
+    """The figures in wrk's output, the last line of which is our script's."""
+    told = json.loads(printed.strip().splitlines()[-1])
+    return {
+        "req/s": (told["answers"] - told["wrong"]) / told["seconds"],
+        "p50 ms": told["p50"] / 1000,
+        "p99 ms": told["p99"] / 1000,
+        "errors": told["wrong"] + told["failed"],
+    }
+
+
+def over_grpc(server: Server, model: Model, clients: int, seconds: int) -> Figures:
+    """Load with h2load, which checks that answers have the size of one that was looked at."""
+    answer = one_grpc_answer(server, model)
+    if answer is None:
+        return {"errors": 1}
+    rate = h2load(server, model.grpc_message, answer, clients, 4 * clients)["req/s"]
+    requests = min(MOST_REQUESTS, max(4 * clients, round(rate * seconds)))
+    figures = h2load(server, model.grpc_message, answer, clients, requests)
+    figures["errors"] += one_grpc_answer(server, model) is None
+    return figures
+
+
+def one_grpc_answer(server: Server, model: Model) -> bytes | None:
+    """The server's answer if it is right."""
+    try:
+        answer = grpc_answer(f"{HOST}:{server.grpc_port}", model.grpc_message)
+    except grpc.RpcError:
+        return None
+    return answer if is_right_protobuf(answer, model.exchanges[0].answer) else None
+
+
+def h2load(server: Server, message: bytes, answer: bytes, clients: int, requests: int) -> Figures:
+    """A number of equal requests, one at a time on each connection."""
+    with tempfile.TemporaryDirectory() as directory:
+        frame, log = Path(directory) / "frame", Path(directory) / "log"
+        frame.write_bytes(b"\0" + len(message).to_bytes(FRAME_HEAD - 1, "big") + message)
+        headers = ("-Hcontent-type: application/grpc", "-Hte: trailers")
+        counts = (f"-c{clients}", f"-n{requests}", "-m1", f"-N{ASK_SECONDS}")
+        url = f"http://{HOST}:{server.grpc_port}{GRPC_PREDICT}"
+        files = (f"-d{frame}", f"--log-file={log}")
+        printed = output("h2load", *counts, *files, *headers, url, seconds=TOTAL_SECONDS)
+        return read_h2load(printed, log.read_text(), FRAME_HEAD + len(answer))
+
+
+def read_h2load(printed: str, log: str, answer_size: int) -> Figures:
+    """The figures in h2load's output and its log.
+
+    A call that fails has status 200 in HTTP and no data: only answers of the right size count,
+    and one more error stands for data that is no whole number of them.
+    """
+    seconds = in_seconds(found(r"finished in (\S+),", printed))
+    requested = int(found(r"requests: (\d+) total", printed))
+    succeeded = int(found(r"(\d+) succeeded", printed))
+    received = int(found(r"\((\d+)\) data", printed))
+    answered = min(succeeded, received // answer_size)
+    is_odd = received != answered * answer_size
+    calls = (line.split() for line in log.splitlines())
+    took = sorted(int(microseconds) / 1000 for _, status, microseconds in calls if status == "200")
+    latencies = {f"p{each} ms": percentile(took, each) for each in (50, 99) if took}
+    return {"req/s": answered / seconds, **latencies, "errors": requested - answered + is_odd}
+
+
+def found(pattern: str, text: str) -> str:
+    """The pattern's group in the text."""
+    match = re.search(pattern, text)
+    if match is None:
+        raise ValueError(f"no {pattern!r} in:\n{text}")
+    return match[1]
+
+
+def in_seconds(duration: str) -> float:
+    """A duration as h2load prints it, such as 507.60ms or 2.01s."""
+    number, unit = found(r"([\d.]+)", duration), found(r"([a-z]+)", duration)
+    return float(number) * {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60}[unit]
+
+
+def percentile(ordered: Sequence[float], percent: int) -> float:
+    """The smallest of the ordered values that so many of them do not exceed."""
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+
+def output(program: str, *arguments: str, seconds: float) -> str:
+    """What a load generator prints; it is ended after so many seconds."""
+    command = [shutil.which(program) or program, *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=seconds, check=True)
+    return done.stdout
+
+
+def with_pings(server: Server, exchanges: Sequence[Exchange], clients: int) -> Figures:
+    """Send each request once, so many at a time, and ask for the server's health meanwhile."""
+    return asyncio.run(asyncio.wait_for(exchange_all(server, exchanges, clients), TOTAL_SECONDS))
+
+
+async def exchange_all(server: Server, exchanges: Sequence[Exchange], clients: int) -> Figures:
+    """The clients take requests until none is left; one more pings until they are done."""
+    begun, left, is_done = time.monotonic(), iter(exchanges), asyncio.Event()
+    pinging = asyncio.create_task(ping_until(is_done, server))
+    wrong = sum(await asyncio.gather(*(client(server, left) for _ in range(clients))))
+    total = time.monotonic() - begun
+    is_done.set()
+    return read_times(total, wrong, await pinging)
+
+
+def read_times(total: float, wrong: int, pings: Sequence[float]) -> Figures:
+    """The figures of a load whose pings took so many milliseconds, infinite where one failed.
+
+    Only errors where there was one: a server that refuses requests is done with them soon.
+    """
+    if errors := wrong + pings.count(math.inf):
+        return {"errors": errors}
+    median = percentile(sorted(pings), 50)
+    return {"total s": total, "ping p50 ms": median, "ping max ms": max(pings), "errors": 0}
+
+
+async def client(server: Server, left: Iterator[Exchange]) -> int:
+    """Send what is left, one at a time; the number of wrong answers."""
+    wrong = 0
+    for exchange in left:
+        kind = f"Content-Type: {exchange.content_type}\r\n"
+        status, body = await ask(server, "POST", PREDICT, kind, exchange.body)
+        wrong += status != HTTPStatus.OK or not is_right(body, exchange.answer)
+    return wrong
+
+
+async def ping_until(is_done: asyncio.Event, server: Server) -> list[float]:
+    """Ask for the server's health again and again; how many milliseconds each answer took."""
+    milliseconds = []
+    while not is_done.is_set():
+        begun = time.monotonic()
+        is_well = await ask(server, "GET", "/health/ping") == (HTTPStatus.OK, b"pong")
+        milliseconds.append((time.monotonic() - begun) * 1000 if is_well else math.inf)
+        await asyncio.sleep(PING_SECONDS)
+    return milliseconds
+
+
+async def ask(
+    server: Server, method: str, path: str, headers: str = "", body: bytes = b""
+) -> tuple[int, bytes]:
+    """One request on a connection of its own: the status, 0 for none, and the body."""
+    head = f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n{headers}"
+    try:
+        reader, writer = await asyncio.open_connection(HOST, server.port)
+        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        answered = await reader.read()
+        writer.close()
+    except OSError:
+        return 0, b""
+    first, _, content = answered.partition(b"\r\n\r\n")
+    return int(first.split()[1] if first else 0), content

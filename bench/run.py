@@ -1,0 +1,193 @@
+"""Compare the microservice with upstream's, under load, on this machine: `make bench`.
+
+    python -m bench.run [--quick] [--case NAME]...
+
+Servers run as processes on localhost and are loaded in turn, several times over; what is
+printed is the medians, and their ratios to upstream's as it starts by default. It needs the
+development environment, the one of the sklearn image, wrk and h2load. A full run takes about
+ten minutes, a quick one less than two: on a machine that does nothing else.
+"""
+
+import argparse
+import importlib.metadata
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from http.client import HTTPException
+from pathlib import Path
+
+from bench.cases import Case, Group, Measure, groups
+from bench.load import Figures, require_tools
+from bench.servers import (
+    ALL,
+    PROGRAMS,
+    UPSTREAM,
+    Model,
+    NotStartedError,
+    Program,
+    Server,
+    running,
+    wait_for_answer,
+)
+from bench.table import table
+
+FULL, QUICK = (5, 2), (1, 1)  # rounds, seconds of each load
+FAILURES = (
+    NotStartedError,
+    subprocess.SubprocessError,
+    OSError,
+    ValueError,
+    TimeoutError,
+    HTTPException,
+)
+PACKAGES = ("seldon-core", "scikit-learn", "uvicorn", "httptools", "uvloop", "grpcio")
+
+
+def main() -> None:
+    """Read the command line, measure, and print the table."""
+    parser = argparse.ArgumentParser(description="Compare the microservice with upstream's.")
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--case", action="append", metavar="NAME", help="this one; repeatable")
+    options = parser.parse_args()
+    require_tools()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended by SIGTERM"))
+    rounds, seconds = QUICK if options.quick else FULL
+    with tempfile.TemporaryDirectory() as scratch:
+        bench = Bench(Path(scratch), rounds)
+        for group in chosen(groups(Path(scratch), seconds), options.case):
+            bench.measure(group)
+    print(header(rounds, seconds), table(bench.measured, headings(), UPSTREAM), sep="\n\n")
+
+
+def chosen(every: list[Group], names: list[str] | None) -> list[Group]:
+    """The groups with only the cases of these names; all of them without names."""
+    known = [case.name for group in every for case in group.cases]
+    if unknown := set(names or ()) - set(known):
+        sys.exit(f"bench: no case {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    for group in every:
+        group.cases = [case for case in group.cases if case.name in (names or known)]
+    return [group for group in every if group.cases]
+
+
+@dataclass
+class Bench:
+    """The servers taking turns, and what was measured of them."""
+
+    scratch: Path
+    rounds: int
+    measured: dict[str, dict[str, list[Figures]]] = field(default_factory=dict)
+
+    def measure(self, group: Group) -> None:
+        """All cases of a group."""
+        programs = [each for each in ALL if each.is_there]
+        if group.needs_model:
+            programs = [each for each in programs if each.serves_models]
+        if group.warm_up is None:
+            self.one_by_one(group, programs)
+        else:
+            self.side_by_side(group, programs, group.warm_up)
+
+    def one_by_one(self, group: Group, programs: list[Program]) -> None:
+        """Start each server anew for every round, with no other running."""
+        for case in group.cases:
+            for program in programs * self.rounds:
+                with running(program, group.model, self.scratch) as server:
+                    self.note(case, server)
+
+    def side_by_side(self, group: Group, programs: list[Program], warm_up: Measure) -> None:
+        """Start all servers, then load one after the other: A B C, A B C.
+
+        A first load of each is not measured: caches fill, and batching is tried.
+        """
+        with ExitStack() as stack:
+            servers = [
+                stack.enter_context(running(program, group.model, self.scratch))
+                for program in programs
+            ]
+            for server in servers:
+                attempt(partial(ready, model=group.model), server)
+            for server in servers:
+                attempt(warm_up, server)
+            for case in group.cases:
+                for server in servers * self.rounds:
+                    self.note(case, server)
+
+    def note(self, case: Case, server: Server) -> None:
+        """Measure once, and keep and tell the figures."""
+        figures = attempt(case.measure, server)
+        told = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        print(f"{case.title}: {server.program.name}: {told}", file=sys.stderr)
+        by_server = self.measured.setdefault(case.title, {})
+        by_server.setdefault(server.program.name, []).append(figures)
+
+
+def attempt(measure: Measure, server: Server) -> Figures:
+    """The figures; one error where measuring fails, as with a server that is not there any more."""
+    try:
+        return measure(server)
+    except FAILURES as error:
+        print(f"bench: {server.program.name}: {error}", file=sys.stderr)
+        return {"errors": 1}
+
+
+def ready(server: Server, model: Model) -> Figures:
+    """Wait for the server's first good answer."""
+    return {"start s": wait_for_answer(server, model.exchanges[0])}
+
+
+def headings() -> dict[str, str]:
+    """Each server's name, and what to write above its column."""
+    return {
+        program.name: program.name if program.is_there else f"{program.name} (not installed)"
+        for program in ALL
+    }
+
+
+def header(rounds: int, seconds: int) -> str:
+    """When, where and with what it was measured, and how to read the table."""
+    versions = ", ".join([*package_versions(), *tool_versions()])
+    return f"""\
+{datetime.now(UTC):%Y-%m-%d}, {machine()}. {versions}.
+
+Medians of {rounds} round{"s"[: rounds > 1]} of {seconds} s; in brackets, how many times \
+{UPSTREAM}'s. Every answer is checked; errors of all rounds are added up, and a case without \
+that row had none. With 1 connection, client and server are kept on different cores. `bare` \
+neither decodes a request nor has a model."""
+
+
+def machine() -> str:
+    """Processor, cores, memory and kernel."""
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    name = model[1] if model else platform.machine()
+    return f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB, Linux {platform.release()}"
+
+
+def package_versions() -> Iterator[str]:
+    """What the servers' environment holds."""
+    yield subprocess.check_output([PROGRAMS / "python", "--version"], text=True).strip()
+    packages = str(next(PROGRAMS.parent.glob("lib/python*/site-packages")))
+    for name in PACKAGES:
+        for found in importlib.metadata.distributions(name=name, path=[packages]):
+            yield f"{name} {found.version}"
+
+
+def tool_versions() -> Iterator[str]:
+    """The load generators in use."""
+    for command in (["wrk", "-v"], ["h2load", "--version"]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        words = (done.stdout or done.stderr).split()
+        yield " ".join(words[:2])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""What was measured, as one Markdown table."""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+
+from bench.load import Figures
+
+NOTHING = "-"
+
+#: For each case's title and each server's name, the figures of every round.
+Measured = Mapping[str, Mapping[str, Sequence[Figures]]]
+
+
+def table(measured: Measured, columns: Mapping[str, str], baseline: str) -> str:
+    """Medians, each with its ratio to the baseline's; `columns` gives each server its heading."""
+    rows = [
+        ["case", "figure", *columns.values()],
+        ["---", "---", *("---:" for _ in columns)],
+    ]
+    for title, by_server in measured.items():
+        rows.extend(rows_of_case(title, by_server, list(columns), baseline))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def rows_of_case(
+    title: str, by_server: Mapping[str, Sequence[Figures]], servers: Sequence[str], baseline: str
+) -> Iterable[list[str]]:
+    """One row a figure; errors are added up, and get a row where there is one."""
+    for figure in figures_in(by_server):
+        values = {server: summary(figure, by_server.get(server, ())) for server in servers}
+        if figure != "errors":
+            compared = [cell(values[server], values[baseline]) for server in servers]
+            yield [title, figure, *compared]
+        elif any(values.values()):
+            yield [title, figure, *(number(values[server]) for server in servers)]
+
+
+def figures_in(by_server: Mapping[str, Sequence[Figures]]) -> list[str]:
+    """The names of the figures, errors last."""
+    names = {name: None for rounds in by_server.values() for figures in rounds for name in figures}
+    return sorted(names, key=lambda name: name == "errors")
+
+
+def summary(figure: str, rounds: Sequence[Figures]) -> float | None:
+    """The median of the rounds, or their sum for errors; None where nothing was measured."""
+    values = [figures[figure] for figures in rounds if figure in figures]
+    if not values:
+        return None
+    return sum(values) if figure == "errors" else statistics.median(values)
+
+
+def cell(value: float | None, base: float | None) -> str:
+    """A figure, and how many times the baseline's it is."""
+    ratio = f" ({value / base:.2f}x)" if value is not None and base else ""
+    return number(value) + ratio
+
+
+def number(value: float | None) -> str:
+    """Three digits and no more, but for large whole numbers."""
+    if value is None:
+        return NOTHING
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,0 +1,1 @@
+"""The microservice: what the images run; Model authors need nothing of it."""

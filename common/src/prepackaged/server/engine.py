@@ -1,0 +1,197 @@
+"""One model, one call at a time: who waits, who goes together, and on which thread.
+
+Requests queue while the model runs; the next run takes what is queued. Nothing waits for a
+batch to fill. A model that answers within a millisecond is called on the event loop itself,
+which saves two thread switches a call; one that takes longer is called on a thread of its
+own, so that the loop stays free. The engine knows no protocol: it is given work and gives
+outcomes.
+"""
+
+import asyncio
+import contextlib
+import functools
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from prepackaged.errors import RequestError
+
+QUICK_SECONDS = 0.001  # a model's call that the loop can bear
+LOOP_SECONDS = 0.002  # what one turn of the loop may spend in calls
+
+
+class OverloadedError(RequestError):
+    """More requests wait for the model than allowed: HTTP 503, try again in `retry_after` s."""
+
+    status_code = 503
+    reason = "MICROSERVICE_OVERLOADED"
+
+    def __init__(self, waiting: int, seconds_each: float) -> None:
+        super().__init__(f"{waiting} requests wait for the model, which is all that may")
+        self.retry_after = max(1, round(waiting * seconds_each))
+
+
+def settle(future: "asyncio.Future[Any]", outcome: Any) -> None:
+    """Give a future its result unless it has been cancelled."""
+    if not future.done():
+        future.set_result(outcome)
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """Something that waits for the model, and where its outcome goes.
+
+    It is an item for the engine's `answer`, or a `function` to be called alone. `done` is
+    called once, on the event loop, with the answer or the exception. `is_wanted` turns false
+    when the client has gone away; such work is dropped before the model sees it.
+    """
+
+    item: Any
+    done: Callable[[Any], None]
+    function: Callable[[], Any] | None = None
+    is_wanted: bool = True
+    forget: Callable[["Work"], None] | None = None
+
+    def cancel(self) -> None:
+        """Nobody wants the outcome any more: the place in the queue is free."""
+        self.is_wanted = False
+        if self.forget:
+            self.forget(self)
+
+
+class Engine:
+    """The queue before a model and the one thread that calls it.
+
+    `answer` takes a list of items, calls the model and gives an answer or an exception for
+    each; it is never called twice at a time. `together` is how many items it may be given.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Sequence[Any]], Sequence[Any]],
+        *,
+        together: Callable[[], int],
+        max_waiting: int,
+    ) -> None:
+        self._answer = answer
+        self._together = together
+        self._max_waiting = max_waiting
+        self._loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
+        self._waiting: deque[Work] = deque()
+        self._is_running = False
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.seconds_each = QUICK_SECONDS * 2  # unknown yet: the first calls go to the thread
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for the model."""
+        return len(self._waiting)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests have no answer yet: those that wait and those with the model."""
+        return len(self._waiting) + self._running
+
+    def submit(self, work: Work) -> None:
+        """Queue work. Raises `OverloadedError` when too much waits already."""
+        if len(self._waiting) >= self._max_waiting:
+            raise OverloadedError(len(self._waiting), self.seconds_each)
+        self._waiting.append(work)
+        work.forget = self._forget
+        if not self._is_running:
+            self._is_running = True
+            self._idle.clear()
+            self._loop.call_soon(self._gather, 0)
+
+    async def run(self, function: Callable[[], Any]) -> Any:
+        """Call a function on the model's thread, in turn with everything else that waits.
+
+        Raises what it raises, and `OverloadedError`.
+        """
+        outcome = self._loop.create_future()
+        work = Work(None, functools.partial(settle, outcome), function)
+        self.submit(work)
+        try:
+            result = await outcome
+        except asyncio.CancelledError:
+            work.cancel()
+            raise
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    async def drained(self) -> None:
+        """Wait until nothing is queued or running."""
+        await self._idle.wait()
+
+    def close(self) -> None:
+        """Let the thread go, without waiting for a call that hangs on it."""
+        self._thread.shutdown(wait=False)
+
+    def _forget(self, work: Work) -> None:
+        with contextlib.suppress(ValueError):  # with the model already
+            self._waiting.remove(work)
+
+    def _gather(self, seen: int) -> None:
+        """Run once a turn of the loop has brought no more work: what comes together goes along."""
+        if len(self._waiting) > seen:
+            self._loop.call_soon(self._gather, len(self._waiting))
+        else:
+            self._run()
+
+    def _run(self) -> None:
+        until = time.perf_counter() + LOOP_SECONDS
+        while works := self._take():
+            if works[0].function or self.seconds_each > QUICK_SECONDS:
+                self._thread.submit(self._call_on_thread, works)
+                return
+            self._deliver(works, self._call(works))
+            if time.perf_counter() > until:
+                self._loop.call_soon(self._run)
+                return
+        self._is_running = False
+        self._idle.set()
+
+    def _take(self) -> list[Work]:
+        """What goes to the model next: a function alone, or as many items as may go together."""
+        taken: list[Work] = []
+        most = self._together()
+        while self._waiting and len(taken) < most and not (taken and taken[-1].function):
+            if taken and self._waiting[0].function:
+                break
+            work = self._waiting.popleft()
+            if work.is_wanted:
+                taken.append(work)
+        self._running = len(taken)
+        return taken
+
+    def _call_on_thread(self, works: list[Work]) -> None:
+        outcomes = self._call(works)
+        self._loop.call_soon_threadsafe(self._deliver_and_run, works, outcomes)
+
+    def _call(self, works: list[Work]) -> Sequence[Any]:
+        start = time.perf_counter()
+        try:
+            if function := works[0].function:
+                return [function()]
+            outcomes = self._answer([work.item for work in works])
+        except BaseException as error:
+            return [error] * len(works)
+        seconds = time.perf_counter() - start
+        # Slow at once, quick only by and by: one slow call on the loop is felt by everybody.
+        self.seconds_each = max(seconds, self.seconds_each * 0.9 + seconds * 0.1)
+        return outcomes
+
+    def _deliver_and_run(self, works: list[Work], outcomes: Sequence[Any]) -> None:
+        self._deliver(works, outcomes)
+        self._run()
+
+    def _deliver(self, works: list[Work], outcomes: Sequence[Any]) -> None:
+        for work, outcome in zip(works, outcomes, strict=True):
+            work.done(outcome)

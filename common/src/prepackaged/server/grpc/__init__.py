@@ -1,0 +1,1 @@
+"""gRPC: Seldon's services, reflection and health on one port."""

@@ -1,0 +1,1 @@
+"""REST: bytes in, bytes out. It knows routes, and no model."""

@@ -1,0 +1,167 @@
+"""The differences from upstream's server that docs/differences.md tells, as rules.
+
+A rule takes what was asked and what upstream told, and gives what our server is to tell. What
+no rule changes is to be told as upstream tells it.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import grpc
+import requests
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from seldon_core.proto import prediction_pb2_grpc
+from serving import ROOT, Server
+
+Pair = tuple[Server, Server]  # upstream's as published, and ours
+ROW = re.compile(r"^\| `([a-z0-9-]+)` \|", re.MULTILINE)
+REPEATING = {"predict", "transform_output", "aggregate"}  # methods whose Mirror returns its input
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A method, the messages that it was called with, and whether over gRPC."""
+
+    method: str
+    messages: list[Any]
+    is_grpc: bool = False
+
+    def last(self) -> Any:
+        """The last of the messages, which is the only one but where messages are aggregated."""
+        return self.messages[-1] if self.messages else {}
+
+    def refused(self) -> "Told":
+        """The answer that tells a client of its own mistake."""
+        if self.is_grpc:
+            return Told("INVALID_ARGUMENT")
+        return Told(400, "MICROSERVICE_BAD_DATA")
+
+
+@dataclass(frozen=True)
+class Told:
+    """An HTTP status or gRPC code, and the answer; of an error, the reason if it has one."""
+
+    status: int | str
+    body: Any = None
+
+
+def told(response: requests.Response) -> Told:
+    """What a server told over REST."""
+    assert response.headers["Content-Type"] == "application/json"
+    body = response.json()
+    return Told(response.status_code, body if response.ok else body["status"]["reason"])
+
+
+def said(server: Server, call: str, request: Message) -> Told:
+    """What a server told over gRPC; `call` is `Service.Method`."""
+    service, _, method = call.partition(".")
+    with grpc.insecure_channel(server.grpc) as channel:
+        stub = getattr(prediction_pb2_grpc, service + "Stub")(channel)
+        try:
+            return Told("OK", MessageToDict(getattr(stub, method)(request, timeout=60)))
+        except grpc.RpcError as error:
+            return Told(error.code().name)
+
+
+def assert_as_foretold(asked: Asked, theirs: Told, ours: Told) -> None:
+    """Ours is what the rules make of upstream's, to the last digit; 1 and 1.0 differ."""
+    foretold = expected(asked, theirs)
+    assert ours.status == foretold.status, (theirs, ours)
+    assert text_of(ours.body, asked) == text_of(foretold.body, asked)
+
+
+def text_of(body: Any, asked: Asked) -> str:
+    """An answer as text, in which NaN equals NaN; over gRPC every number is a double."""
+    text = json.dumps(body, sort_keys=True)
+    return json.dumps(json.loads(text, parse_int=float)) if asked.is_grpc else text
+
+
+def ids() -> list[str]:
+    """The names of the differences in the table, in its order."""
+    return ROW.findall((ROOT / "docs/differences.md").read_text())
+
+
+def expected(asked: Asked, told: Told) -> Told:
+    """What our server is to tell where upstream tells this."""
+    for rule in RULES.values():
+        told = rule(asked, told)
+    return told
+
+
+def grpc_status(asked: Asked, told: Told) -> Told:
+    """An error of the model; other rules know the client's."""
+    return Told("INTERNAL") if told.status == "UNKNOWN" else told
+
+
+def empty_aggregate(asked: Asked, told: Told) -> Told:
+    """Nothing to aggregate is the client's mistake."""
+    return told if asked.messages else asked.refused()
+
+
+def wrong_shape(asked: Asked, told: Told) -> Told:
+    """A tensor with more or fewer values than its shape has places is refused."""
+    tensors = [each.get("data", {}).get("tensor") for each in asked.messages]
+    fits = (math.prod(tensor["shape"]) == len(tensor["values"]) for tensor in tensors if tensor)
+    return told if all(fits) else asked.refused()
+
+
+def no_answer(asked: Asked, told: Told) -> Told:
+    """A number, a boolean or null is no answer: the model's mistake, not the client's."""
+    if asked.method not in REPEATING or told.status != 400:
+        return told
+    is_returned = isinstance(asked.last().get("jsonData", ""), float | int | None)
+    return Told(500, "MICROSERVICE_INTERNAL_ERROR") if is_returned else told
+
+
+def mixed_row(asked: Asked, told: Told) -> Told:
+    """Values beside a text keep their types."""
+    if asked.method not in REPEATING or "ndarray" not in _data(told):
+        return told
+    last = asked.last()
+    sent = last["data"].get("ndarray") if "data" in last else last["jsonData"]
+    if str not in set(map(type, _flat(sent))):
+        return told
+    return replace(told, body=told.body | {"data": _data(told) | {"ndarray": sent}})
+
+
+def nan(asked: Asked, told: Told) -> Told:
+    """JSON has no word for what is no finite number, but null."""
+    return told if asked.is_grpc else replace(told, body=_finite(told.body))
+
+
+RULES: dict[str, Callable[[Asked, Told], Told]] = {
+    "grpc-status": grpc_status,
+    "empty-aggregate": empty_aggregate,
+    "wrong-shape": wrong_shape,
+    "no-answer": no_answer,
+    "mixed-row": mixed_row,
+    "nan": nan,
+}
+
+
+def _data(told: Told) -> dict[str, Any]:
+    data = told.body.get("data", {}) if isinstance(told.body, dict) else {}
+    return dict(data)
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    if isinstance(value, list):
+        for each in value:
+            yield from _flat(each)
+    else:
+        yield value
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return value

@@ -1,0 +1,90 @@
+"""Servers for the tests here: processes that can be signalled, and gates that hold a model."""
+
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving import OURS, PROGRAMS, Server, end, free_ports, start, wait_until_answering
+
+MODELS = Path(__file__).parent / "models"
+SECONDS = 60  # a bound for what hangs, far above any honest wait
+
+
+@dataclass(frozen=True)
+class Process:
+    """A server that is a process of its own."""
+
+    popen: "subprocess.Popen[Any]"
+    server: Server
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the server alone."""
+        os.kill(self.popen.pid, number)
+
+    def status(self) -> int:
+        """The exit status, once it has ended."""
+        return self.popen.wait(SECONDS)
+
+    def memory(self, kind: str = "VmRSS") -> float:
+        """Its memory in MB as Linux counts it: VmRSS for now, VmHWM for the most so far."""
+        lines = Path(f"/proc/{self.popen.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(kind))
+
+
+Start = Callable[..., Process]
+
+
+@pytest.fixture
+def start_process(tmp_path: Path) -> Iterator[Start]:
+    """Starts a model of `models/` as a process on free ports."""
+    with ExitStack() as stack:
+
+        def start_process(name: str, **parameters: str) -> Process:
+            ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
+            log_file = tmp_path / "log"
+            popen = start([PROGRAMS / OURS], MODELS, name, parameters, ports, log_file)
+            stack.callback(end, popen)
+            http, grpc, metrics = (f"localhost:{port}" for port in ports.values())
+            server = Server(f"http://{http}", grpc, f"http://{metrics}", log_file)
+            wait_until_answering(server.url, lambda: popen.poll() is None, server.log)
+            return Process(popen, server)
+
+        yield start_process
+
+
+class Gate:
+    """A model that holds its first prediction, and all after it, until it is opened."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.is_open = threading.Event()
+        self.seen: list[Any] = []
+
+    def predict(self, X: Any, names: Any) -> Any:
+        self.seen.append(X)
+        self.entered.set()
+        if not self.is_open.wait(SECONDS):
+            raise AssertionError("nobody opened the gate")
+        return X
+
+    def open(self) -> None:
+        """Let every prediction go."""
+        self.is_open.set()
+
+    def wait_until_entered(self) -> None:
+        """Return once a prediction is held."""
+        assert self.entered.wait(SECONDS)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """A gate that is opened in the end, whatever the test comes to."""
+    gate = Gate()
+    yield gate
+    gate.open()

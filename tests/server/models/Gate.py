@@ -1,0 +1,18 @@
+"""A Model that is held from outside its process, by files."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+
+class Gate:
+    """Touches `entered` in its directory, then answers once there is a file `open`."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = Path(directory)
+
+    def predict(self, X: Any, names: Any) -> Any:
+        (self._directory / "entered").touch()
+        while not (self._directory / "open").exists():
+            time.sleep(0.001)
+        return X

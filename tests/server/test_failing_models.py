@@ -1,0 +1,209 @@
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, NoReturn
+from unittest.mock import Mock
+
+import pytest
+import requests
+from rawhttp import WAYS, connected, post, text
+from seldon_core.flask_utils import SeldonMicroserviceException
+
+from prepackaged.testing import Served, serve
+
+
+class Unspeakable:
+    """What cannot even be shown."""
+
+    def __str__(self) -> NoReturn:
+        raise RuntimeError("no words")
+
+    __repr__ = __str__
+
+
+def fail(error: BaseException) -> NoReturn:
+    """Raise, as an expression."""
+    raise error
+
+
+def endless_list() -> list[Any]:
+    """A list that holds itself."""
+    endless: list[Any] = []
+    endless.append(endless)
+    return endless
+
+
+def endless_dict() -> dict[str, Any]:
+    """An object that holds itself."""
+    endless: dict[str, Any] = {}
+    endless["itself"] = endless
+    return endless
+
+
+WHAT_IT_DOES: dict[str, tuple[Callable[[], Any], str]] = {
+    "raises": (lambda: fail(ValueError("the model's own words")), "the model's own words"),
+    "raises without words": (lambda: fail(KeyError()), "KeyError"),
+    "raises half a surrogate": (lambda: fail(ValueError("\ud800")), "\ud800"),
+    "raises the unspeakable": (lambda: fail(ValueError(Unspeakable())), "ValueError"),
+    "exits": (lambda: sys.exit(3), "3"),
+    "is interrupted": (lambda: fail(KeyboardInterrupt()), "KeyboardInterrupt"),
+    "is cancelled": (lambda: fail(asyncio.CancelledError()), "CancelledError"),
+    "has no memory": (lambda: fail(MemoryError()), "MemoryError"),
+    "stops an iteration": (lambda: fail(StopIteration()), "StopIteration"),
+    "raises a status beyond HTTP": (
+        lambda: fail(SeldonMicroserviceException("beyond", status_code=999)),
+        "beyond",
+    ),
+    "raises a status that is none": (
+        lambda: fail(SeldonMicroserviceException("none", status_code="four hundred")),
+        "none",
+    ),
+    "raises a status without a body": (
+        lambda: fail(SeldonMicroserviceException("silent", status_code=204)),
+        "silent",
+    ),
+    "returns None": (lambda: None, "predict returned NoneType; "),
+    "returns an object": (object, "predict returned object; "),
+    "returns a class": (lambda: int, "predict returned type; "),
+    "returns a generator": (lambda: (number for number in [1]), "predict returned generator; "),
+    "returns a set": (lambda: {1}, "predict returned set; "),
+    "returns the unspeakable": (Unspeakable, "predict returned Unspeakable; "),
+    "returns a list of it": (lambda: [Unspeakable()], "predict returned what JSON cannot hold"),
+    "returns an object of it": (lambda: {"a": Unspeakable()}, "predict returned what JSON cannot"),
+    "returns a list without end": (endless_list, "setting an array element with a sequence"),
+    "returns an object without end": (endless_dict, "predict returned what JSON cannot hold"),
+    "returns rows of unequal length": (
+        lambda: [[1], [1, 2]],
+        "setting an array element with a sequence",
+    ),
+    "returns complex numbers": (lambda: [1j], "predict returned what JSON cannot hold"),
+}
+
+
+class Faulty:
+    """Does what it is told; answers the text where that is nothing."""
+
+    def predict(self, X: Any, names: Any) -> Any:
+        return WHAT_IT_DOES[X][0]() if X in WHAT_IT_DOES else X
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    """A server whose model fails on demand."""
+    with serve(Faulty()) as served:
+        yield served
+
+
+@pytest.mark.parametrize("path", WAYS)
+@pytest.mark.parametrize("what", WHAT_IT_DOES)
+def test_a_failing_model_is_a_500_with_its_own_words(
+    server: Served, caplog: pytest.LogCaptureFixture, path: str, what: str
+) -> None:
+    """Whatever a model does, the client is told, the author finds it in the log, and it goes on."""
+    with connected(server.url) as connection:
+        answer = connection.ask(post(text(what), path))
+        assert connection.ask(post(text("next"), path)).text == "next"
+    assert answer.status == 500
+    assert answer.info.startswith(WHAT_IT_DOES[what][1])
+    assert {record.message for record in caplog.records} <= {"The model failed"}
+
+
+class Hooked:
+    """Raises in a hook beside predict."""
+
+    def __init__(self, hook: str) -> None:
+        setattr(self, hook, self._fail)
+
+    def predict(self, X: Any, names: Any) -> Any:
+        return [[1, 2]]
+
+    def _fail(self, *values: Any) -> NoReturn:
+        raise ValueError("a hook failed")
+
+
+@pytest.mark.parametrize("path", WAYS)
+@pytest.mark.parametrize("hook", ["tags", "metrics", "class_names"])
+def test_a_failing_hook_is_a_500(path: str, hook: str) -> None:
+    """Hooks around predict fail as predict does."""
+    with serve(Hooked(hook)) as server, connected(server.url) as connection:
+        answer = connection.ask(post(text("hi"), path))
+    assert (answer.status, answer.info) == (500, "a hook failed")
+
+
+@pytest.mark.parametrize(
+    ("hook", "method", "path"),
+    [
+        ("health_status", "GET", "/health/status"),
+        ("transform_input", "POST", "/transform-input"),
+        ("aggregate", "POST", "/aggregate"),
+    ],
+)
+@pytest.mark.parametrize("error", [ValueError("its words"), SystemExit("its words")])
+def test_a_failing_method_is_a_500(hook: str, method: str, path: str, error: BaseException) -> None:
+    """So do the methods beside predict, and the server outlives them."""
+    model = Faulty()
+    setattr(model, hook, Mock(side_effect=error))
+    with serve(model) as server:
+        message: Any = {"strData": "hi"}
+        body = [message] if hook == "aggregate" else message
+        answer = requests.request(method, server.url + path, json=body, timeout=60)
+        assert (answer.status_code, answer.json()["status"]["info"]) == (500, "its words")
+        assert requests.get(f"{server.url}/health/ping", timeout=60).text == "pong"
+
+
+class Rows:
+    """A model for batches that fails on a row of its choice."""
+
+    batchable = True
+
+    def predict(self, X: Any, names: Any) -> Any:
+        if (X == 13).any():
+            raise ValueError("13 is unlucky")
+        return X * 2
+
+
+def test_one_bad_request_spoils_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    """Requests that are predicted together fail alone."""
+    with ExitStack() as stack:
+        server = stack.enter_context(serve(Rows()))
+        connections = [stack.enter_context(connected(server.url)) for _ in range(15)]
+        for _ in range(20):
+            for number, connection in enumerate(connections):
+                connection.send(post(b'{"data": {"ndarray": [[%d]]}}' % number))
+            answers = [connection.answer() for connection in connections]
+            assert answers.pop(13).info == "13 is unlucky"
+            values = [answer.body.decode().partition('"ndarray":')[2][:6] for answer in answers]
+            expected = [f"[[{2 * number}" for number in range(15) if number != 13]
+            assert [value.partition("]")[0] for value in values] == expected
+    assert [record for record in caplog.records if record.levelno == logging.WARNING] == []
+
+
+def test_a_model_that_kills_its_process_ends_the_server(start_process: Callable[..., Any]) -> None:
+    """The platform sees the model's status, the client an end of the connection."""
+    process = start_process("Suicide")
+    with connected(process.server.url) as connection, pytest.raises(ConnectionError):
+        connection.ask(post(text("die")))
+    assert process.status() == 7
+
+
+def test_a_model_that_hangs_holds_nothing_but_itself(
+    start_process: Callable[..., Any], tmp_path: Any
+) -> None:
+    """Behind an endless prediction, probes and metrics are answered, and two signals end it."""
+    process = start_process("Gate", directory=str(tmp_path))
+    with connected(process.server.url) as connection:
+        connection.send(post(text("hang")))
+        while not (tmp_path / "entered").exists():
+            assert requests.get(f"{process.server.url}/health/ping", timeout=60).text == "pong"
+        status = requests.get(f"{process.server.url}/health/status", timeout=60)
+        assert (status.status_code, status.json()["strData"]) == (200, "healthy")
+        assert (
+            "prepackaged_in_flight"
+            in requests.get(f"{process.server.metrics}/metrics", timeout=60).text
+        )
+        process.signal(signal.SIGTERM)
+        process.signal(signal.SIGINT)
+        assert process.status() == 1

@@ -1,0 +1,178 @@
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from rawhttp import WAYS, Connection, chunked, connected, get, post, text
+
+MB = 1_000_000
+
+
+@pytest.fixture
+def process(start_process: Callable[..., Any]) -> Iterator[Any]:
+    """A server as a process, whose memory can be told from the tests'."""
+    process = start_process("Mirror")
+    yield process
+    assert [line for line in process.server.log().splitlines() if "ERROR" in line] == []
+
+
+def test_pipelined_requests_are_answered_in_their_order(process: Any) -> None:
+    """Requests that are sent without waiting, on whichever way each goes, are answered in turn."""
+    order = random.Random(0)  # the same every time
+    with connected(process.server.url) as connection:
+        for count in (1, 2, 3, 50, 500):
+            kinds = order.choices([*WAYS, "/health/ping", "/nowhere"], k=count)
+            requests = [
+                post(text(f"{number}"), kind) if kind in WAYS else get(kind)
+                for number, kind in enumerate(kinds)
+            ]
+            connection.send(*requests)
+            for number, kind in enumerate(kinds):
+                answer = connection.answer()
+                if kind in WAYS:
+                    assert answer.text == f"{number}"
+                elif kind == "/nowhere":
+                    assert answer.status == 404
+                else:
+                    assert answer.body == b"pong"
+
+
+def test_the_log_has_the_path_of_each_of_pipelined_requests(process: Any) -> None:
+    """A line names the request that it is of, not the latest that has arrived."""
+    with connected(process.server.url) as connection:
+        connection.send(
+            post(text("1"), WAYS[0]), get("/one"), get("/two"), post(text("2"), WAYS[0])
+        )
+        for _ in range(4):
+            connection.answer()
+        connection.ask(get("/last"))  # by when the lines of the others are written
+    lines = process.server.log().splitlines()
+    paths = [line.split('"')[1] for line in lines if line.startswith('"') and "/last" not in line]
+    assert paths[-4:] == [f"POST {WAYS[0]}", "GET /one", "GET /two", f"POST {WAYS[0]}"]
+
+
+def test_no_path_makes_a_line_of_its_own_in_the_log(process: Any) -> None:
+    """Whoever asks for a path with line breaks forges no line of the log."""
+    with connected(process.server.url) as connection:
+        connection.ask(get("/x%0d%0aforged"))
+        connection.ask(get("/last"))  # by when the line is written
+    assert not any(line.startswith("forged") for line in process.server.log().splitlines())
+
+
+@pytest.mark.parametrize("path", WAYS)
+def test_a_reader_that_is_slow_fills_no_memory(process: Any, path: str) -> None:
+    """Answers that a client does not fetch are not made before it does."""
+    with ExitStack() as stack:
+        slow = stack.enter_context(connected(process.server.url))
+        other = stack.enter_context(connected(process.server.url))
+        assert slow.ask(post(b'{"jsonData": %d}' % MB, path)).text == "x" * MB
+        before = process.memory("VmHWM")
+        for _ in range(150):  # each once the server is done with the one before
+            slow.send(post(b'{"jsonData": %d}' % MB, path))
+            for turn in ("read", "answered"):  # what came before this turn is, after it
+                assert other.ask(post(text(turn), path)).text == turn
+        slow.send(*[post(b'{"jsonData": %d}' % MB, path)] * 150)  # and all at once
+        assert other.ask(post(text("last"), path)).text == "last"
+        assert process.memory("VmHWM") - before < 50
+        for _ in range(300):
+            assert len(slow.answer().text) == MB
+        assert process.memory("VmHWM") - before < 50
+
+
+@pytest.mark.parametrize("path", WAYS)
+def test_a_reader_that_goes_away_leaves_no_trace(process: Any, path: str) -> None:
+    """A client that asks for much and fetches nothing may leave; the log has no failure of it."""
+    for _ in range(3):
+        with connected(process.server.url) as connection:
+            connection.send(*[post(b'{"jsonData": %d}' % MB, path)] * 20)
+            assert connection.answer().status == 200
+    with connected(process.server.url) as connection:
+        assert connection.ask(post(text("next"), path)).text == "next"
+
+
+def test_a_writer_that_goes_away_leaves_nothing(process: Any) -> None:
+    """Halves of requests are given up with their connections."""
+    request = post(text("x" * MB))
+
+    def leave_halves(count: int) -> float:
+        for _ in range(count):
+            with connected(process.server.url) as connection:
+                connection.send(request[: MB // 2])
+        with connected(process.server.url) as connection:
+            assert connection.ask(get("/health/ping")).status == 200
+        return float(process.memory())
+
+    assert leave_halves(200) - leave_halves(20) < 20
+
+
+def good(connection: Connection, number: int) -> bool:
+    """A request that is answered right, of each kind in turn."""
+    value = f"{number}" * (1 + number % 50)
+    path = WAYS[number % 2]
+    request = chunked(text(value), path=path) if number % 7 == 0 else post(text(value), path)
+    return connection.ask(request).text == value
+
+
+BAD = {
+    400: [
+        b"noise\r\n\r\n",
+        post(b"{"),
+        post(b"[" * 5000),
+        post(b'{"strData": "\xff"}'),
+        post(b'{"binData": "%%%"}', WAYS[1]),
+        post(b'{"data":{"tensor":{"shape":[-1],"values":[1]}}}'),
+        post(b'{"data":{"tensor":{"shape":[4000000000,4000000000],"values":[1]}}}', WAYS[1]),
+        post(b'{"data":{"ndarray":[[1],[1,2]]}}'),
+        post(b'{"unknown": 1}', WAYS[1]),
+        post(text("hi"), content_type="text/plain"),
+        post(text("hi"), length=-1),
+        chunked(text("hi")).replace(b"\r\n11\r\n", b"\r\nzz\r\n"),
+        b"GET / HTTP/1.1\r\nbad header\r\n\r\n",
+    ],
+    404: [get("/nowhere"), get("/%ff%00")],
+    405: [get("/transform-input", method="DELETE"), get("/health/ping", method="POST")],
+    413: [post(b"", length=10**12), post(b"", WAYS[1], length=10**12)],
+}
+EXPECTED = [(status, request) for status, requests in BAD.items() for request in requests]
+HALVES = [post(text("half"), path)[:-3] for path in WAYS] + [b"POST /pre", b""]
+
+
+def bad(url: str, number: int) -> bool:
+    """A request that is refused as it should be, or half of one."""
+    status, request = EXPECTED[number % len(EXPECTED)]
+    with connected(url) as connection, connected(url) as other:
+        other.send(HALVES[number % len(HALVES)])
+        return connection.ask(request).status == status
+
+
+def mixed(url: str, count: int) -> None:
+    """Good and bad requests at a time, each answered as it must be."""
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(6))
+        connections = [stack.enter_context(connected(url)) for _ in range(4)]
+        turns = range(count // 10)
+        goods = [
+            pool.submit(lambda each=each: all(good(each, turn) for turn in turns for _ in range(2)))
+            for each in connections
+        ]
+        bads = [
+            pool.submit(lambda half=half: all(bad(url, turn) for turn in turns[half::2]))
+            for half in range(2)
+        ]
+        assert all(each.result() for each in goods)
+        assert all(each.result() for each in bads)
+
+
+def test_good_requests_are_answered_right_among_bad_ones(process: Any) -> None:
+    """No client suffers from what another one sends."""
+    mixed(process.server.url, 3000)
+
+
+def test_memory_does_not_grow_with_requests(process: Any) -> None:
+    """After 20,000 mixed requests a server has little more than after 2,000."""
+    mixed(process.server.url, 2000)
+    before = process.memory()
+    mixed(process.server.url, 18_000)
+    assert process.memory() - before < 8

@@ -1,0 +1,146 @@
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import grpc
+import pytest
+import requests
+from rawhttp import WAYS, Connection, connected, post, text
+from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
+
+from prepackaged.testing import Served, serve
+
+SECONDS = 60
+
+
+@pytest.fixture
+def server(gate: Any) -> Iterator[Served]:
+    """A server whose model is held, and before which two requests may wait."""
+    with ExitStack() as stack:
+        stack.callback(gate.open)
+        yield stack.enter_context(serve(gate, max_waiting=2))
+        gate.open()
+
+
+def waiting(server: Served) -> float:
+    """How many requests wait for the model, as the server's metrics say."""
+    lines = requests.get(f"{server.metrics}/metrics", timeout=SECONDS).text.splitlines()
+    name = "prepackaged_queue_depth_requests"
+    return next(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+
+def fill(server: Served, gate: Any, stack: ExitStack, path: str = WAYS[0]) -> list[Connection]:
+    """Three requests: one with the model, two that wait for it."""
+    connections = []
+    for number in range(3):
+        connection = stack.enter_context(connected(server.url))
+        connection.send(post(text(f"first {number}"), path))
+        connections.append(connection)
+        gate.wait_until_entered()
+        wait_until(lambda expected=number: waiting(server) == expected)
+    return connections
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Ask again and again; for ever is not long enough."""
+    for _ in range(10_000):
+        if is_so():
+            return
+    raise AssertionError("it did not come to pass")
+
+
+@pytest.mark.parametrize("path", WAYS)
+def test_what_is_more_than_may_wait_is_answered_503_with_a_time(
+    server: Served, gate: Any, path: str
+) -> None:
+    """Past the bound a client is told at once, in Seldon's shape, and when to try again."""
+    with ExitStack() as stack:
+        first = fill(server, gate, stack)
+        answer = stack.enter_context(connected(server.url)).ask(post(text("more"), path))
+        gate.open()
+        answers = [each.answer().text for each in first]
+    assert (answer.status, answer.info) == (
+        503,
+        "2 requests wait for the model, which is all that may",
+    )
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answers == ["first 0", "first 1", "first 2"]
+
+
+def test_what_is_more_than_may_wait_is_unavailable_over_grpc(server: Served, gate: Any) -> None:
+    """Clients of gRPC retry what is UNAVAILABLE."""
+    message = prediction_pb2.SeldonMessage(strData="more")
+    with ExitStack() as stack:
+        fill(server, gate, stack)
+        channel = stack.enter_context(grpc.insecure_channel(server.grpc))
+        with pytest.raises(grpc.RpcError) as caught:
+            prediction_pb2_grpc.ModelStub(channel).Predict(message, timeout=SECONDS)
+        gate.open()
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert caught.value.details() == "2 requests wait for the model, which is all that may"
+
+
+def test_a_server_that_was_overloaded_serves_again(server: Served, gate: Any) -> None:
+    """503 lasts as long as its cause."""
+    with ExitStack() as stack:
+        first = fill(server, gate, stack)
+        late = stack.enter_context(connected(server.url))
+        assert late.ask(post(text("more"))).status == 503
+        gate.open()
+        for each in first:
+            each.answer()
+        assert late.ask(post(text("again"))).text == "again"
+
+
+@pytest.mark.parametrize("path", WAYS)
+def test_a_client_that_goes_away_frees_its_place(server: Served, gate: Any, path: str) -> None:
+    """A request that nobody waits for is not computed, and another may wait in its stead."""
+    with ExitStack() as stack:
+        kept, gone, other = fill(server, gate, stack, path)
+        gone.close()
+        wait_until(lambda: waiting(server) == 1)
+        late = stack.enter_context(connected(server.url))
+        late.send(post(text("late"), path))
+        wait_until(lambda: waiting(server) == 2)
+        gate.open()
+        assert [each.answer().text for each in (kept, other, late)] == [
+            "first 0",
+            "first 2",
+            "late",
+        ]
+    assert gate.seen == ["first 0", "first 2", "late"]
+
+
+def test_a_grpc_client_that_goes_away_frees_its_place(server: Served, gate: Any) -> None:
+    """A call that is cancelled is not computed."""
+    message = prediction_pb2.SeldonMessage(strData="gone")
+    with ExitStack() as stack, grpc.insecure_channel(server.grpc) as channel:
+        first = stack.enter_context(connected(server.url))
+        first.send(post(text("first")))
+        gate.wait_until_entered()
+        call = prediction_pb2_grpc.ModelStub(channel).Predict.future(message)
+        wait_until(lambda: waiting(server) == 1)
+        call.cancel()
+        wait_until(lambda: 'code="499",method="predict"' in metrics(server))
+        gate.open()
+        assert first.answer().text == "first"
+        assert first.ask(post(text("last"))).text == "last"
+    assert gate.seen == ["first", "last"]
+
+
+def metrics(server: Served) -> str:
+    """What the server says on its metrics port."""
+    return requests.get(f"{server.metrics}/metrics", timeout=SECONDS).text
+
+
+def test_health_and_metrics_answer_while_the_model_is_busy(server: Served, gate: Any) -> None:
+    """Probes and scrapes never wait for a prediction: they are answered before it is."""
+    with ExitStack() as stack:
+        busy = stack.enter_context(connected(server.url))
+        busy.send(post(text("slow")))
+        gate.wait_until_entered()
+        for path in ("/health/ping", "/health/status", "/metadata"):
+            assert requests.get(server.url + path, timeout=SECONDS).status_code == 200
+        assert "prepackaged_in_flight_requests 1.0" in metrics(server)
+        gate.open()
+        assert busy.answer().text == "slow"

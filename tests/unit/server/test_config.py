@@ -1,0 +1,101 @@
+import json
+
+import pytest
+
+from prepackaged import DeploymentError
+from prepackaged.server.config import Config, read_config
+
+
+def test_the_defaults_are_upstreams() -> None:
+    """Ports, paths and log level as seldon-core 1.17.1 has them."""
+    assert read_config(["Model"], {}) == Config("Model", {})
+
+
+def test_the_environment_gives_the_defaults_of_flags() -> None:
+    """The variables that Seldon's operator sets."""
+    environment = {
+        "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": "9001",
+        "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": "9501",
+        "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": "6001",
+        "PREDICTIVE_UNIT_METRICS_ENDPOINT": "/prometheus",
+        "GRPC_WORKERS": "0",
+        "GUNICORN_ACCESS_LOG": "true",
+        "SELDON_LOG_LEVEL": "debug",
+    }
+
+    config = read_config(["Model", "--log-level", "ERROR"], environment)
+
+    assert (config.http_port, config.grpc_port, config.metrics_port) == (9001, 9501, 6001)
+    assert config.metrics_path == "/prometheus"
+    assert not config.serves_grpc
+    assert config.access_log
+    assert config.log_level == "DEBUG"
+
+
+@pytest.mark.parametrize(
+    ("environment", "port"),
+    [
+        ({"PREDICTIVE_UNIT_SERVICE_PORT": "9100"}, 9100),
+        (
+            {
+                "PREDICTIVE_UNIT_SERVICE_PORT": "9100",
+                "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": "9200",
+            },
+            9200,
+        ),
+    ],
+)
+def test_the_older_port_variable_counts_where_the_newer_is_absent(
+    environment: dict[str, str], port: int
+) -> None:
+    """PrimeHub sets the older one alone."""
+    assert read_config(["Model"], environment).http_port == port
+
+
+def test_the_command_line_of_the_images_is_understood() -> None:
+    """Flags without effect are read and let go."""
+    line = "Model --service-type MODEL --persistence 0 --access-log --threads 8 --max-requests 9"
+
+    assert read_config(line.split(), {}).access_log
+
+
+def test_parameters_have_the_types_that_they_say() -> None:
+    """Seldon's five types."""
+    given = [("s", "7", "STRING"), ("i", "7", "INT"), ("f", "7", "FLOAT"), ("d", "0.5", "DOUBLE")]
+    given += [("yes", "True", "BOOL"), ("no", "0", "BOOL")]
+    text = json.dumps([{"name": n, "value": v, "type": t} for n, v, t in given])
+
+    parameters = read_config(["Model"], {"PREDICTIVE_UNIT_PARAMETERS": text}).parameters
+
+    assert parameters == {"s": "7", "i": 7, "f": 7.0, "d": 0.5, "yes": True, "no": False}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "7",
+        '{"name": "a"}',
+        '[{"name": "a", "value": "x"}]',
+        '[{"name": "a", "value": "x", "type": "INT"}]',
+        '[{"name": "a", "value": "x", "type": "BOOL"}]',
+        '[{"name": "a", "value": "x", "type": "LIST"}]',
+    ],
+)
+def test_wrong_parameters_are_a_deployments_mistake(text: str) -> None:
+    """The message says what a parameter looks like and what came."""
+    with pytest.raises(DeploymentError, match="name, value and type"):
+        read_config(["Model", "--parameters", text], {})
+
+
+def test_a_port_that_is_no_number_is_a_deployments_mistake() -> None:
+    """The message names the flag and the value."""
+    with pytest.raises(DeploymentError, match="--http-port must be a whole number; came 'http'"):
+        read_config(["Model"], {"PREDICTIVE_UNIT_HTTP_SERVICE_PORT": "http"})
+
+
+def test_an_unknown_log_level_is_a_deployments_mistake() -> None:
+    """The message lists those that there are."""
+    with pytest.raises(DeploymentError, match="DEBUG, INFO, WARNING, ERROR; not 'LOUD'"):
+        read_config(["Model"], {"SELDON_LOG_LEVEL": "loud"})

@@ -1,0 +1,173 @@
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from prepackaged.server.engine import Engine, OverloadedError, Work
+
+
+def run(scenario: Callable[..., Any], answer: Any, *, together: int = 1, most: int = 100) -> Any:
+    """Run a scenario on an engine, and let the engine end."""
+
+    async def main() -> Any:
+        engine = Engine(answer, together=lambda: together, max_waiting=most)
+        try:
+            return await asyncio.wait_for(scenario(engine), 30)
+        finally:
+            engine.close()
+
+    return asyncio.run(main())
+
+
+async def submit_all(engine: Engine, items: Sequence[Any]) -> list[Any]:
+    """Submit items at once and wait for the outcome of each."""
+    futures = [asyncio.get_running_loop().create_future() for _ in items]
+    for item, future in zip(items, futures, strict=True):
+        engine.submit(Work(item, future.set_result))
+    return await asyncio.gather(*futures)
+
+
+def doubled(items: Sequence[int]) -> list[int]:
+    """An answer for each item."""
+    return [item * 2 for item in items]
+
+
+def test_every_item_gets_its_own_answer() -> None:
+    """In whatever groups they went."""
+
+    async def scenario(engine: Engine) -> list[Any]:
+        return await submit_all(engine, range(10))
+
+    assert run(scenario, doubled, together=4) == [item * 2 for item in range(10)]
+
+
+def test_what_waits_goes_together() -> None:
+    """The next call takes what is queued, up to the most that may go together."""
+    groups: list[list[int]] = []
+
+    def answer(items: Sequence[int]) -> list[int]:
+        groups.append(list(items))
+        return doubled(items)
+
+    async def scenario(engine: Engine) -> None:
+        await submit_all(engine, range(7))
+
+    run(scenario, answer, together=3)
+
+    assert groups == [[0, 1, 2], [3, 4, 5], [6]]
+
+
+def test_an_exception_is_the_outcome_of_all_that_went_together() -> None:
+    """The engine goes on."""
+
+    def answer(items: Sequence[int]) -> list[int]:
+        if 0 in items:
+            raise ValueError("zero")
+        return doubled(items)
+
+    async def scenario(engine: Engine) -> list[Any]:
+        return await submit_all(engine, [0, 1, 2])
+
+    first, *rest = run(scenario, answer)
+
+    assert isinstance(first, ValueError)
+    assert rest == [2, 4]
+
+
+def test_a_quick_model_is_called_on_the_loop_and_a_slow_one_is_not() -> None:
+    """As soon as a call took long, the next ones are made on the engine's thread."""
+    threads: list[bool] = []
+
+    def answer(items: Sequence[int]) -> list[int]:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return doubled(items)
+
+    async def scenario(engine: Engine) -> None:
+        engine.seconds_each = 0.0001
+        await submit_all(engine, [1])
+        engine.seconds_each = 0.02
+        await submit_all(engine, [2])
+
+    run(scenario, answer)
+
+    assert threads == [True, False]
+
+
+def test_too_many_that_wait_are_told_when_to_come_back() -> None:
+    """The bound is on the queue, and the time is computed from it."""
+
+    async def scenario(engine: Engine) -> OverloadedError:
+        engine.seconds_each = 0.5
+        for item in range(10):
+            engine.submit(Work(item, print))
+        with pytest.raises(OverloadedError) as caught:
+            engine.submit(Work(10, print))
+        await engine.drained()
+        return caught.value
+
+    error = run(scenario, doubled, most=10)
+
+    assert error.status_code == 503
+    assert error.retry_after == 5
+
+
+def test_what_nobody_wants_is_not_computed() -> None:
+    """A client that goes away frees its place."""
+    computed: list[int] = []
+
+    def answer(items: Sequence[int]) -> list[int]:
+        computed.extend(items)
+        return doubled(items)
+
+    async def scenario(engine: Engine) -> None:
+        works = [Work(item, print) for item in range(3)]
+        for work in works:
+            engine.submit(work)
+        works[1].cancel()
+        await engine.drained()
+
+    run(scenario, answer)
+
+    assert computed == [0, 2]
+
+
+def test_functions_take_their_turn_alone() -> None:
+    """What is not a prediction waits in the same queue, on the engine's thread."""
+    order: list[Any] = []
+
+    def answer(items: Sequence[int]) -> list[int]:
+        order.append(list(items))
+        return doubled(items)
+
+    def function() -> str:
+        order.append("function")
+        assert threading.current_thread() is not threading.main_thread()
+        return "done"
+
+    async def scenario(engine: Engine) -> Any:
+        before = asyncio.ensure_future(submit_all(engine, [1, 2]))
+        await asyncio.sleep(0)
+        called = asyncio.ensure_future(engine.run(function))
+        await asyncio.sleep(0)
+        after = asyncio.ensure_future(submit_all(engine, [3, 4]))
+        await asyncio.gather(before, after)
+        return await called
+
+    assert run(scenario, answer, together=10) == "done"
+    assert order.count("function") == 1
+    assert [each for each in order if each != "function"] == [[1, 2], [3, 4]]
+
+
+def test_a_functions_exception_is_raised() -> None:
+    """Where it was asked for."""
+
+    def function() -> None:
+        raise KeyError("missing")
+
+    async def scenario(engine: Engine) -> None:
+        await engine.run(function)
+
+    with pytest.raises(KeyError, match="missing"):
+        run(scenario, doubled)

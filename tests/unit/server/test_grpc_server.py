@@ -1,0 +1,569 @@
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from queue import Queue
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from prometheus_client.parser import text_string_to_metric_families
+from seldon_core.flask_utils import SeldonMicroserviceException
+from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
+from seldon_core.user_model import SeldonNotImplementedError
+
+from prepackaged import ClientError, DeploymentError, ModelError, NotReadyError
+from prepackaged.server.grpc.server import Server, start
+from prepackaged.server.metrics import Metrics
+from prepackaged.server.seldon.messages import Answer, Request
+
+SECONDS = 30  # a bound for what hangs, far above what anything here takes
+MEGABYTE = 1024 * 1024
+HELLO = prediction_pb2.SeldonMessage(strData="hello")
+OK, NOT_OK = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class FakeDispatcher:
+    """Notes what it is asked and answers with `outcome`; without one, what it was given."""
+
+    def __init__(self, outcome: Any = None) -> None:
+        self.outcome = outcome
+        self.metrics = Metrics()
+        self.has_raw_predict = False
+        self.metadata: dict[str, Any] | None = None
+        self.asked: list[Any] = []
+        self.is_asked = threading.Event()
+
+    async def predicted(self, request: Request) -> Any:
+        return await self._answer(request, Answer(request.value, [], {}, []))
+
+    async def call(self, method: str, message: Any) -> Any:
+        return await self._answer((method, message), HELLO)
+
+    async def _answer(self, asked: Any, default: Any) -> Any:
+        self.asked.append(asked)
+        self.is_asked.set()
+        if isinstance(self.outcome, asyncio.Future):
+            await self.outcome
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome if isinstance(self.outcome, Message) else default
+
+
+class Loop:
+    """An event loop on a thread of its own."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+
+    def run(self, work: Awaitable[Any]) -> Any:
+        """Let the loop do some work, and give its result."""
+
+        async def do() -> Any:
+            return await work
+
+        return asyncio.run_coroutine_threadsafe(do(), self.loop).result(SECONDS)
+
+    def future(self) -> "asyncio.Future[None]":
+        """A future of this loop."""
+        return self.loop.create_future()
+
+    def close(self) -> None:
+        """End the thread."""
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+Serve = Callable[..., grpc.Channel]
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[Loop]:
+    """The loop that every server here runs on."""
+    loop = Loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def servers(loop: Loop) -> Iterator[list[Server]]:
+    """The servers that a test starts, stopped in the end."""
+    servers: list[Server] = []
+    yield servers
+    for server in servers:
+        loop.run(server.stop(None))
+
+
+@pytest.fixture
+def serve(loop: Loop, servers: list[Server]) -> Iterator[Serve]:
+    """Starts a server and gives a channel to it, without limits of its own."""
+    unlimited = [(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]
+    with ExitStack() as stack:
+
+        def serve(dispatcher: FakeDispatcher, **settings: Any) -> grpc.Channel:
+            servers.append(loop.run(start(dispatcher, 0, **settings)))
+            address = f"localhost:{servers[-1].port}"
+            return stack.enter_context(grpc.insecure_channel(address, options=unlimited))
+
+        yield serve
+
+
+def predict(channel: grpc.Channel, message: prediction_pb2.SeldonMessage = HELLO) -> Any:
+    """The answer of Model's Predict."""
+    return prediction_pb2_grpc.ModelStub(channel).Predict(message, timeout=SECONDS)
+
+
+def failure(call: Callable[[], Any]) -> tuple[grpc.StatusCode, str]:
+    """The code and the details that a call fails with."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return caught.value.code(), caught.value.details()
+
+
+def health_of(channel: grpc.Channel, service: str = "") -> int:
+    """What the server says of a service's health."""
+    request = health_pb2.HealthCheckRequest(service=service)
+    return int(health_pb2_grpc.HealthStub(channel).Check(request, timeout=SECONDS).status)
+
+
+def counted(dispatcher: FakeDispatcher) -> dict[tuple[str, str], float]:
+    """How many requests were counted, by method and code."""
+    text = dispatcher.metrics.exposition()[0].decode()
+    return {
+        (sample.labels["method"], sample.labels["code"]): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "prepackaged_requests_total"
+    }
+
+
+# The services
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "kind", "hook"),
+    [
+        ("Generic", "TransformInput", "SeldonMessage", "transform_input"),
+        ("Generic", "TransformOutput", "SeldonMessage", "transform_output"),
+        ("Generic", "Route", "SeldonMessage", "route"),
+        ("Generic", "Aggregate", "SeldonMessageList", "aggregate"),
+        ("Generic", "SendFeedback", "Feedback", "send_feedback"),
+        ("Model", "SendFeedback", "Feedback", "send_feedback"),
+        ("Router", "Route", "SeldonMessage", "route"),
+        ("Router", "SendFeedback", "Feedback", "send_feedback"),
+        ("Transformer", "TransformInput", "SeldonMessage", "transform_input"),
+        ("OutputTransformer", "TransformOutput", "SeldonMessage", "transform_output"),
+        ("Combiner", "Aggregate", "SeldonMessageList", "aggregate"),
+        ("Seldon", "SendFeedback", "Feedback", "send_feedback"),
+    ],
+)
+def test_a_call_reaches_its_hook(
+    serve: Serve, service: str, method: str, kind: str, hook: str
+) -> None:
+    """Every call of every service hands its message on, and the hook's message back."""
+    dispatcher = FakeDispatcher()
+    stub = getattr(prediction_pb2_grpc, f"{service}Stub")(serve(dispatcher))
+    message = {
+        "SeldonMessage": prediction_pb2.SeldonMessage(strData="a"),
+        "SeldonMessageList": prediction_pb2.SeldonMessageList(seldonMessages=[HELLO]),
+        "Feedback": prediction_pb2.Feedback(request=HELLO, reward=0.5),
+    }[kind]
+
+    answer = getattr(stub, method)(message, timeout=SECONDS)
+
+    assert dispatcher.asked == [(hook, message)]
+    assert answer.strData == "hello"
+
+
+@pytest.mark.parametrize("service", ["Model", "Seldon"])
+def test_a_prediction_is_decoded_and_encoded(serve: Serve, service: str) -> None:
+    """The dispatcher gets a value and its kind; the client gets the answer's value."""
+    dispatcher = FakeDispatcher()
+    stub = getattr(prediction_pb2_grpc, f"{service}Stub")(serve(dispatcher))
+
+    answer = stub.Predict(prediction_pb2.SeldonMessage(strData="a"), timeout=SECONDS)
+
+    (request,) = dispatcher.asked
+    assert (request.kind, request.value) == ("strData", "a")
+    assert answer.strData == "a"
+
+
+def test_a_model_that_reads_messages_gets_the_message(serve: Serve) -> None:
+    """A raw predict is asked with the message as it came, and its message is the answer."""
+    dispatcher = FakeDispatcher()
+    dispatcher.has_raw_predict = True
+    message = prediction_pb2.SeldonMessage(strData="a", meta={"puid": "7"})
+
+    answer = predict(serve(dispatcher), message)
+
+    assert dispatcher.asked == [("predict", message)]
+    assert answer.strData == "hello"
+
+
+def test_the_metadata_is_told_by_both_services(serve: Serve) -> None:
+    """Model and Seldon have a call each for the same metadata."""
+    dispatcher = FakeDispatcher()
+    dispatcher.metadata = {
+        "name": "iris",
+        "versions": ["1.0"],
+        "platform": "sklearn",
+        "inputs": [{"messagetype": "ndarray", "schema": {"shape": [4]}}],
+        "outputs": [],
+        "custom": {"method": "predict_proba"},
+    }
+    channel = serve(dispatcher)
+
+    of_model = prediction_pb2_grpc.ModelStub(channel).Metadata(Empty(), timeout=SECONDS)
+    asked = prediction_pb2.SeldonModelMetadataRequest()
+    of_seldon = prediction_pb2_grpc.SeldonStub(channel).ModelMetadata(asked, timeout=SECONDS)
+
+    assert of_model == of_seldon
+    assert (of_model.name, list(of_model.versions)) == ("iris", ["1.0"])
+    assert of_model.inputs[0].schema.struct_value["shape"][0] == 4
+    assert dict(of_model.custom) == {"method": "predict_proba"}
+
+
+def test_metadata_that_is_not_valid_is_told_as_none(serve: Serve) -> None:
+    """As upstream answers it: an empty message."""
+    stub = prediction_pb2_grpc.ModelStub(serve(FakeDispatcher()))
+
+    assert stub.Metadata(Empty(), timeout=SECONDS) == prediction_pb2.SeldonModelMetadata()
+
+
+def test_there_is_no_metadata_of_a_graph(serve: Serve) -> None:
+    """A model knows nothing of the graph that it may be part of."""
+    stub = prediction_pb2_grpc.SeldonStub(serve(FakeDispatcher()))
+
+    assert failure(lambda: stub.GraphMetadata(Empty(), timeout=SECONDS)) == (
+        grpc.StatusCode.UNIMPLEMENTED,
+        "GraphMetadata not available on the Model level.",
+    )
+
+
+def test_reflection_lists_every_service(serve: Serve) -> None:
+    """A client that knows no .proto file can find out what it may call."""
+    stub = reflection_pb2_grpc.ServerReflectionStub(serve(FakeDispatcher()))
+    question = reflection_pb2.ServerReflectionRequest(list_services="")
+
+    (answer,) = stub.ServerReflectionInfo(iter([question]), timeout=SECONDS)
+
+    assert sorted(each.name for each in answer.list_services_response.service) == [
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "seldon.protos.Combiner",
+        "seldon.protos.Generic",
+        "seldon.protos.Model",
+        "seldon.protos.OutputTransformer",
+        "seldon.protos.Router",
+        "seldon.protos.Seldon",
+        "seldon.protos.Transformer",
+    ]
+
+
+# Health
+
+
+@pytest.mark.parametrize("service", ["", "seldon.protos.Model", "seldon.protos.Seldon"])
+def test_a_started_server_is_healthy(serve: Serve, service: str) -> None:
+    """A probe may ask for the whole server or for a service."""
+    assert health_of(serve(FakeDispatcher()), service) == OK
+
+
+def test_an_unknown_service_has_no_health(serve: Serve) -> None:
+    """A probe with a typing error is told."""
+    channel = serve(FakeDispatcher())
+
+    code, _ = failure(lambda: health_of(channel, "seldon.protos.Modle"))
+
+    assert code == grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("service", ["", "seldon.protos.Model"])
+def test_readiness_turns_red_while_calls_are_answered(
+    loop: Loop, serve: Serve, servers: list[Server], service: str
+) -> None:
+    """Before it stops, a server says that it will, and answers what still comes."""
+    channel = serve(FakeDispatcher())
+
+    loop.loop.call_soon_threadsafe(servers[0].set_not_serving)
+
+    assert health_of(channel, service) == NOT_OK
+    assert predict(channel).strData == "hello"
+
+
+def test_a_watch_is_told_of_the_change(loop: Loop, serve: Serve, servers: list[Server]) -> None:
+    """A load balancer that watches need not ask again."""
+    watch = health_pb2_grpc.HealthStub(serve(FakeDispatcher())).Watch(
+        health_pb2.HealthCheckRequest(service="seldon.protos.Model"), timeout=SECONDS
+    )
+    assert next(watch).status == OK
+
+    loop.loop.call_soon_threadsafe(servers[0].set_not_serving)
+
+    assert next(watch).status == NOT_OK
+
+
+def test_a_watch_on_an_unknown_service_is_told_so(serve: Serve) -> None:
+    """The protocol's own answer, where a check would fail."""
+    watch = health_pb2_grpc.HealthStub(serve(FakeDispatcher())).Watch(
+        health_pb2.HealthCheckRequest(service="seldon.protos.Modle"), timeout=SECONDS
+    )
+
+    assert next(watch).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+    watch.cancel()
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "details"),
+    [
+        (ClientError("expected 4"), grpc.StatusCode.INVALID_ARGUMENT, "expected 4"),
+        (SeldonMicroserviceException("bad"), grpc.StatusCode.INVALID_ARGUMENT, "bad"),
+        (ModelError("no luck"), grpc.StatusCode.INTERNAL, "no luck"),
+        (NotReadyError("not yet"), grpc.StatusCode.UNAVAILABLE, "not yet"),
+        (SeldonNotImplementedError("no route"), grpc.StatusCode.UNIMPLEMENTED, "no route"),
+    ],
+)
+def test_an_error_is_told_with_its_code_and_message(
+    serve: Serve, error: Exception, code: grpc.StatusCode, details: str
+) -> None:
+    """The party at fault can be told from the code, the fault from the details."""
+    channel = serve(FakeDispatcher(error))
+
+    assert failure(lambda: predict(channel)) == (code, details)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, grpc.StatusCode.INVALID_ARGUMENT),
+        (401, grpc.StatusCode.UNAUTHENTICATED),
+        (403, grpc.StatusCode.PERMISSION_DENIED),
+        (404, grpc.StatusCode.NOT_FOUND),
+        (413, grpc.StatusCode.RESOURCE_EXHAUSTED),
+        (422, grpc.StatusCode.INVALID_ARGUMENT),
+        (429, grpc.StatusCode.RESOURCE_EXHAUSTED),
+        (500, grpc.StatusCode.INTERNAL),
+        (501, grpc.StatusCode.UNIMPLEMENTED),
+        (502, grpc.StatusCode.INTERNAL),
+        (503, grpc.StatusCode.UNAVAILABLE),
+        (504, grpc.StatusCode.DEADLINE_EXCEEDED),
+        (200, grpc.StatusCode.INTERNAL),
+    ],
+)
+def test_a_status_of_the_model_s_own_has_its_code(
+    serve: Serve, status: int, code: grpc.StatusCode
+) -> None:
+    """What an author raises for REST means the same over gRPC."""
+    channel = serve(FakeDispatcher(SeldonMicroserviceException("why", status_code=status)))
+
+    assert failure(lambda: predict(channel)) == (code, "why")
+
+
+def test_an_exception_of_the_author_s_is_told_and_logged(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client gets the text, the log the traceback."""
+    channel = serve(FakeDispatcher(ZeroDivisionError("division by zero")))
+
+    assert failure(lambda: predict(channel)) == (grpc.StatusCode.INTERNAL, "division by zero")
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [
+        ZeroDivisionError
+    ]
+
+
+def test_a_long_message_is_cut_to_what_details_may_carry(serve: Serve) -> None:
+    """Clients refuse an answer whose details are larger than 8 KiB on the way."""
+    channel = serve(FakeDispatcher(ClientError("錯" * 10_000)))
+
+    assert failure(lambda: predict(channel)) == (grpc.StatusCode.INVALID_ARGUMENT, "錯" * 666)
+
+
+def test_a_message_that_is_no_unicode_is_told(serve: Serve) -> None:
+    """A lone surrogate, which JSON can smuggle in, does not hide the error."""
+    channel = serve(FakeDispatcher(ClientError("column \ud800 is unknown")))
+
+    assert failure(lambda: predict(channel)) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "column ? is unknown",
+    )
+
+
+def test_bytes_that_are_no_message_are_the_client_s_fault(serve: Serve) -> None:
+    """The client learns what was expected, and the server does not log an error of its own."""
+    call = serve(FakeDispatcher()).unary_unary("/seldon.protos.Model/Predict")
+
+    code, details = failure(lambda: call(b"\xff\xff\xff", timeout=SECONDS))
+
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+    assert details.startswith("expected a seldon.protos.SeldonMessage: ")
+
+
+def test_an_answer_that_is_no_message_is_the_model_s_fault(serve: Serve) -> None:
+    """A raw hook that returns the wrong thing is told what was expected."""
+    dispatcher = FakeDispatcher(prediction_pb2.Feedback())
+    dispatcher.has_raw_predict = True
+    channel = serve(dispatcher)
+
+    assert failure(lambda: predict(channel)) == (
+        grpc.StatusCode.INTERNAL,
+        "expected a seldon.protos.SeldonMessage of the model; came Feedback",
+    )
+
+
+def test_an_unknown_call_is_told(serve: Serve) -> None:
+    """What no service has is not implemented."""
+    call = serve(FakeDispatcher()).unary_unary("/seldon.protos.Model/Predikt")
+
+    code, _ = failure(lambda: call(b"", timeout=SECONDS))
+
+    assert code == grpc.StatusCode.UNIMPLEMENTED
+
+
+# Sizes
+
+
+def test_large_messages_pass_both_ways(serve: Serve) -> None:
+    """20 MB, five times gRPC's own limit, need no setting."""
+    large = prediction_pb2.SeldonMessage(binData=b"\x07" * (20 * MEGABYTE))
+
+    assert predict(serve(FakeDispatcher()), large).binData == large.binData
+
+
+def test_a_message_over_the_limit_is_refused(serve: Serve) -> None:
+    """The limit is told, and a smaller message still passes."""
+    channel = serve(FakeDispatcher(), max_message=MEGABYTE)
+    large = prediction_pb2.SeldonMessage(binData=b"\x07" * (2 * MEGABYTE))
+
+    code, details = failure(lambda: predict(channel, large))
+
+    assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "1048576" in details
+    assert predict(channel).strData == "hello"
+
+
+def test_an_answer_over_the_limit_is_refused(serve: Serve) -> None:
+    """The client learns why there is no answer."""
+    dispatcher = FakeDispatcher(prediction_pb2.SeldonMessage(binData=b"\x07" * (2 * MEGABYTE)))
+    dispatcher.has_raw_predict = True
+    channel = serve(dispatcher, max_message=MEGABYTE)
+
+    code, details = failure(lambda: predict(channel))
+
+    assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "1048576" in details
+
+
+# Life cycle
+
+
+def test_a_client_that_goes_away_leaves_no_trace_in_the_log(
+    loop: Loop, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Cancelling is a client's right: what waits for it is cancelled, and it is counted as 499."""
+    caplog.set_level(logging.INFO)
+    never = loop.future()
+    dispatcher = FakeDispatcher(never)
+    is_cancelled = threading.Event()
+    never.add_done_callback(lambda _: is_cancelled.set())
+    channel = serve(dispatcher)
+    call = prediction_pb2_grpc.ModelStub(channel).Predict.future(HELLO)
+    assert dispatcher.is_asked.wait(SECONDS)
+
+    call.cancel()
+
+    assert is_cancelled.wait(SECONDS)
+    dispatcher.outcome = None
+    assert predict(channel).strData == "hello"
+    assert counted(dispatcher) == {("predict", "499"): 1, ("predict", "200"): 1}
+    assert caplog.records == []
+
+
+def test_what_was_accepted_is_answered_before_the_end(
+    loop: Loop, serve: Serve, servers: list[Server]
+) -> None:
+    """Stopping waits for the running call; later ones are refused."""
+    dispatcher = FakeDispatcher(loop.future())
+    channel = serve(dispatcher)
+    running = prediction_pb2_grpc.ModelStub(channel).Predict.future(HELLO)
+    assert dispatcher.is_asked.wait(SECONDS)
+
+    stopping = asyncio.run_coroutine_threadsafe(servers[0].stop(SECONDS), loop.loop)
+    loop.loop.call_soon_threadsafe(dispatcher.outcome.set_result, None)
+
+    assert running.result(SECONDS).strData == "hello"
+    stopping.result(SECONDS)
+    assert failure(lambda: predict(channel))[0] == grpc.StatusCode.UNAVAILABLE
+
+
+def test_open_streams_do_not_delay_the_end(loop: Loop, serve: Serve, servers: list[Server]) -> None:
+    """A watch on the health and a conversation with reflection end when the server stops."""
+    channel = serve(FakeDispatcher())
+    watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+    assert next(watch).status == OK
+    questions: Queue[Any] = Queue()
+    questions.put(reflection_pb2.ServerReflectionRequest(list_services=""))
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    conversation = stub.ServerReflectionInfo(iter(questions.get, None))
+    assert len(next(conversation).list_services_response.service) == 9
+
+    loop.run(servers[0].stop(10 * SECONDS))
+
+    questions.put(None)
+    assert (list(watch), list(conversation)) == ([], [])
+
+
+def test_a_port_that_is_taken_is_a_deployment_error(
+    loop: Loop, serve: Serve, servers: list[Server]
+) -> None:
+    """The one who deploys is told which port it is and how to choose another."""
+    serve(FakeDispatcher())
+    port = servers[0].port
+
+    with pytest.raises(DeploymentError, match=f"gRPC port {port} .* set with --grpc-port"):
+        loop.run(start(FakeDispatcher(), port))
+
+
+def test_workers_may_share_a_port(loop: Loop, serve: Serve, servers: list[Server]) -> None:
+    """Two servers that agree on it listen on the same port."""
+    serve(FakeDispatcher(), share_port=True)
+
+    servers.append(loop.run(start(FakeDispatcher(), servers[0].port, share_port=True)))
+
+    assert servers[1].port == servers[0].port
+
+
+def test_calls_are_counted_by_method_and_status(serve: Serve) -> None:
+    """Names and numbers are those of REST, so that one query sums both."""
+    dispatcher = FakeDispatcher()
+    channel = serve(dispatcher)
+
+    predict(channel)
+    prediction_pb2_grpc.ModelStub(channel).Metadata(Empty(), timeout=SECONDS)
+    feedback = prediction_pb2_grpc.ModelStub(channel).SendFeedback
+    feedback(prediction_pb2.Feedback(), timeout=SECONDS)
+    prediction_pb2_grpc.RouterStub(channel).Route(HELLO, timeout=SECONDS)
+    dispatcher.outcome = ClientError("expected 4")
+    failure(lambda: predict(channel))
+    dispatcher.outcome = SeldonNotImplementedError("no aggregate")
+    combine = prediction_pb2_grpc.CombinerStub(channel).Aggregate
+    failure(lambda: combine(prediction_pb2.SeldonMessageList(), timeout=SECONDS))
+
+    assert counted(dispatcher) == {
+        ("predict", "200"): 1,
+        ("other", "200"): 1,
+        ("feedback", "200"): 1,
+        ("route", "200"): 1,
+        ("predict", "400"): 1,
+        ("aggregate", "501"): 1,
+    }

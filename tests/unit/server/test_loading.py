@@ -1,0 +1,57 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prepackaged import DeploymentError
+from prepackaged.server.loading import load_model
+
+
+@pytest.fixture
+def model_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any) -> str:
+    """A module of one's own in the working directory; its name is new for every test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"Model{abs(hash(request.node.name))}"
+    lines = request.param.replace("CLASS", name)
+    (tmp_path / f"{name}.py").write_text(lines)
+    return name
+
+
+@pytest.mark.parametrize(
+    "model_file",
+    ["class CLASS:\n def __init__(self, size=1):\n  self.size = size\n"],
+    indirect=True,
+)
+def test_a_plain_class_is_constructed_with_its_parameters(model_file: str) -> None:
+    """No base class and no load are needed."""
+    assert load_model(model_file, {"size": 3}).size == 3
+
+
+@pytest.mark.parametrize(
+    "model_file",
+    ["class Other:\n def load(self):\n  self.ready = True\n"],
+    indirect=True,
+)
+def test_a_class_may_be_named_with_its_module(model_file: str) -> None:
+    """`module.Class`, and its load is called."""
+    assert load_model(f"{model_file}.Other", {}).ready
+
+
+@pytest.mark.parametrize(
+    ("model_file", "message"),
+    [
+        ("import nothing_like_this", "cannot be imported: ModuleNotFoundError"),
+        ("class Other: pass", "cannot be imported: AttributeError"),
+        ("class CLASS:\n def __init__(self): pass\n", "unexpected keyword argument 'size'"),
+        (
+            "class CLASS:\n def __init__(self, size): pass\n def load(self): return self.nothing\n",
+            "cannot be loaded: AttributeError",
+        ),
+    ],
+    indirect=["model_file"],
+)
+def test_what_cannot_be_loaded_is_a_deployments_mistake(model_file: str, message: str) -> None:
+    """An AttributeError in load is one as well: upstream's microservice would serve on."""
+    with pytest.raises(DeploymentError, match=message):
+        load_model(model_file, {"size": 3})

@@ -1,0 +1,590 @@
+import json
+import logging
+import pickle
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+from seldon_core import metrics as seldon
+from seldon_core.metrics import SeldonMetrics
+
+from prepackaged import ModelError
+from prepackaged.server.metrics import BadMetricError, Metrics, expose, remains, validate
+
+NOT_SET = "NOT_IMPLEMENTED"
+LABELS = {
+    "deployment_name": NOT_SET,
+    "model_name": NOT_SET,
+    "model_image": NOT_SET,
+    "model_version": NOT_SET,
+    "predictor_name": NOT_SET,
+    "predictor_version": NOT_SET,
+    "seldon_deployment_name": NOT_SET,
+    "image_name": NOT_SET,
+    "image_version": NOT_SET,
+}
+
+Labels = frozenset[tuple[str, str]]
+Samples = dict[tuple[str, Labels], float]
+
+
+@pytest.fixture(scope="module")
+def shared() -> SeldonMetrics:
+    """Upstream's metrics, whose process takes long to start."""
+    return SeldonMetrics()
+
+
+@pytest.fixture
+def upstream(shared: SeldonMetrics) -> SeldonMetrics:
+    """Upstream's metrics, empty."""
+    shared.clear()
+    return shared
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """Metrics that have counted nothing."""
+    return Metrics()
+
+
+def text_of(metrics: Metrics) -> str:
+    """What Prometheus reads."""
+    return metrics.exposition()[0].decode()
+
+
+def samples_in(text: str, prefix: str = "") -> Samples:
+    """Each line's value by name and labels; a line that is there twice is an error."""
+    samples: Samples = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = frozenset((k, v) for k, v in sample.labels.items() if k != "worker_id")
+            assert (sample.name, labels) not in samples
+            if sample.name.startswith(prefix):
+                samples[sample.name, labels] = sample.value
+    return samples
+
+
+def custom_in(text: str) -> Samples:
+    """The samples that are not the server's own."""
+    return {key: v for key, v in samples_in(text).items() if not key[0].startswith("prepackaged_")}
+
+
+def values_in(text: str, name: str) -> list[float]:
+    """The values of the lines of one name."""
+    return [value for (of, _), value in samples_in(text).items() if of == name]
+
+
+def metric(
+    key: Any = "a", value: Any = 1, kind: Any = "COUNTER", **more: Any
+) -> list[dict[str, Any]]:
+    """One custom metric, as a hook returns it."""
+    return [{"type": kind, "key": key, "value": value, **more}]
+
+
+# Custom metrics
+
+
+def test_custom_metrics_are_exposed_as_upstream_exposes_them(
+    metrics: Metrics, upstream: SeldonMetrics
+) -> None:
+    """Names, labels and values are upstream's, only the process's id is not there."""
+    for each in (metrics, upstream):
+        for method in ("predict", "predict", "inputtransform"):
+            each.update(metric("hits", 2), method)
+            each.update(metric("hits", 3, tags={"kind": "b"}), method)
+            each.update(metric("level", 0.5, "GAUGE", tags={"model_name": "mine"}), method)
+            each.update(metric("slow", 20.5, "TIMER"), method)
+            each.update(metric("calls_total", 1), method)
+        each.update_reward(0.25)
+        each.update_reward(-2)
+
+    theirs, _ = upstream.generate_metrics()
+
+    assert custom_in(text_of(metrics)) == custom_in(theirs)
+    assert len(custom_in(theirs)) == 2 * (1 + 1 + 1 + 53 + 1) + 2
+
+
+def test_a_counter_has_these_labels(metrics: Metrics) -> None:
+    """The identity of the deployment, its older spelling, the method and the metric's own tags."""
+    metrics.update(metric("hits", 2.5, tags={"kind": "b"}), "predict")
+
+    labels = frozenset({**LABELS, "method": "predict", "kind": "b"}.items())
+    assert custom_in(text_of(metrics)) == {("hits_total", labels): 2.5}
+
+
+def test_the_deployment_s_labels_win_over_tags(metrics: Metrics) -> None:
+    """Two tags that are both hidden leave one series, not the same line twice."""
+    metrics.update(metric("hits", 1, tags={"model_name": "a"}), "predict")
+    metrics.update(metric("hits", 2, tags={"model_name": "b"}), "predict")
+
+    labels = frozenset({**LABELS, "method": "predict"}.items())
+    assert custom_in(text_of(metrics)) == {("hits_total", labels): 3}
+
+
+def test_a_metric_s_tags_are_told_the_method(metrics: Metrics) -> None:
+    """Clients of upstream see it in the answer, where the metric has tags."""
+    tagged, plain = metric(tags={"kind": "b"}), metric()
+
+    metrics.update(tagged, "predict")
+    metrics.update(plain, "predict")
+
+    assert tagged == metric(tags={"kind": "b", "method": "predict"})
+    assert plain == metric()
+
+
+def test_a_gauge_is_what_it_was_set_to_last(metrics: Metrics) -> None:
+    """Gauges do not add up."""
+    metrics.update(metric("level", 3, "GAUGE"), "predict")
+    metrics.update(metric("level", 2, "GAUGE"), "predict")
+
+    assert values_in(text_of(metrics), "level") == [2]
+
+
+EDGES = [bound * 1000 for bound in seldon.BINS[1:-1]]
+
+
+@given(st.lists(st.sampled_from(EDGES) | st.floats(-1e3, 1e5) | st.just(float("inf")), max_size=8))
+def test_a_timer_fills_the_buckets_that_upstream_fills(
+    shared: SeldonMetrics, values: list[float]
+) -> None:
+    """Milliseconds in, seconds out, on the bounds of a bucket as well as between them."""
+    shared.clear()
+    metrics = Metrics()
+    for value in values:
+        for each in (metrics, shared):
+            each.update(metric("slow", float(value), "TIMER"), "predict")
+
+    theirs, _ = shared.generate_metrics()
+
+    assert custom_in(text_of(metrics)) == custom_in(theirs)
+
+
+def test_a_timer_that_is_no_number_is_in_no_bucket(
+    metrics: Metrics, upstream: SeldonMetrics
+) -> None:
+    """As upstream has it: NaN shows in the sum."""
+    for each in (metrics, upstream):
+        each.update(metric("slow", float("nan"), "TIMER"), "predict")
+
+    for text in (text_of(metrics), upstream.generate_metrics()[0]):
+        assert values_in(text, "slow_count") == [0]
+        assert np.isnan(values_in(text, "slow_sum")).all()
+
+
+@pytest.mark.parametrize("value", [np.float32(2), np.int64(2), np.array(2.0), np.array([2]), True])
+def test_numbers_of_numpy_s_are_numbers(metrics: Metrics, value: Any) -> None:
+    """A hook may report what its framework computed."""
+    metrics.update(metric(value=value), "predict")
+
+    assert values_in(text_of(metrics), "a_total") == [float(np.asarray(value).item())]
+
+
+def test_a_metric_out_of_protobuf_has_its_defaults(metrics: Metrics) -> None:
+    """JSON made from protobuf leaves out a type that is COUNTER and a value that is 0."""
+    metrics.update([{"key": "a"}, {"key": "b", "value": 2}, {"key": "c", "type": "GAUGE"}], "route")
+
+    text = text_of(metrics)
+    assert [values_in(text, name) for name in ("a_total", "b_total", "c")] == [[0], [2], [0]]
+
+
+def test_each_family_is_printed_once(metrics: Metrics) -> None:
+    """One TYPE and one HELP line, however many series the family has."""
+    for method in ("predict", "route"):
+        for kind in ("COUNTER", "GAUGE", "TIMER"):
+            metrics.update(metric(kind.lower(), 1, kind, tags={"x": method}), method)
+
+    lines = text_of(metrics).splitlines()
+    heads = [line for line in lines if line.startswith(("# TYPE", "# HELP"))]
+    assert len(heads) == len(set(heads))
+    assert {"# TYPE counter_total counter", "# TYPE gauge gauge", "# TYPE timer histogram"} <= set(
+        heads
+    )
+
+
+def test_a_counter_is_the_same_with_and_without_its_suffix(metrics: Metrics) -> None:
+    """`hits` and `hits_total` are one name to Prometheus, so they are one sum."""
+    metrics.update([*metric("hits", 1), *metric("hits_total", 2)], "predict")
+    metrics.update(metric("a_total_total", 4), "predict")
+
+    text = text_of(metrics)
+    assert values_in(text, "hits_total") == [3]
+    assert values_in(text, "a_total_total") == [4]
+
+
+def test_of_two_families_with_one_name_the_first_is_shown(
+    metrics: Metrics, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Prometheus knows one type by name; the author is told once."""
+    caplog.set_level(logging.WARNING)
+    metrics.update(metric("a", 1, "GAUGE"), "predict")
+    for _ in range(2):
+        metrics.update(metric("a", 1, "TIMER"), "predict")
+
+    assert {name for name, _ in custom_in(text_of(metrics))} == {"a"}
+    assert caplog.messages == ["The TIMER a is not shown: its name is the GAUGE a's"]
+
+
+# Feedback
+
+
+def test_feedback_is_counted_with_its_reward(metrics: Metrics) -> None:
+    """How often, and how much in all."""
+    metrics.update_reward(0.5)
+    metrics.update_reward(2)
+
+    labels = frozenset({**LABELS, "method": "feedback"}.items())
+    assert custom_in(text_of(metrics)) == {
+        ("seldon_api_model_feedback_total", labels): 2,
+        ("seldon_api_model_feedback_reward_total", labels): 2.5,
+    }
+
+
+@pytest.mark.parametrize("reward", [0, 0.0, float("nan"), float("inf")])
+def test_feedback_without_a_reward_is_not_counted(metrics: Metrics, reward: float) -> None:
+    """Nothing is as upstream has it; NaN and infinity, which a client can send, never wear off."""
+    metrics.update_reward(reward)
+
+    assert custom_in(text_of(metrics)) == {}
+
+
+def test_feedback_is_not_counted_behind_the_old_engine(
+    metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where SELDON_EXECUTOR_ENABLED is false, the engine counts it."""
+    monkeypatch.setattr(seldon, "legacy_mode", True)
+
+    metrics.update_reward(1)
+
+    assert custom_in(text_of(metrics)) == {}
+
+
+# Bad metrics
+
+HOSTILE = [
+    metric("a-b"),
+    metric("a b"),
+    metric("1a"),
+    metric("a\n"),
+    metric('a{x="1"} 1\nb'),
+    metric("été"),
+    metric(""),
+    metric("_total"),
+    metric("\ud800"),
+    metric(7),
+    metric(None),
+    metric("prepackaged_requests"),
+    metric(value="1"),
+    metric(value=None),
+    metric(value=1j),
+    metric(value=np.array([1, 2])),
+    metric(value=10**400),
+    metric(kind="SUMMARY"),
+    metric(tags=None),
+    metric(tags=["a"]),
+    metric(tags={"a": 1}),
+    metric(tags={7: "a"}),
+    metric(tags={"a-b": "c"}),
+    metric(tags={"a\n": "c"}),
+    metric(tags={"": "c"}),
+    metric(tags={"__name__": "c"}),
+    metric(kind="TIMER", tags={"le": "1"}),
+    [7],
+    ({"type": "COUNTER", "key": "a", "value": 1},),
+    {"type": "COUNTER", "key": "a", "value": 1},
+    None,
+]
+
+
+@pytest.mark.parametrize("bad", HOSTILE, ids=repr)
+def test_a_bad_metric_is_the_model_s_fault(metrics: Metrics, bad: Any) -> None:
+    """It is answered as the contract says, nothing of its list counts, and the rest stays."""
+    metrics.update(metric("good"), "predict")
+    together = metric("other") + bad if isinstance(bad, list) else bad
+
+    with pytest.raises(BadMetricError, match=r"^Bad metric created during request: ") as caught:
+        metrics.update(together, "predict")
+
+    assert isinstance(caught.value, ModelError)
+    assert (caught.value.status_code, caught.value.reason) == (500, "MICROSERVICE_BAD_METRIC")
+    assert {name for name, _ in custom_in(text_of(metrics))} == {"good_total"}
+
+
+def test_the_error_shows_the_metric_and_says_why() -> None:
+    """An author finds the metric by its text, and need not guess what is wrong with it."""
+    with pytest.raises(BadMetricError) as caught:
+        validate(metric("a-b"))
+
+    assert str(caught.value) == (
+        "Bad metric created during request:"
+        ' [{"type": "COUNTER", "key": "a-b", "value": 1}]: Prometheus takes no metric named \'a-b\''
+    )
+
+
+@pytest.mark.parametrize("missing", ["type", "key", "value"])
+def test_a_hook_s_metric_needs_all_three(missing: str) -> None:
+    """What only protobuf may leave out is asked of a model's own hooks."""
+    (incomplete,) = metric()
+    del incomplete[missing]
+
+    with pytest.raises(BadMetricError, match="expected a list of objects with key, type and value"):
+        validate([incomplete])
+
+
+def test_a_metric_that_cannot_be_shown_is_told_all_the_same() -> None:
+    """A metric that holds itself has no text."""
+    endless: list[Any] = metric("a-b")
+    endless[0]["tags"] = endless
+
+    with pytest.raises(BadMetricError, match="request: list: Prometheus takes no metric"):
+        validate(endless)
+
+
+TEXTS = st.text(max_size=4) | st.sampled_from(["a", "le", "__x", "model_name", "a\nb", "\ud800"])
+ANY = TEXTS | st.integers() | st.floats() | st.none()
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "type": st.sampled_from(["COUNTER", "GAUGE", "TIMER"]),
+                "key": TEXTS,
+                "value": st.integers() | st.floats(),
+            },
+            optional={"tags": st.dictionaries(TEXTS, TEXTS, max_size=2) | ANY},
+        ),
+        max_size=4,
+    )
+)
+def test_the_exposition_can_always_be_read(custom: list[dict[str, Any]]) -> None:
+    """Whatever a model reports is refused or can be read back, value by value."""
+    metrics = Metrics()
+    for each in custom:
+        with suppress(BadMetricError):
+            metrics.update([each], "predict")
+
+    assert values_in(text_of(metrics), "prepackaged_batch_requests_count") == [0]
+
+
+def test_a_tag_s_value_may_be_any_text(metrics: Metrics) -> None:
+    """Quotes, lines and what is no Unicode are written so that they can be read."""
+    metrics.update(metric(tags={"x": 'a"b\\c\nd'}), "predict")
+    metrics.update(metric(tags={"x": "a\ud800"}), "predict")
+
+    values = {dict(labels)["x"] for _, labels in custom_in(text_of(metrics))}
+    assert values == {'a"b\\c\nd', "a?"}
+
+
+def test_a_deployment_s_label_may_be_any_json(
+    metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PREDICTOR_LABELS may give the version as a number."""
+    monkeypatch.setitem(seldon.DEFAULT_LABELS, "predictor_version", json.loads("2"))
+    metrics.update(metric(), "predict")
+
+    ((_, labels),) = custom_in(text_of(metrics))
+    assert dict(labels)["predictor_version"] == "2"
+
+
+# The server's own
+
+
+def test_requests_are_counted_by_method_and_code(metrics: Metrics) -> None:
+    """Every answer is in one of the sums."""
+    for code in (200, 200, 400):
+        metrics.observe_request("predict", code, 0.001)
+    metrics.observe_request("route", 200, 0.001)
+
+    assert samples_in(text_of(metrics), "prepackaged_requests_total") == {
+        ("prepackaged_requests_total", frozenset({("method", method), ("code", code)})): value
+        for method, code, value in (
+            ("predict", "200", 2),
+            ("predict", "400", 1),
+            ("route", "200", 1),
+        )
+    }
+
+
+def test_latency_is_in_the_buckets_up_from_its_own(metrics: Metrics) -> None:
+    """A bucket holds what took as long as its bound or less, in seconds."""
+    for seconds in (0.00005, 0.001, 0.0011, 100):
+        metrics.observe_request("predict", 200, seconds)
+
+    text = text_of(metrics)
+    buckets = {
+        dict(labels)["le"]: value
+        for (_, labels), value in samples_in(text, "prepackaged_request_seconds_bucket").items()
+    }
+    assert [buckets[le] for le in ("0.0001", "0.0005", "0.001", "0.0025", "30.0", "+Inf")] == [
+        1, 1, 2, 3, 3, 4,
+    ]  # fmt: skip
+    assert values_in(text, "prepackaged_request_seconds_count") == [4]
+    assert values_in(text, "prepackaged_request_seconds_sum") == [pytest.approx(100.00215)]
+
+
+def test_batches_are_counted_by_their_size(metrics: Metrics) -> None:
+    """How many requests went into a call of the model."""
+    for size in (1, 1, 3, 5000):
+        metrics.observe_batch(size)
+
+    samples = samples_in(text_of(metrics), "prepackaged_batch_requests_bucket")
+    buckets = {dict(labels)["le"]: value for (_, labels), value in samples.items()}
+    assert [buckets[le] for le in ("1.0", "2.0", "4.0", "1024.0", "+Inf")] == [2, 2, 3, 3, 4]
+    assert values_in(text_of(metrics), "prepackaged_batch_requests_sum") == [5005]
+
+
+def test_a_gauge_may_be_read_when_it_is_asked_for(metrics: Metrics) -> None:
+    """A queue need not report every change of its depth."""
+    queue = [1, 2]
+    metrics.set_gauge("prepackaged_queue_depth_requests", lambda: len(queue))
+    queue.append(3)
+
+    assert values_in(text_of(metrics), "prepackaged_queue_depth_requests") == [3]
+
+
+def test_build_info_is_told_in_labels(metrics: Metrics) -> None:
+    """What runs can be joined to every other metric."""
+    metrics.set_gauge("prepackaged_build_info", 1, version="0.1.0", framework="sklearn")
+
+    assert samples_in(text_of(metrics), "prepackaged_build_info") == {
+        (
+            "prepackaged_build_info",
+            frozenset({("version", "0.1.0"), ("framework", "sklearn")}),
+        ): 1
+    }
+
+
+def test_only_known_gauges_can_be_set(metrics: Metrics) -> None:
+    """A typing error does not become a new family."""
+    with pytest.raises(KeyError, match="prepackaged_queue"):
+        metrics.set_gauge("prepackaged_queue", 1)
+
+
+def test_the_content_type_names_one_charset(metrics: Metrics) -> None:
+    """The text format's version and its encoding, each once."""
+    assert metrics.exposition()[1] == "text/plain; version=0.0.4; charset=utf-8"
+
+
+# Threads and workers
+
+
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """Threads that take turns as often as they can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+def test_no_update_is_lost_between_threads(metrics: Metrics, restless: None) -> None:
+    """Hooks report from the inference thread while the loop reports feedback."""
+    ready = threading.Barrier(4)
+
+    def count() -> None:
+        ready.wait()
+        for _ in range(500):
+            metrics.update([*metric("a"), *metric("slow", 1, "TIMER")], "predict")
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    text = text_of(metrics)
+    assert values_in(text, "a_total") == [2000]
+    assert values_in(text, "slow_count") == [2000]
+
+
+def workers(count: int) -> list[Metrics]:
+    """The metrics of several workers, each of which has counted the same and has its own load."""
+    workers = [Metrics() for _ in range(count)]
+    for number, worker in enumerate(workers):
+        worker.update([*metric("hits", 2), *metric("slow", 20, "TIMER")], "predict")
+        worker.observe_request("predict", 200, 0.25)
+        worker.observe_batch(2)
+        worker.set_gauge("prepackaged_queue_depth_requests", number)
+        worker.set_gauge("prepackaged_in_flight_requests", lambda: 2)
+        worker.set_gauge("prepackaged_model_load_seconds", number)
+        worker.set_gauge("prepackaged_batching_enabled", number % 2)
+        worker.set_gauge("prepackaged_build_info", 1, version="0.1.0")
+    return workers
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("hits_total", [6]),
+        ("slow_count", [3]),
+        ("slow_sum", [0.06]),
+        ("prepackaged_requests_total", [3]),
+        ("prepackaged_request_seconds_sum", [0.75]),
+        ("prepackaged_batch_requests_sum", [6]),
+        ("prepackaged_queue_depth_requests", [3]),
+        ("prepackaged_in_flight_requests", [6]),
+        ("prepackaged_model_load_seconds", [2]),
+        ("prepackaged_batching_enabled", [0]),
+        ("prepackaged_build_info", [1]),
+    ],
+)
+def test_workers_are_one_server(name: str, values: list[float]) -> None:
+    """Counts and queues add up; the slowest load and the worker that does not batch are told."""
+    snapshots = [pickle.loads(pickle.dumps(worker.snapshot())) for worker in workers(3)]
+
+    assert values_in(expose(snapshots)[0].decode(), name) == pytest.approx(values)
+
+
+def test_a_worker_that_has_ended_leaves_its_counts() -> None:
+    """What it answered was answered; what waited for it waits no more."""
+    alive, ended = workers(2)
+
+    text = expose([alive.snapshot(), remains(ended.snapshot())])[0].decode()
+
+    assert values_in(text, "hits_total") == [4]
+    assert values_in(text, "prepackaged_requests_total") == [2]
+    assert values_in(text, "prepackaged_in_flight_requests") == [2]
+    assert values_in(text, "prepackaged_model_load_seconds") == [0]
+
+
+def test_a_gauge_of_several_workers_is_the_latest(metrics: Metrics) -> None:
+    """Whichever worker the scrape reaches first, the gauge is what was set last."""
+    other = Metrics()
+    other.update(metric("level", 9, "GAUGE"), "predict")
+    metrics.update(metric("level", 1, "GAUGE"), "predict")
+
+    for order in ([metrics, other], [other, metrics]):
+        text = expose(each.snapshot() for each in order)[0].decode()
+        assert values_in(text, "level") == [1]
+
+
+def test_a_name_of_two_types_in_two_workers_is_shown_once(metrics: Metrics) -> None:
+    """Workers that took different ways through a model do not break the exposition."""
+    other = Metrics()
+    metrics.update(metric("a", 1, "GAUGE"), "predict")
+    other.update(metric("a", 1, "TIMER"), "predict")
+
+    text = expose([metrics.snapshot(), other.snapshot()])[0].decode()
+
+    assert {name for name, _ in custom_in(text)} == {"a"}
+
+
+def test_a_snapshot_stays_as_it_is(metrics: Metrics) -> None:
+    """What is counted later is in the next one."""
+    metrics.update(metric("slow", 1, "TIMER"), "predict")
+    metrics.observe_request("predict", 200, 1)
+    before = metrics.snapshot()
+    as_it_was = pickle.loads(pickle.dumps(before))
+
+    metrics.update(metric("slow", 1, "TIMER"), "predict")
+    metrics.observe_request("predict", 200, 1)
+    metrics.observe_batch(1)
+
+    assert before == as_it_was

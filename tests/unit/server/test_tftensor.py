@@ -1,0 +1,250 @@
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from seldon_core.proto.tensorflow.core.framework import types_pb2
+from seldon_core.proto.tensorflow.core.framework.tensor_pb2 import TensorProto
+
+from prepackaged.errors import ClientError, ModelError
+from prepackaged.server.seldon.tftensor import decode, encode
+
+# As TensorFlow's documentation and tensor.proto have it: the dtype, what numpy calls it, how
+# Python's struct packs it, and the field for single values.
+FORMATS = [
+    ("DT_HALF", "float16", "e", "half_val"),
+    ("DT_FLOAT", "float32", "f", "float_val"),
+    ("DT_DOUBLE", "float64", "d", "double_val"),
+    ("DT_INT8", "int8", "b", "int_val"),
+    ("DT_INT16", "int16", "h", "int_val"),
+    ("DT_INT32", "int32", "i", "int_val"),
+    ("DT_INT64", "int64", "q", "int64_val"),
+    ("DT_UINT8", "uint8", "B", "int_val"),
+    ("DT_UINT16", "uint16", "H", "int_val"),
+    ("DT_UINT32", "uint32", "I", "uint32_val"),
+    ("DT_UINT64", "uint64", "Q", "uint64_val"),
+    ("DT_BOOL", "bool", "?", "bool_val"),
+]
+HALVES = {0: 0, 1: 0x3C00}  # how IEEE 754 writes them in 16 bits
+
+
+def tensor(dtype: str, shape: list[int], **values: Any) -> Any:
+    """A TensorProto."""
+    proto = TensorProto(dtype=types_pb2.DataType.Value(dtype), **values)
+    proto.tensor_shape.SetInParent()
+    for size in shape:
+        proto.tensor_shape.dim.add(size=size)
+    return proto
+
+
+def refusal(proto: Any) -> str:
+    """What a client is told about its tensor."""
+    with pytest.raises(ClientError) as caught:
+        decode(proto)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("dtype", "name", "code", "_field"), FORMATS)
+def test_packed_content_is_read(dtype: str, name: str, code: str, _field: str) -> None:
+    """tensor_content holds the values as they lie in memory, lowest byte first."""
+    content = struct.pack(f"<4{code}", 0, 1, 1, 0)
+
+    array = decode(tensor(dtype, [2, 2], tensor_content=content))
+
+    assert (array.dtype.name, array.tolist()) == (name, [[0, 1], [1, 0]])
+
+
+@pytest.mark.parametrize(("dtype", "name", "_code", "field"), FORMATS)
+def test_listed_values_are_read(dtype: str, name: str, _code: str, field: str) -> None:
+    """Every dtype has a field of its own, some share one."""
+    one = HALVES[1] if dtype == "DT_HALF" else 1
+
+    array = decode(tensor(dtype, [3], **{field: [one, 0, one]}))
+
+    assert (array.dtype.name, array.tolist()) == (name, [1, 0, 1])
+
+
+@pytest.mark.parametrize(("dtype", "name", "_code", "field"), FORMATS)
+def test_the_last_value_is_repeated(dtype: str, name: str, _code: str, field: str) -> None:
+    """A constant tensor is one value and a shape."""
+    one = HALVES[1] if dtype == "DT_HALF" else 1
+
+    array = decode(tensor(dtype, [2, 2], **{field: [0, one]}))
+
+    assert (array.dtype.name, array.tolist()) == (name, [[0, 1], [1, 1]])
+
+
+@pytest.mark.parametrize(("dtype", "name", "_code", "_field"), FORMATS)
+def test_no_value_is_zeros(dtype: str, name: str, _code: str, _field: str) -> None:
+    """A tensor of zeros is a shape alone."""
+    array = decode(tensor(dtype, [1, 2]))
+
+    assert (array.dtype.name, array.tolist()) == (name, [[0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "name", "field"),
+    [
+        ("DT_COMPLEX64", "complex64", "scomplex_val"),
+        ("DT_COMPLEX128", "complex128", "dcomplex_val"),
+    ],
+)
+def test_complex_values_are_pairs(dtype: str, name: str, field: str) -> None:
+    """Real and imaginary parts take turns."""
+    array = decode(tensor(dtype, [3], **{field: [1, 2, 3, 4]}))
+
+    assert (array.dtype.name, array.tolist()) == (name, [1 + 2j, 3 + 4j, 3 + 4j])
+
+
+def test_a_half_is_its_sixteen_bits() -> None:
+    """half_val holds bit patterns: 0x3E00 is 1.5, 0xFC00 minus infinity."""
+    array = decode(tensor("DT_HALF", [2], half_val=[0x3E00, 0xFC00]))
+
+    assert array.tolist() == [1.5, -np.inf]
+
+
+def test_texts_are_objects_of_bytes() -> None:
+    """TensorFlow's strings are bytes of any length, and the last of them is repeated."""
+    array = decode(tensor("DT_STRING", [3], string_val=[b"a\0", b"long"]))
+
+    assert (array.dtype, array.tolist()) == (object, [b"a\0", b"long", b"long"])
+    assert decode(tensor("DT_STRING", [1])).tolist() == [b""]
+
+
+def test_a_tensor_without_dimensions_is_one_value() -> None:
+    """A scalar has the shape ()."""
+    array = decode(tensor("DT_FLOAT", [], float_val=[0.5]))
+
+    assert (array.shape, array.tolist()) == ((), 0.5)
+
+
+def test_any_byte_but_zero_is_true() -> None:
+    """A byte that is neither 0 nor 1 would be no boolean to numpy."""
+    array = decode(tensor("DT_BOOL", [3], tensor_content=b"\x00\x02\xff"))
+
+    assert array.view(np.uint8).tolist() == [0, 1, 1]
+
+
+def test_what_is_read_may_be_written_to() -> None:
+    """A Model may work on its input in place."""
+    array = decode(tensor("DT_INT8", [2], tensor_content=b"\x01\x02"))
+
+    array += 1
+
+    assert array.tolist() == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("proto", "told"),
+    [
+        (tensor("DT_BFLOAT16", [1]), "expected tftensor in a dtype of numpy's; came DT_BFLOAT16"),
+        (tensor("DT_QINT8", [1]), "expected tftensor in a dtype of numpy's; came DT_QINT8"),
+        (tensor("DT_FLOAT_REF", [1]), "expected tftensor in a dtype of numpy's; came DT_FLOAT_REF"),
+        (TensorProto(), "expected tftensor in a dtype of numpy's; came DT_INVALID"),
+        (TensorProto(dtype=999), "expected tftensor in a dtype of numpy's; came 999"),
+        (
+            tensor("DT_INT32", [2], tensor_content=b"1234567"),
+            "expected tensor_content as values of int32; came 7 bytes",
+        ),
+        (
+            tensor("DT_STRING", [1], tensor_content=b"a"),
+            "expected tensor_content as values of object; came 1 bytes",
+        ),
+        (
+            tensor("DT_INT8", [3], tensor_content=b"\x01"),
+            "expected as many values as shape [3] has places; came 1",
+        ),
+        (
+            tensor("DT_INT8", [1], int_val=[1, 2]),
+            "expected as many values as shape [1] has places; came 2",
+        ),
+        (
+            tensor("DT_INT8", [-1], int_val=[1]),
+            "expected shape as whole numbers from 0; came [-1]",
+        ),
+        (
+            tensor("DT_INT8", [-1, -1], int_val=[1]),
+            "expected shape as whole numbers from 0; came [-1, -1]",
+        ),
+        (
+            tensor("DT_INT8", [2**40], int_val=[1]),
+            "expected at most 4194304 values where one is repeated; came 1099511627776",
+        ),
+        (
+            tensor("DT_DOUBLE", [2**62, 2**62]),
+            f"expected at most 4194304 values where one is repeated; came {2**124}",
+        ),
+        (
+            tensor("DT_INT8", [0, 2**40]),
+            "expected a shape of reasonable size; came [0, 1099511627776]",
+        ),
+        (tensor("DT_INT8", [1], int_val=[128]), "expected values of int8; came 128"),
+        (tensor("DT_UINT8", [1], int_val=[-1]), "expected values of uint8; came -1"),
+        (tensor("DT_HALF", [1], half_val=[65536]), "expected values of uint16; came 65536"),
+        (
+            tensor("DT_COMPLEX64", [1], scomplex_val=[1]),
+            "expected complex values as pairs; came an odd number of values",
+        ),
+    ],
+)
+def test_a_wrong_tensor_is_told_what_was_expected(proto: Any, told: str) -> None:
+    """Nothing is allocated for what a tensor only declares."""
+    assert refusal(proto) == told
+
+
+def test_an_unknown_rank_is_refused() -> None:
+    """A request has its values, and they have a shape."""
+    proto = tensor("DT_INT8", [], int_val=[1])
+    proto.tensor_shape.unknown_rank = True
+
+    assert refusal(proto) == "expected tftensor with a known shape; came unknown_rank"
+
+
+@given(st.binary(max_size=40) | st.binary(max_size=4).map(lambda end: b"\x08\x09\x12\x00" + end))
+def test_whatever_comes_is_read_or_refused(wire: bytes) -> None:
+    """No message makes decoding fail in any other way."""
+    proto = TensorProto()
+    try:
+        proto.ParseFromString(wire)
+        array = decode(proto)
+    except (DecodeError, ClientError):
+        return
+    assert array.shape == tuple(each.size for each in proto.tensor_shape.dim)
+
+
+def test_an_array_is_written_as_tensorflow_does() -> None:
+    """The dtype's number, a size for each dimension, and the values as they lie in memory."""
+    proto = encode(np.array([[1.5, 2.5]], np.float32))
+
+    assert proto == tensor("DT_FLOAT", [1, 2], tensor_content=struct.pack("<2f", 1.5, 2.5))
+
+
+NUMBERS = (
+    hnp.integer_dtypes(endianness="?")
+    | hnp.unsigned_integer_dtypes(endianness="?")
+    | hnp.floating_dtypes(endianness="?", sizes=(16, 32, 64))
+    | hnp.complex_number_dtypes(endianness="?", sizes=(64, 128))
+)
+
+
+@given(hnp.arrays(NUMBERS, hnp.array_shapes(min_dims=0, min_side=0, max_dims=3)))
+def test_what_is_written_is_read_again(array: np.ndarray[Any, Any]) -> None:
+    """Values, shape and dtype survive, whatever the order of bytes was."""
+    again = decode(encode(array))
+
+    assert again.dtype == array.dtype.newbyteorder("=")
+    np.testing.assert_array_equal(again, array)
+    assert again.shape == array.shape
+
+
+def test_a_dtype_that_tensorflow_lacks_is_the_authors_fault() -> None:
+    """The message names it."""
+    with pytest.raises(ModelError) as caught:
+        encode(np.zeros(1, np.longdouble))
+
+    told = f"predict returned an array of {np.dtype(np.longdouble)}; tftensor has no such dtype"
+    assert str(caught.value) == told

@@ -1,0 +1,221 @@
+import math
+
+import pytest
+from bench.exchanges import is_right, of_image, of_rows
+from bench.load import in_seconds, percentile, read_h2load, read_times, read_wrk
+from bench.table import table
+
+WRK = """\
+Running 2s test @ http://127.0.0.1:56135/api/v1.0/predictions
+  1 threads and 1 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency    75.24us   73.46us   2.67ms   97.82%
+    Req/Sec    14.02k   774.63    15.90k    85.71%
+  29249 requests in 2.10s, 4.18MB read
+Requests/sec:  13931.60
+Transfer/sec:      1.99MB
+{"answers": 29249, "wrong": 0, "failed": 0, "seconds": 2.099472, "p50": 69, "p99": 280}
+
+"""
+WRK_ALL_WRONG = """\
+Running 1s test @ http://127.0.0.1:49857/api/v1.0/predictions
+  1 threads and 2 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency    41.45ms    3.05ms  42.69ms   97.87%
+    Req/Sec    47.00      4.83    50.00     70.00%
+  47 requests in 1.00s, 10.92KB read
+Requests/sec:     46.93
+Transfer/sec:     10.91KB
+{"answers": 47, "wrong": 47, "failed": 0, "seconds": 1.001486, "p50": 41787, "p99": 42693}
+
+"""
+H2LOAD = """\
+starting benchmark...
+spawning thread #0: 32 total client(s). 500 total requests
+Application protocol: h2c
+progress: 10% done
+progress: 100% done
+
+finished in 507.60ms, 985.02 req/s, 122.63KB/s
+requests: 500 total, 500 started, 500 done, 500 succeeded, 0 failed, 0 errored, 0 timeout
+status codes: 500 2xx, 0 3xx, 0 4xx, 0 5xx
+traffic: 62.25KB (63740) total, 3.81KB (3900) headers (space savings 90.37%), 27.34KB (28000) data
+                     min         max         mean         sd        +/- sd
+time for request:    13.97ms     51.00ms     31.04ms      3.27ms    85.00%
+time for connect:      113us      1.15ms       706us       249us    78.13%
+time to 1st byte:    14.67ms     51.68ms     34.18ms     10.48ms    59.38%
+req/s           :      30.82       33.00       32.14        0.61    75.00%
+"""
+H2LOAD_LOG = """\
+1795404386758286\t200\t13966
+1795404386758304\t200\t16462
+1795404386758310\t200\t18003
+"""
+H2LOAD_ALL_FAILED = """\
+finished in 17.26ms, 0.00 req/s, 106.60KB/s
+requests: 20 total, 20 started, 20 done, 0 succeeded, 20 failed, 20 errored, 0 timeout
+status codes: 20 2xx, 0 3xx, 0 4xx, 0 5xx
+traffic: 1.84KB (1884) total, 0B (0) headers (space savings 100.00%), 0B (0) data
+"""
+H2LOAD_FAILED_LOG = "1795405000640723\t-1\t4725\n1795405000640705\t-1\t4798\n"
+COLUMNS = {"upstream": "upstream", "ours": "ours"}
+
+
+def test_wrk_gives_rate_latencies_and_errors() -> None:
+    """29249 answers in 2.099472 s are wrk's own 13931.60 a second; latencies are in ms."""
+    figures = read_wrk(WRK)
+
+    assert figures.pop("req/s") == pytest.approx(13931.60, abs=0.005)
+    assert figures == {"p50 ms": 0.069, "p99 ms": 0.28, "errors": 0}
+
+
+def test_wrong_answers_are_errors_and_no_throughput() -> None:
+    """A server that is fast at answering wrongly is not fast."""
+    figures = read_wrk(WRK_ALL_WRONG)
+
+    assert (figures["req/s"], figures["errors"]) == (0, 47)
+
+
+def test_broken_connections_and_timeouts_are_errors() -> None:
+    """What wrk counts as failed is added to what was answered wrongly."""
+    printed = '{"answers": 9, "wrong": 1, "failed": 3, "seconds": 2.0, "p50": 1000, "p99": 2000}'
+
+    assert read_wrk(printed) == {"req/s": 4.0, "p50 ms": 1.0, "p99 ms": 2.0, "errors": 4}
+
+
+def test_h2load_gives_rate_latencies_and_errors() -> None:
+    """The rate is h2load's own 985.02; the latencies are those of its log, in ms."""
+    figures = read_h2load(H2LOAD, H2LOAD_LOG, 56)
+
+    assert figures.pop("req/s") == pytest.approx(985.02, abs=0.01)
+    assert figures == {"p50 ms": 16.462, "p99 ms": 18.003, "errors": 0}
+
+
+def test_answers_of_another_size_are_errors() -> None:
+    """28000 bytes are 280 answers of 100: the other 220 of 500 calls were not answered right."""
+    assert read_h2load(H2LOAD, H2LOAD_LOG, 100)["errors"] == 220
+
+
+def test_answers_larger_than_expected_are_an_error() -> None:
+    """Data left over is no right answer, though there is enough of it for every call."""
+    assert read_h2load(H2LOAD, H2LOAD_LOG, 55)["errors"] == 1
+
+
+def test_calls_that_fail_are_errors_without_latencies() -> None:
+    """A gRPC error is status 200 in HTTP: it counts for nothing but an error."""
+    figures = read_h2load(H2LOAD_ALL_FAILED, H2LOAD_FAILED_LOG, 56)
+
+    assert figures == {"req/s": 0, "errors": 20}
+
+
+def test_a_load_gives_its_time_and_that_of_health_meanwhile() -> None:
+    """The median and the longest of the pings, in ms."""
+    assert read_times(0.42, 0, [3.0, 1.0, 2.0]) == {
+        "total s": 0.42,
+        "ping p50 ms": 2.0,
+        "ping max ms": 3.0,
+        "errors": 0,
+    }
+
+
+def test_a_server_that_refuses_requests_is_given_no_time() -> None:
+    """Wrong answers and failed pings are counted; how soon they came is not told."""
+    assert read_times(0.0113, 320, [math.inf]) == {"errors": 321}
+
+
+@pytest.mark.parametrize(
+    ("printed", "seconds"), [("950us", 0.00095), ("507.60ms", 0.5076), ("2.01s", 2.01)]
+)
+def test_durations_are_read_in_every_unit(printed: str, seconds: float) -> None:
+    """h2load chooses the unit by the size."""
+    assert in_seconds(printed) == pytest.approx(seconds)
+
+
+def test_a_percentile_is_one_of_the_values() -> None:
+    """The nearest rank: 99 of a hundred values are no larger than the 99th percentile."""
+    values = [float(each) for each in range(1, 101)]
+
+    assert [percentile(values, each) for each in (0, 50, 99, 100)] == [1, 50, 99, 100]
+
+
+def test_the_table_gives_medians_and_ratios_to_upstream() -> None:
+    """The middle round counts; upstream is once itself."""
+    upstream = [{"req/s": rate} for rate in (390.0, 400.0, 900.0)]
+    ours = [{"req/s": rate} for rate in (11000.0, 10000.0, 12000.0)]
+
+    assert table({"1 row": {"upstream": upstream, "ours": ours}}, COLUMNS, "upstream") == (
+        "| case | figure | upstream | ours |\n"
+        "| --- | --- | ---: | ---: |\n"
+        "| 1 row | req/s | 400 (1.00x) | 11,000 (27.50x) |"
+    )
+
+
+def test_the_table_adds_errors_up() -> None:
+    """One bad round of three is not lost in a median, and errors have no ratio."""
+    upstream = [{"req/s": 400.0, "errors": 0}] * 3
+    ours = [{"req/s": 800.0, "errors": errors} for errors in (0, 0, 7)]
+
+    rows = table({"1 row": {"upstream": upstream, "ours": ours}}, COLUMNS, "upstream")
+
+    assert rows.splitlines()[2:] == [
+        "| 1 row | req/s | 400 (1.00x) | 800 (2.00x) |",
+        "| 1 row | errors | 0 | 7 |",
+    ]
+
+
+def test_the_table_has_a_place_for_a_server_that_is_not_there() -> None:
+    """Its column says so and stays empty, and a case without errors has no row for them."""
+    measured = {"start": {"upstream": [{"start s": 4.96, "errors": 0}]}}
+
+    rows = table(measured, {"upstream": "upstream", "ours": "ours (not installed)"}, "upstream")
+
+    assert rows == (
+        "| case | figure | upstream | ours (not installed) |\n"
+        "| --- | --- | ---: | ---: |\n"
+        "| start | start s | 4.96 (1.00x) | - |"
+    )
+
+
+def test_the_table_does_without_upstream() -> None:
+    """Where upstream gave no figure, there is no ratio to it."""
+    measured = {"1 row": {"upstream": [{"errors": 1.0}], "ours": [{"req/s": 5.0}]}}
+
+    assert table(measured, COLUMNS, "upstream").splitlines()[2:] == [
+        "| 1 row | req/s | - | 5 |",
+        "| 1 row | errors | 1 | - |",
+    ]
+
+
+def test_an_answer_may_differ_in_its_last_digits() -> None:
+    """Rows computed together are rounded differently; names and key order are another test's."""
+    answer = of_rows([[1, 2]], [[0.25, 0.75]]).answer
+
+    assert is_right(b'{"meta":{},"data":{"ndarray":[[0.25000000000000006,0.75]]}}', answer)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data":{"ndarray":[[0.2501,0.75]]}}',
+        b'{"data":{"ndarray":[[0.25,0.75],[0.25,0.75]]}}',
+        b'{"data":{"ndarray":[["cat","dog"]]}}',
+        b'{"status":{"code":-1,"info":"no","reason":"no","status":1}}',
+        b"[1, 2]",
+        b"Bad Gateway",
+        b"",
+    ],
+)
+def test_another_answer_is_wrong(body: bytes) -> None:
+    """Other numbers, more of them, an error's body, and what is no message at all."""
+    assert not is_right(body, of_rows([[1, 2]], [[0.25, 0.75]]).answer)
+
+
+def test_an_image_is_sent_in_two_forms() -> None:
+    """Three bytes: base64 in JSON, and as they are in a multipart file."""
+    assert of_image(b"\x00\xff\n", is_multipart=False).body == b'{"binData": "AP8K"}'
+    assert b"\r\n\r\n\x00\xff\n\r\n--image--" in of_image(b"\x00\xff\n", is_multipart=True).body
+
+
+def test_an_image_is_answered_by_its_length() -> None:
+    """What the benchmark's model of images returns, in Seldon's form."""
+    assert of_image(b"abc", is_multipart=False).answer["data"]["tensor"]["values"] == [3]

@@ -1,0 +1,61 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prepackaged.cpus import available_cpus
+
+PROCESSORS = len(os.sched_getaffinity(0))
+
+
+def cgroup(directory: Path, files: dict[str, str]) -> Path:
+    """A cgroup file system with these files."""
+    for name, text in files.items():
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).write_text(text + "\n")
+    return directory
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"cpu.max": "50000 100000"},
+        {"cpu.max": "100000 100000"},
+        {"cpu/cpu.cfs_quota_us": "20000", "cpu/cpu.cfs_period_us": "100000"},
+    ],
+)
+def test_a_limit_of_one_processor_or_less_leaves_one(tmp_path: Path, files: dict[str, str]) -> None:
+    """The limits of cgroup v2 and v1, in quota and period."""
+    assert available_cpus(cgroup(tmp_path, files)) == 1
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"cpu.max": "max 100000"},
+        {"cpu.max": "6400000 100000"},
+        {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"},
+    ],
+)
+def test_without_a_lower_limit_all_processors_are_ours(
+    tmp_path: Path, files: dict[str, str]
+) -> None:
+    """As many as the scheduler gives to this process."""
+    assert available_cpus(cgroup(tmp_path, files)) == PROCESSORS
+
+
+def test_importing_the_package_limits_threads_before_numpy_is_there() -> None:
+    """What is set already is left as it is."""
+    script = "import os, prepackaged; print(os.environ['OMP_NUM_THREADS'])"
+
+    def printed(**variables: str) -> str:
+        inherited = {key: value for key, value in os.environ.items() if "NUM_THREADS" not in key}
+        command = [sys.executable, "-c", script]
+        run = subprocess.run(command, env=inherited | variables, capture_output=True, text=True)
+        return run.stdout.strip()
+
+    assert printed() == str(available_cpus())
+    assert printed(OMP_NUM_THREADS="7") == "7"

@@ -171,3 +171,22 @@ def test_a_functions_exception_is_raised() -> None:
 
     with pytest.raises(KeyError, match="missing"):
         run(scenario, doubled)
+
+
+def test_an_outcome_that_cannot_be_given_holds_nobody_up() -> None:
+    """The others get theirs, and the engine goes on."""
+    given: list[Any] = []
+
+    def fail(outcome: Any) -> None:
+        raise ValueError(outcome)
+
+    async def scenario(engine: Engine) -> None:
+        for done in (fail, given.append):
+            engine.submit(Work(1, done))
+        await engine.drained()
+        engine.submit(Work(2, given.append))
+        await engine.drained()
+
+    run(scenario, doubled, together=2)
+
+    assert given == [2, 4]

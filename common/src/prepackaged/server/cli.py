@@ -69,7 +69,10 @@ async def serve(config: Config, pipe: Connection | None = None) -> None:
         tell_snapshots(pipe, server.metrics.snapshot, is_over)
     await server.start(listener)
     await is_over.wait()
-    await server.stop()
+    if not await server.stop():
+        logger.critical("the model did not end its last call; its answer is lost")
+        logging.shutdown()
+        os._exit(1)  # the interpreter would wait for the call's thread
 
 
 async def supervise(config: Config) -> None:

@@ -10,6 +10,7 @@ outcomes.
 import asyncio
 import contextlib
 import functools
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from prepackaged.errors import RequestError
+
+logger = logging.getLogger(__name__)
 
 QUICK_SECONDS = 0.001  # a model's call that the loop can bear
 LOOP_SECONDS = 0.002  # what one turn of the loop may spend in calls
@@ -194,4 +197,7 @@ class Engine:
 
     def _deliver(self, works: list[Work], outcomes: Sequence[Any]) -> None:
         for work, outcome in zip(works, outcomes, strict=True):
-            work.done(outcome)
+            try:
+                work.done(outcome)
+            except Exception:  # the next answer, and the next run, do not depend on it
+                logger.exception("An answer could not be given")

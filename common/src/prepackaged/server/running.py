@@ -16,7 +16,7 @@ from prepackaged.server.grpc.server import Server as GrpcServer
 from prepackaged.server.grpc.server import start as start_grpc
 from prepackaged.server.http.app import Application, HttpError, HttpRequest, HttpResponse
 from prepackaged.server.http.connection import Observer
-from prepackaged.server.http.protocol import short_way
+from prepackaged.server.http.protocol import bounded, short_way
 from prepackaged.server.http.routes import METHOD_OF, failure, ping, routes_of, short_routes_of
 from prepackaged.server.logging import AccessLog
 from prepackaged.server.metrics import Metrics
@@ -25,6 +25,8 @@ from prepackaged.server.seldon.dispatch import Dispatcher
 logger = logging.getLogger(__name__)
 
 BACKLOG = 2048
+# For the ports that have no predictions: what they are asked is short, and nobody counts it.
+UNOBSERVED = bounded(max_body=2**20, too_large=b"", observe=lambda *_: None)
 GRACE_SECONDS = 25  # for requests in flight; Kubernetes kills after 30
 
 
@@ -40,7 +42,7 @@ class HttpServer(uvicorn.Server):
 
     @classmethod
     async def started_on(
-        cls, listener: socket.socket, application: Application, protocol: Any = "httptools"
+        cls, listener: socket.socket, application: Application, protocol: Any
     ) -> "HttpServer":
         """A server that answers on an open socket."""
         settings = uvicorn.Config(
@@ -96,16 +98,22 @@ class RunningServer:
         self._http.append(await self._serve_rest(listener))
         logger.info("Process %d serves on http://0.0.0.0:%d", os.getpid(), self.config.http_port)
 
-    async def stop(self) -> None:
-        """Take nothing new, answer what was taken, close."""
+    async def stop(self) -> bool:
+        """Take nothing new, answer what was taken, close.
+
+        False when the model still hangs in a call that nothing can end but the process's end.
+        """
+        deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
         stops = [server.stop() for server in self._http]
         if self._grpc:
             self._grpc.set_not_serving()
             stops.append(self._grpc.stop(GRACE_SECONDS))
         await asyncio.gather(*stops)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.dispatcher.engine.drained(), GRACE_SECONDS)
+            async with asyncio.timeout_at(deadline):
+                await self.dispatcher.engine.drained()
         self.dispatcher.engine.close()
+        return self.dispatcher.engine.in_flight == 0
 
     async def _exposition(self) -> tuple[bytes, str]:
         return self.metrics.exposition()
@@ -142,7 +150,7 @@ async def serve_metrics(
 
     routes = {config.metrics_path: {"GET": expose}}
     application = Application(routes, failure, max_body=0, observe=None)
-    return await HttpServer.started_on(listen(config.metrics_port), application)
+    return await HttpServer.started_on(listen(config.metrics_port), application, UNOBSERVED)
 
 
 async def serve_not_ready(listener: socket.socket) -> HttpServer:
@@ -153,7 +161,7 @@ async def serve_not_ready(listener: socket.socket) -> HttpServer:
         return HttpResponse(told.body, 503, headers={"Retry-After": "1"})
 
     application = Application({"/health/ping": {"GET": ping}}, not_ready, max_body=0, observe=None)
-    return await HttpServer.started_on(listener.dup(), application)
+    return await HttpServer.started_on(listener.dup(), application, UNOBSERVED)
 
 
 def listen(port: int, *, is_shared: bool = False) -> socket.socket:

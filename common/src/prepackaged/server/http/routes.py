@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from importlib.resources import files
-from typing import Any
+from typing import IO, Any
 
 import orjson
 from seldon_core.flask_utils import SeldonMicroserviceException
@@ -46,6 +46,10 @@ class Form(WsgiRequest):
     """A form, of any size: the body's is bounded where it is read."""
 
     max_form_memory_size = None
+
+    def _get_file_stream(self, *sizes: Any, **about: Any) -> IO[bytes]:  # noqa: ARG002
+        """Memory for a file's bytes: there may be no place for temporary files."""
+        return io.BytesIO()
 
 
 def routes_of(dispatcher: Dispatcher) -> dict[str, dict[str, Route]]:

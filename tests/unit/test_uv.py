@@ -234,8 +234,8 @@ def test_an_empty_index_is_none(monkeypatch: pytest.MonkeyPatch, name: str) -> N
 
 def test_pips_directories_of_wheels_are_uvs(monkeypatch: pytest.MonkeyPatch) -> None:
     """What pip separates with spaces, uv separates with commas."""
-    monkeypatch.setenv("PIP_FIND_LINKS", "/opt/wheels  https://example.com/wheels")
-    assert uv.environment()["UV_FIND_LINKS"] == "/opt/wheels,https://example.com/wheels"
+    monkeypatch.setenv("PIP_FIND_LINKS", "/srv/wheels  https://example.com/wheels")
+    assert uv.environment()["UV_FIND_LINKS"] == "/srv/wheels,https://example.com/wheels"
 
 
 def test_without_directories_of_wheels_uv_gets_none() -> None:

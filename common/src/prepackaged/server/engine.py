@@ -37,12 +37,6 @@ class OverloadedError(RequestError):
         self.retry_after = max(1, round(waiting * seconds_each))
 
 
-def settle(future: "asyncio.Future[Any]", outcome: Any) -> None:
-    """Give a future its result unless it has been cancelled."""
-    if not future.done():
-        future.set_result(outcome)
-
-
 @dataclass(slots=True, eq=False)
 class Work:
     """Something that waits for the model, and where its outcome goes.
@@ -63,6 +57,28 @@ class Work:
         self.is_wanted = False
         if self.forget:
             self.forget(self)
+
+
+async def outcome_of(submit: Callable[[Callable[[Any], None]], Work]) -> Any:
+    """The answer to work that `submit` queues; it is given the work's `done`.
+
+    Raises the exception that is the outcome. Cancelled, it cancels the work.
+    """
+    outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    work = submit(functools.partial(_settle, outcome))
+    try:
+        result = await outcome
+    except asyncio.CancelledError:
+        work.cancel()
+        raise
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def _settle(future: "asyncio.Future[Any]", outcome: Any) -> None:
+    if not future.done():  # it is when it was cancelled
+        future.set_result(outcome)
 
 
 class Engine:
@@ -117,17 +133,13 @@ class Engine:
 
         Raises what it raises, and `OverloadedError`.
         """
-        outcome = self._loop.create_future()
-        work = Work(None, functools.partial(settle, outcome), function)
-        self.submit(work)
-        try:
-            result = await outcome
-        except asyncio.CancelledError:
-            work.cancel()
-            raise
-        if isinstance(result, BaseException):
-            raise result
-        return result
+
+        def submit(done: Callable[[Any], None]) -> Work:
+            work = Work(None, done, function)
+            self.submit(work)
+            return work
+
+        return await outcome_of(submit)
 
     async def drained(self) -> None:
         """Wait until nothing is queued or running."""

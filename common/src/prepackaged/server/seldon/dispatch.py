@@ -16,7 +16,7 @@ from seldon_core.metrics import PREDICT_METRIC_METHOD_TAG
 
 from prepackaged.errors import ModelError, RequestError
 from prepackaged.server.batching import Batcher
-from prepackaged.server.engine import Engine, Work, settle
+from prepackaged.server.engine import Engine, Work, outcome_of
 from prepackaged.server.metrics import Metrics
 from prepackaged.server.seldon.hooks import Hooks, find_hook
 from prepackaged.server.seldon.messages import Answer, Request
@@ -87,16 +87,7 @@ class Dispatcher:
 
     async def predicted(self, request: Request) -> Answer:
         """The answer to a prediction. Raises what the client is to be told."""
-        outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        work = self.predict(request, functools.partial(settle, outcome))
-        try:
-            result = await outcome
-        except asyncio.CancelledError:
-            work.cancel()
-            raise
-        if isinstance(result, BaseException):
-            raise result
-        answer: Answer = result
+        answer: Answer = await outcome_of(functools.partial(self.predict, request))
         return answer
 
     async def call(self, method: str, *message: Any) -> Any:

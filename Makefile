@@ -34,7 +34,7 @@ COMMON_IN_PLACE := --common common --editable
 VERBS := build test push run
 ALL := $(foreach verb,$(VERBS),$(IMAGES:%=$(verb)-%)) $(IMAGES:%=test-model-%)
 .PHONY: help setup test test-common check format lint types lock upgrade clean matrix base-image \
-	build-all test-all push-all bench $(ALL)
+	build-all test-all push-all bench bench-layers bench-overhead $(ALL)
 .DELETE_ON_ERROR:
 
 ## help: List the targets
@@ -77,8 +77,16 @@ $(IMAGES:%=test-model-%): test-model-%: .envs/%/.made $(DEV)/.made
 	@.envs/$*/bin/python tools/pytest_in.py $(DEV) tests/servers/$*
 
 ## bench: Compare this server's speed with upstream's and with a bare loop; takes minutes
-bench: $(DEV)/.made .envs/sklearn/.made
+bench: $(DEV)/.made $(IMAGES:%=.envs/%/.made)
 	@$(DEV)/bin/python -m bench.run $(BENCH_FLAGS)
+
+## bench-overhead: Measure what each Model adds to its framework, row by row
+bench-overhead: $(DEV)/.made $(IMAGES:%=.envs/%/.made)
+	@$(DEV)/bin/python -m bench.overhead
+
+## bench-layers: Compare the HTTP and gRPC layers that could carry requests; takes a minute
+bench-layers: $(DEV)/.made
+	@$(DEV)/bin/python -m bench.layers
 
 ## check: Look at format, lint, types, locks and the repository's facts
 check: lint types $(DEV)/.made

@@ -1,24 +1,28 @@
-"""The floor: the HTTP and gRPC libraries with nothing behind them, on the ports of a Seldon server.
+"""The floors: what any server on these libraries costs at least, on the ports of a Seldon server.
 
 A subclass of uvicorn's own protocol answers POST predict with BARE_ANSWER and prints an
-access-log line; gRPC answers every call with BARE_GRPC_ANSWER, which is in hexadecimal.
+access-log line; grpcio's server answers every call with BARE_GRPC_ANSWER, in hexadecimal.
+With `--model`, REST reads JSON, calls the estimator on all rows that a turn of the loop has
+brought, and writes JSON; it checks nothing and knows no errors.
 """
 
 import asyncio
+import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
+import orjson
 import uvicorn
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 PREDICT = b"/api/v1.0/predictions"
 ANSWER = os.environ["BARE_ANSWER"].encode()
-RESPONSE = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER)
-) + ANSWER
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 GRPC_ANSWER = bytes.fromhex(os.environ["BARE_GRPC_ANSWER"])
 
 
@@ -67,13 +71,53 @@ class Protocol(HttpToolsProtocol):
         """Answer the prediction."""
         if not self.is_predict:
             super().on_message_complete()
-            return
-        size = len(b"".join(self.received))
-        self.transport.write(RESPONSE)
-        line = f'{self.client} "POST {self.url.decode()}" 200 {size} {len(ANSWER)}\n'
+        else:
+            self.predict(b"".join(self.received))
+
+    def predict(self, body: bytes) -> None:
+        """Answer what there is to answer."""
+        self.respond(body, ANSWER)
+
+    def respond(self, body: bytes, answer: bytes) -> None:
+        """Write an answer and a line of the log."""
+        self.transport.write(HEAD % len(answer) + answer)
+        line = f'{self.client} "POST {self.url.decode()}" 200 {len(body)} {len(answer)}\n'
         self.log.add(line, self.loop)
         if not self.parser.should_keep_alive():
             self.transport.close()
+
+
+class Predicting(Protocol):
+    """Answers with what the estimator says of the rows."""
+
+    estimator: Any
+    waiting: list[tuple["Predicting", bytes, Any]]
+
+    def predict(self, body: bytes) -> None:
+        """Wait for what else this turn of the loop brings."""
+        if not self.waiting:
+            self.loop.call_soon(self.answer_all)
+        self.waiting.append((self, body, np.array(orjson.loads(body)["data"]["ndarray"])))
+
+    def answer_all(self) -> None:
+        """Call the estimator once, and give each its part."""
+        waiting, self.waiting[:] = list(self.waiting), []
+        rows = [each for _, _, each in waiting]
+        every = self.estimator.predict_proba(np.concatenate(rows))
+        parts = np.split(every, np.cumsum([len(each) for each in rows[:-1]]))
+        for (protocol, body, _), part in zip(waiting, parts, strict=True):
+            names = [f"t:{column}" for column in range(part.shape[1])]
+            message = {"data": {"names": names, "ndarray": part}, "meta": {}}
+            protocol.respond(body, orjson.dumps(message, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def predicting() -> type[Protocol]:
+    """The protocol of the model that a deployment names."""
+    import joblib  # in the images of scikit-learn's files alone
+
+    (parameter,) = json.loads(os.environ["PREDICTIVE_UNIT_PARAMETERS"])
+    estimator = joblib.load(Path(parameter["value"]) / "model.joblib")
+    return type("Predicting", (Predicting,), {"estimator": estimator, "waiting": []})
 
 
 class Constant(grpc.GenericRpcHandler):
@@ -105,7 +149,8 @@ async def main() -> None:
     grpc_server.add_generic_rpc_handlers((Constant(),))
     grpc_server.add_insecure_port(f"127.0.0.1:{grpc_port}")
     await grpc_server.start()
-    config = uvicorn.Config(ping, port=http_port, http=Protocol, lifespan="off", access_log=False)
+    protocol = predicting() if "--model" in sys.argv else Protocol
+    config = uvicorn.Config(ping, port=http_port, http=protocol, lifespan="off", access_log=False)
     await uvicorn.Server(config).serve()
     await grpc_server.stop(None)
 

@@ -3,7 +3,7 @@
 import json
 import random
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,9 +11,16 @@ from pathlib import Path
 from bench import load
 from bench.exchanges import of_image, of_rows, to_protobuf
 from bench.load import Figures
-from bench.servers import PROGRAMS, ROOT, Model, Server, pss_megabytes, wait_for_answer
+from bench.servers import ROOT, Model, Server, programs_of, pss_megabytes, wait_for_answer
 
 MODELS = ROOT / "bench/models"
+TRAINED_IN = {"onnx": "dev"}  # the environment that can make the model, where it is another
+FRAMEWORKS = {
+    "xgboost": "100 trees of 28 features",
+    "pytorch": "784-128-10 perceptron of PyTorch",
+    "tensorflow2": "784-128-10 perceptron of Keras",
+    "onnx": "784-128-10 perceptron as ONNX",
+}
 CONNECTIONS = (1, 8, 32, 128)
 BULK_CONNECTIONS = 8
 IMAGE_BYTES = 1_000_000
@@ -44,14 +51,17 @@ class Group:
     needs_model: bool = False
 
 
-def groups(scratch: Path, seconds: int) -> list[Group]:
-    """Everything that is measured, with loads of so many seconds."""
-    command = [PROGRAMS / "python", MODELS / "train.py", scratch / "models"]
-    subprocess.run(command, check=True, timeout=TRAINING_SECONDS)
-    iris, wide = (trained(scratch / "models" / name) for name in ("iris", "wide"))
+def groups(scratch: Path, seconds: int, names: Collection[str]) -> list[Group]:
+    """Everything that is measured, with loads of so many seconds.
+
+    Of the frameworks those that are named alone, for their models take time to make.
+    """
+    iris = trained("sklearn", train("sklearn", scratch))
+    wide = trained("sklearn", scratch / "sklearn/wide")
     return [
         alone(iris),
         rows(iris, seconds),
+        *(framework(image, scratch, seconds) for image in FRAMEWORKS if image in names),
         bulk("wide", "256 rows of 784 numbers", wide, seconds),
         bulk("image-json", "1 MB image as JSON", images(is_multipart=False), seconds),
         bulk("image-file", "1 MB image as a file", images(is_multipart=True), seconds),
@@ -59,18 +69,27 @@ def groups(scratch: Path, seconds: int) -> list[Group]:
     ]
 
 
-def trained(directory: Path) -> Model:
-    """The image's server on a model from models/train.py."""
+def train(image: str, scratch: Path) -> Path:
+    """Run the image's script of models/; the directory of its model."""
+    python = programs_of(TRAINED_IN.get(image, image)) / "python"
+    command = [python, MODELS / f"train_{image}.py", scratch / image]
+    subprocess.run(command, check=True, timeout=TRAINING_SECONDS)
+    return scratch / image
+
+
+def trained(image: str, directory: Path) -> Model:
+    """The image's server on a model that `train` has made."""
     samples = json.loads((directory / "samples.json").read_text())
     pairs = list(zip(samples["inputs"], samples["answers"], strict=True))
     rows, answer = pairs[0]
     return Model(
-        ROOT / "sklearn/server",
+        ROOT / image / "server",
         "Model",
         [of_rows(rows, answer) for rows, answer in pairs],
         {"model_uri": str(directory)},
         to_protobuf(rows),
         to_protobuf(answer),
+        image,
     )
 
 
@@ -101,6 +120,14 @@ def rows(iris: Model, seconds: int) -> Group:
     cases.append(Case("grpc-32", "1 row, gRPC, 32 connections", over_grpc))
     warm_up = partial(load.rest, exchanges=iris.exchanges, clients=32, seconds=1)
     return Group(iris, cases, warm_up)
+
+
+def framework(image: str, scratch: Path, seconds: int) -> Group:
+    """One row per request for a small model of the image's framework."""
+    title, model = FRAMEWORKS[image], trained(image, train(image, scratch))
+    loaded = partial(load.rest, exchanges=model.exchanges, clients=32)
+    case = Case(image, f"{title}, REST, 32 connections", partial(loaded, seconds=seconds))
+    return Group(model, [case], partial(loaded, seconds=1))
 
 
 def bulk(name: str, title: str, model: Model, seconds: int) -> Group:

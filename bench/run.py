@@ -25,16 +25,17 @@ from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 
-from bench.cases import Case, Group, Measure, groups
+from bench.cases import FRAMEWORKS, Case, Group, Measure, groups
 from bench.load import Figures, require_tools
 from bench.servers import (
     ALL,
-    PROGRAMS,
     UPSTREAM,
     Model,
     NotStartedError,
     Program,
     Server,
+    Serves,
+    programs_of,
     running,
     wait_for_answer,
 )
@@ -63,14 +64,19 @@ def main() -> None:
     rounds, seconds = QUICK if options.quick else FULL
     with tempfile.TemporaryDirectory() as scratch:
         bench = Bench(Path(scratch), rounds)
-        for group in chosen(groups(Path(scratch), seconds), options.case):
+        every = groups(Path(scratch), seconds, options.case or FRAMEWORKS)
+        for group in chosen(every, options.case):
             bench.measure(group)
-    print(header(rounds, seconds), table(bench.measured, headings(), UPSTREAM), sep="\n\n")
+    print(
+        header(rounds, seconds),
+        table(bench.measured, {each.name: each.name for each in ALL}, UPSTREAM),
+        sep="\n\n",
+    )
 
 
 def chosen(every: list[Group], names: list[str] | None) -> list[Group]:
     """The groups with only the cases of these names; all of them without names."""
-    known = [case.name for group in every for case in group.cases]
+    known = [case.name for group in every for case in group.cases] + list(FRAMEWORKS)
     if unknown := set(names or ()) - set(known):
         sys.exit(f"bench: no case {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     for group in every:
@@ -88,9 +94,10 @@ class Bench:
 
     def measure(self, group: Group) -> None:
         """All cases of a group."""
-        programs = [each for each in ALL if each.is_there]
-        if group.needs_model:
-            programs = [each for each in programs if each.serves_models]
+        able = {Serves.MODELS, Serves.ESTIMATORS} if group.model.is_estimator else {Serves.MODELS}
+        if not group.needs_model:
+            able.add(Serves.ONE_ANSWER)
+        programs = [each for each in ALL if each.serves in able]
         if group.warm_up is None:
             self.one_by_one(group, programs)
         else:
@@ -144,14 +151,6 @@ def ready(server: Server, model: Model) -> Figures:
     return {"start s": wait_for_answer(server, model.exchanges[0])}
 
 
-def headings() -> dict[str, str]:
-    """Each server's name, and what to write above its column."""
-    return {
-        program.name: program.name if program.is_there else f"{program.name} (not installed)"
-        for program in ALL
-    }
-
-
 def header(rounds: int, seconds: int) -> str:
     """When, where and with what it was measured, and how to read the table."""
     versions = ", ".join([*package_versions(), *tool_versions()])
@@ -161,7 +160,7 @@ def header(rounds: int, seconds: int) -> str:
 Medians of {rounds} round{"s"[: rounds > 1]} of {seconds} s; in brackets, how many times \
 {UPSTREAM}'s. Every answer is checked; errors of all rounds are added up, and a case without \
 that row had none. With 1 connection, client and server are kept on different cores. `bare` \
-neither decodes a request nor has a model."""
+neither decodes a request nor has a model; `bare with model` has one, and checks nothing."""
 
 
 def machine() -> str:
@@ -174,8 +173,10 @@ def machine() -> str:
 
 def package_versions() -> Iterator[str]:
     """What the servers' environment holds."""
-    yield subprocess.check_output([PROGRAMS / "python", "--version"], text=True).strip()
-    packages = str(next(PROGRAMS.parent.glob("lib/python*/site-packages")))
+    yield subprocess.check_output(
+        [programs_of("sklearn") / "python", "--version"], text=True
+    ).strip()
+    packages = str(next(programs_of("sklearn").parent.glob("lib/python*/site-packages")))
     for name in PACKAGES:
         for found in importlib.metadata.distributions(name=name, path=[packages]):
             yield f"{name} {found.version}"

@@ -11,19 +11,27 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from itertools import islice
 from pathlib import Path
 
 from bench.exchanges import PREDICT, Exchange, is_right
 
 ROOT = Path(__file__).parents[1]
-PROGRAMS = ROOT / ".envs/sklearn/bin"
 HOST = "127.0.0.1"
 START_SECONDS = 90
 POLL_SECONDS = 0.02
 # Below those that Linux gives to the clients' side of connections, of which a load makes many.
 PORTS = iter(random.sample(range(10_000, 32_000), 20_000))
 ASK_SECONDS = 20
+
+
+class Serves(Enum):
+    """What a program can answer."""
+
+    MODELS = auto()
+    ESTIMATORS = auto()
+    ONE_ANSWER = auto()
 
 
 @dataclass(frozen=True)
@@ -33,18 +41,17 @@ class Program:
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
-    serves_models: bool = True
-
-    @property
-    def is_there(self) -> bool:
-        """Whether its program is installed."""
-        return Path(self.command[0]).exists()
+    serves: Serves = Serves.MODELS
 
 
 def microservice(name: str, program: str, environment: Mapping[str, str]) -> Program:
     """A server with the command line of the images."""
-    command = (str(PROGRAMS / program), "--service-type", "MODEL", "--access-log")
-    return Program(name, command, environment)
+    return Program(name, (program, "--service-type", "MODEL", "--access-log"), environment)
+
+
+def programs_of(image: str) -> Path:
+    """Where the programs of an image's environment are."""
+    return ROOT / f".envs/{image}/bin"
 
 
 UPSTREAM = "upstream"
@@ -54,11 +61,13 @@ TUNED = {
     "GRPC_WORKERS": "2",
     "GRPC_THREADS": "8",
 }
+BARE = ("python", str(ROOT / "bench/bare.py"))
 ALL = (
     microservice(UPSTREAM, "seldon-core-microservice", {}),
     microservice("upstream tuned", "seldon-core-microservice", TUNED),
     microservice("ours", "prepackaged-microservice", {}),
-    Program("bare", (str(PROGRAMS / "python"), str(ROOT / "bench/bare.py")), serves_models=False),
+    Program("bare", BARE, serves=Serves.ONE_ANSWER),
+    Program("bare with model", (*BARE, "--model"), serves=Serves.ESTIMATORS),
 )
 
 
@@ -72,6 +81,12 @@ class Model:
     parameters: Mapping[str, str] = field(default_factory=dict)
     grpc_message: bytes = b""
     grpc_answer: bytes = b""
+    image: str = "sklearn"
+
+    @property
+    def is_estimator(self) -> bool:
+        """Whether it is a file of scikit-learn's."""
+        return self.image == "sklearn" and "model_uri" in self.parameters
 
 
 @dataclass(frozen=True)
@@ -87,7 +102,7 @@ class Server:
 
     def known(self, exchanges: Sequence[Exchange]) -> Sequence[Exchange]:
         """Those that it can answer: a server without a model knows the first answer only."""
-        return exchanges if self.program.serves_models else exchanges[:1]
+        return exchanges[:1] if self.program.serves is Serves.ONE_ANSWER else exchanges
 
 
 class NotStartedError(Exception):
@@ -111,10 +126,10 @@ def start(program: Program, model: Model, scratch: Path) -> Server:
     ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
     log = scratch / f"{ports['HTTP']}.log"
     executable, *arguments = program.command
-    names = [model.name] if program.serves_models else []
+    names = [model.name] if program.serves is Serves.MODELS else []
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [executable, *names, *arguments],
+            [programs_of(model.image) / executable, *names, *arguments],
             cwd=model.directory,
             env={**os.environ, **program.environment, **environment(model, ports)},
             stdout=output,

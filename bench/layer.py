@@ -1,0 +1,164 @@
+"""One HTTP or gRPC layer with nothing behind it: `python bench/layer.py NAME PORT`.
+
+Each answers every request with the same small message, at once.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import grpc
+import httptools
+import uvicorn
+import uvloop
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived, StreamEnded
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from prepackaged.server.grpc.calls import Call, Method
+from prepackaged.server.grpc.connection import Connection
+
+ANSWER = b'{"data":{"names":["t:0","t:1"],"ndarray":[[0.25,0.75]]},"meta":{}}\n'
+SIZE = str(len(ANSWER)).encode()
+HEADERS = [(b"content-type", b"application/json"), (b"content-length", SIZE)]
+RESPONSE = b"".join(
+    (b"HTTP/1.1 200 OK\r\n", *(b"%b: %b\r\n" % each for each in HEADERS), b"\r\n", ANSWER)
+)
+HOST = "127.0.0.1"
+PATH = b"/seldon.protos.Seldon/Predict"
+
+Serving = Coroutine[Any, Any, None]
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """The answer by way of ASGI."""
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+    await send({"type": "http.response.body", "body": ANSWER})
+
+
+class Subclass(HttpToolsProtocol):
+    """uvicorn's own protocol, answering before ASGI begins."""
+
+    def on_headers_complete(self) -> None:
+        """Start no task."""
+
+    def on_body(self, body: bytes) -> None:
+        """Keep nothing."""
+
+    def on_message_complete(self) -> None:
+        """Answer."""
+        self.transport.write(RESPONSE)
+
+
+class Httptools(asyncio.Protocol):
+    """A protocol of asyncio's, on uvicorn's parser."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Keep the way back."""
+        self.transport = transport
+        self.parser = httptools.HttpRequestParser(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse."""
+        self.parser.feed_data(data)
+
+    def on_message_complete(self) -> None:
+        """Answer."""
+        self.transport.write(RESPONSE)
+
+
+class WithH2(asyncio.Protocol):
+    """gRPC on `h2`, its checks of headers turned off."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Greet."""
+        self.transport = transport
+        self.h2 = H2Connection(
+            H2Configuration(
+                client_side=False,
+                header_encoding=None,
+                validate_inbound_headers=False,
+                validate_outbound_headers=False,
+            )
+        )
+        self.h2.initiate_connection()
+        transport.write(self.h2.data_to_send())
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each request that is whole."""
+        for event in self.h2.receive_data(data):
+            if isinstance(event, DataReceived):
+                size, stream = event.flow_controlled_length, event.stream_id
+                self.h2.acknowledge_received_data(size, stream)
+            elif isinstance(event, StreamEnded):
+                self.answer(event.stream_id)
+        self.transport.write(self.h2.data_to_send())
+
+    def answer(self, stream: int) -> None:
+        """Headers, message, trailers."""
+        self.h2.send_headers(stream, [(":status", "200"), ("content-type", "application/grpc")])
+        self.h2.send_data(stream, b"\0" + len(ANSWER).to_bytes(4, "big") + ANSWER)
+        self.h2.send_headers(stream, [("grpc-status", "0")], end_stream=True)
+
+
+class Constant(grpc.GenericRpcHandler):
+    """grpcio's handler of any method."""
+
+    def service(self, handler_call_details: Any) -> Any:
+        """The handler."""
+        return grpc.unary_unary_rpc_method_handler(self.answer)
+
+    async def answer(self, request: bytes, context: Any) -> bytes:
+        """The answer."""
+        return ANSWER
+
+
+async def with_uvicorn(port: int, **settings: Any) -> None:
+    """Serve by uvicorn with these settings."""
+    config = uvicorn.Config(application, HOST, port, lifespan="off", access_log=False, **settings)
+    await uvicorn.Server(config).serve()
+
+
+async def with_protocol(port: int, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+    """Serve by asyncio with this protocol."""
+    server = await asyncio.get_running_loop().create_server(protocol, HOST, port)
+    await server.serve_forever()
+
+
+async def with_grpcio(port: int) -> None:
+    """Serve by grpcio on asyncio."""
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((Constant(),))
+    server.add_insecure_port(f"{HOST}:{port}")
+    await server.start()
+    await server.wait_for_termination()
+
+
+def frames() -> Connection:
+    """The product's own way."""
+    return Connection({PATH: Method(answer)}, set(), None)
+
+
+def answer(call: Call, message: bytes | None) -> None:
+    """The answer."""
+    call.answer(ANSWER)
+
+
+REST: dict[str, Callable[[int], Serving]] = {
+    "uvicorn, ASGI": lambda port: with_uvicorn(port, http="httptools"),
+    "uvicorn, a subclass of its protocol": lambda port: with_uvicorn(port, http=Subclass),
+    "httptools on asyncio": lambda port: with_protocol(port, Httptools),
+}
+GRPC: dict[str, Callable[[int], Serving]] = {
+    "grpcio on asyncio": with_grpcio,
+    "h2": lambda port: with_protocol(port, WithH2),
+    "our frames, hpack": lambda port: with_protocol(port, frames),
+}
+
+
+if __name__ == "__main__":
+    uvloop.run({**REST, **GRPC}[sys.argv[1]](int(sys.argv[2])))

@@ -1,0 +1,23 @@
+"""Requests and the answers that a framework itself gives, without a server in between."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROWS = 8
+
+
+def rows_of(columns: int) -> list[Any]:
+    """Some requests of one row each."""
+    numbers = np.random.default_rng(0)
+    return [numbers.random((1, columns)) for _ in range(ROWS)]
+
+
+def save(directory: Path, inputs: Sequence[Any], direct: Callable[[Any], Any]) -> None:
+    """Write down the inputs and what the framework answers to them."""
+    answers = [np.asarray(direct(rows)).tolist() for rows in inputs]
+    told = {"inputs": [rows.tolist() for rows in inputs], "answers": answers}
+    (directory / "samples.json").write_text(json.dumps(told))

@@ -47,15 +47,21 @@ def test_without_a_lower_limit_all_processors_are_ours(
     assert available_cpus(cgroup(tmp_path, files)) == PROCESSORS
 
 
-def test_importing_the_package_limits_threads_before_numpy_is_there() -> None:
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("OMP_NUM_THREADS", str(available_cpus())), ("OMP_WAIT_POLICY", "PASSIVE")],
+)
+def test_importing_the_package_limits_threads_before_numpy_is_there(
+    variable: str, value: str
+) -> None:
     """What is set already is left as it is."""
-    script = "import os, prepackaged; print(os.environ['OMP_NUM_THREADS'])"
+    script = f"import os, prepackaged; print(os.environ['{variable}'])"
 
     def printed(**variables: str) -> str:
-        inherited = {key: value for key, value in os.environ.items() if "NUM_THREADS" not in key}
+        inherited = {key: each for key, each in os.environ.items() if key != variable}
         command = [sys.executable, "-c", script]
         run = subprocess.run(command, env=inherited | variables, capture_output=True, text=True)
         return run.stdout.strip()
 
-    assert printed() == str(available_cpus())
-    assert printed(OMP_NUM_THREADS="7") == "7"
+    assert printed() == value
+    assert printed(**{variable: "7"}) == "7"

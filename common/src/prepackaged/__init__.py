@@ -1,10 +1,15 @@
 """What a Model author uses: the base class, finding the model, reading the request, errors."""
 
-import prepackaged.cpus  # noqa: F401  before numpy, whose threads it limits
+import prepackaged.cpus  # before numpy, whose threads it limits
+import prepackaged.quiet  # noqa: F401  before seldon-core, which it imports quietly
 from prepackaged.artifacts import Artifact, ModelFiles, find_artifact, local_path
 from prepackaged.component import Component
+from prepackaged.devices import choose_device
 from prepackaged.errors import ClientError, DeploymentError, ModelError, NotReadyError, describe
+from prepackaged.headers import request_headers
 from prepackaged.inputs import Columns, find_cell, texts
+from prepackaged.specs import TensorSpec
+from prepackaged.tensors import TensorComponent
 
 __all__ = [
     "Artifact",
@@ -15,9 +20,13 @@ __all__ = [
     "ModelError",
     "ModelFiles",
     "NotReadyError",
+    "TensorComponent",
+    "TensorSpec",
+    "choose_device",
     "describe",
     "find_artifact",
     "find_cell",
     "local_path",
+    "request_headers",
     "texts",
 ]

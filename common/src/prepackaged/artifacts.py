@@ -27,7 +27,8 @@ class ModelFiles:
 
     `names` are the well-known file names, `suffixes` the known endings such as `.joblib`.
     `flavor` is the MLflow flavor that the image reads and `flavor_key` the key that names
-    the file in that flavor's table; both empty means that the image reads no MLflow models.
+    the file in that flavor's table, or a directory with such a file; both empty means that the
+    image reads no MLflow models.
     """
 
     names: tuple[str, ...]
@@ -161,13 +162,17 @@ def _mlflow_artifact(directory: Path, files: ModelFiles) -> Artifact:
             f"{directory / MLMODEL}: flavor {files.flavor!r} has no {files.flavor_key!r},"
             " which would name the model file"
         )
-    found = _existing(directory, str(flavor[files.flavor_key]), MLMODEL)
+    name = str(flavor[files.flavor_key])
+    if (directory / name).is_dir():
+        inside = directory / name
+        name = f"{name}/{_choose(inside, list_directory(inside), files)}"
+    found = _existing(directory, name, MLMODEL)
     code = directory / flavor["code"] if flavor.get("code") else None
     return replace(found, flavor=flavor, code=code)
 
 
 def _choose(directory: Path, entries: list[str], files: ModelFiles) -> str:
-    known = [name for name in files.names if name in entries]
+    known = [name for name in files.names if os.path.lexists(directory / name)]
     named = [name for name in entries if name.endswith(files.suffixes) and name[0] != "."]
     candidates = known or [name for name in named if not (directory / name).is_dir()]
     if len(candidates) == 1:

@@ -36,7 +36,8 @@ class Component(SeldonComponent):
     files: ClassVar[ModelFiles | None] = None
     #: Whether requests may be stacked into one call of `predict`: for models whose rows do not
     #: influence each other and whose `predict` answers a row for a row, whatever `meta` says.
-    batchable: ClassVar[bool] = False
+    #: A model that is known only when it is loaded sets it on itself.
+    batchable: bool = False
     #: The framework's name, for `GET /metadata`.
     platform: ClassVar[str] = ""
 

@@ -57,7 +57,7 @@ class Columns:
         if self.names and (sent := _sent_names(names if record_names is None else record_names)):
             table = table[:, self._order(sent, self.names, table.shape[1])]
         self._check_count(table)
-        return _numeric_if_possible(table)
+        return numeric_if_possible(table)
 
     def frame(self, payload: Any, names: Iterable[str] | None = None) -> "DataFrame":
         """The same as a pandas DataFrame under the names of training, a dtype for each column."""
@@ -195,7 +195,7 @@ def _count(length: int | None) -> str:
     return "1 value" if length == 1 else f"{length} values"
 
 
-def _numeric_if_possible(table: Array) -> Array:
+def numeric_if_possible(table: Array) -> Array:
     """Numbers as they are, null as NaN, anything with text as objects."""
     if table.dtype.kind in "biufc":
         return table

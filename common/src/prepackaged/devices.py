@@ -1,0 +1,35 @@
+"""Where a model runs: what the parameter `device` asks for, out of what the framework sees."""
+
+import re
+from collections.abc import Sequence
+
+from prepackaged.errors import DeploymentError
+
+CPU = "cpu"
+
+
+def choose_device(asked: str | None, available: Sequence[str]) -> str:
+    """`cpu` or `cuda:N`, one of those that are there.
+
+    `asked` is `auto` (which None and an empty text mean too: the first GPU if there is one, else
+    the CPU), `cpu`, `cuda` (the first GPU) or `cuda:N`. `available` lists the GPUs that the
+    framework sees as `cuda:N`; the CPU is there whether it is listed or not.
+
+    Raises `DeploymentError` for any other word and for a GPU that is not there.
+    """
+    wanted = (asked or "auto").strip().lower()
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", wanted):
+        raise DeploymentError(
+            f"the parameter device must be auto, cpu, cuda or cuda:N; not {asked!r}"
+        )
+    gpus = [device for device in available if device != CPU]
+    if wanted == CPU or (wanted == "auto" and not gpus):
+        return CPU
+    found = gpus if wanted in ("auto", "cuda") else [gpu for gpu in gpus if gpu == wanted]
+    if not found:
+        raise DeploymentError(
+            f"the parameter device asks for {wanted}, which is not there: the framework sees"
+            f" {', '.join([CPU, *gpus])}. Give the container a GPU and take an image that can use"
+            " it, or set device to auto"
+        )
+    return found[0]

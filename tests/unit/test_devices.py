@@ -1,0 +1,59 @@
+import pytest
+
+from prepackaged import DeploymentError, choose_device
+
+GPUS = ["cuda:0", "cuda:1"]
+
+
+def refusal(asked: str, available: list[str]) -> str:
+    """The message of a server that cannot start."""
+    with pytest.raises(DeploymentError) as caught:
+        choose_device(asked, available)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "available", "chosen"),
+    [
+        (None, [], "cpu"),
+        ("", [], "cpu"),
+        ("auto", [], "cpu"),
+        ("auto", ["cpu"], "cpu"),
+        (None, GPUS, "cuda:0"),
+        ("auto", GPUS, "cuda:0"),
+        ("auto", ["cpu", *GPUS], "cuda:0"),
+        ("cpu", GPUS, "cpu"),
+        ("cuda", GPUS, "cuda:0"),
+        ("cuda:0", GPUS, "cuda:0"),
+        ("cuda:1", GPUS, "cuda:1"),
+        (" CUDA:1 ", GPUS, "cuda:1"),
+    ],
+)
+def test_the_device_is_the_one_that_was_asked_for(
+    asked: str | None, available: list[str], chosen: str
+) -> None:
+    """By default the first GPU that is there, else the CPU; otherwise what is asked for."""
+    assert choose_device(asked, available) == chosen
+
+
+@pytest.mark.parametrize("asked", ["cuda", "cuda:0"])
+def test_a_gpu_where_there_is_none_stops_the_start(asked: str) -> None:
+    """An explicit GPU is not replaced by the CPU; the error says what the framework sees."""
+    message = refusal(asked, ["cpu"])
+    assert f"asks for {asked}, which is not there" in message
+    assert "sees cpu." in message
+
+
+def test_a_gpu_beyond_those_that_are_there_stops_the_start() -> None:
+    """The error lists the GPUs that could be asked for."""
+    assert "asks for cuda:2, which is not there: the framework sees cpu, cuda:0, cuda:1." in (
+        refusal("cuda:2", GPUS)
+    )
+
+
+@pytest.mark.parametrize("asked", ["gpu", "cuda:", "cuda:x", "cuda:-1", "0", "mps", "cuda 1"])
+def test_another_word_stops_the_start(asked: str) -> None:
+    """What is no device is named, and what would be one."""
+    assert refusal(asked, GPUS) == (
+        f"the parameter device must be auto, cpu, cuda or cuda:N; not {asked!r}"
+    )

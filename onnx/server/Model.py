@@ -1,0 +1,104 @@
+"""Serves ONNX models with onnxruntime."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import onnx_environment  # noqa: F401  before onnxruntime, which reads it once
+import onnxruntime
+from onnx_file import Outline, outline
+from onnx_graph import Graph
+from onnx_session import Settings, is_made_for_cuda, open_session
+from seldon_core.user_model import SeldonNotImplementedError
+
+from prepackaged import Artifact, ModelFiles, TensorComponent
+from prepackaged.arrays import Array
+
+
+class Model(TensorComponent):
+    """A graph of named tensors.
+
+    `outputs` lists, with commas, the outputs to answer with; unset, all of them. The parameters
+    from `providers` on are those of `Settings`, the rest those of `TensorComponent`.
+    """
+
+    platform = "onnx"
+    usual_layout = "NCHW"
+    files = ModelFiles(
+        names=("model.onnx",), suffixes=(".onnx", ".ort"), flavor="onnx", flavor_key="data"
+    )
+
+    def __init__(
+        self,
+        model_uri: str | None = None,
+        model_file: str | None = None,
+        device: str | None = None,
+        outputs: str | None = None,
+        providers: str | None = None,
+        graph_optimization_level: str | None = None,
+        execution_mode: str | None = None,
+        intra_op_num_threads: str | int | None = None,
+        inter_op_num_threads: str | int | None = None,
+        **image_parameters: Any,
+    ) -> None:
+        super().__init__(model_uri, model_file, device, **image_parameters)
+        self.outputs = [name.strip() for name in (outputs or "").split(",") if name.strip()]
+        self.settings = Settings(
+            device, providers, graph_optimization_level, execution_mode,
+            intra_op_num_threads, inter_op_num_threads,
+        )  # fmt: skip
+        if not is_made_for_cuda():  # CUDA would not survive that the microservice forks
+            self.load()  # before the microservice opens its port
+
+    def load(self) -> None:
+        """Load the model, in each process anew."""
+        super().load()
+        self.graph.open()
+
+    def load_model(self, artifact: Artifact | None) -> None:
+        """Open the graph, note what it takes and gives, and run it once."""
+        assert artifact is not None  # because this class sets `files`
+        self.outline: Outline | None = None
+        if not artifact.name.endswith(".ort"):  # onnxruntime's own format
+            with artifact.reading():
+                self.outline = outline(artifact.path)
+        session = partial(open_session, artifact, self.outline, self.settings)
+        self.graph = Graph(session, self.outputs, self.outline.unranked if self.outline else ())
+        self.input_specs, self.output_specs = self.graph.inputs, self.graph.outputs
+        self.batchable = self.stacks() and not self.graph.is_run_row_by_row
+        self.graph.try_out()
+
+    def predict(
+        self, X: Any, feature_names: Iterable[str] | None = None, meta: dict[str, Any] | None = None
+    ) -> Any:
+        """The array of a single output, a dict of lists by name for several.
+
+        X is what `TensorComponent.tensors` takes. Raises `ClientError` for what the graph does
+        not take, `ModelError` where it fails.
+        """
+        return self.payload(self.graph(self.tensors(X, feature_names)))
+
+    def class_names(self) -> Iterable[str]:
+        """The classes of a single output that scores them; otherwise nothing is known of them."""
+        if len(self.output_specs) == 1 and self.graph.labels:
+            return self.graph.labels[self.output_specs[0].name]
+        raise SeldonNotImplementedError("this model has no class names")
+
+    def describe_model(self) -> dict[str, Any]:
+        """Tensors, classes, versions and providers, and what the file says in metadata_props."""
+        meta = self.graph.session.get_modelmeta()
+        classes = {f"classes of {name}": each for name, each in self.graph.labels.items()}
+        custom = {
+            **meta.custom_metadata_map,
+            **{name: ", ".join(each) for name, each in classes.items()},
+            "onnxruntime": onnxruntime.__version__,
+            "providers": ", ".join(self.graph.session.get_providers()),
+            "producer": self.outline.producer if self.outline else meta.producer_name,
+        }
+        if self.outline:
+            custom |= {"opset": self.outline.opset(), "ir_version": str(self.outline.ir_version)}
+        return {**self.describe_tensors(), "custom": custom}
+
+    def _check_rows(self, arrays: dict[str, Array]) -> None:
+        # The graph knows by name which axes are one: nodes and edges need not be as many.
+        self.graph.check_sizes(arrays)

@@ -1,0 +1,32 @@
+"""bfloat16, which onnxruntime computes with and numpy does not know, as float32 and back."""
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from onnxruntime import OrtValue
+
+from prepackaged.arrays import Array
+
+NAME = "bfloat16"
+NUMBER = 16  # of TensorProto.DataType
+NOT_A_NUMBER = 0x7FC0
+
+
+def from_float32(array: Array) -> OrtValue:
+    """The nearest bfloat16 of each number, the even one of two that are as near."""
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
+    with np.errstate(over="ignore"):  # of some that are no numbers, and are replaced
+        rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    halves = np.where(np.isnan(array), NOT_A_NUMBER, rounded).astype(np.uint16)
+    return OrtValue.ortvalue_from_numpy_with_onnx_type(halves, NUMBER)
+
+
+def to_array(value: OrtValue) -> Any:
+    """What onnxruntime answered, bfloat16 as float32."""
+    if value.data_type() != f"tensor({NAME})":
+        return value.numpy()
+    shape = value.shape()
+    content = ctypes.string_at(value.data_ptr(), 2 * int(np.prod(shape)))
+    halves = np.frombuffer(content, np.uint16).astype(np.uint32)
+    return (halves << 16).view(np.float32).reshape(shape)

@@ -1,0 +1,118 @@
+"""What an ONNX file says of itself, read without its weights.
+
+An ONNX file is one protobuf message. Only its outline is walked here, so that a large model is
+not read twice and the image needs no package for writing models.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import Any
+
+# Field numbers of onnx.proto: by message, the fields below which tensors are found.
+NESTED = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse tensor"},
+    "function": {7: "node"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse tensor"},
+    "sparse tensor": {1: "tensor", 2: "tensor"},
+}
+IR_VERSION, PRODUCER_NAME, PRODUCER_VERSION, OPSET_IMPORT = 1, 2, 3, 8  # of a model
+GRAPH, INPUT, TYPE, TENSOR, SHAPE = 7, 11, 2, 1, 2  # of a model, and each of the one before
+EXTERNAL_DATA = 13  # of a tensor
+SIZES = {1: 8, 5: 4}  # in bytes, of protobuf's two wire types of fixed size
+
+
+@dataclass(frozen=True)
+class Outline:
+    """An ONNX file's versions and producer.
+
+    `data_files` are the files beside it that hold weights, `unranked` the names of the inputs
+    that may have any number of axes, which onnxruntime does not tell from those without axes.
+    """
+
+    ir_version: int
+    opsets: dict[str, int]
+    producer: str
+    data_files: tuple[str, ...]
+    unranked: frozenset[str]
+
+    def opset(self) -> str:
+        """The operator sets in words, such as `ai.onnx 20, ai.onnx.ml 3`."""
+        return ", ".join(f"{domain} {version}" for domain, version in sorted(self.opsets.items()))
+
+
+def outline(path: Path) -> Outline:
+    """The outline of the ONNX file. Raises `ValueError` for what is none."""
+    with path.open("rb") as file:
+        content = memoryview(mmap(file.fileno(), 0, access=ACCESS_READ))
+    try:
+        return _outline(content)
+    except (LookupError, RecursionError, TypeError, ValueError) as error:
+        raise ValueError("it is no ONNX model") from error
+
+
+def _outline(model: memoryview) -> Outline:
+    fields = list(_fields(model))
+    values = dict(fields)
+    opsets = [dict(_fields(value)) for number, value in fields if number == OPSET_IMPORT]
+    producer = (_text(values.get(number, b"")) for number in (PRODUCER_NAME, PRODUCER_VERSION))
+    return Outline(
+        ir_version=int(values[IR_VERSION]) if IR_VERSION in values else 0,
+        opsets={_text(each.get(1, b"")) or "ai.onnx": int(each.get(2, 0)) for each in opsets},
+        producer=" ".join(filter(None, producer)),
+        data_files=tuple(dict.fromkeys(_data_files(model, "model"))),
+        unranked=frozenset(_unranked(values[GRAPH])),
+    )
+
+
+def _data_files(message: memoryview, kind: str) -> Iterator[str]:
+    """The locations that tensors anywhere below the message name."""
+    for number, value in _fields(message):
+        if kind == "tensor" and number == EXTERNAL_DATA:
+            entry = dict(_fields(value))
+            if _text(entry.get(1, b"")) == "location":
+                yield _text(entry.get(2, b""))
+        elif nested := NESTED.get(kind, {}).get(number):
+            yield from _data_files(value, nested)
+
+
+def _unranked(graph: memoryview) -> Iterator[str]:
+    for number, value in _fields(graph):
+        if number == INPUT:
+            info = dict(_fields(value))
+            tensor = dict(_fields(info[TYPE])).get(TENSOR)
+            if tensor is not None and SHAPE not in dict(_fields(tensor)):
+                yield _text(info[1])
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
+    """Number and value of each field: an int, or the bytes of what is no varint."""
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        if key & 7 == 0:
+            value, at = _varint(message, at)
+            yield key >> 3, value
+            continue
+        size, at = _varint(message, at) if key & 7 == 2 else (SIZES.get(key & 7, -1), at)
+        if not 0 <= size <= len(message) - at:
+            raise ValueError("the message is cut off, or no message of protobuf")
+        yield key >> 3, message[at : at + size]
+        at += size
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    """The number that starts at this byte, and where it ends."""
+    number = shift = 0
+    while True:
+        byte = message[at]
+        number, shift, at = number | (byte & 127) << shift, shift + 7, at + 1
+        if byte < 128:
+            return number, at
+
+
+def _text(value: Any) -> str:
+    return bytes(value).decode()

@@ -1,0 +1,73 @@
+"""Graphs that onnx.helper makes, for what converters seldom write."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+Shape = Sequence[int | str | None] | None
+Tensors = Mapping[str, tuple[str, Shape]]
+NEWEST = {"": 20}
+
+
+def graph(
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Tensors,
+    outputs: Tensors,
+    weights: Mapping[str, Any] | None = None,
+    opsets: Mapping[str, int] | None = None,
+    ir_version: int = 10,
+) -> onnx.ModelProto:
+    """A model of these nodes; tensors by name are a type such as `float` and a shape."""
+    body = helper.make_graph(
+        nodes,
+        "graph",
+        [tensor(name, *each) for name, each in inputs.items()],
+        [tensor(name, *each) for name, each in outputs.items()],
+        [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()],
+    )
+    imports = [helper.make_opsetid(*each) for each in {**NEWEST, **(opsets or {})}.items()]
+    return helper.make_model(
+        body,
+        opset_imports=imports,
+        ir_version=ir_version,
+        producer_name="tests",
+        producer_version="7",
+    )
+
+
+def tensor(name: str, kind: str, shape: Shape) -> onnx.ValueInfoProto:
+    """A named tensor."""
+    return helper.make_tensor_value_info(name, TensorProto.DataType.Value(kind.upper()), shape)
+
+
+def doubled(kind: str = "float", shape: Shape = ("batch", 4)) -> onnx.ModelProto:
+    """The sum of x and x."""
+    return graph([node("Add", "x x", "y")], {"x": (kind, shape)}, {"y": (kind, shape)})
+
+
+def same(kind: str, shape: Shape = ("batch", 2)) -> onnx.ModelProto:
+    """The identity of x."""
+    return graph([node("Identity", "x", "y")], {"x": (kind, shape)}, {"y": (kind, shape)})
+
+
+def product(rows: int = 4, columns: int = 3) -> onnx.ModelProto:
+    """The product of x [batch, rows] and `weights`."""
+    return graph(
+        [node("MatMul", "x w", "y")],
+        {"x": ("float", ("batch", rows))},
+        {"y": ("float", ("batch", columns))},
+        {"w": weights(rows, columns)},
+    )
+
+
+def weights(rows: int, columns: int) -> Any:
+    """Whole numbers from 0 on."""
+    return np.arange(rows * columns, dtype=np.float32).reshape(rows, columns)
+
+
+def node(operator: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
+    """A node; the names of its inputs and outputs have spaces between them."""
+    return helper.make_node(operator, inputs.split(), outputs.split(), **attributes)

@@ -1,0 +1,247 @@
+"""What graphs may take and give: types, shapes, batches, names."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import doubled, graph, node, product, same, weights
+from onnx import TensorProto, helper
+
+from prepackaged import ClientError, ModelError
+
+Load = Callable[..., Any]
+INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+DTYPES = {name: name for name in ("bool", "float16", *INTEGERS)} | {
+    "float": "float32",
+    "double": "float64",
+}
+
+
+@pytest.mark.parametrize("kind", DTYPES)
+def test_values_take_the_dtype_of_the_input(kind: str, loaded: Load) -> None:
+    """Whatever dtype JSON's numbers have had."""
+    model = loaded(same(kind))
+
+    for rows in (np.array([[1, 0]]), np.array([[1.0, 0.0]]), [[1, 0]]):
+        result = model.predict(rows)
+        assert result.dtype == DTYPES[kind]
+        assert result.tolist() == [[1, 0]]
+
+
+def test_text_stays_text(loaded: Load) -> None:
+    """An input and an output of strings."""
+    assert loaded(same("string")).predict([["a", "繁體"]]).tolist() == [["a", "繁體"]]
+
+
+@pytest.mark.parametrize(
+    ("number", "nearest"),
+    [
+        (1.0, 1.0),
+        (1 + 2**-8, 1.0),  # as near to 1 + 2**-7, which is odd
+        (1 + 3 * 2**-8, 1 + 2**-6),  # as near to 1 + 2**-7, which is odd
+        (1 + 2**-8 + 2**-20, 1 + 2**-7),
+        (-3.1415927, -3.140625),
+        (np.inf, np.inf),
+        (-np.inf, -np.inf),
+        (2**-133, 2**-133),  # the smallest
+    ],
+)
+def test_bfloat16_is_float32_to_the_client(number: float, nearest: float, loaded: Load) -> None:
+    """Rounded to the nearest on the way in, as it is on the way out."""
+    result = loaded(same("bfloat16")).predict(np.array([[number, 0]], np.float32))
+
+    assert result.dtype == np.float32
+    assert result.tolist() == [[nearest, 0]]
+
+
+def test_bfloat16_keeps_what_is_no_number(loaded: Load) -> None:
+    """Of every pattern of bits."""
+    patterns = np.array([[0x7F800001, 0xFFFFFFFF]], np.uint32).view(np.float32)
+
+    assert np.isnan(loaded(same("bfloat16")).predict(patterns)).all()
+
+
+def test_bfloat16_goes_beside_other_types(loaded: Load) -> None:
+    """A graph may cast between them."""
+    nodes = [node("Cast", "x", "y", to=TensorProto.FLOAT), node("Cast", "i", "z", to=16)]
+    inputs = {"x": ("bfloat16", ("n", 2)), "i": ("int64", ("n", 1))}
+    model = loaded(graph(nodes, inputs, {"y": ("float", ("n", 2)), "z": ("bfloat16", ("n", 1))}))
+
+    assert model.predict({"x": [[1.5, 2]], "i": [[3]]}) == {"y": [[1.5, 2]], "z": [[3]]}
+
+
+def test_a_batch_that_is_fixed_takes_just_that_many_rows(loaded: Load) -> None:
+    """More or fewer are the client's mistake, with both numbers told."""
+    model = loaded(doubled(shape=(3, 4)))
+
+    assert model.predict(np.ones((3, 4))).tolist() == [[2] * 4] * 3
+    with pytest.raises(ClientError, match=r"'x': expected float32 of shape \[3, 4\]; came shape"):
+        model.predict(np.ones((2, 4)))
+
+
+def test_rows_are_run_one_by_one_where_the_batch_is_fixed_at_one(loaded: Load) -> None:
+    """Each row's answer is what it would be alone, here a sum over all that the graph sees."""
+    total = [node("ReduceSum", "x", "y", keepdims=1)]
+    model = loaded(graph(total, {"x": ("float", (1, 2))}, {"y": ("float", (1, 1))}))
+
+    assert model.predict(np.array([[1, 2], [3, 4], [5, 6]])).tolist() == [[3], [7], [11]]
+
+
+def test_inputs_without_a_batch_are_the_same_for_every_row(loaded: Load) -> None:
+    """A scalar beside an input whose batch is fixed at one."""
+    inputs = {"x": ("float", (1, 2)), "factor": ("float", ())}
+    model = loaded(graph([node("Mul", "x factor", "y")], inputs, {"y": ("float", (1, 2))}))
+
+    assert model.predict({"x": [[1, 2], [3, 4]], "factor": 10}).tolist() == [[10, 20], [30, 40]]
+
+
+def test_answers_of_unequal_length_are_kept_apart(loaded: Load) -> None:
+    """As of a detector, which finds another number of things in every picture."""
+    found = [node("NonZero", "x", "places")]
+    model = loaded(graph(found, {"x": ("float", (1, 3))}, {"places": ("int64", (2, None))}))
+
+    answer = model.predict(np.array([[1, 0, 0], [0, 1, 1]]))
+
+    assert answer.tolist() == [[[0], [0]], [[0, 0], [1, 2]]]
+
+
+def test_answers_without_a_batch_are_stacked(loaded: Load) -> None:
+    """A scalar for a row becomes a list of as many."""
+    total = [node("ReduceSum", "x", "y", keepdims=0)]
+    model = loaded(graph(total, {"x": ("float", (1, 2))}, {"y": ("float", ())}))
+
+    assert model.predict(np.array([[1, 2], [3, 4]])).tolist() == [3, 7]
+
+
+def test_axes_of_one_name_have_one_size(loaded: Load) -> None:
+    """The message names both inputs; the graph would not say which rows are missing."""
+    inputs = {"a": ("float", ("batch", 2)), "b": ("float", ("batch", 2))}
+    model = loaded(graph([node("Add", "a b", "y")], inputs, {"y": ("float", ("batch", 2))}))
+
+    with pytest.raises(ClientError, match=r"size of 'batch'.*'a' has 2, input 'b' has 1"):
+        model.predict({"a": [[1, 2], [3, 4]], "b": [[1, 2]]})
+
+
+def test_axes_of_different_names_may_differ(loaded: Load) -> None:
+    """As the nodes and the edges of a graph neural network do."""
+    inputs = {"nodes": ("float", ("nodes", 2)), "edges": ("int64", ("edges", 1))}
+    gathered = graph([node("Gather", "nodes edges", "y")], inputs, {"y": ("float", None)})
+
+    answer = loaded(gathered).predict({"nodes": [[1, 2], [3, 4]], "edges": [[1], [0], [1]]})
+
+    assert answer.tolist() == [[[3, 4]], [[1, 2]], [[3, 4]]]
+
+
+def test_an_input_of_any_rank_takes_any_shape(loaded: Load) -> None:
+    """To onnxruntime itself it looks like a scalar."""
+    model = loaded(doubled(shape=None))
+
+    assert model.predict(np.array([1, 2])).tolist() == [2, 4]
+    assert model.predict(np.array([[1, 2], [3, 4]])).tolist() == [[2, 4], [6, 8]]
+
+
+def test_an_optional_input_may_be_left_out(loaded: Load) -> None:
+    """ONNX's optional type, whose tensor is sent like any other."""
+    element = helper.make_tensor_type_proto(TensorProto.FLOAT, ["n", 2])
+    kind = helper.make_optional_type_proto(element)
+    content = graph(
+        [node("Identity", "x", "y")], {"x": ("float", ("n", 2))}, {"y": ("float", None)}
+    )
+    content.graph.node.append(node("OptionalHasElement", "maybe", "is_there"))
+    content.graph.input.append(helper.make_value_info("maybe", kind))
+    content.graph.output.append(helper.make_tensor_value_info("is_there", TensorProto.BOOL, []))
+    model = loaded(content)
+
+    assert model.predict({"x": [[1, 2]], "maybe": [[3, 4]]}) == {"y": [[1, 2]], "is_there": True}
+
+
+def test_an_input_with_a_default_need_not_be_sent(loaded: Load) -> None:
+    """Older files list weights among the inputs."""
+    content = product(4, 3)
+    content.ir_version = 3
+    content.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [4, 3]))
+
+    assert loaded(content).predict(np.ones((1, 4))).tolist() == [weights(4, 3).sum(0).tolist()]
+
+
+def test_a_sequence_of_tensors_is_answered_as_an_array(loaded: Load) -> None:
+    """Where they are of one shape; one row each, they are the rows."""
+    nodes = [node("SequenceConstruct", "x x x", "y")]
+    content = graph(nodes, {"x": ("float", (2,))}, {})
+    info = helper.make_tensor_sequence_value_info("y", TensorProto.FLOAT, None)
+    content.graph.output.append(info)
+
+    assert loaded(content).predict(np.array([1, 2])).tolist() == [[1, 2]] * 3
+
+
+def test_the_outputs_that_are_named_are_answered(loaded: Load) -> None:
+    """In the order of the parameter."""
+    nodes = [node(each, "x", each.lower()) for each in ("Neg", "Abs", "Sign")]
+    shape: tuple[str, list[Any]] = ("float", ["n", 1])
+    content = graph(nodes, {"x": shape}, {each.lower(): shape for each in ("Neg", "Abs", "Sign")})
+
+    assert loaded(content).predict([[-2]]) == {"neg": [[2]], "abs": [[2]], "sign": [[-1]]}
+    assert list(loaded(content, outputs="sign, abs").predict([[-2]])) == ["sign", "abs"]
+    assert loaded(content, outputs="neg").predict([[-2]]).tolist() == [[2]]
+
+
+ONE: Any = ("float", ("n", 1))
+BATCHABLE = {
+    "free": doubled(),
+    "free sizes": doubled(shape=("batch", "length")),
+    "columns": graph([node("Add", "a b", "y")], {"a": ONE, "b": ONE}, {"y": ONE}),
+}
+NOT_BATCHABLE = {
+    "one": doubled(shape=(1, 4)),
+    "two": doubled(shape=(2, 4)),
+    "two outputs": graph(
+        [node("Neg", "x", "a"), node("Abs", "x", "b")], {"x": ONE}, {"a": ONE, "b": ONE}
+    ),
+    "no batch in the answer": graph([node("Shape", "x", "y")], {"x": ONE}, {"y": ("int64", (2,))}),
+}
+
+
+@pytest.mark.parametrize("kind", [*BATCHABLE, *NOT_BATCHABLE])
+def test_requests_are_batched_where_the_batch_is_free_and_the_output_one(
+    kind: str, loaded: Load
+) -> None:
+    """Anything else could not be taken apart again."""
+    content = (BATCHABLE | NOT_BATCHABLE)[kind]
+
+    assert loaded(content).batchable == (kind in BATCHABLE)
+
+
+def test_an_index_out_of_range_is_the_clients_mistake(loaded: Load) -> None:
+    """What the graph says of the values is told."""
+    words = graph(
+        [node("Gather", "w i", "y")],
+        {"i": ("int64", ("n",))},
+        {"y": ("float", None)},
+        {"w": weights(10, 2)},
+    )
+
+    with pytest.raises(ClientError, match=r"^the model refuses the data: Gather: indices .*idx=99"):
+        loaded(words).predict([3, 99])
+
+
+def test_sizes_that_do_not_fit_the_graph_are_the_clients_mistake(loaded: Load) -> None:
+    """Where the file does not say which sizes do, the graph's own words are told."""
+    free = graph(
+        [node("MatMul", "x w", "y")],
+        {"x": ("float", ("n", None))},
+        {"y": ("float", None)},
+        {"w": weights(3, 2)},
+    )
+
+    with pytest.raises(ClientError, match=r"MatMul: .*dimension mismatch"):
+        loaded(free).predict(np.ones((2, 4)))
+
+
+def test_a_failure_of_memory_is_no_mistake_of_the_client(loaded: Load) -> None:
+    """It is a status of 500: the request may be right."""
+    inputs: Any = {"x": ("float", (1,)), "shape": ("int64", (2,))}
+    huge = graph([node("Expand", "x shape", "y")], inputs, {"y": ("float", None)})
+
+    with pytest.raises(ModelError, match=r"^the model failed: Expand: Failed to allocate memory"):
+        loaded(huge).predict({"x": [1], "shape": [2**24, 2**24]})

@@ -1,0 +1,132 @@
+"""The parts that no request reaches in every case: the file's outline, forks, errors' words."""
+
+import os
+import select
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import product
+from hypothesis import given
+from hypothesis import strategies as st
+from serving import ROOT
+
+SERVER = ROOT / "onnx/server"
+
+BOUND_SECONDS = 20  # far above any honest answer
+
+
+def test_the_outline_is_what_onnx_itself_reads(tmp_path: Path) -> None:
+    """Versions and producer, without the package that writes such files."""
+    from onnx_file import outline  # found once conftest.py has set the path
+
+    content = product()
+    content.opset_import.add(domain="ai.onnx.ml", version=3)
+    (tmp_path / "model.onnx").write_bytes(content.SerializeToString())
+
+    read = outline(tmp_path / "model.onnx")
+
+    assert read.ir_version == content.ir_version
+    assert read.opset() == "ai.onnx 20, ai.onnx.ml 3"
+    assert read.producer == "tests 7"
+    assert (read.data_files, read.unranked) == ((), frozenset())
+
+
+@given(content=st.binary(min_size=1, max_size=200))
+def test_any_bytes_have_an_outline_or_none(
+    content: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Nothing but a ValueError comes of what is no model."""
+    from onnx_file import outline
+
+    path = tmp_path_factory.getbasetemp() / "any"
+    path.write_bytes(content)
+
+    with suppress(ValueError):
+        outline(path)
+
+
+@given(place=st.integers(0, 200), byte=st.integers(0, 255))
+def test_a_damaged_model_has_an_outline_or_none(
+    place: int, byte: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Wherever the damage is."""
+    from onnx_file import outline
+
+    content = bytearray(product().SerializeToString())
+    content[place % len(content)] = byte
+    path = tmp_path_factory.getbasetemp() / "damaged"
+    path.write_bytes(content)
+
+    with suppress(ValueError):
+        outline(path)
+
+
+def test_a_model_answers_on_both_sides_of_a_fork(loaded: Callable[..., Any]) -> None:
+    """A session's threads end with a fork, which upstream's microservice does after loading."""
+    model = loaded(product(512, 512), execution_mode="parallel", inter_op_num_threads=2)
+    rows = np.ones((512, 512), np.float32)
+    before = model.predict(rows).sum()
+    reading, writing = os.pipe()
+
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, struct.pack("d", model.predict(rows).sum()))
+        finally:
+            os._exit(0)
+
+    has_answered = select.select([reading], [], [], BOUND_SECONDS)[0]
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    assert has_answered
+    assert struct.unpack("d", os.read(reading, 8)) == (before,)
+    assert model.predict(rows).sum() == before
+
+
+def test_nobody_is_told_of_the_models_that_are_served(tmp_path: Path) -> None:
+    """Without a word to it, onnxruntime leaves a number for its maker in the home directory."""
+    (tmp_path / "model.onnx").write_bytes(product().SerializeToString())
+    program = f"from Model import Model; Model({str(tmp_path)!r})"
+    loud = f"import onnxruntime; onnxruntime.InferenceSession({str(tmp_path / 'model.onnx')!r})"
+
+    left = {}
+    for name, source in (("ours", program), ("onnxruntime's", loud)):
+        home = tmp_path / name
+        home.mkdir()
+        silencers = {"CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}
+        environment = {key: value for key, value in os.environ.items() if key not in silencers}
+        command = [sys.executable, "-c", source]
+        subprocess.run(command, cwd=SERVER, env=environment | {"HOME": str(home)}, check=True)
+        left[name] = list(home.rglob("*"))
+
+    assert left["ours"] == []
+    assert left["onnxruntime's"] != []
+
+
+SOURCE = "/src/core/graph/model.cc:256 onnxruntime::Model::Model(onnx::ModelProto&&, const int&) "
+NODE = "Non-zero status code returned while running Gather node. Name:'/a/Gather' Status Message: "
+INVALID, FAILED = "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : ", "[ONNXRuntimeError] : 1 : FAIL : "
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{INVALID}{NODE}idx=99 is out of range", "Gather: idx=99 is out of range"),
+        (f"{FAILED}{SOURCE}Unsupported version: 20, max 14\n", "Unsupported version: 20, max 14"),
+        (f"{FAILED}{NODE}{SOURCE}it is (too) large", "Gather: it is (too) large"),
+        ("something (else) happened", "something (else) happened"),
+    ],
+    ids=["node", "source", "both", "foreign"],
+)
+def test_errors_are_told_without_onnxruntimes_own_places(text: str, said: str) -> None:
+    """What is left is for the person who deployed the model or sent the request."""
+    from onnx_session import reason
+
+    assert reason(RuntimeError(text)) == said

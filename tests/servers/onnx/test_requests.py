@@ -1,0 +1,201 @@
+"""Requests over HTTP: each wrong one is told what was expected and what came; pictures."""
+
+import base64
+import io
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import requests
+from graphs import graph, node, same
+from PIL import Image
+from serving import Server, serve_here
+
+X: Any = {"x": ("float", ("n", 4))}
+PIXELS = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 10
+
+
+@pytest.fixture(scope="module")
+def server(
+    model_of: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """Doubles rows of four numbers."""
+    directory = tmp_path_factory.mktemp("rows")
+    onnx.save(graph([node("Add", "x x", "y")], X, {"y": X["x"]}), directory / "model.onnx")
+    with serve_here(model_of(directory)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def mixed(
+    model_of: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """Takes whole numbers and text."""
+    directory = tmp_path_factory.mktemp("mixed")
+    inputs: Any = {"ids": ("int64", ("n", 2)), "words": ("string", ("n",))}
+    nodes = [node("Identity", "ids", "a"), node("Identity", "words", "b")]
+    outputs = dict(zip("ab", inputs.values(), strict=True))
+    onnx.save(graph(nodes, inputs, outputs), directory / "model.onnx")
+    with serve_here(model_of(directory)) as server:
+        yield server
+
+
+def told(response: requests.Response) -> str:
+    """What a client is told of a mistake."""
+    body = response.json()["status"]
+    assert response.status_code == 400, body
+    assert (body["status"], body["code"], body["reason"]) == (1, -1, "MICROSERVICE_BAD_DATA")
+    return str(body["info"])
+
+
+@pytest.mark.parametrize(
+    ("body", "came"),
+    [
+        ({"data": {"ndarray": [[1, 2, 3]]}}, "came shape [1, 3]"),
+        ({"data": {"ndarray": [1, 2, 3, 4]}}, "came shape [4]"),
+        ({"data": {"tensor": {"shape": [1, 1, 5], "values": [1] * 5}}}, "came shape [1, 1, 5]"),
+        ({"data": {"ndarray": []}}, "came shape [0]"),
+        ({"jsonData": [[1, 2, 3, "four"]]}, "came 'four' at [0, 3]"),
+        ({"jsonData": {"x": [[1, 2, 3, 1e300]]}}, "came 1e+300 at [0, 3]"),
+        ({"jsonData": 7}, "came a number"),
+        ({"strData": "1 2 3 4"}, "came a string"),
+    ],
+)
+def test_values_that_do_not_fit_are_told(server: Server, body: Any, came: str) -> None:
+    """The input's name, its dtype and shape, and what came."""
+    info = told(server.post(body))
+
+    assert info.startswith("input 'x': expected float32 of shape [n, 4]; ")
+    assert came in info
+
+
+@pytest.mark.parametrize(
+    ("values", "wrong"),
+    [
+        ({"ids": [[1, 2]]}, "missing: words"),
+        ({"ids": [[1, 2]], "words": ["a"], "more": [1]}, "unknown: more"),
+        ({"ids": [[1, 2.5]], "words": ["a"]}, "'ids': expected int64 of shape [n, 2]; came 2.5"),
+        ({"ids": [[1, None]], "words": ["a"]}, "input 'ids': expected int64"),
+        ({"ids": [[1, 2]], "words": [3]}, "input 'words': expected text of shape [n]; came 3"),
+        ({"ids": [[1, 2]] * 2, "words": ["a"]}, "expected one size of 'n'"),
+        ([[1, 2]], "expected jsonData with 'ids' (int64 of shape [n, 2]), 'words' (text"),
+    ],
+)  # fmt: skip
+def test_names_and_types_of_several_inputs_are_told(mixed: Server, values: Any, wrong: str) -> None:
+    """What the graph would refuse in words of its own, or not at all."""
+    assert wrong in told(mixed.post({"jsonData": values}))
+
+
+def test_several_inputs_go_by_name(mixed: Server) -> None:
+    """In any order."""
+    answer = mixed.post({"jsonData": {"words": ["a", "b"], "ids": [[1, 2], [3, 4]]}})
+
+    assert answer.json()["jsonData"] == {"a": [[1, 2], [3, 4]], "b": ["a", "b"]}
+
+
+def test_the_answer_keeps_the_kind_of_the_request(server: Server) -> None:
+    """An ndarray for an ndarray, a tensor for all other numbers."""
+    tensor = {"shape": [1, 4], "values": [1, 2, 3, 4]}
+    doubled = {"shape": [1, 4], "values": [2, 4, 6, 8]}
+
+    for body in ({"data": {"tensor": tensor}}, {"jsonData": [[1, 2, 3, 4]]}):
+        assert server.post(body).json()["data"]["tensor"] == doubled
+    assert server.post({"data": {"ndarray": [[1, 2, 3, 4]]}}).json()["data"] == {
+        "names": ["t:0", "t:1", "t:2", "t:3"],
+        "ndarray": [[2, 4, 6, 8]],
+    }
+
+
+def test_many_clients_at_once_get_each_their_own_answer(server: Server) -> None:
+    """Their rows may be run together."""
+    with ThreadPoolExecutor(16) as clients:
+        rows = [[number, 0, 0, 0] for number in range(200)]
+        answers = clients.map(lambda row: server.post({"data": {"ndarray": [row]}}).json(), rows)
+
+    doubled = [[[2 * number, 0, 0, 0]] for number in range(200)]
+    assert [answer["data"]["ndarray"] for answer in answers] == doubled
+
+
+def png(pixels: Any) -> bytes:
+    """The bytes of a file with these pixels."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("way", ["multipart", "base64"])
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [(("n", 3, "h", "w"), (2, 0, 1)), (("n", "h", "w", 3), (0, 1, 2)), (("n", 3, 2, 3), (2, 0, 1))],
+    ids=["NCHW", "NHWC", "both"],
+)
+def test_a_picture_comes_in_the_layout_of_the_input(
+    way: str, shape: Any, axes: tuple[int, ...], tmp_path: Path, serve_model: Any
+) -> None:
+    """As float32 from 0 to 1 in a batch of one; PyTorch's layout where both could be meant."""
+    onnx.save(same("float", shape), tmp_path / "model.onnx")
+    server = serve_model(tmp_path)
+
+    if way == "multipart":
+        address = f"{server.url}/api/v1.0/predictions"
+        answer = requests.post(address, files={"binData": png(PIXELS)}, timeout=60)
+    else:
+        answer = server.post({"binData": base64.b64encode(png(PIXELS)).decode()})
+
+    expected = PIXELS.transpose(axes)[None] / 255
+    tensor = answer.json()["data"]["tensor"]
+    assert tensor["shape"] == list(expected.shape)
+    assert tensor["values"] == pytest.approx(expected.ravel().tolist(), rel=1e-6)
+
+
+def test_a_grey_picture_and_a_flat_row_fit_the_digits_model(
+    tmp_path: Path, serve_model: Any
+) -> None:
+    """PrimeHub's documents post [1, 28, 28], flat rows of 784 and greyscale pictures."""
+    onnx.save(same("float", ("n", 28, 28)), tmp_path / "model.onnx")
+    server = serve_model(tmp_path)
+    pixels = np.arange(784, dtype=np.uint32).reshape(28, 28).astype(np.uint8)
+    scaled = (pixels / 255).tolist()
+    grey = base64.b64encode(png(pixels)).decode()
+
+    documented = server.post({"data": {"ndarray": [scaled]}}).json()["data"]["ndarray"]
+    flat = server.post({"data": {"ndarray": [np.ravel(scaled).tolist()]}}).json()["data"]["ndarray"]
+    picture = server.post({"binData": grey}).json()["data"]["tensor"]
+
+    assert documented == flat == [[pytest.approx(row, rel=1e-6) for row in scaled]]
+    assert picture["shape"] == [1, 28, 28]
+    assert picture["values"] == pytest.approx(np.ravel(scaled).tolist(), rel=1e-6)
+
+
+def test_parameters_change_the_preprocessing(tmp_path: Path, serve_model: Any) -> None:
+    """Size, greyscale, mean and standard deviation, without a fork of the server."""
+    onnx.save(same("float", ("n", 1, 1, 1)), tmp_path / "model.onnx")
+    parameters = {"image_mode": "L", "image_size": "1x1", "image_mean": "0.5", "image_std": "0.25"}
+    server = serve_model(tmp_path, **parameters)
+    white = np.full((4, 4, 3), 255, np.uint8)
+
+    tensor = server.post({"binData": base64.b64encode(png(white)).decode()}).json()["data"][
+        "tensor"
+    ]
+
+    assert tensor == {"shape": [1, 1, 1, 1], "values": [2.0]}
+
+
+def test_what_is_no_picture_is_told(tmp_path: Path, serve_model: Any) -> None:
+    """Text, and half a picture."""
+    onnx.save(same("float", ("n", 3, "h", "w")), tmp_path / "model.onnx")
+    server = serve_model(tmp_path)
+
+    for content, word in ((b"hello", "came 5 bytes: text"), (png(PIXELS)[:-30], "truncated")):
+        assert word in told(server.post({"binData": base64.b64encode(content).decode()}))
+
+
+def test_a_picture_for_a_table_is_told(server: Server) -> None:
+    """The input is no picture."""
+    info = told(server.post({"binData": base64.b64encode(png(PIXELS)).decode()}))
+
+    assert "input 'x' takes float32 of shape [n, 4], which is no picture" in info

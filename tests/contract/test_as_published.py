@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from seldon_messages import messages
-from serving import ROOT, UPSTREAM, Server, serve
+from serving import PROGRAMS, ROOT, UPSTREAM, Server, serve
 
 MODELS = Path(__file__).parent / "models"
 ROUTES = ["/predict", "/api/v1.0/predictions", "/transform-input", "/transform-output", "/route"]
@@ -38,7 +38,8 @@ def servers(request: pytest.FixtureRequest) -> Iterator[Pair]:
     if request.config.getoption("--url"):
         pytest.skip("compares two servers that it starts, not the one at --url")
     published = ROOT / ".envs/upstream/bin" / UPSTREAM
-    with serve(MODELS, "Mirror") as today, serve(MODELS, "Mirror", published) as then:
+    ours = PROGRAMS / UPSTREAM
+    with serve(MODELS, "Mirror", ours) as today, serve(MODELS, "Mirror", published) as then:
         yield today, then
 
 

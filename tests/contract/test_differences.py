@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import rawhttp
 from asks import (
     PREDICTIONS,
     Ask,
@@ -21,6 +22,8 @@ from asks import (
     post,
     raw,
     returned,
+    sent,
+    size_of_raw,
     status_of_raw,
 )
 from differences import RULES, Pair, ids
@@ -189,6 +192,33 @@ EXAMPLES = [
         "bad-metric-name", returned("unspeakable metric"), (200, row(1)), BAD_METRIC, "Returns"
     ),
     Example("raw-status", status_of_raw(-1), None, FAILED, "Raw"),
+    Example("raw-205", size_of_raw(205), (205, True), (205, False), "Raw"),
+    Example(
+        "silent-error",
+        sent(rawhttp.post(b'{"strData": "", "meta": {"tags": {"return": "silent"}}}')),
+        (204, None),
+        (500, "MICROSERVICE_BAD_DATA"),
+        "Returns",
+    ),
+    Example("no-http", sent(b"noise\r\n\r\n"), (400, None), REFUSED),
+    Example(
+        "large-head",
+        sent(rawhttp.get("/health/ping", "X: " + "x" * 70_000)),
+        (400, None),
+        (431, "MICROSERVICE_BAD_DATA"),
+    ),
+    Example(
+        "large-head",
+        sent(rawhttp.get("/health/ping", *["X: x"] * 200)),
+        (400, None),
+        (200, None),
+    ),
+    Example(
+        "large-body",
+        sent(rawhttp.post(b"{}", length=300 * 2**20), is_cut=True),
+        (400, "MICROSERVICE_BAD_DATA"),
+        (413, "MICROSERVICE_BAD_DATA"),
+    ),
     Example(
         "long-query",
         ask("GET", "/predict", params=LONG),
@@ -224,7 +254,20 @@ EXAMPLES = [
         (200, "text/plain; version=0.0.4; charset=utf-8"),
     ),
 ]
-ELSEWHERE = {"service-port"}  # shown by a test of its own
+ELSEWHERE = {  # shown by tests of their own
+    "service-port",  # below
+    "passthrough-object",  # test_payload_passthrough.py
+    "custom-service",  # test_custom_service.py
+    "flask-request",  # test_flask.py
+    "error-handlers",  # the same
+    "access-log",  # tests/server/test_access_log.py
+    "tracing",  # tests/server/test_tracing.py
+    "overload",  # tests/server/test_overload.py
+    "slow-sender",  # tests/server/test_limits.py
+    "timeout",  # the same
+    "grpc-timeout",  # the same
+    "many-connections",  # the same
+}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(example.name))

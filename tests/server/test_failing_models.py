@@ -181,9 +181,11 @@ def test_one_bad_request_spoils_no_other(caplog: pytest.LogCaptureFixture) -> No
     assert [record for record in caplog.records if record.levelno == logging.WARNING] == []
 
 
-def test_a_model_that_kills_its_process_ends_the_server(start_process: Callable[..., Any]) -> None:
+def test_a_model_that_kills_its_process_ends_the_server(
+    start_process: Callable[..., Any], tmp_path: Any
+) -> None:
     """The platform sees the model's status, the client an end of the connection."""
-    process = start_process("Suicide")
+    process = start_process("Obedient", directory=str(tmp_path))
     with connected(process.server.url) as connection, pytest.raises(ConnectionError):
         connection.ask(post(text("die")))
     assert process.status() == 7

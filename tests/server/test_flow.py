@@ -4,8 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
+import grpc
 import pytest
 from rawhttp import WAYS, Connection, chunked, connected, get, post, text
+from seldon_core.proto import prediction_pb2
+from waiting import SECONDS
 
 MB = 1_000_000
 
@@ -134,6 +137,7 @@ BAD = {
     404: [get("/nowhere"), get("/%ff%00")],
     405: [get("/transform-input", method="DELETE"), get("/health/ping", method="POST")],
     413: [post(b"", length=10**12), post(b"", WAYS[1], length=10**12)],
+    431: [get("/health/ping", "X: " + "x" * 70_000), get("/" + "x" * 70_000)],
 }
 EXPECTED = [(status, request) for status, requests in BAD.items() for request in requests]
 HALVES = [post(text("half"), path)[:-3] for path in WAYS] + [b"POST /pre", b""]
@@ -171,8 +175,59 @@ def test_good_requests_are_answered_right_among_bad_ones(process: Any) -> None:
 
 
 def test_memory_does_not_grow_with_requests(process: Any) -> None:
-    """After 20,000 mixed requests a server has little more than after 2,000."""
-    mixed(process.server.url, 2000)
+    """After 100,000 mixed requests a server has little more than after 10,000."""
+    mixed(process.server.url, 10_000)
     before = process.memory()
-    mixed(process.server.url, 18_000)
-    assert process.memory() - before < 8
+    mixed(process.server.url, 90_000)
+    assert process.memory() - before < 5
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+NO_GRPC = [
+    b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01" + bytes(200),
+    PREFACE[:10],
+    PREFACE + b"\xff\xff\xff" + bytes(6),
+    PREFACE + bytes.fromhex("000004 01 04 00000001 ffffffff"),
+    PREFACE + bytes.fromhex("000005 00 00 00000007 0000000000"),
+]
+CALLS = [
+    ("/seldon.protos.Model/Predict", b"\xff\xff", grpc.StatusCode.INVALID_ARGUMENT),
+    ("/seldon.protos.Model/Predict", b"", grpc.StatusCode.INVALID_ARGUMENT),
+    ("/seldon.protos.Router/Route", b"\x2a\x02hi", grpc.StatusCode.UNIMPLEMENTED),
+    ("/seldon.protos.Model/Unknown", b"", grpc.StatusCode.UNIMPLEMENTED),
+]
+
+
+def called(address: str, count: int) -> None:
+    """Good and bad calls, some of them given up, among connections that speak something else."""
+    with grpc.insecure_channel(address) as channel:
+        for number in range(count):
+            message = prediction_pb2.SeldonMessage(strData=f"{number}" * (1 + number % 50))
+            good = ("/seldon.protos.Model/Predict", message.SerializeToString(), None)
+            path, body, code = CALLS[number // 2 % len(CALLS)] if number % 2 else good
+            call = channel.unary_unary(path).future(body, timeout=SECONDS)
+            if number % 5 == 0:
+                call.cancel()
+            elif code is None:
+                answer = prediction_pb2.SeldonMessage.FromString(call.result())
+                assert answer.strData == message.strData
+            else:
+                assert call.code() == code, (call.details(), call.debug_error_string())
+            if number % 10 == 0:
+                with connected(f"http://{address}") as connection:
+                    connection.send(NO_GRPC[number // 10 % len(NO_GRPC)])
+
+
+def test_memory_does_not_grow_with_calls(process: Any) -> None:
+    """The same over gRPC, after 20,000 calls and after 2,000."""
+
+    def call(count: int) -> None:
+        with ThreadPoolExecutor(4) as pool:
+            for each in [pool.submit(called, process.server.grpc, count // 4) for _ in range(4)]:
+                each.result()
+
+    call(2000)
+    before = process.memory()
+    call(18_000)
+    assert process.memory() - before < 5

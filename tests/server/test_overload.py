@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -7,10 +7,9 @@ import pytest
 import requests
 from rawhttp import WAYS, Connection, connected, post, text
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
+from waiting import SECONDS, wait_until
 
 from prepackaged.testing import Served, serve
-
-SECONDS = 60
 
 
 @pytest.fixture
@@ -39,14 +38,6 @@ def fill(server: Served, gate: Any, stack: ExitStack, path: str = WAYS[0]) -> li
         gate.wait_until_entered()
         wait_until(lambda expected=number: waiting(server) == expected)
     return connections
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    """Ask again and again; for ever is not long enough."""
-    for _ in range(10_000):
-        if is_so():
-            return
-    raise AssertionError("it did not come to pass")
 
 
 @pytest.mark.parametrize("path", WAYS)

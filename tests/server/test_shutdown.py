@@ -2,7 +2,6 @@ import contextlib
 import itertools
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,8 +13,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rawhttp import WAYS, Connection, connected, get, post, text
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
+from waiting import SECONDS, wait_until
 
-SECONDS = 60
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
 
@@ -25,14 +24,6 @@ def held(tmp_path: Path, start_process: Callable[..., Any]) -> Iterator[Any]:
     return start_process("Gate", directory=str(tmp_path))
 
 
-def wait_for(is_so: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 def begin(process: Any, tmp_path: Path, stack: ExitStack, count: int) -> list[Connection]:
     """Connections that each have a request in flight, every other on either way."""
     connections = [stack.enter_context(connected(process.server.url)) for _ in range(count)]
@@ -40,8 +31,8 @@ def begin(process: Any, tmp_path: Path, stack: ExitStack, count: int) -> list[Co
         assert connection.ask(get("/health/ping")).status == 200
     for number, connection in enumerate(connections):
         connection.send(post(text(f"request {number}"), WAYS[number % 2]))
-    wait_for((tmp_path / "entered").exists)
-    wait_for(lambda: f"prepackaged_in_flight_requests {count}.0" in metrics(process))
+    wait_until((tmp_path / "entered").exists)
+    wait_until(lambda: f"prepackaged_in_flight_requests {count}.0" in metrics(process))
     return connections
 
 
@@ -66,7 +57,7 @@ def test_what_is_in_flight_is_answered(held: Any, tmp_path: Path, number: int) -
     with ExitStack() as stack:
         connections = begin(held, tmp_path, stack, 16)
         held.signal(number)
-        wait_for(lambda: is_refused(held.server.url))
+        wait_until(lambda: is_refused(held.server.url))
         (tmp_path / "open").touch()
         answers = [connection.answer() for connection in connections]
         assert [each.text for each in answers] == [f"request {each}" for each in range(16)]
@@ -80,9 +71,9 @@ def test_a_grpc_call_in_flight_is_answered(held: Any, tmp_path: Path) -> None:
     message = prediction_pb2.SeldonMessage(strData="in flight")
     with grpc.insecure_channel(held.server.grpc) as channel:
         call = prediction_pb2_grpc.ModelStub(channel).Predict.future(message, timeout=SECONDS)
-        wait_for((tmp_path / "entered").exists)
+        wait_until((tmp_path / "entered").exists)
         held.signal(signal.SIGTERM)
-        wait_for(lambda: is_refused(held.server.url))
+        wait_until(lambda: is_refused(held.server.url))
         (tmp_path / "open").touch()
         assert call.result().strData == "in flight"
     assert held.status() == 0
@@ -96,21 +87,34 @@ def test_a_request_that_is_on_its_way_is_answered(held: Any, tmp_path: Path) -> 
         assert connection.ask(get("/health/ping")).status == 200
         connection.send(request[:-5])
         held.signal(signal.SIGTERM)
-        wait_for(lambda: is_refused(held.server.url))
+        wait_until(lambda: is_refused(held.server.url))
         connection.send(request[-5:])
         assert connection.answer().text == "in two parts"
         assert connection.is_closed()
     assert held.status() == 0
 
 
-def test_nothing_is_lost_under_load(start_process: Callable[..., Any]) -> None:
+def predictions(directory: Path) -> int:
+    """How many predictions the model `Obedient` was asked for."""
+    return (directory / "seen").stat().st_size
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_nothing_is_lost_under_load(
+    start_process: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: str,
+) -> None:
     """Clients that keep their connections busy get an answer to every request they sent."""
-    process = start_process("Mirror")
+    monkeypatch.setenv("GUNICORN_WORKERS", workers)
+    process = start_process("Obedient", directory=str(tmp_path))
+    wait_until(lambda: process.server.log().count(" serves on ") == int(workers))
     clients, answered = 16, threading.Barrier(17, timeout=SECONDS)
 
-    def load(client: int) -> tuple[int, int]:
+    def load(client: int) -> int:
         with connected(process.server.url) as connection:
-            for number in itertools.count():
+            for number in itertools.count(1):
                 answer = connection.ask(post(text(f"{client}:{number}"), WAYS[number % 2]))
                 assert answer.text == f"{client}:{number}"
                 if number == 20:
@@ -123,9 +127,42 @@ def test_nothing_is_lost_under_load(start_process: Callable[..., Any]) -> None:
         loads = [pool.submit(load, client) for client in range(clients)]
         answered.wait()
         process.signal(signal.SIGTERM)
-        assert min(each.result(SECONDS) for each in loads) >= 20
+        counts = [each.result(SECONDS) for each in loads]
     assert process.status() == 0
+    assert min(counts) >= 20
+    assert sum(counts) == predictions(tmp_path)
     assert [line for line in process.server.log().splitlines() if "ERROR" in line] == []
+
+
+def test_no_call_is_lost_under_load(start_process: Callable[..., Any], tmp_path: Path) -> None:
+    """Over gRPC, what the model has seen is answered, and what comes too late says so."""
+    process = start_process("Obedient", directory=str(tmp_path))
+    clients, answered = 8, threading.Barrier(9, timeout=SECONDS)
+
+    def load(client: int) -> int:
+        with grpc.insecure_channel(process.server.grpc) as channel:
+            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+            assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+            stub = prediction_pb2_grpc.ModelStub(channel)
+            for number in itertools.count():
+                message = prediction_pb2.SeldonMessage(strData=f"{client}:{number}")
+                call = stub.Predict.future(message, timeout=SECONDS)
+                if call.code() != grpc.StatusCode.OK:
+                    assert call.code() == grpc.StatusCode.UNAVAILABLE
+                    return number
+                assert call.result().strData == message.strData
+                if number == 20:
+                    answered.wait()
+        raise AssertionError
+
+    with ThreadPoolExecutor(clients) as pool:
+        loads = [pool.submit(load, client) for client in range(clients)]
+        answered.wait()
+        process.signal(signal.SIGTERM)
+        counts = [each.result(SECONDS) for each in loads]
+    assert process.status() == 0
+    assert min(counts) >= 20
+    assert sum(counts) == predictions(tmp_path)
 
 
 def test_new_connections_are_answered_or_refused(start_process: Callable[..., Any]) -> None:
@@ -151,11 +188,77 @@ def test_a_second_signal_ends_at_once(held: Any, tmp_path: Path, number: int) ->
     with ExitStack() as stack:
         (connection,) = begin(held, tmp_path, stack, 1)
         held.signal(number)
-        wait_for(lambda: is_refused(held.server.url))
+        wait_until(lambda: is_refused(held.server.url))
         held.signal(number)
         assert held.status() == 1
         with pytest.raises(ConnectionError):
             connection.answer()
+
+
+@pytest.mark.parametrize("before", [0, 200], ids=["on its thread", "on the loop"])
+def test_a_model_that_hangs_is_left_behind_in_time(
+    start_process: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    before: int,
+) -> None:
+    """When the grace is over the process ends, and its last line says what was lost."""
+    monkeypatch.setenv("PREPACKAGED_GRACE_SECONDS", "0.5")
+    process = start_process("Obedient", directory=str(tmp_path))
+    with connected(process.server.url) as connection:
+        for _ in range(before):  # so quick that the event loop calls the model itself
+            assert connection.ask(post(text("hi"))).text == "hi"
+        connection.send(post(text("hang")))
+        wait_until((tmp_path / "hangs").exists)
+        process.signal(signal.SIGTERM)
+        assert process.status() == 1
+    lines = process.server.log().splitlines()
+    told = [line for line in lines if "ERROR" in line or "CRITICAL" in line]
+    assert told == lines[-1:]
+    assert "0.5 s after the signal to end" in lines[-1]
+
+
+def test_whoever_still_waits_when_the_grace_is_over_is_told(
+    start_process: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over REST and gRPC, a client learns that another server may be asked."""
+    monkeypatch.setenv("PREPACKAGED_GRACE_SECONDS", "0.5")
+    held = start_process("Gate", directory=str(tmp_path))
+    message = prediction_pb2.SeldonMessage(strData="in flight")
+    with ExitStack() as stack:
+        connections = begin(held, tmp_path, stack, 4)
+        channel = stack.enter_context(grpc.insecure_channel(held.server.grpc))
+        call = prediction_pb2_grpc.ModelStub(channel).Predict.future(message, timeout=SECONDS)
+        wait_until(lambda: "prepackaged_in_flight_requests 5.0" in metrics(held))
+        held.signal(signal.SIGTERM)
+        answers = [connection.answer() for connection in connections]
+        info = "the server ends, and the model has not answered in the time that was left"
+        assert {(each.status, each.info, each.headers["retry-after"]) for each in answers} == {
+            (503, info, "1")
+        }
+        assert (call.code(), call.details()) == (grpc.StatusCode.UNAVAILABLE, info)
+    assert held.status() == 1
+    assert "5 requests had no answer" in held.server.log().splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("opens_early", ["true", "false"])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_that_loads_its_model_ends_at_once(
+    start_process: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    opens_early: str,
+    workers: str,
+) -> None:
+    """There is nothing to wait for where nothing was accepted."""
+    monkeypatch.setenv("PREPACKAGED_OPEN_EARLY", opens_early)
+    monkeypatch.setenv("GUNICORN_WORKERS", workers)
+    process = start_process("Loads", answers=False, directory=str(tmp_path))
+    wait_until((tmp_path / "loads").exists)
+    process.signal(number)
+    assert process.status() == 0
 
 
 @pytest.mark.parametrize("number", SIGNALS)

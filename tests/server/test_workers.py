@@ -3,15 +3,16 @@
 import os
 import re
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
-from serving import OURS, PROGRAMS, ROOT, Server, fail_to_serve, serve
+from rawhttp import connected, post, text
+from waiting import wait_until
 
-SKELETON = ROOT / "skeleton/server"
+Start = Callable[..., Any]
 
 
 @pytest.fixture(autouse=True)
@@ -20,52 +21,162 @@ def two_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GUNICORN_WORKERS", "2")
 
 
-def pids(server: Server) -> set[int]:
-    """The processes that have said that they serve."""
-    return {int(pid) for pid in re.findall(r"Process (\d+) serves", server.log())}
+@pytest.fixture
+def process(start_process: Start, tmp_path: Path) -> Any:
+    """A parent whose two workers serve."""
+    process = start_process("Obedient", directory=str(tmp_path))
+    wait_until(lambda: len(pids(process)) == 2)
+    return process
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Return as soon as it holds; fail when it does not within a minute."""
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+def pids(process: Any) -> list[int]:
+    """The processes that have said that they serve, oldest first."""
+    return [int(pid) for pid in re.findall(r"Process (\d+) serves", process.server.log())]
 
 
-def answered(server: Server) -> int:
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process."""
+    return Path(f"/proc/{pid}").exists()
+
+
+def predicted(process: Any, times: int) -> None:
+    """Ask for so many predictions, each on a connection of its own."""
+    for _ in range(times):
+        with connected(process.server.url) as connection:
+            assert connection.ask(post(text("a"))).text == "a"
+
+
+def answered(process: Any) -> int:
     """How many predictions the metrics tell of."""
-    text = requests.get(server.metrics + "/metrics", timeout=60).text
-    found = re.findall(r'^prepackaged_requests_total\{.*method="predict".*\} (\S+)', text, re.M)
-    assert "worker" not in text
-    assert text.count("# TYPE prepackaged_requests_total ") <= 1
+    page = requests.get(process.server.metrics + "/metrics", timeout=60).text
+    found = re.findall(r'^prepackaged_requests_total\{.*method="predict".*\} (\S+)', page, re.M)
+    assert "worker" not in page
+    assert page.count("# TYPE prepackaged_requests_total ") <= 1
     return int(sum(float(number) for number in found))
 
 
-def test_metrics_are_the_sum_of_all_workers() -> None:
+def test_metrics_are_the_sum_of_all_workers(process: Any) -> None:
     """Each family once, whoever of the workers counted."""
-    with serve(SKELETON, program=PROGRAMS / OURS) as server:
-        wait_until(lambda: len(pids(server)) == 2)
-        for _ in range(20):
-            assert server.post({"strData": "a"}).json()["strData"] == "Hello Model"
-
-        assert answered(server) == 20
+    predicted(process, 20)
+    assert answered(process) == 20
 
 
-def test_a_worker_that_dies_is_replaced() -> None:
+def test_what_a_dead_worker_has_counted_still_counts(process: Any) -> None:
+    """A counter never falls, however often workers die."""
+    for round_ in range(1, 4):
+        predicted(process, 20)
+        assert answered(process) == 20 * round_
+        os.kill(pids(process)[-1], signal.SIGKILL)
+        wait_until(lambda expected=2 + round_: len(pids(process)) == expected)
+        assert answered(process) == 20 * round_
+
+
+def test_a_worker_that_was_silent_tells_what_it_has_counted_since(process: Any) -> None:
+    """A question that was not answered in time does not put the later answers behind."""
+    pid = pids(process)[0]
+    os.kill(pid, signal.SIGSTOP)
+    assert answered(process) == 0
+    assert f"Worker {pid} does not tell its metrics" in process.server.log()
+    os.kill(pid, signal.SIGCONT)
+    predicted(process, 20)
+    assert answered(process) == 20
+
+
+def test_a_worker_that_dies_is_replaced(process: Any) -> None:
     """The other one serves meanwhile, and then there are two again."""
-    with serve(SKELETON, program=PROGRAMS / OURS) as server:
-        wait_until(lambda: len(pids(server)) == 2)
-        os.kill(min(pids(server)), signal.SIGKILL)
-        wait_until(lambda: len(pids(server)) == 3)
+    first = pids(process)[0]
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: len(pids(process)) == 3)
+    assert not is_alive(first)
+    predicted(process, 20)
 
-        assert server.post({"strData": "a"}).status_code == 200
+
+def test_a_model_that_kills_its_worker_again_and_again_ends_the_server(process: Any) -> None:
+    """Only who asked for it loses an answer, until the parent gives up and says why."""
+    for death in range(1, 6):
+        with connected(process.server.url) as connection, pytest.raises(ConnectionError):
+            connection.ask(post(text("die")))
+        wait_until(lambda expected=death: process.server.log().count("ended with 7") == expected)
+        if death < 5:
+            predicted(process, 5)
+            wait_until(lambda expected=2 + death: len(pids(process)) == expected)
+    assert process.status() == 1
+    last_line = process.server.log().splitlines()[-1]
+    assert "5 workers ended in a row, the last with 7" in last_line
+    assert not any(map(is_alive, pids(process)))
 
 
-def test_workers_that_cannot_start_end_the_server(tmp_path: Path) -> None:
-    """Not before they were tried again, and with the reason in the log."""
-    failed = fail_to_serve(SKELETON, program=PROGRAMS / OURS, model_uri=str(tmp_path / "nothing"))
+def test_a_model_that_cannot_be_loaded_ends_the_server(
+    start_process: Start, tmp_path: Path
+) -> None:
+    """To try again would not mend it; the last line has the reason."""
+    (tmp_path / "open").write_text("fail")
+    process = start_process("Loads", answers=False, directory=str(tmp_path))
+    assert process.status() == 1
+    last_line = process.server.log().splitlines()[-1]
+    assert last_line.endswith("Loads cannot be loaded: ValueError: the model is broken")
 
-    assert failed.status == 1
-    assert "does not exist" in failed.log
-    assert "workers ended in a row" in failed.last_line
+
+def test_a_worker_that_hangs_in_loading_is_killed_in_time(
+    start_process: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that cannot even see a signal does not hold the end up."""
+    monkeypatch.setenv("PREPACKAGED_GRACE_SECONDS", "0.5")
+    (tmp_path / "open").write_text("hold")
+    process = start_process("Loads", answers=False, directory=str(tmp_path))
+    wait_until((tmp_path / "loads").exists)
+    children = Path(f"/proc/{process.popen.pid}/task/{process.popen.pid}/children")
+    workers = [int(pid) for pid in children.read_text().split()]
+    process.signal(signal.SIGTERM)
+    assert process.status() == 1
+    assert "of the workers did not end in order" in process.server.log().splitlines()[-1]
+    wait_until(lambda: not any(map(is_alive, workers)))
+
+
+@pytest.fixture
+def hung(process: Any, tmp_path: Path) -> Any:
+    """A parent, one of whose workers answers no more."""
+    with connected(process.server.url) as connection:
+        connection.send(post(text("hang")))
+        wait_until((tmp_path / "hangs").exists)
+        yield process
+
+
+def test_a_worker_that_hangs_is_told_in_the_status(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """What one worker has lost, the server has lost."""
+    monkeypatch.setenv("PREPACKAGED_GRACE_SECONDS", "0.5")
+    process = request.getfixturevalue("hung")
+    process.signal(signal.SIGTERM)
+    assert process.status() == 1
+    assert "; 1 requests had no answer" in process.server.log()
+    assert "1 of the workers did not end in order" in process.server.log().splitlines()[-1]
+
+
+def test_a_second_signal_ends_all_workers_at_once(hung: Any) -> None:
+    """None is left behind."""
+    hung.signal(signal.SIGTERM)
+    hung.signal(signal.SIGTERM)
+    assert hung.status() == 1
+    wait_until(lambda: not any(map(is_alive, pids(hung))))
+
+
+def test_a_signal_to_all_processes_costs_no_answer(start_process: Start, tmp_path: Path) -> None:
+    """A terminal's Ctrl-C reaches the workers before their parent tells them to end."""
+    process = start_process("Gate", directory=str(tmp_path))
+    wait_until(lambda: len(pids(process)) == 2)
+    with connected(process.server.url) as connection:
+        connection.send(post(text("in flight")))
+        wait_until((tmp_path / "entered").exists)
+        os.killpg(process.popen.pid, signal.SIGINT)
+        wait_until(lambda: sum(map(is_alive, pids(process))) == 1)  # the other one has ended
+        (tmp_path / "open").touch()
+        assert connection.answer().text == "in flight"
+    assert process.status() == 0
+
+
+def test_workers_end_with_their_parent(process: Any) -> None:
+    """A parent that is killed leaves no server behind that nobody keeps."""
+    process.signal(signal.SIGKILL)
+    wait_until(lambda: not any(map(is_alive, pids(process))))

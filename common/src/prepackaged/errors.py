@@ -16,10 +16,14 @@ logger = logging.getLogger(__name__)
 
 
 class RequestError(SeldonMicroserviceException):
-    """An error that is answered with a status, a reason and a message."""
+    """An error that is answered with a status, a reason and a message.
+
+    `retry_after` is in how many seconds the client may ask again, where that would help.
+    """
 
     status_code = 500
     reason = "MICROSERVICE_INTERNAL_ERROR"
+    retry_after: int | None = None
 
     def __init__(self, message: str) -> None:
         super().__init__(message, reason=self.reason)
@@ -45,6 +49,7 @@ class NotReadyError(RequestError):
 
     status_code = 503
     reason = "MICROSERVICE_NOT_READY"
+    retry_after = 1
 
 
 class DeploymentError(Exception):

@@ -5,18 +5,14 @@ with serve(Model()) as server:
     assert answer.json()["strData"] == "hi, too"
 """
 
-import asyncio
 import socket
-import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import uvloop
-
 from prepackaged.server.config import Config
+from prepackaged.server.loop import LoopThread
 from prepackaged.server.running import RunningServer
 
 
@@ -35,37 +31,22 @@ def serve(model: Any, **settings: Any) -> Iterator[Served]:
     http, grpc, metrics = _free_ports(3)
     ports = {"http_port": http, "grpc_port": grpc, "metrics_port": metrics}
     config = Config(type(model).__name__, {}, **(ports | settings))
-    started: Future[asyncio.Future[None]] = Future()
-    thread = threading.Thread(target=_run, args=(model, config, started))
-    thread.start()
-    ended = started.result()
-    try:
-        yield Served(
-            f"http://localhost:{config.http_port}",
-            f"localhost:{config.grpc_port}",
-            f"http://localhost:{config.metrics_port}",
-        )
-    finally:
-        ended.get_loop().call_soon_threadsafe(ended.set_result, None)
-        thread.join()
+    with LoopThread() as loop:
+        server = loop.run(_started(model, config))
+        try:
+            yield Served(
+                f"http://localhost:{config.http_port}",
+                f"localhost:{config.grpc_port}",
+                f"http://localhost:{config.metrics_port}",
+            )
+        finally:
+            loop.run(server.stop())
 
 
-def _run(model: Any, config: Config, started: "Future[Any]") -> None:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(model, config, started))
-
-
-async def _serve(model: Any, config: Config, started: "Future[Any]") -> None:
-    try:
-        server = RunningServer(model, config)
-        await server.start()
-    except BaseException as error:
-        started.set_exception(error)
-        raise
-    ended = asyncio.get_running_loop().create_future()
-    started.set_result(ended)
-    await ended
-    await server.stop()
+async def _started(model: Any, config: Config) -> RunningServer:
+    server = RunningServer(model, config)
+    await server.start()
+    return server
 
 
 def _free_ports(count: int) -> list[int]:

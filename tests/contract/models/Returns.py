@@ -14,6 +14,10 @@ def _forbid() -> Any:
     raise SeldonMicroserviceException("not for you", status_code=403, reason="FORBIDDEN")
 
 
+def _fail_silently() -> Any:
+    raise SeldonMicroserviceException("nobody is told", status_code=204)
+
+
 def _fail() -> Any:
     raise ValueError("the model is broken")
 
@@ -54,6 +58,7 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "unspeakable metric": lambda: SeldonResponse([[1]], {}, [COUNTER | {"key": "not a name"}]),
     "bad metric": lambda: SeldonResponse([[1]], {}, [{"key": "x"}]),
     "forbidden": _forbid,
+    "silent": _fail_silently,
     "failure": _fail,
 }
 

@@ -17,6 +17,7 @@ class Item:
     value: Any
     names: list[str] = field(default_factory=list)
     meta: dict[str, Any] = field(default_factory=dict)
+    origin: Any = None
 
 
 def row(*values: float) -> Item:
@@ -31,7 +32,7 @@ class Counting:
         self.function = function
         self.calls: list[int] = []
 
-    def __call__(self, value: Any, names: list[str], meta: Any = None) -> Any:
+    def __call__(self, value: Any, names: list[str], meta: Any, origin: Any) -> Any:
         self.calls.append(len(value))
         return self.function(value)
 

@@ -95,7 +95,92 @@ def test_a_port_that_is_no_number_is_a_deployments_mistake() -> None:
         read_config(["Model"], {"PREDICTIVE_UNIT_HTTP_SERVICE_PORT": "http"})
 
 
+def test_the_bounds_of_time_and_connections_have_defaults_that_fit_a_cluster() -> None:
+    """The end fits the operator's 20 s less preStop's 10; a proxy closes connections first."""
+    config = read_config(["Model"], {})
+
+    assert (config.grace, config.keepalive, config.max_connections) == (7, 120, 10_000)
+    assert (config.timeout, config.grpc_timeout) == (None, None)
+
+
+def test_the_bounds_can_be_set() -> None:
+    """By the environment, and by flags that win over it."""
+    environment = {
+        "PREPACKAGED_GRACE_SECONDS": "25",
+        "GUNICORN_KEEPALIVE": "75",
+        "PREPACKAGED_MAX_CONNECTIONS": "100",
+    }
+    flags = ["--grace-seconds", "0.5", "--keepalive", "2", "--max-connections", "7"]
+    bounds = {
+        tuple(environment.values()): read_config(["Model"], environment),
+        tuple(flags[1::2]): read_config(["Model", *flags], environment),
+    }
+
+    for texts, config in bounds.items():
+        numbers = (config.grace, config.keepalive, config.max_connections)
+        assert numbers == tuple(map(float, texts))
+
+
+def test_annotations_bound_the_time_of_each_transport() -> None:
+    """In milliseconds, as the operator has them."""
+    annotations = {"seldon.io/rest-timeout": "1500", "seldon.io/grpc-timeout": "2500"}
+
+    config = read_config(["Model"], {}, annotations)
+
+    assert (config.timeout, config.grpc_timeout) == (1.5, 2.5)
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf", ""])
+def test_a_time_that_is_none_is_a_deployments_mistake(text: str) -> None:
+    """The message names the flag and the value."""
+    message = f"--grace-seconds must be a number of seconds; came {text!r}"
+    with pytest.raises(DeploymentError, match=message):
+        read_config(["Model"], {"PREPACKAGED_GRACE_SECONDS": text})
+
+
 def test_an_unknown_log_level_is_a_deployments_mistake() -> None:
     """The message lists those that there are."""
     with pytest.raises(DeploymentError, match="DEBUG, INFO, WARNING, ERROR; not 'LOUD'"):
         read_config(["Model"], {"SELDON_LOG_LEVEL": "loud"})
+
+
+def test_the_access_log_is_text_unless_the_environment_says_json() -> None:
+    """The variable is read beside the flag that turns the log on."""
+    assert read_config(["Model"], {}).access_log_format == "text"
+    environment = {"PREPACKAGED_ACCESS_LOG_FORMAT": "json"}
+    assert read_config(["Model"], environment).access_log_format == "json"
+
+
+def test_another_form_of_the_access_log_ends_the_start() -> None:
+    """The one who deploys is told what there is."""
+    with pytest.raises(DeploymentError, match="PREPACKAGED_ACCESS_LOG_FORMAT is text or json; not"):
+        read_config(["Model"], {"PREPACKAGED_ACCESS_LOG_FORMAT": "xml"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (["--tracing"], {}),
+        (["--tracing", "1"], {}),
+        ([], {"TRACING": "1"}),
+        ([], {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}),
+        ([], {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://collector:4318/v1/traces"}),
+    ],
+)
+def test_tracing_is_asked_for_in_upstreams_way_or_in_opentelemetrys(
+    arguments: list[str], environment: dict[str, str]
+) -> None:
+    """Any one of these is enough."""
+    assert read_config(["Model", *arguments], environment).tracing
+
+
+@pytest.mark.parametrize("environment", [{}, {"TRACING": "0"}, {"OTEL_SERVICE_NAME": "iris"}])
+def test_tracing_is_off_otherwise(environment: dict[str, str]) -> None:
+    """A name alone asks for nothing."""
+    assert not read_config(["Model"], environment).tracing
+
+
+def test_payloads_are_passed_through_where_the_environment_says_so() -> None:
+    """Upstream's variable, with its values."""
+    assert not read_config(["Model"], {}).passes_payload
+    assert read_config(["Model"], {"PAYLOAD_PASSTHROUGH": "true"}).passes_payload

@@ -95,11 +95,20 @@ def test_a_quick_model_is_called_on_the_loop_and_a_slow_one_is_not() -> None:
     assert threads == [True, False]
 
 
-def test_too_many_that_wait_are_told_when_to_come_back() -> None:
-    """The bound is on the queue, and the time is computed from it."""
+@pytest.mark.parametrize(("together", "seconds"), [(1, 30), (4, 8)])
+def test_too_many_that_wait_are_told_when_to_come_back(
+    monkeypatch: pytest.MonkeyPatch, together: int, seconds: int
+) -> None:
+    """The bound is on the queue, and the time is how long the model takes for what is in it."""
+    now = [0.0]
+    monkeypatch.setattr("prepackaged.server.engine.time.perf_counter", lambda: now[0])
+
+    def answer(items: Sequence[int]) -> list[int]:
+        now[0] += 3  # for however many
+        return doubled(items)
 
     async def scenario(engine: Engine) -> OverloadedError:
-        engine.seconds_each = 0.5
+        await submit_all(engine, range(8))
         for item in range(10):
             engine.submit(Work(item, print))
         with pytest.raises(OverloadedError) as caught:
@@ -107,10 +116,10 @@ def test_too_many_that_wait_are_told_when_to_come_back() -> None:
         await engine.drained()
         return caught.value
 
-    error = run(scenario, doubled, most=10)
+    error = run(scenario, answer, together=together, most=10)
 
     assert error.status_code == 503
-    assert error.retry_after == 5
+    assert error.retry_after == seconds
 
 
 def test_what_nobody_wants_is_not_computed() -> None:
@@ -171,6 +180,52 @@ def test_a_functions_exception_is_raised() -> None:
 
     with pytest.raises(KeyError, match="missing"):
         run(scenario, doubled)
+
+
+def test_the_time_to_come_back_counts_functions_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not a prediction takes its time in the queue as well."""
+    now = [0.0]
+    monkeypatch.setattr("prepackaged.server.engine.time.perf_counter", lambda: now[0])
+
+    def function() -> None:
+        now[0] += 3
+
+    async def scenario(engine: Engine) -> OverloadedError:
+        await engine.run(function)
+        calls = [asyncio.ensure_future(engine.run(function)) for _ in range(10)]
+        await asyncio.sleep(0)
+        with pytest.raises(OverloadedError) as caught:
+            await engine.run(function)
+        await asyncio.gather(*calls)
+        return caught.value
+
+    assert run(scenario, doubled, most=10).retry_after == 30
+
+
+def test_who_waits_can_be_given_up() -> None:
+    """Everybody gets the error, also who waits for a call that goes on, and then nothing more."""
+    entered, is_open = threading.Event(), threading.Event()
+    given: list[Any] = []
+
+    def answer(items: Sequence[int]) -> list[int]:
+        entered.set()
+        is_open.wait(30)
+        return doubled(items)
+
+    async def scenario(engine: Engine) -> int:
+        works = [Work(item, given.append) for item in range(4)]
+        for work in works:
+            engine.submit(work)
+        await asyncio.to_thread(entered.wait, 30)
+        works[3].cancel()
+        count = engine.give_up(ValueError("given up"))
+        assert engine.in_flight == 2  # with the model still
+        is_open.set()
+        await engine.drained()
+        return count
+
+    assert run(scenario, answer, together=2) == 3
+    assert [str(each) for each in given] == ["given up"] * 3
 
 
 def test_an_outcome_that_cannot_be_given_holds_nobody_up() -> None:

@@ -19,8 +19,12 @@ from seldon_core.user_model import SeldonNotImplementedError
 
 from prepackaged import ClientError, DeploymentError, ModelError, NotReadyError
 from prepackaged.server.grpc.server import Server, start
+from prepackaged.server.grpc.services import METHOD_OF
 from prepackaged.server.metrics import Metrics
+from prepackaged.server.observing import observer
+from prepackaged.server.origin import Origin
 from prepackaged.server.seldon.messages import Answer, Request
+from prepackaged.server.sockets import listen
 
 SECONDS = 30  # a bound for what hangs, far above what anything here takes
 MEGABYTE = 1024 * 1024
@@ -34,15 +38,19 @@ class FakeDispatcher:
     def __init__(self, outcome: Any = None) -> None:
         self.outcome = outcome
         self.metrics = Metrics()
-        self.has_raw_predict = False
+        self.is_raw_over_grpc = False
+        self.observe = observer(self.metrics, METHOD_OF, None, None)
         self.metadata: dict[str, Any] | None = None
         self.asked: list[Any] = []
         self.is_asked = threading.Event()
 
-    async def predicted(self, request: Request) -> Any:
-        return await self._answer(request, Answer(request.value, [], {}, []))
+    def predict(self, request: Request, done: Callable[[Any], None]) -> Any:
+        default = Answer(request.value, [], {}, [])
+        task = asyncio.ensure_future(self._answer(request, default))
+        task.add_done_callback(lambda ended: ended.cancelled() or done(outcome_of(ended)))
+        return task
 
-    async def call(self, method: str, message: Any) -> Any:
+    async def call(self, method: str, message: Any, origin: Origin) -> Any:
         return await self._answer((method, message), HELLO)
 
     async def _answer(self, asked: Any, default: Any) -> Any:
@@ -53,6 +61,11 @@ class FakeDispatcher:
         if isinstance(self.outcome, Exception):
             raise self.outcome
         return self.outcome if isinstance(self.outcome, Message) else default
+
+
+def outcome_of(task: "asyncio.Task[Any]") -> Any:
+    """What a task gave or raised."""
+    return task.exception() or task.result()
 
 
 class Loop:
@@ -85,6 +98,11 @@ class Loop:
 Serve = Callable[..., grpc.Channel]
 
 
+def started(dispatcher: FakeDispatcher, port: int = 0, **settings: Any) -> Awaitable[Server]:
+    """A server that tells the dispatcher's metrics of its calls."""
+    return start(dispatcher, listen("grpc", port), observe=dispatcher.observe, **settings)
+
+
 @pytest.fixture(scope="module")
 def loop() -> Iterator[Loop]:
     """The loop that every server here runs on."""
@@ -109,7 +127,7 @@ def serve(loop: Loop, servers: list[Server]) -> Iterator[Serve]:
     with ExitStack() as stack:
 
         def serve(dispatcher: FakeDispatcher, **settings: Any) -> grpc.Channel:
-            servers.append(loop.run(start(dispatcher, 0, **settings)))
+            servers.append(loop.run(started(dispatcher, **settings)))
             address = f"localhost:{servers[-1].port}"
             return stack.enter_context(grpc.insecure_channel(address, options=unlimited))
 
@@ -199,7 +217,7 @@ def test_a_prediction_is_decoded_and_encoded(serve: Serve, service: str) -> None
 def test_a_model_that_reads_messages_gets_the_message(serve: Serve) -> None:
     """A raw predict is asked with the message as it came, and its message is the answer."""
     dispatcher = FakeDispatcher()
-    dispatcher.has_raw_predict = True
+    dispatcher.is_raw_over_grpc = True
     message = prediction_pb2.SeldonMessage(strData="a", meta={"puid": "7"})
 
     answer = predict(serve(dispatcher), message)
@@ -412,7 +430,7 @@ def test_bytes_that_are_no_message_are_the_client_s_fault(serve: Serve) -> None:
 def test_an_answer_that_is_no_message_is_the_model_s_fault(serve: Serve) -> None:
     """A raw hook that returns the wrong thing is told what was expected."""
     dispatcher = FakeDispatcher(prediction_pb2.Feedback())
-    dispatcher.has_raw_predict = True
+    dispatcher.is_raw_over_grpc = True
     channel = serve(dispatcher)
 
     assert failure(lambda: predict(channel)) == (
@@ -455,7 +473,7 @@ def test_a_message_over_the_limit_is_refused(serve: Serve) -> None:
 def test_an_answer_over_the_limit_is_refused(serve: Serve) -> None:
     """The client learns why there is no answer."""
     dispatcher = FakeDispatcher(prediction_pb2.SeldonMessage(binData=b"\x07" * (2 * MEGABYTE)))
-    dispatcher.has_raw_predict = True
+    dispatcher.is_raw_over_grpc = True
     channel = serve(dispatcher, max_message=MEGABYTE)
 
     code, details = failure(lambda: predict(channel))
@@ -531,16 +549,7 @@ def test_a_port_that_is_taken_is_a_deployment_error(
     port = servers[0].port
 
     with pytest.raises(DeploymentError, match=f"gRPC port {port} .* set with --grpc-port"):
-        loop.run(start(FakeDispatcher(), port))
-
-
-def test_workers_may_share_a_port(loop: Loop, serve: Serve, servers: list[Server]) -> None:
-    """Two servers that agree on it listen on the same port."""
-    serve(FakeDispatcher(), share_port=True)
-
-    servers.append(loop.run(start(FakeDispatcher(), servers[0].port, share_port=True)))
-
-    assert servers[1].port == servers[0].port
+        loop.run(started(FakeDispatcher(), port))
 
 
 def test_calls_are_counted_by_method_and_status(serve: Serve) -> None:

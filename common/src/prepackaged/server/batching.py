@@ -33,6 +33,10 @@ class Item(Protocol):
     def meta(self) -> dict[str, Any]:
         """What else came with it."""
 
+    @property
+    def origin(self) -> Any:
+        """Whose it is."""
+
 
 class Batcher:
     """Calls `predict` on items, together where it may; each outcome is a result or an exception.
@@ -99,7 +103,7 @@ class Batcher:
     def _alone(self, item: Item) -> Any:
         self._observe(1)
         try:
-            return self._predict(item.value, item.names, meta=item.meta)
+            return self._predict(item.value, item.names, meta=item.meta, origin=item.origin)
         except BaseException as error:
             return error
 
@@ -107,7 +111,7 @@ class Batcher:
         """The items' answers out of one call; None when there is none for each of them."""
         self._observe(len(items))
         try:
-            result = self._predict(rows, items[0].names, meta={})
+            result = self._predict(rows, items[0].names, meta={}, origin=None)
         except Exception:
             return None  # one by one, each gets its own error or answer
         if not isinstance(result, np.ndarray) or result.ndim == 0 or len(result) != len(rows):

@@ -1,45 +1,44 @@
 """`prepackaged-microservice Model`: read the settings, load the model, serve until told to end."""
 
 import asyncio
+import contextlib
 import logging
 import os
-import signal
 import sys
 import time
-from collections.abc import Coroutine
 from multiprocessing.connection import Connection
-from typing import Any
-
-import uvloop
+from typing import NoReturn
 
 from prepackaged.errors import DeploymentError
 from prepackaged.server.config import Config, read_annotations, read_config
+from prepackaged.server.custom_service import start_custom_service
+from prepackaged.server.early import EarlyServer
+from prepackaged.server.ending import end_at_once_on_signals, over_on_signals
 from prepackaged.server.loading import load_model
-from prepackaged.server.running import RunningServer, listen, serve_not_ready
-from prepackaged.server.workers import Supervisor, tell_snapshots
-
-LOG_FORMAT = "%(asctime)s - %(name)s:%(funcName)s:%(lineno)s - %(levelname)s:  %(message)s"
+from prepackaged.server.logging import FORMAT
+from prepackaged.server.loop import LoopThread
+from prepackaged.server.running import RunningServer
+from prepackaged.server.workers import Parent, supervise
 
 logger = logging.getLogger(__name__)
 
+END_SECONDS = 2  # from the end of the grace to the end of the process
+
 
 def main() -> None:
-    """Serve the class that the command line names; the console script."""
-    logging.basicConfig(format=LOG_FORMAT, level=logging.INFO)
+    """Serve the class that the command line names; the console script.
+
+    Ends with status 1 and one last line when the server cannot start, and when an accepted
+    request was not answered.
+    """
+    logging.basicConfig(format=FORMAT, level=logging.INFO)
     try:
         config = read_config(sys.argv[1:], os.environ, read_annotations())
-    except DeploymentError as error:
-        logger.critical("%s", error)
-        sys.exit(1)
-    run(supervise(config) if config.workers > 1 else serve(config), config)
-
-
-def run(serving: Coroutine[Any, Any, None], config: Config) -> None:
-    """Run the server to its end; status 1 and one last line when it cannot start."""
-    logging.getLogger().setLevel(config.log_level)
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serving)
+        logging.getLogger().setLevel(config.log_level)
+        if config.workers > 1:
+            asyncio.run(supervise(work, config))
+        else:
+            serve(config)
     except DeploymentError as error:
         logger.critical("%s", error)
         sys.exit(1)
@@ -47,48 +46,73 @@ def run(serving: Coroutine[Any, Any, None], config: Config) -> None:
 
 def work(config: Config, pipe: Connection) -> None:
     """Serve as one of several workers: what a spawned process runs."""
-    logging.basicConfig(format=LOG_FORMAT)
-    run(serve(config, pipe), config)
+    logging.basicConfig(format=FORMAT, level=config.log_level)
+    try:
+        serve(config, pipe)
+    except DeploymentError as error:
+        with contextlib.suppress(OSError):  # the parent has ended
+            pipe.send(str(error))  # for it to log
+        sys.exit(1)
 
 
-async def serve(config: Config, pipe: Connection | None = None) -> None:
-    """Load the model, then open the ports, then serve until SIGTERM or SIGINT."""
-    is_over = over_on_signals()
+def serve(config: Config, pipe: Connection | None = None) -> None:
+    """Load the model, then open the ports, then serve until told to end.
+
+    What serves has a thread of its own. The main one loads the model, as it does under other
+    servers, and then waits for the end, which so comes in time whatever the model does.
+    """
+    end_at_once_on_signals()
     start = time.perf_counter()
-    listener = early = None
-    if config.opens_early:
-        listener = listen(config.http_port, is_shared=config.workers > 1)
-        early = await serve_not_ready(listener)
-        model = await asyncio.to_thread(load_model, config.interface, config.parameters)
-        await early.stop()
-    else:
+    with LoopThread() as loop:
+        parent = loop.run(Parent.of(pipe)) if pipe else None
+        early = EarlyServer(config) if config.opens_early else None
+        if early:
+            loop.run(early.start())
         model = load_model(config.interface, config.parameters)
-    server = RunningServer(model, config)
-    server.metrics.set_gauge("prepackaged_model_load_seconds", time.perf_counter() - start)
-    if pipe:
-        tell_snapshots(pipe, server.metrics.snapshot, is_over)
-    await server.start(listener)
+        server = loop.run(RunningServer.of(model, config))
+        server.metrics.set_gauge("prepackaged_model_load_seconds", time.perf_counter() - start)
+        asyncio.run(guard(server, loop, early, parent))
+
+
+async def guard(
+    server: RunningServer, loop: LoopThread, early: EarlyServer | None, parent: Parent | None
+) -> None:
+    """Let a server serve until told to end, and see to it that it ends."""
+    is_over = over_on_signals()
+    if parent:
+        here = asyncio.get_running_loop()
+        parent.on_end = lambda: here.call_soon_threadsafe(is_over.set)
+    await asyncio.wrap_future(loop.submit(begin(server, early, parent)))
+    custom = start_custom_service(server.dispatcher.model, server.config)
     await is_over.wait()
-    if not await server.stop():
-        logger.critical("the model did not end its last call; its answer is lost")
-        logging.shutdown()
-        os._exit(1)  # the interpreter would wait for the call's thread
+    try:
+        async with asyncio.timeout(server.config.grace + END_SECONDS):
+            unanswered = await asyncio.wrap_future(loop.submit(server.stop()))
+    except TimeoutError:
+        fail(server, "some")
+    if unanswered is not None:
+        fail(server, f"{unanswered}")
+    if custom:
+        custom.stop()
 
 
-async def supervise(config: Config) -> None:
-    """Let several workers serve until SIGTERM or SIGINT."""
-    await Supervisor(work, config).run(over_on_signals())
+async def begin(server: RunningServer, early: EarlyServer | None, parent: Parent | None) -> None:
+    """Open the ports, or take them over."""
+    if early:
+        await early.stop()
+        await server.start(early.rest, early.grpc)
+    else:
+        await server.start()
+    if parent:
+        parent.begin(server.metrics.snapshot)
 
 
-def over_on_signals() -> asyncio.Event:
-    """An event that SIGTERM or SIGINT sets; the second of them ends the process at once."""
-    is_over = asyncio.Event()
-
-    def end() -> None:
-        if is_over.is_set():
-            os._exit(1)
-        is_over.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, end)
-    return is_over
+def fail(server: RunningServer, unanswered: str) -> NoReturn:
+    """End the process in spite of the threads of a model that hangs."""
+    logger.critical(
+        "the model was still busy %g s after the signal to end; %s requests had no answer",
+        server.config.grace,
+        unanswered,
+    )
+    logging.shutdown()
+    os._exit(1)

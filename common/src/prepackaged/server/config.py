@@ -6,6 +6,7 @@ gives a flag's default, except that SELDON_LOG_LEVEL wins over its flag.
 
 import argparse
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from prepackaged.errors import DeploymentError
+from prepackaged.server.logging import LINES
 
 SERVICE_TYPES = ("MODEL", "ROUTER", "TRANSFORMER", "COMBINER", "OUTLIER_DETECTOR")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -20,9 +22,17 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 BOOLEANS = dict.fromkeys(("y", "yes", "t", "true", "on", "1"), True) | dict.fromkeys(
     ("n", "no", "f", "false", "off", "0"), False
 )
+ACCESS_LOG_FORMAT = "PREPACKAGED_ACCESS_LOG_FORMAT"
+# OpenTelemetry's own variables that say where traces go.
+TRACED_TO = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 ANNOTATIONS = Path("/etc/podinfo/annotations")
 # Flags that upstream takes for its process model, which ours does not have: read and let go.
 WITHOUT_EFFECT = ("--threads", "--max-requests", "--max-requests-jitter", "--single-threaded")
+# After the end's beginning. Of the 20 s that Seldon's operator gives a pod and the 30 s of
+# Kubernetes, a preStop hook sleeps 10; the rest is for answers and for the process to end.
+GRACE_SECONDS = 7
+MAX_CONNECTIONS = 10_000
+KEEPALIVE_SECONDS = 120  # longer than proxies keep a connection, so that it is they who close it
 
 
 @dataclass(frozen=True)
@@ -30,10 +40,13 @@ class Config:
     """What a server needs to know.
 
     `interface` names the class to serve: `Module`, whose class has the same name, or
-    `package.module.Class`. `parameters` are its constructor's arguments. `timeout` is in
-    seconds from a request's arrival to its answer, `max_message` (gRPC) and `max_body` (REST)
-    are in bytes, `max_waiting` in requests that wait for the model. With `opens_early` the port
-    answers 503 while the model loads; without, it opens when the model is loaded.
+    `package.module.Class`. `parameters` are its constructor's arguments. `timeout` (REST) and
+    `grpc_timeout` are in seconds from a request's arrival to its answer, `keepalive` from an
+    answer to the next request and `grace` from the signal to end to the last answer.
+    `max_message` (gRPC) and `max_body` (REST) are in bytes, `max_waiting` in requests that wait
+    for the model, `max_connections` are a worker's, over REST. With `opens_early` the ports
+    answer 503 while the model loads; without, they open when the model is loaded.
+    `passes_payload` leaves predictions over REST undecoded, for models with `predict_raw`.
     """
 
     interface: str
@@ -45,12 +58,20 @@ class Config:
     serves_grpc: bool = True
     log_level: str = "INFO"
     access_log: bool = False
+    access_log_format: str = "text"
+    tracing: bool = False
+    passes_payload: bool = False
+    runs_custom_service: bool = True
     workers: int = 1
     opens_early: bool = False
     timeout: float | None = None
+    grpc_timeout: float | None = None
+    grace: float = GRACE_SECONDS
+    keepalive: float = KEEPALIVE_SECONDS
     max_message: int | None = None
     max_body: int = 256 * 1024 * 1024
     max_waiting: int = 1000
+    max_connections: int = MAX_CONNECTIONS
 
 
 def read_config(
@@ -73,10 +94,17 @@ def read_config(
         serves_grpc=_integer(flags.grpc_workers, "--grpc-workers") > 0,
         log_level=log_level,
         access_log=flags.access_log,
+        access_log_format=_line(environment.get(ACCESS_LOG_FORMAT, "text")),
+        tracing=_integer(flags.tracing, "--tracing") > 0 or any(map(environment.get, TRACED_TO)),
+        passes_payload=_is_true(environment.get("PAYLOAD_PASSTHROUGH", "")),
         workers=_integer(flags.workers, "--workers"),
         opens_early=_is_true(environment.get("PREPACKAGED_OPEN_EARLY", "")),
         timeout=_number(annotations, "seldon.io/rest-timeout", unit=0.001),
+        grpc_timeout=_number(annotations, "seldon.io/grpc-timeout", unit=0.001),
+        grace=_seconds(flags.grace_seconds, "--grace-seconds"),
+        keepalive=_seconds(flags.keepalive, "--keepalive"),
         max_message=_bytes(annotations, "seldon.io/grpc-max-message-size"),
+        max_connections=_integer(flags.max_connections, "--max-connections"),
     )
 
 
@@ -122,6 +150,13 @@ def _bytes(annotations: Mapping[str, str], key: str) -> int | None:
     return None if number is None else int(number)
 
 
+def _line(form: str) -> str:
+    if form not in LINES:
+        message = f"{ACCESS_LOG_FORMAT} is {' or '.join(LINES)}; not {form!r}"
+        raise DeploymentError(message)
+    return form
+
+
 def _is_true(text: str) -> bool:
     return BOOLEANS.get(text.lower(), False)
 
@@ -131,6 +166,16 @@ def _integer(text: str | int, flag: str) -> int:
         return int(text)
     except ValueError as error:
         raise DeploymentError(f"{flag} must be a whole number; came {text!r}") from error
+
+
+def _seconds(text: str | float, flag: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise DeploymentError(f"{flag} must be a number of seconds; came {text!r}")
+    return seconds
 
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -148,6 +193,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     _add_port(parser, "metrics", get("PREDICTIVE_UNIT_METRICS_SERVICE_PORT", "6000"))
     parser.add_argument("--grpc-workers", default=get("GRPC_WORKERS", "1"), help="0: no gRPC")
     parser.add_argument("--workers", default=get("GUNICORN_WORKERS", "1"), help="processes")
+    _add_bounds(parser, environment)
     parser.add_argument("--grpc-threads", help="without effect")
     parser.add_argument(
         "--access-log",
@@ -157,9 +203,22 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         const=True,
         help="log a line for every request",
     )
+    tracing = get("TRACING", "0")
+    parser.add_argument("--tracing", nargs="?", default=tracing, const="1", help="1: make spans")
     for flag in WITHOUT_EFFECT:
         parser.add_argument(flag, help="without effect")
     return parser
+
+
+def _add_bounds(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    for flag, variable, default, what in (
+        ("grace-seconds", "PREPACKAGED_GRACE_SECONDS", GRACE_SECONDS, "for answers at the end"),
+        ("keepalive", "GUNICORN_KEEPALIVE", KEEPALIVE_SECONDS, "seconds for another request"),
+        ("max-connections", "PREPACKAGED_MAX_CONNECTIONS", MAX_CONNECTIONS, "of REST, a worker"),
+    ):
+        parser.add_argument(
+            f"--{flag}", default=environment.get(variable, default), help=f"{what}: %(default)s"
+        )
 
 
 def _add_port(parser: argparse.ArgumentParser, name: str, default: str) -> None:

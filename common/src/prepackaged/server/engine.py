@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -34,7 +35,7 @@ class OverloadedError(RequestError):
 
     def __init__(self, waiting: int, seconds_each: float) -> None:
         super().__init__(f"{waiting} requests wait for the model, which is all that may")
-        self.retry_after = max(1, round(waiting * seconds_each))
+        self.retry_after = max(1, math.ceil(waiting * seconds_each))
 
 
 @dataclass(slots=True, eq=False)
@@ -43,7 +44,8 @@ class Work:
 
     It is an item for the engine's `answer`, or a `function` to be called alone. `done` is
     called once, on the event loop, with the answer or the exception. `is_wanted` turns false
-    when the client has gone away; such work is dropped before the model sees it.
+    when the client has gone away; such work is dropped before the model sees it, or its
+    outcome after that.
     """
 
     item: Any
@@ -102,10 +104,11 @@ class Engine:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._waiting: deque[Work] = deque()
         self._is_running = False
-        self._running = 0
+        self._taken: list[Work] = []
         self._idle = asyncio.Event()
         self._idle.set()
         self.seconds_each = QUICK_SECONDS * 2  # unknown yet: the first calls go to the thread
+        self._pace = 0.0  # seconds between two outcomes, on the average of late
 
     @property
     def waiting(self) -> int:
@@ -115,12 +118,12 @@ class Engine:
     @property
     def in_flight(self) -> int:
         """How many requests have no answer yet: those that wait and those with the model."""
-        return len(self._waiting) + self._running
+        return len(self._waiting) + len(self._taken)
 
     def submit(self, work: Work) -> None:
         """Queue work. Raises `OverloadedError` when too much waits already."""
         if len(self._waiting) >= self._max_waiting:
-            raise OverloadedError(len(self._waiting), self.seconds_each)
+            raise OverloadedError(len(self._waiting), self._pace)
         self._waiting.append(work)
         work.forget = self._forget
         if not self._is_running:
@@ -144,6 +147,15 @@ class Engine:
     async def drained(self) -> None:
         """Wait until nothing is queued or running."""
         await self._idle.wait()
+
+    def give_up(self, error: Exception) -> int:
+        """Let this be the outcome of all work that has none yet; how much that is."""
+        works = [work for work in (*self._waiting, *self._taken) if work.is_wanted]
+        self._waiting.clear()
+        self._deliver(works, [error] * len(works))
+        for work in works:
+            work.is_wanted = False
+        return len(works)
 
     def close(self) -> None:
         """Let the thread go, without waiting for a call that hangs on it."""
@@ -183,7 +195,7 @@ class Engine:
             work = self._waiting.popleft()
             if work.is_wanted:
                 taken.append(work)
-        self._running = len(taken)
+        self._taken = taken
         return taken
 
     def _call_on_thread(self, works: list[Work]) -> None:
@@ -193,15 +205,19 @@ class Engine:
     def _call(self, works: list[Work]) -> Sequence[Any]:
         start = time.perf_counter()
         try:
-            if function := works[0].function:
-                return [function()]
-            outcomes = self._answer([work.item for work in works])
+            function = works[0].function
+            return [function()] if function else self._answer([work.item for work in works])
         except BaseException as error:
             return [error] * len(works)
-        seconds = time.perf_counter() - start
-        # Slow at once, quick only by and by: one slow call on the loop is felt by everybody.
-        self.seconds_each = max(seconds, self.seconds_each * 0.9 + seconds * 0.1)
-        return outcomes
+        finally:
+            self._learn(time.perf_counter() - start, works)
+
+    def _learn(self, seconds: float, works: list[Work]) -> None:
+        pace = seconds / len(works)
+        self._pace = self._pace * 0.9 + pace * 0.1 if self._pace else pace
+        if not works[0].function:
+            # Slow at once, quick only by and by: one slow call on the loop is felt by everybody.
+            self.seconds_each = max(seconds, self.seconds_each * 0.9 + seconds * 0.1)
 
     def _deliver_and_run(self, works: list[Work], outcomes: Sequence[Any]) -> None:
         self._deliver(works, outcomes)
@@ -209,6 +225,8 @@ class Engine:
 
     def _deliver(self, works: list[Work], outcomes: Sequence[Any]) -> None:
         for work, outcome in zip(works, outcomes, strict=True):
+            if not work.is_wanted:
+                continue
             try:
                 work.done(outcome)
             except Exception:  # the next answer, and the next run, do not depend on it

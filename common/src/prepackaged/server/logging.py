@@ -1,23 +1,71 @@
-"""The access log: a line for every request, written a loop's turn at a time."""
+"""How logs look, and the access log: a line for every request, written a loop's turn at a time."""
 
 import asyncio
+import json
+import re
 import sys
+from collections.abc import Callable
+from functools import lru_cache
 from typing import TextIO
+
+import orjson
+
+from prepackaged.server.origin import Origin
+
+# Of what is logged beside requests; seldon-core's own.
+FORMAT = "%(asctime)s - %(name)s:%(funcName)s:%(lineno)s - %(levelname)s:  %(message)s"
+PLAIN = re.compile(r"[!#-\[\]-~]*")  # neither blanks, quotes and backslashes nor what is no ASCII
+
+Line = Callable[[Origin, int | str, int, float], str]
+
+
+@lru_cache(1024)
+def shown(path: str) -> str:
+    """A path as JSON writes it where it is not plain."""
+    if PLAIN.fullmatch(path):
+        return path
+    return json.dumps(path)[1:-1].replace("\x7f", "\\u007f")
+
+
+def text_line(origin: Origin, status: int | str, size: int, milliseconds: float) -> str:
+    """A line for people."""
+    asked, rows = shown(origin.path), "-" if origin.rows is None else origin.rows
+    return f'"{origin.method} {asked}" {status} {size}B {milliseconds:.1f}ms rows={rows}\n'
+
+
+def json_line(origin: Origin, status: int | str, size: int, milliseconds: float) -> str:
+    """A line for programs."""
+    told = {
+        "method": origin.method,
+        "path": origin.path,
+        "status": status,
+        "bytes": size,
+        "milliseconds": round(milliseconds, 3),
+        "rows": origin.rows,
+    }
+    return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE).decode()
+
+
+LINES: dict[str, Line] = {"text": text_line, "json": json_line}
 
 
 class AccessLog:
-    """Collects lines and writes them together, so that logging costs little under load."""
+    """Collects lines and writes them together, so that logging costs little under load.
 
-    def __init__(self, stream: TextIO = sys.stdout) -> None:
+    `form` is one of LINES.
+    """
+
+    def __init__(self, form: str, stream: TextIO = sys.stdout) -> None:
+        self._line = LINES[form]
         self._stream = stream
         self._lines: list[str] = []
         self._loop = asyncio.get_running_loop()
 
-    def __call__(self, method: str, path: str, status: int, size: int, seconds: float) -> None:
+    def __call__(self, origin: Origin, status: int | str, size: int, seconds: float) -> None:
         """Note a request that was answered with `size` bytes after so many seconds."""
         if not self._lines:
             self._loop.call_soon(self.flush)
-        self._lines.append(f'"{method} {path}" {status} {size}B {seconds * 1000:.1f}ms\n')
+        self._lines.append(self._line(origin, status, size, seconds * 1000))
 
     def flush(self) -> None:
         """Write what was noted."""

@@ -178,13 +178,24 @@ def validate(metrics: Any) -> None:
 
 
 def expose(snapshots: Iterable[Snapshot]) -> tuple[bytes, str]:
-    """The metrics of one or more workers as Prometheus reads them, and their content type.
-
-    Counters and histograms are summed; a model's gauge is what was set last.
-    """
+    """The metrics of one or more workers as Prometheus reads them, and their content type."""
     registry = CollectorRegistry()
-    registry.register(_Collected(snapshots))
+    registry.register(_Collected(merged(snapshots)))
     return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
+
+
+def merged(snapshots: Iterable[Snapshot]) -> Snapshot:
+    """What several workers counted: sums, and of a model's gauge what was set last."""
+    cells: dict[Family, dict[Labels, list[Any]]] = {}
+    for snapshot in snapshots:
+        for family, series in snapshot.items():
+            together = cells.setdefault(family, {})
+            for labels, cell in series.items():
+                together.setdefault(labels, []).append(cell)
+    return {
+        family: {labels: _merged(family, each) for labels, each in series.items()}
+        for family, series in cells.items()
+    }
 
 
 def remains(snapshot: Snapshot) -> Snapshot:
@@ -193,13 +204,8 @@ def remains(snapshot: Snapshot) -> Snapshot:
 
 
 class _Collected(Collector):
-    def __init__(self, snapshots: Iterable[Snapshot]) -> None:
-        self._families: dict[Family, dict[Labels, list[Any]]] = {}
-        for snapshot in snapshots:
-            for family, series in snapshot.items():
-                together = self._families.setdefault(family, {})
-                for labels, cell in series.items():
-                    together.setdefault(labels, []).append(cell)
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._families = snapshot
 
     def collect(self) -> Iterator[Metric]:
         """Each family once; one whose names are another's already is left out."""
@@ -212,18 +218,25 @@ class _Collected(Collector):
                 yield first
 
 
-def _metric(family: Family, labels: Labels, cells: list[Any]) -> Metric:
-    """One series, out of what each worker has of it, as a family of its own."""
+def _merged(family: Family, cells: list[Any]) -> Any:
+    kind, name = family
+    if kind == TIMER:
+        return [sum(column) for column in zip(*cells, strict=True)]
+    return sum(cells) if kind == COUNTER else OWN_GAUGES.get(name, max)(cells)
+
+
+def _metric(family: Family, labels: Labels, cell: Any) -> Metric:
+    """One series as a family of its own."""
     kind, name = family
     metric: Any = CLASSES[kind](name, HELP.get(name, ""), labels=[key for key, _ in labels])
     values = [value for _, value in labels]
     if kind == TIMER:
         bounds = map(floatToGoString, (*BOUNDS.get(name, TIMER_SECONDS), math.inf))
-        *counts, total = (sum(column) for column in zip(*cells, strict=True))
+        *counts, total = cell
         metric.add_metric(values, list(zip(bounds, accumulate(counts), strict=True)), total)
     else:
-        merge = sum if kind == COUNTER else OWN_GAUGES.get(name, lambda set_at: max(set_at)[1])
-        metric.add_metric(values, merge(cells))
+        is_model_s = kind == GAUGE and name not in OWN_GAUGES
+        metric.add_metric(values, cell[1] if is_model_s else cell)
     return metric  # type: ignore[no-any-return]
 
 

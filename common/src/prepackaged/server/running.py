@@ -1,71 +1,36 @@
 """The ports of one process: REST, gRPC and metrics around one model, opened and closed in order."""
 
 import asyncio
-import contextlib
 import logging
 import os
+import resource
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import uvicorn
-
-from prepackaged.errors import DeploymentError, NotReadyError
 from prepackaged.server.config import Config
 from prepackaged.server.grpc.server import Server as GrpcServer
 from prepackaged.server.grpc.server import start as start_grpc
-from prepackaged.server.http.app import Application, HttpError, HttpRequest, HttpResponse
-from prepackaged.server.http.connection import Observer
+from prepackaged.server.grpc.services import METHOD_OF as GRPC_METHOD_OF
+from prepackaged.server.http.app import Application, HttpRequest, HttpResponse
+from prepackaged.server.http.connection import Bounds
+from prepackaged.server.http.flask_side import FlaskSide, needs_flask
 from prepackaged.server.http.protocol import bounded, short_way
-from prepackaged.server.http.routes import METHOD_OF, failure, ping, routes_of, short_routes_of
+from prepackaged.server.http.routes import METHOD_OF, failure, routes_of, short_routes_of
+from prepackaged.server.http.server import HttpServer
 from prepackaged.server.logging import AccessLog
 from prepackaged.server.metrics import Metrics
+from prepackaged.server.observing import build_info, observer
 from prepackaged.server.seldon.dispatch import Dispatcher
+from prepackaged.server.sockets import listen
+from prepackaged.server.tracing import start_tracing
 
 logger = logging.getLogger(__name__)
 
-BACKLOG = 2048
 # For the ports that have no predictions: what they are asked is short, and nobody counts it.
-UNOBSERVED = bounded(max_body=2**20, too_large=b"", observe=lambda *_: None)
-GRACE_SECONDS = 25  # for requests in flight; Kubernetes kills after 30
-
-
-class HttpServer(uvicorn.Server):
-    """uvicorn's server without its signal handlers: the process has its own."""
-
-    task: "asyncio.Task[None]"
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone."""
-        yield
-
-    @classmethod
-    async def started_on(
-        cls, listener: socket.socket, application: Application, protocol: Any
-    ) -> "HttpServer":
-        """A server that answers on an open socket."""
-        settings = uvicorn.Config(
-            application,
-            http=protocol,
-            loop="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            log_level="warning",
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
-        server = cls(settings)
-        server.task = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started:
-            await asyncio.sleep(0.001)
-        return server
-
-    async def stop(self) -> None:
-        """Take no new connections and return when those that are open have their answers."""
-        self.should_exit = True
-        await self.task
+UNOBSERVED = bounded(Bounds(max_body=2**20), lambda error: failure(error).body, lambda *_: None)
+LAST_SECONDS = 0.5  # for answers to reach their clients once the grace is over
+OTHER_FILES = 256  # that a process may have open beside REST's connections
 
 
 class RunningServer:
@@ -74,69 +39,104 @@ class RunningServer:
     def __init__(self, model: Any, config: Config) -> None:
         self.config = config
         self.metrics = Metrics()
+        self.metrics.set_gauge("prepackaged_build_info", 1, **build_info())
+        self.tracing = start_tracing(config.interface) if config.tracing else None
+        self._flask = FlaskSide(model) if needs_flask(model) else None
         self.dispatcher = Dispatcher(
-            model, self.metrics, max_waiting=config.max_waiting, timeout=config.timeout
+            model,
+            self.metrics,
+            max_waiting=config.max_waiting,
+            timeout=config.timeout,
+            around=[side.around for side in (self._flask, self.tracing) if side],
+            may_batch=self._flask is None,
         )
+        log = AccessLog(config.access_log_format) if config.access_log else None
+        kinds = METHOD_OF | GRPC_METHOD_OF
+        self._observe = observer(self.metrics, kinds, log, self.tracing)
         self._http: list[HttpServer] = []
         self._grpc: GrpcServer | None = None
 
-    async def start(self, listener: socket.socket | None = None) -> None:
+    @classmethod
+    async def of(cls, model: Any, config: Config) -> "RunningServer":
+        """The server of a loaded model."""
+        return cls(model, config)
+
+    async def start(
+        self, rest: socket.socket | None = None, grpc: socket.socket | None = None
+    ) -> None:
         """Open the ports, REST last: whoever finds it open finds everything there.
 
-        `listener` is REST's socket where it is open already. In one of several workers the
-        ports are shared, and the metrics port is the parent's.
+        Sockets are given where they are open already. In one of several workers they are
+        shared, and the metrics port is the parent's.
         """
-        is_shared = self.config.workers > 1
+        config = self.config
+        is_shared = config.workers > 1
         if not is_shared:
-            self._http.append(await serve_metrics(self.config, self._exposition))
-        if self.config.serves_grpc:
-            limit, port = self.config.max_message, self.config.grpc_port
-            self._grpc = await start_grpc(
-                self.dispatcher, port, max_message=limit, share_port=is_shared
-            )
-        listener = listener or listen(self.config.http_port, is_shared=is_shared)
-        self._http.append(await self._serve_rest(listener))
-        logger.info("Process %d serves on http://0.0.0.0:%d", os.getpid(), self.config.http_port)
+            self._http.append(await serve_metrics(config, self._exposition))
+        if config.serves_grpc:
+            grpc = grpc or listen("grpc", config.grpc_port, is_shared=is_shared)
+            self._grpc = await self._serve_grpc(grpc)
+        rest = rest or listen("http", config.http_port, is_shared=is_shared)
+        self._http.append(await self._serve_rest(rest))
+        logger.info("Process %d serves on http://0.0.0.0:%d", os.getpid(), config.http_port)
 
-    async def stop(self) -> bool:
+    async def stop(self) -> int | None:
         """Take nothing new, answer what was taken, close.
 
-        False when the model still hangs in a call that nothing can end but the process's end.
+        When the grace is over, whoever still waits for the model is refused. How many these
+        are; None where the model was idle by then. The thread of one that hangs is left behind.
         """
-        deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
+        closing = asyncio.create_task(self._close())
+        await asyncio.wait({closing}, timeout=self.config.grace)
+        unanswered = self.dispatcher.give_up()
+        await asyncio.wait({closing}, timeout=LAST_SECONDS)
+        closing.cancel()
+        self.dispatcher.close()
+        if self.tracing:
+            await self.tracing.stop()
+        return unanswered
+
+    async def _close(self) -> None:
         stops = [server.stop() for server in self._http]
         if self._grpc:
             self._grpc.set_not_serving()
-            stops.append(self._grpc.stop(GRACE_SECONDS))
+            stops.append(self._grpc.stop(self.config.grace + LAST_SECONDS))
         await asyncio.gather(*stops)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(deadline):
-                await self.dispatcher.engine.drained()
-        self.dispatcher.engine.close()
-        return self.dispatcher.engine.in_flight == 0
+        await self.dispatcher.drained()
 
     async def _exposition(self) -> tuple[bytes, str]:
         return self.metrics.exposition()
 
+    async def _serve_grpc(self, listener: socket.socket) -> GrpcServer:
+        return await start_grpc(
+            self.dispatcher.limited_to(self.config.grpc_timeout),
+            listener,
+            observe=self._observe,
+            max_message=self.config.max_message,
+        )
+
     async def _serve_rest(self, listener: socket.socket) -> HttpServer:
-        observe = self._observer(AccessLog() if self.config.access_log else None)
-        limit = self.config.max_body
-        too_large = failure(HttpError(413, f"the body has more than {limit} bytes")).body
-        application = Application(
-            routes_of(self.dispatcher), failure, max_body=limit, observe=observe
-        )
+        bounds, passes_payload = bounds_of(self.config), self.config.passes_payload
+        routes = routes_of(self.dispatcher, passes_payload=passes_payload)
+        if self._flask:
+            routes = self._flask.wrapped(routes)
+        is_short = not (self._flask or passes_payload)
+        application = Application(routes, failure, max_body=bounds.max_body, observe=self._observe)
         protocol = short_way(
-            short_routes_of(self.dispatcher), max_body=limit, too_large=too_large, observe=observe
+            short_routes_of(self.dispatcher) if is_short else {},
+            bounds,
+            lambda error: failure(error).body,
+            self._observe,
         )
-        return await HttpServer.started_on(listener, application, protocol)
+        return await HttpServer.started_on(listener, application, protocol, self.config.keepalive)
 
-    def _observer(self, log: AccessLog | None) -> Observer:
-        def observe(method: str, path: str, status: int, size: int, seconds: float) -> None:
-            self.metrics.observe_request(METHOD_OF.get(path, "other"), status, seconds)
-            if log:
-                log(method, path, status, size, seconds)
 
-        return observe
+def bounds_of(config: Config) -> Bounds:
+    """What REST's clients may ask for; of connections, no more than files may be open."""
+    most, (files, _) = config.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files != resource.RLIM_INFINITY:
+        most = min(most, max(files - OTHER_FILES, 1))
+    return Bounds(config.max_body, most, spared=frozenset({b"/health/ping"}))
 
 
 async def serve_metrics(
@@ -150,32 +150,5 @@ async def serve_metrics(
 
     routes = {config.metrics_path: {"GET": expose}}
     application = Application(routes, failure, max_body=0, observe=None)
-    return await HttpServer.started_on(listen(config.metrics_port), application, UNOBSERVED)
-
-
-async def serve_not_ready(listener: socket.socket) -> HttpServer:
-    """Answer on REST's socket while the model loads: alive, and 503 to everything else."""
-
-    def not_ready(error: Exception) -> HttpResponse:  # noqa: ARG001  whatever was asked for
-        told = failure(NotReadyError("the model is being loaded"))
-        return HttpResponse(told.body, 503, headers={"Retry-After": "1"})
-
-    application = Application({"/health/ping": {"GET": ping}}, not_ready, max_body=0, observe=None)
-    return await HttpServer.started_on(listener.dup(), application, UNOBSERVED)
-
-
-def listen(port: int, *, is_shared: bool = False) -> socket.socket:
-    """A socket that listens; with `is_shared`, several processes may share the port.
-
-    Raises `DeploymentError` when the port is not free.
-    """
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if is_shared:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        listener.bind(("0.0.0.0", port))  # noqa: S104  a container's ports are for its network
-    except OSError as error:
-        raise DeploymentError(f"port {port} cannot be opened: {error.strerror}") from error
-    listener.listen(BACKLOG)
-    return listener
+    listener = listen("metrics", config.metrics_port)
+    return await HttpServer.started_on(listener, application, UNOBSERVED, config.keepalive)

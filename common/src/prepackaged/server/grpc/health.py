@@ -1,86 +1,66 @@
-"""Health and reflection: streams that last until the client ends them, or the server stops."""
+"""grpc.health.v1: whether this server should be used."""
 
-import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from google.protobuf.message import DecodeError
+from grpc_health.v1 import health_pb2
 
-Status = health_pb2.HealthCheckResponse
+from prepackaged.server.grpc.calls import Call, Method
+from prepackaged.server.grpc.errors import Status
+
+NAME = "grpc.health.v1.Health"
+Answer = health_pb2.HealthCheckResponse
 
 
-class Health(health_pb2_grpc.HealthServicer):
-    """grpc.health.v1: all services, and the server itself by the name "", have one status.
-
-    Made on the event loop. `is_over` is done when streams are to end.
-    """
+class Health:
+    """All services, and the server itself by the name "", have one status."""
 
     def __init__(self, services: Collection[str]) -> None:
         self._services = {"", *services}
-        self._status: Any = Status.SERVING
-        self._change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.is_over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._status: Any = Answer.SERVING
+        self._watches: list[tuple[Call, str]] = []
+
+    def methods(self) -> Mapping[bytes, Method]:
+        """What answers the calls, by path."""
+        return {
+            f"/{NAME}/Check".encode(): Method(self._check),
+            f"/{NAME}/Watch".encode(): Method(self._watch, is_stream=True),
+        }
 
     def set_not_serving(self) -> None:
         """Tell whoever asks or watches that this server should not be used."""
-        self._status = Status.NOT_SERVING
-        self._notify()
+        self._status = Answer.NOT_SERVING
+        self._watches = [watch for watch in self._watches if watch[0].is_open]
+        for call, service in self._watches:
+            call.send(self._told(service))
 
-    def end(self) -> None:
-        """End every stream."""
-        if not self.is_over.done():
-            self.is_over.set_result(None)
-        self._notify()
+    def _check(self, call: Call, message: bytes | None) -> None:
+        service = _service_in(call, message)
+        if service in self._services:
+            call.answer(self._told(service))
+        elif service is not None:
+            call.fail(Status.NOT_FOUND, f"no service {service}")
 
-    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802  the call's name
-        """The status of a service now."""
-        if request.service not in self._services:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"no service {request.service}")
-        return Status(status=self._status)
+    def _watch(self, call: Call, message: bytes | None) -> None:
+        """Tell the status now and whenever it changes, until the client or the server ends."""
+        service = None if message is None else _service_in(call, message)
+        if service is not None:
+            self._watches = [watch for watch in self._watches if watch[0].is_open]
+            self._watches.append((call, service))
+            call.send(self._told(service))
 
-    async def Watch(  # noqa: N802  the call's name
-        self,
-        request: Any,
-        context: Any,  # noqa: ARG002  the call's shape
-    ) -> AsyncIterator[Any]:
-        """The status of a service now and whenever it changes."""
-        while not self.is_over.done():
-            change = self._change
-            known = request.service in self._services
-            yield Status(status=self._status if known else Status.SERVICE_UNKNOWN)
-            await asyncio.shield(change)
-
-    def _notify(self) -> None:
-        change, self._change = self._change, self._change.get_loop().create_future()
-        change.set_result(None)
+    def _told(self, service: str) -> bytes:
+        known = service in self._services
+        return bytes(
+            Answer(status=self._status if known else Answer.SERVICE_UNKNOWN).SerializeToString()
+        )
 
 
-class Reflection(reflection.aio.ReflectionServicer):
-    """grpc.reflection, with conversations that are over when the health's streams are."""
-
-    def __init__(self, services: Collection[str], is_over: "asyncio.Future[None]") -> None:
-        super().__init__(services)
-        self._is_over = is_over
-
-    # The stubs have a coroutine here, but it is a generator, there and so here.
-    async def ServerReflectionInfo(  # type: ignore[override]  # noqa: N802  the call's name
-        self, questions: Any, context: Any
-    ) -> AsyncIterator[Any]:
-        """Answer questions about the services."""
-        answers: Any = super().ServerReflectionInfo(self._asked(questions), context)
-        async for answer in answers:
-            yield answer
-
-    async def _asked(self, questions: Any) -> AsyncIterator[Any]:
-        while True:
-            next_one = asyncio.ensure_future(anext(questions, None))
-            try:
-                await asyncio.wait({next_one, self._is_over}, return_when=asyncio.FIRST_COMPLETED)
-                question = next_one.result() if next_one.done() else None
-            finally:
-                next_one.cancel()
-            if question is None:
-                return
-            yield question
+def _service_in(call: Call, message: bytes | None) -> str | None:
+    """The service that is asked for; None where the call failed because it is no such question."""
+    try:
+        return str(health_pb2.HealthCheckRequest.FromString(message or b"").service)
+    except DecodeError as error:
+        call.fail(Status.INVALID_ARGUMENT, f"expected a HealthCheckRequest: {error}")
+        return None

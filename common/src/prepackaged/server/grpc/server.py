@@ -1,29 +1,34 @@
 """The gRPC server of one process."""
 
-from typing import Any
+import asyncio
+import contextlib
+import socket
+from collections.abc import Mapping
 
-import grpc
-from grpc_health.v1.health import SERVICE_NAME as HEALTH_NAME
-from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
-from grpc_reflection.v1alpha.reflection import SERVICE_NAME as REFLECTION_NAME
-from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServicer_to_server
-
-from prepackaged.errors import DeploymentError
-from prepackaged.server.grpc.health import Health, Reflection
-from prepackaged.server.grpc.services import SERVICES, Services
+from prepackaged.server.grpc.calls import Call, Method
+from prepackaged.server.grpc.connection import Connection
+from prepackaged.server.grpc.errors import Status
+from prepackaged.server.grpc.health import NAME as HEALTH_NAME
+from prepackaged.server.grpc.health import Health
+from prepackaged.server.grpc.reflection import Reflection
+from prepackaged.server.grpc.services import SERVICES, Services, path_of
+from prepackaged.server.origin import Observer
 from prepackaged.server.seldon.dispatch import Dispatcher
+from prepackaged.server.sockets import BACKLOG
 
 SELDON_NAMES = [service.full_name for service in SERVICES]
-NAMES = [*SELDON_NAMES, HEALTH_NAME, REFLECTION_NAME]
 
 
 class Server:
     """A server that answers; `port` is the one it has, also where it was left to choose."""
 
-    def __init__(self, server: grpc.aio.Server, health: Health, port: int) -> None:
+    def __init__(
+        self, server: asyncio.Server, connections: set[Connection], health: Health
+    ) -> None:
         self._server = server
+        self._connections = connections
         self._health = health
-        self.port = port
+        self.port = int(server.sockets[0].getsockname()[1])
 
     def set_not_serving(self) -> None:
         """Tell whoever asks for the health, from now on, that this server should not be used."""
@@ -31,43 +36,51 @@ class Server:
 
     async def stop(self, grace_seconds: float | None) -> None:
         """Take no new calls and return when those that run are answered or the grace is over."""
-        self._health.end()
-        await self._server.stop(grace_seconds)
+        self._server.close()
+        for connection in list(self._connections):
+            connection.finish()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_seconds or 0):
+                while self._connections:
+                    await asyncio.sleep(0.01)
+        for connection in list(self._connections):
+            connection.abort()
 
 
 async def start(
-    dispatcher: Dispatcher, port: int, *, max_message: int | None = None, share_port: bool = False
+    dispatcher: Dispatcher,
+    listener: socket.socket,
+    *,
+    observe: Observer,
+    max_message: int | None = None,
 ) -> Server:
-    """Serve on a port; 0 leaves the choice to the system.
+    """Serve on an open socket. `max_message` bounds messages both ways, in bytes."""
+    methods = Services(dispatcher, observe).methods()
+    return await _started(methods, Health(SELDON_NAMES), listener, max_message)
 
-    `max_message` bounds messages both ways, in bytes. With `share_port`, processes that listen
-    on the same port share its connections. Raises `DeploymentError` when the port is not free.
-    """
-    server = grpc.aio.server(options=_options(max_message, share_port=share_port))
-    Services(dispatcher).add_to(server)
+
+async def start_not_ready(listener: socket.socket, why: str) -> Server:
+    """Answer while the model is loaded: its health as it is, and calls with UNAVAILABLE."""
+
+    def refuse(call: Call, message: bytes | None) -> None:  # noqa: ARG001  a method's shape
+        call.fail(Status.UNAVAILABLE, why)
+
+    paths = (path_of(method).encode() for service in SERVICES for method in service.methods)
     health = Health(SELDON_NAMES)
-    add_HealthServicer_to_server(health, server)
-    reflection = Reflection(NAMES, health.is_over)
-    add_ServerReflectionServicer_to_server(reflection, server)  # type: ignore[no-untyped-call]
-    bound = _bind(server, port)
-    await server.start()
-    return Server(server, health, bound)
+    health.set_not_serving()
+    return await _started(dict.fromkeys(paths, Method(refuse)), health, listener, None)
 
 
-def _options(max_message: int | None, *, share_port: bool) -> list[tuple[str, Any]]:
-    limit = -1 if max_message is None else max_message
-    return [
-        ("grpc.so_reuseport", int(share_port)),
-        ("grpc.max_send_message_length", limit),
-        ("grpc.max_receive_message_length", limit),
-    ]
-
-
-def _bind(server: grpc.aio.Server, port: int) -> int:
-    try:
-        return int(server.add_insecure_port(f"0.0.0.0:{port}"))
-    except RuntimeError as error:
-        raise DeploymentError(
-            f"the gRPC port {port} cannot be opened: {error}; another one can be set with"
-            " --grpc-port or PREDICTIVE_UNIT_GRPC_SERVICE_PORT"
-        ) from error
+async def _started(
+    services: Mapping[bytes, Method],
+    health: Health,
+    listener: socket.socket,
+    max_message: int | None,
+) -> Server:
+    reflection = Reflection([*SELDON_NAMES, HEALTH_NAME])
+    methods = {**services, **health.methods(), **reflection.methods()}
+    connections: set[Connection] = set()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Connection(methods, connections, max_message), sock=listener, backlog=BACKLOG
+    )
+    return Server(server, connections, health)

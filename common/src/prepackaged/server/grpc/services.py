@@ -1,13 +1,12 @@
 """Seldon's seven services: messages in, the dispatcher's answers or errors out."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
@@ -16,9 +15,12 @@ from seldon_core.proto import prediction_pb2
 from seldon_core.utils import json_to_seldon_model_metadata
 
 from prepackaged.errors import ClientError, ModelError
+from prepackaged.server.grpc.calls import Call, CallError, Method
 from prepackaged.server.grpc.errors import code_of, details_of, status_of
+from prepackaged.server.origin import Observer, Origin
 from prepackaged.server.seldon import protobuf
 from prepackaged.server.seldon.dispatch import Dispatcher, to_tell
+from prepackaged.server.seldon.messages import Answer, Request
 
 SERVICES: list[ServiceDescriptor] = [
     prediction_pb2.DESCRIPTOR.services_by_name[name]
@@ -38,71 +40,156 @@ HOOKS = {
     "Route": "route",
     "Aggregate": "aggregate",
 }
+COUNTED_AS = {"Predict": "predict", "SendFeedback": "feedback", **HOOKS}
 CLIENT_WENT_AWAY = 499  # nginx's number, for there is no official one
 
-Call = Callable[[Any], Awaitable[Any]]
+Answering = Callable[[Any, Origin], Awaitable[Any]]
+
+
+def path_of(method: MethodDescriptor) -> str:
+    """The path of a call."""
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
+METHOD_OF = {
+    path_of(method): COUNTED_AS[method.name]
+    for service in SERVICES
+    for method in service.methods
+    if method.name in COUNTED_AS
+}
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One call of a known method, and who is told of its end."""
+
+    call: Call
+    origin: Origin
+    answer_type: type[Message]
+    observe: Observer
+    is_noted: bool = False
+
+    def answer(self, message: Any) -> None:
+        """Give the answer. Raises what is wrong with it."""
+        if not isinstance(message, self.answer_type):
+            name = self.answer_type.DESCRIPTOR.full_name
+            raise ModelError(f"expected a {name} of the model; came {type(message).__name__}")
+        body = message.SerializeToString()
+        self.call.check_size(body)
+        self._note(HTTPStatus.OK, "OK", len(body))
+        self.call.answer(body)
+
+    def fail(self, error: BaseException) -> None:
+        """Tell an error."""
+        if isinstance(error, CallError):
+            self._note(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error.status.name)
+            self.call.fail(error.status, str(error))
+            return
+        told = to_tell(error)
+        status = status_of(told)
+        self._note(status, code_of(status).name)
+        self.call.fail(code_of(status), details_of(told))
+
+    def give_up(self) -> None:
+        """Note that the client does not wait any more."""
+        self._note(CLIENT_WENT_AWAY, "CANCELLED")
+
+    def _note(self, status: int, code: str, size: int = 0) -> None:
+        if not self.is_noted:  # as it is where a client leaves while its answer is on the way
+            self.is_noted = True
+            self.observe(self.origin, status, size, code)
 
 
 class Services:
     """The calls of all services, answered by one dispatcher."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, observe: Observer) -> None:
         self._dispatcher = dispatcher
-        # By a call's name in the services, its name in the metrics and what answers it.
-        self._calls: dict[str, tuple[str, Call]] = {
-            "Predict": ("predict", self._predict),
-            "SendFeedback": ("feedback", partial(dispatcher.call, "send_feedback")),
-            "Metadata": ("other", self._metadata),
-            "ModelMetadata": ("other", self._metadata),
-            "GraphMetadata": ("other", self._graph_metadata),
+        self._observe = observe
+        # By a call's name in the services.
+        self._answering: dict[str, Answering] = {
+            "SendFeedback": partial(dispatcher.call, "send_feedback"),
+            "Metadata": self._metadata,
+            "ModelMetadata": self._metadata,
+            "GraphMetadata": self._graph_metadata,
+            "Predict": partial(dispatcher.call, "predict"),
         }
         for name, hook in HOOKS.items():
-            self._calls[name] = hook, partial(dispatcher.call, hook)
+            self._answering[name] = partial(dispatcher.call, hook)
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def add_to(self, server: grpc.aio.Server) -> None:
-        """Let the server answer every call of every service."""
-        for service in SERVICES:
-            handlers = {method.name: self._handler(method) for method in service.methods}
-            server.add_registered_method_handlers(service.full_name, handlers)
+    def methods(self) -> dict[bytes, Method]:
+        """What answers the calls, by path."""
+        return {
+            path_of(method).encode(): Method(self._taking(method))
+            for service in SERVICES
+            for method in service.methods
+        }
 
-    def _handler(self, method: MethodDescriptor) -> Any:
-        kind, call = self._calls[method.name]
-        read = partial(_read, GetMessageClass(method.input_type))
-        write = partial(_write, GetMessageClass(method.output_type))
-        observe = self._dispatcher.metrics.observe_request
+    def _taking(self, method: MethodDescriptor) -> Callable[[Call, bytes | None], None]:
+        answering, path = self._answering[method.name], path_of(method)
+        is_short = method.name == "Predict" and not self._dispatcher.is_raw_over_grpc
+        begin = self._predict if is_short else partial(self._start, answering)
+        question_type = GetMessageClass(method.input_type)
+        answer_type = GetMessageClass(method.output_type)
 
-        async def answer(body: bytes, context: Any) -> Any:
-            start = time.perf_counter()
+        def take(call: Call, body: bytes | None) -> None:
+            origin = Origin("gRPC", path, call.head.fields)
+            exchange = Exchange(call, origin, answer_type, self._observe)
             try:
-                answered = write(await call(read(body)))
-            except asyncio.CancelledError:
-                observe(kind, CLIENT_WENT_AWAY, time.perf_counter() - start)
-                raise
+                call.cancel = begin(exchange, _read(question_type, body or b""))
             except Exception as error:
-                told = to_tell(error)
-                status = status_of(told)
-                observe(kind, status, time.perf_counter() - start)
-                await context.abort(code_of(status), details_of(told))
-            else:
-                observe(kind, 200, time.perf_counter() - start)
-                return answered
+                exchange.fail(error)
 
-        return grpc.unary_unary_rpc_method_handler(answer)
+        return take
 
-    async def _predict(self, message: prediction_pb2.SeldonMessage) -> Any:
-        if self._dispatcher.has_raw_predict:
-            return await self._dispatcher.call("predict", message)
+    def _predict(self, exchange: Exchange, message: Any) -> Callable[[], object]:
+        """Queue a prediction; what is given cancels it."""
         request = protobuf.decode(message)
-        return protobuf.encode(await self._dispatcher.predicted(request), request)
+        request.come_from(exchange.origin)
+        work = self._dispatcher.predict(request, partial(_finish, exchange, request))
 
-    async def _metadata(self, message: Message) -> Any:  # noqa: ARG002  a call's shape
+        def cancel() -> None:
+            exchange.give_up()
+            work.cancel()
+
+        return cancel
+
+    def _start(
+        self, answering: Answering, exchange: Exchange, message: Any
+    ) -> Callable[[], object]:
+        """Let a task answer; what is given cancels it."""
+        task = asyncio.ensure_future(self._run(answering, exchange, message))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task.cancel
+
+    async def _run(self, answering: Answering, exchange: Exchange, message: Any) -> None:
+        try:
+            exchange.answer(await answering(message, exchange.origin))
+        except asyncio.CancelledError:
+            exchange.give_up()
+            raise
+        except Exception as error:
+            exchange.fail(error)
+
+    async def _metadata(self, message: Message, origin: Origin) -> Any:  # noqa: ARG002  a call's shape
         return json_to_seldon_model_metadata(self._dispatcher.metadata)
 
-    async def _graph_metadata(self, message: Message) -> Any:  # noqa: ARG002  a call's shape
+    async def _graph_metadata(self, message: Message, origin: Origin) -> Any:  # noqa: ARG002  a call's shape
         raise SeldonMicroserviceException(
             "GraphMetadata not available on the Model level.",
             status_code=HTTPStatus.NOT_IMPLEMENTED,
         )
+
+
+def _finish(exchange: Exchange, request: Request, outcome: Answer | BaseException) -> None:
+    try:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        exchange.answer(protobuf.encode(outcome, request))
+    except BaseException as error:
+        exchange.fail(error)
 
 
 def _read(expected: type[Message], body: bytes) -> Message:
@@ -110,10 +197,3 @@ def _read(expected: type[Message], body: bytes) -> Message:
         return expected.FromString(body)
     except DecodeError as error:
         raise ClientError(f"expected a {expected.DESCRIPTOR.full_name}: {error}") from error
-
-
-def _write(expected: type[Message], answer: Any) -> bytes:
-    if not isinstance(answer, expected):
-        name = expected.DESCRIPTOR.full_name
-        raise ModelError(f"expected a {name} of the model; came {type(answer).__name__}")
-    return answer.SerializeToString()

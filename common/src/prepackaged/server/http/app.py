@@ -2,26 +2,30 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from prepackaged.server.origin import Observer, Origin
+
 CLIENT_WENT_AWAY = 499  # nginx's number, for there is no official one
-FINAL_STATUSES = {*range(200, 600)} - {204, 205, 304}  # those that may have a body
+WITHOUT_BODY = {204, 205, 304}
+WITHOUT_LENGTH = {204, 304}  # a length here would be that of another answer (RFC 9110, 8.6)
 CORS = (b"access-control-allow-origin", b"*")
 CORS_METHODS = (b"access-control-allow-methods", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")
 
 
-@dataclass(frozen=True)
-class HttpRequest:
-    """A whole request; header names are in lower case."""
+@dataclass(slots=True, eq=False)
+class HttpRequest(Origin):
+    """A request over HTTP; routes get whole ones."""
 
-    method: str
-    path: str
-    query: bytes
-    headers: Mapping[bytes, bytes]
-    body: bytes
+    query: bytes = b""
+    body: bytes = b""
+    is_in_parts: bool = False  # known where nobody reads the headers again
+
+    def header(self, name: bytes) -> bytes:
+        """The last header of this name, which is in lower case; empty where there is none."""
+        return dict(self.headers).get(name, b"")
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,17 @@ class HttpError(Exception):
         self.headers = headers
 
 
+def too_large(limit: int) -> HttpError:
+    """The refusal of a body of more bytes than the limit."""
+    return HttpError(413, f"the body has more than {limit} bytes", Connection="close")
+
+
+def too_many(limit: int) -> HttpError:
+    """The refusal of a connection more than the limit."""
+    message = f"there are {limit} connections, which is all that may be"
+    return HttpError(503, message, **{"Retry-After": "1"})
+
+
 class NotWholeError(Exception):
     """The rest of the request will not come; the connection has seen to the client."""
 
@@ -62,7 +77,7 @@ class Application:
         failed: Callable[[Exception], HttpResponse],
         *,
         max_body: int,
-        observe: Callable[..., None] | None,
+        observe: Observer | None,
     ) -> None:
         self._routes = routes
         self._failed = failed
@@ -73,43 +88,40 @@ class Application:
         """Answer one request (ASGI)."""
         if scope["type"] != "http":
             return
-        start = time.perf_counter()
+        path = scope["raw_path"].decode("latin-1")
+        request = HttpRequest(scope["method"], path, scope["headers"], query=scope["query_string"])
         try:
-            response = await self._answer(scope, receive)
+            response = await self._answer(request, scope["path"], receive)
         except NotWholeError:
             return
         except asyncio.CancelledError:
-            self._note(scope, CLIENT_WENT_AWAY, 0, start)
+            self._note(request, CLIENT_WENT_AWAY, 0)
             return
         except Exception as error:
             response = self._failed(error)
-        status = response.status if response.status in FINAL_STATUSES else 500
-        self._note(scope, status, len(response.body), start)
+        has_body = response.status not in WITHOUT_BODY
+        self._note(request, response.status, len(response.body) if has_body else 0)
         with contextlib.suppress(asyncio.CancelledError):  # the client left before the answer
-            await _send(send, response, status, has_body=scope["method"] != "HEAD")
+            await _send(send, response, has_body=has_body, is_head=request.method == "HEAD")
 
-    def _note(self, scope: Any, status: int, size: int, start: float) -> None:
+    def _note(self, request: HttpRequest, status: int, size: int) -> None:
         if self._observe:
-            path = scope["raw_path"].decode("latin-1")  # with its escapes: it goes into a log
-            self._observe(scope["method"], path, status, size, time.perf_counter() - start)
+            self._observe(request, status, size)
 
-    async def _answer(self, scope: Any, receive: Any) -> HttpResponse:
-        methods = self._routes.get(scope["path"])
+    async def _answer(self, request: HttpRequest, path: str, receive: Any) -> HttpResponse:
+        methods = self._routes.get(path)
         if methods is None:
-            raise HttpError(404, f"there is no {scope['path']} here")
-        if scope["method"] == "OPTIONS":
-            preflight = _allow(methods, dict(scope["headers"]))
+            raise HttpError(404, f"there is no {path} here")
+        if request.method == "OPTIONS":
+            preflight = _allow(methods, request.header(b"access-control-request-headers"))
             return HttpResponse(b"", content_type="text/html; charset=utf-8", headers=preflight)
-        route = methods.get("GET" if scope["method"] == "HEAD" else scope["method"])
+        route = methods.get("GET" if request.method == "HEAD" else request.method)
         if route is None:
             allowed = ", ".join(sorted(methods))
-            message = f"{scope['path']} takes {allowed}, not {scope['method']}"
+            message = f"{path} takes {allowed}, not {request.method}"
             raise HttpError(405, message, Allow=allowed)
-        body = await self._read(receive)
-        headers = dict(scope["headers"])
-        return await route(
-            HttpRequest(scope["method"], scope["path"], scope["query_string"], headers, body)
-        )
+        request.body = await self._read(receive)
+        return await route(request)
 
     async def _read(self, receive: Any) -> bytes:
         parts, size, has_more = [], 0, True
@@ -120,29 +132,27 @@ class Application:
             parts.append(event.get("body", b""))
             size += len(parts[-1])
             if size > self._max_body:
-                message = f"the body has more than {self._max_body} bytes"
-                raise HttpError(413, message, Connection="close")
+                raise too_large(self._max_body)
             has_more = event.get("more_body", False)
         return b"".join(parts)
 
 
-def _allow(methods: Mapping[str, Route], headers: Mapping[bytes, bytes]) -> dict[str, str]:
+def _allow(methods: Mapping[str, Route], asked: bytes) -> dict[str, str]:
     """What may be sent; a browser that asks before it sends JSON is allowed its headers."""
     implied = {"HEAD", "OPTIONS"} if "GET" in methods else {"OPTIONS"}
     allowed = {"Allow": ", ".join(sorted({*methods, *implied}))}
-    if asked := headers.get(b"access-control-request-headers"):
+    if asked:
         allowed["Access-Control-Allow-Headers"] = asked.decode("latin-1")
     return allowed
 
 
-async def _send(send: Any, response: HttpResponse, status: int, *, has_body: bool) -> None:
-    extra = [(name.lower().encode(), value.encode()) for name, value in response.headers.items()]
-    headers = [
-        (b"content-type", response.content_type.encode()),
-        (b"content-length", str(len(response.body)).encode()),
-        CORS,
-        CORS_METHODS,
-        *extra,
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body if has_body else b""})
+async def _send(send: Any, response: HttpResponse, *, has_body: bool, is_head: bool) -> None:
+    body = response.body if has_body else b""
+    headers = [(name.lower().encode(), value.encode()) for name, value in response.headers.items()]
+    headers += CORS, CORS_METHODS
+    if has_body:
+        headers.append((b"content-type", response.content_type.encode()))
+    if response.status not in WITHOUT_LENGTH:
+        headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if is_head else body})

@@ -1,54 +1,74 @@
 """uvicorn's HTTP connection with bounds: on heads, bodies, slow senders and its own end."""
 
 import asyncio
-from typing import Any, ClassVar, Literal, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-MOST_HEAD = 64 * 1024  # bytes of a request's head that comes in parts
-SENDER_SECONDS = 60  # for the next part of a request
+from prepackaged.server.http.app import HttpError, HttpRequest, too_large, too_many
+from prepackaged.server.origin import Observer
+
+MOST_HEAD = 64 * 1024  # bytes of a request's line and headers
+SENDER_SECONDS = 60  # for a request's head, and then for the next part of its body
+SURPLUS_SECONDS = 2  # the same where there are too many connections
 ENDING_SENDER_SECONDS = 2  # the same once the server is to end
+GONE_SECONDS = 1  # for the answer to a client that sends no more: it waits, or it has gone away
 ENDING_IDLE_SECONDS = 0.25  # for a request that is on its way when the server is to end
 LINGER_SECONDS = 5  # for a client to read why it was refused
+WRITTEN = {"Connection"}  # the header that every refusal has
 JSON_HEADERS = b"content-type: application/json\r\naccess-control-allow-origin: *\r\n"
-TEXT_HEADERS = b"content-type: text/plain; charset=utf-8\r\n"
-
-
-class Observer(Protocol):
-    """Told of every request: what it was, how it was answered, with how many bytes, how soon."""
-
-    def __call__(self, method: str, path: str, status: int, size: int, seconds: float) -> None:
-        """Note a request."""
 
 
 class RefusedError(Exception):
     """Stops the parser: the request is refused and what follows is not read."""
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """What clients may ask for.
+
+    A connection past `max_connections` is closed after one request, which is refused, unless
+    its path is one of `spared`.
+    """
+
+    max_body: int
+    max_connections: int = 1000
+    spared: frozenset[bytes] = frozenset()
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """A connection whose client can neither fill the memory nor stay forever without sending.
 
     Requests are read until one is refused; those that came before it are answered. Every
-    server has a class of its own, which knows when that server is to end.
+    server has a class of its own, which knows when that server is to end. `failed` makes the
+    JSON of a refusal.
     """
 
-    max_body: ClassVar[int]
-    too_large: ClassVar[bytes]
+    bounds: ClassVar[Bounds]
+    failed: ClassVar[Callable[[HttpError], bytes]]
     observe: ClassVar[Observer]
     is_ending: ClassVar[bool] = False
 
     cycle: Any  # the latest request: uvicorn's, or one that has what uvicorn asks of it
     reads: Literal["nothing", "head", "body"] = "nothing"
-    head_size = 0
+    head_parts = 0  # of a head that has not come at once,
+    head_size = 0  # less the first part, which may begin with other requests
+    head_until = 0.0  # when it has to be whole
+    may_be_large = False  # the head that is being read
+    is_surplus = False  # there are too many connections without this one
     is_deaf = False  # a request was refused, what comes now is ignored
+    is_half_closed = False  # nothing will come any more
     running: Any = None  # uvicorn's request that is being answered
     task: "asyncio.Task[Any] | None" = None  # and what answers it
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a request, but not forever."""
         super().connection_made(transport)
-        self._close_after(SENDER_SECONDS)
+        self.is_surplus = len(self.connections) > self.bounds.max_connections
+        self._close_after(SURPLUS_SECONDS if self.is_surplus else self.timeout_keep_alive)
         if self.is_ending:
             self.shutdown()
 
@@ -57,39 +77,55 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.is_deaf:
             return
         self._unset_keepalive_if_required()
-        was_head = self.reads == "head"
+        self.may_be_large = len(data) > MOST_HEAD or self.reads == "head"
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._ignore_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             if not self.is_deaf:
-                self.send_400_response("Invalid HTTP request received.")
+                self.send_400_response("this is no valid HTTP")
         if self.reads == "nothing" or self.is_deaf:
             return
-        if was_head and self.reads == "head":
-            self.head_size += len(data)
-        if self.head_size > MOST_HEAD:
-            self._refuse_after_answers(431, b"The head of the request is too large.")
+        if self.reads == "head":
+            self._wait_for_head(len(data))
         else:
-            self._close_after(ENDING_SENDER_SECONDS if self.is_ending else SENDER_SECONDS)
+            self._close_after(self._patience())
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
+        """Go on where a whole request waits for its answer: its client may still read.
+
+        One that has gone away looks the same, so that this is not for long.
+        """
+        if self.reads != "nothing" or self._is_free():
+            return False
+        self.is_half_closed = True
+        self.cycle.keep_alive = False
+        self._close_after(GONE_SECONDS)
+        return True
 
     def on_message_begin(self) -> None:
         """Begin to read a request."""
         super().on_message_begin()
         self.reads = "head"
-        self.head_size = 0
+        self.head_parts = 0
 
     def on_headers_complete(self) -> None:
-        """Begin to answer, unless the body is declared too large."""
+        """Begin to answer, unless the request is more than may be asked for."""
+        if self.may_be_large and self._head_size() > MOST_HEAD:
+            self._refuse_head()
+            raise RefusedError
         self.reads = "body"
         if self.parser.should_upgrade():
             return  # parsed again without the offer
-        if self._is_free() and self._declared_size() > self.max_body:
-            self.refuse(413, self.too_large, JSON_HEADERS)
+        if self.is_surplus and self.url.partition(b"?")[0] not in self.bounds.spared:
+            self.refuse(too_many(self.bounds.max_connections))
+            raise RefusedError
+        if self._is_free() and self._declared_size() > self.bounds.max_body:
+            self.refuse(too_large(self.bounds.max_body))
             raise RefusedError
         self.answer()
-        if self.is_ending:
+        if self.is_ending or self.is_surplus:
             self.cycle.keep_alive = False
 
     def answer(self) -> None:
@@ -114,27 +150,31 @@ class BoundedProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
         if self.is_deaf and is_last:
             self.transport.close()
+        elif self.is_half_closed:
+            self._close_after(GONE_SECONDS)
         elif self.reads != "nothing":
-            self._close_after(SENDER_SECONDS)
+            self._close_after(self._patience())
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP."""
-        self._refuse_after_answers(400, msg.encode())
+        self._refuse_after_answers(HttpError(400, msg))
 
-    def refuse(self, status: int, body: bytes, headers: bytes = TEXT_HEADERS) -> None:
+    def refuse(self, error: HttpError) -> None:
         """Answer a request that is not read to its end, and close a while later.
 
         If the connection were closed with something unread, it would be reset and the answer lost.
         """
         self.is_deaf = True
-        known = self.reads == "body"
+        known, status, body = self.reads == "body", error.status, type(self).failed(error)
         method = self.parser.get_method().decode() if known else "-"
         path = self.url.partition(b"?")[0].decode("latin-1") if known else "-"
-        type(self).observe(method, path, status, len(body), 0.0)
+        type(self).observe(HttpRequest(method, path, self.headers or ()), status, len(body))
         self.cycle = None  # as before the first request
         self.reads = "nothing"
         if self.transport.is_closing():
             return
+        extra = (f"{each}: {error.headers[each]}\r\n" for each in error.headers.keys() - WRITTEN)
+        headers = JSON_HEADERS + "".join(extra).encode()
         self.transport.write(self.head(status, len(body), headers, keep_alive=False) + body)
         self.transport.write_eof()
         self.flow.resume_reading()
@@ -193,19 +233,44 @@ class BoundedProtocol(HttpToolsProtocol):
                 return int(value)
         return 0
 
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    def _wait_for_head(self, size: int) -> None:
+        """Give the rest of a head, of which this much came now, what is left of its time."""
+        self.head_parts += 1
+        if self.head_parts == 1:
+            self.head_size = 0
+            self.head_until = self.loop.time() + self._patience()
+        else:
+            self.head_size += size
+        if self.head_size > MOST_HEAD:
+            self._refuse_head()
+        else:
+            self._close_after(min(self.head_until - self.loop.time(), self._patience()))
+
+    def _refuse_head(self) -> None:
+        error = HttpError(431, f"the request's head has more than {MOST_HEAD} bytes")
+        self._refuse_after_answers(error)
+
+    def _patience(self) -> float:
+        if self.is_ending:
+            return ENDING_SENDER_SECONDS
+        return SURPLUS_SECONDS if self.is_surplus else SENDER_SECONDS
+
     def _close_after(self, seconds: float) -> None:
         self._unset_keepalive_if_required()
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self._sender_is_late)
 
     def _sender_is_late(self) -> None:
         if self.flow.read_paused:  # it could not send
-            self._close_after(SENDER_SECONDS)
+            self._close_after(self._patience())
         elif self.reads == "nothing":
             self.transport.close()
         else:
-            self._refuse_after_answers(408, b"The rest of the request did not come.")
+            self._refuse_after_answers(HttpError(408, "the rest of the request did not come"))
 
-    def _refuse_after_answers(self, status: int, body: bytes) -> None:
+    def _refuse_after_answers(self, error: HttpError) -> None:
         """Refuse the request that is being read; where others wait for answers, in silence."""
         self.is_deaf = True
         if self.reads == "body":
@@ -216,13 +281,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.message_event.set()
         elif not self._is_free():
             return
-        self.refuse(status, body)
+        self.refuse(error)
 
     def _ignore_upgrade(self, rest: bytes) -> None:
         """Read the request again without its offer of another protocol, which took its body."""
         method = self.parser.get_method()
         if method == b"CONNECT":
-            self.send_400_response("Invalid HTTP request received.")
+            self.send_400_response("there are no tunnels here")
             return
         lines = [b"%b: %b\r\n" % each for each in self.headers if each[0] != b"upgrade"]
         start = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())

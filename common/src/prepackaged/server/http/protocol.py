@@ -7,22 +7,23 @@ other request, and one that arrives before the last is answered, takes uvicorn's
 
 import asyncio
 import functools
-import time
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from prepackaged.server.http.app import CLIENT_WENT_AWAY, FINAL_STATUSES
+from prepackaged.server.http.app import CLIENT_WENT_AWAY, HttpError, HttpRequest, too_large
 from prepackaged.server.http.connection import (
     JSON_HEADERS,
     BoundedProtocol,
-    Observer,
+    Bounds,
     RefusedError,
 )
+from prepackaged.server.origin import Observer
 
-# Takes the body and where the answer goes, and gives what cancels the request.
-Handler = Callable[[bytes, "Respond"], Callable[[], None] | None]
+# Takes the whole request and where the answer goes, and gives what cancels the request.
+Handler = Callable[[HttpRequest, "Respond"], Callable[[], None] | None]
 Respond = Callable[..., None]  # status, body, and bytes of more header lines
 
+JSON_TYPE, PARTS_TYPE = b"application/json", b"multipart/form-data"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 NOBODY_WAITS = asyncio.Event()  # for uvicorn to set when a connection is lost
 
@@ -30,11 +31,11 @@ NOBODY_WAITS = asyncio.Event()  # for uvicorn to set when a connection is lost
 class _Cycle:
     """What uvicorn's protocol asks of a request that it did not start itself."""
 
-    def __init__(self, path: bytes, *, keep_alive: bool, started: float) -> None:
-        self.path = path
+    def __init__(self, request: HttpRequest, *, keep_alive: bool) -> None:
+        self.request = request
         self.keep_alive = keep_alive
-        self.started = started
-        self.body = bytearray()
+        self.body: list[bytes] = []
+        self.size = 0
         self.response_complete = False
         self.disconnected = False
         self.message_event = NOBODY_WAITS
@@ -51,24 +52,29 @@ class ShortWayProtocol(BoundedProtocol):
 
     def answer(self) -> None:
         """Take the short way if the request may."""
-        if not self._may_take_short_way():
+        short_type = self._short_type()
+        if short_type is None:
             super().answer()
             return
         if self.expect_100_continue:
             self.transport.write(CONTINUE)
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        self.short = _Cycle(self.url, keep_alive=keep_alive, started=time.perf_counter())
+        request = HttpRequest("POST", self.url.decode(), self.headers)
+        request.is_in_parts = short_type == PARTS_TYPE
+        self.short = _Cycle(request, keep_alive=keep_alive)
         self.cycle = self.short
 
-    def _may_take_short_way(self) -> bool:
+    def _short_type(self) -> bytes | None:
+        """The content type of a request that may take the short way."""
         if self.url not in self.handlers or self.parser.get_method() != b"POST":
-            return False
+            return None
         if self.cycle is not None and not self.cycle.response_complete:
-            return False
-        return any(
-            name == b"content-type" and value[:16].lower() == b"application/json"
-            for name, value in self.headers
-        )
+            return None
+        for name, value in self.headers:
+            if name == b"content-type":
+                start = value[: len(PARTS_TYPE)].lower()
+                return next(filter(start.startswith, (JSON_TYPE, PARTS_TYPE)), None)
+        return None
 
     def on_body(self, body: bytes) -> None:
         """Collect the body, up to its bound."""
@@ -76,10 +82,11 @@ class ShortWayProtocol(BoundedProtocol):
         if short is None or self.cycle is not short:
             super().on_body(body)
             return
-        short.body += body
-        if len(short.body) > self.max_body:
+        short.body.append(body)
+        short.size += len(body)
+        if short.size > self.bounds.max_body:
             short.response_complete = True
-            self.refuse(413, self.too_large, JSON_HEADERS)
+            self.refuse(too_large(self.bounds.max_body))
             raise RefusedError
 
     def on_whole_message(self) -> None:
@@ -88,16 +95,17 @@ class ShortWayProtocol(BoundedProtocol):
         if short is None or self.cycle is not short:
             super().on_whole_message()
         else:
+            short.request.body = b"".join(short.body)
+            short.body.clear()
             respond = functools.partial(self._respond, short)
-            short.cancel = self.handlers[short.path](bytes(short.body), respond)
+            short.cancel = self.handlers[self.url](short.request, respond)
 
     def _respond(self, short: _Cycle, status: int, body: bytes, headers: bytes = b"") -> None:
         if short.disconnected:
             return
-        if status not in FINAL_STATUSES:
-            status = 500
         short.response_complete = True
-        self._observe(short, status, len(body))
+        type(self).observe(short.request, status, len(body))
+        short.request.body = b""  # the connection may keep the rest for long
         if self.transport.is_closing():
             return
         headers = JSON_HEADERS + headers
@@ -108,34 +116,40 @@ class ShortWayProtocol(BoundedProtocol):
             self.transport.close()
         self.on_response_complete()
 
-    def _observe(self, short: _Cycle, status: int, size: int) -> None:
-        seconds = time.perf_counter() - short.started
-        type(self).observe("POST", short.path.decode(), status, size, seconds)
-
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up the place in the queue of a client that has gone away."""
         short = self.short
         if short and not (short.response_complete or short.disconnected):
             short.disconnected = True
-            self._observe(short, CLIENT_WENT_AWAY, 0)
+            type(self).observe(short.request, CLIENT_WENT_AWAY, 0)
             if short.cancel:
                 short.cancel()
         super().connection_lost(exc)
 
 
-def bounded(*, max_body: int, too_large: bytes, observe: Observer) -> type[BoundedProtocol]:
-    """A protocol class for the setting `http` of a server without short routes."""
-    settings = {"max_body": max_body, "too_large": too_large}
-    return type("Bounded", (BoundedProtocol,), {**settings, "observe": staticmethod(observe)})
+def bounded(
+    bounds: Bounds, failed: Callable[[HttpError], bytes], observe: Observer
+) -> type[BoundedProtocol]:
+    """A protocol class for uvicorn's setting `http`, of a server without short routes.
+
+    `failed` makes the JSON of a refusal.
+    """
+    return type("Bounded", (BoundedProtocol,), _settings(bounds, failed, observe))
 
 
 def short_way(
-    handlers: Mapping[bytes, Handler], *, max_body: int, too_large: bytes, observe: Observer
+    handlers: Mapping[bytes, Handler],
+    bounds: Bounds,
+    failed: Callable[[HttpError], bytes],
+    observe: Observer,
 ) -> type[ShortWayProtocol]:
-    """A protocol class for uvicorn's setting `http`.
+    """The same for a server whose short routes `handlers` answer."""
+    settings = _settings(bounds, failed, observe)
+    return type("ShortWay", (ShortWayProtocol,), {"handlers": handlers, **settings})
 
-    `handlers` are the short routes; a body of more than `max_body` bytes is answered with 413
-    and the JSON in `too_large`.
-    """
-    settings = {"handlers": handlers, "max_body": max_body, "too_large": too_large}
-    return type("ShortWay", (ShortWayProtocol,), {**settings, "observe": staticmethod(observe)})
+
+def _settings(
+    bounds: Bounds, failed: Callable[[HttpError], bytes], observe: Observer
+) -> dict[str, object]:
+    functions = {"failed": staticmethod(failed), "observe": staticmethod(observe)}
+    return {"bounds": bounds, **functions}

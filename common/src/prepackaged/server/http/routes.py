@@ -1,25 +1,24 @@
 """Seldon's REST routes: requests in each of their forms to messages, and answers to bytes."""
 
-import base64
 import functools
 import io
-import json
 from collections.abc import Callable
 from importlib.resources import files
 from typing import IO, Any
 
-import orjson
+import pybase64
 from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.utils import json_to_feedback, seldon_message_to_json
 from werkzeug.wrappers import Request as WsgiRequest
 
 from prepackaged.errors import ClientError, ModelError
-from prepackaged.server.engine import OverloadedError
 from prepackaged.server.http.app import HttpError, HttpRequest, HttpResponse, Route
 from prepackaged.server.http.protocol import Respond
+from prepackaged.server.http.wsgi import environ_of
 from prepackaged.server.seldon.dispatch import Dispatcher, to_tell
-from prepackaged.server.seldon.errors import error_body
-from prepackaged.server.seldon.messages import Answer, Request, decode, encode, simpler
+from prepackaged.server.seldon.errors import error_body, http_status_of
+from prepackaged.server.seldon.messages import Answer, Request, decode, dump, encode
+from prepackaged.server.seldon.reading import read_body, read_json, read_prediction
 
 PREDICTIONS = ("/predict", "/api/v1.0/predictions", "/api/v0.1/predictions")
 FEEDBACK = ("/send-feedback", "/api/v1.0/feedback", "/api/v0.1/feedback")
@@ -34,12 +33,6 @@ METHOD_OF = {
     **dict.fromkeys(FEEDBACK, "feedback"),
     **METHODS,
 }
-JSON = (
-    orjson.OPT_SORT_KEYS
-    | orjson.OPT_APPEND_NEWLINE
-    | orjson.OPT_SERIALIZE_NUMPY
-    | orjson.OPT_NON_STR_KEYS
-)
 
 
 class Form(WsgiRequest):
@@ -52,9 +45,12 @@ class Form(WsgiRequest):
         return io.BytesIO()
 
 
-def routes_of(dispatcher: Dispatcher) -> dict[str, dict[str, Route]]:
-    """Every route, by path and method (contract A.2)."""
-    predict = functools.partial(_predict, dispatcher)
+def routes_of(dispatcher: Dispatcher, *, passes_payload: bool) -> dict[str, dict[str, Route]]:
+    """Every route, by path and method (contract A.2).
+
+    With `passes_payload`, predictions go to the model and back as they are, undecoded.
+    """
+    predict = functools.partial(_pass if passes_payload else _predict, dispatcher)
     feedback = functools.partial(_feedback, dispatcher)
     health = functools.partial(_health, dispatcher)
     metadata = functools.partial(_metadata, dispatcher)
@@ -80,17 +76,20 @@ def routes_of(dispatcher: Dispatcher) -> dict[str, dict[str, Route]]:
 
 def short_routes_of(dispatcher: Dispatcher) -> dict[bytes, Callable[..., Any]]:
     """The routes that need no ASGI: predictions, unless the model reads raw messages."""
-    if dispatcher.has_raw_predict:
+    if dispatcher.is_raw_over_rest:
         return {}
     handler = functools.partial(_predict_shortly, dispatcher)
     return {path.encode(): handler for path in PREDICTIONS}
 
 
 def _predict_shortly(
-    dispatcher: Dispatcher, body: bytes, respond: Respond
+    dispatcher: Dispatcher, asked: HttpRequest, respond: Respond
 ) -> Callable[[], None] | None:
     try:
-        request = decode(read_body(body))
+        in_parts = asked.is_in_parts
+        message = read_message(asked, is_decoded=True) if in_parts else read_prediction(asked.body)
+        request = decode(message)
+        request.come_from(asked)
         work = dispatcher.predict(request, functools.partial(_respond, respond, request))
     except Exception as error:
         _respond_failure(respond, error)
@@ -116,24 +115,31 @@ def _respond_failure(respond: Respond, error: BaseException) -> None:
 
 
 async def _predict(dispatcher: Dispatcher, request: HttpRequest) -> HttpResponse:
-    message = read_message(request)
-    if dispatcher.has_raw_predict:
-        return _raw(await dispatcher.call("predict", message))
-    decoded = decode(message)
+    if dispatcher.is_raw_over_rest:
+        return _raw(await dispatcher.call("predict", read_message(request), request))
+    decoded = decode(read_message(request, is_decoded=True))
+    decoded.come_from(request)
     return HttpResponse(encode(await dispatcher.predicted(decoded), decoded))
 
 
+async def _pass(dispatcher: Dispatcher, request: HttpRequest) -> HttpResponse:
+    answer = await dispatcher.call("predict", read_payload(request), request)
+    if isinstance(answer, str):
+        answer = answer.encode()
+    return HttpResponse(answer) if isinstance(answer, bytes) else _raw(answer)
+
+
 async def _call(dispatcher: Dispatcher, method: str, request: HttpRequest) -> HttpResponse:
-    return _json(await dispatcher.call(method, read_message(request)))
+    return _json(await dispatcher.call(method, read_message(request), request))
 
 
 async def _feedback(dispatcher: Dispatcher, request: HttpRequest) -> HttpResponse:
-    reply = await dispatcher.call("send_feedback", json_to_feedback(read_message(request)))
-    return _json(seldon_message_to_json(reply))
+    feedback = json_to_feedback(read_message(request))
+    return _json(seldon_message_to_json(await dispatcher.call("send_feedback", feedback, request)))
 
 
-async def _health(dispatcher: Dispatcher, request: HttpRequest) -> HttpResponse:  # noqa: ARG001  a route's shape
-    return _json(await dispatcher.health())
+async def _health(dispatcher: Dispatcher, request: HttpRequest) -> HttpResponse:
+    return _json(await dispatcher.health(request))
 
 
 async def _metadata(dispatcher: Dispatcher, request: HttpRequest) -> HttpResponse:  # noqa: ARG001  a route's shape
@@ -156,7 +162,7 @@ async def _openapi(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  a rou
 def _json(message: Any) -> HttpResponse:
     if isinstance(message, bytes):
         return HttpResponse(message)  # encoded already
-    return HttpResponse(orjson.dumps(message, option=JSON, default=simpler))
+    return HttpResponse(dump(message) + b"\n")
 
 
 def _raw(message: Any) -> HttpResponse:
@@ -173,78 +179,67 @@ def failure(error: BaseException) -> HttpResponse:
     if isinstance(error, HttpError):
         return HttpResponse(error_body(_of_http(error)), error.status, headers=error.headers)
     told = to_tell(error)
-    headers = {}
-    if isinstance(told, OverloadedError):
-        headers["Retry-After"] = str(told.retry_after)
-    return HttpResponse(error_body(told), told.status_code, headers=headers)
+    seconds = getattr(told, "retry_after", None)
+    headers = {} if seconds is None else {"Retry-After": str(seconds)}
+    return HttpResponse(error_body(told), http_status_of(told), headers=headers)
 
 
 def _of_http(error: HttpError) -> SeldonMicroserviceException:
-    reasons = {404: "MICROSERVICE_NOT_FOUND", 405: "MICROSERVICE_METHOD_NOT_ALLOWED"}
+    reasons = {
+        404: "MICROSERVICE_NOT_FOUND",
+        405: "MICROSERVICE_METHOD_NOT_ALLOWED",
+        503: "MICROSERVICE_OVERLOADED",
+    }
     reason = reasons.get(error.status, "MICROSERVICE_BAD_DATA")
     return SeldonMicroserviceException(str(error), status_code=error.status, reason=reason)
 
 
-def read_json(text: bytes | str) -> Any:
-    """A JSON value. NaN and infinity are read too, as Python's own reader does."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ClientError(f"Can't find JSON in data: {error}") from error
+def read_message(request: HttpRequest, *, is_decoded: bool = False) -> Any:
+    """The message in a request, in the order of precedence of contract A.3.
 
-
-def read_body(body: bytes) -> Any:
-    """The JSON value that is a request's body; null is none."""
-    message = read_json(body)
-    if message is None:
-        raise ClientError("Can't find JSON in data: it is null")
-    return message
-
-
-def read_message(request: HttpRequest) -> Any:
-    """The message in a request, in the order of precedence of contract A.3."""
-    content_type = request.headers.get(b"content-type", b"").decode("latin-1")
-    form = Form(_environ(request, content_type))
+    With `is_decoded`, bytes and large arrays are not those of JSON, but themselves.
+    """
+    form = Form(environ_of(request))
     if form.mimetype == "multipart/form-data":
-        return _read_parts(form)
-    text = form.form.get("json") or form.args.get("json")
-    if text:
+        return _read_parts(form, is_decoded=is_decoded)
+    if text := _json_field(form):
         return read_json(text)
     if not form.is_json:
         raise ClientError(
             "Can't find JSON in data: expected Content-Type: application/json;"
-            f" came {content_type or 'none'}"
+            f" came {form.content_type or 'none'}"
         )
-    return read_body(request.body)
+    return read_prediction(request.body) if is_decoded else read_body(request.body)
 
 
-def _read_parts(form: Form) -> dict[str, Any]:
+def read_payload(request: HttpRequest) -> Any:
+    """What `read_message` would read, left as it came where it is not in parts."""
+    form = Form(environ_of(request))
+    if form.mimetype == "multipart/form-data":
+        return _read_parts(form, is_decoded=False)
+    return _json_field(form) or request.body
+
+
+def _json_field(form: Form) -> str | None:
+    return form.form.get("json") or form.args.get("json")
+
+
+def _read_parts(form: Form, *, is_decoded: bool) -> dict[str, Any]:
     message = {
         name: text if name == "strData" else read_json(text) for name, text in form.form.items()
     }
     for name, part in form.files.items():
         content = part.read()
         part.close()
-        is_binary = name == "binData"
-        try:
-            message[name] = (base64.b64encode(content) if is_binary else content).decode()
-        except UnicodeDecodeError as error:
-            raise ClientError(f"expected the file {name} in UTF-8; {error}") from error
+        if name == "binData":
+            message[name] = content if is_decoded else pybase64.b64encode(content).decode()
+        else:
+            message[name] = _as_text(name, content)
     return message
 
 
-def _environ(request: HttpRequest, content_type: str) -> dict[str, Any]:
-    return {
-        "REQUEST_METHOD": request.method,
-        "PATH_INFO": request.path,
-        "QUERY_STRING": request.query.decode("latin-1"),
-        "CONTENT_TYPE": content_type,
-        "CONTENT_LENGTH": str(len(request.body)),
-        "SERVER_NAME": "localhost",
-        "SERVER_PORT": "80",
-        "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(request.body),
-    }
+def _as_text(name: str, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ClientError(f"expected the file {name} in UTF-8; {error}") from error

@@ -5,7 +5,8 @@ is not there; the functions here give the same answers (seldon_core.user_model, 
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,13 @@ from seldon_core.user_model import (
     SeldonResponse,
 )
 
+from prepackaged.headers import ANSWERED
 from prepackaged.server.metrics import BadMetricError, Metrics
+from prepackaged.server.origin import Origin
 from prepackaged.server.seldon.messages import Answer
+
+# What a model's hooks are called within, made for the request that they answer.
+Around = Callable[[Origin], AbstractContextManager[Any]]
 
 
 def find_hook(model: Any, name: str) -> Callable[..., Any] | None:
@@ -33,16 +39,37 @@ def find_hook(model: Any, name: str) -> Callable[..., Any] | None:
 class Hooks:
     """The hooks around a model's predict, each answered by what the model has or by nothing."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, around: Sequence[Around] = ()) -> None:
+        self._around = around
         predict = find_hook(model, "predict")
         self._predict = predict
         self._takes_meta = predict is not None and takes_meta(predict)
         self._tags = find_hook(model, "tags")
         self._metrics = find_hook(model, "metrics")
         self._class_names = _class_names_of(model)
+        #: Whether an answer takes calls of more than predict.
+        self.are_beside_predict = any((self._tags, self._metrics, self._class_names))
 
-    def predict(self, value: Any, names: list[str], meta: dict[str, Any]) -> Any:
+    def within(self, origin: Origin | None, function: Callable[..., Any], *values: Any) -> Any:
+        """What a function gives that calls hooks to answer this request, or several where None."""
+        token = ANSWERED.set(origin)
+        try:
+            if origin is None or not self._around:
+                return function(*values)
+            with ExitStack() as stack:
+                for around in self._around:
+                    stack.enter_context(around(origin))
+                return function(*values)
+        finally:
+            ANSWERED.reset(token)
+
+    def predict(
+        self, value: Any, names: list[str], meta: dict[str, Any], origin: Origin | None = None
+    ) -> Any:
         """The model's answer as it gives it; an empty list where it has no predict."""
+        return self.within(origin, self._predicted, value, names, meta)
+
+    def _predicted(self, value: Any, names: list[str], meta: dict[str, Any]) -> Any:
         if self._predict is None:
             return []
         try:

@@ -4,7 +4,6 @@ The rules are seldon_core.utils' own, but that every mistake of a client is a `C
 values keep their types, and the answer is valid JSON whatever is in it.
 """
 
-import base64
 import json
 import math
 import reprlib
@@ -13,14 +12,17 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pybase64
 from flask.json.provider import DefaultJSONProvider
 from google.protobuf import json_format
 from seldon_core.proto.tensorflow.core.framework.tensor_pb2 import TensorProto
 from seldon_core.utils import get_request_path
 
+from prepackaged.arrays import Array, from_lists
 from prepackaged.errors import ClientError, ModelError, describe
+from prepackaged.server.origin import Origin
 from prepackaged.server.seldon import tftensor
-from prepackaged.server.seldon.arrays import Array, expected, from_lists, from_result, shaped
+from prepackaged.server.seldon.arrays import expected, from_result, shaped
 
 REQUEST_PATH: dict[str, str] = get_request_path()  # from the environment, which does not change
 
@@ -28,7 +30,7 @@ ARRAY = orjson.OPT_SERIALIZE_NUMPY
 VALUE = ARRAY | orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """What a message asks: the value for predict, and what the answer depends on.
 
@@ -39,6 +41,13 @@ class Request:
     names: list[str]
     meta: dict[str, Any]
     kind: str
+    origin: Origin | None = None
+
+    def come_from(self, origin: Origin) -> None:
+        """Note whose message it was, and there how many rows it has."""
+        self.origin = origin
+        if isinstance(self.value, np.ndarray) and self.value.ndim:
+            origin.rows = len(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +80,16 @@ def encode(answer: Answer, request: Request) -> bytes:
 
     Raises `ModelError` for what cannot be answered.
     """
-    value, meta = answer.value, _dump(merged_meta(answer, request))
+    value, meta = answer.value, dump(merged_meta(answer, request))
     parts: tuple[bytes, ...]
     if isinstance(value, str):
-        parts = b'{"meta":', meta, b',"strData":', _dump(value), b"}\n"
+        parts = b'{"meta":', meta, b',"strData":', dump(value), b"}\n"
     elif isinstance(value, dict):
-        parts = b'{"jsonData":', _dump(value), b',"meta":', meta, b"}\n"
+        parts = b'{"jsonData":', dump(value), b',"meta":', meta, b"}\n"
     elif isinstance(value, bytes | bytearray):
-        parts = b'{"binData":"', base64.b64encode(value), b'","meta":', meta, b"}\n"
+        parts = b'{"binData":"', pybase64.b64encode(value), b'","meta":', meta, b"}\n"
     else:
-        names, data = _dump(answer.names), _data(value, request.kind)
+        names, data = dump(answer.names), _data(value, request.kind)
         parts = b'{"data":{"names":', names, b",", *data, b'},"meta":', meta, b"}\n"
     return b"".join(parts)
 
@@ -104,6 +113,14 @@ def answer_kind(array: Array, asked: str) -> str:
     if array.dtype.kind not in "iufc":
         return "ndarray"
     return asked if asked in ("tensor", "ndarray", "tftensor") else "tensor"
+
+
+def dump(value: Any) -> bytes:
+    """The JSON of a value, keys sorted. Raises `ModelError` for what JSON cannot hold."""
+    try:
+        return orjson.dumps(value, default=simpler, option=VALUE)
+    except TypeError:
+        return _dump_slowly(value)
 
 
 def simpler(value: Any) -> Any:
@@ -154,10 +171,10 @@ def _read_names(names: Any) -> list[str]:
     if names is None:
         return []
     if not isinstance(names, list):
-        raise expected("data.names as a list of strings", names)
+        raise expected("data.names as a list", names)
     for number, name in enumerate(names):
-        if not isinstance(name, str):
-            raise expected(f"data.names[{number}] as a string", name)
+        if not isinstance(name, str | int | float) or isinstance(name, bool):
+            raise expected(f"data.names[{number}] as a string or a number", name)
     return names
 
 
@@ -165,15 +182,19 @@ def _read_tensor(tensor: Any) -> Array:
     if not isinstance(tensor, dict):
         raise expected("data.tensor as an object with shape and values", tensor)
     values = tensor.get("values")
-    if not isinstance(values, list):
+    if not isinstance(values, list | np.ndarray):
         raise expected("data.tensor.values as a list", values)
-    return shaped(from_lists(values), tensor.get("shape"))
+    return shaped(_read_lists(values), tensor.get("shape"))
 
 
 def _read_ndarray(rows: Any) -> Array:
-    if not isinstance(rows, list):
+    if not isinstance(rows, list | np.ndarray):
         raise expected("data.ndarray as a list", rows)
-    return from_lists(rows)
+    return _read_lists(rows)
+
+
+def _read_lists(lists: list[Any] | Array) -> Array:
+    return lists if isinstance(lists, np.ndarray) else from_lists(lists)
 
 
 def _read_tftensor(tensor: Any) -> Array:
@@ -192,12 +213,14 @@ def _read_text(text: Any) -> str:
 
 
 def _read_bytes(text: Any) -> bytes:
+    if isinstance(text, bytes):
+        return text
     if not isinstance(text, str):
         raise expected("binData as a string in Base64", text)
     if "\n" in text:  # as encoders for mail and the command base64 break their lines
         text = "".join(text.split())
     try:
-        return base64.b64decode(text, validate=True)
+        return bytes(pybase64.b64decode(text, validate=True))
     except ValueError as error:
         raise ClientError(f"expected binData in Base64; {error}") from error
 
@@ -215,26 +238,19 @@ def _data(value: Any, asked: str) -> tuple[bytes, ...]:
     array = from_result(value)
     kind = answer_kind(array, asked)
     if kind == "tensor":
-        shape, values = _dump(array.shape), _dump_array(array.ravel())
+        shape, values = dump(array.shape), _dump_array(array.ravel())
         return b'"tensor":{"shape":', shape, b',"values":', values, b"}"
     if kind == "tftensor":
-        return b'"tftensor":', _dump(json_format.MessageToDict(tftensor.encode(array)))
-    return b'"ndarray":', _dump(value) if isinstance(value, list) else _dump_array(array)
+        return b'"tftensor":', dump(json_format.MessageToDict(tftensor.encode(array)))
+    return b'"ndarray":', dump(value) if isinstance(value, list) else _dump_array(array)
 
 
 def _dump_array(array: Array) -> bytes:
     kind = array.dtype.kind
     if kind not in "iufb" or array.ndim == 0 or type(array) is not np.ndarray:
-        return _dump(array.tolist())
+        return dump(array.tolist())
     dtype = np.float64 if kind == "f" else array.dtype.newbyteorder("=")
     return orjson.dumps(np.asarray(array, dtype, order="C"), option=ARRAY)
-
-
-def _dump(value: Any) -> bytes:
-    try:
-        return orjson.dumps(value, default=simpler, option=VALUE)
-    except TypeError:
-        return _dump_slowly(value)
 
 
 def _dump_slowly(value: Any) -> bytes:

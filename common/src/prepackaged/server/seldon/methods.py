@@ -23,6 +23,7 @@ from seldon_core.user_model import SeldonNotImplementedError, SeldonResponse
 
 from prepackaged.errors import ClientError, ModelError
 from prepackaged.server.metrics import Metrics
+from prepackaged.server.origin import Origin
 from prepackaged.server.seldon import messages, protobuf
 from prepackaged.server.seldon.hooks import Hooks, find_hook, takes_meta
 from prepackaged.server.seldon.messages import Request
@@ -56,33 +57,39 @@ class Methods:
             if any(find_hook(model, name) for name in names):
                 del self._own[method]
 
-    def call(self, method: str, *message: Any) -> Any:
+    def call(self, method: str, message: Any, origin: Origin | None = None) -> Any:
         """The answer: a protobuf message, a JSON value or, encoded already, bytes of JSON.
 
         Raises what the client is to be told, and whatever a hook raises.
         """
         if method in self._own:
-            return self._own[method](method, *message)
+            return self._hooks.within(origin, self._own[method], method, message, origin)
         extra = (UNIT_ID,) if method == "send_feedback" else ()
-        return getattr(seldon_methods, method)(self._model, *message, *extra, self._metrics)
+        given = (self._model, message, *extra, self._metrics)
+        return self._hooks.within(origin, getattr(seldon_methods, method), *given)
 
-    def _transform(self, method: str, message: Any) -> Any:
-        request = _codec_of(message).decode(message)
+    def health(self, origin: Origin | None = None) -> Any:
+        """The model's health as a message of JSON. Raises whatever a hook raises."""
+        health_status = seldon_methods.health_status
+        return self._hooks.within(origin, health_status, self._model, self._metrics)
+
+    def _transform(self, method: str, message: Any, origin: Origin | None) -> Any:
+        request = _decoded(message, origin)
         try:
             result = self._with_meta(method, request)
         except SeldonNotImplementedError:
             result = request.value
         return self._answer(method, result, request, _codec_of(message))
 
-    def _route(self, method: str, message: Any) -> Any:
-        request = _codec_of(message).decode(message)
+    def _route(self, method: str, message: Any, origin: Origin | None) -> Any:
+        request = _decoded(message, origin)
         response = SeldonResponse.create(self._with_meta(method, request))
         if not isinstance(response.data, int):
             raise ModelError(f"route returned {type(response.data).__name__}; expected an int")
         branch = SeldonResponse(np.array([[response.data]]), response.tags, response.metrics)
         return self._answer(method, branch, _less_meta(request), _codec_of(message))
 
-    def _aggregate(self, method: str, message: Any) -> Any:
+    def _aggregate(self, method: str, message: Any, origin: Origin | None) -> Any:  # noqa: ARG002  a method's shape
         codec = _codec_of(message)
         requests = [codec.decode(each) for each in _list_of(message)]
         if not requests:
@@ -91,7 +98,7 @@ class Methods:
         result = self._hook(method)(values, [request.names for request in requests])
         return self._answer(method, result, _merged(requests), codec)
 
-    def _send_feedback(self, method: str, feedback: Any) -> Any:
+    def _send_feedback(self, method: str, feedback: Any, origin: Origin | None) -> Any:  # noqa: ARG002  a method's shape
         """Feedback is protobuf always, also where it came as JSON."""
         self._metrics.update_reward(feedback.reward)
         request, truth = map(_data_of, (feedback.request, feedback.truth))
@@ -123,6 +130,13 @@ class Methods:
 
 def _codec_of(message: Any) -> Any:
     return protobuf if isinstance(message, Message) else messages
+
+
+def _decoded(message: Any, origin: Origin | None) -> Request:
+    request: Request = _codec_of(message).decode(message)
+    if origin:
+        request.come_from(origin)
+    return request
 
 
 def _list_of(message: Any) -> Sequence[Any]:

@@ -12,9 +12,10 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.struct_pb2 import NULL_VALUE
 from seldon_core.proto import prediction_pb2
 
+from prepackaged.arrays import Array, from_lists
 from prepackaged.errors import ClientError, ModelError, describe
 from prepackaged.server.seldon import tftensor
-from prepackaged.server.seldon.arrays import Array, from_lists, from_result, shaped
+from prepackaged.server.seldon.arrays import from_result, shaped
 from prepackaged.server.seldon.messages import (
     Answer,
     Request,

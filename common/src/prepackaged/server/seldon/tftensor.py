@@ -7,8 +7,9 @@ import numpy as np
 from seldon_core.proto.tensorflow.core.framework import types_pb2
 from seldon_core.proto.tensorflow.core.framework.tensor_pb2 import TensorProto
 
+from prepackaged.arrays import Array
 from prepackaged.errors import ClientError, ModelError
-from prepackaged.server.seldon.arrays import Array, shaped
+from prepackaged.server.seldon.arrays import shaped
 
 LARGEST_REPEATED = 2**22  # places that a tensor with fewer values may declare
 

@@ -1,0 +1,13 @@
+"""A Model that takes whole messages over REST, and values over gRPC."""
+
+from typing import Any
+
+
+class RawRest:
+    """Answers each in its way."""
+
+    def predict_rest(self, msg: Any) -> Any:
+        return {"strData": "rest", "meta": {"tags": {"came": msg}}}
+
+    def predict(self, X: Any, names: Any, meta: Any = None) -> str:
+        return "values"

@@ -1,0 +1,66 @@
+"""docs/observability.md says of metrics, logs and spans what the code says."""
+
+import json
+import re
+
+from documents import blocks
+from prometheus_client.parser import text_string_to_metric_families
+from serving import ROOT
+
+from prepackaged.server.logging import LINES
+from prepackaged.server.metrics import HELP, OWN_GAUGES, Metrics
+from prepackaged.server.observing import build_info
+from prepackaged.server.origin import Origin
+
+DOCUMENT = ROOT / "docs/observability.md"
+ROW = re.compile(r"^\| `(prepackaged_\w+)` \| (\w+) \| ([^|]*)\| ([^|]+) \|$", re.MULTILINE)
+PREDICT = Origin("POST", "/api/v1.0/predictions", ())
+REQUESTS = [  # the origin, its rows, the status, the bytes and the milliseconds
+    (PREDICT, 3, 200, 57, 1.23456),
+    (PREDICT, None, 400, 115, 0.157),
+    (Origin("gRPC", "/seldon.protos.Model/Predict", ()), 1, "OK", 31, 0.93),
+]
+
+
+def exposed() -> list[tuple[str, str, str, str]]:
+    """Every family of the server's own as Prometheus reads it: name, type, labels, help."""
+    metrics = Metrics()
+    metrics.set_gauge("prepackaged_build_info", 1, **build_info())
+    metrics.observe_request("predict", 200, 0.1)
+    metrics.observe_batch(1)
+    for name in set(OWN_GAUGES) - {"prepackaged_build_info"}:
+        metrics.set_gauge(name, 1)
+    found = []
+    for family in text_string_to_metric_families(metrics.exposition()[0].decode()):
+        labels = [label for label in family.samples[0].labels if label != "le"]
+        name = family.name + ("_total" if family.type == "counter" else "")
+        found.append((name, family.type, " ".join(sorted(labels)), family.documentation))
+    return sorted(found)
+
+
+def test_the_table_of_metrics_is_what_prometheus_reads() -> None:
+    """Each family is there, with its type, its labels and the words of its HELP line."""
+    rows = ROW.findall(DOCUMENT.read_text())
+
+    told = [
+        (name, kind, " ".join(sorted(re.findall("`([^`]+)`", labels))), meaning)
+        for name, kind, labels, meaning in rows
+    ]
+
+    assert sorted(told) == exposed()
+    assert {name for name, *_ in told} == set(HELP)
+
+
+def test_the_lines_of_the_access_log_are_those_that_are_written() -> None:
+    """To the letter, as text and as JSON."""
+    shown = {
+        block.language: block.text for block in blocks(DOCUMENT) if block.about == "access log"
+    }
+    written = dict.fromkeys(LINES, "")
+    for origin, rows, *told in REQUESTS:
+        origin.rows = rows
+        for form, line in LINES.items():
+            written[form] += line(origin, *told)
+
+    assert shown == written
+    assert all(json.loads(line) for line in shown["json"].splitlines())

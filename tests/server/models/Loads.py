@@ -1,0 +1,28 @@
+"""A Model whose loading takes its time."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+
+class Loads:
+    """Touches `loads` in its directory, and is loaded once there is a file `open` there.
+
+    What the file says is done: `fail` fails, and `hold` never ends and lets no thread run.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._directory = Path(directory)
+
+    def load(self) -> None:
+        (self._directory / "loads").touch()
+        while not (self._directory / "open").exists():
+            time.sleep(0.001)
+        what = (self._directory / "open").read_text()
+        if what == "fail":
+            raise ValueError("the model is broken")
+        if what == "hold":
+            sum(range(10**18))
+
+    def predict(self, X: Any, names: Any) -> Any:
+        return X

@@ -1,0 +1,87 @@
+"""The ports while the model loads, where a setting opens them first."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from rawhttp import connected, get, post, text
+from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
+from waiting import SECONDS, wait_until
+
+SERVING, NOT_SERVING = (
+    health_pb2.HealthCheckResponse.SERVING,
+    health_pb2.HealthCheckResponse.NOT_SERVING,
+)
+HELLO = prediction_pb2.SeldonMessage(strData="hello")
+
+
+@pytest.fixture(params=["1", "2"], ids=["one process", "two workers"])
+def loading(
+    start_process: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Any:
+    """A server whose ports are open and whose model is being loaded, until `open` is there."""
+    monkeypatch.setenv("PREPACKAGED_OPEN_EARLY", "true")
+    monkeypatch.setenv("GUNICORN_WORKERS", request.param)
+    process = start_process("Loads", directory=str(tmp_path))
+    wait_until((tmp_path / "loads").exists)
+    return process
+
+
+def is_answered(process: Any) -> bool:
+    """Whether a new client gets its prediction."""
+    with connected(process.server.url) as connection:
+        answer = connection.ask(post(text("hi")))
+        return answer.status == 200 and answer.text == "hi"
+
+
+def test_rest_is_alive_and_not_ready(loading: Any, tmp_path: Path) -> None:
+    """Liveness answers, and everything else is told when to come back, until it is answered."""
+    with connected(loading.server.url) as connection:
+        for request in (post(text("hi")), get("/health/status"), get("/metadata"), get("/x")):
+            assert connection.ask(get("/health/ping")).body == b"pong"
+            answer = connection.ask(request)
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+            assert answer.info == "the model is being loaded"
+    (tmp_path / "open").touch()
+    wait_until(lambda: is_answered(loading))
+
+
+def test_grpc_is_alive_and_not_serving(loading: Any, tmp_path: Path) -> None:
+    """The health says so, and calls are told to be repeated, until they are answered."""
+    with grpc.insecure_channel(loading.server.grpc) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        model = prediction_pb2_grpc.ModelStub(channel)
+        for service in ("", "seldon.protos.Model"):
+            question = health_pb2.HealthCheckRequest(service=service)
+            assert health.Check(question, timeout=SECONDS).status == NOT_SERVING
+        with pytest.raises(grpc.RpcError) as caught:
+            model.Predict(HELLO, timeout=SECONDS)
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert caught.value.details() == "the model is being loaded"
+        (tmp_path / "open").touch()
+        wait_until(lambda: health.Check(question, wait_for_ready=True).status == SERVING)
+        assert model.Predict(HELLO, timeout=SECONDS, wait_for_ready=True).strData == "hello"
+
+
+def test_a_connection_from_before_is_no_way_to_lose_a_request(loading: Any, tmp_path: Path) -> None:
+    """Who waits on one for the model is answered there, or told that the connection ends."""
+    with connected(loading.server.url) as connection:
+        assert connection.ask(get("/health/ping")).body == b"pong"
+        (tmp_path / "open").touch()
+        while (answer := connection.ask(post(text("hi")))).headers.get("connection") != "close":
+            assert answer.status == 503
+        assert answer.status == 503
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_server(loading: Any, tmp_path: Path) -> None:
+    """An open port does not hide why."""
+    (tmp_path / "open").write_text("fail")
+    assert loading.status() == 1
+    last_line = loading.server.log().splitlines()[-1]
+    assert last_line.endswith("Loads cannot be loaded: ValueError: the model is broken")

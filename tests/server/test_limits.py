@@ -1,0 +1,310 @@
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from select import select
+from typing import Any
+
+import grpc
+import pytest
+from rawhttp import PREDICT, WAYS, Connection, connected, get, post, text
+from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
+from waiting import SECONDS, wait_until
+
+from prepackaged.server.http import connection as bounds
+from prepackaged.testing import Served, serve
+
+HELLO = prediction_pb2.SeldonMessage(strData="hello")
+SOON = 0.05  # seconds that are set for what a test lets pass
+
+
+class Mirror:
+    """Answers what it is sent."""
+
+    def predict(self, X: Any, names: Any) -> Any:
+        return X
+
+
+def is_answered(connection: Connection) -> bool:
+    """Whether something came that is not read yet."""
+    return bool(select([connection.socket], [], [], 0)[0])
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Senders have less than a moment."""
+    for name in ("SENDER_SECONDS", "SURPLUS_SECONDS"):
+        monkeypatch.setattr(bounds, name, SOON)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    """A server without limits of its own."""
+    with serve(Mirror()) as served:
+        yield served
+
+
+@pytest.fixture
+def narrow() -> Iterator[Served]:
+    """A server of two connections, both of them open."""
+    with serve(Mirror(), max_connections=2) as served, ExitStack() as stack:
+        for _ in range(2):
+            connection = stack.enter_context(connected(served.url))
+            assert connection.ask(post(text("hi"))).text == "hi"
+        yield served
+
+
+# Time for the client
+
+
+@pytest.mark.parametrize("path", WAYS)
+@pytest.mark.parametrize("part", [slice(0, 20), slice(0, -3)], ids=["head", "body"])
+def test_half_a_request_is_408_when_the_rest_does_not_come(
+    soon: None, server: Served, path: str, part: slice
+) -> None:
+    """Whoever begins and falls silent is told so, and the connection is free for others."""
+    with connected(server.url) as connection:
+        connection.send(post(text("half"), path)[part])
+        assert connection.answer().status == 408
+        assert connection.is_closed()
+
+
+def test_a_head_has_its_time_as_a_whole(soon: None, server: Served) -> None:
+    """A client that sends a byte now and then does not stay forever."""
+    with connected(server.url) as connection:
+        connection.send(b"GET /")
+        while not is_answered(connection):
+            connection.send(b"x")
+        assert connection.answer().status == 408
+
+
+def test_an_idle_connection_is_closed_after_the_time_that_is_set() -> None:
+    """Between requests, and before the first, a client may be silent so long."""
+    with serve(Mirror(), keepalive=SOON) as server, ExitStack() as stack:
+        silent, idle = (stack.enter_context(connected(server.url)) for _ in range(2))
+        assert idle.ask(post(text("hi"))).text == "hi"
+        assert idle.is_closed()
+        assert silent.is_closed()
+
+
+def test_the_time_of_a_request_is_not_that_between_requests(soon: None, server: Served) -> None:
+    """A request's end is the end of its sender's time."""
+    with connected(server.url) as idle, connected(server.url) as late:
+        idle.send(post(text("in parts"))[:-3])
+        idle.send(post(text("in parts"))[-3:])
+        assert idle.answer().text == "in parts"
+        late.send(b"GET /")
+        assert late.answer().status == 408  # so the time has passed
+        assert idle.ask(post(text("next"))).text == "next"
+
+
+@pytest.mark.parametrize("path", WAYS)
+def test_a_client_that_sends_no_more_gets_its_answers(server: Served, path: str) -> None:
+    """Some clients close their half of the connection once they have asked."""
+    with connected(server.url) as connection:
+        connection.send(*[post(text(f"{number}"), path) for number in range(3)])
+        connection.socket.shutdown(socket.SHUT_WR)
+        assert [connection.answer().text for _ in range(3)] == ["0", "1", "2"]
+        assert connection.is_closed()
+
+
+@pytest.mark.parametrize("path", WAYS)
+def test_a_client_that_sends_no_more_may_wait_for_a_moment(gate: Any, path: str) -> None:
+    """The same where the model takes its time."""
+    with serve(gate) as server, connected(server.url) as connection:
+        connection.send(post(text("asked"), path))
+        connection.socket.shutdown(socket.SHUT_WR)
+        gate.wait_until_entered()
+        gate.open()
+        assert connection.answer().text == "asked"
+        assert connection.is_closed()
+
+
+# The size of heads
+
+
+@pytest.mark.parametrize("path", WAYS)
+def test_a_head_of_the_most_bytes_is_taken_and_a_larger_one_is_431(
+    server: Served, path: str
+) -> None:
+    """Whether it comes at once or in parts."""
+    for size, status in ((bounds.MOST_HEAD - 1000, 200), (bounds.MOST_HEAD + 1000, 431)):
+        request = post(text("hi"), path, "X: " + "x" * size)
+        for parts in ([request], [request[:40_000], request[40_000:]]):
+            with connected(server.url) as connection:
+                for part in parts:
+                    connection.send(part)
+                    assert get_ping(server)  # so that what was sent is read
+                assert connection.answer().status == status
+
+
+def get_ping(server: Served) -> bool:
+    """Whether the server is alive."""
+    with connected(server.url) as connection:
+        return connection.ask(get("/health/ping")).status == 200
+
+
+@pytest.mark.parametrize("start", [b"GET /", b"GET / HTTP/1.1\r\nX: "])
+def test_a_head_without_end_is_431_before_it_fills_memory(server: Served, start: bytes) -> None:
+    """It is refused soon after the most that a head may have."""
+    sent = 0
+    with connected(server.url) as connection:
+        connection.send(start)
+        while not is_answered(connection):
+            connection.send(b"x" * 1000)
+            sent += 1000
+            assert get_ping(server)  # so that what was sent is read
+            assert sent < 2 * bounds.MOST_HEAD
+        assert connection.answer().status == 431
+
+
+def test_requests_before_a_head_are_no_part_of_it(server: Served) -> None:
+    """However much comes at once, each of the requests is within the bounds."""
+    count = 5000
+    requests = post(text("hi")) * count
+    with connected(server.url) as connection:
+        reader = threading.Thread(
+            target=lambda: [connection.answer() for _ in range(count - 1)], daemon=True
+        )
+        reader.start()
+        connection.send(requests[:-40])
+        reader.join(SECONDS)
+        connection.send(requests[-40:])
+        assert connection.answer().text == "hi"
+
+
+# Connections
+
+
+def test_a_connection_too_many_is_503_and_closed(narrow: Served) -> None:
+    """In Seldon's shape, with the time to come back."""
+    with connected(narrow.url) as surplus:
+        answer = surplus.ask(post(text("more")))
+        assert (answer.status, answer.info, answer.headers["retry-after"]) == (
+            503,
+            "there are 2 connections, which is all that may be",
+            "1",
+        )
+        assert surplus.is_closed()
+
+
+def test_liveness_is_answered_however_many_connections_there_are(narrow: Served) -> None:
+    """A flood of clients is no reason to restart the server."""
+    with connected(narrow.url) as surplus:
+        answer = surplus.ask(get("/health/ping"))
+        assert (answer.body, answer.headers["connection"]) == (b"pong", "close")
+        assert surplus.is_closed()
+
+
+def test_a_connection_too_many_does_not_stay(soon: None, narrow: Served) -> None:
+    """Whoever says nothing there is not waited for as long as others."""
+    with connected(narrow.url) as surplus:
+        assert surplus.is_closed()
+
+
+def test_there_is_room_again_when_connections_close() -> None:
+    """The bound is on those that are open."""
+    with serve(Mirror(), max_connections=1) as server:
+        with connected(server.url) as first:
+            assert first.ask(post(text("first"))).text == "first"
+            with connected(server.url) as surplus:
+                assert surplus.ask(post(text("more"))).status == 503
+
+        def has_room() -> bool:
+            with connected(server.url) as connection:
+                return connection.ask(post(text("next"))).status == 200
+
+        wait_until(has_room)
+
+
+# Time for the model
+
+
+@pytest.mark.parametrize("path", [*WAYS, "/transform-input"])
+def test_a_late_answer_is_504_and_its_place_is_free(gate: Any, path: str) -> None:
+    """No request waits longer than is set, whatever it asks for; the model never sees it."""
+    with serve(gate, timeout=SOON) as server, ExitStack() as stack:
+        first, second = (stack.enter_context(connected(server.url)) for _ in range(2))
+        first.send(post(text("first")))
+        gate.wait_until_entered()
+        late = second.ask(post(text("late"), path))
+        assert (late.status, late.info) == (
+            504,
+            "no answer within 0.05 s, the time that is set for one",
+        )
+        assert first.answer().status == 504
+        gate.open()
+        wait_until(lambda: second.ask(post(text("next"), path)).status == 200)
+    assert "late" not in gate.seen
+
+
+def test_health_has_the_same_time(gate: Any) -> None:
+    """A probe is told that the model does not answer."""
+    gate.health_status = lambda: gate.predict("health", [])
+    with serve(gate, timeout=SOON) as server, connected(server.url) as connection:
+        assert connection.ask(get("/health/status")).status == 504
+        gate.open()
+
+
+def predict(server: Served, stack: ExitStack, **settings: Any) -> Any:
+    """A prediction over gRPC, to come."""
+    channel = stack.enter_context(grpc.insecure_channel(server.grpc))
+    return prediction_pb2_grpc.ModelStub(channel).Predict.future(HELLO, **settings)
+
+
+def test_a_late_answer_over_grpc_has_a_time_of_its_own(gate: Any) -> None:
+    """What is set for REST does not end it."""
+    for settings in ({"timeout": SOON}, {"grpc_timeout": SOON}):
+        with serve(gate, **settings) as server, ExitStack() as stack:
+            call = predict(server, stack, timeout=SECONDS)
+            gate.wait_until_entered()
+            late = stack.enter_context(connected(server.url))
+            late.send(post(text("REST")))
+            if "timeout" in settings:
+                assert late.answer().status == 504
+                gate.open()
+                assert call.result().strData == "hello"
+            else:
+                assert call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+                assert call.details() == "no answer within 0.05 s, the time that is set for one"
+                gate.open()
+                assert late.answer().text == "REST"
+        gate.is_open.clear()
+        gate.entered.clear()
+
+
+def test_a_call_whose_own_time_is_over_frees_its_place(gate: Any) -> None:
+    """A gRPC client says how long it waits; for longer, nothing is kept."""
+    with serve(gate) as server, ExitStack() as stack:
+        first = stack.enter_context(connected(server.url))
+        first.send(post(text("first")))
+        gate.wait_until_entered()
+        late = predict(server, stack, timeout=SOON)
+        assert late.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        with connected(server.metrics) as metrics:
+            depth = b"\nprepackaged_queue_depth_requests 0.0\n"
+            wait_until(lambda: depth in metrics.ask(get("/metrics")).body)
+        gate.open()
+        assert first.answer().text == "first"
+        assert first.ask(post(text("last"))).text == "last"
+    assert gate.seen == ["first", "last"]
+
+
+def test_a_health_hook_that_hangs_takes_one_thread(gate: Any) -> None:
+    """Probes come again and again; they queue up to a bound, and nothing else waits for them."""
+    gate.health_status = lambda: gate.predict("health", [])
+    with serve(gate) as server, ExitStack() as stack:
+        before = threading.active_count()
+        probes = [stack.enter_context(connected(server.url)) for _ in range(150)]
+        for probe in probes:
+            probe.send(get("/health/status"))
+        gate.wait_until_entered()
+        wait_until(lambda: sum(map(is_answered, probes)) == 49)
+        assert threading.active_count() <= before + 1
+        with connected(server.url) as other:
+            assert other.ask(get("/health/ping")).body == b"pong"
+        gate.open()
+        with connected(server.url) as other:
+            assert other.ask(post(text("hi"), PREDICT)).text == "hi"
+        assert Counter(probe.answer().status for probe in probes) == {200: 101, 503: 49}

@@ -1,0 +1,253 @@
+"""What `prepackaged.request_headers` gives in hooks, over REST and gRPC, alone and in batches."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import grpc
+import pytest
+import requests
+from rawhttp import WAYS, Connection, connected, get, post
+from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
+
+from prepackaged import request_headers
+from prepackaged.testing import Served, serve
+
+ROW = b'{"data": {"ndarray": [[1]]}}'
+SECONDS = 60
+
+
+def caller() -> str:
+    """Who asks."""
+    return request_headers()["X-Caller"]
+
+
+class Everywhere:
+    """Every hook answers with the caller."""
+
+    def predict(self, X: Any, names: Any) -> Any:
+        return [[caller()]]
+
+    def class_names(self) -> list[str]:
+        return [f"for {caller()}"]
+
+    def tags(self) -> dict[str, str]:
+        return {"caller": caller()}
+
+    def metrics(self) -> list[dict[str, Any]]:
+        return [{"key": "calls", "type": "COUNTER", "value": 1, "tags": {"caller": caller()}}]
+
+    def transform_input(self, X: Any, names: Any) -> str:
+        return caller()
+
+    def transform_output(self, X: Any, names: Any) -> str:
+        return caller()
+
+    def route(self, X: Any, names: Any) -> int:
+        return len(caller())
+
+    def aggregate(self, Xs: Any, names: Any) -> str:
+        return caller()
+
+    def send_feedback(self, X: Any, names: Any, reward: float, truth: Any, routing: Any) -> str:
+        return caller()
+
+    def health_status(self) -> str:
+        return caller()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    """A server whose hooks all ask for headers."""
+    with serve(Everywhere()) as served:
+        yield served
+
+
+@pytest.mark.parametrize("path", WAYS)
+def test_all_hooks_of_a_prediction_read_the_headers(server: Served, path: str) -> None:
+    """Predict, class_names, tags and metrics, on the short way and on the other."""
+    with connected(server.url) as connection:
+        for name in ("ann", "bob"):
+            answer = json.loads(connection.ask(post(ROW, path, f"x-CALLER: {name}")).body)
+            (metric,) = answer["meta"]["metrics"]
+            assert answer["data"] == {"names": [f"for {name}"], "ndarray": [[name]]}
+            assert answer["meta"]["tags"] == {"caller": name}
+            assert metric["tags"]["caller"] == name
+
+
+MESSAGE = {"strData": "x"}
+OTHERS: dict[str, tuple[Any, Any]] = {
+    "/transform-input": (MESSAGE, {"strData": "ann"}),
+    "/transform-output": (MESSAGE, {"strData": "ann"}),
+    "/route": (
+        MESSAGE,
+        {"data": {"tensor": {"shape": [1, 1], "values": [3]}, "names": ["for ann"]}},
+    ),
+    "/aggregate": ([MESSAGE], {"strData": "ann"}),
+    "/send-feedback": ({"request": MESSAGE}, {"strData": "ann"}),
+}
+
+
+@pytest.mark.parametrize("path", OTHERS)
+def test_the_hooks_of_other_methods_read_the_headers(server: Served, path: str) -> None:
+    """So do those that transform, route, combine and learn."""
+    message, expected = OTHERS[path]
+    headers = {"X-Caller": "ann"}
+    answer = requests.post(server.url + path, json=message, headers=headers, timeout=SECONDS)
+    assert {key: value for key, value in answer.json().items() if key != "meta"} == expected
+
+
+def test_health_reads_the_headers(server: Served) -> None:
+    """Also the hook that is asked beside the engine."""
+    with connected(server.url) as connection:
+        answer = connection.ask(get("/health/status", "X-Caller: probe"))
+    assert answer.text == "probe"
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "request_type"),
+    [
+        ("Model", "Predict", "SeldonMessage"),
+        ("Seldon", "Predict", "SeldonMessage"),
+        ("Transformer", "TransformInput", "SeldonMessage"),
+        ("OutputTransformer", "TransformOutput", "SeldonMessage"),
+        ("Combiner", "Aggregate", "SeldonMessageList"),
+        ("Model", "SendFeedback", "Feedback"),
+    ],
+)
+def test_calls_over_grpc_have_metadata_as_headers(
+    server: Served, service: str, method: str, request_type: str
+) -> None:
+    """What a client sends as metadata is read by the same name."""
+    message = prediction_pb2.SeldonMessage(strData="x")
+    listed = prediction_pb2.SeldonMessageList(seldonMessages=[message])
+    feedback = prediction_pb2.Feedback(request=message)
+    given = {"SeldonMessage": message, "SeldonMessageList": listed, "Feedback": feedback}
+    with grpc.insecure_channel(server.grpc) as channel:
+        stub = getattr(prediction_pb2_grpc, f"{service}Stub")(channel)
+        call = getattr(stub, method)
+        answer = call(given[request_type], timeout=SECONDS, metadata=[("x-caller", "ann")])
+    assert answer.meta.tags["caller"].string_value == "ann"
+    assert (answer.strData or answer.data.ndarray[0][0]) == "ann"
+
+
+class Sees:
+    """Keeps the headers it was called with."""
+
+    def predict(self, X: Any, names: Any) -> str:
+        self.headers = request_headers()
+        return "seen"
+
+    def predict_raw(self, message: Any) -> Any:
+        self.headers = request_headers()
+        return message
+
+
+@pytest.mark.parametrize("path", WAYS)
+def test_headers_are_a_mapping_of_all_that_came(path: str) -> None:
+    """Names in any case, what came twice joined, nothing of the connection's own."""
+    model = Sees()
+    with serve(model) as server, connected(server.url) as connection:
+        connection.ask(post(ROW, path, "X-One: 1", "x-two: a", "X-TWO: b", "X-Umlaut: \xfc"))
+    assert dict(model.headers) == {
+        "host": "localhost",
+        "content-type": "application/json",
+        "content-length": str(len(ROW)),
+        "x-one": "1",
+        "x-two": "a, b",
+        "x-umlaut": "\xfc",
+    }
+    assert "X-ONE" in model.headers
+    assert model.headers.get("X-None") is None
+
+
+def test_a_raw_hook_over_grpc_reads_metadata_and_nothing_of_http2s() -> None:
+    """The call's own pseudo-headers are no headers."""
+    model = Sees()
+    with serve(model) as server, grpc.insecure_channel(server.grpc) as channel:
+        stub = prediction_pb2_grpc.ModelStub(channel)
+        metadata = [("x-one", "1"), ("x-two-bin", b"\x00\xff")]
+        stub.Predict(prediction_pb2.SeldonMessage(strData="x"), metadata=metadata, timeout=SECONDS)
+    assert model.headers["X-One"] == "1"
+    assert model.headers["x-two-bin"].rstrip("=") == "AP8"  # Base64, as it came
+    assert [name for name in model.headers if name.startswith(":")] == []
+
+
+def test_outside_of_a_request_there_are_no_headers() -> None:
+    """Who asks in `load` or in a thread of their own is told so."""
+    with pytest.raises(RuntimeError, match="no headers: this is no request"):
+        request_headers()
+
+
+class Batched:
+    """A model for batches whose predict asks for headers, or leaves it to tags."""
+
+    batchable = True
+
+    def __init__(self, *, asks_in_predict: bool) -> None:
+        self.asks_in_predict = asks_in_predict
+        self.gate = threading.Event()
+        self.rows: list[int] = []
+
+    def predict(self, X: Any, names: Any) -> Any:
+        self.gate.wait(SECONDS)
+        self.rows.append(len(X))
+        return X + int(caller()) if self.asks_in_predict else X
+
+    def tags(self) -> dict[str, str]:
+        return {"caller": caller()}
+
+
+def asked_together(model: Batched, count: int, turns: int) -> list[tuple[Any, str]]:
+    """The values and the callers in the answers to requests, at first to some that wait together.
+
+    Held later on, a model that was found quick would hold the event loop.
+    """
+    found = []
+    with ExitStack() as stack:
+        server = stack.enter_context(serve(model))
+        stack.callback(model.gate.set)
+        connections = [stack.enter_context(connected(server.url)) for _ in range(count)]
+        for _ in range(turns):
+            for number, connection in enumerate(connections):
+                rows = b'{"data": {"ndarray": [[%d]]}}' % (100 * number)
+                connection.send(post(rows, WAYS[0], f"X-Caller: {number}"))
+            if not model.gate.is_set():
+                wait_until_all_are_there(server, count)
+                model.gate.set()
+            found += [value_and_caller(connection) for connection in connections]
+    return found
+
+
+def wait_until_all_are_there(server: Served, count: int) -> None:
+    """Return once so many requests are in flight."""
+    name = "prepackaged_in_flight_requests"
+    for _ in range(10_000):
+        text = requests.get(f"{server.metrics}/metrics", timeout=SECONDS).text
+        if f"\n{name} {float(count)}" in text:
+            return
+    raise AssertionError("they never came")
+
+
+def value_and_caller(connection: Connection) -> tuple[Any, str]:
+    """What an answer has of both."""
+    answer = json.loads(connection.answer().body)
+    return answer["data"]["ndarray"], answer["meta"]["tags"]["caller"]
+
+
+def test_tags_in_a_batch_are_each_requests_own() -> None:
+    """Hooks that are called for each request know whose it is."""
+    model = Batched(asks_in_predict=False)
+    found = asked_together(model, count=8, turns=5)
+    assert found == [([[100 * number]], str(number)) for number in range(8)] * 5
+    assert max(model.rows) > 1
+
+
+def test_a_batchable_model_that_asks_in_predict_is_asked_one_by_one() -> None:
+    """Nobody gets the answer to another's headers."""
+    model = Batched(asks_in_predict=True)
+    found = asked_together(model, count=8, turns=5)
+    assert found == [([[100 * number + number]], str(number)) for number in range(8)] * 5
+    assert max(model.rows) > 1  # it was tried

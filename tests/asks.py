@@ -1,5 +1,6 @@
 """Ways to ask a server, each a function of the server that gives what it told, shortened."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +9,7 @@ import grpc
 import requests
 from google.protobuf.json_format import MessageToDict, ParseDict
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from rawhttp import connected
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from serving import Server
 
@@ -131,6 +133,31 @@ def metrics_page(path: str) -> Ask:
         return response.status_code, response.headers["Content-Type"]
 
     return get
+
+
+def sent(request: bytes, *, is_cut: bool = False) -> Ask:
+    """The status that bytes are answered with, and the reason; cut, the rest will not come."""
+
+    def send(server: Server) -> tuple[int, str | None]:
+        with connected(server.url) as connection:
+            connection.send(request)
+            if is_cut:
+                connection.socket.shutdown(1)
+            answer = connection.answer()
+        is_json = answer.headers.get("content-type") == "application/json" and answer.body
+        return answer.status, json.loads(answer.body)["status"]["reason"] if is_json else None
+
+    return send
+
+
+def size_of_raw(code: int) -> Ask:
+    """The status of a raw answer, and whether it has a body."""
+
+    def send(server: Server) -> tuple[int, bool]:
+        response = server.post({"status": {"code": code}})
+        return response.status_code, response.content != b""
+
+    return send
 
 
 def status_of_raw(code: int) -> Ask:

@@ -1,7 +1,8 @@
 """What the documents show: fenced blocks, and the examples that these make up.
 
 The words behind a fence say what the block is: a file's name, `parameters`, `request`,
-`answer` (`answer 400` where the HTTP status is not 200), `metadata` or `last log line`.
+`answer` (`answer 400` where the HTTP status is not 200), `metadata` or `last log line`. A file
+`test_*.py` is a test of the document's first example.
 """
 
 import json
@@ -17,6 +18,9 @@ from typing import Any
 import pytest
 import requests
 from serving import ROOT, Server
+
+import run
+import uv
 
 FENCE = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MOUNTED = "/mnt/models"  # where the documents' models are, and the tests' are not
@@ -89,6 +93,8 @@ def examples(document: Path) -> list[Example]:
     found = [Example()]
     request = ""
     for block in blocks(document):
+        if block.about.startswith("test_"):  # a test of an example, and none of its files
+            continue
         sets_up = block.about == "parameters" or "." in block.about
         if sets_up and found[-1].is_told():
             found.append(Example())
@@ -112,7 +118,8 @@ def lay_out(example: Example, directory: Path) -> dict[str, str]:
     for name, text in example.files.items():
         (directory if name == "Model.py" else models).joinpath(name).write_text(text)
     if "train.py" in example.files:
-        subprocess.run([sys.executable, "train.py", "."], cwd=models, check=True)
+        command = [*run.training(models / "train.py", sys.executable), "."]
+        subprocess.run(command, cwd=models, env=uv.environment(), check=True)
         (models / "train.py").unlink()
     parameters = example.parameters
     if parameters is None:

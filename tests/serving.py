@@ -15,10 +15,12 @@ from typing import Any
 
 import requests
 
+from prepackaged import testing
+
 ROOT = Path(__file__).parents[1]
 PROGRAMS = Path(sys.executable).parent
-UPSTREAM = "seldon-core-microservice"
 OURS = "prepackaged-microservice"
+UPSTREAM = "seldon-core-microservice"
 START_SECONDS = 120  # a bound for hanging servers, far above any honest start
 
 
@@ -47,11 +49,11 @@ class Server:
 
 @contextmanager
 def serve(
-    directory: Path, name: str = "Model", program: Path = PROGRAMS / UPSTREAM, **parameters: str
+    directory: Path, name: str = "Model", program: Path = PROGRAMS / OURS, **parameters: str
 ) -> Iterator[Server]:
     """Serve the class `name` in `directory/<name>.py` with these parameters, until the block ends.
 
-    The server is `program`, by default upstream's in this process's environment, on free ports.
+    The server is `program`, by default ours in this process's environment, on free ports.
     """
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
@@ -62,6 +64,13 @@ def serve(
         server = Server(f"http://{http}", grpc, f"http://{metrics}", log_file)
         wait_until_answering(server.url, lambda: process.poll() is None, server.log)
         yield server
+
+
+@contextmanager
+def serve_here(model: Any) -> Iterator[Server]:
+    """Serve a loaded model with our microservice in this process, whose log is the test's."""
+    with testing.serve(model) as served:
+        yield Server(served.url, served.grpc, served.metrics, Path(os.devnull))
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ def fail_to_serve(
     directory: Path,
     name: str = "Model",
     prefix: tuple[str, ...] = (),
-    program: Path = PROGRAMS / UPSTREAM,
+    program: Path = PROGRAMS / OURS,
     **parameters: str,
 ) -> FailedStart:
     """Start a server that is expected to end by itself."""

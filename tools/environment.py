@@ -32,13 +32,13 @@ def main() -> None:
 
 def create(directory: Path, requirements: Path) -> None:
     """A new environment in `directory` that holds what the lock names, and nothing else."""
-    sources: list[str | Path] = []
-    if seldon_wheel.VERSION in requirements.read_text():
-        sources = ["--find-links", seldon_wheel.ensure(uv.CACHE / "wheels").parent]
+    lock = requirements.read_text()
+    made = seldon_wheel.VERSION in lock
+    places = [seldon_wheel.ensure(uv.CACHE / "wheels").parent] if made else []
     print(f"-> making {directory} from {requirements}", flush=True)
     shutil.rmtree(directory, ignore_errors=True)
     uv.run("venv", "--quiet", "--no-project", "--python", PYTHON, directory)
-    install(directory, "--require-hashes", *sources, "-r", requirements)
+    install(directory, "--require-hashes", *uv.find_links(lock, *places), "-r", requirements)
 
 
 def add_common(directory: Path, common: Path, *, editable: bool) -> None:

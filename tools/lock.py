@@ -6,10 +6,12 @@ python3 tools/lock.py --check     write nothing; fail where a lock is not what i
 """
 
 import argparse
+import re
 import shutil
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 import images
 import seldon_wheel
@@ -68,7 +70,24 @@ def is_stale(lock: Path, sources: tuple[str | Path, ...]) -> bool:
 def compile_lock(lock: Path, *sources: str | Path) -> None:
     """Write one lock; its present versions are kept as long as the sources allow them."""
     wheels = seldon_wheel.ensure(uv.CACHE / "wheels").parent
-    uv.run("pip", "compile", *OPTIONS, "--find-links", wheels, "--output-file", lock, *sources)
+    chosen = "".join(path.read_text() for path in map(Path, sources) if path.is_file())
+    links = uv.find_links(chosen, wheels)
+    uv.run("pip", "compile", *OPTIONS, *links, "--output-file", lock, *sources)
+    lock.write_text(with_digests(lock.read_text()))
+
+
+def with_digests(lock: str) -> str:
+    """The lock with the digests that PyTorch's page lists and that uv does not take from there."""
+
+    def complete(pin: re.Match[str]) -> str:
+        name, version = pin.groups()
+        wheel = rf"{name}-{re.escape(quote(version))}-cp311-[^\"#]*linux[^\"#]*#sha256=(\w{{64}})"
+        digests = sorted(re.findall(wheel, uv.get(uv.PYTORCH_CPU).decode()))
+        if not digests:
+            sys.exit(f"{uv.PYTORCH_CPU} lists no digest for {name}=={version}, Python 3.11, Linux")
+        return " \\\n    ".join([pin[0], *(f"--hash=sha256:{digest}" for digest in digests)])
+
+    return re.sub(r"^([\w-]+)==(\S+\+cpu)$", complete, lock, flags=re.MULTILINE)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
     python3 tools/run.py IMAGE [--model-uri URI] [--http-port N] [--grpc-port N] [--metrics-port N]
 
 Without a model, the image's example is trained, saved below build/examples and served.
+The environment variable MICROSERVICE names another microservice, as it does in the images.
 """
 
 import argparse
@@ -16,6 +17,8 @@ import urllib.request
 from pathlib import Path
 
 import images
+import uv
+from environment import PYTHON
 
 ROOT = images.ROOT
 
@@ -25,12 +28,8 @@ def main() -> None:
     options = read_command_line()
     model_uri = options.model_uri or example_model(options.image)
     environment = server_environment(options, model_uri)
-    command = [
-        str(bin_of(options.image) / "seldon-core-microservice"),
-        "Model",
-        "--service-type",
-        "MODEL",
-    ]
+    microservice = os.environ.get("MICROSERVICE", "prepackaged-microservice")
+    command = [str(bin_of(options.image) / microservice), "Model", "--service-type", "MODEL"]
     server = subprocess.Popen(
         [*command, "--access-log"], cwd=ROOT / options.image / "server", env=environment
     )
@@ -70,9 +69,20 @@ def example_model(image: str) -> str:
     if not directory.exists():
         print(f"-> training the example with {train.relative_to(ROOT)}", flush=True)
         partial = directory.with_name(f"{image}.partial")
-        subprocess.run([bin_of(image) / "python", train, partial], check=True)
+        command = [*training(train, bin_of(image) / "python"), partial]
+        subprocess.run(command, env=uv.environment(), check=True)
         partial.rename(directory)
     return str(directory)
+
+
+def training(script: Path, python: str | Path) -> list[str | Path]:
+    """The start of the command that runs a script with this Python.
+
+    Where the script says itself what it needs (PEP 723), it runs in an environment made of that.
+    """
+    if "# /// script\n" in script.read_text():
+        return [uv.find(), "run", "--quiet", "--python", PYTHON, "--script", script]
+    return [python, script]
 
 
 def server_environment(options: argparse.Namespace, model_uri: str) -> dict[str, str]:

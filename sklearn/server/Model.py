@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from sklearn import __version__ as sklearn_version
-from sklearn_estimator import blame, choose_method, read, to_payload
+from sklearn_estimator import blame, choose_method, forget_names, read, to_payload
 
 from prepackaged import Artifact, Columns, Component, ModelFiles, texts
 
@@ -39,7 +40,7 @@ class Model(Component):
         self.trusted_types = [
             name.strip() for name in (trusted_types or "").split(",") if name.strip()
         ]
-        self.load()  # before the microservice opens its port or forks, which an estimator survives
+        self.load()  # here for upstream's microservice, whose fork an estimator survives
 
     def load_model(self, artifact: Artifact | None) -> None:
         """Read the estimator, settle on its method and note the columns it was trained on."""
@@ -49,6 +50,7 @@ class Model(Component):
         names = getattr(self.estimator, "feature_names_in_", None)
         count = getattr(self.estimator, "n_features_in_", None)
         self.columns = Columns(None if names is None else tuple(names), count)
+        self.wants_names = names is not None and not forget_names(self.estimator)
 
     def predict(
         self, X: Any, feature_names: Iterable[str] | None = None, meta: dict[str, Any] | None = None
@@ -64,12 +66,20 @@ class Model(Component):
             raise blame(error, rows) from error
 
     def rows(self, X: Any, feature_names: Iterable[str] | None) -> Any:
-        """What the estimator takes: a DataFrame if it knows names, else an array or strings."""
-        if self.columns.names:
+        """What the estimator takes: a DataFrame if names mean anything to it, an array or texts."""
+        if self.wants_names:
             return self.columns.frame(X, feature_names)
+        if self.columns.names:
+            return self._nameless(self.columns.array(X, feature_names))
         if self.columns.count is None and (documents := texts(X)) is not None:
             return documents
         return self.columns.array(X, feature_names)
+
+    def _nameless(self, table: Any) -> Any:
+        """What an estimator makes of the DataFrame that this table would be, or the same to it."""
+        if table.dtype == object:  # each column needs a dtype of its own
+            return self.columns.frame(table).set_axis(range(table.shape[1]), axis=1)
+        return np.asfortranarray(table)  # as in a DataFrame: sums of the same order round alike
 
     def describe_model(self) -> dict[str, Any]:
         """Columns, classes, method and versions, as far as the estimator knows them."""

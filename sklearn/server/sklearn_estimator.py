@@ -11,7 +11,10 @@ from typing import Any
 import joblib
 import numpy as np
 from sklearn import __version__ as sklearn_version
+from sklearn.base import BaseEstimator, MetaEstimatorMixin
+from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from prepackaged import (
@@ -29,6 +32,8 @@ METHODS = ("predict_proba", "decision_function", "predict", "transform", "score_
 DEFAULT_METHODS = ("predict_proba", "predict")
 # Whose ValueError is a verdict on the data rather than a mistake in an author's own step.
 VALIDATING_PACKAGES = {"sklearn", "numpy", "scipy", "pandas"}
+# Estimators that hand on what they get to estimators inside them, which may want names.
+MADE_OF_OTHERS = (MetaEstimatorMixin, ColumnTransformer, FeatureUnion, Pipeline)
 
 
 def read(artifact: Artifact, trusted_types: Sequence[str]) -> tuple[Any, str]:
@@ -59,6 +64,21 @@ def choose_method(model: Any, wanted: str | None) -> str:
     )
 
 
+def forget_names(model: Any) -> bool:
+    """Whether no answer of the model depends on column names; it has forgotten them then.
+
+    This is sure of scikit-learn's own estimators that hold no other estimator and no function,
+    and of pipelines of these: they make an array of a DataFrame before anything else, at four
+    times the price of an answer to one row, and warn of an array only while they know names.
+    """
+    parts = [step for _, step in model.steps] if type(model) is Pipeline else [model]
+    if not all(_is_sure_to_ignore_names(part) for part in parts):
+        return False
+    for part in parts:
+        vars(part).pop("feature_names_in_", None)
+    return True
+
+
 def to_payload(result: Any) -> Any:
     """An estimator's answer as an ndarray; a dict where outputs have unequal numbers of classes.
 
@@ -80,6 +100,16 @@ def blame(error: Exception, rows: Any) -> ClientError | ModelError:
         return ClientError(f"the model refuses the data: {why}{_cell_at_fault(error, rows)}")
     logger.error("The model failed", exc_info=error)
     return ModelError(f"the model failed: {describe(error)}")
+
+
+def _is_sure_to_ignore_names(part: Any) -> bool:
+    if not (isinstance(part, BaseEstimator) and type(part).__module__.startswith("sklearn.")):
+        return False
+    return not (
+        isinstance(part, MADE_OF_OTHERS)
+        or "_sklearn_output_config" in vars(part)  # set_output: answers under names
+        or any(callable(each) or hasattr(each, "fit") for each in vars(part).values())
+    )
 
 
 def _read_skops(artifact: Artifact, trusted_types: Sequence[str]) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from serving import free_ports, wait_until_answering
+from serving import UPSTREAM, free_ports, wait_until_answering
 
 import images
 import run
@@ -45,7 +45,7 @@ def engine(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[
 
 
 def remove(container: str) -> None:
-    """End a container at once: upstream's server would let the whole grace period pass."""
+    """End a container at once: upstream's microservice would let the whole grace period pass."""
     engine("kill", container, check=False)
     engine("rm", "--force", container)
 
@@ -122,6 +122,12 @@ def read_only() -> tuple[str, ...]:
 def container(start: Callable[..., Container]) -> Container:
     """A container with nothing special about it."""
     return start()
+
+
+@pytest.fixture(scope="session")
+def upstreams(start: Callable[..., Container], read_only: tuple[str, ...]) -> Container:
+    """A container with upstream's microservice, where nothing but /dev/shm can be written."""
+    return start("-e", f"MICROSERVICE={UPSTREAM}", "--user", "12345", *read_only)
 
 
 @pytest.fixture(scope="session")

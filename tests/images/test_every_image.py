@@ -24,9 +24,13 @@ def ask(container: Any, request_file: Path) -> requests.Response:
     )
 
 
-def test_the_contract_holds(container: Any, request_file: Path) -> None:
-    """The suite of wire behaviour passes against the container, REST, gRPC and metrics."""
-    suite = [sys.executable, "-m", "pytest", "-q", str(images.ROOT / "tests/contract")]
+@pytest.mark.parametrize("microservice", ["container", "upstreams"])
+def test_the_contract_holds(
+    request: pytest.FixtureRequest, microservice: str, request_file: Path
+) -> None:
+    """REST, gRPC and metrics pass the suite of wire behaviour, under either microservice."""
+    container = request.getfixturevalue(microservice)
+    suite = [sys.executable, "-m", "pytest", "-q", "tests/contract/test_wire.py"]
     addresses = ["--url", container.url, "--grpc", container.grpc, "--metrics", container.metrics]
 
     completed = subprocess.run(
@@ -67,7 +71,15 @@ def test_a_strict_platform_is_no_obstacle(
     container = start("--user", user, "--cap-drop", "ALL", *read_only)
 
     assert ask(container, request_file).status_code == 200
-    assert "[ERROR]" not in container.log()
+    assert "ERROR:" not in container.log()
+
+
+def test_a_strict_platform_is_no_obstacle_to_upstreams_microservice(
+    upstreams: Any, request_file: Path
+) -> None:
+    """Its temporary files and sockets find a place in memory."""
+    assert ask(upstreams, request_file).status_code == 200
+    assert "[ERROR]" not in upstreams.log()
 
 
 def test_the_smallest_instance_is_enough(start: Callable[..., Any], request_file: Path) -> None:
@@ -103,11 +115,17 @@ def test_a_missing_model_ends_the_container_with_a_clear_last_line(
     assert "model_uri '/mnt/nothing' does not exist" in last_line
 
 
-def test_our_own_microservice_serves_and_ends_when_told(start: Any, request_file: Path) -> None:
-    """It is chosen by a variable, keeps the contract's answers, and ends with status 0."""
-    container = start("-e", "MICROSERVICE=prepackaged-microservice")
+def test_the_microservice_is_our_own_unless_told_otherwise(container: Any, upstreams: Any) -> None:
+    """A wrong address tells them apart, see docs/differences.md."""
+    assert requests.get(container.url + "/nothing", timeout=60).status_code == 404
+    assert requests.get(upstreams.url + "/nothing", timeout=60).status_code == 500
 
+
+def test_the_server_ends_when_told(start: Any, request_file: Path) -> None:
+    """SIGTERM ends the container with status 0, as its main process."""
+    container = start()
     assert ask(container, request_file).status_code == 200
+
     container.stop()
 
     assert container.wait() == 0

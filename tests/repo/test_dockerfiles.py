@@ -28,7 +28,7 @@ def test_a_dockerfile_has_all_of_the_skeletons_instructions_in_order(name: str) 
 
 
 def test_the_skeleton_is_built_and_run_as_decided() -> None:
-    """The base is an argument, the user is a number, the microservice is a variable."""
+    """The base is an argument, the user is a number, the command is made of variables."""
     text = (ROOT / "skeleton/Dockerfile").read_text()
 
     assert "ARG BASE_IMAGE=python:3.11-slim-bookworm\n" in text
@@ -39,6 +39,14 @@ def test_the_skeleton_is_built_and_run_as_decided() -> None:
         "\nCMD exec $MICROSERVICE $MODEL_NAME --service-type $SERVICE_TYPE"
         " --persistence $PERSISTENCE --access-log\n"
     )
+
+
+@pytest.mark.parametrize("name", images.images())
+def test_every_image_runs_our_own_microservice_unless_told_otherwise(name: str) -> None:
+    """The variable is set once, so that `-e MICROSERVICE=...` is all it takes to change it."""
+    text = (ROOT / name / "Dockerfile").read_text()
+
+    assert re.findall(r"\bMICROSERVICE=(\S+)", text) == ["prepackaged-microservice"]
 
 
 @pytest.mark.parametrize("name", images.images())

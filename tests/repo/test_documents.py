@@ -3,13 +3,14 @@
 import os
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 import requests
 from documents import Example, assert_shown, blocks, documents, examples, lay_out, prose
-from serving import ROOT, serve
+from serving import OURS, PROGRAMS, ROOT, serve
 
 import images
 
@@ -33,7 +34,26 @@ def test_every_snippet_is_served() -> None:
     models = [block for block in blocks(ENGLISH) if block.about == "Model.py"]
     programs = [block for block in blocks(ENGLISH) if block.language == "python"]
     assert [example.files["Model.py"] for example in EXAMPLES] == [block.text for block in models]
-    assert {block.about for block in programs} == {"Model.py", "train.py"}
+    assert {block.about for block in programs} == {"Model.py", "train.py", "test_model.py"}
+
+
+def test_the_test_shown_passes_on_the_first_model_and_fails_on_another(tmp_path: Path) -> None:
+    """The guide's own test, run as its reader would run it."""
+    (shown,) = (block.text for block in blocks(ENGLISH) if block.about == "test_model.py")
+    model = EXAMPLES[0].files["Model.py"]
+
+    assert outcome_of(shown, model, tmp_path / "first") == pytest.ExitCode.OK
+    wrong = model.replace("Hello", "Goodbye")
+    assert outcome_of(shown, wrong, tmp_path / "wrong") == pytest.ExitCode.TESTS_FAILED
+
+
+def outcome_of(test: str, model: str, directory: Path) -> int:
+    """The exit status of pytest on a test beside a model."""
+    directory.mkdir()
+    (directory / "Model.py").write_text(model)
+    (directory / "test_model.py").write_text(test)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    return subprocess.run(command, cwd=directory, capture_output=True, check=False).returncode
 
 
 def test_the_metrics_example_is_read_on_the_metrics_port(tmp_path: Path) -> None:
@@ -62,6 +82,20 @@ def test_the_table_of_images_is_the_list_of_images(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(images, "REGISTRY", "infuseai")
     _, shown, _ = (ROOT / "README.md").read_text().split("<!-- images -->")
     assert shown.strip() == images.table()
+
+
+def test_the_table_of_settings_has_every_setting() -> None:
+    """What the microservice reads, flags, variables and annotations, is in the README, no more."""
+    _, shown, _ = (ROOT / "README.md").read_text().split("<!-- settings -->")
+    source = (ROOT / "common/src/prepackaged/server/config.py").read_text()
+    program = [PROGRAMS / OURS, "--help"]
+    told = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    variables = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+|seldon\.io/[a-z-]+)"', source))
+
+    settings = re.findall(r"--[a-z][a-z-]+", told) + sorted(variables - {"OUTLIER_DETECTOR"})
+    listed = set(re.findall(r"`(--[a-z-]+|[A-Z]+(?:_[A-Z]+)+|seldon\.io/[a-z-]+)`", shown))
+
+    assert listed == set(settings) - {"--help"}
 
 
 def test_the_tags_shown_are_those_of_a_build(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from serving import free_ports, how_to_call
+from serving import UPSTREAM, free_ports, how_to_call
 
 import images
 import run
@@ -49,6 +49,19 @@ def test_make_run_serves_a_model_of_ones_own(tmp_path: Path) -> None:
 
     assert told["name"] == "my flowers"
     assert exposed.status_code == 200
+
+
+def test_make_run_takes_upstreams_microservice_too() -> None:
+    """MICROSERVICE means the same to make as to an image."""
+    http, grpc, metrics = free_ports(3)
+    ports = [f"HTTP_PORT={http}", f"GRPC_PORT={grpc}", f"METRICS_PORT={metrics}"]
+
+    with how_to_call(
+        ["make", "run-skeleton", f"MICROSERVICE={UPSTREAM}", *ports], images.ROOT, os.environ
+    ):
+        unknown = requests.get(f"http://localhost:{http}/nothing", timeout=60)
+
+    assert unknown.status_code == 500  # where ours says 404, see docs/differences.md
 
 
 def test_make_run_on_a_model_that_is_not_there_fails() -> None:

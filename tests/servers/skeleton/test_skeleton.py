@@ -1,4 +1,4 @@
-"""The skeleton's own guarantees. A fork replaces them by its own."""
+"""The skeleton's own guarantees, under both microservices. A fork replaces them by its own."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.json_format import ParseDict
 from seldon_core.proto.prediction_pb2 import SeldonMessage
 from seldon_core.proto.prediction_pb2_grpc import SeldonStub
-from serving import ROOT, Server, fail_to_serve, serve
+from serving import OURS, PROGRAMS, ROOT, UPSTREAM, Server, fail_to_serve, serve
 
 SERVER = ROOT / "skeleton/server"
 REQUESTS = [
@@ -21,10 +21,16 @@ REQUESTS = [
 ]
 
 
+@pytest.fixture(scope="module", params=[OURS, UPSTREAM])
+def program(request: pytest.FixtureRequest) -> Path:
+    """Each microservice in turn."""
+    return PROGRAMS / str(request.param)
+
+
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+def server(program: Path) -> Iterator[Server]:
     """The server without a model."""
-    with serve(SERVER) as server:
+    with serve(SERVER, program=program) as server:
         yield server
 
 
@@ -39,20 +45,21 @@ def test_every_kind_of_rest_request_is_answered(server: Server, request_body: An
 def test_every_kind_of_grpc_request_is_answered(server: Server, request_body: Any) -> None:
     """Over gRPC the answer to every payload is the same greeting."""
     with grpc.insecure_channel(server.grpc) as channel:
+        grpc.channel_ready_future(channel).result(timeout=60)  # upstream's opens after REST
         answer = SeldonStub(channel).Predict(ParseDict(request_body, SeldonMessage()), timeout=60)
     assert answer.strData == "Hello Model"
 
 
-def test_it_serves_with_a_model_uri(tmp_path: Path) -> None:
+def test_it_serves_with_a_model_uri(program: Path, tmp_path: Path) -> None:
     """A model_uri that exists is accepted, and the log says that a model was loaded."""
-    with serve(SERVER, model_uri=str(tmp_path)) as server:
+    with serve(SERVER, program=program, model_uri=str(tmp_path)) as server:
         assert server.post({"strData": ""}).json()["strData"] == "Hello Model"
         assert str(tmp_path.resolve()) in server.log()
 
 
-def test_a_missing_model_stops_the_start(tmp_path: Path) -> None:
+def test_a_missing_model_stops_the_start(program: Path, tmp_path: Path) -> None:
     """A model_uri that does not exist ends the server with status 1 and a line that says it."""
-    failed = fail_to_serve(SERVER, model_uri=str(tmp_path / "absent"))
+    failed = fail_to_serve(SERVER, program=program, model_uri=str(tmp_path / "absent"))
     assert failed.status == 1
     assert failed.last_line.endswith(
         f"model_uri '{tmp_path}/absent' does not exist; {tmp_path} has nothing"

@@ -2,15 +2,14 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import joblib
 import pandas as pd
 import pytest
-from seldon_core.metrics import SeldonMetrics
-from seldon_core.wrapper import get_rest_microservice
-from serving import ROOT, Server, serve
+from serving import ROOT, Server, serve_here
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
@@ -44,42 +43,52 @@ def people() -> pd.DataFrame:
     )
 
 
-@pytest.fixture
-def client_of() -> Callable[..., Any]:
-    """Give a model directory, get a function that posts to seldon-core's own REST application.
-
-    With `get`, the answer to GET on that path instead.
-    """
+@pytest.fixture(scope="session")
+def model_of() -> Callable[..., Any]:
+    """Give a model directory and parameters, get the server's Model, loaded."""
     from Model import Model  # the server's module, found once SERVER is on the path
 
-    def start(directory: Path, get: str | None = None, **parameters: str) -> Any:
-        application = get_rest_microservice(Model(str(directory), **parameters), SeldonMetrics(int))
-        client = application.test_client()
-
-        def post(body: Any) -> tuple[int, Any]:
-            response = client.post("/predict", json=body)
-            return response.status_code, response.get_json()
-
-        return client.get(get).get_json() if get else post
-
-    return start
+    return lambda directory, **parameters: Model(str(directory), **parameters)
 
 
 @pytest.fixture
-def post_to(tmp_path: Path, client_of: Callable[..., Post]) -> Callable[..., Post]:
+def serve_model(model_of: Callable[..., Any]) -> Iterator[Callable[..., Server]]:
+    """Give a model directory and parameters, get our microservice on it, in this process."""
+    with ExitStack() as stack:
+
+        def start(directory: Path, **parameters: str) -> Server:
+            return stack.enter_context(serve_here(model_of(directory, **parameters)))
+
+        yield start
+
+
+@pytest.fixture
+def post_to(tmp_path: Path, serve_model: Callable[..., Server]) -> Callable[..., Post]:
     """Give an estimator, get a function that posts to the server on it."""
 
     def start(estimator: Any, **parameters: str) -> Post:
         joblib.dump(estimator, tmp_path / "model.joblib")
-        return client_of(tmp_path, **parameters)
+        server = serve_model(tmp_path, **parameters)
+
+        def post(body: Any) -> tuple[int, Any]:
+            response = server.post(body)
+            return response.status_code, response.json()
+
+        return post
 
     return start
 
 
-@pytest.fixture(scope="module")
-def iris_server(classifier: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The iris classifier behind a real server process."""
+@pytest.fixture(scope="session")
+def iris_directory(classifier: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model directory with the iris classifier."""
     directory = tmp_path_factory.mktemp("iris")
     joblib.dump(classifier, directory / "model.joblib")
-    with serve(SERVER, model_uri=str(directory)) as server:
+    return directory
+
+
+@pytest.fixture(scope="session")
+def iris_server(iris_directory: Path, model_of: Callable[..., Any]) -> Iterator[Server]:
+    """Our microservice on the iris classifier, in this process."""
+    with serve_here(model_of(iris_directory)) as server:
         yield server

@@ -11,8 +11,10 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 import sklearn
 import skops.io
+from serving import Server
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -49,23 +51,28 @@ SAVERS: dict[str, Callable[[Any, Path], Any]] = {
 
 @pytest.mark.parametrize("name", SAVERS)
 def test_every_known_name_and_suffix_is_loaded(
-    name: str, tmp_path: Path, classifier: Any, client_of: Callable[..., Any]
+    name: str, tmp_path: Path, classifier: Any, serve_model: Callable[..., Server]
 ) -> None:
     """The well-known names, and any name with a known suffix when it is the only one."""
     SAVERS[name](classifier, tmp_path / name)
 
-    assert_answers_as(classifier, client_of(tmp_path))
+    assert_answers_as(classifier, serve_model(tmp_path))
 
 
-def assert_answers_as(model: Any, post: Callable[..., Any]) -> None:
+def assert_answers_as(model: Any, server: Server) -> None:
     """The server's probabilities are the estimator's own."""
-    status, body = post({"data": {"ndarray": ROWS}})
-    assert status == 200, body
-    assert body["data"]["ndarray"] == model.predict_proba(np.array(ROWS)).tolist()
+    answer = server.post({"data": {"ndarray": ROWS}})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["data"]["ndarray"] == model.predict_proba(np.array(ROWS)).tolist()
+
+
+def metadata_of(server: Server) -> Any:
+    """The answer to GET /metadata."""
+    return requests.get(server.url + "/metadata", timeout=60).json()
 
 
 def test_links_into_a_read_only_mount_are_followed(
-    tmp_path: Path, classifier: Any, client_of: Callable[..., Any]
+    tmp_path: Path, classifier: Any, serve_model: Callable[..., Server]
 ) -> None:
     """PrimeHub gives a directory of links to files that lie elsewhere, under other names."""
     mount = tmp_path / "mount"
@@ -77,17 +84,17 @@ def test_links_into_a_read_only_mount_are_followed(
     models.mkdir()
     (models / "model.joblib").symlink_to(mount / "0a1b2c")
 
-    assert_answers_as(classifier, client_of(models))
+    assert_answers_as(classifier, serve_model(models))
 
 
 def test_the_model_file_parameter_decides(
-    tmp_path: Path, classifier: Any, client_of: Callable[..., Any]
+    tmp_path: Path, classifier: Any, serve_model: Callable[..., Server]
 ) -> None:
     """Beside a well-known name another file is served when it is named."""
     joblib.dump(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), tmp_path / "model.joblib")
     joblib.dump(classifier, tmp_path / "other.joblib")
 
-    assert_answers_as(classifier, client_of(tmp_path, model_file="other.joblib"))
+    assert_answers_as(classifier, serve_model(tmp_path, model_file="other.joblib"))
 
 
 def doubled(features: Any) -> Any:
@@ -96,7 +103,7 @@ def doubled(features: Any) -> Any:
 
 
 def test_types_in_a_skops_file_are_trusted_by_the_operator_alone(
-    tmp_path: Path, iris: Any, client_of: Callable[..., Any]
+    tmp_path: Path, iris: Any, serve_model: Callable[..., Server]
 ) -> None:
     """The start stops with the types to list; listed, the model is served."""
     model = make_pipeline(FunctionTransformer(doubled), LogisticRegression(max_iter=500))
@@ -104,9 +111,9 @@ def test_types_in_a_skops_file_are_trusted_by_the_operator_alone(
     untrusted = skops.io.get_untrusted_types(file=tmp_path / "model.skops")
 
     with pytest.raises(DeploymentError, match=f"trusted_types to {','.join(untrusted)}"):
-        client_of(tmp_path)
+        serve_model(tmp_path)
 
-    assert_answers_as(model, client_of(tmp_path, trusted_types=", ".join(untrusted)))
+    assert_answers_as(model, serve_model(tmp_path, trusted_types=", ".join(untrusted)))
 
 
 @pytest.mark.parametrize(
@@ -118,12 +125,12 @@ def test_pickled_models_of_every_mlflow_are_served(
     serialization_format: str,
     tmp_path: Path,
     classifier: Any,
-    client_of: Callable[..., Any],
+    serve_model: Callable[..., Server],
 ) -> None:
     """MLflow 1, 2 and 3 write the same table `sklearn` in MLmodel, under different neighbours."""
     save_with_mlflow(major, tmp_path / "model", serialization_format)
 
-    assert_answers_as(classifier, client_of(tmp_path / "model"))
+    assert_answers_as(classifier, serve_model(tmp_path / "model"))
 
 
 def save_with_mlflow(major: str, directory: Path, *arguments: str | Path) -> None:
@@ -136,17 +143,17 @@ def save_with_mlflow(major: str, directory: Path, *arguments: str | Path) -> Non
 
 
 def test_the_skops_model_that_mlflow_3_saves_is_served(
-    tmp_path: Path, classifier: Any, client_of: Callable[..., Any]
+    tmp_path: Path, classifier: Any, serve_model: Callable[..., Server]
 ) -> None:
     """The format skops is MLflow 3's default format."""
     save_with_mlflow("3", tmp_path / "model")
     assert (tmp_path / "model/model.skops").exists()
 
-    assert_answers_as(classifier, client_of(tmp_path / "model"))
+    assert_answers_as(classifier, serve_model(tmp_path / "model"))
 
 
 def test_the_trust_list_inside_an_mlflow_model_is_not_believed(
-    tmp_path: Path, iris: Any, client_of: Callable[..., Any]
+    tmp_path: Path, iris: Any, serve_model: Callable[..., Server]
 ) -> None:
     """A model that lists its own types as trusted is asked for like any other."""
     save_with_mlflow("3", tmp_path / "model")
@@ -161,11 +168,11 @@ def test_the_trust_list_inside_an_mlflow_model_is_not_believed(
     mlmodel.write_text(claim)
 
     with pytest.raises(DeploymentError, match="not trusted"):
-        client_of(tmp_path / "model")
+        serve_model(tmp_path / "model")
 
 
 def test_the_code_that_an_mlflow_model_brings_is_importable(
-    tmp_path: Path, iris: Any, client_of: Callable[..., Any]
+    tmp_path: Path, iris: Any, serve_model: Callable[..., Server]
 ) -> None:
     """A transformer of the author's own module is loaded from the model's code directory."""
     module = tmp_path / "doubling_of_this_test.py"
@@ -184,26 +191,29 @@ def test_the_code_that_an_mlflow_model_brings_is_importable(
     save_with_mlflow("2", tmp_path / "model", "cloudpickle", module)
     module.unlink()
 
-    status, body = client_of(tmp_path / "model")({"data": {"ndarray": ROWS}})
+    answer = serve_model(tmp_path / "model").post({"data": {"ndarray": ROWS}})
 
     expected = LogisticRegression(max_iter=500).fit(iris.data * 2, iris.target)
-    assert status == 200
-    assert body["data"]["ndarray"] == expected.predict_proba(np.array(ROWS) * 2).tolist()
+    assert answer.status_code == 200
+    assert answer.json()["data"]["ndarray"] == expected.predict_proba(np.array(ROWS) * 2).tolist()
 
 
 def test_an_mlflow_model_of_another_flavor_is_refused(
-    tmp_path: Path, classifier: Any, client_of: Callable[..., Any]
+    tmp_path: Path, classifier: Any, serve_model: Callable[..., Server]
 ) -> None:
     """The message names the flavors that the model has."""
     (tmp_path / "MLmodel").write_text("flavors:\n  python_function: {}\n  xgboost: {}\n")
     joblib.dump(classifier, tmp_path / "model.joblib")
 
     with pytest.raises(DeploymentError, match=r"'sklearn'.*python_function, xgboost"):
-        client_of(tmp_path)
+        serve_model(tmp_path)
 
 
 def test_a_model_of_another_scikit_learn_is_served_with_a_warning(
-    tmp_path: Path, classifier: Any, client_of: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    classifier: Any,
+    serve_model: Callable[..., Server],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The log names both versions, and the metadata says which one saved the model."""
     state = pickle.dumps(classifier)
@@ -212,16 +222,15 @@ def test_a_model_of_another_scikit_learn_is_served_with_a_warning(
     (tmp_path / "model.pkl").write_bytes(state.replace(version, b"1.0.2"))
 
     with caplog.at_level(logging.WARNING):
-        post = client_of(tmp_path)
+        server = serve_model(tmp_path)
 
-    assert_answers_as(classifier, post)
+    assert_answers_as(classifier, server)
     assert f"saved by scikit-learn 1.0.2 and is served by {sklearn.__version__}" in caplog.text
-    metadata = client_of(tmp_path, get="/metadata")
-    assert metadata["custom"]["saved_with"] == "1.0.2"
+    assert metadata_of(server)["custom"]["saved_with"] == "1.0.2"
 
 
 def test_the_metadata_describes_the_model(
-    tmp_path: Path, iris: Any, client_of: Callable[..., Any]
+    tmp_path: Path, iris: Any, serve_model: Callable[..., Server]
 ) -> None:
     """Columns and classes in the model's own words, overlaid by metadata.yaml."""
     frame = pd.DataFrame(iris.data, columns=["sl", "sw", "pl", "pw"])
@@ -229,7 +238,7 @@ def test_the_metadata_describes_the_model(
     joblib.dump(model, tmp_path / "model.joblib")
     (tmp_path / "metadata.yaml").write_text("name: flowers\ncustom: {owner: botany}\n")
 
-    metadata = client_of(tmp_path, get="/metadata")
+    metadata = metadata_of(serve_model(tmp_path))
 
     assert metadata["name"] == "flowers"
     assert metadata["platform"] == "sklearn"

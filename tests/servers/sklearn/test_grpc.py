@@ -35,8 +35,9 @@ def test_a_tensor_is_answered_by_a_tensor(predict: Any, classifier: Any) -> None
 
 
 def test_a_wrong_number_of_features_is_told(predict: Any) -> None:
-    """The error's details are the message that REST gives."""
+    """The code says that the client is at fault, the details are the message that REST gives."""
     with pytest.raises(grpc.RpcError) as caught:
         predict(tensor(1, 3, values=ROWS[0][:3]), timeout=60)
 
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert "expected rows of 4 values; came rows of 3" in caught.value.details()

@@ -141,6 +141,18 @@ def test_a_pipeline_on_named_mixed_columns_takes_rows_in_training_order(
     assert values["values"] == expected.ravel().tolist()
 
 
+def test_an_ndarray_keeps_numbers_and_text_apart(
+    post_to: Callable[..., Any], pipeline: Any, people: Any
+) -> None:
+    """The values of a row keep their types, so that a mixed table needs no jsonData."""
+    rows = [[33.0, "Tainan", 5], [None, "Taipei", 1]]
+
+    kind, _, values = answered(post_to(pipeline), {"data": {"ndarray": rows}})
+
+    expected = pipeline.predict_proba(pd.DataFrame(rows, columns=people.columns))
+    assert (kind, values) == ("ndarray", expected.tolist())
+
+
 def test_names_of_an_ndarray_reorder_its_columns(post_to: Callable[..., Any], iris: Any) -> None:
     """The request's own order does not matter as long as it says it."""
     frame = pd.DataFrame(iris.data, columns=["sl", "sw", "pl", "pw"])

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 from documents import (
     MOUNTED,
     Example,
@@ -26,9 +25,6 @@ import run
 README = ROOT / "README.md"
 SERVER = ROOT / "sklearn/server"
 IRIS = (ROOT / "sklearn/example/train.py").read_text()
-PREDICT = "/api/v1.0/predictions"
-RAGGED = "setting an array element with a sequence"
-RESHAPE = "cannot reshape array of size"
 EXAMPLES = examples(ROOT / "sklearn/README.md")
 SERVING = [example for example in EXAMPLES if not example.last_log_line]
 FAILING = [example for example in EXAMPLES if example.last_log_line]
@@ -81,42 +77,3 @@ def test_the_quick_start_shows_the_line_that_make_run_prints() -> None:
     printed = run.how_to_call(argparse.Namespace(image="sklearn", http_port=9000), is_example=True)
     (line,) = (line.strip() for line in printed.splitlines() if "curl" in line)
     assert line in README.read_text()
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "text", "info"),
-    [
-        ("POST", PREDICT, '{"data": {"ndarray": [[1, 2], [3]]}}', RAGGED),
-        ("POST", PREDICT, '{"data": {"tensor": {"shape": [2], "values": [1]}}}', RESHAPE),
-        (
-            "POST",
-            PREDICT,
-            '{"meta": null, "data": {"ndarray": [[1, 2, 3, 4]]}}',
-            "'NoneType' object has no attribute",
-        ),
-        ("POST", PREDICT, '{"binData": "aGVsbG8"}', "Incorrect padding"),
-        ("POST", "/nothing", "{}", "405 Method Not Allowed"),
-        ("GET", "/nothing", "", "404 Not Found"),
-        ("GET", PREDICT, "", "404 Not Found"),
-    ],
-)
-def test_what_the_microservice_turns_down_is_listed(
-    iris: Server, method: str, path: str, text: str, info: str
-) -> None:
-    """The README's known limits are those of the server: a limit that is gone must leave it."""
-    headers = {"Content-Type": "application/json"}
-    answer = requests.request(method, iris.url + path, data=text, headers=headers, timeout=60)
-    assert answer.status_code == 500
-    assert answer.json()["status"]["info"].startswith(info)
-    assert f"500 `{info}" in README.read_text()
-
-
-@pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/plain"}])
-def test_a_content_type_that_is_not_json_is_a_known_limit(
-    iris: Server, headers: dict[str, str]
-) -> None:
-    """Without `application/json` the answer is the one of the README's list."""
-    answer = requests.post(iris.url + PREDICT, data="{}", headers=headers, timeout=60)
-    assert answer.status_code == 500
-    assert answer.json()["status"]["info"].startswith("415 Unsupported Media Type")
-    assert "500 `415 Unsupported Media Type`" in README.read_text()

@@ -1,11 +1,12 @@
-"""Estimators that compute in several threads, loaded before the microservice forks."""
+"""Estimators that compute in several threads, called on the server's own and after a fork."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import joblib
 import pytest
-from serving import ROOT, serve
+from serving import PROGRAMS, ROOT, UPSTREAM, serve
 from sklearn.cluster import KMeans
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.neighbors import KNeighborsClassifier
@@ -19,16 +20,27 @@ ESTIMATORS = [
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda each: type(each).__name__)
-def test_threads_of_every_kind_work_in_the_workers(
-    tmp_path: Path, iris: Any, estimator: Any
-) -> None:
-    """OpenMP's, BLAS's and joblib's threads are started after the fork, so that nothing hangs."""
+def test_threads_of_every_kind_work(post_to: Callable[..., Any], iris: Any, estimator: Any) -> None:
+    """OpenMP's, BLAS's and joblib's threads serve the server's own thread."""
     model = estimator.fit(iris.data, iris.target)
-    joblib.dump(model, tmp_path / "model.joblib")
-    rows = iris.data.tolist()
+    post = post_to(model, method="predict")
 
-    with serve(ROOT / "sklearn/server", model_uri=str(tmp_path), method="predict") as server:
-        answers = [server.post({"data": {"ndarray": rows}}) for _ in range(3)]
+    answers = [post({"data": {"ndarray": iris.data.tolist()}}) for _ in range(3)]
 
     expected = model.predict(iris.data).tolist()
-    assert [each.json()["data"]["ndarray"] for each in answers] == [expected] * 3
+    assert [body["data"]["ndarray"] for _, body in answers] == [expected] * 3
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS[:2], ids=lambda each: type(each).__name__)
+def test_threads_of_openmp_work_after_upstreams_fork(
+    tmp_path: Path, iris: Any, estimator: Any
+) -> None:
+    """Loading starts none, which would be gone in upstream's workers and hang their first call."""
+    model = estimator.fit(iris.data, iris.target)
+    joblib.dump(model, tmp_path / "model.joblib")
+    settings = {"model_uri": str(tmp_path), "method": "predict"}
+
+    with serve(ROOT / "sklearn/server", program=PROGRAMS / UPSTREAM, **settings) as server:
+        answer = server.post({"data": {"ndarray": iris.data.tolist()}})
+
+    assert answer.json()["data"]["ndarray"] == model.predict(iris.data).tolist()

@@ -1,0 +1,98 @@
+"""The same Model behind our own microservice and behind upstream's, as processes of their own.
+
+All other tests here run under ours, in the test's own process.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+import requests
+from google.protobuf.json_format import MessageToDict, ParseDict
+from seldon_core.proto.prediction_pb2 import SeldonMessage
+from seldon_core.proto.prediction_pb2_grpc import SeldonStub
+from serving import OURS, PROGRAMS, ROOT, UPSTREAM, Server, fail_to_serve, serve
+
+SERVER = ROOT / "sklearn/server"
+ROWS = [[5.3, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
+TENSOR = {"tensor": {"shape": [2, 4], "values": [*ROWS[0], *ROWS[1]]}}
+
+
+@pytest.fixture(scope="module", params=[OURS, UPSTREAM])
+def server(request: pytest.FixtureRequest, iris_directory: Path) -> Iterator[Server]:
+    """The iris classifier behind each microservice in turn."""
+    program = PROGRAMS / request.param
+    with serve(SERVER, program=program, model_uri=str(iris_directory)) as server:
+        yield server
+
+
+def test_the_server_starts_and_is_healthy(server: Server) -> None:
+    """Liveness and readiness are told under the same paths."""
+    assert requests.get(server.url + "/health/ping", timeout=60).text == "pong"
+    status = requests.get(server.url + "/health/status", timeout=60)
+    assert (status.status_code, status.json()["strData"]) == (200, "healthy")
+
+
+def test_rows_are_answered_in_their_kind(server: Server, classifier: Any) -> None:
+    """An ndarray for an ndarray, a tensor for a tensor and for rows as jsonData."""
+    expected = classifier.predict_proba(ROWS)
+    names = ["t:0", "t:1", "t:2"]
+    ndarray = {"names": names, "ndarray": expected.tolist()}
+    flat = {"shape": [2, 3], "values": expected.ravel().tolist()}
+    tensor = {"names": names, "tensor": flat}
+
+    assert server.post({"data": {"ndarray": ROWS}}).json() == {"data": ndarray, "meta": {}}
+    assert server.post({"data": TENSOR}).json() == {"data": tensor, "meta": {}}
+    assert server.post({"jsonData": ROWS}).json() == {"data": tensor, "meta": {}}
+
+
+@pytest.mark.parametrize(
+    ("request_body", "info"),
+    [
+        ({"data": {"ndarray": [[5.3, 3.5, 1.4]]}}, "expected rows of 4 values; came rows of 3"),
+        ({"jsonData": [[1, 2, 3, 4], [5, 6]]}, "row 0 has 4 values, row 1 has 2 values"),
+        ({"strData": "an iris"}, "came a string"),
+        ({"binData": "AAAA"}, "came binData"),
+        ({}, "Invalid request data type"),
+    ],
+    ids=["width", "ragged", "string", "bytes", "nothing"],
+)
+def test_the_clients_mistakes_are_told(server: Server, request_body: Any, info: str) -> None:
+    """Each is an HTTP 400 in Seldon's shape of an error."""
+    answer = server.post(request_body)
+
+    assert answer.status_code == 400
+    error = answer.json()["status"]
+    assert info in error.pop("info")
+    assert error == {"status": 1, "code": -1, "reason": "MICROSERVICE_BAD_DATA"}
+
+
+def test_grpc_answers_and_refuses_as_rest_does(server: Server, classifier: Any) -> None:
+    """The same numbers, and the same words for a mistake."""
+    narrow = {"data": {"tensor": {"shape": [1, 3], "values": [5.3, 3.5, 1.4]}}}
+    with grpc.insecure_channel(server.grpc) as channel:
+        grpc.channel_ready_future(channel).result(timeout=60)  # upstream's opens after REST
+        predict = SeldonStub(channel).Predict
+        answer = MessageToDict(predict(ParseDict({"data": TENSOR}, SeldonMessage()), timeout=60))
+        with pytest.raises(grpc.RpcError) as caught:
+            predict(ParseDict(narrow, SeldonMessage()), timeout=60)
+
+    expected = classifier.predict_proba(ROWS)
+    assert np.array(answer["data"]["tensor"]["values"]).tolist() == expected.ravel().tolist()
+    assert "expected rows of 4 values; came rows of 3" in caught.value.details()
+
+
+@pytest.mark.parametrize("microservice", [OURS, UPSTREAM])
+def test_a_wrong_deployment_ends_with_the_line_that_says_why(
+    microservice: str, tmp_path: Path
+) -> None:
+    """Exit status 1, and no traceback after the line that a platform shows."""
+    failed = fail_to_serve(SERVER, program=PROGRAMS / microservice, model_uri=str(tmp_path / "no"))
+
+    assert failed.status == 1
+    assert failed.last_line.endswith(
+        f"model_uri '{tmp_path}/no' does not exist; {tmp_path} has nothing"
+    )

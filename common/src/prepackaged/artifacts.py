@@ -25,7 +25,8 @@ MLMODEL = "MLmodel"
 class ModelFiles:
     """The files that an image loads.
 
-    `names` are the well-known file names, `suffixes` the known endings such as `.joblib`.
+    `names` are the well-known file names, also in a directory below, `suffixes` the known
+    endings such as `.joblib`.
     `flavor` is the MLflow flavor that the image reads and `flavor_key` the key that names
     the file in that flavor's table, or a directory with such a file; both empty means that the
     image reads no MLflow models.
@@ -172,7 +173,7 @@ def _mlflow_artifact(directory: Path, files: ModelFiles) -> Artifact:
 
 
 def _choose(directory: Path, entries: list[str], files: ModelFiles) -> str:
-    known = [name for name in files.names if os.path.lexists(directory / name)]
+    known = [each for each in files.names if each in entries or os.path.lexists(directory / each)]
     named = [name for name in entries if name.endswith(files.suffixes) and name[0] != "."]
     candidates = known or [name for name in named if not (directory / name).is_dir()]
     if len(candidates) == 1:

@@ -77,7 +77,7 @@ def test_an_exception_is_the_outcome_of_all_that_went_together() -> None:
 
 
 def test_a_quick_model_is_called_on_the_loop_and_a_slow_one_is_not() -> None:
-    """As soon as a call took long, the next ones are made on the engine's thread."""
+    """What its calls took of late decides: on the loop, or on the engine's thread."""
     threads: list[bool] = []
 
     def answer(items: Sequence[int]) -> list[int]:
@@ -85,9 +85,10 @@ def test_a_quick_model_is_called_on_the_loop_and_a_slow_one_is_not() -> None:
         return doubled(items)
 
     async def scenario(engine: Engine) -> None:
-        engine.seconds_each = 0.0001
+        for _ in range(3):
+            engine.pace.note(0.0001, 1)
         await submit_all(engine, [1])
-        engine.seconds_each = 0.02
+        engine.pace.note(0.03, 1)
         await submit_all(engine, [2])
 
     run(scenario, answer)

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from prepackaged.errors import RequestError
+from prepackaged.server.pace import Pace
 
 logger = logging.getLogger(__name__)
 
-QUICK_SECONDS = 0.001  # a model's call that the loop can bear
 LOOP_SECONDS = 0.002  # what one turn of the loop may spend in calls
 
 
@@ -107,8 +107,7 @@ class Engine:
         self._taken: list[Work] = []
         self._idle = asyncio.Event()
         self._idle.set()
-        self.seconds_each = QUICK_SECONDS * 2  # unknown yet: the first calls go to the thread
-        self._pace = 0.0  # seconds between two outcomes, on the average of late
+        self.pace = Pace()
 
     @property
     def waiting(self) -> int:
@@ -123,7 +122,7 @@ class Engine:
     def submit(self, work: Work) -> None:
         """Queue work. Raises `OverloadedError` when too much waits already."""
         if len(self._waiting) >= self._max_waiting:
-            raise OverloadedError(len(self._waiting), self._pace)
+            raise OverloadedError(len(self._waiting), self.pace.seconds_an_item)
         self._waiting.append(work)
         work.forget = self._forget
         if not self._is_running:
@@ -175,7 +174,7 @@ class Engine:
     def _run(self) -> None:
         until = time.perf_counter() + LOOP_SECONDS
         while works := self._take():
-            if works[0].function or self.seconds_each > QUICK_SECONDS:
+            if works[0].function or not self.pace.is_quick:
                 self._thread.submit(self._call_on_thread, works)
                 return
             self._deliver(works, self._call(works))
@@ -213,11 +212,10 @@ class Engine:
             self._learn(time.perf_counter() - start, works)
 
     def _learn(self, seconds: float, works: list[Work]) -> None:
-        pace = seconds / len(works)
-        self._pace = self._pace * 0.9 + pace * 0.1 if self._pace else pace
-        if not works[0].function:
-            # Slow at once, quick only by and by: one slow call on the loop is felt by everybody.
-            self.seconds_each = max(seconds, self.seconds_each * 0.9 + seconds * 0.1)
+        if works[0].function:
+            self.pace.note_item(seconds)
+        else:
+            self.pace.note(seconds, len(works))
 
     def _deliver_and_run(self, works: list[Work], outcomes: Sequence[Any]) -> None:
         self._deliver(works, outcomes)

@@ -1,0 +1,44 @@
+import pytest
+
+from prepackaged.server.pace import CAUTIOUS, LONG_SECONDS, QUICK_SECONDS, Pace
+
+QUICK, SLOW, LONG = QUICK_SECONDS / 2, QUICK_SECONDS * 2, LONG_SECONDS * 2
+
+
+def after(*calls: float) -> Pace:
+    """What is known after calls of so many seconds."""
+    pace = Pace()
+    for seconds in calls:
+        pace.note(seconds, 1)
+    return pace
+
+
+@pytest.mark.parametrize(
+    ("calls", "is_quick"),
+    [
+        ([], False),
+        ([QUICK] * 2, False),
+        ([QUICK] * 3, True),
+        ([QUICK] * 9 + [SLOW], True),
+        ([QUICK] * 9 + [SLOW] * 2, True),
+        ([QUICK] * 9 + [SLOW] * 3, False),
+        ([SLOW] * 9 + [QUICK] * 3, True),
+        ([QUICK] * 9 + [LONG], False),
+        ([QUICK] * 9 + [LONG] + [QUICK] * (CAUTIOUS - 1), False),
+        ([QUICK] * 9 + [LONG] + [QUICK] * CAUTIOUS, True),
+    ],
+)
+def test_most_of_the_recent_calls_decide_and_a_long_one_for_long(
+    *, calls: list[float], is_quick: bool
+) -> None:
+    """One that was interrupted does not make a model slow; one that holds everybody up does."""
+    assert after(*calls).is_quick == is_quick
+
+
+def test_the_time_an_item_takes_is_an_average() -> None:
+    """Of batches each item takes its part; what is new counts for a tenth."""
+    pace = after(4.0)
+
+    pace.note(2.0, 4)
+
+    assert pace.seconds_an_item == pytest.approx(0.9 * 4.0 + 0.1 * 0.5)

@@ -292,6 +292,13 @@ def test_a_well_known_name_wins_over_a_known_suffix(tmp_path: Path) -> None:
     assert find_artifact(str(tmp_path), FILES).name == "model.pkl"
 
 
+def test_a_well_known_name_may_be_in_a_directory_below(tmp_path: Path) -> None:
+    """So that a model of several files is found as a whole."""
+    put(tmp_path, "model/graph.pb")
+    files = ModelFiles(names=("graph.pb", "model/graph.pb"), suffixes=(".pb",))
+    assert find_artifact(str(tmp_path), files).path == tmp_path / "model/graph.pb"
+
+
 def test_the_only_file_with_a_known_suffix_is_the_model(tmp_path: Path) -> None:
     """A file under a name of its own is found by its suffix."""
     put(tmp_path, "README.md", "iris-2024.joblib", "metadata.yaml")
@@ -400,6 +407,14 @@ def test_a_directory_with_a_models_suffix_is_no_candidate(tmp_path: Path) -> Non
     (tmp_path / "cache.joblib").mkdir()
     (tmp_path / "iris.joblib").write_bytes(b"model")
     assert find_artifact(str(tmp_path), FILES).name == "iris.joblib"
+
+
+def test_an_mlflow_flavor_may_name_the_directory_of_its_file(tmp_path: Path) -> None:
+    """As `pytorch` does, where the file has one of the known names."""
+    put(tmp_path, "data/model.pkl", "data/pickle_module_info.txt")
+    (tmp_path / "MLmodel").write_text("flavors: {sklearn: {pickled_model: data}}")
+    found = find_artifact(str(tmp_path), FILES)
+    assert (found.path, found.directory) == (tmp_path / "data/model.pkl", tmp_path)
 
 
 def test_an_mlflow_model_without_its_file_lists_what_is_there(tmp_path: Path) -> None:

@@ -238,6 +238,24 @@ def test_pips_directories_of_wheels_are_uvs(monkeypatch: pytest.MonkeyPatch) -> 
     assert uv.environment()["UV_FIND_LINKS"] == "/srv/wheels,https://example.com/wheels"
 
 
+@pytest.mark.parametrize(
+    ("told", "requirements", "options"),
+    [
+        ("", "torch==2.13.0+cpu", ["/made", uv.PYTORCH_CPU]),
+        ("", "torch==2.13.0", ["/made"]),
+        ("/srv/wheels /more", "torch==2.13.0+cpu", ["/made", "/srv/wheels", "/more"]),
+        ("/srv/wheels", "numpy", ["/made", "/srv/wheels"]),
+    ],
+)
+def test_wheels_are_found_where_we_make_them_where_we_are_told_and_at_pytorchs(
+    monkeypatch: pytest.MonkeyPatch, told: str, requirements: str, options: list[str]
+) -> None:
+    """PyTorch's page is asked for builds for CPUs alone, and never where we are told of a place."""
+    monkeypatch.setenv("PIP_FIND_LINKS", told)
+    found = uv.find_links(requirements, Path("/made"))
+    assert found == [f"--find-links={place}" for place in options]
+
+
 def test_without_directories_of_wheels_uv_gets_none() -> None:
     """An empty setting would be a directory to uv."""
     assert "UV_FIND_LINKS" not in uv.environment()

@@ -16,7 +16,8 @@ from seldon_core import metrics as seldon
 from seldon_core.metrics import SeldonMetrics
 
 from prepackaged import ModelError
-from prepackaged.server.metrics import BadMetricError, Metrics, expose, remains, validate
+from prepackaged.server.custom_metrics import BadMetricError, validate
+from prepackaged.server.metrics import Metrics, Snapshot, expose, merged, remains
 
 NOT_SET = "NOT_IMPLEMENTED"
 LABELS = {
@@ -552,6 +553,19 @@ def test_a_worker_that_has_ended_leaves_its_counts() -> None:
     assert values_in(text, "prepackaged_requests_total") == [2]
     assert values_in(text, "prepackaged_in_flight_requests") == [2]
     assert values_in(text, "prepackaged_model_load_seconds") == [0]
+
+
+def test_workers_that_have_ended_are_one_snapshot() -> None:
+    """However many have died, what is kept of them is not more, and adds up as if it were."""
+    snapshots = [worker.snapshot() for worker in workers(4)]
+    together: Snapshot = {}
+    for snapshot in snapshots:
+        together = merged([together, snapshot])
+
+    assert expose([together]) == expose(snapshots)
+    assert {family: len(series) for family, series in together.items()} == {
+        family: len(series) for family, series in snapshots[0].items()
+    }
 
 
 def test_a_gauge_of_several_workers_is_the_latest(metrics: Metrics) -> None:

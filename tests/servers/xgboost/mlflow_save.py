@@ -1,0 +1,26 @@
+"""Run in an environment with MLflow: save a classifier as MLflow saves it.
+
+python mlflow_save.py DIRECTORY WHAT NAME
+
+WHAT is `wrapper` or `booster`, NAME the file's, whose suffix MLflow is told as the format unless
+it is MLflow's own choice. The classifier's own probabilities of the rows that it was trained on
+go into expected.npz beside the model.
+"""
+
+import sys
+from pathlib import Path
+
+import mlflow.xgboost
+import numpy as np
+from xgboost import XGBClassifier
+
+directory, what, name = sys.argv[1:]
+rows = np.random.default_rng(0).normal(size=(60, 4))
+model = XGBClassifier(n_estimators=5, max_depth=3).fit(rows, np.digitize(rows[:, 0], [-0.5, 0.5]))
+mlflow.xgboost.save_model(
+    model if what == "wrapper" else model.get_booster(),
+    directory,
+    pip_requirements=["xgboost"],
+    **({} if name == "model.xgb" else {"model_format": name.rpartition(".")[2]}),
+)
+np.savez(Path(directory, "expected.npz"), rows=rows, probabilities=model.predict_proba(rows))

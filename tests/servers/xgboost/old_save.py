@@ -1,0 +1,22 @@
+"""Run in an environment with an older XGBoost: save a booster in each of its formats.
+
+python old_save.py DIRECTORY
+
+The rows that it was trained on and its own answer to them go into expected.npz.
+"""
+
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+import xgboost
+
+directory = Path(sys.argv[1])
+rows = np.random.default_rng(0).normal(size=(60, 4))
+data = xgboost.DMatrix(rows, rows[:, 0] > 0)
+booster = xgboost.train({"objective": "binary:logistic", "max_depth": 3}, data, 5)
+for name in ("model.deprecated", "model.json", "model.ubj"):
+    booster.save_model(directory / name)
+(directory / "model.pkl").write_bytes(pickle.dumps(booster))
+np.savez(directory / "expected.npz", rows=rows, answer=booster.predict(data))

@@ -1,0 +1,217 @@
+"""Wrong deployments: the server does not start, and the error says how to mend it."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from serving import ROOT, fail_to_serve
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from xgboost import Booster, XGBClassifier
+
+import uv
+from prepackaged import DeploymentError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+# The first XGBoost with a CPU package: it writes the old binary format as well as the new ones.
+OLD = "2.1.4"
+
+
+def test_a_wrong_deployment_ends_with_status_1_and_one_last_line(tmp_path: Path) -> None:
+    """A platform shows that line; no traceback is above it."""
+    (tmp_path / "model.onnx").touch()
+
+    failed = fail_to_serve(ROOT / "xgboost/server", model_uri=str(tmp_path))
+
+    assert failed.status == 1
+    assert "expected model.json, model.ubj" in failed.last_line
+    assert "found model.onnx" in failed.last_line
+    assert "Traceback" not in failed.log
+
+
+def test_no_model_uri_stops_the_start(model_of: Callable[..., Any]) -> None:
+    """The message says what the directory should hold."""
+    with pytest.raises(DeploymentError, match=r"no model to serve: .* MLflow xgboost model"):
+        model_of("")
+
+
+def test_two_candidates_stop_the_start(classifier: Any, tmp_path: Path, model_of: Any) -> None:
+    """Nothing is guessed; the message names both and the parameter that decides."""
+    classifier.save_model(tmp_path / "model.json")
+    classifier.save_model(tmp_path / "model.ubj")
+
+    with pytest.raises(DeploymentError, match=r"model\.json, model\.ubj\. .* model_file"):
+        model_of(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def of_old_xgboost(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an older XGBoost, in an environment of its own, saves in each of its formats."""
+    directory = tmp_path_factory.mktemp("old")
+    run = ("run", "--quiet", "--no-project", "--python", "3.11")
+    script = Path(__file__).with_name("old_save.py")
+    uv.run(*run, "--with", f"xgboost-cpu=={OLD}", "python", "-W", "ignore", script, directory)
+    return directory
+
+
+def test_the_old_binary_format_is_named_with_the_version_that_converts_it(
+    of_old_xgboost: Path, model_of: Callable[..., Any]
+) -> None:
+    """XGBoost itself speaks of an unknown construct at position 1."""
+    with pytest.raises(
+        DeploymentError, match=r"model\.deprecated is in .*old binary .*XGBoost 3.0:"
+    ):
+        model_of(of_old_xgboost, model_file="model.deprecated")
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.ubj", "model.pkl"])
+def test_the_other_formats_of_an_old_xgboost_are_served(
+    name: str, of_old_xgboost: Path, model_of: Callable[..., Any]
+) -> None:
+    """The answers are those of the version that saved the model."""
+    with np.load(of_old_xgboost / "expected.npz") as saved:
+        rows, expected = saved["rows"], saved["answer"]
+
+    model = model_of(of_old_xgboost, model_file=name)
+
+    assert model.predict(rows, []) == pytest.approx(expected, abs=1e-6)
+    assert model.saved_with == OLD
+
+
+@pytest.mark.parametrize(
+    "header", [b"CONFIG-offset:\x10\0\0\0", b"\0\0\0?\x04\0"], ids=["1.0 to 1.5", "0.90"]
+)
+def test_a_pickle_that_is_too_old_is_named_with_the_way_out(
+    header: bytes, classifier: XGBClassifier, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """Such pickles begin a booster with another header than today's."""
+    state = classifier.get_booster().__getstate__() | {"handle": bytearray(header * 9)}
+    reduced = Reduced(Booster.__new__, (Booster,), state)
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(reduced))
+
+    with pytest.raises(DeploymentError, match=r"pickled by XGBoost before 1\.6.*1\.7 reads"):
+        model_of(tmp_path)
+
+
+class Reduced:
+    """An object that is pickled as a call and a state."""
+
+    def __init__(self, *parts: Any) -> None:
+        self.parts = parts
+
+    def __reduce__(self) -> Any:
+        """What pickle writes."""
+        return self.parts
+
+
+def test_a_pickled_wrapper_with_old_labels_is_named_with_the_way_out(
+    tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """Wrappers of XGBoost 1.3 to 1.5 hold an encoder that no longer exists."""
+    # Protocol 0 by hand: the global `module.name` called with no argument.
+    (tmp_path / "model.pkl").write_bytes(b"cxgboost.compat\nXGBoostLabelEncoder\n(tR.")
+
+    with pytest.raises(DeploymentError, match=r"pickled by XGBoost before 1\.6.*1\.7 reads"):
+        model_of(tmp_path)
+
+
+@pytest.mark.parametrize("size", [1, 3, 40, 209, 1875, -300, -1])
+@pytest.mark.parametrize("name", ["model.json", "model.ubj", "model.pkl"])
+def test_a_truncated_file_stops_the_start(
+    name: str, size: int, classifier: XGBClassifier, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """Told by name, also where XGBoost would read on behind the end of the file and crash."""
+    path = tmp_path / name
+    if path.suffix == ".pkl":
+        path.write_bytes(pickle.dumps(classifier))
+    else:
+        classifier.save_model(path)
+    path.write_bytes(path.read_bytes()[:size])
+
+    with pytest.raises(DeploymentError, match=rf"{name} (cannot be loaded|is incomplete)"):
+        model_of(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_dump_is_no_model(
+    form: str, classifier: XGBClassifier, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """dump_model and save_model are easily mistaken for each other."""
+    classifier.get_booster().dump_model(tmp_path / "model.json", dump_format=form)
+
+    with pytest.raises(DeploymentError, match=r"is a dump of the trees.* save_model"):
+        model_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"[]", b'{"a": 1}', b'{"learner": {}}', b"PK\x03\x04", b"\x89PNG", b"hi"],
+)
+def test_a_file_of_another_kind_stops_the_start(
+    content: bytes, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """Told by name, in one line, without a stack trace of XGBoost's."""
+    (tmp_path / "model.json").write_bytes(content)
+
+    with pytest.raises(DeploymentError) as caught:
+        model_of(tmp_path)
+
+    assert f"{tmp_path}/model.json" in str(caught.value)
+    assert "Stack trace" not in str(caught.value)
+    assert ".cc:" not in str(caught.value)
+
+
+def test_a_file_of_a_newer_xgboost_that_cannot_be_read_says_so(
+    classifier: XGBClassifier, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """The way out is another image."""
+    classifier.save_model(tmp_path / "model.json")
+    text = (tmp_path / "model.json").read_text()
+    text = text.replace('"version":[3,', '"version":[99,').replace('"objective"', '"target"')
+    (tmp_path / "model.json").write_text(text)
+
+    with pytest.raises(DeploymentError, match=r"saved by XGBoost 99\..*take an image with that"):
+        model_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [LogisticRegression(), make_pipeline(StandardScaler(), XGBClassifier()), {"trees": 3}],
+    ids=["another estimator", "pipeline", "dict"],
+)
+def test_a_pickle_of_something_else_stops_the_start(
+    model: Any, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """The message says what the file holds, and where a pipeline can go."""
+    joblib.dump(model, tmp_path / "model.joblib")
+    kind = rf"{type(model).__module__}\.{type(model).__name__}"
+
+    with pytest.raises(DeploymentError, match=rf"holds a {kind}: expected an XGBoost Booster or"):
+        model_of(tmp_path)
+
+
+def test_a_wrapper_that_was_never_fitted_stops_the_start(tmp_path: Path, model_of: Any) -> None:
+    """It could not answer a single request."""
+    joblib.dump(XGBClassifier(), tmp_path / "model.joblib")
+
+    with pytest.raises(DeploymentError, match="not fitted yet"):
+        model_of(tmp_path)
+
+
+def test_an_mlflow_model_of_another_flavor_is_refused(tmp_path: Path, model_of: Any) -> None:
+    """The message names the flavors that the model has."""
+    (tmp_path / "MLmodel").write_text("flavors:\n  python_function: {}\n  sklearn: {}\n")
+
+    with pytest.raises(DeploymentError, match=r"'xgboost'.*python_function, sklearn"):
+        model_of(tmp_path)
+
+
+def test_a_gpu_that_is_not_there_stops_the_start(classifier_file: Path, model_of: Any) -> None:
+    """An operator who asks for a GPU shall not get a CPU."""
+    with pytest.raises(DeploymentError, match=r"cuda:7, which is not there: .* sees cpu"):
+        model_of(classifier_file, device="cuda:7")

@@ -1,0 +1,34 @@
+"""The same answers from a GPU; these tests run where XGBoost sees one."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from xgboost_methods import METHODS, gpus
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+pytestmark = pytest.mark.skipif(not gpus(), reason="XGBoost sees no GPU here")
+
+
+@pytest.mark.parametrize("device", [None, "auto", "cuda", "cuda:0"])
+def test_a_gpu_is_used_where_there_is_one(
+    device: str | None, classifier_file: Path, model_of: Callable[..., Any]
+) -> None:
+    """Without being asked for, or by name."""
+    assert model_of(classifier_file, device=device).answers.device == "cuda:0"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_gpu_answers_as_the_cpu_does(
+    method: str, classifier_file: Path, rows: Array, model_of: Callable[..., Any]
+) -> None:
+    """But for the last digits of sums in another order."""
+    on_cpu, on_gpu = (
+        model_of(classifier_file, method=method, device=device).predict(rows, [])
+        for device in ("cpu", "cuda")
+    )
+
+    assert on_gpu == pytest.approx(on_cpu, abs=1e-5)

@@ -1,0 +1,246 @@
+"""What a request may hold: rows and records, missing values, categories; and what it may not."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+from serving import Server, serve_here
+from xgboost import Booster, DMatrix, XGBClassifier, XGBRegressor
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@pytest.fixture(scope="module")
+def server(model_of: Callable[..., Any], classifier_file: Path) -> Iterator[Server]:
+    """The classifier, which takes four numbers and knows no names."""
+    with serve_here(model_of(classifier_file)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def rents_server(model_of: Callable[..., Any], rents_file: Path) -> Iterator[Server]:
+    """The rents, whose columns are city, district and area, the first two with categories."""
+    with serve_here(model_of(rents_file)) as server:
+        yield server
+
+
+def tensor(values: Any) -> dict[str, Any]:
+    """Seldon's tensor of an array's shape and values."""
+    array = np.asarray(values)
+    return {"shape": list(array.shape), "values": array.ravel().tolist()}
+
+
+def test_the_answer_is_of_the_requests_kind(
+    server: Server, classifier: XGBClassifier, rows: Array
+) -> None:
+    """An ndarray for an ndarray, a tensor for a tensor and for rows as jsonData."""
+    whole = np.nan_to_num(rows[:3])
+    expected = classifier.predict_proba(whole)
+
+    as_ndarray = server.post({"data": {"ndarray": whole.tolist()}}).json()["data"]
+    as_tensor = server.post({"data": {"tensor": tensor(whole)}}).json()["data"]
+    as_json = server.post({"jsonData": whole.tolist()}).json()["data"]
+
+    assert np.array_equal(np.float32(as_ndarray["ndarray"]), expected)
+    assert as_tensor["tensor"]["shape"] == as_json["tensor"]["shape"] == [3, 3]
+    assert np.array_equal(np.float32(as_tensor["tensor"]["values"]), expected.ravel())
+    assert as_json == as_tensor
+
+
+@pytest.mark.parametrize("missing", ["null", "NaN"])
+@pytest.mark.parametrize("form", ['{"jsonData": ROWS}', '{"data": {"ndarray": ROWS}}'])
+def test_null_and_nan_are_missing_values(
+    form: str, missing: str, server: Server, classifier: XGBClassifier
+) -> None:
+    """A missing value takes the branch that XGBoost learned for it."""
+    text = form.replace("ROWS", f"[[0.5, {missing}, -1, 2]]")
+    expected = classifier.predict_proba([[0.5, np.nan, -1, 2]])
+
+    data = server.post_text(text).json()["data"]
+
+    values = data["tensor"]["values"] if "tensor" in data else data["ndarray"][0]
+    assert np.array_equal(np.float32(values), expected[0])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.uint8, np.bool_])
+def test_every_dtype_of_numbers_is_taken(
+    dtype: Any, model_of: Callable[..., Any], classifier: XGBClassifier, classifier_file: Path
+) -> None:
+    """What other protocols and transports hand over is asked in place as well."""
+    whole = np.array([[0, 1, 1, 0], [1, 0, 0, 1]])
+
+    answer = model_of(classifier_file).predict(whole.astype(dtype), [])
+
+    assert np.array_equal(answer, classifier.predict_proba(whole))
+
+
+RECORDS = [
+    {"area": 50, "district": 20, "city": "Taipei"},
+    {"area": None, "district": 10, "city": "Tainan"},
+    {"area": 80.5, "district": 30.0, "city": None},
+]
+
+
+def asked(rents: XGBRegressor, records: list[dict[str, Any]], flats: pd.DataFrame) -> Array:
+    """XGBoost's own answer to the records as a DataFrame of the training's dtypes."""
+    frame = pd.DataFrame(records)[list(flats.columns)].astype({"area": float})
+    return np.asarray(rents.predict(frame.astype(flats.dtypes)))
+
+
+def test_records_hold_labels_in_any_order(
+    rents_server: Server, rents: XGBRegressor, flats: pd.DataFrame
+) -> None:
+    """A category is sent as the DataFrame had it; null is a missing one."""
+    answer = rents_server.post({"jsonData": RECORDS})
+
+    assert answer.status_code == 200, answer.text
+    values = answer.json()["data"]["tensor"]["values"]
+    assert np.array_equal(np.float32(values), asked(rents, RECORDS, flats))
+
+
+def test_names_reorder_the_columns_of_an_ndarray(
+    rents_server: Server, rents: XGBRegressor, flats: pd.DataFrame
+) -> None:
+    """The request's order does not matter as long as it says it."""
+    data = {"names": ["area", "city", "district"], "ndarray": [[50, "Taipei", 20]]}
+
+    answer = rents_server.post({"data": data})
+
+    assert answer.status_code == 200, answer.text
+    assert np.float32(answer.json()["data"]["ndarray"]) == asked(rents, RECORDS[:1], flats)
+
+
+@pytest.mark.parametrize("method", ["leaf", "contributions", "margin"])
+def test_labels_mean_the_same_to_every_method(
+    method: str, rents: XGBRegressor, rents_file: Path, flats: pd.DataFrame, model_of: Any
+) -> None:
+    """What is asked with a DMatrix gets the same codes as what is asked in place."""
+    option = {"leaf": "pred_leaf", "contributions": "pred_contribs", "margin": "output_margin"}
+    data = DMatrix(flats, enable_categorical=True)
+    rows = flats.astype(object).to_numpy().tolist()
+
+    answer = model_of(rents_file, method=method).predict(rows, [])
+
+    assert np.array_equal(answer, rents.get_booster().predict(data, **{option[method]: True}))
+
+
+@pytest.fixture(scope="module")
+def coded(flats: pd.DataFrame) -> Booster:
+    """A booster that was trained on codes, and so knows no labels."""
+    codes = np.column_stack([flats["city"].cat.codes, flats["area"]])
+    data = DMatrix(codes, flats["area"], feature_types=["c", "q"], enable_categorical=True)
+    return xgboost.train({"max_depth": 3}, data, num_boost_round=5)
+
+
+def test_codes_are_sent_where_the_model_knows_no_labels(
+    coded: Booster, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """So it is with all models before XGBoost 3.1."""
+    coded.save_model(tmp_path / "model.json")
+    codes = [[0, 50.0], [2.0, 50.0], [None, 70.5]]
+    data = DMatrix(np.array(codes, dtype=float), feature_types=["c", "q"], enable_categorical=True)
+
+    answer = model_of(tmp_path).predict(codes, [])
+
+    assert np.array_equal(answer, coded.predict(data))
+
+
+@pytest.mark.parametrize("code", [-1, 0.5, "Taipei"])
+def test_what_is_no_code_is_refused(
+    code: Any, coded: Booster, tmp_path: Path, serve_model: Callable[..., Server]
+) -> None:
+    """XGBoost would answer, as for a category that it has never seen."""
+    coded.save_model(tmp_path / "model.json")
+
+    answer = serve_model(tmp_path).post({"jsonData": [[1, 50], [code, 50]]})
+
+    assert answer.status_code == 400
+    assert "expected the code of a category, 0 for the first" in answer.json()["status"]["info"]
+    assert f"row 1, column 0 is {code!r}" in answer.json()["status"]["info"]
+
+
+def test_damaged_labels_are_not_believed(
+    tmp_path: Path, model_of: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """XGBoost cuts other than ASCII labels in the wrong places; codes are sent for such a column.
+
+    The other columns keep their labels.
+    """
+    frame = pd.DataFrame({"size": ["L", "S", "S"] * 6, "city": ["台北市", "高雄市"] * 9})
+    frame = frame.astype("category")
+    wrapper = XGBRegressor(n_estimators=3, enable_categorical=True).fit(frame, np.arange(18.0))
+    wrapper.save_model(tmp_path / "model.json")
+
+    model = model_of(tmp_path)
+
+    assert "damaged the labels of categorical columns [1]: send codes" in caplog.text
+    expected = wrapper.predict(frame[:2])
+    assert np.array_equal(model.predict([["L", 0], ["S", 1]], []), expected)
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({"city": "Taichung"}, "expected one of 'Hualien', 'Tainan', 'Taipei'; row 0, column 0"),
+        ({"city": 2}, "column 0 (city) is 2"),
+        ({"district": 15}, "expected one of 10, 20, 30; row 0, column 1 (district) is 15"),
+        ({"district": "ten"}, "column 1 (district) is 'ten'"),
+        ({"area": "wide"}, "expected a number; row 0, column 2 (area) is 'wide'"),
+        ({"area": 10**400}, "expected a number; row 0, column 2 (area) is 1000"),
+        ({"area": 1e39}, "expected a number within 32 bits; row 0, column 2 (area) is 1e+39"),
+        ({"size": 1}, "column names are wrong: unknown: size; expected city, district, area"),
+    ],
+)
+def test_a_wrong_value_is_named(record: dict[str, Any], words: str, rents_server: Server) -> None:
+    """What was expected, and in which row and column came what."""
+    answer = rents_server.post({"jsonData": [RECORDS[0] | record]})
+
+    assert answer.status_code == 400
+    assert words in answer.json()["status"]["info"]
+
+
+def test_many_labels_are_not_all_listed(tmp_path: Path, serve_model: Callable[..., Server]) -> None:
+    """An error stays readable."""
+    frame = pd.DataFrame({"zone": pd.Categorical(range(100, 150))})
+    wrapper = XGBRegressor(n_estimators=1, enable_categorical=True).fit(frame, np.arange(50.0))
+    wrapper.save_model(tmp_path / "model.json")
+
+    answer = serve_model(tmp_path).post({"jsonData": [{"zone": 99}]})
+
+    assert "118, 119 and 30 more; row 0" in answer.json()["status"]["info"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"jsonData": [[1, 2, 3]]}', "expected rows of 4 values; came rows of 3"),
+        ('{"data": {"ndarray": [[1, 2, 3, 4, 5]]}}', "came rows of 5 (shape [1, 5])"),
+        ('{"jsonData": [1, 2, 3, 4]}', "one row goes into two brackets"),
+        ('{"jsonData": []}', "came shape [0]"),
+        ('{"jsonData": [[1, 2, 3, "x"]]}', "expected a number; row 0, column 3 is 'x'"),
+        ('{"jsonData": [[1, 2, Infinity, 4]]}', "row 0, column 2 is inf"),
+        ('{"data": {"ndarray": [[1, 2, 3, 4], [1, -1e39, 3, 4]]}}', "row 1, column 1 is -1e+39"),
+        ('{"jsonData": [{"a": 1, "b": 2, "c": 3, "d": 4}]}', "this model knows no column names"),
+        ('{"strData": "1 2 3 4"}', "came a string"),
+        ('{"binData": "AAAA"}', "came binData"),
+    ],
+)
+def test_what_is_no_table_of_numbers_is_refused(body: str, words: str, server: Server) -> None:
+    """The message says what was expected and what came."""
+    answer = server.post_text(body)
+
+    assert answer.status_code == 400
+    assert words in answer.json()["status"]["info"]
+
+
+def test_text_of_numbers_is_taken_for_numbers(
+    model_of: Callable[..., Any], classifier: XGBClassifier, classifier_file: Path
+) -> None:
+    """Upstream's microservice makes strings of all values as soon as one of them is one."""
+    answer = model_of(classifier_file).predict(np.array([["0.5", "1", "-1", "2"]]), [])
+
+    assert np.array_equal(answer, classifier.predict_proba([[0.5, 1, -1, 2]]))

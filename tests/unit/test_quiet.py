@@ -1,0 +1,48 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prepackaged.quiet import silence
+
+
+def imported(directory: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Import the package where TensorFlow is a module that says so on the process's stderr."""
+    (directory / "tensorflow.py").write_text("import os\nos.write(2, b'custom operations are on')")
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("TF_CPP")}
+    return subprocess.run(
+        [sys.executable, "-c", "import sys, prepackaged; print('tensorflow' in sys.modules)"],
+        env=inherited | variables | {"PYTHONPATH": str(directory)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+def test_tensorflow_is_imported_without_its_notices(tmp_path: Path) -> None:
+    """seldon-core imports it, and nothing of what its libraries write is in the log."""
+    done = imported(tmp_path)
+
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_notices_that_are_asked_for_come_through(tmp_path: Path) -> None:
+    """TensorFlow's own variable decides."""
+    assert "custom operations" in imported(tmp_path, TF_CPP_MIN_LOG_LEVEL="0").stderr
+
+
+def test_silence_ends_with_its_block(capfd: pytest.CaptureFixture[str]) -> None:
+    """What is written to stderr afterwards is there, after an exception too."""
+
+    def fail() -> None:
+        with silence():
+            os.write(2, b"hidden ")
+            raise ValueError("no luck")
+
+    with pytest.raises(ValueError, match="no luck"):
+        fail()
+    os.write(2, b"shown")
+
+    assert capfd.readouterr().err == "shown"

@@ -1,0 +1,154 @@
+"""What a booster answers, the same whichever file it came from."""
+
+import ctypes
+import json
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit, softmax
+from threadpoolctl import ThreadpoolController
+from xgboost import DMatrix, build_info
+from xgboost.core import XGBoostError
+from xgboost_file import Loaded, reason
+
+from prepackaged import DeploymentError, ModelError
+
+Array = npt.NDArray[Any]
+
+METHODS = ("predict", "predict_proba", "label", "margin", "leaf", "contributions")
+PROBABLE = ("binary:logistic", "binary:logitraw", "reg:logistic", "multi:softprob", "multi:softmax")
+CLASSIFYING = {"predict_proba": PROBABLE, "label": (*PROBABLE, "binary:hinge")}
+CPU = "cpu"
+OPENMP = ThreadpoolController().select(user_api="openmp")
+BLOCK = 64  # rows that one thread takes at a time when XGBoost predicts in place
+
+
+class Answers:
+    """A booster behind one of the METHODS, on one device.
+
+    `predict` is XGBoost's own `Booster.predict`. A model that was stopped early answers with
+    its best iteration, as XGBoost's wrappers do.
+    """
+
+    def __init__(self, loaded: Loaded, method: str | None, device: str) -> None:
+        self.booster, self.classes, self.missing = loaded.booster, loaded.classes, loaded.missing
+        self.device = device
+        # 0 threads: as many as OpenMP may use, whatever a pickled model was trained with.
+        self.booster.set_param({"device": device, "nthread": 0})
+        config = json.loads(self.booster.save_config())["learner"]
+        self.objective = str(config["objective"]["name"])
+        self.kind = str(config["gradient_booster"]["name"])
+        self.outputs = int(config["learner_model_param"].get("num_target", 1))
+        self.best_iteration = self.booster.attr("best_iteration")
+        self.method = self._checked(method or METHODS[0])
+
+    def __call__(self, rows: Array) -> Array:
+        """The method's answer to rows [n, features]. Raises `ModelError` if XGBoost fails."""
+        try:
+            answer: Array = getattr(self, self.method)(rows)
+        except XGBoostError as error:
+            raise ModelError(f"the model failed: {reason(error)}") from error
+        return answer
+
+    def predict(self, rows: Array) -> Array:
+        """[n], or [n, outputs]: values, or probabilities; of `multi:softmax` class numbers."""
+        return self._scores(rows)
+
+    def margin(self, rows: Array) -> Array:
+        """[n] or [n, outputs]: the sums of the trees, before the objective's transformation."""
+        return self._scores(rows, margin=True)
+
+    def predict_proba(self, rows: Array) -> Array:
+        """[n, classes]; with several labels a row, the probability of each [n, labels]."""
+        if self.objective == "multi:softmax":
+            return np.asarray(softmax(self.margin(rows), axis=1))
+        is_raw = self.objective == "binary:logitraw"
+        positive = expit(self.margin(rows)) if is_raw else self.predict(rows)
+        return positive if positive.ndim == 2 else np.column_stack([1 - positive, positive])
+
+    def label(self, rows: Array) -> Array:
+        """[n]: the likeliest class; with several labels a row, 1 for each that holds, else 0."""
+        numbers = self._class_numbers(rows)
+        return numbers if self.classes is None else np.asarray(self.classes[numbers])
+
+    def leaf(self, rows: Array) -> Array:
+        """[n, trees]: the number of the leaf that the row comes to."""
+        leaves = self._of_matrix(rows, pred_leaf=True)
+        return leaves.reshape(len(rows), -1).astype(np.int32)
+
+    def contributions(self, rows: Array) -> Array:
+        """[n, features + 1] or [n, outputs, features + 1]: SHAP values, the bias last."""
+        return self._of_matrix(rows, pred_contribs=True)
+
+    def class_names(self, shape: list[int]) -> list[str]:
+        """What the columns of an answer of this shape [columns] are called, if they are classes."""
+        if self.method != "predict_proba" or self.outputs > 1:
+            return []
+        return [str(name) for name in (range(shape[0]) if self.classes is None else self.classes)]
+
+    def _class_numbers(self, rows: Array) -> Array:
+        scores = self.predict(rows)
+        if self.objective in ("multi:softmax", "binary:hinge"):
+            return scores.astype(np.int64)
+        if self.objective == "multi:softprob":
+            return np.asarray(scores.argmax(axis=1))
+        return (scores > (0 if self.objective == "binary:logitraw" else 0.5)).astype(np.int64)
+
+    def _scores(self, rows: Array, *, margin: bool = False) -> Array:
+        # Others have no prediction in place, or one that differs in the last digits (dart).
+        if self.kind != "gbtree" or self.device != CPU:
+            return self._of_matrix(rows, output_margin=margin)
+        # A second thread would have nothing to do and yet be waited for, longer than for the trees.
+        with OPENMP.limit(limits=1) if len(rows) <= BLOCK else nullcontext():
+            scores: Array = self.booster.inplace_predict(
+                rows,
+                iteration_range=self._iterations(),
+                predict_type="margin" if margin else "value",
+                missing=self.missing,
+                validate_features=False,  # done, with better words
+            )
+        return scores
+
+    def _of_matrix(self, rows: Array, **what: bool) -> Array:
+        answer: Array = self.booster.predict(
+            DMatrix(rows, missing=self.missing),
+            iteration_range=self._iterations(),
+            validate_features=False,
+            **what,
+        )
+        return answer
+
+    def _iterations(self) -> tuple[int, int]:
+        """From the first to behind the last; 0 and 0 are all of them."""
+        if self.best_iteration is None or self.kind == "gblinear":
+            return 0, 0
+        return 0, int(self.best_iteration) + 1
+
+    def _checked(self, method: str) -> str:
+        if method not in METHODS:
+            raise DeploymentError(
+                f"the parameter method must be one of {', '.join(METHODS)}; not {method!r}"
+            )
+        if self.objective not in CLASSIFYING.get(method, (self.objective,)):
+            raise DeploymentError(
+                f"method {method} needs an objective that"
+                f" {'tells probabilities' if method == 'predict_proba' else 'classifies'}; this"
+                f" model's is {self.objective}: set method to predict, margin, leaf or"
+                " contributions"
+            )
+        return method
+
+
+def gpus() -> list[str]:
+    """The GPUs that this build of XGBoost can use, as `cuda:N`; none for the CPU build."""
+    if not build_info()["USE_CUDA"]:
+        return []
+    try:
+        driver, count = ctypes.CDLL("libcuda.so.1"), ctypes.c_int(0)
+    except OSError:
+        return []
+    driver.cuInit(0)
+    driver.cuDeviceGetCount(ctypes.byref(count))
+    return [f"cuda:{number}" for number in range(count.value)]

@@ -24,6 +24,13 @@ class Unspeakable:
     __repr__ = __str__
 
 
+class Exiting:
+    """What ends the program when it is looked at."""
+
+    def to_numpy(self) -> NoReturn:
+        raise SystemExit("no more")
+
+
 def fail(error: BaseException) -> NoReturn:
     """Raise, as an expression."""
     raise error
@@ -71,6 +78,7 @@ WHAT_IT_DOES: dict[str, tuple[Callable[[], Any], str]] = {
     "returns a generator": (lambda: (number for number in [1]), "predict returned generator; "),
     "returns a set": (lambda: {1}, "predict returned set; "),
     "returns the unspeakable": (Unspeakable, "predict returned Unspeakable; "),
+    "returns what exits": (lambda: {"a": Exiting()}, "no more"),
     "returns a list of it": (lambda: [Unspeakable()], "predict returned what JSON cannot hold"),
     "returns an object of it": (lambda: {"a": Unspeakable()}, "predict returned what JSON cannot"),
     "returns a list without end": (endless_list, "setting an array element with a sequence"),
@@ -141,7 +149,10 @@ def test_a_failing_hook_is_a_500(path: str, hook: str) -> None:
         ("aggregate", "POST", "/aggregate"),
     ],
 )
-@pytest.mark.parametrize("error", [ValueError("its words"), SystemExit("its words")])
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("its words"), SystemExit("its words"), asyncio.CancelledError("its words")],
+)
 def test_a_failing_method_is_a_500(hook: str, method: str, path: str, error: BaseException) -> None:
     """So do the methods beside predict, and the server outlives them."""
     model = Faulty()

@@ -79,17 +79,19 @@ def test_a_grpc_call_in_flight_is_answered(held: Any, tmp_path: Path) -> None:
     assert held.status() == 0
 
 
-def test_a_request_that_is_on_its_way_is_answered(held: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [20, -5], ids=["half a head", "half a body"])
+def test_a_request_that_is_on_its_way_is_answered(held: Any, tmp_path: Path, sent: int) -> None:
     """A client that has sent half of a request when the signal comes may send the rest."""
     (tmp_path / "open").touch()
     request = post(text("in two parts"))
     with connected(held.server.url) as connection:
         assert connection.ask(get("/health/ping")).status == 200
-        connection.send(request[:-5])
+        connection.send(request[:sent])
         held.signal(signal.SIGTERM)
         wait_until(lambda: is_refused(held.server.url))
-        connection.send(request[-5:])
-        assert connection.answer().text == "in two parts"
+        connection.send(request[sent:])
+        answer = connection.answer()
+        assert (answer.text, answer.headers["connection"]) == ("in two parts", "close")
         assert connection.is_closed()
     assert held.status() == 0
 

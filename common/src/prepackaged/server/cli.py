@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from multiprocessing.connection import Connection
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from prepackaged.errors import DeploymentError
 from prepackaged.server.config import Config, read_annotations, read_config
@@ -84,7 +84,23 @@ async def guard(
         parent.on_end = lambda: here.call_soon_threadsafe(is_over.set)
     await asyncio.wrap_future(loop.submit(begin(server, early, parent)))
     custom = start_custom_service(server.dispatcher.model, server.config)
-    await is_over.wait()
+    await wait_for(is_over, loop)
+    await end(server, loop)
+    if custom:
+        custom.stop()
+
+
+async def wait_for(is_over: asyncio.Event, loop: LoopThread) -> None:
+    """Return when it is over. Raises what ended the loop, if that is first."""
+    over: asyncio.Future[Any] = asyncio.ensure_future(is_over.wait())
+    ended: asyncio.Future[Any] = asyncio.wrap_future(loop.ended)
+    await asyncio.wait([over, ended], return_when=asyncio.FIRST_COMPLETED)
+    if ended.done():
+        ended.result()
+
+
+async def end(server: RunningServer, loop: LoopThread) -> None:
+    """Let the server end in order, or else the process without it."""
     try:
         async with asyncio.timeout(server.config.grace + END_SECONDS):
             unanswered = await asyncio.wrap_future(loop.submit(server.stop()))
@@ -92,8 +108,6 @@ async def guard(
         fail(server, "some")
     if unanswered is not None:
         fail(server, f"{unanswered}")
-    if custom:
-        custom.stop()
 
 
 async def begin(server: RunningServer, early: EarlyServer | None, parent: Parent | None) -> None:

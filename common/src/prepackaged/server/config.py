@@ -27,7 +27,13 @@ ACCESS_LOG_FORMAT = "PREPACKAGED_ACCESS_LOG_FORMAT"
 TRACED_TO = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 ANNOTATIONS = Path("/etc/podinfo/annotations")
 # Flags that upstream takes for its process model, which ours does not have: read and let go.
-WITHOUT_EFFECT = ("--threads", "--max-requests", "--max-requests-jitter", "--single-threaded")
+WITHOUT_EFFECT = (
+    "--threads",
+    "--max-requests",
+    "--max-requests-jitter",
+    "--single-threaded",
+    "--pidfile",
+)
 # After the end's beginning. Of the 20 s that Seldon's operator gives a pod and the 30 s of
 # Kubernetes, a preStop hook sleeps 10; the rest is for answers and for the process to end.
 GRACE_SECONDS = 7

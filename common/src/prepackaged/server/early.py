@@ -51,5 +51,5 @@ class EarlyServer:
             self.grpc.close()
 
 
-def _not_ready(error: Exception) -> HttpResponse:  # noqa: ARG001  whatever was asked for
+def _not_ready(error: BaseException) -> HttpResponse:  # noqa: ARG001  whatever was asked for
     return failure(NotReadyError(WHY))

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -13,12 +14,16 @@ Result = TypeVar("Result")
 
 
 class LoopThread:
-    """Runs coroutines while its block lasts, whatever the thread that entered it does meanwhile."""
+    """Runs coroutines while its block lasts, whatever the thread that entered it does meanwhile.
+
+    `ended` has what ended the loop when that was not the block's end.
+    """
 
     def __enter__(self) -> "LoopThread":
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self._loop = self._runner.get_loop()
         self._is_over = self._loop.create_future()
+        self.ended: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="loop")
         self._thread.start()
         return self
@@ -29,7 +34,8 @@ class LoopThread:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._loop.call_soon_threadsafe(self._is_over.set_result, None)
+        with suppress(RuntimeError):  # it has ended already
+            self._loop.call_soon_threadsafe(self._is_over.set_result, None)
         self._thread.join()
 
     def submit(self, work: Coroutine[Any, Any, Result]) -> "Future[Result]":
@@ -41,8 +47,11 @@ class LoopThread:
         return self.submit(work).result()
 
     def _run(self) -> None:
-        with self._runner:
-            self._runner.run(self._until_over())
+        try:
+            with self._runner:
+                self._runner.run(self._until_over())
+        except BaseException as error:
+            self.ended.set_exception(error)
 
     async def _until_over(self) -> None:
         await self._is_over

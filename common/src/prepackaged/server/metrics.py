@@ -5,10 +5,8 @@ exposes them under the same names and labels, less `worker_id`: what several wor
 is summed by `expose`. The server's own families begin with `prepackaged_`.
 """
 
-import json
 import logging
 import math
-import re
 import threading
 import time
 from bisect import bisect_left, bisect_right
@@ -25,7 +23,7 @@ from prometheus_client.utils import floatToGoString
 from seldon_core import metrics as seldon
 from seldon_core.metrics import COUNTER, GAUGE, TIMER
 
-from prepackaged.errors import ModelError
+from prepackaged.server.custom_metrics import filled, number_of, validate
 
 logger = logging.getLogger(__name__)
 
@@ -62,16 +60,7 @@ SECONDS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25,
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 TIMER_SECONDS = tuple(float(bound) for bound in seldon.BINS[1:-1])
 BOUNDS: dict[str, tuple[float, ...]] = {REQUEST_SECONDS[1]: SECONDS, BATCH_REQUESTS[1]: SIZES}
-# _total is what a counter's name ends with, and no name.
-METRIC_NAME = re.compile("(?!_total$)[a-zA-Z_:][a-zA-Z0-9_:]*")
-LABEL_NAME = re.compile("(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 CLASSES = {COUNTER: CounterMetricFamily, GAUGE: GaugeMetricFamily, TIMER: HistogramMetricFamily}
-
-
-class BadMetricError(ModelError):
-    """A custom metric is not one, or Prometheus would refuse it: HTTP 500."""
-
-    reason = "MICROSERVICE_BAD_METRIC"
 
 
 class Metrics:
@@ -91,14 +80,14 @@ class Metrics:
         turned from protobuf into JSON goes without them. Raises `BadMetricError`, and then
         counts nothing.
         """
-        metrics = _filled(custom_metrics)
+        metrics = filled(custom_metrics)
         validate(metrics)
         with self._lock:
             for metric in metrics:
                 tags = metric.setdefault("tags", {})
                 tags["method"] = method
                 own = {key: tags[key] for key in tags if key not in seldon.DEFAULT_LABELS}
-                self._add(_family(metric), tuple(sorted(own.items())), _number(metric["value"]))
+                self._add(_family(metric), tuple(sorted(own.items())), number_of(metric["value"]))
 
     def update_reward(self, reward: float) -> None:
         """Count a feedback with its reward, unless that is 0 or would spoil the sum."""
@@ -166,15 +155,6 @@ class Metrics:
         for other in self._custom:
             if not _names(family).isdisjoint(_names(other)):
                 logger.warning("The %s %s is not shown: its name is the %s %s's", *family, *other)
-
-
-def validate(metrics: Any) -> None:
-    """Raise `BadMetricError` unless these are metrics as a hook is to return them."""
-    if not (_are_dicts(metrics) and seldon.validate_metrics(metrics)):
-        raise _bad(metrics, "expected a list of objects with key, type and value")
-    for metric in metrics:
-        if problem := _problem(metric):
-            raise _bad(metrics, problem)
 
 
 def expose(snapshots: Iterable[Snapshot]) -> tuple[bytes, str]:
@@ -257,45 +237,6 @@ def _observe_as_numpy(counts: list[float], value: float) -> None:
     counts[-1] += value
 
 
-def _filled(metrics: Any) -> Any:
-    defaults = {"type": COUNTER, "value": 0}
-    return [defaults | metric for metric in metrics] if _are_dicts(metrics) else metrics
-
-
-def _are_dicts(metrics: Any) -> bool:
-    return isinstance(metrics, list) and all(isinstance(metric, dict) for metric in metrics)
-
-
-def _problem(metric: dict[str, Any]) -> str | None:
-    key, tags = metric["key"], metric.get("tags", {})
-    if not _is_name(key, METRIC_NAME):
-        return f"Prometheus takes no metric named {key!r}"
-    if key.startswith("prepackaged_"):
-        return "names that begin with prepackaged_ are the server's own"
-    if not (isinstance(tags, dict) and all(isinstance(value, str) for value in tags.values())):
-        return "expected tags as an object of strings"
-    for name in tags:
-        if not _is_name(name, LABEL_NAME) or (name == "le" and metric["type"] == TIMER):
-            return f"Prometheus takes no label named {name!r}"
-    try:
-        _number(metric["value"])
-    except (TypeError, ValueError, OverflowError):
-        return "expected a number as value"
-    return None
-
-
-def _is_name(text: Any, pattern: re.Pattern[str]) -> bool:
-    return isinstance(text, str) and pattern.fullmatch(text) is not None
-
-
-def _bad(metrics: Any, why: str) -> BadMetricError:
-    try:
-        shown = json.dumps(metrics, default=repr)
-    except (TypeError, ValueError, RecursionError):
-        shown = type(metrics).__name__
-    return BadMetricError(f"Bad metric created during request: {shown}: {why}")
-
-
 def _family(metric: dict[str, Any]) -> Family:
     kind, key = metric["type"], metric["key"]
     return kind, key.removesuffix("_total") + "_total" if kind == COUNTER else key
@@ -305,7 +246,3 @@ def _texts(labels: Mapping[str, Any]) -> Labels:
     """Labels in order, less what cannot be written as UTF-8."""
     clean = {key: str(labels[key]).encode(errors="replace").decode() for key in labels}
     return tuple(sorted(clean.items()))
-
-
-def _number(value: Any) -> float:
-    return float(value.item() if hasattr(value, "item") else value)  # numpy's and torch's too

@@ -170,7 +170,7 @@ class Services:
         except asyncio.CancelledError:
             exchange.give_up()
             raise
-        except Exception as error:
+        except BaseException as error:  # SystemExit of the model's too
             exchange.fail(error)
 
     async def _metadata(self, message: Message, origin: Origin) -> Any:  # noqa: ARG002  a call's shape

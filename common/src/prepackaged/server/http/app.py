@@ -74,7 +74,7 @@ class Application:
     def __init__(
         self,
         routes: Mapping[str, Mapping[str, Route]],
-        failed: Callable[[Exception], HttpResponse],
+        failed: Callable[[BaseException], HttpResponse],
         *,
         max_body: int,
         observe: Observer | None,
@@ -97,7 +97,7 @@ class Application:
         except asyncio.CancelledError:
             self._note(request, CLIENT_WENT_AWAY, 0)
             return
-        except Exception as error:
+        except BaseException as error:  # SystemExit of the model's too
             response = self._failed(error)
         has_body = response.status not in WITHOUT_BODY
         self._note(request, response.status, len(response.body) if has_body else 0)

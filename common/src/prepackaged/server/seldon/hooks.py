@@ -19,7 +19,8 @@ from seldon_core.user_model import (
 )
 
 from prepackaged.headers import ANSWERED
-from prepackaged.server.metrics import BadMetricError, Metrics
+from prepackaged.server.custom_metrics import BadMetricError
+from prepackaged.server.metrics import Metrics
 from prepackaged.server.origin import Origin
 from prepackaged.server.seldon.messages import Answer
 

@@ -1,0 +1,94 @@
+"""Serves PyTorch modules."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from pytorch_calls import Network
+from pytorch_compile import compiled
+from pytorch_files import Wanted, read
+from pytorch_specs import inputs_of
+
+from prepackaged import Artifact, ModelFiles, TensorComponent, choose_device
+from prepackaged.parameters import is_true
+
+
+class Model(TensorComponent):
+    """A module's `forward`.
+
+    `model_class` is the class that weights belong to and `model_class_file` the Python file that
+    defines it. `allow_pickle` lets a pickle be loaded, which runs code. `compile` is `true` or a
+    backend's name for `torch.compile`. Those of `TensorComponent` follow.
+    """
+
+    platform = "pytorch"
+    usual_layout = "NCHW"
+    files = ModelFiles(
+        names=("model.pt", "model.pth", "model.pt2", "model.safetensors", "model.ckpt"),
+        suffixes=(".pt", ".pth", ".pt2", ".safetensors", ".ckpt"),
+        flavor="pytorch",
+        flavor_key="model_data",
+    )
+
+    def __init__(
+        self,
+        model_uri: str | None = None,
+        model_file: str | None = None,
+        model_class: str | None = None,
+        model_class_file: str | None = None,
+        allow_pickle: str | None = None,
+        compile: str | None = None,  # noqa: A002  PyTorch's word for it
+        **more: Any,
+    ) -> None:
+        super().__init__(model_uri, model_file, **more)
+        allowed = is_true("allow_pickle", allow_pickle)
+        self.wanted = Wanted(model_class or None, model_class_file or None, allowed)
+        self.compile = compile
+        self.device = choose_device(
+            self.device, [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+        )
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"].partition(",")[0]))
+        if self.device == "cpu" and not compile:
+            with _one_thread():  # before the microservice opens its port, or upstream's forks
+                self.load()
+
+    def load_model(self, artifact: Artifact | None) -> None:
+        """Read the module, bring it to the device and see what it takes and answers."""
+        assert artifact is not None  # because this class sets `files`
+        module, self.format = read(artifact, self.wanted)
+        self.network = Network(compiled(module, self.compile), inputs_of(module), str(self.device))
+        self.input_specs = [each.spec() for each in self.network.inputs.values()]
+        self.output_specs = self.network.try_out()
+        self.saved_with = artifact.flavor.get("pytorch_version")
+        self.batchable = self.stacks() and not self.network.takes_one_row
+
+    def predict(
+        self, X: Any, feature_names: Iterable[str] | None = None, meta: dict[str, Any] | None = None
+    ) -> Any:
+        """What `forward` gives for the request's tensors: an array, or several by name.
+
+        Raises `ClientError` for data that does not suit it, `ModelError` when it fails.
+        """
+        return self.payload(self.network(self.tensors(X, feature_names)))
+
+    def describe_model(self) -> dict[str, Any]:
+        """Tensors, format, device and versions, as far as the model tells them."""
+        custom = {"format": self.format, "device": str(self.device), "torch": torch.__version__}
+        saved = {"saved_with": str(self.saved_with)} if self.saved_with else {}
+        return {**self.describe_tensors(), "custom": custom | saved}
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Within this block PyTorch starts no threads, which would be gone after a fork.
+
+    Neither CUDA nor compiled code can do without: their models are loaded after the fork.
+    """
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)

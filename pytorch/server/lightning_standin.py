@@ -1,0 +1,143 @@
+"""What stands in for Lightning and torchmetrics while a model is loaded that imports them.
+
+A LightningModule is a torch.nn.Module with a training loop around it. To predict, only its
+layers and its `forward` are needed, so that these packages need not be in the image: a class
+that derives from LightningModule, or a pickle of it, gets the few things here, and all else of
+the packages is there by name and does nothing. Where a package is installed, it is used.
+"""
+
+import inspect
+import logging
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import FrameType, ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+logger = logging.getLogger(__name__)
+
+PACKAGES = (
+    "lightning",
+    "lightning_fabric",
+    "lightning_utilities",
+    "pytorch_lightning",
+    "torchmetrics",
+)
+
+
+class AttributeDict(dict[str, Any]):
+    """A dict whose values are attributes as well, as hyperparameters are."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class LightningModule(nn.Module):
+    """A module that knows its device, its dtype and its hyperparameters."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are."""
+        return next((each.device for each in self.parameters()), torch.device("cpu"))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What its parameters are."""
+        return next((each.dtype for each in self.parameters()), torch.float32)
+
+    @property
+    def hparams(self) -> AttributeDict:
+        """What `save_hyperparameters` has kept."""
+        return AttributeDict(self.__dict__.get("_hparams", {}))
+
+    def save_hyperparameters(
+        self,
+        *names: Any,
+        ignore: Sequence[str] | str = (),
+        frame: FrameType | None = None,
+        **_: Any,
+    ) -> None:
+        """Keep the arguments of the constructor that calls this, or those that are named."""
+        caller = frame or inspect.currentframe().f_back  # type: ignore[union-attr]  # CPython's
+        given = _constructor_arguments(type(self), caller.f_locals if caller else {})
+        if names and not isinstance(names[0], str):  # the hyperparameters themselves
+            given, names = dict(getattr(names[0], "__dict__", None) or names[0]), ()
+        left_out = [ignore] if isinstance(ignore, str) else ignore
+        self.__dict__["_hparams"] = AttributeDict(
+            {key: given[key] for key in names or given if key not in left_out}
+        )
+
+
+class Inert(nn.Module):
+    """An object of any other class: it takes whatever it is given and does nothing with it."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__()
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name.startswith("_"):
+                raise
+            return self
+
+    def __call__(self, *_: Any, **__: Any) -> "Inert":
+        """Itself: as a decorator, as a metric, as whatever it was taken for."""
+        return self
+
+
+class _StandInModule(ModuleType):
+    """A module that has every public name: our classes for two of them, `Inert`s for the rest."""
+
+    __path__: list[str] = []  # noqa: RUF012  so that it may have modules of its own
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        known = {"LightningModule": LightningModule, "AttributeDict": AttributeDict}
+        # Under the same name again it must be the same class.
+        made = known.get(name) or type(name, (Inert,), {"__module__": self.__name__})
+        setattr(self, name, made)
+        return made
+
+
+class StandIns(MetaPathFinder, Loader):
+    """Finds these packages where nothing else does."""
+
+    def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:
+        """A stand-in for one of the packages, or for a module of theirs."""
+        package = name.partition(".")[0]
+        if package not in PACKAGES:
+            return None
+        if package not in sys.modules:
+            logger.warning(
+                "The model imports %s, which is not installed: a stand-in takes its place, which"
+                " is enough for the layers and for forward", package,
+            )  # fmt: skip
+        return ModuleSpec(name, self, is_package=True)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The module itself."""
+        return _StandInModule(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Nothing is to be run."""
+
+
+def _constructor_arguments(of: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Of the values in the constructor's frame, its arguments."""
+    arguments: dict[str, Any] = {}
+    for name, each in list(inspect.signature(of.__init__).parameters.items())[1:]:  # type: ignore[misc]  # no instance needed
+        if each.kind is inspect.Parameter.VAR_KEYWORD:
+            arguments |= values.get(name, {})
+        elif name in values:
+            arguments[name] = values[name]
+    return arguments

@@ -1,0 +1,183 @@
+"""The model's own Python files: found, imported under private names, kept apart from ours."""
+
+import ast
+import importlib
+import importlib.util
+import inspect
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from lightning_standin import AttributeDict, StandIns
+from torch import nn
+
+from prepackaged import DeploymentError, describe
+
+logger = logging.getLogger(__name__)
+
+USUAL_CLASS = "PyTorchModel"
+OURS = Path(__file__).resolve().parent
+
+
+@contextmanager
+def importable(*directories: Path) -> Iterator[None]:
+    """Within this block, files in these directories are imported before ours of the same name.
+
+    Afterwards ours have their names back, and the directories come last on the path.
+    """
+    hidden = _take_out(_our_modules())
+    paths = list(dict.fromkeys(map(str, directories)))
+    stand_ins = StandIns()
+    importlib.invalidate_caches()
+    sys.path[:0] = paths
+    sys.meta_path.append(stand_ins)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(stand_ins)
+        for path in paths:
+            sys.path.remove(path)
+        sys.path += [path for path in paths if path not in sys.path]
+        sys.modules.update(hidden)
+
+
+@contextmanager
+def standing_for_main(module: ModuleType | None) -> Iterator[None]:
+    """Within this block `__main__` is that module: pickles name the script that saved them so."""
+    real = sys.modules["__main__"]
+    sys.modules["__main__"] = module or real
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = real
+
+
+def find_file(directory: Path, class_name: str, file_name: str | None) -> Path:
+    """The Python file that defines the class: the one that is named, else the only one.
+
+    Raises `DeploymentError` where there is none, or more than one.
+    """
+    if file_name:
+        if not (directory / file_name).is_file():
+            raise DeploymentError(
+                f"the parameter model_class_file names {file_name!r}, which {directory} has not"
+            )
+        return directory / file_name
+    defined = {path: _top_level_names(path) for path in sorted(directory.glob("*.py"))}
+    found = [path for path, names in defined.items() if class_name in names]
+    if len(found) == 1:
+        return found[0]
+    raise DeploymentError(_why_no_file(directory, class_name, defined, found))
+
+
+def load_module(path: Path) -> ModuleType:
+    """The Python file as a module under a private name, which nothing else can have.
+
+    Raises `DeploymentError` for whatever goes wrong in it.
+    """
+    name = f"_model_{sha256(str(path).encode()).hexdigest()[:8]}"
+    # As a package, so that `from .layers import Block` finds what lies beside it.
+    spec = importlib.util.spec_from_file_location(
+        name, path, submodule_search_locations=[str(path.parent)]
+    )
+    if spec is None or spec.loader is None:
+        raise DeploymentError(f"{path} is no Python file: its name must end with .py")
+    _take_out([each for each in sys.modules if each.partition(".")[0] == name])
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        with importable(path.parent):
+            spec.loader.exec_module(module)
+    except ModuleNotFoundError as error:
+        raise DeploymentError(
+            f"{path} needs the Python module {error.name!r}, which is neither beside it nor in this"
+            " image: put it there, or fork the image and add it"
+        ) from error
+    except (Exception, SystemExit) as error:
+        logger.exception("Importing %s failed", path)
+        raise DeploymentError(f"{path} cannot be imported: {describe(error)}") from error
+    return module
+
+
+def construct(module: ModuleType, class_name: str, checkpoint: Mapping[str, Any]) -> nn.Module:
+    """An object of the class, which is given the hyperparameters that Lightning saved, if any.
+
+    Raises `DeploymentError` where it cannot be made or is no `nn.Module`.
+    """
+    made_by = getattr(module, class_name, None)
+    if not callable(made_by):
+        raise DeploymentError(f"{module.__file__} has no class {class_name}")
+    try:
+        made = made_by(**_arguments(made_by, checkpoint))
+    except Exception as error:
+        logger.exception("Constructing %s failed", class_name)
+        raise DeploymentError(
+            f"{class_name}() of {module.__file__} failed: {describe(error)}"
+        ) from error
+    if not isinstance(made, nn.Module):
+        raise DeploymentError(
+            f"{class_name} of {module.__file__} must be a torch.nn.Module, not"
+            f" {type(made).__name__}"
+        )
+    return made
+
+
+def _arguments(made_by: Callable[..., Any], checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    saved = checkpoint.get("hyper_parameters")
+    if not isinstance(saved, Mapping):
+        return {}
+    taken = inspect.signature(made_by).parameters
+    name = checkpoint.get("hparams_name")
+    if name in taken and name != "kwargs":  # one argument that holds them all
+        return {str(name): AttributeDict(saved)}
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken.values()):
+        return dict(saved)
+    return {key: value for key, value in saved.items() if key in taken}
+
+
+def _our_modules() -> list[str]:
+    files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
+    return [name for name, file in files.items() if file and Path(file).resolve().parent == OURS]
+
+
+def _take_out(names: list[str]) -> dict[str, ModuleType]:
+    return {name: sys.modules.pop(name) for name in names}
+
+
+def _top_level_names(path: Path) -> list[str]:
+    """The classes, functions and other names that a file gives a value to, read not run.
+
+    Of a file that cannot be read, for another may have the class, what is wrong with it.
+    """
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except (SyntaxError, ValueError) as error:
+        return [describe(error)]
+    names = [node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+    targets = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
+    return names + [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _why_no_file(
+    directory: Path, class_name: str, defined: Mapping[Path, list[str]], found: list[Path]
+) -> str:
+    if found:
+        files = ", ".join(path.name for path in found)
+        return (
+            f"{directory} defines {class_name} in {len(found)} files: {files}."
+            " Name one in the parameter model_class_file"
+        )
+    if defined:
+        told = "; ".join(f"{path.name} has {', '.join(n) or 'none'}" for path, n in defined.items())
+        return (
+            f"{directory} has no class {class_name}, to which the weights would belong."
+            f" Name it in the parameter model_class: {told}"
+        )
+    return (
+        f"{directory} has weights and no class that they belong to: put a .py file with a class"
+        f" {class_name} beside them, or save the model with torch.jit or torch.export"
+    )

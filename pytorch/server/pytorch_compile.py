@@ -1,0 +1,40 @@
+"""torch.compile, where the operator asks for it."""
+
+import os
+import shutil
+
+import torch
+from torch import nn
+
+from prepackaged import DeploymentError
+
+
+def compiled(module: nn.Module, asked: str | None) -> nn.Module:
+    """The module as `torch.compile` makes it: by a backend's name, `true` for PyTorch's usual one.
+
+    As it is for `false` and without a word. Raises `DeploymentError` for a backend that is not
+    there, or lacks its C++ compiler, and for TorchScript, which has been compiled.
+    """
+    word = str(asked or "").strip().lower()
+    if word in ("", "false"):
+        return module
+    if isinstance(module, torch.jit.ScriptModule):
+        raise DeploymentError("the parameter compile is not for TorchScript, which is compiled")
+    backend = "inductor" if word == "true" else word
+    known = torch.compiler.list_backends(exclude_tags=())
+    if backend not in known:
+        raise DeploymentError(
+            "the parameter compile must be true, false or a backend of torch.compile;"
+            f" not {asked!r}"
+        )
+    if backend == "inductor" and not _has_compiler():
+        raise DeploymentError(
+            "the parameter compile needs a C++ compiler, which this image does not have:"
+            " fork the image and add g++, or leave the parameter out"
+        )
+    made: nn.Module = torch.compile(module, backend=backend, dynamic=True)
+    return made
+
+
+def _has_compiler() -> bool:
+    return any(map(shutil.which, (os.environ.get("CXX") or "g++", "clang++")))

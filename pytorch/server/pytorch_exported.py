@@ -1,0 +1,94 @@
+"""Programs of torch.export, in .pt2 files."""
+
+import io
+import zipfile
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export.graph_signature import ConstantArgument, InputKind
+from torch.export.passes import move_to_device_pass
+from torch.utils import _pytree as pytree
+
+from prepackaged import DeploymentError
+
+# Parts of an archive that are run as machine code or unpickled whatever they hold.
+CODE = ("data/aotinductor/", "data/constants/custom_obj_", "data/constants/opaque_obj_")
+USES_PICKLE = b'"use_pickle": true'
+
+
+class Exported(nn.Module):
+    """An exported program as a module that takes its tensors by name."""
+
+    def __init__(self, path: Path, *, allow_pickle: bool) -> None:
+        super().__init__()
+        if not allow_pickle and (part := _part_with_code(path)):
+            raise DeploymentError(
+                f"model file {path} has a part that runs code when it is loaded, {part}. If you"
+                " trust the file, set the parameter allow_pickle to true"
+            )
+        with path.open("rb") as file:  # whose real name may have lost its .pt2
+            self.program = torch.export.load(file)
+        self.body = self.program.module()
+
+    def forward(self, **tensors: Tensor) -> Any:
+        """What the program answers."""
+        leaves = [tensors.get(name, value) for name, value in self._leaves().items()]
+        args, kwargs = pytree.tree_unflatten(leaves, self.program.call_spec.in_spec)
+        return self.body(*args, **kwargs)
+
+    def inputs(self) -> dict[str, Tensor]:
+        """The tensors that it was exported for, without values: free sizes are symbols."""
+        values = {node.name: node.meta.get("val") for node in self.program.graph.nodes}
+        names = [name for name, value in self._leaves().items() if value is None]
+        return {name: values[name] for name in names if isinstance(values[name], Tensor)}
+
+    def outputs(self) -> Any:
+        """What `forward` gives, without values."""
+        (output,) = self.program.graph.find_nodes(op="output")
+        count = len(self.program.graph_signature.user_outputs)
+        values = [getattr(node, "meta", {}).get("val") for node in output.args[0]]
+        return pytree.tree_unflatten(values[-count:], self.program.call_spec.out_spec)
+
+    def eval(self) -> "Exported":
+        """Itself: whether it trains was settled when it was exported."""
+        return self
+
+    def to(self, device: Any) -> "Exported":
+        """Itself, on that device, which is part of an exported program."""
+        self.program = move_to_device_pass(self.program, device)
+        self.body = self.program.module()
+        return self
+
+    def _leaves(self) -> dict[str, Any]:
+        """The names of what goes in, with the value of what is no tensor."""
+        given = [
+            spec.arg
+            for spec in self.program.graph_signature.input_specs
+            if spec.kind is InputKind.USER_INPUT
+        ]
+        return {arg.name: arg.value if isinstance(arg, ConstantArgument) else None for arg in given}
+
+
+def _part_with_code(path: Path) -> str | None:
+    """The first part of the archive that is more than tensors and a graph."""
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            part = name.partition("/")[2] or name
+            if part.startswith(CODE):
+                return part
+            if part.endswith("_config.json") and USES_PICKLE in archive.read(name):
+                return part
+            if part.endswith(".pt") and not _is_tensors(archive.read(name)):
+                return part
+    return None
+
+
+def _is_tensors(content: bytes) -> bool:
+    try:
+        torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except UnpicklingError:
+        return False
+    return True

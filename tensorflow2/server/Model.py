@@ -1,0 +1,98 @@
+"""Serves TensorFlow's SavedModels and Keras models."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import tensorflow as tf
+from keras_file import read_keras_file
+from saved_model import read_saved_model
+from tensorflow_runtime import prepare
+
+from prepackaged import Artifact, ModelFiles, TensorComponent, local_path
+from prepackaged.artifacts import MLMODEL, list_directory, read_mlmodel
+from prepackaged.parameters import is_true
+
+SAVED_MODEL = "saved_model.pb"
+# In which of an MLflow model's tables the model is, and under which key.
+FLAVORS = (("keras", "data"), ("tensorflow", "data"), ("tensorflow", "saved_model_dir"))
+
+
+class Model(TensorComponent):
+    """A SavedModel's signature, or a Keras model's call in inference.
+
+    `signature` names the signature, `serving_default` or the only one where it is unset.
+    `allow_lambda` is `true` for Keras files with Python code in them. The other parameters are
+    those of `TensorComponent`.
+    """
+
+    platform = "tensorflow"
+    files = ModelFiles(
+        names=(SAVED_MODEL, f"model/{SAVED_MODEL}"),
+        suffixes=(".keras", ".h5", ".hdf5"),
+        flavor="keras or tensorflow",
+        flavor_key="data",
+    )
+
+    def __init__(
+        self,
+        model_uri: str | None = None,
+        model_file: str | None = None,
+        signature: str | None = None,
+        allow_lambda: str | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(model_uri, model_file, **more)
+        self.signature = signature or None
+        self.allow_lambda = is_true("allow_lambda", allow_lambda)
+        # What is wrong with the path is told here. TensorFlow itself does not survive a fork, so
+        # that the model is loaded after that of upstream's microservice, in `load`.
+        self.find_artifact(self.files)
+
+    def find_artifact(self, files: ModelFiles) -> Artifact:
+        """The model file at `model_uri`, in whichever table an MLflow model has it."""
+        if self.model_uri and not self.model_file:
+            place = local_path(self.model_uri)
+            is_mlflow = place.is_dir() and MLMODEL in list_directory(place)
+            flavors = read_mlmodel(place)["flavors"] if is_mlflow else {}
+            for flavor, key in FLAVORS:
+                table = flavors.get(flavor)
+                if isinstance(table, dict) and table.get(key):
+                    return super().find_artifact(replace(files, flavor=flavor, flavor_key=key))
+        return super().find_artifact(files)
+
+    def load_model(self, artifact: Artifact | None) -> None:
+        """Read the model, compile it if it is not, and run it once."""
+        assert artifact is not None  # because this class sets `files`
+        self.device = prepare(self.device)
+        with artifact.reading():
+            self.compiled, self.custom = self._read(artifact)
+        self.input_specs = self.compiled.input_specs()
+        self.output_specs = self.compiled.output_specs()
+        self.batchable = self.stacks() and not self.compiled.is_run_row_by_row
+        self.compiled.try_out()
+
+    def _read(self, artifact: Artifact) -> tuple[Any, dict[str, str]]:
+        path = artifact.directory / artifact.name  # its own name: a link's target may have another
+        if path.name != SAVED_MODEL:
+            compiled, version = read_keras_file(path, allow_lambda=self.allow_lambda)
+            return compiled, {"format": "Keras", "saved_with": f"Keras {version}"}
+        wanted = self.signature or artifact.flavor.get("signature_def_key")
+        tags = artifact.flavor.get("meta_graph_tags")
+        compiled, signature, version = read_saved_model(path.parent, wanted, tags)
+        saved_with = {"saved_with": f"TensorFlow {version}"}
+        return compiled, {"format": "SavedModel", "signature": signature, **saved_with}
+
+    def predict(
+        self, X: Any, feature_names: Iterable[str] | None = None, meta: dict[str, Any] | None = None
+    ) -> Any:
+        """The model's output for the request's tensors, or a dict of several by name.
+
+        Raises `ClientError` for data that does not suit the model, `ModelError` when it fails.
+        """
+        return self.payload(self.compiled(self.tensors(X, feature_names)))
+
+    def describe_model(self) -> dict[str, Any]:
+        """Tensors, device and versions."""
+        custom = {**self.custom, "device": str(self.device), "tensorflow": tf.__version__}
+        return {**self.describe_tensors(), "custom": custom}

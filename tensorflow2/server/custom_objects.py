@@ -1,0 +1,34 @@
+"""The Python objects that MLflow pickles beside a Keras model which needs them."""
+
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+from prepackaged import describe
+
+logger = logging.getLogger(__name__)
+
+FILES = ("global_custom_objects.cloudpickle", "custom_objects.cloudpickle")
+
+
+class _ForKeras2(pickle.Unpickler):
+    """Finds in tf_keras what Keras 2 called keras."""
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        """The object of that name in that module, or in the module that has its place today."""
+        is_keras = module_name.partition(".")[0] == "keras"
+        return super().find_class(f"tf_{module_name}" if is_keras else module_name, global_name)
+
+
+def unpickle(directory: Path, reader: str) -> dict[str, Any]:
+    """Custom objects by name, for the package that reads the model; empty where there are none."""
+    unpickler = _ForKeras2 if reader == "tf_keras" else pickle.Unpickler
+    found: dict[str, Any] = {}
+    for path in (directory / name for name in FILES if (directory / name).exists()):
+        try:
+            with path.open("rb") as file:
+                found |= unpickler(file).load()
+        except Exception as error:
+            logger.warning("%s cannot be read: %s", path, describe(error))
+    return found

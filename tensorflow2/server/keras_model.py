@@ -1,0 +1,55 @@
+"""A Keras model's call as a compiled function, for Keras 3 and for tf_keras."""
+
+from typing import Any
+
+import tensorflow as tf
+from compiled import Compiled
+
+from prepackaged import DeploymentError
+
+
+def compile_keras(model: Any) -> Compiled:
+    """A model's call in inference, traced for batches of any size."""
+    structure, inputs = _inputs(model)
+
+    def call(tensors: list[Any]) -> dict[str, Any]:
+        outputs = model(tf.nest.pack_sequence_as(structure, tensors), training=False)
+        return _named(outputs, getattr(model, "output_names", None) or [])
+
+    traced = tf.function(call).get_concrete_function(list(inputs.values()))
+    return Compiled(traced, inputs, traced.structured_outputs, model)
+
+
+def _inputs(model: Any) -> tuple[Any, dict[str, Any]]:
+    """How the model wants its inputs nested, and what they are by name."""
+    tensors = getattr(model, "inputs", None)
+    if not tensors:
+        return _built_for(model)
+    try:
+        structure = model.input
+    except AttributeError:  # a Sequential of Keras 3
+        structure = tensors[0]
+    names = sorted(structure) if isinstance(structure, dict) else [each.name for each in tensors]
+    specs = [tf.TensorSpec(each.shape, each.dtype) for each in tensors]
+    return structure, dict(zip(names, specs, strict=True))
+
+
+def _built_for(model: Any) -> tuple[Any, dict[str, Any]]:
+    """The single input that a class of the author's own was called with before it was saved."""
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if not shape or not all(size is None or isinstance(size, int) for size in shape):
+        raise DeploymentError(
+            f"the model {type(model).__name__} does not tell what it takes:"
+            " save it with model.export(directory)"
+        )
+    spec = tf.TensorSpec([None, *shape[1:]], tf.float32)
+    return spec, {"input": spec}
+
+
+def _named(outputs: Any, names: list[str]) -> dict[str, Any]:
+    if isinstance(outputs, dict) and all(map(tf.is_tensor, outputs.values())):
+        return outputs
+    flat = tf.nest.flatten(outputs)
+    if len(set(names)) != len(flat):
+        names = [f"output_{number}" for number in range(len(flat))]
+    return dict(zip(names, flat, strict=True))

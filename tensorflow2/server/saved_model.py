@@ -1,0 +1,72 @@
+"""A SavedModel's signature, whatever wrote it: Keras, a tf.Module or TensorFlow 1."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from compiled import Compiled
+
+from prepackaged import DeploymentError
+
+DEFAULT = "serving_default"
+
+
+def read_saved_model(
+    directory: Path, signature: str | None = None, tags: Sequence[str] | None = None
+) -> tuple[Compiled, str, str]:
+    """The function behind a signature, the signature's name, and the TensorFlow that saved it.
+
+    Raises `DeploymentError` where no signature or more than one could be meant, and for an
+    operation that TensorFlow itself does not have.
+    """
+    try:
+        loaded = tf.saved_model.load(str(directory), tags=tags)
+    except Exception as error:
+        if missing := re.search(r"Op type not registered '(.+?)'", str(error)):
+            raise DeploymentError(
+                f"{directory} needs the operation {missing[1]}, which TensorFlow itself does not"
+                " have: fork this image and import the package that brings it"
+            ) from error
+        raise
+    name = choose_signature(loaded.signatures, signature, directory)
+    version = str(getattr(loaded, "tensorflow_version", "unknown"))
+    return _compiled(loaded, loaded.signatures[name], directory), name, version
+
+
+def choose_signature(signatures: Mapping[str, Any], wanted: str | None, directory: Path) -> str:
+    """`wanted`, else the default one, else the only one."""
+    there = ", ".join(sorted(signatures)) or "none"
+    if wanted:
+        if wanted in signatures:
+            return wanted
+        raise DeploymentError(
+            f"{directory} has no signature {wanted!r}, which the parameter signature names;"
+            f" it has {there}"
+        )
+    if DEFAULT in signatures:
+        return DEFAULT
+    if len(signatures) == 1:
+        return str(next(iter(signatures)))
+    if signatures:
+        raise DeploymentError(
+            f"{directory} has no signature {DEFAULT} and more than one other: {there}."
+            " Name one in the parameter signature"
+        )
+    raise DeploymentError(
+        f"{directory} has no signature that could be served: save it with"
+        " tf.saved_model.save(module, path, signatures=function.get_concrete_function(...))"
+    )
+
+
+def _compiled(loaded: Any, signature: Any, directory: Path) -> Compiled:
+    inputs = dict(signature.structured_input_signature[1])
+    outputs = dict(signature.structured_outputs)
+    if not inputs or not outputs:
+        raise DeploymentError(f"{directory}: the signature takes or gives no tensors")
+
+    def call(tensors: list[Any]) -> Any:
+        return signature(**dict(zip(inputs, tensors, strict=True)))
+
+    return Compiled(call, inputs, outputs, loaded)

@@ -1,0 +1,275 @@
+"""Wrong deployments: the start stops with one line that says how to mend it."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from serving import ROOT, fail_to_serve
+from torch import nn
+from torch_nets import Mlp, Tokens, seeded, source_of
+
+from prepackaged import DeploymentError
+
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+
+
+def assert_refused(
+    model_of: Callable[..., Any], directory: Path | str, *words: str, **given: str
+) -> None:
+    """The model of this directory is refused with these words, in a single line."""
+    with pytest.raises(DeploymentError) as caught:
+        model_of(directory, **given)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_the_last_log_line_of_a_process_is_the_message(tmp_path: Path) -> None:
+    """Exit status 1, and no traceback of ours before it."""
+    (tmp_path / "model.onnx").touch()
+
+    failed = fail_to_serve(ROOT / "pytorch/server", model_uri=str(tmp_path))
+
+    assert failed.status == 1
+    assert "has no model: expected model.pt, model.pth" in failed.last_line
+    assert "found model.onnx" in failed.last_line
+    assert "Traceback" not in failed.log
+
+
+def test_no_model_uri_is_refused(model_of: Callable[..., Any]) -> None:
+    """The line names the parameter and what the directory should hold."""
+    assert_refused(model_of, "", "set the parameter model_uri to a directory with model.pt")
+
+
+def test_two_candidates_are_refused(tmp_path: Path, model_of: Callable[..., Any]) -> None:
+    """Nothing is guessed."""
+    for name in ("one.pt", "two.pth"):
+        torch.save({}, tmp_path / name)
+
+    assert_refused(model_of, tmp_path, "2 candidates: one.pt, two.pth", "model_file")
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.pth", "model.pt2", "model.safetensors"])
+@pytest.mark.parametrize("content", [b"\x89PNG and so on", b"PK\x03\x04 and so on"])
+def test_a_file_of_another_kind_is_refused(
+    name: str, content: bytes, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """The line names the file, whatever reading it said."""
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / "net.py").write_text(source_of(Mlp))
+
+    assert_refused(model_of, tmp_path, f"model file {tmp_path / name}")
+
+
+@pytest.mark.parametrize("kind", ["weights", "TorchScript", "torch.export"])
+def test_a_truncated_file_is_refused(
+    kind: str, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """So is one that was copied in part."""
+    path = tmp_path / "model.pt"
+    module = seeded(Mlp)
+    if kind == "weights":
+        torch.save(module.state_dict(), path)
+    elif kind == "TorchScript":
+        torch.jit.script(module).save(path)
+    else:
+        torch.export.save(torch.export.export(module, (torch.zeros(1, 4),)), str(path) + "2")
+        Path(str(path) + "2").rename(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    (tmp_path / "net.py").write_text(source_of(Mlp))
+
+    assert_refused(model_of, tmp_path, f"model file {path}")
+
+
+@pytest.mark.parametrize("content", [torch.zeros(3), [1, 2], "weights", 3])
+def test_a_file_of_something_else_is_refused(
+    content: Any, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """A tensor or a list is neither weights nor a module."""
+    torch.save(content, tmp_path / "model.pt")
+
+    assert_refused(model_of, tmp_path, f"holds a {type(content).__name__}: neither weights")
+
+
+def test_weights_without_a_class_are_refused(tmp_path: Path, model_of: Callable[..., Any]) -> None:
+    """The line names the two ways out."""
+    torch.save(seeded(Mlp).state_dict(), tmp_path / "model.pt")
+
+    assert_refused(model_of, tmp_path, "put a .py file with a class PyTorchModel", "torch.export")
+
+
+def test_a_class_of_another_name_is_refused(tmp_path: Path, model_of: Callable[..., Any]) -> None:
+    """The line lists the names that the files have, and the parameter that chooses one."""
+    torch.save(seeded(Mlp).state_dict(), tmp_path / "model.pt")
+    (tmp_path / "net.py").write_text(source_of(Mlp, "Net"))
+
+    assert_refused(model_of, tmp_path, "no class PyTorchModel", "model_class: net.py has Net")
+
+
+def test_two_files_with_the_class_are_refused(tmp_path: Path, model_of: Callable[..., Any]) -> None:
+    """The line names both, and the parameter that chooses one."""
+    torch.save(seeded(Mlp).state_dict(), tmp_path / "model.pt")
+    for name in ("one.py", "two.py"):
+        (tmp_path / name).write_text(source_of(Mlp))
+
+    assert_refused(model_of, tmp_path, "in 2 files: one.py, two.py", "model_class_file")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("class PyTorchModel(:\n", "net.py has SyntaxError: invalid syntax (<unknown>, line 1)"),
+        ("import torchvision\nclass PyTorchModel: ...", "needs the Python module 'torchvision'"),
+        ("class PyTorchModel: ...\n1 / 0", "net.py cannot be imported: ZeroDivisionError"),
+        ("class PyTorchModel: ...", "must be a torch.nn.Module, not PyTorchModel"),
+        ("PyTorchModel = 3", "net.py has no class PyTorchModel"),
+        ("def PyTorchModel(size): ...", "missing 1 required positional argument: 'size'"),
+    ],
+    ids=["syntax", "missing module", "failing", "no module", "no class", "arguments"],
+)
+def test_a_class_file_that_does_not_work_is_refused(
+    source: str, words: str, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """The line names the file and what went wrong in it."""
+    torch.save(seeded(Mlp).state_dict(), tmp_path / "model.pt")
+    (tmp_path / "net.py").write_text(source)
+
+    assert_refused(model_of, tmp_path, words)
+
+
+def test_weights_of_another_class_are_refused(tmp_path: Path, model_of: Callable[..., Any]) -> None:
+    """The line names the weights that are missing and those that are not expected."""
+    torch.save(seeded(Tokens).state_dict(), tmp_path / "model.pt")
+    (tmp_path / "net.py").write_text(source_of(Mlp))
+
+    assert_refused(
+        model_of,
+        tmp_path,
+        "does not fit PyTorchModel of net.py",
+        "missing: layers.0.weight, layers.0.bias",
+        "unexpected: embedding.weight, fc.weight, fc.bias",
+    )
+
+
+def test_weights_of_another_shape_are_refused(tmp_path: Path, model_of: Callable[..., Any]) -> None:
+    """The line names the weight and both shapes."""
+    torch.save(Mlp(hidden=6).state_dict(), tmp_path / "model.pt")
+    (tmp_path / "net.py").write_text(source_of(Mlp))
+
+    assert_refused(model_of, tmp_path, "layers.0.weight", "[6, 4]", "[8, 4]")
+
+
+def test_a_pickle_whose_class_is_not_there_is_refused(
+    tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """The line names the class and where its file goes."""
+    (tmp_path / "left_out.py").write_text(source_of(Mlp, "Net"))
+    save = "import torch, left_out; torch.save(left_out.Net(), 'model.pt')"
+    subprocess.run([sys.executable, "-c", save], cwd=tmp_path, check=True)
+    (tmp_path / "left_out.py").unlink()
+
+    assert_refused(model_of, tmp_path, "'left_out'", "beside the model file", allow_pickle="true")
+
+
+def test_torchscript_that_takes_no_tensors_is_refused(
+    tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """The line names the argument and its type."""
+    torch.jit.script(Summing()).save(tmp_path / "model.pt")
+
+    assert_refused(model_of, tmp_path, "'parts' as List[Tensor]")
+
+
+class Summing(nn.Module):
+    """The sum of a list."""
+
+    def forward(self, parts: list[torch.Tensor]) -> torch.Tensor:
+        return torch.stack(parts).sum(0)
+
+
+def test_forward_without_named_tensors_is_refused(
+    tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """Requests would have nothing to be mapped to."""
+    source = (
+        "from torch import nn\nclass PyTorchModel(nn.Module):\n    def forward(self, *x): ...\n"
+    )
+    (tmp_path / "net.py").write_text(source)
+    torch.save({}, tmp_path / "model.pt")
+
+    assert_refused(model_of, tmp_path, "must name the tensors", "forward(*x)")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"device": "gpu"}, "device must be auto, cpu, cuda or cuda:N; not 'gpu'"),
+        ({"device": "cuda:99"}, "asks for cuda:99, which is not there"),
+        ({"allow_pickle": "perhaps"}, "allow_pickle must be true or false; not 'perhaps'"),
+        ({"compile": "quickly"}, "compile must be true, false or a backend"),
+        ({"model_class_file": "nat.py"}, "model_class_file names 'nat.py'"),
+        ({"model_class": "Net"}, "no class Net"),
+        ({"image_size": "32"}, "image_size must be height and width"),
+        ({"image_mode": "RGB"}, "image parameters do not fit"),
+    ],
+    ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
+)
+def test_a_wrong_parameter_is_refused(
+    given: dict[str, str],
+    words: str,
+    tmp_path: Path,
+    saved: Callable[..., nn.Module],
+    model_of: Callable[..., Any],
+) -> None:
+    """The line names the parameter and what it may be."""
+    saved(Mlp)
+
+    assert_refused(model_of, tmp_path, words, **given)
+
+
+def test_torchscript_is_not_compiled_again(tmp_path: Path, model_of: Callable[..., Any]) -> None:
+    """torch.compile does not take it."""
+    torch.jit.script(seeded(Mlp)).save(tmp_path / "model.pt")
+
+    assert_refused(model_of, tmp_path, "compile is not for TorchScript", compile="true")
+
+
+def test_compiling_needs_a_compiler(
+    tmp_path: Path,
+    saved: Callable[..., nn.Module],
+    model_of: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The image has none, which is told at the start and not by the first request."""
+    saved(Mlp)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert_refused(model_of, tmp_path, "needs a C++ compiler", compile="true")
+
+
+def test_a_mlflow_model_of_another_flavor_is_refused(
+    tmp_path: Path, saved: Callable[..., nn.Module], model_of: Callable[..., Any]
+) -> None:
+    """The line names the flavors that the model has."""
+    saved(Mlp)
+    (tmp_path / "MLmodel").write_text("flavors:\n  python_function: {}\n  xgboost: {}\n")
+
+    with pytest.raises(DeploymentError, match=r"'pytorch'.*python_function, xgboost"):
+        model_of(tmp_path)
+
+
+def test_an_empty_mlflow_model_is_refused(tmp_path: Path, model_of: Callable[..., Any]) -> None:
+    """The line names the directory that should have the model, and what it has."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/pickle_module_info.txt").write_text("mlflow.pytorch.pickle_module")
+    (tmp_path / "MLmodel").write_text("flavors:\n  pytorch: {model_data: data}\n")
+
+    assert_refused(
+        model_of, tmp_path, f"{re.escape('data')} has no model", "pickle_module_info.txt"
+    )

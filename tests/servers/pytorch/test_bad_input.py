@@ -1,0 +1,154 @@
+"""Wrong requests: each is told which input, what was expected and what came, and harms nothing."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import torch
+from serving import Server, serve_here
+from torch_nets import Cifar, Mixed, Mlp, Pair, Tokens, seeded, source_of
+
+from prepackaged import ModelError
+
+GOOD = {
+    "Mlp": [[1, 2, 3, 4]],
+    "Mixed": {"category": [[1]], "size": [[1, 2]]},
+    "Pair": {"left": [1], "right": [2]},
+    "Tokens": [[1, 2]],
+}
+
+
+@pytest.fixture(scope="module")
+def servers(
+    model_of: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Server]]:
+    """Give a class's name, get the server on it."""
+    running: dict[str, Server] = {}
+    with ExitStack() as stack:
+
+        def start(name: str) -> Server:
+            if name not in running:
+                directory = tmp_path_factory.mktemp(name)
+                net = {each.__name__: each for each in (Cifar, Mixed, Mlp, Pair, Tokens)}[name]
+                torch.save(seeded(net).state_dict(), directory / "model.pt")
+                (directory / "net.py").write_text(source_of(net))
+                running[name] = stack.enter_context(serve_here(model_of(directory)))
+            return running[name]
+
+        yield start
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("Mlp", [[1, 2, 3]], ["'x': expected float32 of shape [n, 4]", "came shape [1, 3]"]),
+        ("Mlp", [1, 2, 3, 4], ["came shape [4]", "one more pair of brackets"]),
+        ("Mlp", [[[1, 2, 3, 4]] * 2], ["came shape [1, 2, 4]"]),
+        ("Mlp", [[1, 2, "wide", 4]], ["'x': expected float32", "came 'wide' at [0, 2]"]),
+        ("Mlp", [[1, 2, 1e39, 4]], ["came 1e+39 at [0, 2]"]),
+        ("Mlp", [], ["no values"]),
+        ("Mlp", "flowers", ["'x': expected float32", "came a string"]),
+        ("Mlp", {"y": [[1, 2, 3, 4]]}, ["missing: x", "unknown: y"]),
+        ("Tokens", [[1.5, 2]], ["'tokens': expected int64", "came 1.5 at [0, 0]"]),
+        ("Tokens", [[1, 10]], ["index out of range", "input 'tokens'", "int64 of shape [1, 2]"]),
+        ("Mixed", [[1, 2, 3]], ["expected jsonData", "'category' (int64)", "by name"]),
+        ("Mixed", {"category": [[1]]}, ["missing: size"]),
+        ("Mixed", {"category": [[1]], "size": [[1, 2]], "colour": [1]}, ["unknown: colour"]),
+        (
+            "Mixed",
+            {"category": [[1]], "size": [[1, 2, 3]]},
+            ["refuses the data", "input 'size'", "shape [1, 3]"],
+        ),
+        ("Mixed", {"category": [[7]], "size": [[1, 2]]}, ["index out of range"]),
+        ("Pair", {"left": [1, 2, 3], "right": [1, 2]}, ["input 'left'", "shape [3]", "shape [2]"]),
+    ],
+)
+def test_wrong_data_is_refused(
+    servers: Callable[[str], Server], name: str, data: Any, words: list[str]
+) -> None:
+    """HTTP 400 with the input, what was expected and what came; the next request is answered."""
+    server = servers(name)
+
+    answer = server.post({"jsonData": data})
+
+    error = answer.json()["status"]
+    assert (answer.status_code, error["reason"]) == (400, "MICROSERVICE_BAD_DATA"), error
+    for word in words:
+        assert word in error["info"]
+    assert server.post({"jsonData": GOOD[name]}).status_code == 200
+
+
+def test_a_size_that_only_a_later_layer_minds_is_refused(servers: Callable[[str], Server]) -> None:
+    """The message has PyTorch's own words, the input, what was expected and what came."""
+    pixels = torch.zeros(1, 3, 31, 31).tolist()
+
+    answer = servers("Cifar").post({"data": {"ndarray": pixels}})
+
+    assert answer.status_code == 400
+    info = answer.json()["status"]["info"]
+    assert "shape '[-1, 400]' is invalid for input of size 256" in info
+    assert (
+        "input 'x': expected float32 of shape [n, 3, ?, ?]; came float32 of shape [1, 3, 31, 31]"
+        in info
+    )
+
+
+@pytest.mark.parametrize("body", [{"binData": "aGVsbG8="}, {"strData": "hello"}])
+def test_what_is_no_picture_is_refused(servers: Callable[[str], Server], body: Any) -> None:
+    """Text is neither a picture nor rows."""
+    assert servers("Cifar").post(body).status_code == 400
+
+
+FAILING = """
+import torch
+from torch import nn
+
+class PyTorchModel(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(2, 2)
+
+    def forward(self, x):
+        x = torch.flatten(x, 1)
+        {statement}
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("raise RuntimeError('no luck')", "RuntimeError: no luck"),
+        ("raise ValueError('no luck')", "ValueError: no luck"),
+        ("return self.fcc(x)", "AttributeError"),
+        ("return 'a text'", "forward gave a str; expected tensors"),
+        ("return None", "forward gave no tensor"),
+        ("return {{}}['key']".replace("{{}}", "{}"), "KeyError"),
+    ],
+)
+def test_a_forward_that_fails_is_the_models_mistake(
+    statement: str, words: str, model_of: Callable[..., Any], tmp_path: Any
+) -> None:
+    """Not the client's: an HTTP 500 with the exception's own text."""
+    (tmp_path / "net.py").write_text(FAILING.replace("{statement}", statement))
+    torch.save(
+        {f"fc.{k}": v for k, v in torch.nn.Linear(2, 2).state_dict().items()}, tmp_path / "a.pt"
+    )
+    model = model_of(tmp_path)
+
+    with pytest.raises(ModelError, match=words):
+        model.predict([[1.0, 2.0]])
+
+
+def test_torchscripts_own_words_are_told(model_of: Callable[..., Any], tmp_path: Any) -> None:
+    """Of its long message the line that says what is wrong."""
+    with warnings.catch_warnings(action="ignore"):
+        torch.jit.script(seeded(Cifar)).save(tmp_path / "model.pt")
+    model = model_of(tmp_path)
+
+    with pytest.raises(
+        Exception,
+        match=r"^the model refuses the data: RuntimeError: shape '\[-1, 400\]' is invalid",
+    ):
+        model.predict(torch.zeros(1, 3, 31, 31).numpy())

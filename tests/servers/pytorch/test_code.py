@@ -1,0 +1,133 @@
+"""The model's own Python files beside the server's: any name works, and ours keep theirs."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch_nets import Mlp, seeded, source_of
+
+ROWS = np.array([[5.3, 3.5, 1.4, 0.2]])
+USES_SIBLING = """
+import torch
+from torch import nn
+from {module} import width
+
+class PyTorchModel(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, width())
+
+    def forward(self, x):
+        return self.fc(x)
+"""
+SIBLING = "def width():\n    return 2\n"
+
+
+@pytest.fixture
+def linear(tmp_path: Path) -> torch.nn.Module:
+    """A layer whose weights, under the name `fc`, are in `tmp_path`."""
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(4, 2)
+    torch.save(
+        {f"fc.{name}": value for name, value in layer.state_dict().items()}, tmp_path / "w.pt"
+    )
+    return layer
+
+
+@pytest.mark.parametrize("name", ["Model.py", "my-model v2.py", "pytorch_files.py", "torch.nn.py"])
+def test_the_class_file_may_have_any_name(
+    name: str, tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
+) -> None:
+    """One of ours, one that no import statement can name, or one of PyTorch's own."""
+    module = seeded(Mlp)
+    torch.save(module.state_dict(), tmp_path / "model.pt")
+    (tmp_path / name).write_text(source_of(Mlp))
+    ours = sys.modules["Model"]
+
+    model = model_of(tmp_path)
+
+    assert model.predict(ROWS).tolist() == asked(module, ROWS).tolist()
+    assert sys.modules["Model"] is ours
+    assert type(model) is ours.Model
+
+
+@pytest.mark.parametrize("module", ["common", "Model", "pytorch_code", "prepared.widths", ".near"])
+def test_the_class_file_imports_what_lies_beside_it(
+    module: str,
+    tmp_path: Path,
+    linear: torch.nn.Module,
+    model_of: Callable[..., Any],
+    asked: Callable[..., Any],
+) -> None:
+    """A module, one with the name of ours, one in a package, one by a relative import."""
+    (tmp_path / "net.py").write_text(USES_SIBLING.format(module=module))
+    sibling = tmp_path / f"{module.strip('.').replace('.', '/')}.py"
+    sibling.parent.mkdir(exist_ok=True)
+    sibling.write_text(SIBLING)
+    ours = {name: sys.modules[name] for name in ("Model", "pytorch_code")}
+
+    model = model_of(tmp_path)
+
+    assert model.predict(ROWS).tolist() == asked(linear, ROWS).tolist()
+    assert {name: sys.modules[name] for name in ours} == ours
+
+
+def test_a_class_file_in_a_directory_of_its_own_is_named(
+    tmp_path: Path, linear: torch.nn.Module, model_of: Callable[..., Any]
+) -> None:
+    """It imports from there as well as from the model's directory."""
+    (tmp_path / "src").mkdir()
+    source = USES_SIBLING.format(module="beside_the_class")
+    (tmp_path / "src/net.py").write_text(source + "from beside_the_weights import width as _\n")
+    (tmp_path / "src/beside_the_class.py").write_text(SIBLING)
+    (tmp_path / "beside_the_weights.py").write_text(SIBLING)
+
+    assert model_of(tmp_path, model_class_file="src/net.py").predict(ROWS).shape == (1, 2)
+
+
+def test_what_forward_imports_is_found_when_it_is_called(
+    tmp_path: Path, linear: torch.nn.Module, model_of: Callable[..., Any]
+) -> None:
+    """The model's directory stays on the path, behind everything else."""
+    late = USES_SIBLING.format(module="imported_early").replace(
+        "return self.fc(x)",
+        "import imported_late\n        return self.fc(x) * imported_late.width()",
+    )
+    (tmp_path / "net.py").write_text(late)
+    (tmp_path / "imported_early.py").write_text(SIBLING)
+    (tmp_path / "imported_late.py").write_text(SIBLING)
+
+    assert model_of(tmp_path).predict(ROWS).shape == (1, 2)
+    assert sys.path[-1] == str(tmp_path)
+
+
+def test_a_pickle_finds_its_class_in_a_file_with_the_name_of_ours(
+    tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
+) -> None:
+    """A module that was saved as `Model.Net` is the author's, not the server's."""
+    (tmp_path / "Model.py").write_text(source_of(Mlp, "Net"))
+    save = "import torch, Model; torch.manual_seed(0); torch.save(Model.Net().eval(), 'model.pt')"
+    subprocess.run([sys.executable, "-c", save], cwd=tmp_path, check=True)
+    ours = sys.modules["Model"]
+
+    model = model_of(tmp_path, allow_pickle="true")
+
+    assert model.predict(ROWS).tolist() == asked(seeded(Mlp), ROWS).tolist()
+    assert sys.modules["Model"] is ours
+
+
+def test_the_files_are_read_and_not_run_to_find_the_class(
+    tmp_path: Path, linear: torch.nn.Module, model_of: Callable[..., Any]
+) -> None:
+    """A training script may lie beside the model: only the file with the class is imported."""
+    (tmp_path / "net.py").write_text(USES_SIBLING.format(module="of_the_net"))
+    (tmp_path / "of_the_net.py").write_text(SIBLING)
+    (tmp_path / "train.py").write_text("raise SystemExit('trained anew')\n")
+    (tmp_path / "old.py").write_text("print 'of Python 2'\n")
+
+    assert model_of(tmp_path).predict(ROWS).shape == (1, 2)

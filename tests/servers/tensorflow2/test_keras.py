@@ -1,0 +1,197 @@
+"""Keras 3 files of every kind of model, each compared with calling the model itself."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from prepackaged import DeploymentError
+
+# Keras saves weights in a way that numpy is going to change; the server only loads.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+ROWS = np.array([[0.5, -1.0, 2.0], [1.0, 0.0, -3.0]], np.float32)
+
+
+def answered(post: Callable[..., Any], body: Any) -> Any:
+    """The answer's values, under whichever key it has them."""
+    status, answer = post(body)
+    assert status == 200, answer
+    return answer["jsonData"] if "jsonData" in answer else answer["data"]["ndarray"]
+
+
+@pytest.mark.parametrize("name", ["model.keras", "flowers-v2.keras", "model.h5", "flowers.hdf5"])
+def test_every_suffix_of_keras_is_loaded(
+    name: str, tmp_path: Path, post_to: Callable[..., Any]
+) -> None:
+    """File names are free where there is only one file."""
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(4, activation="tanh")])
+    model.save(tmp_path / name)
+
+    got = answered(post_to(tmp_path), {"data": {"ndarray": ROWS.tolist()}})
+
+    np.testing.assert_allclose(got, model(ROWS), rtol=1e-5)
+
+
+def test_a_saved_model_goes_before_keras_files(tmp_path: Path, post_to: Callable[..., Any]) -> None:
+    """As documented for PrimeHub; a name in model_file decides otherwise."""
+    one, two = (keras.Sequential([keras.Input((1,)), layers.Rescaling(k)]) for k in (2.0, 3.0))
+    one.export(tmp_path, verbose=False)
+    two.save(tmp_path / "other.keras")
+    body = {"data": {"ndarray": [[1.0]]}}
+
+    assert answered(post_to(tmp_path), body) == [[2.0]]
+    assert answered(post_to(tmp_path, model_file="other.keras"), body) == [[3.0]]
+
+
+def test_dropout_and_batch_normalization_are_those_of_inference(
+    tmp_path: Path, post_to: Callable[..., Any]
+) -> None:
+    """Answers do not depend on chance, nor on the other rows."""
+    model = keras.Sequential(
+        [keras.Input((3,)), layers.BatchNormalization(), layers.Dropout(0.9), layers.Dense(2)]
+    )
+    model.compile("sgd", "mse")
+    model.fit(np.tile(ROWS, (8, 1)), np.zeros((16, 2)), verbose=0)
+    model.save(tmp_path / "model.keras")
+
+    got = answered(post_to(tmp_path), {"data": {"ndarray": ROWS.tolist()}})
+
+    np.testing.assert_allclose(got, model.predict(ROWS, verbose=0), rtol=1e-4)
+
+
+def test_dictionaries_of_inputs_and_outputs_keep_their_names(
+    tmp_path: Path, post_to: Callable[..., Any], load: Callable[..., Any]
+) -> None:
+    """What the author called them is what the client calls them."""
+    inputs = {"b": keras.Input((1,), name="b"), "a": keras.Input((2,), name="a")}
+    joined = layers.Concatenate()([inputs["a"], inputs["b"]])
+    model = keras.Model(inputs, {"total": layers.Dense(1)(joined), "same": joined})
+    model.save(tmp_path / "model.keras")
+    values = {"a": [[1.0, 2.0]], "b": [[3.0]]}
+
+    got = answered(post_to(tmp_path), {"jsonData": values})
+
+    expected = model({name: np.array(each) for name, each in values.items()})
+    assert got["same"] == [[1.0, 2.0, 3.0]]
+    np.testing.assert_allclose(got["total"], expected["total"], rtol=1e-5)
+    assert [each["name"] for each in load(tmp_path).init_metadata()["inputs"]] == ["a", "b"]
+
+
+def test_integers_stay_integers_for_an_embedding(
+    tmp_path: Path, post_to: Callable[..., Any]
+) -> None:
+    """A fraction is refused, an index beyond the table too; sequences may have any length."""
+    model = keras.Sequential(
+        [keras.Input((None,), dtype="int32"), layers.Embedding(10, 4), layers.LSTM(3)]
+    )
+    model.save(tmp_path / "model.keras")
+    post = post_to(tmp_path)
+
+    got = answered(post, {"data": {"ndarray": [[1, 2, 3, 4, 5]]}})
+    np.testing.assert_allclose(got, model(np.array([[1, 2, 3, 4, 5]])), rtol=1e-4)
+    assert "1.5 at [0, 1]" in post({"data": {"ndarray": [[1, 1.5]]}})[1]["status"]["info"]
+    status, body = post({"data": {"ndarray": [[1, 99]]}})
+    assert status == 400
+    assert "99 is not in [0, 10)" in body["status"]["info"]
+
+
+def test_a_convolution_runs_on_pictures_of_any_size(
+    tmp_path: Path, post_to: Callable[..., Any]
+) -> None:
+    """Sizes that the model leaves free are the request's."""
+    model = keras.Sequential(
+        [keras.Input((None, None, 1)), layers.Conv2D(2, 3), layers.GlobalMaxPooling2D()]
+    )
+    model.save(tmp_path / "model.keras")
+    picture = np.random.default_rng(0).random((1, 7, 9, 1), np.float32)
+
+    got = answered(post_to(tmp_path), {"data": {"ndarray": picture.tolist()}})
+
+    np.testing.assert_allclose(got, model(picture), rtol=1e-4)
+
+
+def test_half_precision_is_answered_in_full(tmp_path: Path, post_to: Callable[..., Any]) -> None:
+    """bfloat16 is nothing that JSON, numpy or protobuf know."""
+    policy = keras.DTypePolicy("mixed_bfloat16")
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2, dtype=policy)])
+    model.save(tmp_path / "model.keras")
+
+    got = answered(post_to(tmp_path), {"data": {"ndarray": ROWS.tolist()}})
+
+    np.testing.assert_allclose(got, np.asarray(model(ROWS), np.float32), rtol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+def test_a_lambda_layer_needs_the_operators_word(
+    name: str, tmp_path: Path, load: Callable[..., Any], post_to: Callable[..., Any]
+) -> None:
+    """Its Python code would run; the line says which parameter allows it."""
+    keras.Sequential([keras.Input((3,)), layers.Lambda(lambda x: x * 2)]).save(tmp_path / name)
+
+    with pytest.raises(DeploymentError, match="set the parameter allow_lambda to true"):
+        load(tmp_path)
+
+    got = answered(post_to(tmp_path, allow_lambda="true"), {"data": {"ndarray": ROWS.tolist()}})
+    assert got == (ROWS * 2).tolist()
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+def test_missing_custom_objects_are_named(
+    name: str, tmp_path: Path, load: Callable[..., Any]
+) -> None:
+    """Classes and functions of the author's program, and a way that needs none of them."""
+
+    class Wavelet(layers.Layer):
+        def call(self, values: Any) -> Any:
+            return values
+
+    def squash(values: Any) -> Any:
+        return values
+
+    model = keras.Sequential([keras.Input((3,)), Wavelet(), layers.Dense(1, activation=squash)])
+    model.save(tmp_path / name)
+
+    with pytest.raises(DeploymentError, match=r"custom objects .*: Wavelet, squash\. .*export"):
+        load(tmp_path)
+
+
+def test_a_registered_class_of_the_image_is_found(
+    tmp_path: Path, post_to: Callable[..., Any]
+) -> None:
+    """A fork that registers the author's class serves the model; the class tells no inputs."""
+
+    @keras.saving.register_keras_serializable("of this test")
+    class Doubling(keras.Model):
+        def call(self, values: Any) -> Any:
+            return values * 2
+
+    model = Doubling()
+    model(ROWS)
+    model.save(tmp_path / "model.keras")
+
+    assert answered(post_to(tmp_path), {"data": {"ndarray": [[1.0, 2.0, 3.0]]}}) == [
+        [2.0, 4.0, 6.0]
+    ]
+
+
+def test_the_metadata_describes_the_model(tmp_path: Path, load: Callable[..., Any]) -> None:
+    """Inputs and outputs by the names of their layers, and the version that wrote the file."""
+    pictures = keras.Input((28, 28, 1), name="pictures")
+    model = keras.Model(pictures, layers.Dense(10, name="digits")(layers.Flatten()(pictures)))
+    model.save(tmp_path / "model.keras")
+    (tmp_path / "metadata.yaml").write_text("name: mnist\n")
+
+    metadata = load(tmp_path).init_metadata()
+
+    assert metadata["name"] == "mnist"
+    assert metadata["inputs"] == [
+        {"name": "pictures", "datatype": "FP32", "shape": [-1, 28, 28, 1]}
+    ]
+    assert metadata["outputs"] == [{"name": "digits", "datatype": "FP32", "shape": [-1, 10]}]
+    assert metadata["custom"]["saved_with"] == f"Keras {keras.__version__}"
+    assert metadata["custom"]["format"] == "Keras"

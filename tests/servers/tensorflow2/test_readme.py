@@ -1,0 +1,69 @@
+"""What tensorflow2's README shows is what the server does."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from documents import MOUNTED, Example, assert_shown, examples, lay_out
+from serving import ROOT, serve_here
+
+from prepackaged import DeploymentError
+
+DIGITS = (ROOT / "tensorflow2/example/train.py").read_text()
+EXAMPLES = examples(ROOT / "tensorflow2/README.md")
+SERVING = [example for example in EXAMPLES if not example.last_log_line]
+FAILING = [example for example in EXAMPLES if example.last_log_line]
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of the image's example, made once: training takes seconds."""
+    directory = tmp_path_factory.mktemp("digits")
+    lay_out(Example(files={"train.py": DIGITS}), directory)
+    return directory / "models/model.keras"
+
+
+@pytest.fixture
+def laid_out(tmp_path: Path, digits: Path) -> Callable[[Example], dict[str, str]]:
+    """Give an example, get its parameters, its model made: that of digits where it shows none."""
+
+    def prepare(example: Example) -> dict[str, str]:
+        parameters = lay_out(example, tmp_path)
+        if not example.files:
+            shutil.copy(digits, tmp_path / "models")
+        return parameters
+
+    return prepare
+
+
+def loaded(parameters: dict[str, str]) -> Any:
+    """The server's Model with these parameters."""
+    from Model import Model
+
+    model = Model(**parameters)
+    model.load()
+    return model
+
+
+@pytest.mark.parametrize("example", SERVING)
+def test_every_request_gets_the_answer_shown(
+    example: Example, laid_out: Callable[..., dict[str, str]]
+) -> None:
+    """Each model of the README is made and served, each request sent, each answer compared."""
+    with serve_here(loaded(laid_out(example))) as server:
+        assert_shown(server, example)
+
+
+@pytest.mark.parametrize("example", FAILING)
+def test_every_last_log_line_is_the_one_shown(
+    example: Example, laid_out: Callable[..., dict[str, str]], tmp_path: Path
+) -> None:
+    """A deployment that cannot work is told in the README's words."""
+    parameters = laid_out(example)
+
+    with pytest.raises(DeploymentError) as caught:
+        loaded(parameters)
+
+    assert str(caught.value).replace(str(tmp_path / "models"), MOUNTED) == example.last_log_line

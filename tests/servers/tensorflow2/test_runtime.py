@@ -1,0 +1,257 @@
+"""How TensorFlow runs in the server: once compiled, tried out, quiet, in few threads."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+from google.protobuf.json_format import MessageToDict
+from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
+from serving import OURS, PROGRAMS, ROOT, UPSTREAM, Server, serve, serve_here
+
+from prepackaged.cpus import available_cpus
+
+SERVER = ROOT / "tensorflow2/server"
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+traces: list[Any] = []
+
+
+@keras.saving.register_keras_serializable("of this test")
+class Noting(keras.layers.Layer):
+    """Notes each time that Python runs it, which is once a trace."""
+
+    def call(self, values: Any) -> Any:
+        traces.append(values)
+        return values
+
+
+def test_batches_of_all_sizes_run_one_trace(tmp_path: Path, load: Callable[..., Any]) -> None:
+    """A model is traced when it is loaded and never again."""
+    keras.Sequential([keras.Input((3,)), Noting()]).save(tmp_path / "model.keras")
+    model = load(tmp_path)
+    traces.clear()
+
+    for rows in (1, 2, 5, 32, 1, 7):
+        assert len(model.predict(np.ones((rows, 3)))) == rows
+
+    assert traces == []
+
+
+def test_the_function_of_a_file_is_traced_once(
+    tmp_path: Path, load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorFlow's own count says the same, whatever the size of a batch."""
+    counted: list[Any] = []
+    function = tf.function
+    monkeypatch.setattr(tf, "function", lambda call: counted.append(function(call)) or counted[-1])
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]).save(tmp_path / "model.keras")
+    model = load(tmp_path)
+
+    for rows in (1, 2, 5):
+        model.predict(np.ones((rows, 3)))
+
+    assert counted[-1].experimental_get_tracing_count() == 1
+
+
+def test_requests_at_the_same_time_get_their_own_answers(
+    tmp_path: Path, load: Callable[..., Any]
+) -> None:
+    """They are run together, and each gets its own rows back."""
+    layers = [keras.Input((3,)), keras.layers.Dense(4, activation="tanh")]
+    keras.Sequential(layers).save(tmp_path / "model.keras")
+    model = load(tmp_path)
+    rows = np.random.default_rng(0).random((64, 3)).tolist()
+    expected = model.predict(rows)
+
+    with serve_here(model) as server, ThreadPoolExecutor(16) as pool:
+        answers = pool.map(lambda row: server.post({"data": {"ndarray": [row]}}).json(), rows)
+        got = [answer["data"]["ndarray"][0] for answer in answers]
+
+    assert model.batchable
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
+
+
+class Counting(tf.Module):
+    """Answers how often it was called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = tf.Variable(0)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])
+    def __call__(self, values: Any) -> Any:
+        """The number of this call, for each of the values."""
+        return tf.zeros_like(values) + self.calls.assign_add(1)
+
+
+def test_the_model_has_run_before_the_first_request(
+    tmp_path: Path, post_to: Callable[..., Any]
+) -> None:
+    """What TensorFlow makes at the first call is made before the server is ready."""
+    tf.saved_model.save(Counting(), str(tmp_path))
+
+    _, body = post_to(tmp_path)({"jsonData": [7]})
+
+    assert body["data"]["tensor"]["values"] == [2]
+
+
+def test_a_model_that_refuses_zeros_is_served(
+    tmp_path: Path, post_to: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Trying out proves nothing about requests; the log says what happened."""
+
+    def positive(values: Any) -> Any:
+        tf.debugging.assert_positive(values, message="too small")
+        return values
+
+    module = tf.Module()
+    module.function = tf.function(positive, input_signature=[tf.TensorSpec([None], tf.float32)])
+    tf.saved_model.save(module, str(tmp_path))
+    post = post_to(tmp_path)
+
+    assert post({"jsonData": [1.0]})[0] == 200
+    status, body = post({"jsonData": [-1.0]})
+    assert status == 400
+    assert "too small" in body["status"]["info"]
+    assert "The model cannot be tried out on zeros: InvalidArgumentError" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def keras_2_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a file of Keras 2, about which TensorFlow and Keras have much to say."""
+    directory = tmp_path_factory.mktemp("keras-2")
+    layers = [tf_keras.layers.Dense(2, input_shape=(3,), kernel_initializer="ones")]
+    model = tf_keras.Sequential(layers)
+    model.compile("adam", "mse")
+    with pytest.warns(UserWarning, match="HDF5"):
+        model.save(directory / "model.h5")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def servers(keras_2_file: Path) -> Iterator[dict[str, Server]]:
+    """The server on that file, as a process of its own, under each microservice."""
+    with ExitStack() as stack:
+        yield {
+            program: stack.enter_context(
+                serve(SERVER, program=PROGRAMS / program, model_uri=str(keras_2_file))
+            )
+            for program in (OURS, UPSTREAM)
+        }
+
+
+@pytest.fixture(params=[OURS, UPSTREAM])
+def server(request: pytest.FixtureRequest, servers: dict[str, Server]) -> Server:
+    """One of the two."""
+    return servers[request.param]
+
+
+def test_both_microservices_answer(server: Server) -> None:
+    """Upstream's forks after it has imported TensorFlow and before the model is loaded."""
+    for _ in range(3):
+        answer = server.post({"data": {"ndarray": [[1, 2, 3]]}})
+        assert answer.json()["data"]["ndarray"] == [[6.0, 6.0]]
+
+
+def test_a_tftensor_is_answered_by_a_tftensor_over_rest(server: Server) -> None:
+    """seldon-core's protobuf modules and TensorFlow's own are in one process, and get along."""
+    tensor = tf.make_tensor_proto(np.array([[1, 2, 3]], np.float32))
+
+    answer = server.post({"data": {"tftensor": MessageToDict(tensor)}}).json()
+
+    assert answer["data"]["tftensor"]["dtype"] == "DT_FLOAT"
+    assert [each["size"] for each in answer["data"]["tftensor"]["tensorShape"]["dim"]] == ["1", "2"]
+
+
+def test_a_tftensor_is_answered_by_a_tftensor_over_grpc(server: Server) -> None:
+    """TensorFlow itself makes the request and reads the answer."""
+    tensor = tf.make_tensor_proto(np.array([[1, 2, 3]], np.float32))
+    request = prediction_pb2.SeldonMessage(data=prediction_pb2.DefaultData(tftensor=tensor))
+
+    with grpc.insecure_channel(server.grpc) as channel:
+        grpc.channel_ready_future(channel).result(timeout=60)
+        answer = prediction_pb2_grpc.ModelStub(channel).Predict(request, timeout=60)
+
+    assert tf.make_ndarray(answer.data.tftensor).tolist() == [[6.0, 6.0]]
+
+
+NOTICES = ("oneDNN", "absl", "TensorFlow binary", "WARNING:", "UserWarning", "compiled metrics")
+
+
+def test_the_log_is_quiet(servers: dict[str, Server]) -> None:
+    """Nothing of TensorFlow's and Keras's own stands before the lines that matter."""
+    log = servers[OURS].log()
+
+    assert "Model loaded" in log
+    assert [notice for notice in NOTICES if notice in log] == []
+
+
+def test_the_operator_can_ask_for_notices(
+    keras_2_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorFlow's own variable means what it always means."""
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+
+    with serve(SERVER, model_uri=str(keras_2_file)) as server:
+        assert "oneDNN custom operations" in server.log()
+
+
+@pytest.mark.parametrize("name", ["TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS"])
+def test_threads_follow_the_containers_limit(name: str) -> None:
+    """TensorFlow would count the host's processors; an operator's own number is left alone."""
+    assert os.environ[name] == str(available_cpus())
+
+
+def test_tensorflow_starts_as_many_threads_as_it_is_told() -> None:
+    """Its two pools are those that the variables name."""
+    script = """if True:
+        import pathlib, prepackaged
+        import tensorflow as tf
+        tasks = pathlib.Path("/proc/self/task")
+        before = {each.name for each in tasks.iterdir()}
+        tf.function(lambda x: tf.linalg.matmul(x, x))(tf.ones((9, 9)))
+        started = [each for each in tasks.iterdir() if each.name not in before]
+        names = [(each / "comm").read_text().strip() for each in started]
+        print(names.count("tf_Compute"), len(names) - names.count("tf_graph_runner"))
+    """
+    told = {"TF_NUM_INTEROP_THREADS": "3", "TF_NUM_INTRAOP_THREADS": "5"}
+    command = [sys.executable, "-c", script]
+
+    done = subprocess.run(command, env=os.environ | told, capture_output=True, check=True)
+
+    assert done.stdout.split() == [b"3", b"8"]
+
+
+@pytest.mark.skipif(
+    not tf.config.list_physical_devices("GPU"), reason="TensorFlow sees no GPU here"
+)
+def test_a_gpu_is_used_and_its_memory_is_taken_as_needed(tmp_path: Path) -> None:
+    """In a process of its own, because TensorFlow decides this once."""
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]).save(tmp_path / "model.keras")
+    script = """if True:
+        import sys
+        from Model import Model
+        import tensorflow as tf
+        model = Model(sys.argv[1], device="cuda:0")
+        model.load()
+        (gpu,) = tf.config.get_visible_devices("GPU")
+        assert tf.config.experimental.get_memory_growth(gpu)
+        assert all("GPU:0" in each.device for each in model.compiled.owner.weights)
+        print(model.init_metadata()["custom"]["device"], model.predict([[1, 2, 3]]).shape)
+    """
+    command = [sys.executable, "-c", script, str(tmp_path)]
+
+    done = subprocess.run(command, cwd=SERVER, capture_output=True, text=True, check=True)
+
+    assert done.stdout.split("\n")[0] == "cuda:0 (1, 1)"

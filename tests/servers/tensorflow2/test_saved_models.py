@@ -1,0 +1,279 @@
+"""SavedModels of plain modules: signatures, names, dtypes and batches of every kind."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from prepackaged import DeploymentError
+
+ROWS = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+
+
+class Two(tf.Module):
+    """A module with two functions, of which neither is the default."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = tf.Variable(2.0)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32)])
+    def times(self, values: Any) -> Any:
+        """The values times the factor."""
+        return {"product": values * self.factor}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32)])
+    def plus(self, values: Any) -> Any:
+        """The values plus the factor."""
+        return {"sum": values + self.factor}
+
+
+def save(directory: Path, function: Callable[..., Any], *inputs: tf.TensorSpec) -> Path:
+    """Save a function of these inputs as a module's only signature."""
+    module = tf.Module()
+    module.function = tf.function(function, input_signature=inputs)
+    tf.saved_model.save(module, str(directory))
+    return directory
+
+
+def save_two(directory: Path, *names: str) -> Path:
+    """Save the module of two functions with these of them as signatures."""
+    module = Two()
+    tf.saved_model.save(
+        module, str(directory), signatures={name: getattr(module, name) for name in names}
+    )
+    return directory
+
+
+def test_the_only_signature_is_served_under_any_name(
+    tmp_path: Path, post_to: Callable[..., Any]
+) -> None:
+    """No name is needed where nothing else could be meant."""
+    post = post_to(save_two(tmp_path, "plus"))
+
+    assert post({"data": {"ndarray": ROWS}})[1]["data"]["ndarray"] == [[3, 4], [5, 6], [7, 8]]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("plus", [[3, 4], [5, 6], [7, 8]]), ("times", [[2, 4], [6, 8], [10, 12]])],
+)
+def test_the_parameter_signature_names_one_of_several(
+    name: str, expected: Any, tmp_path: Path, post_to: Callable[..., Any]
+) -> None:
+    """The metadata says which one is served."""
+    post = post_to(save_two(tmp_path, "plus", "times"), signature=name)
+
+    assert post({"data": {"ndarray": ROWS}})[1]["data"]["ndarray"] == expected
+
+
+@pytest.mark.parametrize(
+    ("saved", "asked", "told"),
+    [
+        (("plus", "times"), None, "more than one other: plus, times. Name one in the parameter"),
+        (
+            ("plus",),
+            "minus",
+            "no signature 'minus', which the parameter signature names; it has plus",
+        ),
+        ((), None, "has no signature that could be served: save it with"),
+    ],
+)
+def test_a_signature_that_cannot_be_chosen_stops_the_start(
+    saved: tuple[str, ...], asked: str | None, told: str, tmp_path: Path, load: Callable[..., Any]
+) -> None:
+    """The line lists what the model has."""
+    save_two(tmp_path, *saved)
+
+    with pytest.raises(DeploymentError, match=told):
+        load(tmp_path, signature=asked)
+
+
+def test_inputs_and_outputs_go_by_name(tmp_path: Path, post_to: Callable[..., Any]) -> None:
+    """Several of each, in jsonData."""
+    spec = tf.TensorSpec([None], tf.float32)
+    directory = save(
+        tmp_path,
+        lambda left, right: {"sum": left + right, "is_more": left > right},
+        tf.TensorSpec([None], tf.float32, "left"),
+        tf.TensorSpec([None], tf.float32, "right"),
+    )
+    post = post_to(directory)
+    expected = {"sum": [5.0, 5.0], "is_more": [False, True]}
+    assert spec.shape.rank == 1
+
+    by_name = post({"jsonData": {"right": [4.0, 1.0], "left": [1.0, 4.0]}})
+    records = post({"jsonData": [{"right": 4.0, "left": 1.0}, {"left": 4.0, "right": 1.0}]})
+    columns = post({"data": {"names": ["right", "left"], "ndarray": [[4.0, 1.0], [1.0, 4.0]]}})
+
+    assert by_name == records == columns
+    assert by_name[0] == 200
+    assert by_name[1]["jsonData"] == expected
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        tf.float16,
+        tf.bfloat16,
+        tf.float32,
+        tf.float64,
+        tf.int8,
+        tf.uint8,
+        tf.int32,
+        tf.int64,
+        tf.bool,
+    ],
+)
+def test_values_take_the_dtype_of_the_input(
+    dtype: Any, tmp_path: Path, post_to: Callable[..., Any]
+) -> None:
+    """Numbers of JSON become what the signature declares, and come back as numbers."""
+    post = post_to(save(tmp_path, tf.identity, tf.TensorSpec([None, 2], dtype, "values")))
+
+    status, body = post({"data": {"ndarray": [[1, 0]]}})
+
+    assert status == 200, body
+    assert body["data"]["ndarray"] == [[1, 0]]
+
+
+def test_text_goes_in_and_comes_out(tmp_path: Path, post_to: Callable[..., Any]) -> None:
+    """TensorFlow's strings are bytes; JSON has text, and characters beyond ASCII survive."""
+    directory = save(tmp_path, tf.strings.upper, tf.TensorSpec([None], tf.string, "text"))
+    post = post_to(directory)
+
+    assert post({"strData": "taipei"})[1]["data"]["ndarray"] == ["TAIPEI"]
+    answer = post({"jsonData": ["tainan", "台南"]})[1]
+    assert answer["data"]["ndarray"] == ["TAINAN", "台南"]
+
+
+def test_a_batch_that_is_fixed_at_one_runs_row_by_row(
+    tmp_path: Path, post_to: Callable[..., Any], load: Callable[..., Any]
+) -> None:
+    """Rows of a request run in turn, and the metadata promises any number of them."""
+    save(tmp_path, lambda x: x - tf.reduce_mean(x), tf.TensorSpec([1, 2], tf.float32, "values"))
+
+    status, body = post_to(tmp_path)({"data": {"ndarray": ROWS}})
+
+    assert status == 200, body
+    assert body["data"]["ndarray"] == [[-0.5, 0.5]] * 3
+    assert load(tmp_path).init_metadata()["inputs"][0]["shape"] == [-1, 2]
+    assert not load(tmp_path).batchable
+
+
+def test_a_batch_of_another_fixed_size_is_told(tmp_path: Path, post_to: Callable[..., Any]) -> None:
+    """The model takes no other number of rows, and the message says so."""
+    post = post_to(save(tmp_path, tf.identity, tf.TensorSpec([2, 2], tf.float32, "values")))
+
+    assert post({"data": {"ndarray": ROWS[:2]}})[0] == 200
+    status, body = post({"data": {"ndarray": ROWS}})
+    assert status == 400
+    assert "expected float32 of shape [2, 2]; came shape [3, 2]" in body["status"]["info"]
+
+
+def test_an_answer_without_rows_is_given_and_never_split(
+    tmp_path: Path, post_to: Callable[..., Any], load: Callable[..., Any]
+) -> None:
+    """A sum over the batch is one number, and requests must not be stacked for it."""
+    save(tmp_path, tf.reduce_sum, tf.TensorSpec([None, 2], tf.float32, "values"))
+
+    status, body = post_to(tmp_path)({"data": {"ndarray": ROWS}})
+
+    assert status == 200, body
+    assert body["data"]["ndarray"] == [21.0]
+    assert not load(tmp_path).batchable
+
+
+def test_an_input_of_unknown_shape_takes_any(tmp_path: Path, post_to: Callable[..., Any]) -> None:
+    """What TensorFlow does not know, the server does not check."""
+    post = post_to(save(tmp_path, tf.identity, tf.TensorSpec(None, tf.float32, "values")))
+
+    assert post({"data": {"ndarray": [[[1.0]]]}})[1]["data"]["ndarray"] == [[[1.0]]]
+
+
+def test_a_saved_model_of_tensorflow_1_is_served(
+    tmp_path: Path, post_to: Callable[..., Any]
+) -> None:
+    """Graph and session of old; the only signature has the name that it got then."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        rows = tf.compat.v1.placeholder(tf.float32, [None, 2], "rows")
+        weight = tf.compat.v1.Variable(2.0)
+        session.run(weight.initializer)
+        signature = tf.compat.v1.saved_model.predict_signature_def(
+            {"rows": rows}, {"y": rows * weight}
+        )
+        builder = tf.compat.v1.saved_model.Builder(str(tmp_path / "old"))
+        builder.add_meta_graph_and_variables(session, ["serve"], {"predict": signature})
+        builder.save()
+
+    status, body = post_to(tmp_path / "old")({"data": {"ndarray": ROWS}})
+
+    assert status == 200, body
+    assert body["data"]["ndarray"] == [[2, 4], [6, 8], [10, 12]]
+
+
+def test_the_metadata_describes_the_tensors(tmp_path: Path, load: Callable[..., Any]) -> None:
+    """Names, dtypes and shapes of the signature, its name, and versions."""
+    metadata = load(save_two(tmp_path, "plus")).init_metadata()
+
+    assert metadata["platform"] == "tensorflow"
+    assert metadata["inputs"] == [{"name": "values", "datatype": "FP32", "shape": [-1, 2]}]
+    assert metadata["outputs"] == [{"name": "sum", "datatype": "FP32", "shape": [-1, 2]}]
+    assert metadata["custom"] == {
+        "format": "SavedModel",
+        "signature": "plus",
+        "saved_with": f"TensorFlow {tf.__version__}",
+        "device": "cpu",
+        "tensorflow": tf.__version__,
+    }
+
+
+def test_a_mounted_model_is_served_through_links(
+    tmp_path: Path, post_to: Callable[..., Any]
+) -> None:
+    """PrimeHub gives links, here one for each entry, into a mount that cannot be written."""
+    save_two(tmp_path / "mount", "plus")
+    (tmp_path / "mount/saved_model.pb").rename(tmp_path / "mount/0a1b2c")
+    links = tmp_path / "models"
+    links.mkdir()
+    (links / "saved_model.pb").symlink_to(tmp_path / "mount/0a1b2c")
+    (links / "variables").symlink_to(tmp_path / "mount/variables")
+    for path in [*(tmp_path / "mount").rglob("*"), tmp_path / "mount"]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+
+    status, body = post_to(links)({"data": {"ndarray": ROWS}})
+
+    assert status == 200, body
+    assert body["data"]["ndarray"] == [[3, 4], [5, 6], [7, 8]]
+
+
+def test_the_version_directory_of_tensorflow_serving_can_be_named(
+    tmp_path: Path, post_to: Callable[..., Any]
+) -> None:
+    """TensorFlow Serving keeps models in numbered directories."""
+    save_two(tmp_path / "1", "plus")
+
+    status, _ = post_to(tmp_path, model_file="1/saved_model.pb")({"data": {"ndarray": ROWS}})
+
+    assert status == 200
+
+
+def test_values_that_an_operation_refuses_are_the_clients_mistake(
+    tmp_path: Path, post_to: Callable[..., Any]
+) -> None:
+    """The message is TensorFlow's own, without the graph around it."""
+    table = tf.constant([10.0, 20.0, 30.0])
+    post = post_to(
+        save(tmp_path, lambda rows: tf.gather(table, rows), tf.TensorSpec([None], tf.int32, "rows"))
+    )
+
+    status, body = post({"jsonData": [1, 7]})
+
+    assert status == 400
+    assert body["status"]["info"] == (
+        "the model refuses the data: InvalidArgumentError: indices[1] = 7 is not in [0, 3)"
+    )
+    np.testing.assert_equal(post({"jsonData": [1, 2]})[0], 200)

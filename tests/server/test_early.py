@@ -1,6 +1,7 @@
 """The ports while the model loads, where a setting opens them first."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,11 @@ def loading(
 
 
 def is_answered(process: Any) -> bool:
-    """Whether a new client gets its prediction."""
-    with connected(process.server.url) as connection:
+    """Whether a new client gets its prediction; one that is refused may try again."""
+    with suppress(ConnectionError), connected(process.server.url) as connection:
         answer = connection.ask(post(text("hi")))
         return answer.status == 200 and answer.text == "hi"
+    return False
 
 
 def test_rest_is_alive_and_not_ready(loading: Any, tmp_path: Path) -> None:
@@ -79,9 +81,23 @@ def test_a_connection_from_before_is_no_way_to_lose_a_request(loading: Any, tmp_
         assert answer.status == 503
 
 
+def test_the_end_of_what_is_early_is_no_other_end(loading: Any, tmp_path: Path) -> None:
+    """Metrics are scraped on one connection as ever."""
+    with connected(loading.server.url) as early:
+        assert early.ask(get("/health/ping")).body == b"pong"
+        (tmp_path / "open").touch()
+        assert early.is_closed()
+    wait_until(lambda: is_answered(loading))
+    with connected(loading.server.metrics) as connection:
+        for _ in range(2):
+            answer = connection.ask(get("/metrics"))
+            assert (answer.status, answer.headers.get("connection")) == (200, None)
+
+
 def test_a_model_that_cannot_be_loaded_ends_the_server(loading: Any, tmp_path: Path) -> None:
     """An open port does not hide why."""
-    (tmp_path / "open").write_text("fail")
+    (tmp_path / "written").write_text("fail")
+    (tmp_path / "written").rename(tmp_path / "open")
     assert loading.status() == 1
     last_line = loading.server.log().splitlines()[-1]
     assert last_line.endswith("Loads cannot be loaded: ValueError: the model is broken")

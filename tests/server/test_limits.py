@@ -300,11 +300,12 @@ def test_a_health_hook_that_hangs_takes_one_thread(gate: Any) -> None:
         for probe in probes:
             probe.send(get("/health/status"))
         gate.wait_until_entered()
-        wait_until(lambda: sum(map(is_answered, probes)) == 49)
+        wait_until(lambda: sum(map(is_answered, probes)) >= 49)  # with the hook are one or none
         assert threading.active_count() <= before + 1
         with connected(server.url) as other:
             assert other.ask(get("/health/ping")).body == b"pong"
         gate.open()
         with connected(server.url) as other:
             assert other.ask(post(text("hi"), PREDICT)).text == "hi"
-        assert Counter(probe.answer().status for probe in probes) == {200: 101, 503: 49}
+        statuses = Counter(probe.answer().status for probe in probes)
+        assert statuses in ({200: 101, 503: 49}, {200: 100, 503: 50})

@@ -8,7 +8,7 @@ from prepackaged.server.grpc.server import start_not_ready
 from prepackaged.server.http.app import Application, HttpResponse
 from prepackaged.server.http.routes import failure, ping
 from prepackaged.server.http.server import HttpServer
-from prepackaged.server.running import UNOBSERVED
+from prepackaged.server.running import unobserved
 from prepackaged.server.sockets import listen
 
 WHY = "the model is being loaded"
@@ -34,7 +34,7 @@ class EarlyServer:
         routes = {"/health/ping": {"GET": ping}}
         application = Application(routes, _not_ready, max_body=0, observe=None)
         self._http = await HttpServer.started_on(
-            self.rest.dup(), application, UNOBSERVED, self._keepalive
+            self.rest.dup(), application, unobserved(), self._keepalive
         )
         self._grpc = await start_not_ready(self.grpc.dup(), WHY) if self.grpc else None
 

@@ -13,7 +13,7 @@ from prepackaged.server.grpc.server import Server as GrpcServer
 from prepackaged.server.grpc.server import start as start_grpc
 from prepackaged.server.grpc.services import METHOD_OF as GRPC_METHOD_OF
 from prepackaged.server.http.app import Application, HttpRequest, HttpResponse
-from prepackaged.server.http.connection import Bounds
+from prepackaged.server.http.connection import BoundedProtocol, Bounds
 from prepackaged.server.http.flask_side import FlaskSide, needs_flask
 from prepackaged.server.http.protocol import bounded, short_way
 from prepackaged.server.http.routes import METHOD_OF, failure, routes_of, short_routes_of
@@ -27,8 +27,6 @@ from prepackaged.server.tracing import start_tracing
 
 logger = logging.getLogger(__name__)
 
-# For the ports that have no predictions: what they are asked is short, and nobody counts it.
-UNOBSERVED = bounded(Bounds(max_body=2**20), lambda error: failure(error).body, lambda *_: None)
 LAST_SECONDS = 0.5  # for answers to reach their clients once the grace is over
 OTHER_FILES = 256  # that a process may have open beside REST's connections
 
@@ -151,4 +149,9 @@ async def serve_metrics(
     routes = {config.metrics_path: {"GET": expose}}
     application = Application(routes, failure, max_body=0, observe=None)
     listener = listen("metrics", config.metrics_port)
-    return await HttpServer.started_on(listener, application, UNOBSERVED, config.keepalive)
+    return await HttpServer.started_on(listener, application, unobserved(), config.keepalive)
+
+
+def unobserved() -> type[BoundedProtocol]:
+    """A protocol for what has no predictions: what is asked is short, and nobody counts it."""
+    return bounded(Bounds(max_body=2**20), lambda error: failure(error).body, lambda *_: None)

@@ -140,7 +140,7 @@ async def with_grpcio(port: int) -> None:
 
 def frames() -> Connection:
     """The product's own way."""
-    return Connection({PATH: Method(answer)}, set(), None)
+    return Connection({PATH: Method(answer)}, set())
 
 
 def answer(call: Call, message: bytes | None) -> None:

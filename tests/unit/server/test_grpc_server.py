@@ -18,6 +18,7 @@ from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from seldon_core.user_model import SeldonNotImplementedError
 
 from prepackaged import ClientError, DeploymentError, ModelError, NotReadyError
+from prepackaged.server.grpc.connection import Limits
 from prepackaged.server.grpc.server import Server, start
 from prepackaged.server.grpc.services import METHOD_OF
 from prepackaged.server.metrics import Metrics
@@ -460,7 +461,7 @@ def test_large_messages_pass_both_ways(serve: Serve) -> None:
 
 def test_a_message_over_the_limit_is_refused(serve: Serve) -> None:
     """The limit is told, and a smaller message still passes."""
-    channel = serve(FakeDispatcher(), max_message=MEGABYTE)
+    channel = serve(FakeDispatcher(), limits=Limits(max_message=MEGABYTE))
     large = prediction_pb2.SeldonMessage(binData=b"\x07" * (2 * MEGABYTE))
 
     code, details = failure(lambda: predict(channel, large))
@@ -474,7 +475,7 @@ def test_an_answer_over_the_limit_is_refused(serve: Serve) -> None:
     """The client learns why there is no answer."""
     dispatcher = FakeDispatcher(prediction_pb2.SeldonMessage(binData=b"\x07" * (2 * MEGABYTE)))
     dispatcher.is_raw_over_grpc = True
-    channel = serve(dispatcher, max_message=MEGABYTE)
+    channel = serve(dispatcher, limits=Limits(max_message=MEGABYTE))
 
     code, details = failure(lambda: predict(channel))
 

@@ -26,7 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prepackaged.server.grpc.calls import Call, Method
-from prepackaged.server.grpc.connection import Connection
+from prepackaged.server.grpc.connection import Connection, Limits
 
 LIMIT = 200_000  # bytes of a message
 CALL = [
@@ -72,7 +72,7 @@ class Client:
     def __init__(self, methods: dict[bytes, Method], max_message: int | None = LIMIT) -> None:
         self.h2 = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
         self.open: set[Connection] = set()
-        self.server = Connection(methods, self.open, max_message)
+        self.server = Connection(methods, self.open, Limits(max_message))
         self.transport = Transport()
         self.server.connection_made(self.transport)
         self.h2.initiate_connection()
@@ -362,8 +362,7 @@ def test_what_is_no_call_of_grpc_gets_a_status_of_http(
 def test_http_1_is_told_what_the_port_is_for(client: Client) -> None:
     """Whoever sends JSON to this port."""
     fresh = Client({})
-    fresh.server.connection_made(fresh.transport)
-    server = Connection({}, set(), None)
+    server = Connection({}, set())
     server.connection_made(fresh.transport)
     fresh.transport.written.clear()
 
@@ -372,6 +371,32 @@ def test_http_1_is_told_what_the_port_is_for(client: Client) -> None:
     assert fresh.transport.written.startswith(b"HTTP/1.1 400 ")
     assert b"this port speaks gRPC" in fresh.transport.written
     assert fresh.transport.is_closed
+
+
+def test_a_connection_too_many_is_sent_away(client: Client) -> None:
+    """Those that are open go on."""
+    transport, limits = Transport(), Limits(max_connections=1)
+
+    Connection({}, client.open, limits).connection_made(transport)
+
+    *_, goodbye = frames_in(bytes(transport.written))
+    assert isinstance(goodbye, GoAwayFrame)
+    assert goodbye.error_code == ErrorCodes.ENHANCE_YOUR_CALM
+    assert transport.is_closed
+    assert client.answer(client.call(b"hello")) == framed(b"hello")
+
+
+def test_a_client_that_never_greets_is_not_waited_for(client: Client) -> None:
+    """It takes the place of one that speaks."""
+    silent, transport = Connection({}, set()), Transport()
+    silent.connection_made(transport)
+    silent.data_received(PREFACE[:10])
+
+    silent.expect_greeting()
+    client.server.expect_greeting()
+
+    assert transport.is_closed
+    assert not client.transport.is_closed
 
 
 def test_a_stream_s_messages_are_answered_one_by_one(client: Client) -> None:

@@ -50,7 +50,7 @@ class Config:
     `grpc_timeout` are in seconds from a request's arrival to its answer, `keepalive` from an
     answer to the next request and `grace` from the signal to end to the last answer.
     `max_message` (gRPC) and `max_body` (REST) are in bytes, `max_waiting` in requests that wait
-    for the model, `max_connections` are a worker's, over REST. With `opens_early` the ports
+    for the model, `max_connections` are those of a worker's port. With `opens_early` the ports
     answer 503 while the model loads; without, they open when the model is loaded.
     `passes_payload` leaves predictions over REST undecoded, for models with `predict_raw`.
     """

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from prepackaged.server.config import Config
+from prepackaged.server.grpc.connection import Limits
 from prepackaged.server.grpc.server import Server as GrpcServer
 from prepackaged.server.grpc.server import start as start_grpc
 from prepackaged.server.grpc.services import METHOD_OF as GRPC_METHOD_OF
@@ -110,7 +111,7 @@ class RunningServer:
             self.dispatcher.limited_to(self.config.grpc_timeout),
             listener,
             observe=self._observe,
-            max_message=self.config.max_message,
+            limits=Limits(self.config.max_message, connections_of(self.config)),
         )
 
     async def _serve_rest(self, listener: socket.socket) -> HttpServer:
@@ -130,11 +131,14 @@ class RunningServer:
 
 
 def bounds_of(config: Config) -> Bounds:
-    """What REST's clients may ask for; of connections, no more than files may be open."""
+    """What REST's clients may ask for."""
+    return Bounds(config.max_body, connections_of(config), spared=frozenset({b"/health/ping"}))
+
+
+def connections_of(config: Config) -> int:
+    """How many connections a port may have: no more than files may be open."""
     most, (files, _) = config.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files != resource.RLIM_INFINITY:
-        most = min(most, max(files - OTHER_FILES, 1))
-    return Bounds(config.max_body, most, spared=frozenset({b"/health/ping"}))
+    return most if files == resource.RLIM_INFINITY else min(most, max(files - OTHER_FILES, 1))
 
 
 async def serve_metrics(

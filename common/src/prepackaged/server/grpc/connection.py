@@ -5,7 +5,9 @@ grpcio's server nor `h2` is as quick as a model: see docs/transports.md.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from prepackaged.server.grpc import frames
@@ -47,6 +49,17 @@ GREETING = b"".join(
 )
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What clients may ask for: bytes of a message, None for any, and connections."""
+
+    max_message: int | None = None
+    max_connections: float = math.inf
+
+
+UNLIMITED = Limits()
+
+
 def refuse_unknown(call: Call, message: bytes | None) -> None:  # noqa: ARG001  a method's
     """Answer a call of no method, once the client has sent what it had to say."""
     path = call.head.path.decode(errors="replace")
@@ -60,16 +73,17 @@ class Connection(asyncio.Protocol):
     """One client's connection.
 
     `methods` answer the calls, by path. `connections` are all that are open, this one among
-    them as long as it is.
+    them as long as it is; `limits` has how many there may be, and the size of messages.
     """
 
     def __init__(
         self,
         methods: Mapping[bytes, Method],
         connections: "set[Connection]",
-        max_message: int | None,
+        limits: Limits = UNLIMITED,
     ) -> None:
-        self.max_message = max_message
+        self.max_message = limits.max_message
+        self._max_connections = limits.max_connections
         self.window = frames.DEFAULT_WINDOW
         self._methods = methods
         self._connections = connections
@@ -89,6 +103,8 @@ class Connection(asyncio.Protocol):
         self.write: Callable[[bytes], None] = transport.write
         self._connections.add(self)
         self.write(GREETING)
+        if len(self._connections) > self._max_connections:
+            self._leave(ErrorCode.ENHANCE_YOUR_CALM, "too many connections")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's
         """Nobody waits for the calls that are open."""
@@ -112,7 +128,11 @@ class Connection(asyncio.Protocol):
         except Http2Error as error:
             if not self._reader.is_greeted:
                 self.write(NOT_HTTP2)
-            self._goaway(self._last, error.code, str(error).encode())
+            self._leave(error.code, str(error))
+
+    def expect_greeting(self) -> None:
+        """Close if the client has not said by now that it speaks HTTP/2."""
+        if not self._reader.is_greeted:
             self._transport.close()
 
     def finish(self) -> None:
@@ -251,6 +271,10 @@ class Connection(asyncio.Protocol):
             for call in [call for call in self._calls.values() if call.method.is_stream]:
                 call.end()
             self._close_if_done()
+
+    def _leave(self, code: ErrorCode, why: str) -> None:
+        self._goaway(self._last, code, why.encode())
+        self._transport.close()
 
     def _goaway(self, last: int, code: ErrorCode, why: bytes = b"") -> None:
         self.write(frame(frames.GOAWAY, 0, 0, number(last) + number(code) + why))

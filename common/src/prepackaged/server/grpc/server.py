@@ -6,7 +6,7 @@ import socket
 from collections.abc import Mapping
 
 from prepackaged.server.grpc.calls import Call, Method
-from prepackaged.server.grpc.connection import Connection
+from prepackaged.server.grpc.connection import UNLIMITED, Connection, Limits
 from prepackaged.server.grpc.errors import Status
 from prepackaged.server.grpc.health import NAME as HEALTH_NAME
 from prepackaged.server.grpc.health import Health
@@ -16,6 +16,7 @@ from prepackaged.server.origin import Observer
 from prepackaged.server.seldon.dispatch import Dispatcher
 from prepackaged.server.sockets import BACKLOG
 
+GREETING_SECONDS = 60  # for a client to say that it speaks HTTP/2
 SELDON_NAMES = [service.full_name for service in SERVICES]
 
 
@@ -52,11 +53,11 @@ async def start(
     listener: socket.socket,
     *,
     observe: Observer,
-    max_message: int | None = None,
+    limits: Limits = UNLIMITED,
 ) -> Server:
-    """Serve on an open socket. `max_message` bounds messages both ways, in bytes."""
+    """Serve on an open socket. The limit of a message is for both ways."""
     methods = Services(dispatcher, observe).methods()
-    return await _started(methods, Health(SELDON_NAMES), listener, max_message)
+    return await _started(methods, Health(SELDON_NAMES), listener, limits)
 
 
 async def start_not_ready(listener: socket.socket, why: str) -> Server:
@@ -68,19 +69,24 @@ async def start_not_ready(listener: socket.socket, why: str) -> Server:
     paths = (path_of(method).encode() for service in SERVICES for method in service.methods)
     health = Health(SELDON_NAMES)
     health.set_not_serving()
-    return await _started(dict.fromkeys(paths, Method(refuse)), health, listener, None)
+    return await _started(dict.fromkeys(paths, Method(refuse)), health, listener, UNLIMITED)
 
 
 async def _started(
     services: Mapping[bytes, Method],
     health: Health,
     listener: socket.socket,
-    max_message: int | None,
+    limits: Limits,
 ) -> Server:
     reflection = Reflection([*SELDON_NAMES, HEALTH_NAME])
     methods = {**services, **health.methods(), **reflection.methods()}
     connections: set[Connection] = set()
-    server = await asyncio.get_running_loop().create_server(
-        lambda: Connection(methods, connections, max_message), sock=listener, backlog=BACKLOG
-    )
+    loop = asyncio.get_running_loop()
+
+    def accept() -> Connection:
+        connection = Connection(methods, connections, limits)
+        loop.call_later(GREETING_SECONDS, connection.expect_greeting)
+        return connection
+
+    server = await loop.create_server(accept, sock=listener, backlog=BACKLOG)
     return Server(server, connections, health)

@@ -86,7 +86,7 @@ def test_a_quick_model_is_called_on_the_loop_and_a_slow_one_is_not() -> None:
 
     async def scenario(engine: Engine) -> None:
         for _ in range(3):
-            engine.pace.note(0.0001, 1)
+            engine.pace.note(0.0001, 1, busy=0.0001)
         await submit_all(engine, [1])
         engine.pace.note(0.03, 1)
         await submit_all(engine, [2])

@@ -6,10 +6,10 @@ QUICK, SLOW, LONG = QUICK_SECONDS / 2, QUICK_SECONDS * 2, LONG_SECONDS * 2
 
 
 def after(*calls: float) -> Pace:
-    """What is known after calls of so many seconds."""
+    """What is known after calls of so many seconds, each made where the last ones let it."""
     pace = Pace()
     for seconds in calls:
-        pace.note(seconds, 1)
+        pace.note(seconds, 1, busy=None if pace.is_quick else seconds)
     return pace
 
 
@@ -22,7 +22,8 @@ def after(*calls: float) -> Pace:
         ([QUICK] * 9 + [SLOW], True),
         ([QUICK] * 9 + [SLOW] * 2, True),
         ([QUICK] * 9 + [SLOW] * 3, False),
-        ([SLOW] * 9 + [QUICK] * 3, True),
+        ([QUICK] * 9 + [SLOW] * 3 + [QUICK] * CAUTIOUS, True),
+        ([QUICK] * 9 + [SLOW] * 3 + [QUICK] * (CAUTIOUS - 1), False),
         ([QUICK] * 9 + [LONG], False),
         ([QUICK] * 9 + [LONG] + [QUICK] * (CAUTIOUS - 1), False),
         ([QUICK] * 9 + [LONG] + [QUICK] * CAUTIOUS, True),
@@ -33,6 +34,17 @@ def test_most_of_the_recent_calls_decide_and_a_long_one_for_long(
 ) -> None:
     """One that was interrupted does not make a model slow; one that holds everybody up does."""
     assert after(*calls).is_quick == is_quick
+
+
+def test_a_call_aside_counts_by_what_the_processor_did() -> None:
+    """It waits for the interpreter while the loop is busy; but one that sleeps long is long."""
+    pace = Pace()
+
+    for _ in range(3):
+        pace.note(SLOW, 1, busy=QUICK)
+    assert pace.is_quick
+    pace.note(LONG, 1, busy=QUICK)
+    assert not pace.is_quick
 
 
 def test_the_time_an_item_takes_is_an_average() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -71,7 +72,17 @@ def serve(config: Config, pipe: Connection | None = None) -> None:
         model = load_model(config.interface, config.parameters)
         server = loop.run(RunningServer.of(model, config))
         server.metrics.set_gauge("prepackaged_model_load_seconds", time.perf_counter() - start)
+        keep_what_is_loaded()
         asyncio.run(guard(server, loop, early, parent))
+
+
+def keep_what_is_loaded() -> None:
+    """Let the garbage collector leave alone what lasts.
+
+    To look at it all takes a tenth of a second, which requests would wait for again and again.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def guard(

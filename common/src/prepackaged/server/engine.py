@@ -198,24 +198,28 @@ class Engine:
         return taken
 
     def _call_on_thread(self, works: list[Work]) -> None:
-        outcomes = self._call(works)
+        outcomes = self._call(works, busy_clock=time.thread_time)
         self._loop.call_soon_threadsafe(self._deliver_and_run, works, outcomes)
 
-    def _call(self, works: list[Work]) -> Sequence[Any]:
-        start = time.perf_counter()
+    def _call(
+        self, works: list[Work], busy_clock: Callable[[], float] | None = None
+    ) -> Sequence[Any]:
+        start, busy_start = time.perf_counter(), busy_clock() if busy_clock else 0.0
         try:
             function = works[0].function
             return [function()] if function else self._answer([work.item for work in works])
         except BaseException as error:
             return [error] * len(works)
         finally:
-            self._learn(time.perf_counter() - start, works)
+            seconds = time.perf_counter() - start
+            busy = busy_clock() - busy_start if busy_clock else None
+            self._learn(works, seconds, busy)
 
-    def _learn(self, seconds: float, works: list[Work]) -> None:
+    def _learn(self, works: list[Work], seconds: float, busy: float | None) -> None:
         if works[0].function:
             self.pace.note_item(seconds)
         else:
-            self.pace.note(seconds, len(works))
+            self.pace.note(seconds, len(works), busy=busy)
 
     def _deliver_and_run(self, works: list[Work], outcomes: Sequence[Any]) -> None:
         self._deliver(works, outcomes)

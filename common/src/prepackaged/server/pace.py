@@ -3,9 +3,9 @@
 from collections import deque
 
 QUICK_SECONDS = 0.001  # a call that the event loop can bear
-LONG_SECONDS = 0.02  # one that it is not to bear a second time soon
+LONG_SECONDS = 0.01  # one that it is not to bear a second time soon
 RECENT = 5  # calls whose middle counts: on busy processors one is soon interrupted
-CAUTIOUS = 100  # calls made aside after a long one
+CAUTIOUS = 100  # calls made aside after the loop has borne too much
 
 
 class Pace:
@@ -19,13 +19,24 @@ class Pace:
     @property
     def is_quick(self) -> bool:
         """Whether the next call may be made on the event loop."""
-        return not self._cautious and sorted(self._recent)[RECENT // 2] <= QUICK_SECONDS
+        return not (self._cautious or self._is_slow())
 
-    def note(self, seconds: float, items: int) -> None:
-        """Learn from a call of the model with so many items."""
-        self._recent.append(seconds)
-        self._cautious = CAUTIOUS if seconds > LONG_SECONDS else max(self._cautious - 1, 0)
+    def note(self, seconds: float, items: int, *, busy: float | None = None) -> None:
+        """Learn from a call of the model with so many items.
+
+        `busy` are the processor's seconds of a call that was made aside: there a call may take
+        long because the loop has the interpreter, which is no fault of the model's.
+        """
+        is_long = seconds > LONG_SECONDS
+        self._recent.append(seconds if is_long or busy is None else busy)
+        if is_long or (busy is None and self._is_slow()):
+            self._cautious = CAUTIOUS
+        else:
+            self._cautious = max(self._cautious - 1, 0)
         self.note_item(seconds / items)
+
+    def _is_slow(self) -> bool:
+        return sorted(self._recent)[RECENT // 2] > QUICK_SECONDS
 
     def note_item(self, seconds: float) -> None:
         """Learn what one item took, of whatever is asked of the model."""

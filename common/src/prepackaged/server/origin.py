@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+CLIENT_WENT_AWAY = 499  # nginx's number, for there is no official one
+
 
 @dataclass(slots=True, eq=False)
 class Origin:

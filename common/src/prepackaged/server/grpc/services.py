@@ -17,7 +17,7 @@ from seldon_core.utils import json_to_seldon_model_metadata
 from prepackaged.errors import ClientError, ModelError
 from prepackaged.server.grpc.calls import Call, CallError, Method
 from prepackaged.server.grpc.errors import code_of, details_of, status_of
-from prepackaged.server.origin import Observer, Origin
+from prepackaged.server.origin import CLIENT_WENT_AWAY, Observer, Origin
 from prepackaged.server.seldon import protobuf
 from prepackaged.server.seldon.dispatch import Dispatcher, to_tell
 from prepackaged.server.seldon.messages import Answer, Request
@@ -41,7 +41,6 @@ HOOKS = {
     "Aggregate": "aggregate",
 }
 COUNTED_AS = {"Predict": "predict", "SendFeedback": "feedback", **HOOKS}
-CLIENT_WENT_AWAY = 499  # nginx's number, for there is no official one
 
 Answering = Callable[[Any, Origin], Awaitable[Any]]
 

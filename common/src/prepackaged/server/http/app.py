@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from prepackaged.server.origin import Observer, Origin
+from prepackaged.server.origin import CLIENT_WENT_AWAY, Observer, Origin
 
-CLIENT_WENT_AWAY = 499  # nginx's number, for there is no official one
 WITHOUT_BODY = {204, 205, 304}
 WITHOUT_LENGTH = {204, 304}  # a length here would be that of another answer (RFC 9110, 8.6)
 CORS = (b"access-control-allow-origin", b"*")

@@ -10,14 +10,14 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from prepackaged.server.http.app import CLIENT_WENT_AWAY, HttpError, HttpRequest, too_large
+from prepackaged.server.http.app import HttpError, HttpRequest, too_large
 from prepackaged.server.http.connection import (
     JSON_HEADERS,
     BoundedProtocol,
     Bounds,
     RefusedError,
 )
-from prepackaged.server.origin import Observer
+from prepackaged.server.origin import CLIENT_WENT_AWAY, Observer
 
 # Takes the whole request and where the answer goes, and gives what cancels the request.
 Handler = Callable[[HttpRequest, "Respond"], Callable[[], None] | None]

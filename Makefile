@@ -13,34 +13,47 @@ DEBIAN_MIRROR ?=
 # For bench: --quick, --case NAME.
 BENCH_FLAGS ?=
 
-# For run-<image>; without MODEL_URI the image's example is served.
+# For matrix: the names of files that a change touches, to get no more rows than it needs.
+CHANGED ?=
+
+# For run-<row>; without MODEL_URI the image's example is served.
 MODEL_URI ?=
 HTTP_PORT ?= 9000
 GRPC_PORT ?= 5000
 METRICS_PORT ?= 6000
 
-export CONTAINER_CLI REGISTRY PIP_INDEX_URL
+export CONTAINER_CLI REGISTRY PIP_INDEX_URL CHANGED
 
-IMAGES := $(shell $(PYTHON) tools/images.py targets)
-ifeq ($(IMAGES),)
+# Each row of the matrix with its lock, such as sklearn-1.6:sklearn/server/requirements-1.6.txt.
+LOCKS := $(shell $(PYTHON) tools/images.py rows)
+ifeq ($(LOCKS),)
 $(error $(PYTHON) tools/images.py failed: it needs Python 3.11 or later as PYTHON, and a sound images.toml)
 endif
+
+row_of = $(firstword $(subst :, ,$(1)))
+lock_of = $(patsubst $(1):%,%,$(filter $(1):%,$(LOCKS)))
+image_of = $(firstword $(subst /, ,$(call lock_of,$(1))))
+ROWS := $(foreach pair,$(LOCKS),$(call row_of,$(pair)))
+IMAGES := $(foreach pair,$(filter %/requirements.txt,$(LOCKS)),$(call row_of,$(pair)))
+CPU_ROWS := $(foreach pair,$(filter-out %-gpu.txt,$(LOCKS)),$(call row_of,$(pair)))
+VERSION_ROWS := $(filter-out $(IMAGES),$(CPU_ROWS))
 
 DEV := .envs/dev
 UPSTREAM := .envs/upstream
 ENVIRONMENT_TOOLS := $(addprefix tools/,environment.py seldon_wheel.py uv.py protoc.txt)
 COMMON_IN_PLACE := --common common --editable
 
-VERBS := build test push run
-ALL := $(foreach verb,$(VERBS),$(IMAGES:%=$(verb)-%)) $(IMAGES:%=test-model-%)
-.PHONY: help setup test test-common check format lint types lock upgrade clean matrix base-image \
-	build-all test-all push-all bench bench-layers bench-overhead $(ALL)
+VERBS := build test push run test-model
+ALL := $(foreach verb,$(VERBS),$(ROWS:%=$(verb)-%))
+.PHONY: help setup test test-common test-versions check format lint types lock upgrade clean \
+	matrix tags base-image build-all test-all push-all build-cpu test-cpu bench bench-layers \
+	bench-overhead $(ALL)
 .DELETE_ON_ERROR:
 
 ## help: List the targets
 help:
-	@sed -n 's/^## \([^:]*\): /\1\t/p' Makefile | sed "s/<image>/{$$(echo $(IMAGES) | tr ' ' ',')}/" | \
-		awk -F'\t' '{ printf "  %-34s %s\n", $$1, $$2 }'
+	@sed -n 's/^## \([^:]*\): /\1\t/p' Makefile | awk -F'\t' '{ printf "  %-18s %s\n", $$1, $$2 }'
+	@echo "A <row> is one of: $(ROWS)"
 
 ## setup: Make the development environment and one for every image
 setup: $(DEV)/.made $(UPSTREAM)/.made $(IMAGES:%=.envs/%/.made)
@@ -54,12 +67,13 @@ $(UPSTREAM)/.made: tests/contract/upstream.txt common/pyproject.toml $(ENVIRONME
 	@$(PYTHON) tools/environment.py $(@D) $< $(COMMON_IN_PLACE)
 	@touch $@
 
-$(IMAGES:%=.envs/%/.made): .envs/%/.made: %/server/requirements.txt common/pyproject.toml $(ENVIRONMENT_TOOLS)
+.SECONDEXPANSION:
+$(ROWS:%=.envs/%/.made): .envs/%/.made: $$(call lock_of,$$*) common/pyproject.toml $(ENVIRONMENT_TOOLS)
 	@$(PYTHON) tools/environment.py $(@D) $< $(COMMON_IN_PLACE)
 	@touch $@
 
-## run-<image>: Serve MODEL_URI, or the image's example, on HTTP_PORT, GRPC_PORT and METRICS_PORT
-$(IMAGES:%=run-%): run-%: .envs/%/.made
+## run-<row>: Serve MODEL_URI, or the image's example, on HTTP_PORT, GRPC_PORT and METRICS_PORT
+$(ROWS:%=run-%): run-%: .envs/%/.made
 	@$(PYTHON) tools/run.py $* --model-uri "$(MODEL_URI)" \
 		--http-port $(HTTP_PORT) --grpc-port $(GRPC_PORT) --metrics-port $(METRICS_PORT)
 
@@ -71,10 +85,13 @@ test-common: $(DEV)/.made $(UPSTREAM)/.made
 	@echo "-> testing what is shared"
 	@$(DEV)/bin/python -m pytest tests/repo tests/unit tests/contract tests/server
 
-## test-model-<image>: Test the image's Model in the environment of its lock
-$(IMAGES:%=test-model-%): test-model-%: .envs/%/.made $(DEV)/.made
-	@echo "-> testing $*/server in .envs/$*"
-	@.envs/$*/bin/python tools/pytest_in.py $(DEV) tests/servers/$*
+## test-versions: Test the Models with the older versions of their frameworks
+test-versions: $(VERSION_ROWS:%=test-model-%)
+
+## test-model-<row>: Test the image's Model in the environment of the row's lock
+$(ROWS:%=test-model-%): test-model-%: .envs/%/.made $(DEV)/.made
+	@echo "-> testing $(call image_of,$*)/server in .envs/$*"
+	@.envs/$*/bin/python tools/pytest_in.py $(DEV) tests/servers/$(call image_of,$*)
 
 ## bench: Compare this server's speed with upstream's and with a bare loop; takes minutes
 bench: $(DEV)/.made $(IMAGES:%=.envs/%/.made)
@@ -121,36 +138,46 @@ lock:
 upgrade:
 	@$(PYTHON) tools/lock.py --upgrade
 
-## build-<image>: Build the image with CONTAINER_CLI and give it its tags
-$(IMAGES:%=build-%): build-%:
+## build-<row>: Build the image with CONTAINER_CLI and give it its tags
+$(ROWS:%=build-%): build-%:
 	@echo "-> building $*"
-	@$(CONTAINER_CLI) build $(BUILD_FLAGS) --file $*/Dockerfile \
+	@$(CONTAINER_CLI) build $(BUILD_FLAGS) --file $(call image_of,$*)/Dockerfile \
 		$(addprefix --build-arg ,$(shell $(PYTHON) tools/images.py args $*)) \
 		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
 		$(if $(PIP_INDEX_URL),--build-arg PIP_INDEX_URL=$(PIP_INDEX_URL)) \
 		$(addprefix --tag ,$(shell $(PYTHON) tools/images.py tags $*)) .
 
-## test-<image>: Test the built image as running containers
-$(IMAGES:%=test-%): test-%: $(DEV)/.made .envs/%/.made
+## test-<row>: Test the built image as running containers
+$(ROWS:%=test-%): test-%: $(DEV)/.made .envs/%/.made
 	@echo "-> testing the image of $*"
 	@$(DEV)/bin/python -m pytest tests/images --image $*
 
-## push-<image>: Push all tags of the built image
-$(IMAGES:%=push-%): push-%:
+## push-<row>: Push all tags of the built image
+$(ROWS:%=push-%): push-%:
 	@set -e; for tag in $(shell $(PYTHON) tools/images.py tags $*); do $(CONTAINER_CLI) push $$tag; done
 
-## build-all: Build every image
-build-all: $(IMAGES:%=build-%)
+## build-all: Build every row
+build-all: $(ROWS:%=build-%)
 
-## test-all: Test every built image
-test-all: $(IMAGES:%=test-%)
+## test-all: Test every built row
+test-all: $(ROWS:%=test-%)
 
-## push-all: Push every image
-push-all: $(IMAGES:%=push-%)
+## push-all: Push every row
+push-all: $(ROWS:%=push-%)
 
-## matrix: Print the CI matrix as JSON
+## build-cpu: Build every row that needs no GPU
+build-cpu: $(CPU_ROWS:%=build-%)
+
+## test-cpu: Test every built row that needs no GPU
+test-cpu: $(CPU_ROWS:%=test-%)
+
+## matrix: Print the CI matrix as JSON, of the rows that CHANGED files touch where it names any
 matrix:
 	@$(PYTHON) tools/images.py matrix
+
+## tags: Print the README's table of tags
+tags:
+	@$(PYTHON) tools/images.py tags
 
 ## base-image: Make a base image from Debian packages, for where no image registry is reached
 base-image:

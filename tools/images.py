@@ -1,12 +1,16 @@
 """What images.toml says, in the words that make, CI and the README need.
 
-    python3 tools/images.py targets         every image, one word each
-    python3 tools/images.py tags IMAGE      the tags that a build gets
-    python3 tools/images.py args IMAGE      the build arguments
+    python3 tools/images.py rows            every row as `<row>:<its lock>`
+    python3 tools/images.py tags ROW        the tags that a build gets
+    python3 tools/images.py args ROW        the build arguments
     python3 tools/images.py matrix          the CI matrix, as JSON
-    python3 tools/images.py table           the README's table, as Markdown
+    python3 tools/images.py table           the README's table of images, as Markdown
+    python3 tools/images.py tags            the README's table of tags, as Markdown
 
-The registry is the environment's REGISTRY, `infuseai` when unset.
+A row is what one build makes: an image with its framework's own version (`sklearn`), with an
+older one (`sklearn-1.6`) or for GPUs (`pytorch-gpu`).
+The registry is the environment's REGISTRY, `infuseai` when unset. Where the environment's
+CHANGED names files, the matrix has the rows that a change to these files touches.
 """
 
 import json
@@ -14,12 +18,17 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 REGISTRY = os.environ.get("REGISTRY") or "infuseai"
+# What reaches no image and no test of one: of all the rest, each file touches its image's rows,
+# or every row.
+OF_NO_ROW = re.compile(
+    r"(bench|deploy|docs|tests/repo|tests/server|tests/unit)/.*|.*\.md|\.gitignore"
+)
 
 
 class ImagesError(Exception):
@@ -33,10 +42,62 @@ class Image:
     name: str
     summary: str
     package: str
+    framework: str
+    versions: dict[str, list[str]]
+    gpu: str
+
+    def rows(self) -> Iterator["Row"]:
+        """What is built of it: its own version, the older ones, the variant for GPUs."""
+        yield Row(self)
+        yield from (Row(self, version) for version in self.versions)
+        if self.gpu:
+            yield Row(self, variant="gpu")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One build of an image."""
+
+    image: Image
+    older: str = ""
+    variant: str = "cpu"
+
+    @property
+    def name(self) -> str:
+        """Its one word: in make's targets, in .envs and in the CI matrix."""
+        return "-".join([self.image.name, *self._marks()])
+
+    @property
+    def lock(self) -> Path:
+        """Its packages, as a path in the repository."""
+        return self.sources / f"{'-'.join(['requirements', *self._marks()])}.txt"
+
+    @property
+    def sources(self) -> Path:
+        """The directory of the image's Model and of all its locks."""
+        return Path(self.image.name, "server")
+
+    @property
+    def package(self) -> str:
+        """The distribution that is the framework."""
+        return re.split(r"[^\w.-]", self.image.gpu)[0] if self.is_gpu else self.image.package
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is just what the image's requirements.in says."""
+        return not self._marks()
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether it holds the libraries of CUDA."""
+        return self.variant == "gpu"
+
+    def _marks(self) -> list[str]:
+        return [self.older] if self.older else ["gpu"] if self.is_gpu else []
 
     def version(self) -> str:
-        """The public version of `package` in the image's lock, such as `1.9.1`."""
-        lock = ROOT / self.name / "server/requirements.txt"
+        """The public version of the framework in the row's lock, such as `1.9.1`."""
+        lock = ROOT / self.lock
         if not lock.exists():
             raise ImagesError(f"{lock} is missing: run `make lock`")
         pin = re.search(rf"^{re.escape(self.package)}==([^\s;+]+)", lock.read_text(), re.MULTILINE)
@@ -44,15 +105,40 @@ class Image:
             raise ImagesError(f"{lock} does not pin {self.package}, which images.toml names")
         return pin[1]
 
+    def short_tags(self) -> list[str]:
+        """What comes behind the image's name; the first names the release and never changes."""
+        minor = ".".join(self.version().split(".")[:2])
+        framework = f"{self.image.framework}{minor}"
+        if self.older:
+            return [f"{release()}-{framework}", f"latest-{framework}"]
+        gpu = "-gpu" if self.is_gpu else ""
+        return [f"{release()}{gpu}", f"{release()}-{framework}{gpu}", f"latest{gpu}"]
+
     def tags(self) -> list[str]:
-        """Full image names, the release's own first."""
-        repository = f"{REGISTRY}/{self.name}-prepackaged"
-        framework = f"{release()}-{self.package}{self.version()}"
-        return [f"{repository}:{tag}" for tag in (release(), framework, "latest")]
+        """Full image names."""
+        return [f"{repository(self.image)}:{tag}" for tag in self.short_tags()]
 
     def build_arguments(self) -> list[str]:
         """`NAME=value` pairs for the Dockerfile's ARGs of the same names."""
-        return [f"IMAGE={self.tags()[0]}", f"RELEASE={release()}"]
+        return [
+            f"IMAGE={self.tags()[0]}",
+            f"RELEASE={release()}",
+            f"REQUIREMENTS={self.lock.name}",
+        ]
+
+    def is_touched_by(self, file: str) -> bool:
+        """Whether a change to the file may change this build or an answer of its tests."""
+        if OF_NO_ROW.fullmatch(file):
+            return False
+        if re.search(r"/server/requirements[^/]*\.txt$", file):
+            return file == str(self.lock)
+        of_image = re.match(r"(?:tests/servers/)?([^/]+)/", file)
+        return not of_image or of_image[1] not in images() or of_image[1] == self.image.name
+
+
+def repository(image: Image) -> str:
+    """Where the image's tags are."""
+    return f"{REGISTRY}/{image.name}-prepackaged"
 
 
 def release() -> str:
@@ -62,15 +148,22 @@ def release() -> str:
 
 def read_images(text: str) -> dict[str, Image]:
     """The images in the text of images.toml, by name, in its order."""
-    expected = {"summary", "package"}
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ImagesError(f"images.toml: {error}") from error
-    for name, table in tables.items():
-        if not isinstance(table, dict) or set(table) != expected:
-            raise ImagesError(f"images.toml: [{name}] must hold exactly {sorted(expected)}")
-    return {name: Image(name, **table) for name, table in tables.items()}
+    return {name: read_image(name, table) for name, table in tables.items()}
+
+
+def read_image(name: str, table: object) -> Image:
+    """The image that one table describes."""
+    needed, allowed = {"summary", "package"}, {"framework", "versions", "gpu"}
+    if not isinstance(table, dict) or not needed <= set(table) <= needed | allowed:
+        raise ImagesError(
+            f"images.toml: [{name}] must hold {sorted(needed)}, may hold {sorted(allowed)}"
+        )
+    unset = {"framework": table["package"], "versions": {}, "gpu": ""}
+    return Image(name, **unset | table)
 
 
 def images() -> dict[str, Image]:
@@ -78,36 +171,63 @@ def images() -> dict[str, Image]:
     return read_images((ROOT / "images.toml").read_text())
 
 
-def find(name: str) -> Image:
-    """The image of that name."""
-    known = images()
+def rows() -> dict[str, Row]:
+    """What is built of the images, by name, image after image."""
+    return {row.name: row for image in images().values() for row in image.rows()}
+
+
+def find(name: str) -> Row:
+    """The row of that name."""
+    known = rows()
     if name not in known:
-        raise ImagesError(f"no image {name!r} in images.toml, which has: {', '.join(known)}")
+        raise ImagesError(f"no row {name!r} in images.toml, which has: {', '.join(known)}")
     return known[name]
 
 
 def matrix() -> str:
-    """GitHub's `strategy.matrix`: one row an image."""
-    return json.dumps({"image": list(images())})
+    """GitHub's `strategy.matrix`: the rows that a change touches, all of them without a change."""
+    changed = os.environ.get("CHANGED", "").split()
+    touched = [
+        row for row in rows().values() if not changed or any(map(row.is_touched_by, changed))
+    ]
+    return json.dumps({"include": [matrix_row(row) for row in touched]})
 
 
-def table() -> str:
+def matrix_row(row: Row) -> dict[str, str]:
+    """What CI is told of a row."""
+    return {"row": row.name, "image": row.image.name, "variant": row.variant}
+
+
+def table_of_images() -> str:
     """One Markdown row an image."""
-    rows = ["| image | serves | framework |", "| --- | --- | --- |"]
+    lines = ["| image | serves | framework |", "| --- | --- | --- |"]
     for image in images().values():
-        name = f"[`{REGISTRY}/{image.name}-prepackaged`]({image.name}/README.md)"
-        rows.append(f"| {name} | {image.summary} | {image.package} {image.version()} |")
-    return "\n".join(rows)
+        name = f"[`{repository(image)}`]({image.name}/README.md)"
+        lines.append(f"| {name} | {image.summary} | {image.package} {Row(image).version()} |")
+    return "\n".join(lines)
+
+
+def table_of_tags() -> str:
+    """One Markdown row for each build of each image."""
+    lines = ["| image | tags | framework | runs on |", "| --- | --- | --- | --- |"]
+    for row in rows().values():
+        tags = ", ".join(f"`{tag}`" for tag in row.short_tags())
+        framework = f"{row.package} {row.version()}"
+        lines.append(
+            f"| `{repository(row.image)}` | {tags} | {framework} | {row.variant.upper()} |"
+        )
+    return "\n".join(lines)
 
 
 OF_ALL: dict[str, Callable[[], str]] = {
-    "targets": lambda: " ".join(images()),
+    "rows": lambda: " ".join(f"{row.name}:{row.lock}" for row in rows().values()),
     "matrix": matrix,
-    "table": table,
+    "table": table_of_images,
+    "tags": table_of_tags,
 }
-OF_ONE: dict[str, Callable[[Image], list[str]]] = {
-    "tags": Image.tags,
-    "args": Image.build_arguments,
+OF_ONE: dict[str, Callable[[Row], list[str]]] = {
+    "tags": Row.tags,
+    "args": Row.build_arguments,
 }
 
 

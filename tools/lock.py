@@ -35,45 +35,73 @@ def main() -> None:
     how.add_argument("--upgrade", action="store_true", help="take the newest versions")
     how.add_argument("--check", action="store_true", help="write nothing, fail on a stale lock")
     options = parser.parse_args()
-    if options.check:
-        stale = [str(lock) for lock, sources in locks().items() if is_stale(lock, sources)]
-        sys.exit(f"stale, run `make lock`: {', '.join(stale)}" if stale else None)
-    for lock, sources in locks().items():
-        print(f"-> compiling {lock}", flush=True)
-        compile_lock(lock, *sources, *(["--upgrade"] if options.upgrade else []))
+    with tempfile.TemporaryDirectory() as scratch:
+        if options.check:
+            every = locks(Path(scratch)).items()
+            stale = [str(lock) for lock, sources in every if is_stale(lock, sources)]
+            sys.exit(f"stale, run `make lock`: {', '.join(stale)}" if stale else None)
+        for lock, sources in locks(Path(scratch)).items():
+            print(f"-> compiling {lock}", flush=True)
+            compile_lock(lock, *sources, *(["--upgrade"] if options.upgrade else []))
 
 
-def locks() -> dict[Path, tuple[str | Path, ...]]:
-    """Every lock and what it is compiled from."""
-    servers = [Path(name) / "server" for name in images.images()]
-    of_images = {
-        server / "requirements.txt": (COMMON, server / "requirements.in") for server in servers
-    }
+def locks(scratch: Path) -> dict[Path, tuple[str | Path, ...]]:
+    """Every lock and what it is compiled from; what is chosen for a row goes into `scratch`."""
     return {
-        **of_images,
+        **{row.lock: (COMMON, chosen(row, scratch)) for row in images.rows().values()},
         Path("requirements-dev.txt"): (COMMON, "--group=pyproject.toml:dev"),
         Path("tests/contract/upstream.txt"): (Path("tests/contract/upstream.in"),),
         Path("tools/protoc.txt"): (Path("tools/protoc.in"),),
     }
 
 
+def chosen(row: images.Row, scratch: Path) -> Path:
+    """The image's requirements.in, with the row's framework in place of the image's own."""
+    own = images.ROOT / row.sources / "requirements.in"
+    requirements = own.read_text()
+    pin = re.search(rf"^{re.escape(row.image.package)}==([\w.]+)(\S*)", requirements, re.MULTILINE)
+    if pin is None:
+        raise images.ImagesError(f"{own} does not pin {row.image.package}, as images.toml says")
+    if row.is_own:
+        return own
+    path = scratch / f"{row.name}.in"
+    path.write_text(requirements.replace(pin[0], "\n".join(framework(row, *pin.groups()))))
+    return path
+
+
+def framework(row: images.Row, version: str, build: str) -> list[str]:
+    """What an older row or one for GPUs asks for where the image asks for `version`."""
+    if row.older:
+        return [*row.image.versions[row.older], f"{row.package}=={row.older}.*"]
+    if "==" in row.image.gpu:
+        return [row.image.gpu]
+    # A directory of more wheels may hold the other build, which counts as the same version.
+    return [f"{row.image.gpu}=={version}" + (f",!={version}{build}" if build else "")]
+
+
 def is_stale(lock: Path, sources: tuple[str | Path, ...]) -> bool:
     """Whether compiling the lock again, from the versions it has, would change it."""
+    return not lock.exists() or compiled(lock, *sources) != lock.read_text()
+
+
+def compile_lock(lock: Path, *sources: str | Path) -> None:
+    """Write one lock; one that stays as it is keeps its time, and make its environment."""
+    text = compiled(lock, *sources)
+    if not lock.exists() or text != lock.read_text():
+        lock.write_text(text)
+
+
+def compiled(lock: Path, *sources: str | Path) -> str:
+    """What the lock is to be; its present versions are kept as long as the sources allow them."""
+    wheels = seldon_wheel.ensure(uv.CACHE / "wheels").parent
+    asked = "".join(path.read_text() for path in map(Path, sources) if path.is_file())
+    links = uv.find_links(asked, wheels)
     with tempfile.TemporaryDirectory() as scratch:
         again = Path(scratch) / lock.name
         if lock.exists():
             shutil.copy(lock, again)
-        compile_lock(again, *sources)
-        return not lock.exists() or again.read_bytes() != lock.read_bytes()
-
-
-def compile_lock(lock: Path, *sources: str | Path) -> None:
-    """Write one lock; its present versions are kept as long as the sources allow them."""
-    wheels = seldon_wheel.ensure(uv.CACHE / "wheels").parent
-    chosen = "".join(path.read_text() for path in map(Path, sources) if path.is_file())
-    links = uv.find_links(chosen, wheels)
-    uv.run("pip", "compile", *OPTIONS, *links, "--output-file", lock, *sources)
-    lock.write_text(with_digests(lock.read_text()))
+        uv.run("pip", "compile", *OPTIONS, *links, "--output-file", again, *sources)
+        return with_digests(again.read_text())
 
 
 def with_digests(lock: str) -> str:

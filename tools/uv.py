@@ -32,6 +32,7 @@ WHEEL_DIGESTS = {
     ("Darwin", "arm64"): "66c512266d633bef48384a1f53003f41f2a8e7b36fe6e7fbfd3e0fd52d96fa63",
 }
 PYTORCH_CPU = "https://download.pytorch.org/whl/cpu/torch/"
+BUILD_FOR_CPU = re.compile(r"==[\w.]+\+cpu")  # asked for, not excluded with `!=`
 CACHE = Path(os.environ.get("PREPACKAGED_CACHE", Path(__file__).parents[1] / ".cache"))
 
 
@@ -56,7 +57,9 @@ def find_links(requirements: str, *places: Path) -> list[str]:
     Where we are not told, requirements that name a build for CPUs lead to PyTorch's own page.
     """
     # With one such option uv does not read its variable, so that this repeats it.
-    told = environment().get("UV_FIND_LINKS") or (PYTORCH_CPU if "+cpu" in requirements else "")
+    told = environment().get("UV_FIND_LINKS") or (
+        PYTORCH_CPU if BUILD_FOR_CPU.search(requirements) else ""
+    )
     return [f"--find-links={place}" for place in (*places, *filter(None, told.split(",")))]
 
 

@@ -1,4 +1,4 @@
-"""The image under test, built before by `make build-<image>`, and containers of it."""
+"""The image under test, built before by `make build-<row>`, and containers of it."""
 
 import json
 import os
@@ -21,15 +21,15 @@ READ_ONLY = ("--read-only", *(["--read-only-tmpfs=false"] if "podman" in ENGINE 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let make say which image it means."""
-    parser.addoption("--image", help="the image to test; without it these tests are skipped")
+    parser.addoption("--image", help="the row to test; without it these tests are skipped")
 
 
 @pytest.fixture(scope="session")
 def image(request: pytest.FixtureRequest) -> str:
-    """The image's one word."""
+    """The one word of the row that is tested, such as `sklearn-1.6`."""
     name = request.config.getoption("--image")
     if not name:
-        pytest.skip("no --image: `make test-<image>` runs these tests")
+        pytest.skip("no --image: `make test-<row>` runs these tests")
     return str(name)
 
 
@@ -133,4 +133,4 @@ def upstreams(start: Callable[..., Container], read_only: tuple[str, ...]) -> Co
 @pytest.fixture(scope="session")
 def request_file(image: str) -> Path:
     """The image's documented request."""
-    return images.ROOT / image / "example/request.json"
+    return run.request_file(image)

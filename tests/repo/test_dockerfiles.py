@@ -54,4 +54,4 @@ def test_the_summary_is_the_images_description(name: str) -> None:
     """images.toml and the label speak of the same thing."""
     text = (ROOT / name / "Dockerfile").read_text()
 
-    assert f'image.description="{images.find(name).summary}"' in text
+    assert f'image.description="{images.images()[name].summary}"' in text

@@ -209,7 +209,7 @@ def table_of_images() -> str:
 
 def table_of_tags() -> str:
     """One Markdown row for each build of each image."""
-    lines = ["| image | tags | framework | runs on |", "| --- | --- | --- | --- |"]
+    lines = ["| image | tags | framework | built for |", "| --- | --- | --- | --- |"]
     for row in rows().values():
         tags = ", ".join(f"`{tag}`" for tag in row.short_tags())
         framework = f"{row.package} {row.version()}"

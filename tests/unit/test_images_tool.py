@@ -15,11 +15,18 @@ TWO_IMAGES = """\
 [alpha]
 summary = "Alpha models"
 package = "scikit-learn"
+framework = "sklearn"
+gpu = "cuml[cuda]"
+
+[alpha.versions]
+"1.8" = []
+"1.6" = ["scipy<1.16"]
 
 [beta]
 summary = "Beta models"
 package = "seldon-core"
 """
+ROWS = ["alpha", "alpha-1.8", "alpha-1.6", "alpha-gpu", "beta"]
 # The grammar of image references: https://github.com/distribution/reference
 TAG = re.compile(r"[a-z0-9./:-]+/[a-z0-9]+([._-][a-z0-9]+)*:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
@@ -32,26 +39,28 @@ def repository(tmp_path: Path) -> Path:
     (tmp_path / "images.toml").write_text(TWO_IMAGES)
     (tmp_path / "VERSION").write_text("0.3.0\n")
     write_lock(tmp_path, "alpha", "scikit-learn==1.9.1 \\\n    --hash=sha256:00\n")
+    write_lock(tmp_path, "alpha", "scikit-learn==1.8.0 \\\n", "-1.8")
+    write_lock(tmp_path, "alpha", "scikit-learn==1.6.1 \\\n", "-1.6")
+    write_lock(tmp_path, "alpha", "cuml==26.2.0 \\\nscikit-learn==1.9.1 \\\n", "-gpu")
     write_lock(tmp_path, "beta", "my-seldon-core==7\nseldon-core==1.17.1+prepackaged \\\n")
     return tmp_path
 
 
-def write_lock(repository: Path, image: str, text: str) -> None:
-    """The lock of an image."""
-    lock = repository / image / "server/requirements.txt"
+def write_lock(repository: Path, image: str, text: str, mark: str = "") -> None:
+    """The lock of an image, or of its row with that mark."""
+    lock = repository / image / f"server/requirements{mark}.txt"
     lock.parent.mkdir(parents=True, exist_ok=True)
     lock.write_text(text)
 
 
-def ask(repository: Path, *words: str, registry: str | None = None) -> tuple[int, str, str]:
-    """Exit status, output and errors of the tool."""
-    environment = {name: value for name, value in os.environ.items() if name != "REGISTRY"}
-    if registry is not None:
-        environment["REGISTRY"] = registry
+def ask(repository: Path, *words: str, **variables: str) -> tuple[int, str, str]:
+    """Exit status, output and errors of the tool with these environment variables."""
+    unset = {"REGISTRY", "CHANGED"}
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
     completed = subprocess.run(
         [sys.executable, "tools/images.py", *words],
         cwd=repository,
-        env=environment,
+        env=environment | variables,
         capture_output=True,
         text=True,
     )
@@ -65,7 +74,17 @@ def test_the_images_are_read_in_their_order() -> None:
     """Every table is an image, in the order of the file."""
     found = images.read_images(TWO_IMAGES)
     assert list(found) == ["alpha", "beta"]
-    assert found["beta"] == images.Image("beta", "Beta models", "seldon-core")
+    assert found["beta"] == images.Image(
+        "beta", "Beta models", "seldon-core", framework="seldon-core", versions={}, gpu=""
+    )
+
+
+def test_an_image_has_a_row_for_itself_for_each_older_version_and_for_gpus() -> None:
+    """A row is what one build makes."""
+    rows = [row for image in images.read_images(TWO_IMAGES).values() for row in image.rows()]
+    assert [row.name for row in rows] == ROWS
+    assert [row.package for row in rows] == [*["scikit-learn"] * 3, "cuml", "seldon-core"]
+    assert [row.variant for row in rows] == ["cpu", "cpu", "cpu", "gpu", "cpu"]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +101,10 @@ def test_a_table_must_hold_just_what_is_expected(text: str) -> None:
     """A key that nobody reads is a mistake, and so is one that is missing."""
     with pytest.raises(images.ImagesError) as caught:
         images.read_images(text)
-    assert str(caught.value) == ("images.toml: [alpha] must hold exactly ['package', 'summary']")
+    assert str(caught.value) == (
+        "images.toml: [alpha] must hold ['package', 'summary'],"
+        " may hold ['framework', 'gpu', 'versions']"
+    )
 
 
 def test_a_file_that_is_no_toml_is_refused() -> None:
@@ -94,28 +116,38 @@ def test_a_file_that_is_no_toml_is_refused() -> None:
 # The command line
 
 
-def test_targets_are_one_line_of_words(repository: Path) -> None:
-    """The Makefile reads the names of the images from it."""
-    assert ask(repository, "targets") == (0, "alpha beta\n", "")
-
-
-def test_tags_name_the_release_the_framework_and_the_latest(repository: Path) -> None:
-    """The version in the tag is the one that the image's lock pins."""
-    assert ask(repository, "tags", "alpha") == (
+def test_rows_are_one_line_of_words(repository: Path) -> None:
+    """The Makefile reads the rows and their locks from it."""
+    assert ask(repository, "rows") == (
         0,
         (
-            "infuseai/alpha-prepackaged:0.3.0"
-            " infuseai/alpha-prepackaged:0.3.0-scikit-learn1.9.1"
-            " infuseai/alpha-prepackaged:latest\n"
+            "alpha:alpha/server/requirements.txt"
+            " alpha-1.8:alpha/server/requirements-1.8.txt"
+            " alpha-1.6:alpha/server/requirements-1.6.txt"
+            " alpha-gpu:alpha/server/requirements-gpu.txt"
+            " beta:beta/server/requirements.txt\n"
         ),
         "",
     )
 
 
-def test_a_tag_leaves_out_what_its_grammar_forbids(repository: Path) -> None:
-    """A local version's plus sign cannot be in a tag, and another package's pin is not taken."""
-    _, output, _ = ask(repository, "tags", "beta")
-    assert output.split()[1] == "infuseai/beta-prepackaged:0.3.0-seldon-core1.17.1"
+@pytest.mark.parametrize(
+    ("row", "tags"),
+    [
+        ("alpha", ["0.3.0", "0.3.0-sklearn1.9", "latest"]),
+        ("alpha-1.6", ["0.3.0-sklearn1.6", "latest-sklearn1.6"]),
+        ("alpha-gpu", ["0.3.0-gpu", "0.3.0-sklearn26.2-gpu", "latest-gpu"]),
+        # A local version's plus sign cannot be in a tag, and another package's pin is not taken.
+        ("beta", ["0.3.0", "0.3.0-seldon-core1.17", "latest"]),
+    ],
+)
+def test_tags_name_the_release_the_framework_and_the_latest(
+    repository: Path, row: str, tags: list[str]
+) -> None:
+    """The version in the tag is the one that the row's lock pins."""
+    image = row.partition("-")[0]
+    names = " ".join(f"infuseai/{image}-prepackaged:{tag}" for tag in tags)
+    assert ask(repository, "tags", row) == (0, f"{names}\n", "")
 
 
 @pytest.mark.parametrize(
@@ -133,31 +165,106 @@ def test_the_registry_comes_from_the_environment(
     repository: Path, registry: str | None, first: str
 ) -> None:
     """REGISTRY names it; unset or empty it is infuseai."""
-    _, output, _ = ask(repository, "tags", "alpha", registry=registry)
+    variables = {} if registry is None else {"REGISTRY": registry}
+    _, output, _ = ask(repository, "tags", "alpha", **variables)
     assert output.split()[0] == first
 
 
-@pytest.mark.parametrize("image", images.images())
-def test_the_tags_of_this_repository_are_tags(image: str) -> None:
-    """A container engine takes every one of them."""
-    tags = images.find(image).tags()
-    assert len(set(tags)) == 3
+def test_the_tags_of_this_repository_are_tags() -> None:
+    """A container engine takes every one of them, and none is given to two builds."""
+    tags = [tag for row in images.rows().values() for tag in row.tags()]
+    assert len(tags) >= 2 * len(images.rows())
+    assert len(set(tags)) == len(tags)
     assert [tag for tag in tags if not TAG.fullmatch(tag)] == []
 
 
-def test_build_arguments_name_the_image_and_the_release(repository: Path) -> None:
-    """The Dockerfile learns what it is built as."""
-    assert ask(repository, "args", "alpha") == (
-        0,
-        "IMAGE=infuseai/alpha-prepackaged:0.3.0 RELEASE=0.3.0\n",
-        "",
-    )
+@pytest.mark.parametrize(
+    ("row", "arguments"),
+    [
+        (
+            "alpha",
+            "IMAGE=infuseai/alpha-prepackaged:0.3.0 RELEASE=0.3.0 REQUIREMENTS=requirements.txt",
+        ),
+        (
+            "alpha-1.6",
+            (
+                "IMAGE=infuseai/alpha-prepackaged:0.3.0-sklearn1.6 RELEASE=0.3.0"
+                " REQUIREMENTS=requirements-1.6.txt"
+            ),
+        ),
+        (
+            "alpha-gpu",
+            (
+                "IMAGE=infuseai/alpha-prepackaged:0.3.0-gpu RELEASE=0.3.0"
+                " REQUIREMENTS=requirements-gpu.txt"
+            ),
+        ),
+    ],
+)
+def test_build_arguments_name_the_image_the_release_and_the_lock(
+    repository: Path, row: str, arguments: str
+) -> None:
+    """The Dockerfile learns what it is built as, and of what."""
+    assert ask(repository, "args", row) == (0, f"{arguments}\n", "")
 
 
-def test_the_matrix_is_json_of_one_row_an_image(repository: Path) -> None:
+def touched(repository: Path, **variables: str) -> list[str]:
+    """The rows of the matrix."""
+    return [row["row"] for row in json.loads(ask(repository, "matrix", **variables)[1])["include"]]
+
+
+def test_the_matrix_is_json_with_an_entry_for_each_row(repository: Path) -> None:
     """GitHub reads it as `strategy.matrix`."""
     status, output, _ = ask(repository, "matrix")
-    assert (status, json.loads(output)) == (0, {"image": ["alpha", "beta"]})
+    entries = json.loads(output)["include"]
+    assert status == 0
+    assert [entry["row"] for entry in entries] == ROWS
+    assert entries[2] == {"row": "alpha-1.6", "image": "alpha", "variant": "cpu"}
+    assert entries[3] == {"row": "alpha-gpu", "image": "alpha", "variant": "gpu"}
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        *("common/src/prepackaged/component.py", "tools/environment.py", "Makefile", "VERSION"),
+        *(
+            "images.toml",
+            ".dockerignore",
+            ".ci/run",
+            ".github/workflows/ci.yml",
+            "tests/serving.py",
+        ),
+        *("tests/images/conftest.py", "tests/contract/test_wire.py", "a-file-that-is-new"),
+    ],
+)
+def test_what_all_images_share_touches_every_row(repository: Path, file: str) -> None:
+    """A file that nobody thought of is shared, too."""
+    assert touched(repository, CHANGED=file) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("changed", "rows"),
+    [
+        ("alpha/server/Model.py", ["alpha", "alpha-1.8", "alpha-1.6", "alpha-gpu"]),
+        ("alpha/server/requirements.in", ["alpha", "alpha-1.8", "alpha-1.6", "alpha-gpu"]),
+        ("tests/servers/beta/test_beta.py", ["beta"]),
+        ("beta/Dockerfile docs/guide.md", ["beta"]),
+        ("alpha/server/requirements.txt", ["alpha"]),
+        ("alpha/server/requirements-1.6.txt alpha/server/requirements-gpu.txt", ROWS[2:4]),
+        ("beta/server/requirements.txt\nalpha/server/requirements-1.8.txt", ["alpha-1.8", "beta"]),
+        ("README.md alpha/README.md bench/run.py tests/unit/test_lock.py deploy/hpa.yaml", []),
+    ],
+)
+def test_a_change_touches_the_rows_of_its_image_or_lock(
+    repository: Path, changed: str, rows: list[str]
+) -> None:
+    """Documents touch none, and one row's lock touches just that row."""
+    assert touched(repository, CHANGED=changed) == rows
+
+
+def test_no_change_named_is_the_whole_matrix(repository: Path) -> None:
+    """Empty is as good as unset: make hands an unset variable on as an empty one."""
+    assert touched(repository, CHANGED="") == ROWS
 
 
 def test_the_table_has_a_row_for_every_image(repository: Path) -> None:
@@ -172,12 +279,30 @@ def test_the_table_has_a_row_for_every_image(repository: Path) -> None:
     )
 
 
-def test_an_unknown_image_is_told_with_those_there_are(repository: Path) -> None:
+def test_the_table_of_tags_has_every_row(repository: Path) -> None:
+    """Whoever looks for a framework's version finds the tag to pull."""
+    assert ask(repository, "tags")[1] == (
+        "| image | tags | framework | built for |\n"
+        "| --- | --- | --- | --- |\n"
+        "| `infuseai/alpha-prepackaged` | `0.3.0`, `0.3.0-sklearn1.9`, `latest`"
+        " | scikit-learn 1.9.1 | CPU |\n"
+        "| `infuseai/alpha-prepackaged` | `0.3.0-sklearn1.8`, `latest-sklearn1.8`"
+        " | scikit-learn 1.8.0 | CPU |\n"
+        "| `infuseai/alpha-prepackaged` | `0.3.0-sklearn1.6`, `latest-sklearn1.6`"
+        " | scikit-learn 1.6.1 | CPU |\n"
+        "| `infuseai/alpha-prepackaged` | `0.3.0-gpu`, `0.3.0-sklearn26.2-gpu`, `latest-gpu`"
+        " | cuml 26.2.0 | GPU |\n"
+        "| `infuseai/beta-prepackaged` | `0.3.0`, `0.3.0-seldon-core1.17`, `latest`"
+        " | seldon-core 1.17.1 | CPU |\n"
+    )
+
+
+def test_an_unknown_row_is_told_with_those_there_are(repository: Path) -> None:
     """A typo ends with status 1 and the names that would have worked."""
     assert ask(repository, "tags", "gamma") == (
         1,
         "",
-        "no image 'gamma' in images.toml, which has: alpha, beta\n",
+        "no row 'gamma' in images.toml, which has: alpha, alpha-1.8, alpha-1.6, alpha-gpu, beta\n",
     )
 
 
@@ -199,13 +324,13 @@ def test_a_lock_without_the_package_is_refused(repository: Path) -> None:
     )
 
 
-def test_targets_do_not_need_the_locks(repository: Path) -> None:
+def test_rows_do_not_need_the_locks(repository: Path) -> None:
     """What makes the locks is a make target, and make has to read the names before that."""
     shutil.rmtree(repository / "alpha")
-    assert ask(repository, "targets")[0] == 0
+    assert ask(repository, "rows")[0] == 0
 
 
-@pytest.mark.parametrize("words", [(), ("tag", "alpha"), ("tags",), ("targets", "alpha")])
+@pytest.mark.parametrize("words", [(), ("tag", "alpha"), ("args",), ("rows", "alpha")])
 def test_a_wrong_question_is_answered_with_the_usage(
     repository: Path, words: tuple[str, ...]
 ) -> None:
@@ -213,10 +338,11 @@ def test_a_wrong_question_is_answered_with_the_usage(
     status, output, errors = ask(repository, *words)
     assert (status, output) == (1, "")
     assert re.findall(r"python3 tools/images\.py (\w+)", errors) == [
-        "targets",
+        "rows",
         "tags",
         "args",
         "matrix",
         "table",
+        "tags",
     ]
     assert "Traceback" not in errors

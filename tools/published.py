@@ -1,0 +1,103 @@
+"""What stands in the registry, as skopeo reads it there.
+
+    python3 tools/published.py host          the registry's host, to log in to
+    python3 tools/published.py base          the base image's name, without a digest
+    python3 tools/published.py subject ROW   `name=` and `digest=` of what stands under ROW's tags
+    python3 tools/published.py outdated      the CI matrix of the rows that are not on today's base
+
+The registry is the environment's REGISTRY, as in tools/images.py.
+"""
+
+import json
+import re
+import subprocess
+import sys
+
+import images
+
+HUB = "docker.io"  # where a name without a host is from
+
+
+class PublishedError(Exception):
+    """The registry, or skopeo, does not answer."""
+
+
+def host(name: str) -> str:
+    """The registry's host in an image's name: the first part, where that can be no directory."""
+    first, slash, _ = name.partition("/")
+    return first if slash and re.search(r"[.:]|^localhost$", first) else HUB
+
+
+def base() -> str:
+    """The base image as the Dockerfiles name it, in the state that it has today."""
+    named: set[str] = set()
+    for image in images.images():
+        dockerfile = (images.ROOT / image / "Dockerfile").read_text()
+        named.update(re.findall(r"^ARG BASE_IMAGE=([^@\s]+)", dockerfile, re.MULTILINE))
+    if len(named) != 1:
+        raise PublishedError(f"the Dockerfiles name {len(named)} base images: {sorted(named)}")
+    return named.pop()
+
+
+def subject(row: images.Row) -> str:
+    """The image of a row's tags, in the form of a step's outputs on GitHub."""
+    tag = row.tags()[0]
+    digest = json.loads(skopeo("inspect", f"docker://{tag}"))["Digest"]
+    name = tag.rpartition(":")[0]
+    full = name if host(name) != HUB or name.startswith(f"{HUB}/") else f"{HUB}/{name}"
+    return f"name={full}\ndigest={digest}"
+
+
+def outdated() -> str:
+    """The rows whose image lies on other layers than those of today's base image."""
+    below = layers(base())
+    rows = [row for row in images.rows().values() if not lies_on(below, row)]
+    return json.dumps({"include": [images.matrix_row(row) for row in rows]})
+
+
+def lies_on(below: list[str], row: images.Row) -> bool:
+    """Whether what stands under the row's tag begins with these layers; nothing there does not."""
+    try:
+        return layers(row.tags()[0])[: len(below)] == below
+    except PublishedError as error:
+        print(f"{row.name}: {error}", file=sys.stderr)
+        return False
+
+
+def layers(name: str) -> list[str]:
+    """The digests of an image's layers, the lowest first."""
+    config = json.loads(skopeo("inspect", "--config", f"docker://{name}"))
+    return [str(digest) for digest in config["rootfs"]["diff_ids"]]
+
+
+def skopeo(*arguments: str) -> str:
+    """What skopeo prints."""
+    command = ["skopeo", *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise PublishedError("skopeo is not installed here") from error
+    if done.returncode:
+        raise PublishedError(done.stderr.strip())
+    return done.stdout
+
+
+def answer(words: list[str]) -> str:
+    """What the command line asks for."""
+    match words:
+        case ["host"]:
+            return host(f"{images.REGISTRY}/")
+        case ["base"]:
+            return base()
+        case ["subject", row]:
+            return subject(images.find(row))
+        case ["outdated"]:
+            return outdated()
+    raise PublishedError((__doc__ or "").strip())
+
+
+if __name__ == "__main__":
+    try:
+        print(answer(sys.argv[1:]))
+    except (PublishedError, images.ImagesError) as error:
+        sys.exit(str(error))

@@ -1,8 +1,10 @@
 """One list of images, in images.toml, and everything else follows it."""
 
 import json
+import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -63,23 +65,101 @@ def test_the_lock_holds_the_version_that_was_chosen(name: str) -> None:
     assert f"{image.package}=={image.version()}" in chosen
 
 
+@pytest.mark.parametrize("row", images.rows().values(), ids=lambda row: row.name)
+def test_a_row_holds_one_framework_of_the_version_that_names_it(row: images.Row) -> None:
+    """An older row's version is its name's, and no row has another's package beside its own."""
+    lock = (ROOT / row.lock).read_text()
+    packages = {each.package for each in row.image.rows()}
+
+    assert row.version().startswith(row.older)
+    assert [name for name in packages if f"\n{name}==" in lock] == [row.package]
+    assert ("\nnvidia-" in lock) == row.is_gpu
+
+
+def test_every_lock_of_an_image_belongs_to_a_row() -> None:
+    """What was once a row leaves no lock behind."""
+    locks = {path.relative_to(ROOT) for path in ROOT.glob("*/server/requirements*.txt")}
+
+    assert locks == {row.lock for row in images.rows().values()}
+
+
+def test_files_are_tied_to_their_version_where_older_versions_are_built() -> None:
+    """The last four minor releases of scikit-learn, and the last two majors of XGBoost."""
+    of = {
+        name: [row.version() for row in images.images()[name].rows() if not row.is_gpu]
+        for name in ("sklearn", "xgboost")
+    }
+
+    sklearn = sorted(int(version.split(".")[1]) for version in of["sklearn"])
+    xgboost = sorted(int(version.split(".")[0]) for version in of["xgboost"])
+    assert sklearn == list(range(sklearn[-1] - 3, sklearn[-1] + 1))
+    assert xgboost == [xgboost[-1] - 1, xgboost[-1]]
+
+
 def test_make_knows_no_other_image() -> None:
     """A typo is told, not built."""
-    for verb in ("build", "test", "push", "run"):
-        done = make("-n", f"{verb}-sklaern")
-        assert done.returncode == 2
-        assert f"No rule to make target '{verb}-sklaern'" in done.stderr
+    verbs, rows = ("build", "test", "push", "run", "test-model"), ("sklaern", "sklearn-gpu")
+    targets = [f"{verb}-{row}" for verb in verbs for row in rows]
+
+    done = make("-n", "--keep-going", *targets)
+
+    assert done.returncode == 2
+    assert re.findall(r"No rule to make target '(.+?)'", done.stderr) == targets
 
 
-def test_make_all_is_one_build_an_image() -> None:
-    """build-all, test-all and push-all come from the same list."""
-    planned = make("-n", "build-all", "CONTAINER_CLI=engine").stdout
+@pytest.mark.parametrize(
+    ("target", "variants"), [("build-all", {"cpu", "gpu"}), ("build-cpu", {"cpu"})]
+)
+def test_make_all_is_one_build_a_row(target: str, variants: set[str]) -> None:
+    """What is built comes from the list, each row from its own lock; `cpu` leaves GPUs out."""
+    commands = make("-n", target, "CONTAINER_CLI=engine").stdout.replace("\\\n", " ").splitlines()
+    planned = [" ".join(line.split()) for line in commands if line.startswith("engine build")]
+    rows = [row for row in images.rows().values() if row.variant in variants]
 
-    for name, image in images.images().items():
-        assert planned.count(f"--file {name}/Dockerfile") == 1
-        for tag in image.tags():
-            assert f"--tag {tag}" in planned
-    assert planned.count("engine build") == len(images.images())
+    for line, row in zip(planned, rows, strict=True):
+        assert f"--file {row.image.name}/Dockerfile " in line
+        assert f"--build-arg REQUIREMENTS={row.lock.name} " in line
+        assert line.endswith(" ".join(f"--tag {tag}" for tag in row.tags()) + " .")
+
+
+@pytest.mark.parametrize(
+    ("target", "variants"), [("test-all", {"cpu", "gpu"}), ("test-cpu", {"cpu"})]
+)
+def test_every_row_that_is_built_is_tested(target: str, variants: set[str]) -> None:
+    """The tests of the images are told the row, and its environment trains the example."""
+    planned = make("-n", target).stdout
+
+    tested = re.findall(r"pytest tests/images --image (\S+)", planned)
+    assert tested == [row.name for row in images.rows().values() if row.variant in variants]
+
+
+def test_setup_makes_no_environment_of_an_older_version_or_for_gpus() -> None:
+    """They are made when they are asked for: `setup` stays quick."""
+    made = re.findall(r"tools/environment\.py \.envs/(\S+)", make("-n", "-B", "setup").stdout)
+
+    assert set(made) == {"dev", "upstream", *images.images()}
+
+
+def test_a_rows_model_is_tested_and_served_in_the_rows_environment() -> None:
+    """The environment is made of the row's lock, the tests are the image's."""
+    planned = make("-n", "-B", "test-model-sklearn-1.6").stdout
+    served = make("-n", "-B", "run-sklearn-1.6").stdout
+
+    assert ".envs/sklearn-1.6/bin/python tools/pytest_in.py .envs/dev tests/servers/sklearn" in (
+        planned.splitlines()
+    )
+    assert "tools/environment.py .envs/sklearn-1.6 sklearn/server/requirements-1.6.txt" in planned
+    assert "tools/environment.py .envs/sklearn-1.6 sklearn/server/requirements-1.6.txt" in served
+    assert "tools/run.py sklearn-1.6 " in served
+
+
+def test_every_older_version_is_tested_by_one_target() -> None:
+    """`test` takes the images' own versions, `test-versions` the rest that needs no GPU."""
+    own, older = make("-n", "test").stdout, make("-n", "test-versions").stdout
+
+    cpu = [row for row in images.rows().values() if not row.is_gpu]
+    for planned, rows in ((own, images.images()), (older, [row.name for row in cpu if row.older])):
+        assert re.findall(r"^\.envs/(\S+)/bin/python tools/pytest_in", planned, re.M) == list(rows)
 
 
 def test_help_lists_every_target() -> None:
@@ -87,17 +167,45 @@ def test_help_lists_every_target() -> None:
     text = (ROOT / "Makefile").read_text().replace("\\\n", " ")
     (phony,) = (line for line in text.splitlines() if line.startswith(".PHONY:"))
     verbs = {"build", "test", "push", "run", "test-model"}
-    of_images = {f"{verb}-{{{','.join(images.images())}}}" for verb in verbs}
     named = set(phony.split()[1:]) - {"$(ALL)"}
 
-    listed = {line.split()[0] for line in make("help").stdout.splitlines()}
+    *targets, rows = make("help").stdout.splitlines()
 
-    assert listed == named | of_images
+    assert {line.split()[0] for line in targets} == named | {f"{verb}-<row>" for verb in verbs}
+    assert rows.split(": ")[1].split() == list(images.rows())
 
 
-def test_the_matrix_has_every_image() -> None:
+def test_the_matrix_has_every_row() -> None:
     """CI builds what images.toml lists."""
-    assert json.loads(make("-s", "matrix").stdout) == {"image": list(images.images())}
+    told = json.loads(make("-s", "matrix").stdout)["include"]
+
+    assert [row["row"] for row in told] == list(images.rows())
+
+
+@pytest.mark.parametrize(
+    "changed", ["sklearn/server/Model.py", "sklearn/example/train.py docs/a.md"]
+)
+def test_the_matrix_has_the_rows_that_a_change_touches(changed: str) -> None:
+    """CI names the files of a change, and builds no more than it must."""
+    told = json.loads(make("-s", "matrix", f"CHANGED={changed}").stdout)["include"]
+
+    assert [row["row"] for row in told] == [row.name for row in images.images()["sklearn"].rows()]
+
+
+def test_no_name_of_a_file_is_run(tmp_path: Path) -> None:
+    """Who proposes a change chooses its files' names; the environment hands them on unread."""
+    trap = tmp_path / "trap"
+    name = f"`touch {trap}`;$(shell touch {trap})"
+    done = subprocess.run(
+        ["make", "-s", "matrix"],
+        cwd=ROOT,
+        env=os.environ | {"CHANGED": name},
+        capture_output=True,
+        check=True,
+    )
+
+    assert json.loads(done.stdout)["include"]
+    assert not trap.exists()
 
 
 def test_ci_calls_make_targets_that_exist() -> None:

@@ -21,8 +21,9 @@ from sklearn.utils import all_estimators
 
 METHODS = ("predict_proba", "decision_function", "predict", "transform", "score_samples")
 NAMES = ["area", "rooms", "floor", "age"]
-# In the range of every estimator that takes no negative numbers, or none beyond 1.
-FRAME = pd.DataFrame(np.random.default_rng(0).random((60, 4)), columns=NAMES)
+# In the range of every estimator that takes no negative numbers, or none beyond 1. Made of
+# columns, because pandas 2 keeps an array that it is given as it is, row after row.
+FRAME = pd.DataFrame(dict(zip(NAMES, np.random.default_rng(0).random((4, 60)), strict=True)))
 TARGET = np.arange(60) % 3
 
 

@@ -19,7 +19,9 @@ from documents import (
     tolerant,
 )
 from serving import ROOT, Server, fail_to_serve, serve
+from sklearn import __version__
 
+import images
 import run
 
 README = ROOT / "README.md"
@@ -34,6 +36,8 @@ FAILING = [example for example in EXAMPLES if example.last_log_line]
 def test_every_request_gets_the_answer_shown(example: Example, tmp_path: Path) -> None:
     """Each model of the README is trained and served, each request sent, each answer compared."""
     example.files.setdefault("train.py", IRIS)
+    # What is shown is of the image's own version of scikit-learn, and may be tested with another.
+    example.metadata = example.metadata.replace(images.find("sklearn").version(), __version__)
     with serve(SERVER, **lay_out(example, tmp_path)) as server:
         assert_shown(server, example)
 
@@ -74,6 +78,6 @@ def test_the_grpc_client_prints_what_is_shown(iris: Server) -> None:
 
 def test_the_quick_start_shows_the_line_that_make_run_prints() -> None:
     """The README's first curl line is the one that `make run-sklearn` prints."""
-    printed = run.how_to_call(argparse.Namespace(image="sklearn", http_port=9000), is_example=True)
+    printed = run.how_to_call(argparse.Namespace(row="sklearn", http_port=9000), is_example=True)
     (line,) = (line.strip() for line in printed.splitlines() if "curl" in line)
     assert line in README.read_text()

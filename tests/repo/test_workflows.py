@@ -1,0 +1,261 @@
+"""The workflows call what there is, may do no more than they must, and decide as they say."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import images
+import published
+
+ROOT = images.ROOT
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+ACTIONS = sorted((ROOT / ".github/actions").glob("*/action.yml"))
+MAKE = re.compile(r"\bmake ((?:-s |\"?[\w$-]+\"? ?)+)")
+PROGRAM = re.compile(r"\bpython3 (\S+)((?: \w+)*)")
+# What a job may do beyond reading the repository; nothing else is granted.
+GRANTED = {
+    ("nightly.yml", "image"): {"id-token", "attestations"},
+    ("release.yml", "image"): {"id-token", "attestations"},
+    ("release.yml", "page"): {"contents"},
+    ("upgrade.yml", "propose"): {"contents", "pull-requests"},
+}
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A workflow or an action."""
+    return dict(yaml.safe_load(path.read_text()))
+
+
+def jobs() -> Iterator[tuple[Path, str, dict[str, Any]]]:
+    """Every job of every workflow."""
+    for path in WORKFLOWS:
+        for name, job in load(path)["jobs"].items():
+            yield path, name, job
+
+
+def steps() -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every step of every job and action."""
+    for path, _, job in jobs():
+        yield from ((path, step) for step in job["steps"])
+    for path in ACTIONS:
+        yield from ((path, step) for step in load(path)["runs"]["steps"])
+
+
+def commands() -> Iterator[str]:
+    """What the steps run."""
+    return (step["run"] for _, step in steps() if "run" in step)
+
+
+def is_planned(targets: list[str]) -> bool:
+    """Whether make knows the targets, whatever make runs this test."""
+    outer = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}
+    environment = {name: value for name, value in os.environ.items() if name not in outer}
+    done = subprocess.run(
+        ["make", "-n", *targets], cwd=ROOT, env=environment, capture_output=True, check=False
+    )
+    return done.returncode == 0
+
+
+@pytest.mark.parametrize("row", ["sklearn", list(images.rows())[-1]])
+def test_every_target_that_is_called_exists(row: str) -> None:
+    """What a workflow tells make is what make knows, of each row."""
+    called = {called[1].strip() for command in commands() for called in MAKE.finditer(command)}
+    assert {"setup", "check", "test", "audit", '"build-$ROW"'} <= called
+
+    for targets in called:
+        assert is_planned(targets.replace("$ROW", row).replace('"', "").split()), targets
+
+
+def test_every_program_that_is_called_exists() -> None:
+    """A workflow calls tools by their names, with a word that each of them knows."""
+    called = {called.groups() for command in commands() for called in PROGRAM.finditer(command)}
+    assert called
+
+    for program, words in called:
+        assert all(f'"{word}"' in (ROOT / program).read_text() for word in words.split()), program
+
+
+def test_no_command_is_repeated() -> None:
+    """How to build, test and push is make's to know: only make calls the container engine."""
+    engine = re.compile(r"\b(docker|podman|buildah) (?!login)|\bpip install\b|\bpytest\b")
+
+    assert [command for command in commands() if engine.search(command)] == []
+
+
+def test_every_action_is_pinned_to_a_commit() -> None:
+    """A tag can be moved to other code; a digest cannot, and its comment names the release."""
+    lines = [
+        line
+        for path in (*WORKFLOWS, *ACTIONS)
+        for line in path.read_text().splitlines()
+        if re.search(r"\buses:", line) and "uses: ./" not in line
+    ]
+    pinned = re.compile(r"uses: [\w-]+/[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
+
+    assert lines
+    assert [line for line in lines if not pinned.search(line)] == []
+
+
+def test_an_action_has_one_release_everywhere() -> None:
+    """No workflow stays behind the others."""
+    used = {step["uses"] for _, step in steps() if "@" in step.get("uses", "")}
+
+    assert len(used) == len({use.partition("@")[0] for use in used})
+
+
+def test_the_actions_of_this_repository_exist() -> None:
+    """What a workflow takes from here is here."""
+    used = {step["uses"] for _, step in steps() if step.get("uses", "").startswith("./")}
+
+    assert {ROOT / use / "action.yml" for use in used} == set(ACTIONS)
+
+
+def test_nothing_is_granted_but_what_is_needed() -> None:
+    """No workflow has a permission; a job has those that its work needs, and says so."""
+    assert [path.name for path in WORKFLOWS if load(path)["permissions"] != {}] == []
+
+    for path, name, job in jobs():
+        granted = {scope for scope, level in job["permissions"].items() if level == "write"}
+        read = {scope for scope, level in job["permissions"].items() if level == "read"}
+        assert granted == GRANTED.get((path.name, name), set())
+        assert read <= {"contents"}
+
+
+def test_a_checkout_leaves_no_token_behind() -> None:
+    """What runs after it finds nothing to push with."""
+    checkouts = [step for _, step in steps() if "actions/checkout@" in step.get("uses", "")]
+
+    assert len(checkouts) >= len(WORKFLOWS)
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+
+
+def test_secrets_are_those_of_the_registrys_environment() -> None:
+    """Only a job that GitHub lets into that environment can push an image."""
+    told = [(path, name, job) for path, name, job in jobs() if "secrets." in json.dumps(job)]
+
+    assert {(path.name, name) for path, name, _ in told} == {
+        ("nightly.yml", "image"),
+        ("release.yml", "image"),
+    }
+    assert all(job["environment"] == "registry" for *_, job in told)
+
+
+def test_no_job_runs_for_ever_or_twice() -> None:
+    """Each job has an end, and each workflow knows what to do with a second run."""
+    assert [name for _, name, job in jobs() if "timeout-minutes" not in job] == []
+    assert [path.name for path in WORKFLOWS if "concurrency" not in load(path)] == []
+
+
+def test_whatever_pushes_tags_waits_for_the_other() -> None:
+    """A nightly rebuild of the last release does not overwrite the next one."""
+    groups = {
+        name: load(ROOT / f".github/workflows/{name}.yml")["concurrency"]
+        for name in ("release", "nightly")
+    }
+
+    assert groups["release"] == groups["nightly"]
+    assert groups["release"]["cancel-in-progress"] is False
+
+
+def test_the_required_job_needs_all_others() -> None:
+    """One name in the branch's protection stands for every job, whatever its matrix holds."""
+    ci = load(ROOT / ".github/workflows/ci.yml")["jobs"]
+    required = ci.pop("all-green")
+
+    assert sorted(required["needs"]) == sorted(ci)
+    assert required["if"] == "always()"
+
+
+@pytest.mark.parametrize(("red", "status"), [("false", 0), ("true", 1), ("", 1)])
+def test_the_required_job_is_red_where_one_is(red: str, status: int) -> None:
+    """It fails with any other, and where it was told nothing."""
+    (step,) = load(ROOT / ".github/workflows/ci.yml")["jobs"]["all-green"]["steps"]
+    assert set(step["env"]) == {"RED"}
+
+    done = subprocess.run(["bash", "-e", "-c", step["run"]], env={"RED": red}, check=False)
+
+    assert done.returncode == status
+
+
+def test_dependabot_looks_after_every_action() -> None:
+    """Of its directories `/` means the workflows; the actions here have to be named."""
+    (update,) = load(ROOT / ".github/dependabot.yml")["updates"]
+    assert update["package-ecosystem"] == "github-actions"
+
+    for place in ["/", *(f"/{path.parent.relative_to(ROOT)}" for path in ACTIONS)]:
+        assert any(fnmatch(place, each) for each in update["directories"]), place
+
+
+def plan(event: str, directory: Path) -> list[str]:
+    """The rows that ci.yml's own step plans for an event, in a clone."""
+    job = load(ROOT / ".github/workflows/ci.yml")["jobs"]["plan"]
+    (command,) = (step["run"] for step in job["steps"] if "run" in step)
+    output = directory / "output"
+    environment = {"GITHUB_EVENT_NAME": event, "GITHUB_OUTPUT": str(output)}
+    subprocess.run(
+        ["bash", "-e", "-c", command],
+        cwd=directory,
+        env={"PATH": os.environ["PATH"], **environment},
+        check=True,
+    )
+    told = output.read_text().removeprefix("matrix=")
+    output.unlink()
+    return [row["row"] for row in json.loads(told)["include"]]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A repository of one commit, with all that a plan is made of."""
+    needed = ["Makefile", "VERSION", "images.toml", "tools", ".gitignore"]
+    needed += [str(row.lock) for row in images.rows().values()]
+    copy = ["cp", "--recursive", "--parents", *needed, tmp_path]
+    subprocess.run(copy, cwd=ROOT, check=True)
+    git(tmp_path, "init", "--quiet")
+    commit(tmp_path)
+    return tmp_path
+
+
+def git(directory: Path, *arguments: str) -> None:
+    """Run git as somebody."""
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", *who, *arguments], cwd=directory, check=True)
+
+
+def commit(directory: Path) -> None:
+    """Commit all that is there."""
+    git(directory, "add", ".")
+    git(directory, "commit", "--quiet", "--message", "a")
+
+
+def test_a_pull_request_builds_what_it_touches(clone: Path) -> None:
+    """The files that differ from main decide, and main itself builds every row."""
+    (clone / "onnx/server/Model.py").write_text("# faster\n")
+    (clone / "docs").mkdir()
+    (clone / "docs/on speed.md").write_text("It is faster.\n")
+    commit(clone)
+
+    assert plan("pull_request", clone) == ["onnx", "onnx-gpu"]
+    assert plan("push", clone) == list(images.rows())
+
+
+def test_a_pull_request_of_documents_builds_nothing(clone: Path) -> None:
+    """Its matrix is empty, and the job of the matrix is skipped."""
+    (clone / "README.md").write_text("# Servers\n")
+    commit(clone)
+
+    assert plan("pull_request", clone) == []
+    condition = load(ROOT / ".github/workflows/ci.yml")["jobs"]["image"]["if"]
+    assert condition == "join(fromJson(needs.plan.outputs.matrix).include.*.row) != ''"
+
+
+def test_the_base_image_has_one_name() -> None:
+    """The nightly rebuild knows what to look at."""
+    assert re.fullmatch(r"python:3\.11-slim-\w+", published.base())

@@ -46,7 +46,7 @@ COMMON_IN_PLACE := --common common --editable
 VERBS := build test push run test-model
 ALL := $(foreach verb,$(VERBS),$(ROWS:%=$(verb)-%))
 .PHONY: help setup test test-common test-versions check format lint types lock upgrade clean \
-	matrix tags base-image build-all test-all push-all build-cpu test-cpu bench bench-layers \
+	matrix tags deploy base-image build-all test-all push-all build-cpu test-cpu bench bench-layers \
 	bench-overhead $(ALL)
 .DELETE_ON_ERROR:
 
@@ -178,6 +178,10 @@ matrix:
 ## tags: Print the README's table of tags
 tags:
 	@$(PYTHON) tools/images.py tags
+
+## deploy: Write the Kubernetes files in deploy/ anew, for the images of REGISTRY
+deploy:
+	@$(PYTHON) tools/deploy.py
 
 ## base-image: Make a base image from Debian packages, for where no image registry is reached
 base-image:

@@ -1,0 +1,292 @@
+"""What deploy/ tells Kubernetes and Seldon's operator is valid, current and true of the server."""
+
+import json
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache, reduce
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import requests
+import yaml
+from serving import ROOT, Server, serve
+
+import deploy
+import images
+from prepackaged.server.config import GRACE_SECONDS, Config
+from prepackaged.server.running import LAST_SECONDS
+from prepackaged.server.workers import END_SECONDS
+
+DEPLOY = ROOT / "deploy"
+ROWS = [row for row in images.rows().values() if not row.older]
+OLDEST, NEWEST = "1.25", kubernetes_validate.latest_version()
+POD_MONITOR = yaml.safe_load((DEPLOY / "monitoring/podmonitor.yaml").read_text())
+PRIMEHUB_LOADS_SECONDS = 15 * 60
+
+
+@cache
+def documents(path: Path) -> list[dict[str, Any]]:
+    """The objects in a file."""
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+def plain(row: images.Row) -> dict[str, dict[str, Any]]:
+    """The objects of a row's plain file, by kind."""
+    return {each["kind"]: each for each in documents(DEPLOY / f"plain/{row.name}.yaml")}
+
+
+def seldon(row: images.Row) -> dict[str, Any]:
+    """The predictor of a row's SeldonDeployment."""
+    (deployment,) = documents(DEPLOY / f"seldon/{row.name}.yaml")
+    assert deployment["apiVersion"] == "machinelearning.seldon.io/v1"
+    assert deployment["kind"] == "SeldonDeployment"
+    assert deployment["metadata"] == {"name": row.name}
+    (predictor,) = deployment["spec"]["predictors"]
+    return predictor
+
+
+def pod_templates(row: images.Row) -> list[dict[str, Any]]:
+    """A row's pods, without the operator and with it: labels and what a pod is made of."""
+    (component,) = seldon(row)["componentSpecs"]
+    return [plain(row)["Deployment"]["spec"]["template"], component]
+
+
+def containers(row: images.Row) -> list[dict[str, Any]]:
+    """The one container of each of a row's pods."""
+    return [container for pod in pod_templates(row) for container in pod["spec"]["containers"]]
+
+
+def predictor_servers() -> dict[str, Any]:
+    """The operator's servers as Helm reads them."""
+    (values,) = documents(DEPLOY / "seldon/predictor-servers.yaml")
+    assert set(values) == {"predictor_servers"}
+    return values["predictor_servers"]
+
+
+@pytest.fixture(autouse=True)
+def registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files name the images that are published."""
+    monkeypatch.setattr(images, "REGISTRY", "infuseai")
+
+
+def test_the_generated_files_are_what_make_deploy_writes() -> None:
+    """None is stale, none is missing, none is left of a row that is no more."""
+    written = deploy.rendered()
+
+    stale = [path for path, text in written.items() if (DEPLOY / path).read_text() != text]
+
+    assert stale == []
+    assert set(deploy.generated()) <= set(written)
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_kubernetes_knows_every_field_of_the_plain_files(row: images.Row, version: str) -> None:
+    """In the oldest version that is promised and in the newest."""
+    found = plain(row)
+
+    assert set(found) == {
+        "Deployment",
+        "Service",
+        "HorizontalPodAutoscaler",
+        "PodDisruptionBudget",
+    }
+    for each in found.values():
+        kubernetes_validate.validate(each, version, strict=True)
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_kubernetes_knows_every_field_of_what_the_operator_makes(
+    row: images.Row, version: str
+) -> None:
+    """A componentSpec is a pod, an autoscaler and a disruption budget, less what is added."""
+    (component,) = seldon(row)["componentSpecs"]
+    scaler, autoscaler = dict(component["hpaSpec"]), {"apiVersion": "apps/v1", "kind": "Deployment"}
+    scaler |= {"metrics": scaler.pop("metricsv2"), "scaleTargetRef": autoscaler | {"name": "x"}}
+
+    for kind, version_of_kind, spec in (
+        ("Pod", "v1", component["spec"]),
+        ("HorizontalPodAutoscaler", "autoscaling/v2", scaler),
+        ("PodDisruptionBudget", "policy/v1", component["pdbSpec"]),
+    ):
+        metadata = component["metadata"] if kind == "Pod" else {}
+        made = {"apiVersion": version_of_kind, "kind": kind, "metadata": metadata, "spec": spec}
+        kubernetes_validate.validate(made, version, strict=True)
+
+
+def test_a_field_that_is_misspelt_would_be_found() -> None:
+    """The validator takes no field that it does not know."""
+    deployment = deepcopy(plain(ROWS[0])["Deployment"])
+    deployment["spec"]["progressDeadlineSecond"] = 1
+
+    with pytest.raises(kubernetes_validate.ValidationError, match="progressDeadlineSecond"):
+        kubernetes_validate.validate(deployment, NEWEST, strict=True)
+
+
+def test_the_operators_servers_are_the_tags_of_every_build() -> None:
+    """Each build is a server, whose image and version are the tag that never changes."""
+    tags = []
+    for name, server in predictor_servers().items():
+        assert name.startswith("PREPACKAGED_")
+        assert list(server) == ["protocols"]
+        assert list(server["protocols"]) == ["seldon"]
+        image = server["protocols"]["seldon"]
+        assert set(image) == {"image", "defaultImageVersion"}
+        tags.append(f"{image['image']}:{image['defaultImageVersion']}")
+
+    assert tags == [row.tags()[0] for row in images.rows().values()]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_seldon_deployment_asks_for_a_server_that_the_operator_was_told_of(
+    row: images.Row,
+) -> None:
+    """Its graph names the server, a model, and the container whose image the operator fills in."""
+    predictor = seldon(row)
+    server = predictor_servers()[predictor["graph"]["implementation"]]["protocols"]["seldon"]
+    (component,) = predictor["componentSpecs"]
+    (container,) = component["spec"]["containers"]
+
+    assert f"{server['image']}:{server['defaultImageVersion']}" == row.tags()[0]
+    assert predictor["graph"]["modelUri"]
+    assert predictor["graph"]["name"] == container["name"]
+    assert container.keys().isdisjoint({"image", "command", "args", "ports", "env"})
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_plain_deployment_runs_the_builds_image_on_its_claim(row: images.Row) -> None:
+    """The model is mounted where the parameters say that it is."""
+    spec = plain(row)["Deployment"]["spec"]["template"]["spec"]
+    (container,), (volume,) = spec["containers"], spec["volumes"]
+    (mount,) = container["volumeMounts"]
+    parameters = json.loads(environment(row)["PREDICTIVE_UNIT_PARAMETERS"])
+
+    assert container["image"] == row.tags()[0]
+    assert mount["name"] == volume["name"]
+    assert parameters == [{"name": "model_uri", "type": "STRING", "value": mount["mountPath"]}]
+    assert mount["readOnly"]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_the_objects_of_a_plain_file_find_each_other(row: images.Row) -> None:
+    """Service and budget select the Deployment's pods, the autoscaler the Deployment."""
+    found = plain(row)
+    labels = found["Deployment"]["spec"]["template"]["metadata"]["labels"].items()
+
+    for selector in (
+        found["Deployment"]["spec"]["selector"]["matchLabels"],
+        found["Service"]["spec"]["selector"],
+        found["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+    ):
+        assert selector.items() <= labels
+    (container,) = found["Deployment"]["spec"]["template"]["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert all(port["targetPort"] in ports for port in found["Service"]["spec"]["ports"])
+    target = found["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
+    assert target == {"apiVersion": "apps/v1", "kind": "Deployment", "name": row.name}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_variant_for_gpus_asks_for_one(row: images.Row) -> None:
+    """And no other does."""
+    for container in containers(row):
+        assert container["resources"]["limits"].get("nvidia.com/gpu") == (1 if row.is_gpu else None)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_model_has_the_time_to_load_that_primehub_gives(row: images.Row) -> None:
+    """No probe ends a container that loads, and no rollout fails over it."""
+    for container in containers(row):
+        probe = container["startupProbe"]
+        loads = probe["periodSeconds"] * probe["failureThreshold"]
+        assert loads >= PRIMEHUB_LOADS_SECONDS
+    assert plain(row)["Deployment"]["spec"]["progressDeadlineSeconds"] > loads
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_pod_is_not_killed_before_its_server_has_ended(row: images.Row) -> None:
+    """The preStop sleep, the grace for answers and the end of the processes fit into the pod's."""
+    for pod in pod_templates(row):
+        (container,) = pod["spec"]["containers"]
+        command = container["lifecycle"]["preStop"]["exec"]["command"]
+        sleeps = int(command[-1].removeprefix("/bin/sleep "))
+        ends = sleeps + GRACE_SECONDS + LAST_SECONDS + END_SECONDS
+        assert command[:-1] == ["/bin/sh", "-c"]
+        assert ends <= pod["spec"]["terminationGracePeriodSeconds"]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_containers_have_no_right_that_they_do_not_need(row: images.Row) -> None:
+    """They pass the strictest of Kubernetes' pod security standards, with a read-only root."""
+    for container in containers(row):
+        assert container["securityContext"] == {
+            "runAsNonRoot": True,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_the_pod_monitor_finds_the_metrics_of_every_pod(row: images.Row) -> None:
+    """By their labels, a port's name and a path, which are the operator's own in its pods."""
+    spec = POD_MONITOR["spec"]
+    (endpoint,) = spec["podMetricsEndpoints"]
+    ports = {port["name"]: port["containerPort"] for port in containers(row)[0]["ports"]}
+
+    for pod in pod_templates(row):
+        labels = pod["metadata"]["labels"]
+        assert spec["selector"]["matchLabels"].items() <= labels.items()
+        assert {spec["jobLabel"], *spec["podTargetLabels"]} <= set(labels)
+    assert endpoint == {"port": "metrics", "path": "/prometheus"}  # the operator's
+    assert ports[endpoint["port"]] == Config("Model", {}).metrics_port
+    assert environment(row)["PREDICTIVE_UNIT_METRICS_ENDPOINT"] == endpoint["path"]
+
+
+def environment(row: images.Row) -> dict[str, str]:
+    """The variables of a plain file's container."""
+    return {each["name"]: each["value"] for each in containers(row)[0]["env"]}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the environment of a plain file, less the model."""
+    directory = tmp_path_factory.mktemp("model")
+    (directory / "Model.py").write_text("class Model:\n    def predict(self, X, names): return X\n")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(ROWS[0]).items():
+            patch.setenv(name, value)
+        with serve(directory) as served:
+            yield served
+
+
+def test_a_server_answers_where_kubernetes_asks(server: Server) -> None:
+    """The liveness probe's path, and the PodMonitor's; ports are the server's own."""
+    for container in containers(ROWS[0]):
+        path = container["livenessProbe"]["httpGet"]["path"]
+        assert requests.get(server.url + path, timeout=60).text == "pong"
+    (endpoint,) = POD_MONITOR["spec"]["podMetricsEndpoints"]
+    page = requests.get(server.metrics + endpoint["path"], timeout=60)
+    assert "prepackaged_build_info" in page.text
+    unset = Config("Model", {})
+    named = [(port["name"], port["containerPort"]) for port in containers(ROWS[0])[0]["ports"]]
+    assert named == [
+        ("http", unset.http_port),
+        ("grpc", unset.grpc_port),
+        ("metrics", unset.metrics_port),
+    ]
+
+
+def test_probes_ask_the_port_that_the_operator_names_http() -> None:
+    """It adds the ports to the container, and we name no number."""
+    for container in containers(ROWS[0]):
+        for probe, way in (
+            ("startupProbe", ["tcpSocket", "port"]),
+            ("readinessProbe", ["tcpSocket", "port"]),
+            ("livenessProbe", ["httpGet", "port"]),
+        ):
+            assert reduce(dict.__getitem__, way, container[probe]) == "http"

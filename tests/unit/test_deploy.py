@@ -1,0 +1,120 @@
+"""tools/deploy.py writes what the list of images says, and nothing beside it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import deploy
+import images
+
+SELDONS = {"SKLEARN_SERVER": {"protocols": {"seldon": {"image": "seldonio/sklearnserver"}}}}
+CONFIG_MAP = {
+    "kind": "ConfigMap",
+    "metadata": {"name": "seldon-config", "resourceVersion": "7"},
+    "data": {"predictor_servers": json.dumps(SELDONS), "credentials": "{}"},
+}
+
+
+def run(*words: str, given: str = "") -> "subprocess.CompletedProcess[str]":
+    """What the command line does."""
+    return subprocess.run(
+        [sys.executable, Path(deploy.__file__), *words],
+        input=given,
+        env=os.environ | {"REGISTRY": "infuseai"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_rows_word_in_a_graph_is_its_name_in_capitals() -> None:
+    """With nothing but letters, digits and underscores."""
+    words = {name: deploy.implementation(row) for name, row in images.rows().items()}
+
+    assert words["sklearn"] == "PREPACKAGED_SKLEARN"
+    assert words["sklearn-1.6"] == "PREPACKAGED_SKLEARN_1_6"
+    assert words["pytorch-gpu"] == "PREPACKAGED_PYTORCH_GPU"
+    assert len(set(words.values())) == len(words)
+
+
+def test_a_word_alone_on_its_line_becomes_lines_as_far_to_the_right() -> None:
+    """Words within a line stay in it."""
+    text = "a: $name\nb:\n  - c: 1\n    $more\n"
+
+    assert deploy.filled(text, {"name": "x", "more": "d: 2\ne:\n  f: 3\n"}) == (
+        "a: x\nb:\n  - c: 1\n    d: 2\n    e:\n      f: 3\n"
+    )
+
+
+def test_a_word_that_nothing_explains_is_an_error() -> None:
+    """A template with a typo writes no file."""
+    with pytest.raises(KeyError, match="nmae"):
+        deploy.filled("a: $nmae\nb: 1\n", {"name": "x"})
+
+
+def test_the_operators_own_servers_stay_when_ours_come() -> None:
+    """And so does all else that the ConfigMap says."""
+    done = run("merge", given=json.dumps(CONFIG_MAP))
+    merged = json.loads(done.stdout)
+    servers = json.loads(merged["data"]["predictor_servers"])
+
+    assert servers["SKLEARN_SERVER"] == SELDONS["SKLEARN_SERVER"]
+    assert servers["PREPACKAGED_SKLEARN_1_6"]["protocols"]["seldon"] == {
+        "image": "infuseai/sklearn-prepackaged",
+        "defaultImageVersion": f"{images.release()}-sklearn1.6",
+    }
+    assert merged["metadata"] == CONFIG_MAP["metadata"]
+    assert merged["data"]["credentials"] == "{}"
+
+
+def test_merging_twice_is_merging_once() -> None:
+    """A new release replaces its own entries."""
+    once = deploy.merged(CONFIG_MAP)
+
+    assert deploy.merged(once) == once
+
+
+def test_a_word_too_many_is_told_what_there_is() -> None:
+    """Nothing is written then."""
+    done = run("clean")
+
+    assert done.returncode == 1
+    assert "python3 tools/deploy.py merge" in done.stderr
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A deploy/ with its templates and nothing else."""
+    (tmp_path / "templates").symlink_to(deploy.DEPLOY / "templates")
+    monkeypatch.setattr(deploy, "DEPLOY", tmp_path)
+    return tmp_path
+
+
+def test_the_files_of_a_row_that_is_no_more_are_removed(directory: Path) -> None:
+    """What is not generated stays."""
+    for kept in ("plain/lightgbm.yaml", "seldon/lightgbm.yaml", "monitoring/alerts.yaml"):
+        (directory / kept).parent.mkdir()
+        (directory / kept).write_text("{}")
+
+    deploy.main()
+
+    assert list(directory.rglob("lightgbm*")) == []
+    assert (directory / "monitoring/alerts.yaml").exists()
+    assert (directory / "plain/sklearn.yaml").exists()
+
+
+def test_the_registry_is_the_one_that_is_asked_for(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every file that names an image."""
+    monkeypatch.setattr(images, "REGISTRY", "registry.example.com/ml")
+
+    deploy.main()
+
+    image = "registry.example.com/ml/sklearn-prepackaged"
+    assert f"image: {image}:{images.release()}\n" in (directory / "plain/sklearn.yaml").read_text()
+    assert image in (directory / "seldon/predictor-servers.yaml").read_text()

@@ -18,7 +18,7 @@ ENGLISH = ROOT / "docs/custom-server.md"
 CHINESE = ROOT / "docs/custom-server.zh-TW.md"
 EXAMPLES = examples(ENGLISH)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-TARGET = re.compile(r"(?:^|`)make ([a-z][a-z0-9 -]*)", re.MULTILINE)
+TARGET = re.compile(r"(?:^|`)make ([a-z](?:[a-z0-9 -]|\.\d)*)", re.MULTILINE)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

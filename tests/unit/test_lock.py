@@ -1,8 +1,14 @@
+import os
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
+import images
 import lock
+import uv
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,20 +82,138 @@ def test_a_lock_takes_the_wheel_that_is_made_here(tmp_path: Path, source: Path) 
     assert "opentracing" not in text
 
 
-def test_every_lock_of_the_repository_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_stays_as_it_is_keeps_its_time(target: Path, source: Path) -> None:
+    """To make it is unchanged, and so is the environment that is made from it."""
+    os.utime(target, (1, 1))
+    lock.compile_lock(target, source)
+    assert target.stat().st_mtime == 1
+    source.write_text("iniconfig\npluggy\n")
+    lock.compile_lock(target, source)
+    assert target.stat().st_mtime > 1
+
+
+# What is chosen for the rows
+
+
+@pytest.fixture
+def alpha(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The requirements.in of an image whose framework comes in a build of its own."""
+    monkeypatch.setattr(images, "ROOT", tmp_path)
+    requirements = tmp_path / "alpha/server/requirements.in"
+    requirements.parent.mkdir(parents=True)
+    requirements.write_text("# chosen\ntorch==2.13.0+cpu  # the build for CPUs\npillow\n")
+    return requirements
+
+
+def row(older: str = "", gpu: str = "") -> images.Row:
+    """A row of that image."""
+    versions = {"2.12": ["numpy<2.4", "pillow<13"]}
+    image = images.Image("alpha", "Alpha models", "torch", "pytorch", versions, gpu)
+    return images.Row(image, older, "gpu" if gpu else "cpu")
+
+
+def test_an_images_own_row_is_what_was_chosen(alpha: Path, tmp_path: Path) -> None:
+    """Its lock is compiled from requirements.in itself."""
+    assert lock.chosen(row(), tmp_path) == alpha
+
+
+@pytest.mark.parametrize(
+    ("of", "framework"),
+    [
+        (row(older="2.12"), "numpy<2.4\npillow<13\ntorch==2.12.*"),
+        # The build for CPUs, which PIP_FIND_LINKS may lead to, is of the same public version.
+        (row(gpu="torch"), "torch==2.13.0,!=2.13.0+cpu"),
+        (row(gpu="torch[all]==2.11.0"), "torch[all]==2.11.0"),
+    ],
+    ids=["older", "gpu of the same version", "gpu of another version"],
+)
+def test_a_row_has_its_framework_in_place_of_the_images_own(
+    of: images.Row, framework: str, alpha: Path, tmp_path: Path
+) -> None:
+    """All else stays as chosen, and requirements.in stays its one home."""
+    chosen = lock.chosen(of, tmp_path).read_text()
+    assert chosen == f"# chosen\n{framework}  # the build for CPUs\npillow\n"
+
+
+def test_a_framework_that_is_not_pinned_is_refused(alpha: Path, tmp_path: Path) -> None:
+    """What images.toml calls the package has to be chosen, with its version."""
+    alpha.write_text("torch>=2\n")
+    with pytest.raises(
+        images.ImagesError, match=r"alpha/server/requirements\.in does not pin torch"
+    ):
+        lock.chosen(row(), tmp_path)
+
+
+# The repository
+
+
+def test_every_lock_of_the_repository_is_compiled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """No requirements.txt here is written by hand."""
     monkeypatch.chdir(ROOT)
-    of_images = {str(path.relative_to(ROOT)) for path in ROOT.glob("*/server/requirements.txt")}
+    of_images = {str(path.relative_to(ROOT)) for path in ROOT.glob("*/server/requirements*.txt")}
     assert "sklearn/server/requirements.txt" in of_images
-    assert {str(path) for path in lock.locks()} == of_images | {
+    assert "sklearn/server/requirements-1.6.txt" in of_images
+    assert {str(path) for path in lock.locks(tmp_path)} == of_images | {
         "requirements-dev.txt",
         "tests/contract/upstream.txt",
         "tools/protoc.txt",
     }
 
 
-def test_a_lock_of_the_repository_is_not_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_of_the_repository_is_not_stale(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """A committed lock, checked where it lies, is what its source says."""
     monkeypatch.chdir(ROOT)
     path = Path("tools/protoc.txt")
-    assert lock.is_stale(path, lock.locks()[path]) is False
+    assert lock.is_stale(path, lock.locks(tmp_path)[path]) is False
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of what `make lock` reads."""
+    for name in ("tools", "common", "tests/contract", *images.images()):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("Makefile", "VERSION", "pyproject.toml", "images.toml", "requirements-dev.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def test_adding_a_version_is_one_line_and_make_lock(copy: Path) -> None:
+    """Then there are its lock, its targets and its row of the CI matrix; no other lock changes."""
+    listed = copy / "images.toml"
+    line = '"1.5" = ["pandas<3", "scipy<1.15"]'
+    listed.write_text(
+        listed.read_text().replace("[sklearn.versions]", f"[sklearn.versions]\n{line}")
+    )
+    before = {path: path.read_bytes() for path in copy.glob("*/server/requirements*.txt")}
+
+    make(copy, "lock")
+
+    after = {path: path.read_bytes() for path in copy.glob("*/server/requirements*.txt")}
+    (added,) = after.keys() - before.keys()
+    assert added == copy / "sklearn/server/requirements-1.5.txt"
+    assert {path: after[path] for path in before} == before
+    assert re.search(r"^scikit-learn==1\.5\.\d", added.read_text(), re.MULTILINE)
+    built = make(copy, "-n", "build-sklearn-1.5")
+    assert f"--tag infuseai/sklearn-prepackaged:{images.release()}-sklearn1.5 " in built
+    assert "--build-arg REQUIREMENTS=requirements-1.5.txt" in built
+    assert '"row": "sklearn-1.5"' in make(copy, "matrix")
+
+
+def make(directory: Path, *arguments: str) -> str:
+    """What make prints, whatever make runs this test."""
+    outer = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "REGISTRY", "CHANGED"}
+    environment = {name: value for name, value in os.environ.items() if name not in outer}
+    done = subprocess.run(
+        ["make", "--no-print-directory", *arguments],
+        cwd=directory,
+        env=environment | {"PREPACKAGED_CACHE": str(uv.CACHE)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -28,9 +28,18 @@ VERSION = re.compile(
     re.DOTALL,
 )
 OBJECTIVE = re.compile(rb"(?:binary|count|multi|rank|reg|survival):[a-z]{3}")
-TOO_OLD_PICKLE = re.compile(r"serialization file|header\[0\]|XGBoostLabelEncoder")
+TOO_OLD_PICKLE = re.compile(
+    r"serialization file|serialisation_header|header\[0\]|XGBoostLabelEncoder"
+)
 
 Labels = npt.NDArray[Any]
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(digits) for digits in version.split(".")[:3]]
+
+
+BEFORE_3_1 = _numbers(xgboost_version) < [3, 1]
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,12 @@ def read(artifact: Artifact) -> tuple[Loaded, str]:
             loaded = (_unpickled if is_pickle else _native)(content, artifact)
         except (XGBoostError, AttributeError) as error:
             raise _explained(error, artifact, saved_with) from error
+    if BEFORE_3_1 and saved_with and _numbers(saved_with) >= [3, 1]:
+        # It takes another base_score than is written there, and would answer with wrong numbers.
+        raise DeploymentError(
+            f"model file {artifact.path} was saved by XGBoost {saved_with}, and {xgboost_version}"
+            " misreads it: take an image with that version"
+        )
     for warning in caught:
         logger.warning("Loading %s: %s", artifact.path, " ".join(str(warning.message).split()))
     if _is_newer(saved_with):
@@ -89,11 +104,12 @@ def _native(content: bytes, artifact: Artifact) -> Loaded:
 
 def _mistake(content: bytes) -> str:
     """What a file is that XGBoost cannot read, empty where it may be a model."""
-    if not content.startswith(b"{") and OBJECTIVE.search(content[:512]):
+    if not (BEFORE_3_1 or content.startswith(b"{")) and OBJECTIVE.search(content[:512]):
         return (
             "is in XGBoost's old binary format, which XGBoost 3.1 and later do not read."
             " Convert it with XGBoost 3.0:"
-            " xgboost.Booster(model_file='model.bst').save_model('model.ubj')"
+            " xgboost.Booster(model_file='model.bst').save_model('model.ubj'),"
+            " or take the image with XGBoost 2.1, which reads it"
         )
     if content.startswith((b"booster[", b"[")):
         return "is a dump of the trees, to be read by people: save the model with save_model"
@@ -148,5 +164,4 @@ def _version(content: bytes) -> str:
 
 def _is_newer(version: str) -> bool:
     """Whether the version of a file is beyond what this XGBoost promises to read."""
-    ours = xgboost_version.split(".")[:3]
-    return bool(version) and [*map(int, version.split("."))] > [*map(int, ours)]
+    return bool(version) and _numbers(version) > _numbers(xgboost_version)

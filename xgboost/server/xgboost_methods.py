@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import re
 from contextlib import nullcontext
 from typing import Any
 
@@ -9,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, softmax
 from threadpoolctl import ThreadpoolController
-from xgboost import DMatrix, build_info
+from xgboost import Booster, DMatrix, build_info
 from xgboost.core import XGBoostError
-from xgboost_file import Loaded, reason
+from xgboost_file import BEFORE_3_1, Loaded, reason
 
 from prepackaged import DeploymentError, ModelError
 
@@ -138,7 +139,18 @@ class Answers:
                 f" model's is {self.objective}: set method to predict, margin, leaf or"
                 " contributions"
             )
+        if method == "contributions" and BEFORE_3_1 and _has_trees_of_many_outputs(self.booster):
+            # Later versions say so themselves, where these answer with zeros.
+            raise DeploymentError(
+                "this model cannot answer method contributions: XGBoost has none for trees of"
+                " several outputs"
+            )
         return method
+
+
+def _has_trees_of_many_outputs(booster: Booster) -> bool:
+    leaves = re.search(rb'"size_leaf_vector":"(\d+)"', booster.save_raw("json"))
+    return leaves is not None and int(leaves[1]) > 1
 
 
 def gpus() -> list[str]:

@@ -10,12 +10,27 @@ import numpy as np
 import pandas as pd
 import pytest
 from serving import ROOT, Server, serve_here
-from xgboost import XGBClassifier, XGBRegressor
+from xgboost import XGBClassifier, XGBRegressor, __version__
 
 SERVER = ROOT / "xgboost/server"
 sys.path.insert(0, str(SERVER))
+VERSION = tuple(map(int, __version__.split(".")[:2]))
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@pytest.fixture
+def before_3_1() -> None:
+    """For what XGBoost 3.1 took out, such as its old binary format."""
+    if VERSION >= (3, 1):
+        pytest.skip(f"of XGBoost before 3.1, and not of {__version__}")
+
+
+@pytest.fixture
+def since_3_1() -> None:
+    """For what XGBoost 3.1 brought, such as models that know the labels of their categories."""
+    if VERSION < (3, 1):
+        pytest.skip(f"of XGBoost 3.1 and later, and not of {__version__}")
 
 
 @pytest.fixture(scope="session")

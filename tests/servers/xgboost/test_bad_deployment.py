@@ -13,13 +13,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from xgboost import Booster, XGBClassifier
+from xgboost import __version__ as xgboost_version
 
+import images
 import uv
 from prepackaged import DeploymentError
 
 Array = np.ndarray[Any, np.dtype[Any]]
-# The first XGBoost with a CPU package: it writes the old binary format as well as the new ones.
-OLD = "2.1.4"
+# The oldest version that there is an image with writes the old binary format and the new ones.
+NEWEST, *_, OLD = (row.version() for row in images.images()["xgboost"].rows() if not row.is_gpu)
 
 
 def test_a_wrong_deployment_ends_with_status_1_and_one_last_line(tmp_path: Path) -> None:
@@ -51,22 +53,41 @@ def test_two_candidates_stop_the_start(classifier: Any, tmp_path: Path, model_of
 
 @pytest.fixture(scope="module")
 def of_old_xgboost(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What an older XGBoost, in an environment of its own, saves in each of its formats."""
-    directory = tmp_path_factory.mktemp("old")
+    """What the oldest XGBoost saves in each of its formats."""
+    return saved_by(OLD, tmp_path_factory.mktemp("old"))
+
+
+def saved_by(version: str, directory: Path) -> Path:
+    """The directory, with what this XGBoost, in an environment of its own, saves there."""
     run = ("run", "--quiet", "--no-project", "--python", "3.11")
-    script = Path(__file__).with_name("old_save.py")
-    uv.run(*run, "--with", f"xgboost-cpu=={OLD}", "python", "-W", "ignore", script, directory)
+    script = Path(__file__).with_name("save.py")
+    uv.run(*run, "--with", f"xgboost-cpu=={version}", "python", "-W", "ignore", script, directory)
     return directory
 
 
+@pytest.mark.usefixtures("since_3_1")
 def test_the_old_binary_format_is_named_with_the_version_that_converts_it(
     of_old_xgboost: Path, model_of: Callable[..., Any]
 ) -> None:
     """XGBoost itself speaks of an unknown construct at position 1."""
     with pytest.raises(
-        DeploymentError, match=r"model\.deprecated is in .*old binary .*XGBoost 3.0:"
+        DeploymentError, match=r"model\.deprecated is in .*old binary .*XGBoost 3.0:.* image with"
     ):
         model_of(of_old_xgboost, model_file="model.deprecated")
+
+
+@pytest.mark.usefixtures("before_3_1")
+def test_the_old_binary_format_is_served_by_an_older_xgboost(
+    of_old_xgboost: Path, model_of: Callable[..., Any]
+) -> None:
+    """That is what the row with the older version is for; the format does not tell who saved it."""
+    with np.load(of_old_xgboost / "expected.npz") as saved:
+        rows, expected = saved["rows"], saved["answer"]
+
+    model = model_of(of_old_xgboost, model_file="model.deprecated")
+
+    assert np.array_equal(model.predict(rows, []), expected)
+    assert model.saved_with == ""
 
 
 @pytest.mark.parametrize("name", ["model.json", "model.ubj", "model.pkl"])
@@ -83,16 +104,38 @@ def test_the_other_formats_of_an_old_xgboost_are_served(
     assert model.saved_with == OLD
 
 
-@pytest.mark.parametrize(
-    "header", [b"CONFIG-offset:\x10\0\0\0", b"\0\0\0?\x04\0"], ids=["1.0 to 1.5", "0.90"]
-)
-def test_a_pickle_that_is_too_old_is_named_with_the_way_out(
-    header: bytes, classifier: XGBClassifier, tmp_path: Path, model_of: Callable[..., Any]
+@pytest.mark.usefixtures("before_3_1")
+@pytest.mark.parametrize("name", ["model.json", "model.ubj", "model.pkl"])
+def test_what_a_newer_xgboost_saved_is_refused_by_an_older_one(
+    name: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Such pickles begin a booster with another header than today's."""
-    state = classifier.get_booster().__getstate__() | {"handle": bytearray(header * 9)}
-    reduced = Reduced(Booster.__new__, (Booster,), state)
-    (tmp_path / "model.pkl").write_bytes(pickle.dumps(reduced))
+    """XGBoost before 3.1 would answer with wrong numbers; which image has the right is said."""
+    with pytest.raises(DeploymentError, match=rf"saved by XGBoost {NEWEST}.* misreads it: take"):
+        model_of(saved_by(NEWEST, tmp_path), model_file=name)
+
+
+def pickled(model: XGBClassifier, header: bytes) -> bytes:
+    """The model's booster, pickled with the beginning that another version gave it."""
+    state = model.get_booster().__getstate__() | {"handle": bytearray(header * 9)}
+    return pickle.dumps(Reduced(Booster.__new__, (Booster,), state))
+
+
+def test_a_pickle_that_is_too_old_is_named_with_the_way_out(
+    classifier: XGBClassifier, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """Those of XGBoost 0.90 begin a booster with another header than today's."""
+    (tmp_path / "model.pkl").write_bytes(pickled(classifier, b"\0\0\0?\x04\0"))
+
+    with pytest.raises(DeploymentError, match=r"pickled by XGBoost before 1\.6.*1\.7 reads"):
+        model_of(tmp_path)
+
+
+@pytest.mark.usefixtures("since_3_1")
+def test_a_pickle_that_only_older_versions_read_is_named_with_the_way_out(
+    classifier: XGBClassifier, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """Those of XGBoost 1.0 to 1.5 say where their configuration begins."""
+    (tmp_path / "model.pkl").write_bytes(pickled(classifier, b"CONFIG-offset:\x10\0\0\0"))
 
     with pytest.raises(DeploymentError, match=r"pickled by XGBoost before 1\.6.*1\.7 reads"):
         model_of(tmp_path)
@@ -172,7 +215,8 @@ def test_a_file_of_a_newer_xgboost_that_cannot_be_read_says_so(
     """The way out is another image."""
     classifier.save_model(tmp_path / "model.json")
     text = (tmp_path / "model.json").read_text()
-    text = text.replace('"version":[3,', '"version":[99,').replace('"objective"', '"target"')
+    major = xgboost_version.partition(".")[0]
+    text = text.replace(f'"version":[{major},', '"version":[99,').replace('"objective"', '"target"')
     (tmp_path / "model.json").write_text(text)
 
     with pytest.raises(DeploymentError, match=r"saved by XGBoost 99\..*take an image with that"):

@@ -91,6 +91,7 @@ def asked(rents: XGBRegressor, records: list[dict[str, Any]], flats: pd.DataFram
     return np.asarray(rents.predict(frame.astype(flats.dtypes)))
 
 
+@pytest.mark.usefixtures("since_3_1")
 def test_records_hold_labels_in_any_order(
     rents_server: Server, rents: XGBRegressor, flats: pd.DataFrame
 ) -> None:
@@ -102,6 +103,7 @@ def test_records_hold_labels_in_any_order(
     assert np.array_equal(np.float32(values), asked(rents, RECORDS, flats))
 
 
+@pytest.mark.usefixtures("since_3_1")
 def test_names_reorder_the_columns_of_an_ndarray(
     rents_server: Server, rents: XGBRegressor, flats: pd.DataFrame
 ) -> None:
@@ -114,6 +116,7 @@ def test_names_reorder_the_columns_of_an_ndarray(
     assert np.float32(answer.json()["data"]["ndarray"]) == asked(rents, RECORDS[:1], flats)
 
 
+@pytest.mark.usefixtures("since_3_1")
 @pytest.mark.parametrize("method", ["leaf", "contributions", "margin"])
 def test_labels_mean_the_same_to_every_method(
     method: str, rents: XGBRegressor, rents_file: Path, flats: pd.DataFrame, model_of: Any
@@ -163,6 +166,7 @@ def test_what_is_no_code_is_refused(
     assert f"row 1, column 0 is {code!r}" in answer.json()["status"]["info"]
 
 
+@pytest.mark.usefixtures("since_3_1")
 def test_damaged_labels_are_not_believed(
     tmp_path: Path, model_of: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -182,6 +186,7 @@ def test_damaged_labels_are_not_believed(
     assert np.array_equal(model.predict([["L", 0], ["S", 1]], []), expected)
 
 
+@pytest.mark.usefixtures("since_3_1")
 @pytest.mark.parametrize(
     ("record", "words"),
     [
@@ -203,6 +208,7 @@ def test_a_wrong_value_is_named(record: dict[str, Any], words: str, rents_server
     assert words in answer.json()["status"]["info"]
 
 
+@pytest.mark.usefixtures("since_3_1")
 def test_many_labels_are_not_all_listed(tmp_path: Path, serve_model: Callable[..., Server]) -> None:
     """An error stays readable."""
     frame = pd.DataFrame({"zone": pd.Categorical(range(100, 150))})

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from documents import MOUNTED, Example, assert_shown, examples, lay_out
 from serving import ROOT, serve_here
+from xgboost import __version__
 
+import images
 from prepackaged import DeploymentError
 
 IRIS = (ROOT / "xgboost/example/train.py").read_text()
@@ -27,6 +29,10 @@ def test_every_request_gets_the_answer_shown(
     example: Example, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
     """Each model of the README is trained and served, each request sent, each answer compared."""
+    if "category" in example.files.get("train.py", "") and int(__version__.partition(".")[0]) < 3:
+        pytest.skip(f"XGBoost {__version__} does not keep the labels of categories yet")
+    # What is shown is of the image's own version of XGBoost, and may be tested with another.
+    example.metadata = example.metadata.replace(images.find("xgboost").version(), __version__)
     parameters = laid_out(example, tmp_path)
     with serve_here(model_of(parameters.pop("model_uri"), **parameters)) as server:
         assert_shown(server, example)

@@ -1,6 +1,6 @@
-"""Run in an environment with an older XGBoost: save a booster in each of its formats.
+"""Run in an environment with some XGBoost: save a booster in each of its formats.
 
-python old_save.py DIRECTORY
+python save.py DIRECTORY
 
 The rows that it was trained on and its own answer to them go into expected.npz.
 """

@@ -243,6 +243,7 @@ def test_pips_directories_of_wheels_are_uvs(monkeypatch: pytest.MonkeyPatch) -> 
     [
         ("", "torch==2.13.0+cpu", ["/made", uv.PYTORCH_CPU]),
         ("", "torch==2.13.0", ["/made"]),
+        ("", "torch==2.13.0,!=2.13.0+cpu", ["/made"]),
         ("/srv/wheels /more", "torch==2.13.0+cpu", ["/made", "/srv/wheels", "/more"]),
         ("/srv/wheels", "numpy", ["/made", "/srv/wheels"]),
     ],

@@ -1,22 +1,27 @@
 """The image under test, built before by `make build-<row>`, and containers of it."""
 
-import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import pods
 import pytest
-from serving import UPSTREAM, free_ports, wait_until_answering
+import samples
+from containers import Container
+from lives import Life, fail, live, serving
+from load import Client, call, keep_connection
+from pods import Pod
+from samples import Sample, unusable
 
 import images
 import run
+import uv
 
-ENGINE = os.environ.get("CONTAINER_CLI", "docker")
-# podman would put writable memory on /tmp; docker and Kubernetes do not.
-READ_ONLY = ("--read-only", *(["--read-only-tmpfs=false"] if "podman" in ENGINE else []))
+TRAINING = Path(__file__).parent / "models"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,103 +39,90 @@ def image(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def model(image: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A directory with the image's example model, empty where it needs none."""
-    return run.example_model(image) or str(tmp_path_factory.mktemp("nothing"))
-
-
-def engine(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-    """Run the container engine and give what it printed."""
-    return subprocess.run([ENGINE, *arguments], capture_output=True, text=True, check=check)
-
-
-def remove(container: str) -> None:
-    """End a container at once: upstream's microservice would let the whole grace period pass."""
-    engine("kill", container, check=False)
-    engine("rm", "--force", container)
-
-
-@dataclass(frozen=True)
-class Container:
-    """A started container and the addresses of its ports on this machine."""
-
-    name: str
-    url: str = ""
-    grpc: str = ""
-    metrics: str = ""
-
-    def log(self) -> str:
-        """Everything that it has written so far."""
-        shown = engine("logs", self.name)
-        return shown.stdout + shown.stderr
-
-    def run(self, *command: str) -> str:
-        """What a command inside it prints."""
-        return engine("exec", self.name, *command).stdout.strip()
-
-    def is_running(self) -> bool:
-        """Whether its server has not ended."""
-        return (
-            engine("inspect", "--format", "{{.State.Running}}", self.name).stdout.strip() == "true"
-        )
-
-    def stop(self) -> None:
-        """Ask its server to end, as platforms do."""
-        engine("kill", "--signal", "TERM", self.name)
-
-    def wait(self) -> int:
-        """The exit status of its server, once it has ended."""
-        return int(engine("wait", self.name).stdout)
+def tag(image: str) -> str:
+    """The full name of what was built."""
+    return images.find(image).tags()[0]
 
 
 @pytest.fixture(scope="session")
-def start(image: str, model: str) -> Iterator[Callable[..., Container]]:
-    """Start containers, with more flags for `run`, and wait until they answer."""
-    tag = images.find(image).tags()[0]
-    with ExitStack() as stack:
-
-        def start_container(
-            *flags: str, model_uri: str = "/mnt/models", waits: bool = True
-        ) -> Container:
-            parameter = {"name": "model_uri", "type": "STRING", "value": model_uri}
-            variable = f"PREDICTIVE_UNIT_PARAMETERS={json.dumps([parameter])}"
-            http, grpc, metrics = free_ports(3)
-            ports = {9000: http, 5000: grpc, 6000: metrics}
-            published = [word for to, at in ports.items() for word in ("-p", f"{at}:{to}")]
-            mounted = ("-v", f"{model}:/mnt/models:ro")
-            name = engine(
-                "run", "-d", *published, *mounted, "-e", variable, *flags, tag
-            ).stdout.strip()
-            stack.callback(remove, name)
-            container = Container(
-                name, f"http://localhost:{http}", f"localhost:{grpc}", f"http://localhost:{metrics}"
-            )
-            if waits:
-                wait_until_answering(container.url, container.is_running, container.log)
-            return container
-
-        yield start_container
-
-
-@pytest.fixture(scope="session")
-def read_only() -> tuple[str, ...]:
-    """The flags for a root file system without any writable directory of the engine's own."""
-    return READ_ONLY
-
-
-@pytest.fixture(scope="session")
-def container(start: Callable[..., Container]) -> Container:
-    """A container with nothing special about it."""
-    return start()
-
-
-@pytest.fixture(scope="session")
-def upstreams(start: Callable[..., Container], read_only: tuple[str, ...]) -> Container:
-    """A container with upstream's microservice, where nothing but /dev/shm can be written."""
-    return start("-e", f"MICROSERVICE={UPSTREAM}", "--user", "12345", *read_only)
+def model(image: str) -> str:
+    """The directory of the image's example model, empty where it needs none."""
+    return run.example_model(image)
 
 
 @pytest.fixture(scope="session")
 def request_file(image: str) -> Path:
     """The image's documented request."""
     return run.request_file(image)
+
+
+@pytest.fixture(scope="session")
+def sample(image: str, tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    """A model that the row's framework has made just now, and what it answers to a request."""
+    training = TRAINING / f"train_{images.find(image).image.name}.py"
+    if not training.exists():
+        return Sample(None, [[1.0]], "Hello Model", samples.png([[0]]))
+    directory = tmp_path_factory.mktemp("sample")
+    command = run.training(training, run.bin_of(image) / "python")
+    subprocess.run([*command, directory], env=uv.environment(), check=True)
+    return samples.read(directory)
+
+
+@pytest.fixture(scope="session")
+def new_directory(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """An empty directory that every user may read, at each call."""
+
+    def make() -> Path:
+        directory = tmp_path_factory.mktemp("mounted")
+        directory.chmod(0o755)
+        return directory
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def begun(
+    tag: str, model: str, sample: Sample, new_directory: Callable[[], Path]
+) -> Iterator[dict[str, Future[Any]]]:
+    """Every container, all of which begin at once: by name, what becomes of it."""
+    primehubs = partial(pods.primehub, tag)
+    operators = partial(pods.operators, tag, sample.model)
+    with ExitStack() as stack, ThreadPoolExecutor(12) as pool:
+
+        def serve(pod: Pod) -> Future[Container]:
+            return pool.submit(stack.enter_context, serving(tag, pod))
+
+        def live_on(pod: Pod, *clients: Client) -> Future[Life]:
+            return pool.submit(live, tag, pod, sample, clients)
+
+        yield {
+            "PrimeHub": live_on(primehubs(sample.model, new_directory()), *[keep_connection] * 2),
+            "PrimeHub, upstream": live_on(
+                primehubs(sample.model, new_directory(), **pods.UPSTREAMS_WITHOUT_GRPC)
+            ),
+            "plain": serve(pods.plain(model)),
+            "plain, upstream": serve(pods.plain(model, *pods.STRICT, **pods.UPSTREAMS)),
+            "operator": serve(operators(new_directory())),
+            "operator, upstream": serve(
+                operators(new_directory(), pods.OPENSHIFTS_USER, **pods.UPSTREAMS)
+            ),
+            "OpenShift": live_on(
+                operators(new_directory(), pods.OPENSHIFTS_USER), keep_connection, call
+            ),
+            "nowhere": pool.submit(fail, tag, pods.plain(model, model_uri="/mnt/nothing")),
+        } | {
+            name: pool.submit(fail, tag, primehubs(directory, new_directory()))
+            for name, directory in unusable(sample, new_directory).items()
+        }
+
+
+@pytest.fixture(scope="session")
+def container(begun: dict[str, Future[Any]]) -> Container:
+    """A container with nothing special about it."""
+    return begun["plain"].result()
+
+
+@pytest.fixture(scope="session")
+def upstreams(begun: dict[str, Future[Any]]) -> Container:
+    """A container with upstream's microservice, where nothing but /dev/shm can be written."""
+    return begun["plain, upstream"].result()

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,6 @@ import pytest
 import requests
 
 import images
-
-LIMITS = ("--memory", "700m", "--cpus", "0.2")
 
 
 def ask(container: Any, request_file: Path) -> requests.Response:
@@ -57,25 +54,13 @@ def test_the_image_has_the_versions_that_its_tag_says(container: Any, image: str
     assert any(
         f"-{row.image.framework}{'.'.join(version.split('.')[:2])}" in tag for tag in row.tags()
     )
-    assert json.loads(requests.get(container.url + "/metadata", timeout=60).text)["versions"] == [
-        images.release()
-    ]
+    told = json.loads(requests.get(container.url + "/metadata", timeout=60).text)
+    assert told["versions"] == row.short_tags()[:1]
 
 
 def test_the_server_runs_as_an_ordinary_user(container: Any) -> None:
     """Nothing needs root."""
     assert container.run("id", "-u") == "8888"
-
-
-@pytest.mark.parametrize("user", ["8888", "12345", "12345:54321"])
-def test_a_strict_platform_is_no_obstacle(
-    start: Callable[..., Any], request_file: Path, read_only: tuple[str, ...], user: str
-) -> None:
-    """Any uid without a passwd entry, no capabilities, and no disk that can be written."""
-    container = start("--user", user, "--cap-drop", "ALL", *read_only)
-
-    assert ask(container, request_file).status_code == 200
-    assert "ERROR:" not in container.log()
 
 
 def test_a_strict_platform_is_no_obstacle_to_upstreams_microservice(
@@ -84,11 +69,6 @@ def test_a_strict_platform_is_no_obstacle_to_upstreams_microservice(
     """Its temporary files and sockets find a place in memory."""
     assert ask(upstreams, request_file).status_code == 200
     assert "[ERROR]" not in upstreams.log()
-
-
-def test_the_smallest_instance_is_enough(start: Callable[..., Any], request_file: Path) -> None:
-    """PrimeHub's smallest instance leaves the model 0.2 CPU and about 700 MiB."""
-    assert ask(start(*LIMITS), request_file).status_code == 200
 
 
 @pytest.mark.parametrize("program", ["/bin/sh", "/bin/sleep"])
@@ -108,31 +88,18 @@ def test_upstreams_microservice_can_be_imported_without_a_warning(container: Any
     container.run("python", "-W", "error", "-c", "import seldon_core.microservice")
 
 
-def test_a_missing_model_ends_the_container_with_a_clear_last_line(
-    start: Callable[..., Any],
-) -> None:
+def test_a_missing_directory_ends_the_container_with_a_clear_last_line(begun: Any) -> None:
     """Exit status 1, and the line that a platform shows names the path."""
-    container = start(model_uri="/mnt/nothing", waits=False)
+    failure = begun["nowhere"].result()
 
-    assert container.wait() == 1
-    last_line = container.log().strip().splitlines()[-1]
-    assert "model_uri '/mnt/nothing' does not exist" in last_line
+    assert failure.status == 1
+    assert "model_uri '/mnt/nothing' does not exist" in failure.last_line
 
 
 def test_the_microservice_is_our_own_unless_told_otherwise(container: Any, upstreams: Any) -> None:
     """A wrong address tells them apart, see docs/differences.md."""
     assert requests.get(container.url + "/nothing", timeout=60).status_code == 404
     assert requests.get(upstreams.url + "/nothing", timeout=60).status_code == 500
-
-
-def test_the_server_ends_when_told(start: Any, request_file: Path) -> None:
-    """SIGTERM ends the container with status 0, as its main process."""
-    container = start()
-    assert ask(container, request_file).status_code == 200
-
-    container.stop()
-
-    assert container.wait() == 0
 
 
 def test_the_access_log_has_a_line_for_every_request(container: Any, request_file: Path) -> None:

@@ -1,0 +1,105 @@
+"""The pod that PrimeHub's controller makes, on its smallest instance, from begin to end."""
+
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+import pytest
+from lives import Life
+from samples import Sample, main_file
+
+Begun = dict[str, Future[Any]]
+EITHER = ["PrimeHub", "PrimeHub, upstream"]
+PREDICTED = ('"POST /predict" 200', '"gRPC /seldon.protos.Model/Predict" OK')
+
+
+@pytest.fixture(params=EITHER)
+def life(request: pytest.FixtureRequest, begun: Begun) -> Life:
+    """What a pod has told, with our microservice or with upstream's."""
+    return begun[request.param].result()
+
+
+def assert_answered(life: Life, form: str, kind: str, sample: Sample) -> None:
+    """A documented request has the right values in the documented shape."""
+    response = life.documented[form]
+    assert response.status_code == 200
+    if sample.model is None:
+        assert response.json()["strData"] == sample.answer
+        return
+    data = response.json()["data"]
+    assert data.keys() - {"names"} == {kind}
+    rows = data[kind]
+    if kind == "tensor":
+        assert rows["shape"] == [*np.shape(sample.answer)]
+        rows = np.reshape(rows["values"], rows["shape"])
+    np.testing.assert_allclose(rows, sample.answer, rtol=1e-4)
+
+
+def test_whoever_connects_first_is_answered(life: Life) -> None:
+    """A TCP probe that succeeds has told the truth: the very first request gets its answer."""
+    assert life.first.strip() == "HTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize("form", ["ndarray", "tensor"])
+def test_rows_are_answered_as_they_were_sent(life: Life, form: str, sample: Sample) -> None:
+    """Nested lists for nested lists, a tensor for a tensor, with what the framework answers."""
+    assert_answered(life, form, form, sample)
+
+
+def test_a_picture_is_answered_with_a_tensor(life: Life, sample: Sample) -> None:
+    """A file, sent as `curl -F binData=@test_image.png` sends it, means the same as its pixels."""
+    if not sample.picture:
+        pytest.skip("this model takes no pictures")
+    assert_answered(life, "picture", "tensor", sample)
+
+
+def test_the_answer_names_the_image(life: Life, tag: str) -> None:
+    """PrimeHub's documented answers have the image as the model's path."""
+    assert life.documented["ndarray"].json()["meta"] == {"requestPath": {"model": tag}}
+
+
+def test_requests_are_answered_while_the_hook_runs(life: Life) -> None:
+    """For 10 s after a pod's end was decided, nodes that do not know yet still send requests."""
+    assert life.while_hooked > 0
+
+
+def test_the_pod_ends_before_it_is_killed(life: Life) -> None:
+    """Hook and end fit into the grace period; upstream's does that without gRPC alone."""
+    assert life.status == 0
+
+
+@pytest.mark.parametrize("pod", ["PrimeHub", "OpenShift"])
+def test_no_request_is_lost_at_the_end(begun: Begun, pod: str) -> None:
+    """What the pod has predicted has been received.
+
+    Clients ask without a pause through the preStop hook and SIGTERM, on connections that stay
+    open and over gRPC. Each request over a connection that was open at SIGTERM is answered, the
+    last with `Connection: close`; a call over gRPC is answered, or refused before it is read. So
+    the pod's log counts as many answers as the clients do, beside the probe's. New connections
+    are refused after SIGTERM; none come, for by then the Service has left the pod out for 10 s.
+    Upstream's microservice keeps no connection open, and leaves those that wait unanswered.
+    """
+    life = begun[pod].result()
+
+    assert sum(map(life.log.count, PREDICTED)) == life.answered + 1
+    assert (life.status, "ERROR" in life.log) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("what", "line"),
+    [
+        ("missing", "model directory /mnt/models has no model: expected"),
+        ("of another kind", "found model.gguf"),
+        ("damaged", "model file /phfs/flowers/{file} "),
+    ],
+)
+def test_a_wrong_model_ends_the_pod_with_a_clear_last_line(
+    begun: Begun, sample: Sample, what: str, line: str
+) -> None:
+    """Exit status 1, and the line that PrimeHub shows says what is wrong with which file."""
+    if sample.model is None:
+        pytest.skip("the skeleton has no model that could be wrong")
+    failure = begun[what].result()
+
+    assert line.format(file=main_file(sample.model).name) in failure.last_line
+    assert failure.status == 1

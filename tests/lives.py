@@ -1,0 +1,106 @@
+"""The lives of pods, from the first open port to the end under load, written down for tests."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+import requests
+from containers import Container, running
+from load import PREDICT, Client, connect_anew, load
+from pods import HOOK, Pod
+from rawhttp import post
+from samples import Sample
+from serving import wait_until_answering
+from waiting import wait_until
+
+FEW = 5  # answers to each client, by when all are at it
+# A kubelet's TCP probe, inside the pod: at the first connection that is taken it sends a request.
+# Outside, a port that the engine publishes may be open before the server's is.
+PROBE = """
+import socket, sys, time
+while True:
+    try:
+        connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    except ConnectionRefusedError:
+        time.sleep(0.01)
+    else:
+        break
+connection.sendall(sys.argv[2].encode())
+print(connection.makefile().readline())
+"""
+
+
+@dataclass(frozen=True)
+class Life:
+    """What a pod told: its first answer, those to the documented requests, and its end.
+
+    `answered` is how many of the clients' requests got an answer, each client's own word for it,
+    and `while_hooked` how many of them while the preStop hook ran.
+    """
+
+    first: str
+    documented: dict[str, requests.Response]
+    answered: int
+    while_hooked: int
+    status: int
+    log: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A pod that ended before it served: the status, and the line that a platform shows."""
+
+    status: int
+    last_line: str
+
+
+def begun(tag: str, pod: Pod) -> AbstractContextManager[Container]:
+    """The pod's container, until the block ends."""
+    return running(tag, *pod.flags, environment=pod.environment, ports=pod.ports)
+
+
+@contextmanager
+def serving(tag: str, pod: Pod) -> Iterator[Container]:
+    """The pod's container, once it answers."""
+    with begun(tag, pod) as container:
+        wait_until_answering(container.url, container.is_running, container.log)
+        yield container
+
+
+def live(tag: str, pod: Pod, sample: Sample, clients: tuple[Client, ...] = ()) -> Life:
+    """Begin, ask what is documented, and end among clients that do not stop asking.
+
+    Kubernetes takes a pod from its Service's endpoints at the moment when the preStop hook
+    begins; until the last node knows, requests still come, on new connections too. When the hook
+    is over and SIGTERM comes, no new connection does; those that are open may go on asking.
+    """
+    with begun(tag, pod) as container, ThreadPoolExecutor(1) as pool:
+        request = post(json.dumps(sample.ndarray).encode(), PREDICT).decode()
+        first = container.run("python", "-S", "-c", PROBE, str(pod.ports[0]), request)
+        documented = ask_what_is_documented(container, sample)
+        with load(container, sample, clients) as answered:
+            wait_until(lambda: all(count >= FEW for count in answered))
+            before = sum(answered)
+            newcomers = connect_anew(container, sample, pool.submit(container.run, *HOOK))
+            while_hooked = sum(answered) - before + newcomers
+            container.stop(pod.seconds)
+        status, log = container.wait(), container.log()
+    return Life(first, documented, sum(answered) + newcomers, while_hooked, status, log)
+
+
+def ask_what_is_documented(container: Container, sample: Sample) -> dict[str, requests.Response]:
+    """The answers to rows, to a tensor and, where it takes one, to a picture as curl sends it."""
+    answers = {"ndarray": container.post(sample.ndarray), "tensor": container.post(sample.tensor)}
+    if sample.picture:
+        part = {"binData": ("test_image.png", sample.picture, "image/png")}
+        address = container.url + "/api/v1.0/predictions"
+        answers["picture"] = requests.post(address, files=part, timeout=60)
+    return answers
+
+
+def fail(tag: str, pod: Pod) -> Failure:
+    """Begin with a model that cannot be served, and come to the end."""
+    with begun(tag, pod) as container:
+        return Failure(container.wait(), container.log().strip().splitlines()[-1])

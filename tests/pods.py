@@ -1,0 +1,113 @@
+"""The pods that PrimeHub's controller and Seldon's operator make around an image.
+
+As read in PrimeHub's ee/controllers/phdeployment_controller.go, and in `createContainerService`
+and defaults.go of Seldon's operator 1.18.2.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from containers import READ_ONLY
+from serving import UPSTREAM
+
+MODELS = "/mnt/models"
+HOOK = ("/bin/sh", "-c", "/bin/sleep 10")  # preStop, of both
+SECONDS_OF_HOOK = 10
+# The smallest instance of PrimeHub, less what it gives to its engine; no swap beside it.
+SMALLEST = ("--cpus", "0.2", "--memory", "700m", "--memory-swap", "700m")
+UPSTREAMS = {"MICROSERVICE": UPSTREAM}
+# It ends on SIGTERM only without gRPC, which PrimeHub has no use for.
+UPSTREAMS_WITHOUT_GRPC = UPSTREAMS | {"GRPC_WORKERS": "0"}
+STRICT = ("--user", "12345:54321", *READ_ONLY)
+OPERATORS_USER = "8888"
+OPENSHIFTS_USER = "1000650000:0"  # one of many: no passwd entry, root's group
+# What the pod's own annotations are to the file that Kubernetes makes of them.
+ANNOTATIONS = """prometheus.io/path="/prometheus"
+prometheus.io/scrape="true"
+seldon.io/rest-timeout="60000"
+seldon.io/grpc-max-message-size="1000000"
+"""
+
+
+@dataclass(frozen=True)
+class Pod:
+    """How a platform runs an image: flags of the engine, and seconds from SIGTERM to SIGKILL.
+
+    Kubernetes counts the preStop hook's seconds as part of the grace period.
+    """
+
+    seconds: int
+    flags: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[int, int, int] = (9000, 5000, 6000)
+
+
+def parameters(model_uri: str) -> str:
+    """What a platform sets when it is told of a model."""
+    return json.dumps([{"name": "model_uri", "value": model_uri, "type": "STRING"}])
+
+
+def plain(model: str, *flags: str, model_uri: str = MODELS, **more: str) -> Pod:
+    """No pod, but a container as the README starts it with docker."""
+    mounted = ("-v", f"{model}:{MODELS}:ro") if model else ()
+    environment = {"PREDICTIVE_UNIT_PARAMETERS": parameters(model_uri)}
+    return Pod(10, (*mounted, *flags), environment | more)
+
+
+def primehub(tag: str, model: Path | None, models: Path, **more: str) -> Pod:
+    """PrimeHub's smallest pod: `/mnt/models` has a symlink for each entry of a read-only mount.
+
+    `models` is an empty directory for them. Without a model there is no Model URI, and nothing
+    that would name one.
+    """
+    environment = {
+        "PREDICTIVE_UNIT_SERVICE_PORT": "9000",
+        "PREDICTIVE_UNIT_ID": "model",
+        "PREDICTIVE_UNIT_IMAGE": tag,
+        "PREDICTOR_ID": "deploy",
+        "SELDON_DEPLOYMENT_ID": "deploy-flowers",
+    }
+    mounted: tuple[str, ...] = ()
+    if model:
+        environment["PREDICTIVE_UNIT_PARAMETERS"] = parameters(MODELS)
+        for entry in model.iterdir():
+            (models / entry.name).symlink_to(f"/phfs/flowers/{entry.name}")
+        mounted = ("-v", f"{model}:/phfs/flowers:ro", "-v", f"{models}:{MODELS}")
+    return Pod(30 - SECONDS_OF_HOOK, (*SMALLEST, *mounted), environment | more)
+
+
+def operators(
+    tag: str, model: Path | None, podinfo: Path, user: str = OPERATORS_USER, **more: str
+) -> Pod:
+    """The pod of Seldon's operator, or of OpenShift's: the second container of a deployment.
+
+    `podinfo` is an empty directory for the annotations. Of the machine it may have a half.
+    """
+    (podinfo / "annotations").write_text(ANNOTATIONS)
+    mounted = [f"{podinfo}:/etc/podinfo:ro", *([f"{model}:{MODELS}:ro"] if model else [])]
+    volumes = (word for mount in mounted for word in ("-v", mount))
+    flags = ("--user", user, "--cap-drop", "ALL", *READ_ONLY, "--cpus", "0.5", *volumes)
+    http, grpc, metrics = ports = (9001, 9501, 6001)
+    environment = {
+        "PREDICTIVE_UNIT_PARAMETERS": parameters(MODELS) if model else "[]",
+        "PREDICTIVE_UNIT_SERVICE_PORT": f"{http}",
+        "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": f"{http}",
+        "MLSERVER_HTTP_PORT": f"{http}",
+        "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": f"{grpc}",
+        "MLSERVER_GRPC_PORT": f"{grpc}",
+        "MLSERVER_MODEL_URI": MODELS,
+        "PREDICTIVE_UNIT_ID": "classifier",
+        "MLSERVER_MODEL_NAME": "classifier",
+        "PREDICTIVE_UNIT_IMAGE": tag,
+        "PREDICTOR_ID": "main",
+        "PREDICTOR_LABELS": '{"seldon-app":"flowers-main","version":"v7"}',
+        "SELDON_DEPLOYMENT_ID": "flowers",
+        "SELDON_EXECUTOR_ENABLED": "true",
+        "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": f"{metrics}",
+        "PREDICTIVE_UNIT_METRICS_ENDPOINT": "/prometheus",
+        "MLSERVER_METRICS_PORT": f"{metrics}",
+        "MLSERVER_METRICS_ENDPOINT": "/prometheus",
+    }
+    return Pod(20 - SECONDS_OF_HOOK, flags, environment | more, ports)

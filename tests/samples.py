@@ -1,0 +1,68 @@
+"""A request that a model answers, in the forms that are documented, and the right answer to it."""
+
+import io
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A model, rows for it and what its framework answers to them.
+
+    Without a model, for a server that needs none, the answer is a text.
+    `picture` is a file that means the same as the rows, where the model takes pictures.
+    """
+
+    model: Path | None
+    rows: Any
+    answer: Any
+    picture: bytes | None = None
+
+    @property
+    def ndarray(self) -> Any:
+        """The rows as nested lists."""
+        return {"data": {"ndarray": self.rows}}
+
+    @property
+    def tensor(self) -> Any:
+        """The rows as numbers with a shape."""
+        array = np.asarray(self.rows)
+        return {"data": {"tensor": {"shape": [*array.shape], "values": array.ravel().tolist()}}}
+
+
+def read(directory: Path) -> Sample:
+    """What one of the scripts in tests/images/models has saved."""
+    told = json.loads((directory / "sample.json").read_text())
+    picture = told["pixels"] and png(told["pixels"])
+    return Sample(directory / "model", told["rows"], told["answer"], picture)
+
+
+def png(pixels: Any) -> bytes:
+    """A picture file of these pixels."""
+    file = io.BytesIO()
+    Image.fromarray(np.asarray(pixels, np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def unusable(sample: Sample, new_directory: Callable[[], Path]) -> dict[str, Path]:
+    """Directories that a server of the sample's model cannot serve, by what is wrong with them."""
+    if sample.model is None:
+        return {}
+    directories = {name: new_directory() for name in ("missing", "of another kind", "damaged")}
+    (directories["of another kind"] / "model.gguf").write_bytes(b"GGUF")
+    shutil.copytree(sample.model, directories["damaged"], dirs_exist_ok=True)
+    file = main_file(directories["damaged"])
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    return directories
+
+
+def main_file(model: Path) -> Path:
+    """The file that has the model, or most of it."""
+    return max(filter(Path.is_file, model.iterdir()), key=lambda file: file.stat().st_size)

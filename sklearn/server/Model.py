@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import without_pandas  # noqa: F401  before scikit-learn
 from sklearn import __version__ as sklearn_version
 from sklearn_estimator import blame, choose_method, forget_names, read, to_payload
 

@@ -1,3 +1,4 @@
+import gc
 import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,10 @@ import grpc
 import pytest
 from rawhttp import WAYS, Connection, chunked, connected, get, post, text
 from seldon_core.proto import prediction_pb2
-from waiting import SECONDS
+from waiting import SECONDS, wait_until
+
+from prepackaged.server.grpc.connection import Connection as GrpcConnection
+from prepackaged.testing import serve
 
 MB = 1_000_000
 
@@ -219,6 +223,20 @@ def called(address: str, count: int) -> None:
                     connection.send(NO_GRPC[number // 10 % len(NO_GRPC)])
 
 
+def test_a_connection_that_is_closed_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever connects and leaves takes none of the server's memory, not even for a while."""
+    monkeypatch.setattr("prepackaged.server.grpc.server.GREETING_SECONDS", 3600)
+
+    def connections() -> int:
+        return sum(type(each) is GrpcConnection for each in gc.get_objects())
+
+    with serve(object()) as served:
+        for greeting in NO_GRPC:
+            with connected(f"http://{served.grpc}") as connection:
+                connection.send(greeting)
+        wait_until(lambda: connections() == 0)
+
+
 def test_memory_does_not_grow_with_calls(process: Any) -> None:
     """The same over gRPC, after 20,000 calls and after 2,000."""
 
@@ -231,3 +249,31 @@ def test_memory_does_not_grow_with_calls(process: Any) -> None:
     before = process.memory()
     call(18_000)
     assert process.memory() - before < 5
+
+
+def test_a_head_that_was_seen_before_changes_no_answer(process: Any) -> None:
+    """A known head, its neighbours and its parts: each is answered as if it were the first."""
+    same, path = post(text("same")), WAYS[0]
+    with connected(process.server.url) as connection:
+        assert [connection.ask(same).text for _ in range(3)] == ["same"] * 3
+        assert connection.ask(post(text("more"))).text == "more"
+
+        connection.send(same[:-5])
+        connection.send(same[-5:], same, same)
+        assert [connection.answer().text for _ in range(3)] == ["same"] * 3
+
+        assert connection.ask(post(text("same"), WAYS[1])).text == "same"
+        assert connection.ask(post(b'{"strData": 1   }')).status == 400
+        assert connection.ask(same).text == "same"
+        assert connection.ask(post(text("same"), path, "Connection: close")).text == "same"
+        assert connection.is_closed()
+
+
+def test_a_known_head_is_logged_with_its_own_rows(process: Any) -> None:
+    """What is remembered is the head alone."""
+    with connected(process.server.url) as connection:
+        for rows in (b"[[1],[2]]", b"[[1, 22]]", b"[[1],[2]]"):
+            connection.ask(post(b'{"data":{"ndarray":%b}}' % rows))
+        connection.ask(get("/last"))  # by when the lines are written
+    lines = [line for line in process.server.log().splitlines() if "POST" in line]
+    assert [line.rpartition("rows=")[2] for line in lines[-3:]] == ["2", "1", "2"]

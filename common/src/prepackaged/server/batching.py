@@ -8,6 +8,7 @@ bad request spoils no other.
 
 import logging
 from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -67,10 +68,11 @@ class Batcher:
 
     def __call__(self, items: Sequence[Item]) -> list[Any]:
         """A result or an exception for each item, in their order."""
-        if len(items) == 1:
-            return [self._alone(items[0])]
+        first, *others = self._groups(items)
+        if not others:
+            return self._group(items)
         outcomes: dict[int, Any] = {}
-        for group in self._groups(items):
+        for group in (first, *others):
             answers = self._group([items[index] for index in group])
             outcomes.update(zip(group, answers, strict=True))
         return [outcomes[index] for index in range(len(items))]
@@ -81,7 +83,7 @@ class Batcher:
             groups.setdefault(_stacks_with(item) or index, []).append(index)
         return list(groups.values())
 
-    def _group(self, items: list[Item]) -> list[Any]:
+    def _group(self, items: Sequence[Item]) -> list[Any]:
         if len(items) == 1 or not self.is_on:
             return [self._alone(item) for item in items]
         rows = np.concatenate([item.value for item in items])
@@ -107,7 +109,7 @@ class Batcher:
         except BaseException as error:
             return error
 
-    def _together(self, items: list[Item], rows: Any) -> list[Any] | None:
+    def _together(self, items: Sequence[Item], rows: Any) -> list[Any] | None:
         """The items' answers out of one call; None when there is none for each of them."""
         self._observe(len(items))
         try:
@@ -117,9 +119,10 @@ class Batcher:
         if not isinstance(result, np.ndarray) or result.ndim == 0 or len(result) != len(rows):
             self._turn_off(f"answered {_shape(result)} for {len(rows)} rows")
             return None
-        return np.split(result, np.cumsum([len(item.value) for item in items[:-1]]))
+        ends = list(accumulate(len(item.value) for item in items))
+        return [result[start:end] for start, end in pairwise((0, *ends))]
 
-    def _compared(self, items: list[Item], rows: Any) -> list[Any]:
+    def _compared(self, items: Sequence[Item], rows: Any) -> list[Any]:
         """One-by-one answers, which are the truth, after a look whether a batch gives the same."""
         alone = [self._alone(item) for item in items]
         if any(isinstance(answer, BaseException) for answer in alone):
@@ -143,9 +146,12 @@ class Batcher:
 def _stacks_with(item: Item) -> Any:
     """What two items must have in common to be stacked; None for what cannot be."""
     value = item.value
-    if isinstance(value, np.ndarray) and value.ndim > 0 and len(value) and value.dtype.kind != "O":
-        return value.shape[1:], value.dtype.str, tuple(item.names)
-    return None
+    if not isinstance(value, np.ndarray):
+        return None
+    shape, dtype = value.shape, value.dtype
+    if not (shape and shape[0]) or dtype.kind == "O":
+        return None
+    return shape[1:], dtype, tuple(item.names)
 
 
 def _same(alone: Any, stacked: Any) -> bool:

@@ -188,10 +188,11 @@ class Engine:
         """What goes to the model next: a function alone, or as many items as may go together."""
         taken: list[Work] = []
         most = self._together()
-        while self._waiting and len(taken) < most and not (taken and taken[-1].function):
-            if taken and self._waiting[0].function:
+        waiting = self._waiting
+        while waiting and len(taken) < most:
+            if taken and (waiting[0].function or taken[-1].function):
                 break
-            work = self._waiting.popleft()
+            work = waiting.popleft()
             if work.is_wanted:
                 taken.append(work)
         self._taken = taken

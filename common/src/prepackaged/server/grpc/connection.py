@@ -76,6 +76,8 @@ class Connection(asyncio.Protocol):
     them as long as it is; `limits` has how many there may be, and the size of messages.
     """
 
+    patience: asyncio.TimerHandle | None = None  # with a client that has not greeted yet
+
     def __init__(
         self,
         methods: Mapping[bytes, Method],
@@ -109,6 +111,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's
         """Nobody waits for the calls that are open."""
         self._connections.discard(self)
+        if self.patience:
+            self.patience.cancel()  # or it would keep all this until it is over
         for call in list(self._calls.values()):
             call.drop()
 

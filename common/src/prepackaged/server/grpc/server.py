@@ -85,7 +85,7 @@ async def _started(
 
     def accept() -> Connection:
         connection = Connection(methods, connections, limits)
-        loop.call_later(GREETING_SECONDS, connection.expect_greeting)
+        connection.patience = loop.call_later(GREETING_SECONDS, connection.expect_greeting)
         return connection
 
     server = await loop.create_server(accept, sock=listener, backlog=BACKLOG)

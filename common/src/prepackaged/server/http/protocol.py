@@ -17,6 +17,7 @@ from prepackaged.server.http.connection import (
     Bounds,
     RefusedError,
 )
+from prepackaged.server.http.heads import Head, KnownHeads
 from prepackaged.server.origin import CLIENT_WENT_AWAY, Observer
 
 # Takes the whole request and where the answer goes, and gives what cancels the request.
@@ -31,24 +32,60 @@ NOBODY_WAITS = asyncio.Event()  # for uvicorn to set when a connection is lost
 class _Cycle:
     """What uvicorn's protocol asks of a request that it did not start itself."""
 
-    def __init__(self, request: HttpRequest, *, keep_alive: bool) -> None:
+    response_complete = False
+    disconnected = False
+    message_event = NOBODY_WAITS
+    cancel: Callable[[], None] | None = None
+    size = 0  # of the body so far
+
+    def __init__(self, request: HttpRequest, *, keep_alive: bool = True) -> None:
         self.request = request
         self.keep_alive = keep_alive
-        self.body: list[bytes] = []
-        self.size = 0
-        self.response_complete = False
-        self.disconnected = False
-        self.message_event = NOBODY_WAITS
-        self.cancel: Callable[[], None] | None = None
 
 
 class ShortWayProtocol(BoundedProtocol):
     """Answers the short routes itself; `short_way` makes a class of it for uvicorn."""
 
     handlers: ClassVar[Mapping[bytes, Handler]]
+    heads: ClassVar[KnownHeads]
 
     # The latest request that took the short way.
     short: _Cycle | None = None
+    parts: list[bytes]  # of its body, where the parser reads it
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came; the parser is spared a head that it has read before."""
+        if not self._is_at_rest():
+            super().data_received(data)
+        elif known := self.heads.find(data):
+            self._unset_keepalive_if_required()
+            self._begin(*known)
+        else:
+            before = self.short
+            super().data_received(data)
+            latest = self.short
+            if latest and latest is self.cycle and latest is not before and self.reads == "nothing":
+                self._learn(data, latest)
+
+    def _is_at_rest(self) -> bool:
+        """Whether all that came before is answered and nothing is special about what comes."""
+        if self.reads != "nothing" or self.is_deaf or self.is_ending or self.is_surplus:
+            return False
+        return self.cycle is None or bool(self.cycle.response_complete)
+
+    def _begin(self, head: Head, body: bytes) -> None:
+        """Hand over a request whose head is known."""
+        request = HttpRequest("POST", head.path, head.headers)
+        request.body, request.is_in_parts = body, head.is_in_parts
+        self.cycle = self.short = short = _Cycle(request)
+        short.cancel = head.handler(request, functools.partial(self._respond, short))
+
+    def _learn(self, data: bytes, latest: _Cycle) -> None:
+        """Know the head of this request again, after which none has come."""
+        if latest.keep_alive:
+            asked, handler, length = latest.request, self.handlers[self.url], self._declared_size()
+            head = Head(asked.path, asked.headers, asked.is_in_parts, handler, length)
+            self.heads.learn(data, head)
 
     def answer(self) -> None:
         """Take the short way if the request may."""
@@ -61,8 +98,8 @@ class ShortWayProtocol(BoundedProtocol):
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         request = HttpRequest("POST", self.url.decode(), self.headers)
         request.is_in_parts = short_type == PARTS_TYPE
-        self.short = _Cycle(request, keep_alive=keep_alive)
-        self.cycle = self.short
+        self.cycle = self.short = _Cycle(request, keep_alive=keep_alive)
+        self.parts = []
 
     def _short_type(self) -> bytes | None:
         """The content type of a request that may take the short way."""
@@ -82,7 +119,7 @@ class ShortWayProtocol(BoundedProtocol):
         if short is None or self.cycle is not short:
             super().on_body(body)
             return
-        short.body.append(body)
+        self.parts.append(body)
         short.size += len(body)
         if short.size > self.bounds.max_body:
             short.response_complete = True
@@ -95,8 +132,8 @@ class ShortWayProtocol(BoundedProtocol):
         if short is None or self.cycle is not short:
             super().on_whole_message()
         else:
-            short.request.body = b"".join(short.body)
-            short.body.clear()
+            short.request.body = b"".join(self.parts)
+            self.parts.clear()
             respond = functools.partial(self._respond, short)
             short.cancel = self.handlers[self.url](short.request, respond)
 
@@ -145,7 +182,9 @@ def short_way(
 ) -> type[ShortWayProtocol]:
     """The same for a server whose short routes `handlers` answer."""
     settings = _settings(bounds, failed, observe)
-    return type("ShortWay", (ShortWayProtocol,), {"handlers": handlers, **settings})
+    return type(
+        "ShortWay", (ShortWayProtocol,), {"handlers": handlers, "heads": KnownHeads(), **settings}
+    )
 
 
 def _settings(

@@ -7,6 +7,7 @@ is not there; the functions here give the same answers (seldon_core.user_model, 
 import inspect
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,8 @@ class Hooks:
 
         Raises `BadMetricError`, and whatever a hook raises.
         """
+        if not (self.are_beside_predict or isinstance(result, SeldonResponse)):
+            return Answer(result, self._names(result), {}, [])
         response = SeldonResponse.create(result)
         tags = {**(_call(self._tags, None) or {}), **response.tags}
         own = _call(self._metrics, [])
@@ -97,16 +100,26 @@ class Hooks:
     def answer(self, result: Any, metrics: Metrics, method: str) -> Answer:
         """What `finish` makes of a result, its metrics counted and, if they may be, shown."""
         answer = self.finish(result)
-        if answer.metrics:
-            metrics.update(answer.metrics, method)
+        if not answer.metrics:
+            return answer
+        metrics.update(answer.metrics, method)
         return Answer(answer.value, answer.names, answer.tags, shown(answer.metrics))
 
     def _names(self, value: Any) -> list[str]:
-        shape = np.shape(value) if isinstance(value, list | np.ndarray) else ()
+        if isinstance(value, np.ndarray):
+            shape = value.shape
+        else:
+            shape = np.shape(value) if isinstance(value, list) else ()
         if len(shape) < 2:
             return []
         names = _call(self._class_names, None)
-        return [f"t:{number}" for number in range(shape[1])] if names is None else list(names)
+        return numbered(shape[1]) if names is None else list(names)
+
+
+@lru_cache(256)
+def numbered(columns: int) -> list[str]:
+    """The names of columns that have none; one list for all answers, which nobody changes."""
+    return [f"t:{number}" for number in range(columns)]
 
 
 def shown(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:

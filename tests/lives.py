@@ -1,6 +1,7 @@
 """The lives of pods, from the first open port to the end under load, written down for tests."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -18,15 +19,16 @@ from waiting import wait_until
 FEW = 5  # answers to each client, by when all are at it
 # A kubelet's TCP probe, inside the pod: at the first connection that is taken it sends a request.
 # Outside, a port that the engine publishes may be open before the server's is.
+# PrimeHub lets a port be closed for 15 minutes.
 PROBE = """
 import socket, sys, time
-while True:
+connection, until = None, time.monotonic() + 900
+while connection is None:
     try:
         connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
     except ConnectionRefusedError:
+        assert time.monotonic() < until
         time.sleep(0.01)
-    else:
-        break
 connection.sendall(sys.argv[2].encode())
 print(connection.makefile().readline())
 """
@@ -77,8 +79,7 @@ def live(tag: str, pod: Pod, sample: Sample, clients: tuple[Client, ...] = ()) -
     is over and SIGTERM comes, no new connection does; those that are open may go on asking.
     """
     with begun(tag, pod) as container, ThreadPoolExecutor(1) as pool:
-        request = post(json.dumps(sample.ndarray).encode(), PREDICT).decode()
-        first = container.run("python", "-S", "-c", PROBE, str(pod.ports[0]), request)
+        first = probe(container, pod, sample)
         documented = ask_what_is_documented(container, sample)
         with load(container, sample, clients) as answered:
             wait_until(lambda: all(count >= FEW for count in answered))
@@ -88,6 +89,15 @@ def live(tag: str, pod: Pod, sample: Sample, clients: tuple[Client, ...] = ()) -
             container.stop(pod.seconds)
         status, log = container.wait(), container.log()
     return Life(first, documented, sum(answered) + newcomers, while_hooked, status, log)
+
+
+def probe(container: Container, pod: Pod, sample: Sample) -> str:
+    """The first line that the first connection is answered; fail where the pod ends before."""
+    request = post(json.dumps(sample.ndarray).encode(), PREDICT).decode()
+    try:
+        return container.run("python", "-S", "-c", PROBE, str(pod.ports[0]), request)
+    except subprocess.CalledProcessError as error:
+        raise AssertionError(f"{error.stderr}\n{container.log()}") from error
 
 
 def ask_what_is_documented(container: Container, sample: Sample) -> dict[str, requests.Response]:

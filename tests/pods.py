@@ -49,11 +49,16 @@ def parameters(model_uri: str) -> str:
     return json.dumps([{"name": "model_uri", "value": model_uri, "type": "STRING"}])
 
 
-def plain(model: str, *flags: str, model_uri: str = MODELS, **more: str) -> Pod:
-    """No pod, but a container as the README starts it with docker."""
+def plain(model: str, *flags: str, **more: str) -> Pod:
+    """No pod, but a container as the README starts it with docker; `model` may be empty."""
     mounted = ("-v", f"{model}:{MODELS}:ro") if model else ()
-    environment = {"PREDICTIVE_UNIT_PARAMETERS": parameters(model_uri)}
+    environment = {"PREDICTIVE_UNIT_PARAMETERS": parameters(MODELS) if model else "[]"}
     return Pod(10, (*mounted, *flags), environment | more)
+
+
+def nowhere(**more: str) -> Pod:
+    """A container that is told of a model that is not there."""
+    return Pod(10, environment={"PREDICTIVE_UNIT_PARAMETERS": parameters("/mnt/nothing")} | more)
 
 
 def primehub(tag: str, model: Path | None, models: Path, **more: str) -> Pod:

@@ -109,7 +109,8 @@ def begun(
             "OpenShift": live_on(
                 operators(new_directory(), pods.OPENSHIFTS_USER), keep_connection, call
             ),
-            "nowhere": pool.submit(fail, tag, pods.plain(model, model_uri="/mnt/nothing")),
+            "nowhere": pool.submit(fail, tag, pods.nowhere()),
+            "nowhere, upstream": pool.submit(fail, tag, pods.nowhere(**pods.UPSTREAMS)),
         } | {
             name: pool.submit(fail, tag, primehubs(directory, new_directory()))
             for name, directory in unusable(sample, new_directory).items()

@@ -88,9 +88,12 @@ def test_upstreams_microservice_can_be_imported_without_a_warning(container: Any
     container.run("python", "-W", "error", "-c", "import seldon_core.microservice")
 
 
-def test_a_missing_directory_ends_the_container_with_a_clear_last_line(begun: Any) -> None:
+@pytest.mark.parametrize("pod", ["nowhere", "nowhere, upstream"])
+def test_a_missing_directory_ends_the_container_with_a_clear_last_line(
+    begun: Any, pod: str
+) -> None:
     """Exit status 1, and the line that a platform shows names the path."""
-    failure = begun["nowhere"].result()
+    failure = begun[pod].result()
 
     assert failure.status == 1
     assert "model_uri '/mnt/nothing' does not exist" in failure.last_line

@@ -15,7 +15,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.json_format import MessageToDict, ParseDict
 from pods import OPENSHIFTS_USER, OPERATORS_USER
 from prometheus_client.parser import text_string_to_metric_families
-from rawhttp import Answer, Connection, post
+from rawhttp import Answer, connected, post
 from samples import Sample
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 
@@ -59,14 +59,15 @@ def ask(url: str, body: Any, times: int) -> tuple[list[Answer], int]:
     lines = [f"{name}: {value}" for name, value in FORWARDED.items()]
     request = post(json.dumps(body).encode(), "/predict", *lines)
     answers: list[Answer] = []
-    with ExitStack() as stack:
-        connections: list[Connection] = []
-        while len(answers) < times:
-            if not answers or answers[-1].headers.get("connection") == "close":
-                connections.append(Connection(url))
-                stack.callback(connections[-1].close)
-            answers.append(connections[-1].ask(request))
-    return answers, len(connections)
+    connections = 0
+    while len(answers) < times:
+        connections += 1
+        with connected(url) as connection:
+            is_last = False
+            while len(answers) < times and not is_last:
+                answers.append(connection.ask(request))
+                is_last = answers[-1].headers.get("connection") == "close"
+    return answers, connections
 
 
 def assert_right(body: Any, sample: Sample) -> None:

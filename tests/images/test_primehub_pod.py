@@ -70,14 +70,16 @@ def test_the_pod_ends_before_it_is_killed(life: Life) -> None:
 
 @pytest.mark.parametrize("pod", ["PrimeHub", "OpenShift"])
 def test_no_request_is_lost_at_the_end(begun: Begun, pod: str) -> None:
-    """What the pod has predicted has been received.
+    """What the pod has predicted was received, and what was sent to it was answered.
 
-    Clients ask without a pause through the preStop hook and SIGTERM, on connections that stay
-    open and over gRPC. Each request over a connection that was open at SIGTERM is answered, the
-    last with `Connection: close`; a call over gRPC is answered, or refused before it is read. So
-    the pod's log counts as many answers as the clients do, beside the probe's. New connections
-    are refused after SIGTERM; none come, for by then the Service has left the pod out for 10 s.
-    Upstream's microservice keeps no connection open, and leaves those that wait unanswered.
+    Clients ask without a pause, through the preStop hook and SIGTERM, on connections that stay
+    open and over gRPC. On a connection that is open at SIGTERM each request is answered, the last
+    one with `Connection: close`; a call over gRPC is answered, or refused before it is read. So
+    the pod's log counts as many answers as the clients do, beside the one to the probe.
+
+    New connections are refused after SIGTERM, and those that are idle then are closed soon: by
+    that time the Service has sent nothing to the pod for 10 s. Upstream's microservice keeps no
+    connection open, and leaves whoever connects while it ends without an answer.
     """
     life = begun[pod].result()
 

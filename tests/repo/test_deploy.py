@@ -3,15 +3,14 @@
 import json
 from collections.abc import Iterator
 from copy import deepcopy
-from functools import cache, reduce
-from pathlib import Path
+from functools import reduce
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import requests
-import yaml
-from serving import ROOT, Server, serve
+from manifests import DEPLOY, ROWS, containers, documents, environment, plain, pods, seldon
+from serving import Server, serve
 
 import deploy
 import images
@@ -19,43 +18,8 @@ from prepackaged.server.config import GRACE_SECONDS, Config
 from prepackaged.server.running import LAST_SECONDS
 from prepackaged.server.workers import END_SECONDS
 
-DEPLOY = ROOT / "deploy"
-ROWS = [row for row in images.rows().values() if not row.older]
 OLDEST, NEWEST = "1.25", kubernetes_validate.latest_version()
-POD_MONITOR = yaml.safe_load((DEPLOY / "monitoring/podmonitor.yaml").read_text())
-PRIMEHUB_LOADS_SECONDS = 15 * 60
-
-
-@cache
-def documents(path: Path) -> list[dict[str, Any]]:
-    """The objects in a file."""
-    return list(yaml.safe_load_all(path.read_text()))
-
-
-def plain(row: images.Row) -> dict[str, dict[str, Any]]:
-    """The objects of a row's plain file, by kind."""
-    return {each["kind"]: each for each in documents(DEPLOY / f"plain/{row.name}.yaml")}
-
-
-def seldon(row: images.Row) -> dict[str, Any]:
-    """The predictor of a row's SeldonDeployment."""
-    (deployment,) = documents(DEPLOY / f"seldon/{row.name}.yaml")
-    assert deployment["apiVersion"] == "machinelearning.seldon.io/v1"
-    assert deployment["kind"] == "SeldonDeployment"
-    assert deployment["metadata"] == {"name": row.name}
-    (predictor,) = deployment["spec"]["predictors"]
-    return predictor
-
-
-def pod_templates(row: images.Row) -> list[dict[str, Any]]:
-    """A row's pods, without the operator and with it: labels and what a pod is made of."""
-    (component,) = seldon(row)["componentSpecs"]
-    return [plain(row)["Deployment"]["spec"]["template"], component]
-
-
-def containers(row: images.Row) -> list[dict[str, Any]]:
-    """The one container of each of a row's pods."""
-    return [container for pod in pod_templates(row) for container in pod["spec"]["containers"]]
+(POD_MONITOR,) = documents(DEPLOY / "monitoring/podmonitor.yaml")
 
 
 def predictor_servers() -> dict[str, Any]:
@@ -202,14 +166,14 @@ def test_a_model_has_the_time_to_load_that_primehub_gives(row: images.Row) -> No
     for container in containers(row):
         probe = container["startupProbe"]
         loads = probe["periodSeconds"] * probe["failureThreshold"]
-        assert loads >= PRIMEHUB_LOADS_SECONDS
+        assert loads >= 15 * 60
     assert plain(row)["Deployment"]["spec"]["progressDeadlineSeconds"] > loads
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_pod_is_not_killed_before_its_server_has_ended(row: images.Row) -> None:
     """The preStop sleep, the grace for answers and the end of the processes fit into the pod's."""
-    for pod in pod_templates(row):
+    for pod in pods(row):
         (container,) = pod["spec"]["containers"]
         command = container["lifecycle"]["preStop"]["exec"]["command"]
         sleeps = int(command[-1].removeprefix("/bin/sleep "))
@@ -238,18 +202,13 @@ def test_the_pod_monitor_finds_the_metrics_of_every_pod(row: images.Row) -> None
     (endpoint,) = spec["podMetricsEndpoints"]
     ports = {port["name"]: port["containerPort"] for port in containers(row)[0]["ports"]}
 
-    for pod in pod_templates(row):
+    for pod in pods(row):
         labels = pod["metadata"]["labels"]
         assert spec["selector"]["matchLabels"].items() <= labels.items()
         assert {spec["jobLabel"], *spec["podTargetLabels"]} <= set(labels)
     assert endpoint == {"port": "metrics", "path": "/prometheus"}  # the operator's
     assert ports[endpoint["port"]] == Config("Model", {}).metrics_port
     assert environment(row)["PREDICTIVE_UNIT_METRICS_ENDPOINT"] == endpoint["path"]
-
-
-def environment(row: images.Row) -> dict[str, str]:
-    """The variables of a plain file's container."""
-    return {each["name"]: each["value"] for each in containers(row)[0]["env"]}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,77 @@
+"""docs/kubernetes.md and docs/primehub.md say what deploy/ and the server do."""
+
+import math
+import re
+
+from manifests import ROWS, containers, pods
+from serving import ROOT
+
+from prepackaged.server.config import GRACE_SECONDS, read_config, read_parameters
+from prepackaged.server.running import LAST_SECONDS
+from prepackaged.server.workers import END_SECONDS
+
+KUBERNETES = (ROOT / "docs/kubernetes.md").read_text()
+PRIMEHUB = (ROOT / "docs/primehub.md").read_text()
+PRIMEHUB_ENDS_SECONDS, PRIMEHUB_SLEEPS_SECONDS = 30, 10
+
+
+def sleeps() -> int:
+    """The seconds of the preStop hook."""
+    command = containers(ROWS[0])[0]["lifecycle"]["preStop"]["exec"]["command"]
+    return int(command[-1].split()[-1])
+
+
+def ends() -> int:
+    """The whole seconds from SIGTERM to the last process' end, without a setting."""
+    return math.ceil(GRACE_SECONDS + LAST_SECONDS + END_SECONDS)
+
+
+def test_the_seconds_of_a_pods_end_are_those_of_its_file_and_the_server() -> None:
+    """The sleep, SIGTERM, the grace, and what Kubernetes allows."""
+    told = [int(second) for second in re.findall(r"^\| (\d+) \|", KUBERNETES, re.MULTILINE)]
+    allowed = pods(ROWS[0])[0]["spec"]["terminationGracePeriodSeconds"]
+    longer = allowed - sleeps() - (ends() - GRACE_SECONDS) + 1
+
+    assert told == [0, sleeps(), sleeps() + GRACE_SECONDS, sleeps() + ends()]
+    assert f"takes {told[-1]} of the {allowed} seconds" in KUBERNETES
+    assert f"`PREPACKAGED_GRACE_SECONDS` is {GRACE_SECONDS}" in KUBERNETES
+    assert f"from {longer} on" in KUBERNETES
+    assert f"to {sleeps() + ends() - GRACE_SECONDS} more" in KUBERNETES
+
+
+def test_the_probes_are_told_as_they_are() -> None:
+    """The time to load, and when a container is restarted."""
+    (container, _) = containers(ROWS[0])
+    starts, lives = container["startupProbe"], container["livenessProbe"]
+    minutes = starts["periodSeconds"] * starts["failureThreshold"] // 60
+
+    assert f"for up to {minutes} minutes" in KUBERNETES
+    assert f"every {container['readinessProbe']['periodSeconds']} seconds" in KUBERNETES
+    assert f"`GET {lives['httpGet']['path']}`, every {lives['periodSeconds']} sec" in KUBERNETES
+    assert lives["failureThreshold"] == 6
+    assert f"six times without an answer in {lives['timeoutSeconds']} seconds" in KUBERNETES
+
+
+def test_the_parameters_shown_for_primehub_are_taken() -> None:
+    """The value can be pasted as it is."""
+    (value,) = re.findall(r"`(\[\{.*\}\])`", PRIMEHUB)
+
+    assert read_parameters(value) == {"model_uri": "/mnt/models", "method": "predict"}
+
+
+def test_the_variables_shown_for_primehub_are_taken() -> None:
+    """Each does something, and the longest grace fits into a pod's end there."""
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (?:up to )?`(\w+)` \|", PRIMEHUB, re.MULTILINE))
+    config = read_config(["Model"], rows)
+
+    assert not config.serves_grpc
+    assert config.access_log_format == "json"
+    longest = PRIMEHUB_ENDS_SECONDS - PRIMEHUB_SLEEPS_SECONDS - (ends() - GRACE_SECONDS)
+    assert config.grace == longest
+
+
+def test_the_last_line_shown_for_primehub_is_a_servers() -> None:
+    """The page of sklearn shows it too, and is tried."""
+    (line,) = re.findall(r"such as `(model_uri [^`]+)`", PRIMEHUB)
+
+    assert f"```text last log line\n{line}\n```" in (ROOT / "sklearn/README.md").read_text()

@@ -43,11 +43,11 @@ UPSTREAM := .envs/upstream
 ENVIRONMENT_TOOLS := $(addprefix tools/,environment.py seldon_wheel.py uv.py protoc.txt)
 COMMON_IN_PLACE := --common common --editable
 
-VERBS := build test push run test-model
+VERBS := build test push run test-model sbom reproducible
 ALL := $(foreach verb,$(VERBS),$(ROWS:%=$(verb)-%))
 .PHONY: help setup test test-common test-versions check format lint types lock upgrade clean \
 	matrix tags deploy base-image build-all test-all push-all build-cpu test-cpu bench bench-layers \
-	bench-overhead $(ALL)
+	bench-overhead image-report audit $(ALL)
 .DELETE_ON_ERROR:
 
 ## help: List the targets
@@ -116,6 +116,7 @@ lint: $(DEV)/.made
 	@echo "-> checking format and lint"
 	@$(DEV)/bin/ruff format --check
 	@$(DEV)/bin/ruff check
+	@$(DEV)/bin/hadolint $(IMAGES:%=%/Dockerfile)
 
 ## types: Check the type annotations
 types: $(DEV)/.made
@@ -143,7 +144,9 @@ $(ROWS:%=build-%): build-%:
 	@echo "-> building $*"
 	@$(CONTAINER_CLI) build $(BUILD_FLAGS) --file $(call image_of,$*)/Dockerfile \
 		$(addprefix --build-arg ,$(shell $(PYTHON) tools/images.py args $*)) \
+		$(addprefix --build-arg ,$(shell $(PYTHON) tools/revision.py)) \
 		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
+		$(if $(findstring @,$(BASE_IMAGE)),--label org.opencontainers.image.base.digest=$(lastword $(subst @, ,$(BASE_IMAGE)))) \
 		$(if $(PIP_INDEX_URL),--build-arg PIP_INDEX_URL=$(PIP_INDEX_URL)) \
 		$(addprefix --tag ,$(shell $(PYTHON) tools/images.py tags $*)) .
 
@@ -155,6 +158,24 @@ $(ROWS:%=test-%): test-%: $(DEV)/.made .envs/%/.made
 ## push-<row>: Push all tags of the built image
 $(ROWS:%=push-%): push-%:
 	@set -e; for tag in $(shell $(PYTHON) tools/images.py tags $*); do $(CONTAINER_CLI) push $$tag; done
+
+## sbom-<row>: Write what is in the built image into build/<row>.cdx.json, as CycloneDX
+$(ROWS:%=sbom-%): sbom-%: $(DEV)/.made
+	@$(DEV)/bin/python tools/sbom.py $* build/$*.cdx.json
+
+## reproducible-<row>: Build the built image once more, from nothing, and compare the two file by file
+$(ROWS:%=reproducible-%): reproducible-%:
+	@$(MAKE) build-$* REGISTRY=localhost/again BUILD_FLAGS="$(BUILD_FLAGS) --no-cache"
+	@$(PYTHON) tools/reproducible.py $(firstword $(shell $(PYTHON) tools/images.py tags $*)) \
+		$(firstword $(shell REGISTRY=localhost/again $(PYTHON) tools/images.py tags $*))
+
+## image-report: Print what the built images weigh
+image-report:
+	@$(PYTHON) tools/image_report.py
+
+## audit: Look for known holes in what the locks name
+audit: $(DEV)/.made
+	@$(DEV)/bin/python tools/audit.py
 
 ## build-all: Build every row
 build-all: $(ROWS:%=build-%)

@@ -30,15 +30,16 @@ def main() -> None:
         add_common(options.directory, options.common, editable=options.editable)
 
 
-def create(directory: Path, requirements: Path) -> None:
+def create(directory: Path, requirements: Path, *options: str) -> None:
     """A new environment in `directory` that holds what the lock names, and nothing else."""
     lock = requirements.read_text()
     made = seldon_wheel.VERSION in lock
-    places = [seldon_wheel.ensure(uv.CACHE / "wheels").parent] if made else []
+    found = [seldon_wheel.ensure(uv.CACHE / "wheels").parent] if made else []
     print(f"-> making {directory} from {requirements}", flush=True)
     shutil.rmtree(directory, ignore_errors=True)
     uv.run("venv", "--quiet", "--no-project", "--python", PYTHON, directory)
-    install(directory, "--require-hashes", *uv.find_links(lock, *places), "-r", requirements)
+    places = uv.find_links(lock, *found)
+    install(directory, "--require-hashes", *options, *places, "-r", requirements)
 
 
 def add_common(directory: Path, common: Path, *, editable: bool) -> None:

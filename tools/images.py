@@ -45,6 +45,7 @@ class Image:
     framework: str
     versions: dict[str, list[str]]
     gpu: str
+    megabytes: int = 0
 
     def rows(self) -> Iterator["Row"]:
         """What is built of it: its own version, the older ones, the variant for GPUs."""
@@ -92,6 +93,11 @@ class Row:
         """Whether it holds the libraries of CUDA."""
         return self.variant == "gpu"
 
+    @property
+    def limit(self) -> int:
+        """How many megabytes it may add to its base image; 0 where there is no limit."""
+        return 0 if self.is_gpu else self.image.megabytes
+
     def _marks(self) -> list[str]:
         return [self.older] if self.older else ["gpu"] if self.is_gpu else []
 
@@ -124,6 +130,8 @@ class Row:
             f"IMAGE={self.tags()[0]}",
             f"RELEASE={release()}",
             f"REQUIREMENTS={self.lock.name}",
+            f"FRAMEWORK={self.package}",
+            f"FRAMEWORK_VERSION={self.version()}",
         ]
 
     def is_touched_by(self, file: str) -> bool:
@@ -157,7 +165,7 @@ def read_images(text: str) -> dict[str, Image]:
 
 def read_image(name: str, table: object) -> Image:
     """The image that one table describes."""
-    needed, allowed = {"summary", "package"}, {"framework", "versions", "gpu"}
+    needed, allowed = {"summary", "package"}, {"framework", "versions", "gpu", "megabytes"}
     if not isinstance(table, dict) or not needed <= set(table) <= needed | allowed:
         raise ImagesError(
             f"images.toml: [{name}] must hold {sorted(needed)}, may hold {sorted(allowed)}"

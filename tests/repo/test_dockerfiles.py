@@ -41,6 +41,23 @@ def test_the_skeleton_is_built_and_run_as_decided() -> None:
     )
 
 
+def test_what_changes_often_comes_after_what_takes_long() -> None:
+    """The lock's packages, then the shared package, the Model, last what is known of the build."""
+    text = (ROOT / "skeleton/Dockerfile").read_text()
+    steps = [
+        "builder.py environment",
+        "COPY common",
+        "COPY --from=builder /opt/venv /opt/venv",
+        "COPY --from=package /opt/package /opt/venv",
+        "COPY skeleton/server /app",
+        "ARG RELEASE",
+        "ARG REVISION",
+    ]
+    places = [text.index(step) for step in steps]
+
+    assert places == sorted(places)
+
+
 @pytest.mark.parametrize("name", images.images())
 def test_every_image_runs_our_own_microservice_unless_told_otherwise(name: str) -> None:
     """The variable is set once, so that `-e MICROSERVICE=...` is all it takes to change it."""

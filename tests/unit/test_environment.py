@@ -44,6 +44,12 @@ def test_an_environment_comes_with_bytecode(made: Path) -> None:
     assert list((made / "seldon_core/__pycache__").glob("microservice.*.pyc"))
 
 
+def test_bytecode_may_be_left_for_later(lock: Path, tmp_path: Path) -> None:
+    """An image's comes last, when what no server needs is gone."""
+    environment.create(tmp_path / "env", lock, "--no-compile-bytecode")
+    assert not list((tmp_path / "env/lib").rglob("seldon_core/**/*.pyc"))
+
+
 def test_an_environment_is_of_the_line_that_ships(made: Path) -> None:
     """It runs Python 3.11, whatever runs the tool."""
     command = [made.parents[2] / "bin/python", "-c", "import sys; print(sys.version_info[:2])"]

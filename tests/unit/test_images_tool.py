@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,7 @@ def test_a_table_must_hold_just_what_is_expected(text: str) -> None:
         images.read_images(text)
     assert str(caught.value) == (
         "images.toml: [alpha] must hold ['package', 'summary'],"
-        " may hold ['framework', 'gpu', 'versions']"
+        " may hold ['framework', 'gpu', 'megabytes', 'versions']"
     )
 
 
@@ -183,13 +184,18 @@ def test_the_tags_of_this_repository_are_tags() -> None:
     [
         (
             "alpha",
-            "IMAGE=infuseai/alpha-prepackaged:0.3.0 RELEASE=0.3.0 REQUIREMENTS=requirements.txt",
+            (
+                "IMAGE=infuseai/alpha-prepackaged:0.3.0 RELEASE=0.3.0"
+                " REQUIREMENTS=requirements.txt"
+                " FRAMEWORK=scikit-learn FRAMEWORK_VERSION=1.9.1"
+            ),
         ),
         (
             "alpha-1.6",
             (
                 "IMAGE=infuseai/alpha-prepackaged:0.3.0-sklearn1.6 RELEASE=0.3.0"
                 " REQUIREMENTS=requirements-1.6.txt"
+                " FRAMEWORK=scikit-learn FRAMEWORK_VERSION=1.6.1"
             ),
         ),
         (
@@ -197,6 +203,7 @@ def test_the_tags_of_this_repository_are_tags() -> None:
             (
                 "IMAGE=infuseai/alpha-prepackaged:0.3.0-gpu RELEASE=0.3.0"
                 " REQUIREMENTS=requirements-gpu.txt"
+                " FRAMEWORK=cuml FRAMEWORK_VERSION=26.2.0"
             ),
         ),
     ],
@@ -206,6 +213,13 @@ def test_build_arguments_name_the_image_the_release_and_the_lock(
 ) -> None:
     """The Dockerfile learns what it is built as, and of what."""
     assert ask(repository, "args", row) == (0, f"{arguments}\n", "")
+
+
+def test_only_builds_for_cpus_have_a_limit() -> None:
+    """The libraries of CUDA weigh what they weigh."""
+    (image,) = images.read_images(TWO_IMAGES.partition("[beta]")[0]).values()
+    limited = replace(image, megabytes=7)
+    assert [row.limit for row in limited.rows()] == [7, 7, 7, 0]
 
 
 def touched(repository: Path, **variables: str) -> list[str]:

@@ -1,0 +1,97 @@
+"""What is in the built image, and what is not."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import image_report
+import images
+from engine import engine, inspect, look_inside
+
+METADATA = """
+from importlib.metadata import distributions
+print(*sorted(f"{each.name}=={each.version}" for each in distributions()), sep="\\n")
+"""
+FOR_DEVELOPERS = re.compile(r"/tests/|/site-packages/(?!nvidia/|triton/).*\.(h|hpp|c|cpp|pyx|a)$")
+
+
+@pytest.fixture(scope="module")
+def sbom(image: str, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
+    """The components that `make sbom-<row>` lists."""
+    file = tmp_path_factory.mktemp("sbom") / "image.cdx.json"
+    command = [".envs/dev/bin/python", "tools/sbom.py", image, str(file)]
+    subprocess.run(command, cwd=images.ROOT, check=True)
+    components: list[dict[str, str]] = json.loads(file.read_text())["components"]
+    return components
+
+
+def test_the_image_adds_no_more_than_its_limit(image: str) -> None:
+    """The limits are in images.toml; a variant for GPUs has none."""
+    weight = image_report.weigh(images.find(image))
+
+    assert not weight.is_too_much, weight
+
+
+def test_the_environment_holds_nothing_for_developers(tag: str) -> None:
+    """No tests of dependencies, no headers and no other sources to compile."""
+    (files,) = look_inside(tag, "files", "/opt/venv")
+
+    assert [path for path in files if FOR_DEVELOPERS.search(path)] == []
+
+
+def test_no_cache_is_shipped(tag: str) -> None:
+    """Neither pip's nor uv's nor apt's, beyond what the base image has."""
+    places = ("/root", "/build", "/cache", "/opt/package", "/var/lib/apt/lists")
+    base = inspect(tag)["Config"]["Labels"][image_report.BASE]
+
+    assert look_inside(tag, "weight", *places) == look_inside(base, "weight", *places)
+
+
+def test_the_labels_tell_what_the_image_is_made_of(image: str, tag: str) -> None:
+    """The names are OCI's, https://github.com/opencontainers/image-spec/blob/main/annotations.md."""
+    labels = inspect(tag)["Config"]["Labels"]
+    row = images.find(image)
+
+    assert labels["org.opencontainers.image.version"] == images.release()
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert re.fullmatch("([0-9a-f]{40}(-dirty)?)?", labels["org.opencontainers.image.revision"])
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", labels["org.opencontainers.image.created"]
+    )
+    assert labels["org.opencontainers.image.base.name"] == (
+        os.environ.get("BASE_IMAGE") or "python:3.11-slim-bookworm"
+    )
+    assert labels["io.infuseai.prepackaged.framework"] == row.package
+    assert labels["io.infuseai.prepackaged.framework.version"] == row.version()
+
+
+def test_the_sbom_lists_each_package_that_the_image_has(
+    tag: str, sbom: list[dict[str, str]]
+) -> None:
+    """The running container's own metadata says the same."""
+    listed = {
+        f"{each['name']}=={each['version']}"
+        for each in sbom
+        if each.get("purl", "").startswith("pkg:pypi/")
+    }
+    installed = engine("run", "--rm", tag, "python", "-c", METADATA).split()
+
+    assert listed >= set(installed) - {f"prepackaged=={images.release()}"}
+    assert {each["name"] for each in sbom} >= {"prepackaged", "python", "libc6"}
+
+
+def test_bytecode_is_shipped_for_every_module(tag: str) -> None:
+    """A container that may write nowhere starts as fast as one that may."""
+    (files,) = look_inside(tag, "files", "/opt/venv/lib")
+    sources = [Path(path) for path in files if path.endswith(".py")]
+    compiled = {path for path in files if path.endswith(".pyc")}
+
+    assert [
+        path
+        for path in sources
+        if str(path.parent / "__pycache__" / f"{path.stem}.cpython-311.pyc") not in compiled
+    ] == []

@@ -1,0 +1,71 @@
+"""What the built images weigh, as a Markdown table: `make image-report`.
+
+    python3 tools/image_report.py [ROW...]
+
+Without a row, every row that is built here. The status is 1 where an image adds more to its
+base image than images.toml allows. Sizes are those of files, uncompressed, in megabytes of a
+million bytes.
+"""
+
+import sys
+from dataclasses import dataclass
+
+import images
+from engine import inspect, is_here, look_inside
+
+BASE = "org.opencontainers.image.base.name"
+COLUMNS = ("row", "base", "added", "limit", "of it `/opt/venv`", "layers", "framework")
+
+
+@dataclass(frozen=True)
+class Weight:
+    """What one built row weighs, in bytes."""
+
+    row: images.Row
+    base: int
+    added: int
+    environment: int
+    layers: int
+
+    @property
+    def is_too_much(self) -> bool:
+        """Whether the image is above its limit, where it has one."""
+        return bool(self.row.limit) and self.added > self.row.limit * 1_000_000
+
+    def cells(self) -> list[str]:
+        """Its line in the table."""
+        base, added, environment = (
+            f"{size / 1e6:,.0f}" for size in (self.base, self.added, self.environment)
+        )
+        limit = f"{self.row.limit:,}" if self.row.limit else "none"
+        framework = f"{self.row.package} {self.row.version()}"
+        return [self.row.name, base, added, limit, environment, str(self.layers), framework]
+
+
+def main(names: list[str]) -> None:
+    """Print the table."""
+    built = (row for row in images.rows().values() if is_here(row.tags()[0]))
+    weights = [weigh(row) for row in [images.find(name) for name in names] or built]
+    if not weights:
+        sys.exit("no row is built: run `make build-<row>`")
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *(weight.cells() for weight in weights)]
+    print("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
+    above = [weight.row.name for weight in weights if weight.is_too_much]
+    sys.exit(f"above their limits: {', '.join(above)}" if above else None)
+
+
+def weigh(row: images.Row) -> Weight:
+    """Weigh the row's image and the image that it was built on."""
+    tag = row.tags()[0]
+    described = inspect(tag)
+    total, environment = look_inside(tag, "weight", "/", "/opt/venv")
+    (base,) = look_inside(described["Config"]["Labels"][BASE], "weight", "/")
+    layers = len(described["RootFS"]["Layers"])
+    return Weight(row, base, total - base, environment, layers)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except images.ImagesError as error:
+        sys.exit(str(error))

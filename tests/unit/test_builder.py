@@ -41,6 +41,13 @@ def test_bytecode_is_the_same_each_time(package: Path) -> None:
     assert bytecode(package) == first
 
 
+def test_a_module_for_a_later_python_is_passed_over(package: Path) -> None:
+    """PyTorch has one, which it imports where it can."""
+    (package / "later.py").write_text("def f[T]() -> T: ...\n")
+    builder.compile_bytecode(package.parents[1])
+    assert bytecode(package)
+
+
 def test_a_wrong_command_is_answered_with_the_usage() -> None:
     """And nothing is made."""
     done = subprocess.run(

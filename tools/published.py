@@ -1,7 +1,7 @@
 """What stands in the registry, as skopeo reads it there.
 
     python3 tools/published.py host          the registry's host, to log in to
-    python3 tools/published.py base          the base image's name, without a digest
+    python3 tools/published.py base          today's base image, with its digest: a BASE_IMAGE
     python3 tools/published.py subject ROW   `name=` and `digest=` of what stands under ROW's tags
     python3 tools/published.py outdated      the CI matrix of the rows that are not on today's base
 
@@ -28,8 +28,8 @@ def host(name: str) -> str:
     return first if slash and re.search(r"[.:]|^localhost$", first) else HUB
 
 
-def base() -> str:
-    """The base image as the Dockerfiles name it, in the state that it has today."""
+def base_name() -> str:
+    """The base image as the Dockerfiles name it, without a digest."""
     named: set[str] = set()
     for image in images.images():
         dockerfile = (images.ROOT / image / "Dockerfile").read_text()
@@ -42,15 +42,14 @@ def base() -> str:
 def subject(row: images.Row) -> str:
     """The image of a row's tags, in the form of a step's outputs on GitHub."""
     tag = row.tags()[0]
-    digest = json.loads(skopeo("inspect", f"docker://{tag}"))["Digest"]
     name = tag.rpartition(":")[0]
     full = name if host(name) != HUB or name.startswith(f"{HUB}/") else f"{HUB}/{name}"
-    return f"name={full}\ndigest={digest}"
+    return f"name={full}\ndigest={digest(tag)}"
 
 
 def outdated() -> str:
     """The rows whose image lies on other layers than those of today's base image."""
-    below = layers(base())
+    below = layers(base_name())
     rows = [row for row in images.rows().values() if not lies_on(below, row)]
     return json.dumps({"include": [images.matrix_row(row) for row in rows]})
 
@@ -62,6 +61,11 @@ def lies_on(below: list[str], row: images.Row) -> bool:
     except PublishedError as error:
         print(f"{row.name}: {error}", file=sys.stderr)
         return False
+
+
+def digest(name: str) -> str:
+    """The digest of what stands under a tag."""
+    return str(json.loads(skopeo("inspect", "--no-tags", f"docker://{name}"))["Digest"])
 
 
 def layers(name: str) -> list[str]:
@@ -88,7 +92,7 @@ def answer(words: list[str]) -> str:
         case ["host"]:
             return host(f"{images.REGISTRY}/")
         case ["base"]:
-            return base()
+            return f"{base_name()}@{digest(base_name())}"
         case ["subject", row]:
             return subject(images.find(row))
         case ["outdated"]:

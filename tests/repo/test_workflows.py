@@ -258,4 +258,4 @@ def test_a_pull_request_of_documents_builds_nothing(clone: Path) -> None:
 
 def test_the_base_image_has_one_name() -> None:
     """The nightly rebuild knows what to look at."""
-    assert re.fullmatch(r"python:3\.11-slim-\w+", published.base())
+    assert re.fullmatch(r"python:3\.11-slim-\w+", published.base_name())

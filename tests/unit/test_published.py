@@ -33,7 +33,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[
     (tmp_path / "VERSION").write_text("0.3.0\n")
     monkeypatch.setattr(images, "ROOT", tmp_path)
     monkeypatch.setattr(images, "REGISTRY", "example.org/models")
-    stands: dict[str, dict[str, object]] = {"python:3.11": config(BASE)}
+    stands: dict[str, dict[str, object]] = {"python:3.11": {"Digest": "sha256:2e", **config(BASE)}}
     monkeypatch.setattr(published, "skopeo", lambda *words: read(stands, *words))
     return stands
 
@@ -67,9 +67,9 @@ def test_a_host_is_a_first_part_that_can_be_no_directory(name: str, host: str) -
     assert published.host(name) == host
 
 
-def test_the_base_is_asked_for_as_it_is_today(registry: dict[str, dict[str, object]]) -> None:
-    """A digest in the Dockerfiles names the base of the release, and is left out."""
-    assert published.answer(["base"]) == "python:3.11"
+def test_the_base_is_the_one_of_today(registry: dict[str, dict[str, object]]) -> None:
+    """Its digest is the registry's, in place of any that the Dockerfiles name."""
+    assert published.answer(["base"]) == "python:3.11@sha256:2e"
 
 
 def test_two_bases_are_an_error(registry: dict[str, dict[str, object]]) -> None:

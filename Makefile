@@ -117,6 +117,7 @@ lint: $(DEV)/.made
 	@$(DEV)/bin/ruff format --check
 	@$(DEV)/bin/ruff check
 	@$(DEV)/bin/hadolint $(IMAGES:%=%/Dockerfile)
+	@$(DEV)/bin/zizmor --offline --quiet --strict-collection .
 
 ## types: Check the type annotations
 types: $(DEV)/.made

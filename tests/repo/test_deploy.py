@@ -115,7 +115,9 @@ def test_a_seldon_deployment_asks_for_a_server_that_the_operator_was_told_of(
     (container,) = component["spec"]["containers"]
 
     assert f"{server['image']}:{server['defaultImageVersion']}" == row.tags()[0]
-    assert predictor["graph"]["modelUri"]
+    assert set(predictor) == {"name", "graph", "componentSpecs"}
+    assert set(predictor["graph"]) == {"name", "implementation", "modelUri", "parameters"}
+    assert set(component) == {"metadata", "spec", "hpaSpec", "pdbSpec"}
     assert predictor["graph"]["name"] == container["name"]
     assert container.keys().isdisjoint({"image", "command", "args", "ports", "env"})
 

@@ -149,6 +149,7 @@ $(ROWS:%=build-%): build-%:
 		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
 		$(if $(findstring @,$(BASE_IMAGE)),--label org.opencontainers.image.base.digest=$(lastword $(subst @, ,$(BASE_IMAGE)))) \
 		$(if $(PIP_INDEX_URL),--build-arg PIP_INDEX_URL=$(PIP_INDEX_URL)) \
+		$(addprefix --build-arg PIP_FIND_LINKS=,$(filter http://% https://%,$(PIP_FIND_LINKS))) \
 		$(addprefix --tag ,$(shell $(PYTHON) tools/images.py tags $*)) .
 
 ## test-<row>: Test the built image as running containers

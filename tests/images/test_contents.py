@@ -62,9 +62,9 @@ def test_the_labels_tell_what_the_image_is_made_of(image: str, tag: str) -> None
     assert re.fullmatch(
         r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", labels["org.opencontainers.image.created"]
     )
-    assert labels["org.opencontainers.image.base.name"] == (
-        os.environ.get("BASE_IMAGE") or "python:3.11-slim-bookworm"
-    )
+    base = os.environ.get("BASE_IMAGE") or "python:3.11-slim-bookworm"
+    assert labels["org.opencontainers.image.base.name"] == base
+    assert labels.get("org.opencontainers.image.base.digest", "") == base.partition("@")[2]
     assert labels["io.infuseai.prepackaged.framework"] == row.package
     assert labels["io.infuseai.prepackaged.framework.version"] == row.version()
 

@@ -167,7 +167,7 @@ $(ROWS:%=sbom-%): sbom-%: $(DEV)/.made
 
 ## reproducible-<row>: Build the built image once more, from nothing, and compare the two file by file
 $(ROWS:%=reproducible-%): reproducible-%:
-	@$(MAKE) build-$* REGISTRY=localhost/again BUILD_FLAGS="$(BUILD_FLAGS) --no-cache"
+	@REGISTRY=localhost/again $(MAKE) build-$* REGISTRY=localhost/again BUILD_FLAGS="$(BUILD_FLAGS) --no-cache"
 	@$(PYTHON) tools/reproducible.py $(firstword $(shell $(PYTHON) tools/images.py tags $*)) \
 		$(firstword $(shell REGISTRY=localhost/again $(PYTHON) tools/images.py tags $*))
 

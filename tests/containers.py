@@ -50,7 +50,7 @@ class Container:
 
     def stop(self, seconds: int) -> None:
         """End it as platforms do: SIGTERM, and SIGKILL where it has not ended after that."""
-        engine("stop", "--time", str(seconds), self.name)
+        engine("stop", "-t", str(seconds), self.name)
 
     def kill(self) -> None:
         """End it at once, where it has not ended."""

@@ -1,16 +1,19 @@
 """Containers of a built image, by way of docker's or podman's command line."""
 
-import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import requests
 from serving import free_ports
 
-ENGINE = os.environ.get("CONTAINER_CLI", "docker")
+from engine import ENGINE
+
+GIVEN: set[int] = set()
+LOCK = Lock()
 # podman would put writable memory on /tmp; docker and Kubernetes do not.
 READ_ONLY = ("--read-only", *(["--read-only-tmpfs=false"] if "podman" in ENGINE else []))
 
@@ -61,6 +64,16 @@ class Container:
         return int(engine("wait", self.name).stdout)
 
 
+def own_ports() -> list[int]:
+    """Three ports that are free and that no other container, perhaps not begun yet, was given."""
+    with LOCK:
+        ports = free_ports(3)
+        while GIVEN.intersection(ports):
+            ports = free_ports(3)
+        GIVEN.update(ports)
+        return ports
+
+
 @contextmanager
 def running(
     tag: str,
@@ -71,7 +84,7 @@ def running(
     """A container of the image until the block ends; the ports are REST's, gRPC's, the metrics'."""
     variables = [f"{name}={value}" for name, value in (environment or {}).items()]
     set_ = [word for variable in variables for word in ("-e", variable)]
-    here = free_ports(3)
+    here = own_ports()
     published = [word for a, b in zip(here, ports, strict=True) for word in ("-p", f"{a}:{b}")]
     http, grpc, metrics = (f"localhost:{port}" for port in here)
     name = engine("run", "-d", *published, *set_, *flags, tag).stdout.strip()

@@ -12,10 +12,10 @@ import pods
 import pytest
 import samples
 from containers import Container
-from lives import Life, fail, live, serving
+from lives import fail, live, serving
 from load import Client, call, keep_connection
 from pods import Pod
-from samples import Sample, unusable
+from samples import Sample
 
 import images
 import run
@@ -81,39 +81,63 @@ def new_directory(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path
 
 
 @pytest.fixture(scope="session")
-def begun(
+def asked(
     tag: str, model: str, sample: Sample, new_directory: Callable[[], Path]
-) -> Iterator[dict[str, Future[Any]]]:
-    """Every container, all of which begin at once: by name, what becomes of it."""
-    primehubs = partial(pods.primehub, tag)
+) -> dict[str, Pod]:
+    """Pods that are there for what a test asks."""
     operators = partial(pods.operators, tag, sample.model)
-    with ExitStack() as stack, ThreadPoolExecutor(12) as pool:
+    return {
+        "plain": pods.plain(model),
+        "plain, upstream": pods.plain(model, *pods.STRICT, **pods.UPSTREAMS),
+        "operator": operators(new_directory()),
+        "operator, upstream": operators(new_directory(), pods.OPENSHIFTS_USER, **pods.UPSTREAMS),
+    }
 
-        def serve(pod: Pod) -> Future[Container]:
-            return pool.submit(stack.enter_context, serving(tag, pod))
 
-        def live_on(pod: Pod, *clients: Client) -> Future[Life]:
-            return pool.submit(live, tag, pod, sample, clients)
+@pytest.fixture(scope="session")
+def ending(
+    tag: str, sample: Sample, new_directory: Callable[[], Path]
+) -> dict[str, tuple[Pod, tuple[Client, ...]]]:
+    """Pods that are told to end, each with the clients that ask it until then and beyond."""
+    primehubs = partial(pods.primehub, tag, sample.model)
+    openshifts = pods.operators(tag, sample.model, new_directory(), pods.OPENSHIFTS_USER)
+    return {
+        "PrimeHub": (primehubs(new_directory()), (keep_connection, keep_connection)),
+        "PrimeHub, upstream": (primehubs(new_directory(), **pods.UPSTREAMS_WITHOUT_GRPC), ()),
+        "OpenShift": (openshifts, (keep_connection, call)),
+    }
 
+
+@pytest.fixture(scope="session")
+def failing(tag: str, sample: Sample, new_directory: Callable[[], Path]) -> dict[str, Pod]:
+    """Pods whose model cannot be served."""
+    unusable = samples.unusable(sample, new_directory)
+    return {
+        "nowhere": pods.nowhere(),
+        "nowhere, upstream": pods.nowhere(**pods.UPSTREAMS),
+    } | {name: pods.primehub(tag, model, new_directory()) for name, model in unusable.items()}
+
+
+@pytest.fixture(scope="session")
+def begun(
+    tag: str,
+    sample: Sample,
+    asked: dict[str, Pod],
+    ending: dict[str, tuple[Pod, tuple[Client, ...]]],
+    failing: dict[str, Pod],
+) -> Iterator[dict[str, Future[Any]]]:
+    """All pods, which begin at once: by name, what becomes of each while others are asked."""
+    with ExitStack() as stack, ThreadPoolExecutor(len(asked | ending | failing)) as pool:
         yield {
-            "PrimeHub": live_on(primehubs(sample.model, new_directory()), *[keep_connection] * 2),
-            "PrimeHub, upstream": live_on(
-                primehubs(sample.model, new_directory(), **pods.UPSTREAMS_WITHOUT_GRPC)
-            ),
-            "plain": serve(pods.plain(model)),
-            "plain, upstream": serve(pods.plain(model, *pods.STRICT, **pods.UPSTREAMS)),
-            "operator": serve(operators(new_directory())),
-            "operator, upstream": serve(
-                operators(new_directory(), pods.OPENSHIFTS_USER, **pods.UPSTREAMS)
-            ),
-            "OpenShift": live_on(
-                operators(new_directory(), pods.OPENSHIFTS_USER), keep_connection, call
-            ),
-            "nowhere": pool.submit(fail, tag, pods.nowhere()),
-            "nowhere, upstream": pool.submit(fail, tag, pods.nowhere(**pods.UPSTREAMS)),
-        } | {
-            name: pool.submit(fail, tag, primehubs(directory, new_directory()))
-            for name, directory in unusable(sample, new_directory).items()
+            **{
+                name: pool.submit(live, tag, pod, sample, clients)
+                for name, (pod, clients) in ending.items()
+            },
+            **{
+                name: pool.submit(stack.enter_context, serving(tag, pod))
+                for name, pod in asked.items()
+            },
+            **{name: pool.submit(fail, tag, pod) for name, pod in failing.items()},
         }
 
 

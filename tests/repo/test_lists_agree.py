@@ -166,7 +166,7 @@ def test_help_lists_every_target() -> None:
     """Whoever types `make help` sees all there is, one line each."""
     text = (ROOT / "Makefile").read_text().replace("\\\n", " ")
     (phony,) = (line for line in text.splitlines() if line.startswith(".PHONY:"))
-    verbs = {"build", "test", "push", "run", "test-model"}
+    (verbs,) = (line.split()[2:] for line in text.splitlines() if line.startswith("VERBS :="))
     named = set(phony.split()[1:]) - {"$(ALL)"}
 
     *targets, rows = make("help").stdout.splitlines()

@@ -45,12 +45,6 @@ class Container:
         """What a command inside it prints."""
         return engine("exec", self.name, *command).stdout.strip()
 
-    def is_running(self) -> bool:
-        """Whether its server has not ended."""
-        return (
-            engine("inspect", "--format", "{{.State.Running}}", self.name).stdout.strip() == "true"
-        )
-
     def stop(self, seconds: int) -> None:
         """End it as platforms do: SIGTERM, and SIGKILL where it has not ended after that."""
         engine("stop", "-t", str(seconds), self.name)

@@ -11,9 +11,8 @@ import requests
 from containers import Container, running
 from load import PREDICT, Client, connect_anew, load
 from pods import HOOK, Pod
-from rawhttp import post
+from rawhttp import get, post
 from samples import Sample
-from serving import wait_until_answering
 from waiting import wait_until
 
 FEW = 5  # answers to each client, by when all are at it
@@ -67,7 +66,7 @@ def begun(tag: str, pod: Pod) -> AbstractContextManager[Container]:
 def serving(tag: str, pod: Pod) -> Iterator[Container]:
     """The pod's container, once it answers."""
     with begun(tag, pod) as container:
-        wait_until_answering(container.url, container.is_running, container.log)
+        probe(container, pod, get("/health/ping"))
         yield container
 
 
@@ -79,7 +78,7 @@ def live(tag: str, pod: Pod, sample: Sample, clients: tuple[Client, ...] = ()) -
     is over and SIGTERM comes, no new connection does; those that are open may go on asking.
     """
     with begun(tag, pod) as container, ThreadPoolExecutor(1) as pool:
-        first = probe(container, pod, sample)
+        first = probe(container, pod, post(json.dumps(sample.ndarray).encode(), PREDICT))
         documented = ask_what_is_documented(container, sample)
         with load(container, sample, clients) as answered:
             wait_until(lambda: all(count >= FEW for count in answered))
@@ -91,11 +90,10 @@ def live(tag: str, pod: Pod, sample: Sample, clients: tuple[Client, ...] = ()) -
     return Life(first, documented, sum(answered) + newcomers, while_hooked, status, log)
 
 
-def probe(container: Container, pod: Pod, sample: Sample) -> str:
+def probe(container: Container, pod: Pod, request: bytes) -> str:
     """The first line that the first connection is answered; fail where the pod ends before."""
-    request = post(json.dumps(sample.ndarray).encode(), PREDICT).decode()
     try:
-        return container.run("python", "-S", "-c", PROBE, str(pod.ports[0]), request)
+        return container.run("python", "-S", "-c", PROBE, str(pod.ports[0]), request.decode())
     except subprocess.CalledProcessError as error:
         raise AssertionError(f"{error.stderr}\n{container.log()}") from error
 

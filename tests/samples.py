@@ -18,17 +18,19 @@ class Sample:
 
     Without a model, for a server that needs none, the answer is a text.
     `picture` is a file that means the same as the rows, where the model takes pictures.
+    Of an image that is a fork no more is known than that it answers a `message`.
     """
 
     model: Path | None
-    rows: Any
-    answer: Any
+    rows: Any = None
+    answer: Any = None
     picture: bytes | None = None
+    message: Any = None
 
     @property
     def ndarray(self) -> Any:
-        """The rows as nested lists."""
-        return {"data": {"ndarray": self.rows}}
+        """The rows as nested lists, or a fork's own request."""
+        return self.message or {"data": {"ndarray": self.rows}}
 
     @property
     def tensor(self) -> Any:
@@ -41,7 +43,8 @@ def read(directory: Path) -> Sample:
     """What one of the scripts in tests/images/models has saved."""
     told = json.loads((directory / "sample.json").read_text())
     picture = told["pixels"] and png(told["pixels"])
-    return Sample(directory / "model", told["rows"], told["answer"], picture)
+    model = directory / "model"
+    return Sample(model if model.exists() else None, told["rows"], told["answer"], picture)
 
 
 def png(pixels: Any) -> bytes:
@@ -53,7 +56,7 @@ def png(pixels: Any) -> bytes:
 
 def unusable(sample: Sample, new_directory: Callable[[], Path]) -> dict[str, Path]:
     """Directories that a server of the sample's model cannot serve, by what is wrong with them."""
-    if sample.model is None:
+    if sample.model is None or sample.message:
         return {}
     directories = {name: new_directory() for name in ("missing", "of another kind", "damaged")}
     (directories["of another kind"] / "model.gguf").write_bytes(b"GGUF")

@@ -1,5 +1,6 @@
 """The image under test, built before by `make build-<row>`, and containers of it."""
 
+import json
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -57,11 +58,17 @@ def request_file(image: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def sample(image: str, tmp_path_factory: pytest.TempPathFactory) -> Sample:
-    """A model that the row's framework has made just now, and what it answers to a request."""
+def sample(
+    image: str, model: str, request_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Sample:
+    """A model that the row's framework has made just now, and what it answers to a request.
+
+    A fork brings its example instead.
+    """
     training = TRAINING / f"train_{images.find(image).image.name}.py"
     if not training.exists():
-        return Sample(None, [[1.0]], "Hello Model", samples.png([[0]]))
+        message = json.loads(request_file.read_text())
+        return Sample(Path(model) if model else None, message=message)
     directory = tmp_path_factory.mktemp("sample")
     command = run.training(training, run.bin_of(image) / "python")
     subprocess.run([*command, directory], env=uv.environment(), check=True)

@@ -21,9 +21,13 @@ def life(request: pytest.FixtureRequest, begun: Begun) -> Life:
 
 def assert_answered(life: Life, form: str, kind: str, sample: Sample) -> None:
     """A documented request has the right values in the documented shape."""
+    if form not in life.documented:
+        pytest.skip("this model does not take it, or it is a fork's")
     response = life.documented[form]
     assert response.status_code == 200
-    if sample.model is None:
+    if sample.answer is None:
+        return
+    if isinstance(sample.answer, str):
         assert response.json()["strData"] == sample.answer
         return
     data = response.json()["data"]
@@ -48,8 +52,6 @@ def test_rows_are_answered_as_they_were_sent(life: Life, form: str, sample: Samp
 
 def test_a_picture_is_answered_with_a_tensor(life: Life, sample: Sample) -> None:
     """A file, sent as `curl -F binData=@test_image.png` sends it, means the same as its pixels."""
-    if not sample.picture:
-        pytest.skip("this model takes no pictures")
     assert_answered(life, "picture", "tensor", sample)
 
 
@@ -99,8 +101,8 @@ def test_a_wrong_model_ends_the_pod_with_a_clear_last_line(
     begun: Begun, sample: Sample, what: str, line: str
 ) -> None:
     """Exit status 1, and the line that PrimeHub shows says what is wrong with which file."""
-    if sample.model is None:
-        pytest.skip("the skeleton has no model that could be wrong")
+    if what not in begun:
+        pytest.skip("there is no model that could be wrong, or it is a fork's")
     failure = begun[what].result()
 
     assert line.format(file=main_file(sample.model).name) in failure.last_line

@@ -1,0 +1,9 @@
+"""No model, and what the skeleton says without one: `python train_skeleton.py DIRECTORY`."""
+
+import sys
+from pathlib import Path
+
+from sample import picture, save
+
+if __name__ == "__main__":
+    save(Path(sys.argv[1]), [[1.0]], "Hello Model", picture(1, 1))

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ def main(row: str, file: Path) -> None:
     bom = python_packages(tag)
     bom["metadata"]["component"] = {"type": "container", "bom-ref": "image", "name": tag}
     bom["components"] += [interpreter(tag), *debian_packages(tag)]
+    # cyclonedx-py gives none where all is to be reproducible, and attestations need one.
+    bom["serialNumber"] = uuid.uuid5(uuid.NAMESPACE_URL, json.dumps(bom, sort_keys=True)).urn
     text = json.dumps(bom, indent=2)
     if error := JsonStrictValidator(SCHEMA).validate_str(text):
         sys.exit(f"{file} is not CycloneDX {SCHEMA.to_version()}: {error}")

@@ -149,9 +149,10 @@ class Call:
     def drop(self) -> None:
         """The client does not want it any more."""
         self.is_whole = True
+        cancel = self.cancel
         self._close()
-        if self.cancel:
-            self.cancel()
+        if cancel:
+            cancel()
 
     def pump(self) -> None:
         """Send as much as the client's windows take."""
@@ -243,12 +244,13 @@ class Call:
 
     def _close(self) -> None:
         self.is_open = False
+        self.cancel = None  # it leads back here: a circle for the garbage collector
         if self._timer:
             self._timer.cancel()
         self._way.forget(self)
 
     def _end_late(self) -> None:
-        cancel, self.cancel = self.cancel, None
+        cancel = self.cancel
         self.fail(Status.DEADLINE_EXCEEDED, f"no answer within {self.head.timeout} s")
         if cancel:
             cancel()

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from prepackaged.server.http.alarm import Alarm
 from prepackaged.server.http.app import HttpError, HttpRequest, too_large, too_many
 from prepackaged.server.origin import Observer
 
@@ -51,6 +52,7 @@ class BoundedProtocol(HttpToolsProtocol):
     failed: ClassVar[Callable[[HttpError], bytes]]
     observe: ClassVar[Observer]
     is_ending: ClassVar[bool] = False
+    default_lines: ClassVar[tuple[Any, bytes]] = (None, b"")
 
     cycle: Any  # the latest request: uvicorn's, or one that has what uvicorn asks of it
     reads: Literal["nothing", "head", "body"] = "nothing"
@@ -61,12 +63,14 @@ class BoundedProtocol(HttpToolsProtocol):
     is_surplus = False  # there are too many connections without this one
     is_deaf = False  # a request was refused, what comes now is ignored
     is_half_closed = False  # nothing will come any more
+    alarm: Alarm  # closes unless something comes
     running: Any = None  # uvicorn's request that is being answered
     task: "asyncio.Task[Any] | None" = None  # and what answers it
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a request, but not forever."""
         super().connection_made(transport)
+        self.alarm = Alarm(self.loop, self._sender_is_late)
         self.is_surplus = len(self.connections) > self.bounds.max_connections
         self._close_after(SURPLUS_SECONDS if self.is_surplus else self.timeout_keep_alive)
         if self.is_ending:
@@ -183,11 +187,18 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def head(self, status: int, length: int, headers: bytes, *, keep_alive: bool) -> bytes:
         """The head of an answer."""
-        default = b"".join([b"%b: %b\r\n" % each for each in self.server_state.default_headers])
+        start = STATUS_LINE[status] + self._default_headers() + headers
         close = b"" if keep_alive else b"connection: close\r\n"
-        return (
-            STATUS_LINE[status] + default + headers + close + b"content-length: %d\r\n\r\n" % length
-        )
+        return b"%b%bcontent-length: %d\r\n\r\n" % (start, close, length)
+
+    def _default_headers(self) -> bytes:
+        """The lines that every answer has, which uvicorn lists anew each second, for the date."""
+        listed, lines = self.default_lines
+        if listed is not self.server_state.default_headers:
+            listed = self.server_state.default_headers
+            lines = b"".join([b"%b: %b\r\n" % each for each in listed])
+            type(self).default_lines = listed, lines
+        return lines
 
     def shutdown(self) -> None:
         """Answer what is here or on its way, then close."""
@@ -212,6 +223,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up what nobody waits for any more."""
         self._unset_keepalive_if_required()
+        self.alarm.cancel()
         if self.task:
             self.running.disconnected = True
             self.task.cancel()
@@ -260,7 +272,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _close_after(self, seconds: float) -> None:
         self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(seconds, self._sender_is_late)
+        self.alarm.set(seconds)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self.alarm.unset()
+        super()._unset_keepalive_if_required()  # which uvicorn's own way has set
 
     def _sender_is_late(self) -> None:
         if self.flow.read_paused:  # it could not send

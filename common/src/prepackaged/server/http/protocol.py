@@ -141,6 +141,7 @@ class ShortWayProtocol(BoundedProtocol):
         if short.disconnected:
             return
         short.response_complete = True
+        short.cancel = None  # it leads back here: a circle for the garbage collector
         type(self).observe(short.request, status, len(body))
         short.request.body = b""  # the connection may keep the rest for long
         if self.transport.is_closing():
@@ -151,7 +152,11 @@ class ShortWayProtocol(BoundedProtocol):
         )
         if not short.keep_alive:
             self.transport.close()
-        self.on_response_complete()
+        if self.pipeline or self.flow.write_paused or not self._is_at_rest():
+            self.on_response_complete()
+        else:
+            self.server_state.total_requests += 1
+            self._close_after(self.timeout_keep_alive)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up the place in the queue of a client that has gone away."""

@@ -28,6 +28,7 @@ REQUEST_PATH: dict[str, str] = get_request_path()  # from the environment, which
 
 ARRAY = orjson.OPT_SERIALIZE_NUMPY
 FLOAT64 = np.dtype(np.float64)
+LISTS = (list, np.ndarray)
 OTHER_THAN_DATA = (str, dict, bytes, bytearray)  # what a model answers besides arrays
 VALUE = ARRAY | orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 
@@ -184,15 +185,15 @@ def _read_tensor(tensor: Any) -> Array:
     if not isinstance(tensor, dict):
         raise expected("data.tensor as an object with shape and values", tensor)
     values = tensor.get("values")
-    if not isinstance(values, list | np.ndarray):
+    if not isinstance(values, LISTS):
         raise expected("data.tensor.values as a list", values)
     return shaped(_read_lists(values), tensor.get("shape"))
 
 
 def _read_ndarray(rows: Any) -> Array:
-    if not isinstance(rows, list | np.ndarray):
-        raise expected("data.ndarray as a list", rows)
-    return _read_lists(rows)
+    if isinstance(rows, LISTS):
+        return _read_lists(rows)
+    raise expected("data.ndarray as a list", rows)
 
 
 def _read_lists(lists: list[Any] | Array) -> Array:

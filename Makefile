@@ -117,6 +117,7 @@ lint: $(DEV)/.made
 	@$(DEV)/bin/ruff format --check
 	@$(DEV)/bin/ruff check
 	@$(DEV)/bin/hadolint $(IMAGES:%=%/Dockerfile)
+	@PATH=$(CURDIR)/$(DEV)/bin:$$PATH $(DEV)/bin/actionlint
 	@$(DEV)/bin/zizmor --offline --quiet --strict-collection .
 
 ## types: Check the type annotations

@@ -99,7 +99,7 @@ def predictor_servers() -> dict[str, Any]:
 
 
 def tag(row: images.Row) -> dict[str, str]:
-    """The row's tag that never changes, in the operator's words."""
+    """The row's tag of this release, in the operator's words."""
     return {
         "image": images.repository(row.image),
         "defaultImageVersion": row.short_tags()[0],

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import sys
@@ -18,6 +17,7 @@ from prepackaged.server.ending import end_at_once_on_signals, over_on_signals
 from prepackaged.server.loading import load_model
 from prepackaged.server.logging import FORMAT
 from prepackaged.server.loop import LoopThread
+from prepackaged.server.memory import settle
 from prepackaged.server.running import RunningServer
 from prepackaged.server.workers import Parent, supervise
 
@@ -72,17 +72,8 @@ def serve(config: Config, pipe: Connection | None = None) -> None:
         model = load_model(config.interface, config.parameters)
         server = loop.run(RunningServer.of(model, config))
         server.metrics.set_gauge("prepackaged_model_load_seconds", time.perf_counter() - start)
-        keep_what_is_loaded()
+        settle()
         asyncio.run(guard(server, loop, early, parent))
-
-
-def keep_what_is_loaded() -> None:
-    """Let the garbage collector leave alone what lasts.
-
-    To look at it all takes a tenth of a second, which requests would wait for again and again.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 async def guard(

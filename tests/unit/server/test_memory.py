@@ -1,5 +1,7 @@
+import gc
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -44,3 +46,16 @@ def test_a_c_library_that_cannot_be_told_is_left_alone(monkeypatch: pytest.Monke
     monkeypatch.setattr(memory.gc, "freeze", lambda: None)  # these tests' own objects
 
     memory.settle()
+
+
+def test_what_is_imported_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collector is off meanwhile, then told that all this stays, and on again whatever came."""
+    frozen: list[bool] = []
+    monkeypatch.setattr(memory.gc, "freeze", lambda: frozen.append(gc.isenabled()))
+
+    with suppress(ImportError), memory.importing():
+        assert not gc.isenabled()
+        raise ImportError
+
+    assert frozen == [False]
+    assert gc.isenabled()

@@ -14,10 +14,10 @@ from prepackaged.server.config import Config, read_annotations, read_config
 from prepackaged.server.custom_service import start_custom_service
 from prepackaged.server.early import EarlyServer
 from prepackaged.server.ending import end_at_once_on_signals, over_on_signals
-from prepackaged.server.loading import load_model
+from prepackaged.server.loading import find_class, load_model
 from prepackaged.server.logging import FORMAT
 from prepackaged.server.loop import LoopThread
-from prepackaged.server.memory import settle
+from prepackaged.server.memory import importing, settle
 from prepackaged.server.running import RunningServer
 from prepackaged.server.workers import Parent, supervise
 
@@ -69,6 +69,8 @@ def serve(config: Config, pipe: Connection | None = None) -> None:
         early = EarlyServer(config) if config.opens_early else None
         if early:
             loop.run(early.start())
+        with importing():
+            find_class(config.interface)
         model = load_model(config.interface, config.parameters)
         server = loop.run(RunningServer.of(model, config))
         server.metrics.set_gauge("prepackaged_model_load_seconds", time.perf_counter() - start)

@@ -17,8 +17,8 @@ from h2.connection import H2Connection
 from h2.events import DataReceived, StreamEnded
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from prepackaged.server.grpc.calls import Call, Method
-from prepackaged.server.grpc.connection import Connection
+from prepackaged.server.transport.grpc.calls import Call, Method
+from prepackaged.server.transport.http2.connection import Connection
 
 ANSWER = b'{"data":{"names":["t:0","t:1"],"ndarray":[[0.25,0.75]]},"meta":{}}\n'
 SIZE = str(len(ANSWER)).encode()

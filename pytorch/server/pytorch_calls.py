@@ -112,7 +112,7 @@ class Network:
     def _blame(self, error: Exception, arrays: Arrays) -> ClientError | ModelError:
         if isinstance(error, REFUSALS) and not isinstance(error, TROUBLES) and _is_native(error):
             came = "; ".join(
-                f"input {name!r}: expected {self.inputs[name].spec().expected()}; came"
+                f"input {name!r}: expected {self.inputs[name].spec().expected()}, got"
                 f" {array.dtype} of shape {list(array.shape)}"
                 for name, array in arrays.items()
             )

@@ -228,7 +228,7 @@ EXAMPLES = [
     Example("keep-alive", header("Connection"), "close", None),
     Example(
         "cors-origin",
-        header("Access-Control-Allow-Origin", Origin="http://a.example"),
+        header("Access-Control-Allow-RequestContext", RequestContext="http://a.example"),
         "http://a.example",
         "*",
     ),
@@ -297,7 +297,7 @@ microservice.main()
 """
 SHOW_OUR_PORT = """
 import os
-from prepackaged.server.config import read_config
+from prepackaged.server.runtime.config import read_config
 
 exit(str(read_config(["Model"], os.environ).http_port))
 """

@@ -14,9 +14,9 @@ from serving import Server, serve
 
 import deploy
 import images
-from prepackaged.server.config import GRACE_SECONDS, Config
-from prepackaged.server.running import LAST_SECONDS
-from prepackaged.server.workers import END_SECONDS
+from prepackaged.server.runtime.config import GRACE_SECONDS, Config
+from prepackaged.server.runtime.server import LAST_SECONDS
+from prepackaged.server.runtime.workers import END_SECONDS
 
 OLDEST, NEWEST = "1.25", kubernetes_validate.latest_version()
 (POD_MONITOR,) = documents(DEPLOY / "monitoring/podmonitor.yaml")

@@ -14,7 +14,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from serving import ROOT, serve
 
-from prepackaged.server.config import Config
+from prepackaged.server.runtime.config import Config
 
 RULES = yaml.safe_load((ROOT / "deploy/monitoring/alerts.yaml").read_text())
 DASHBOARD = json.loads((ROOT / "deploy/monitoring/dashboard.json").read_text())

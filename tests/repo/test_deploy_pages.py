@@ -6,9 +6,9 @@ import re
 from manifests import ROWS, containers, pods
 from serving import ROOT
 
-from prepackaged.server.config import GRACE_SECONDS, read_config, read_parameters
-from prepackaged.server.running import LAST_SECONDS
-from prepackaged.server.workers import END_SECONDS
+from prepackaged.server.runtime.config import GRACE_SECONDS, read_config, read_parameters
+from prepackaged.server.runtime.server import LAST_SECONDS
+from prepackaged.server.runtime.workers import END_SECONDS
 
 KUBERNETES = (ROOT / "docs/kubernetes.md").read_text()
 PRIMEHUB = (ROOT / "docs/primehub.md").read_text()

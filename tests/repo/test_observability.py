@@ -7,18 +7,18 @@ from documents import blocks
 from prometheus_client.parser import text_string_to_metric_families
 from serving import ROOT
 
-from prepackaged.server.logging import LINES
-from prepackaged.server.metrics import HELP, OWN_GAUGES, Metrics
-from prepackaged.server.observing import build_info
-from prepackaged.server.origin import Origin
+from prepackaged.server.telemetry.access_log import LINES
+from prepackaged.server.telemetry.context import RequestContext
+from prepackaged.server.telemetry.metrics import HELP, OWN_GAUGES, Metrics
+from prepackaged.server.telemetry.observer import build_info
 
 DOCUMENT = ROOT / "docs/observability.md"
 ROW = re.compile(r"^\| `(prepackaged_\w+)` \| (\w+) \| ([^|]*)\| ([^|]+) \|$", re.MULTILINE)
-PREDICT = Origin("POST", "/api/v1.0/predictions", ())
-REQUESTS = [  # the origin, its rows, the status, the bytes and the milliseconds
+PREDICT = RequestContext("POST", "/api/v1.0/predictions", ())
+REQUESTS = [  # the context, its rows, the status, the bytes and the milliseconds
     (PREDICT, 3, 200, 57, 1.23456),
     (PREDICT, None, 400, 115, 0.157),
-    (Origin("gRPC", "/seldon.protos.Model/Predict", ()), 1, "OK", 31, 0.93),
+    (RequestContext("gRPC", "/seldon.protos.Model/Predict", ()), 1, "OK", 31, 0.93),
 ]
 
 
@@ -57,10 +57,10 @@ def test_the_lines_of_the_access_log_are_those_that_are_written() -> None:
         block.language: block.text for block in blocks(DOCUMENT) if block.about == "access log"
     }
     written = dict.fromkeys(LINES, "")
-    for origin, rows, *told in REQUESTS:
-        origin.rows = rows
+    for context, rows, *told in REQUESTS:
+        context.rows = rows
         for form, line in LINES.items():
-            written[form] += line(origin, *told)
+            written[form] += line(context, *told)
 
     assert shown == written
     assert all(json.loads(line) for line in shown["json"].splitlines())

@@ -248,11 +248,11 @@ def test_head_is_get_without_its_body(url: str) -> None:
 def test_browsers_of_any_origin_may_ask(url: str, path: str) -> None:
     """OPTIONS and answers carry what browsers look for."""
     with connected(url) as connection:
-        asked = connection.ask(get(path, "Origin: http://elsewhere", method="OPTIONS"))
+        asked = connection.ask(get(path, "RequestContext: http://elsewhere", method="OPTIONS"))
         assert asked.status == 200
         assert asked.headers["access-control-allow-origin"] == "*"
         assert "POST" in asked.headers["access-control-allow-methods"]
-        answer = connection.ask(post(text("hi"), path, "Origin: http://elsewhere"))
+        answer = connection.ask(post(text("hi"), path, "RequestContext: http://elsewhere"))
         assert answer.headers["access-control-allow-origin"] == "*"
 
 
@@ -277,11 +277,11 @@ BAD_MESSAGES = {
     "a shape too small": (b'{"data":{"tensor":{"shape":[0],"values":[1]}}}', "expected as many "),
     "a negative shape": (
         b'{"data":{"tensor":{"shape":[-1],"values":[1]}}}',
-        "expected shape as whole numbers from 0; came [-1]",
+        "expected shape as whole numbers from 0, got [-1]",
     ),
     "a giant shape": (
         b'{"data":{"tensor":{"shape":[4000000000,4000000000],"values":[1]}}}',
-        "expected as many values as shape [4000000000, 4000000000] has places; came 1",
+        "expected as many values as shape [4000000000, 4000000000] has places, got 1",
     ),
     "a giant shape without places": (
         b'{"data":{"tensor":{"shape":[0,4000000000,4000000000],"values":[]}}}',

@@ -11,7 +11,7 @@ from rawhttp import WAYS, Connection, chunked, connected, get, post, text
 from seldon_core.proto import prediction_pb2
 from waiting import SECONDS, wait_until
 
-from prepackaged.server.grpc.connection import Connection as GrpcConnection
+from prepackaged.server.transport.http2.connection import Connection as GrpcConnection
 from prepackaged.testing import serve
 
 MB = 1_000_000
@@ -262,7 +262,7 @@ def called(address: str, count: int) -> None:
 
 def test_a_connection_that_is_closed_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever connects and leaves takes none of the server's memory, not even for a while."""
-    monkeypatch.setattr("prepackaged.server.grpc.server.GREETING_SECONDS", 3600)
+    monkeypatch.setattr("prepackaged.server.transport.grpc.server.GREETING_SECONDS", 3600)
 
     def connections() -> int:
         return sum(type(each) is GrpcConnection for each in gc.get_objects())

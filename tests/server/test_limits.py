@@ -12,7 +12,7 @@ from rawhttp import PREDICT, WAYS, Connection, connected, get, post, text
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from waiting import SECONDS, wait_until
 
-from prepackaged.server.http import connection as bounds
+from prepackaged.server.transport.http1 import connection as bounds
 from prepackaged.testing import Served, serve
 
 HELLO = prediction_pb2.SeldonMessage(strData="hello")

@@ -18,8 +18,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from rawhttp import PREDICT, WAYS, connected, get, post
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 
-from prepackaged.server import running
-from prepackaged.server.tracing import Tracing
+from prepackaged.server.runtime import server as running
+from prepackaged.server.telemetry.tracing import Tracing
 from prepackaged.testing import Served, serve
 
 ROWS = b'{"data": {"ndarray": [[1, 2], [3, 4]]}}'

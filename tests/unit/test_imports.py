@@ -35,7 +35,7 @@ def test_the_sources_mention_no_framework_but_pandas() -> None:
         for name in imported(ast.parse(path.read_text()))
         if name in FRAMEWORKS
     }
-    assert found == {("inputs.py", "pandas")}
+    assert found == {("tables.py", "pandas")}
 
 
 def imported(tree: ast.AST) -> Iterator[str]:

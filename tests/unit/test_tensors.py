@@ -143,12 +143,12 @@ def test_a_component_has_the_layout_of_its_framework() -> None:
 @pytest.mark.parametrize(
     ("payload", "came"),
     [
-        ("hi", "expected float32 of shape [n, 3]; came a string"),
-        (None, "expected float32 of shape [n, 3]; came null"),
-        ([[1, 2]], "expected float32 of shape [n, 3]; came shape [1, 2]"),
-        ([["a", 1, 2]], "expected float32 of shape [n, 3]; came 'a' at [0, 0]"),
-        ({"x": {"y": 1}}, "expected float32 of shape [n, 3]; came an object"),
-        ({"x": "hi"}, "expected float32 of shape [n, 3]; came a string"),
+        ("hi", "expected float32 of shape [n, 3], got a string"),
+        (None, "expected float32 of shape [n, 3], got null"),
+        ([[1, 2]], "expected float32 of shape [n, 3], got shape [1, 2]"),
+        ([["a", 1, 2]], "expected float32 of shape [n, 3], got 'a' at [0, 0]"),
+        ({"x": {"y": 1}}, "expected float32 of shape [n, 3], got an object"),
+        ({"x": "hi"}, "expected float32 of shape [n, 3], got a string"),
     ],
 )
 def test_another_payload_is_refused(payload: Any, came: str) -> None:
@@ -159,7 +159,7 @@ def test_another_payload_is_refused(payload: Any, came: str) -> None:
 def test_a_picture_for_numbers_is_refused() -> None:
     """Rows of three numbers are no picture."""
     assert refusal(VECTOR, X=picture()) == (
-        "a picture came: input 'x' takes float32 of shape [n, 3], which is no picture"
+        "got a picture: input 'x' takes float32 of shape [n, 3], which is no picture"
     )
 
 
@@ -197,7 +197,7 @@ def test_a_payload_without_names_is_refused(payload: Any, came: str) -> None:
     """Which of several inputs it is for cannot be guessed."""
     assert refusal(VECTOR, WORDS, X=payload) == (
         "expected jsonData with 'x' (float32 of shape [n, 3]), 'words' (text of shape [n, 1]),"
-        f" by name; came {came}"
+        f" by name, got {came}"
     )
 
 
@@ -248,7 +248,7 @@ def test_columns_without_names_are_refused() -> None:
     """The order of a model's inputs is nobody's agreement."""
     assert refusal(AGE, CITY, X=np.array([[7, 8]])) == (
         "expected jsonData with 'age' (float32 of shape [n, 1]), 'city' (text of shape [n]),"
-        " by name; came an array of shape [1, 2]"
+        " by name, got an array of shape [1, 2]"
     )
 
 

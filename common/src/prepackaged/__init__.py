@@ -7,8 +7,8 @@ from prepackaged.component import Component
 from prepackaged.devices import choose_device
 from prepackaged.errors import ClientError, DeploymentError, ModelError, NotReadyError, describe
 from prepackaged.headers import request_headers
-from prepackaged.inputs import Columns, find_cell, texts
-from prepackaged.specs import TensorSpec
+from prepackaged.signature import TensorSpec
+from prepackaged.tables import Columns, find_cell, texts
 from prepackaged.tensors import TensorComponent
 
 __all__ = [

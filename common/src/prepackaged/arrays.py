@@ -60,7 +60,7 @@ def _check_lengths(level: list[Any], shape: list[int]) -> None:
                 f" has {_count(lengths[0])}, {where} has {_count(length)}"
             )
     if len(shape) == DEEPEST:
-        raise ClientError(f"expected at most {DEEPEST} dimensions; came lists in lists beyond that")
+        raise ClientError(f"expected at most {DEEPEST} dimensions, got lists in lists beyond that")
 
 
 def _count(length: int | None) -> str:

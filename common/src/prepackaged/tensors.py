@@ -8,9 +8,9 @@ import numpy as np
 from prepackaged.arrays import Array
 from prepackaged.component import Component
 from prepackaged.errors import ClientError, ModelError
-from prepackaged.inputs import PAYLOADS, Columns
-from prepackaged.pictures import Preprocessing
-from prepackaged.specs import TensorSpec
+from prepackaged.images import Preprocessing
+from prepackaged.signature import TensorSpec
+from prepackaged.tables import PAYLOADS, Columns
 
 Given = Iterable[tuple[TensorSpec, Any]]
 COLUMNS = ((None,), (None, 1))  # shapes of inputs that take one value a row
@@ -115,7 +115,7 @@ class TensorComponent(Component):
         if all(spec.shape in COLUMNS for spec in needed) and (feature_names or _are_records(X)):
             table = Columns(tuple(spec.name for spec in needed)).array(X, feature_names)
             return zip(needed, table.T, strict=True)
-        raise ClientError(f"expected jsonData with {self._inputs()}, by name; came {_kind(X)}")
+        raise ClientError(f"expected jsonData with {self._inputs()}, by name, got {_kind(X)}")
 
     def _needed(self) -> list[TensorSpec]:
         """The inputs that a request without names is for."""

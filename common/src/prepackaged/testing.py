@@ -11,9 +11,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from prepackaged.server.config import Config
-from prepackaged.server.loop import LoopThread
-from prepackaged.server.running import RunningServer
+from prepackaged.server.runtime.config import Config
+from prepackaged.server.runtime.event_loop import LoopThread
+from prepackaged.server.runtime.server import RunningServer
 
 
 @dataclass(frozen=True)

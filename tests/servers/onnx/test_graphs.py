@@ -76,7 +76,7 @@ def test_a_batch_that_is_fixed_takes_just_that_many_rows(loaded: Load) -> None:
     model = loaded(doubled(shape=(3, 4)))
 
     assert model.predict(np.ones((3, 4))).tolist() == [[2] * 4] * 3
-    with pytest.raises(ClientError, match=r"'x': expected float32 of shape \[3, 4\]; came shape"):
+    with pytest.raises(ClientError, match=r"'x': expected float32 of shape \[3, 4\], got shape"):
         model.predict(np.ones((2, 4)))
 
 

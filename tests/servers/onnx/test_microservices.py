@@ -67,7 +67,7 @@ def test_grpc_answers_and_refuses_as_rest_does(server: Server) -> None:
             predict(message(narrow), timeout=60)
 
     assert answer["data"]["tensor"]["values"] == ANSWERS[0]
-    assert f"'x': expected float32 of shape [n, {SIZE}]; came" in caught.value.details()
+    assert f"'x': expected float32 of shape [n, {SIZE}], got" in caught.value.details()
 
 
 def message(tensor: Any) -> SeldonMessage:

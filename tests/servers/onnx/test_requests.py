@@ -55,14 +55,14 @@ def told(response: requests.Response) -> str:
 @pytest.mark.parametrize(
     ("body", "came"),
     [
-        ({"data": {"ndarray": [[1, 2, 3]]}}, "came shape [1, 3]"),
-        ({"data": {"ndarray": [1, 2, 3, 4]}}, "came shape [4]"),
-        ({"data": {"tensor": {"shape": [1, 1, 5], "values": [1] * 5}}}, "came shape [1, 1, 5]"),
-        ({"data": {"ndarray": []}}, "came shape [0]"),
-        ({"jsonData": [[1, 2, 3, "four"]]}, "came 'four' at [0, 3]"),
-        ({"jsonData": {"x": [[1, 2, 3, 1e300]]}}, "came 1e+300 at [0, 3]"),
-        ({"jsonData": 7}, "came a number"),
-        ({"strData": "1 2 3 4"}, "came a string"),
+        ({"data": {"ndarray": [[1, 2, 3]]}}, "got shape [1, 3]"),
+        ({"data": {"ndarray": [1, 2, 3, 4]}}, "got shape [4]"),
+        ({"data": {"tensor": {"shape": [1, 1, 5], "values": [1] * 5}}}, "got shape [1, 1, 5]"),
+        ({"data": {"ndarray": []}}, "got shape [0]"),
+        ({"jsonData": [[1, 2, 3, "four"]]}, "got 'four' at [0, 3]"),
+        ({"jsonData": {"x": [[1, 2, 3, 1e300]]}}, "got 1e+300 at [0, 3]"),
+        ({"jsonData": 7}, "got a number"),
+        ({"strData": "1 2 3 4"}, "got a string"),
     ],
 )
 def test_values_that_do_not_fit_are_told(server: Server, body: Any, came: str) -> None:
@@ -78,9 +78,9 @@ def test_values_that_do_not_fit_are_told(server: Server, body: Any, came: str) -
     [
         ({"ids": [[1, 2]]}, "missing: words"),
         ({"ids": [[1, 2]], "words": ["a"], "more": [1]}, "unknown: more"),
-        ({"ids": [[1, 2.5]], "words": ["a"]}, "'ids': expected int64 of shape [n, 2]; came 2.5"),
+        ({"ids": [[1, 2.5]], "words": ["a"]}, "'ids': expected int64 of shape [n, 2], got 2.5"),
         ({"ids": [[1, None]], "words": ["a"]}, "input 'ids': expected int64"),
-        ({"ids": [[1, 2]], "words": [3]}, "input 'words': expected text of shape [n]; came 3"),
+        ({"ids": [[1, 2]], "words": [3]}, "input 'words': expected text of shape [n], got 3"),
         ({"ids": [[1, 2]] * 2, "words": ["a"]}, "expected one size of 'n'"),
         ([[1, 2]], "expected jsonData with 'ids' (int64 of shape [n, 2]), 'words' (text"),
     ],
@@ -190,7 +190,7 @@ def test_what_is_no_picture_is_told(tmp_path: Path, serve_model: Any) -> None:
     onnx.save(same("float", ("n", 3, "h", "w")), tmp_path / "model.onnx")
     server = serve_model(tmp_path)
 
-    for content, word in ((b"hello", "came 5 bytes: text"), (png(PIXELS)[:-30], "truncated")):
+    for content, word in ((b"hello", "got 5 bytes: text"), (png(PIXELS)[:-30], "truncated")):
         assert word in told(server.post({"binData": base64.b64encode(content).decode()}))
 
 

@@ -43,15 +43,15 @@ def servers(
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
-        ("Mlp", [[1, 2, 3]], ["'x': expected float32 of shape [n, 4]", "came shape [1, 3]"]),
-        ("Mlp", [1, 2, 3, 4], ["came shape [4]", "one more pair of brackets"]),
-        ("Mlp", [[[1, 2, 3, 4]] * 2], ["came shape [1, 2, 4]"]),
-        ("Mlp", [[1, 2, "wide", 4]], ["'x': expected float32", "came 'wide' at [0, 2]"]),
-        ("Mlp", [[1, 2, 1e39, 4]], ["came 1e+39 at [0, 2]"]),
+        ("Mlp", [[1, 2, 3]], ["'x': expected float32 of shape [n, 4]", "got shape [1, 3]"]),
+        ("Mlp", [1, 2, 3, 4], ["got shape [4]", "one more pair of brackets"]),
+        ("Mlp", [[[1, 2, 3, 4]] * 2], ["got shape [1, 2, 4]"]),
+        ("Mlp", [[1, 2, "wide", 4]], ["'x': expected float32", "got 'wide' at [0, 2]"]),
+        ("Mlp", [[1, 2, 1e39, 4]], ["got 1e+39 at [0, 2]"]),
         ("Mlp", [], ["no values"]),
-        ("Mlp", "flowers", ["'x': expected float32", "came a string"]),
+        ("Mlp", "flowers", ["'x': expected float32", "got a string"]),
         ("Mlp", {"y": [[1, 2, 3, 4]]}, ["missing: x", "unknown: y"]),
-        ("Tokens", [[1.5, 2]], ["'tokens': expected int64", "came 1.5 at [0, 0]"]),
+        ("Tokens", [[1.5, 2]], ["'tokens': expected int64", "got 1.5 at [0, 0]"]),
         ("Tokens", [[1, 10]], ["index out of range", "input 'tokens'", "int64 of shape [1, 2]"]),
         ("Mixed", [[1, 2, 3]], ["expected jsonData", "'category' (int64)", "by name"]),
         ("Mixed", {"category": [[1]]}, ["missing: size"]),
@@ -90,7 +90,7 @@ def test_a_size_that_only_a_later_layer_minds_is_refused(servers: Callable[[str]
     info = answer.json()["status"]["info"]
     assert "shape '[-1, 400]' is invalid for input of size 256" in info
     assert (
-        "input 'x': expected float32 of shape [n, 3, ?, ?]; came float32 of shape [1, 3, 31, 31]"
+        "input 'x': expected float32 of shape [n, 3, ?, ?], got float32 of shape [1, 3, 31, 31]"
         in info
     )
 

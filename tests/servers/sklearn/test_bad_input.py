@@ -92,7 +92,7 @@ def test_a_tensor_that_does_not_fill_its_shape_is_refused(iris_server: Server) -
     """The message gives the shape and the number of values."""
     body = {"data": {"tensor": {"shape": [2, 4], "values": [1.0]}}}
 
-    assert_refused(iris_server.post(body), "shape [2, 4]", "came 1")
+    assert_refused(iris_server.post(body), "shape [2, 4]", "got 1")
 
 
 @pytest.mark.parametrize("body", [{"data": {"ndarray": []}}, {"jsonData": []}, {"data": {}}])
@@ -146,7 +146,7 @@ def named_server(
     [
         (["sl", "sw", "pl", "petal"], ["missing: pw", "unknown: petal", "expected sl, sw, pl, pw"]),
         (["sl", "sl", "pl", "pw"], ["missing: sw", "sent twice: sl"]),
-        (["sl", "sw", "pl"], ["came 3 names, 4 columns"]),
+        (["sl", "sw", "pl"], ["got 3 names, 4 columns"]),
     ],
 )
 def test_wrong_column_names_are_refused(named_server: Server, names: list[str], words: Any) -> None:

@@ -72,9 +72,9 @@ def test_a_frame_is_refused_like_an_array() -> None:
     """What is no table of these columns is a client's mistake here, too."""
     with pytest.raises(ClientError, match="missing: fare; unknown: price"):
         COLUMNS.frame([{"age": 30, "city": "Paris", "price": 7.5}])
-    with pytest.raises(ClientError, match="expected rows of 3 values; came rows of 2"):
+    with pytest.raises(ClientError, match="expected rows of 3 values, got rows of 2"):
         COLUMNS.frame([[30, "Paris"]])
-    with pytest.raises(ClientError, match="expected rows of 3 values; came rows of 2"):
+    with pytest.raises(ClientError, match="expected rows of 3 values, got rows of 2"):
         Columns(names=("age", "city", "fare")).frame([[30, "Paris"]])
 
 

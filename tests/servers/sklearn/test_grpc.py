@@ -40,4 +40,4 @@ def test_a_wrong_number_of_features_is_told(predict: Any) -> None:
         predict(tensor(1, 3, values=ROWS[0][:3]), timeout=60)
 
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert "expected rows of 4 values; came rows of 3" in caught.value.details()
+    assert "expected rows of 4 values, got rows of 3" in caught.value.details()

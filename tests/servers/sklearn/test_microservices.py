@@ -52,10 +52,10 @@ def test_rows_are_answered_in_their_kind(server: Server, classifier: Any) -> Non
 @pytest.mark.parametrize(
     ("request_body", "info"),
     [
-        ({"data": {"ndarray": [[5.3, 3.5, 1.4]]}}, "expected rows of 4 values; came rows of 3"),
+        ({"data": {"ndarray": [[5.3, 3.5, 1.4]]}}, "expected rows of 4 values, got rows of 3"),
         ({"jsonData": [[1, 2, 3, 4], [5, 6]]}, "row 0 has 4 values, row 1 has 2 values"),
-        ({"strData": "an iris"}, "came a string"),
-        ({"binData": "AAAA"}, "came binData"),
+        ({"strData": "an iris"}, "got a string"),
+        ({"binData": "AAAA"}, "got binData"),
         ({}, "Invalid request data type"),
     ],
     ids=["width", "ragged", "string", "bytes", "nothing"],
@@ -82,7 +82,7 @@ def test_grpc_answers_and_refuses_as_rest_does(server: Server, classifier: Any) 
 
     expected = classifier.predict_proba(ROWS)
     assert np.array(answer["data"]["tensor"]["values"]).tolist() == expected.ravel().tolist()
-    assert "expected rows of 4 values; came rows of 3" in caught.value.details()
+    assert "expected rows of 4 values, got rows of 3" in caught.value.details()
 
 
 @pytest.mark.parametrize("microservice", [OURS, UPSTREAM])

@@ -43,22 +43,22 @@ def measures(rows: Any) -> dict[str, Any]:
     [
         (
             measures([[1, 2]]),
-            "input 'measures': expected float32 of shape [n, 3]; came shape [1, 2]",
+            "input 'measures': expected float32 of shape [n, 3], got shape [1, 2]",
         ),
         (
             measures([[[1, 2, 3, 4]]]),
-            "input 'measures': expected float32 of shape [n, 3]; came shape",
+            "input 'measures': expected float32 of shape [n, 3], got shape",
         ),
-        (measures([]), "input 'measures': expected float32 of shape [n, 3]; came shape [0]"),
+        (measures([]), "input 'measures': expected float32 of shape [n, 3], got shape [0]"),
         (
             measures([[1, "wide", 3]]),
-            "input 'measures': expected float32 of shape [n, 3]; came 'wide'",
+            "input 'measures': expected float32 of shape [n, 3], got 'wide'",
         ),
         (measures([[1, 2, 3], [1]]), "expected rows of equal length"),
-        (measures("text"), "input 'measures': expected float32 of shape [n, 3]; came a string"),
+        (measures("text"), "input 'measures': expected float32 of shape [n, 3], got a string"),
         (
             {"jsonData": {"measures": [[1, 2, 3]], "kind": [[1.5]]}},
-            "input 'kind': expected int32 of shape [n, 1]; came 1.5 at [0, 0]",
+            "input 'kind': expected int32 of shape [n, 1], got 1.5 at [0, 0]",
         ),
         ({"jsonData": {"measures": [[1, 2, 3]], "kind": [[5]]}}, "5 is not in [0, 5)"),
         ({"jsonData": {"measures": [[1, 2, 3]]}}, "missing: kind"),

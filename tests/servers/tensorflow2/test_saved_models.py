@@ -171,7 +171,7 @@ def test_a_batch_of_another_fixed_size_is_told(tmp_path: Path, post_to: Callable
     assert post({"data": {"ndarray": ROWS[:2]}})[0] == 200
     status, body = post({"data": {"ndarray": ROWS}})
     assert status == 400
-    assert "expected float32 of shape [2, 2]; came shape [3, 2]" in body["status"]["info"]
+    assert "expected float32 of shape [2, 2], got shape [3, 2]" in body["status"]["info"]
 
 
 def test_an_answer_without_rows_is_given_and_never_split(

@@ -223,16 +223,16 @@ def test_many_labels_are_not_all_listed(tmp_path: Path, serve_model: Callable[..
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ('{"jsonData": [[1, 2, 3]]}', "expected rows of 4 values; came rows of 3"),
-        ('{"data": {"ndarray": [[1, 2, 3, 4, 5]]}}', "came rows of 5 (shape [1, 5])"),
+        ('{"jsonData": [[1, 2, 3]]}', "expected rows of 4 values, got rows of 3"),
+        ('{"data": {"ndarray": [[1, 2, 3, 4, 5]]}}', "got rows of 5 (shape [1, 5])"),
         ('{"jsonData": [1, 2, 3, 4]}', "one row goes into two brackets"),
-        ('{"jsonData": []}', "came shape [0]"),
+        ('{"jsonData": []}', "got shape [0]"),
         ('{"jsonData": [[1, 2, 3, "x"]]}', "expected a number; row 0, column 3 is 'x'"),
         ('{"jsonData": [[1, 2, Infinity, 4]]}', "row 0, column 2 is inf"),
         ('{"data": {"ndarray": [[1, 2, 3, 4], [1, -1e39, 3, 4]]}}', "row 1, column 1 is -1e+39"),
         ('{"jsonData": [{"a": 1, "b": 2, "c": 3, "d": 4}]}', "this model knows no column names"),
-        ('{"strData": "1 2 3 4"}', "came a string"),
-        ('{"binData": "AAAA"}', "came binData"),
+        ('{"strData": "1 2 3 4"}', "got a string"),
+        ('{"binData": "AAAA"}', "got binData"),
     ],
 )
 def test_what_is_no_table_of_numbers_is_refused(body: str, words: str, server: Server) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prepackaged.server.batching import CHECK_EVERY, CHECKS, Batcher
+from prepackaged.server.inference.batching import CHECK_EVERY, CHECKS, Batcher
 
 
 @dataclass
@@ -17,7 +17,7 @@ class Item:
     value: Any
     names: list[str] = field(default_factory=list)
     meta: dict[str, Any] = field(default_factory=dict)
-    origin: Any = None
+    context: Any = None
 
 
 def row(*values: float) -> Item:
@@ -32,7 +32,7 @@ class Counting:
         self.function = function
         self.calls: list[int] = []
 
-    def __call__(self, value: Any, names: list[str], meta: Any, origin: Any) -> Any:
+    def __call__(self, value: Any, names: list[str], meta: Any, context: Any) -> Any:
         self.calls.append(len(value))
         return self.function(value)
 

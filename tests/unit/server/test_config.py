@@ -3,7 +3,7 @@ import json
 import pytest
 
 from prepackaged import DeploymentError
-from prepackaged.server.config import Config, read_config
+from prepackaged.server.runtime.config import Config, read_config
 
 
 def test_the_defaults_are_upstreams() -> None:
@@ -91,7 +91,7 @@ def test_wrong_parameters_are_a_deployments_mistake(text: str) -> None:
 
 def test_a_port_that_is_no_number_is_a_deployments_mistake() -> None:
     """The message names the flag and the value."""
-    with pytest.raises(DeploymentError, match="--http-port must be a whole number; came 'http'"):
+    with pytest.raises(DeploymentError, match="--http-port must be a whole number, got 'http'"):
         read_config(["Model"], {"PREDICTIVE_UNIT_HTTP_SERVICE_PORT": "http"})
 
 
@@ -133,7 +133,7 @@ def test_annotations_bound_the_time_of_each_transport() -> None:
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf", ""])
 def test_a_time_that_is_none_is_a_deployments_mistake(text: str) -> None:
     """The message names the flag and the value."""
-    message = f"--grace-seconds must be a number of seconds; came {text!r}"
+    message = f"--grace-seconds must be a number of seconds, got {text!r}"
     with pytest.raises(DeploymentError, match=message):
         read_config(["Model"], {"PREPACKAGED_GRACE_SECONDS": text})
 

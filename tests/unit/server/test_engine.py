@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from prepackaged.server.engine import Engine, OverloadedError, Work
+from prepackaged.server.inference.engine import Engine, OverloadedError, Work
 
 
 def run(scenario: Callable[..., Any], answer: Any, *, together: int = 1, most: int = 100) -> Any:
@@ -102,7 +102,7 @@ def test_too_many_that_wait_are_told_when_to_come_back(
 ) -> None:
     """The bound is on the queue, and the time is how long the model takes for what is in it."""
     now = [0.0]
-    monkeypatch.setattr("prepackaged.server.engine.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("prepackaged.server.inference.engine.time.perf_counter", lambda: now[0])
 
     def answer(items: Sequence[int]) -> list[int]:
         now[0] += 3  # for however many
@@ -186,7 +186,7 @@ def test_a_functions_exception_is_raised() -> None:
 def test_the_time_to_come_back_counts_functions_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not a prediction takes its time in the queue as well."""
     now = [0.0]
-    monkeypatch.setattr("prepackaged.server.engine.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("prepackaged.server.inference.engine.time.perf_counter", lambda: now[0])
 
     def function() -> None:
         now[0] += 3

@@ -18,14 +18,14 @@ from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from seldon_core.user_model import SeldonNotImplementedError
 
 from prepackaged import ClientError, DeploymentError, ModelError, NotReadyError
-from prepackaged.server.grpc.connection import Limits
-from prepackaged.server.grpc.server import Server, start
-from prepackaged.server.grpc.services import METHOD_OF
-from prepackaged.server.metrics import Metrics
-from prepackaged.server.observing import observer
-from prepackaged.server.origin import Origin
-from prepackaged.server.seldon.messages import Answer, Request
-from prepackaged.server.sockets import listen
+from prepackaged.server.protocols.seldon.grpc import METHOD_OF
+from prepackaged.server.protocols.seldon.json_codec import Prediction, Request
+from prepackaged.server.telemetry.context import RequestContext
+from prepackaged.server.telemetry.metrics import Metrics
+from prepackaged.server.telemetry.observer import observer
+from prepackaged.server.transport.grpc.server import Server, start
+from prepackaged.server.transport.http2.connection import Limits
+from prepackaged.server.transport.sockets import listen
 
 SECONDS = 30  # a bound for what hangs, far above what anything here takes
 MEGABYTE = 1024 * 1024
@@ -46,12 +46,12 @@ class FakeDispatcher:
         self.is_asked = threading.Event()
 
     def predict(self, request: Request, done: Callable[[Any], None]) -> Any:
-        default = Answer(request.value, [], {}, [])
+        default = Prediction(request.value, [], {}, [])
         task = asyncio.ensure_future(self._answer(request, default))
         task.add_done_callback(lambda ended: ended.cancelled() or done(outcome_of(ended)))
         return task
 
-    async def call(self, method: str, message: Any, origin: Origin) -> Any:
+    async def call(self, method: str, message: Any, context: RequestContext) -> Any:
         return await self._answer((method, message), HELLO)
 
     async def _answer(self, asked: Any, default: Any) -> Any:
@@ -436,7 +436,7 @@ def test_an_answer_that_is_no_message_is_the_model_s_fault(serve: Serve) -> None
 
     assert failure(lambda: predict(channel)) == (
         grpc.StatusCode.INTERNAL,
-        "expected a seldon.protos.SeldonMessage of the model; came Feedback",
+        "expected a seldon.protos.SeldonMessage of the model, got Feedback",
     )
 
 

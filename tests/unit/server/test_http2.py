@@ -25,8 +25,8 @@ from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame, RstStr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prepackaged.server.grpc.calls import Call, Method
-from prepackaged.server.grpc.connection import Connection, Limits
+from prepackaged.server.transport.grpc.calls import Call, Method
+from prepackaged.server.transport.http2.connection import Connection, Limits
 
 LIMIT = 200_000  # bytes of a message
 CALL = [
@@ -309,10 +309,10 @@ def test_a_compressed_message_is_read(
         ("gzip", framed(gzip.compress(bytes(LIMIT + 1)), 1), "8", f"{LIMIT} are allowed"),
         ("gzip", framed(gzip.compress(b"hello")[:-3], 1), "3", "not whole"),
         ("gzip", framed(b"hello", 1), "3", "header"),
-        ("snappy", framed(b"hello", 1), "12", "expected gzip or deflate; came snappy"),
+        ("snappy", framed(b"hello", 1), "12", "expected gzip or deflate, got snappy"),
         ("identity", framed(b"hello")[:-1], "3", "not whole"),
-        ("identity", b"", "3", "expected one message; came 0"),
-        ("identity", framed(b"a") + framed(b"b"), "3", "expected one message; came 2"),
+        ("identity", b"", "3", "expected one message, got 0"),
+        ("identity", framed(b"a") + framed(b"b"), "3", "expected one message, got 2"),
     ],
 )
 def test_what_is_no_message_is_refused(

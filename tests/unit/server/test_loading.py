@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from prepackaged import DeploymentError
-from prepackaged.server.loading import load_model
+from prepackaged.server.runtime.loading import load_model
 
 
 @pytest.fixture

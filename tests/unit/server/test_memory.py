@@ -5,13 +5,13 @@ from contextlib import suppress
 
 import pytest
 
-from prepackaged.server import memory
+from prepackaged.server.runtime import memory
 
 # A process of its own, which settles for good; it prints the megabytes that it has left of what
 # it has used and freed, parts of a megabyte each, as the bodies of requests are.
 PROGRAM = """
 import os, sys
-from prepackaged.server.memory import settle
+from prepackaged.server.runtime.memory import settle
 
 def megabytes():
     with open("/proc/self/statm") as file:

@@ -16,8 +16,8 @@ from seldon_core import metrics as seldon
 from seldon_core.metrics import SeldonMetrics
 
 from prepackaged import ModelError
-from prepackaged.server.custom_metrics import BadMetricError, validate
-from prepackaged.server.metrics import Metrics, Snapshot, expose, merged, remains
+from prepackaged.server.telemetry.custom_metrics import BadMetricError, validate
+from prepackaged.server.telemetry.metrics import Metrics, Snapshot, expose, merged, remains
 
 NOT_SET = "NOT_IMPLEMENTED"
 LABELS = {

@@ -1,7 +1,7 @@
 import pytest
 
 from prepackaged import DeploymentError
-from prepackaged.server.sockets import listen
+from prepackaged.server.transport.sockets import listen
 
 
 @pytest.mark.parametrize(

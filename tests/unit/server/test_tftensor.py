@@ -11,7 +11,7 @@ from seldon_core.proto.tensorflow.core.framework import types_pb2
 from seldon_core.proto.tensorflow.core.framework.tensor_pb2 import TensorProto
 
 from prepackaged.errors import ClientError, ModelError
-from prepackaged.server.seldon.tftensor import decode, encode
+from prepackaged.server.protocols.seldon.tftensor import decode, encode
 
 # As TensorFlow's documentation and tensor.proto have it: the dtype, what numpy calls it, how
 # Python's struct packs it, and the field for single values.
@@ -141,53 +141,53 @@ def test_what_is_read_may_be_written_to() -> None:
 @pytest.mark.parametrize(
     ("proto", "told"),
     [
-        (tensor("DT_BFLOAT16", [1]), "expected tftensor in a dtype of numpy's; came DT_BFLOAT16"),
-        (tensor("DT_QINT8", [1]), "expected tftensor in a dtype of numpy's; came DT_QINT8"),
-        (tensor("DT_FLOAT_REF", [1]), "expected tftensor in a dtype of numpy's; came DT_FLOAT_REF"),
-        (TensorProto(), "expected tftensor in a dtype of numpy's; came DT_INVALID"),
-        (TensorProto(dtype=999), "expected tftensor in a dtype of numpy's; came 999"),
+        (tensor("DT_BFLOAT16", [1]), "expected tftensor in a dtype of numpy's, got DT_BFLOAT16"),
+        (tensor("DT_QINT8", [1]), "expected tftensor in a dtype of numpy's, got DT_QINT8"),
+        (tensor("DT_FLOAT_REF", [1]), "expected tftensor in a dtype of numpy's, got DT_FLOAT_REF"),
+        (TensorProto(), "expected tftensor in a dtype of numpy's, got DT_INVALID"),
+        (TensorProto(dtype=999), "expected tftensor in a dtype of numpy's, got 999"),
         (
             tensor("DT_INT32", [2], tensor_content=b"1234567"),
-            "expected tensor_content as values of int32; came 7 bytes",
+            "expected tensor_content as values of int32, got 7 bytes",
         ),
         (
             tensor("DT_STRING", [1], tensor_content=b"a"),
-            "expected tensor_content as values of object; came 1 bytes",
+            "expected tensor_content as values of object, got 1 bytes",
         ),
         (
             tensor("DT_INT8", [3], tensor_content=b"\x01"),
-            "expected as many values as shape [3] has places; came 1",
+            "expected as many values as shape [3] has places, got 1",
         ),
         (
             tensor("DT_INT8", [1], int_val=[1, 2]),
-            "expected as many values as shape [1] has places; came 2",
+            "expected as many values as shape [1] has places, got 2",
         ),
         (
             tensor("DT_INT8", [-1], int_val=[1]),
-            "expected shape as whole numbers from 0; came [-1]",
+            "expected shape as whole numbers from 0, got [-1]",
         ),
         (
             tensor("DT_INT8", [-1, -1], int_val=[1]),
-            "expected shape as whole numbers from 0; came [-1, -1]",
+            "expected shape as whole numbers from 0, got [-1, -1]",
         ),
         (
             tensor("DT_INT8", [2**40], int_val=[1]),
-            "expected at most 4194304 values where one is repeated; came 1099511627776",
+            "expected at most 4194304 values where one is repeated, got 1099511627776",
         ),
         (
             tensor("DT_DOUBLE", [2**62, 2**62]),
-            f"expected at most 4194304 values where one is repeated; came {2**124}",
+            f"expected at most 4194304 values where one is repeated, got {2**124}",
         ),
         (
             tensor("DT_INT8", [0, 2**40]),
-            "expected a shape of reasonable size; came [0, 1099511627776]",
+            "expected a shape of reasonable size, got [0, 1099511627776]",
         ),
-        (tensor("DT_INT8", [1], int_val=[128]), "expected values of int8; came 128"),
-        (tensor("DT_UINT8", [1], int_val=[-1]), "expected values of uint8; came -1"),
-        (tensor("DT_HALF", [1], half_val=[65536]), "expected values of uint16; came 65536"),
+        (tensor("DT_INT8", [1], int_val=[128]), "expected values of int8, got 128"),
+        (tensor("DT_UINT8", [1], int_val=[-1]), "expected values of uint8, got -1"),
+        (tensor("DT_HALF", [1], half_val=[65536]), "expected values of uint16, got 65536"),
         (
             tensor("DT_COMPLEX64", [1], scomplex_val=[1]),
-            "expected complex values as pairs; came an odd number of values",
+            "expected complex values as pairs, got an odd number of values",
         ),
     ],
 )
@@ -201,7 +201,7 @@ def test_an_unknown_rank_is_refused() -> None:
     proto = tensor("DT_INT8", [], int_val=[1])
     proto.tensor_shape.unknown_rank = True
 
-    assert refusal(proto) == "expected tftensor with a known shape; came unknown_rank"
+    assert refusal(proto) == "expected tftensor with a known shape, got unknown_rank"
 
 
 @given(st.binary(max_size=40) | st.binary(max_size=4).map(lambda end: b"\x08\x09\x12\x00" + end))

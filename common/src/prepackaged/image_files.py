@@ -1,0 +1,80 @@
+"""Reading the file of a picture. What is wrong with it is the client's mistake.
+
+Nothing imports this module before a picture comes: it needs Pillow.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from prepackaged.errors import ClientError, describe
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
+ORIENTATION = 0x0112  # the tag in EXIF
+
+
+@contextmanager
+def reading(content: bytes) -> Iterator[None]:
+    """Within this block the picture is read: whatever fails is a `ClientError` about it."""
+    try:
+        yield
+    except ClientError:
+        raise
+    except UnidentifiedImageError:
+        formats = ", ".join(FORMATS)
+        raise ClientError(f"expected a picture ({formats}), got {_seen(content)}") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ClientError(f"expected a smaller picture: {error}") from None
+    except Exception as error:
+        raise ClientError(
+            f"the picture cannot be decoded, it is truncated or damaged: {describe(error)}"
+        ) from error
+
+
+def opened(content: bytes, most: int) -> Image.Image:
+    """The picture with its header read and nothing else, if that declares no more pixels."""
+    image = Image.open(io.BytesIO(content), formats=FORMATS)
+    if image.width * image.height > most:
+        raise ClientError(
+            f"expected a picture of at most {most} pixels, got {image.height}x{image.width}"
+        )
+    return image
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Height and width when the picture is turned as its EXIF says."""
+    is_sideways = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+    return image.size if is_sideways else image.size[::-1]
+
+
+def decoded(image: Image.Image, mode: str | None) -> Image.Image:
+    """The picture upright, in the mode, or in L or RGB, whichever it is, where that is None."""
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode.startswith("I"):  # 16 bits: keep the upper 8, as Pillow does with colours
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    mode = mode or ("L" if image.mode in ("1", "L", "LA") else "RGB")
+    if image.has_transparency_data:
+        white = Image.new("RGB", image.size, "white")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        white.paste(image, mask=image)
+        image = white
+    return image if image.mode == mode else image.convert(mode)
+
+
+def resized(image: Image.Image, size: tuple[int, int], resampling: str) -> Image.Image:
+    """The picture in another height and width."""
+    if size == (image.height, image.width):
+        return image
+    return image.resize(size[::-1], Image.Resampling[resampling.upper()])
+
+
+def _seen(content: bytes) -> str:
+    """What the bytes look like, for who sent them."""
+    start = content[:16]
+    is_text = content and all(byte >= 32 or byte in b"\t\r\n" for byte in start)
+    looks = f"text that begins with {start.decode(errors='replace')!r}" if is_text else repr(start)
+    return f"{len(content)} bytes: {looks}" if content else "0 bytes"

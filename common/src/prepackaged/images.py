@@ -1,0 +1,252 @@
+"""From the bytes of a picture to the array that a model takes.
+
+Without parameters pixels become float32 from 0 to 1, as they come, in a batch of one. What the
+model says of its input is followed where only one thing can be meant: the layout, the number of
+channels, whole numbers from 0 to 255 for an input of whole numbers.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from prepackaged.arrays import Array
+from prepackaged.errors import ClientError, DeploymentError
+from prepackaged.signature import TensorSpec
+
+CHANNELS = {"L": 1, "RGB": 3}
+MODES: dict[int | None, str] = {count: mode for mode, count in CHANNELS.items()}
+LAYOUTS = ("NHWC", "NCHW")
+RESAMPLING = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+MOST_PIXELS = 2**24  # of a picture that becomes floats; twice as many of one to be resized
+BLOCK = 2**16  # values that are looked up at a time
+Size = tuple[int | None, int | None]  # height and width; None is any
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a picture is to become for an input.
+
+    `layout` is NHWC, NCHW, or NHW for an input without an axis for channels; `mode` is None
+    where the picture's own is kept; `size` is what the model takes; `table` has what becomes
+    of each value of a pixel, [1 or channels, 256].
+    """
+
+    layout: str
+    mode: str | None
+    size: Size
+    table: Array
+
+
+class Preprocessing:
+    """How pictures become arrays, from the parameters of a deployment.
+
+    `image_mode` is RGB or L (greyscale). `image_size` is "HxW", such as "224x224": pictures are
+    brought to it without keeping their proportions, by `image_resampling` (bilinear unless it
+    says nearest, box, hamming, bicubic or lanczos). Values become
+    (value * image_scale - image_mean) / image_std, where value is 0 to 255, `image_scale` is
+    1/255 unless set (1 for an input of whole numbers), and the other two are one number or,
+    with commas, one for each channel. `image_layout` is NHWC or NCHW; where neither it nor the
+    model says, it is `usual_layout`.
+
+    Raises `DeploymentError` for other values.
+    """
+
+    def __init__(
+        self,
+        image_mode: str | None = None,
+        image_size: str | None = None,
+        image_resampling: str | None = None,
+        image_scale: str | float | None = None,
+        image_mean: str | float | None = None,
+        image_std: str | float | None = None,
+        image_layout: str | None = None,
+        *,
+        usual_layout: str = "NHWC",
+    ) -> None:
+        self.mode = _one_of("image_mode", image_mode, tuple(CHANNELS))
+        self.size = _read_size(image_size)
+        self.resampling = _one_of("image_resampling", image_resampling, RESAMPLING) or "bilinear"
+        self.scale = _read_numbers("image_scale", image_scale, counts=(1,))
+        self.mean = _read_numbers("image_mean", image_mean)
+        self.std = _read_numbers("image_std", image_std)
+        self.layout = _one_of("image_layout", image_layout, LAYOUTS)
+        self.usual_layout = usual_layout
+        if self.std and 0 in self.std:
+            raise DeploymentError(f"the parameter image_std must not be 0, got {image_std!r}")
+
+    def check(self, inputs: Sequence[TensorSpec]) -> None:
+        """Raise `DeploymentError` where the parameters are not for a model of these inputs."""
+        asked = (self.mode, self.size, self.layout, self.scale, self.mean, self.std)
+        if not any(asked):
+            return
+        if len(inputs) != 1:
+            names = ", ".join(spec.name for spec in inputs)
+            raise DeploymentError(f"image parameters are for models of one input, not of {names}")
+        try:
+            self._form(inputs[0])
+        except ValueError as error:
+            raise DeploymentError(f"the image parameters do not fit the model: {error}") from error
+
+    def array(self, content: bytes, wanted: TensorSpec) -> Array:
+        """The picture as [1, H, W, C], [1, C, H, W] or [1, H, W], in the dtype of `wanted`.
+
+        Takes the first frame of an animation, turns the picture as its EXIF says, lays what is
+        transparent on white, and brings values of 16 bits to 8. Raises `ClientError` for what
+        is no picture, cannot be decoded, is too large, or does not fit `wanted`.
+        """
+        try:
+            form = self._form(wanted)
+        except ValueError as error:
+            raise ClientError(f"got a picture: {error}") from error
+        return _laid_out(self._pixels(content, wanted, form), form)
+
+    def _pixels(self, content: bytes, wanted: TensorSpec, form: Form) -> Array:
+        from prepackaged import image_files  # here, so that authoring needs no Pillow
+
+        with image_files.reading(content):
+            image = image_files.opened(content, MOST_PIXELS * 2 if self.size else MOST_PIXELS)
+            size = image_files.upright_size(image)
+            if not self.size and not _fits(size, form.size):
+                raise ClientError(
+                    f"input {wanted.name!r}: expected a picture of {_shown(form.size)} (height x"
+                    f" width), got {_shown(size)}: resize it, or have the parameter image_size"
+                    " set"
+                )
+            image = image_files.decoded(image, form.mode)
+            if self.size:
+                image = image_files.resized(image, self.size, self.resampling)
+            return np.asarray(image)
+
+    def _form(self, wanted: TensorSpec) -> Form:
+        """What a picture becomes for an input. Raises ValueError where that is impossible."""
+        try:
+            return self._fitted(wanted.dtype, *self._axes(wanted))
+        except ValueError as error:
+            takes = f"input {wanted.name!r} takes {wanted.expected()}"
+            raise ValueError(f"{takes}, {error}") from error
+
+    def _axes(self, wanted: TensorSpec) -> tuple[str, int | None, Size]:
+        """Layout, number of channels, height and width, as far as the model knows them."""
+        shape = wanted.shape
+        if wanted.is_text or (shape is not None and len(shape) not in (3, 4)):
+            raise ValueError("which is no picture")
+        if shape is None:
+            return self.layout or self.usual_layout, None, (None, None)
+        if len(shape) == 3:
+            return "NHW", 1, (shape[1], shape[2])
+        layout = self.layout or _layout_told_by(shape) or self.usual_layout
+        height, width, channels = shape[2:] + shape[1:2] if layout == "NCHW" else shape[1:]
+        if channels not in (None, *MODES):
+            raise ValueError(f"which as {layout} is no picture of 1 or 3 channels")
+        return layout, channels, (height, width)
+
+    def _fitted(
+        self, dtype: "np.dtype[Any] | None", layout: str, channels: int | None, size: Size
+    ) -> Form:
+        table = self._table(dtype or np.dtype(np.float32))
+        mode = self.mode or MODES.get(channels or (3 if len(table) == 3 else None))
+        if mode and channels not in (None, CHANNELS[mode]):
+            raise ValueError(f"and image_mode is {mode}")
+        if mode and len(table) not in (1, CHANNELS[mode]):
+            raise ValueError(f"and image_mean or image_std is for 3 channels where {mode} has 1")
+        if self.size and not _fits(self.size, size):
+            raise ValueError(f"and image_size is {_shown(self.size)}")
+        return Form(layout, mode, size, table)
+
+    def _table(self, dtype: "np.dtype[Any]") -> Array:
+        is_whole = dtype.kind in "biu"
+        scale = self.scale or ((1.0,) if is_whole else (1 / 255,))
+        mean, std = (np.array([each]).T for each in (self.mean or (0.0,), self.std or (1.0,)))
+        values = (np.arange(256.0) * scale - mean) / std
+        with np.errstate(invalid="ignore"):
+            table: Array = values.astype(dtype)
+        if is_whole and (table != values).any():
+            raise ValueError(
+                f"and the values of a picture become {values.min():g} to {values.max():g};"
+                " image_scale, image_mean and image_std must make whole numbers that fit"
+            )
+        return table
+
+
+def _laid_out(pixels: Array, form: Form) -> Array:
+    """Pixels [H, W] or [H, W, C] as the batch of one that the model takes."""
+    if form.layout != "NHW":
+        pixels = np.atleast_3d(pixels)
+    if form.layout != "NCHW" and len(form.table) == 1:
+        return _looked_up(form.table, pixels[None])
+    planes = _looked_up(form.table, np.moveaxis(pixels, 2, 0))
+    return (planes if form.layout == "NCHW" else np.moveaxis(planes, 0, 2))[None]
+
+
+def _looked_up(table: Array, parts: Array) -> Array:
+    """What the table has for the values of each part; its rows are for the parts in turn."""
+    found = np.empty(parts.shape, table.dtype)
+    rows = max(1, BLOCK // parts[0, 0].size)  # numpy makes 8 bytes of each byte on the way
+    for number, part in enumerate(parts):
+        for start in range(0, len(part), rows):
+            block = slice(start, start + rows)
+            np.take(table[number % len(table)], part[block], out=found[number, block], mode="clip")
+    return found
+
+
+def _layout_told_by(shape: tuple[int | None, ...]) -> str | None:
+    """The layout where only one of the axes for channels has the size of channels."""
+    first, last = shape[1] in MODES, shape[3] in MODES
+    if first == last:
+        return None
+    return "NCHW" if first else "NHWC"
+
+
+def _fits(size: Size, wanted: Size) -> bool:
+    return all(want in (None, came) for came, want in zip(size, wanted, strict=True))
+
+
+def _shown(size: Size) -> str:
+    return "x".join("?" if each is None else str(each) for each in size)
+
+
+def _one_of(name: str, value: str | None, values: Sequence[str]) -> str | None:
+    if not value:
+        return None
+    for each in values:
+        if str(value).strip().lower() == each.lower():
+            return each
+    raise DeploymentError(f"the parameter {name} must be one of {', '.join(values)}; not {value!r}")
+
+
+def _read_size(value: str | None) -> tuple[int, int] | None:
+    if not value:
+        return None
+    match = re.fullmatch(r"\s*([1-9]\d{0,4})\s*x\s*([1-9]\d{0,4})\s*", str(value), re.IGNORECASE)
+    if not match or int(match[1]) * int(match[2]) > MOST_PIXELS:
+        raise DeploymentError(
+            'the parameter image_size must be height and width in pixels, such as "224x224",'
+            f" {MOST_PIXELS} pixels at most; not {value!r}"
+        )
+    return int(match[1]), int(match[2])
+
+
+def _read_numbers(
+    name: str, value: str | float | None, counts: Sequence[int] = (1, 3)
+) -> tuple[float, ...] | None:
+    """Numbers divided by commas, each of which may be a fraction such as 1/255."""
+    if value in (None, ""):
+        return None
+    try:
+        numbers = tuple(map(_number, str(value).split(",")))
+    except (ValueError, ZeroDivisionError):
+        numbers = ()
+    if len(numbers) not in counts or not np.isfinite(numbers).all():
+        more = "" if counts == (1,) else ", or one for each of 3 channels such as 0.5,0.5,0.5"
+        raise DeploymentError(
+            f"the parameter {name} must be a number such as 0.5 or 1/255{more}; not {value!r}"
+        )
+    return numbers
+
+
+def _number(text: str) -> float:
+    above, slash, below = text.partition("/")
+    return float(above) / float(below) if slash else float(above)

@@ -1,1 +1,0 @@
-"""gRPC: Seldon's services, reflection and health on one port."""

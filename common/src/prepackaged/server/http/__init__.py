@@ -1,1 +1,0 @@
-"""REST: bytes in, bytes out. It knows routes, and no model."""

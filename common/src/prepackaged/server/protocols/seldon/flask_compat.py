@@ -1,0 +1,113 @@
+"""Flask around a model that was written for seldon-core's own server, which is made with Flask.
+
+Such a model may read `flask.request` in its hooks, and have its exceptions answered by its
+`model_error_handler`, a blueprint with `app_errorhandler`s. Models that do neither never meet
+Flask.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, NoReturn
+
+from flask import Flask
+from seldon_core.flask_utils import SeldonMicroserviceException
+
+from prepackaged.errors import ModelError
+from prepackaged.server.protocols.seldon.wsgi import environ_of
+from prepackaged.server.telemetry.context import RequestContext
+from prepackaged.server.transport.http1.app import HttpRequest, HttpResponse, Route
+
+logger = logging.getLogger(__name__)
+
+IMPORT = re.compile(r"^\s*(from|import)\b[^#\n]*\bflask\b", re.MULTILINE)
+OURS = {"Content-Type", "Content-Length"}  # headers that are written anyway
+NOT_THE_MODELS = {"prepackaged", "seldon_core", *sys.stdlib_module_names}
+
+
+class FlaskCompat:
+    """A Flask application without routes, for the sake of its contexts and error handlers."""
+
+    def __init__(self, model: Any) -> None:
+        logger.info("The model leans on Flask: requests go to it one by one, and not as fast")
+        self._app = Flask("prepackaged")
+        if blueprint := getattr(model, "model_error_handler", None):
+            self._app.register_blueprint(blueprint)
+            for kind in (Exception, SeldonMicroserviceException):  # seldon-core answers these
+                self._app.register_error_handler(kind, _raise)
+
+    def around(self, context: RequestContext) -> AbstractContextManager[Any]:
+        """What hooks are called within: the request's context, which calls over gRPC lack."""
+        if not isinstance(context, HttpRequest):
+            return nullcontext()
+        return self._app.request_context(environ_of(context))
+
+    def wrapped(self, routes: Mapping[str, Mapping[str, Route]]) -> dict[str, dict[str, Route]]:
+        """The routes, with exceptions answered by the handlers that the model has for them."""
+        return {
+            path: {method: self._wrapped(route) for method, route in methods.items()}
+            for path, methods in routes.items()
+        }
+
+    def _wrapped(self, route: Route) -> Route:
+        async def answer(request: HttpRequest) -> HttpResponse:
+            try:
+                return await route(request)
+            except Exception as error:
+                own = error.__cause__ if type(error) is ModelError else None
+                told = self._handled(own if isinstance(own, Exception) else error, request)
+                if told is None:
+                    raise
+                return told
+
+        return answer
+
+    def _handled(self, error: Exception, request: HttpRequest) -> HttpResponse | None:
+        """What a handler answers; None where there is none for such an error."""
+        with self._app.request_context(environ_of(request)):
+            try:
+                handled = self._app.handle_user_exception(error)
+            except Exception as raised:
+                if raised is error:
+                    return None
+                raise
+            response = self._app.make_response(handled)
+        headers = {name: value for name, value in response.headers if name not in OURS}
+        content_type = response.content_type or ""
+        return HttpResponse(response.get_data(), response.status_code, content_type, headers)
+
+
+def needs_flask(model: Any) -> bool:
+    """Whether the model has error handlers, or comes with a module that imports Flask.
+
+    Those are the modules of its classes and what is loaded from beside or below them.
+    """
+    if hasattr(model, "model_error_handler"):
+        return True
+    return any(IMPORT.search(file.read_text(errors="replace")) for file in _files_of(model))
+
+
+def _files_of(model: Any) -> Iterator[Path]:
+    names = {kind.__module__ for kind in type(model).__mro__}
+    own = (sys.modules.get(name) for name in names if name.split(".")[0] not in NOT_THE_MODELS)
+    homes = {file.parent for file in map(_file_of, own) if file}
+    for file in filter(None, map(_file_of, list(sys.modules.values()))):
+        if any(_is_below(home, file) for home in homes):
+            yield file
+
+
+def _is_below(home: Path, file: Path) -> bool:
+    """Whether a file is below a directory, and in no package that is installed there."""
+    return file.is_relative_to(home) and "site-packages" not in file.relative_to(home).parts
+
+
+def _file_of(module: Any) -> Path | None:
+    name = getattr(module, "__file__", None)
+    return Path(name) if isinstance(name, str) and name.endswith(".py") else None
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error

@@ -1,0 +1,158 @@
+"""What a model implements of Seldon's hooks, looked up once, and calling it.
+
+seldon_core asks for every hook at every request, by calling it and catching what says that it
+is not there; the functions here give the same answers (seldon_core.user_model, 1.17.1).
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from seldon_core.metrics import validate_metrics
+from seldon_core.user_model import (
+    INCLUDE_METRICS_IN_CLIENT_RESPONSE,
+    SeldonComponent,
+    SeldonNotImplementedError,
+    SeldonResponse,
+)
+
+from prepackaged.headers import ANSWERED
+from prepackaged.server.protocols.seldon.json_codec import Prediction
+from prepackaged.server.telemetry.context import RequestContext
+from prepackaged.server.telemetry.custom_metrics import BadMetricError
+from prepackaged.server.telemetry.metrics import Metrics
+
+# What a model's hooks are called within, made for the request that they answer.
+Around = Callable[[RequestContext], AbstractContextManager[Any]]
+
+
+def find_hook(model: Any, name: str) -> Callable[..., Any] | None:
+    """The model's own method of that name; None where it only inherits Seldon's placeholder."""
+    hook = getattr(model, name, None)
+    if not callable(hook):
+        return None
+    placeholder = getattr(SeldonComponent, name, None)
+    return None if getattr(hook, "__func__", None) is placeholder else hook
+
+
+class Hooks:
+    """The hooks around a model's predict, each answered by what the model has or by nothing."""
+
+    def __init__(self, model: Any, around: Sequence[Around] = ()) -> None:
+        self._around = around
+        predict = find_hook(model, "predict")
+        self._predict = predict
+        self._takes_meta = predict is not None and takes_meta(predict)
+        self._tags = find_hook(model, "tags")
+        self._metrics = find_hook(model, "metrics")
+        self._class_names = _class_names_of(model)
+        #: Whether an answer takes calls of more than predict.
+        self.are_beside_predict = any((self._tags, self._metrics, self._class_names))
+
+    def within(
+        self, context: RequestContext | None, function: Callable[..., Any], *values: Any
+    ) -> Any:
+        """What a function gives that calls hooks to answer this request, or several where None."""
+        token = ANSWERED.set(context)
+        try:
+            if context is None or not self._around:
+                return function(*values)
+            with ExitStack() as stack:
+                for around in self._around:
+                    stack.enter_context(around(context))
+                return function(*values)
+        finally:
+            ANSWERED.reset(token)
+
+    def predict(
+        self,
+        value: Any,
+        names: list[str],
+        meta: dict[str, Any],
+        context: RequestContext | None = None,
+    ) -> Any:
+        """The model's answer as it gives it; an empty list where it has no predict."""
+        return self.within(context, self._predicted, value, names, meta)
+
+    def _predicted(self, value: Any, names: list[str], meta: dict[str, Any]) -> Any:
+        if self._predict is None:
+            return []
+        try:
+            if self._takes_meta:
+                return self._predict(value, names, meta=meta)
+            return self._predict(value, names)
+        except SeldonNotImplementedError:
+            return []
+
+    def finish(self, result: Any) -> Prediction:
+        """The answer around a result of predict: names, tags and metrics of this request.
+
+        Raises `BadMetricError`, and whatever a hook raises.
+        """
+        if not (self.are_beside_predict or isinstance(result, SeldonResponse)):
+            return Prediction(result, self._names(result), {}, [])
+        response = SeldonResponse.create(result)
+        tags = {**(_call(self._tags, None) or {}), **response.tags}
+        own = _call(self._metrics, [])
+        for metrics in (own, response.metrics):
+            if not validate_metrics(metrics):
+                raise BadMetricError(f"Bad metric created during request: {metrics}")
+        names = self._names(response.data)
+        return Prediction(response.data, names, tags, own + response.metrics)
+
+    def answer(self, result: Any, metrics: Metrics, method: str) -> Prediction:
+        """What `finish` makes of a result, its metrics counted and, if they may be, shown."""
+        answer = self.finish(result)
+        if not answer.metrics:
+            return answer
+        metrics.update(answer.metrics, method)
+        return Prediction(answer.value, answer.names, answer.tags, shown(answer.metrics))
+
+    def _names(self, value: Any) -> list[str]:
+        if isinstance(value, np.ndarray):
+            shape = value.shape
+        else:
+            shape = np.shape(value) if isinstance(value, list) else ()
+        if len(shape) < 2:
+            return []
+        names = _call(self._class_names, None)
+        return numbered(shape[1]) if names is None else list(names)
+
+
+@lru_cache(256)
+def numbered(columns: int) -> list[str]:
+    """The names of columns that have none; one list for all answers, which nobody changes."""
+    return [f"t:{number}" for number in range(columns)]
+
+
+def shown(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The metrics that go into the answer: all or, where the environment says so, none."""
+    return metrics if INCLUDE_METRICS_IN_CLIENT_RESPONSE else []
+
+
+def _call(hook: Callable[[], Any] | None, default: Any) -> Any:
+    if hook is None:
+        return default
+    try:
+        return hook()
+    except SeldonNotImplementedError:
+        return default
+
+
+def _class_names_of(model: Any) -> Callable[[], Any] | None:
+    attribute = getattr(model, "class_names", None)
+    if attribute is None or callable(attribute):
+        return find_hook(model, "class_names")
+    return lambda: attribute  # the older way, a plain attribute
+
+
+def takes_meta(hook: Callable[..., Any]) -> bool:
+    """Whether a hook may be called with `meta`, which the oldest guides leave out."""
+    try:
+        parameters = inspect.signature(hook).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    return any(each.name == "meta" or each.kind is each.VAR_KEYWORD for each in parameters)

@@ -1,0 +1,278 @@
+"""Seldon's messages as JSON: a parsed request to values, and values to the answer's bytes.
+
+The rules are seldon_core.utils' own, but that every mistake of a client is a `ClientError`,
+values keep their types, and the answer is valid JSON whatever is in it.
+"""
+
+import json
+import math
+import reprlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+import pybase64
+from flask.json.provider import DefaultJSONProvider
+from google.protobuf import json_format
+from seldon_core.proto.tensorflow.core.framework.tensor_pb2 import TensorProto
+from seldon_core.utils import get_request_path
+
+from prepackaged.arrays import Array, from_lists
+from prepackaged.errors import ClientError, ModelError, describe
+from prepackaged.server.protocols.seldon import tftensor
+from prepackaged.server.protocols.seldon.payloads import expected, from_result, shaped
+from prepackaged.server.telemetry.context import RequestContext
+
+REQUEST_PATH: dict[str, str] = get_request_path()  # from the environment, which does not change
+
+ARRAY = orjson.OPT_SERIALIZE_NUMPY
+FLOAT64 = np.dtype(np.float64)
+LISTS = (list, np.ndarray)
+OTHER_THAN_DATA = (str, dict, bytes, bytearray)  # what a model answers besides arrays
+VALUE = ARRAY | orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
+
+
+@dataclass(slots=True)
+class Request:
+    """What a message asks: the value for predict, and what the answer depends on.
+
+    `kind` is tensor, ndarray, tftensor, jsonData, strData, binData or customData.
+    """
+
+    value: Any
+    names: list[str]
+    meta: dict[str, Any]
+    kind: str
+    context: RequestContext | None = None
+
+    def set_context(self, context: RequestContext) -> None:
+        """Note whose message it was, and there how many rows it has."""
+        self.context = context
+        if isinstance(self.value, np.ndarray) and self.value.ndim:
+            context.rows = len(self.value)
+
+
+@dataclass(slots=True)  # not frozen, which takes four times as long to make
+class Prediction:
+    """What the model returned, with the names, tags and metrics that are its own."""
+
+    value: Any
+    names: list[str]
+    tags: dict[str, Any]
+    metrics: list[dict[str, Any]]
+
+
+def decode(message: Any) -> Request:
+    """The request in a parsed JSON message. Raises `ClientError` for whatever is wrong with it."""
+    if isinstance(message, dict):
+        meta = _read_meta(message)
+        if "data" in message:
+            return _read_data(message["data"], meta)
+        for kind, read in READERS.items():
+            if kind in message:
+                return Request(read(message[kind]), [], meta, kind)
+    raise ClientError(
+        f"Invalid request data type: {reprlib.repr(message)};"
+        " expected an object with data, jsonData, strData or binData"
+    )
+
+
+def encode(answer: Prediction, request: Request) -> bytes:
+    """The JSON of an answer, keys sorted, with a newline at its end.
+
+    Raises `ModelError` for what cannot be answered.
+    """
+    value, meta = answer.value, dump(merged_meta(answer, request))
+    parts: tuple[bytes, ...]
+    if not isinstance(value, OTHER_THAN_DATA):
+        names, data = dump(answer.names), _data(value, request.kind)
+        parts = b'{"data":{"names":', names, b",", *data, b'},"meta":', meta, b"}\n"
+    elif isinstance(value, str):
+        parts = b'{"meta":', meta, b',"strData":', dump(value), b"}\n"
+    elif isinstance(value, dict):
+        parts = b'{"jsonData":', dump(value), b',"meta":', meta, b"}\n"
+    else:
+        parts = b'{"binData":"', pybase64.b64encode(value), b'","meta":', meta, b"}\n"
+    return b"".join(parts)
+
+
+def merged_meta(answer: Prediction, request: Request) -> dict[str, Any]:
+    """The answer's meta: the request's with the model's added to it, and nothing that is empty."""
+    came = request.meta
+    if not (came or answer.tags or answer.metrics):
+        return {"requestPath": REQUEST_PATH} if REQUEST_PATH else {}
+    merged = {
+        "metrics": [*(came.get("metrics") or []), *answer.metrics],
+        "puid": came.get("puid"),
+        "requestPath": {**REQUEST_PATH, **(came.get("requestPath") or {})},
+        "tags": {**(came.get("tags") or {}), **answer.tags},
+    }
+    return {key: value for key, value in merged.items() if value}
+
+
+def answer_kind(array: Array, asked: str) -> str:
+    """How an array is answered: numbers in the kind that was asked in, all else as ndarray."""
+    if array.dtype.kind not in "iufc":
+        return "ndarray"
+    return asked if asked in ("tensor", "ndarray", "tftensor") else "tensor"
+
+
+def dump(value: Any) -> bytes:
+    """The JSON of a value, keys sorted. Raises `ModelError` for what JSON cannot hold."""
+    try:
+        return orjson.dumps(value, default=simpler, option=VALUE)
+    except TypeError:
+        return _dump_slowly(value)
+
+
+def simpler(value: Any) -> Any:
+    """A value that JSON lacks in types nearer to JSON's. Raises `TypeError` where there is none."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return float(value) if isinstance(value, np.floating) else value.item()
+    if hasattr(value, "to_numpy"):
+        return value.to_numpy()
+    return DefaultJSONProvider.default(value)  # dates, decimals and so on, as upstream has them
+
+
+def key_of(key: Any) -> str:
+    """An object's key as JSON writes it. Raises `TypeError` for what is no plain value."""
+    if isinstance(key, str):
+        return key
+    if isinstance(key, np.generic):
+        key = key.item()
+    if key is None or isinstance(key, int | float):
+        return json.dumps(key)
+    raise TypeError(f"keys must be strings, numbers, booleans or None; not {type(key).__name__}")
+
+
+def _read_meta(message: dict[str, Any]) -> dict[str, Any]:
+    meta = message.get("meta")
+    if meta is None:
+        return {}
+    if not isinstance(meta, dict):
+        raise expected("meta as an object", meta)
+    for part, (kind, name) in META_PARTS.items():
+        if not isinstance(meta.get(part), kind | None):
+            raise expected(f"meta.{part} as {name}", meta[part])
+    return meta
+
+
+def _read_data(data: Any, meta: dict[str, Any]) -> Request:
+    if not isinstance(data, dict):
+        raise expected("data as an object", data)
+    names = _read_names(data.get("names"))
+    for kind, read in DATA_READERS.items():
+        if kind in data:
+            return Request(read(data[kind]), names, meta, kind)
+    return Request(np.array([]), names, meta, "ndarray")
+
+
+def _read_names(names: Any) -> list[str]:
+    if names is None:
+        return []
+    if not isinstance(names, list):
+        raise expected("data.names as a list", names)
+    for number, name in enumerate(names):
+        if not isinstance(name, str | int | float) or isinstance(name, bool):
+            raise expected(f"data.names[{number}] as a string or a number", name)
+    return names
+
+
+def _read_tensor(tensor: Any) -> Array:
+    if not isinstance(tensor, dict):
+        raise expected("data.tensor as an object with shape and values", tensor)
+    values = tensor.get("values")
+    if not isinstance(values, LISTS):
+        raise expected("data.tensor.values as a list", values)
+    return shaped(_read_lists(values), tensor.get("shape"))
+
+
+def _read_ndarray(rows: Any) -> Array:
+    if isinstance(rows, LISTS):
+        return _read_lists(rows)
+    raise expected("data.ndarray as a list", rows)
+
+
+def _read_lists(lists: list[Any] | Array) -> Array:
+    return lists if isinstance(lists, np.ndarray) else from_lists(lists)
+
+
+def _read_tftensor(tensor: Any) -> Array:
+    if not isinstance(tensor, dict):
+        raise expected("data.tftensor as an object", tensor)
+    try:
+        return tftensor.decode(json_format.ParseDict(tensor, TensorProto()))
+    except (json_format.ParseError, OverflowError) as error:
+        raise ClientError(f"expected data.tftensor as a TensorProto; {describe(error)}") from error
+
+
+def _read_text(text: Any) -> str:
+    if not isinstance(text, str):
+        raise expected("strData as a string", text)
+    return text
+
+
+def _read_bytes(text: Any) -> bytes:
+    if isinstance(text, bytes):
+        return text
+    if not isinstance(text, str):
+        raise expected("binData as a string in Base64", text)
+    if "\n" in text:  # as encoders for mail and the command base64 break their lines
+        text = "".join(text.split())
+    try:
+        return bytes(pybase64.b64decode(text, validate=True))
+    except ValueError as error:
+        raise ClientError(f"expected binData in Base64; {error}") from error
+
+
+META_PARTS = {
+    "tags": (dict, "an object"),
+    "metrics": (list, "a list"),
+    "requestPath": (dict, "an object"),
+}
+DATA_READERS = {"tensor": _read_tensor, "ndarray": _read_ndarray, "tftensor": _read_tftensor}
+READERS = {"jsonData": lambda value: value, "strData": _read_text, "binData": _read_bytes}
+
+
+def _data(value: Any, asked: str) -> tuple[bytes, ...]:
+    array = from_result(value)
+    kind = answer_kind(array, asked)
+    if kind == "tensor":
+        shape, values = dump(array.shape), _dump_array(array.ravel())
+        return b'"tensor":{"shape":', shape, b',"values":', values, b"}"
+    if kind == "tftensor":
+        return b'"tftensor":', dump(json_format.MessageToDict(tftensor.encode(array)))
+    return b'"ndarray":', dump(value) if isinstance(value, list) else _dump_array(array)
+
+
+def _dump_array(array: Array) -> bytes:
+    kind, is_plain = array.dtype.kind, type(array) is np.ndarray and array.ndim > 0
+    if is_plain and array.dtype is FLOAT64 and array.flags.c_contiguous:
+        return orjson.dumps(array, option=ARRAY)
+    if kind not in "iufb" or not is_plain:
+        return dump(array.tolist())
+    dtype = np.float64 if kind == "f" else array.dtype.newbyteorder("=")
+    return orjson.dumps(np.asarray(array, dtype, order="C"), option=ARRAY)
+
+
+def _dump_slowly(value: Any) -> bytes:
+    """What orjson refuses and JSON has: keys that are numbers, large integers, deep nesting."""
+    try:
+        return json.dumps(_plain(value), sort_keys=True, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ModelError(f"predict returned what JSON cannot hold: {describe(error)}") from error
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key_of(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return _plain(simpler(value))

@@ -1,0 +1,175 @@
+"""The methods beside predict: what a message asks, the model's hook, the answer as a message.
+
+A message of JSON is answered with JSON and one of protobuf with protobuf. A model that reads
+whole messages gets them from seldon_core's own functions.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import Message
+from seldon_core import seldon_methods
+from seldon_core.env_utils import get_model_name
+from seldon_core.metrics import (
+    AGGREGATE_METRIC_METHOD_TAG,
+    FEEDBACK_METRIC_METHOD_TAG,
+    INPUT_TRANSFORM_METRIC_METHOD_TAG,
+    OUTPUT_TRANSFORM_METRIC_METHOD_TAG,
+    ROUTER_METRIC_METHOD_TAG,
+)
+from seldon_core.proto import prediction_pb2
+from seldon_core.user_model import SeldonNotImplementedError, SeldonResponse
+
+from prepackaged.errors import ClientError, ModelError
+from prepackaged.server.protocols.seldon import json_codec, protobuf_codec
+from prepackaged.server.protocols.seldon.hooks import Hooks, find_hook, takes_meta
+from prepackaged.server.protocols.seldon.json_codec import Request
+from prepackaged.server.telemetry.context import RequestContext
+from prepackaged.server.telemetry.metrics import Metrics
+
+UNIT_ID = get_model_name("0")
+TAGS = {
+    "transform_input": INPUT_TRANSFORM_METRIC_METHOD_TAG,
+    "transform_output": OUTPUT_TRANSFORM_METRIC_METHOD_TAG,
+    "route": ROUTER_METRIC_METHOD_TAG,
+    "aggregate": AGGREGATE_METRIC_METHOD_TAG,
+    "send_feedback": FEEDBACK_METRIC_METHOD_TAG,
+}
+
+
+class Methods:
+    """Answers messages with a model's hooks, but for predict."""
+
+    def __init__(self, model: Any, hooks: Hooks, metrics: Metrics) -> None:
+        self._model = model
+        self._hooks = hooks
+        self._metrics = metrics
+        self._own: dict[str, Callable[..., Any]] = {
+            "transform_input": self._transform,
+            "transform_output": self._transform,
+            "route": self._route,
+            "aggregate": self._aggregate,
+            "send_feedback": self._send_feedback,
+        }
+        for method in list(self._own):
+            names = [f"{method}_{form}" for form in ("raw", "rest", "grpc")]
+            if any(find_hook(model, name) for name in names):
+                del self._own[method]
+
+    def call(self, method: str, message: Any, context: RequestContext | None = None) -> Any:
+        """The answer: a protobuf message, a JSON value or, encoded already, bytes of JSON.
+
+        Raises what the client is to be told, and whatever a hook raises.
+        """
+        if method in self._own:
+            return self._hooks.within(context, self._own[method], method, message, context)
+        extra = (UNIT_ID,) if method == "send_feedback" else ()
+        given = (self._model, message, *extra, self._metrics)
+        return self._hooks.within(context, getattr(seldon_methods, method), *given)
+
+    def health(self, context: RequestContext | None = None) -> Any:
+        """The model's health as a message of JSON. Raises whatever a hook raises."""
+        health_status = seldon_methods.health_status
+        return self._hooks.within(context, health_status, self._model, self._metrics)
+
+    def _transform(self, method: str, message: Any, context: RequestContext | None) -> Any:
+        request = _decoded(message, context)
+        try:
+            result = self._with_meta(method, request)
+        except SeldonNotImplementedError:
+            result = request.value
+        return self._answer(method, result, request, _codec_of(message))
+
+    def _route(self, method: str, message: Any, context: RequestContext | None) -> Any:
+        request = _decoded(message, context)
+        response = SeldonResponse.create(self._with_meta(method, request))
+        if not isinstance(response.data, int):
+            raise ModelError(f"route returned {type(response.data).__name__}; expected an int")
+        branch = SeldonResponse(np.array([[response.data]]), response.tags, response.metrics)
+        return self._answer(method, branch, _less_meta(request), _codec_of(message))
+
+    def _aggregate(self, method: str, message: Any, context: RequestContext | None) -> Any:  # noqa: ARG002  a method's shape
+        codec = _codec_of(message)
+        requests = [codec.decode(each) for each in _list_of(message)]
+        if not requests:
+            raise ClientError("expected messages to aggregate, got an empty list")
+        values = [request.value for request in requests]
+        result = self._hook(method)(values, [request.names for request in requests])
+        return self._answer(method, result, _merged(requests), codec)
+
+    def _send_feedback(self, method: str, feedback: Any, context: RequestContext | None) -> Any:  # noqa: ARG002  a method's shape
+        """Feedback is protobuf always, also where it came as JSON."""
+        self._metrics.update_reward(feedback.reward)
+        request, truth = map(_data_of, (feedback.request, feedback.truth))
+        routing = feedback.response.meta.routing.get(UNIT_ID)
+        given = (request.value, request.names, feedback.reward, truth.value)
+        try:
+            result = self._hook(method)(*given, routing=routing)
+        except SeldonNotImplementedError:
+            result = None
+        response = SeldonResponse.create(result)
+        data = np.array([]) if response.data is None else response.data
+        reply = SeldonResponse(data, response.tags, response.metrics)
+        return self._answer(method, reply, request, protobuf_codec)
+
+    def _hook(self, name: str) -> Callable[..., Any]:
+        hook = find_hook(self._model, name)
+        if hook is None:
+            raise SeldonNotImplementedError(f"{name} is not implemented")
+        return hook
+
+    def _with_meta(self, name: str, request: Request) -> Any:
+        hook = self._hook(name)
+        meta = {"meta": request.meta} if takes_meta(hook) else {}
+        return hook(request.value, request.names, **meta)
+
+    def _answer(self, method: str, result: Any, request: Request, codec: Any) -> Any:
+        return codec.encode(self._hooks.answer(result, self._metrics, TAGS[method]), request)
+
+
+def _codec_of(message: Any) -> Any:
+    return protobuf_codec if isinstance(message, Message) else json_codec
+
+
+def _decoded(message: Any, context: RequestContext | None) -> Request:
+    request: Request = _codec_of(message).decode(message)
+    if context:
+        request.set_context(context)
+    return request
+
+
+def _list_of(message: Any) -> Sequence[Any]:
+    if isinstance(message, prediction_pb2.SeldonMessageList):
+        return list(message.seldonMessages)
+    listed = message.get("seldonMessages") if isinstance(message, dict) else message
+    if not isinstance(listed, list):
+        raise ClientError(
+            "Invalid request data type: expected a list of messages,"
+            " or an object with such a list as seldonMessages"
+        )
+    return listed
+
+
+def _data_of(message: Any) -> Request:
+    """What a feedback's message has as data, which is all of it that hooks get."""
+    data = protobuf_codec.decode(prediction_pb2.SeldonMessage(data=message.data))
+    kind = data.kind if message.HasField("data") else ""
+    puid = {"puid": message.meta.puid} if message.meta.puid else {}
+    return Request(data.value, data.names, puid, kind)
+
+
+def _less_meta(request: Request) -> Request:
+    """The request with nothing in its meta that the answer would repeat, but the puid."""
+    puid = {"puid": request.meta["puid"]} if "puid" in request.meta else {}
+    return Request(request.value, request.names, puid, request.kind)
+
+
+def _merged(requests: Sequence[Request]) -> Request:
+    """One request for the answer to several: the first, with what all have in their meta."""
+    first = _less_meta(requests[0])
+    for request in requests:
+        for part in ("tags", "requestPath"):
+            first.meta.setdefault(part, {}).update(request.meta.get(part) or {})
+        first.meta.setdefault("metrics", []).extend(request.meta.get("metrics") or [])
+    return first

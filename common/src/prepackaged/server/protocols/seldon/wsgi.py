@@ -1,0 +1,26 @@
+"""Requests as WSGI has them, for Werkzeug, which reads forms, and for Flask."""
+
+import io
+from typing import Any
+from urllib.parse import unquote
+
+from prepackaged.headers import headers_of
+from prepackaged.server.transport.http1.app import HttpRequest
+
+
+def environ_of(request: HttpRequest) -> dict[str, Any]:
+    """The environ of a request (PEP 3333)."""
+    headers = headers_of(request)
+    return {
+        **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()},
+        "REQUEST_METHOD": request.method,
+        "PATH_INFO": unquote(request.path, "latin-1"),
+        "QUERY_STRING": request.query.decode("latin-1"),
+        "CONTENT_TYPE": headers.get("content-type", ""),
+        "CONTENT_LENGTH": str(len(request.body)),
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(request.body),
+    }

@@ -1,0 +1,53 @@
+"""A model's `custom_service`: a process of its own beside the server, for as long as that lives."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from typing import Any
+
+from prepackaged.server.runtime.config import Config
+from prepackaged.server.runtime.loading import find_class
+from prepackaged.server.telemetry.access_log import FORMAT
+
+logger = logging.getLogger(__name__)
+
+SPAWN = multiprocessing.get_context("spawn")
+END_SECONDS = 2  # between asking the process to end and making it
+
+
+class CustomService:
+    """The process that constructs the model, does not `load` it, and calls its `custom_service`."""
+
+    def __init__(self, config: Config) -> None:
+        self._process = SPAWN.Process(target=_serve, args=(config,), daemon=True)
+        self._process.start()
+        logger.info("Process %s runs custom_service", self._process.pid)
+
+    def stop(self) -> None:
+        """End the process."""
+        self._process.terminate()
+        self._process.join(END_SECONDS)
+        self._process.kill()
+
+
+def start_custom_service(model: Any, config: Config) -> CustomService | None:
+    """The model's service, started where it has one."""
+    if config.runs_custom_service and callable(getattr(model, "custom_service", None)):
+        return CustomService(config)
+    return None
+
+
+def _serve(config: Config) -> None:
+    logging.basicConfig(format=FORMAT, level=config.log_level)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server's, which then ends this process
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    find_class(config.interface)(**config.parameters).custom_service()
+
+
+def _end_with_parent() -> None:
+    """End this process when the server is gone, however that came."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,76 @@
+"""How logs look, and the access log: a line for every request, written a loop's turn at a time."""
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TextIO
+
+import orjson
+
+from prepackaged.server.telemetry.context import RequestContext
+
+# Of what is logged beside requests; seldon-core's own.
+FORMAT = "%(asctime)s - %(name)s:%(funcName)s:%(lineno)s - %(levelname)s:  %(message)s"
+PLAIN = re.compile(r"[!#-\[\]-~]*")  # neither blanks, quotes and backslashes nor what is no ASCII
+
+Line = Callable[[RequestContext, int | str, int, float], str]
+
+
+@lru_cache(1024)
+def shown(path: str) -> str:
+    """A path as JSON writes it where it is not plain."""
+    if PLAIN.fullmatch(path):
+        return path
+    return json.dumps(path)[1:-1].replace("\x7f", "\\u007f")
+
+
+def text_line(context: RequestContext, status: int | str, size: int, milliseconds: float) -> str:
+    """A line for people."""
+    asked, rows = shown(context.path), "-" if context.rows is None else context.rows
+    return f'"{context.method} {asked}" {status} {size}B {milliseconds:.1f}ms rows={rows}\n'
+
+
+def json_line(context: RequestContext, status: int | str, size: int, milliseconds: float) -> str:
+    """A line for programs."""
+    told = {
+        "method": context.method,
+        "path": context.path,
+        "status": status,
+        "bytes": size,
+        "milliseconds": round(milliseconds, 3),
+        "rows": context.rows,
+    }
+    return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE).decode()
+
+
+LINES: dict[str, Line] = {"text": text_line, "json": json_line}
+
+
+class AccessLog:
+    """Collects lines and writes them together, so that logging costs little under load.
+
+    `form` is one of LINES.
+    """
+
+    def __init__(self, form: str, stream: TextIO = sys.stdout) -> None:
+        self._line = LINES[form]
+        self._stream = stream
+        self._lines: list[str] = []
+        self._loop = asyncio.get_running_loop()
+
+    def __call__(
+        self, context: RequestContext, status: int | str, size: int, seconds: float
+    ) -> None:
+        """Note a request that was answered with `size` bytes after so many seconds."""
+        if not self._lines:
+            self._loop.call_soon(self.flush)
+        self._lines.append(self._line(context, status, size, seconds * 1000))
+
+    def flush(self) -> None:
+        """Write what was noted."""
+        lines, self._lines = self._lines, []
+        self._stream.write("".join(lines))
+        self._stream.flush()

@@ -1,0 +1,39 @@
+"""What becomes known of every answered request: counts, a line in the log, the end of its span."""
+
+import platform
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from seldon_core.env_utils import get_image_name
+
+from prepackaged.server.telemetry.access_log import AccessLog
+from prepackaged.server.telemetry.context import Observer, RequestContext
+from prepackaged.server.telemetry.metrics import Metrics
+from prepackaged.server.telemetry.tracing import Tracing
+
+
+def observer(
+    metrics: Metrics, kinds: Mapping[str, str], log: AccessLog | None, tracing: Tracing | None
+) -> Observer:
+    """An observer that tells all of these; `kinds` are what paths are counted as."""
+
+    def observe(context: RequestContext, status: int, size: int, code: str = "") -> None:
+        seconds = time.perf_counter() - context.started
+        kind = kinds.get(context.path)
+        metrics.observe_request(kind or "other", status, seconds)
+        if log:
+            log(context, code or status, size, seconds)
+        if tracing and kind:
+            tracing.end(context, status, code)
+
+    return observe
+
+
+def build_info() -> dict[str, str]:
+    """What runs, as labels."""
+    return {
+        "version": version("prepackaged"),
+        "image": get_image_name(""),
+        "python": platform.python_version(),
+    }

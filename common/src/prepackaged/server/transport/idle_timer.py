@@ -1,0 +1,49 @@
+"""A time limit that is set anew with every request."""
+
+import asyncio
+import math
+from collections.abc import Callable
+
+NEVER = math.inf
+
+
+class IdleTimer:
+    """Calls a function when a limit has passed, the latest that was set.
+
+    A timer of the loop's that ends before the limit looks at the time then and goes on: to set
+    one for every request would take as long as to read a small one.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
+        self._loop = loop
+        self._ring = ring
+        self._limit = NEVER
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ends = NEVER
+
+    def set(self, seconds: float) -> None:
+        """Ring in so many seconds, unless told otherwise before."""
+        self._limit = self._loop.time() + seconds
+        if self._timer is None or self._timer_ends > self._limit:
+            self._wait(seconds)
+
+    def unset(self) -> None:
+        """Do not ring until set again."""
+        self._limit = NEVER
+
+    def cancel(self) -> None:
+        """Never ring again."""
+        if self._timer:
+            self._timer.cancel()
+
+    def _wait(self, seconds: float) -> None:
+        self.cancel()
+        self._timer, self._timer_ends = self._loop.call_later(seconds, self._look), self._limit
+
+    def _look(self) -> None:
+        self._timer = None
+        left = self._limit - self._loop.time()
+        if left <= 0:
+            self._ring()
+        elif left < NEVER:
+            self._wait(left)

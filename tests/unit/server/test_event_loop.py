@@ -1,0 +1,46 @@
+import asyncio
+import threading
+
+import pytest
+
+from prepackaged.server.runtime.event_loop import LoopThread
+
+
+def test_coroutines_run_while_their_caller_does_something_else() -> None:
+    """The loop's thread is its own, and gives results to any other."""
+    gate = threading.Event()
+
+    async def work() -> int:
+        gate.set()
+        return threading.get_ident()
+
+    with LoopThread() as loop:
+        future = loop.submit(work())
+        assert gate.wait(30)
+        assert future.result(30) != threading.get_ident()
+        assert not loop.ended.done()
+
+
+def test_an_exception_is_raised_where_the_result_was_wanted() -> None:
+    """It does not end the loop."""
+
+    async def fail() -> None:
+        raise KeyError("missing")
+
+    with LoopThread() as loop:
+        with pytest.raises(KeyError, match="missing"):
+            loop.run(fail())
+        assert loop.run(asyncio.sleep(0, "next")) == "next"
+
+
+def test_what_ends_the_loop_is_told() -> None:
+    """A loop that is no more is not waited for in vain."""
+
+    async def leave() -> None:
+        asyncio.get_running_loop().call_soon(exit, 3)
+
+    with LoopThread() as loop:
+        loop.run(leave())
+        with pytest.raises(SystemExit) as caught:
+            loop.ended.result(30)
+    assert caught.value.code == 3

@@ -1,0 +1,619 @@
+import base64
+import copy
+import datetime
+import json
+import math
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from seldon_core.user_model import client_class_names
+from seldon_core.utils import construct_response_json, extract_request_parts_json
+
+from prepackaged.errors import ClientError, ModelError
+from prepackaged.server.protocols.seldon import json_codec
+from prepackaged.server.protocols.seldon.json_codec import Prediction, Request, decode, encode
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+WHOLE = st.integers(-(2**70), 2**70)
+SCALARS = st.none() | st.booleans() | WHOLE | FINITE | TEXTS
+OBJECTS = st.dictionaries(TEXTS, SCALARS, max_size=3)
+JSON_VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4)
+)
+# What can stand together in one array and is left as it is by upstream, too.
+CELLS = [
+    st.floats(),
+    WHOLE,
+    st.booleans(),
+    TEXTS,
+    st.booleans() | WHOLE | st.floats(),
+    st.none() | WHOLE,
+    st.none() | TEXTS,
+    OBJECTS,
+]
+PARTS_OF_META = {
+    "tags": OBJECTS,
+    "metrics": st.lists(st.just({"key": "k", "type": "GAUGE", "value": 1.5}), max_size=2),
+    "puid": TEXTS,
+    "requestPath": st.dictionaries(TEXTS, TEXTS, max_size=2),
+    "routing": st.just({"0": 1}),
+}
+METAS = st.fixed_dictionaries({}, optional=PARTS_OF_META)
+SHAPES = st.lists(st.integers(0, 3), min_size=1, max_size=3)
+NUMBERS = hnp.integer_dtypes() | hnp.unsigned_integer_dtypes() | hnp.floating_dtypes(endianness="?")
+ARRAYS = hnp.arrays(
+    NUMBERS | st.sampled_from(["?", "<U3"]),
+    hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3),
+    elements={"allow_nan": False, "allow_infinity": False},
+)
+
+
+@st.composite
+def nested_lists(draw: st.DrawFn) -> Any:
+    """Lists in lists of equal lengths."""
+    shape, cells = draw(SHAPES), draw(st.sampled_from(CELLS))
+    return fill(draw, shape, cells)
+
+
+def fill(draw: st.DrawFn, shape: list[int], cells: st.SearchStrategy[Any]) -> Any:
+    """A cell, or as many lists of them as the shape says."""
+    if not shape:
+        return draw(cells)
+    return [fill(draw, shape[1:], cells) for _ in range(shape[0])]
+
+
+@st.composite
+def tensors(draw: st.DrawFn) -> Any:
+    """A shape and as many values as it has places."""
+    shape, cells = draw(SHAPES), draw(st.sampled_from(CELLS))
+    count = math.prod(shape)
+    return {"shape": shape, "values": draw(st.lists(cells, min_size=count, max_size=count))}
+
+
+DATA = st.fixed_dictionaries({"ndarray": nested_lists()}) | st.fixed_dictionaries(
+    {"tensor": tensors()}
+)
+MESSAGES = st.fixed_dictionaries({"data": DATA}) | st.sampled_from(
+    [{"data": {}}, {"strData": "a"}, {"binData": "AAE="}, {"jsonData": [1]}]
+)
+
+
+def facts(value: Any) -> Any:
+    """What tells two values apart, NaN being itself."""
+    if isinstance(value, np.ndarray):
+        return value.dtype, value.shape, repr(value.tolist())
+    return type(value), repr(value)
+
+
+def request(kind: str = "ndarray", **meta: Any) -> Request:
+    """A request of one row, of which only kind and meta matter to the answer."""
+    return Request(np.array([[1.0]]), [], meta, kind)
+
+
+def answered(value: Any, kind: str = "ndarray", **rest: Any) -> Any:
+    """The JSON value of the answer to a request of that kind."""
+    parts = {"names": [], "tags": {}, "metrics": []} | rest
+    return json.loads(encode(Prediction(value, **parts), request(kind)), parse_constant=pytest.fail)
+
+
+def refusal(message: Any) -> str:
+    """What a client is told about its message."""
+    with pytest.raises(ClientError) as caught:
+        decode(message)
+    return str(caught.value)
+
+
+def data_refusal(**data: Any) -> str:
+    """What a client is told about its data."""
+    return refusal({"data": data})
+
+
+# Requests, as upstream reads them
+
+
+@given(DATA, st.lists(TEXTS | st.integers(0, 9), max_size=3), METAS)
+def test_arrays_are_read_as_upstream_reads_them(data: Any, names: list[Any], meta: Any) -> None:
+    """Values, dtype and shape of tensor and ndarray are those that every Model.py knows."""
+    message = {"data": {**data, "names": names}, "meta": meta}
+
+    decoded = decode(message)
+
+    value, upstream_meta, datadef, _ = extract_request_parts_json(message)
+    assert facts(decoded.value) == facts(value)
+    assert (decoded.names, decoded.meta) == (datadef["names"], upstream_meta)
+    assert decoded.kind in data
+
+
+@given(st.fixed_dictionaries({}, optional={"jsonData": JSON_VALUES, "strData": TEXTS}), st.binary())
+def test_other_payloads_are_read_as_upstream_reads_them(parts: Any, binary: bytes) -> None:
+    """JSON, text and bytes pass as they are, the first of them that a message has."""
+    message = {**parts, "binData": base64.b64encode(binary).decode()}
+
+    decoded = decode(message)
+
+    value, _, _, kind = extract_request_parts_json(message)
+    assert (facts(decoded.value), decoded.kind) == (facts(value), kind)
+    assert (decoded.names, decoded.meta) == ([], {})
+
+
+def test_data_comes_before_other_payloads() -> None:
+    """A message with several payloads is what its data says."""
+    assert decode({"strData": "a", "data": {"ndarray": [7]}}).value.tolist() == [7]
+
+
+def test_data_without_an_array_is_an_empty_array() -> None:
+    """It is answered as an ndarray."""
+    decoded = decode({"data": {}})
+
+    assert facts(decoded.value) == (np.float64, (0,), "[]")
+    assert decoded.kind == "ndarray"
+
+
+def test_null_meta_and_names_are_absent() -> None:
+    """Clients that write null for what they have not are understood."""
+    decoded = decode({"data": {"names": None, "ndarray": [1]}, "meta": None})
+
+    assert (decoded.names, decoded.meta) == ([], {})
+
+
+# Requests, where we differ from upstream
+
+
+def test_numbers_and_texts_in_one_array_keep_their_types() -> None:
+    """Upstream makes every number of such an array a text."""
+    value = decode({"data": {"ndarray": [[1, "a", 2.5, True]]}}).value
+
+    assert facts(value) == (object, (1, 4), "[[1, 'a', 2.5, True]]")
+
+
+def test_one_long_text_does_not_pad_the_others() -> None:
+    """A '<U' array of these would take four gigabytes."""
+    value = decode({"data": {"ndarray": ["x" * 100_000, *["a"] * 10_000]}}).value
+
+    assert (value.dtype, value.shape, value[-1]) == (object, (10_001,), "a")
+
+
+@pytest.mark.parametrize("rows", [[1, "a"], [[1.5], ["a"]], [True, "a"]])
+def test_a_number_and_a_text_are_objects(rows: Any) -> None:
+    """The same in every order and depth."""
+    for each in (rows, rows[::-1]):
+        assert decode({"data": {"ndarray": each}}).value.tolist() == each
+
+
+def test_base64_may_have_line_breaks() -> None:
+    """The command `base64` breaks its lines, and upstream takes that."""
+    assert decode({"binData": "AAE\nCAwQ=\r\n"}).value == bytes([0, 1, 2, 3, 4])
+
+
+def test_tftensor_is_read_without_tensorflow() -> None:
+    """The names of fields may be JSON's or protobuf's."""
+    tensor = {"dtype": "DT_INT32", "tensorShape": {"dim": [{"size": "2"}]}, "int_val": [3, 4]}
+
+    decoded = decode({"data": {"tftensor": tensor}})
+
+    assert facts(decoded.value) == (np.int32, (2,), "[3, 4]")
+    assert decoded.kind == "tftensor"
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ([1], "Invalid request data type: [1]; expected an object with data, jsonData, strData"),
+        (None, "Invalid request data type: None; "),
+        ({"rows": [[1]]}, "Invalid request data type: {'rows': [[1]]}; "),
+        ({"customData": {}}, "Invalid request data type: {'customData': {}}; "),
+        ({"data": None}, "expected data as an object, got null or nothing"),
+        ({"data": [1]}, "expected data as an object, got a list"),
+        ({"data": "tensor"}, "expected data as an object, got a string"),
+        ({"strData": 5}, "expected strData as a string, got a number"),
+        ({"strData": None}, "expected strData as a string, got null or nothing"),
+        ({"binData": 1.5}, "expected binData as a string in Base64, got a number"),
+        ({"binData": "A"}, "expected binData in Base64; "),
+        ({"binData": "AA=A"}, "expected binData in Base64; "),
+        ({"binData": "é==="}, "expected binData in Base64; "),
+        ({"strData": "a", "meta": []}, "expected meta as an object, got a list"),
+        ({"strData": "a", "meta": False}, "expected meta as an object, got a boolean"),
+        ({"strData": "", "meta": {"tags": 1}}, "expected meta.tags as an object, got a number"),
+        ({"strData": "", "meta": {"metrics": {}}}, "expected meta.metrics as a list, got an obj"),
+        ({"strData": "", "meta": {"requestPath": ""}}, "expected meta.requestPath as an object, g"),
+    ],
+)
+def test_a_wrong_message_is_told_what_was_expected(message: Any, told: str) -> None:
+    """Upstream answers most of these with its own server's mistakes."""
+    assert refusal(message).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"names": "a"}, "expected data.names as a list, got a string"),
+        ({"names": ["a", [1]]}, "expected data.names[1] as a string or a number, got a list"),
+        ({"names": [True]}, "expected data.names[0] as a string or a number, got a boolean"),
+        ({"ndarray": None}, "expected data.ndarray as a list, got null or nothing"),
+        ({"ndarray": 5}, "expected data.ndarray as a list, got a number"),
+        ({"tensor": [1]}, "expected data.tensor as an object with shape and values, got a list"),
+        ({"tensor": {"shape": [1]}}, "expected data.tensor.values as a list, got null or nothing"),
+        ({"tensor": {"shape": [1], "values": 1}}, "expected data.tensor.values as a list, got a "),
+        ({"tensor": {"values": [1]}}, "expected shape as a list of sizes, got null or nothing"),
+        ({"tensor": {"shape": 1, "values": [1]}}, "expected shape as a list of sizes, got a numb"),
+        ({"tftensor": []}, "expected data.tftensor as an object, got a list"),
+        ({"tftensor": {"dtype": "DT_NONE"}}, "expected data.tftensor as a TensorProto; ParseError"),
+        ({"tftensor": {"x": 1}}, "expected data.tftensor as a TensorProto; ParseError: "),
+        ({"tftensor": {"dtype": math.inf}}, "expected data.tftensor as a TensorProto; OverflowEr"),
+        ({"tftensor": {}}, "expected tftensor in a dtype of numpy's, got DT_INVALID"),
+    ],
+)
+def test_wrong_data_is_told_what_was_expected(data: Any, told: str) -> None:
+    """Wrong types in every place of `data` are named with the place."""
+    assert data_refusal(**data).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [
+        ([2], "expected as many values as shape [2] has places, got 3"),
+        ([], "expected as many values as shape [] has places, got 3"),
+        ([10**30], f"expected as many values as shape [{10**30}] has places, got 3"),
+        ([-3, -1], "expected shape as whole numbers from 0, got [-3, -1]"),
+        ([-1], "expected shape as whole numbers from 0, got [-1]"),
+        ([3.0], "expected shape as whole numbers from 0, got [3.0]"),
+        ([True, 3], "expected shape as whole numbers from 0, got [True, 3]"),
+        (["3"], "expected shape as whole numbers from 0, got ['3']"),
+        ([3] + [1] * 64, f"expected a shape of reasonable size, got [3, {'1, ' * 24}1..."),
+    ],
+)
+def test_a_shape_that_does_not_fit_is_shown(shape: Any, told: str) -> None:
+    """Upstream lets numpy guess sizes, and answers 500 to the rest."""
+    assert data_refusal(tensor={"shape": shape, "values": [1, 2, 3]}) == told
+
+
+@pytest.mark.parametrize("size", [2**16 + 1, 2**62, 10**30])
+def test_an_empty_tensor_declares_no_giant_shape(size: int) -> None:
+    """Names would be made for that many columns."""
+    told = data_refusal(tensor={"shape": [0, size], "values": []})
+
+    assert told == f"expected a shape of reasonable size, got [0, {size}]"
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([[1, 2], [3, 4], [5]], "row 0 has 2 values, row 2 has 1 value"),
+        ([[1, 2], []], "row 0 has 2 values, row 1 has 0 values"),
+        ([[1], 2], "row 0 has 1 value, row 1 has a single value"),
+        ([1, [2]], "row 0 has a single value, row 1 has 1 value"),
+        ([[1], None], "row 0 has 1 value, row 1 has a single value"),
+        ([["a"], "b"], "row 0 has 1 value, row 1 has a single value"),
+        ([[], "long"], "row 0 has 0 values, row 1 has a single value"),
+        ([[1], {}], "row 0 has 1 value, row 1 has a single value"),
+        ([[[1], [2]], [[3], [4, 5]]], "the first list has 1 value, a list in row 1 has 2 values"),
+        ([[[1]], [2]], "the first list has 1 value, a list in row 1 has a single value"),
+        ([[[]], [[1]]], "the first list has 0 values, a list in row 1 has 1 value"),
+    ],
+)
+def test_a_row_of_another_length_is_named(rows: Any, told: str) -> None:
+    """A client finds the row to mend."""
+    assert data_refusal(ndarray=rows) == f"expected rows of equal length; {told}"
+
+
+@pytest.mark.parametrize("depth", [65, 900])
+@pytest.mark.parametrize("leaf", [1, "a"])
+def test_lists_deeper_than_an_array_are_refused(depth: int, leaf: Any) -> None:
+    """An array of numpy's has at most 64 dimensions."""
+    for _ in range(depth):
+        leaf = [leaf]
+
+    assert data_refusal(ndarray=leaf).startswith("expected at most 64 dimensions")
+
+
+PLACES = st.sampled_from(["meta", "data", "jsonData", "strData", "binData", "names", "ndarray"])
+MORE_PLACES = st.sampled_from(["tensor", "shape", "values", "tftensor", "dtype", "tensorShape"])
+ODD = st.floats() | st.integers() | st.sampled_from([10**400, -1, 2**63, "DT_INT8", "\ud800", None])
+ANYTHING = st.recursive(
+    ODD | SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(PLACES | MORE_PLACES | TEXTS, inner, max_size=4)
+        | st.fixed_dictionaries({"shape": inner, "values": st.lists(inner, max_size=3)})
+    ),
+)
+ANY_DATA = st.dictionaries(st.sampled_from(["tensor", "ndarray", "names"]), ANYTHING, max_size=2)
+FIELDS = ["dtype", "tensorShape", "tensorContent", "intVal", "halfVal", "stringVal", "boolVal"]
+ANY_TFTENSOR = st.dictionaries(st.sampled_from(FIELDS), ANYTHING).map(
+    lambda tensor: {"tftensor": tensor}
+)
+
+
+@given(
+    ANYTHING
+    | st.dictionaries(PLACES, ANYTHING)
+    | st.fixed_dictionaries({"data": ANY_DATA | ANY_TFTENSOR})
+)
+def test_whatever_comes_is_read_or_refused(message: Any) -> None:
+    """No JSON value makes decoding fail in any other way."""
+    try:
+        decoded = decode(message)
+    except ClientError:
+        return
+    assert decoded.kind in message or decoded.kind in message["data"] or not decoded.value.size
+
+
+@pytest.mark.parametrize("place", ['{"data":%s}', '{"data":{"ndarray":%s}}', "%s", '{"meta":%s}'])
+def test_the_deepest_json_is_refused(place: str) -> None:
+    """As deep as Python's own parser goes."""
+    message = json.loads(place % ("[" * 900 + "]" * 900))
+
+    assert refusal(message)
+
+
+# Answers, as upstream gives them
+
+
+class Author:
+    """A model whose hooks say what is in this test's answer."""
+
+    def __init__(self, names: list[str] | None, tags: dict[str, Any]) -> None:
+        self.tags = lambda: tags
+        if names is not None:
+            self.class_names = names
+
+
+RESULTS = ARRAYS | nested_lists() | TEXTS | st.binary() | st.dictionaries(TEXTS, JSON_VALUES)
+
+
+@given(RESULTS, MESSAGES, METAS, OBJECTS)
+def test_answers_are_what_upstream_answers(
+    result: Any, message: Any, meta: Any, tags: dict[str, Any]
+) -> None:
+    """Kind, names, values and meta are the same as seldon_core's own function makes."""
+    message = {**message, "meta": meta}
+    metrics = [{"key": "k", "type": "COUNTER", "value": 1}]
+    model = Author(None, tags)
+    is_array = isinstance(result, np.ndarray | list)
+    names = client_class_names(model, np.array(result)) if is_array else []
+
+    body = encode(Prediction(result, names, tags, metrics), decode(message))
+
+    upstream = construct_response_json(
+        model,
+        is_request=False,
+        client_request_raw=message,
+        client_raw_response=result,
+        meta=copy.deepcopy(meta),
+        custom_metrics=[*metrics],
+    )
+    assert json.loads(body) == without_nan(json.loads(json.dumps(upstream)))
+
+
+def without_nan(value: Any) -> Any:
+    """The value with null for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {key: without_nan(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "body"),
+    [
+        (
+            np.array([[0.5, 1.0]]),
+            "ndarray",
+            b'{"data":{"names":["a","b"],"ndarray":[[0.5,1.0]]},"meta":{}}\n',
+        ),
+        (
+            np.array([[1, 2]]),
+            "jsonData",
+            b'{"data":{"names":["a","b"],"tensor":{"shape":[1,2],"values":[1,2]}},"meta":{}}\n',
+        ),
+        ("é", "tensor", '{"meta":{},"strData":"é"}\n'.encode()),
+        (b"\x00\x01", "tensor", b'{"binData":"AAE=","meta":{}}\n'),
+        (bytearray(b"\x00\x01"), "tensor", b'{"binData":"AAE=","meta":{}}\n'),
+        ({"b": 1, "a": [2]}, "tensor", b'{"jsonData":{"a":[2],"b":1},"meta":{}}\n'),
+    ],
+)
+def test_answers_are_compact_sorted_lines(value: Any, kind: str, body: bytes) -> None:
+    """The bytes are upstream's, but that texts are written as UTF-8."""
+    assert encode(Prediction(value, ["a", "b"], {}, []), request(kind)) == body
+
+
+def test_float32_is_written_as_the_double_that_it_is() -> None:
+    """Clients compare answers with what upstream gave them."""
+    body = encode(Prediction(np.array([0.1], np.float32), [], {}, []), request("tensor"))
+
+    assert b'"values":[0.10000000149011612]' in body
+
+
+def test_a_list_is_answered_as_it_is() -> None:
+    """Whole numbers beside fractions stay whole."""
+    body = encode(Prediction([1, 2.5], [], {}, []), request())
+
+    assert b'"ndarray":[1,2.5]' in body
+
+
+def test_the_model_is_added_to_the_request_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each unit of a graph leaves its name and image, and a later one's word counts."""
+    monkeypatch.setattr(json_codec, "REQUEST_PATH", {"model": "image:1"})
+    answer = Prediction("", [], {}, [])
+
+    plain = json.loads(encode(answer, request()))
+    beside = json.loads(encode(answer, request(requestPath={"other": "image:2"})))
+
+    assert plain["meta"] == {"requestPath": {"model": "image:1"}}
+    assert beside["meta"] == {"requestPath": {"model": "image:1", "other": "image:2"}}
+
+
+# Answers, where we differ from upstream
+
+NOT_FINITE = [math.nan, math.inf, -math.inf, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "payload"),
+    [
+        (np.array(NOT_FINITE), "ndarray", {"data": {"names": [], "ndarray": [None] * 3 + [1.5]}}),
+        (
+            np.array(NOT_FINITE, np.float32),
+            "tensor",
+            {"data": {"names": [], "tensor": {"shape": [4], "values": [None, None, None, 1.5]}}},
+        ),
+        (NOT_FINITE, "ndarray", {"data": {"names": [], "ndarray": [None, None, None, 1.5]}}),
+        (
+            np.array([math.nan, "a"], dtype=object),
+            "ndarray",
+            {"data": {"names": [], "ndarray": [None, "a"]}},
+        ),
+        ({"a": {"b": NOT_FINITE}}, "ndarray", {"jsonData": {"a": {"b": [None] * 3 + [1.5]}}}),
+        ({1: NOT_FINITE}, "ndarray", {"jsonData": {"1": [None, None, None, 1.5]}}),
+    ],
+)
+def test_what_is_no_number_is_null(value: Any, kind: str, payload: Any) -> None:
+    """Upstream writes NaN and Infinity, which no JSON parser must take."""
+    assert answered(value, kind) == {**payload, "meta": {}}
+
+
+def test_a_tag_that_is_no_number_is_null() -> None:
+    """The same holds for what the model says besides."""
+    assert answered("", tags={"score": math.nan})["meta"] == {"tags": {"score": None}}
+
+
+def test_numpy_values_in_a_dict_are_written() -> None:
+    """Upstream answers 500 to them."""
+    value = {
+        "scores": np.array([[0.5]]),
+        "label": np.int64(3),
+        "sure": np.bool_(1),
+        "width": np.float32(0.5),
+        "long": np.longdouble(0.25),
+        "name": np.str_("a"),
+        "texts": np.array(["a"]),
+        "reversed": np.array([1, 2], ">i4"),
+        np.int64(7): 1,
+        None: [(1, np.float64(2))],
+        10**30: 10**30,
+    }
+    assert answered(value)["jsonData"] == {
+        "scores": [[0.5]],
+        "label": 3,
+        "sure": True,
+        "width": 0.5,
+        "long": 0.25,
+        "name": "a",
+        "texts": ["a"],
+        "reversed": [1, 2],
+        "7": 1,
+        "null": [[1, 2.0]],
+        str(10**30): 10**30,
+    }
+
+
+def test_numpy_values_in_a_list_are_written() -> None:
+    """A list of arrays is an array, a list of numpy's numbers is a list of numbers."""
+    assert answered([np.array([1.5]), np.array([2.5])])["data"]["ndarray"] == [[1.5], [2.5]]
+    assert answered([np.int64(1), 2], "strData")["data"]["tensor"]["values"] == [1, 2]
+
+
+class Frame:
+    """What is asked of a DataFrame."""
+
+    def to_numpy(self) -> Any:
+        return np.array([[1, 2]])
+
+
+@pytest.mark.parametrize("value", [Frame(), np.array([[1, 2]]).view(np.matrix)])
+def test_tables_are_arrays(value: Any) -> None:
+    """A DataFrame or a matrix is answered with its values, inside a dict, too."""
+    assert answered(value)["data"]["ndarray"] == [[1, 2]]
+    assert answered({"table": value})["jsonData"] == {"table": [[1, 2]]}
+
+
+def test_a_masked_value_is_null() -> None:
+    """What the author hides stays hidden."""
+    value = np.ma.array([1.5, 2.5], mask=[True, False])
+
+    assert answered(value)["data"]["ndarray"] == [None, 2.5]
+    assert answered(value, "tensor")["data"]["tensor"]["values"] == [None, 2.5]
+
+
+def test_numpy_scalars_are_arrays() -> None:
+    """The sum of an array is no mistake."""
+    assert answered(np.float64(0.5))["data"] == {"names": [], "ndarray": 0.5}
+    assert answered(np.int64(3), "strData")["data"]["tensor"] == {"shape": [], "values": [3]}
+
+
+def test_a_tftensor_is_answered_without_tensorflow() -> None:
+    """Numbers go back in the kind and dtype that they have, other values as an ndarray."""
+    tensor = answered(np.array([[1, 2]], np.int16), "tftensor")["data"]["tftensor"]
+
+    assert tensor == {
+        "dtype": "DT_INT16",
+        "tensorShape": {"dim": [{"size": "1"}, {"size": "2"}]},
+        "tensorContent": "AQACAA==",
+    }
+    assert answered(np.array(["a"]), "tftensor")["data"] == {"names": [], "ndarray": ["a"]}
+
+
+def test_dates_and_decimals_in_a_dict_are_written_as_upstream_does() -> None:
+    """Flask's conventions: HTTP dates, decimals as texts."""
+    value = {"at": datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC), "price": Decimal("1.10")}
+
+    assert answered(value)["jsonData"] == {"at": "Mon, 01 Jan 2024 00:00:00 GMT", "price": "1.10"}
+
+
+def test_an_unpaired_surrogate_goes_back_as_it_came() -> None:
+    """Python's own parser lets them in."""
+    assert answered("\ud800")["strData"] == "\ud800"
+
+
+def test_deep_json_goes_back_as_it_came() -> None:
+    """Deeper than orjson goes by itself."""
+    value: Any = 1
+    for _ in range(300):
+        value = [value]
+
+    assert answered({"deep": value})["jsonData"] == {"deep": value}
+
+
+def test_long_texts_in_a_list_are_not_padded() -> None:
+    """An array of these would take four gigabytes."""
+    value = ["x" * 100_000, *["a"] * 10_000]
+
+    assert answered(value)["data"]["ndarray"] == value
+
+
+@pytest.mark.parametrize("value", [None, 1, 0.5, True, (1, 2), {1, 2}, object])
+def test_what_is_no_answer_is_the_authors_fault(value: Any) -> None:
+    """The message says what predict may return."""
+    with pytest.raises(ModelError) as caught:
+        answered(value)
+
+    told = f"predict returned {type(value).__name__}; expected an array, list, str, bytes or dict"
+    assert str(caught.value) == told
+
+
+def test_a_list_of_rows_of_unequal_lengths_is_the_authors_fault() -> None:
+    """It is no array, and data holds arrays."""
+    with pytest.raises(ModelError, match="predict returned a list that is no array: "):
+        answered([[1, 2], [3]])
+
+
+ENDLESS: dict[str, Any] = {}
+ENDLESS["again"] = ENDLESS
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"a": object()}, {"a": b""}, np.array([1j]), np.array([b"a"]), ENDLESS, {(1, 2): 3}],
+)
+@pytest.mark.parametrize("kind", ["ndarray", "tensor"])
+def test_what_json_cannot_hold_is_the_authors_fault(value: Any, kind: str) -> None:
+    """The message names the type."""
+    with pytest.raises(ModelError, match="predict returned what JSON cannot hold: "):
+        answered(value, kind)

@@ -1,0 +1,556 @@
+import io
+import struct
+import subprocess
+import sys
+import zlib
+from contextlib import suppress
+from typing import Any
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageFile
+
+from prepackaged import ClientError, DeploymentError, TensorSpec
+from prepackaged.images import Preprocessing
+
+ANY = TensorSpec("x", None)
+NHWC = TensorSpec("x", "float32", (None, None, None, 3))
+NCHW = TensorSpec("x", "float32", (None, 3, None, None))
+BYTES = TensorSpec("x", "uint8", (None, None, None, 3))
+GREY = TensorSpec("x", "uint8", (None, None, None))
+FORMATS = ["PNG", "JPEG", "BMP", "GIF", "WEBP"]
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+# A picture of 2 x 3 pixels whose values differ in every place and channel.
+COLOURS = (np.arange(18) * 10).astype(np.uint8).reshape(2, 3, 3)
+
+
+def encoded(picture: Any, form: str = "PNG", mode: str | None = None, **options: Any) -> bytes:
+    """The bytes of a file with the picture, an array of pixels or a Pillow image."""
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    file = io.BytesIO()
+    (image.convert(mode) if mode else image).save(file, form, **options)
+    return file.getvalue()
+
+
+def png(width: int, height: int, *, bits: int = 8, colour: int = 0, rows: bytes = b"") -> bytes:
+    """A PNG of which every part is as it is said to be."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
+
+
+def pixels(content: bytes, wanted: TensorSpec = BYTES, **parameters: Any) -> Any:
+    """The picture's rows of pixels as lists."""
+    (picture,) = Preprocessing(**parameters).array(content, wanted).tolist()
+    return picture
+
+
+def refusal(content: bytes, wanted: TensorSpec = ANY, **parameters: Any) -> str:
+    """The message that a client gets for a picture."""
+    with pytest.raises(ClientError) as caught:
+        Preprocessing(**parameters).array(content, wanted)
+    return str(caught.value)
+
+
+def stop(*inputs: TensorSpec, **parameters: Any) -> str:
+    """The message of a server that cannot start with these parameters."""
+    with pytest.raises(DeploymentError) as caught:
+        Preprocessing(**parameters).check(inputs)
+    return str(caught.value)
+
+
+# Without parameters
+
+
+def test_values_become_floats_from_0_to_1() -> None:
+    """All 256 values are what dividing them by 255 gives, in float32, to the last bit."""
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    answer = Preprocessing().array(encoded(values), TensorSpec("x", None, (None, 16, 16)))
+    assert answer.dtype == np.float32
+    assert (answer[0] == values.astype(np.float32) / np.float32(255)).all()
+
+
+def test_a_picture_is_a_batch_of_one() -> None:
+    """Colours go to an unknown input as [1, height, width, 3]."""
+    answer = Preprocessing(image_scale="1").array(encoded(COLOURS), ANY)
+    assert answer.shape == (1, 2, 3, 3)
+    assert answer[0].tolist() == COLOURS.tolist()
+
+
+def test_a_grey_picture_has_one_channel() -> None:
+    """What has no colours goes to an unknown input as [1, height, width, 1]."""
+    answer = Preprocessing(image_scale="1").array(encoded(COLOURS[..., 0]), ANY)
+    assert answer.shape == (1, 2, 3, 1)
+    assert answer[0, ..., 0].tolist() == COLOURS[..., 0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "shape"),
+    [
+        ((None, None, None, 3), (1, 2, 3, 3)),
+        ((None, 2, 3, 3), (1, 2, 3, 3)),
+        ((1, 2, 3, 3), (1, 2, 3, 3)),
+        ((None, None, None, 1), (1, 2, 3, 1)),
+        ((None, 3, None, None), (1, 3, 2, 3)),
+        ((None, 1, 2, None), (1, 1, 2, 3)),
+        ((None, 2, 3), (1, 2, 3)),
+        ((None, None, None), (1, 2, 3)),
+        ((None, None, None, None), (1, 2, 3, 3)),
+    ],
+)
+def test_channels_and_layout_follow_the_model(
+    wanted: tuple[int | None, ...], shape: tuple[int, ...]
+) -> None:
+    """The axis of size 1 or 3 is the channels; three axes have none."""
+    assert (
+        Preprocessing().array(encoded(COLOURS), TensorSpec("x", "float32", wanted)).shape == shape
+    )
+
+
+def test_the_usual_layout_decides_what_the_model_leaves_open() -> None:
+    """A framework's own layout is taken where neither model nor parameter says another."""
+    usual = Preprocessing(usual_layout="NCHW")
+    assert usual.array(encoded(COLOURS), ANY).shape == (1, 3, 2, 3)
+    assert usual.array(encoded(COLOURS[:, :, 0]), ANY).shape == (1, 1, 2, 3)
+    assert usual.array(encoded(COLOURS), NHWC).shape == (1, 2, 3, 3)
+    either = TensorSpec("x", "float32", (None, 3, None, 3))
+    assert usual.array(encoded(COLOURS), either).shape == (1, 3, 2, 3)
+
+
+def test_both_layouts_hold_the_same_pixels() -> None:
+    """Channels first is channels last, turned."""
+    last = Preprocessing().array(encoded(COLOURS), NHWC)
+    first = Preprocessing().array(encoded(COLOURS), NCHW)
+    assert (first == last.transpose(0, 3, 1, 2)).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "int64", "uint16"])
+def test_whole_numbers_stay_from_0_to_255(dtype: str) -> None:
+    """An input of whole numbers gets the values of the pixels as they are."""
+    answer = Preprocessing().array(encoded(COLOURS), TensorSpec("x", dtype, NHWC.shape))
+    assert answer.dtype == dtype
+    assert answer[0].tolist() == COLOURS.tolist()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_other_floats_are_scaled_too(dtype: str) -> None:
+    """Half and double precision get values from 0 to 1."""
+    answer = Preprocessing().array(encoded(COLOURS), TensorSpec("x", dtype, NHWC.shape))
+    assert answer.dtype == dtype
+    assert answer[0, 1, 2, 2] == np.dtype(dtype).type(170 / 255)
+
+
+# Parameters
+
+
+def test_the_mode_may_be_set() -> None:
+    """Colours become grey by Pillow's weights, grey becomes three equal channels."""
+    grey = np.asarray(Image.fromarray(COLOURS).convert("L"))
+    assert pixels(encoded(COLOURS), ANY, image_mode="L", image_scale=1) == grey[..., None].tolist()
+    answer = pixels(encoded(grey), ANY, image_mode="rgb", image_scale=1)
+    assert answer == np.stack([grey] * 3, axis=-1).tolist()
+
+
+@pytest.mark.parametrize("name", ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"])
+def test_the_size_may_be_set(name: str) -> None:
+    """Height and width, in this order, by the way of resampling that is named."""
+    expected = Image.fromarray(COLOURS).resize((5, 4), Image.Resampling[name.upper()])
+    answer = pixels(encoded(COLOURS), image_size="4x5", image_resampling=name)
+    assert answer == np.asarray(expected).tolist()
+
+
+def test_the_usual_resampling_is_bilinear() -> None:
+    """Without a word about it, pictures are resized as most training code does."""
+    expected = Image.fromarray(COLOURS).resize((5, 4), Image.Resampling.BILINEAR)
+    assert pixels(encoded(COLOURS), image_size="4 X 5") == np.asarray(expected).tolist()
+
+
+def test_a_picture_of_the_set_size_stays_as_it_is() -> None:
+    """Resizing to its own size changes no pixel."""
+    assert pixels(encoded(COLOURS), image_size="2x3") == COLOURS.tolist()
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+def test_values_are_scaled_and_normalized_by_channel(layout: str) -> None:
+    """(value * scale - mean) / std, each channel with its own numbers, in either layout."""
+    answer = Preprocessing(
+        image_scale="1/255", image_mean="0.5, 0.25,0", image_std="0.5,0.25,1", image_layout=layout
+    ).array(encoded(np.full((1, 2, 3), (0, 255, 51), np.uint8)), ANY)
+    last = answer if layout == "NHWC" else answer.transpose(0, 2, 3, 1)
+    assert last.tolist() == [[[[-1.0, 3.0, pytest.approx(0.2)]] * 2]]
+
+
+def test_one_mean_and_deviation_are_for_all_channels() -> None:
+    """A single number normalizes every channel, here to -1 to 1."""
+    content = encoded(np.array([[RED, BLUE]], np.uint8))
+    answer = pixels(content, NHWC, image_mean="0.5", image_std=0.5)
+    assert answer == [[[1, -1, -1], [-1, -1, 1]]]
+
+
+def test_normalizing_by_channel_asks_for_colours() -> None:
+    """Three means make three channels of a grey picture."""
+    answer = Preprocessing(image_mean="0,0,0").array(encoded(COLOURS[..., 0]), ANY)
+    assert answer.shape == (1, 2, 3, 3)
+
+
+def test_the_scale_is_told_in_any_notation() -> None:
+    """As a fraction, a decimal or a number."""
+    content = encoded(np.full((1, 1), 100, np.uint8))
+    for scale in ("1/100", "0.01", "1e-2", 0.01):
+        assert pixels(content, ANY, image_scale=scale) == [[[1.0]]]
+
+
+def test_signed_bytes_come_by_a_mean() -> None:
+    """A quantized model's -128 to 127 is 0 to 255 less 128."""
+    signed = TensorSpec("x", "int8", (None, None, None))
+    content = encoded(np.array([[0, 128, 255]], np.uint8))
+    assert pixels(content, signed, image_mean="128") == [[-128, 0, 127]]
+    assert refusal(content, signed) == (
+        "got a picture: input 'x' takes int8 of shape [n, ?, ?], and the values of a picture"
+        " become 0 to 255; image_scale, image_mean and image_std must make whole numbers that fit"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "accepted"),
+    [
+        ("image_mode", "BGR", "one of L, RGB"),
+        ("image_layout", "HWC", "one of NHWC, NCHW"),
+        ("image_resampling", "cubic", "one of nearest, box, bilinear, hamming, bicubic, lanczos"),
+        ("image_size", "224", 'height and width in pixels, such as "224x224"'),
+        ("image_size", "0x224", 'height and width in pixels, such as "224x224"'),
+        ("image_size", "224x224x3", 'height and width in pixels, such as "224x224"'),
+        ("image_size", "99999x99999", "16777216 pixels at most"),
+        ("image_scale", "1/0", "a number such as 0.5 or 1/255;"),
+        ("image_scale", "1,1,1", "a number such as 0.5 or 1/255;"),
+        ("image_scale", "small", "a number such as 0.5 or 1/255;"),
+        ("image_mean", "0.5,0.5", "one for each of 3 channels such as 0.5,0.5,0.5"),
+        ("image_mean", "nan", "one for each of 3 channels such as 0.5,0.5,0.5"),
+        ("image_std", "1,,1", "one for each of 3 channels such as 0.5,0.5,0.5"),
+        ("image_std", "1,0,1", "must not be 0"),
+    ],
+)
+def test_a_wrong_parameter_stops_the_start(name: str, value: str, accepted: str) -> None:
+    """The error names the parameter, what it accepts and what came."""
+    message = stop(ANY, **{name: value})
+    assert f"the parameter {name} must" in message
+    assert accepted in message
+    assert message.endswith(repr(value))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "parameters", "reason"),
+    [
+        (TensorSpec("x", "float32", (None, 4)), {"image_mode": "L"}, "which is no picture"),
+        (TensorSpec("x", "str", (None,)), {"image_mode": "L"}, "which is no picture"),
+        (TensorSpec("x", "str"), {"image_mode": "L"}, "which is no picture"),
+        (NHWC, {"image_mode": "L"}, "and image_mode is L"),
+        (TensorSpec("x", None, (None, 28, 28)), {"image_mode": "RGB"}, "and image_mode is RGB"),
+        (
+            TensorSpec("x", None, (None, 3, 8, 8)),
+            {"image_layout": "NHWC"},
+            "which as NHWC is no picture of 1 or 3 channels",
+        ),
+        (TensorSpec("x", None, (None, 3, 8, 9)), {"image_size": "9x8"}, "and image_size is 9x8"),
+        (GREY, {"image_std": "1,1,1"}, "and image_mean or image_std is for 3 channels"),
+        (ANY, {"image_std": "1,1,1", "image_mode": "L"}, "is for 3 channels where L has 1"),
+        (BYTES, {"image_scale": "1/255"}, "the values of a picture become 0 to 1;"),
+        (BYTES, {"image_mean": "128"}, "the values of a picture become -128 to 127;"),
+    ],
+)
+def test_parameters_that_contradict_the_model_stop_the_start(
+    wanted: TensorSpec, parameters: dict[str, str], reason: str
+) -> None:
+    """No server starts that would refuse every picture for what its operator has set."""
+    message = stop(wanted, **parameters)
+    assert message.startswith("the image parameters do not fit the model: input 'x' takes ")
+    assert reason in message
+
+
+def test_image_parameters_for_several_inputs_stop_the_start() -> None:
+    """A request carries one picture, which could be for any of them."""
+    assert stop(TensorSpec("a", None), TensorSpec("b", None), image_mode="L") == (
+        "image parameters are for models of one input, not of a, b"
+    )
+
+
+def test_a_model_that_takes_no_picture_starts_without_parameters() -> None:
+    """Where nothing is set, nothing has to fit."""
+    Preprocessing().check([TensorSpec("x", "str", (None,)), TensorSpec("y", None)])
+    Preprocessing(image_size="8x9").check([TensorSpec("x", None, (None, 3, 8, 9))])
+
+
+# What files hold
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_is_read(form: str) -> None:
+    """A picture of one grey is the same in all five formats, lossy or not."""
+    grey = np.full((8, 16, 3), 128, np.uint8)
+    assert pixels(encoded(grey, form)) == grey.tolist()
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turned"),
+    [
+        (1, [[1, 2, 3], [4, 5, 6]]),
+        (2, [[3, 2, 1], [6, 5, 4]]),
+        (3, [[6, 5, 4], [3, 2, 1]]),
+        (4, [[4, 5, 6], [1, 2, 3]]),
+        (5, [[1, 4], [2, 5], [3, 6]]),
+        (6, [[4, 1], [5, 2], [6, 3]]),
+        (7, [[6, 3], [5, 2], [4, 1]]),
+        (8, [[3, 6], [2, 5], [1, 4]]),
+    ],
+)
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+def test_a_picture_is_turned_as_its_exif_says(
+    orientation: int, turned: list[list[int]], form: str
+) -> None:
+    """What a camera held sideways took is seen upright, as in a browser."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    lossless = {"lossless": True} if form == "WEBP" else {}
+    content = encoded(np.array([[1, 2, 3], [4, 5, 6]], np.uint8), form, exif=exif, **lossless)
+    assert pixels(content, GREY) == turned
+
+
+def test_a_jpeg_is_turned_as_its_exif_says() -> None:
+    """The commonest case: the dark left half of a JPEG comes to the top."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    halves = np.repeat([[0, 255]], 8, axis=1).repeat(8, axis=0).astype(np.uint8)
+    answer = Preprocessing().array(encoded(halves, "JPEG", exif=exif), GREY)[0]
+    assert answer.shape == (16, 8)
+    assert answer[:8].max() < 8
+    assert answer[8:].min() > 247
+
+
+@pytest.mark.parametrize(
+    ("pixel", "mode", "seen"),
+    [
+        ((255, 0, 0, 255), "RGBA", [255, 0, 0]),
+        ((0, 0, 0, 0), "RGBA", [255, 255, 255]),
+        ((0, 0, 0, 51), "RGBA", [204, 204, 204]),
+        ((100, 255), "LA", [100, 100, 100]),
+        ((0, 0), "LA", [255, 255, 255]),
+    ],
+)
+def test_transparent_parts_lie_on_white(pixel: Any, mode: str, seen: list[int]) -> None:
+    """Alpha does not leave the hidden colours behind."""
+    assert pixels(encoded(Image.new(mode, (1, 1), pixel))) == [[seen]]
+
+
+def test_grey_with_alpha_stays_one_channel() -> None:
+    """Transparency is no colour."""
+    answer = Preprocessing(image_scale=1).array(encoded(Image.new("LA", (1, 1), (7, 255))), ANY)
+    assert answer.tolist() == [[[[7.0]]]]
+
+
+@pytest.mark.parametrize("form", ["PNG", "GIF"])
+def test_a_palette_becomes_colours(form: str) -> None:
+    """The indices of a palette are not taken for brightness, and one may be transparent."""
+    image = Image.new("P", (3, 1))
+    image.putpalette([*RED, *BLUE, 0, 0, 0])
+    image.putdata([0, 1, 2])
+    assert pixels(encoded(image, form), ANY, image_scale=1) == [[[*RED], [*BLUE], [0, 0, 0]]]
+    assert pixels(encoded(image, form, transparency=2)) == [[[*RED], [*BLUE], [255, 255, 255]]]
+
+
+def test_a_transparent_colour_lies_on_white() -> None:
+    """A PNG without alpha may name one colour as transparent."""
+    content = encoded(np.array([[RED, BLUE]], np.uint8), transparency=RED)
+    assert pixels(content) == [[[255, 255, 255], [*BLUE]]]
+
+
+def test_black_and_white_is_0_and_255() -> None:
+    """One bit a pixel is stretched to the whole range."""
+    image = Image.new("1", (2, 1))
+    image.putpixel((1, 0), 1)
+    assert pixels(encoded(image), GREY) == [[0, 255]]
+
+
+def test_grey_of_16_bits_becomes_8() -> None:
+    """The upper half of each value is kept, rather than everything above 255 made white."""
+    values = np.array([[0, 255, 256, 0x7FFF, 0xFFFF]], np.uint16)
+    assert pixels(encoded(values), GREY) == [[0, 0, 1, 127, 255]]
+    assert Preprocessing().array(encoded(values), ANY).shape == (1, 1, 5, 1)
+
+
+def test_colours_of_16_bits_become_8() -> None:
+    """The same holds for each channel."""
+    row = b"\0" + struct.pack(">3H", 0x0100, 0x7FFF, 0xFFFF)
+    assert pixels(png(1, 1, bits=16, colour=2, rows=row)) == [[[1, 127, 255]]]
+
+
+def test_printing_colours_become_screen_colours() -> None:
+    """A JPEG in CMYK has four channels, of which none is alpha."""
+    red = np.asarray(pixels(encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG")))
+    assert red[..., 0].min() > 247
+    assert red[..., 1:].max() < 8
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG"])
+def test_an_animation_is_its_first_frame(form: str) -> None:
+    """What follows is not looked at."""
+    frames = [Image.new("RGB", (2, 1), colour) for colour in (RED, BLUE)]
+    options = {"lossless": True} if form == "WEBP" else {}
+    content = encoded(frames[0], form, save_all=True, append_images=frames[1:], **options)
+    assert pixels(content) == [[[*RED], [*RED]]]
+
+
+def test_a_jpeg_with_more_pictures_in_it_is_its_first() -> None:
+    """Telephones put previews and brightness maps behind the picture."""
+    frames = [Image.new("L", (8, 8), grey) for grey in (50, 100)]
+    content = encoded(frames[0], "MPO", save_all=True, append_images=frames[1:])
+    assert pixels(content, GREY) == [[50] * 8] * 8
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("content", "came"),
+    [
+        (b"", "0 bytes"),
+        (b"hello", "5 bytes: text that begins with 'hello'"),
+        (b'{"data": {"ndarray": []}}', '25 bytes: text that begins with \'{"data": {"ndarr\''),
+        (b"\0\1\2", r"3 bytes: b'\x00\x01\x02'"),
+        (b"%PDF-1.7\n" * 9, r"81 bytes: text that begins with '%PDF-1.7\n%PDF-1.'"),
+    ],
+)
+def test_what_is_no_picture_is_named(content: bytes, came: str) -> None:
+    """The error says which formats are read and what the bytes look like."""
+    assert refusal(content) == f"expected a picture (PNG, JPEG, BMP, GIF, WEBP), got {came}"
+
+
+def test_a_format_that_is_not_listed_is_refused() -> None:
+    """Pillow's other readers stay out of reach of clients."""
+    assert "expected a picture (PNG" in refusal(encoded(COLOURS, "TIFF"))
+    assert "expected a picture (PNG" in refusal(encoded(COLOURS, "PPM"))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_truncated_picture_is_refused(form: str) -> None:
+    """Half a file is no half picture."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    content = encoded(noise, form)
+    assert "it is truncated or damaged" in refusal(content[: len(content) // 2])
+
+
+def declared(form: str, width: int, height: int) -> bytes:
+    """A small file whose header promises a picture of another size."""
+    if form == "PNG":
+        return png(width, height)
+    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE)]
+    animated = {"save_all": True, "append_images": frames[1:]} if form == "WEBP" else {}
+    content = bytearray(encoded(frames[0], form, **animated))
+    if form == "JPEG":
+        size = content.index(b"\xff\xc0") + 5
+        content[size : size + 4] = struct.pack(">HH", height, width)
+    elif form == "BMP":
+        content[18:26] = struct.pack("<ii", width, height)
+    elif form == "GIF":
+        content[6:10] = struct.pack("<HH", width, height)
+    else:
+        content[24:27] = (width - 1).to_bytes(3, "little")
+        content[27:30] = (height - 1).to_bytes(3, "little")
+    return bytes(content)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    ("width", "height", "reason"),
+    [
+        (5000, 4000, "expected a picture of at most 16777216 pixels, got 4000x5000"),
+        (12000, 12000, "expected a smaller picture: Image size (144000000 pixels) exceeds limit"),
+        (16000, 15000, "expected a smaller picture: Image size (240000000 pixels) exceeds limit"),
+    ],
+)
+def test_a_decompression_bomb_is_refused_unopened(
+    form: str, width: int, height: int, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The size that a file declares is looked at before a pixel is decoded."""
+    decode = Mock()
+    monkeypatch.setattr(ImageFile.ImageFile, "load", decode)
+    assert refusal(declared(form, width, height)).startswith(reason)
+    decode.assert_not_called()
+
+
+def test_a_picture_to_be_resized_may_be_larger() -> None:
+    """Photographs of telephones are resized on the server, up to twice as many pixels."""
+    grey = encoded(np.full((5000, 6000), 9, np.uint8))
+    assert pixels(grey, GREY, image_size="1x2") == [[9, 9]]
+    assert refusal(declared("GIF", 6000, 6000), image_size="1x2") == (
+        "expected a picture of at most 33554432 pixels, got 6000x6000"
+    )
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_picture_of_another_size_is_refused(
+    orientation: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model of a fixed size gets no picture that was resized behind its back."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(COLOURS, "WEBP", exif=exif)
+    decode = Mock()
+    monkeypatch.setattr(ImageFile.ImageFile, "load", decode)
+    came = "3x2" if orientation == 6 else "2x3"
+    assert refusal(content, TensorSpec("x", "float32", (None, 3, 224, None))) == (
+        f"input 'x': expected a picture of 224x? (height x width), got {came}: resize it, or have"
+        " the parameter image_size set"
+    )
+    decode.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        (TensorSpec("x", "float32", (None, 784)), "float32 of shape [n, 784], which is no picture"),
+        (TensorSpec("x", "str", (None,)), "text of shape [n], which is no picture"),
+        (
+            TensorSpec("x", "float32", (None, 8, 8, 4)),
+            "float32 of shape [n, 8, 8, 4], which as NHWC is no picture of 1 or 3 channels",
+        ),
+    ],
+)
+def test_a_picture_for_what_takes_none_is_refused(wanted: TensorSpec, reason: str) -> None:
+    """The error says what the input takes instead."""
+    assert refusal(encoded(COLOURS), wanted) == f"got a picture: input 'x' takes {reason}"
+
+
+@given(
+    st.sampled_from(FORMATS),
+    st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=4),
+    st.integers(0, 2**12),
+)
+def test_damaged_pictures_are_read_or_refused(
+    form: str, changes: list[tuple[int, int]], cut: int
+) -> None:
+    """Whatever is wrong with a file, it is the client's mistake."""
+    content = bytearray(encoded(COLOURS.repeat(9, axis=0).repeat(9, axis=1), form))
+    for place, value in changes:
+        content[place % len(content)] = value
+    with suppress(ClientError):
+        answer = Preprocessing().array(bytes(content[: max(1, len(content) - cut)]), NHWC)
+        assert answer.shape[::3] == (1, 3)
+
+
+# Authoring
+
+
+def test_importing_prepackaged_does_not_import_pillow() -> None:
+    """Images that take no pictures need not have it."""
+    script = "import sys, prepackaged; print('PIL' in sys.modules)"
+    command = [sys.executable, "-c", script]
+    completed = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert completed.stdout.strip() == "False"

@@ -10,7 +10,7 @@ BUILD_FLAGS ?=
 PIP_INDEX_URL ?=
 DEBIAN_MIRROR ?=
 
-# For bench: --quick, --case NAME.
+# For bench: --quick, --case NAME, --earlier CHECKOUT.
 BENCH_FLAGS ?=
 
 # For matrix: the names of files that a change touches, to get no more rows than it needs.
@@ -37,6 +37,8 @@ ROWS := $(foreach pair,$(LOCKS),$(call row_of,$(pair)))
 IMAGES := $(foreach pair,$(filter %/requirements.txt,$(LOCKS)),$(call row_of,$(pair)))
 CPU_ROWS := $(foreach pair,$(filter-out %-gpu.txt,$(LOCKS)),$(call row_of,$(pair)))
 VERSION_ROWS := $(filter-out $(IMAGES),$(CPU_ROWS))
+# Of an image's older versions the oldest, which stands for those between where time is short.
+OLDEST_ROWS := $(foreach image,$(IMAGES),$(firstword $(sort $(filter $(image)-%,$(VERSION_ROWS)))))
 
 DEV := .envs/dev
 UPSTREAM := .envs/upstream
@@ -45,8 +47,8 @@ COMMON_IN_PLACE := --common common --editable
 
 VERBS := build test push run test-model sbom reproducible
 ALL := $(foreach verb,$(VERBS),$(ROWS:%=$(verb)-%))
-.PHONY: help setup test test-common test-versions check format lint types lock upgrade clean \
-	matrix tags deploy base-image build-all test-all push-all build-cpu test-cpu bench bench-layers \
+.PHONY: help setup test test-common test-versions test-oldest check format lint types lock upgrade clean \
+	matrix tags deploy base-image build-all test-all push-all build-cpu test-cpu build-ends test-ends bench bench-layers \
 	bench-overhead image-report audit $(ALL)
 .DELETE_ON_ERROR:
 
@@ -80,13 +82,16 @@ $(ROWS:%=run-%): run-%: .envs/%/.made
 ## test: Run every test that needs no container engine
 test: test-common $(IMAGES:%=test-model-%)
 
-## test-common: Test the repository's facts, the tools, the shared package and the wire
+## test-common: Test the tools, the shared package and the wire; `check` has the repository's facts
 test-common: $(DEV)/.made $(UPSTREAM)/.made
 	@echo "-> testing what is shared"
-	@$(DEV)/bin/python -m pytest tests/repo tests/unit tests/contract tests/server
+	@$(DEV)/bin/python -m pytest tests/unit tests/contract tests/server
 
 ## test-versions: Test the Models with the older versions of their frameworks
 test-versions: $(VERSION_ROWS:%=test-model-%)
+
+## test-oldest: Test the Models with the oldest versions of their frameworks
+test-oldest: $(OLDEST_ROWS:%=test-model-%)
 
 ## test-model-<row>: Test the image's Model in the environment of the row's lock
 $(ROWS:%=test-model-%): test-model-%: .envs/%/.made $(DEV)/.made
@@ -176,7 +181,7 @@ $(ROWS:%=reproducible-%): reproducible-%:
 image-report:
 	@$(PYTHON) tools/image_report.py
 
-## audit: Look for known holes in what the locks name
+## audit: Look for known vulnerabilities in what the locks name
 audit: $(DEV)/.made
 	@$(DEV)/bin/python tools/audit.py
 
@@ -194,6 +199,12 @@ build-cpu: $(CPU_ROWS:%=build-%)
 
 ## test-cpu: Test every built row that needs no GPU
 test-cpu: $(CPU_ROWS:%=test-%)
+
+## build-ends: Build each image's own version and its oldest
+build-ends: $(IMAGES:%=build-%) $(OLDEST_ROWS:%=build-%)
+
+## test-ends: Test these as running containers
+test-ends: $(IMAGES:%=test-%) $(OLDEST_ROWS:%=test-%)
 
 ## matrix: Print the CI matrix as JSON, of the rows that CHANGED files touch where it names any
 matrix:

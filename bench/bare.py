@@ -1,9 +1,9 @@
 """The floors: what any server on these libraries costs at least, on the ports of a Seldon server.
 
-A subclass of uvicorn's own protocol answers POST predict with BARE_ANSWER and prints an
-access-log line; grpcio's server answers every call with BARE_GRPC_ANSWER, in hexadecimal.
-With `--model`, REST reads JSON, calls the estimator on all rows that a turn of the loop has
-brought, and writes JSON; it checks nothing and knows no errors.
+A protocol on httptools answers POST predict with BARE_ANSWER and prints an access-log line;
+grpcio's server answers every call with BARE_GRPC_ANSWER, in hexadecimal. With `--model`, REST
+reads JSON, calls the estimator on all rows that an iteration of the event loop has brought, and
+writes JSON; it checks nothing and knows no errors.
 """
 
 import asyncio
@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httptools
 import numpy as np
 import orjson
-import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 PREDICT = b"/api/v1.0/predictions"
 ANSWER = os.environ["BARE_ANSWER"].encode()
@@ -45,34 +44,46 @@ class AccessLog:
         self.lines.clear()
 
 
-class Protocol(HttpToolsProtocol):
-    """Answers POST predict itself, and leaves the rest to ASGI."""
+class Protocol(asyncio.Protocol):
+    """Answers POST predict, and everything else as a ping."""
 
     log = AccessLog()
-    is_predict = False
-    received: list[bytes]
 
-    def on_headers_complete(self) -> None:
-        """Start an ASGI task for anything but a prediction."""
-        self.is_predict = self.url == PREDICT and self.parser.get_method() == b"POST"
-        if self.is_predict:
-            self.received = []
-        else:
-            super().on_headers_complete()
+    def connection_made(self, transport: Any) -> None:
+        """Make a parser, which calls the methods below."""
+        self.transport = transport
+        self.client = transport.get_extra_info("peername")
+        self.loop = asyncio.get_running_loop()
+        self.parser = httptools.HttpRequestParser(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse."""
+        self.parser.feed_data(data)
+
+    def on_message_begin(self) -> None:
+        """Begin with nothing."""
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.received: list[bytes] = []
+
+    def on_url(self, url: bytes) -> None:
+        """Gather the target."""
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Gather the headers, as every server does."""
+        self.headers.append((name.lower(), value))
 
     def on_body(self, body: bytes) -> None:
-        """Gather the prediction's body."""
-        if self.is_predict:
-            self.received.append(body)
-        else:
-            super().on_body(body)
+        """Gather the body."""
+        self.received.append(body)
 
     def on_message_complete(self) -> None:
-        """Answer the prediction."""
-        if not self.is_predict:
-            super().on_message_complete()
-        else:
+        """Answer."""
+        if self.url == PREDICT:
             self.predict(b"".join(self.received))
+        else:
+            self.respond(b"", b"pong")
 
     def predict(self, body: bytes) -> None:
         """Answer what there is to answer."""
@@ -132,14 +143,6 @@ class Constant(grpc.GenericRpcHandler):
         return GRPC_ANSWER
 
 
-async def ping(scope: Any, receive: Any, send: Any) -> None:
-    """`GET /health/ping`, and 404 for the rest, by way of ASGI."""
-    status, body = (200, b"pong") if scope["path"] == "/health/ping" else (404, b"")
-    headers = [(b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
 async def main() -> None:
     """Serve until SIGTERM."""
     http_port, grpc_port = (
@@ -150,9 +153,8 @@ async def main() -> None:
     grpc_server.add_insecure_port(f"127.0.0.1:{grpc_port}")
     await grpc_server.start()
     protocol = predicting() if "--model" in sys.argv else Protocol
-    config = uvicorn.Config(ping, port=http_port, http=protocol, lifespan="off", access_log=False)
-    await uvicorn.Server(config).serve()
-    await grpc_server.stop(None)
+    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", http_port)
+    await server.serve_forever()
 
 
 if __name__ == "__main__":

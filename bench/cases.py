@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from bench import load
-from bench.exchanges import of_image, of_rows, to_protobuf
 from bench.load import Figures
+from bench.samples import of_image, of_rows, to_protobuf
 from bench.servers import ROOT, Model, Server, programs_of, pss_megabytes, wait_for_answer
 
 MODELS = ROOT / "bench/models"
@@ -61,6 +61,7 @@ def groups(scratch: Path, seconds: int, names: Collection[str]) -> list[Group]:
     return [
         alone(iris),
         rows(iris, seconds),
+        plain(seconds),
         *(framework(image, scratch, seconds) for image in FRAMEWORKS if image in names),
         bulk("wide", "256 rows of 784 numbers", wide, seconds),
         bulk("image-json", "1 MB image as JSON", images(is_multipart=False), seconds),
@@ -97,8 +98,8 @@ def alone(iris: Model) -> Group:
     """What a server costs by itself: no other shares its libraries' memory meanwhile."""
 
     def measure(server: Server) -> Figures:
-        start = wait_for_answer(server, iris.exchanges[0])
-        rest = load.rest(server, iris.exchanges, 32, 1)
+        start = wait_for_answer(server, iris.samples[0])
+        rest = load.rest(server, iris.samples, 32, 1)
         grpc = load.over_grpc(server, iris, 32, 1)
         memory = pss_megabytes(server.process.pid)
         return {"start s": start, "PSS MB": memory, "errors": rest["errors"] + grpc["errors"]}
@@ -112,27 +113,38 @@ def rows(iris: Model, seconds: int) -> Group:
         Case(
             f"rest-{clients}",
             f"1 row, REST, {clients} connection{'s'[: clients > 1]}",
-            partial(load.rest, exchanges=iris.exchanges, clients=clients, seconds=seconds),
+            partial(load.rest, samples=iris.samples, clients=clients, seconds=seconds),
         )
         for clients in CONNECTIONS
     ]
+    varied = partial(load.rest, samples=iris.samples, clients=32, seconds=seconds, is_varied=True)
+    cases.append(Case("rest-varied", "1 row, REST, 32 connections, ids in headers", varied))
     over_grpc = partial(load.over_grpc, model=iris, clients=32, seconds=seconds)
     cases.append(Case("grpc-32", "1 row, gRPC, 32 connections", over_grpc))
-    warm_up = partial(load.rest, exchanges=iris.exchanges, clients=32, seconds=1)
+    warm_up = partial(load.rest, samples=iris.samples, clients=32, seconds=1)
     return Group(iris, cases, warm_up)
+
+
+def plain(seconds: int) -> Group:
+    """A class that declares nothing: it is called on its own thread, for one request at a time."""
+    samples = [of_rows([[each, 0.5]], [[each, 0.5]]) for each in range(8)]
+    loaded = partial(load.rest, samples=samples, clients=32)
+    case = Case("plain", "a plain class, REST, 32 connections", partial(loaded, seconds=seconds))
+    model = Model(MODELS, "Plain", samples)
+    return Group(model, [case], partial(loaded, seconds=1), needs_model=True)
 
 
 def framework(image: str, scratch: Path, seconds: int) -> Group:
     """One row per request for a small model of the image's framework."""
     title, model = FRAMEWORKS[image], trained(image, train(image, scratch))
-    loaded = partial(load.rest, exchanges=model.exchanges, clients=32)
+    loaded = partial(load.rest, samples=model.samples, clients=32)
     case = Case(image, f"{title}, REST, 32 connections", partial(loaded, seconds=seconds))
     return Group(model, [case], partial(loaded, seconds=1))
 
 
 def bulk(name: str, title: str, model: Model, seconds: int) -> Group:
     """Large requests, of which only the rate is of interest."""
-    loaded = partial(load.rest, exchanges=model.exchanges, clients=BULK_CONNECTIONS)
+    loaded = partial(load.rest, samples=model.samples, clients=BULK_CONNECTIONS)
 
     def measure(server: Server) -> Figures:
         figures = loaded(server, seconds=seconds)
@@ -146,15 +158,15 @@ def images(*, is_multipart: bool) -> Model:
     """A model that takes images and does nothing with them."""
     numbers = random.Random(0)  # noqa: S311  # bytes that do not compress, the same every time
     content = [numbers.randbytes(IMAGE_BYTES + more) for more in range(2)]
-    exchanges = [of_image(each, is_multipart=is_multipart) for each in content]
-    return Model(MODELS, "Image", exchanges)
+    samples = [of_image(each, is_multipart=is_multipart) for each in content]
+    return Model(MODELS, "Image", samples)
 
 
 def slow() -> Group:
     """A model that takes 20 ms a call, batched where the server can."""
-    exchanges = [of_rows([[each, 0]], [[each, 0]]) for each in range(SLOW_REQUESTS)]
-    measure = partial(load.with_pings, exchanges=exchanges, clients=SLOW_CLIENTS)
+    samples = [of_rows([[each, 0]], [[each, 0]]) for each in range(SLOW_REQUESTS)]
+    measure = partial(load.with_pings, samples=samples, clients=SLOW_CLIENTS)
     title = f"20 ms a call, {SLOW_REQUESTS} requests, {SLOW_CLIENTS} connections"
-    warm_up = partial(load.with_pings, exchanges=exchanges[:WARM_UP], clients=SLOW_CLIENTS)
-    model = Model(MODELS, "Slow", exchanges)
+    warm_up = partial(load.with_pings, samples=samples[:WARM_UP], clients=SLOW_CLIENTS)
+    model = Model(MODELS, "Slow", samples)
     return Group(model, [Case("slow", title, measure)], warm_up, needs_model=True)

@@ -4,6 +4,7 @@ Each answers every request with the same small message, at once.
 """
 
 import asyncio
+import math
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -17,8 +18,13 @@ from h2.connection import H2Connection
 from h2.events import DataReceived, StreamEnded
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from prepackaged.server.transport.grpc.calls import Call, Method
-from prepackaged.server.transport.http2.connection import Connection
+from prepackaged.server.transport.exchange import Exchange, Response
+from prepackaged.server.transport.grpc.server import NOT_HTTP2, Methods
+from prepackaged.server.transport.http1.connection import HttpConnection
+from prepackaged.server.transport.http1.port import Port as HttpPort
+from prepackaged.server.transport.http2.connection import Connection, Port
+from prepackaged.server.transport.limits import Limits
+from prepackaged.server.transport.routing import Router, WireProtocol
 
 ANSWER = b'{"data":{"names":["t:0","t:1"],"ndarray":[[0.25,0.75]]},"meta":{}}\n'
 SIZE = str(len(ANSWER)).encode()
@@ -27,7 +33,8 @@ RESPONSE = b"".join(
     (b"HTTP/1.1 200 OK\r\n", *(b"%b: %b\r\n" % each for each in HEADERS), b"\r\n", ANSWER)
 )
 HOST = "127.0.0.1"
-PATH = b"/seldon.protos.Seldon/Predict"
+PATH = "/seldon.protos.Seldon/Predict"
+REST_PATH = "/api/v1.0/predictions"
 
 Serving = Coroutine[Any, Any, None]
 
@@ -69,6 +76,13 @@ class Httptools(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Answer."""
         self.transport.write(RESPONSE)
+
+
+def our_http() -> Callable[[], HttpConnection]:
+    """The product's own way: an exchange for each request."""
+    protocol = WireProtocol("", failure, failure, routes={REST_PATH: {"GET": answer}})
+    port = HttpPort(Router([protocol]), Limits(), observe)
+    return lambda: HttpConnection(port)
 
 
 class WithH2(asyncio.Protocol):
@@ -138,25 +152,38 @@ async def with_grpcio(port: int) -> None:
     await server.wait_for_termination()
 
 
-def frames() -> Connection:
-    """The product's own way."""
-    return Connection({PATH: Method(answer)}, set())
+def frames() -> Callable[[], Connection]:
+    """The product's own way: an exchange for each call, and no limit but the default ones."""
+    protocol = WireProtocol("/", failure, failure, methods={PATH: answer})
+    methods = Methods([protocol], Limits(), observe)
+    port = Port(methods.accept, set(), math.inf, NOT_HTTP2)
+    return lambda: Connection(port)
 
 
-def answer(call: Call, message: bytes | None) -> None:
+def answer(exchange: Exchange) -> None:
     """The answer."""
-    call.answer(ANSWER)
+    exchange.respond(Response(ANSWER))
+
+
+def failure(exchange: Exchange, error: BaseException) -> Response:
+    """Nothing fails here."""
+    raise error
+
+
+def observe(context: Any, status: int, size: int, code: str = "") -> None:
+    """Record nothing."""
 
 
 REST: dict[str, Callable[[int], Serving]] = {
     "uvicorn, ASGI": lambda port: with_uvicorn(port, http="httptools"),
     "uvicorn, a subclass of its protocol": lambda port: with_uvicorn(port, http=Subclass),
     "httptools on asyncio": lambda port: with_protocol(port, Httptools),
+    "our connection, on httptools": lambda port: with_protocol(port, our_http()),
 }
 GRPC: dict[str, Callable[[int], Serving]] = {
     "grpcio on asyncio": with_grpcio,
     "h2": lambda port: with_protocol(port, WithH2),
-    "our frames, hpack": lambda port: with_protocol(port, frames),
+    "our frames, hpack": lambda port: with_protocol(port, frames()),
 }
 
 

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.exchanges import GRPC_PREDICT, PREDICT
 from bench.layer import GRPC, REST
 from bench.load import output, require_tools
+from bench.samples import GRPC_PREDICT, PREDICT
 from bench.servers import HOST, free_ports, is_free
 
 ROUNDS = 5
@@ -37,6 +37,7 @@ def main() -> None:
         rest = {name: [rest_rate(name) for _ in range(ROUNDS)] for name in REST}
         grpc = {name: [grpc_rate(name, body) for _ in range(ROUNDS)] for name in GRPC}
     print(*rows("REST", rest), "", *rows("gRPC", grpc), sep="\n")
+    subprocess.run([sys.executable, "-m", "bench.counters"], check=True)
 
 
 def rows(kind: str, rates: dict[str, list[float]]) -> Iterator[str]:

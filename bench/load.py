@@ -15,10 +15,10 @@ from http import HTTPStatus
 from pathlib import Path
 
 import grpc
-from bench.exchanges import (
+from bench.samples import (
     GRPC_PREDICT,
     PREDICT,
-    Exchange,
+    Sample,
     grpc_answer,
     is_right,
     is_right_protobuf,
@@ -41,26 +41,37 @@ def require_tools() -> None:
         sys.exit(f"bench: install {' '.join(missing)} (Debian: apt-get install them) and try again")
 
 
-def rest(server: Server, exchanges: Sequence[Exchange], clients: int, seconds: int) -> Figures:
-    """Load with wrk, whose script compares every answer with ones that were looked at first."""
-    exchanges = server.known(exchanges)
+def rest(
+    server: Server,
+    samples: Sequence[Sample],
+    clients: int,
+    seconds: int,
+    *,
+    is_varied: bool = False,
+) -> Figures:
+    """Load with wrk, whose script compares every answer with ones that were looked at first.
+
+    When it is varied, each request has an id and a trace of its own in its headers.
+    """
+    samples = server.known(samples)
     with tempfile.TemporaryDirectory() as directory:
-        if wrong := write_exchanges(server, exchanges, Path(directory)):
+        if wrong := write_samples(server, samples, Path(directory)):
             return {"errors": wrong}
         options = ("-t1", f"-c{clients}", f"-d{seconds}s", f"--timeout={ASK_SECONDS}s")
         url = f"http://{HOST}:{server.port}{PREDICT}"
-        script = ("-s", str(SCRIPT), url, "--", directory, exchanges[0].content_type)
+        more = ("varied",) if is_varied else ()
+        script = ("-s", str(SCRIPT), url, "--", directory, samples[0].content_type, *more)
         with apart(server) if clients == 1 else nullcontext():
             return read_wrk(output("wrk", *options, *script, seconds=seconds + ASK_SECONDS))
 
 
-def write_exchanges(server: Server, exchanges: Sequence[Exchange], directory: Path) -> int:
+def write_samples(server: Server, samples: Sequence[Sample], directory: Path) -> int:
     """Write the requests and the server's own right answers; the number of wrong ones."""
     wrong = 0
-    for index, exchange in enumerate(exchanges, start=1):
-        status, body = post(server, exchange)
-        wrong += status != HTTPStatus.OK or not is_right(body, exchange.answer)
-        (directory / f"request-{index}").write_bytes(exchange.body)
+    for index, sample in enumerate(samples, start=1):
+        status, body = post(server, sample)
+        wrong += status != HTTPStatus.OK or not is_right(body, sample.answer)
+        (directory / f"request-{index}").write_bytes(sample.body)
         (directory / f"answer-{index}").write_bytes(body)
     return wrong
 
@@ -94,7 +105,7 @@ def one_grpc_answer(server: Server, model: Model) -> bytes | None:
         answer = grpc_answer(f"{HOST}:{server.grpc_port}", model.grpc_message)
     except grpc.RpcError:
         return None
-    return answer if is_right_protobuf(answer, model.exchanges[0].answer) else None
+    return answer if is_right_protobuf(answer, model.samples[0].answer) else None
 
 
 def h2load(server: Server, message: bytes, answer: bytes, clients: int, requests: int) -> Figures:
@@ -154,14 +165,14 @@ def output(program: str, *arguments: str, seconds: float) -> str:
     return done.stdout
 
 
-def with_pings(server: Server, exchanges: Sequence[Exchange], clients: int) -> Figures:
+def with_pings(server: Server, samples: Sequence[Sample], clients: int) -> Figures:
     """Send each request once, so many at a time, and ask for the server's health meanwhile."""
-    return asyncio.run(asyncio.wait_for(exchange_all(server, exchanges, clients), TOTAL_SECONDS))
+    return asyncio.run(asyncio.wait_for(exchange_all(server, samples, clients), TOTAL_SECONDS))
 
 
-async def exchange_all(server: Server, exchanges: Sequence[Exchange], clients: int) -> Figures:
+async def exchange_all(server: Server, samples: Sequence[Sample], clients: int) -> Figures:
     """The clients take requests until none is left; one more pings until they are done."""
-    begun, left, is_done = time.monotonic(), iter(exchanges), asyncio.Event()
+    begun, left, is_done = time.monotonic(), iter(samples), asyncio.Event()
     pinging = asyncio.create_task(ping_until(is_done, server))
     wrong = sum(await asyncio.gather(*(client(server, left) for _ in range(clients))))
     total = time.monotonic() - begun
@@ -180,13 +191,13 @@ def read_times(total: float, wrong: int, pings: Sequence[float]) -> Figures:
     return {"total s": total, "ping p50 ms": median, "ping max ms": max(pings), "errors": 0}
 
 
-async def client(server: Server, left: Iterator[Exchange]) -> int:
+async def client(server: Server, left: Iterator[Sample]) -> int:
     """Send what is left, one at a time; the number of wrong answers."""
     wrong = 0
-    for exchange in left:
-        kind = f"Content-Type: {exchange.content_type}\r\n"
-        status, body = await ask(server, "POST", PREDICT, kind, exchange.body)
-        wrong += status != HTTPStatus.OK or not is_right(body, exchange.answer)
+    for sample in left:
+        kind = f"Content-Type: {sample.content_type}\r\n"
+        status, body = await ask(server, "POST", PREDICT, kind, sample.body)
+        wrong += status != HTTPStatus.OK or not is_right(body, sample.answer)
     return wrong
 
 

@@ -1,6 +1,6 @@
 """Compare the microservice with upstream's, under load, on this machine: `make bench`.
 
-    python -m bench.run [--quick] [--case NAME]...
+    python -m bench.run [--quick] [--case NAME]... [--earlier CHECKOUT]
 
 Servers run as processes on localhost and are loaded in turn, several times over; what is
 printed is the medians, and their ratios to upstream's as it starts by default. It needs the
@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +35,7 @@ from bench.servers import (
     Program,
     Server,
     Serves,
+    earlier,
     programs_of,
     running,
     wait_for_answer,
@@ -50,7 +51,7 @@ FAILURES = (
     TimeoutError,
     HTTPException,
 )
-PACKAGES = ("seldon-core", "scikit-learn", "uvicorn", "httptools", "uvloop", "grpcio")
+PACKAGES = ("seldon-core", "scikit-learn", "httptools", "uvloop", "grpcio")
 
 
 def main() -> None:
@@ -58,18 +59,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare the microservice with upstream's.")
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("--case", action="append", metavar="NAME", help="this one; repeatable")
+    parser.add_argument(
+        "--earlier", type=Path, metavar="CHECKOUT", help="measure another checkout's server too"
+    )
     options = parser.parse_args()
+    programs = [*ALL, *([earlier(options.earlier)] if options.earlier else [])]
     require_tools()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended by SIGTERM"))
     rounds, seconds = QUICK if options.quick else FULL
     with tempfile.TemporaryDirectory() as scratch:
-        bench = Bench(Path(scratch), rounds)
+        bench = Bench(Path(scratch), rounds, programs)
         every = groups(Path(scratch), seconds, options.case or FRAMEWORKS)
         for group in chosen(every, options.case):
             bench.measure(group)
     print(
         header(rounds, seconds),
-        table(bench.measured, {each.name: each.name for each in ALL}, UPSTREAM),
+        table(bench.measured, {each.name: each.name for each in programs}, UPSTREAM),
         sep="\n\n",
     )
 
@@ -90,6 +95,7 @@ class Bench:
 
     scratch: Path
     rounds: int
+    programs: Sequence[Program]
     measured: dict[str, dict[str, list[Figures]]] = field(default_factory=dict)
 
     def measure(self, group: Group) -> None:
@@ -97,7 +103,7 @@ class Bench:
         able = {Serves.MODELS, Serves.ESTIMATORS} if group.model.is_estimator else {Serves.MODELS}
         if not group.needs_model:
             able.add(Serves.ONE_ANSWER)
-        programs = [each for each in ALL if each.serves in able]
+        programs = [each for each in self.programs if each.serves in able]
         if group.warm_up is None:
             self.one_by_one(group, programs)
         else:
@@ -148,7 +154,7 @@ def attempt(measure: Measure, server: Server) -> Figures:
 
 def ready(server: Server, model: Model) -> Figures:
     """Wait for the server's first good answer."""
-    return {"start s": wait_for_answer(server, model.exchanges[0])}
+    return {"start s": wait_for_answer(server, model.samples[0])}
 
 
 def header(rounds: int, seconds: int) -> str:

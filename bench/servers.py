@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from enum import Enum, auto
 from itertools import islice
 from pathlib import Path
 
-from bench.exchanges import PREDICT, Exchange, is_right
+from bench.samples import PREDICT, Sample, is_right
 
 ROOT = Path(__file__).parents[1]
 HOST = "127.0.0.1"
@@ -42,11 +43,16 @@ class Program:
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     serves: Serves = Serves.MODELS
+    options: tuple[str, ...] = ()  # behind the model's name
+    root: Path = ROOT  # whose images' servers it runs
+
+
+OPTIONS = ("--service-type", "MODEL", "--access-log")
 
 
 def microservice(name: str, program: str, environment: Mapping[str, str]) -> Program:
     """A server with the command line of the images."""
-    return Program(name, (program, "--service-type", "MODEL", "--access-log"), environment)
+    return Program(name, (program,), environment, options=OPTIONS)
 
 
 def programs_of(image: str) -> Path:
@@ -71,17 +77,31 @@ ALL = (
 )
 
 
+def earlier(checkout: Path) -> Program:
+    """The microservice of another checkout of the project, in the same environment."""
+    package = tomllib.loads((checkout / "common/pyproject.toml").read_text())
+    module, _, function = package["project"]["scripts"]["prepackaged-microservice"].partition(":")
+    start = f"from {module} import {function}; {function}()"
+    path = {"PYTHONPATH": str(checkout / "common/src")}
+    return Program("earlier", ("python", "-c", start), path, options=OPTIONS, root=checkout)
+
+
 @dataclass(frozen=True)
 class Model:
     """What a server serves, and requests whose answers are known."""
 
     directory: Path
     name: str
-    exchanges: Sequence[Exchange]
+    samples: Sequence[Sample]
     parameters: Mapping[str, str] = field(default_factory=dict)
     grpc_message: bytes = b""
     grpc_answer: bytes = b""
     image: str = "sklearn"
+
+    @property
+    def is_of_image(self) -> bool:
+        """Whether an image's own Model serves it."""
+        return self.directory == ROOT / self.image / "server"
 
     @property
     def is_estimator(self) -> bool:
@@ -100,9 +120,9 @@ class Server:
     log: Path
     started: float = field(default_factory=time.monotonic)
 
-    def known(self, exchanges: Sequence[Exchange]) -> Sequence[Exchange]:
+    def known(self, samples: Sequence[Sample]) -> Sequence[Sample]:
         """Those that it can answer: a server without a model knows the first answer only."""
-        return exchanges[:1] if self.program.serves is Serves.ONE_ANSWER else exchanges
+        return samples[:1] if self.program.serves is Serves.ONE_ANSWER else samples
 
 
 class NotStartedError(Exception):
@@ -124,13 +144,13 @@ def running(program: Program, model: Model, scratch: Path) -> Iterator[Server]:
 def start(program: Program, model: Model, scratch: Path) -> Server:
     """Start the program's process on the model."""
     ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
-    log = scratch / f"{ports['HTTP']}.log"
+    log, image_server = scratch / f"{ports['HTTP']}.log", f"{model.image}/server"
     executable, *arguments = program.command
     names = [model.name] if program.serves is Serves.MODELS else []
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [programs_of(model.image) / executable, *names, *arguments],
-            cwd=model.directory,
+            [programs_of(model.image) / executable, *arguments, *names, *program.options],
+            cwd=program.root / image_server if model.is_of_image else model.directory,
             env={**os.environ, **program.environment, **environment(model, ports)},
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -145,7 +165,7 @@ def environment(model: Model, ports: Mapping[str, int]) -> dict[str, str]:
     return {
         **{f"PREDICTIVE_UNIT_{kind}_SERVICE_PORT": str(port) for kind, port in ports.items()},
         "PREDICTIVE_UNIT_PARAMETERS": json.dumps(typed),
-        "BARE_ANSWER": json.dumps(model.exchanges[0].answer, separators=(",", ":")) + "\n",
+        "BARE_ANSWER": json.dumps(model.samples[0].answer, separators=(",", ":")) + "\n",
         "BARE_GRPC_ANSWER": model.grpc_answer.hex(),
     }
 
@@ -163,32 +183,32 @@ def is_free(port: int) -> bool:
     return False
 
 
-def wait_for_answer(server: Server, exchange: Exchange) -> float:
+def wait_for_answer(server: Server, sample: Sample) -> float:
     """Seconds from the process's start to its first good answer."""
     while (waited := time.monotonic() - server.started) < START_SECONDS:
         if server.process.poll() is not None:
             break
-        if answers_well(server, exchange):
+        if answers_well(server, sample):
             return time.monotonic() - server.started
         time.sleep(POLL_SECONDS)
     tail = server.log.read_text(errors="replace")[-2000:]
     raise NotStartedError(f"{server.program.name}: no good answer in {waited:.0f} s:\n{tail}")
 
 
-def answers_well(server: Server, exchange: Exchange) -> bool:
+def answers_well(server: Server, sample: Sample) -> bool:
     """Whether a request is answered, and right."""
     try:
-        status, body = post(server, exchange)
+        status, body = post(server, sample)
     except (OSError, http.client.HTTPException):
         return False
-    return status == http.HTTPStatus.OK and is_right(body, exchange.answer)
+    return status == http.HTTPStatus.OK and is_right(body, sample.answer)
 
 
-def post(server: Server, exchange: Exchange) -> tuple[int, bytes]:
+def post(server: Server, sample: Sample) -> tuple[int, bytes]:
     """One prediction: the status and the body."""
     connection = http.client.HTTPConnection(HOST, server.port, timeout=ASK_SECONDS)
     try:
-        connection.request("POST", PREDICT, exchange.body, {"Content-Type": exchange.content_type})
+        connection.request("POST", PREDICT, sample.body, {"Content-Type": sample.content_type})
         response = connection.getresponse()
         return response.status, response.read()
     finally:

@@ -1,13 +1,15 @@
 -- Posts the requests in a directory in turn, and counts the answers that are wrong:
---   wrk [options] -s wrk.lua URL -- DIRECTORY CONTENT_TYPE
+--   wrk [options] -s wrk.lua URL -- DIRECTORY CONTENT_TYPE [varied]
 -- DIRECTORY holds request-1, request-2, ... and answer-1, answer-2, ...; an answer is right when
 -- it has status 200 and is one of these, up to the last digits of its numbers.
+-- With `varied`, each request has an x-request-id and a traceparent of its own, as behind a proxy
+-- that traces.
 
 local TOLERANCE = 1e-6
 local NUMBER = "%-?%d+%.?%d*[eE]?[%+%-]?%d*"
 local KNOWN_AT_MOST = 1000
 
-local loading, requests, answers, known, known_count, next_request
+local loading, requests, bodies, varied, answers, known, known_count, next_request
 
 local function read_all(directory, kind)
   local contents = {}
@@ -48,17 +50,29 @@ end
 
 function init(arguments)
   wrong = 0
+  content_type, varied = arguments[2], arguments[3] == "varied"
   next_request, requests, known, known_count = 0, {}, {}, 0
   answers = read_all(arguments[1], "answer")
   for _, answer in ipairs(answers) do known[answer] = true end
-  for index, body in ipairs(read_all(arguments[1], "request")) do
-    requests[index] = wrk.format("POST", nil, { ["Content-Type"] = arguments[2] }, body)
+  bodies = read_all(arguments[1], "request")
+  for index, body in ipairs(bodies) do
+    requests[index] = wrk.format("POST", nil, { ["Content-Type"] = content_type }, body)
   end
 end
 
+local function with_ids(number, body)
+  return wrk.format("POST", nil, {
+    ["Content-Type"] = content_type,
+    ["x-request-id"] = string.format("%08x-0000-4000-8000-%012x", number, number),
+    ["traceparent"] = string.format("00-%032x-%016x-01", number, number),
+  }, body)
+end
+
 function request()
-  next_request = next_request % #requests + 1
-  return requests[next_request]
+  next_request = next_request + 1
+  local index = (next_request - 1) % #requests + 1
+  if varied then return with_ids(next_request, bodies[index]) end
+  return requests[index]
 end
 
 function response(status, headers, body)

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 SECONDS = 60  # a bound for servers that hang, far above any honest answer
 PREDICT = "/api/v1.0/predictions"
-# The same request, on the way that skips ASGI and on the one that does not.
-WAYS = (PREDICT, PREDICT + "?way=asgi")
+# The same request, without a query and with one, which may hold a message too.
+WAYS = (PREDICT, PREDICT + "?way=query")
 
 
 def post(

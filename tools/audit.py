@@ -1,10 +1,10 @@
-"""Look for known holes in everything that the locks name, with pip-audit: `make audit`.
+"""Look for known vulnerabilities in everything that the locks name, with pip-audit: `make audit`.
 
 .envs/dev/bin/python tools/audit.py
 
 The advisories are the package index's own, which PyPI has and mirrors often have not. The
-status is 1 where a hole is known that a release fixes, 2 where packages could not be looked
-up: silence of a database that is not reached is no news.
+status is 1 where a vulnerability is known that a release fixes, 2 where packages could not be
+looked up: silence of a database that is not reached is no news.
 """
 
 import json
@@ -32,11 +32,14 @@ def main() -> None:
     pins = read_pins([*(row.lock for row in images.rows().values()), *TOOLS])
     answers = [answer for chosen in rounds(pins) for answer in ask(chosen)]
     unknown = [answer["name"] for answer in answers if "skip_reason" in answer]
-    holes = [(answer, hole) for answer in answers for hole in answer.get("vulns", [])]
-    for answer, hole in holes:
-        print(described(answer, hole, pins))
-    print(f"{len(answers)} packages: {len(holes)} known holes, {len(unknown)} not looked up")
-    if any(hole["fix_versions"] for _, hole in holes):
+    vulnerabilities = [
+        (answer, vulnerability) for answer in answers for vulnerability in answer.get("vulns", [])
+    ]
+    for answer, vulnerability in vulnerabilities:
+        print(described(answer, vulnerability, pins))
+    known = f"{len(vulnerabilities)} known vulnerabilities"
+    print(f"{len(answers)} packages: {known}, {len(unknown)} not looked up")
+    if any(vulnerability["fix_versions"] for _, vulnerability in vulnerabilities):
         sys.exit(1)
     if unknown:
         names = "all of them" if len(unknown) == len(answers) else ", ".join(sorted(set(unknown)))
@@ -78,11 +81,13 @@ def ask(pins: list[Pin]) -> list[dict[str, Any]]:
     return answers
 
 
-def described(answer: dict[str, Any], hole: dict[str, Any], pins: Locks) -> str:
+def described(answer: dict[str, Any], vulnerability: dict[str, Any], pins: Locks) -> str:
     """One line that says what is wrong, where, and what mends it."""
-    fixed = ", ".join(hole["fix_versions"]) or "no release"
+    fixed = ", ".join(vulnerability["fix_versions"]) or "no release"
     where = ", ".join(pins[answer["name"], answer["version"]])
-    return f"{answer['name']} {answer['version']}: {hole['id']}, fixed by {fixed}, in {where}"
+    return (
+        f"{answer['name']} {answer['version']}: {vulnerability['id']}, fixed by {fixed}, in {where}"
+    )
 
 
 if __name__ == "__main__":

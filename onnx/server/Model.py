@@ -12,7 +12,6 @@ from onnx_session import Settings, is_made_for_cuda, open_session
 from seldon_core.user_model import SeldonNotImplementedError
 
 from prepackaged import Artifact, ModelFiles, TensorComponent
-from prepackaged.arrays import Array
 
 
 class Model(TensorComponent):
@@ -23,6 +22,7 @@ class Model(TensorComponent):
     """
 
     platform = "onnx"
+    callable_from_any_thread = True
     usual_layout = "NCHW"
     files = ModelFiles(
         names=("model.onnx",), suffixes=(".onnx", ".ort"), flavor="onnx", flavor_key="data"
@@ -64,9 +64,10 @@ class Model(TensorComponent):
                 self.outline = outline(artifact.path)
         session = partial(open_session, artifact, self.outline, self.settings)
         self.graph = Graph(session, self.outputs, self.outline.unranked if self.outline else ())
-        self.input_specs, self.output_specs = self.graph.inputs, self.graph.outputs
-        self.batchable = self.stacks() and not self.graph.is_run_row_by_row
         self.graph.try_out()
+        self.signature = self.graph.signature()
+        self.batchable = self.stacks() and not self.graph.is_run_row_by_row
+        self.custom = self._custom()
 
     def predict(
         self, X: Any, feature_names: Iterable[str] | None = None, meta: dict[str, Any] | None = None
@@ -80,12 +81,12 @@ class Model(TensorComponent):
 
     def class_names(self) -> Iterable[str]:
         """The classes of a single output that scores them; otherwise nothing is known of them."""
-        if len(self.output_specs) == 1 and self.graph.labels:
-            return self.graph.labels[self.output_specs[0].name]
+        if len(self.graph.outputs) == 1 and self.graph.labels:
+            return self.graph.labels[self.graph.outputs[0].name]
         raise SeldonNotImplementedError("this model has no class names")
 
-    def describe_model(self) -> dict[str, Any]:
-        """Tensors, classes, versions and providers, and what the file says in metadata_props."""
+    def _custom(self) -> dict[str, str]:
+        """Classes, versions and providers, and what the file says in metadata_props."""
         meta = self.graph.session.get_modelmeta()
         classes = {f"classes of {name}": each for name, each in self.graph.labels.items()}
         custom = {
@@ -97,8 +98,4 @@ class Model(TensorComponent):
         }
         if self.outline:
             custom |= {"opset": self.outline.opset(), "ir_version": str(self.outline.ir_version)}
-        return {**self.describe_tensors(), "custom": custom}
-
-    def _check_rows(self, arrays: dict[str, Array]) -> None:
-        # The graph knows by name which axes are one: nodes and edges need not be as many.
-        self.graph.check_sizes(arrays)
+        return custom

@@ -13,8 +13,9 @@ import onnxruntime
 from onnx_session import reason
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
 
-from prepackaged import ClientError, DeploymentError, ModelError, TensorSpec
+from prepackaged import ClientError, DeploymentError, ModelError, Signature, TensorSpec
 from prepackaged.arrays import Array
+from prepackaged.signature import BATCH
 
 logger = logging.getLogger(__name__)
 
@@ -58,11 +59,10 @@ class Graph:
         nodes = self.session.get_inputs()
         answers = _chosen(self.session.get_outputs(), wanted)
         self._single_rows = {node.name for node in nodes if node.shape[:1] == [1]}
-        self._axes = {node.name: _freed(node.shape, "batch") for node in nodes}
         types = {node.name: node.type for node in (*nodes, *answers)}
         self._bfloat16s = {name for name, kind in types.items() if bfloat16.NAME in kind}
-        self.inputs = [_input(node, is_unranked=node.name in unranked) for node in nodes]
-        self.outputs = [_output(node, is_free=bool(self._single_rows)) for node in answers]
+        self.inputs = tuple(_input(node, is_unranked=node.name in unranked) for node in nodes)
+        self.outputs = tuple(_output(node, is_free=bool(self._single_rows)) for node in answers)
         graphs.add(self)
 
     @property
@@ -96,18 +96,6 @@ class Graph:
         answers = [self._run(self._row(arrays, row)) for row in range(rows)]
         return {name: _joined([answer[name] for answer in answers]) for name in answers[0]}
 
-    def check_sizes(self, arrays: Mapping[str, Array]) -> None:
-        """Raise `ClientError` where an axis that the graph gives one name has two sizes."""
-        sizes: dict[Any, tuple[int, str]] = {}
-        for name, array in arrays.items():
-            for axis, size in zip(self._axes[name], array.shape, strict=False):
-                known, owner = sizes.setdefault(axis, (size, name))
-                if isinstance(axis, str) and size != known:
-                    raise ClientError(
-                        f"expected one size of {axis!r}, an axis of several inputs; input"
-                        f" {owner!r} has {known}, input {name!r} has {size}"
-                    )
-
     def try_out(self) -> None:
         """Run the graph once, free axes of size 1: the first run is slow, and tells labels."""
         arrays = {spec.name: _blank(spec) for spec in self.inputs}
@@ -115,9 +103,19 @@ class Graph:
             self(arrays)
         except (ClientError, ModelError) as error:
             logger.info("A trial with zeros, free axes of size 1, was refused: %s", error)
-        for spec in self.outputs:
-            if spec.name in self.labels:
-                spec.shape = (None, len(self.labels[spec.name]))
+        self.outputs = tuple(map(self._labelled, self.outputs))
+
+    def signature(self) -> Signature:
+        """What the graph takes and gives, and the classes where one output lists some."""
+        labels = [*self.labels.values()]
+        class_names = tuple(labels[0]) if len(labels) == 1 else None
+        return Signature(self.inputs, self.outputs, class_names).with_source("model")
+
+    def _labelled(self, spec: TensorSpec) -> TensorSpec:
+        """The output with a column for each of its labels."""
+        if spec.name not in self.labels:
+            return spec
+        return TensorSpec(spec.name, spec.dtype, (None, len(self.labels[spec.name])))
 
     def _run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         names = [spec.name for spec in self.outputs]
@@ -170,8 +168,9 @@ def _input(node: Any, *, is_unranked: bool) -> TensorSpec:
             f"input {node.name!r} is a {node.type}, which no request can hold: this image serves"
             f" models whose inputs are tensors of {', '.join(DTYPES)}"
         )
-    shape = None if is_unranked else _shape(_freed(node.shape))
-    return TensorSpec(node.name, DTYPES[kind[2]], shape, optional=bool(kind[1]))
+    return _spec(
+        node.name, kind[2], None if is_unranked else _freed(node.shape), is_optional=bool(kind[1])
+    )
 
 
 def _output(node: Any, *, is_free: bool) -> TensorSpec:
@@ -184,17 +183,21 @@ def _output(node: Any, *, is_free: bool) -> TensorSpec:
     if kind[1]:
         return TensorSpec(node.name, DTYPES[kind[3]])
     # An empty shape is that of a scalar, and of what nobody knows the shape of.
-    shape = _shape(_freed(node.shape) if is_free else node.shape) or None
-    return TensorSpec(node.name, DTYPES[kind[3]], shape)
+    return _spec(node.name, kind[3], (_freed(node.shape) if is_free else node.shape) or None)
 
 
-def _freed(shape: list[Any], name: str | None = None) -> list[Any]:
+def _freed(shape: list[Any]) -> list[Any]:
     """The shape with a batch of 1 as a free axis."""
-    return [name, *shape[1:]] if shape[:1] == [1] else shape
+    return [BATCH, *shape[1:]] if shape[:1] == [1] else shape
 
 
-def _shape(axes: list[Any]) -> tuple[int | None, ...]:
-    return tuple(axis if isinstance(axis, int) else None for axis in axes)
+def _spec(
+    name: str, kind: str, shape: list[Any] | None, *, is_optional: bool = False
+) -> TensorSpec:
+    """A tensor whose free axes have the names that the graph gives them, if it does."""
+    sizes = None if shape is None else [axis if isinstance(axis, int) else None for axis in shape]
+    axes = [axis if isinstance(axis, str) else None for axis in shape or ()]
+    return TensorSpec(name, DTYPES[kind], sizes, optional=is_optional, axes=axes)
 
 
 def _blank(spec: TensorSpec) -> Array:

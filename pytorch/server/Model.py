@@ -24,6 +24,7 @@ class Model(TensorComponent):
     """
 
     platform = "pytorch"
+    callable_from_any_thread = True
     usual_layout = "NCHW"
     files = ModelFiles(
         names=("model.pt", "model.pth", "model.pt2", "model.safetensors", "model.ckpt"),
@@ -57,12 +58,13 @@ class Model(TensorComponent):
     def load_model(self, artifact: Artifact | None) -> None:
         """Read the module, bring it to the device and see what it takes and answers."""
         assert artifact is not None  # because this class sets `files`
-        module, self.format = read(artifact, self.wanted)
+        module, kind = read(artifact, self.wanted)
         self.network = Network(compiled(module, self.compile), inputs_of(module), str(self.device))
-        self.input_specs = [each.spec() for each in self.network.inputs.values()]
-        self.output_specs = self.network.try_out()
-        self.saved_with = artifact.flavor.get("pytorch_version")
+        self.signature = self.network.signature()
         self.batchable = self.stacks() and not self.network.takes_one_row
+        self.custom = {"format": kind, "device": str(self.device), "torch": torch.__version__}
+        if version := artifact.flavor.get("pytorch_version"):
+            self.custom["saved_with"] = str(version)
 
     def predict(
         self, X: Any, feature_names: Iterable[str] | None = None, meta: dict[str, Any] | None = None
@@ -72,12 +74,6 @@ class Model(TensorComponent):
         Raises `ClientError` for data that does not suit it, `ModelError` when it fails.
         """
         return self.payload(self.network(self.tensors(X, feature_names)))
-
-    def describe_model(self) -> dict[str, Any]:
-        """Tensors, format, device and versions, as far as the model tells them."""
-        custom = {"format": self.format, "device": str(self.device), "torch": torch.__version__}
-        saved = {"saved_with": str(self.saved_with)} if self.saved_with else {}
-        return {**self.describe_tensors(), "custom": custom | saved}
 
 
 @contextmanager

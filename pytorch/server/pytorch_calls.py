@@ -7,17 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pytorch_specs import Input, float_dtype, numpy_dtype
 from torch import Tensor, nn
 
-from prepackaged import ClientError, ModelError, TensorSpec, describe
+from prepackaged import ClientError, ModelError, Signature, TensorSpec, describe
+from prepackaged.arrays import Array
 
 logger = logging.getLogger(__name__)
 
-Arrays = dict[str, npt.NDArray[Any]]
-# For sizes that a model leaves open: small ones, and the usual one of pictures.
+Arrays = dict[str, Array]
+# For sizes that a model leaves open: small ones, and the usual one of images.
 SIZES = (32, 28, 224)
 # What PyTorch raises for data that does not suit the model, and for its own trouble.
 REFUSALS = (RuntimeError, IndexError, ValueError)
@@ -46,7 +46,12 @@ class Network:
         except Exception as error:
             raise self._blame(error, arrays) from error
 
-    def try_out(self) -> list[TensorSpec]:
+    def signature(self) -> Signature:
+        """What the module takes, as its layers tell, and gives, as trial calls show."""
+        inputs = tuple(each.spec() for each in self.inputs.values())
+        return Signature(inputs, self._try_out() or None).with_source("model")
+
+    def _try_out(self) -> tuple[TensorSpec, ...]:
         """What comes out for zeros; nothing where it is unknown what to try.
 
         Those are also the first calls, of several rows and of one, which take the longest.
@@ -54,10 +59,10 @@ class Network:
         tried: list[Arrays] = []
         has_free_sizes = any(None in (each.shape or ())[1:] for each in self.inputs.values())
         for size in SIZES if has_free_sizes else SIZES[:1]:
-            if (zeros := self._zeros(size)) and len(tried) <= 2 and (came := self._tried(zeros)):
-                tried += [*came, *self._tried({name: each[:1] for name, each in zeros.items()})]
+            if (zeros := self._zeros(size)) and len(tried) <= 2 and (answers := self._tried(zeros)):
+                tried += [*answers, *self._tried({name: each[:1] for name, each in zeros.items()})]
         names = tried[0] if tried else ()
-        return [_spec(name, [each[name] for each in tried if name in each]) for name in names]
+        return tuple(_spec(name, [each[name] for each in tried if name in each]) for name in names)
 
     def _answer(self, arrays: Arrays) -> Arrays:
         if self.takes_one_row:
@@ -80,7 +85,7 @@ class Network:
         ]
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
-    def _tensor(self, name: str, array: npt.NDArray[Any]) -> Tensor:
+    def _tensor(self, name: str, array: Array) -> Tensor:
         tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
         usual = self.floating if tensor.is_floating_point() else tensor.dtype
         return tensor.to(self.device, self.inputs[name].dtype or usual)
@@ -111,12 +116,12 @@ class Network:
 
     def _blame(self, error: Exception, arrays: Arrays) -> ClientError | ModelError:
         if isinstance(error, REFUSALS) and not isinstance(error, TROUBLES) and _is_native(error):
-            came = "; ".join(
+            got = "; ".join(
                 f"input {name!r}: expected {self.inputs[name].spec().expected()}, got"
                 f" {array.dtype} of shape {list(array.shape)}"
                 for name, array in arrays.items()
             )
-            return ClientError(f"the model refuses the data: {_text(error)}; {came}")
+            return ClientError(f"the model refuses the data: {_text(error)}; {got}")
         logger.error("The model failed", exc_info=error)
         return ModelError(f"the model failed: {describe(error)}")
 
@@ -147,19 +152,19 @@ def _parts(result: Any) -> Sequence[tuple[Any, Any]]:
     raise ModelError(f"forward gave a {type(result).__name__}; expected tensors")
 
 
-def _array(tensor: Tensor) -> npt.NDArray[Any]:
+def _array(tensor: Tensor) -> Array:
     if tensor.layout is not torch.strided:
         tensor = tensor.to_dense()
     if tensor.is_quantized:
         tensor = tensor.dequantize()
     if tensor.is_floating_point() and tensor.dtype not in (torch.float32, torch.float64):
         tensor = tensor.float()
-    array: npt.NDArray[Any] = tensor.numpy(force=True)
+    array: Array = tensor.numpy(force=True)
     return array
 
 
-def _spec(name: str, arrays: Sequence[npt.NDArray[Any]]) -> TensorSpec:
-    """An output out of what came for inputs of several shapes; sizes that differ are free."""
+def _spec(name: str, arrays: Sequence[Array]) -> TensorSpec:
+    """An output from the answers to inputs of several shapes; sizes that differ are free."""
     shapes = [np.atleast_1d(each).shape for each in arrays]
     if len(set(map(len, shapes))) > 1:
         return TensorSpec(name, arrays[0].dtype)

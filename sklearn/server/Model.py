@@ -7,6 +7,7 @@ import numpy as np
 import without_pandas  # noqa: F401  before scikit-learn
 from sklearn import __version__ as sklearn_version
 from sklearn_estimator import blame, choose_method, forget_names, read, to_payload
+from sklearn_signature import signature_of
 
 from prepackaged import Artifact, Columns, Component, ModelFiles, texts
 
@@ -21,6 +22,7 @@ class Model(Component):
     """
 
     platform = "sklearn"
+    callable_from_any_thread = True
     batchable = True
     files = ModelFiles(
         names=("model.joblib", "model.pkl", "model.pickle", "model.skops"),
@@ -48,10 +50,14 @@ class Model(Component):
         assert artifact is not None  # because this class sets `files`
         self.estimator, self.saved_with = read(artifact, self.trusted_types)
         self.method = choose_method(self.estimator, self.method)
-        names = getattr(self.estimator, "feature_names_in_", None)
-        count = getattr(self.estimator, "n_features_in_", None)
-        self.columns = Columns(None if names is None else tuple(names), count)
-        self.wants_names = names is not None and not forget_names(self.estimator)
+        self.signature = signature_of(self.estimator, self.method)
+        self.columns = Columns.of(self.signature.inputs)
+        self.wants_names = bool(self.columns.names) and not forget_names(self.estimator)
+        self.custom = {
+            "method": self.method,
+            "scikit-learn": sklearn_version,
+            "saved_with": self.saved_with,
+        }
 
     def predict(
         self, X: Any, feature_names: Iterable[str] | None = None, meta: dict[str, Any] | None = None
@@ -81,25 +87,3 @@ class Model(Component):
         if table.dtype == object:  # each column needs a dtype of its own
             return self.columns.frame(table).set_axis(range(table.shape[1]), axis=1)
         return np.asfortranarray(table)  # as in a DataFrame: sums of the same order round alike
-
-    def describe_model(self) -> dict[str, Any]:
-        """Columns, classes, method and versions, as far as the estimator knows them."""
-        custom = {
-            "method": str(self.method),
-            "scikit-learn": sklearn_version,
-            "saved_with": self.saved_with,
-        }
-        return {"inputs": self._inputs(), "outputs": self._outputs(), "custom": custom}
-
-    def _inputs(self) -> list[dict[str, Any]]:
-        if self.columns.count is None:
-            return []
-        names = {"names": list(self.columns.names)} if self.columns.names else {}
-        return [{"messagetype": "ndarray", "schema": {**names, "shape": [self.columns.count]}}]
-
-    def _outputs(self) -> list[dict[str, Any]]:
-        classes = getattr(self.estimator, "classes_", None)
-        if self.method != "predict_proba" or classes is None or isinstance(classes, list):
-            return []
-        names = [str(name) for name in classes]
-        return [{"messagetype": "ndarray", "schema": {"names": names, "shape": [len(names)]}}]

@@ -48,9 +48,14 @@ def read(artifact: Artifact, trusted_types: Sequence[str]) -> tuple[Any, str]:
     return model, _version_told_by(caught, artifact)
 
 
+def methods_of(model: Any) -> tuple[str, ...]:
+    """The METHODS that an estimator has."""
+    return tuple(method for method in METHODS if callable(getattr(model, method, None)))
+
+
 def choose_method(model: Any, wanted: str | None) -> str:
     """The estimator's method that answers requests: `wanted`, else the first default it has."""
-    able = [method for method in METHODS if callable(getattr(model, method, None))]
+    able = methods_of(model)
     if wanted and wanted not in METHODS:
         raise DeploymentError(
             f"the parameter method must be one of {', '.join(METHODS)}; not {wanted!r}"
@@ -125,7 +130,7 @@ def _read_skops(artifact: Artifact, trusted_types: Sequence[str]) -> Any:
 
 
 def _check_usable(model: Any, artifact: Artifact) -> None:
-    if not any(callable(getattr(model, method, None)) for method in METHODS):
+    if not methods_of(model):
         kind = f"{type(model).__module__}.{type(model).__name__}"
         raise DeploymentError(
             f"model file {artifact.path} holds a {kind}, which has none of the methods"

@@ -27,6 +27,7 @@ class Model(TensorComponent):
     """
 
     platform = "tensorflow"
+    callable_from_any_thread = True
     files = ModelFiles(
         names=(SAVED_MODEL, f"model/{SAVED_MODEL}"),
         suffixes=(".keras", ".h5", ".hdf5"),
@@ -43,7 +44,7 @@ class Model(TensorComponent):
         **more: Any,
     ) -> None:
         super().__init__(model_uri, model_file, **more)
-        self.signature = signature or None
+        self.signature_key = signature or None
         self.allow_lambda = is_true("allow_lambda", allow_lambda)
         # What is wrong with the path is told here. TensorFlow itself does not survive a fork, so
         # that the model is loaded after that of upstream's microservice, in `load`.
@@ -66,9 +67,9 @@ class Model(TensorComponent):
         assert artifact is not None  # because this class sets `files`
         self.device = prepare(self.device)
         with artifact.reading():
-            self.compiled, self.custom = self._read(artifact)
-        self.input_specs = self.compiled.input_specs()
-        self.output_specs = self.compiled.output_specs()
+            self.compiled, versions = self._read(artifact)
+        self.signature = self.compiled.signature()
+        self.custom = {**versions, "device": str(self.device), "tensorflow": tf.__version__}
         self.batchable = self.stacks() and not self.compiled.is_run_row_by_row
         self.compiled.try_out()
 
@@ -77,7 +78,7 @@ class Model(TensorComponent):
         if path.name != SAVED_MODEL:
             compiled, version = read_keras_file(path, allow_lambda=self.allow_lambda)
             return compiled, {"format": "Keras", "saved_with": f"Keras {version}"}
-        wanted = self.signature or artifact.flavor.get("signature_def_key")
+        wanted = self.signature_key or artifact.flavor.get("signature_def_key")
         tags = artifact.flavor.get("meta_graph_tags")
         compiled, signature, version = read_saved_model(path.parent, wanted, tags)
         saved_with = {"saved_with": f"TensorFlow {version}"}
@@ -91,8 +92,3 @@ class Model(TensorComponent):
         Raises `ClientError` for data that does not suit the model, `ModelError` when it fails.
         """
         return self.payload(self.compiled(self.tensors(X, feature_names)))
-
-    def describe_model(self) -> dict[str, Any]:
-        """Tensors, device and versions."""
-        custom = {**self.custom, "device": str(self.device), "tensorflow": tf.__version__}
-        return {**self.describe_tensors(), "custom": custom}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from prepackaged import ClientError, ModelError, TensorSpec, describe
+from prepackaged import ClientError, ModelError, Signature, TensorSpec, describe
 from prepackaged.arrays import Array
 
 logger = logging.getLogger(__name__)
@@ -40,13 +40,11 @@ class Compiled:
         fits = len(ends) == len(self.outputs) and all(end in ([1], [None]) for end in ends)
         return fits and all(start == [1] for start in starts)
 
-    def input_specs(self) -> list[TensorSpec]:
-        """What requests are to bring, in batches of any size where rows run in turn."""
-        return [self._spec(name, each) for name, each in self.inputs.items()]
-
-    def output_specs(self) -> list[TensorSpec]:
-        """What answers bring, in batches of any size where rows run in turn."""
-        return [self._spec(name, each) for name, each in self.outputs.items()]
+    def signature(self) -> Signature:
+        """What requests and answers bring, in batches of any size where rows run in turn."""
+        inputs = tuple(self._spec(name, each) for name, each in self.inputs.items())
+        outputs = tuple(self._spec(name, each) for name, each in self.outputs.items())
+        return Signature(inputs, outputs).with_source("model")
 
     def __call__(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs by name; float32 for TensorFlow's bfloat16, bytes for its strings.
@@ -71,7 +69,7 @@ class Compiled:
         zeros, empty texts, or a size of 1 where sizes are free.
         """
         try:
-            self._run({spec.name: _zeros(spec) for spec in self.input_specs()})
+            self._run({spec.name: _zeros(spec) for spec in self.signature().input_tensors})
         except Exception as error:
             logger.warning("The model cannot be tried out on zeros: %s", reason(error))
 

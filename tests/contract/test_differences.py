@@ -228,7 +228,7 @@ EXAMPLES = [
     Example("keep-alive", header("Connection"), "close", None),
     Example(
         "cors-origin",
-        header("Access-Control-Allow-RequestContext", RequestContext="http://a.example"),
+        header("Access-Control-Allow-Origin", Origin="http://a.example"),
         "http://a.example",
         "*",
     ),

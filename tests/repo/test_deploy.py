@@ -14,9 +14,8 @@ from serving import Server, serve
 
 import deploy
 import images
-from prepackaged.server.runtime.config import GRACE_SECONDS, Config
-from prepackaged.server.runtime.server import LAST_SECONDS
-from prepackaged.server.runtime.workers import END_SECONDS
+from prepackaged.server.runtime.config import Config
+from prepackaged.server.runtime.shutdown import ShutdownTimes
 
 OLDEST, NEWEST = "1.25", kubernetes_validate.latest_version()
 (POD_MONITOR,) = documents(DEPLOY / "monitoring/podmonitor.yaml")
@@ -179,7 +178,7 @@ def test_a_pod_is_not_killed_before_its_server_has_ended(row: images.Row) -> Non
         (container,) = pod["spec"]["containers"]
         command = container["lifecycle"]["preStop"]["exec"]["command"]
         sleeps = int(command[-1].removeprefix("/bin/sleep "))
-        ends = sleeps + GRACE_SECONDS + LAST_SECONDS + END_SECONDS
+        ends = sleeps + ShutdownTimes().workers
         assert command[:-1] == ["/bin/sh", "-c"]
         assert ends <= pod["spec"]["terminationGracePeriodSeconds"]
 

@@ -6,9 +6,8 @@ import re
 from manifests import ROWS, containers, pods
 from serving import ROOT
 
-from prepackaged.server.runtime.config import GRACE_SECONDS, read_config, read_parameters
-from prepackaged.server.runtime.server import LAST_SECONDS
-from prepackaged.server.runtime.workers import END_SECONDS
+from prepackaged.server.runtime.config import read_config, read_parameters
+from prepackaged.server.runtime.shutdown import GRACE_SECONDS, ShutdownTimes
 
 KUBERNETES = (ROOT / "docs/kubernetes.md").read_text()
 PRIMEHUB = (ROOT / "docs/primehub.md").read_text()
@@ -23,7 +22,7 @@ def sleeps() -> int:
 
 def ends() -> int:
     """The whole seconds from SIGTERM to the last process' end, without a setting."""
-    return math.ceil(GRACE_SECONDS + LAST_SECONDS + END_SECONDS)
+    return math.ceil(ShutdownTimes().workers)
 
 
 def test_the_seconds_of_a_pods_end_are_those_of_its_file_and_the_server() -> None:

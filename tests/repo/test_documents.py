@@ -87,7 +87,7 @@ def test_the_table_of_images_is_the_list_of_images(monkeypatch: pytest.MonkeyPat
 def test_the_table_of_settings_has_every_setting() -> None:
     """What the microservice reads, flags, variables and annotations, is in the README, no more."""
     _, shown, _ = (ROOT / "README.md").read_text().split("<!-- settings -->")
-    source = (ROOT / "common/src/prepackaged/server/config.py").read_text()
+    source = (ROOT / "common/src/prepackaged/server/runtime/config.py").read_text()
     program = [PROGRAMS / OURS, "--help"]
     told = subprocess.run(program, capture_output=True, text=True, check=True).stdout
     variables = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+|seldon\.io/[a-z-]+)"', source))

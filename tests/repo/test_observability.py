@@ -25,7 +25,7 @@ REQUESTS = [  # the context, its rows, the status, the bytes and the millisecond
 def exposed() -> list[tuple[str, str, str, str]]:
     """Every family of the server's own as Prometheus reads it: name, type, labels, help."""
     metrics = Metrics()
-    metrics.set_gauge("prepackaged_build_info", 1, **build_info())
+    metrics.set_gauge("prepackaged_build_info", 1, **build_info(""))
     metrics.observe_request("predict", 200, 0.1)
     metrics.observe_batch(1)
     for name in set(OWN_GAUGES) - {"prepackaged_build_info"}:

@@ -54,7 +54,8 @@ def test_the_log_has_the_path_of_each_of_pipelined_requests(process: Any) -> Non
         )
         for _ in range(4):
             connection.answer()
-        connection.ask(get("/last"))  # by when the lines of the others are written
+        connection.ask(get("/last"))
+    wait_until(lambda: "/last" in process.server.log())  # by when the others' lines are written
     lines = process.server.log().splitlines()
     paths = [line.split('"')[1] for line in lines if line.startswith('"') and "/last" not in line]
     assert paths[-4:] == [f"POST {WAYS[0]}", "GET /one", "GET /two", f"POST {WAYS[0]}"]
@@ -64,7 +65,8 @@ def test_no_path_makes_a_line_of_its_own_in_the_log(process: Any) -> None:
     """Whoever asks for a path with line breaks forges no line of the log."""
     with connected(process.server.url) as connection:
         connection.ask(get("/x%0d%0aforged"))
-        connection.ask(get("/last"))  # by when the line is written
+        connection.ask(get("/last"))
+    wait_until(lambda: "/last" in process.server.log())  # by when the line is written
     assert not any(line.startswith("forged") for line in process.server.log().splitlines())
 
 
@@ -262,7 +264,7 @@ def called(address: str, count: int) -> None:
 
 def test_a_connection_that_is_closed_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever connects and leaves takes none of the server's memory, not even for a while."""
-    monkeypatch.setattr("prepackaged.server.transport.grpc.server.GREETING_SECONDS", 3600)
+    monkeypatch.setattr("prepackaged.server.transport.grpc.server.PREFACE_SECONDS", 3600)
 
     def connections() -> int:
         return sum(type(each) is GrpcConnection for each in gc.get_objects())
@@ -313,6 +315,7 @@ def test_a_known_head_is_logged_with_its_own_rows(process: Any) -> None:
     with connected(process.server.url) as connection:
         for rows in (b"[[1],[2]]", b"[[1, 22]]", b"[[1],[2]]"):
             connection.ask(post(b'{"data":{"ndarray":%b}}' % rows))
-        connection.ask(get("/last"))  # by when the lines are written
+        connection.ask(get("/last"))
+    wait_until(lambda: "/last" in process.server.log())  # by when the lines are written
     lines = [line for line in process.server.log().splitlines() if "POST" in line]
     assert [line.rpartition("rows=")[2] for line in lines[-3:]] == ["2", "1", "2"]

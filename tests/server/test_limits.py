@@ -12,7 +12,8 @@ from rawhttp import PREDICT, WAYS, Connection, connected, get, post, text
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from waiting import SECONDS, wait_until
 
-from prepackaged.server.transport.http1 import connection as bounds
+from prepackaged.server.transport.http1 import connection as http_connection
+from prepackaged.server.transport.http1.reader import MAX_HEAD
 from prepackaged.testing import Served, serve
 
 HELLO = prediction_pb2.SeldonMessage(strData="hello")
@@ -35,7 +36,7 @@ def is_answered(connection: Connection) -> bool:
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Senders have less than a moment."""
     for name in ("SENDER_SECONDS", "SURPLUS_SECONDS"):
-        monkeypatch.setattr(bounds, name, SOON)
+        monkeypatch.setattr(http_connection, name, SOON)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +130,7 @@ def test_a_head_of_the_most_bytes_is_taken_and_a_larger_one_is_431(
     server: Served, path: str
 ) -> None:
     """Whether it comes at once or in parts."""
-    for size, status in ((bounds.MOST_HEAD - 1000, 200), (bounds.MOST_HEAD + 1000, 431)):
+    for size, status in ((MAX_HEAD - 1000, 200), (MAX_HEAD + 1000, 431)):
         request = post(text("hi"), path, "X: " + "x" * size)
         for parts in ([request], [request[:40_000], request[40_000:]]):
             with connected(server.url) as connection:
@@ -155,7 +156,7 @@ def test_a_head_without_end_is_431_before_it_fills_memory(server: Served, start:
             connection.send(b"x" * 1000)
             sent += 1000
             assert get_ping(server)  # so that what was sent is read
-            assert sent < 2 * bounds.MOST_HEAD
+            assert sent < 2 * MAX_HEAD
         assert connection.answer().status == 431
 
 

@@ -289,3 +289,30 @@ def test_a_client_that_sends_no_more_does_not_hold_the_end_up(held: Any) -> None
         held.signal(signal.SIGTERM)
         assert held.status() == 0
         assert connection.answer().status == 408
+
+
+# Children and threads of the model
+
+
+@pytest.mark.parametrize(("what", "answer"), [("pool", "[0, 1, 4, 9]"), ("terminate", "-15")])
+def test_a_child_that_is_terminated_does_not_end_the_server(
+    start_process: Callable[..., Any], what: str, answer: str
+) -> None:
+    """A forked child takes a signal for itself; the server answers on and ends in order."""
+    process = start_process("Children")
+    with connected(process.server.url) as connection:
+        for _ in range(3):
+            assert connection.ask(post(text(what))).text == answer
+    process.signal(signal.SIGTERM)
+    assert process.status() == 0
+
+
+def test_a_thread_that_the_model_leaves_behind_does_not_keep_the_process(
+    start_process: Callable[..., Any],
+) -> None:
+    """Everything is answered, so that the status is 0, and the process ends in its time."""
+    process = start_process("Children")
+    with connected(process.server.url) as connection:
+        assert connection.ask(post(text("thread"))).text == f"{process.popen.pid}"
+    process.signal(signal.SIGTERM)
+    assert process.status() == 0

@@ -225,7 +225,8 @@ def test_a_collector_that_is_not_there_holds_nobody(
 
 WITHOUT = """
 import sys
-from prepackaged.server import cli, tracing
+from prepackaged.server.runtime import cli
+from prepackaged.server.telemetry import tracing
 assert not [name for name in sys.modules if name.startswith("opentelemetry")]
 sys.modules["opentelemetry"] = None
 print(tracing.start_tracing("Model"))

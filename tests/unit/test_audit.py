@@ -5,8 +5,8 @@ import pytest
 
 import audit
 
-HOLE = {"id": "PYSEC-1", "fix_versions": ["3.1.6"], "aliases": [], "description": ""}
-UNFIXED = {**HOLE, "fix_versions": []}
+VULNERABILITY = {"id": "PYSEC-1", "fix_versions": ["3.1.6"], "aliases": [], "description": ""}
+UNFIXED = {**VULNERABILITY, "fix_versions": []}
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_hole_that_a_release_fixes_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The line says what, where, and what to move to."""
-    assert outcome(monkeypatch, version="1", vulns=[HOLE]) == 1
+    assert outcome(monkeypatch, version="1", vulns=[VULNERABILITY]) == 1
     assert "alpha 1: PYSEC-1, fixed by 3.1.6, in a.txt\n" in capsys.readouterr().out
 
 

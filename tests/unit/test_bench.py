@@ -1,8 +1,8 @@
 import math
 
 import pytest
-from bench.exchanges import is_right, of_image, of_rows
 from bench.load import in_seconds, percentile, read_h2load, read_times, read_wrk
+from bench.samples import is_right, of_image, of_rows
 from bench.table import table
 
 WRK = """\

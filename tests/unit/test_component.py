@@ -8,7 +8,16 @@ from seldon_core import metadata, seldon_methods
 from seldon_core.metrics import SeldonMetrics
 from seldon_core.user_model import SeldonComponent
 
-from prepackaged import Artifact, Component, DeploymentError, ModelFiles, NotReadyError
+from prepackaged import (
+    Artifact,
+    Column,
+    Component,
+    DeploymentError,
+    ModelFiles,
+    NotReadyError,
+    Signature,
+    TensorComponent,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -172,6 +181,47 @@ def test_metadata_is_what_the_model_says_of_itself(directory: Path) -> None:
         "inputs": [{"messagetype": "ndarray", "schema": {"names": ["a"], "shape": [1]}}],
         "custom": {"method": "count", "saved_with": "1.0"},
     }
+
+
+def test_metadata_is_made_of_the_signature_and_custom() -> None:
+    """A Model that overrides nothing states facts, and describes nothing by hand."""
+
+    class Stating(Component):
+        platform = "stating"
+
+        def load_model(self, artifact: Artifact | None) -> None:
+            self.signature = Signature((Column("a"), Column("b")))
+            self.custom["saved_with"] = "1.0"
+
+    model = Stating()
+    assert (model.signature, model.custom) == (None, {})
+    assert loaded(model).init_metadata() == {
+        "platform": "stating",
+        "inputs": [{"messagetype": "ndarray", "schema": {"names": ["a", "b"], "shape": [2]}}],
+        "outputs": [],
+        "custom": {"saved_with": "1.0"},
+    }
+
+
+def test_a_model_that_states_nothing_has_its_platform_alone() -> None:
+    """As a server that takes anything."""
+    assert loaded(WithoutFiles()).init_metadata() == {"platform": ""}
+
+
+def test_a_description_of_ones_own_wins_over_the_signature(directory: Path) -> None:
+    """What `describe_model` of a subclass gives is all that is said."""
+    model = Counting(str(directory))
+    model.signature = Signature((Column("other"),))
+    assert loaded(model).describe_model() == {
+        "inputs": [{"messagetype": "ndarray", "schema": {"names": ["a"], "shape": [1]}}],
+        "custom": {"method": "count", "saved_with": "1.0"},
+    }
+
+
+def test_a_model_is_called_on_the_main_thread_unless_it_says_otherwise() -> None:
+    """A fork of a Model that says nothing of threads gets what seldon-core gives it."""
+    assert Component.callable_from_any_thread is False
+    assert TensorComponent.callable_from_any_thread is False
 
 
 def test_metadata_before_loading_is_the_platform(directory: Path) -> None:

@@ -23,13 +23,13 @@ BYTES = TensorSpec("x", "uint8", (None, None, None, 3))
 GREY = TensorSpec("x", "uint8", (None, None, None))
 FORMATS = ["PNG", "JPEG", "BMP", "GIF", "WEBP"]
 RED, BLUE = (255, 0, 0), (0, 0, 255)
-# A picture of 2 x 3 pixels whose values differ in every place and channel.
+# An image of 2 x 3 pixels whose values differ in every place and channel.
 COLOURS = (np.arange(18) * 10).astype(np.uint8).reshape(2, 3, 3)
 
 
-def encoded(picture: Any, form: str = "PNG", mode: str | None = None, **options: Any) -> bytes:
-    """The bytes of a file with the picture, an array of pixels or a Pillow image."""
-    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+def encoded(image: Any, form: str = "PNG", mode: str | None = None, **options: Any) -> bytes:
+    """The bytes of a file with the image, an array of pixels or a Pillow image."""
+    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
     file = io.BytesIO()
     (image.convert(mode) if mode else image).save(file, form, **options)
     return file.getvalue()
@@ -48,13 +48,13 @@ def png(width: int, height: int, *, bits: int = 8, colour: int = 0, rows: bytes 
 
 
 def pixels(content: bytes, wanted: TensorSpec = BYTES, **parameters: Any) -> Any:
-    """The picture's rows of pixels as lists."""
-    (picture,) = Preprocessing(**parameters).array(content, wanted).tolist()
-    return picture
+    """The image's rows of pixels as lists."""
+    (image,) = Preprocessing(**parameters).array(content, wanted).tolist()
+    return image
 
 
 def refusal(content: bytes, wanted: TensorSpec = ANY, **parameters: Any) -> str:
-    """The message that a client gets for a picture."""
+    """The message that a client gets for an image."""
     with pytest.raises(ClientError) as caught:
         Preprocessing(**parameters).array(content, wanted)
     return str(caught.value)
@@ -78,14 +78,14 @@ def test_values_become_floats_from_0_to_1() -> None:
     assert (answer[0] == values.astype(np.float32) / np.float32(255)).all()
 
 
-def test_a_picture_is_a_batch_of_one() -> None:
+def test_an_image_is_a_batch_of_one() -> None:
     """Colours go to an unknown input as [1, height, width, 3]."""
     answer = Preprocessing(image_scale="1").array(encoded(COLOURS), ANY)
     assert answer.shape == (1, 2, 3, 3)
     assert answer[0].tolist() == COLOURS.tolist()
 
 
-def test_a_grey_picture_has_one_channel() -> None:
+def test_a_grey_image_has_one_channel() -> None:
     """What has no colours goes to an unknown input as [1, height, width, 1]."""
     answer = Preprocessing(image_scale="1").array(encoded(COLOURS[..., 0]), ANY)
     assert answer.shape == (1, 2, 3, 1)
@@ -168,12 +168,12 @@ def test_the_size_may_be_set(name: str) -> None:
 
 
 def test_the_usual_resampling_is_bilinear() -> None:
-    """Without a word about it, pictures are resized as most training code does."""
+    """Without a word about it, images are resized as most training code does."""
     expected = Image.fromarray(COLOURS).resize((5, 4), Image.Resampling.BILINEAR)
     assert pixels(encoded(COLOURS), image_size="4 X 5") == np.asarray(expected).tolist()
 
 
-def test_a_picture_of_the_set_size_stays_as_it_is() -> None:
+def test_an_image_of_the_set_size_stays_as_it_is() -> None:
     """Resizing to its own size changes no pixel."""
     assert pixels(encoded(COLOURS), image_size="2x3") == COLOURS.tolist()
 
@@ -196,7 +196,7 @@ def test_one_mean_and_deviation_are_for_all_channels() -> None:
 
 
 def test_normalizing_by_channel_asks_for_colours() -> None:
-    """Three means make three channels of a grey picture."""
+    """Three means make three channels of a grey image."""
     answer = Preprocessing(image_mean="0,0,0").array(encoded(COLOURS[..., 0]), ANY)
     assert answer.shape == (1, 2, 3, 3)
 
@@ -214,7 +214,7 @@ def test_signed_bytes_come_by_a_mean() -> None:
     content = encoded(np.array([[0, 128, 255]], np.uint8))
     assert pixels(content, signed, image_mean="128") == [[-128, 0, 127]]
     assert refusal(content, signed) == (
-        "got a picture: input 'x' takes int8 of shape [n, ?, ?], and the values of a picture"
+        "got an image: input 'x' takes int8 of shape [n, ?, ?], and the values of an image"
         " become 0 to 255; image_scale, image_mean and image_std must make whole numbers that fit"
     )
 
@@ -239,7 +239,7 @@ def test_signed_bytes_come_by_a_mean() -> None:
     ],
 )
 def test_a_wrong_parameter_stops_the_start(name: str, value: str, accepted: str) -> None:
-    """The error names the parameter, what it accepts and what came."""
+    """The error names the parameter, what it accepts and what it got."""
     message = stop(ANY, **{name: value})
     assert f"the parameter {name} must" in message
     assert accepted in message
@@ -249,40 +249,40 @@ def test_a_wrong_parameter_stops_the_start(name: str, value: str, accepted: str)
 @pytest.mark.parametrize(
     ("wanted", "parameters", "reason"),
     [
-        (TensorSpec("x", "float32", (None, 4)), {"image_mode": "L"}, "which is no picture"),
-        (TensorSpec("x", "str", (None,)), {"image_mode": "L"}, "which is no picture"),
-        (TensorSpec("x", "str"), {"image_mode": "L"}, "which is no picture"),
+        (TensorSpec("x", "float32", (None, 4)), {"image_mode": "L"}, "which is no image"),
+        (TensorSpec("x", "str", (None,)), {"image_mode": "L"}, "which is no image"),
+        (TensorSpec("x", "str"), {"image_mode": "L"}, "which is no image"),
         (NHWC, {"image_mode": "L"}, "and image_mode is L"),
         (TensorSpec("x", None, (None, 28, 28)), {"image_mode": "RGB"}, "and image_mode is RGB"),
         (
             TensorSpec("x", None, (None, 3, 8, 8)),
             {"image_layout": "NHWC"},
-            "which as NHWC is no picture of 1 or 3 channels",
+            "which as NHWC is no image of 1 or 3 channels",
         ),
         (TensorSpec("x", None, (None, 3, 8, 9)), {"image_size": "9x8"}, "and image_size is 9x8"),
         (GREY, {"image_std": "1,1,1"}, "and image_mean or image_std is for 3 channels"),
         (ANY, {"image_std": "1,1,1", "image_mode": "L"}, "is for 3 channels where L has 1"),
-        (BYTES, {"image_scale": "1/255"}, "the values of a picture become 0 to 1;"),
-        (BYTES, {"image_mean": "128"}, "the values of a picture become -128 to 127;"),
+        (BYTES, {"image_scale": "1/255"}, "the values of an image become 0 to 1;"),
+        (BYTES, {"image_mean": "128"}, "the values of an image become -128 to 127;"),
     ],
 )
 def test_parameters_that_contradict_the_model_stop_the_start(
     wanted: TensorSpec, parameters: dict[str, str], reason: str
 ) -> None:
-    """No server starts that would refuse every picture for what its operator has set."""
+    """No server starts that would refuse every image for what its operator has set."""
     message = stop(wanted, **parameters)
     assert message.startswith("the image parameters do not fit the model: input 'x' takes ")
     assert reason in message
 
 
 def test_image_parameters_for_several_inputs_stop_the_start() -> None:
-    """A request carries one picture, which could be for any of them."""
+    """A request carries one image, which could be for any of them."""
     assert stop(TensorSpec("a", None), TensorSpec("b", None), image_mode="L") == (
         "image parameters are for models of one input, not of a, b"
     )
 
 
-def test_a_model_that_takes_no_picture_starts_without_parameters() -> None:
+def test_a_model_that_takes_no_image_starts_without_parameters() -> None:
     """Where nothing is set, nothing has to fit."""
     Preprocessing().check([TensorSpec("x", "str", (None,)), TensorSpec("y", None)])
     Preprocessing(image_size="8x9").check([TensorSpec("x", None, (None, 3, 8, 9))])
@@ -293,7 +293,7 @@ def test_a_model_that_takes_no_picture_starts_without_parameters() -> None:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_format_is_read(form: str) -> None:
-    """A picture of one grey is the same in all five formats, lossy or not."""
+    """An image of one grey is the same in all five formats, lossy or not."""
     grey = np.full((8, 16, 3), 128, np.uint8)
     assert pixels(encoded(grey, form)) == grey.tolist()
 
@@ -312,7 +312,7 @@ def test_every_format_is_read(form: str) -> None:
     ],
 )
 @pytest.mark.parametrize("form", ["PNG", "WEBP"])
-def test_a_picture_is_turned_as_its_exif_says(
+def test_an_image_is_turned_as_its_exif_says(
     orientation: int, turned: list[list[int]], form: str
 ) -> None:
     """What a camera held sideways took is seen upright, as in a browser."""
@@ -407,8 +407,8 @@ def test_an_animation_is_its_first_frame(form: str) -> None:
     assert pixels(content) == [[[*RED], [*RED]]]
 
 
-def test_a_jpeg_with_more_pictures_in_it_is_its_first() -> None:
-    """Telephones put previews and brightness maps behind the picture."""
+def test_a_jpeg_with_more_images_in_it_is_its_first() -> None:
+    """Telephones put previews and brightness maps behind the image."""
     frames = [Image.new("L", (8, 8), grey) for grey in (50, 100)]
     content = encoded(frames[0], "MPO", save_all=True, append_images=frames[1:])
     assert pixels(content, GREY) == [[50] * 8] * 8
@@ -418,7 +418,7 @@ def test_a_jpeg_with_more_pictures_in_it_is_its_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "came"),
+    ("content", "got"),
     [
         (b"", "0 bytes"),
         (b"hello", "5 bytes: text that begins with 'hello'"),
@@ -427,27 +427,27 @@ def test_a_jpeg_with_more_pictures_in_it_is_its_first() -> None:
         (b"%PDF-1.7\n" * 9, r"81 bytes: text that begins with '%PDF-1.7\n%PDF-1.'"),
     ],
 )
-def test_what_is_no_picture_is_named(content: bytes, came: str) -> None:
+def test_what_is_no_image_is_named(content: bytes, got: str) -> None:
     """The error says which formats are read and what the bytes look like."""
-    assert refusal(content) == f"expected a picture (PNG, JPEG, BMP, GIF, WEBP), got {came}"
+    assert refusal(content) == f"expected an image (PNG, JPEG, BMP, GIF, WEBP), got {got}"
 
 
 def test_a_format_that_is_not_listed_is_refused() -> None:
     """Pillow's other readers stay out of reach of clients."""
-    assert "expected a picture (PNG" in refusal(encoded(COLOURS, "TIFF"))
-    assert "expected a picture (PNG" in refusal(encoded(COLOURS, "PPM"))
+    assert "expected an image (PNG" in refusal(encoded(COLOURS, "TIFF"))
+    assert "expected an image (PNG" in refusal(encoded(COLOURS, "PPM"))
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_truncated_picture_is_refused(form: str) -> None:
-    """Half a file is no half picture."""
+def test_a_truncated_image_is_refused(form: str) -> None:
+    """Half a file is no half image."""
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     content = encoded(noise, form)
     assert "it is truncated or damaged" in refusal(content[: len(content) // 2])
 
 
 def declared(form: str, width: int, height: int) -> bytes:
-    """A small file whose header promises a picture of another size."""
+    """A small file whose header promises an image of another size."""
     if form == "PNG":
         return png(width, height)
     frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE)]
@@ -470,9 +470,9 @@ def declared(form: str, width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     ("width", "height", "reason"),
     [
-        (5000, 4000, "expected a picture of at most 16777216 pixels, got 4000x5000"),
-        (12000, 12000, "expected a smaller picture: Image size (144000000 pixels) exceeds limit"),
-        (16000, 15000, "expected a smaller picture: Image size (240000000 pixels) exceeds limit"),
+        (5000, 4000, "expected an image of at most 16777216 pixels, got 4000x5000"),
+        (12000, 12000, "expected a smaller image: Image size (144000000 pixels) exceeds limit"),
+        (16000, 15000, "expected a smaller image: Image size (240000000 pixels) exceeds limit"),
     ],
 )
 def test_a_decompression_bomb_is_refused_unopened(
@@ -485,28 +485,28 @@ def test_a_decompression_bomb_is_refused_unopened(
     decode.assert_not_called()
 
 
-def test_a_picture_to_be_resized_may_be_larger() -> None:
+def test_an_image_to_be_resized_may_be_larger() -> None:
     """Photographs of telephones are resized on the server, up to twice as many pixels."""
     grey = encoded(np.full((5000, 6000), 9, np.uint8))
     assert pixels(grey, GREY, image_size="1x2") == [[9, 9]]
     assert refusal(declared("GIF", 6000, 6000), image_size="1x2") == (
-        "expected a picture of at most 33554432 pixels, got 6000x6000"
+        "expected an image of at most 33554432 pixels, got 6000x6000"
     )
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_a_picture_of_another_size_is_refused(
+def test_an_image_of_another_size_is_refused(
     orientation: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A model of a fixed size gets no picture that was resized behind its back."""
+    """A model of a fixed size gets no image that was resized behind its back."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     content = encoded(COLOURS, "WEBP", exif=exif)
     decode = Mock()
     monkeypatch.setattr(ImageFile.ImageFile, "load", decode)
-    came = "3x2" if orientation == 6 else "2x3"
+    got = "3x2" if orientation == 6 else "2x3"
     assert refusal(content, TensorSpec("x", "float32", (None, 3, 224, None))) == (
-        f"input 'x': expected a picture of 224x? (height x width), got {came}: resize it, or have"
+        f"input 'x': expected an image of 224x? (height x width), got {got}: resize it, or have"
         " the parameter image_size set"
     )
     decode.assert_not_called()
@@ -515,17 +515,17 @@ def test_a_picture_of_another_size_is_refused(
 @pytest.mark.parametrize(
     ("wanted", "reason"),
     [
-        (TensorSpec("x", "float32", (None, 784)), "float32 of shape [n, 784], which is no picture"),
-        (TensorSpec("x", "str", (None,)), "text of shape [n], which is no picture"),
+        (TensorSpec("x", "float32", (None, 784)), "float32 of shape [n, 784], which is no image"),
+        (TensorSpec("x", "str", (None,)), "text of shape [n], which is no image"),
         (
             TensorSpec("x", "float32", (None, 8, 8, 4)),
-            "float32 of shape [n, 8, 8, 4], which as NHWC is no picture of 1 or 3 channels",
+            "float32 of shape [n, 8, 8, 4], which as NHWC is no image of 1 or 3 channels",
         ),
     ],
 )
-def test_a_picture_for_what_takes_none_is_refused(wanted: TensorSpec, reason: str) -> None:
+def test_an_image_for_what_takes_none_is_refused(wanted: TensorSpec, reason: str) -> None:
     """The error says what the input takes instead."""
-    assert refusal(encoded(COLOURS), wanted) == f"got a picture: input 'x' takes {reason}"
+    assert refusal(encoded(COLOURS), wanted) == f"got an image: input 'x' takes {reason}"
 
 
 @given(
@@ -533,7 +533,7 @@ def test_a_picture_for_what_takes_none_is_refused(wanted: TensorSpec, reason: st
     st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=4),
     st.integers(0, 2**12),
 )
-def test_damaged_pictures_are_read_or_refused(
+def test_damaged_images_are_read_or_refused(
     form: str, changes: list[tuple[int, int]], cut: int
 ) -> None:
     """Whatever is wrong with a file, it is the client's mistake."""
@@ -549,7 +549,7 @@ def test_damaged_pictures_are_read_or_refused(
 
 
 def test_importing_prepackaged_does_not_import_pillow() -> None:
-    """Images that take no pictures need not have it."""
+    """A container image whose models take no images need not have it."""
     script = "import sys, prepackaged; print('PIL' in sys.modules)"
     command = [sys.executable, "-c", script]
     completed = subprocess.run(command, check=True, capture_output=True, text=True)

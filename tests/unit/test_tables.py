@@ -191,7 +191,7 @@ def test_an_empty_list_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "came"),
+    ("rows", "got"),
     [
         ([[1, 2], [3]], "row 0 has 2 values, row 1 has 1 value"),
         ([[1, 2], [3, 4], []], "row 0 has 2 values, row 2 has 0 values"),
@@ -199,9 +199,9 @@ def test_an_empty_list_is_refused() -> None:
         ([1, [2]], "row 0 has a single value, row 1 has 1 value"),
     ],
 )
-def test_ragged_rows_name_the_first_that_differs(rows: list[Any], came: str) -> None:
+def test_ragged_rows_name_the_first_that_differs(rows: list[Any], got: str) -> None:
     """The row whose length differs is named with both lengths."""
-    assert refusal(rows) == f"expected rows of equal length; {came}"
+    assert refusal(rows) == f"expected rows of equal length; {got}"
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_records_need_a_model_that_knows_names(payload: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("payload", "came"),
+    ("payload", "got"),
     [
         (b"\x93NUMPY", "binData"),
         ("1,2,3", "a string"),
@@ -246,16 +246,16 @@ def test_records_need_a_model_that_knows_names(payload: Any) -> None:
         (None, "null"),
     ],
 )
-def test_what_is_no_table_is_refused_by_its_kind(payload: Any, came: str) -> None:
+def test_what_is_no_table_is_refused_by_its_kind(payload: Any, got: str) -> None:
     """Bytes, text, numbers and nothing are answered with what would have been a table."""
     assert refusal(payload) == (
-        f"expected rows of values in data.ndarray, data.tensor or jsonData, got {came}"
+        f"expected rows of values in data.ndarray, data.tensor or jsonData, got {got}"
     )
 
 
 @pytest.mark.parametrize("columns", [Columns(count=2), Columns(names=("a", "b"))])
 def test_a_wrong_number_of_columns_names_both_numbers(columns: Columns) -> None:
-    """The message has what the model was trained on and what came."""
+    """The message has what the model was trained on and what it got."""
     assert refusal(np.zeros((4, 3)), columns=columns) == (
         "expected rows of 2 values, got rows of 3 (shape [4, 3])"
     )
@@ -341,14 +341,12 @@ def test_a_name_for_every_column_is_expected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "came"),
+    ("names", "got"),
     [([1, 2, 3], "[1, 2, 3]"), ("age", "'age'"), (5, "5"), ([["a"], "b"], "[['a'], 'b']")],
 )
-def test_names_that_are_no_list_of_strings_are_refused(names: Any, came: str) -> None:
+def test_names_that_are_no_list_of_strings_are_refused(names: Any, got: str) -> None:
     """The names of a JSON request may be anything, and only strings are names."""
-    assert refusal([[1, 2, 3]], names, NAMED) == (
-        f"expected names as a list of strings, got {came}"
-    )
+    assert refusal([[1, 2, 3]], names, NAMED) == (f"expected names as a list of strings, got {got}")
 
 
 @given(st.permutations(range(5)))

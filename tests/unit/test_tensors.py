@@ -17,8 +17,10 @@ from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from prepackaged import (
     Artifact,
     ClientError,
+    Column,
     DeploymentError,
     ModelError,
+    Signature,
     TensorComponent,
     TensorSpec,
 )
@@ -45,11 +47,11 @@ class Echo(TensorComponent):
 
     def __init__(self, *inputs: TensorSpec, **parameters: Any) -> None:
         super().__init__(**parameters)
-        self.inputs = list(inputs)
+        self.inputs = inputs
         self.load()
 
     def load_model(self, artifact: Artifact | None) -> None:
-        self.input_specs = self.output_specs = self.inputs
+        self.signature = Signature(self.inputs, self.inputs)
         self.batchable = self.stacks()
 
     def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
@@ -68,7 +70,7 @@ def refusal(*specs: TensorSpec, X: Any, names: Any = None) -> str:
     return str(caught.value)
 
 
-def picture() -> bytes:
+def image() -> bytes:
     """A PNG of one red pixel."""
     file = io.BytesIO()
     Image.new("RGB", (1, 1), "red").save(file, "PNG")
@@ -113,13 +115,13 @@ def test_a_string_is_one_row_of_what_has_no_other_axis() -> None:
 
 
 def test_an_input_of_bytes_takes_a_file_as_it_is() -> None:
-    """A model that decodes pictures itself is given the bytes."""
+    """A model that decodes images itself is given the bytes."""
     assert given(TensorSpec("image", "bytes", (None,)), X=b"\xff\xd8") == {"image": [b"\xff\xd8"]}
 
 
-def test_a_picture_becomes_the_input() -> None:
+def test_an_image_becomes_the_input() -> None:
     """Bytes are decoded into what the input takes."""
-    assert given(PIXELS, X=picture()) == {"pixels": [[[[255, 0, 0]]]]}
+    assert given(PIXELS, X=image()) == {"pixels": [[[[255, 0, 0]]]]}
 
 
 def test_the_image_parameters_are_the_deployments() -> None:
@@ -127,7 +129,7 @@ def test_the_image_parameters_are_the_deployments() -> None:
     parameters = {"image_mode": "L", "image_size": "2x1", "image_scale": "1/76", "image_mean": "1"}
     more = {"image_std": "2", "image_resampling": "nearest", "image_layout": "NCHW"}
     component = Echo(TensorSpec("x", "float32"), **parameters, **more)
-    assert component.tensors(picture())["x"].tolist() == [[[[0.0], [0.0]]]]
+    assert component.tensors(image())["x"].tolist() == [[[[0.0], [0.0]]]]
 
 
 def test_a_component_has_the_layout_of_its_framework() -> None:
@@ -136,12 +138,12 @@ def test_a_component_has_the_layout_of_its_framework() -> None:
     class ChannelsFirst(Echo):
         usual_layout = "NCHW"
 
-    answer = ChannelsFirst(TensorSpec("x", None)).tensors(picture())["x"]
+    answer = ChannelsFirst(TensorSpec("x", None)).tensors(image())["x"]
     assert answer.shape == (1, 3, 1, 1)
 
 
 @pytest.mark.parametrize(
-    ("payload", "came"),
+    ("payload", "got"),
     [
         ("hi", "expected float32 of shape [n, 3], got a string"),
         (None, "expected float32 of shape [n, 3], got null"),
@@ -151,15 +153,15 @@ def test_a_component_has_the_layout_of_its_framework() -> None:
         ({"x": "hi"}, "expected float32 of shape [n, 3], got a string"),
     ],
 )
-def test_another_payload_is_refused(payload: Any, came: str) -> None:
-    """The error names the input, what it takes and what came."""
-    assert refusal(VECTOR, X=payload) == f"input 'x': {came}"
+def test_another_payload_is_refused(payload: Any, got: str) -> None:
+    """The error names the input, what it takes and what it got."""
+    assert refusal(VECTOR, X=payload) == f"input 'x': {got}"
 
 
-def test_a_picture_for_numbers_is_refused() -> None:
-    """Rows of three numbers are no picture."""
-    assert refusal(VECTOR, X=picture()) == (
-        "got a picture: input 'x' takes float32 of shape [n, 3], which is no picture"
+def test_an_image_for_numbers_is_refused() -> None:
+    """Rows of three numbers are no image."""
+    assert refusal(VECTOR, X=image()) == (
+        "got an image: input 'x' takes float32 of shape [n, 3], which is no image"
     )
 
 
@@ -184,7 +186,7 @@ def test_missing_and_unknown_names_are_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("payload", "came"),
+    ("payload", "got"),
     [
         (np.zeros((1, 3)), "an array of shape [1, 3]"),
         ([[1, 2, 3]], "a list"),
@@ -193,11 +195,11 @@ def test_missing_and_unknown_names_are_listed() -> None:
         (None, "null"),
     ],
 )
-def test_a_payload_without_names_is_refused(payload: Any, came: str) -> None:
+def test_a_payload_without_names_is_refused(payload: Any, got: str) -> None:
     """Which of several inputs it is for cannot be guessed."""
     assert refusal(VECTOR, WORDS, X=payload) == (
         "expected jsonData with 'x' (float32 of shape [n, 3]), 'words' (text of shape [n, 1]),"
-        f" by name, got {came}"
+        f" by name, got {got}"
     )
 
 
@@ -330,10 +332,10 @@ def test_requests_stack_where_first_axes_are_the_batch(
 ) -> None:
     """A fixed number of rows, or several outputs, cannot be put together and split again."""
     component = TensorComponent()
-    component.input_specs = [
-        TensorSpec(f"i{n}", "float32", shape) for n, shape in enumerate(inputs)
-    ]
-    component.output_specs = [TensorSpec(f"o{n}", "float32", s) for n, s in enumerate(outputs)]
+    component.signature = Signature(
+        tuple(TensorSpec(f"i{n}", "float32", shape) for n, shape in enumerate(inputs)),
+        tuple(TensorSpec(f"o{n}", "float32", shape) for n, shape in enumerate(outputs)),
+    )
     assert component.stacks() is stacks
 
 
@@ -347,9 +349,21 @@ def test_image_parameters_that_do_not_fit_stop_the_start() -> None:
         Echo(PIXELS, image_mode="BGR")
 
 
-def test_an_optional_input_is_no_second_input_for_pictures() -> None:
+def test_an_optional_input_is_no_second_input_for_images() -> None:
     """Image parameters are for the input that the model needs."""
     assert Echo(PIXELS, MASK, image_mode="RGB").ready
+
+
+@pytest.mark.parametrize("signature", [None, Signature(), Signature((Column("age"),))])
+def test_a_model_of_tensors_must_say_which(signature: Signature | None) -> None:
+    """Without inputs no request could be read: the author is told at the start."""
+
+    class Silent(TensorComponent):
+        def load_model(self, artifact: Artifact | None) -> None:
+            self.signature = signature
+
+    with pytest.raises(TypeError, match=r"load_model must set self\.signature"):
+        Silent().load()
 
 
 def test_metadata_has_every_tensor() -> None:
@@ -368,12 +382,12 @@ def test_metadata_has_every_tensor() -> None:
 
 NUMBERS = {"data": {"tensor": {"shape": [1, 3], "values": [1.0, 2.0, 3.0]}}}
 SEVERAL = {"jsonData": {"x": [[1.0, 2.0, 3.0]], "words": [["a"]]}}
-PICTURE = {"binData": base64.b64encode(picture()).decode()}
+IMAGE = {"binData": base64.b64encode(image()).decode()}
 RED = {"data": {"tensor": {"shape": [1, 1, 1, 3], "values": [255, 0, 0]}}}
 EXCHANGES = {
     "one input": ([VECTOR], NUMBERS, NUMBERS),
     "several inputs": ([VECTOR, WORDS], SEVERAL, SEVERAL),
-    "a picture": ([PIXELS], PICTURE, RED),
+    "an image": ([PIXELS], IMAGE, RED),
 }
 
 
@@ -401,11 +415,11 @@ def test_requests_are_answered_by_seldons_microservice(exchange: Any) -> None:
     assert told(json.loads(json.dumps(rest))) == told(called) == told(answer)
 
 
-def test_a_picture_may_be_sent_as_a_file() -> None:
-    """As PrimeHub documents it: curl -F binData=@picture.png."""
+def test_an_image_may_be_sent_as_a_file() -> None:
+    """As PrimeHub documents it: curl -F binData=@image.png."""
     with serve(Echo(PIXELS)) as server:
         url = f"{server.url}/api/v1.0/predictions"
-        response = requests.post(url, files={"binData": picture()}, timeout=60)
+        response = requests.post(url, files={"binData": image()}, timeout=60)
     assert told(response.json()) == told(RED)
 
 

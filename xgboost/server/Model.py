@@ -11,6 +11,7 @@ from xgboost_file import read
 from xgboost_methods import OPENMP, Answers, gpus
 
 from prepackaged import Artifact, Component, DeploymentError, ModelError, ModelFiles, choose_device
+from prepackaged.arrays import Array
 
 
 class Model(Component):
@@ -21,6 +22,7 @@ class Model(Component):
     """
 
     platform = "xgboost"
+    callable_from_any_thread = True
     batchable = True
     files = ModelFiles(
         names=(
@@ -55,7 +57,8 @@ class Model(Component):
             loaded, self.saved_with = read(artifact)
             self.features = Features(loaded)
             self.answers = Answers(loaded, self.method, device)
-            self.output_shape = self._try_out()
+            self.signature = self.answers.signature(self.features.inputs, self._try_out())
+        self.custom = self._custom()
 
     def predict(
         self, X: Any, feature_names: Iterable[str] | None = None, meta: dict[str, Any] | None = None
@@ -66,8 +69,8 @@ class Model(Component):
         """
         return self.answers(self.features.rows(X, feature_names))
 
-    def describe_model(self) -> dict[str, Any]:
-        """Columns, labels, what is answered and by which versions, as far as the file knows."""
+    def _custom(self) -> dict[str, str]:
+        """What answers, which versions, and the labels of categories, as far as the file knows."""
         answers = self.answers
         custom = {
             "method": answers.method,
@@ -81,22 +84,13 @@ class Model(Component):
             custom["best_iteration"] = answers.best_iteration
         if labels := self.features.labels():
             custom["categories"] = json.dumps(labels, ensure_ascii=False)
-        return {"inputs": [self._input()], "outputs": [self._output()], "custom": custom}
+        return custom
 
-    def _input(self) -> dict[str, Any]:
-        columns = self.features.columns
-        names = {"names": list(columns.names)} if columns.names else {}
-        return {"messagetype": "ndarray", "schema": {**names, "shape": [columns.count]}}
-
-    def _output(self) -> dict[str, Any]:
-        names = {"names": found} if (found := self.answers.class_names(self.output_shape)) else {}
-        return {"messagetype": "ndarray", "schema": {**names, "shape": self.output_shape}}
-
-    def _try_out(self) -> list[int]:
-        """The shape of the answer to a row in which all is missing."""
-        row = np.full((1, self.features.columns.count or 0), np.nan)
+    def _try_out(self) -> Array:
+        """The answer to a row in which all is missing."""
+        row = np.full((1, len(self.features.inputs)), np.nan)
         try:
-            return list(self.answers(row).shape[1:])
+            return self.answers(row)
         except ModelError as error:
             raise DeploymentError(
                 f"this model cannot answer method {self.answers.method}: {error}"

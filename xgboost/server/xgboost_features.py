@@ -10,15 +10,23 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from xgboost import Booster
 from xgboost_file import Loaded
 
-from prepackaged import ClientError, Columns
+from prepackaged import ClientError, Column, Columns
+from prepackaged.arrays import Array
+from prepackaged.signature import Kind
 
 logger = logging.getLogger(__name__)
 
-Array = npt.NDArray[Any]
+# XGBoost's types of columns; it computes in 32 bits, so that wider floats are these, too.
+KINDS: dict[str, Kind] = {
+    "float": "float32",
+    "q": "float32",
+    "int": "int64",
+    "i": "bool",
+    "c": "category",
+}
 LARGEST = float(np.finfo(np.float32).max)  # XGBoost computes in 32 bits
 NUMBERS = "biuf"  # numpy's kinds of dtype
 SHOWN = 20  # labels in an error
@@ -31,13 +39,15 @@ class Features:
     """
 
     def __init__(self, loaded: Loaded) -> None:
-        booster, self.missing = loaded.booster, loaded.missing
-        names, types = booster.feature_names, booster.feature_types or []
-        self.columns = Columns(tuple(names) if names else None, booster.num_features())
-        self.categorical = [number for number, kind in enumerate(types) if kind == "c"]
+        self.missing = loaded.missing
+        self.inputs = _inputs(loaded)
+        self.columns = Columns.of(self.inputs)
+        kinds = [each.kind for each in self.inputs]
+        self.categorical = [number for number, kind in enumerate(kinds) if kind == "category"]
         self.codes = {
-            number: {label: float(code) for code, label in enumerate(labels)}
-            for number, labels in _labels(booster, self.categorical).items()
+            number: {label: float(code) for code, label in enumerate(each.categories)}
+            for number, each in enumerate(self.inputs)
+            if each.categories is not None
         }
 
     def rows(self, X: Any, names: Iterable[str] | None) -> Array:
@@ -94,6 +104,18 @@ class Features:
         name = f" ({self.columns.names[column]})" if self.columns.names else ""
         shown = reprlib.repr(value)
         return ClientError(f"expected {expected}; row {row}, column {column}{name} is {shown}")
+
+
+def _inputs(loaded: Loaded) -> tuple[Column, ...]:
+    """The columns as far as the booster knows them: those of a DataFrame have names and types."""
+    booster, count = loaded.booster, loaded.booster.num_features()
+    names = booster.feature_names or [None] * count
+    kinds = [KINDS.get(each, "any") for each in booster.feature_types or [""] * count]
+    labels = _labels(booster, [number for number, kind in enumerate(kinds) if kind == "category"])
+    return tuple(
+        Column(name, kind, tuple(labels[number]) if number in labels else None, loaded.missing)
+        for number, (name, kind) in enumerate(zip(names, kinds, strict=True))
+    )
 
 
 def _labels(booster: Booster, categorical: list[int]) -> dict[int, list[Any]]:

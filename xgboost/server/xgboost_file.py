@@ -7,17 +7,16 @@ import math
 import re
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import joblib
 import numpy as np
-import numpy.typing as npt
 from sklearn.exceptions import NotFittedError
 from xgboost import Booster
 from xgboost import __version__ as xgboost_version
 from xgboost.core import XGBoostError
 
 from prepackaged import Artifact, DeploymentError
+from prepackaged.arrays import Array
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +30,6 @@ OBJECTIVE = re.compile(rb"(?:binary|count|multi|rank|reg|survival):[a-z]{3}")
 TOO_OLD_PICKLE = re.compile(
     r"serialization file|serialisation_header|header\[0\]|XGBoostLabelEncoder"
 )
-
-Labels = npt.NDArray[Any]
 
 
 def _numbers(version: str) -> list[int]:
@@ -51,7 +48,7 @@ class Loaded:
     """
 
     booster: Booster
-    classes: Labels | None = None
+    classes: Array | None = None
     missing: float = math.nan
 
 

@@ -4,19 +4,18 @@ import ctypes
 import json
 import re
 from contextlib import nullcontext
-from typing import Any
+from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit, softmax
 from threadpoolctl import ThreadpoolController
-from xgboost import Booster, DMatrix, build_info
+from xgboost import DMatrix, build_info
 from xgboost.core import XGBoostError
-from xgboost_file import BEFORE_3_1, Loaded, reason
+from xgboost_file import Loaded, reason
 
-from prepackaged import DeploymentError, ModelError
-
-Array = npt.NDArray[Any]
+from prepackaged import Column, DeploymentError, ModelError, Signature, TensorSpec
+from prepackaged.arrays import Array
+from prepackaged.signature import Facts
 
 METHODS = ("predict", "predict_proba", "label", "margin", "leaf", "contributions")
 PROBABLE = ("binary:logistic", "binary:logitraw", "reg:logistic", "multi:softprob", "multi:softmax")
@@ -42,6 +41,7 @@ class Answers:
         self.objective = str(config["objective"]["name"])
         self.kind = str(config["gradient_booster"]["name"])
         self.outputs = int(config["learner_model_param"].get("num_target", 1))
+        self.class_count = int(config["learner_model_param"]["num_class"])
         self.best_iteration = self.booster.attr("best_iteration")
         self.method = self._checked(method or METHODS[0])
 
@@ -83,11 +83,19 @@ class Answers:
         """[n, features + 1] or [n, outputs, features + 1]: SHAP values, the bias last."""
         return self._of_matrix(rows, pred_contribs=True)
 
-    def class_names(self, shape: list[int]) -> list[str]:
-        """What the columns of an answer of this shape [columns] are called, if they are classes."""
-        if self.method != "predict_proba" or self.outputs > 1:
-            return []
-        return [str(name) for name in (range(shape[0]) if self.classes is None else self.classes)]
+    def signature(self, inputs: tuple[Column, ...], answer: Array) -> Signature:
+        """What the booster takes and gives, its `answer` to a row being an example.
+
+        The columns of `predict_proba` are the classes, or their numbers where the file has no
+        names for them. Any other answer is an array of so many values a row.
+        """
+        classes = None if self.classes is None else tuple(map(str, self.classes))
+        outputs: Facts = (TensorSpec("", answer.dtype, (None, *answer.shape[1:])),)
+        if self.method == "predict_proba" and self.outputs == 1:
+            classes = classes or tuple(map(str, range(answer.shape[1])))
+            outputs = tuple(map(Column, classes))
+        methods = tuple(method for method in METHODS if not self._why_not(method))
+        return Signature(inputs, outputs, classes, self.method, methods).with_source("model")
 
     def _class_numbers(self, rows: Array) -> Array:
         scores = self.predict(rows)
@@ -132,25 +140,35 @@ class Answers:
             raise DeploymentError(
                 f"the parameter method must be one of {', '.join(METHODS)}; not {method!r}"
             )
+        if reason := self._why_not(method):
+            raise DeploymentError(reason)
+        return method
+
+    def _why_not(self, method: str) -> str:
+        """Why this booster cannot answer with one of the METHODS, empty where it can."""
         if self.objective not in CLASSIFYING.get(method, (self.objective,)):
-            raise DeploymentError(
+            return (
                 f"method {method} needs an objective that"
                 f" {'tells probabilities' if method == 'predict_proba' else 'classifies'}; this"
                 f" model's is {self.objective}: set method to predict, margin, leaf or"
                 " contributions"
             )
-        if method == "contributions" and BEFORE_3_1 and _has_trees_of_many_outputs(self.booster):
-            # Later versions say so themselves, where these answer with zeros.
-            raise DeploymentError(
+        if method == "leaf" and self.kind == "gblinear":
+            return "this model cannot answer method leaf: a linear booster has no trees"
+        if method == "contributions" and self._has_trees_of_many_outputs:
+            # XGBoost before 3.1 answers with zeros.
+            return (
                 "this model cannot answer method contributions: XGBoost has none for trees of"
                 " several outputs"
             )
-        return method
+        return ""
 
-
-def _has_trees_of_many_outputs(booster: Booster) -> bool:
-    leaves = re.search(rb'"size_leaf_vector":"(\d+)"', booster.save_raw("json"))
-    return leaves is not None and int(leaves[1]) > 1
+    @cached_property
+    def _has_trees_of_many_outputs(self) -> bool:
+        if max(self.outputs, self.class_count) <= 1:  # spares most boosters the copy
+            return False
+        leaves = re.search(rb'"size_leaf_vector":"(\d+)"', self.booster.save_raw("json"))
+        return leaves is not None and int(leaves[1]) > 1
 
 
 def gpus() -> list[str]:

@@ -7,19 +7,21 @@ from prepackaged.component import Component
 from prepackaged.devices import choose_device
 from prepackaged.errors import ClientError, DeploymentError, ModelError, NotReadyError, describe
 from prepackaged.headers import request_headers
-from prepackaged.signature import TensorSpec
+from prepackaged.signature import Column, Signature, TensorSpec
 from prepackaged.tables import Columns, find_cell, texts
 from prepackaged.tensors import TensorComponent
 
 __all__ = [
     "Artifact",
     "ClientError",
+    "Column",
     "Columns",
     "Component",
     "DeploymentError",
     "ModelError",
     "ModelFiles",
     "NotReadyError",
+    "Signature",
     "TensorComponent",
     "TensorSpec",
     "choose_device",

@@ -19,7 +19,7 @@ def from_lists(rows: list[Any]) -> Array:
     """Nested JSON lists as an array of the dtype that numpy finds for numbers, booleans or texts.
 
     As soon as kinds are mixed, or one value is null or an object, an object array of the
-    values as they came. Raises `ClientError` that names the row where lists are of unequal
+    values unchanged. Raises `ClientError` that names the row where lists are of unequal
     length.
     """
     if are_numbers(rows):

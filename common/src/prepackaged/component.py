@@ -15,6 +15,8 @@ from prepackaged.errors import (
     describe,
     end_deployment_errors_in_one_line,
 )
+from prepackaged.metadata import seldon_metadata
+from prepackaged.signature import Signature
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +25,8 @@ class Component(SeldonComponent):
     """A model server for one framework.
 
     A subclass says in `files` what it loads, loads it in `load_model`, and answers in
-    `predict(self, X, feature_names=None, meta=None)`. It may also override
+    `predict(self, X, feature_names=None, meta=None)`. What is known of the loaded model goes
+    into `signature` and `custom`, of which `GET /metadata` is made. It may also override
     `describe_model` and every hook of seldon-core's `SeldonComponent` (`tags`, `metrics`,
     `class_names`, `transform_input`, ...). It runs under any Seldon v1 microservice.
 
@@ -38,8 +41,14 @@ class Component(SeldonComponent):
     #: influence each other and whose `predict` answers a row for a row, whatever `meta` says.
     #: A model that is known only when it is loaded sets it on itself.
     batchable: bool = False
+    #: Whether the model may be called on any thread, one call at a time. A Model that does not say
+    #: so is constructed, loaded and called on the process's main thread, as under seldon-core's
+    #: microservice.
+    callable_from_any_thread: ClassVar[bool] = False
     #: The framework's name, for `GET /metadata`.
     platform: ClassVar[str] = ""
+    #: What the model takes and gives: `load_model` sets it, None where it says nothing of it.
+    signature: Signature | None = None
 
     def __init__(self, model_uri: str | None = None, model_file: str | None = None) -> None:
         end_deployment_errors_in_one_line()
@@ -48,6 +57,8 @@ class Component(SeldonComponent):
         self.model_file = model_file or None
         self.ready = False
         self.artifact: Artifact | None = None
+        #: Facts for people, such as versions: `load_model` adds them, `GET /metadata` shows them.
+        self.custom: dict[str, str] = {}
 
     def load(self) -> None:
         """Load the model unless it is loaded already.
@@ -61,7 +72,7 @@ class Component(SeldonComponent):
             self.artifact = self.find_artifact(self.files)
         try:
             self.load_model(self.artifact)
-            self._metadata(self.describe_model())  # a wrong metadata.yaml is told now, not later
+            self._metadata(self.describe_model())  # a wrong metadata.yaml fails the load
         except (AttributeError, NotImplementedError) as error:
             # seldon-core's microservice takes these two for "there is no load" and serves on.
             raise RuntimeError(f"loading the model failed: {describe(error)}") from error
@@ -80,15 +91,20 @@ class Component(SeldonComponent):
         return find_artifact(self.model_uri, files, self.model_file)
 
     def load_model(self, artifact: Artifact | None) -> None:
-        """Hook: load `artifact` (None where `files` is not set) and keep what `predict` needs."""
+        """Hook: load `artifact` (None where `files` is not set) and keep what `predict` needs.
+
+        Sets `self.signature` and fills `self.custom` as far as the model is known.
+        """
 
     def describe_model(self) -> dict[str, Any]:
         """Hook: what the loaded model says of itself, in Seldon's metadata fields.
 
-        `inputs` and `outputs` are lists such as `[{"messagetype": "tensor", "schema":
-        {"names": ["a", "b"], "shape": [2]}}]`; `custom` maps strings to strings.
+        Unless it is overridden: `inputs` and `outputs` of `signature`, and `custom`. The first
+        two are lists such as `[{"messagetype": "tensor", "schema": {"names": ["a", "b"],
+        "shape": [2]}}]`; `custom` maps strings to strings.
         """
-        return {}
+        tensors = seldon_metadata(self.signature) if self.signature else {}
+        return {**tensors, "custom": dict(self.custom)} if self.custom else tensors
 
     def health_status(self) -> str:
         """`healthy` once the model is loaded; HTTP 503 until then."""

@@ -33,7 +33,7 @@ class RequestError(SeldonMicroserviceException):
 class ClientError(RequestError):
     """The request cannot be answered as it is: HTTP 400.
 
-    The message says what was expected and what came, with row and column where there is one.
+    The message says what was expected and what it got, with row and column where there is one.
     """
 
     status_code = 400

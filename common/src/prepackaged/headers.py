@@ -12,7 +12,7 @@ class HasHeaders(Protocol):
 
     @property
     def headers(self) -> Iterable[tuple[bytes, bytes]]:
-        """Names and values in the order in which they came; a name may come more than once."""
+        """Names and values in the order of the request; a name may occur more than once."""
 
 
 #: The one request that is being answered; None outside of requests, and while several are
@@ -21,7 +21,7 @@ ANSWERED: ContextVar[HasHeaders | None] = ContextVar("answered", default=None)
 
 
 class Headers(Mapping[str, str]):
-    """Headers by name, in whatever case; what came more than once is joined with commas."""
+    """Headers by name, in any case; repeated ones are joined with commas."""
 
     def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
         self._values: dict[str, str] = {}

@@ -1,6 +1,6 @@
-"""Reading the file of a picture. What is wrong with it is the client's mistake.
+"""Reads image files. What is wrong with a file is the client's mistake: a `ClientError`.
 
-Nothing imports this module before a picture comes: it needs Pillow.
+This module needs Pillow, so it is imported only when a request brings an image.
 """
 
 import io
@@ -18,40 +18,40 @@ ORIENTATION = 0x0112  # the tag in EXIF
 
 @contextmanager
 def reading(content: bytes) -> Iterator[None]:
-    """Within this block the picture is read: whatever fails is a `ClientError` about it."""
+    """Within this block the image is read: whatever fails is a `ClientError` about it."""
     try:
         yield
     except ClientError:
         raise
     except UnidentifiedImageError:
         formats = ", ".join(FORMATS)
-        raise ClientError(f"expected a picture ({formats}), got {_seen(content)}") from None
+        raise ClientError(f"expected an image ({formats}), got {_seen(content)}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ClientError(f"expected a smaller picture: {error}") from None
+        raise ClientError(f"expected a smaller image: {error}") from None
     except Exception as error:
         raise ClientError(
-            f"the picture cannot be decoded, it is truncated or damaged: {describe(error)}"
+            f"the image cannot be decoded, it is truncated or damaged: {describe(error)}"
         ) from error
 
 
 def opened(content: bytes, most: int) -> Image.Image:
-    """The picture with its header read and nothing else, if that declares no more pixels."""
+    """The image with only its header read. Raises `ClientError` for more than `most` pixels."""
     image = Image.open(io.BytesIO(content), formats=FORMATS)
     if image.width * image.height > most:
         raise ClientError(
-            f"expected a picture of at most {most} pixels, got {image.height}x{image.width}"
+            f"expected an image of at most {most} pixels, got {image.height}x{image.width}"
         )
     return image
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Height and width when the picture is turned as its EXIF says."""
+    """Height and width when the image is turned as its EXIF says."""
     is_sideways = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
     return image.size if is_sideways else image.size[::-1]
 
 
 def decoded(image: Image.Image, mode: str | None) -> Image.Image:
-    """The picture upright, in the mode, or in L or RGB, whichever it is, where that is None."""
+    """The image upright, in the mode, or in L or RGB, whichever it is, where that is None."""
     image.load()
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):  # 16 bits: keep the upper 8, as Pillow does with colours
@@ -66,7 +66,7 @@ def decoded(image: Image.Image, mode: str | None) -> Image.Image:
 
 
 def resized(image: Image.Image, size: tuple[int, int], resampling: str) -> Image.Image:
-    """The picture in another height and width."""
+    """The image in another height and width."""
     if size == (image.height, image.width):
         return image
     return image.resize(size[::-1], Image.Resampling[resampling.upper()])

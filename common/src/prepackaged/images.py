@@ -1,8 +1,8 @@
-"""From the bytes of a picture to the array that a model takes.
+"""From the bytes of an image to the array that a model takes.
 
-Without parameters pixels become float32 from 0 to 1, as they come, in a batch of one. What the
-model says of its input is followed where only one thing can be meant: the layout, the number of
-channels, whole numbers from 0 to 255 for an input of whole numbers.
+Without parameters pixels become float32 from 0 to 1, in a batch of one. What the model's input
+shows is followed where it is unambiguous: the layout, the number of channels, whole numbers from
+0 to 255 for an input of whole numbers.
 """
 
 import re
@@ -20,17 +20,17 @@ CHANNELS = {"L": 1, "RGB": 3}
 MODES: dict[int | None, str] = {count: mode for mode, count in CHANNELS.items()}
 LAYOUTS = ("NHWC", "NCHW")
 RESAMPLING = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
-MOST_PIXELS = 2**24  # of a picture that becomes floats; twice as many of one to be resized
+MOST_PIXELS = 2**24  # of an image that becomes floats; twice as many of one to be resized
 BLOCK = 2**16  # values that are looked up at a time
 Size = tuple[int | None, int | None]  # height and width; None is any
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a picture is to become for an input.
+    """What an image is to become for an input.
 
     `layout` is NHWC, NCHW, or NHW for an input without an axis for channels; `mode` is None
-    where the picture's own is kept; `size` is what the model takes; `table` has what becomes
+    where the image's own is kept; `size` is what the model takes; `table` has what becomes
     of each value of a pixel, [1 or channels, 256].
     """
 
@@ -41,9 +41,9 @@ class Form:
 
 
 class Preprocessing:
-    """How pictures become arrays, from the parameters of a deployment.
+    """How images become arrays, from the parameters of a deployment.
 
-    `image_mode` is RGB or L (greyscale). `image_size` is "HxW", such as "224x224": pictures are
+    `image_mode` is RGB or L (greyscale). `image_size` is "HxW", such as "224x224": images are
     brought to it without keeping their proportions, by `image_resampling` (bilinear unless it
     says nearest, box, hamming, bicubic or lanczos). Values become
     (value * image_scale - image_mean) / image_std, where value is 0 to 255, `image_scale` is
@@ -91,16 +91,16 @@ class Preprocessing:
             raise DeploymentError(f"the image parameters do not fit the model: {error}") from error
 
     def array(self, content: bytes, wanted: TensorSpec) -> Array:
-        """The picture as [1, H, W, C], [1, C, H, W] or [1, H, W], in the dtype of `wanted`.
+        """The image as [1, H, W, C], [1, C, H, W] or [1, H, W], in the dtype of `wanted`.
 
-        Takes the first frame of an animation, turns the picture as its EXIF says, lays what is
+        Takes the first frame of an animation, turns the image as its EXIF says, lays what is
         transparent on white, and brings values of 16 bits to 8. Raises `ClientError` for what
-        is no picture, cannot be decoded, is too large, or does not fit `wanted`.
+        is no image, cannot be decoded, is too large, or does not fit `wanted`.
         """
         try:
             form = self._form(wanted)
         except ValueError as error:
-            raise ClientError(f"got a picture: {error}") from error
+            raise ClientError(f"got an image: {error}") from error
         return _laid_out(self._pixels(content, wanted, form), form)
 
     def _pixels(self, content: bytes, wanted: TensorSpec, form: Form) -> Array:
@@ -111,7 +111,7 @@ class Preprocessing:
             size = image_files.upright_size(image)
             if not self.size and not _fits(size, form.size):
                 raise ClientError(
-                    f"input {wanted.name!r}: expected a picture of {_shown(form.size)} (height x"
+                    f"input {wanted.name!r}: expected an image of {_shown(form.size)} (height x"
                     f" width), got {_shown(size)}: resize it, or have the parameter image_size"
                     " set"
                 )
@@ -121,7 +121,7 @@ class Preprocessing:
             return np.asarray(image)
 
     def _form(self, wanted: TensorSpec) -> Form:
-        """What a picture becomes for an input. Raises ValueError where that is impossible."""
+        """What an image becomes for an input. Raises ValueError where that is impossible."""
         try:
             return self._fitted(wanted.dtype, *self._axes(wanted))
         except ValueError as error:
@@ -132,7 +132,7 @@ class Preprocessing:
         """Layout, number of channels, height and width, as far as the model knows them."""
         shape = wanted.shape
         if wanted.is_text or (shape is not None and len(shape) not in (3, 4)):
-            raise ValueError("which is no picture")
+            raise ValueError("which is no image")
         if shape is None:
             return self.layout or self.usual_layout, None, (None, None)
         if len(shape) == 3:
@@ -140,7 +140,7 @@ class Preprocessing:
         layout = self.layout or _layout_told_by(shape) or self.usual_layout
         height, width, channels = shape[2:] + shape[1:2] if layout == "NCHW" else shape[1:]
         if channels not in (None, *MODES):
-            raise ValueError(f"which as {layout} is no picture of 1 or 3 channels")
+            raise ValueError(f"which as {layout} is no image of 1 or 3 channels")
         return layout, channels, (height, width)
 
     def _fitted(
@@ -165,7 +165,7 @@ class Preprocessing:
             table: Array = values.astype(dtype)
         if is_whole and (table != values).any():
             raise ValueError(
-                f"and the values of a picture become {values.min():g} to {values.max():g};"
+                f"and the values of an image become {values.min():g} to {values.max():g};"
                 " image_scale, image_mean and image_std must make whole numbers that fit"
             )
         return table
@@ -201,7 +201,7 @@ def _layout_told_by(shape: tuple[int | None, ...]) -> str | None:
 
 
 def _fits(size: Size, wanted: Size) -> bool:
-    return all(want in (None, came) for came, want in zip(size, wanted, strict=True))
+    return all(want in (None, got) for got, want in zip(size, wanted, strict=True))
 
 
 def _shown(size: Size) -> str:

@@ -1,39 +1,94 @@
-"""What a model's inputs and outputs are, and values brought into that form without loss."""
+"""What a model takes and gives, and where each fact is from: read once, when the model is loaded.
+
+Pure facts. `tensor_values` and `tables` cast a request's values by them, and `metadata` puts them
+into `GET /metadata`.
+"""
 
 import math
-import reprlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from numbers import Real
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cached_property
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from prepackaged.arrays import Array, from_lists
-from prepackaged.errors import ClientError
-from prepackaged.tables import PAYLOADS, numeric_if_possible
-
-DATATYPES = {"b": "BOOL", "f": "FP", "i": "INT", "u": "UINT"}  # but for the bits
-TEXT_KINDS = "OSU"  # numpy's kinds of dtype whose values are text
-Shape = tuple[int, ...]
+Kind = Literal["float64", "float32", "int64", "bool", "text", "category", "datetime", "any"]
+Source = Literal["model", "pipeline", "MLmodel", "metadata.yaml"]
 FreeShape = tuple[int | None, ...]
 
+BATCH = "batch"  # the name of the axis of rows, unless the model has another
+TEXT_KINDS = "OSU"  # numpy's kinds of dtype whose values are text
+SHOWN = 20  # names in a text that may have thousands
 
-@dataclass(init=False)
+
+class Unknown(Enum):
+    """The type of `UNKNOWN`, for facts whose values may be None."""
+
+    UNKNOWN = "unknown"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+UNKNOWN: Final = Unknown.UNKNOWN
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table that a model takes or gives.
+
+    `name` is None where the model knows none. `kind` is what the values were in training, `any`
+    where nobody says. `categories` are the values of a `category`, in the order of their codes,
+    None where they are unknown. `missing` is the value that meant "no value" in training, such
+    as NaN or None; `UNKNOWN` where nobody says. `used` is False where the model surely ignores
+    the column.
+    """
+
+    name: str | None = None
+    kind: Kind = "any"
+    categories: tuple[Any, ...] | None = None
+    missing: Any = UNKNOWN
+    used: bool = True
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"expected a kind of {', '.join(get_args(Kind))}, got {self.kind!r}")
+        if isinstance(self.missing, float) and math.isnan(self.missing):
+            object.__setattr__(self, "missing", math.nan)  # one NaN, so that columns compare equal
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Column, tuple(vars(self).values())  # a pickle has another NaN: see __post_init__
+
+    def __str__(self) -> str:
+        kind: str = self.kind
+        if self.categories is not None:
+            kind = f"{self.kind} of {_enumerated(self.categories)}"
+        missing = "" if self.missing is UNKNOWN else f", missing: {self.missing!r}"
+        return f"{self.name or '?'} ({kind}{missing}{'' if self.used else ', unused'})"
+
+
+@dataclass(init=False, frozen=True)
 class TensorSpec:
     """One of a model's inputs or outputs.
 
-    `dtype` is numpy's: `str` or `object` for text, `bytes` for text that may also be any bytes
-    (TensorFlow's strings), None where the model takes any number. `shape` begins with the batch
-    axis; None in it is a free size, and None in its place a shape that nobody knows. A model can
-    do without an `optional` input.
+    `name` is empty for an output that is the only one and has no name. `dtype` is numpy's: `str`
+    or `object` for text, `bytes` for text that may also be any bytes (TensorFlow's strings),
+    None where the model takes any number. `shape` begins with the batch axis; None in it is a
+    free size, and None in its place a shape that nobody knows. A model can do without an
+    `optional` input.
+
+    `axes` has a name for each axis of `shape`, or None: inputs must have the same size along
+    axes of one name. Left out, a free first axis is named `batch` and the others have no names.
+    Raises `ValueError` for another number of axes than `shape` has.
     """
 
     name: str
     dtype: np.dtype[Any] | None
     shape: FreeShape | None
     optional: bool
+    axes: tuple[str | None, ...]
 
     def __init__(
         self,
@@ -42,11 +97,15 @@ class TensorSpec:
         shape: Sequence[int | None] | None = None,
         *,
         optional: bool = False,
+        axes: Sequence[str | None] | None = None,
     ) -> None:
-        self.name = name
-        self.dtype = None if dtype is None else np.dtype(dtype)
-        self.shape = None if shape is None else tuple(shape)
-        self.optional = optional
+        shape = None if shape is None else tuple(shape)
+        named = _usual_axes(shape) if axes is None else tuple(axes)
+        if len(named) != len(shape or ()):
+            raise ValueError(f"expected a name or None for each axis of {shape}, got {named}")
+        facts = (name, None if dtype is None else np.dtype(dtype), shape, optional, named)
+        for key, value in zip(("name", "dtype", "shape", "optional", "axes"), facts, strict=True):
+            object.__setattr__(self, key, value)
 
     @property
     def is_text(self) -> bool:
@@ -58,140 +117,102 @@ class TensorSpec:
         """Whether it has as many rows as the request."""
         return self.shape is not None and self.shape[:1] == (None,)
 
-    def array(self, value: Any) -> Array:
-        """A request's value, an ndarray or nested lists, as an array of this dtype and shape.
-
-        Text becomes an object array of str. Rows come in the model's shape, or flat, or without
-        (or with superfluous) axes of size 1. Raises `ClientError` that names the input, what
-        was expected and what came, for another shape, no values, and values that the dtype
-        cannot hold: text for numbers, 1.5 or null for integers, numbers out of range.
-        """
-        array = value if isinstance(value, np.ndarray) else self._listed(value)
-        shape = self._fitted(array.shape)
-        array = self._cast(array)
-        return array if array.shape == shape else array.reshape(shape)
-
-    def describe(self) -> dict[str, Any]:
-        """Name, datatype and shape as V2 metadata has them: -1 is a free size."""
-        described: dict[str, Any] = {"name": self.name}
-        if datatype := self._datatype():
-            described["datatype"] = datatype
-        if self.shape is not None:
-            described["shape"] = [-1 if size is None else size for size in self.shape]
-        return described
-
-    def _datatype(self) -> str | None:
-        if self.dtype is None or self.is_text:
-            return "BYTES" if self.is_text else None
-        name = DATATYPES.get(self.dtype.kind)
-        return f"{name}{self.dtype.itemsize * 8}" if name and name != "BOOL" else name
-
     def expected(self) -> str:
         """The dtype and shape in words: `float32 of shape [n, 3, ?, ?]`."""
         dtype = "numbers" if self.dtype is None else "text" if self.is_text else self.dtype.name
-        return dtype if self.shape is None else f"{dtype} of shape {_shown(self.shape)}"
+        return dtype if self.shape is None else f"{dtype} of shape {_shown_shape(self.shape)}"
 
-    def wrong(self, came: str) -> ClientError:
-        """The error for something else than this input's values."""
-        return ClientError(f"input {self.name!r}: expected {self.expected()}, got {came}")
-
-    def _listed(self, value: Any) -> Array:
-        if isinstance(value, list):
-            return from_lists(value)
-        if self.shape == () and isinstance(value, str | int | float):
-            return np.asarray(value)
-        raise self.wrong(PAYLOADS.get(type(value), "an object"))
-
-    def _fitted(self, came: Shape) -> Shape:
-        """The shape to bring an array of the shape that came into."""
-        if 0 in came:
-            raise self.wrong(f"shape {list(came)}, which has no values")
-        if self.shape is None or _matches(came, self.shape):
-            return came
-        if rows := _same_rows(came, self.shape):
-            return rows
-        is_row = bool(came) and _matches(came, self.shape[1:])
-        hint = "; a single row goes into one more pair of brackets" if is_row else ""
-        raise self.wrong(f"shape {list(came)}{hint}")
-
-    def _cast(self, array: Array) -> Array:
-        if self.is_text:
-            return self._text(array)
-        if array.dtype == self.dtype:
-            return array
-        if array.dtype.kind not in "biuf":
-            array = self._numbers(array)
-        if self.dtype is None:
-            return array
-        return self._exact(array) if self.dtype.kind in "biu" else self._float(array)
-
-    def _text(self, array: Array) -> Array:
-        types: Any = str | bytes if self.dtype == np.dtype(bytes) else str
-        objects = array.astype(object)
-        self._check_each(objects, lambda value: isinstance(value, types))
-        return objects
-
-    def _numbers(self, array: Array) -> Array:
-        """The numbers in an array of objects; null is NaN."""
-        self._check_each(array, lambda value: value is None or isinstance(value, Real))
-        return numeric_if_possible(array)
-
-    def _check_each(self, array: Array, is_right: Callable[[Any], bool]) -> None:
-        for place, value in np.ndenumerate(array):
-            if not is_right(value):
-                raise self._wrong_at(place, value)
-
-    def _float(self, array: Array) -> Array:
-        try:
-            with np.errstate(over="raise"):
-                return array.astype(self.dtype)
-        except FloatingPointError:
-            with np.errstate(over="ignore"):
-                wrong = np.isinf(array.astype(self.dtype)) & np.isfinite(array)
-            raise self._wrong_where(array, wrong) from None
-
-    def _exact(self, array: Array) -> Array:
-        with np.errstate(invalid="ignore"):
-            result = array.astype(self.dtype)
-        wrong = result != array
-        if array.dtype.kind == "f" and result.dtype.kind in "iu":
-            # Some processors make the largest integer of any larger float, which may seem equal.
-            wrong |= array >= float(np.iinfo(result.dtype).max) + 1
-        if wrong.any():
-            raise self._wrong_where(array, wrong)
-        return result
-
-    def _wrong_where(self, array: Array, wrong: Array) -> ClientError:
-        place = tuple(int(index) for index in np.argwhere(wrong)[0])
-        return self._wrong_at(place, array[place])
-
-    def _wrong_at(self, place: Shape, value: Any) -> ClientError:
-        value = value.item() if isinstance(value, np.generic) else value
-        shown = "null or NaN" if value is None or value != value else reprlib.repr(value)
-        return self.wrong(f"{shown} at {list(place)}")
+    def __str__(self) -> str:
+        optional = ", optional" if self.optional else ""
+        return f"{self.name or 'array'} ({self.expected()}{optional})"
 
 
-def _matches(came: Shape, wanted: FreeShape) -> bool:
-    return len(came) == len(wanted) and all(
-        want is None or want == size for size, want in zip(came, wanted, strict=True)
+Facts = tuple[Column, ...] | tuple[TensorSpec, ...]
+SOURCED = ("inputs", "outputs", "class_names", "methods")  # who deploys chooses `method`
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a model takes and gives.
+
+    `inputs` and `outputs` are columns of a table or tensors, None where they are unknown; where
+    only the number of columns is known, as many columns without names. `class_names` are the
+    classes of a classifier in the order of its scores. `method` is what answers requests, and
+    `methods` are all that the model has.
+
+    `sources` has for each of these fields but `method` where it is from: `model`, `pipeline`,
+    `MLmodel` or `metadata.yaml`. Raises `ValueError` for other names.
+    """
+
+    inputs: Facts | None = None
+    outputs: Facts | None = None
+    class_names: tuple[str, ...] | None = None
+    method: str | None = None
+    methods: tuple[str, ...] = ()
+    sources: Mapping[str, Source] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sources", dict(self.sources))  # the caller's may change
+        _check("sources of", self.sources, SOURCED)
+        _check("sources", self.sources.values(), get_args(Source))
+
+    def with_source(self, source: Source) -> "Signature":
+        """The same signature, with `source` as the source of every known fact."""
+        known = [name for name in SOURCED if getattr(self, name) not in (None, ())]
+        return replace(self, sources=dict.fromkeys(known, source))
+
+    @cached_property
+    def input_tensors(self) -> tuple[TensorSpec, ...]:
+        """The inputs where they are tensors, else nothing."""
+        return tuple(each for each in self.inputs or () if isinstance(each, TensorSpec))
+
+    @cached_property
+    def output_tensors(self) -> tuple[TensorSpec, ...]:
+        """The outputs where they are tensors, else nothing."""
+        return tuple(each for each in self.outputs or () if isinstance(each, TensorSpec))
+
+    def __str__(self) -> str:
+        lines = {
+            "inputs": _shown_facts(self.inputs),
+            "outputs": _shown_facts(self.outputs),
+            "class_names": _enumerated(self.class_names or ()),
+            "method": self.method,
+            "methods": _enumerated(self.methods),
+        }
+        shown = {name: text for name, text in lines.items() if text}
+        return "\n".join(f"{name}: {text}{self._source(name)}" for name, text in shown.items())
+
+    def _source(self, name: str) -> str:
+        return f" [{self.sources[name]}]" if name in self.sources else ""
+
+
+def _usual_axes(shape: FreeShape | None) -> tuple[str | None, ...]:
+    return tuple(
+        BATCH if number == 0 and size is None else None for number, size in enumerate(shape or ())
     )
 
 
-def _same_rows(came: Shape, wanted: FreeShape) -> Shape | None:
-    """The wanted shape where the rows that came are the same but for their brackets.
-
-    That is: flat rows, and axes of size 1 that are missing or too many.
-    """
-    sizes = [size for size in wanted[1:] if size is not None]
-    if len(came) in (0, len(wanted)) or len(sizes) + 1 != len(wanted):
-        return None
-    is_flat = len(came) == 2 and came[1] == math.prod(sizes)
-    is_alike = [size for size in came[1:] if size != 1] == [size for size in sizes if size != 1]
-    full = (came[0], *sizes)
-    return full if (is_flat or is_alike) and _matches(full, wanted) else None
+def _check(what: str, got: Any, known: Sequence[str]) -> None:
+    if wrong := [name for name in got if name not in known]:
+        raise ValueError(f"expected {what} {', '.join(known)}, got {', '.join(map(repr, wrong))}")
 
 
-def _shown(shape: FreeShape) -> str:
+def _shown_facts(facts: Facts | None) -> str:
+    """Columns or tensors in words, each by name unless columns have none."""
+    if facts is None:
+        return "unknown"
+    nameless = Column()
+    if facts and all(each == nameless for each in facts):
+        return f"{len(facts)} columns without names"
+    return _enumerated(facts)
+
+
+def _enumerated(values: Sequence[Any]) -> str:
+    more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
+    return ", ".join(map(str, values[:SHOWN])) + more
+
+
+def _shown_shape(shape: FreeShape) -> str:
     """A shape as people write it: n is the batch, ? any other free size."""
     names = ["n", *"?" * len(shape)]
     shown = [name if size is None else str(size) for name, size in zip(names, shape, strict=False)]

@@ -12,14 +12,14 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from prepackaged.arrays import Array
 from prepackaged.errors import ClientError
+from prepackaged.signature import Facts
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-Array = npt.NDArray[Any]
 # What a client calls the payloads that are no table.
 PAYLOADS = {
     bytes: "binData",
@@ -40,11 +40,18 @@ class Columns:
     names: tuple[str, ...] | None = None
     count: int | None = None
 
+    @classmethod
+    def of(cls, inputs: Facts | None) -> "Columns":
+        """The columns that a signature's `inputs` are; of unknown inputs, of any number."""
+        names = [each.name for each in inputs or () if each.name is not None]
+        is_named = bool(names) and len(names) == len(inputs or ())
+        return cls(tuple(names) if is_named else None, None if inputs is None else len(inputs))
+
     def array(self, payload: Any, names: Iterable[str] | None = None) -> Array:
         """The payload as an array of shape [rows, columns], columns in the order of training.
 
         Numbers become a numeric array, where null is NaN; as soon as one value is text, an
-        object array whose values are as they came. Raises `ClientError` for no rows, rows
+        object array of the values unchanged. Raises `ClientError` for no rows, rows
         of unequal length, a wrong number of columns, and missing or unknown names.
         """
         rows, record_names = _rows(payload)
@@ -60,7 +67,10 @@ class Columns:
         return numeric_if_possible(table)
 
     def frame(self, payload: Any, names: Iterable[str] | None = None) -> "DataFrame":
-        """The same as a pandas DataFrame under the names of training, a dtype for each column."""
+        """The payload as a pandas DataFrame under the names of training, a dtype for each column.
+
+        Raises what `array` raises.
+        """
         from pandas import DataFrame  # in the images whose models select columns by name
 
         table = self.array(payload, names)

@@ -11,6 +11,7 @@ from prepackaged.errors import ClientError, ModelError
 from prepackaged.images import Preprocessing
 from prepackaged.signature import TensorSpec
 from prepackaged.tables import PAYLOADS, Columns
+from prepackaged.tensor_values import check_sizes, to_array
 
 Given = Iterable[tuple[TensorSpec, Any]]
 COLUMNS = ((None,), (None, 1))  # shapes of inputs that take one value a row
@@ -19,15 +20,15 @@ COLUMNS = ((None,), (None, 1))  # shapes of inputs that take one value a row
 class TensorComponent(Component):
     """A model whose inputs and outputs are named tensors.
 
-    `load_model` of a subclass sets `input_specs` (at least one), `output_specs` (what is known
-    of them) and `batchable`, for which there is `stacks`. Its `predict` asks `tensors` for what
-    the framework is to be given, and `payload` for what to return.
+    `load_model` of a subclass sets `signature`, whose inputs (at least one) and outputs (as far
+    as they are known) are `TensorSpec`s, and `batchable`, for which there is `stacks`. Its
+    `predict` gets the framework's arrays from `tensors`, and what to return from `payload`.
 
     Parameters beside those of `Component`: `device`, for `choose_device`, and those of
-    `Preprocessing`, which say how a picture in `binData` becomes an array.
+    `Preprocessing`, which say how an image in `binData` becomes an array.
     """
 
-    #: The layout of pictures for a model that does not tell it.
+    #: The layout of images for a model whose input's shape does not show it.
     usual_layout: ClassVar[str] = "NHWC"
 
     def __init__(
@@ -49,32 +50,36 @@ class TensorComponent(Component):
             image_mode, image_size, image_resampling, image_scale, image_mean, image_std,
             image_layout, usual_layout=self.usual_layout,
         )  # fmt: skip
-        self.input_specs: list[TensorSpec] = []
-        self.output_specs: list[TensorSpec] = []
 
     def load(self) -> None:
-        """Load the model as `Component` does, and see whether the image parameters fit it."""
+        """Load the model as `Component` does, and check that the image parameters fit it.
+
+        Raises `TypeError` where `load_model` has not set `signature`, and `DeploymentError` for
+        image parameters that do not fit the input.
+        """
         super().load()
+        if not self._inputs():
+            raise TypeError("load_model must set self.signature, with TensorSpecs as its inputs")
         self.preprocessing.check(self._needed())
 
     def tensors(self, X: Any, feature_names: Iterable[str] | None = None) -> dict[str, Array]:
-        """What a request holds, as an array for each input, in the input's dtype and shape.
+        """Convert a request to an array for each input, in the input's dtype and shape.
 
-        A model of one input takes an ndarray, lists, a picture as bytes, a string, or an object
+        A model of one input takes an ndarray, lists, an image as bytes, a string, or an object
         with its name. A model of several takes an object of lists by name; where each of them
         takes one value a row, also rows or records whose columns are named after them.
 
-        Raises `ClientError` that names the input, what was expected and what came: a name that
+        Raises `ClientError` that names the input, what was expected and what it got: a name that
         is missing or unknown, another shape, values that the dtype cannot hold, and unequal
-        numbers of rows.
+        sizes of an axis that inputs share, such as the number of rows.
         """
-        arrays = {spec.name: spec.array(value) for spec, value in self._given(X, feature_names)}
+        arrays = {spec.name: to_array(spec, value) for spec, value in self._given(X, feature_names)}
         if len(arrays) > 1:
-            self._check_rows(arrays)
+            check_sizes(self._inputs(), arrays)
         return arrays
 
     def payload(self, outputs: dict[str, Array]) -> Array | dict[str, Any]:
-        """What predict is to return: the array of a single output, lists by name of several.
+        """Convert outputs to what `predict` returns: one array, or lists by name of several.
 
         Microservices answer the first in the request's kind, the second as `jsonData`.
         """
@@ -91,20 +96,12 @@ class TensorComponent(Component):
         an object, which nobody can split. Whether rows influence each other, only the author
         of the model knows.
         """
-        specs = [*self.input_specs, *self.output_specs]
-        is_free = all(spec.is_batch or spec.shape is None for spec in specs)
-        return is_free and len(self.output_specs) <= 1
+        outputs = self.signature.output_tensors if self.signature else ()
+        is_free = all(spec.is_batch or spec.shape is None for spec in (*self._inputs(), *outputs))
+        return is_free and len(outputs) <= 1
 
-    def describe_tensors(self) -> dict[str, Any]:
-        """`inputs` and `outputs` for `describe_model`: each tensor's name, datatype and shape."""
-        return {
-            "inputs": [spec.describe() for spec in self.input_specs],
-            "outputs": [spec.describe() for spec in self.output_specs],
-        }
-
-    def describe_model(self) -> dict[str, Any]:
-        """The model's tensors; a subclass adds what else it knows."""
-        return self.describe_tensors()
+    def _inputs(self) -> tuple[TensorSpec, ...]:
+        return self.signature.input_tensors if self.signature else ()
 
     def _given(self, X: Any, feature_names: Iterable[str] | None) -> Given:
         needed = self._needed()
@@ -115,11 +112,12 @@ class TensorComponent(Component):
         if all(spec.shape in COLUMNS for spec in needed) and (feature_names or _are_records(X)):
             table = Columns(tuple(spec.name for spec in needed)).array(X, feature_names)
             return zip(needed, table.T, strict=True)
-        raise ClientError(f"expected jsonData with {self._inputs()}, by name, got {_kind(X)}")
+        raise ClientError(f"expected jsonData with {self._named_inputs()}, by name, got {_kind(X)}")
 
     def _needed(self) -> list[TensorSpec]:
         """The inputs that a request without names is for."""
-        return [spec for spec in self.input_specs if not spec.optional] or self.input_specs
+        inputs = self._inputs()
+        return [spec for spec in inputs if not spec.optional] or list(inputs)
 
     def _single(self, spec: TensorSpec, X: Any) -> Any:
         takes_bytes = spec.dtype == np.dtype(bytes)
@@ -130,23 +128,17 @@ class TensorComponent(Component):
         return X
 
     def _named(self, X: dict[str, Any]) -> Given:
-        known = {spec.name for spec in self.input_specs}
+        known = {spec.name for spec in self._inputs()}
         missing = [spec.name for spec in self._needed() if spec.name not in X]
         unknown = [name for name in X if name not in known]
         if missing or unknown:
             problems = {"missing": missing, "unknown": unknown}
             wrong = "; ".join(f"{what}: {', '.join(n)}" for what, n in problems.items() if n)
-            raise ClientError(f"expected {self._inputs()}, by name; {wrong}")
-        return [(spec, X[spec.name]) for spec in self.input_specs if spec.name in X]
+            raise ClientError(f"expected {self._named_inputs()}, by name; {wrong}")
+        return [(spec, X[spec.name]) for spec in self._inputs() if spec.name in X]
 
-    def _inputs(self) -> str:
-        return ", ".join(f"{spec.name!r} ({spec.expected()})" for spec in self.input_specs)
-
-    def _check_rows(self, arrays: dict[str, Array]) -> None:
-        batch = [spec.name for spec in self.input_specs if spec.is_batch and spec.name in arrays]
-        if len({len(arrays[name]) for name in batch}) > 1:
-            counts = ", ".join(f"{name!r} has {len(arrays[name])}" for name in batch)
-            raise ClientError(f"expected as many rows in every input; {counts}")
+    def _named_inputs(self) -> str:
+        return ", ".join(f"{spec.name!r} ({spec.expected()})" for spec in self._inputs())
 
 
 def _are_records(X: Any) -> bool:

@@ -6,14 +6,16 @@ with serve(Model()) as server:
 """
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from prepackaged.server.inference.model_thread import ModelThread, started
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.event_loop import LoopThread
-from prepackaged.server.runtime.server import RunningServer
+from prepackaged.server.runtime.loading import read_metadata
+from prepackaged.server.runtime.server import MakeProtocol, RunningServer
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,16 @@ class Served:
 
 
 @contextmanager
-def serve(model: Any, **settings: Any) -> Iterator[Served]:
-    """Serve a loaded model until the block ends; `settings` are fields of the server's Config."""
+def serve(model: Any, protocols: Sequence[MakeProtocol] = (), **settings: Any) -> Iterator[Served]:
+    """Serve a loaded model until the block ends; `settings` are fields of the server's Config.
+
+    The model is called on a thread of its own, for the main one runs the test.
+    """
     http, grpc, metrics = _free_ports(3)
     ports = {"http_port": http, "grpc_port": grpc, "metrics_port": metrics}
     config = Config(type(model).__name__, {}, **(ports | settings))
-    with LoopThread() as loop:
-        server = loop.run(_started(model, config))
+    with LoopThread() as loop, started(ModelThread()) as thread:
+        server = loop.run(_started(model, read_metadata(model), config, thread.submit, protocols))
         try:
             yield Served(
                 f"http://localhost:{config.http_port}",
@@ -43,8 +48,8 @@ def serve(model: Any, **settings: Any) -> Iterator[Served]:
             loop.run(server.stop())
 
 
-async def _started(model: Any, config: Config) -> RunningServer:
-    server = RunningServer(model, config)
+async def _started(*parts: Any) -> RunningServer:
+    server = RunningServer(*parts)
     await server.start()
     return server
 

@@ -16,8 +16,8 @@ import torch
 directory = Path(sys.argv[1])
 
 
-class Pictures(torch.nn.Module):
-    """A small network on pictures of 8 x 8 in three colours."""
+class Images(torch.nn.Module):
+    """A small network on images of 8 x 8 in three colours."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,10 +60,10 @@ def export(
 
 torch.manual_seed(0)
 images = np.random.default_rng(0).random((2, 3, 8, 8), np.float32)
-# The exporter of today, which puts the weights into pictures.onnx.data, and the one before it.
+# The exporter of today, which puts the weights into images.onnx.data, and the one before it.
 batch = {0: torch.export.Dim("batch", max=1024)}
-export("pictures", Pictures(), {"image": images}, ["logits"], dynamic_shapes=(batch,))
-export("one_picture", Pictures(), {"image": images[:1]}, ["logits"], dynamo=False)
+export("images", Images(), {"image": images}, ["logits"], dynamic_shapes=(batch,))
+export("one_image", Images(), {"image": images[:1]}, ["logits"], dynamo=False)
 words = {"tokens": np.array([[1, 2, 3], [4, 5, 49]]), "weight": np.array([[1], [0.5]], np.float32)}
 axes = {name: {0: "batch"} for name in ("tokens", "weight", "mean", "length")}
 export("words", Words(), words, ["mean", "length"], dynamo=False, dynamic_axes=axes)

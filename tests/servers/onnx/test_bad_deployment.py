@@ -60,7 +60,7 @@ def test_two_candidates_stop_the_start(tmp_path: Path, model_of: Callable[..., A
         (doubled().SerializeToString()[:-9], "cannot be loaded"),
         (helper.make_graph([], "no model", [], []).SerializeToString(), "cannot be loaded"),
     ],
-    ids=["empty", "picture", "text", "truncated", "graph"],
+    ids=["empty", "image", "text", "truncated", "graph"],
 )
 def test_what_is_no_model_stops_the_start(
     content: bytes, word: str, name: str, tmp_path: Path, model_of: Callable[..., Any]
@@ -194,7 +194,7 @@ def test_a_wrong_parameter_stops_the_start(
     assert_stops(place, model_of, f"the parameter {parameter} {line}", **{parameter: value})
 
 
-def test_a_picture_size_that_does_not_fit_stops_the_start(
+def test_an_image_size_that_does_not_fit_stops_the_start(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
     """What the model says of its input and what the parameters say contradict each other."""

@@ -125,11 +125,11 @@ def test_a_pipeline_on_named_columns_takes_records(
     assert values.tolist() == approx(expected["variable"].ravel())
 
 
-def test_a_network_with_a_free_batch_takes_any_number_of_pictures(
+def test_a_network_with_a_free_batch_takes_any_number_of_images(
     torch_models: Path, serve_model: Any, answers: Any
 ) -> None:
     """PyTorch's exporter of today, which keeps the weights in a second file."""
-    model = torch_models / "pictures.onnx"
+    model = torch_models / "images.onnx"
     inputs, expected = answers(model)
     assert model.with_suffix(".onnx.data").exists()
     server = serve_model(model)
@@ -143,7 +143,7 @@ def test_a_network_with_a_batch_of_one_is_run_row_by_row(
     torch_models: Path, serve_model: Any, answers: Any
 ) -> None:
     """A batch that the exporter fixed at 1 is no limit to requests."""
-    model = torch_models / "one_picture.onnx"
+    model = torch_models / "one_image.onnx"
     inputs, expected = answers(model)
     server = serve_model(model)
     twice = inputs["image"].repeat(2, axis=0).tolist()
@@ -181,7 +181,7 @@ def test_a_network_of_half_precision_takes_and_gives_numbers(
     assert row == pytest.approx(expected["y"][0].tolist(), rel=1e-3)
 
 
-@pytest.mark.parametrize("name", ["pictures", "one_picture"])
+@pytest.mark.parametrize("name", ["images", "one_image"])
 def test_the_same_answers_come_through_predict_and_through_the_server(
     name: str, torch_models: Path, model_of: Callable[..., Any], answers: Any
 ) -> None:

@@ -97,7 +97,7 @@ def test_inputs_without_a_batch_are_the_same_for_every_row(loaded: Load) -> None
 
 
 def test_answers_of_unequal_length_are_kept_apart(loaded: Load) -> None:
-    """As of a detector, which finds another number of things in every picture."""
+    """As of a detector, which finds another number of things in every image."""
     found = [node("NonZero", "x", "places")]
     model = loaded(graph(found, {"x": ("float", (1, 3))}, {"places": ("int64", (2, None))}))
 
@@ -119,7 +119,7 @@ def test_axes_of_one_name_have_one_size(loaded: Load) -> None:
     inputs = {"a": ("float", ("batch", 2)), "b": ("float", ("batch", 2))}
     model = loaded(graph([node("Add", "a b", "y")], inputs, {"y": ("float", ("batch", 2))}))
 
-    with pytest.raises(ClientError, match=r"size of 'batch'.*'a' has 2, input 'b' has 1"):
+    with pytest.raises(ClientError, match=r"as many rows in every input; 'a' has 2, 'b' has 1"):
         model.predict({"a": [[1, 2], [3, 4]], "b": [[1, 2]]})
 
 

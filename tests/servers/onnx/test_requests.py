@@ -1,4 +1,4 @@
-"""Requests over HTTP: each wrong one is told what was expected and what came; pictures."""
+"""Requests over HTTP: each wrong one is told what was expected and what it got; images."""
 
 import base64
 import io
@@ -53,7 +53,7 @@ def told(response: requests.Response) -> str:
 
 
 @pytest.mark.parametrize(
-    ("body", "came"),
+    ("body", "got"),
     [
         ({"data": {"ndarray": [[1, 2, 3]]}}, "got shape [1, 3]"),
         ({"data": {"ndarray": [1, 2, 3, 4]}}, "got shape [4]"),
@@ -65,12 +65,12 @@ def told(response: requests.Response) -> str:
         ({"strData": "1 2 3 4"}, "got a string"),
     ],
 )
-def test_values_that_do_not_fit_are_told(server: Server, body: Any, came: str) -> None:
-    """The input's name, its dtype and shape, and what came."""
+def test_values_that_do_not_fit_are_told(server: Server, body: Any, got: str) -> None:
+    """The input's name, its dtype and shape, and what it got."""
     info = told(server.post(body))
 
-    assert info.startswith("input 'x': expected float32 of shape [n, 4]; ")
-    assert came in info
+    assert info.startswith("input 'x': expected float32 of shape [n, 4], ")
+    assert got in info
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def png(pixels: Any) -> bytes:
     [(("n", 3, "h", "w"), (2, 0, 1)), (("n", "h", "w", 3), (0, 1, 2)), (("n", 3, 2, 3), (2, 0, 1))],
     ids=["NCHW", "NHWC", "both"],
 )
-def test_a_picture_comes_in_the_layout_of_the_input(
+def test_an_image_comes_in_the_layout_of_the_input(
     way: str, shape: Any, axes: tuple[int, ...], tmp_path: Path, serve_model: Any
 ) -> None:
     """As float32 from 0 to 1 in a batch of one; PyTorch's layout where both could be meant."""
@@ -152,10 +152,8 @@ def test_a_picture_comes_in_the_layout_of_the_input(
     assert tensor["values"] == pytest.approx(expected.ravel().tolist(), rel=1e-6)
 
 
-def test_a_grey_picture_and_a_flat_row_fit_the_digits_model(
-    tmp_path: Path, serve_model: Any
-) -> None:
-    """PrimeHub's documents post [1, 28, 28], flat rows of 784 and greyscale pictures."""
+def test_a_grey_image_and_a_flat_row_fit_the_digits_model(tmp_path: Path, serve_model: Any) -> None:
+    """PrimeHub's documents post [1, 28, 28], flat rows of 784 and greyscale images."""
     onnx.save(same("float", ("n", 28, 28)), tmp_path / "model.onnx")
     server = serve_model(tmp_path)
     pixels = np.arange(784, dtype=np.uint32).reshape(28, 28).astype(np.uint8)
@@ -164,11 +162,11 @@ def test_a_grey_picture_and_a_flat_row_fit_the_digits_model(
 
     documented = server.post({"data": {"ndarray": [scaled]}}).json()["data"]["ndarray"]
     flat = server.post({"data": {"ndarray": [np.ravel(scaled).tolist()]}}).json()["data"]["ndarray"]
-    picture = server.post({"binData": grey}).json()["data"]["tensor"]
+    image = server.post({"binData": grey}).json()["data"]["tensor"]
 
     assert documented == flat == [[pytest.approx(row, rel=1e-6) for row in scaled]]
-    assert picture["shape"] == [1, 28, 28]
-    assert picture["values"] == pytest.approx(np.ravel(scaled).tolist(), rel=1e-6)
+    assert image["shape"] == [1, 28, 28]
+    assert image["values"] == pytest.approx(np.ravel(scaled).tolist(), rel=1e-6)
 
 
 def test_parameters_change_the_preprocessing(tmp_path: Path, serve_model: Any) -> None:
@@ -185,8 +183,8 @@ def test_parameters_change_the_preprocessing(tmp_path: Path, serve_model: Any) -
     assert tensor == {"shape": [1, 1, 1, 1], "values": [2.0]}
 
 
-def test_what_is_no_picture_is_told(tmp_path: Path, serve_model: Any) -> None:
-    """Text, and half a picture."""
+def test_what_is_no_image_is_told(tmp_path: Path, serve_model: Any) -> None:
+    """Text, and half an image."""
     onnx.save(same("float", ("n", 3, "h", "w")), tmp_path / "model.onnx")
     server = serve_model(tmp_path)
 
@@ -194,8 +192,8 @@ def test_what_is_no_picture_is_told(tmp_path: Path, serve_model: Any) -> None:
         assert word in told(server.post({"binData": base64.b64encode(content).decode()}))
 
 
-def test_a_picture_for_a_table_is_told(server: Server) -> None:
-    """The input is no picture."""
+def test_an_image_for_a_table_is_told(server: Server) -> None:
+    """The input is no image."""
     info = told(server.post({"binData": base64.b64encode(png(PIXELS)).decode()}))
 
-    assert "input 'x' takes float32 of shape [n, 4], which is no picture" in info
+    assert "input 'x' takes float32 of shape [n, 4], which is no image" in info

@@ -1,4 +1,4 @@
-"""Wrong requests: each is told which input, what was expected and what came, and harms nothing."""
+"""Wrong requests: each is told the input, what was expected and what it got, and harms nothing."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ def servers(
 def test_wrong_data_is_refused(
     servers: Callable[[str], Server], name: str, data: Any, words: list[str]
 ) -> None:
-    """HTTP 400 with the input, what was expected and what came; the next request is answered."""
+    """HTTP 400 with the input, what was expected and what it got; the next request is answered."""
     server = servers(name)
 
     answer = server.post({"jsonData": data})
@@ -81,7 +81,7 @@ def test_wrong_data_is_refused(
 
 
 def test_a_size_that_only_a_later_layer_minds_is_refused(servers: Callable[[str], Server]) -> None:
-    """The message has PyTorch's own words, the input, what was expected and what came."""
+    """The message has PyTorch's own words, the input, what was expected and what it got."""
     pixels = torch.zeros(1, 3, 31, 31).tolist()
 
     answer = servers("Cifar").post({"data": {"ndarray": pixels}})
@@ -96,8 +96,8 @@ def test_a_size_that_only_a_later_layer_minds_is_refused(servers: Callable[[str]
 
 
 @pytest.mark.parametrize("body", [{"binData": "aGVsbG8="}, {"strData": "hello"}])
-def test_what_is_no_picture_is_refused(servers: Callable[[str], Server], body: Any) -> None:
-    """Text is neither a picture nor rows."""
+def test_what_is_no_image_is_refused(servers: Callable[[str], Server], body: Any) -> None:
+    """Text is neither an image nor rows."""
     assert servers("Cifar").post(body).status_code == 400
 
 

@@ -20,10 +20,10 @@ def tensor(name: str, shape: list[int] | None = None, datatype: str | None = "FP
 
 
 ROWS = ([tensor("x", [-1, 4])], [tensor("output", [-1, 3])])
-PICTURES = ([tensor("x", [-1, 3, -1, -1])], [tensor("output", [-1, 10])])
+IMAGES = ([tensor("x", [-1, 3, -1, -1])], [tensor("output", [-1, 10])])
 DESCRIBED: dict[type[nn.Module], tuple[list[Any], list[Any]]] = {
     Mlp: ROWS,
-    Cifar: PICTURES,
+    Cifar: IMAGES,
     Mnist: ([tensor("x", [-1, 1, -1, -1])], [tensor("output", [-1, 10])]),
     Tokens: ([tensor("tokens", datatype="INT64")], []),
     Mixed: (

@@ -293,7 +293,7 @@ def test_a_wrapper_for_several_gpus_is_unwrapped(
     model = model_of(tmp_path, allow_pickle="true")
 
     assert_answers_as(module, model, asked)
-    assert [spec.name for spec in model.input_specs] == ["input"]
+    assert [spec.name for spec in model.signature.inputs] == ["input"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What requests may bring: dtypes that the layers want, several tensors, pictures."""
+"""What requests may bring: dtypes that the layers want, several tensors, images."""
 
 import base64
 import io
@@ -194,7 +194,7 @@ def test_several_inputs_of_a_program_are_given_by_name(
 
     answer = model.predict({"x": [[1, 2, 3]] * 2, "others_more_0": [[10, 20, 30]] * 2})
 
-    assert [spec.name for spec in model.input_specs] == ["x", "others_more_0"]
+    assert [spec.name for spec in model.signature.inputs] == ["x", "others_more_0"]
     assert answer.tolist() == [[11, 22, 33]] * 2
 
 
@@ -231,7 +231,7 @@ def test_several_outputs_are_answered_by_name(
     assert list(answer.json()["jsonData"]) == outputs
 
 
-def picture(width: int, height: int, mode: str = "RGB") -> tuple[bytes, Any]:
+def image(width: int, height: int, mode: str = "RGB") -> tuple[bytes, Any]:
     """A PNG of random pixels, and the pixels."""
     shape = (height, width, 3) if mode == "RGB" else (height, width)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
@@ -240,7 +240,7 @@ def picture(width: int, height: int, mode: str = "RGB") -> tuple[bytes, Any]:
     return file.getvalue(), pixels
 
 
-def test_a_picture_becomes_the_channels_that_the_first_layer_takes(
+def test_an_image_becomes_the_channels_that_the_first_layer_takes(
     tmp_path: Path,
     saved: Callable[..., nn.Module],
     server_on: Callable[..., Server],
@@ -248,7 +248,7 @@ def test_a_picture_becomes_the_channels_that_the_first_layer_takes(
 ) -> None:
     """Channels first, from 0 to 1, a batch of one: as Base64 and as a file in a form."""
     module = saved(Cifar)
-    content, pixels = picture(32, 32)
+    content, pixels = image(32, 32)
     server = server_on(tmp_path)
 
     in_json = server.post({"binData": base64.b64encode(content).decode()})
@@ -261,7 +261,7 @@ def test_a_picture_becomes_the_channels_that_the_first_layer_takes(
     assert values_of(in_form) == close(expected)
 
 
-def test_a_picture_is_brought_to_grey_for_a_layer_of_one_channel(
+def test_an_image_is_brought_to_grey_for_a_layer_of_one_channel(
     tmp_path: Path,
     saved: Callable[..., nn.Module],
     model_of: Callable[..., Any],
@@ -269,7 +269,7 @@ def test_a_picture_is_brought_to_grey_for_a_layer_of_one_channel(
 ) -> None:
     """And to the size and the scale that parameters ask for."""
     module = saved(Mnist)
-    content, _ = picture(40, 30)
+    content, _ = image(40, 30)
 
     model = model_of(tmp_path, image_size="28x28", image_mean="0.1307", image_std="0.3081")
 

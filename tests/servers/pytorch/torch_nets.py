@@ -21,7 +21,7 @@ class Mlp(nn.Module):
 
 
 class Cifar(nn.Module):
-    """The network of PyTorch's CIFAR10 tutorial: pictures of 32 by 32 pixels in colour."""
+    """The network of PyTorch's CIFAR10 tutorial: images of 32 by 32 pixels in colour."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Cifar(nn.Module):
 
 
 class Mnist(nn.Module):
-    """Grey pictures of any size, at least 3 by 3 pixels, to the logarithms of ten chances."""
+    """Grey images of any size, at least 3 by 3 pixels, to the logarithms of ten chances."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Wrong requests over HTTP: each is told what was expected and what came, and harms nothing."""
+"""Wrong requests over HTTP: each is told what was expected and what it got, and harms nothing."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -41,7 +41,7 @@ def test_json_of_the_wrong_shape_is_refused(iris_server: Server, body: Any) -> N
 
 
 @pytest.mark.parametrize(
-    ("rows", "came"),
+    ("rows", "got"),
     [
         ([[5.3, 3.5, 1.4]], "rows of 3 (shape [1, 3])"),
         ([[5.3, 3.5, 1.4, 0.2, 9.9]] * 2, "rows of 5 (shape [2, 5])"),
@@ -49,12 +49,12 @@ def test_json_of_the_wrong_shape_is_refused(iris_server: Server, body: Any) -> N
 )
 @pytest.mark.parametrize("kind", ["ndarray", "jsonData"])
 def test_a_wrong_number_of_features_is_refused(
-    iris_server: Server, rows: Any, came: str, kind: str
+    iris_server: Server, rows: Any, got: str, kind: str
 ) -> None:
     """The message gives both numbers."""
     body = {"jsonData": rows} if kind == "jsonData" else {"data": {"ndarray": rows}}
 
-    assert_refused(iris_server.post(body), "expected rows of 4 values", came)
+    assert_refused(iris_server.post(body), "expected rows of 4 values", got)
 
 
 @pytest.mark.parametrize("kind", ["ndarray", "jsonData"])

@@ -44,7 +44,7 @@ class Twice(keras.layers.Layer):
 
 
 def digits() -> Any:
-    """Pictures of 28 x 28 in, ten probabilities out, as in every tutorial."""
+    """Images of 28 x 28 in, ten probabilities out, as in every tutorial."""
     inner = [keras.layers.Flatten(), keras.layers.Dense(16, activation="relu")]
     outer = keras.layers.Dense(10, activation="softmax")
     model = keras.Sequential([keras.layers.Input((28, 28)), *inner, outer])

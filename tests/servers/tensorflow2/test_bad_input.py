@@ -1,4 +1,4 @@
-"""Wrong requests: each names the input, what was expected and what came, and harms nothing."""
+"""Wrong requests: each names the input, what was expected and what it got, and harms nothing."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -100,7 +100,7 @@ def test_integers_stay_integers_for_an_embedding(
     assert "99 is not in [0, 10)" in body["status"]["info"]
 
 
-def test_a_convolution_runs_on_pictures_of_any_size(
+def test_a_convolution_runs_on_images_of_any_size(
     tmp_path: Path, post_to: Callable[..., Any]
 ) -> None:
     """Sizes that the model leaves free are the request's."""
@@ -108,11 +108,11 @@ def test_a_convolution_runs_on_pictures_of_any_size(
         [keras.Input((None, None, 1)), layers.Conv2D(2, 3), layers.GlobalMaxPooling2D()]
     )
     model.save(tmp_path / "model.keras")
-    picture = np.random.default_rng(0).random((1, 7, 9, 1), np.float32)
+    image = np.random.default_rng(0).random((1, 7, 9, 1), np.float32)
 
-    got = answered(post_to(tmp_path), {"data": {"ndarray": picture.tolist()}})
+    got = answered(post_to(tmp_path), {"data": {"ndarray": image.tolist()}})
 
-    np.testing.assert_allclose(got, model(picture), rtol=1e-4)
+    np.testing.assert_allclose(got, model(image), rtol=1e-4)
 
 
 def test_half_precision_is_answered_in_full(tmp_path: Path, post_to: Callable[..., Any]) -> None:
@@ -181,17 +181,15 @@ def test_a_registered_class_of_the_image_is_found(
 
 def test_the_metadata_describes_the_model(tmp_path: Path, load: Callable[..., Any]) -> None:
     """Inputs and outputs by the names of their layers, and the version that wrote the file."""
-    pictures = keras.Input((28, 28, 1), name="pictures")
-    model = keras.Model(pictures, layers.Dense(10, name="digits")(layers.Flatten()(pictures)))
+    images = keras.Input((28, 28, 1), name="images")
+    model = keras.Model(images, layers.Dense(10, name="digits")(layers.Flatten()(images)))
     model.save(tmp_path / "model.keras")
     (tmp_path / "metadata.yaml").write_text("name: mnist\n")
 
     metadata = load(tmp_path).init_metadata()
 
     assert metadata["name"] == "mnist"
-    assert metadata["inputs"] == [
-        {"name": "pictures", "datatype": "FP32", "shape": [-1, 28, 28, 1]}
-    ]
+    assert metadata["inputs"] == [{"name": "images", "datatype": "FP32", "shape": [-1, 28, 28, 1]}]
     assert metadata["outputs"] == [{"name": "digits", "datatype": "FP32", "shape": [-1, 10]}]
     assert metadata["custom"]["saved_with"] == f"Keras {keras.__version__}"
     assert metadata["custom"]["format"] == "Keras"

@@ -61,14 +61,14 @@ def test_a_model_of_its_time_answers_as_it_did(
     time: str, name: str, models: Path, post_to: Callable[..., Any]
 ) -> None:
     """SavedModel, HDF5 and .keras, plain and in MLflow's layouts, as ndarray and as tensor."""
-    (pictures,), (expected,) = answers(models / time, "digits")
+    (images,), (expected,) = answers(models / time, "digits")
     post = post_to(models / time / name)
 
-    status, body = post({"data": {"ndarray": pictures.tolist()}})
+    status, body = post({"data": {"ndarray": images.tolist()}})
     assert status == 200, body
     assert_same(body["data"]["ndarray"], expected)
 
-    tensor = {"shape": list(pictures.shape), "values": pictures.ravel().tolist()}
+    tensor = {"shape": list(images.shape), "values": images.ravel().tolist()}
     status, body = post({"data": {"tensor": tensor}})
     assert status == 200, body
     assert body["data"]["tensor"]["shape"] == [3, 10]
@@ -133,10 +133,10 @@ def test_layers_of_the_authors_own_come_along_with_mlflow(time: str, models: Pat
 
 def test_the_flavor_keras_of_mlflow_3_is_served(models: Path, post_to: Callable[..., Any]) -> None:
     """MLflow 3 has a flavor for Keras 3 beside the one for TensorFlow."""
-    (pictures,), (expected,) = answers(models / "mlflow-3", "digits")
+    (images,), (expected,) = answers(models / "mlflow-3", "digits")
     post = post_to(models / "mlflow-3/mlflow-keras")
 
-    status, body = post({"data": {"ndarray": pictures.tolist()}})
+    status, body = post({"data": {"ndarray": images.tolist()}})
 
     assert status == 200, body
     assert_same(body["data"]["ndarray"], expected)

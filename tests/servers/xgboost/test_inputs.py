@@ -201,7 +201,7 @@ def test_damaged_labels_are_not_believed(
     ],
 )
 def test_a_wrong_value_is_named(record: dict[str, Any], words: str, rents_server: Server) -> None:
-    """What was expected, and in which row and column came what."""
+    """What was expected, and the row, the column and the value that it got."""
     answer = rents_server.post({"jsonData": [RECORDS[0] | record]})
 
     assert answer.status_code == 400
@@ -236,7 +236,7 @@ def test_many_labels_are_not_all_listed(tmp_path: Path, serve_model: Callable[..
     ],
 )
 def test_what_is_no_table_of_numbers_is_refused(body: str, words: str, server: Server) -> None:
-    """The message says what was expected and what came."""
+    """The message says what was expected and what it got."""
     answer = server.post_text(body)
 
     assert answer.status_code == 400

@@ -111,6 +111,20 @@ def test_what_xgboost_refuses_stops_the_start(
 
 
 @pytest.mark.parametrize("name", SETTINGS)
+def test_the_signature_has_the_methods_that_are_answered(
+    name: str, boosters: dict[str, Booster], tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """What XGBoost offers, and for classifiers what its wrappers do."""
+    boosters[name].save_model(tmp_path / "model.ubj")
+    offered = {method for method in OPTIONS if (name, method) not in UNSUPPORTED}
+    classifying = {"label"} if name == "binary hinge" else {"label", "predict_proba"}
+
+    methods = model_of(tmp_path).signature.methods
+
+    assert set(methods) == offered | (classifying if name in CLASSIFIERS else set())
+
+
+@pytest.mark.parametrize("name", SETTINGS)
 def test_one_row_is_answered_as_the_same_row_among_others(
     name: str, boosters: dict[str, Booster], rows: Array, tmp_path: Path, model_of: Any
 ) -> None:

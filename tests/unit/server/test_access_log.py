@@ -16,7 +16,9 @@ PATH = "/api/v1.0/predictions"
 
 def line(form: str, path: str = PATH, rows: int | None = 3, status: int | str = 200) -> str:
     """The line of a request."""
-    return LINES[form](RequestContext("POST", path, (), rows=rows), status, 57, 1.23456)
+    context = RequestContext("POST", path, ())
+    context.rows = rows
+    return LINES[form](context, status, 57, 1.23456)
 
 
 def test_a_line_of_text_has_what_there_is_to_know_of_a_request() -> None:

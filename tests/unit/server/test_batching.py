@@ -1,5 +1,4 @@
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -7,22 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prepackaged.server.inference.batching import CHECK_EVERY, CHECKS, Batcher
+from prepackaged.server.inference.batching import CHECK_EVERY, CHECKS, Batcher, batch_key
+from prepackaged.server.inference.requests import InferenceRequest
 
 
-@dataclass
-class Item:
-    """A request's value and names."""
-
-    value: Any
-    names: list[str] = field(default_factory=list)
-    meta: dict[str, Any] = field(default_factory=dict)
-    context: Any = None
+def asked(value: Any, names: Sequence[str] = (), **parameters: Any) -> InferenceRequest:
+    """A request for a prediction."""
+    return InferenceRequest(value, list(names), parameters=parameters or None)
 
 
-def row(*values: float) -> Item:
+def row(*values: float) -> InferenceRequest:
     """A request of one row."""
-    return Item(np.array([values]))
+    return asked(np.array([values]))
 
 
 class Counting:
@@ -138,10 +133,10 @@ def test_what_does_not_stack_stays_apart() -> None:
     batcher = trusted(predict)
     items = [
         row(1.0),
-        Item(np.array([[2.0]]), ["a"]),
-        Item(np.array([[3]])),
+        asked(np.array([[2.0]]), ["a"]),
+        asked(np.array([[3]])),
         row(4.0, 5.0),
-        Item("text"),
+        asked("text"),
         row(6.0),
     ]
 
@@ -157,10 +152,85 @@ def test_answers_are_split_as_the_requests_were(sizes: list[int]) -> None:
     batcher = trusted(Counting())
     start = np.cumsum([0, *sizes])
     items = [
-        Item(np.arange(first, first + size, dtype=float).reshape(-1, 1))
+        asked(np.arange(first, first + size, dtype=float).reshape(-1, 1))
         for first, size in zip(start, sizes, strict=False)
     ]
 
     outcomes = batcher(items)
 
     assert values(outcomes) == [(item.value * 2).tolist() for item in items]
+
+
+# Several arrays by name, and parameters
+
+
+class Adding:
+    """A predict of two named arrays that gives two; it keeps how it was called."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, dict[str, Any]]] = []
+
+    def __call__(self, value: Any, names: list[str], meta: Any, context: Any) -> Any:
+        self.calls.append((len(value["a"]), dict(meta)))
+        return {"sum": value["a"] + value["b"], "rows": np.ones(len(value["a"]))}
+
+
+def pair(a: list[int], b: list[int], **parameters: Any) -> InferenceRequest:
+    """A request of two named arrays."""
+    return asked({"a": np.array(a), "b": np.array(b)}, **parameters)
+
+
+def test_arrays_by_name_are_stacked_and_answers_by_name_are_split() -> None:
+    """Each request gets its own rows of every output."""
+    predict = Adding()
+    batcher = Batcher(predict, is_offered=True)
+    for _ in range(CHECKS):
+        batcher([pair([1], [2]), pair([3], [4])])
+    predict.calls.clear()
+
+    first, second = batcher([pair([1, 2], [10, 20]), pair([3], [30])])
+
+    assert predict.calls == [(3, {})]
+    assert (first["sum"].tolist(), second["sum"].tolist()) == ([11, 22], [33])
+    assert (len(first["rows"]), len(second["rows"])) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        asked({"a": np.array([1])}),
+        asked({"a": np.array([1]), "b": np.array([1.0])}),
+        asked({"a": np.array([1]), "b": np.array([[1]])}),
+        asked({"a": np.array([1, 2]), "b": np.array([1])}),
+        asked({"a": np.array([1]), "b": np.array(["x"], dtype=object)}),
+        asked({"a": np.array([1]), "b": [1]}),
+        asked({}),
+        pair([1], [2], method="margin"),
+    ],
+    ids=[
+        "another name",
+        "another dtype",
+        "another shape",
+        "unequal rows",
+        "objects",
+        "lists",
+        "nothing",
+        "another parameter",
+    ],
+)
+def test_arrays_that_do_not_stack_share_no_call(other: InferenceRequest) -> None:
+    """The names, dtypes, trailing shapes and parameters of two requests must be equal."""
+    assert batch_key(pair([1], [2])) is not None
+    assert batch_key(other) != batch_key(pair([1], [2])) or batch_key(other) is None
+
+
+def test_the_parameters_of_a_batch_reach_the_model() -> None:
+    """Together or alone, the model is told how to predict."""
+    predict = Adding()
+    batcher = Batcher(predict, is_offered=True)
+
+    for _ in range(CHECKS + 1):
+        batcher([pair([1], [2], method="margin"), pair([3], [4], method="margin")])
+
+    assert {meta["method"] for _, meta in predict.calls} == {"margin"}
+    assert predict.calls[-1] == (2, {"method": "margin"})

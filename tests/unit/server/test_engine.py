@@ -5,18 +5,30 @@ from typing import Any
 
 import pytest
 
-from prepackaged.server.inference.engine import Engine, OverloadedError, Work
+from prepackaged.server.inference.engine import MOST_URGENT, Engine, OverloadedError, Work
+from prepackaged.server.inference.model_thread import ModelThread, started
 
 
-def run(scenario: Callable[..., Any], answer: Any, *, together: int = 1, most: int = 100) -> Any:
-    """Run a scenario on an engine, and let the engine end."""
+def run(
+    scenario: Callable[..., Any],
+    answer: Any,
+    *,
+    together: int = 1,
+    most: int = 100,
+    on_loop: bool = False,
+) -> Any:
+    """Run a scenario on an engine whose model has a thread of its own."""
 
     async def main() -> Any:
-        engine = Engine(answer, together=lambda: together, max_waiting=most)
-        try:
+        with started(ModelThread()) as thread:
+            engine = Engine(
+                answer,
+                thread.submit,
+                together=lambda: together,
+                max_waiting=most,
+                on_loop=on_loop,
+            )
             return await asyncio.wait_for(scenario(engine), 30)
-        finally:
-            engine.close()
 
     return asyncio.run(main())
 
@@ -76,8 +88,11 @@ def test_an_exception_is_the_outcome_of_all_that_went_together() -> None:
     assert rest == [2, 4]
 
 
-def test_a_quick_model_is_called_on_the_loop_and_a_slow_one_is_not() -> None:
-    """What its calls took of late decides: on the loop, or on the engine's thread."""
+@pytest.mark.parametrize("on_loop", [True, False])
+def test_a_quick_model_is_called_on_the_loop_if_it_may_and_a_slow_one_is_not(
+    *, on_loop: bool
+) -> None:
+    """How long its calls took decides, for a model that may be called on any thread."""
     threads: list[bool] = []
 
     def answer(items: Sequence[int]) -> list[int]:
@@ -86,14 +101,105 @@ def test_a_quick_model_is_called_on_the_loop_and_a_slow_one_is_not() -> None:
 
     async def scenario(engine: Engine) -> None:
         for _ in range(3):
-            engine.pace.note(0.0001, 1, busy=0.0001)
+            engine.latency.note(0.0001, 1, 1, busy=0.0001)
         await submit_all(engine, [1])
-        engine.pace.note(0.03, 1)
+        engine.latency.note(0.03, 1, 1)
         await submit_all(engine, [2])
+
+    run(scenario, answer, on_loop=on_loop)
+
+    assert threads == [on_loop, False]
+
+
+def test_a_large_batch_of_a_quick_model_is_not_called_on_the_loop() -> None:
+    """The batch at hand is judged, and not the average."""
+    threads: list[bool] = []
+
+    def answer(items: Sequence[int]) -> list[int]:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return doubled(items)
+
+    async def scenario(engine: Engine) -> None:
+        for _ in range(3):
+            engine.latency.note(0.0001, 1, 1, busy=0.0001)
+        for rows in (1, 100_000, 1):
+            future = asyncio.get_running_loop().create_future()
+            engine.submit(Work(1, future.set_result, rows=rows))
+            await future
+
+    run(scenario, answer, on_loop=True)
+
+    assert threads == [True, False, True]
+
+
+def test_calls_for_one_request_share_a_trip_to_the_thread_and_are_made_in_order() -> None:
+    """A model that is not batched answers all who wait without a switch of threads between."""
+    calls: list[list[int]] = []
+    trips: list[Any] = []
+
+    def answer(items: Sequence[int]) -> list[int]:
+        calls.append(list(items))
+        return doubled(items)
+
+    async def scenario(engine: Engine) -> list[Any]:
+        submit = engine._submit
+        engine._submit = lambda *values: (trips.append(values), submit(*values))
+        await submit_all(engine, [0])
+        return await submit_all(engine, range(1, 11))
+
+    assert run(scenario, answer) == [item * 2 for item in range(1, 11)]
+    assert calls == [[item] for item in range(11)]
+    assert len(trips) == 2
+
+
+def test_who_goes_away_during_a_trip_is_not_computed() -> None:
+    """The model's thread looks once more before each call."""
+    computed: list[int] = []
+    works: list[Work] = []
+
+    def answer(items: Sequence[int]) -> list[int]:
+        computed.extend(items)
+        if items[0] == 1:
+            works[1].cancel()
+        return doubled(items)
+
+    async def scenario(engine: Engine) -> None:
+        await submit_all(engine, [0])
+        works.extend(Work(item, print) for item in (1, 2, 3))
+        for work in works:
+            engine.submit(work)
+        await engine.drained()
 
     run(scenario, answer)
 
-    assert threads == [True, False]
+    assert computed == [0, 1, 3]
+
+
+def test_what_is_urgent_waits_for_the_running_call_alone() -> None:
+    """Probes of the model's health go ahead of the predictions that wait, up to a bound."""
+    order: list[Any] = []
+    is_open = threading.Event()
+
+    def answer(items: Sequence[int]) -> list[int]:
+        is_open.wait(30)
+        order.extend(items)
+        return doubled(items)
+
+    async def scenario(engine: Engine) -> int:
+        predictions = asyncio.ensure_future(submit_all(engine, [1, 2]))
+        await asyncio.sleep(0.01)
+        probes = [
+            asyncio.ensure_future(engine.run(lambda: order.append("probe"), is_urgent=True))
+            for _ in range(MOST_URGENT + 5)
+        ]
+        await asyncio.sleep(0.01)
+        is_open.set()
+        outcomes = await asyncio.gather(*probes, return_exceptions=True)
+        await predictions
+        return sum(isinstance(each, OverloadedError) for each in outcomes)
+
+    assert run(scenario, answer) == 5
+    assert order == [1, *["probe"] * MOST_URGENT, 2]
 
 
 @pytest.mark.parametrize(("together", "seconds"), [(1, 30), (4, 8)])

@@ -3,7 +3,9 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from queue import Queue
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -18,13 +20,18 @@ from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from seldon_core.user_model import SeldonNotImplementedError
 
 from prepackaged import ClientError, DeploymentError, ModelError, NotReadyError
-from prepackaged.server.protocols.seldon.grpc import METHOD_OF
-from prepackaged.server.protocols.seldon.json_codec import Prediction, Request
-from prepackaged.server.telemetry.context import RequestContext
+from prepackaged.server.inference.requests import Prediction
+from prepackaged.server.protocols.grpc_health import Health
+from prepackaged.server.protocols.seldon.errors import grpc_failure, http_failure
+from prepackaged.server.protocols.seldon.grpc import COUNTED_AS, SERVICE_NAMES, Grpc
+from prepackaged.server.protocols.seldon.json_codec import Request
+from prepackaged.server.protocols.seldon.methods import Unit
+from prepackaged.server.runtime.server import serve_grpc
 from prepackaged.server.telemetry.metrics import Metrics
 from prepackaged.server.telemetry.observer import observer
-from prepackaged.server.transport.grpc.server import Server, start
-from prepackaged.server.transport.http2.connection import Limits
+from prepackaged.server.transport.grpc.server import GrpcServer
+from prepackaged.server.transport.limits import Limits
+from prepackaged.server.transport.routing import WireProtocol
 from prepackaged.server.transport.sockets import listen
 
 SECONDS = 30  # a bound for what hangs, far above what anything here takes
@@ -33,14 +40,20 @@ HELLO = prediction_pb2.SeldonMessage(strData="hello")
 OK, NOT_OK = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-class FakeDispatcher:
+class Raw:
+    """A model that reads messages."""
+
+    def predict_grpc(self, message: Any) -> Any:
+        raise AssertionError("nobody calls it here")
+
+
+class FakePredictor:
     """Notes what it is asked and answers with `outcome`; without one, what it was given."""
 
-    def __init__(self, outcome: Any = None) -> None:
+    def __init__(self, outcome: Any = None, *, is_raw: bool = False) -> None:
         self.outcome = outcome
+        self.model = Raw() if is_raw else object()
         self.metrics = Metrics()
-        self.is_raw_over_grpc = False
-        self.observe = observer(self.metrics, METHOD_OF, None, None)
         self.metadata: dict[str, Any] | None = None
         self.asked: list[Any] = []
         self.is_asked = threading.Event()
@@ -51,7 +64,7 @@ class FakeDispatcher:
         task.add_done_callback(lambda ended: ended.cancelled() or done(outcome_of(ended)))
         return task
 
-    async def call(self, method: str, message: Any, context: RequestContext) -> Any:
+    async def call(self, function: Any, method: str, message: Any, *more: Any, **_: Any) -> Any:
         return await self._answer((method, message), HELLO)
 
     async def _answer(self, asked: Any, default: Any) -> Any:
@@ -99,9 +112,35 @@ class Loop:
 Serve = Callable[..., grpc.Channel]
 
 
-def started(dispatcher: FakeDispatcher, port: int = 0, **settings: Any) -> Awaitable[Server]:
-    """A server that tells the dispatcher's metrics of its calls."""
-    return start(dispatcher, listen("grpc", port), observe=dispatcher.observe, **settings)
+UNLIMITED = Limits()
+
+
+@dataclass
+class Running:
+    """A server, and the health that it tells."""
+
+    server: GrpcServer
+    health: Health
+
+    @property
+    def port(self) -> int:
+        """The port that the system has chosen."""
+        return self.server.port
+
+
+async def started(predictor: Any, port: int = 0, limits: Limits = UNLIMITED) -> Running:
+    """A server of Seldon's services, health and reflection, which counts its calls."""
+    methods: Any = SimpleNamespace(call=None)
+    seldon = WireProtocol(
+        prefix="",
+        http_failure=http_failure,
+        grpc_failure=grpc_failure,
+        methods=Grpc(predictor, methods, Unit(), predictor.metadata).methods(),
+    )
+    health = Health(SERVICE_NAMES)
+    observe = observer(predictor.metrics, COUNTED_AS, None, None)
+    listener = listen("grpc", port)
+    return Running(await serve_grpc(listener, [seldon], health, limits, observe), health)
 
 
 @pytest.fixture(scope="module")
@@ -113,22 +152,22 @@ def loop() -> Iterator[Loop]:
 
 
 @pytest.fixture
-def servers(loop: Loop) -> Iterator[list[Server]]:
+def servers(loop: Loop) -> Iterator[list[Running]]:
     """The servers that a test starts, stopped in the end."""
-    servers: list[Server] = []
+    servers: list[Running] = []
     yield servers
     for server in servers:
-        loop.run(server.stop(None))
+        loop.run(server.server.stop(None))
 
 
 @pytest.fixture
-def serve(loop: Loop, servers: list[Server]) -> Iterator[Serve]:
+def serve(loop: Loop, servers: list[Running]) -> Iterator[Serve]:
     """Starts a server and gives a channel to it, without limits of its own."""
     unlimited = [(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]
     with ExitStack() as stack:
 
-        def serve(dispatcher: FakeDispatcher, **settings: Any) -> grpc.Channel:
-            servers.append(loop.run(started(dispatcher, **settings)))
+        def serve(predictor: FakePredictor, **settings: Any) -> grpc.Channel:
+            servers.append(loop.run(started(predictor, **settings)))
             address = f"localhost:{servers[-1].port}"
             return stack.enter_context(grpc.insecure_channel(address, options=unlimited))
 
@@ -153,9 +192,9 @@ def health_of(channel: grpc.Channel, service: str = "") -> int:
     return int(health_pb2_grpc.HealthStub(channel).Check(request, timeout=SECONDS).status)
 
 
-def counted(dispatcher: FakeDispatcher) -> dict[tuple[str, str], float]:
+def counted(predictor: FakePredictor) -> dict[tuple[str, str], float]:
     """How many requests were counted, by method and code."""
-    text = dispatcher.metrics.exposition()[0].decode()
+    text = predictor.metrics.exposition()[0].decode()
     return {
         (sample.labels["method"], sample.labels["code"]): sample.value
         for family in text_string_to_metric_families(text)
@@ -188,8 +227,8 @@ def test_a_call_reaches_its_hook(
     serve: Serve, service: str, method: str, kind: str, hook: str
 ) -> None:
     """Every call of every service hands its message on, and the hook's message back."""
-    dispatcher = FakeDispatcher()
-    stub = getattr(prediction_pb2_grpc, f"{service}Stub")(serve(dispatcher))
+    predictor = FakePredictor()
+    stub = getattr(prediction_pb2_grpc, f"{service}Stub")(serve(predictor))
     message = {
         "SeldonMessage": prediction_pb2.SeldonMessage(strData="a"),
         "SeldonMessageList": prediction_pb2.SeldonMessageList(seldonMessages=[HELLO]),
@@ -198,39 +237,38 @@ def test_a_call_reaches_its_hook(
 
     answer = getattr(stub, method)(message, timeout=SECONDS)
 
-    assert dispatcher.asked == [(hook, message)]
+    assert predictor.asked == [(hook, message)]
     assert answer.strData == "hello"
 
 
 @pytest.mark.parametrize("service", ["Model", "Seldon"])
 def test_a_prediction_is_decoded_and_encoded(serve: Serve, service: str) -> None:
-    """The dispatcher gets a value and its kind; the client gets the answer's value."""
-    dispatcher = FakeDispatcher()
-    stub = getattr(prediction_pb2_grpc, f"{service}Stub")(serve(dispatcher))
+    """The predictor gets a value and its kind; the client gets the answer's value."""
+    predictor = FakePredictor()
+    stub = getattr(prediction_pb2_grpc, f"{service}Stub")(serve(predictor))
 
     answer = stub.Predict(prediction_pb2.SeldonMessage(strData="a"), timeout=SECONDS)
 
-    (request,) = dispatcher.asked
+    (request,) = predictor.asked
     assert (request.kind, request.value) == ("strData", "a")
     assert answer.strData == "a"
 
 
 def test_a_model_that_reads_messages_gets_the_message(serve: Serve) -> None:
     """A raw predict is asked with the message as it came, and its message is the answer."""
-    dispatcher = FakeDispatcher()
-    dispatcher.is_raw_over_grpc = True
+    predictor = FakePredictor(is_raw=True)
     message = prediction_pb2.SeldonMessage(strData="a", meta={"puid": "7"})
 
-    answer = predict(serve(dispatcher), message)
+    answer = predict(serve(predictor), message)
 
-    assert dispatcher.asked == [("predict", message)]
+    assert predictor.asked == [("predict", message)]
     assert answer.strData == "hello"
 
 
 def test_the_metadata_is_told_by_both_services(serve: Serve) -> None:
     """Model and Seldon have a call each for the same metadata."""
-    dispatcher = FakeDispatcher()
-    dispatcher.metadata = {
+    predictor = FakePredictor()
+    predictor.metadata = {
         "name": "iris",
         "versions": ["1.0"],
         "platform": "sklearn",
@@ -238,7 +276,7 @@ def test_the_metadata_is_told_by_both_services(serve: Serve) -> None:
         "outputs": [],
         "custom": {"method": "predict_proba"},
     }
-    channel = serve(dispatcher)
+    channel = serve(predictor)
 
     of_model = prediction_pb2_grpc.ModelStub(channel).Metadata(Empty(), timeout=SECONDS)
     asked = prediction_pb2.SeldonModelMetadataRequest()
@@ -252,14 +290,14 @@ def test_the_metadata_is_told_by_both_services(serve: Serve) -> None:
 
 def test_metadata_that_is_not_valid_is_told_as_none(serve: Serve) -> None:
     """As upstream answers it: an empty message."""
-    stub = prediction_pb2_grpc.ModelStub(serve(FakeDispatcher()))
+    stub = prediction_pb2_grpc.ModelStub(serve(FakePredictor()))
 
     assert stub.Metadata(Empty(), timeout=SECONDS) == prediction_pb2.SeldonModelMetadata()
 
 
 def test_there_is_no_metadata_of_a_graph(serve: Serve) -> None:
     """A model knows nothing of the graph that it may be part of."""
-    stub = prediction_pb2_grpc.SeldonStub(serve(FakeDispatcher()))
+    stub = prediction_pb2_grpc.SeldonStub(serve(FakePredictor()))
 
     assert failure(lambda: stub.GraphMetadata(Empty(), timeout=SECONDS)) == (
         grpc.StatusCode.UNIMPLEMENTED,
@@ -269,7 +307,7 @@ def test_there_is_no_metadata_of_a_graph(serve: Serve) -> None:
 
 def test_reflection_lists_every_service(serve: Serve) -> None:
     """A client that knows no .proto file can find out what it may call."""
-    stub = reflection_pb2_grpc.ServerReflectionStub(serve(FakeDispatcher()))
+    stub = reflection_pb2_grpc.ServerReflectionStub(serve(FakePredictor()))
     question = reflection_pb2.ServerReflectionRequest(list_services="")
 
     (answer,) = stub.ServerReflectionInfo(iter([question]), timeout=SECONDS)
@@ -293,12 +331,12 @@ def test_reflection_lists_every_service(serve: Serve) -> None:
 @pytest.mark.parametrize("service", ["", "seldon.protos.Model", "seldon.protos.Seldon"])
 def test_a_started_server_is_healthy(serve: Serve, service: str) -> None:
     """A probe may ask for the whole server or for a service."""
-    assert health_of(serve(FakeDispatcher()), service) == OK
+    assert health_of(serve(FakePredictor()), service) == OK
 
 
 def test_an_unknown_service_has_no_health(serve: Serve) -> None:
     """A probe with a typing error is told."""
-    channel = serve(FakeDispatcher())
+    channel = serve(FakePredictor())
 
     code, _ = failure(lambda: health_of(channel, "seldon.protos.Modle"))
 
@@ -307,32 +345,32 @@ def test_an_unknown_service_has_no_health(serve: Serve) -> None:
 
 @pytest.mark.parametrize("service", ["", "seldon.protos.Model"])
 def test_readiness_turns_red_while_calls_are_answered(
-    loop: Loop, serve: Serve, servers: list[Server], service: str
+    loop: Loop, serve: Serve, servers: list[Running], service: str
 ) -> None:
     """Before it stops, a server says that it will, and answers what still comes."""
-    channel = serve(FakeDispatcher())
+    channel = serve(FakePredictor())
 
-    loop.loop.call_soon_threadsafe(servers[0].set_not_serving)
+    loop.loop.call_soon_threadsafe(servers[0].health.set_not_serving)
 
     assert health_of(channel, service) == NOT_OK
     assert predict(channel).strData == "hello"
 
 
-def test_a_watch_is_told_of_the_change(loop: Loop, serve: Serve, servers: list[Server]) -> None:
+def test_a_watch_is_told_of_the_change(loop: Loop, serve: Serve, servers: list[Running]) -> None:
     """A load balancer that watches need not ask again."""
-    watch = health_pb2_grpc.HealthStub(serve(FakeDispatcher())).Watch(
+    watch = health_pb2_grpc.HealthStub(serve(FakePredictor())).Watch(
         health_pb2.HealthCheckRequest(service="seldon.protos.Model"), timeout=SECONDS
     )
     assert next(watch).status == OK
 
-    loop.loop.call_soon_threadsafe(servers[0].set_not_serving)
+    loop.loop.call_soon_threadsafe(servers[0].health.set_not_serving)
 
     assert next(watch).status == NOT_OK
 
 
 def test_a_watch_on_an_unknown_service_is_told_so(serve: Serve) -> None:
     """The protocol's own answer, where a check would fail."""
-    watch = health_pb2_grpc.HealthStub(serve(FakeDispatcher())).Watch(
+    watch = health_pb2_grpc.HealthStub(serve(FakePredictor())).Watch(
         health_pb2.HealthCheckRequest(service="seldon.protos.Modle"), timeout=SECONDS
     )
 
@@ -357,7 +395,7 @@ def test_an_error_is_told_with_its_code_and_message(
     serve: Serve, error: Exception, code: grpc.StatusCode, details: str
 ) -> None:
     """The party at fault can be told from the code, the fault from the details."""
-    channel = serve(FakeDispatcher(error))
+    channel = serve(FakePredictor(error))
 
     assert failure(lambda: predict(channel)) == (code, details)
 
@@ -384,7 +422,7 @@ def test_a_status_of_the_model_s_own_has_its_code(
     serve: Serve, status: int, code: grpc.StatusCode
 ) -> None:
     """What an author raises for REST means the same over gRPC."""
-    channel = serve(FakeDispatcher(SeldonMicroserviceException("why", status_code=status)))
+    channel = serve(FakePredictor(SeldonMicroserviceException("why", status_code=status)))
 
     assert failure(lambda: predict(channel)) == (code, "why")
 
@@ -393,7 +431,7 @@ def test_an_exception_of_the_author_s_is_told_and_logged(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The client gets the text, the log the traceback."""
-    channel = serve(FakeDispatcher(ZeroDivisionError("division by zero")))
+    channel = serve(FakePredictor(ZeroDivisionError("division by zero")))
 
     assert failure(lambda: predict(channel)) == (grpc.StatusCode.INTERNAL, "division by zero")
     assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [
@@ -403,14 +441,14 @@ def test_an_exception_of_the_author_s_is_told_and_logged(
 
 def test_a_long_message_is_cut_to_what_details_may_carry(serve: Serve) -> None:
     """Clients refuse an answer whose details are larger than 8 KiB on the way."""
-    channel = serve(FakeDispatcher(ClientError("錯" * 10_000)))
+    channel = serve(FakePredictor(ClientError("錯" * 10_000)))
 
     assert failure(lambda: predict(channel)) == (grpc.StatusCode.INVALID_ARGUMENT, "錯" * 666)
 
 
 def test_a_message_that_is_no_unicode_is_told(serve: Serve) -> None:
     """A lone surrogate, which JSON can smuggle in, does not hide the error."""
-    channel = serve(FakeDispatcher(ClientError("column \ud800 is unknown")))
+    channel = serve(FakePredictor(ClientError("column \ud800 is unknown")))
 
     assert failure(lambda: predict(channel)) == (
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -420,7 +458,7 @@ def test_a_message_that_is_no_unicode_is_told(serve: Serve) -> None:
 
 def test_bytes_that_are_no_message_are_the_client_s_fault(serve: Serve) -> None:
     """The client learns what was expected, and the server does not log an error of its own."""
-    call = serve(FakeDispatcher()).unary_unary("/seldon.protos.Model/Predict")
+    call = serve(FakePredictor()).unary_unary("/seldon.protos.Model/Predict")
 
     code, details = failure(lambda: call(b"\xff\xff\xff", timeout=SECONDS))
 
@@ -430,9 +468,8 @@ def test_bytes_that_are_no_message_are_the_client_s_fault(serve: Serve) -> None:
 
 def test_an_answer_that_is_no_message_is_the_model_s_fault(serve: Serve) -> None:
     """A raw hook that returns the wrong thing is told what was expected."""
-    dispatcher = FakeDispatcher(prediction_pb2.Feedback())
-    dispatcher.is_raw_over_grpc = True
-    channel = serve(dispatcher)
+    predictor = FakePredictor(prediction_pb2.Feedback(), is_raw=True)
+    channel = serve(predictor)
 
     assert failure(lambda: predict(channel)) == (
         grpc.StatusCode.INTERNAL,
@@ -442,7 +479,7 @@ def test_an_answer_that_is_no_message_is_the_model_s_fault(serve: Serve) -> None
 
 def test_an_unknown_call_is_told(serve: Serve) -> None:
     """What no service has is not implemented."""
-    call = serve(FakeDispatcher()).unary_unary("/seldon.protos.Model/Predikt")
+    call = serve(FakePredictor()).unary_unary("/seldon.protos.Model/Predikt")
 
     code, _ = failure(lambda: call(b"", timeout=SECONDS))
 
@@ -456,12 +493,12 @@ def test_large_messages_pass_both_ways(serve: Serve) -> None:
     """20 MB, five times gRPC's own limit, need no setting."""
     large = prediction_pb2.SeldonMessage(binData=b"\x07" * (20 * MEGABYTE))
 
-    assert predict(serve(FakeDispatcher()), large).binData == large.binData
+    assert predict(serve(FakePredictor()), large).binData == large.binData
 
 
 def test_a_message_over_the_limit_is_refused(serve: Serve) -> None:
     """The limit is told, and a smaller message still passes."""
-    channel = serve(FakeDispatcher(), limits=Limits(max_message=MEGABYTE))
+    channel = serve(FakePredictor(), limits=Limits(MEGABYTE))
     large = prediction_pb2.SeldonMessage(binData=b"\x07" * (2 * MEGABYTE))
 
     code, details = failure(lambda: predict(channel, large))
@@ -473,9 +510,9 @@ def test_a_message_over_the_limit_is_refused(serve: Serve) -> None:
 
 def test_an_answer_over_the_limit_is_refused(serve: Serve) -> None:
     """The client learns why there is no answer."""
-    dispatcher = FakeDispatcher(prediction_pb2.SeldonMessage(binData=b"\x07" * (2 * MEGABYTE)))
-    dispatcher.is_raw_over_grpc = True
-    channel = serve(dispatcher, limits=Limits(max_message=MEGABYTE))
+    large = prediction_pb2.SeldonMessage(binData=b"\x07" * (2 * MEGABYTE))
+    predictor = FakePredictor(large, is_raw=True)
+    channel = serve(predictor, limits=Limits(MEGABYTE))
 
     code, details = failure(lambda: predict(channel))
 
@@ -492,42 +529,44 @@ def test_a_client_that_goes_away_leaves_no_trace_in_the_log(
     """Cancelling is a client's right: what waits for it is cancelled, and it is counted as 499."""
     caplog.set_level(logging.INFO)
     never = loop.future()
-    dispatcher = FakeDispatcher(never)
+    predictor = FakePredictor(never)
     is_cancelled = threading.Event()
     never.add_done_callback(lambda _: is_cancelled.set())
-    channel = serve(dispatcher)
+    channel = serve(predictor)
     call = prediction_pb2_grpc.ModelStub(channel).Predict.future(HELLO)
-    assert dispatcher.is_asked.wait(SECONDS)
+    assert predictor.is_asked.wait(SECONDS)
 
     call.cancel()
 
     assert is_cancelled.wait(SECONDS)
-    dispatcher.outcome = None
+    predictor.outcome = None
     assert predict(channel).strData == "hello"
-    assert counted(dispatcher) == {("predict", "499"): 1, ("predict", "200"): 1}
+    assert counted(predictor) == {("predict", "499"): 1, ("predict", "200"): 1}
     assert caplog.records == []
 
 
 def test_what_was_accepted_is_answered_before_the_end(
-    loop: Loop, serve: Serve, servers: list[Server]
+    loop: Loop, serve: Serve, servers: list[Running]
 ) -> None:
     """Stopping waits for the running call; later ones are refused."""
-    dispatcher = FakeDispatcher(loop.future())
-    channel = serve(dispatcher)
+    predictor = FakePredictor(loop.future())
+    channel = serve(predictor)
     running = prediction_pb2_grpc.ModelStub(channel).Predict.future(HELLO)
-    assert dispatcher.is_asked.wait(SECONDS)
+    assert predictor.is_asked.wait(SECONDS)
 
-    stopping = asyncio.run_coroutine_threadsafe(servers[0].stop(SECONDS), loop.loop)
-    loop.loop.call_soon_threadsafe(dispatcher.outcome.set_result, None)
+    stopping = asyncio.run_coroutine_threadsafe(servers[0].server.stop(SECONDS), loop.loop)
+    loop.loop.call_soon_threadsafe(predictor.outcome.set_result, None)
 
     assert running.result(SECONDS).strData == "hello"
     stopping.result(SECONDS)
     assert failure(lambda: predict(channel))[0] == grpc.StatusCode.UNAVAILABLE
 
 
-def test_open_streams_do_not_delay_the_end(loop: Loop, serve: Serve, servers: list[Server]) -> None:
+def test_open_streams_do_not_delay_the_end(
+    loop: Loop, serve: Serve, servers: list[Running]
+) -> None:
     """A watch on the health and a conversation with reflection end when the server stops."""
-    channel = serve(FakeDispatcher())
+    channel = serve(FakePredictor())
     watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
     assert next(watch).status == OK
     questions: Queue[Any] = Queue()
@@ -536,40 +575,40 @@ def test_open_streams_do_not_delay_the_end(loop: Loop, serve: Serve, servers: li
     conversation = stub.ServerReflectionInfo(iter(questions.get, None))
     assert len(next(conversation).list_services_response.service) == 9
 
-    loop.run(servers[0].stop(10 * SECONDS))
+    loop.run(servers[0].server.stop(10 * SECONDS))
 
     questions.put(None)
     assert (list(watch), list(conversation)) == ([], [])
 
 
 def test_a_port_that_is_taken_is_a_deployment_error(
-    loop: Loop, serve: Serve, servers: list[Server]
+    loop: Loop, serve: Serve, servers: list[Running]
 ) -> None:
     """The one who deploys is told which port it is and how to choose another."""
-    serve(FakeDispatcher())
+    serve(FakePredictor())
     port = servers[0].port
 
     with pytest.raises(DeploymentError, match=f"gRPC port {port} .* set with --grpc-port"):
-        loop.run(started(FakeDispatcher(), port))
+        loop.run(started(FakePredictor(), port))
 
 
 def test_calls_are_counted_by_method_and_status(serve: Serve) -> None:
     """Names and numbers are those of REST, so that one query sums both."""
-    dispatcher = FakeDispatcher()
-    channel = serve(dispatcher)
+    predictor = FakePredictor()
+    channel = serve(predictor)
 
     predict(channel)
     prediction_pb2_grpc.ModelStub(channel).Metadata(Empty(), timeout=SECONDS)
     feedback = prediction_pb2_grpc.ModelStub(channel).SendFeedback
     feedback(prediction_pb2.Feedback(), timeout=SECONDS)
     prediction_pb2_grpc.RouterStub(channel).Route(HELLO, timeout=SECONDS)
-    dispatcher.outcome = ClientError("expected 4")
+    predictor.outcome = ClientError("expected 4")
     failure(lambda: predict(channel))
-    dispatcher.outcome = SeldonNotImplementedError("no aggregate")
+    predictor.outcome = SeldonNotImplementedError("no aggregate")
     combine = prediction_pb2_grpc.CombinerStub(channel).Aggregate
     failure(lambda: combine(prediction_pb2.SeldonMessageList(), timeout=SECONDS))
 
-    assert counted(dispatcher) == {
+    assert counted(predictor) == {
         ("predict", "200"): 1,
         ("other", "200"): 1,
         ("feedback", "200"): 1,

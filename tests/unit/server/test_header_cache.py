@@ -2,8 +2,8 @@ import pytest
 from rawhttp import post
 
 from prepackaged.server.transport.http1.header_cache import (
-    LARGEST_HEAD,
-    MOST_HEADS,
+    MAX_HEADS,
+    MAX_SIZE,
     Head,
     HeaderCache,
 )
@@ -11,20 +11,16 @@ from prepackaged.server.transport.http1.header_cache import (
 BODY = b'{"strData": "hi"}'
 
 
-def handler() -> None:
-    """What answers the route."""
-
-
 def head(*headers: tuple[bytes, bytes], length: int = len(BODY)) -> Head:
     """A head as the parser tells it."""
-    return Head("/predict", headers, is_multipart=False, handler=handler, length=length)
+    return Head("POST", b"/predict", headers, keep_alive=True, length=length)
 
 
 def test_a_head_that_was_read_is_known_again_with_another_body() -> None:
     """Only the body is new: the same head, the same length."""
     heads, known = HeaderCache(), head()
 
-    heads.learn(post(BODY), known)
+    heads.add(post(BODY), known)
 
     assert heads.find(post(b'{"strData": "ho"}')) == (known, b'{"strData": "ho"}')
 
@@ -57,7 +53,7 @@ def test_a_head_that_was_read_is_known_again_with_another_body() -> None:
 def test_what_is_no_whole_message_under_a_known_head_is_the_parsers(data: bytes) -> None:
     """The short cut is for one whole message; everything else is parsed."""
     heads = HeaderCache()
-    heads.learn(post(BODY), head())
+    heads.add(post(BODY), head())
 
     assert heads.find(data) is None
 
@@ -70,7 +66,7 @@ def test_what_is_no_whole_message_under_a_known_head_is_the_parsers(data: bytes)
         (post(BODY), head((b"upgrade", b"h2c"))),
         (post(BODY) + post(BODY), head()),
         (post(BODY)[:-1], head()),
-        (post(BODY, "/predict", "X: " + "x" * LARGEST_HEAD), head()),
+        (post(BODY, "/predict", "X: " + "x" * MAX_SIZE), head()),
         (BODY, head()),
     ],
     ids=["expects", "in chunks", "upgrades", "two", "a part", "a large head", "no head"],
@@ -79,7 +75,7 @@ def test_a_head_that_says_more_than_a_length_is_not_learned(data: bytes, told: H
     """What the parser does for such a request is not done by remembering its head."""
     heads = HeaderCache()
 
-    heads.learn(data, told)
+    heads.add(data, told)
 
     assert heads.find(data) is None
 
@@ -87,9 +83,9 @@ def test_a_head_that_says_more_than_a_length_is_not_learned(data: bytes, told: H
 def test_no_more_heads_are_kept_than_there_is_room_for() -> None:
     """A client whose heads are all different, as with an id in each, fills no memory."""
     heads = HeaderCache()
-    sent = [post(BODY, "/predict", f"Id: {number}") for number in range(MOST_HEADS + 1)]
+    sent = [post(BODY, "/predict", f"Id: {number}") for number in range(MAX_HEADS + 1)]
     for data in sent:
-        heads.learn(data, head())
+        heads.add(data, head())
 
     known = [data for data in sent if heads.find(data)]
 

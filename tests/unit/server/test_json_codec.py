@@ -15,7 +15,6 @@ from seldon_core.user_model import client_class_names
 from seldon_core.utils import construct_response_json, extract_request_parts_json
 
 from prepackaged.errors import ClientError, ModelError
-from prepackaged.server.protocols.seldon import json_codec
 from prepackaged.server.protocols.seldon.json_codec import Prediction, Request, decode, encode
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5)
@@ -93,7 +92,7 @@ def facts(value: Any) -> Any:
 
 def request(kind: str = "ndarray", **meta: Any) -> Request:
     """A request of one row, of which only kind and meta matter to the answer."""
-    return Request(np.array([[1.0]]), [], meta, kind)
+    return Request(np.array([[1.0]]), [], meta, kind=kind)
 
 
 def answered(value: Any, kind: str = "ndarray", **rest: Any) -> Any:
@@ -438,13 +437,12 @@ def test_a_list_is_answered_as_it_is() -> None:
     assert b'"ndarray":[1,2.5]' in body
 
 
-def test_the_model_is_added_to_the_request_path(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_is_added_to_the_request_path() -> None:
     """Each unit of a graph leaves its name and image, and a later one's word counts."""
-    monkeypatch.setattr(json_codec, "REQUEST_PATH", {"model": "image:1"})
-    answer = Prediction("", [], {}, [])
+    answer, path = Prediction("", [], {}, []), {"model": "image:1"}
 
-    plain = json.loads(encode(answer, request()))
-    beside = json.loads(encode(answer, request(requestPath={"other": "image:2"})))
+    plain = json.loads(encode(answer, request(), path))
+    beside = json.loads(encode(answer, request(requestPath={"other": "image:2"}), path))
 
     assert plain["meta"] == {"requestPath": {"model": "image:1"}}
     assert beside["meta"] == {"requestPath": {"model": "image:1", "other": "image:2"}}

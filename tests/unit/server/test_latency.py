@@ -1,7 +1,7 @@
 import pytest
 
 from prepackaged.server.inference.latency import (
-    CAUTIOUS,
+    CAUTIOUS_CALLS,
     LONG_SECONDS,
     QUICK_SECONDS,
     LatencyTracker,
@@ -10,12 +10,13 @@ from prepackaged.server.inference.latency import (
 QUICK, SLOW, LONG = QUICK_SECONDS / 2, QUICK_SECONDS * 2, LONG_SECONDS * 2
 
 
-def after(*calls: float) -> LatencyTracker:
-    """What is known after calls of so many seconds, each made where the last ones let it."""
-    pace = LatencyTracker()
+def after(*calls: float, rows: int = 1) -> LatencyTracker:
+    """What is known after calls of so many seconds, each made where the earlier ones allow."""
+    latency = LatencyTracker()
     for seconds in calls:
-        pace.note(seconds, 1, busy=None if pace.is_quick else seconds)
-    return pace
+        busy = None if latency.is_quick(rows) else seconds
+        latency.note(seconds, 1, rows, busy=busy)
+    return latency
 
 
 @pytest.mark.parametrize(
@@ -27,35 +28,63 @@ def after(*calls: float) -> LatencyTracker:
         ([QUICK] * 9 + [SLOW], True),
         ([QUICK] * 9 + [SLOW] * 2, True),
         ([QUICK] * 9 + [SLOW] * 3, False),
-        ([QUICK] * 9 + [SLOW] * 3 + [QUICK] * CAUTIOUS, True),
-        ([QUICK] * 9 + [SLOW] * 3 + [QUICK] * (CAUTIOUS - 1), False),
+        ([QUICK] * 9 + [SLOW] * 3 + [QUICK] * CAUTIOUS_CALLS, True),
+        ([QUICK] * 9 + [SLOW] * 3 + [QUICK] * (CAUTIOUS_CALLS - 1), False),
         ([QUICK] * 9 + [LONG], False),
-        ([QUICK] * 9 + [LONG] + [QUICK] * (CAUTIOUS - 1), False),
-        ([QUICK] * 9 + [LONG] + [QUICK] * CAUTIOUS, True),
+        ([QUICK] * 9 + [LONG] + [QUICK] * (CAUTIOUS_CALLS - 1), False),
+        ([QUICK] * 9 + [LONG] + [QUICK] * CAUTIOUS_CALLS, True),
     ],
 )
 def test_most_of_the_recent_calls_decide_and_a_long_one_for_long(
     *, calls: list[float], is_quick: bool
 ) -> None:
-    """One that was interrupted does not make a model slow; one that holds everybody up does."""
-    assert after(*calls).is_quick == is_quick
+    """One that was interrupted does not make a model slow; one that blocks everybody does."""
+    assert after(*calls).is_quick(1) == is_quick
 
 
-def test_a_call_aside_counts_by_what_the_processor_did() -> None:
+def test_a_call_off_the_loop_counts_by_its_processor_time() -> None:
     """It waits for the interpreter while the loop is busy; but one that sleeps long is long."""
-    pace = LatencyTracker()
+    latency = LatencyTracker()
 
     for _ in range(3):
-        pace.note(SLOW, 1, busy=QUICK)
-    assert pace.is_quick
-    pace.note(LONG, 1, busy=QUICK)
-    assert not pace.is_quick
+        latency.note(SLOW, 1, 1, busy=QUICK)
+    assert latency.is_quick(1)
+    latency.note(LONG, 1, 1, busy=QUICK)
+    assert not latency.is_quick(1)
 
 
-def test_the_time_an_item_takes_is_an_average() -> None:
-    """Of batches each item takes its part; what is new counts for a tenth."""
-    pace = after(4.0)
+@pytest.mark.parametrize(
+    ("rows", "seconds", "asked", "is_quick"),
+    [
+        (1, QUICK_SECONDS / 100, 60, True),
+        (1, QUICK_SECONDS / 100, 1000, False),
+        (1000, QUICK_SECONDS / 2, 1, True),
+        (1000, QUICK_SECONDS * 2, 1, False),
+    ],
+    ids=["more rows, within reach", "far more rows", "fewer rows", "fewer rows of a slow model"],
+)
+def test_a_batch_of_another_size_is_judged_by_the_sizes_that_are_known(
+    *, rows: int, seconds: float, asked: int, is_quick: bool
+) -> None:
+    """A model that is quick for one row may be slow for a thousand: the loop does not try it."""
+    assert after(*[seconds] * 3, rows=rows).is_quick(asked) == is_quick
 
-    pace.note(2.0, 4)
 
-    assert pace.seconds_an_item == pytest.approx(0.9 * 4.0 + 0.1 * 0.5)
+def test_sizes_that_are_known_are_judged_by_their_own_calls() -> None:
+    """A thousand rows that are as quick as one are quick."""
+    latency = after(*[QUICK] * 3)
+
+    assert not latency.is_quick(1000)
+    for _ in range(3):
+        latency.note(QUICK, 1, 1000, busy=QUICK)
+    assert latency.is_quick(1000)
+    assert latency.is_quick(1)
+
+
+def test_the_time_of_a_request_is_an_average() -> None:
+    """Of batches each request takes its part; what is new counts for a tenth."""
+    latency = after(4.0)
+
+    latency.note(2.0, 4, 4)
+
+    assert latency.seconds_per_request == pytest.approx(0.9 * 4.0 + 0.1 * 0.5)

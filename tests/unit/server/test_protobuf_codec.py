@@ -16,7 +16,6 @@ from seldon_core.user_model import client_class_names
 from seldon_core.utils import construct_response, extract_request_parts
 
 from prepackaged.errors import ClientError, ModelError
-from prepackaged.server.protocols.seldon import json_codec
 from prepackaged.server.protocols.seldon.json_codec import Prediction, Request
 from prepackaged.server.protocols.seldon.protobuf_codec import decode, encode
 
@@ -146,7 +145,7 @@ def refusal(message: Any) -> str:
 def answered(value: Any, kind: str = "ndarray", **rest: Any) -> Any:
     """The message that answers a request of that kind."""
     parts = {"names": [], "tags": {}, "metrics": []} | rest
-    return encode(Prediction(value, **parts), Request(None, [], {}, kind))
+    return encode(Prediction(value, **parts), Request(None, [], {}, kind=kind))
 
 
 # Requests
@@ -366,11 +365,12 @@ def test_a_tftensor_is_answered_without_tensorflow() -> None:
     assert [each.size for each in answer.tensor_shape.dim] == [1, 2]
 
 
-def test_the_model_is_added_to_the_request_path(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_is_added_to_the_request_path() -> None:
     """Each unit of a graph leaves its name and image."""
-    monkeypatch.setattr(json_codec, "REQUEST_PATH", {"model": "image:1"})
+    request = Request(None, [], {}, kind="strData")
+    answer = encode(Prediction("a", [], {}, []), request, {"model": "image:1"})
 
-    assert dict(answered("a").meta.requestPath) == {"model": "image:1"}
+    assert dict(answer.meta.requestPath) == {"model": "image:1"}
 
 
 @pytest.mark.parametrize("value", [None, 1, 0.5, (1, 2)])

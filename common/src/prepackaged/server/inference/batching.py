@@ -1,17 +1,19 @@
 """Many requests in one call of predict, for models whose rows do not influence each other.
 
 A model says that it may be batched; before that is believed, batched answers are compared
-with one-by-one answers, and now and then again. Requests go together when their arrays stack:
-same trailing shape, dtype and names. A batch that fails is repeated one by one, so that one
-bad request spoils no other.
+with one-by-one answers, and now and then again. Requests share a call when they have the same
+parameters and column names, and their arrays stack: the same names, dtypes and trailing shapes.
+A batch that fails is repeated one by one, so that one bad request spoils no other.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import accumulate, pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+
+from prepackaged.server.inference.requests import InferenceRequest, row_count
 
 logger = logging.getLogger(__name__)
 
@@ -19,31 +21,11 @@ CHECKS = 3  # batches that must agree before the model is trusted
 CHECK_EVERY = 1000  # batches after which one is compared again
 
 
-class Item(Protocol):
-    """What a request brings along for the model."""
-
-    @property
-    def value(self) -> Any:
-        """The payload."""
-
-    @property
-    def names(self) -> list[str]:
-        """The names of its columns."""
-
-    @property
-    def meta(self) -> dict[str, Any]:
-        """What else came with it."""
-
-    @property
-    def context(self) -> Any:
-        """Whose it is."""
-
-
 class Batcher:
-    """Calls `predict` on items, together where it may; each outcome is a result or an exception.
+    """Calls `predict` on requests, together where it may; each outcome is a result or an exception.
 
-    `most` is the largest number of requests in one call; `observe` is told the number of
-    every call.
+    `predict` takes value, names, meta and context. `most` is the largest number of requests in
+    one call; `observe` gets that number for every call.
     """
 
     def __init__(
@@ -63,74 +45,79 @@ class Batcher:
         self._batches_until_check = CHECK_EVERY
 
     def together(self) -> int:
-        """How many items may come in one call."""
+        """How many requests may come in one call."""
         return self.most if self.is_on else 1
 
-    def __call__(self, items: Sequence[Item]) -> list[Any]:
-        """A result or an exception for each item, in their order."""
-        first, *others = self._groups(items)
+    def __call__(self, requests: Sequence[InferenceRequest]) -> list[Any]:
+        """A result or an exception for each request, in their order."""
+        first, *others = self._groups(requests)
         if not others:
-            return self._group(items)
+            return self._group(requests)
         outcomes: dict[int, Any] = {}
         for group in (first, *others):
-            answers = self._group([items[index] for index in group])
+            answers = self._group([requests[index] for index in group])
             outcomes.update(zip(group, answers, strict=True))
-        return [outcomes[index] for index in range(len(items))]
+        return [outcomes[index] for index in range(len(requests))]
 
-    def _groups(self, items: Sequence[Item]) -> list[list[int]]:
+    def _groups(self, requests: Sequence[InferenceRequest]) -> list[list[int]]:
         groups: dict[Any, list[int]] = {}
-        for index, item in enumerate(items):
-            groups.setdefault(_stacks_with(item) or index, []).append(index)
+        for index, request in enumerate(requests):
+            groups.setdefault(batch_key(request) or index, []).append(index)
         return list(groups.values())
 
-    def _group(self, items: Sequence[Item]) -> list[Any]:
-        if len(items) == 1 or not self.is_on:
-            return [self._alone(item) for item in items]
-        rows = np.concatenate([item.value for item in items])
-        if self._is_to_be_checked(rows):
-            return self._compared(items, rows)
+    def _group(self, requests: Sequence[InferenceRequest]) -> list[Any]:
+        if len(requests) == 1 or not self.is_on:
+            return [self._alone(request) for request in requests]
+        stacked = stack([request.value for request in requests])
+        if self._must_check(stacked):
+            return self._compared(requests, stacked)
         self._batches_until_check -= 1
-        return self._together(items, rows) or [self._alone(item) for item in items]
+        return self._together(requests, stacked) or [self._alone(each) for each in requests]
 
-    def _is_to_be_checked(self, rows: Any) -> bool:
+    def _must_check(self, stacked: Any) -> bool:
         """Whether batches such as this one are not trusted yet, or for too long.
 
-        Equal rows could influence each other unseen, so they prove nothing about others.
+        Identical rows cannot reveal that rows influence each other, so such batches count
+        separately.
         """
         left = self._differ_checks
-        if left and (rows == rows[0]).all():
+        if left and rows_are_equal(stacked):
             left = self._equal_checks
         return left > 0 or self._batches_until_check <= 0
 
-    def _alone(self, item: Item) -> Any:
+    def _alone(self, request: InferenceRequest) -> Any:
         self._observe(1)
+        meta = {**request.meta, **request.parameters} if request.parameters else request.meta
         try:
-            return self._predict(item.value, item.names, meta=item.meta, context=item.context)
+            return self._predict(request.value, request.names, meta=meta, context=request.context)
         except BaseException as error:
             return error
 
-    def _together(self, items: Sequence[Item], rows: Any) -> list[Any] | None:
-        """The items' answers out of one call; None when there is none for each of them."""
-        self._observe(len(items))
+    def _together(self, requests: Sequence[InferenceRequest], stacked: Any) -> list[Any] | None:
+        """The requests' answers out of one call; None when there is none for each of them."""
+        self._observe(len(requests))
+        first, rows = requests[0], row_count(stacked)
         try:
-            result = self._predict(rows, items[0].names, meta={}, context=None)
+            result = self._predict(
+                stacked, first.names, meta=dict(first.parameters or {}), context=None
+            )
         except Exception:
             return None  # one by one, each gets its own error or answer
-        if not isinstance(result, np.ndarray) or result.ndim == 0 or len(result) != len(rows):
-            self._turn_off(f"answered {_shape(result)} for {len(rows)} rows")
+        if not has_rows(result, rows):
+            self._turn_off(f"answered {_shape(result)} for {rows} rows")
             return None
-        ends = list(accumulate(len(item.value) for item in items))
-        return [result[start:end] for start, end in pairwise((0, *ends))]
+        ends = list(accumulate(request.rows for request in requests))
+        return [part(result, start, end) for start, end in pairwise((0, *ends))]
 
-    def _compared(self, items: Sequence[Item], rows: Any) -> list[Any]:
+    def _compared(self, requests: Sequence[InferenceRequest], stacked: Any) -> list[Any]:
         """One-by-one answers, which are the truth, after a look whether a batch gives the same."""
-        alone = [self._alone(item) for item in items]
+        alone = [self._alone(request) for request in requests]
         if any(isinstance(answer, BaseException) for answer in alone):
             return alone
-        together = self._together(items, rows)
-        if together is None or not all(map(_same, alone, together)):
+        together = self._together(requests, stacked)
+        if together is None or not all(map(same, alone, together)):
             self._turn_off("answers a batch otherwise than its rows one by one")
-        if (rows == rows[0]).all():
+        if rows_are_equal(stacked):
             self._equal_checks = max(self._equal_checks - 1, 0)
         else:
             self._differ_checks = max(self._differ_checks - 1, 0)
@@ -143,18 +130,60 @@ class Batcher:
         self.is_on = False
 
 
-def _stacks_with(item: Item) -> Any:
-    """What two items must have in common to be stacked; None for what cannot be."""
-    value = item.value
-    if not isinstance(value, np.ndarray):
+def batch_key(request: InferenceRequest) -> Hashable:
+    """What two requests must have in common to share a call; None for one that cannot share."""
+    value = request.value
+    parameters = tuple(sorted(request.parameters.items())) if request.parameters else ()
+    if isinstance(value, np.ndarray):
+        arrays = _array_key(value)
+        return arrays and (arrays, tuple(request.names), parameters)
+    if not isinstance(value, dict) or not value:
         return None
-    shape, dtype = value.shape, value.dtype
-    if not (shape and shape[0]) or dtype.kind == "O":
+    if not all(isinstance(each, np.ndarray) for each in value.values()):
         return None
-    return shape[1:], dtype, tuple(item.names)
+    keys = tuple((name, _array_key(value[name])) for name in sorted(value))
+    has_one_length = len({each.shape[:1] for each in value.values()}) == 1
+    return (keys, parameters) if has_one_length and all(key for _, key in keys) else None
 
 
-def _same(alone: Any, stacked: Any) -> bool:
+def _array_key(array: Any) -> tuple[Any, ...] | None:
+    shape, dtype = array.shape, array.dtype
+    return None if dtype.kind == "O" or not (shape and shape[0]) else (shape[1:], dtype)
+
+
+def stack(values: Sequence[Any]) -> Any:
+    """Arrays, or arrays by name, as one: the rows of the first, then those of the second, ..."""
+    if isinstance(values[0], dict):
+        return {name: np.concatenate([each[name] for each in values]) for name in values[0]}
+    return np.concatenate(values)
+
+
+def rows_are_equal(value: Any) -> bool:
+    """Whether all rows of an array, or of each of several arrays, are identical."""
+    arrays = value.values() if isinstance(value, dict) else (value,)
+    return all(bool((array == array[0]).all()) for array in arrays)
+
+
+def has_rows(result: Any, rows: int | None) -> bool:
+    """Whether a result is an array, or arrays by name, with so many rows each."""
+    if isinstance(result, dict):
+        return bool(result) and all(has_rows(each, rows) for each in result.values())
+    return isinstance(result, np.ndarray) and result.ndim > 0 and len(result) == rows
+
+
+def part(result: Any, start: int, end: int) -> Any:
+    """The rows from `start` to `end` of an array, or of each of several by name."""
+    if isinstance(result, dict):
+        return {name: array[start:end] for name, array in result.items()}
+    return result[start:end]
+
+
+def same(alone: Any, stacked: Any) -> bool:
+    """Whether two results are equal, floats up to rounding."""
+    if isinstance(alone, dict):
+        return alone.keys() == stacked.keys() and all(
+            same(alone[name], stacked[name]) for name in alone
+        )
     if not isinstance(alone, np.ndarray) or alone.shape != stacked.shape:
         return False
     if alone.dtype != stacked.dtype:

@@ -1,10 +1,9 @@
 """One model, one call at a time: who waits, who goes together, and on which thread.
 
-Requests queue while the model runs; the next run takes what is queued. Nothing waits for a
-batch to fill. A model that answers within a millisecond is called on the event loop itself,
-which saves two thread switches a call; one that takes longer is called on a thread of its
-own, so that the loop stays free. The engine knows no protocol: it is given work and gives
-outcomes.
+Requests queue while the model runs; the next call takes what is queued. Nothing waits for a
+batch to fill. Calls are made on the model's own thread. Only a model that may be called on any
+thread is called on the event loop while it answers within a millisecond, which saves two thread
+switches a call. The engine knows no protocol: it is given work and gives outcomes.
 """
 
 import asyncio
@@ -14,8 +13,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +22,13 @@ from prepackaged.server.inference.latency import LatencyTracker
 
 logger = logging.getLogger(__name__)
 
-LOOP_SECONDS = 0.002  # what one turn of the loop may spend in calls
+LOOP_SECONDS = 0.002  # what one iteration of the event loop may spend in calls
+MOST_CALLS = 64  # that the model's thread gets at a time,
+TRIP_SECONDS = 0.005  # as long as they take no longer than this together
+DELIVER_SECONDS = 0.001  # after which it delivers the outcomes that it has
+MOST_URGENT = 100  # functions that wait ahead of all others
+
+Submit = Callable[..., object]
 
 
 class OverloadedError(RequestError):
@@ -42,165 +46,184 @@ class OverloadedError(RequestError):
 class Work:
     """Something that waits for the model, and where its outcome goes.
 
-    It is an item for the engine's `answer`, or a `function` to be called alone. `done` is
-    called once, on the event loop, with the answer or the exception. `is_wanted` turns false
-    when the client has gone away; such work is dropped before the model sees it, or its
-    outcome after that.
+    It is an item for the engine's `answer`, with so many `rows`, or a `function` to be called
+    alone. `done` is called once, on the event loop, with the answer or the exception.
+    `is_wanted` turns false with the outcome, or when the client has gone away: the model never
+    sees such work, or nobody its outcome. `queue` is where it waits.
     """
 
     item: Any
     done: Callable[[Any], None]
     function: Callable[[], Any] | None = None
+    rows: int = 1
     is_wanted: bool = True
-    forget: Callable[["Work"], None] | None = None
+    queue: "deque[Work] | None" = None
 
     def cancel(self) -> None:
-        """Nobody wants the outcome any more: the place in the queue is free."""
+        """Drop the work: nobody wants its outcome any more."""
         self.is_wanted = False
-        if self.forget:
-            self.forget(self)
-
-
-async def outcome_of(submit: Callable[[Callable[[Any], None]], Work]) -> Any:
-    """The answer to work that `submit` queues; it is given the work's `done`.
-
-    Raises the exception that is the outcome. Cancelled, it cancels the work.
-    """
-    outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    work = submit(functools.partial(_settle, outcome))
-    try:
-        result = await outcome
-    except asyncio.CancelledError:
-        work.cancel()
-        raise
-    if isinstance(result, BaseException):
-        raise result
-    return result
-
-
-def _settle(future: "asyncio.Future[Any]", outcome: Any) -> None:
-    if not future.done():  # it is when it was cancelled
-        future.set_result(outcome)
+        with contextlib.suppress(ValueError):  # with the model already
+            if self.queue:
+                self.queue.remove(self)
 
 
 class Engine:
-    """The queue before a model and the one thread that calls it.
+    """The queue before a model, and whatever calls it.
 
-    `answer` takes a list of items, calls the model and gives an answer or an exception for
+    `answer` takes a list of items, calls the model and returns an answer or an exception for
     each; it is never called twice at a time. `together` is how many items it may be given.
+    `submit` runs a function on the model's thread, as that of an executor; `on_loop` says
+    whether quick calls may be made on the event loop.
     """
 
     def __init__(
         self,
         answer: Callable[[Sequence[Any]], Sequence[Any]],
+        submit: Submit,
         *,
         together: Callable[[], int],
         max_waiting: int,
+        on_loop: bool = False,
     ) -> None:
         self._answer = answer
+        self._submit = submit
         self._together = together
         self._max_waiting = max_waiting
+        self._on_loop = on_loop
         self._loop = asyncio.get_running_loop()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
+        self._urgent: deque[Work] = deque()
         self._waiting: deque[Work] = deque()
         self._is_running = False
         self._taken: list[Work] = []
         self._idle = asyncio.Event()
         self._idle.set()
-        self.pace = LatencyTracker()
+        self.latency = LatencyTracker()
 
     @property
     def waiting(self) -> int:
         """How many requests wait for the model."""
-        return len(self._waiting)
+        return len(self._urgent) + len(self._waiting)
 
     @property
     def in_flight(self) -> int:
         """How many requests have no answer yet: those that wait and those with the model."""
-        return len(self._waiting) + len(self._taken)
+        return self.waiting + len(self._taken)
 
     def submit(self, work: Work) -> None:
         """Queue work. Raises `OverloadedError` when too much waits already."""
-        if len(self._waiting) >= self._max_waiting:
-            raise OverloadedError(len(self._waiting), self.pace.seconds_an_item)
-        self._waiting.append(work)
-        work.forget = self._forget
-        if not self._is_running:
-            self._is_running = True
-            self._idle.clear()
-            self._loop.call_soon(self._gather, 0)
+        self._queue(work, self._waiting, self._max_waiting)
 
-    async def run(self, function: Callable[[], Any]) -> Any:
-        """Call a function on the model's thread, in turn with everything else that waits.
+    async def run(self, function: Callable[[], Any], *, is_urgent: bool = False) -> Any:
+        """Call a function on the model's thread, in turn or, when urgent, ahead of what waits.
 
-        Raises what it raises, and `OverloadedError`.
+        Raises what it raises, and `OverloadedError`. Cancelled, it cancels the work.
         """
-
-        def submit(done: Callable[[Any], None]) -> Work:
-            work = Work(None, done, function)
-            self.submit(work)
-            return work
-
-        return await outcome_of(submit)
+        outcome: asyncio.Future[Any] = self._loop.create_future()
+        work = Work(None, functools.partial(_settle, outcome), function)
+        queue, most = (
+            (self._urgent, MOST_URGENT) if is_urgent else (self._waiting, self._max_waiting)
+        )
+        self._queue(work, queue, most)
+        try:
+            result = await outcome
+        except asyncio.CancelledError:
+            work.cancel()
+            raise
+        if isinstance(result, BaseException):
+            raise result
+        return result
 
     async def drained(self) -> None:
         """Wait until nothing is queued or running."""
         await self._idle.wait()
 
     def give_up(self, error: Exception) -> int:
-        """Let this be the outcome of all work that has none yet; how much that is."""
-        works = [work for work in (*self._waiting, *self._taken) if work.is_wanted]
+        """Give this error to all work that has no outcome yet; return how much that is."""
+        works = [work for work in (*self._urgent, *self._waiting, *self._taken) if work.is_wanted]
+        self._urgent.clear()
         self._waiting.clear()
         self._deliver(works, [error] * len(works))
         for work in works:
             work.is_wanted = False
         return len(works)
 
-    def close(self) -> None:
-        """Let the thread go, without waiting for a call that hangs on it."""
-        self._thread.shutdown(wait=False)
-
-    def _forget(self, work: Work) -> None:
-        with contextlib.suppress(ValueError):  # with the model already
-            self._waiting.remove(work)
+    def _queue(self, work: Work, queue: deque[Work], most: int) -> None:
+        if len(queue) >= most:
+            raise OverloadedError(len(queue), self.latency.seconds_per_request)
+        queue.append(work)
+        work.queue = queue
+        if not self._is_running:
+            self._is_running = True
+            self._idle.clear()
+            self._loop.call_soon(self._gather, 0)
 
     def _gather(self, seen: int) -> None:
-        """Run once a turn of the loop has brought no more work: what comes together goes along."""
-        if len(self._waiting) > seen:
-            self._loop.call_soon(self._gather, len(self._waiting))
+        """Wait until a loop iteration adds no work: simultaneous arrivals share a batch."""
+        if self.waiting > seen:
+            self._loop.call_soon(self._gather, self.waiting)
         else:
             self._run()
 
     def _run(self) -> None:
         until = time.perf_counter() + LOOP_SECONDS
-        while works := self._take():
-            if works[0].function or not self.pace.is_quick:
-                self._thread.submit(self._call_on_thread, works)
+        while batch := self._take():
+            if not self._may_run_on_loop(batch):
+                batches = [batch, *self._more_calls()]
+                self._taken = [work for each in batches for work in each]
+                self._submit(self._call_on_thread, batches)
                 return
-            self._deliver(works, self._call(works))
+            self._taken = batch
+            self._deliver(batch, self._call(batch))
             if time.perf_counter() > until:
                 self._loop.call_soon(self._run)
                 return
         self._is_running = False
+        self._taken = []
         self._idle.set()
+
+    def _may_run_on_loop(self, batch: list[Work]) -> bool:
+        return (
+            self._on_loop
+            and batch[0].function is None
+            and self.latency.is_quick(sum(work.rows for work in batch))
+        )
+
+    def _more_calls(self) -> Iterator[list[Work]]:
+        """Further calls for one trip to the model's thread, where each is for one request."""
+        seconds = self.latency.seconds_per_request
+        if self._together() > 1 or not seconds:
+            return
+        for _ in range(min(MOST_CALLS, int(TRIP_SECONDS / seconds))):
+            if not (batch := self._take()):
+                return
+            yield batch
 
     def _take(self) -> list[Work]:
         """What goes to the model next: a function alone, or as many items as may go together."""
         taken: list[Work] = []
+        queue = self._urgent or self._waiting
         most = self._together()
-        waiting = self._waiting
-        while waiting and len(taken) < most:
-            if taken and (waiting[0].function or taken[-1].function):
+        while queue and len(taken) < most:
+            if taken and (queue[0].function or taken[-1].function):
                 break
-            work = waiting.popleft()
+            work = queue.popleft()
             if work.is_wanted:
                 taken.append(work)
-        self._taken = taken
         return taken
 
-    def _call_on_thread(self, works: list[Work]) -> None:
-        outcomes = self._call(works, busy_clock=time.thread_time)
-        self._loop.call_soon_threadsafe(self._deliver_and_run, works, outcomes)
+    def _call_on_thread(self, batches: list[list[Work]]) -> None:
+        """Call the model for one batch after another, and deliver now and then."""
+        done: list[tuple[list[Work], Sequence[Any]]] = []
+        until = time.perf_counter() + DELIVER_SECONDS
+        for batch in batches:
+            if not batch[0].is_wanted and len(batch) == 1:
+                done.append((batch, [None]))
+                continue
+            done.append((batch, self._call(batch, busy_clock=time.thread_time)))
+            if (now := time.perf_counter()) > until:
+                self._loop.call_soon_threadsafe(self._deliver_all, done)
+                done, until = [], now + DELIVER_SECONDS
+        self._loop.call_soon_threadsafe(self._deliver_and_run, done)
 
     def _call(
         self, works: list[Work], busy_clock: Callable[[], float] | None = None
@@ -218,19 +241,30 @@ class Engine:
 
     def _learn(self, works: list[Work], seconds: float, busy: float | None) -> None:
         if works[0].function:
-            self.pace.note_item(seconds)
+            self.latency.note_request(seconds)
         else:
-            self.pace.note(seconds, len(works), busy=busy)
+            rows = sum(work.rows for work in works)
+            self.latency.note(seconds, len(works), rows, busy=busy)
 
-    def _deliver_and_run(self, works: list[Work], outcomes: Sequence[Any]) -> None:
-        self._deliver(works, outcomes)
+    def _deliver_and_run(self, done: list[tuple[list[Work], Sequence[Any]]]) -> None:
+        self._deliver_all(done)
         self._run()
+
+    def _deliver_all(self, done: list[tuple[list[Work], Sequence[Any]]]) -> None:
+        for works, outcomes in done:
+            self._deliver(works, outcomes)
 
     def _deliver(self, works: list[Work], outcomes: Sequence[Any]) -> None:
         for work, outcome in zip(works, outcomes, strict=True):
             if not work.is_wanted:
                 continue
+            work.is_wanted = False
             try:
                 work.done(outcome)
-            except Exception:  # the next answer, and the next run, do not depend on it
-                logger.exception("An answer could not be given")
+            except Exception:  # the next answer, and the next call, do not depend on it
+                logger.exception("An answer could not be delivered")
+
+
+def _settle(future: "asyncio.Future[Any]", outcome: Any) -> None:
+    if not future.done():  # it is when it was cancelled
+        future.set_result(outcome)

@@ -1,44 +1,67 @@
-"""How long a model takes, and so on which thread it is called."""
+"""How long a model takes for how many rows, and so on which thread it is called."""
 
 from collections import deque
 
 QUICK_SECONDS = 0.001  # a call that the event loop can bear
-LONG_SECONDS = 0.01  # one that it is not to bear a second time soon
-RECENT = 5  # calls whose middle counts: on busy processors one is soon interrupted
-CAUTIOUS = 100  # calls made aside after the loop has borne too much
+LONG_SECONDS = 0.01  # after one this long on the event loop, or elsewhere, leave the loop
+RECENT = 5  # calls whose median counts: on busy processors one is soon interrupted
+KNOWN = 3  # calls after which their median says something
+CAUTIOUS_CALLS = 100  # calls that stay off the event loop after it was blocked too long
 
 
 class LatencyTracker:
-    """Learns from every call; for one thread at a time."""
+    """Learns from every call; for one thread at a time.
+
+    Calls of similar sizes, up to a power of two in rows, are judged together: what one row
+    takes says little of what a thousand take.
+    """
 
     def __init__(self) -> None:
-        self._recent = deque([LONG_SECONDS] * RECENT, RECENT)  # unknown yet: not on the loop
+        self._recent: dict[int, deque[float]] = {}
         self._cautious = 0
-        self.seconds_an_item = 0.0  # on the average of late
+        self.seconds_per_request = 0.0  # a moving average
 
-    @property
-    def is_quick(self) -> bool:
-        """Whether the next call may be made on the event loop."""
-        return not (self._cautious or self._is_slow())
+    def is_quick(self, rows: int) -> bool:
+        """Whether a call with so many rows may be made on the event loop."""
+        return not self._cautious and self._estimate(rows) <= QUICK_SECONDS
 
-    def note(self, seconds: float, items: int, *, busy: float | None = None) -> None:
-        """Learn from a call of the model with so many items.
+    def note(self, seconds: float, requests: int, rows: int, *, busy: float | None = None) -> None:
+        """Learn from a call of the model that answered so many requests and rows.
 
-        `busy` are the processor's seconds of a call that was made aside: there a call may take
-        long because the loop has the interpreter, which is no fault of the model's.
+        `busy` is the processor time of a call off the event loop: there a call may take long
+        because the loop holds the interpreter, which is no fault of the model's.
         """
         is_long = seconds > LONG_SECONDS
-        self._recent.append(seconds if is_long or busy is None else busy)
-        if is_long or (busy is None and self._is_slow()):
-            self._cautious = CAUTIOUS
+        recent = self._recent.setdefault(rows.bit_length(), deque(maxlen=RECENT))
+        recent.append(seconds if is_long or busy is None else busy)
+        if is_long or (busy is None and median(recent) > QUICK_SECONDS):
+            self._cautious = CAUTIOUS_CALLS
         else:
             self._cautious = max(self._cautious - 1, 0)
-        self.note_item(seconds / items)
+        self.note_request(seconds / requests)
 
-    def _is_slow(self) -> bool:
-        return sorted(self._recent)[RECENT // 2] > QUICK_SECONDS
+    def note_request(self, seconds: float) -> None:
+        """Learn what one request took, whatever it asked of the model."""
+        average = self.seconds_per_request
+        self.seconds_per_request = average * 0.9 + seconds * 0.1 if average else seconds
 
-    def note_item(self, seconds: float) -> None:
-        """Learn what one item took, of whatever is asked of the model."""
-        average = self.seconds_an_item
-        self.seconds_an_item = average * 0.9 + seconds * 0.1 if average else seconds
+    def _estimate(self, rows: int) -> float:
+        """Seconds of a call; in the absence of similar ones, the least that others promise.
+
+        More rows take at most as many times longer, and fewer rows no longer.
+        """
+        size = rows.bit_length()
+        recent = self._recent.get(size)
+        if recent and len(recent) >= KNOWN:
+            return median(recent)
+        promises = [
+            median(seconds) * 2 ** max(size - known, 0)
+            for known, seconds in self._recent.items()
+            if len(seconds) >= KNOWN
+        ]
+        return min(promises, default=LONG_SECONDS)
+
+
+def median(seconds: deque[float]) -> float:
+    """The middle value, the larger one of two."""
+    return sorted(seconds)[len(seconds) // 2]

@@ -1,48 +1,34 @@
-"""From a message to the model and back to an answer, whatever the transport.
+"""A loaded model as the protocols see it: predictions, other calls, health, and the end.
 
-Predictions are decoded by the transport, batched by the engine and answered as values. Every
-other method, and models that read raw messages, take and give JSON or protobuf messages.
+Protocols decode requests and encode answers; here they wait, share calls of the model, and
+are counted.
 """
 
-import asyncio
-import copy
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from seldon_core import seldon_methods
 from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.metrics import PREDICT_METRIC_METHOD_TAG
 
 from prepackaged.errors import ModelError, RequestError
 from prepackaged.server.inference.batching import Batcher
-from prepackaged.server.inference.engine import Engine, Work, outcome_of
-from prepackaged.server.protocols.seldon.hooks import Around, Hooks, find_hook
-from prepackaged.server.protocols.seldon.json_codec import Prediction, Request
-from prepackaged.server.protocols.seldon.methods import Methods
+from prepackaged.server.inference.engine import Engine, Submit, Work
+from prepackaged.server.inference.hooks import Around, Hooks
+from prepackaged.server.inference.requests import InferenceRequest, Prediction
 from prepackaged.server.telemetry.context import RequestContext
 from prepackaged.server.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-ENDING = "the server ends, and the model has not answered in the time that was left"
-MOST_PROBES = 100  # that wait for the model's health
+SHUTDOWN = "the server ends, and the model has not answered in the time that was left"
 
 Done = Callable[[Prediction | BaseException], None]
 
 
-class DeadlineError(RequestError):
-    """The answer took longer than is set for one: HTTP 504."""
-
-    status_code = 504
-    reason = "MICROSERVICE_TIMEOUT"
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"no answer within {seconds:g} s, the time that is set for one")
-
-
-class EndingError(RequestError):
+class ShutdownError(RequestError):
     """The server ends and the model has not answered yet: HTTP 503, another server may."""
 
     status_code = 503
@@ -50,148 +36,121 @@ class EndingError(RequestError):
     retry_after = 1
 
 
-class Dispatcher:
+class Predictor:
     """One loaded model behind its engine. Made on the event loop that it works on.
 
-    An answer may take `timeout` seconds from when its request is whole; None: as long as it takes.
+    `submit` runs functions on the model's thread. `around` are entered around the hooks that
+    answer a request.
     """
 
     def __init__(
         self,
         model: Any,
         metrics: Metrics,
+        submit: Submit,
         *,
         max_waiting: int,
-        timeout: float | None = None,
         around: Sequence[Around] = (),
         may_batch: bool = True,
     ) -> None:
         self.model = model
         self.metrics = metrics
-        self._timeout = timeout
-        self._hooks = Hooks(model, around)
-        self._methods = Methods(model, self._hooks, metrics)
+        self.hooks = Hooks(model, around)
         is_offered = may_batch and bool(getattr(model, "batchable", False))
         self.batcher = Batcher(
-            self._hooks.predict, is_offered=is_offered, observe=metrics.observe_batch
+            self.hooks.predict, is_offered=is_offered, observe=metrics.observe_batch
         )
-        self.engine = Engine(self._answer, together=self.batcher.together, max_waiting=max_waiting)
-        self._prober = Engine(list, together=lambda: 1, max_waiting=MOST_PROBES)
+        is_free = bool(getattr(model, "callable_from_any_thread", False))
+        self.engine = Engine(
+            self._answer,
+            submit,
+            together=self.batcher.together,
+            max_waiting=max_waiting,
+            on_loop=is_free,
+        )
+        self._prober = self._engine_of_probes() if is_free else self.engine
         metrics.set_gauge("prepackaged_queue_depth_requests", lambda: self.engine.waiting)
         metrics.set_gauge("prepackaged_in_flight_requests", lambda: self.engine.in_flight)
         metrics.set_gauge("prepackaged_batching_enabled", lambda: float(self.batcher.is_on))
-        has_raw = find_hook(model, "predict_raw") is not None
-        self.is_raw_over_rest = has_raw or find_hook(model, "predict_rest") is not None
-        self.is_raw_over_grpc = has_raw or find_hook(model, "predict_grpc") is not None
-        # None where the model's own metadata is not what the schema allows, as upstream has it.
-        self.metadata: dict[str, Any] | None = seldon_methods.init_metadata(model)
 
-    def with_timeout(self, timeout: float | None) -> "Dispatcher":
-        """The same model behind the same engine, with another time for an answer."""
-        other = copy.copy(self)
-        other._timeout = timeout
-        return other
+    def predict(self, request: InferenceRequest, done: Done) -> Work:
+        """Queue a prediction; `done` gets the answer, or the error for the client, on the loop.
 
-    def predict(self, request: Request, done: Done) -> Work:
-        """Queue a prediction; `done` gets its answer or error, on the loop.
-
-        The work returned may be told that nobody wants it any more. Raises `OverloadedError`.
+        Cancel the work that is returned when nobody wants the answer any more. Raises
+        `OverloadedError`.
         """
-        work = Work(request, done)
+        work = Work(request, done, rows=request.rows)
         self.engine.submit(work)
-        if self._timeout is not None:
-            self._end_in_time(work, self._timeout)
         return work
 
-    def _end_in_time(self, work: Work, seconds: float) -> None:
-        """Let work be answered with a `DeadlineError` when its answer takes too long."""
-        done = work.done
+    async def call(
+        self, function: Callable[..., Any], *values: Any, context: RequestContext | None = None
+    ) -> Any:
+        """What a function that calls the model's hooks returns, in turn with the predictions.
 
-        def answer_late() -> None:
-            if work.is_wanted:
-                work.cancel()
-                done(DeadlineError(seconds))
-
-        def answer(outcome: Any) -> None:
-            timer.cancel()
-            done(outcome)
-
-        timer = asyncio.get_running_loop().call_later(seconds, answer_late)
-        work.done = answer
-
-    async def predicted(self, request: Request) -> Prediction:
-        """The answer to a prediction. Raises what the client is to be told."""
-        answer: Prediction = await outcome_of(functools.partial(self.predict, request))
-        return answer
-
-    async def call(self, method: str, message: Any, context: RequestContext | None = None) -> Any:
-        """What `Methods.call` answers. Raises what the client is to be told."""
-        call = functools.partial(self._methods.call, method, message, context)
-        return await self._in_time(self.engine.run(call))
-
-    async def health(self, context: RequestContext | None = None) -> Any:
-        """The model's health as a message, asked beside the engine: it waits for no prediction.
-
-        Raises what the client is to be told.
+        Raises the error for the client.
         """
-        call = functools.partial(self._methods.health, context)
-        return await self._in_time(self._prober.run(call))
+        call = functools.partial(self.hooks.within, context, function, *values)
+        return await _for_client(self.engine, call)
+
+    async def health(
+        self, function: Callable[..., Any], *values: Any, context: RequestContext | None = None
+    ) -> Any:
+        """The same for the model's health, which waits for no prediction but the one running.
+
+        Where the model may be called on any thread, not even for that.
+        """
+        call = functools.partial(self.hooks.within, context, function, *values)
+        return await _for_client(self._prober, call, is_urgent=True)
 
     async def drained(self) -> None:
-        """Wait until the model is asked for nothing any more."""
+        """Wait until no call of the model is queued or running."""
         await self.engine.drained()
         await self._prober.drained()
 
     def give_up(self) -> int | None:
-        """Prediction all who wait for the model with an `EndingError`.
+        """Answer all who wait for the model with a `ShutdownError`.
 
-        How many they are; None where the model is asked for nothing.
+        Return how many they are, None where no call of the model is queued or running.
         """
-        busy = [each for each in (self.engine, self._prober) if each.in_flight]
-        return sum(each.give_up(EndingError(ENDING)) for each in busy) if busy else None
+        busy = [each for each in {self.engine, self._prober} if each.in_flight]
+        return sum(each.give_up(ShutdownError(SHUTDOWN)) for each in busy) if busy else None
 
-    def close(self) -> None:
-        """Let the threads go, without waiting for a call that hangs."""
-        self.engine.close()
-        self._prober.close()
+    def _engine_of_probes(self) -> Engine:
+        thread = ThreadPoolExecutor(1, thread_name_prefix="health")  # which starts when needed
+        return Engine(list, thread.submit, together=lambda: 1, max_waiting=0)
 
-    async def _in_time(self, calling: Awaitable[Any]) -> Any:
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await _told(calling)
-        except TimeoutError as error:
-            raise DeadlineError(self._timeout or 0) from error
-
-    def _answer(self, requests: Sequence[Request]) -> list[Prediction | BaseException]:
+    def _answer(self, requests: Sequence[InferenceRequest]) -> list[Prediction | BaseException]:
         return list(map(self._finished, requests, self.batcher(requests)))
 
-    def _finished(self, request: Request, outcome: Any) -> Prediction | BaseException:
+    def _finished(self, request: InferenceRequest, outcome: Any) -> Prediction | BaseException:
         try:
             if isinstance(outcome, BaseException):
                 raise outcome
-            given = (outcome, self.metrics, PREDICT_METRIC_METHOD_TAG)
-            if not self._hooks.are_beside_predict:
-                return self._hooks.answer(*given)
-            answer: Prediction = self._hooks.within(request.context, self._hooks.answer, *given)
-            return answer
+            result = (outcome, self.metrics, PREDICT_METRIC_METHOD_TAG)
+            if not self.hooks.are_beside_predict:
+                return self.hooks.answer(*result)
+            prediction: Prediction = self.hooks.within(request.context, self.hooks.answer, *result)
+            return prediction
         except BaseException as error:
-            told: BaseException = error_for_client(error)
-            return told
+            failed: BaseException = error_for_client(error)
+            return failed
 
 
-async def _told(calling: Awaitable[Any]) -> Any:
-    """What a call of the model gives; whatever it raises, SystemExit too, as the client is told."""
-    try:
-        return await calling
-    except BaseException as error:
-        task = asyncio.current_task()
-        if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
-            raise  # it is the call that is cancelled, not the model's own
-        raise error_for_client(error) from error
+async def _for_client(engine: Engine, call: Callable[[], Any], **how: Any) -> Any:
+    """What a call of the model returns; whatever it raises, SystemExit too, as for the client."""
+
+    def outcome() -> Any:
+        try:
+            return call()
+        except BaseException as error:
+            raise error_for_client(error) from error
+
+    return await engine.run(outcome, **how)
 
 
 def error_for_client(error: BaseException) -> SeldonMicroserviceException:
-    """The error that the client is told: its own and Seldon's as they are, any other as a 500."""
+    """The error to answer with: the model's own and Seldon's as they are, any other as a 500."""
     if isinstance(error, SeldonMicroserviceException):
         return error
     logger.error("The model failed", exc_info=error)

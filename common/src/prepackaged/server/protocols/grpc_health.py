@@ -1,66 +1,97 @@
 """grpc.health.v1: whether this server should be used."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2
 
-from prepackaged.server.transport.grpc.calls import Call, Method
-from prepackaged.server.transport.grpc.status import Status
+from prepackaged.errors import describe
+from prepackaged.server.transport.exchange import Exchange, Response, TransportError
+from prepackaged.server.transport.grpc.status import (
+    CallError,
+    Status,
+    response_of,
+    transport_failure,
+)
+from prepackaged.server.transport.grpc.stream_calls import StreamCall
+from prepackaged.server.transport.routing import WireProtocol
 
 NAME = "grpc.health.v1.Health"
-Answer = health_pb2.HealthCheckResponse
+HealthResponse = health_pb2.HealthCheckResponse
 
 
 class Health:
     """All services, and the server itself by the name "", have one status."""
 
-    def __init__(self, services: Collection[str]) -> None:
+    def __init__(self, services: Collection[str], *, is_serving: bool = True) -> None:
         self._services = {"", *services}
-        self._status: Any = Answer.SERVING
-        self._watches: list[tuple[Call, str]] = []
+        self._status: Any = HealthResponse.SERVING if is_serving else HealthResponse.NOT_SERVING
+        self._watches: set[tuple[StreamCall, str]] = set()
 
-    def methods(self) -> Mapping[bytes, Method]:
-        """What answers the calls, by path."""
-        return {
-            f"/{NAME}/Check".encode(): Method(self._check),
-            f"/{NAME}/Watch".encode(): Method(self._watch, is_stream=True),
-        }
+    def protocol(self) -> WireProtocol:
+        """What a server answers these calls with."""
+        return WireProtocol(
+            prefix=f"/{NAME}/",
+            http_failure=failure,
+            grpc_failure=failure,
+            methods={f"/{NAME}/Check": self._check},
+            streams={f"/{NAME}/Watch": self._watch},
+            is_observed=False,
+        )
 
     def set_not_serving(self) -> None:
         """Tell whoever asks or watches that this server should not be used."""
-        self._status = Answer.NOT_SERVING
-        self._watches = [watch for watch in self._watches if watch[0].is_open]
-        for call, service in self._watches:
-            call.send(self._told(service))
+        self._status = HealthResponse.NOT_SERVING
+        for call, service in list(self._watches):
+            call.send(self._status_of(service))
 
-    def _check(self, call: Call, message: bytes | None) -> None:
-        service = _service_in(call, message)
-        if service in self._services:
-            call.answer(self._told(service))
-        elif service is not None:
-            call.fail(Status.NOT_FOUND, f"no service {service}")
+    def _check(self, exchange: Exchange) -> None:
+        service = service_in(exchange.body)
+        if service not in self._services:
+            raise CallError(Status.NOT_FOUND, f"no service {service}")
+        exchange.respond(Response(self._status_of(service)))
 
-    def _watch(self, call: Call, message: bytes | None) -> None:
+    def _watch(self, call: StreamCall, message: bytes | None) -> None:
         """Tell the status now and whenever it changes, until the client or the server ends."""
-        service = None if message is None else _service_in(call, message)
-        if service is not None:
-            self._watches = [watch for watch in self._watches if watch[0].is_open]
-            self._watches.append((call, service))
-            call.send(self._told(service))
+        if message is None and call.on_end is None:
+            call.fail(Status.INVALID_ARGUMENT, "expected one message, which is missing")
+        elif message is not None:
+            if call.on_end is not None:
+                raise CallError(Status.INVALID_ARGUMENT, "expected one message, got another")
+            self._begin_watch(call, message)
 
-    def _told(self, service: str) -> bytes:
-        known = service in self._services
-        return bytes(
-            Answer(status=self._status if known else Answer.SERVICE_UNKNOWN).SerializeToString()
-        )
+    def _begin_watch(self, call: StreamCall, message: bytes) -> None:
+        try:
+            service = service_in(message)
+        except DecodeError as error:
+            raise CallError(Status.INVALID_ARGUMENT, not_decoded(error)) from error
+        watch = (call, service)
+        self._watches.add(watch)
+        call.on_end = partial(self._watches.discard, watch)
+        call.send(self._status_of(service))
+
+    def _status_of(self, service: str) -> bytes:
+        is_known = service in self._services
+        status = self._status if is_known else HealthResponse.SERVICE_UNKNOWN
+        return bytes(HealthResponse(status=status).SerializeToString())
 
 
-def _service_in(call: Call, message: bytes | None) -> str | None:
-    """The service that is asked for; None where the call failed because it is no such question."""
-    try:
-        return str(health_pb2.HealthCheckRequest.FromString(message or b"").service)
-    except DecodeError as error:
-        call.fail(Status.INVALID_ARGUMENT, f"expected a HealthCheckRequest: {error}")
-        return None
+def service_in(message: bytes) -> str:
+    """The service that is asked for. Raises `DecodeError`."""
+    return str(health_pb2.HealthCheckRequest.FromString(message).service)
+
+
+def not_decoded(error: DecodeError) -> str:
+    """What is wrong with a message."""
+    return f"expected a HealthCheckRequest: {error}"
+
+
+def failure(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001  a protocol's
+    """The response to an error."""
+    if isinstance(error, CallError | TransportError):
+        return transport_failure(error)
+    if isinstance(error, DecodeError):
+        return response_of(Status.INVALID_ARGUMENT, not_decoded(error))
+    return response_of(Status.INTERNAL, describe(error))

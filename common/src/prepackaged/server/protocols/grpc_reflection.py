@@ -1,14 +1,22 @@
 """grpc.reflection: clients such as grpcurl ask which services there are, and of which messages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection_pb2
 
-from prepackaged.server.transport.grpc.calls import Call, Method
-from prepackaged.server.transport.grpc.status import Status
+from prepackaged.errors import describe
+from prepackaged.server.transport.exchange import Exchange, Response, TransportError
+from prepackaged.server.transport.grpc.status import (
+    CallError,
+    Status,
+    response_of,
+    transport_failure,
+)
+from prepackaged.server.transport.grpc.stream_calls import StreamCall
+from prepackaged.server.transport.routing import WireProtocol
 
 # The messages of both are the same on the wire.
 NAMES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
@@ -20,10 +28,15 @@ class Reflection:
     def __init__(self, services: Sequence[str]) -> None:
         self._services = [*services, NAMES[-1]]
 
-    def methods(self) -> Mapping[bytes, Method]:
-        """What answers the calls, by path."""
-        method = Method(self._converse, is_stream=True)
-        return {f"/{name}/ServerReflectionInfo".encode(): method for name in NAMES}
+    def protocol(self) -> WireProtocol:
+        """What a server answers these calls with."""
+        return WireProtocol(
+            prefix="/grpc.reflection.",
+            http_failure=failure,
+            grpc_failure=failure,
+            streams={f"/{name}/ServerReflectionInfo": self._converse for name in NAMES},
+            is_observed=False,
+        )
 
     @cached_property
     def _servicer(self) -> Any:
@@ -31,14 +44,21 @@ class Reflection:
 
         return ReflectionServicer(self._services)
 
-    def _converse(self, call: Call, message: bytes | None) -> None:
+    def _converse(self, call: StreamCall, message: bytes | None) -> None:
         if message is None:
             call.end()
             return
         try:
             question = reflection_pb2.ServerReflectionRequest.FromString(message)
         except DecodeError as error:
-            call.fail(Status.INVALID_ARGUMENT, f"expected a ServerReflectionRequest: {error}")
-            return
+            why = f"expected a ServerReflectionRequest: {error}"
+            raise CallError(Status.INVALID_ARGUMENT, why) from error
         for answer in self._servicer.ServerReflectionInfo(iter([question]), None):
             call.send(answer.SerializeToString())
+
+
+def failure(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001  a protocol's
+    """The response to an error."""
+    if isinstance(error, CallError | TransportError):
+        return transport_failure(error)
+    return response_of(Status.INTERNAL, describe(error))

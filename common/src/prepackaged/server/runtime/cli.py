@@ -7,23 +7,26 @@ import os
 import sys
 import time
 from multiprocessing.connection import Connection
-from typing import Any, NoReturn
 
 from prepackaged.errors import DeploymentError
+from prepackaged.server.inference.model_thread import ModelThread
 from prepackaged.server.runtime.config import Config, read_annotations, read_config
 from prepackaged.server.runtime.custom_service import start_custom_service
 from prepackaged.server.runtime.event_loop import LoopThread
-from prepackaged.server.runtime.loading import find_class, load_model
+from prepackaged.server.runtime.loading import find_class, load_model, read_metadata
 from prepackaged.server.runtime.memory import importing, settle
 from prepackaged.server.runtime.server import RunningServer
-from prepackaged.server.runtime.shutdown import end_at_once_on_signals, over_on_signals
+from prepackaged.server.runtime.shutdown import (
+    ShutdownSignals,
+    Watchdog,
+    end_at_once_on_signals,
+    end_now,
+)
 from prepackaged.server.runtime.startup import EarlyServer
 from prepackaged.server.runtime.workers import Parent, supervise
 from prepackaged.server.telemetry.access_log import FORMAT
 
 logger = logging.getLogger(__name__)
-
-END_SECONDS = 2  # from the end of the grace to the end of the process
 
 
 def main() -> None:
@@ -37,7 +40,7 @@ def main() -> None:
         config = read_config(sys.argv[1:], os.environ, read_annotations())
         logging.getLogger().setLevel(config.log_level)
         if config.workers > 1:
-            asyncio.run(supervise(work, config))
+            supervise(work, config)
         else:
             serve(config)
     except DeploymentError as error:
@@ -59,8 +62,8 @@ def work(config: Config, pipe: Connection) -> None:
 def serve(config: Config, pipe: Connection | None = None) -> None:
     """Load the model, then open the ports, then serve until told to end.
 
-    What serves has a thread of its own. The main one loads the model, as it does under other
-    servers, and then waits for the end, which so comes in time whatever the model does.
+    The event loop has a thread of its own. The main thread loads the model, and then calls it:
+    what seldon-core's microservice does, and what models rely on.
     """
     end_at_once_on_signals()
     start = time.perf_counter()
@@ -72,46 +75,37 @@ def serve(config: Config, pipe: Connection | None = None) -> None:
         with importing():
             find_class(config.interface)
         model = load_model(config.interface, config.parameters)
-        server = loop.run(RunningServer.of(model, config))
+        metadata, thread = read_metadata(model), ModelThread()
+        server = loop.run(RunningServer.of(model, metadata, config, thread.submit))
         server.metrics.set_gauge("prepackaged_model_load_seconds", time.perf_counter() - start)
         settle()
-        asyncio.run(guard(server, loop, early, parent))
+        serve_loaded(server, loop, thread, early, parent)
 
 
-async def guard(
-    server: RunningServer, loop: LoopThread, early: EarlyServer | None, parent: Parent | None
+def serve_loaded(
+    server: RunningServer,
+    loop: LoopThread,
+    thread: ModelThread,
+    early: EarlyServer | None,
+    parent: Parent | None,
 ) -> None:
-    """Let a server serve until told to end, and see to it that it ends."""
-    is_over = over_on_signals()
+    """Open the ports, and call the model on this thread until the server has ended."""
+    config, is_over = server.config, asyncio.Event()
+    dog = Watchdog(config.shutdown.process, lambda: hanging(config, "some"))
+    ShutdownSignals(loop.loop, is_over.set, on_main=dog.start)
     if parent:
-        here = asyncio.get_running_loop()
-        parent.on_end = lambda: here.call_soon_threadsafe(is_over.set)
-    await asyncio.wrap_future(loop.submit(begin(server, early, parent)))
-    custom = start_custom_service(server.dispatcher.model, server.config)
-    await wait_for(is_over, loop)
-    await end(server, loop)
+        parent.on_end = is_over.set
+    loop.run(begin(server, early, parent))
+    custom = start_custom_service(server.predictor.model, config)
+    life = loop.submit(serve_until(is_over, server, dog))
+    for ended in (life, loop.ended):
+        ended.add_done_callback(lambda _: thread.stop())
+    thread.run()
     if custom:
         custom.stop()
-
-
-async def wait_for(is_over: asyncio.Event, loop: LoopThread) -> None:
-    """Return when it is over. Raises what ended the loop, if that is first."""
-    over: asyncio.Future[Any] = asyncio.ensure_future(is_over.wait())
-    ended: asyncio.Future[Any] = asyncio.wrap_future(loop.ended)
-    await asyncio.wait([over, ended], return_when=asyncio.FIRST_COMPLETED)
-    if ended.done():
-        ended.result()
-
-
-async def end(server: RunningServer, loop: LoopThread) -> None:
-    """Let the server end in order, or else the process without it."""
-    try:
-        async with asyncio.timeout(server.config.grace + END_SECONDS):
-            unanswered = await asyncio.wrap_future(loop.submit(server.stop()))
-    except TimeoutError:
-        fail(server, "some")
-    if unanswered is not None:
-        fail(server, f"{unanswered}")
+    for ended in (loop.ended, life):
+        if ended.done():
+            ended.result()
 
 
 async def begin(server: RunningServer, early: EarlyServer | None, parent: Parent | None) -> None:
@@ -125,12 +119,20 @@ async def begin(server: RunningServer, early: EarlyServer | None, parent: Parent
         parent.begin(server.metrics.snapshot)
 
 
-def fail(server: RunningServer, unanswered: str) -> NoReturn:
-    """End the process in spite of the threads of a model that hangs."""
-    logger.critical(
-        "the model was still busy %g s after the signal to end; %s requests had no answer",
-        server.config.grace,
-        unanswered,
+async def serve_until(is_over: asyncio.Event, server: RunningServer, dog: Watchdog) -> None:
+    """Serve until it is over, and then end: in order or, when the model hangs, at once."""
+    await is_over.wait()
+    dog.start()
+    unanswered = await server.stop()
+    if unanswered is not None:
+        logger.critical("%s", hanging(server.config, f"{unanswered}"))
+        end_now(1)
+    dog.status = 0  # threads of the model may run on, but not for long
+
+
+def hanging(config: Config, unanswered: str) -> str:
+    """What the log says last when the model did not come to an end."""
+    return (
+        f"the model was still busy {config.grace:g} s after the signal to end;"
+        f" {unanswered} requests had no answer"
     )
-    logging.shutdown()
-    os._exit(1)

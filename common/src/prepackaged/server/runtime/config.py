@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from prepackaged.errors import DeploymentError
+from prepackaged.server.runtime.shutdown import GRACE_SECONDS, ShutdownTimes
 from prepackaged.server.telemetry.access_log import LINES
 
 SERVICE_TYPES = ("MODEL", "ROUTER", "TRANSFORMER", "COMBINER", "OUTLIER_DETECTOR")
@@ -34,9 +35,6 @@ WITHOUT_EFFECT = (
     "--single-threaded",
     "--pidfile",
 )
-# After the end's beginning. Of the 20 s that Seldon's operator gives a pod and the 30 s of
-# Kubernetes, a preStop hook sleeps 10; the rest is for answers and for the process to end.
-GRACE_SECONDS = 7
 MAX_CONNECTIONS = 10_000
 KEEPALIVE_SECONDS = 120  # longer than proxies keep a connection, so that it is they who close it
 
@@ -53,6 +51,7 @@ class Config:
     for the model, `max_connections` are those of a worker's port. With `opens_early` the ports
     answer 503 while the model loads; without, they open when the model is loaded.
     `passes_payload` leaves predictions over REST undecoded, for models with `predict_raw`.
+    `unit_id` is the server's name in an inference graph, and `image` that of its image.
     """
 
     interface: str
@@ -78,6 +77,13 @@ class Config:
     max_body: int = 256 * 1024 * 1024
     max_waiting: int = 1000
     max_connections: int = MAX_CONNECTIONS
+    unit_id: str | None = None
+    image: str = ""
+
+    @property
+    def shutdown(self) -> ShutdownTimes:
+        """The times within which the process ends."""
+        return ShutdownTimes(self.grace)
 
 
 def read_config(
@@ -111,6 +117,8 @@ def read_config(
         keepalive=_seconds(flags.keepalive, "--keepalive"),
         max_message=_bytes(annotations, "seldon.io/grpc-max-message-size"),
         max_connections=_integer(flags.max_connections, "--max-connections"),
+        unit_id=environment.get("PREDICTIVE_UNIT_ID"),
+        image=environment.get("PREDICTIVE_UNIT_IMAGE", ""),
     )
 
 

@@ -47,7 +47,7 @@ def _serve(config: Config) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when the server is gone, however that came."""
+    """End this process when the server has ended, for whatever reason."""
     if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(1)

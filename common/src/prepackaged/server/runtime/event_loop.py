@@ -21,8 +21,8 @@ class LoopThread:
 
     def __enter__(self) -> "LoopThread":
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-        self._loop = self._runner.get_loop()
-        self._is_over = self._loop.create_future()
+        self.loop = self._runner.get_loop()
+        self._is_over = self.loop.create_future()
         self.ended: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="loop")
         self._thread.start()
@@ -35,12 +35,12 @@ class LoopThread:
         trace: TracebackType | None,
     ) -> None:
         with suppress(RuntimeError):  # it has ended already
-            self._loop.call_soon_threadsafe(self._is_over.set_result, None)
+            self.loop.call_soon_threadsafe(self._is_over.set_result, None)
         self._thread.join()
 
     def submit(self, work: Coroutine[Any, Any, Result]) -> "Future[Result]":
         """Run a coroutine; its result is to come."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """A coroutine's result, waited for. Raises what it raises."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from seldon_core import seldon_methods
+
 from prepackaged.errors import DeploymentError, describe
 
 logger = logging.getLogger(__name__)
@@ -26,10 +28,16 @@ def load_model(interface: str, parameters: Mapping[str, Any]) -> Any:
             model.load()
     except DeploymentError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         logger.exception("Loading %s failed", interface)
         raise DeploymentError(f"{interface} cannot be loaded: {describe(error)}") from error
     return model
+
+
+def read_metadata(model: Any) -> dict[str, Any] | None:
+    """The answer to `GET /metadata`; None, as upstream has it, where it breaks Seldon's schema."""
+    metadata: dict[str, Any] | None = seldon_methods.init_metadata(model)
+    return metadata
 
 
 def find_class(interface: str) -> Any:
@@ -39,6 +47,6 @@ def find_class(interface: str) -> Any:
         sys.path.append(str(Path.cwd()))
     try:
         return getattr(importlib.import_module(module_name or class_name), class_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         logger.exception("Importing %s failed", interface)
         raise DeploymentError(f"{interface} cannot be imported: {describe(error)}") from error

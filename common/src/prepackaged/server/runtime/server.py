@@ -5,60 +5,86 @@ import logging
 import os
 import resource
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from prepackaged.server.inference.predictor import Dispatcher
+from prepackaged.server.inference.engine import Submit
+from prepackaged.server.inference.predictor import Predictor
+from prepackaged.server.protocols.grpc_health import NAME as HEALTH_NAME
+from prepackaged.server.protocols.grpc_health import Health
+from prepackaged.server.protocols.grpc_reflection import Reflection
 from prepackaged.server.protocols.seldon.flask_compat import FlaskCompat, needs_flask
-from prepackaged.server.protocols.seldon.grpc import METHOD_OF as GRPC_METHOD_OF
-from prepackaged.server.protocols.seldon.rest import METHOD_OF, failure, routes_of, short_routes_of
+from prepackaged.server.protocols.seldon.grpc import SERVICE_NAMES
+from prepackaged.server.protocols.seldon.methods import Unit
+from prepackaged.server.protocols.seldon.protocol import seldon
 from prepackaged.server.runtime.config import Config
+from prepackaged.server.runtime.metrics_port import serve_metrics
 from prepackaged.server.telemetry.access_log import AccessLog
 from prepackaged.server.telemetry.metrics import Metrics
 from prepackaged.server.telemetry.observer import build_info, observer
 from prepackaged.server.telemetry.tracing import start_tracing
-from prepackaged.server.transport.grpc.server import Server as GrpcServer
-from prepackaged.server.transport.grpc.server import start as start_grpc
-from prepackaged.server.transport.http1.app import Application, HttpRequest, HttpResponse
-from prepackaged.server.transport.http1.connection import BoundedProtocol, Bounds
-from prepackaged.server.transport.http1.protocol import bounded, short_way
+from prepackaged.server.transport.grpc.server import GrpcServer
 from prepackaged.server.transport.http1.server import HttpServer
-from prepackaged.server.transport.http2.connection import Limits
+from prepackaged.server.transport.limits import Limits
+from prepackaged.server.transport.routing import WireProtocol
 from prepackaged.server.transport.sockets import listen
 
 logger = logging.getLogger(__name__)
 
-LAST_SECONDS = 0.5  # for answers to reach their clients once the grace is over
 OTHER_FILES = 256  # that a process may have open beside REST's connections
+#: Makes a further protocol for the model behind a predictor.
+MakeProtocol = Callable[[Predictor], WireProtocol]
 
 
 class RunningServer:
-    """What a process serves, from `start` to `stop`. Made on the event loop."""
+    """What a process serves, from `start` to `stop`. Made on the event loop.
 
-    def __init__(self, model: Any, config: Config) -> None:
+    `submit` runs functions on the model's thread, where `metadata` was read. `more` are
+    protocols beside Seldon's.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        metadata: dict[str, Any] | None,
+        config: Config,
+        submit: Submit,
+        more: Sequence[MakeProtocol] = (),
+    ) -> None:
         self.config = config
         self.metrics = Metrics()
-        self.metrics.set_gauge("prepackaged_build_info", 1, **build_info())
+        self.metrics.set_gauge("prepackaged_build_info", 1, **build_info(config.image))
         self.tracing = start_tracing(config.interface) if config.tracing else None
-        self._flask = FlaskCompat(model) if needs_flask(model) else None
-        self.dispatcher = Dispatcher(
+        flask = FlaskCompat(model) if needs_flask(model) else None
+        self.predictor = Predictor(
             model,
             self.metrics,
+            submit,
             max_waiting=config.max_waiting,
-            timeout=config.timeout,
-            around=[side.around for side in (self._flask, self.tracing) if side],
-            may_batch=self._flask is None,
+            around=[side.around for side in (flask, self.tracing) if side],
+            may_batch=flask is None,
         )
+        first = seldon(
+            self.predictor,
+            metadata,
+            Unit.of(config.unit_id, config.image),
+            flask=flask,
+            passes_payload=config.passes_payload,
+        )
+        self._protocols = [first, *(make(self.predictor) for make in more)]
         log = AccessLog(config.access_log_format) if config.access_log else None
-        kinds = METHOD_OF | GRPC_METHOD_OF
-        self._observe = observer(self.metrics, kinds, log, self.tracing)
+        counted_as = {
+            path: kind for each in self._protocols for path, kind in each.counted_as.items()
+        }
+        self._observe = observer(self.metrics, counted_as, log, self.tracing)
         self._http: list[HttpServer] = []
         self._grpc: GrpcServer | None = None
+        self._health = Health(SERVICE_NAMES)
 
     @classmethod
-    async def of(cls, model: Any, config: Config) -> "RunningServer":
-        """The server of a loaded model."""
-        return cls(model, config)
+    async def of(cls, *parts: Any) -> "RunningServer":
+        """The same, for a thread that has no event loop."""
+        return cls(*parts)
 
     async def start(
         self, rest: socket.socket | None = None, grpc: socket.socket | None = None
@@ -80,82 +106,69 @@ class RunningServer:
         logger.info("Process %d serves on http://0.0.0.0:%d", os.getpid(), config.http_port)
 
     async def stop(self) -> int | None:
-        """Take nothing new, answer what was taken, close.
+        """Accept nothing new, answer what was accepted, close.
 
-        When the grace is over, whoever still waits for the model is refused. How many these
-        are; None where the model was idle by then. The thread of one that hangs is left behind.
+        When the grace is over, whoever still waits for the model is refused. Return how many
+        these are, None where the model was idle by then.
         """
+        times = self.config.shutdown
         closing = asyncio.create_task(self._close())
-        await asyncio.wait({closing}, timeout=self.config.grace)
-        unanswered = self.dispatcher.give_up()
-        await asyncio.wait({closing}, timeout=LAST_SECONDS)
+        await asyncio.wait({closing}, timeout=times.grace)
+        unanswered = self.predictor.give_up()
+        await asyncio.wait({closing}, timeout=times.flush)
         closing.cancel()
-        self.dispatcher.close()
+        await asyncio.wait({closing})
         if self.tracing:
-            await self.tracing.stop()
+            await self.tracing.stop(times.export)
         return unanswered
 
     async def _close(self) -> None:
+        times = self.config.shutdown
         stops = [server.stop() for server in self._http]
         if self._grpc:
-            self._grpc.set_not_serving()
-            stops.append(self._grpc.stop(self.config.grace + LAST_SECONDS))
+            self._health.set_not_serving()
+            stops.append(self._grpc.stop(times.grace + times.flush))
         await asyncio.gather(*stops)
-        await self.dispatcher.drained()
+        await self.predictor.drained()
 
     async def _exposition(self) -> tuple[bytes, str]:
         return self.metrics.exposition()
 
     async def _serve_grpc(self, listener: socket.socket) -> GrpcServer:
-        return await start_grpc(
-            self.dispatcher.with_timeout(self.config.grpc_timeout),
-            listener,
-            observe=self._observe,
-            limits=Limits(self.config.max_message, connections_of(self.config)),
+        config = self.config
+        limits = Limits(
+            config.max_message, max_connections(config), config.grpc_timeout, config.keepalive
         )
+        return await serve_grpc(listener, self._protocols, self._health, limits, self._observe)
 
     async def _serve_rest(self, listener: socket.socket) -> HttpServer:
-        bounds, passes_payload = bounds_of(self.config), self.config.passes_payload
-        routes = routes_of(self.dispatcher, passes_payload=passes_payload)
-        if self._flask:
-            routes = self._flask.wrapped(routes)
-        is_short = not (self._flask or passes_payload)
-        application = Application(routes, failure, max_body=bounds.max_body, observe=self._observe)
-        protocol = short_way(
-            short_routes_of(self.dispatcher) if is_short else {},
-            bounds,
-            lambda error: failure(error).body,
-            self._observe,
+        config = self.config
+        limits = Limits(
+            config.max_body,
+            max_connections(config),
+            config.timeout,
+            config.keepalive,
+            exempt=frozenset({"/health/ping"}),
         )
-        return await HttpServer.started_on(listener, application, protocol, self.config.keepalive)
+        server = HttpServer(self._protocols, limits, self._observe)
+        await server.start(listener)
+        return server
 
 
-def bounds_of(config: Config) -> Bounds:
-    """What REST's clients may ask for."""
-    return Bounds(config.max_body, connections_of(config), exempt=frozenset({b"/health/ping"}))
+async def serve_grpc(
+    listener: socket.socket,
+    protocols: Sequence[WireProtocol],
+    health: Health,
+    limits: Limits,
+    observe: Any,
+) -> GrpcServer:
+    """Serve some protocols over gRPC, with health and reflection beside them."""
+    names = [*SERVICE_NAMES, HEALTH_NAME]
+    own = [health.protocol(), Reflection(names).protocol()]
+    return await GrpcServer.started_on(listener, [*protocols, *own], limits, observe)
 
 
-def connections_of(config: Config) -> int:
+def max_connections(config: Config) -> float:
     """How many connections a port may have: no more than files may be open."""
     most, (files, _) = config.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)
     return most if files == resource.RLIM_INFINITY else min(most, max(files - OTHER_FILES, 1))
-
-
-async def serve_metrics(
-    config: Config, exposition: Callable[[], Awaitable[tuple[bytes, str]]]
-) -> HttpServer:
-    """Serve what `exposition` gives, a body and its content type, on the metrics port."""
-
-    async def expose(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  a route's shape
-        body, content_type = await exposition()
-        return HttpResponse(body, content_type=content_type)
-
-    routes = {config.metrics_path: {"GET": expose}}
-    application = Application(routes, failure, max_body=0, observe=None)
-    listener = listen("metrics", config.metrics_port)
-    return await HttpServer.started_on(listener, application, unobserved(), config.keepalive)
-
-
-def unobserved() -> type[BoundedProtocol]:
-    """A protocol for what has no predictions: what is asked is short, and nobody counts it."""
-    return bounded(Bounds(max_body=2**20), lambda error: failure(error).body, lambda *_: None)

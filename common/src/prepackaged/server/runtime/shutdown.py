@@ -1,12 +1,42 @@
-"""How a process learns that it is to end."""
+"""How a process learns that it is to end, and the times within which it does.
 
-import asyncio
+All times are counted from the signal. Kubernetes kills a pod after 30 s and Seldon's operator
+after 20, of which a preStop hook sleeps 10.
+"""
+
+import logging
 import os
 import signal
+import socket
+import threading
+import time
 from collections.abc import Callable
-from typing import NoReturn
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+logger = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+GRACE_SECONDS = 7  # for responses to what was accepted
+
+
+@dataclass(frozen=True)
+class ShutdownTimes:
+    """Seconds from the signal; `grace` is the setting that the others follow."""
+
+    grace: float = GRACE_SECONDS
+    flush: float = 0.5  # after the grace: for the last responses to reach their clients
+    export: float = 1.0  # after that: for spans that are not exported yet
+
+    @property
+    def process(self) -> float:
+        """Until the process ends, whatever the model does."""
+        return self.grace + self.flush + self.export + 0.5
+
+    @property
+    def workers(self) -> float:
+        """Until workers that have not ended by themselves are killed."""
+        return self.process + 0.5
 
 
 def end_at_once_on_signals() -> None:
@@ -19,20 +49,106 @@ def end_at_once_on_signals() -> None:
         signal.signal(number, end)
 
 
-def over_on_signals(at_once: Callable[[], None] = lambda: None) -> asyncio.Event:
-    """An event that SIGTERM or SIGINT sets; the second of them ends the process `at_once`.
+class ShutdownSignals:
+    """Calls `on_signal` on an event loop for SIGTERM, SIGINT or SIGHUP, `at_once` for a second.
 
-    For the main thread's event loop: its signals wake it whichever thread gets them.
+    Made on the main thread, where Python handles signals when it runs Python code; the byte that
+    the interpreter writes for each signal reaches the loop even while the main thread is in a
+    model's C code. `on_main` is called on the main thread, in case it is the loop that hangs.
+    Forked children of the model do not inherit any of it.
     """
-    is_over, signalled = asyncio.Event(), asyncio.Event()  # the former may be set by others too
 
-    def end() -> None:
-        if signalled.is_set():
-            at_once()
+    def __init__(
+        self,
+        loop: Any,
+        on_signal: Callable[[], object],
+        *,
+        on_main: Callable[[], object] = lambda: None,
+        at_once: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._loop = loop
+        self._on_signal = on_signal
+        self._on_main = on_main
+        self._at_once = at_once
+        self._bytes = self._handled = 0
+        self._reader, self._writer = socket.socketpair()
+        for each in (self._reader, self._writer):
+            each.setblocking(False)  # noqa: FBT003  its only parameter
+        loop.call_soon_threadsafe(loop.add_reader, self._reader.fileno(), self._read)
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        for number in SIGNALS:
+            signal.signal(number, self._handle)
+        keep_from_children()
+
+    def _read(self) -> None:
+        """Count the signals that the interpreter has noted; other signals are the model's."""
+        self._bytes += sum(number in SIGNALS for number in self._reader.recv(4096))
+        self._react()
+
+    def _handle(self, *_: object) -> None:
+        """Count a signal on the main thread: its byte is lost when a model's loop took the pipe."""
+        self._handled += 1
+        if self._handled == 1:  # a second one may interrupt the first in here
+            self._on_main()
+        self._loop.call_soon_threadsafe(self._react)
+
+    def _react(self) -> None:
+        if max(self._bytes, self._handled) > 1:
+            self._at_once()
             os._exit(1)
-        signalled.set()
-        is_over.set()
+        if self._bytes or self._handled:
+            self._on_signal()
 
-    for number in SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, end)
-    return is_over
+
+def keep_from_children() -> None:
+    """Let forked children of the model end by signals as other processes do.
+
+    Signals wait while a child is made: one that came to it before it is itself would be noted in
+    the pipe that it shares with its parent.
+    """
+    masks: list[set[signal.Signals]] = []
+
+    def block() -> None:
+        masks.append({*map(signal.Signals, signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS))})
+
+    def unblock() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop())
+
+    def reset() -> None:
+        signal.set_wakeup_fd(-1)
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        unblock()
+
+    os.register_at_fork(before=block, after_in_parent=unblock, after_in_child=reset)
+
+
+class Watchdog:
+    """Ends the process some seconds after `start`, in spite of whatever still runs.
+
+    `status` is the exit status: 1 until everything accepted has its response.
+    """
+
+    def __init__(self, seconds: float, why: Callable[[], str]) -> None:
+        self._seconds = seconds
+        self._why = why
+        self._has_begun = threading.Event()
+        self.status = 1
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    def start(self) -> None:
+        """Begin to count, from any thread and from a signal's handler; once is enough."""
+        self._has_begun.set()
+
+    def _watch(self) -> None:
+        self._has_begun.wait()
+        time.sleep(self._seconds)
+        if self.status:
+            logger.critical("%s", self._why())
+        end_now(self.status)
+
+
+def end_now(status: int) -> NoReturn:
+    """End the process without waiting for any thread."""
+    logging.shutdown()
+    os._exit(status)

@@ -2,17 +2,18 @@
 
 import socket
 
-from prepackaged.errors import NotReadyError
-from prepackaged.server.protocols.seldon.rest import failure, ping
+from prepackaged.server.protocols.grpc_health import Health
+from prepackaged.server.protocols.seldon.grpc import SERVICE_NAMES
+from prepackaged.server.protocols.seldon.protocol import not_ready
 from prepackaged.server.runtime.config import Config
-from prepackaged.server.runtime.server import unobserved
-from prepackaged.server.transport.grpc.server import start_not_ready
-from prepackaged.server.transport.http1.app import Application, HttpResponse
+from prepackaged.server.runtime.server import serve_grpc
 from prepackaged.server.transport.http1.server import HttpServer
+from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.sockets import listen
 
 WHY = "the model is being loaded"
-ENOUGH_SECONDS = 1  # to answer what came before the model was loaded
+STOP_SECONDS = 1  # to answer what was sent before the model was loaded
+MAX_BODY = 2**20  # bytes that are read of a request before it is refused
 
 
 class EarlyServer:
@@ -23,7 +24,7 @@ class EarlyServer:
 
     def __init__(self, config: Config) -> None:
         is_shared = config.workers > 1
-        self._keepalive = config.keepalive
+        self._limits = Limits(MAX_BODY, keepalive=config.keepalive)
         self.rest = listen("http", config.http_port, is_shared=is_shared)
         self.grpc: socket.socket | None = None
         if config.serves_grpc:
@@ -31,25 +32,24 @@ class EarlyServer:
 
     async def start(self) -> None:
         """Begin to answer."""
-        routes = {"/health/ping": {"GET": ping}}
-        application = Application(routes, _not_ready, max_body=0, observe=None)
-        self._http = await HttpServer.started_on(
-            self.rest.dup(), application, unobserved(), self._keepalive
-        )
-        self._grpc = await start_not_ready(self.grpc.dup(), WHY) if self.grpc else None
+        protocols = [not_ready(WHY)]
+        self._http = HttpServer(protocols, self._limits, lambda *_: None)
+        await self._http.start(self.rest.dup())
+        self._grpc = None
+        if self.grpc:
+            health = Health(SERVICE_NAMES, is_serving=False)
+            self._grpc = await serve_grpc(
+                self.grpc.dup(), protocols, health, self._limits, lambda *_: None
+            )
 
     async def stop(self) -> None:
-        """Answer what has come, and then nobody any more."""
+        """Answer what was sent, and then nobody any more."""
         await self._http.stop()
         if self._grpc:
-            await self._grpc.stop(ENOUGH_SECONDS)
+            await self._grpc.stop(STOP_SECONDS)
 
     def close(self) -> None:
         """Close the sockets."""
         self.rest.close()
         if self.grpc:
             self.grpc.close()
-
-
-def _not_ready(error: BaseException) -> HttpResponse:  # noqa: ARG001  whatever was asked for
-    return failure(NotReadyError(WHY))

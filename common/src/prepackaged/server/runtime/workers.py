@@ -17,8 +17,9 @@ from multiprocessing.connection import Connection
 
 from prepackaged.errors import DeploymentError
 from prepackaged.server.runtime.config import Config
-from prepackaged.server.runtime.server import serve_metrics
-from prepackaged.server.runtime.shutdown import over_on_signals
+from prepackaged.server.runtime.event_loop import LoopThread
+from prepackaged.server.runtime.metrics_port import serve_metrics
+from prepackaged.server.runtime.shutdown import ShutdownSignals
 from prepackaged.server.runtime.startup import EarlyServer
 from prepackaged.server.telemetry.metrics import Snapshot, expose, merged, remains
 
@@ -28,7 +29,6 @@ MOST_DEATHS = 5  # of workers that lived less than this, in a row, before the pa
 SHORT_LIFE_SECONDS = 60
 PAUSE_SECONDS = 0.5  # before the second worker in such a row, and as much more before each other
 SNAPSHOT_SECONDS = 1  # for a worker to tell what it has counted
-END_SECONDS = 2.5  # from the end of the grace to that of every worker
 MOST_QUESTIONS = 10  # that a worker leaves open before it is asked no more
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -125,6 +125,11 @@ class Supervisor:
         self._deaths = 0
         self._serves = asyncio.Event()
 
+    @classmethod
+    async def of(cls, target: Target, config: Config) -> "Supervisor":
+        """The same, for a thread that has no event loop."""
+        return cls(target, config)
+
     async def run(self, is_over: asyncio.Event) -> None:
         """Serve until told that it is over.
 
@@ -195,7 +200,7 @@ class Supervisor:
             worker.end()
         ends = [asyncio.create_task(worker.died()) for worker in self._workers]
         if ends:
-            await asyncio.wait(ends, timeout=self._config.grace + END_SECONDS)
+            await asyncio.wait(ends, timeout=self._config.shutdown.workers)
         self.kill()
         return sum(status != 0 for status in await asyncio.gather(*ends))
 
@@ -236,7 +241,9 @@ class Parent:
             self.on_end()
 
 
-async def supervise(target: Target, config: Config) -> None:
-    """Let several workers serve until SIGTERM or SIGINT; the second of them ends all at once."""
-    supervisor = Supervisor(target, config)
-    await supervisor.run(over_on_signals(at_once=supervisor.kill))
+def supervise(target: Target, config: Config) -> None:
+    """Let several workers serve until a signal; the second of them ends all at once."""
+    with LoopThread() as loop:
+        is_over, supervisor = asyncio.Event(), loop.run(Supervisor.of(target, config))
+        ShutdownSignals(loop.loop, is_over.set, at_once=supervisor.kill)
+        loop.run(supervisor.run(is_over))

@@ -1,14 +1,12 @@
-"""A request as its transport received it: who asks, for whoever answers, counts or logs it."""
+"""A request as everyone may see it: who asks for what, for hooks, metrics, the log and spans."""
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-CLIENT_WENT_AWAY = 499  # nginx's number, for there is no official one
+CLIENT_CLOSED_REQUEST = 499  # nginx's number, for there is no official one
 
 
-@dataclass(slots=True, eq=False)
 class RequestContext:
     """A request over whichever transport; over gRPC its method is `gRPC`.
 
@@ -17,19 +15,22 @@ class RequestContext:
     and `span` is its span where requests are traced.
     """
 
-    method: str
-    path: str
-    headers: Sequence[tuple[bytes, bytes]]
-    started: float = field(default_factory=time.perf_counter)
-    rows: int | None = None
-    span: Any = None
+    __slots__ = ("__weakref__", "headers", "method", "path", "rows", "span", "started")
+
+    def __init__(self, method: str, path: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.started = time.perf_counter()
+        self.rows: int | None = None
+        self.span: Any = None
 
 
 class Observer(Protocol):
-    """Told of every request that is answered, when it is: of its HTTP status and bytes.
+    """Called once for every request when it is answered, with its HTTP status and body's size.
 
-    `code` is the status by another name, where the transport has one.
+    `code` is the status's name over gRPC, empty over REST.
     """
 
     def __call__(self, context: RequestContext, status: int, size: int, code: str = "") -> None:
-        """Note a request."""
+        """Record a request."""

@@ -1,11 +1,9 @@
-"""What becomes known of every answered request: counts, a line in the log, the end of its span."""
+"""Per-request telemetry: metrics, a line in the access log, the end of its span."""
 
 import platform
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
-
-from seldon_core.env_utils import get_image_name
 
 from prepackaged.server.telemetry.access_log import AccessLog
 from prepackaged.server.telemetry.context import Observer, RequestContext
@@ -16,7 +14,7 @@ from prepackaged.server.telemetry.tracing import Tracing
 def observer(
     metrics: Metrics, kinds: Mapping[str, str], log: AccessLog | None, tracing: Tracing | None
 ) -> Observer:
-    """An observer that tells all of these; `kinds` are what paths are counted as."""
+    """An observer for all of these; `kinds` are what paths are counted as."""
 
     def observe(context: RequestContext, status: int, size: int, code: str = "") -> None:
         seconds = time.perf_counter() - context.started
@@ -30,10 +28,10 @@ def observer(
     return observe
 
 
-def build_info() -> dict[str, str]:
+def build_info(image: str) -> dict[str, str]:
     """What runs, as labels."""
     return {
         "version": version("prepackaged"),
-        "image": get_image_name(""),
+        "image": image,
         "python": platform.python_version(),
     }

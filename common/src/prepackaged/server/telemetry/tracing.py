@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-END_SECONDS = 2  # for what is not exported yet when the server ends
-
 
 class Tracing:
     """Makes a span of every request, with the caller's as its parent where its headers name one.
@@ -51,11 +49,11 @@ class Tracing:
             span.set_status(self._trace.StatusCode.ERROR)
         span.end()
 
-    async def stop(self) -> None:
+    async def stop(self, seconds: float) -> None:
         """Export what is left, unless that takes too long."""
         export = threading.Thread(target=self._provider.shutdown, daemon=True)
         export.start()
-        await asyncio.to_thread(export.join, END_SECONDS)
+        await asyncio.to_thread(export.join, seconds)
 
     def _span(self, context: RequestContext) -> Any:
         if context.span is None:

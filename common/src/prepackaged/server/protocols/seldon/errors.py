@@ -1,15 +1,51 @@
-"""Errors as Seldon's clients read them."""
+"""Errors as Seldon's clients read them, over REST and gRPC."""
 
 import json
+from http import HTTPStatus
 from operator import index
 
 from seldon_core.flask_utils import SeldonMicroserviceException
+from seldon_core.user_model import SeldonNotImplementedError
 
-STATUSES = set(range(200, 600)) - {204, 205, 304}  # those whose answers have a body to tell in
+from prepackaged.server.inference.predictor import error_for_client
+from prepackaged.server.transport.exchange import Exchange, Response, TransportError
+from prepackaged.server.transport.grpc.status import (
+    CallError,
+    code_of,
+    response_of,
+    transport_failure,
+)
+
+STATUSES = set(range(200, 600)) - {204, 205, 304}  # those whose responses have a body
+REASONS = {
+    404: "MICROSERVICE_NOT_FOUND",
+    405: "MICROSERVICE_METHOD_NOT_ALLOWED",
+    503: "MICROSERVICE_OVERLOADED",
+    504: "MICROSERVICE_TIMEOUT",
+}
+
+
+def http_failure(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001  a Failure
+    """The response to an error over REST: `{"status": {"code", "info", "reason", "status"}}`."""
+    if isinstance(error, TransportError):
+        return Response(error_body(_of_transport(error)), error.status, headers=error.headers)
+    shown = error_for_client(error)
+    seconds = getattr(shown, "retry_after", None)
+    headers = {} if seconds is None else {"Retry-After": str(seconds)}
+    return Response(error_body(shown), http_status_of(shown), headers=headers)
+
+
+def grpc_failure(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001  a Failure
+    """The response to an error over gRPC: a status code, and the message as its details."""
+    if isinstance(error, CallError | TransportError):
+        return transport_failure(error)
+    shown = error_for_client(error)
+    status = grpc_http_status_of(shown)
+    return response_of(code_of(status), str(shown.message), counted_as=status)
 
 
 def http_status_of(error: SeldonMicroserviceException) -> int:
-    """The HTTP status that the error has; 500 where that is none, or could not be told with."""
+    """The HTTP status that the error has; 500 where that is none, or has no body to explain it."""
     try:
         status = index(error.status_code)
     except TypeError:
@@ -17,10 +53,22 @@ def http_status_of(error: SeldonMicroserviceException) -> int:
     return status if status in STATUSES else 500
 
 
-def error_body(error: SeldonMicroserviceException) -> bytes:
-    """The JSON body of an error: `{"status": {"code", "info", "reason", "status"}}`.
+def grpc_http_status_of(error: SeldonMicroserviceException) -> int:
+    """The same over gRPC, where a hook that the model does not have is 501."""
+    if isinstance(error, SeldonNotImplementedError):
+        return HTTPStatus.NOT_IMPLEMENTED
+    return http_status_of(error)
 
-    Whatever a model has in its error's message is told, if need be as text.
+
+def error_body(error: SeldonMicroserviceException) -> bytes:
+    """The JSON body of an error.
+
+    Whatever a model puts into its error's message is sent, if need be as text.
     """
     text = json.dumps(error.to_dict(), default=str, separators=(",", ":"), sort_keys=True)
     return text.encode() + b"\n"
+
+
+def _of_transport(error: TransportError) -> SeldonMicroserviceException:
+    reason = REASONS.get(error.status, "MICROSERVICE_BAD_DATA")
+    return SeldonMicroserviceException(str(error), status_code=error.status, reason=reason)

@@ -8,7 +8,7 @@ Flask.
 import logging
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,9 +17,10 @@ from flask import Flask
 from seldon_core.flask_utils import SeldonMicroserviceException
 
 from prepackaged.errors import ModelError
+from prepackaged.server.protocols.seldon.errors import http_failure
 from prepackaged.server.protocols.seldon.wsgi import environ_of
 from prepackaged.server.telemetry.context import RequestContext
-from prepackaged.server.transport.http1.app import HttpRequest, HttpResponse, Route
+from prepackaged.server.transport.exchange import Exchange, Response, TransportError
 
 logger = logging.getLogger(__name__)
 
@@ -41,43 +42,28 @@ class FlaskCompat:
 
     def around(self, context: RequestContext) -> AbstractContextManager[Any]:
         """What hooks are called within: the request's context, which calls over gRPC lack."""
-        if not isinstance(context, HttpRequest):
+        if not isinstance(context, Exchange) or context.method == "gRPC":
             return nullcontext()
         return self._app.request_context(environ_of(context))
 
-    def wrapped(self, routes: Mapping[str, Mapping[str, Route]]) -> dict[str, dict[str, Route]]:
-        """The routes, with exceptions answered by the handlers that the model has for them."""
-        return {
-            path: {method: self._wrapped(route) for method, route in methods.items()}
-            for path, methods in routes.items()
-        }
+    def failure(self, exchange: Exchange, error: BaseException) -> Response:
+        """The response to an error over REST: that of the model's handler for it, if it has one."""
+        cause = error.__cause__ if type(error) is ModelError else None
+        raised = cause if isinstance(cause, Exception) else error
+        handled = self._handled(exchange, raised)
+        return http_failure(exchange, error) if handled is None else handled
 
-    def _wrapped(self, route: Route) -> Route:
-        async def answer(request: HttpRequest) -> HttpResponse:
+    def _handled(self, exchange: Exchange, error: BaseException) -> Response | None:
+        if isinstance(error, TransportError) or not isinstance(error, Exception):
+            return None
+        with self._app.request_context(environ_of(exchange)):
             try:
-                return await route(request)
-            except Exception as error:
-                own = error.__cause__ if type(error) is ModelError else None
-                told = self._handled(own if isinstance(own, Exception) else error, request)
-                if told is None:
-                    raise
-                return told
-
-        return answer
-
-    def _handled(self, error: Exception, request: HttpRequest) -> HttpResponse | None:
-        """What a handler answers; None where there is none for such an error."""
-        with self._app.request_context(environ_of(request)):
-            try:
-                handled = self._app.handle_user_exception(error)
+                response = self._app.make_response(self._app.handle_user_exception(error))
             except Exception as raised:
-                if raised is error:
-                    return None
-                raise
-            response = self._app.make_response(handled)
+                return None if raised is error else http_failure(exchange, raised)
         headers = {name: value for name, value in response.headers if name not in OURS}
         content_type = response.content_type or ""
-        return HttpResponse(response.get_data(), response.status_code, content_type, headers)
+        return Response(response.get_data(), response.status_code, content_type, headers)
 
 
 def needs_flask(model: Any) -> bool:

@@ -7,6 +7,7 @@ values keep their types, and the answer is valid JSON whatever is in it.
 import json
 import math
 import reprlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +17,15 @@ import pybase64
 from flask.json.provider import DefaultJSONProvider
 from google.protobuf import json_format
 from seldon_core.proto.tensorflow.core.framework.tensor_pb2 import TensorProto
-from seldon_core.utils import get_request_path
 
 from prepackaged.arrays import Array, from_lists
 from prepackaged.errors import ClientError, ModelError, describe
+from prepackaged.server.inference.requests import InferenceRequest, Prediction
 from prepackaged.server.protocols.seldon import tftensor
 from prepackaged.server.protocols.seldon.payloads import expected, from_result, shaped
-from prepackaged.server.telemetry.context import RequestContext
 
-REQUEST_PATH: dict[str, str] = get_request_path()  # from the environment, which does not change
+RequestPath = Mapping[str, str]
+NO_PATH: RequestPath = {}
 
 ARRAY = orjson.OPT_SERIALIZE_NUMPY
 FLOAT64 = np.dtype(np.float64)
@@ -34,33 +35,13 @@ VALUE = ARRAY | orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
 @dataclass(slots=True)
-class Request:
-    """What a message asks: the value for predict, and what the answer depends on.
+class Request(InferenceRequest):
+    """What a message asks, and what the answer's form depends on.
 
     `kind` is tensor, ndarray, tftensor, jsonData, strData, binData or customData.
     """
 
-    value: Any
-    names: list[str]
-    meta: dict[str, Any]
-    kind: str
-    context: RequestContext | None = None
-
-    def set_context(self, context: RequestContext) -> None:
-        """Note whose message it was, and there how many rows it has."""
-        self.context = context
-        if isinstance(self.value, np.ndarray) and self.value.ndim:
-            context.rows = len(self.value)
-
-
-@dataclass(slots=True)  # not frozen, which takes four times as long to make
-class Prediction:
-    """What the model returned, with the names, tags and metrics that are its own."""
-
-    value: Any
-    names: list[str]
-    tags: dict[str, Any]
-    metrics: list[dict[str, Any]]
+    kind: str = "ndarray"
 
 
 def decode(message: Any) -> Request:
@@ -71,19 +52,21 @@ def decode(message: Any) -> Request:
             return _read_data(message["data"], meta)
         for kind, read in READERS.items():
             if kind in message:
-                return Request(read(message[kind]), [], meta, kind)
+                return Request(read(message[kind]), [], meta, kind=kind)
     raise ClientError(
         f"Invalid request data type: {reprlib.repr(message)};"
         " expected an object with data, jsonData, strData or binData"
     )
 
 
-def encode(answer: Prediction, request: Request) -> bytes:
+def encode(answer: Prediction, request: Request, path: RequestPath = NO_PATH) -> bytes:
     """The JSON of an answer, keys sorted, with a newline at its end.
 
-    Raises `ModelError` for what cannot be answered.
+    `path` is this server's entry in the answer's `meta.requestPath`. Raises `ModelError` for
+    what cannot be answered.
     """
-    value, meta = answer.value, dump(merged_meta(answer, request))
+    value, merged = answer.value, merged_meta(answer, request, path)
+    meta = dump(merged) if merged else b"{}"
     parts: tuple[bytes, ...]
     if not isinstance(value, OTHER_THAN_DATA):
         names, data = dump(answer.names), _data(value, request.kind)
@@ -97,16 +80,16 @@ def encode(answer: Prediction, request: Request) -> bytes:
     return b"".join(parts)
 
 
-def merged_meta(answer: Prediction, request: Request) -> dict[str, Any]:
+def merged_meta(answer: Prediction, request: Request, path: RequestPath) -> dict[str, Any]:
     """The answer's meta: the request's with the model's added to it, and nothing that is empty."""
-    came = request.meta
-    if not (came or answer.tags or answer.metrics):
-        return {"requestPath": REQUEST_PATH} if REQUEST_PATH else {}
+    meta = request.meta
+    if not (meta or answer.tags or answer.metrics):
+        return {"requestPath": path} if path else {}
     merged = {
-        "metrics": [*(came.get("metrics") or []), *answer.metrics],
-        "puid": came.get("puid"),
-        "requestPath": {**REQUEST_PATH, **(came.get("requestPath") or {})},
-        "tags": {**(came.get("tags") or {}), **answer.tags},
+        "metrics": [*(meta.get("metrics") or []), *answer.metrics],
+        "puid": meta.get("puid"),
+        "requestPath": {**path, **(meta.get("requestPath") or {})},
+        "tags": {**(meta.get("tags") or {}), **answer.tags},
     }
     return {key: value for key, value in merged.items() if value}
 
@@ -166,8 +149,8 @@ def _read_data(data: Any, meta: dict[str, Any]) -> Request:
     names = _read_names(data.get("names"))
     for kind, read in DATA_READERS.items():
         if kind in data:
-            return Request(read(data[kind]), names, meta, kind)
-    return Request(np.array([]), names, meta, "ndarray")
+            return Request(read(data[kind]), names, meta, kind=kind)
+    return Request(np.array([]), names, meta)
 
 
 def _read_names(names: Any) -> list[str]:

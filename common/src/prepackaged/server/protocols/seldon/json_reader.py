@@ -1,4 +1,4 @@
-"""JSON as it came to the message that `json_codec.decode` takes.
+"""From JSON to the message that `json_codec.decode` takes.
 
 Large arrays of numbers go straight into numpy's memory: to make a Python object of each number
 takes several times as long as all the rest.

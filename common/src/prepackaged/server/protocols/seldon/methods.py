@@ -4,13 +4,14 @@ A message of JSON is answered with JSON and one of protobuf with protobuf. A mod
 whole messages gets them from seldon_core's own functions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from google.protobuf.message import Message
 from seldon_core import seldon_methods
-from seldon_core.env_utils import get_model_name
+from seldon_core.env_utils import NONIMPLEMENTED_IMAGE_MSG
 from seldon_core.metrics import (
     AGGREGATE_METRIC_METHOD_TAG,
     FEEDBACK_METRIC_METHOD_TAG,
@@ -22,13 +23,12 @@ from seldon_core.proto import prediction_pb2
 from seldon_core.user_model import SeldonNotImplementedError, SeldonResponse
 
 from prepackaged.errors import ClientError, ModelError
+from prepackaged.server.inference.hooks import Hooks, find_hook, has_any_hook, takes_meta
 from prepackaged.server.protocols.seldon import json_codec, protobuf_codec
-from prepackaged.server.protocols.seldon.hooks import Hooks, find_hook, takes_meta
 from prepackaged.server.protocols.seldon.json_codec import Request
 from prepackaged.server.telemetry.context import RequestContext
 from prepackaged.server.telemetry.metrics import Metrics
 
-UNIT_ID = get_model_name("0")
 TAGS = {
     "transform_input": INPUT_TRANSFORM_METRIC_METHOD_TAG,
     "transform_output": OUTPUT_TRANSFORM_METRIC_METHOD_TAG,
@@ -38,10 +38,30 @@ TAGS = {
 }
 
 
+@dataclass(frozen=True)
+class Unit:
+    """What this server is in an inference graph: its name, and its entry in `meta.requestPath`."""
+
+    name: str = "0"
+    path: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, unit_id: str | None, image: str) -> "Unit":
+        """The unit of a deployment that names it, or one outside of a graph."""
+        return (
+            cls() if unit_id is None else cls(unit_id, {unit_id: image or NONIMPLEMENTED_IMAGE_MSG})
+        )
+
+
+#: What seldon_core calls for a probe.
+HEALTH_HOOKS = ("health_status", "health_status_raw", "tags", "metrics", "class_names")
+
+
 class Methods:
     """Answers messages with a model's hooks, but for predict."""
 
-    def __init__(self, model: Any, hooks: Hooks, metrics: Metrics) -> None:
+    def __init__(self, model: Any, hooks: Hooks, metrics: Metrics, unit: Unit) -> None:
+        self._unit = unit
         self._model = model
         self._hooks = hooks
         self._metrics = metrics
@@ -53,25 +73,27 @@ class Methods:
             "send_feedback": self._send_feedback,
         }
         for method in list(self._own):
-            names = [f"{method}_{form}" for form in ("raw", "rest", "grpc")]
-            if any(find_hook(model, name) for name in names):
+            if has_any_hook(model, *(f"{method}_{form}" for form in ("raw", "rest", "grpc"))):
                 del self._own[method]
 
     def call(self, method: str, message: Any, context: RequestContext | None = None) -> Any:
         """The answer: a protobuf message, a JSON value or, encoded already, bytes of JSON.
 
-        Raises what the client is to be told, and whatever a hook raises.
+        Raises the error for the client, and whatever a hook raises.
         """
         if method in self._own:
-            return self._hooks.within(context, self._own[method], method, message, context)
-        extra = (UNIT_ID,) if method == "send_feedback" else ()
-        given = (self._model, message, *extra, self._metrics)
-        return self._hooks.within(context, getattr(seldon_methods, method), *given)
+            return self._own[method](method, message, context)
+        extra = (self._unit.name,) if method == "send_feedback" else ()
+        return getattr(seldon_methods, method)(self._model, message, *extra, self._metrics)
 
-    def health(self, context: RequestContext | None = None) -> Any:
+    @property
+    def has_health(self) -> bool:
+        """Whether the model has a say in its health; one that has none is healthy."""
+        return has_any_hook(self._model, *HEALTH_HOOKS)
+
+    def health(self) -> Any:
         """The model's health as a message of JSON. Raises whatever a hook raises."""
-        health_status = seldon_methods.health_status
-        return self._hooks.within(context, health_status, self._model, self._metrics)
+        return seldon_methods.health_status(self._model, self._metrics)
 
     def _transform(self, method: str, message: Any, context: RequestContext | None) -> Any:
         request = _decoded(message, context)
@@ -99,10 +121,10 @@ class Methods:
         return self._answer(method, result, _merged(requests), codec)
 
     def _send_feedback(self, method: str, feedback: Any, context: RequestContext | None) -> Any:  # noqa: ARG002  a method's shape
-        """Feedback is protobuf always, also where it came as JSON."""
+        """Answer a feedback, which is protobuf always, also where the client sent JSON."""
         self._metrics.update_reward(feedback.reward)
         request, truth = map(_data_of, (feedback.request, feedback.truth))
-        routing = feedback.response.meta.routing.get(UNIT_ID)
+        routing = feedback.response.meta.routing.get(self._unit.name)
         given = (request.value, request.names, feedback.reward, truth.value)
         try:
             result = self._hook(method)(*given, routing=routing)
@@ -125,7 +147,8 @@ class Methods:
         return hook(request.value, request.names, **meta)
 
     def _answer(self, method: str, result: Any, request: Request, codec: Any) -> Any:
-        return codec.encode(self._hooks.answer(result, self._metrics, TAGS[method]), request)
+        answer = self._hooks.answer(result, self._metrics, TAGS[method])
+        return codec.encode(answer, request, self._unit.path)
 
 
 def _codec_of(message: Any) -> Any:
@@ -156,13 +179,13 @@ def _data_of(message: Any) -> Request:
     data = protobuf_codec.decode(prediction_pb2.SeldonMessage(data=message.data))
     kind = data.kind if message.HasField("data") else ""
     puid = {"puid": message.meta.puid} if message.meta.puid else {}
-    return Request(data.value, data.names, puid, kind)
+    return Request(data.value, data.names, puid, kind=kind)
 
 
 def _less_meta(request: Request) -> Request:
     """The request with nothing in its meta that the answer would repeat, but the puid."""
     puid = {"puid": request.meta["puid"]} if "puid" in request.meta else {}
-    return Request(request.value, request.names, puid, request.kind)
+    return Request(request.value, request.names, puid, kind=request.kind)
 
 
 def _merged(requests: Sequence[Request]) -> Request:

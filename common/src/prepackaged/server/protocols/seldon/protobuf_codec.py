@@ -14,10 +14,12 @@ from seldon_core.proto import prediction_pb2
 
 from prepackaged.arrays import Array, from_lists
 from prepackaged.errors import ClientError, ModelError, describe
+from prepackaged.server.inference.requests import Prediction
 from prepackaged.server.protocols.seldon import tftensor
 from prepackaged.server.protocols.seldon.json_codec import (
-    Prediction,
+    NO_PATH,
     Request,
+    RequestPath,
     answer_kind,
     key_of,
     merged_meta,
@@ -43,14 +45,18 @@ def decode(message: Any) -> Request:
     if kind == "data":
         return _read_data(message.data, meta)
     value = getattr(message, kind)
-    return Request(_from_value(value) if kind == "jsonData" else value, [], meta, kind)
+    return Request(_from_value(value) if kind == "jsonData" else value, [], meta, kind=kind)
 
 
-def encode(answer: Prediction, request: Request) -> Any:
-    """The SeldonMessage of an answer. Raises `ModelError` for what cannot be answered."""
+def encode(answer: Prediction, request: Request, path: RequestPath = NO_PATH) -> Any:
+    """The SeldonMessage of an answer.
+
+    `path` is this server's entry in the answer's `meta.requestPath`. Raises `ModelError` for
+    what cannot be answered.
+    """
     message = prediction_pb2.SeldonMessage()
     try:
-        _write_meta(merged_meta(answer, request), message.meta)
+        _write_meta(merged_meta(answer, request, path), message.meta)
         _write(answer, request.kind, message)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ModelError(
@@ -79,7 +85,7 @@ def _read_data(data: Any, meta: dict[str, Any]) -> Request:
         value = tftensor.decode(data.tftensor)
     else:
         value = _from_list(data.ndarray)
-    return Request(value, names, meta, kind or "ndarray")
+    return Request(value, names, meta, kind=kind or "ndarray")
 
 
 def _from_value(value: Any) -> Any:

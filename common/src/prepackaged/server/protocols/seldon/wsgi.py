@@ -5,10 +5,10 @@ from typing import Any
 from urllib.parse import unquote
 
 from prepackaged.headers import headers_of
-from prepackaged.server.transport.http1.app import HttpRequest
+from prepackaged.server.transport.exchange import Exchange
 
 
-def environ_of(request: HttpRequest) -> dict[str, Any]:
+def environ_of(request: Exchange) -> dict[str, Any]:
     """The environ of a request (PEP 3333)."""
     headers = headers_of(request)
     return {

@@ -3,37 +3,89 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from prepackaged.server.inference.predictor import Dispatcher
-from prepackaged.server.protocols.grpc_health import NAME as HEALTH_NAME
-from prepackaged.server.protocols.grpc_health import Health
-from prepackaged.server.protocols.grpc_reflection import Reflection
-from prepackaged.server.protocols.seldon.grpc import SERVICES, Services, path_of
-from prepackaged.server.telemetry.context import Observer
-from prepackaged.server.transport.grpc.calls import Call, Method
+from prepackaged.server.telemetry.context import Observer, RequestContext
+from prepackaged.server.transport.grpc.calls import UnaryCall, UnaryMethod
+from prepackaged.server.transport.grpc.headers import read_headers
 from prepackaged.server.transport.grpc.status import Status
-from prepackaged.server.transport.http2.connection import UNLIMITED, Connection, Limits
+from prepackaged.server.transport.grpc.stream_calls import StreamCall, StreamMethod
+from prepackaged.server.transport.http2.connection import PREFACE_SECONDS, Connection, Port
+from prepackaged.server.transport.http2.headers import Headers
+from prepackaged.server.transport.limits import Limits
+from prepackaged.server.transport.routing import WireProtocol
 from prepackaged.server.transport.sockets import BACKLOG
 
-GREETING_SECONDS = 60  # for a client to say that it speaks HTTP/2
-SELDON_NAMES = [service.full_name for service in SERVICES]
+WHY_NOT_HTTP2 = b"this port speaks gRPC; REST is on another\n"
+NOT_HTTP2 = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
+    b"Connection: close\r\n\r\n%b" % (len(WHY_NOT_HTTP2), WHY_NOT_HTTP2)
+)
+
+Method = UnaryMethod | StreamMethod
 
 
-class Server:
-    """A server that answers; `port` is the one it has, also where it was left to choose."""
+class Methods:
+    """The methods of several protocols, by path; of two for one path the first counts."""
 
     def __init__(
-        self, server: asyncio.Server, connections: set[Connection], health: Health
+        self, protocols: Sequence[WireProtocol], limits: Limits, observe: Observer
     ) -> None:
+        self._methods: dict[str, Method] = {}
+        self._unknown = StreamMethod(refuse_unknown, limits.max_body)
+        for protocol in reversed(protocols):
+            observer = observe if protocol.is_observed else ignore
+            for path, handler in protocol.methods.items():
+                self._methods[path] = UnaryMethod(handler, protocol.grpc_failure, observer, limits)
+            for path, stream in protocol.streams.items():
+                self._methods[path] = StreamMethod(stream, limits.max_body)
+
+    def accept(
+        self,
+        connection: Connection,
+        stream: int,
+        headers: Headers,
+        ended: bool,  # noqa: FBT001
+    ) -> UnaryCall | StreamCall | None:
+        """The call on a stream that a client opened; None where it is over already."""
+        about = read_headers(headers)
+        if about.refusal:
+            connection.core.send_headers(stream, about.refusal, end=True)
+            return None
+        call = self._methods.get(about.path, self._unknown).call(connection, stream, about)
+        if ended:
+            call.data_received(b"", ended=True)
+        return call if call.is_open else None
+
+
+class GrpcServer:
+    """A server that answers; `port` is the one it has, also where it was left to choose."""
+
+    def __init__(self, server: asyncio.Server, connections: set[Connection]) -> None:
         self._server = server
         self._connections = connections
-        self._health = health
         self.port = int(server.sockets[0].getsockname()[1])
 
-    def set_not_serving(self) -> None:
-        """Tell whoever asks for the health, from now on, that this server should not be used."""
-        self._health.set_not_serving()
+    @classmethod
+    async def started_on(
+        cls,
+        listener: socket.socket,
+        protocols: Sequence[WireProtocol],
+        limits: Limits,
+        observe: Observer,
+    ) -> "GrpcServer":
+        """Serve on an open socket what protocols have over gRPC."""
+        methods = Methods(protocols, limits, observe)
+        port = Port(methods.accept, set(), limits.max_connections, NOT_HTTP2)
+
+        def connect() -> Connection:
+            connection = Connection(port)
+            connection.expect_preface_within(PREFACE_SECONDS)
+            return connection
+
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(connect, sock=listener, backlog=BACKLOG)
+        return cls(server, port.connections)
 
     async def stop(self, grace_seconds: float | None) -> None:
         """Take no new calls and return when those that run are answered or the grace is over."""
@@ -48,45 +100,10 @@ class Server:
             connection.abort()
 
 
-async def start(
-    dispatcher: Dispatcher,
-    listener: socket.socket,
-    *,
-    observe: Observer,
-    limits: Limits = UNLIMITED,
-) -> Server:
-    """Serve on an open socket. The limit of a message is for both ways."""
-    methods = Services(dispatcher, observe).methods()
-    return await _started(methods, Health(SELDON_NAMES), listener, limits)
+def refuse_unknown(call: StreamCall, message: bytes | None) -> None:  # noqa: ARG001  a handler's
+    """Answer a call of no method, once the client has sent what it had to say."""
+    call.fail(Status.UNIMPLEMENTED, f"there is no {call.headers.path}")
 
 
-async def start_not_ready(listener: socket.socket, why: str) -> Server:
-    """Answer while the model is loaded: its health as it is, and calls with UNAVAILABLE."""
-
-    def refuse(call: Call, message: bytes | None) -> None:  # noqa: ARG001  a method's shape
-        call.fail(Status.UNAVAILABLE, why)
-
-    paths = (path_of(method).encode() for service in SERVICES for method in service.methods)
-    health = Health(SELDON_NAMES)
-    health.set_not_serving()
-    return await _started(dict.fromkeys(paths, Method(refuse)), health, listener, UNLIMITED)
-
-
-async def _started(
-    services: Mapping[bytes, Method],
-    health: Health,
-    listener: socket.socket,
-    limits: Limits,
-) -> Server:
-    reflection = Reflection([*SELDON_NAMES, HEALTH_NAME])
-    methods = {**services, **health.methods(), **reflection.methods()}
-    connections: set[Connection] = set()
-    loop = asyncio.get_running_loop()
-
-    def accept() -> Connection:
-        connection = Connection(methods, connections, limits)
-        connection.patience = loop.call_later(GREETING_SECONDS, connection.expect_greeting)
-        return connection
-
-    server = await loop.create_server(accept, sock=listener, backlog=BACKLOG)
-    return Server(server, connections, health)
+def ignore(context: RequestContext, status: int, size: int, code: str = "") -> None:
+    """Observe nothing."""

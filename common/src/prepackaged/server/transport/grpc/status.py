@@ -2,11 +2,10 @@
 
 from enum import IntEnum
 from http import HTTPStatus
+from urllib.parse import quote
 
-from seldon_core.flask_utils import SeldonMicroserviceException
-from seldon_core.user_model import SeldonNotImplementedError
-
-from prepackaged.server.protocols.seldon.errors import http_status_of
+from prepackaged.server.transport.exchange import Response, TransportError
+from prepackaged.server.transport.http2.hpack import block_of
 
 
 class Status(IntEnum):
@@ -28,21 +27,30 @@ CODES: dict[int, Status] = {
     HTTPStatus.UNAUTHORIZED: Status.UNAUTHENTICATED,
     HTTPStatus.FORBIDDEN: Status.PERMISSION_DENIED,
     HTTPStatus.NOT_FOUND: Status.NOT_FOUND,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Status.RESOURCE_EXHAUSTED,
     HTTPStatus.TOO_MANY_REQUESTS: Status.RESOURCE_EXHAUSTED,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Status.RESOURCE_EXHAUSTED,
     HTTPStatus.NOT_IMPLEMENTED: Status.UNIMPLEMENTED,
     HTTPStatus.SERVICE_UNAVAILABLE: Status.UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT: Status.DEADLINE_EXCEEDED,
 }
+#: What calls with a code are counted under; of two the last, since sizes are this server's limit.
+COUNTED_AS: dict[Status, int] = {
+    **{code: int(status) for status, code in CODES.items()},
+    Status.OK: 200,
+    Status.INVALID_ARGUMENT: 400,
+    Status.INTERNAL: 500,
+}
 # Details travel in a header, where a byte may take three; past 8 KiB clients refuse headers.
 DETAILS_BYTES = 2000
+PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
 
-def status_of(error: SeldonMicroserviceException) -> int:
-    """The HTTP status of an error; 501 for a hook that the model does not have."""
-    if isinstance(error, SeldonNotImplementedError):
-        return HTTPStatus.NOT_IMPLEMENTED
-    return http_status_of(error)
+class CallError(Exception):
+    """A call ends with this status; the error's text is the details."""
+
+    def __init__(self, status: Status, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def code_of(status: int) -> Status:
@@ -52,7 +60,35 @@ def code_of(status: int) -> Status:
     return CODES.get(status, default)
 
 
-def details_of(error: SeldonMicroserviceException) -> str:
-    """The error's message, cut to what a header may carry."""
-    text = str(error.message).encode(errors="replace")
-    return text[:DETAILS_BYTES].decode(errors="ignore")
+def response_of(status: Status, details: str, *, counted_as: int | None = None) -> Response:
+    """The response of a call that fails.
+
+    It is counted under `counted_as`, an HTTP status; without one, under the code's.
+    """
+    number = COUNTED_AS[status] if counted_as is None else counted_as
+    return Response(b"", status=number, code=status, details=cut(details))
+
+
+def transport_failure(error: CallError | TransportError) -> Response:
+    """The response to an error of the transport's, the same in every protocol."""
+    if isinstance(error, CallError):
+        return response_of(error.status, str(error))
+    return response_of(code_of(error.status), str(error), counted_as=error.status)
+
+
+def cut(details: str) -> str:
+    """A text, cut to what a header may carry."""
+    return details.encode(errors="replace")[:DETAILS_BYTES].decode(errors="ignore")
+
+
+def trailers_of(status: IntEnum, details: str = "") -> tuple[tuple[str, str], ...]:
+    """The fields that end a call."""
+    code = ("grpc-status", str(int(status)))
+    if not details:
+        return (code,)
+    return code, ("grpc-message", quote(details, safe=PRINTABLE, errors="replace"))
+
+
+BEGIN = ((":status", "200"), ("content-type", "application/grpc"))
+BEGIN_BLOCK = block_of(*BEGIN)
+OK_BLOCK = block_of(*trailers_of(Status.OK))

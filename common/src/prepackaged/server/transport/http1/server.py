@@ -1,52 +1,46 @@
-"""uvicorn's server, told when to start and to stop by ours."""
+"""A REST port: its listener, and the connections from their first to their last response."""
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
 
-import uvicorn
+from prepackaged.server.telemetry.context import Observer
+from prepackaged.server.transport.http1.connection import HttpConnection
+from prepackaged.server.transport.http1.port import Port
+from prepackaged.server.transport.limits import Limits
+from prepackaged.server.transport.routing import Router, WireProtocol
+from prepackaged.server.transport.sockets import BACKLOG
 
-from prepackaged.server.transport.http1.app import Application
+POLL_SECONDS = 0.01
 
 
-class HttpServer(uvicorn.Server):
-    """uvicorn's server without its signal handlers: the process has its own."""
+class HttpServer:
+    """Answers the REST requests of some protocols on one port."""
 
-    task: "asyncio.Task[None]"
+    def __init__(
+        self, protocols: Sequence[WireProtocol], limits: Limits, observe: Observer
+    ) -> None:
+        self._port = Port(Router(protocols), limits, observe)
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone."""
-        yield
-
-    @classmethod
-    async def started_on(
-        cls, listener: socket.socket, application: Application, protocol: Any, keepalive: float
-    ) -> "HttpServer":
-        """A server that answers on an open socket.
-
-        It keeps connections for another request so many seconds.
-        """
-        settings = uvicorn.Config(
-            application,
-            http=protocol,
-            loop="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            log_level="warning",
-            server_header=False,
-            timeout_keep_alive=keepalive,  # type: ignore[arg-type]  # it is the loop that takes it
-        )
-        server = cls(settings)
-        server.task = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started:
-            await asyncio.sleep(0.001)
-        return server
+    async def start(self, listener: socket.socket) -> None:
+        """Accept connections from an open socket."""
+        accept = partial(HttpConnection, self._port)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(accept, sock=listener, backlog=BACKLOG)
 
     async def stop(self) -> None:
-        """Take no new connections and return when those that are open have their answers."""
-        self.should_exit = True
-        await self.task
+        """Accept nothing new, and return when what is open has its responses.
+
+        Cancelled, it closes what is left at once.
+        """
+        self._port.is_shutting_down = True
+        self._server.close()
+        try:
+            for connection in list(self._port.connections):
+                connection.shut_down()
+            while self._port.connections:
+                await asyncio.sleep(POLL_SECONDS)
+        finally:
+            for connection in list(self._port.connections):
+                connection.abort()

@@ -1,17 +1,20 @@
-"""HTTP/2's frames, as far as gRPC needs them (RFC 9113, sections 4, 6 and 7)."""
+"""HTTP/2's frames: bytes in, frames out, and back (RFC 9113, sections 3.4, 4, 6 and 7)."""
 
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import NamedTuple
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-HEAD = struct.Struct(">BHBBI")  # length in 24 bits, type, flags, stream
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # 3.4
+HEAD = struct.Struct(">BHBBI")  # 4.1: length in 24 bits, type, flags, stream
 HEAD_SIZE = HEAD.size
-STREAM_BITS = 2**31 - 1
-MAX_FRAME = 16_384  # bytes: what every peer takes, and what ours have to keep to
-MAX_WINDOW = 2**31 - 1
-DEFAULT_WINDOW = 65_535
+STREAM_BITS = 2**31 - 1  # 4.1: the first bit is reserved
+MAX_FRAME = 16_384  # bytes; 4.2: what every peer takes, and what ours have to keep to
+LARGEST_MAX_FRAME = 2**24 - 1  # 6.5.2
+MAX_WINDOW = 2**31 - 1  # 6.9.1
+DEFAULT_WINDOW = 65_535  # 6.9.2
+PING_SIZE = 8  # 6.7
+PRIORITY_SIZE = 5  # 6.3
+GOAWAY_SIZE = 8  # 6.8, at least
 
 (
     DATA,
@@ -32,27 +35,20 @@ END_HEADERS = 0x4
 PADDED = 0x8
 HAS_PRIORITY = 0x20
 
-# Settings
+# Settings, 6.5.2
 HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_STREAMS, INITIAL_WINDOW, MAX_FRAME_SIZE, MAX_HEADERS = range(
     1, 7
 )
-
-
-class Frame(NamedTuple):
-    """A frame that came; its stream is 0 when it is the connection's."""
-
-    kind: int
-    flags: int
-    stream: int
-    payload: bytes
-
-    def has(self, flag: int) -> bool:
-        """Whether a flag is set."""
-        return bool(self.flags & flag)
+ENABLE_CONNECT = 8  # RFC 8441, 3
+SETTING_RANGES = {
+    ENABLE_PUSH: (0, 1),
+    MAX_FRAME_SIZE: (MAX_FRAME, LARGEST_MAX_FRAME),
+    ENABLE_CONNECT: (0, 1),
+}
 
 
 class ErrorCode(IntEnum):
-    """Why a stream or a connection is ended."""
+    """Why a stream or a connection ends (RFC 9113, 7)."""
 
     NO_ERROR = 0
     PROTOCOL_ERROR = 1
@@ -67,50 +63,110 @@ class ErrorCode(IntEnum):
 
 
 class Http2Error(Exception):
-    """The peer broke a rule so that the connection cannot go on."""
+    """The peer broke a rule so that the connection cannot go on (RFC 9113, 5.4.1)."""
 
     def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(message)
         self.code = code
 
 
+#: Type, flags, stream, payload; the stream is 0 when the frame is the connection's.
+Frame = tuple[int, int, int, bytes]
+
+
 class FrameReader:
-    """Finds frames in bytes as they come."""
+    """Finds the preface and then frames in bytes as they arrive.
+
+    Bytes of a frame that is not whole wait in a bytearray, so that a client which sends them
+    one by one causes no more copies than bytes.
+    """
+
+    __slots__ = ("_data", "_needed", "_part", "_place", "has_preface")
 
     def __init__(self) -> None:
-        self.is_greeted = False
-        self._rest = b""
+        self.has_preface = False
+        self._data = b""
+        self._place = 0
+        self._part = bytearray()
+        self._needed = 0
 
-    def frames_in(self, data: bytes) -> Iterator[Frame]:
-        """The frames that are whole. Raises `Http2Error` for what is none."""
-        data = self._rest + data if self._rest else data
-        place, end = self._preface_size(data), len(data)
-        while self.is_greeted and end - place >= HEAD_SIZE:
+    def feed(self, data: bytes) -> None:
+        """Take bytes."""
+        if self._place < len(self._data):  # whoever read the frames stopped before the last
+            if not data:
+                return
+            self._part[:0] = self._data[self._place :]
+            self._needed = 0
+        if self._part:
+            self._part += data
+            if len(self._part) < self._needed:
+                data = b""
+            else:
+                data, self._part = bytes(self._part), bytearray()
+        self._data, self._place = data, 0
+
+    @property
+    def has_more(self) -> bool:
+        """Whether bytes wait that nobody has looked at."""
+        return self._place < len(self._data)
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames that are whole; may be left and taken up again between two of them.
+
+        Raises `Http2Error` for a frame that is too large, as soon as its head is there, and
+        for bytes that are no HTTP/2.
+        """
+        if not self.has_preface and not self._take_preface():
+            return
+        data, place, end = self._data, self._place, len(self._data)
+        needed = HEAD_SIZE
+        while end - place >= HEAD_SIZE:
             high, low, kind, flags, stream = HEAD.unpack_from(data, place)
-            start, size = place + HEAD_SIZE, high << 16 | low
-            if size > MAX_FRAME:
-                raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {size} bytes")
-            if start + size > end:
+            size = high << 16 | low
+            if size > MAX_FRAME:  # 4.2
+                message = f"expected a frame of at most {MAX_FRAME} bytes, got one of {size}"
+                raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, message)
+            start = place + HEAD_SIZE
+            if end - start < size:
+                needed = HEAD_SIZE + size
                 break
-            place = start + size
-            yield Frame(kind, flags, stream & STREAM_BITS, data[start:place])
-        self._rest = data[place:]
+            self._place = place = start + size
+            yield kind, flags, stream & STREAM_BITS, data[start:place]
+        if place < end:
+            self._part += data[place:]
+            self._needed = needed
+        self._data, self._place = b"", 0
 
-    def _preface_size(self, data: bytes) -> int:
-        """How much of the data is the preface; nothing of it is taken before it is whole."""
-        if self.is_greeted:
-            return 0
+    def _take_preface(self) -> bool:
+        """Whether the preface is whole. Raises `Http2Error` when it is another (3.4)."""
+        data = self._data
         start = data[: len(PREFACE)]
         if not PREFACE.startswith(start):
-            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "this is no HTTP/2")
-        self.is_greeted = start == PREFACE
-        return len(PREFACE) if self.is_greeted else 0
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "expected the preface of HTTP/2")
+        self.has_preface = start == PREFACE
+        if self.has_preface:
+            self._place = len(PREFACE)
+        else:
+            self._part += data
+            self._data, self._needed = b"", 0
+        return self.has_preface
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     """A whole frame."""
     size = len(payload)
     return HEAD.pack(size >> 16, size & 0xFFFF, kind, flags, stream) + payload
+
+
+def header_frames(stream: int, block: bytes, *, end: bool) -> bytes:
+    """The HEADERS frame of a header block, and its CONTINUATIONs where it is large (6.10)."""
+    flags = END_STREAM if end else 0
+    if len(block) <= MAX_FRAME:
+        return frame(HEADERS, flags | END_HEADERS, stream, block)
+    parts = [block[start : start + MAX_FRAME] for start in range(0, len(block), MAX_FRAME)]
+    first = frame(HEADERS, flags, stream, parts[0])
+    more = [frame(CONTINUATION, 0, stream, part) for part in parts[1:-1]]
+    return b"".join((first, *more, frame(CONTINUATION, END_HEADERS, stream, parts[-1])))
 
 
 def number(value: int) -> bytes:
@@ -124,21 +180,43 @@ def setting(name: int, value: int) -> bytes:
 
 
 def settings_in(payload: bytes) -> list[tuple[int, int]]:
-    """The settings that a SETTINGS frame names. Raises `Http2Error` when it is cut off."""
-    if len(payload) % 6:
-        raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, "a SETTINGS frame of a wrong length")
+    """The settings that a SETTINGS frame names. Raises `Http2Error` when it is cut off (6.5)."""
+    expect_size(SETTINGS, payload, len(payload) % 6 == 0)
     return list(struct.iter_unpack(">HI", payload))
 
 
-def number_in(payload: bytes) -> int:
-    """The one number of a payload. Raises `Http2Error` when there is none."""
-    if len(payload) != 4:
-        raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, f"expected 4 bytes, got {len(payload)}")
+def check_setting(name: int, value: int) -> None:
+    """Raise `Http2Error` for a value that a setting cannot have (6.5.2)."""
+    if name == INITIAL_WINDOW and value > MAX_WINDOW:
+        raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, f"a window of {value} bytes")
+    lowest, highest = SETTING_RANGES.get(name, (0, value))
+    if not lowest <= value <= highest:
+        message = f"expected setting {name} from {lowest} to {highest}, got {value}"
+        raise Http2Error(ErrorCode.PROTOCOL_ERROR, message)
+
+
+def expect_connection(kind: int, stream: int) -> None:
+    """Raise `Http2Error` for a frame of the connection that names a stream (6.5, 6.7, 6.8)."""
+    if stream:
+        message = f"a frame of type {kind} cannot have a stream, got {stream}"
+        raise Http2Error(ErrorCode.PROTOCOL_ERROR, message)
+
+
+def number_in(kind: int, payload: bytes) -> int:
+    """The one number of a payload. Raises `Http2Error` when there is none (6.4, 6.9)."""
+    expect_size(kind, payload, len(payload) == 4)
     return int.from_bytes(payload, "big")
 
 
+def expect_size(kind: int, payload: bytes, is_right: bool) -> None:  # noqa: FBT001  a condition
+    """Raise `Http2Error` unless a frame has a size that its type may have (4.2)."""
+    if not is_right:
+        message = f"a frame of type {kind} cannot have {len(payload)} bytes"
+        raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, message)
+
+
 def unpadded(payload: bytes) -> bytes:
-    """What lies between the length of the padding and the padding."""
+    """What lies between the length of the padding and the padding (6.1)."""
     if not payload or payload[0] >= len(payload):
-        raise Http2Error(ErrorCode.PROTOCOL_ERROR, "padding beyond the frame's end")
+        raise Http2Error(ErrorCode.PROTOCOL_ERROR, "the padding reaches beyond the frame's end")
     return payload[1 : len(payload) - payload[0]]

@@ -1,101 +1,81 @@
-"""The headers of calls: read by way of `hpack`, and remembered; and those of answers.
+"""The header blocks of requests: decoded, checked, and cached.
 
-A client sends the same block of bytes for call after call. As long as a block leaves the
+A client sends the same block of bytes for request after request. As long as a block leaves the
 table of the compression (RFC 7541) as it was, the same bytes mean the same headers, and are
 decoded only once.
 """
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from urllib.parse import quote
+from typing import Any
 
-from hpack import Decoder, Encoder, HPACKError, NeverIndexedHeaderTuple
+from prepackaged.server.transport.http2.fields import MalformedError, check_request
+from prepackaged.server.transport.http2.hpack import Fields, HeaderBlockDecoder
 
-from prepackaged.server.transport.grpc.status import Status
-from prepackaged.server.transport.http2.frames import ErrorCode, Http2Error
-
-Fields = Sequence[tuple[bytes, bytes]]
-
-MAX_HEADERS = 65_536  # bytes
-MOST_REMEMBERED = 64  # blocks of a connection
-UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
-PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+MAX_HEADERS = 65_536  # bytes of a request's fields; the stream ends when they are more
+MOST_CACHED = 64  # blocks of a connection
+LARGEST_CACHED = 1024  # bytes of a block
+MOST_MISSES = 128  # one after the other, until a connection's blocks are not cached any more
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What the headers of a call say; `fields` are all of them, names in lower case."""
+class HeaderBlock:
+    """A header block that is not whole."""
 
-    fields: Fields
-    method: bytes
-    path: bytes
-    content_type: bytes
-    timeout: float | None  # seconds
-    encoding: bytes
+    __slots__ = ("continuations", "flags", "payload", "stream")
+
+    def __init__(self, stream: int, flags: int, payload: bytes) -> None:
+        self.stream = stream
+        self.flags = flags
+        self.payload = bytearray(payload)
+        self.continuations = 0
 
 
-class HeadReader:
+class Headers:
+    """The header fields of a request, their names in lower case.
+
+    `size` is counted as the setting MAX_HEADER_LIST_SIZE counts it, and `error` says what is
+    wrong with them as a request. What the user of a core reads in them, it may keep in
+    `meaning`: the same block is the same object while it is cached.
+    """
+
+    __slots__ = ("content_length", "error", "fields", "meaning", "size")
+
+    def __init__(self, fields: Fields, size: int) -> None:
+        self.fields = fields
+        self.size = size
+        self.error = ""
+        self.content_length: int | None = None
+        self.meaning: Any = None
+        try:
+            self.content_length = check_request(fields)
+        except MalformedError as error:
+            self.error = str(error)
+
+
+class HeaderReader:
     """Reads the blocks of one connection, in their order."""
 
+    __slots__ = ("_cached", "_decoder", "_misses")
+
     def __init__(self) -> None:
-        self._decoder = Decoder(max_header_list_size=MAX_HEADERS)
-        self._known: dict[bytes, Head] = {}
+        self._decoder = HeaderBlockDecoder()
+        self._cached: dict[bytes, Headers] = {}
+        self._misses = 0
 
-    def read(self, block: bytes) -> Head:
-        """What a block says. Raises `Http2Error` when it cannot be read."""
-        if head := self._known.get(block):
-            return head
-        before = self._table()
-        try:
-            decoded = self._decoder.decode(block, raw=True)
-            head = head_of([(bytes(name), bytes(value)) for name, value in decoded])
-        except HPACKError as error:
-            raise Http2Error(ErrorCode.COMPRESSION_ERROR, f"headers: {error}") from error
-        if self._table() != before or len(self._known) >= MOST_REMEMBERED:
-            self._known.clear()
-        else:
-            self._known[block] = head
-        return head
+    def read(self, block: bytes) -> Headers:
+        """What a block says. Raises `Http2Error` when it cannot be decoded."""
+        if self._misses > MOST_MISSES:
+            return Headers(*self._decoder.decode(block))
+        if headers := self._cached.get(block):
+            self._misses = 0
+            return headers
+        self._misses += 1
+        before = self._decoder.changes
+        headers = Headers(*self._decoder.decode(block))
+        self._learn(block, headers, is_same=self._decoder.changes == before)
+        return headers
 
-    def _table(self) -> list[object]:
-        table = self._decoder.header_table
-        return [table.maxsize, *table.dynamic_entries]
-
-
-def head_of(fields: Fields) -> Head:
-    """What header fields say."""
-    values = dict(fields)
-    return Head(
-        fields=fields,
-        method=values.get(b":method", b""),
-        path=values.get(b":path", b""),
-        content_type=values.get(b"content-type", b""),
-        timeout=_seconds(values.get(b"grpc-timeout", b"").decode("latin-1")),
-        encoding=values.get(b"grpc-encoding", b"identity"),
-    )
-
-
-def _seconds(text: str) -> float | None:
-    """A time such as `250m`, as gRPC writes it; None where there is none."""
-    match = re.fullmatch(r"(\d{1,8})([HMSmun])", text)
-    return int(match[1]) * UNITS[match[2]] if match else None
-
-
-def block_of(*fields: tuple[str, str]) -> bytes:
-    """A block that leaves the peer's table as it is, so that it can be sent at any time."""
-    encoder = Encoder()
-    return encoder.encode([NeverIndexedHeaderTuple(*field) for field in fields], huffman=False)
-
-
-def trailers_of(status: Status, details: str = "") -> tuple[tuple[str, str], ...]:
-    """The fields that end a call."""
-    code = ("grpc-status", str(int(status)))
-    if not details:
-        return (code,)
-    return code, ("grpc-message", quote(details, safe=PRINTABLE))
-
-
-BEGIN = ((":status", "200"), ("content-type", "application/grpc"))
-BEGIN_BLOCK = block_of(*BEGIN)
-OK_BLOCK = block_of(*trailers_of(Status.OK))
+    def _learn(self, block: bytes, headers: Headers, *, is_same: bool) -> None:
+        """Cache a block that left the table as it was; what was cached before means that too."""
+        if not is_same or self._misses > MOST_MISSES or len(self._cached) >= MOST_CACHED:
+            self._cached.clear()
+        elif len(block) <= LARGEST_CACHED:
+            self._cached[block] = headers

@@ -19,7 +19,7 @@ TOLERANCE = 1e-6  # a batch's last digits are its own
 
 
 @dataclass(frozen=True)
-class Exchange:
+class Sample:
     """What a client sends, and the message that a right server answers, as JSON."""
 
     body: bytes
@@ -27,22 +27,22 @@ class Exchange:
     content_type: str = JSON
 
 
-def of_rows(rows: Sequence[Sequence[float]], answer: Sequence[Sequence[float]]) -> Exchange:
+def of_rows(rows: Sequence[Sequence[float]], answer: Sequence[Sequence[float]]) -> Sample:
     """Rows as people send them, answered by rows."""
     names = [f"t:{column}" for column in range(len(answer[0]))]
     message = {"data": {"names": names, "ndarray": answer}, "meta": {}}
-    return Exchange(json.dumps({"data": {"ndarray": rows}}).encode(), message)
+    return Sample(json.dumps({"data": {"ndarray": rows}}).encode(), message)
 
 
-def of_image(image: bytes, *, is_multipart: bool) -> Exchange:
+def of_image(image: bytes, *, is_multipart: bool) -> Sample:
     """An image, answered by its length."""
     data = {"names": [], "tensor": {"shape": [1], "values": [len(image)]}}
     answer = {"data": data, "meta": {}}
     if not is_multipart:
-        return Exchange(json.dumps({"binData": base64.b64encode(image).decode()}).encode(), answer)
+        return Sample(json.dumps({"binData": base64.b64encode(image).decode()}).encode(), answer)
     head = b'--image\r\nContent-Disposition: form-data; name="binData"; filename="image"\r\n'
     kind = b"Content-Type: application/octet-stream\r\n\r\n"
-    return Exchange(head + kind + image + b"\r\n--image--\r\n", answer, MULTIPART)
+    return Sample(head + kind + image + b"\r\n--image--\r\n", answer, MULTIPART)
 
 
 def is_right(body: bytes, answer: dict[str, Any]) -> bool:

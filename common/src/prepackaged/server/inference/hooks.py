@@ -20,7 +20,7 @@ from seldon_core.user_model import (
 )
 
 from prepackaged.headers import ANSWERED
-from prepackaged.server.protocols.seldon.json_codec import Prediction
+from prepackaged.server.inference.requests import Prediction
 from prepackaged.server.telemetry.context import RequestContext
 from prepackaged.server.telemetry.custom_metrics import BadMetricError
 from prepackaged.server.telemetry.metrics import Metrics
@@ -36,6 +36,11 @@ def find_hook(model: Any, name: str) -> Callable[..., Any] | None:
         return None
     placeholder = getattr(SeldonComponent, name, None)
     return None if getattr(hook, "__func__", None) is placeholder else hook
+
+
+def has_any_hook(model: Any, *names: str) -> bool:
+    """Whether the model implements one of these hooks."""
+    return any(find_hook(model, name) for name in names)
 
 
 class Hooks:

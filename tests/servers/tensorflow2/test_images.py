@@ -1,4 +1,4 @@
-"""Pictures in binData, as documented for the MNIST server and as the parameters change them."""
+"""Images in binData, as documented for the MNIST server and as the parameters change them."""
 
 import base64
 import io
@@ -19,22 +19,22 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
 
 
 def digits(directory: Path, *shape: int) -> Any:
-    """A classifier of pictures of this shape, saved in the directory, and given."""
+    """A classifier of images of this shape, saved in the directory, and given."""
     layers = [keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
     model = keras.Sequential([keras.Input(shape), *layers])
     model.export(directory, verbose=False)
     return model
 
 
-def picture(pixels: Any, kind: str = "PNG") -> bytes:
-    """A picture file of these pixels."""
+def image(pixels: Any, kind: str = "PNG") -> bytes:
+    """An image file of these pixels."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind)
     return file.getvalue()
 
 
 def upload(server: Server, content: bytes) -> requests.Response:
-    """Send a picture as `curl -F binData=@file` does."""
+    """Send an image as `curl -F binData=@file` does."""
     url = f"{server.url}/api/v1.0/predictions"
     return requests.post(url, files={"binData": ("digit.png", content)}, timeout=60)
 
@@ -43,7 +43,7 @@ def upload(server: Server, content: bytes) -> requests.Response:
 def test_the_documented_requests_work(
     shape: tuple[int, ...], tmp_path: Path, serve_model: Callable[..., Server]
 ) -> None:
-    """Rows of 28 x 28, flat rows of 784, and an uploaded picture, which is divided by 255."""
+    """Rows of 28 x 28, flat rows of 784, and an uploaded image, which is divided by 255."""
     model = digits(tmp_path, *shape)
     expected = np.asarray(model(PIXELS.reshape(1, *shape) / np.float32(255)))
     server = serve_model(tmp_path)
@@ -51,7 +51,7 @@ def test_the_documented_requests_work(
 
     rows = server.post({"data": {"ndarray": [scaled.tolist()]}}).json()
     flat = server.post({"data": {"ndarray": [scaled.ravel().tolist()]}}).json()
-    uploaded = upload(server, picture(PIXELS)).json()
+    uploaded = upload(server, image(PIXELS)).json()
 
     np.testing.assert_allclose(rows["data"]["ndarray"], expected, rtol=1e-4)
     assert flat["data"]["ndarray"] == rows["data"]["ndarray"]
@@ -59,11 +59,11 @@ def test_the_documented_requests_work(
     np.testing.assert_allclose([uploaded["data"]["tensor"]["values"]], expected, rtol=1e-4)
 
 
-def test_a_picture_may_be_base64(tmp_path: Path, serve_model: Callable[..., Server]) -> None:
+def test_an_image_may_be_base64(tmp_path: Path, serve_model: Callable[..., Server]) -> None:
     """In JSON, bytes are Base64."""
     digits(tmp_path, 28, 28)
     server = serve_model(tmp_path)
-    content = picture(PIXELS)
+    content = image(PIXELS)
 
     told = server.post({"binData": base64.b64encode(content).decode()})
 
@@ -71,23 +71,23 @@ def test_a_picture_may_be_base64(tmp_path: Path, serve_model: Callable[..., Serv
     assert told.json()["data"] == upload(server, content).json()["data"]
 
 
-def test_a_colour_picture_goes_to_a_colour_model(
+def test_a_colour_image_goes_to_a_colour_model(
     tmp_path: Path, serve_model: Callable[..., Server]
 ) -> None:
     """Three channels come last, as Keras has them; a model of one channel gets grey."""
     colours = np.random.default_rng(1).integers(0, 256, (8, 6, 3), dtype=np.uint8)
     model = digits(tmp_path, 8, 6, 3)
 
-    answer = upload(serve_model(tmp_path), picture(colours)).json()
+    answer = upload(serve_model(tmp_path), image(colours)).json()
 
     expected = np.asarray(model(colours[None] / np.float32(255)))
     np.testing.assert_allclose([answer["data"]["tensor"]["values"]], expected, rtol=1e-4)
 
 
-def test_parameters_say_how_pictures_are_prepared(
+def test_parameters_say_how_images_are_prepared(
     tmp_path: Path, serve_model: Callable[..., Server]
 ) -> None:
-    """A grey picture of another size, for a colour model that wants values from -1 to 1."""
+    """A grey image of another size, for a colour model that wants values from -1 to 1."""
     model = digits(tmp_path, 28, 28, 3)
     server = serve_model(
         tmp_path,
@@ -98,23 +98,23 @@ def test_parameters_say_how_pictures_are_prepared(
         image_mean="1",
     )
 
-    answer = upload(server, picture(np.kron(PIXELS, np.ones((2, 2), np.uint8)))).json()
+    answer = upload(server, image(np.kron(PIXELS, np.ones((2, 2), np.uint8)))).json()
 
     prepared = np.stack([PIXELS] * 3, -1)[None] / np.float32(127.5) - 1
     expected = np.asarray(model(prepared))
     np.testing.assert_allclose([answer["data"]["tensor"]["values"]], expected, rtol=1e-3)
 
 
-def test_a_picture_of_the_wrong_size_or_none_is_refused(
+def test_an_image_of_the_wrong_size_or_none_is_refused(
     tmp_path: Path, serve_model: Callable[..., Server]
 ) -> None:
-    """The message names the parameter that would help, or says that it is no picture."""
+    """The message names the parameter that would help, or says that it is no image."""
     digits(tmp_path, 28, 28)
     server = serve_model(tmp_path)
 
-    large = upload(server, picture(np.zeros((30, 28), np.uint8)))
-    text = upload(server, b"no picture")
+    large = upload(server, image(np.zeros((30, 28), np.uint8)))
+    text = upload(server, b"no image")
 
     assert (large.status_code, text.status_code) == (400, 400)
     assert "image_size" in large.json()["status"]["info"]
-    assert "picture" in text.json()["status"]["info"]
+    assert "image" in text.json()["status"]["info"]

@@ -1,0 +1,57 @@
+"""A signature in the words of Seldon's metadata, the same for all images.
+
+Seldon's schema has two forms: a tensor with its name, datatype and shape, as the Open Inference
+Protocol describes it, -1 being a free size; and a `messagetype` with the names of its columns
+and the shape of a row, for arrays that have no names themselves.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from prepackaged.signature import Column, Facts, Signature, TensorSpec
+
+DATATYPES = {"b": "BOOL", "f": "FP", "i": "INT", "u": "UINT"}  # but for the bits
+
+
+def seldon_metadata(signature: Signature) -> dict[str, Any]:
+    """`inputs` and `outputs` as `GET /metadata` has them, empty lists where they are unknown."""
+    return {"inputs": _described(signature.inputs), "outputs": _described(signature.outputs)}
+
+
+def _described(facts: Facts | None) -> list[dict[str, Any]]:
+    columns = [each for each in facts or () if isinstance(each, Column)]
+    tensors = [_tensor(each) for each in facts or () if isinstance(each, TensorSpec)]
+    return [_table(columns)] if columns else tensors
+
+
+def _table(columns: list[Column]) -> dict[str, Any]:
+    names = [each.name for each in columns]
+    return _ndarray([len(names)], () if None in names else names)
+
+
+def _tensor(spec: TensorSpec) -> dict[str, Any]:
+    if not spec.name:
+        return _ndarray(_sizes(spec)[1:]) if spec.shape else {"messagetype": "ndarray"}
+    tensor: dict[str, Any] = {"name": spec.name}
+    if datatype := _datatype(spec):
+        tensor["datatype"] = datatype
+    if spec.shape is not None:
+        tensor["shape"] = _sizes(spec)
+    return tensor
+
+
+def _ndarray(shape: list[int], names: Iterable[str | None] = ()) -> dict[str, Any]:
+    """An array whose rows have this shape."""
+    named = {"names": list(names)} if names else {}
+    return {"messagetype": "ndarray", "schema": {**named, "shape": shape}}
+
+
+def _sizes(spec: TensorSpec) -> list[int]:
+    return [-1 if size is None else size for size in spec.shape or ()]
+
+
+def _datatype(spec: TensorSpec) -> str | None:
+    if spec.dtype is None or spec.is_text:
+        return "BYTES" if spec.is_text else None
+    name = DATATYPES.get(spec.dtype.kind)
+    return f"{name}{spec.dtype.itemsize * 8}" if name and name != "BOOL" else name

@@ -1,0 +1,44 @@
+"""The thread that a model is constructed, loaded and called on."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from queue import SimpleQueue
+from typing import Any
+
+
+class ModelThread:
+    """Calls functions one after another on the thread that runs it.
+
+    In a server that is the main thread, with no event loop running: what seldon-core's
+    microservice guarantees a model. SQLite connections, signals, event loops of the model's own
+    and whatever libraries keep for a thread work as they do there.
+    """
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
+
+    def submit(self, function: Callable[..., Any], *values: Any) -> None:
+        """Queue a call, from any thread."""
+        self._calls.put(partial(function, *values))
+
+    def run(self) -> None:
+        """Make the calls that are queued until `stop`."""
+        while call := self._calls.get():
+            call()
+
+    def stop(self) -> None:
+        """Let `run` return once the calls that were queued before are made."""
+        self._calls.put(None)
+
+
+@contextmanager
+def started(thread: ModelThread) -> Iterator[ModelThread]:
+    """Run it on a thread of its own, where the main thread is somebody else's, as in tests."""
+    runner = threading.Thread(target=thread.run, name="model", daemon=True)
+    runner.start()
+    try:
+        yield thread
+    finally:
+        thread.stop()

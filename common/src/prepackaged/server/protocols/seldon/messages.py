@@ -1,0 +1,94 @@
+"""The message in a REST request, in each of the forms that seldon-core's microservice reads."""
+
+import io
+from typing import IO, Any
+
+import pybase64
+from werkzeug.wrappers import Request as WsgiRequest
+
+from prepackaged.errors import ClientError
+from prepackaged.server.protocols.seldon.json_reader import read_body, read_json, read_prediction
+from prepackaged.server.protocols.seldon.wsgi import environ_of
+from prepackaged.server.transport.exchange import Exchange
+
+JSON_TYPE = b"application/json"
+
+
+class Form(WsgiRequest):
+    """A form, of any size: the body's is limited where it is read."""
+
+    max_form_memory_size = None
+
+    def _get_file_stream(self, *sizes: Any, **about: Any) -> IO[bytes]:  # noqa: ARG002
+        """Memory for a file's bytes: there may be no place for temporary files."""
+        return io.BytesIO()
+
+
+def read_message(exchange: Exchange) -> Any:
+    """The message of a request; bytes in it are Base64, as in JSON.
+
+    A multipart form counts first, then `json` in a form or the query, then a body of JSON.
+    Raises `ClientError` when there is no message.
+    """
+    return _read(exchange, is_decoded=False)
+
+
+def read_decoded(exchange: Exchange) -> Any:
+    """The same for a prediction: bytes and large arrays of numbers are bytes and arrays."""
+    if not exchange.query and _is_json(exchange):
+        return read_prediction(exchange.body)
+    return _read(exchange, is_decoded=True)
+
+
+def read_payload(exchange: Exchange) -> Any:
+    """What `read_message` would read, left as it was sent unless it is a multipart form."""
+    form = Form(environ_of(exchange))
+    if form.mimetype == "multipart/form-data":
+        return _read_parts(form, is_decoded=False)
+    return _json_field(form) or exchange.body
+
+
+def _is_json(exchange: Exchange) -> bool:
+    for name, value in exchange.headers:
+        if name == b"content-type":
+            return value[: len(JSON_TYPE)].lower() == JSON_TYPE
+    return False
+
+
+def _read(exchange: Exchange, *, is_decoded: bool) -> Any:
+    form = Form(environ_of(exchange))
+    if form.mimetype == "multipart/form-data":
+        return _read_parts(form, is_decoded=is_decoded)
+    if text := _json_field(form):
+        return read_json(text)
+    if not form.is_json:
+        raise ClientError(
+            "Can't find JSON in data: expected Content-Type: application/json,"
+            f" got {form.content_type or 'none'}"
+        )
+    return read_prediction(exchange.body) if is_decoded else read_body(exchange.body)
+
+
+def _json_field(form: Form) -> str | None:
+    return form.form.get("json") or form.args.get("json")
+
+
+def _read_parts(form: Form, *, is_decoded: bool) -> dict[str, Any]:
+    message = {
+        name: text if name == "strData" else read_json(text) for name, text in form.form.items()
+    }
+    for name, part in form.files.items():
+        content = part.read()
+        part.close()
+        if name == "binData":
+            message[name] = content if is_decoded else pybase64.b64encode(content).decode()
+        else:
+            message[name] = _as_text(name, content)
+    return message
+
+
+def _as_text(name: str, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ClientError(f"expected the file {name} in UTF-8; {error}") from error

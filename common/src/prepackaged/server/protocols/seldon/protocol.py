@@ -1,0 +1,56 @@
+"""Seldon's v1 protocol as the server's transports see it."""
+
+from functools import partial
+from typing import Any
+
+from prepackaged.errors import NotReadyError
+from prepackaged.server.inference.predictor import Predictor
+from prepackaged.server.protocols.seldon import grpc, rest
+from prepackaged.server.protocols.seldon.errors import grpc_failure, http_failure
+from prepackaged.server.protocols.seldon.flask_compat import FlaskCompat
+from prepackaged.server.protocols.seldon.methods import Methods, Unit
+from prepackaged.server.transport.exchange import Exchange, Response
+from prepackaged.server.transport.routing import WireProtocol
+
+COUNTED_AS = {**rest.COUNTED_AS, **grpc.COUNTED_AS}
+
+
+def seldon(
+    predictor: Predictor,
+    metadata: dict[str, Any] | None,
+    unit: Unit,
+    *,
+    flask: FlaskCompat | None = None,
+    passes_payload: bool = False,
+) -> WireProtocol:
+    """Seldon's v1 protocol for a loaded model."""
+    methods = Methods(predictor.model, predictor.hooks, predictor.metrics, unit)
+    over_rest = rest.Rest(predictor, methods, unit, metadata, passes_payload=passes_payload)
+    return WireProtocol(
+        prefix="",
+        http_failure=flask.failure if flask else http_failure,
+        grpc_failure=grpc_failure,
+        routes=over_rest.routes(),
+        methods=grpc.Grpc(predictor, methods, unit, metadata).methods(),
+        counted_as=COUNTED_AS,
+    )
+
+
+def not_ready(why: str) -> WireProtocol:
+    """The same while there is no model: alive, and otherwise 503 and UNAVAILABLE."""
+
+    def http_refusal(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001
+        return http_failure(exchange, NotReadyError(why))
+
+    return WireProtocol(
+        prefix="",
+        http_failure=http_refusal,
+        grpc_failure=grpc_failure,
+        routes={"/health/ping": {"GET": rest.ping}},
+        methods=dict.fromkeys(grpc.ALL_METHODS, partial(_refuse, why)),
+        counted_as=COUNTED_AS,
+    )
+
+
+def _refuse(why: str, exchange: Exchange) -> None:
+    exchange.fail(NotReadyError(why))

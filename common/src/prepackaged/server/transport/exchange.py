@@ -1,0 +1,160 @@
+"""One request on its way: from the transport that read it to whoever answers it, and back.
+
+A transport makes an `Exchange` of each request and gives it to a handler. The handler answers
+with `respond` or `fail`, at once or later, on the event loop. Whatever happens first counts,
+once: the response, the deadline, or that the client went away; the observer hears of it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+from prepackaged.server.telemetry.context import CLIENT_CLOSED_REQUEST, Observer, RequestContext
+
+
+@dataclass(slots=True, eq=False)
+class Response:
+    """What a request is answered with.
+
+    `status` is HTTP's. An error over gRPC has gRPC's own `code` and message, `details`, and is
+    counted under the status.
+    """
+
+    body: bytes
+    status: int = 200
+    content_type: str = "application/json"
+    headers: Mapping[str, str] | None = None
+    code: IntEnum | None = None
+    details: str = ""
+
+
+class TransportError(Exception):
+    """A transport refuses or gives up a request; protocols say so in their own form.
+
+    `status` is HTTP's. `headers` are those that the response needs.
+    """
+
+    def __init__(self, status: int, message: str, **headers: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
+
+
+def deadline_exceeded(seconds: float, whose: str) -> TransportError:
+    """The error of a request without an answer in time; `whose` names the limit."""
+    return TransportError(504, f"no answer within {seconds:g} s, {whose}")
+
+
+class Carrier(Protocol):
+    """What an exchange needs of its transport."""
+
+    #: Names of the status where the transport has its own: of a response without an error, and
+    #: of a request whose client went away. Empty where the number says it all.
+    succeeded: str
+    cancelled: str
+
+    def send(self, exchange: "Exchange", response: Response) -> None:
+        """Write a response; called once for each exchange that is not cancelled."""
+
+
+class Exchange(RequestContext):
+    """A request, and the one way to answer it.
+
+    `failure` makes the response to an error. `on_cancel` is called when nobody waits for the
+    answer any more: the client went away, or the deadline passed.
+    """
+
+    __slots__ = (
+        "_carrier",
+        "_failure",
+        "_observe",
+        "_timers",
+        "body",
+        "is_open",
+        "on_cancel",
+        "query",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        headers: Sequence[tuple[bytes, bytes]],
+        *,
+        carrier: Carrier,
+        failure: Callable[["Exchange", BaseException], Response],
+        observe: Observer,
+    ) -> None:
+        RequestContext.__init__(self, method, path, headers)
+        self.body = b""
+        self.query = b""
+        self.is_open = True
+        self.on_cancel: Callable[[], object] | None = None
+        self._carrier = carrier
+        self._failure = failure
+        self._observe = observe
+        self._timers: list[asyncio.TimerHandle] | None = None
+
+    def header(self, name: bytes) -> bytes:
+        """The last header of this name, which is in lower case; empty where there is none."""
+        return dict(self.headers).get(name, b"")
+
+    def respond(self, response: Response) -> None:
+        """Send the response, unless the exchange is over."""
+        if self.is_open:
+            code = response.code
+            name = self._carrier.succeeded if code is None else code.name
+            self._close(response.status, len(response.body), name)
+            self._carrier.send(self, response)
+
+    def fail(self, error: BaseException) -> None:
+        """Send the response to an error, unless the exchange is over."""
+        if self.is_open:
+            self.respond(self._failure(self, error))
+
+    def cancel(self) -> None:
+        """The client went away: nothing is sent, and the work for it may stop."""
+        if self.is_open:
+            on_cancel = self.on_cancel
+            self._close(CLIENT_CLOSED_REQUEST, 0, self._carrier.cancelled)
+            if on_cancel:
+                on_cancel()
+
+    def expire_after(self, seconds: float, whose: str) -> None:
+        """Fail with status 504 when there is no answer within so many seconds."""
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(seconds, self._expire, seconds, whose)
+        self._timers = [*(self._timers or ()), timer]
+
+    def answer_with(self, work: Awaitable[Response]) -> None:
+        """Let a task answer: its result is the response, its exception the error."""
+        task = asyncio.ensure_future(self._answered(work))
+        self.on_cancel = task.cancel
+
+    async def _answered(self, work: Awaitable[Response]) -> None:
+        try:
+            response = await work
+        except asyncio.CancelledError as error:
+            self.fail(error)  # the work's own; an exchange that is cancelled is over already
+        except BaseException as error:  # SystemExit of the model's too
+            self.fail(error)
+        else:
+            self.respond(response)
+
+    def _expire(self, seconds: float, whose: str) -> None:
+        if self.is_open:
+            on_cancel = self.on_cancel
+            self.fail(deadline_exceeded(seconds, whose))
+            if on_cancel:
+                on_cancel()
+
+    def _close(self, status: int, size: int, code: str) -> None:
+        self.is_open = False
+        self.on_cancel = None  # it leads back here: a cycle for the garbage collector
+        if self._timers:
+            for timer in self._timers:
+                timer.cancel()
+            self._timers = None  # the same
+        self._observe(self, status, size, code)

@@ -1,0 +1,61 @@
+"""The headers of a call (gRPC over HTTP/2, "Requests")."""
+
+import re
+from typing import NamedTuple
+
+from prepackaged.server.transport.grpc.status import BEGIN, Status, trailers_of
+from prepackaged.server.transport.http2.headers import MAX_HEADERS, Headers
+from prepackaged.server.transport.http2.hpack import Fields, block_of
+
+CONTENT_TYPE = re.compile(rb"application/grpc([+;].*)?")
+TIMEOUT = re.compile(rb"(\d{1,8})([HMSmun])")
+UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+
+
+class CallHeaders(NamedTuple):
+    """What the headers of a call say; `fields` are all of them, names in lower case.
+
+    `timeout` is in seconds. `refusal` is the header block that answers what is no call.
+    """
+
+    path: str
+    timeout: float | None
+    encoding: bytes
+    refusal: bytes | None
+    fields: Fields
+
+
+def read_headers(headers: Headers) -> CallHeaders:
+    """What headers say; once for those that a client repeats."""
+    if headers.meaning is None:
+        headers.meaning = _read(headers)
+    call: CallHeaders = headers.meaning
+    return call
+
+
+def _read(headers: Headers) -> CallHeaders:
+    values = dict(headers.fields)
+    return CallHeaders(
+        path=values.get(b":path", b"").decode(errors="replace"),
+        timeout=_seconds(values.get(b"grpc-timeout", b"")),
+        encoding=values.get(b"grpc-encoding", b"identity"),
+        refusal=_refusal(headers.size, values),
+        fields=headers.fields,
+    )
+
+
+def _refusal(size: int, values: dict[bytes, bytes]) -> bytes | None:
+    if values.get(b":method") != b"POST":
+        return block_of((":status", "405"))
+    if not CONTENT_TYPE.fullmatch(values.get(b"content-type", b"")):
+        return block_of((":status", "415"))
+    if size > MAX_HEADERS:
+        why = f"metadata of {size} bytes; {MAX_HEADERS} are allowed"
+        return block_of(*BEGIN, *trailers_of(Status.RESOURCE_EXHAUSTED, why))
+    return None
+
+
+def _seconds(text: bytes) -> float | None:
+    """A time such as `250m`, as gRPC writes it; None where there is none."""
+    match = TIMEOUT.fullmatch(text)
+    return int(match[1]) * UNITS[match[2]] if match else None

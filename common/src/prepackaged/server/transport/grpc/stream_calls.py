@@ -1,0 +1,160 @@
+"""Calls of any number of messages and responses, such as a watch or a conversation."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from enum import IntEnum
+
+from prepackaged.errors import describe
+from prepackaged.server.transport.grpc.headers import CallHeaders
+from prepackaged.server.transport.grpc.messages import MessageReader, framed
+from prepackaged.server.transport.grpc.status import (
+    BEGIN,
+    BEGIN_BLOCK,
+    OK_BLOCK,
+    CallError,
+    Status,
+    cut,
+    trailers_of,
+)
+from prepackaged.server.transport.http2.connection import Connection
+from prepackaged.server.transport.http2.frames import ErrorCode
+from prepackaged.server.transport.http2.hpack import block_of
+
+logger = logging.getLogger(__name__)
+
+MOST_UNSENT = 2**22  # bytes that a client does not take, before its streams of answers end
+
+#: Gets each message of a call, and then None when no more will come.
+StreamHandler = Callable[["StreamCall", bytes | None], None]
+
+
+class StreamMethod:
+    """What answers the calls of a path that have any number of messages and responses."""
+
+    __slots__ = ("handler", "max_message")
+
+    def __init__(self, handler: StreamHandler, max_message: int | None) -> None:
+        self.handler = handler
+        self.max_message = max_message
+
+    def call(self, connection: Connection, stream: int, headers: CallHeaders) -> "StreamCall":
+        """A call that begins."""
+        return StreamCall(connection, stream, headers, self)
+
+
+class StreamCall:
+    """A call of any number of messages and responses. Nobody observes it.
+
+    `on_end` is called when it ends, whoever ends it.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_handler",
+        "_has_begun",
+        "_reader",
+        "_stream",
+        "_timer",
+        "headers",
+        "is_open",
+        "on_end",
+    )
+
+    def __init__(
+        self, connection: Connection, stream: int, headers: CallHeaders, method: StreamMethod
+    ) -> None:
+        self.headers = headers
+        self.is_open = True
+        self.on_end: Callable[[], object] | None = None
+        self._connection = connection
+        self._stream = stream
+        self._handler = method.handler
+        self._has_begun = False
+        self._reader = MessageReader(headers.encoding, method.max_message)
+        self._timer: asyncio.TimerHandle | None = None
+        if headers.timeout is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(headers.timeout, self._expire, headers.timeout)
+
+    def data_received(self, data: bytes, *, ended: bool) -> None:
+        """Let the handler have the messages that are whole."""
+        self._reader.feed(data)
+        try:
+            self._handle(ended=ended)
+        except CallError as error:
+            self.fail(error.status, str(error))
+        except Exception as error:
+            logger.exception("A call of %s failed", self.headers.path)
+            self.fail(Status.INTERNAL, describe(error))
+
+    def send(self, message: bytes) -> None:
+        """Send a response of several; the stream is reset when the client takes too few."""
+        connection = self._connection
+        if not self.is_open:
+            return
+        if connection.core.unsent > MOST_UNSENT:
+            connection.core.reset(self._stream, ErrorCode.ENHANCE_YOUR_CALM)
+            self._close()
+        else:
+            self._begin()
+            connection.core.send_data(self._stream, framed(message))
+        connection.flush()
+
+    def end(self) -> None:
+        """End a call whose responses were all sent."""
+        if self.is_open:
+            self._begin()
+            self._end(OK_BLOCK)
+
+    def fail(self, status: IntEnum, details: str) -> None:
+        """End the call with an error."""
+        if self.is_open:
+            begin = () if self._has_begun else BEGIN
+            self._end(block_of(*begin, *trailers_of(status, cut(details))))
+
+    def lost(self) -> None:
+        """The client does not want the responses any more."""
+        self._close()
+
+    def shut_down(self) -> None:
+        """End a call that would go on for ever."""
+        self.end()
+
+    def _handle(self, *, ended: bool) -> None:
+        reader, core = self._reader, self._connection.core
+        while self.is_open and (message := reader.next()) is not None:
+            self._handler(self, message)
+            core.consumed(self._stream)
+        if ended and reader.has_bytes:
+            raise CallError(Status.INVALID_ARGUMENT, "the last message is not whole")
+        if ended and self.is_open:
+            self._handler(self, None)
+        elif reader.has_bytes:
+            core.want(self._stream, reader.missing)
+
+    def _begin(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self._connection.core.send_headers(self._stream, BEGIN_BLOCK)
+
+    def _end(self, block: bytes) -> None:
+        core = self._connection.core
+        if self._has_begun:
+            core.send_data(self._stream, b"", end_block=block)
+        else:
+            core.send_headers(self._stream, block, end=True)
+        self._close()
+        self._connection.flush()
+
+    def _close(self) -> None:
+        self.is_open = False
+        if self._timer:
+            self._timer.cancel()
+        self._connection.release(self._stream)
+        on_end, self.on_end = self.on_end, None  # it leads back here, a cycle
+        if on_end:
+            on_end()
+
+    def _expire(self, seconds: float) -> None:
+        self.fail(Status.DEADLINE_EXCEEDED, f"no answer within {seconds:g} s")

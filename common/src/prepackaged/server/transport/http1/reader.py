@@ -1,0 +1,254 @@
+"""HTTP/1 as bytes in, requests out (RFC 9112); llhttp parses them, by way of httptools."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import httptools
+
+from prepackaged.server.transport.exchange import Exchange, TransportError
+from prepackaged.server.transport.http1.header_cache import MAX_MISSES, Head, HeaderCache
+from prepackaged.server.transport.routing import Target
+
+MAX_HEAD = 64 * 1024  # bytes of a request line and its header fields
+VERSIONS = ("1.1", "1.0")
+
+Fields = Sequence[tuple[bytes, bytes]]
+#: Begins a request with this method, target and header fields.
+Begin = Callable[[str, bytes, Fields], "Incoming"]
+
+
+class Incoming:
+    """A request as it is read, whole or refused with `error`; neither while its body arrives."""
+
+    __slots__ = ("error", "exchange", "keep_alive", "target")
+
+    def __init__(self, exchange: Exchange, target: Target) -> None:
+        self.exchange = exchange
+        self.target = target
+        self.keep_alive = True
+        self.error: TransportError | None = None
+
+
+class StopReadingError(Exception):
+    """Stops the parser: the request is refused, and nothing after it is read."""
+
+
+class RequestReader:
+    """Reads the requests of one connection.
+
+    `begin` begins each of them. `check` raises `TransportError` for a request that is refused
+    by its header fields alone. `max_body` is in bytes, None for any. `cache` is shared
+    by the connections of a port.
+    """
+
+    def __init__(
+        self,
+        begin: Begin,
+        check: Callable[[Exchange], None],
+        max_body: int | None,
+        cache: HeaderCache,
+    ) -> None:
+        self._cache = cache
+        self._misses = 0
+        self._begin = begin
+        self._check = check
+        self._max_body = max_body
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._whole: list[Incoming] = []
+        self._latest: Incoming | None = None  # whose head is read
+        self._target = b""
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._length = 0  # of the body as declared, 0 where it is not
+        self._parts: list[bytes] = []  # of the body so far,
+        self._size = 0  # and their bytes
+        self._later_bytes = 0  # of a head that takes several reads, without those of the first
+        self._may_be_large = False  # the head that is being read
+        self._has_begun = False  # a head, with the bytes that were received last
+        self.reads: Literal["nothing", "head", "body"] = "nothing"
+        self.is_done = False  # a request was refused
+        self.expects_continue = False  # the client waits for "100 Continue" before it sends on
+
+    def receive(self, data: bytes) -> list[Incoming]:
+        """The requests that these bytes complete, and at last one that is refused."""
+        if self.reads != "nothing" or self._misses > MAX_MISSES:
+            return self._parsed(data)
+        if known := self._cache.find(data):
+            self._misses = 0
+            return self._cached(*known)
+        self._misses += 1
+        whole = self._parsed(data)
+        if len(whole) == 1 and self.reads == "nothing" and not self.is_done:
+            self._learn(data, whole[0])
+        return whole
+
+    def _cached(self, head: Head, body: bytes) -> list[Incoming]:
+        incoming = self._begin(head.method, head.target, head.fields)
+        incoming.exchange.body = body
+        incoming.keep_alive = head.keep_alive
+        try:
+            self._check(incoming.exchange)
+        except TransportError as refusal:
+            incoming.error, incoming.keep_alive, self.is_done = refusal, False, True
+            self._misses = MAX_MISSES + 1
+        return [incoming]
+
+    def _learn(self, data: bytes, incoming: Incoming) -> None:
+        head = Head(
+            incoming.exchange.method,
+            self._target,
+            self._fields,
+            incoming.keep_alive,
+            len(incoming.exchange.body),
+        )
+        self._cache.add(data, head)
+
+    def _parsed(self, data: bytes) -> list[Incoming]:
+        if self.is_done:
+            return []
+        self._may_be_large = self.reads == "head" or len(data) > MAX_HEAD
+        self._has_begun = False
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            if not isinstance(error.__context__, StopReadingError):
+                self._refuse(TransportError(400, "this is no valid HTTP"))
+        if self.reads == "head":
+            self._limit_head(len(data))
+        whole, self._whole = self._whole, []
+        return whole
+
+    def time_out(self) -> list[Incoming]:
+        """Refuse the request that is being read: its rest did not arrive in time."""
+        self._refuse(TransportError(408, "the rest of the request did not come"))
+        whole, self._whole = self._whole, []
+        return whole
+
+    def close(self) -> None:
+        """Let go of the parser, which leads back here: a cycle for the garbage collector."""
+        self._parser, self.is_done, self._misses = None, True, MAX_MISSES + 1
+
+    # What follows is called by the parser.
+
+    def on_message_begin(self) -> None:
+        """Begin to read a request."""
+        self.reads, self._has_begun = "head", True
+        self._latest = None
+        self._target = b""
+        self._fields = []
+        self._later_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the request's target."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header field."""
+        self._fields.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Begin an exchange, unless the request is refused by its head."""
+        parser = self._parser
+        if self._may_be_large:
+            self._check_head()
+        if parser.should_upgrade():
+            return  # it is parsed again without the offer
+        version = parser.get_http_version()
+        error = self._framing_error(version)
+        length = self._length
+        latest = self._begin(parser.get_method().decode(), self._target, self._fields)
+        latest.keep_alive = version == "1.1" and parser.should_keep_alive()
+        self._latest = latest
+        self.reads, self._size, self._parts = "body", 0, []
+        try:
+            if error:
+                raise error
+            if self._max_body is not None and length > self._max_body:
+                raise too_large(self._max_body)
+            self._check(latest.exchange)
+        except TransportError as refusal:
+            self._refuse(refusal)
+            raise StopReadingError from refusal
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        if self._latest is None:
+            return  # it is parsed again
+        self._parts.append(body)
+        self._size += len(body)
+        if self._max_body is not None and self._size > self._max_body:
+            self._refuse(too_large(self._max_body))
+            raise StopReadingError
+
+    def on_message_complete(self) -> None:
+        """Hand the whole request over."""
+        latest = self._latest
+        if latest is None:
+            return  # it is parsed again
+        parts, self._parts = self._parts, []
+        latest.exchange.body = parts[0] if len(parts) == 1 else b"".join(parts)
+        self.reads = "nothing"
+        self.expects_continue = False
+        self._whole.append(latest)
+
+    def _framing_error(self, version: str) -> TransportError | None:
+        """Note what frames the request; return what is wrong with it."""
+        self._length, hosts = 0, 0
+        for name, value in self._fields:
+            if name == b"content-length":
+                self._length = int(value)
+            elif name == b"host":
+                hosts += 1
+            elif name == b"expect":
+                self.expects_continue = value.lower() == b"100-continue"
+        if version not in VERSIONS:
+            return TransportError(400, f"expected HTTP/1.1 or 1.0, got HTTP/{version}")
+        if hosts > 1 or (hosts == 0 and version == "1.1"):  # RFC 9112, 3.2
+            return TransportError(400, f"expected one Host header, got {hosts}")
+        return None
+
+    def _check_head(self) -> None:
+        size = len(self._target) + sum(len(name) + len(value) for name, value in self._fields)
+        if size > MAX_HEAD:
+            self._refuse_head()
+            raise StopReadingError
+
+    def _limit_head(self, size: int) -> None:
+        """Refuse a head that has become too large before it is whole."""
+        if not self._has_begun:
+            self._later_bytes += size
+        if self._later_bytes > MAX_HEAD:
+            self._refuse_head()
+
+    def _refuse_head(self) -> None:
+        self._refuse(TransportError(431, f"the request's head has more than {MAX_HEAD} bytes"))
+
+    def _refuse(self, error: TransportError) -> None:
+        incoming = self._latest if self.reads == "body" else None
+        if incoming is None:
+            incoming = self._begin("-", b"-", ())
+        incoming.error, incoming.keep_alive = error, False
+        self._parts = []
+        self._latest, self.reads, self.is_done = None, "nothing", True
+        self.expects_continue = False
+        self._misses = MAX_MISSES + 1
+        self._whole.append(incoming)
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Read the request again without its offer of another protocol, which took its body."""
+        method = self._parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(TransportError(400, "there are no tunnels here"))
+            return
+        fields = [b"%b: %b\r\n" % each for each in self._fields if each[0] != b"upgrade"]
+        version = self._parser.get_http_version().encode()
+        line = b"%b %b HTTP/%b\r\n" % (method, self._target, version)
+        self._parser = httptools.HttpRequestParser(self)
+        self.reads = "nothing"
+        self._whole = self._parsed(line + b"".join(fields) + b"\r\n" + rest)
+
+
+def too_large(limit: int) -> TransportError:
+    """The refusal of a body with more bytes than the limit."""
+    return TransportError(413, f"the body has more than {limit} bytes", Connection="close")

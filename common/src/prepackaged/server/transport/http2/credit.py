@@ -1,0 +1,93 @@
+"""What a client may send: the credit of a connection and of its streams (RFC 9113, 5.2, 6.9).
+
+Each stream may send INITIAL bytes ahead. More is granted when a message that needs more has
+told its length, to as many at a time as MOST_EXTRA allows, in their order; a stream gives it
+back when it ends. So what a connection keeps is bounded, and none of its messages waits for
+another that is not whole. The connection's own credit is given back at once: it bounds what is
+on the way.
+"""
+
+from prepackaged.server.transport.http2.frames import (
+    DEFAULT_WINDOW,
+    MAX_WINDOW,
+    WINDOW_UPDATE,
+    ErrorCode,
+    Http2Error,
+    frame,
+    number,
+)
+from prepackaged.server.transport.http2.streams import Stream
+
+CONNECTION = 2**24  # bytes that may be on the way
+HALF = CONNECTION // 2  # when less is left, it is given back
+INITIAL = 2**16  # bytes of each stream
+MOST_EXTRA = 2**26  # bytes of all streams beyond these; one stream may have more
+
+
+class Credit:
+    """Counts what a client sends, and writes grants into `output`.
+
+    Whoever reads data takes them off `left` and off their stream's `credit`.
+    """
+
+    __slots__ = ("_extra", "_output", "_queue", "left")
+
+    def __init__(self, output: list[bytes]) -> None:
+        self._output = output
+        self.left = CONNECTION
+        self._extra = 0
+        self._queue: dict[int, tuple[Stream, int]] = {}
+
+    @staticmethod
+    def first_grant() -> bytes:
+        """The frame that makes the connection's credit what it is here."""
+        return frame(WINDOW_UPDATE, 0, 0, number(CONNECTION - DEFAULT_WINDOW))
+
+    def settle(self) -> None:
+        """Give the connection's credit back, of which data have taken more than half.
+
+        Raises `Http2Error` when they have taken too much (6.9.1).
+        """
+        if self.left < 0:
+            raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "more data than the window allows")
+        self._output.append(frame(WINDOW_UPDATE, 0, 0, number(CONNECTION - self.left)))
+        self.left = CONNECTION
+
+    def want(self, stream: Stream, size: int) -> None:
+        """Let a stream send so many bytes in all, now or when others have ended."""
+        size = min(size, MAX_WINDOW)
+        if size > stream.credit and stream.number not in self._queue:
+            if not stream.wants:
+                stream.wants, stream.extra = True, 0
+            self._queue[stream.number] = (stream, size - stream.credit)
+            self._serve()
+
+    def renew(self, stream: Stream) -> None:
+        """A message was consumed, and the stream goes on."""
+        if stream.wants:
+            stream.wants = False
+            self.close(stream)
+        if stream.credit < INITIAL // 2:
+            self.grant(stream, INITIAL - stream.credit)
+
+    def close(self, stream: Stream) -> None:
+        """Take back what was granted to a stream beyond the others."""
+        self._queue.pop(stream.number, None)
+        self._extra -= stream.extra
+        stream.extra = 0
+        if self._queue:
+            self._serve()
+
+    def grant(self, stream: Stream, size: int) -> None:
+        """Let a stream send more."""
+        stream.credit += size
+        self._output.append(frame(WINDOW_UPDATE, 0, stream.number, number(size)))
+
+    def _serve(self) -> None:
+        for key, (stream, size) in list(self._queue.items()):
+            if self._extra and self._extra + size > MOST_EXTRA:
+                break
+            del self._queue[key]
+            self._extra += size
+            stream.extra += size
+            self.grant(stream, size)

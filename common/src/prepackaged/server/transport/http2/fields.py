@@ -1,0 +1,107 @@
+"""What header fields of a request may be (RFC 9113, 8.2 and 8.3)."""
+
+import re
+from collections.abc import Sequence
+
+Fields = Sequence[tuple[bytes, bytes]]
+
+# 8.2.1: no upper case, no spaces, no control characters, nothing beyond ASCII; a colon only in
+# front. All names are looked at together, a line each, and all values.
+NAMES = re.compile(rb"(?::?[!-9;-@\[-~]+\n)*")
+BAD_VALUES = re.compile(rb"[\0\r]|[ \t]\n|\n[ \t]")
+
+PSEUDO = {b":method", b":scheme", b":path", b":authority"}  # 8.3.1
+CONNECTION_SPECIFIC = {  # 8.2.2
+    b"connection",
+    b"proxy-connection",
+    b"keep-alive",
+    b"transfer-encoding",
+    b"upgrade",
+}
+MOST_DIGITS = 18  # of a content-length
+SCHEMES_WITH_AUTHORITY = {b"http", b"https"}  # 8.3.1
+
+
+class MalformedError(Exception):
+    """A request or its trailers break a rule (RFC 9113, 8.1.1); the message says which."""
+
+
+def check_request(fields: Fields) -> int | None:
+    """The content-length, where there is one. Raises `MalformedError`."""
+    check_characters(fields)
+    pseudo = pseudo_fields(fields)
+    others = fields[len(pseudo) :]
+    check_target(pseudo, [value for name, value in others if name == b"host"])
+    return check_others(others)
+
+
+def check_trailers(fields: Fields) -> None:
+    """Raise `MalformedError` unless these may end a request: no pseudo-header fields (8.1)."""
+    check_characters(fields)
+    check_others(fields)
+
+
+def check_characters(fields: Fields) -> None:
+    """8.2.1: what names and values are made of."""
+    if not NAMES.fullmatch(b"".join([name + b"\n" for name, _ in fields])):
+        raise MalformedError("a field's name has a character that none may have")
+    values = b"\n".join([b"", *[value for _, value in fields], b""])
+    if BAD_VALUES.search(values) or values.count(b"\n") != len(fields) + 1:
+        raise MalformedError("a field's value has a character that none may have")
+
+
+def pseudo_fields(fields: Fields) -> dict[bytes, bytes]:
+    """8.3: the pseudo-header fields, which come first, each once, and have known names."""
+    pseudo: dict[bytes, bytes] = {}
+    for name, value in fields:
+        if not name.startswith(b":"):
+            break
+        if name in pseudo or name not in PSEUDO:
+            raise MalformedError(f"{name.decode()} is unknown or there twice")
+        pseudo[name] = value
+    return pseudo
+
+
+def check_target(pseudo: dict[bytes, bytes], hosts: list[bytes]) -> None:
+    """8.3.1, and 8.5 for CONNECT: what must be there of the request's target."""
+    authority = pseudo.get(b":authority")
+    if pseudo.get(b":method") == b"CONNECT":
+        if authority is None or b":path" in pseudo or b":scheme" in pseudo:
+            raise MalformedError("expected CONNECT with :authority alone")
+        return
+    for name in (b":method", b":scheme", b":path"):
+        if not pseudo.get(name):
+            raise MalformedError(f"expected {name.decode()}, got none")
+    check_authority(pseudo[b":scheme"], authority, hosts)
+
+
+def check_authority(scheme: bytes, authority: bytes | None, hosts: list[bytes]) -> None:
+    """8.3.1: :authority or host, not empty; where both are there, they are the same."""
+    named = {host.lower() for host in hosts}
+    if authority is not None:
+        named.add(authority.lower())
+    if scheme in SCHEMES_WITH_AUTHORITY and (not named or b"" in named):
+        raise MalformedError("expected :authority or host, got none")
+    if len(named) > 1 or len(hosts) > 1:
+        raise MalformedError("expected one authority, got several")
+
+
+def check_others(fields: Fields) -> int | None:
+    """The content-length, where there is one; 8.2.2 and 8.3 for all that is no pseudo field."""
+    length = None
+    for name, value in fields:
+        if name.startswith(b":"):
+            raise MalformedError(f"{name.decode()} is not at the beginning")
+        if name in CONNECTION_SPECIFIC or (name == b"te" and value.lower() != b"trailers"):
+            raise MalformedError(f"{name.decode()} is a connection's, which HTTP/2 has not")
+        if name == b"content-length":
+            length = content_length(value, length)
+    return length
+
+
+def content_length(value: bytes, before: int | None) -> int:
+    """8.1.1: a number, and the same each time."""
+    is_number = value.isdigit() and len(value) <= MOST_DIGITS
+    if not is_number or (before is not None and int(value) != before):
+        raise MalformedError("expected content-length to be one number")
+    return int(value)

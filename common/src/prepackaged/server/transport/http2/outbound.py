@@ -1,0 +1,184 @@
+"""The way out of a connection's core: what is sent, and how streams end."""
+
+from prepackaged.server.transport.http2 import credit, frames
+from prepackaged.server.transport.http2.budget import Budget
+from prepackaged.server.transport.http2.credit import Credit
+from prepackaged.server.transport.http2.events import StreamReset
+from prepackaged.server.transport.http2.frames import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    MAX_FRAME,
+    ErrorCode,
+    Http2Error,
+    frame,
+    number,
+)
+from prepackaged.server.transport.http2.headers import MAX_HEADERS
+from prepackaged.server.transport.http2.sending import Sender
+from prepackaged.server.transport.http2.streams import EarlyEnds, Stream
+
+MOST_STREAMS = 1024  # at a time
+MOST_RESETS = 1000  # streams given up, more than half of all, before a client is sent away
+SETTINGS = b"".join(
+    (
+        frames.setting(frames.MAX_STREAMS, MOST_STREAMS),
+        frames.setting(frames.INITIAL_WINDOW, credit.INITIAL),
+        frames.setting(frames.MAX_HEADERS, MAX_HEADERS),
+    )
+)
+GREETING = frame(frames.SETTINGS, 0, 0, SETTINGS) + Credit.first_grant()
+
+
+class Outbound:
+    """The streams of a connection, and what is sent on them.
+
+    Nothing is sent on a stream that is over. A response that ends before its request resets
+    the stream (RFC 9113, 8.1).
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        #: Whether the client has sent its preface and its settings (3.4).
+        self.has_preface = False
+        self._output: list[bytes] = []
+        self._budget = budget
+        self._streams: dict[int, Stream] = {}
+        self._early_ends = EarlyEnds()
+        self._sender = Sender(self._output, budget)
+        self._credit = Credit(self._output)
+        self._is_greeted = False
+        #: Whether the client was told that the connection ends.
+        self.is_ending = False
+        self._is_refusing = False
+        self._last = 0  # the latest stream that was not refused
+        self._opened = 0
+        self._resets = 0
+
+    def take_output(self) -> bytes:
+        """What is to be sent to the client now."""
+        output = self._output
+        if not self._is_greeted:
+            if not (self.has_preface or self.is_ending):
+                return b""  # the client may be one of HTTP/1, which is not answered in HTTP/2
+            self._is_greeted = True
+            output.insert(0, GREETING)  # 3.4: it is the first
+        data = output[0] if len(output) == 1 else b"".join(output)
+        output.clear()
+        return data
+
+    @property
+    def has_streams(self) -> bool:
+        """Whether there are streams that are not over, or not sent."""
+        return bool(self._streams)
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes the client's windows do not take."""
+        return self._sender.unsent
+
+    @property
+    def sent(self) -> int:
+        """How many of the bytes that waited were sent."""
+        return self._sender.sent
+
+    def send_response(self, stream: int, block: bytes, data: bytes, end_block: bytes) -> None:
+        """Send a whole response that ends with trailers: at once, as most can be."""
+        known, sender, size = self._streams.get(stream), self._sender, len(data)
+        if known is None:
+            return
+        if size > MAX_FRAME or size > known.window or size > sender.window:
+            sender.headers(known, block, end=False)
+            if sender.data(known, data, end_block):
+                self._finish(known)
+            return
+        known.window -= size
+        sender.window -= size
+        self._output.append(
+            frame(HEADERS, END_HEADERS, stream, block)
+            + frame(DATA, 0, stream, data)
+            + frame(HEADERS, END_HEADERS | END_STREAM, stream, end_block)
+        )
+        self._finish(known)
+
+    def send_headers(self, stream: int, block: bytes, *, end: bool = False) -> None:
+        """Send a header block; with `end`, nothing follows."""
+        if (known := self._streams.get(stream)) and self._sender.headers(known, block, end=end):
+            self._finish(known)
+
+    def send_data(
+        self, stream: int, data: bytes, *, end: bool = False, end_block: bytes | None = None
+    ) -> None:
+        """Send data as the client's windows allow; with `end` or trailers, nothing follows."""
+        ending = b"" if end and end_block is None else end_block
+        if (known := self._streams.get(stream)) and self._sender.data(known, data, ending):
+            self._finish(known)
+
+    def reset(self, stream: int, code: ErrorCode) -> None:
+        """End a stream without a response, or in the middle of it (6.4)."""
+        if known := self._streams.get(stream):
+            self._close(known)
+            self._abandon(stream, code)
+
+    def want(self, stream: int, size: int) -> None:
+        """Let the client send so many bytes more on a stream: a message that is not whole."""
+        if known := self._streams.get(stream):
+            self._credit.want(known, size)
+
+    def consumed(self, stream: int) -> None:
+        """The data of a stream that goes on was consumed; let the client send more."""
+        if known := self._streams.get(stream):
+            self._credit.renew(known)
+
+    def ping(self, payload: bytes) -> None:
+        """Send a ping of eight bytes (6.7)."""
+        self._output.append(frame(frames.PING, 0, 0, payload))
+
+    def announce_end(self) -> None:
+        """Tell that the connection will end; what is on the way meanwhile is taken (6.8)."""
+        self.is_ending = True
+        self._goaway(frames.STREAM_BITS, ErrorCode.NO_ERROR, "")
+
+    def refuse_streams(self, code: ErrorCode = ErrorCode.NO_ERROR, why: str = "") -> None:
+        """Take no new streams from now on, and tell which was the last that was taken (6.8)."""
+        self.is_ending = self._is_refusing = True
+        self._goaway(self._last, code, why)
+
+    def _goaway(self, last: int, code: ErrorCode, why: str) -> None:
+        payload = number(last) + number(code) + why.encode()
+        self._output.append(frame(frames.GOAWAY, 0, 0, payload))
+
+    def _finish(self, stream: Stream) -> None:
+        """The end of a response was sent."""
+        self._close(stream)
+        if not stream.is_ended:
+            self._abandon(stream.number, ErrorCode.NO_ERROR)  # 8.1
+
+    def _close(self, stream: Stream) -> None:
+        del self._streams[stream.number]
+        if stream.unsent:
+            self._sender.forget(stream)
+        if stream.wants:
+            self._credit.close(stream)
+
+    def _abandon(self, stream: int, code: ErrorCode) -> None:
+        """Tell the client that a stream is over; what it sends meanwhile is ignored (5.1)."""
+        self._early_ends.add(stream)
+        self._output.append(frame(frames.RST_STREAM, 0, stream, number(code)))
+
+    def _stream_error(self, stream: Stream, code: ErrorCode) -> StreamReset:
+        """A client broke a rule of one stream (5.4.2)."""
+        self._close(stream)
+        self._abandon(stream.number, code)
+        self._count_reset()
+        return StreamReset(stream.number, code)
+
+    def _count_reset(self) -> None:
+        """Streams that end for nothing cost the client nothing, and this side much.
+
+        CVE-2023-44487 ("rapid reset"), and CVE-2025-8671, where it is this side that resets.
+        """
+        self._resets += 1
+        if self._resets > max(MOST_RESETS, self._opened // 2):
+            why = "streams are given up again and again"
+            raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, why)

@@ -1,0 +1,85 @@
+"""The streams of a connection: those that are open, and those that ended early."""
+
+from prepackaged.server.transport.http2.frames import ErrorCode, Http2Error
+
+MOST_REMEMBERED = 1024  # streams that ended before the client had sent everything
+
+
+class Stream:
+    """A stream that is open (RFC 9113, 5.1).
+
+    `window` is how many bytes the client takes, `credit` how many it may send; it `wants` more
+    than each stream has where a message is large. `is_ended` says that the client sends nothing
+    more. `unsent` waits for the window, with `ending` after it: a block of trailers, an empty
+    one for END_STREAM alone, None while more may follow. `length_left` is what is missing of
+    the content-length, where there was one.
+    """
+
+    __slots__ = (
+        "credit",
+        "ending",
+        "extra",
+        "is_ended",
+        "length_left",
+        "number",
+        "unsent",
+        "wants",
+        "window",
+    )
+
+    extra: int  # of the credit, what was granted for a large message; where it `wants` more
+    ending: bytes | None  # where something is `unsent`
+
+    def __init__(
+        self,
+        number: int,
+        window: int,
+        credit: int,
+        length: int | None,
+        is_ended: bool,  # noqa: FBT001  by place, for it is made for each request
+    ) -> None:
+        self.number = number
+        self.window = window
+        self.credit = credit
+        self.wants = False
+        self.length_left = length
+        self.is_ended = is_ended
+        self.unsent: bytearray | None = None
+
+    def fits(self, size: int) -> bool:
+        """Whether data of a size agrees with the content-length, which there is (8.1.1)."""
+        self.length_left = left = (self.length_left or 0) - size
+        return left == 0 if self.is_ended else left >= 0
+
+
+class EarlyEnds:
+    """The streams that this side reset: what a client sent before it knew is ignored.
+
+    RFC 9113, 5.1 ("closed"). Of many, the older ones are remembered as a range.
+    """
+
+    __slots__ = ("_forgotten", "_numbers", "seen")
+
+    def __init__(self) -> None:
+        self.seen = 0  # the latest stream that the client has opened
+        self._numbers: dict[int, None] = {}
+        self._forgotten = 0
+
+    def add(self, number: int) -> None:
+        """Remember a stream."""
+        self._numbers[number] = None
+        if len(self._numbers) > MOST_REMEMBERED:
+            oldest = next(iter(self._numbers))
+            del self._numbers[oldest]
+            self._forgotten = max(self._forgotten, oldest)
+
+    def expect_not_idle(self, number: int) -> None:
+        """Raise `Http2Error` for a frame on a stream that nobody opened (5.1, "idle")."""
+        if number > self.seen or number % 2 == 0:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, f"stream {number} is not open")
+
+    def expect(self, number: int) -> None:
+        """Raise `Http2Error` for data or headers on a stream that the client had ended (5.1)."""
+        self.expect_not_idle(number)
+        if number > self._forgotten and number not in self._numbers:
+            raise Http2Error(ErrorCode.STREAM_CLOSED, f"stream {number} is closed")

@@ -1,0 +1,105 @@
+"""Which protocols a server speaks, and which of their handlers answers a request."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from prepackaged.server.transport.exchange import Exchange, Response, TransportError
+from prepackaged.server.transport.grpc.stream_calls import StreamHandler
+
+#: Answers an exchange, at once or later.
+Handler = Callable[[Exchange], None]
+#: Makes the response to an error, in a protocol's own form.
+Failure = Callable[[Exchange, BaseException], Response]
+
+
+@dataclass(frozen=True)
+class WireProtocol:
+    """A protocol as the transports see it.
+
+    `routes` answer requests over REST, by path and HTTP method. Over gRPC, by path, `methods`
+    answer unary calls and `streams` those of several messages, which nobody observes; nor are
+    unary calls where `is_observed` is false. Errors under a path that begins with `prefix` have
+    this protocol's form: `http_failure` over REST, `grpc_failure` over gRPC. `counted_as` names
+    what metrics count the requests for a path under; all others are counted as `other`.
+    """
+
+    prefix: str
+    http_failure: Failure
+    grpc_failure: Failure
+    routes: Mapping[str, Mapping[str, Handler]] = field(default_factory=dict)
+    methods: Mapping[str, Handler] = field(default_factory=dict)
+    streams: Mapping[str, StreamHandler] = field(default_factory=dict)
+    is_observed: bool = True
+    counted_as: Mapping[str, str] = field(default_factory=dict)
+
+
+def asynchronous(answer: Callable[[Exchange], Awaitable[Response]]) -> Handler:
+    """The handler of a coroutine function that returns the response."""
+
+    def handle(exchange: Exchange) -> None:
+        exchange.answer_with(answer(exchange))
+
+    return handle
+
+
+class Target(NamedTuple):
+    """What a request's target leads to: its path and query, handlers by method, and errors."""
+
+    path: str
+    query: bytes
+    handlers: Mapping[str, Handler]
+    failure: Failure
+
+
+class Router:
+    """The routes of several protocols; of two for one path the first protocol's counts."""
+
+    def __init__(self, protocols: Sequence[WireProtocol]) -> None:
+        self._protocols = sorted(protocols, key=lambda each: len(each.prefix), reverse=True)
+        self._routes = {
+            path: methods for each in reversed(protocols) for path, methods in each.routes.items()
+        }
+        self._targets = {path.encode(): self._target_of(path, b"") for path in self._routes}
+
+    def find(self, target: bytes) -> Target:
+        """What the target of a request line leads to; without handlers where it is no route."""
+        known = self._targets.get(target)
+        if known:
+            return known
+        path, _, query = target.partition(b"?")
+        return self._target_of(path.decode("latin-1"), query)
+
+    def _target_of(self, path: str, query: bytes) -> Target:
+        handlers = self._routes.get(path) or self._routes.get(unquote(path)) or {}
+        protocol = next(each for each in self._protocols if path.startswith(each.prefix))
+        return Target(path, query, handlers, protocol.http_failure)
+
+
+def handler_of(method: str, target: Target) -> Handler:
+    """What answers a request; raises `TransportError` 404 or 405 when nothing does."""
+    handlers = target.handlers
+    handler = handlers.get("GET" if method == "HEAD" else method)
+    if handler:
+        return handler
+    if not handlers:
+        raise TransportError(404, f"there is no {unquote(target.path)} here")
+    if method == "OPTIONS":
+        return allow(handlers)
+    allowed = ", ".join(sorted(handlers))
+    raise TransportError(405, f"{target.path} takes {allowed}, not {method}", Allow=allowed)
+
+
+def allow(methods: Mapping[str, Handler]) -> Handler:
+    """Answer which methods a path takes; a browser that asks before it sends JSON may send it."""
+    implied = {"HEAD", "OPTIONS"} if "GET" in methods else {"OPTIONS"}
+    allowed = ", ".join(sorted({*methods, *implied}))
+
+    def handle(exchange: Exchange) -> None:
+        headers = {"Allow": allowed, "Access-Control-Allow-Methods": allowed}
+        if asked := exchange.header(b"access-control-request-headers"):
+            headers["Access-Control-Allow-Headers"] = asked.decode("latin-1")
+        exchange.respond(Response(b"", content_type="text/html; charset=utf-8", headers=headers))
+
+    return handle

@@ -1,0 +1,158 @@
+"""Values of requests as arrays of the dtype and shape that a `TensorSpec` says, without loss."""
+
+import math
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from prepackaged.arrays import Array, from_lists
+from prepackaged.errors import ClientError
+from prepackaged.signature import BATCH, FreeShape, TensorSpec
+from prepackaged.tables import PAYLOADS, numeric_if_possible
+
+Shape = tuple[int, ...]
+
+
+def to_array(spec: TensorSpec, value: Any) -> Array:
+    """Convert a request's value, an ndarray or nested lists, to the input's dtype and shape.
+
+    Text becomes an object array of str. Rows come in the model's shape, or flat, or without
+    (or with superfluous) axes of size 1. Raises `ClientError` that names the input, what was
+    expected and what it got, for another shape, no values, and values that the dtype cannot
+    hold: text for numbers, 1.5 or null for integers, numbers out of range.
+    """
+    array = value if isinstance(value, np.ndarray) else _listed(spec, value)
+    shape = _fitted(spec, array.shape)
+    array = _cast(spec, array)
+    return array if array.shape == shape else array.reshape(shape)
+
+
+def check_sizes(specs: Iterable[TensorSpec], arrays: Mapping[str, Array]) -> None:
+    """Raise `ClientError` where an axis of one name has two sizes, within `arrays` by name."""
+    sizes: dict[str, tuple[int, str]] = {}
+    for spec in (spec for spec in specs if spec.name in arrays):
+        for axis, size in zip(spec.axes, arrays[spec.name].shape, strict=False):
+            if axis is None:
+                continue
+            known, owner = sizes.setdefault(axis, (size, spec.name))
+            if size != known:
+                what = "as many rows in every input" if axis == BATCH else _one_size(axis)
+                raise ClientError(
+                    f"expected {what}; {owner!r} has {known}, {spec.name!r} has {size}"
+                )
+
+
+def _one_size(axis: str) -> str:
+    return f"one size of {axis!r}, an axis of several inputs"
+
+
+def _wrong(spec: TensorSpec, got: str) -> ClientError:
+    return ClientError(f"input {spec.name!r}: expected {spec.expected()}, got {got}")
+
+
+def _listed(spec: TensorSpec, value: Any) -> Array:
+    if isinstance(value, list):
+        return from_lists(value)
+    if spec.shape == () and isinstance(value, str | int | float):
+        return np.asarray(value)
+    raise _wrong(spec, PAYLOADS.get(type(value), "an object"))
+
+
+def _fitted(spec: TensorSpec, got: Shape) -> Shape:
+    """The shape to bring an array of the shape `got` into."""
+    if 0 in got:
+        raise _wrong(spec, f"shape {list(got)}, which has no values")
+    if spec.shape is None or _matches(got, spec.shape):
+        return got
+    if rows := _same_rows(got, spec.shape):
+        return rows
+    is_row = bool(got) and _matches(got, spec.shape[1:])
+    hint = "; a single row goes into one more pair of brackets" if is_row else ""
+    raise _wrong(spec, f"shape {list(got)}{hint}")
+
+
+def _matches(got: Shape, wanted: FreeShape) -> bool:
+    return len(got) == len(wanted) and all(
+        want is None or want == size for size, want in zip(got, wanted, strict=True)
+    )
+
+
+def _same_rows(got: Shape, wanted: FreeShape) -> Shape | None:
+    """The wanted shape where the request's rows differ from it in their brackets alone.
+
+    That is: flat rows, and axes of size 1 that are missing or too many.
+    """
+    sizes = [size for size in wanted[1:] if size is not None]
+    if len(got) in (0, len(wanted)) or len(sizes) + 1 != len(wanted):
+        return None
+    is_flat = len(got) == 2 and got[1] == math.prod(sizes)
+    is_alike = [size for size in got[1:] if size != 1] == [size for size in sizes if size != 1]
+    full = (got[0], *sizes)
+    return full if (is_flat or is_alike) and _matches(full, wanted) else None
+
+
+def _cast(spec: TensorSpec, array: Array) -> Array:
+    if spec.is_text:
+        return _text(spec, array)
+    if array.dtype == spec.dtype:
+        return array
+    if array.dtype.kind not in "biuf":
+        array = _numbers(spec, array)
+    if spec.dtype is None:
+        return array
+    return _exact(spec, array) if spec.dtype.kind in "biu" else _float(spec, array)
+
+
+def _text(spec: TensorSpec, array: Array) -> Array:
+    types: Any = str | bytes if spec.dtype == np.dtype(bytes) else str
+    objects = array.astype(object)
+    _check_each(spec, objects, lambda value: isinstance(value, types))
+    return objects
+
+
+def _numbers(spec: TensorSpec, array: Array) -> Array:
+    """The numbers in an array of objects; null is NaN."""
+    _check_each(spec, array, lambda value: value is None or isinstance(value, Real))
+    return numeric_if_possible(array)
+
+
+def _check_each(spec: TensorSpec, array: Array, is_right: Callable[[Any], bool]) -> None:
+    for place, value in np.ndenumerate(array):
+        if not is_right(value):
+            raise _wrong_at(spec, place, value)
+
+
+def _float(spec: TensorSpec, array: Array) -> Array:
+    try:
+        with np.errstate(over="raise"):
+            return array.astype(spec.dtype)
+    except FloatingPointError:
+        with np.errstate(over="ignore"):
+            wrong = np.isinf(array.astype(spec.dtype)) & np.isfinite(array)
+        raise _wrong_where(spec, array, wrong) from None
+
+
+def _exact(spec: TensorSpec, array: Array) -> Array:
+    with np.errstate(invalid="ignore"):
+        result = array.astype(spec.dtype)
+    wrong = result != array
+    if array.dtype.kind == "f" and result.dtype.kind in "iu":
+        # Some processors make the largest integer of any larger float, which may seem equal.
+        wrong |= array >= float(np.iinfo(result.dtype).max) + 1
+    if wrong.any():
+        raise _wrong_where(spec, array, wrong)
+    return result
+
+
+def _wrong_where(spec: TensorSpec, array: Array, wrong: Array) -> ClientError:
+    place = tuple(int(index) for index in np.argwhere(wrong)[0])
+    return _wrong_at(spec, place, array[place])
+
+
+def _wrong_at(spec: TensorSpec, place: Shape, value: Any) -> ClientError:
+    value = value.item() if isinstance(value, np.generic) else value
+    shown = "null or NaN" if value is None or value != value else reprlib.repr(value)
+    return _wrong(spec, f"{shown} at {list(place)}")

@@ -1,0 +1,122 @@
+"""A protocol of one's own beside Seldon's, in thirty lines and without touching anything else."""
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+import requests
+from rawhttp import connected, get
+
+from prepackaged.server.inference.predictor import Predictor
+from prepackaged.server.inference.requests import InferenceRequest, Prediction
+from prepackaged.server.transport.exchange import Exchange, Response
+from prepackaged.server.transport.grpc.status import Status, response_of
+from prepackaged.server.transport.routing import WireProtocol
+from prepackaged.testing import Served, serve
+
+
+def http_failure(exchange: Exchange, error: BaseException) -> Response:
+    """The toy's errors over REST: text."""
+    status = getattr(error, "status", getattr(error, "status_code", 500))
+    return Response(f"no echo: {error}".encode(), status, content_type="text/plain")
+
+
+def grpc_failure(exchange: Exchange, error: BaseException) -> Response:
+    """The toy's errors over gRPC."""
+    return response_of(Status.INVALID_ARGUMENT, f"no echo: {error}")
+
+
+def echo(predictor: Predictor) -> WireProtocol:
+    """The toy: rows as a bare JSON list, both ways."""
+
+    def ask(exchange: Exchange) -> None:
+        request = InferenceRequest(np.array(json.loads(exchange.body)), [])
+        request.set_context(exchange)
+        exchange.on_cancel = predictor.predict(request, partial(answer, exchange)).cancel
+
+    def answer(exchange: Exchange, outcome: Prediction | BaseException) -> None:
+        if isinstance(outcome, BaseException):
+            exchange.fail(outcome)
+        else:
+            exchange.respond(Response(json.dumps(outcome.value.tolist()).encode()))
+
+    return WireProtocol(
+        prefix="/echo",
+        http_failure=http_failure,
+        grpc_failure=grpc_failure,
+        routes={"/echo/rows": {"POST": ask}},
+        methods={"/test.Echo/Rows": ask},
+        counted_as={"/echo/rows": "echo", "/test.Echo/Rows": "echo"},
+    )
+
+
+class Doubling:
+    """Doubles numbers of more than one dimension."""
+
+    batchable = True
+
+    def predict(self, X: Any, names: Any) -> Any:
+        if X.ndim < 2:
+            raise ValueError("rows are wanted")
+        return X * 2
+
+
+@pytest.fixture
+def server() -> Iterator[Served]:
+    """A server that speaks Seldon's protocol and the toy one."""
+    with serve(Doubling(), [echo]) as served:
+        yield served
+
+
+def post(server: Served, path: str, body: Any) -> requests.Response:
+    """Send JSON."""
+    return requests.post(server.url + path, json=body, timeout=60)
+
+
+def test_both_protocols_reach_the_same_model(server: Served) -> None:
+    """Each in its own form, over REST and gRPC."""
+    assert post(server, "/echo/rows", [[1, 2]]).json() == [[2, 4]]
+    assert post(server, "/predict", {"data": {"ndarray": [[1, 2]]}}).json()["data"]["ndarray"] == [
+        [2, 4]
+    ]
+    with grpc.insecure_channel(server.grpc) as channel:
+        assert channel.unary_unary("/test.Echo/Rows")(b"[[3]]", timeout=60) == b"[[6]]"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "text"),
+    [
+        ("/echo/nowhere", [], 404, "no echo: there is no /echo/nowhere here"),
+        ("/echo/rows", [1], 500, "no echo: rows are wanted"),
+    ],
+)
+def test_an_error_has_the_form_of_the_protocol_that_the_path_belongs_to(
+    server: Served, path: str, body: Any, status: int, text: str
+) -> None:
+    """Whether a route or nobody answers it; Seldon's errors keep Seldon's form."""
+    refused = post(server, path, body)
+    assert (refused.status_code, refused.text) == (status, text)
+    assert post(server, "/nowhere", body).json()["status"]["reason"] == "MICROSERVICE_NOT_FOUND"
+    with connected(server.url) as connection:
+        assert connection.ask(get("/echo/rows")).body == b"no echo: /echo/rows takes POST, not GET"
+
+
+def test_an_error_over_grpc_has_the_form_of_its_protocol(server: Served) -> None:
+    """Its status and its words."""
+    with grpc.insecure_channel(server.grpc) as channel, pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary("/test.Echo/Rows")(b"[3]", timeout=60)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert caught.value.details() == "no echo: rows are wanted"
+
+
+def test_its_calls_are_counted_under_its_own_name(server: Served) -> None:
+    """Over REST and gRPC alike."""
+    post(server, "/echo/rows", [[1]])
+    with grpc.insecure_channel(server.grpc) as channel:
+        channel.unary_unary("/test.Echo/Rows")(b"[[3]]", timeout=60)
+    page = requests.get(f"{server.metrics}/metrics", timeout=60).text
+    assert 'prepackaged_requests_total{code="200",method="echo"} 2.0' in page

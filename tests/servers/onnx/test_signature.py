@@ -1,0 +1,119 @@
+"""The Model's signature says what onnxruntime says of the graph, axis by axis."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import pytest
+from graphs import doubled, graph, node
+from onnx import TensorProto, helper
+
+from prepackaged import TensorSpec
+
+Load = Callable[..., Any]
+
+
+def told_by_onnxruntime(path: Path) -> tuple[list[Any], list[Any]]:
+    """Inputs and outputs as a session of its own tells them."""
+    session = onnxruntime.InferenceSession(path)
+    return session.get_inputs(), session.get_outputs()
+
+
+def axes(shape: list[Any]) -> tuple[str | None, ...]:
+    """The names of axes in onnxruntime's shapes, which have names in the place of sizes."""
+    return tuple(axis if isinstance(axis, str) else None for axis in shape)
+
+
+def test_tensors_and_their_axes_are_those_of_the_session(tmp_path: Path, loaded: Load) -> None:
+    """Names of axes as the graph has them: those of one name have one size."""
+    inputs: Any = {
+        "nodes": ("float", ("nodes", 2)),
+        "edges": ("int64", ("edges", None)),
+        "scale": ("float", ()),
+    }
+    nodes = [node("Gather", "nodes edges", "picked"), node("Mul", "picked scale", "y")]
+    model = loaded(graph(nodes, inputs, {"y": ("float", ("edges", None, 2))}))
+    given, answered = told_by_onnxruntime(tmp_path / "model.onnx")
+
+    signature = model.signature
+
+    assert [each.name for each in signature.inputs] == [each.name for each in given]
+    assert [each.axes for each in signature.inputs] == [axes(each.shape) for each in given]
+    assert [each.axes for each in signature.outputs] == [axes(each.shape) for each in answered]
+    assert [each.shape for each in signature.inputs] == [(None, 2), (None, None), ()]
+    assert [str(each.dtype) for each in signature.inputs] == ["float32", "int64", "float32"]
+    assert signature.sources == {"inputs": "model", "outputs": "model"}
+
+
+def test_a_batch_of_one_is_free(tmp_path: Path, loaded: Load) -> None:
+    """Rows run one by one, so that requests bring any number of them."""
+    model = loaded(doubled(shape=(1, 4)))
+    (given,), _ = told_by_onnxruntime(tmp_path / "model.onnx")
+    assert given.shape == [1, 4]
+
+    assert model.signature.inputs == (TensorSpec("x", "float32", (None, 4)),)
+    assert model.signature.inputs[0].axes == ("batch", None)
+
+
+def test_a_free_axis_without_a_name_is_tied_to_none(loaded: Load) -> None:
+    """The graph does not say that two such axes are one."""
+    nodes = [node("Gather", "x at", "y")]
+    inputs: Any = {"x": ("float", (None, 2)), "at": ("int64", (None,))}
+    model = loaded(graph(nodes, inputs, {"y": ("float", (None, 2))}))
+
+    assert [each.axes for each in model.signature.inputs] == [(None, None), (None,)]
+    assert model.predict({"x": [[1, 2], [3, 4]], "at": [1]}).tolist() == [[3, 4]]
+
+
+def test_an_optional_input_is_told(loaded: Load) -> None:
+    """ONNX's optional type, whose element is a tensor."""
+    element = helper.make_tensor_type_proto(TensorProto.FLOAT, ["n", 2])
+    content = graph(
+        [node("Identity", "x", "y")], {"x": ("float", ("n", 2))}, {"y": ("float", None)}
+    )
+    content.graph.node.append(node("OptionalHasElement", "maybe", "is_there"))
+    content.graph.input.append(
+        helper.make_value_info("maybe", helper.make_optional_type_proto(element))
+    )
+    content.graph.output.append(helper.make_tensor_value_info("is_there", TensorProto.BOOL, []))
+
+    inputs = loaded(content).signature.inputs
+
+    assert {each.name: each.optional for each in inputs} == {"x": False, "maybe": True}
+
+
+CLASSES = ("cat", "dog")
+
+
+def scores(shape: Any = ("n", 2)) -> Any:
+    """A classifier's scores under the names of its classes, as converters make them."""
+    return graph(
+        [node("ZipMap", "x", "scores", domain="ai.onnx.ml", classlabels_strings=CLASSES)],
+        {"x": ("float", shape)},
+        {},
+        opsets={"ai.onnx.ml": 1},
+    )
+
+
+@pytest.fixture
+def classifier(loaded: Load) -> Any:
+    """The server's Model on such scores."""
+    content = scores()
+    kind = helper.make_map_type_proto(
+        TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, [])
+    )
+    content.graph.output.append(
+        helper.make_value_info("scores", helper.make_sequence_type_proto(kind))
+    )
+    return loaded(content)
+
+
+def test_class_names_are_the_labels_of_the_scores(classifier: Any) -> None:
+    """They come with the first run, at the start, and give the output its columns."""
+    signature = classifier.signature
+
+    assert signature.class_names == CLASSES
+    assert signature.sources["class_names"] == "model"
+    assert signature.outputs == (TensorSpec("scores", "float32", (None, 2)),)
+    assert list(classifier.class_names()) == list(CLASSES)

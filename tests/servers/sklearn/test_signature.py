@@ -1,0 +1,124 @@
+"""The Model's signature says what the estimator itself says, and nothing more."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from prepackaged import Signature
+
+SignatureOf = Callable[..., Signature]
+
+
+@pytest.fixture
+def signature_of(tmp_path: Path, model_of: Callable[..., Any]) -> SignatureOf:
+    """Give a fitted estimator and parameters, get the signature of the server's Model on it."""
+
+    def load(estimator: Any, **parameters: str) -> Signature:
+        joblib.dump(estimator, tmp_path / "model.joblib")
+        signature: Signature = model_of(tmp_path, **parameters).signature
+        return signature
+
+    return load
+
+
+def names(facts: Any) -> list[Any]:
+    """The names of columns."""
+    return [column.name for column in facts]
+
+
+def test_a_classifier_of_a_frame_tells_columns_and_classes(
+    iris: Any, signature_of: SignatureOf
+) -> None:
+    """The names of training, and the classes as columns of the probabilities."""
+    frame = pd.DataFrame(iris.data, columns=["sl", "sw", "pl", "pw"])
+    estimator = LogisticRegression(max_iter=500).fit(frame, iris.target_names[iris.target])
+
+    signature = signature_of(estimator)
+
+    assert names(signature.inputs) == estimator.feature_names_in_.tolist()
+    assert names(signature.outputs) == estimator.classes_.tolist()
+    assert signature.class_names == tuple(estimator.classes_)
+    assert set(signature.sources.values()) == {"model"}
+
+
+def test_without_names_the_number_of_columns_is_told(
+    classifier: Any, signature_of: SignatureOf
+) -> None:
+    """An array was trained on: as many columns, none of which has a name."""
+    assert names(signature_of(classifier).inputs) == [None] * classifier.n_features_in_
+
+
+def test_the_sources_of_a_pipeline_are_the_pipelines(iris: Any, signature_of: SignatureOf) -> None:
+    """Its first step knows the columns, its last one the classes."""
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(iris.data, iris.target)
+
+    signature = signature_of(pipeline)
+
+    assert len(signature.inputs or ()) == pipeline.n_features_in_
+    assert set(signature.sources) == {"inputs", "outputs", "class_names", "methods"}
+    assert set(signature.sources.values()) == {"pipeline"}
+
+
+def test_a_pipeline_of_text_knows_no_columns(signature_of: SignatureOf) -> None:
+    """It takes documents, which are no table; its classes are known all the same."""
+    pipeline = make_pipeline(CountVectorizer(), MultinomialNB()).fit(["good", "bad"], [1, 0])
+
+    signature = signature_of(pipeline)
+
+    assert signature.inputs is None
+    assert "inputs" not in signature.sources
+    assert signature.class_names == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [LogisticRegression(max_iter=500), RidgeClassifier(), KMeans(2), StandardScaler()],
+    ids=repr,
+)
+def test_the_methods_are_those_that_the_estimator_has(
+    iris: Any, signature_of: SignatureOf, estimator: Any
+) -> None:
+    """Each of them can be asked for, and is the one in use then."""
+    known = ["predict_proba", "decision_function", "predict", "transform", "score_samples"]
+    estimator.fit(iris.data, iris.target)
+
+    methods = signature_of(
+        estimator, method=next(m for m in known if hasattr(estimator, m))
+    ).methods
+
+    assert list(methods) == [method for method in known if hasattr(estimator, method)]
+    for method in methods:
+        assert signature_of(estimator, method=method).method == method
+
+
+def test_outputs_are_unknown_of_what_is_not_probabilities(
+    classifier: Any, signature_of: SignatureOf
+) -> None:
+    """The classes are the model's all the same."""
+    signature = signature_of(classifier, method="predict")
+
+    assert signature.outputs is None
+    assert signature.class_names == ("0", "1", "2")
+
+
+def test_several_outputs_have_no_class_names(iris: Any, signature_of: SignatureOf) -> None:
+    """Each output has classes of its own."""
+    targets = np.column_stack([iris.target, iris.target % 2])
+    forest = RandomForestClassifier(5, random_state=0).fit(iris.data, targets)
+    assert isinstance(forest.classes_, list)
+
+    signature = signature_of(forest)
+
+    assert (signature.class_names, signature.outputs) == (None, None)

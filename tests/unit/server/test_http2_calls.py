@@ -1,0 +1,553 @@
+"""Calls of gRPC on HTTP/2, seen by `h2`, a client that holds its peer to every rule."""
+
+import asyncio
+import gc
+import gzip
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+from h2.errors import ErrorCodes
+from h2.events import ResponseReceived, StreamEnded, StreamReset
+from h2.settings import SettingCodes
+from h2_client import LIMIT, Client, Service, framed, looping, raw
+
+from prepackaged.server.protocols.grpc_health import Health
+from prepackaged.server.protocols.grpc_reflection import Reflection
+from prepackaged.server.transport.exchange import Response
+from prepackaged.server.transport.limits import Limits
+
+WATCH = "/grpc.health.v1.Health/Watch"
+REFLECT = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loop() -> Iterator[None]:
+    """The loop of every server here."""
+    with looping():
+        yield
+
+
+@pytest.fixture
+def service() -> Service:
+    """Methods that answer, that wait and that fail."""
+    return Service()
+
+
+@pytest.fixture
+def client(service: Service) -> Client:
+    """A client of these methods."""
+    return Client(service.port(Limits(LIMIT)))
+
+
+def test_a_call_is_answered_with_headers_message_and_trailers(
+    client: Client, service: Service
+) -> None:
+    """The three parts of a response, as gRPC over HTTP/2 has them; it is observed once."""
+    stream = client.call(b"hello")
+
+    (begin,) = client.of(ResponseReceived)
+    assert dict(begin.headers) == {":status": "200", "content-type": "application/grpc"}
+    assert client.data(stream) == framed(b"hello")
+    assert client.status(stream) == {"grpc-status": "0"}
+    assert client.of(StreamEnded)
+    assert not client.of(StreamReset)
+    assert service.observed == [(200, 5, "OK")]
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 100])
+def test_frames_may_arrive_in_pieces(client: Client, pieces: int) -> None:
+    """A connection delivers bytes as it likes."""
+    first, second = client.begin(), client.begin()
+    client.h2.send_data(first, framed(b"first"), end_stream=True)
+    client.h2.send_data(second, framed(b"second"), end_stream=True)
+
+    client.exchange(pieces)
+
+    assert client.data(first) == framed(b"first")
+    assert client.data(second) == framed(b"second")
+
+
+def test_the_end_of_a_message_may_arrive_alone(client: Client, service: Service) -> None:
+    """Some clients end a stream with an empty frame."""
+    stream = client.begin()
+    client.send(stream, framed(b"hello"), ends=False)
+    assert service.observed == []
+
+    client.h2.end_stream(stream)
+    client.exchange()
+
+    assert client.data(stream) == framed(b"hello")
+
+
+def test_trailers_may_end_a_message(client: Client) -> None:
+    """HTTP/2 allows them, and gRPC has no use for them."""
+    stream = client.begin()
+    client.send(stream, framed(b"hello"), ends=False)
+
+    client.h2.send_headers(stream, [("x-checksum", "1")], end_stream=True)
+    client.exchange()
+
+    assert client.data(stream) == framed(b"hello")
+
+
+def test_a_large_message_passes_in_parts(client: Client) -> None:
+    """Both ways, as the windows allow."""
+    message = bytes(range(256)) * 700
+
+    stream = client.call(message)
+    while not client.of(StreamEnded):
+        before = len(client.data(stream))
+        client.acknowledge()
+        assert len(client.data(stream)) > before or client.of(StreamEnded)
+
+    assert client.data(stream) == framed(message)
+
+
+def test_a_response_waits_for_the_client_s_window(client: Client) -> None:
+    """Not a byte more than the client takes: `h2` would refuse it."""
+    client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 10})
+    client.exchange()
+
+    stream = client.call(b"a message that is longer than ten bytes")
+
+    assert len(client.data(stream)) == 10
+    client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 20})
+    client.exchange()
+    assert len(client.data(stream)) == 20
+    client.h2.increment_flow_control_window(1000, stream)
+    client.exchange()
+    assert client.data(stream) == framed(b"a message that is longer than ten bytes")
+    assert client.status(stream) == {"grpc-status": "0"}
+
+
+def test_a_window_may_become_smaller_than_nothing(client: Client) -> None:
+    """RFC 9113, 6.9.2: then the server waits until it has grown again."""
+    client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 10})
+    client.exchange()
+    stream = client.call(b"0123456789")
+
+    client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 3})
+    client.exchange()
+    client.h2.increment_flow_control_window(2, stream)
+    client.exchange()
+
+    assert len(client.data(stream)) == 10
+    client.h2.increment_flow_control_window(100, stream)
+    client.exchange()
+    assert client.data(stream) == framed(b"0123456789")
+
+
+def test_headers_may_be_continued(client: Client) -> None:
+    """Headers that are larger than a frame arrive in several."""
+    stream = client.begin(("x-long", "a" * 40_000))
+
+    client.send(stream, framed(b"hello"))
+
+    assert client.data(stream) == framed(b"hello")
+
+
+def test_too_much_metadata_fails_its_call_alone(client: Client, service: Service) -> None:
+    """The client is told how much is allowed, and other calls of the connection are answered."""
+    client.call(b"waits", path="/wait")
+
+    stream = client.begin(("x-long", "X" * 100_000))  # eight bits each in Huffman's code
+    client.send(stream, framed(b"hello"))
+
+    assert client.status(stream)["grpc-status"] == "8"
+    assert "65536 are allowed" in client.status(stream)["grpc-message"]
+    client.run(lambda: service.exchanges[0].respond(Response(b"answer")))
+    client.take()
+    assert client.data(1) == framed(b"answer")
+    assert client.is_answered()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "squeeze"), [("gzip", gzip.compress), ("deflate", zlib.compress)]
+)
+def test_a_compressed_message_is_read(
+    client: Client, encoding: str, squeeze: Callable[[bytes], bytes]
+) -> None:
+    """Clients that compress are answered without."""
+    stream = client.begin(("grpc-encoding", encoding))
+    client.send(stream, framed(squeeze(b"hello " * 100), flag=1))
+
+    assert client.data(stream) == framed(b"hello " * 100)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "data", "code", "details", "status"),
+    [
+        ("gzip", framed(gzip.compress(bytes(LIMIT + 1)), 1), "8", f"{LIMIT} are allowed", 413),
+        ("gzip", framed(gzip.compress(b"hello")[:-3], 1), "3", "not whole", 400),
+        ("gzip", framed(b"hello", 1), "3", "header", 400),
+        ("snappy", framed(b"hello", 1), "12", "expected gzip or deflate, got snappy", 501),
+        ("identity", framed(b"hello", 2), "13", "first byte to be 0 or 1, got 2", 500),
+        ("identity", framed(b"hello")[:-1], "3", "expected one message, which is not whole", 400),
+        ("identity", b"\0\0", "3", "expected one message, which is not whole", 400),
+        ("identity", b"", "3", "expected one message, which is missing", 400),
+        ("identity", framed(b"a") + framed(b"b"), "3", "expected one message, got another", 400),
+        ("identity", framed(b"a") + b"\0", "3", "expected one message, got another", 400),
+    ],
+)
+def test_what_is_no_message_is_refused(
+    client: Client,
+    service: Service,
+    encoding: str,
+    data: bytes,
+    code: str,
+    details: str,
+    status: int,
+) -> None:
+    """With the code that the contract of gRPC has for it, and a reason; observed once."""
+    stream = client.begin(("grpc-encoding", encoding))
+    client.send(stream, data)
+
+    assert client.status(stream)["grpc-status"] == code
+    assert details in client.status(stream)["grpc-message"]
+    assert [observed[0] for observed in service.observed] == [status]
+    assert client.is_answered()
+
+
+def test_a_second_message_fails_a_unary_call_at_once(client: Client, service: Service) -> None:
+    """Whoever sends 20,000 messages on one call makes the server keep one."""
+    stream = client.begin()
+
+    client.send(stream, framed(b"one"), ends=False)
+    client.send(stream, framed(b"two"), ends=False)
+
+    assert client.status(stream)["grpc-status"] == "3"
+    (reset,) = client.of(StreamReset)
+    assert reset.error_code == ErrorCodes.NO_ERROR
+    assert [code for _, _, code in service.observed] == ["INVALID_ARGUMENT"]
+    assert client.is_answered()
+
+
+def test_a_message_that_will_be_too_large_is_refused_before_it_arrives(client: Client) -> None:
+    """Its length says so; the client is told to stop sending."""
+    stream = client.begin()
+    client.send(stream, b"\0" + (LIMIT + 1).to_bytes(4, "big"), ends=False)
+
+    assert client.status(stream)["grpc-status"] == "8"
+    (reset,) = client.of(StreamReset)
+    assert reset.error_code == ErrorCodes.NO_ERROR
+    client.raw(raw(0, 0, stream, b"more") + raw(0, 1, stream, b"the last"))
+    assert client.is_answered()
+
+
+def test_a_response_over_the_limit_is_refused_and_observed_as_that(
+    client: Client, service: Service
+) -> None:
+    """The client learns why there is no answer."""
+    stream = client.call(b"hello", path="/wait")
+
+    client.run(lambda: service.exchanges[0].respond(Response(bytes(LIMIT + 1))))
+    client.take()
+
+    assert client.status(stream)["grpc-status"] == "8"
+    assert f"{LIMIT} are allowed" in client.status(stream)["grpc-message"]
+    assert service.observed == [(413, 0, "RESOURCE_EXHAUSTED")]
+
+
+def test_what_a_handler_raises_is_the_response(client: Client, service: Service) -> None:
+    """In the protocol's own form."""
+    stream = client.call(b"hello", path="/fail")
+
+    assert client.status(stream)["grpc-status"] == "13"
+    assert client.status(stream)["grpc-message"] == "no luck"
+    assert service.observed == [(500, 0, "INTERNAL")]
+
+
+def test_an_unknown_path_is_unimplemented(client: Client, service: Service) -> None:
+    """As everywhere in gRPC."""
+    stream = client.call(b"hello", path="/nobody")
+
+    assert client.status(stream)["grpc-status"] == "12"
+    assert client.status(stream)["grpc-message"] == "there is no /nobody"
+    assert service.observed == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "status"),
+    [
+        (":method", "GET", "405"),
+        ("content-type", "application/json", "415"),
+        ("content-type", "application/grpc-web", "415"),
+    ],
+)
+def test_what_is_no_call_of_grpc_gets_a_status_of_http(
+    client: Client, name: str, value: str, status: str
+) -> None:
+    """A browser, or a client of REST that has the wrong port."""
+    stream = client.h2.get_next_available_stream_id()
+    fields = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": "/echo",
+        ":authority": "localhost",
+        "content-type": "application/grpc+proto",
+    }
+    client.h2.send_headers(stream, list({**fields, name: value}.items()), end_stream=True)
+    client.exchange()
+
+    assert client.status(stream) == {":status": status}
+    assert client.is_answered()
+
+
+def test_a_client_that_gives_up_cancels_its_call(client: Client, service: Service) -> None:
+    """Its place is free, and an answer that is made later goes nowhere; it is observed once."""
+    stream = client.call(b"hello", path="/wait")
+
+    client.h2.reset_stream(stream, ErrorCodes.CANCEL)
+    client.exchange()
+    client.run(lambda: service.exchanges[0].respond(Response(b"late")))
+
+    assert service.cancelled == service.exchanges
+    assert not client.transport.written
+    assert service.observed == [(499, 0, "CANCELLED")]
+    assert client.is_answered()
+
+
+def test_a_lost_connection_cancels_its_calls(client: Client, service: Service) -> None:
+    """All of them."""
+    client.call(b"one", path="/wait")
+    client.call(b"two", path="/wait")
+
+    client.transport.close()
+    client.run(lambda: client.server.connection_lost(None))
+
+    assert service.cancelled == service.exchanges
+    assert service.observed == [(499, 0, "CANCELLED")] * 2
+
+
+@pytest.mark.parametrize("sends", [True, False])
+def test_the_client_s_deadline_ends_a_call(
+    client: Client, service: Service, *, sends: bool
+) -> None:
+    """What it waits for no longer need not be done, nor need its message arrive."""
+    stream = client.begin(("grpc-timeout", "1m"), path="/wait")
+    if sends:
+        client.send(stream, framed(b"hello"))
+    client.exchange()
+
+    async def wait() -> None:
+        while not service.observed:
+            await asyncio.sleep(0)
+
+    client.loop.run_until_complete(wait())
+    client.take()
+
+    assert client.status(stream)["grpc-status"] == "4"
+    assert "0.001 s, the deadline of the call" in client.status(stream)["grpc-message"]
+    assert service.cancelled == service.exchanges
+    assert service.observed == [(504, 0, "DEADLINE_EXCEEDED")]
+
+
+def test_the_port_s_timeout_ends_a_call(service: Service) -> None:
+    """From when the message is whole."""
+    client = Client(service.port(Limits(LIMIT, timeout=0.001)))
+    stream = client.call(b"hello", path="/wait")
+
+    async def wait() -> None:
+        while not service.observed:
+            await asyncio.sleep(0)
+
+    client.loop.run_until_complete(wait())
+    client.take()
+
+    assert client.status(stream)["grpc-status"] == "4"
+    assert "the time that is set for one" in client.status(stream)["grpc-message"]
+
+
+def test_a_stream_s_messages_are_answered_one_by_one(client: Client, service: Service) -> None:
+    """Reflection is such a stream, which nobody observes."""
+    stream = client.begin(path="/repeat")
+
+    client.send(stream, framed(b"one") + framed(b"two")[:3], ends=False)
+    assert client.data(stream) == framed(b"one")
+    client.send(stream, framed(b"two")[3:])
+
+    assert client.data(stream) == framed(b"one") + framed(b"two")
+    assert client.status(stream) == {"grpc-status": "0"}
+    assert service.observed == []
+
+
+def test_a_stream_may_have_more_messages_than_its_window(client: Client) -> None:
+    """Its credit is given back as they are consumed."""
+    stream = client.begin(path="/repeat")
+
+    for _ in range(20):
+        client.send(stream, framed(bytes(10_000)), ends=False)
+        client.acknowledge()
+    client.h2.end_stream(stream)
+    client.exchange()
+
+    assert len(client.data(stream)) == 20 * 10_005
+    assert client.status(stream) == {"grpc-status": "0"}
+
+
+def test_a_stream_whose_responses_are_not_taken_is_reset(client: Client) -> None:
+    """Questions are short and answers long; those of a closed window would fill the memory."""
+    client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
+    client.exchange()
+    stream = client.begin(path="/repeat")
+    sent = 0
+    while not client.of(StreamReset):
+        client.send(stream, framed(bytes(40_000)), ends=False)
+        sent += 1
+
+    assert 2**22 < sent * 40_005 < 2**22 + 100_000
+    assert client.server.core.unsent == 0
+    client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 65_535})
+    client.exchange()
+    assert client.is_answered()
+
+
+def health_request(service: str = "") -> bytes:
+    """A question to the health service."""
+    return bytes(health_pb2.HealthCheckRequest(service=service).SerializeToString())
+
+
+def statuses(data: bytes) -> list[int]:
+    """What a health service told, message by message."""
+    found = []
+    while data:
+        end = 5 + int.from_bytes(data[1:5], "big")
+        found.append(health_pb2.HealthCheckResponse.FromString(data[5:end]).status)
+        data = data[end:]
+    return found
+
+
+def test_a_health_check_is_answered_and_not_observed(service: Service) -> None:
+    """Probes are no requests of the model."""
+    client = Client(service.port_of(Health(["a.Service"]).protocol()))
+    check = "/grpc.health.v1.Health/Check"
+
+    known = client.call(health_request("a.Service"), path=check)
+    unknown = client.call(health_request("b.Service"), path=check)
+    broken = client.call(b"\xff", path=check)
+
+    assert statuses(client.data(known)) == [health_pb2.HealthCheckResponse.SERVING]
+    assert client.status(unknown)["grpc-status"] == "5"
+    assert client.status(broken)["grpc-status"] == "3"
+    assert "expected a HealthCheckRequest" in client.status(broken)["grpc-message"]
+    assert service.observed == []
+
+
+def test_watches_are_told_of_the_change_while_they_last(service: Service) -> None:
+    """Whoever has left is not."""
+    health = Health(["a.Service"])
+    client = Client(service.port_of(health.protocol()))
+    stays, leaves, unknown = (
+        client.begin(path=WATCH),
+        client.begin(path=WATCH),
+        client.begin(path=WATCH),
+    )
+    for stream, name in ((stays, ""), (leaves, "a.Service"), (unknown, "b.Service")):
+        client.send(stream, framed(health_request(name)))
+    client.h2.reset_stream(leaves)
+    client.exchange()
+
+    client.run(health.set_not_serving)
+    client.take()
+
+    serving, not_serving, nobody = (
+        health_pb2.HealthCheckResponse.SERVING,
+        health_pb2.HealthCheckResponse.NOT_SERVING,
+        health_pb2.HealthCheckResponse.SERVICE_UNKNOWN,
+    )
+    assert statuses(client.data(stays)) == [serving, not_serving]
+    assert statuses(client.data(leaves)) == [serving]
+    assert statuses(client.data(unknown)) == [nobody, nobody]
+
+
+def test_a_watch_takes_one_message(service: Service) -> None:
+    """20,000 messages on one watch would be as many watches."""
+    client = Client(service.port_of(Health([]).protocol()))
+    watch, empty = client.begin(path=WATCH), client.begin(path=WATCH)
+
+    client.send(watch, framed(health_request()) * 2, ends=False)
+    client.send(empty, b"")
+
+    assert client.status(watch)["grpc-status"] == "3"
+    assert "got another" in client.status(watch)["grpc-message"]
+    assert client.status(empty)["grpc-status"] == "3"
+
+
+def test_reflection_lists_services_and_refuses_noise(service: Service) -> None:
+    """A client that knows no .proto file can find out what it may call."""
+    client = Client(service.port_of(Reflection(["grpc.health.v1.Health"]).protocol()))
+    question = reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString()
+
+    good = client.call(question, path=REFLECT)
+    bad = client.call(b"\xff", path=REFLECT)
+
+    answer = reflection_pb2.ServerReflectionResponse.FromString(client.data(good)[5:])
+    assert [each.name for each in answer.list_services_response.service] == [
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    ]
+    assert client.status(good) == {"grpc-status": "0"}
+    assert client.status(bad)["grpc-status"] == "3"
+
+
+@pytest.mark.parametrize("outcome", ["answered", "failed", "given up", "expired", "unknown"])
+def test_a_call_that_is_over_leaves_nothing_to_the_garbage_collector(
+    client: Client, service: Service, outcome: str
+) -> None:
+    """Whose work would hold up the calls that follow."""
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        finish(client, service, outcome)
+        gc.collect()
+        left = [each for each in gc.garbage if type(each).__module__.startswith("prepackaged")]
+        assert left == []
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+
+
+def finish(client: Client, service: Service, outcome: str) -> None:
+    """Let a call have an outcome."""
+    stream = client.call(b"hello", path="/nobody" if outcome == "unknown" else "/wait")
+    exchanges, service.exchanges = service.exchanges, []
+    for exchange in exchanges:
+        exchange.on_cancel = None
+    if outcome == "answered":
+        client.run(lambda: exchanges[0].respond(Response(b"answer")))
+    elif outcome == "failed":
+        client.run(lambda: exchanges[0].fail(ValueError("no luck")))
+    elif outcome == "given up":
+        client.h2.reset_stream(stream)
+    elif outcome == "expired":
+        client.run(lambda: exchanges[0]._expire(1, "a test's limit"))
+    client.exchange()
+
+
+def test_messages_of_a_connection_are_admitted_in_turn(service: Service) -> None:
+    """As many bytes at a time as there is room for; each is granted what it needs to be whole."""
+    client = Client(service.port(Limits(2**27)))
+    size = 40 * 2**20
+    first, second, third = (client.begin(path="/wait") for _ in range(3))
+    for stream in (first, second):
+        client.send(stream, b"\0" + size.to_bytes(4, "big"), ends=False)
+    assert client.h2.local_flow_control_window(first) >= 2**16
+    assert window_of(client, first) == size
+    assert window_of(client, second) == 2**16 - 5
+
+    client.h2.reset_stream(first)
+    client.exchange()
+
+    assert window_of(client, second) == size
+    assert window_of(client, third) == 2**16
+
+
+def window_of(client: Client, stream: int) -> Any:
+    """How many bytes the server lets a client send on a stream."""
+    return client.h2.streams[stream].outbound_flow_control_window

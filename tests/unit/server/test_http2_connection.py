@@ -1,0 +1,429 @@
+"""A connection of HTTP/2 on asyncio: its timers, its end, its budgets."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from h2.errors import ErrorCodes
+from h2.events import ConnectionTerminated, PingAckReceived, StreamReset
+from h2.settings import SettingCodes
+from h2_client import LIMIT, PREFACE, Client, Service, framed, frames_in, looping, raw
+from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, RstStreamFrame, SettingsFrame
+
+from prepackaged.server.transport.exchange import Response
+from prepackaged.server.transport.http2.connection import Port
+from prepackaged.server.transport.limits import Limits
+
+GOODBYE = raw(6, 1, 0, b"goodbye!")  # the acknowledgement of the ping that goes with a GOAWAY
+GREETING = PREFACE + raw(4, 0, 0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loop() -> Iterator[None]:
+    """The loop of every server here."""
+    with looping():
+        yield
+
+
+@pytest.fixture
+def service() -> Service:
+    """Methods that answer, that wait and that fail."""
+    return Service()
+
+
+@pytest.fixture
+def port(service: Service) -> Port:
+    """The port of these methods."""
+    return service.port(Limits(LIMIT))
+
+
+@pytest.fixture
+def client(port: Port) -> Client:
+    """A client of these methods."""
+    return Client(port)
+
+
+def error_of(client: Client) -> ErrorCodes:
+    """The code that a connection was ended with."""
+    (end,) = client.of(ConnectionTerminated)
+    assert end.additional_data
+    assert client.transport.is_closed
+    return ErrorCodes(end.error_code)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"P",
+        b"\x16\x03\x01\x02\x00\x01",
+        b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
+    ],
+)
+def test_whoever_speaks_no_http2_reads_a_response_of_http1_and_nothing_else(
+    port: Port, data: bytes
+) -> None:
+    """REST that was sent to the port of gRPC: no binary frame comes before the text."""
+    client = Client(port, greets=False)
+
+    client.receive(data)
+    if not client.transport.is_closed:
+        client.receive(b"OST / HTTP/1.1\r\n\r\n")
+
+    text = bytes(client.transport.written)
+    header, _, body = text.partition(b"\r\n\r\n")
+    assert header.startswith(b"HTTP/1.1 400 ")
+    assert body == b"this port speaks gRPC; REST is on another\n"
+    assert b"Content-Length: %d\r\n" % len(body) in header + b"\r\n"
+    assert client.transport.is_closed
+
+
+def test_settings_are_the_first_frame(port: Port) -> None:
+    """RFC 9113, 3.4: whatever follows."""
+    client = Client(port, greets=False)
+    client.receive(GREETING)
+
+    first, *_ = frames_in(bytes(client.transport.written))
+    assert isinstance(first, SettingsFrame)
+    assert "ACK" not in first.flags
+
+
+def test_a_connection_too_many_is_refused(client: Client) -> None:
+    """Those that are open go on."""
+    full = Port(client.server._port.accept, client.server._port.connections, 1, b"")
+    newcomer = Client(full, greets=False)
+
+    first, *_, last = frames_in(bytes(newcomer.transport.written))
+    assert isinstance(first, SettingsFrame)
+    assert isinstance(last, GoAwayFrame)
+    assert last.error_code == ErrorCodes.ENHANCE_YOUR_CALM
+    assert newcomer.transport.is_closed
+    assert client.is_answered()
+
+
+def test_a_client_without_a_preface_is_not_waited_for(port: Port, client: Client) -> None:
+    """It takes the place of one that speaks."""
+    silent = Client(port, greets=False)
+    silent.receive(PREFACE[:10])
+
+    silent.server.expect_preface()
+    client.server.expect_preface()
+
+    assert silent.transport.is_closed
+    assert not client.transport.is_closed
+
+
+def test_streams_that_are_given_up_again_and_again_end_the_connection(client: Client) -> None:
+    """CVE-2023-44487: opening and resetting streams costs the client nothing, the server much."""
+    while not client.of(ConnectionTerminated):
+        stream = client.call(b"", path="/wait")
+        client.h2.reset_stream(stream)
+        client.exchange()
+
+    assert error_of(client) == ErrorCodes.ENHANCE_YOUR_CALM
+    assert stream == 2 * 1001 - 1
+
+
+def test_streams_that_the_server_has_to_reset_count_too(client: Client) -> None:
+    """CVE-2025-8671: a client may make the server reset what it works on."""
+    while not client.of(ConnectionTerminated):
+        stream = client.call(b"", path="/wait")
+        client.raw(raw(0, 1, stream))
+
+    assert error_of(client) == ErrorCodes.ENHANCE_YOUR_CALM
+    assert stream == 2 * 1001 - 1
+
+
+def test_streams_beyond_the_most_at_a_time_are_refused(client: Client, service: Service) -> None:
+    """All 1,030 at once, by a client that has not read the settings: 1,024 are answered."""
+    client.h2.remote_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 1030
+    client.h2.remote_settings.acknowledge()
+    streams = [client.begin(path="/wait") for _ in range(1030)]
+    for stream in streams:
+        client.h2.send_data(stream, framed(b"hello"), end_stream=True)
+
+    client.exchange()
+
+    refused = {each.stream_id: each.error_code for each in client.of(StreamReset)}
+    assert refused == dict.fromkeys(streams[1024:], ErrorCodes.REFUSED_STREAM)
+    assert len(service.exchanges) == 1024
+    for exchange in service.exchanges:
+        client.run(lambda exchange=exchange: exchange.respond(Response(b"answer")))
+        client.take()
+    assert all(client.data(stream) == framed(b"answer") for stream in streams[:1024])
+    assert client.is_answered()
+
+
+def test_a_ping_is_answered(client: Client) -> None:
+    """Clients measure their way with pings."""
+    client.h2.ping(b"12345678")
+    client.exchange()
+
+    (pong,) = client.of(PingAckReceived)
+    assert pong.ping_data == b"12345678"
+
+
+FLOODS = {
+    "pings": raw(6, 0, 0, bytes(8)),
+    "acknowledgements of pings": raw(6, 1, 0, bytes(8)),
+    "settings": raw(4, 0, 0),
+    "settings of windows": raw(4, 0, 0, b"\0\4\0\0\xff\xff"),
+    "acknowledgements of settings": raw(4, 1, 0),
+    "empty data": raw(0, 0, 1),
+    "data of one byte": raw(0, 0, 1, b"\0"),
+    "padding": raw(0, 8, 1, b"\x0a" + bytes(10)),
+    "priorities": raw(2, 0, 1, bytes(5)),
+    "window updates": raw(8, 0, 0, b"\0\0\0\1"),
+    "window updates of a stream": raw(8, 0, 1, b"\0\0\0\1"),
+    "frames of an extension": raw(99, 0, 0),
+    "resets of a stream that is over": raw(3, 0, 3, bytes(4)),
+    "frames of a client that goes away": raw(7, 0, 0, bytes(8)),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_frames_that_ask_for_nothing_have_a_budget(
+    port: Port, client: Client, service: Service, flood: str
+) -> None:
+    """Whoever sends nothing else is sent away; other connections do not notice."""
+    client.begin(path="/repeat")
+    client.h2.reset_stream(client.begin(path="/wait"))
+    client.exchange()
+
+    for _ in range(100):
+        client.raw(FLOODS[flood] * 100)
+        if client.of(ConnectionTerminated):
+            break
+
+    assert error_of(client) == ErrorCodes.ENHANCE_YOUR_CALM
+    assert Client(port).is_answered()
+
+
+def test_calls_pay_for_the_frames_that_go_with_them(client: Client) -> None:
+    """A client that pings and widens windows for each call is served as long as it likes."""
+    for _ in range(700):
+        client.call(b"hello")
+        for _ in range(6):
+            client.h2.ping(b"12345678")
+            client.h2.increment_flow_control_window(1)
+        client.exchange()
+        client.events.clear()
+
+    assert client.is_answered()
+
+
+def test_a_header_block_has_a_most_of_continuations(client: Client) -> None:
+    """CVE-2024-27316: eight of them, whatever they hold."""
+    client.raw(raw(1, 0, 1) + raw(9, 0, 1) * 9)
+
+    assert error_of(client) == ErrorCodes.ENHANCE_YOUR_CALM
+
+
+def test_a_header_block_that_takes_too_long_ends_the_connection(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten seconds, which are none here; a block that is whole in time is no cause."""
+    stream = client.begin(("x-long", "a" * 40_000))
+    data = client.h2.data_to_send()
+    client.receive(data[:20_000])
+    block = client.server.core.open_block
+    client.receive(data[20_000:])
+    client.server._expect_headers(block)
+    client.send(stream, framed(b"hello"))
+    assert client.data(stream) == framed(b"hello")
+
+    monkeypatch.setattr("prepackaged.server.transport.http2.connection.HEADER_SECONDS", 0)
+    client.receive(raw(1, 0, stream + 2))
+    wait_until_closed(client)
+
+    client.take()
+    assert error_of(client) == ErrorCodes.ENHANCE_YOUR_CALM
+
+
+def wait_until_closed(client: Client) -> None:
+    """Let the loop run until the server has closed the connection."""
+
+    async def wait() -> None:
+        while not client.transport.is_closed:
+            await asyncio.sleep(0)
+
+    client.loop.run_until_complete(wait())
+
+
+def test_a_client_that_takes_nothing_for_long_is_left(
+    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A response waits for its window for a minute, which is none here; its memory is free."""
+    monkeypatch.setattr("prepackaged.server.transport.http2.connection.SEND_SECONDS", 0)
+    client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
+    client.exchange()
+
+    client.call(b"hello")
+    wait_until_closed(client)
+
+    assert client.transport.is_closed
+
+
+def test_a_client_that_takes_some_is_waited_for(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slowly."""
+    monkeypatch.setattr("prepackaged.server.transport.http2.connection.SEND_SECONDS", 0)
+    client.transport.buffered = 100_000
+
+    async def drain() -> None:
+        client.server.pause_writing()
+        while client.transport.buffered:
+            client.transport.buffered -= 10_000
+            await asyncio.sleep(0)
+        client.server.resume_writing()
+        await asyncio.sleep(0)
+
+    client.loop.run_until_complete(drain())
+
+    assert client.is_answered()
+
+
+def test_a_client_that_does_not_read_is_not_read(client: Client) -> None:
+    """Else its pings alone would fill the memory."""
+    client.run(client.server.pause_writing)
+    assert not client.transport.reads
+
+    client.run(client.server.resume_writing)
+    assert client.transport.reads
+
+
+def test_other_connections_have_their_turn_while_one_sends_much(
+    client: Client, service: Service
+) -> None:
+    """After 256 events what has arrived waits, and everything of it is answered in the end.
+
+    Here 500 header blocks arrive and then 500 messages.
+    """
+    streams = [client.begin() for _ in range(500)]
+    for stream in streams:
+        client.h2.send_data(stream, framed(b"hello"), end_stream=True)
+    data = client.h2.data_to_send()
+
+    async def receive() -> list[int]:
+        counts = []
+        client.server.data_received(data)
+        while len(service.observed) < 500:
+            counts.append(len(service.observed))
+            await asyncio.sleep(0)
+        return counts
+
+    assert client.loop.run_until_complete(receive()) == [0, 12, 268]
+    client.take()
+    assert all(client.data(stream) == framed(b"hello") for stream in streams)
+    assert client.transport.reads
+
+
+def test_the_end_lets_open_calls_be_answered(client: Client, service: Service) -> None:
+    """A first GOAWAY names no last stream: what is on its way meanwhile is taken as well."""
+    client.call(b"first", path="/wait")
+    second = client.begin(path="/wait")
+    client.h2.send_data(second, framed(b"second"), end_stream=True)
+    on_its_way = client.h2.data_to_send()
+
+    client.run(client.server.finish)
+    client.receive(on_its_way)
+    client.receive(GOODBYE)
+    for exchange in service.exchanges:
+        assert not client.transport.is_closed
+        client.run(lambda exchange=exchange: exchange.respond(Response(b"answer")))
+
+    frames = frames_in(bytes(client.transport.written))
+    assert [each.last_stream_id for each in frames if isinstance(each, GoAwayFrame)] == [
+        2**31 - 1,
+        second,
+    ]
+    assert [each.stream_id for each in frames if isinstance(each, DataFrame)] == [1, second]
+    assert client.transport.is_closed
+
+
+def test_what_arrives_after_the_last_goaway_is_refused_and_loses_nothing(
+    client: Client, service: Service
+) -> None:
+    """The client may send it elsewhere; what it sends on those streams is ignored."""
+    client.call(b"first", path="/wait")
+    for _ in range(28):
+        client.h2.send_data(client.begin(path="/wait"), framed(b"late"), end_stream=True)
+    too_late = client.h2.data_to_send()
+
+    client.run(client.server.finish)
+    client.receive(GOODBYE)
+    client.receive(too_late)
+    client.run(lambda: service.exchanges[0].respond(Response(b"answer")))
+
+    frames = frames_in(bytes(client.transport.written))
+    resets = [each for each in frames if isinstance(each, RstStreamFrame)]
+    assert [each.stream_id for each in resets] == list(range(3, 59, 2))
+    assert {each.error_code for each in resets} == {ErrorCodes.REFUSED_STREAM}
+    assert [each.data for each in frames if isinstance(each, DataFrame)] == [framed(b"answer")]
+    assert [each.error_code for each in frames if isinstance(each, GoAwayFrame)] == [0, 0]
+    assert client.transport.is_closed
+
+
+def test_the_end_ends_streams_and_idle_connections(client: Client) -> None:
+    """Watches would last for ever."""
+    stream = client.begin(path="/repeat")
+    client.exchange()
+
+    client.run(client.server.finish)
+    client.receive(GOODBYE)
+
+    *_, last = (
+        each
+        for each in frames_in(bytes(client.transport.written))
+        if isinstance(each, HeadersFrame)
+    )
+    assert last.stream_id == stream
+    assert "END_STREAM" in last.flags
+    assert client.transport.is_closed
+
+
+def test_a_client_that_does_not_answer_the_goaway_is_not_waited_for(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection is closed a second later, which is none here."""
+    monkeypatch.setattr("prepackaged.server.transport.http2.connection.END_SECONDS", 0)
+
+    client.run(client.server.finish)
+
+    wait_until_closed(client)
+
+
+def test_a_closed_connection_is_among_those_of_its_port_no_more(client: Client, port: Port) -> None:
+    """Nor do its timers keep it."""
+    assert port.connections == {client.server}
+
+    client.run(lambda: client.server.connection_lost(None))
+
+    assert port.connections == set()
+
+
+def test_an_answer_after_the_connection_is_lost_goes_nowhere(
+    client: Client, service: Service
+) -> None:
+    """The model may be slower than the client."""
+    client.call(b"hello", path="/wait")
+    client.transport.close()
+    client.run(lambda: client.server.connection_lost(None))
+
+    service.exchanges[0].respond(Response(b"late"))
+
+    assert not client.transport.written
+
+
+def test_an_answer_after_the_connection_has_failed_goes_nowhere(
+    client: Client, service: Service
+) -> None:
+    """What is written to a transport that closes would be warned of in the log."""
+    client.call(b"hello", path="/wait")
+    client.raw(raw(6, 0, 0, bytes(7)))
+    assert error_of(client) == ErrorCodes.FRAME_SIZE_ERROR
+
+    client.run(lambda: service.exchanges[0].respond(Response(b"late")))
+
+    assert not client.transport.written

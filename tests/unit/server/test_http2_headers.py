@@ -1,0 +1,155 @@
+"""Header blocks: decoded as `hpack` decodes them, checked, and cached while they mean the same."""
+
+from typing import Any
+
+import pytest
+from hpack import Decoder, Encoder, HPACKError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prepackaged.server.transport.grpc.headers import read_headers
+from prepackaged.server.transport.http2.frames import ErrorCode, Http2Error
+from prepackaged.server.transport.http2.headers import MOST_MISSES, HeaderReader, Headers
+from prepackaged.server.transport.http2.hpack import HeaderBlockDecoder
+
+REQUEST = [
+    (b":method", b"POST"),
+    (b":scheme", b"http"),
+    (b":path", b"/echo"),
+    (b":authority", b"localhost"),
+]
+FIELDS = st.lists(
+    st.tuples(st.sampled_from([b"x-a", b"x-b", b"accept", b"x-c"]), st.binary(max_size=60))
+)
+
+
+@given(
+    st.lists(st.tuples(FIELDS, st.booleans(), st.sampled_from([None, 0, 100, 4096])), max_size=8)
+)
+def test_blocks_are_decoded_as_hpack_decodes_them(blocks: list[Any]) -> None:
+    """One after the other, with tables that change and are resized, with Huffman's code or not."""
+    encoder, ours, theirs = Encoder(), HeaderBlockDecoder(), Decoder()
+    for fields, is_compressed, size in blocks:
+        if size is not None:
+            encoder.header_table_size = size
+        block = encoder.encode(fields, huffman=is_compressed)
+        expected = [(bytes(name), bytes(value)) for name, value in theirs.decode(block, raw=True)]
+        decoded, total = ours.decode(block)
+        assert decoded == expected == fields
+        assert total == sum(len(name) + len(value) + 32 for name, value in fields)
+
+
+@given(st.lists(st.binary(max_size=40), max_size=5))
+def test_what_hpack_refuses_is_refused(blocks: list[bytes]) -> None:
+    """Whatever bytes arrive: both refuse them, or both read the same in them."""
+    ours, theirs = HeaderBlockDecoder(), Decoder()
+    for block in blocks:
+        try:
+            fields = theirs.decode(block, raw=True)
+        except HPACKError:
+            with pytest.raises(Http2Error) as caught:
+                ours.decode(block)
+            assert caught.value.code == ErrorCode.COMPRESSION_ERROR
+            return
+        assert ours.decode(block)[0] == [(bytes(name), bytes(value)) for name, value in fields]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"\x7f\xff\xff\xff\xff\xff\xff\xff\xff\x7f",  # a number of more than 32 bits
+        b"\x82\x20",  # the table's size changes in the middle
+        b"\x3f\xe2\x1f",  # a table of 4,097 bytes
+        b"\xff",  # a number that is cut off
+        b"\x00\x05ab",  # a string that is cut off
+        b"\x80",  # the index 0
+        b"\xbe",  # the first entry of an empty table
+    ],
+)
+def test_a_block_that_breaks_a_rule_of_hpack_is_refused(block: bytes) -> None:
+    """RFC 7541, 5 and 6."""
+    with pytest.raises(Http2Error) as caught:
+        HeaderBlockDecoder().decode(block)
+    assert caught.value.code == ErrorCode.COMPRESSION_ERROR
+
+
+def test_a_bomb_is_refused_before_it_goes_off() -> None:
+    """A byte of a block may stand for 4,000 of fields."""
+    decoder = HeaderBlockDecoder()
+    decoder.decode(Encoder().encode([(b"x", bytes(4000))], huffman=False))
+
+    with pytest.raises(Http2Error) as caught:
+        decoder.decode(b"\xbe" * 16_000)
+    assert caught.value.code == ErrorCode.ENHANCE_YOUR_CALM
+
+
+@given(st.lists(FIELDS.map(lambda fields: fields[:3]), max_size=8))
+def test_headers_are_read_the_same_when_they_are_repeated(requests: list[Any]) -> None:
+    """Blocks are cached only as long as they mean the same: new fields change the table."""
+    encoder, reader = Encoder(), HeaderReader()
+    for fields in requests * 3:
+        headers = reader.read(encoder.encode([*REQUEST, *fields]))
+        assert headers.fields == [*REQUEST, *fields]
+
+
+def never_indexed(*fields: tuple[bytes, bytes]) -> bytes:
+    """A block that leaves the table as it is."""
+    return b"".join(
+        b"\x10" + bytes([len(name)]) + name + b"\x7f" + number(len(value)) + value
+        for name, value in fields
+    )
+
+
+def number(size: int) -> bytes:
+    """A length of 127 or more (RFC 7541, 5.1)."""
+    rest = size - 127
+    return bytes([rest % 128 + 128, rest // 128])
+
+
+def test_a_repeated_block_is_decoded_once_and_what_is_read_in_it_kept() -> None:
+    """It is the same object, while the table does not change."""
+    reader, block = HeaderReader(), never_indexed(*REQUEST[:0], (b"x-a", b"1" * 200))
+
+    first = reader.read(block)
+    assert reader.read(block) is first
+    assert read_headers(first) is read_headers(first)
+
+    reader.read(Encoder().encode([(b"x-b", b"2")]))
+    assert reader.read(block) is not first
+
+
+def test_nothing_above_a_kilobyte_is_cached() -> None:
+    """64 blocks of 64 KB would stay with each connection."""
+    reader, block = HeaderReader(), never_indexed((b"x-a", b"1" * 1100))
+
+    assert reader.read(block) is not reader.read(block)
+
+
+def test_learning_stops_when_blocks_never_repeat() -> None:
+    """As behind a proxy that numbers its requests: to learn would cost and gain nothing."""
+    reader, block = HeaderReader(), never_indexed((b"x-a", b"1" * 200))
+    for count in range(MOST_MISSES + 1):
+        reader.read(never_indexed((b"x-a", b"%0200d" % count)))
+
+    assert reader.read(block) is not reader.read(block)
+    assert not reader._cached
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (b"2H", 7200.0),
+        (b"3M", 180.0),
+        (b"4S", 4.0),
+        (b"250m", 0.25),
+        (b"500u", 0.0005),
+        (b"1n", 1e-9),
+        (b"123456789S", None),
+        (b"-1S", None),
+        (b"1s", None),
+        (b"", None),
+    ],
+)
+def test_a_timeout_is_read_as_grpc_writes_it(text: bytes, seconds: float | None) -> None:
+    """At most eight digits and a unit."""
+    assert read_headers(Headers([(b"grpc-timeout", text)], 0)).timeout == seconds

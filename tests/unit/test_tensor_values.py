@@ -1,0 +1,277 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from prepackaged import ClientError, TensorSpec
+from prepackaged.tensor_values import check_sizes, to_array
+
+INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+
+
+def refusal(spec: TensorSpec, value: Any) -> str:
+    """The message that a client gets for a value."""
+    with pytest.raises(ClientError) as caught:
+        to_array(spec, value)
+    return str(caught.value)
+
+
+# Shapes
+
+
+@pytest.mark.parametrize(
+    ("got", "wanted"),
+    [
+        ((1, 4), (None, 4)),
+        ((5, 4), (None, 4)),
+        ((5,), (None,)),
+        ((2, 3, 8, 9), (None, 3, None, None)),
+        ((2, 3), (None, None)),
+        ((4, 2), (4, 2)),
+        ((2, 7, 5), None),
+        ((3,), None),
+        ((), ()),
+    ],
+)
+def test_a_shape_that_fits_stays(got: tuple[int, ...], wanted: tuple[int | None, ...]) -> None:
+    """An array of the input's dtype and shape is handed on as it is, without a copy."""
+    values = np.zeros(got, np.float32)
+    assert to_array(TensorSpec("x", "float32", wanted), values) is values
+
+
+@pytest.mark.parametrize(
+    ("got", "wanted", "becomes"),
+    [
+        ((2, 784), (None, 28, 28), (2, 28, 28)),
+        ((2, 784), (None, 28, 28, 1), (2, 28, 28, 1)),
+        ((2, 3072), (None, 3, 32, 32), (2, 3, 32, 32)),
+        ((2, 28, 28), (None, 28, 28, 1), (2, 28, 28, 1)),
+        ((2, 28, 28), (None, 1, 28, 28), (2, 1, 28, 28)),
+        ((2, 28, 28, 1), (None, 28, 28), (2, 28, 28)),
+        ((1, 28, 28), (1, 1, 28, 28), (1, 1, 28, 28)),
+        ((5,), (None, 1), (5, 1)),
+        ((5, 1), (None,), (5,)),
+    ],
+)
+def test_rows_may_come_flat_or_with_other_axes_of_size_1(
+    got: tuple[int, ...], wanted: tuple[int | None, ...], becomes: tuple[int, ...]
+) -> None:
+    """Where the brackets alone differ, the values keep their order in the model's shape."""
+    values = np.arange(np.prod(got), dtype=np.float32).reshape(got)
+    answer = to_array(TensorSpec("x", "float32", wanted), values)
+    assert answer.shape == becomes
+    assert answer.ravel().tolist() == values.ravel().tolist()
+
+
+@pytest.mark.parametrize(
+    ("got", "wanted", "expected"),
+    [
+        ((1, 3), (None, 4), "[n, 4], got shape [1, 3]"),
+        ((2, 32, 32, 3), (None, 3, 32, 32), "[n, 3, 32, 32], got shape [2, 32, 32, 3]"),
+        ((2, 96, 32), (None, 3, 32, 32), "[n, 3, 32, 32], got shape [2, 96, 32]"),
+        ((1, 5, 8), (None, None, None, 3), "[n, ?, ?, 3], got shape [1, 5, 8]"),
+        ((2, 4), (1, 4), "[1, 4], got shape [2, 4]"),
+        ((2, 16), (1, 4, 4), "[1, 4, 4], got shape [2, 16]"),
+        ((), (None, 4), "[n, 4], got shape []"),
+        ((1,), (), "[], got shape [1]"),
+        ((0, 4), (None, 4), "[n, 4], got shape [0, 4], which has no values"),
+        ((2, 0), (None, None), "[n, ?], got shape [2, 0], which has no values"),
+    ],
+)
+def test_another_shape_is_refused(
+    got: tuple[int, ...], wanted: tuple[int | None, ...], expected: str
+) -> None:
+    """The error names the input, the shape that it takes and the one that it got."""
+    message = refusal(TensorSpec("pixels", "float32", wanted), np.zeros(got))
+    assert message == f"input 'pixels': expected float32 of shape {expected}"
+
+
+def test_a_row_without_its_batch_is_explained() -> None:
+    """Who forgets the outer brackets is told so."""
+    message = refusal(TensorSpec("x", "float32", (None, 3, 32, 32)), np.zeros((3, 32, 32)))
+    assert message.endswith(
+        "got shape [3, 32, 32]; a single row goes into one more pair of brackets"
+    )
+
+
+# Numbers
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([[1, 2]], "float32"),
+        ([[1, 2]], "int32"),
+        ([[1.0, 2.0]], "int64"),
+        ([[1.0, 255.0]], "uint8"),
+        ([[0.5, -1.5]], "float32"),
+        ([[True, False]], "float32"),
+        ([[True, False]], "int64"),
+        ([[0, 1]], "bool"),
+        ([[0.0, 1.0]], "bool"),
+        ([[2**53, -(2**63)]], "int64"),
+        ([[2**64 - 1]], "uint64"),
+        ([[2**63]], "uint64"),
+        ([[0.25, 2]], "float16"),
+        ([[True, 2, 2.0]], "int8"),
+    ],
+)
+def test_numbers_take_the_dtype_of_the_input(values: list[Any], dtype: str) -> None:
+    """Where the dtype can hold the values, they are the same afterwards."""
+    answer = to_array(TensorSpec("x", dtype, (None, None)), values)
+    assert answer.dtype == dtype
+    assert answer.tolist() == values
+
+
+def test_fractions_round_to_the_nearest_that_the_dtype_has() -> None:
+    """A decimal fraction of JSON becomes the float32 next to it."""
+    answer = to_array(TensorSpec("x", "float32", (None, 1)), [[0.1]])
+    assert answer[0, 0] == np.float32(0.1)
+
+
+def test_nothing_and_infinity_are_numbers_of_a_float_input() -> None:
+    """NaN and infinity pass as what they are, and null is NaN."""
+    answer = to_array(
+        TensorSpec("x", "float32", (None, 4)), [[None, float("nan"), float("inf"), 1]]
+    )
+    assert np.isnan(answer[0, :2]).all()
+    assert answer[0, 2:].tolist() == [float("inf"), 1.0]
+
+
+@pytest.mark.parametrize("values", [np.array([[1.5, 2]]), np.array([[3]]), np.array([[True]])])
+def test_an_input_of_any_number_takes_them_as_they_are(values: Any) -> None:
+    """Where the model does not say a dtype, the request's own is kept."""
+    assert to_array(TensorSpec("x", None), values) is values
+
+
+def test_an_input_of_any_number_takes_no_text() -> None:
+    """It does take numbers alone."""
+    assert (
+        refusal(TensorSpec("x", None), [["a"]]) == "input 'x': expected numbers, got 'a' at [0, 0]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "got"),
+    [
+        ("int64", [[1, 1.5]], "1.5 at [0, 1]"),
+        ("int64", [[1, 2], [3, None]], "null or NaN at [1, 1]"),
+        ("int64", [[float("nan"), 1]], "null or NaN at [0, 0]"),
+        ("int64", [[float("inf"), 1]], "inf at [0, 0]"),
+        ("int64", [[2.0**63, 1]], "9.223372036854776e+18 at [0, 0]"),
+        ("int64", np.array([[2**63, 1]], np.uint64), "9223372036854775808 at [0, 0]"),
+        ("uint64", [[2.0**64, 1]], "1.8446744073709552e+19 at [0, 0]"),
+        ("uint64", [[1, -1]], "-1 at [0, 1]"),
+        ("int32", [[2**31, 1]], "2147483648 at [0, 0]"),
+        ("uint8", [[256, 1]], "256 at [0, 0]"),
+        ("uint8", [[-1.0, 1]], "-1.0 at [0, 0]"),
+        ("bool", [[1, 2]], "2 at [0, 1]"),
+        ("bool", [[None, True]], "null or NaN at [0, 0]"),
+        ("float32", [[1, 1e39]], "1e+39 at [0, 1]"),
+        ("float32", [[1, -1e39]], "-1e+39 at [0, 1]"),
+        ("float16", [[70000, 1]], "70000 at [0, 0]"),
+        ("float32", [["1", "2"]], "'1' at [0, 0]"),
+        ("float32", [[1, "2"]], "'2' at [0, 1]"),
+        ("float32", [[1, {"a": 1}]], "{'a': 1} at [0, 1]"),
+        ("float32", np.array([[1 + 1j, 1]]), "(1+1j) at [0, 0]"),
+    ],
+)
+def test_what_the_dtype_cannot_hold_is_refused(dtype: str, values: Any, got: str) -> None:
+    """The error names the input, its dtype, the first wrong value and the place of that."""
+    message = refusal(TensorSpec("ids", dtype, (None, 2)), values)
+    assert message == f"input 'ids': expected {dtype} of shape [n, 2], got {got}"
+
+
+@given(
+    arrays.arrays(
+        st.sampled_from([*INTEGERS, "float32", "float64", "bool"]),
+        arrays.array_shapes(max_dims=2, max_side=3),
+    ),
+    st.sampled_from([*INTEGERS, "bool"]),
+)
+def test_integers_are_exact_or_refused(values: Any, dtype: str) -> None:
+    """Between any two dtypes, no number changes unseen."""
+    got = [value.item() for value in values.flat]
+    limits = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if all(limits[0] <= value <= limits[1] and value == value // 1 for value in got):
+        answer = to_array(TensorSpec("x", dtype), values)
+        assert answer.dtype == dtype
+        assert [int(value) for value in answer.flat] == got
+    else:
+        assert ", got " in refusal(TensorSpec("x", dtype), values)
+
+
+def test_a_list_that_is_no_array_is_refused() -> None:
+    """Rows of unequal length are counted for who sent them."""
+    assert refusal(TensorSpec("x", "float32", (None, 2)), [[1, 2], [3]]) == (
+        "expected rows of equal length; row 0 has 2 values, row 1 has 1 value"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [("abc", "a string"), (5, "a number"), (None, "null"), (True, "a boolean"), ({}, "an object")],
+)
+def test_what_is_no_list_is_refused(value: Any, got: str) -> None:
+    """JSON values that hold no rows are named as the client knows them."""
+    assert refusal(TensorSpec("x", "float32", (None, 2)), value).endswith(f", got {got}")
+
+
+def test_an_input_without_axes_takes_a_plain_number() -> None:
+    """A threshold, say, which is one for all rows."""
+    answer = to_array(TensorSpec("threshold", "float32", ()), 0.5)
+    assert (answer.shape, answer.dtype, answer.item()) == ((), np.float32, 0.5)
+
+
+# Text
+
+
+@pytest.mark.parametrize("dtype", ["str", "object", "bytes"])
+@pytest.mark.parametrize("values", [[["a"], ["bcd"]], np.array([["a"], ["bcd"]])])
+def test_text_stays_text(dtype: str, values: Any) -> None:
+    """Whatever frameworks call text, they are given an object array of str."""
+    answer = to_array(TensorSpec("words", dtype, (None, 1)), values)
+    assert answer.dtype == object
+    assert answer.tolist() == [["a"], ["bcd"]]
+
+
+@pytest.mark.parametrize(
+    ("values", "got"),
+    [
+        ([[1]], "1 at [0, 0]"),
+        ([["a"], [None]], "null or NaN at [1, 0]"),
+        ([["a"], [2]], "2 at [1, 0]"),
+    ],
+)
+def test_an_input_of_text_takes_nothing_else(values: Any, got: str) -> None:
+    """Numbers are not made into text, which the model would read as something else."""
+    assert refusal(TensorSpec("words", "str", (None, 1)), values) == (
+        f"input 'words': expected text of shape [n, 1], got {got}"
+    )
+
+
+# Axes that inputs share
+
+
+def test_axes_of_one_name_have_one_size() -> None:
+    """Along every axis, of one input or of several, however its name is written."""
+    square = TensorSpec("square", "float32", (None, None), axes=("n", "n"))
+    row = TensorSpec("row", "float32", (None, None), axes=("m", "n"))
+    check_sizes([square, row], {"square": np.zeros((2, 2)), "row": np.zeros((7, 2))})
+    with pytest.raises(ClientError, match="'square' has 2, 'row' has 3"):
+        check_sizes([square, row], {"square": np.zeros((2, 2)), "row": np.zeros((2, 3))})
+    with pytest.raises(ClientError) as caught:
+        check_sizes([square], {"square": np.zeros((2, 4))})
+    assert str(caught.value) == (
+        "expected one size of 'n', an axis of several inputs; 'square' has 2, 'square' has 4"
+    )
+
+
+def test_axes_without_names_may_differ() -> None:
+    """An input that is left out, or that has no shape, has nothing to differ in."""
+    image = TensorSpec("image", "float32", (None, None))
+    others = [TensorSpec("any", None), TensorSpec("left_out", "float32", (None,))]
+    check_sizes([image, *others], {"image": np.zeros((2, 5)), "any": np.zeros((3, 4))})

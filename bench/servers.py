@@ -78,11 +78,14 @@ ALL = (
 
 
 def earlier(checkout: Path) -> Program:
-    """The microservice of another checkout of the project, in the same environment."""
+    """The microservice of another checkout of the project, in the same environment.
+
+    Packages that it needs and this one does not have may be on PYTHONPATH.
+    """
     package = tomllib.loads((checkout / "common/pyproject.toml").read_text())
     module, _, function = package["project"]["scripts"]["prepackaged-microservice"].partition(":")
     start = f"from {module} import {function}; {function}()"
-    path = {"PYTHONPATH": str(checkout / "common/src")}
+    path = {"PYTHONPATH": f"{checkout}/common/src:{os.environ.get('PYTHONPATH', '')}"}
     return Program("earlier", ("python", "-c", start), path, options=OPTIONS, root=checkout)
 
 

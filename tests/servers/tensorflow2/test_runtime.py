@@ -204,7 +204,8 @@ def test_the_operator_can_ask_for_notices(
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
 
     with serve(SERVER, model_uri=str(keras_2_file)) as server:
-        assert "oneDNN custom operations" in server.log()
+        # Which notices there are depends on the processor; the first says where they go.
+        assert "log messages before absl::InitializeLog() is called" in server.log()
 
 
 @pytest.mark.parametrize("name", ["TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS"])

@@ -36,7 +36,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Exchange:
+class Sample:
     """A request's JSON text, the answer that is shown for it, and the answer's HTTP status."""
 
     request: str
@@ -50,13 +50,13 @@ class Example:
 
     files: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] | None = None
-    exchanges: list[Exchange] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
     metadata: str = ""
     last_log_line: str = ""
 
     def is_told(self) -> bool:
         """Whether what the server does was shown, so that the next file starts a new example."""
-        return bool(self.exchanges or self.metadata or self.last_log_line)
+        return bool(self.samples or self.metadata or self.last_log_line)
 
     def take(self, block: Block) -> None:
         """Note a block that stands for itself."""
@@ -102,7 +102,7 @@ def examples(document: Path) -> list[Example]:
             request = block.text
         elif block.about.startswith("answer"):
             status = int(block.about.removeprefix("answer") or 200)
-            found[-1].exchanges.append(Exchange(request, block.text, status))
+            found[-1].samples.append(Sample(request, block.text, status))
         else:
             found[-1].take(block)
     return [example for example in found if example.is_told()]
@@ -129,10 +129,10 @@ def lay_out(example: Example, directory: Path) -> dict[str, str]:
 
 def assert_shown(server: Server, example: Example) -> None:
     """The server says what the example shows of it."""
-    for exchange in example.exchanges:
-        answer = server.post_text(exchange.request)
-        assert answer.json() == tolerant(exchange.answer)
-        assert answer.status_code == exchange.status
+    for sample in example.samples:
+        answer = server.post_text(sample.request)
+        assert answer.json() == tolerant(sample.answer)
+        assert answer.status_code == sample.status
     if example.metadata:
         metadata = requests.get(server.url + "/metadata", timeout=60).json()
         assert metadata == tolerant(example.metadata)

@@ -67,7 +67,7 @@ def server() -> Iterator[Served]:
 
 @pytest.mark.parametrize("path", WAYS)
 def test_all_hooks_of_a_prediction_read_the_headers(server: Served, path: str) -> None:
-    """Predict, class_names, tags and metrics, on the short way and on the other."""
+    """Predict, class_names, tags and metrics, without a query and with one."""
     with connected(server.url) as connection:
         for name in ("ann", "bob"):
             answer = json.loads(connection.ask(post(ROW, path, f"x-CALLER: {name}")).body)

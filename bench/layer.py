@@ -21,8 +21,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.grpc.server import NOT_HTTP2, Methods
 from prepackaged.server.transport.http1.connection import HttpConnection
-from prepackaged.server.transport.http1.port import Port as HttpPort
-from prepackaged.server.transport.http2.connection import Connection, Port
+from prepackaged.server.transport.http1.port import HttpPort
+from prepackaged.server.transport.http2.connection import Http2Connection, Http2Port
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.routing import Router, WireProtocol
 
@@ -152,12 +152,12 @@ async def with_grpcio(port: int) -> None:
     await server.wait_for_termination()
 
 
-def frames() -> Callable[[], Connection]:
+def frames() -> Callable[[], Http2Connection]:
     """The product's own way: an exchange for each call, and no limit but the default ones."""
     protocol = WireProtocol("/", failure, failure, methods={PATH: answer})
     methods = Methods([protocol], Limits(), observe)
-    port = Port(methods.accept, set(), math.inf, NOT_HTTP2)
-    return lambda: Connection(port)
+    port = Http2Port(methods.accept, set(), math.inf, NOT_HTTP2)
+    return lambda: Http2Connection(port)
 
 
 def answer(exchange: Exchange) -> None:

@@ -22,7 +22,7 @@ from prepackaged.server.transport.grpc.status import (
     transport_failure,
 )
 from prepackaged.server.transport.grpc.stream_calls import StreamCall
-from prepackaged.server.transport.http2.connection import Connection, Port
+from prepackaged.server.transport.http2.connection import Http2Connection, Http2Port
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.routing import WireProtocol
 
@@ -140,7 +140,7 @@ class Service:
         """Note what is observed."""
         self.observed.append((status, size, code))
 
-    def port(self, limits: Limits) -> Port:
+    def port(self, limits: Limits) -> Http2Port:
         """What a connection needs to answer these methods."""
         protocol = WireProtocol(
             prefix="/",
@@ -151,11 +151,11 @@ class Service:
         )
         return self.port_of(protocol, limits=limits)
 
-    def port_of(self, *protocols: WireProtocol, limits: Limits | None = None) -> Port:
+    def port_of(self, *protocols: WireProtocol, limits: Limits | None = None) -> Http2Port:
         """What a connection needs to answer protocols."""
         limits = limits or Limits(LIMIT)
         methods = Methods(protocols, limits, self.observe)
-        return Port(methods.accept, set(), limits.max_connections, NOT_HTTP2)
+        return Http2Port(methods.accept, set(), limits.max_connections, NOT_HTTP2)
 
 
 @contextmanager
@@ -171,9 +171,9 @@ class Client:
 
     loop: ClassVar[asyncio.AbstractEventLoop]
 
-    def __init__(self, port: Port, *, greets: bool = True) -> None:
+    def __init__(self, port: Http2Port, *, greets: bool = True) -> None:
         self.h2 = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
-        self.server = Connection(port)
+        self.server = Http2Connection(port)
         self.transport = Transport()
         self.run(lambda: self.server.connection_made(self.transport))
         self.events: list[Event] = []

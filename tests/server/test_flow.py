@@ -11,7 +11,7 @@ from rawhttp import WAYS, Connection, chunked, connected, get, post, text
 from seldon_core.proto import prediction_pb2
 from waiting import SECONDS, wait_until
 
-from prepackaged.server.transport.http2.connection import Connection as GrpcConnection
+from prepackaged.server.transport.http2.connection import Http2Connection
 from prepackaged.testing import serve
 
 MB = 1_000_000
@@ -267,7 +267,7 @@ def test_a_connection_that_is_closed_is_forgotten(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("prepackaged.server.transport.grpc.server.PREFACE_SECONDS", 3600)
 
     def connections() -> int:
-        return sum(type(each) is GrpcConnection for each in gc.get_objects())
+        return sum(type(each) is Http2Connection for each in gc.get_objects())
 
     gc.collect()
     of_other_tests = connections()

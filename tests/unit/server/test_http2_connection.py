@@ -11,7 +11,7 @@ from h2_client import LIMIT, PREFACE, Client, Service, framed, frames_in, loopin
 from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, RstStreamFrame, SettingsFrame
 
 from prepackaged.server.transport.exchange import Response
-from prepackaged.server.transport.http2.connection import Port
+from prepackaged.server.transport.http2.connection import Http2Port
 from prepackaged.server.transport.limits import Limits
 
 GOODBYE = raw(6, 1, 0, b"goodbye!")  # the acknowledgement of the ping that goes with a GOAWAY
@@ -32,13 +32,13 @@ def service() -> Service:
 
 
 @pytest.fixture
-def port(service: Service) -> Port:
+def port(service: Service) -> Http2Port:
     """The port of these methods."""
     return service.port(Limits(LIMIT))
 
 
 @pytest.fixture
-def client(port: Port) -> Client:
+def client(port: Http2Port) -> Client:
     """A client of these methods."""
     return Client(port)
 
@@ -61,7 +61,7 @@ def error_of(client: Client) -> ErrorCodes:
     ],
 )
 def test_whoever_speaks_no_http2_reads_a_response_of_http1_and_nothing_else(
-    port: Port, data: bytes
+    port: Http2Port, data: bytes
 ) -> None:
     """REST that was sent to the port of gRPC: no binary frame comes before the text."""
     client = Client(port, greets=False)
@@ -75,10 +75,11 @@ def test_whoever_speaks_no_http2_reads_a_response_of_http1_and_nothing_else(
     assert header.startswith(b"HTTP/1.1 400 ")
     assert body == b"this port speaks gRPC; REST is on another\n"
     assert b"Content-Length: %d\r\n" % len(body) in header + b"\r\n"
+    assert header.endswith(b"\r\nConnection: close")
     assert client.transport.is_closed
 
 
-def test_settings_are_the_first_frame(port: Port) -> None:
+def test_settings_are_the_first_frame(port: Http2Port) -> None:
     """RFC 9113, 3.4: whatever follows."""
     client = Client(port, greets=False)
     client.receive(GREETING)
@@ -90,7 +91,7 @@ def test_settings_are_the_first_frame(port: Port) -> None:
 
 def test_a_connection_too_many_is_refused(client: Client) -> None:
     """Those that are open go on."""
-    full = Port(client.server._port.accept, client.server._port.connections, 1, b"")
+    full = Http2Port(client.server._port.accept, client.server._port.connections, 1, b"")
     newcomer = Client(full, greets=False)
 
     first, *_, last = frames_in(bytes(newcomer.transport.written))
@@ -101,7 +102,7 @@ def test_a_connection_too_many_is_refused(client: Client) -> None:
     assert client.is_answered()
 
 
-def test_a_client_without_a_preface_is_not_waited_for(port: Port, client: Client) -> None:
+def test_a_client_without_a_preface_is_not_waited_for(port: Http2Port, client: Client) -> None:
     """It takes the place of one that speaks."""
     silent = Client(port, greets=False)
     silent.receive(PREFACE[:10])
@@ -183,7 +184,7 @@ FLOODS = {
 
 @pytest.mark.parametrize("flood", FLOODS)
 def test_frames_that_ask_for_nothing_have_a_budget(
-    port: Port, client: Client, service: Service, flood: str
+    port: Http2Port, client: Client, service: Service, flood: str
 ) -> None:
     """Whoever sends nothing else is sent away; other connections do not notice."""
     client.begin(path="/repeat")
@@ -394,7 +395,9 @@ def test_a_client_that_does_not_answer_the_goaway_is_not_waited_for(
     wait_until_closed(client)
 
 
-def test_a_closed_connection_is_among_those_of_its_port_no_more(client: Client, port: Port) -> None:
+def test_a_closed_connection_is_among_those_of_its_port_no_more(
+    client: Client, port: Http2Port
+) -> None:
     """Nor do its timers keep it."""
     assert port.connections == {client.server}
 

@@ -19,7 +19,7 @@ from prepackaged.server.transport.grpc.status import (
     Status,
     trailers_of,
 )
-from prepackaged.server.transport.http2.connection import Connection
+from prepackaged.server.transport.http2.connection import Http2Connection
 from prepackaged.server.transport.http2.hpack import block_of
 from prepackaged.server.transport.limits import Limits
 
@@ -58,7 +58,7 @@ class UnaryMethod:
         self.observe = observe
         self.limits = limits
 
-    def call(self, connection: Connection, stream: int, headers: CallHeaders) -> "UnaryCall":
+    def call(self, connection: Http2Connection, stream: int, headers: CallHeaders) -> "UnaryCall":
         """A call that begins."""
         return UnaryCall(connection, stream, headers, self)
 
@@ -76,7 +76,7 @@ class UnaryCall:
     cancelled = "CANCELLED"
 
     def __init__(
-        self, connection: Connection, stream: int, headers: CallHeaders, method: UnaryMethod
+        self, connection: Http2Connection, stream: int, headers: CallHeaders, method: UnaryMethod
     ) -> None:
         self._connection = connection
         self._stream = stream

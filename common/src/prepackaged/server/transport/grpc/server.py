@@ -10,7 +10,11 @@ from prepackaged.server.transport.grpc.calls import UnaryCall, UnaryMethod
 from prepackaged.server.transport.grpc.headers import read_headers
 from prepackaged.server.transport.grpc.status import Status
 from prepackaged.server.transport.grpc.stream_calls import StreamCall, StreamMethod
-from prepackaged.server.transport.http2.connection import PREFACE_SECONDS, Connection, Port
+from prepackaged.server.transport.http2.connection import (
+    PREFACE_SECONDS,
+    Http2Connection,
+    Http2Port,
+)
 from prepackaged.server.transport.http2.headers import Headers
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.routing import WireProtocol
@@ -42,7 +46,7 @@ class Methods:
 
     def accept(
         self,
-        connection: Connection,
+        connection: Http2Connection,
         stream: int,
         headers: Headers,
         ended: bool,  # noqa: FBT001
@@ -61,7 +65,7 @@ class Methods:
 class GrpcServer:
     """A server that answers; `port` is the one it has, also where it was left to choose."""
 
-    def __init__(self, server: asyncio.Server, connections: set[Connection]) -> None:
+    def __init__(self, server: asyncio.Server, connections: set[Http2Connection]) -> None:
         self._server = server
         self._connections = connections
         self.port = int(server.sockets[0].getsockname()[1])
@@ -76,10 +80,10 @@ class GrpcServer:
     ) -> "GrpcServer":
         """Serve on an open socket what protocols have over gRPC."""
         methods = Methods(protocols, limits, observe)
-        port = Port(methods.accept, set(), limits.max_connections, NOT_HTTP2)
+        port = Http2Port(methods.accept, set(), limits.max_connections, NOT_HTTP2)
 
-        def connect() -> Connection:
-            connection = Connection(port)
+        def connect() -> Http2Connection:
+            connection = Http2Connection(port)
             connection.expect_preface_within(PREFACE_SECONDS)
             return connection
 

@@ -17,7 +17,7 @@ from prepackaged.server.transport.grpc.status import (
     cut,
     trailers_of,
 )
-from prepackaged.server.transport.http2.connection import Connection
+from prepackaged.server.transport.http2.connection import Http2Connection
 from prepackaged.server.transport.http2.frames import ErrorCode
 from prepackaged.server.transport.http2.hpack import block_of
 
@@ -38,7 +38,7 @@ class StreamMethod:
         self.handler = handler
         self.max_message = max_message
 
-    def call(self, connection: Connection, stream: int, headers: CallHeaders) -> "StreamCall":
+    def call(self, connection: Http2Connection, stream: int, headers: CallHeaders) -> "StreamCall":
         """A call that begins."""
         return StreamCall(connection, stream, headers, self)
 
@@ -62,7 +62,7 @@ class StreamCall:
     )
 
     def __init__(
-        self, connection: Connection, stream: int, headers: CallHeaders, method: StreamMethod
+        self, connection: Http2Connection, stream: int, headers: CallHeaders, method: StreamMethod
     ) -> None:
         self.headers = headers
         self.is_open = True

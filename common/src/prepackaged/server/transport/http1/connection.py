@@ -10,7 +10,7 @@ from collections import deque
 from typing import Any
 
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
-from prepackaged.server.transport.http1.port import Port
+from prepackaged.server.transport.http1.port import HttpPort
 from prepackaged.server.transport.http1.reader import Fields, Incoming, RequestReader
 from prepackaged.server.transport.http1.responses import encoded
 from prepackaged.server.transport.idle_timer import IdleTimer
@@ -31,7 +31,7 @@ class HttpConnection(asyncio.Protocol):
 
     succeeded = cancelled = ""  # statuses are numbers
 
-    def __init__(self, port: Port) -> None:
+    def __init__(self, port: HttpPort) -> None:
         self._port = port
         self._loop = asyncio.get_running_loop()
         self._reader = RequestReader(self._begin, self._check, port.limits.max_body, port.heads)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False)
-class Port:
+class HttpPort:
     """The routes behind a port, its limits, its open connections, and whether it shuts down.
 
     `heads` are those that their clients repeat.

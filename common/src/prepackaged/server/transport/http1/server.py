@@ -7,7 +7,7 @@ from functools import partial
 
 from prepackaged.server.telemetry.context import Observer
 from prepackaged.server.transport.http1.connection import HttpConnection
-from prepackaged.server.transport.http1.port import Port
+from prepackaged.server.transport.http1.port import HttpPort
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.routing import Router, WireProtocol
 from prepackaged.server.transport.sockets import BACKLOG
@@ -21,7 +21,7 @@ class HttpServer:
     def __init__(
         self, protocols: Sequence[WireProtocol], limits: Limits, observe: Observer
     ) -> None:
-        self._port = Port(Router(protocols), limits, observe)
+        self._port = HttpPort(Router(protocols), limits, observe)
 
     async def start(self, listener: socket.socket) -> None:
         """Accept connections from an open socket."""

@@ -28,7 +28,7 @@ LAST_PING = b"goodbye!"  # the eight bytes of the ping that goes with a GOAWAY
 
 
 class StreamUser(Protocol):
-    """Who answers one stream, and is told of it until `Connection.release`."""
+    """Who answers one stream, and is told of it until `Http2Connection.release`."""
 
     def data_received(self, data: bytes, *, ended: bool) -> None:
         """Take data; `ended` says that nothing more follows."""
@@ -41,29 +41,29 @@ class StreamUser(Protocol):
 
 
 #: Takes a stream that a client opened; `ended` says that nothing but headers belongs to it.
-Accept = Callable[["Connection", int, Headers, bool], StreamUser | None]
+Accept = Callable[["Http2Connection", int, Headers, bool], StreamUser | None]
 
 
 @dataclass(frozen=True)
-class Port:
+class Http2Port:
     """What the connections of a port share.
 
     `not_http2` is the answer to a client that speaks something else.
     """
 
     accept: Accept
-    connections: "set[Connection]"
+    connections: "set[Http2Connection]"
     max_connections: float
     not_http2: bytes
 
 
-class Connection(asyncio.Protocol):
+class Http2Connection(asyncio.Protocol):
     """One client's connection; it is among its port's as long as it is open.
 
     Streams are sent on through `core`, and `flush` after it.
     """
 
-    def __init__(self, port: Port) -> None:
+    def __init__(self, port: Http2Port) -> None:
         self.core = Http2Core()
         self._port = port
         self._users: dict[int, StreamUser] = {}

@@ -42,7 +42,7 @@ class Health:
         )
 
     def set_not_serving(self) -> None:
-        """Tell whoever asks or watches that this server should not be used."""
+        """Report NOT_SERVING from now on, to those who watch at once."""
         self._status = HealthResponse.NOT_SERVING
         for call, service in list(self._watches):
             call.send(self._status_of(service))

@@ -89,7 +89,7 @@ class RunningServer:
     async def start(
         self, rest: socket.socket | None = None, grpc: socket.socket | None = None
     ) -> None:
-        """Open the ports, REST last: whoever finds it open finds everything there.
+        """Open the ports, REST last, so that an open REST port means that all are open.
 
         Sockets are given where they are open already. In one of several workers they are
         shared, and the metrics port is the parent's.
@@ -108,8 +108,8 @@ class RunningServer:
     async def stop(self) -> int | None:
         """Accept nothing new, answer what was accepted, close.
 
-        When the grace is over, whoever still waits for the model is refused. Return how many
-        these are, None where the model was idle by then.
+        When the grace is over, requests that still wait for the model are refused. Return how
+        many these are, None where the model was idle by then.
         """
         times = self.config.shutdown
         closing = asyncio.create_task(self._close())

@@ -103,8 +103,8 @@ class ShutdownSignals:
 def keep_from_children() -> None:
     """Let forked children of the model end by signals as other processes do.
 
-    Signals wait while a child is made: one that came to it before it is itself would be noted in
-    the pipe that it shares with its parent.
+    Signals are blocked during a fork: until a child has reset its handlers, a signal to it would
+    be written into the pipe that it shares with its parent, and end the server.
     """
     masks: list[set[signal.Signals]] = []
 

@@ -1,4 +1,4 @@
-"""One request on its way: from the transport that read it to whoever answers it, and back.
+"""One request on its way from the transport that read it to the handler, and back.
 
 A transport makes an `Exchange` of each request and gives it to a handler. The handler answers
 with `respond` or `fail`, at once or later, on the event loop. Whatever happens first counts,

@@ -46,7 +46,7 @@ class StreamMethod:
 class StreamCall:
     """A call of any number of messages and responses. Nobody observes it.
 
-    `on_end` is called when it ends, whoever ends it.
+    `on_end` is called when it ends, on either side.
     """
 
     __slots__ = (

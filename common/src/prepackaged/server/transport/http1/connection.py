@@ -100,7 +100,7 @@ class HttpConnection(asyncio.Protocol):
         self._answer_queued()
 
     def shut_down(self) -> None:
-        """Answer what was sent or is on its way, then close; the port is told before."""
+        """Answer what was sent or is on its way, then close; `is_shutting_down` is set before."""
         self._set_timer()
 
     def abort(self) -> None:

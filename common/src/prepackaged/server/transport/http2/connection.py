@@ -1,6 +1,6 @@
 """A connection of HTTP/2 on asyncio: sockets and timers around a core.
 
-What the streams carry is somebody else's business: whoever accepts them.
+It passes each stream's events to the object that `accept` returned for it.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ LAST_PING = b"goodbye!"  # the eight bytes of the ping that goes with a GOAWAY
 
 
 class StreamUser(Protocol):
-    """Who answers one stream, and is told of it until `Http2Connection.release`."""
+    """The receiver of one stream's events, until `Http2Connection.release`."""
 
     def data_received(self, data: bytes, *, ended: bool) -> None:
         """Take data; `ended` says that nothing more follows."""
@@ -149,8 +149,8 @@ class Http2Connection(asyncio.Protocol):
     def finish(self) -> None:
         """Take no new streams, and close when those that are open have their responses.
 
-        What the client has sent meanwhile is still taken: it is told at once, and the end of
-        what is taken is settled when it has answered a ping (RFC 9113, 6.8).
+        A first GOAWAY announces the end; streams that the client opens before it reads it are
+        still accepted. Its answer to a ping settles the last stream (RFC 9113, 6.8).
         """
         self.core.announce_end()
         self.core.ping(LAST_PING)

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from pytorch_calls import Network
 from pytorch_compile import compiled
+from pytorch_copies import copier
 from pytorch_files import Wanted, read
-from pytorch_specs import inputs_of
+from pytorch_look import look
 
-from prepackaged import Artifact, ModelFiles, TensorComponent, choose_device
+from prepackaged import Artifact, ModelFiles, Signature, TensorComponent, choose_device
 from prepackaged.parameters import is_true
 
 
@@ -59,9 +60,15 @@ class Model(TensorComponent):
         """Read the module, bring it to the device and see what it takes and answers."""
         assert artifact is not None  # because this class sets `files`
         module, kind = read(artifact, self.wanted)
-        self.network = Network(compiled(module, self.compile), inputs_of(module), str(self.device))
-        self.signature = self.network.signature()
-        self.batchable = self.stacks() and not self.network.takes_one_row
+        fresh = copier(module, lambda: read(artifact, self.wanted)[0])
+        found = look(module, fresh, str(self.device), self.compile)
+        self.network = Network(
+            compiled(module, self.compile), found.inputs, str(self.device), found.others,
+            found.by_row,
+        )  # fmt: skip
+        self.takes_other_names = found.others is not None
+        self.signature = Signature(self.network.specs(), found.outputs).with_source("model")
+        self.batchable = self.stacks() and self.network.stacks()
         self.custom = {"format": kind, "device": str(self.device), "torch": torch.__version__}
         if version := artifact.flavor.get("pytorch_version"):
             self.custom["saved_with"] = str(version)
@@ -74,6 +81,10 @@ class Model(TensorComponent):
         Raises `ClientError` for data that does not suit it, `ModelError` when it fails.
         """
         return self.payload(self.network(self.tensors(X, feature_names)))
+
+    def _given(self, X: Any, feature_names: Iterable[str] | None) -> Any:
+        given = super()._given(X, feature_names)
+        return [(self.network.spec_for(spec, value), value) for spec, value in given]
 
 
 @contextmanager

@@ -30,6 +30,8 @@ class TensorComponent(Component):
 
     #: The layout of images for a model whose input's shape does not show it.
     usual_layout: ClassVar[str] = "NHWC"
+    #: Whether a request may bring tensors of other names than those of `signature`.
+    takes_other_names: bool = False
 
     def __init__(
         self,
@@ -58,7 +60,7 @@ class TensorComponent(Component):
         image parameters that do not fit the input.
         """
         super().load()
-        if not self._inputs():
+        if not self._inputs() and not self.takes_other_names:
             raise TypeError("load_model must set self.signature, with TensorSpecs as its inputs")
         self.preprocessing.check(self._needed())
 
@@ -128,14 +130,19 @@ class TensorComponent(Component):
         return X
 
     def _named(self, X: dict[str, Any]) -> Given:
-        known = {spec.name for spec in self._inputs()}
-        missing = [spec.name for spec in self._needed() if spec.name not in X]
-        unknown = [name for name in X if name not in known]
-        if missing or unknown:
+        specs = {spec.name: spec for spec in self._inputs()}
+        sent = {name: each for name, each in X.items() if each is not None or name not in specs
+                or not specs[name].optional}  # fmt: skip
+        missing = [spec.name for spec in specs.values() if not spec.optional and spec.name not in X]
+        unknown = [name for name in sent if name not in specs and not self.takes_other_names]
+        if missing or unknown or not sent:
             problems = {"missing": missing, "unknown": unknown}
             wrong = "; ".join(f"{what}: {', '.join(n)}" for what, n in problems.items() if n)
+            wrong = wrong or "got none of them"
             raise ClientError(f"expected {self._named_inputs()}, by name; {wrong}")
-        return [(spec, X[spec.name]) for spec in self._inputs() if spec.name in X]
+        known = {name: spec for name, spec in specs.items() if name in sent}
+        others = {name: TensorSpec(name, None) for name in sent if name not in specs}
+        return [(spec, sent[name]) for name, spec in (known | others).items()]
 
     def _named_inputs(self) -> str:
         return ", ".join(f"{spec.name!r} ({spec.expected()})" for spec in self._inputs())

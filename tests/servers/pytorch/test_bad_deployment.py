@@ -183,14 +183,14 @@ def test_torchscript_that_takes_no_tensors_is_refused(
     """The line names the argument and its type."""
     torch.jit.script(Summing()).save(tmp_path / "model.pt")
 
-    assert_refused(model_of, tmp_path, "'parts' as List[Tensor]")
+    assert_refused(model_of, tmp_path, "'parts' as Dict[int, Tensor]")
 
 
 class Summing(nn.Module):
-    """The sum of a list."""
+    """The sum of what has numbers for names."""
 
-    def forward(self, parts: list[torch.Tensor]) -> torch.Tensor:
-        return torch.stack(parts).sum(0)
+    def forward(self, parts: dict[int, torch.Tensor]) -> torch.Tensor:
+        return torch.stack(list(parts.values())).sum(0)
 
 
 def test_forward_without_named_tensors_is_refused(

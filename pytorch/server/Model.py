@@ -20,7 +20,8 @@ class Model(TensorComponent):
     """A module's `forward`.
 
     `model_class` is the class that weights belong to and `model_class_file` the Python file that
-    defines it. `allow_pickle` lets a pickle be loaded, which runs code. `compile` is `true` or a
+    defines it. `allow_pickle` lets a pickle be loaded, which runs code. `strict` is `true` where
+    a class must have all that the file has, `false` where neither must. `compile` is `true` or a
     backend's name for `torch.compile`. Those of `TensorComponent` follow.
     """
 
@@ -28,8 +29,9 @@ class Model(TensorComponent):
     callable_from_any_thread = True
     usual_layout = "NCHW"
     files = ModelFiles(
-        names=("model.pt", "model.pth", "model.pt2", "model.safetensors", "model.ckpt"),
-        suffixes=(".pt", ".pth", ".pt2", ".safetensors", ".ckpt"),
+        names=("model.pt", "model.pth", "model.pt2", "model.safetensors",
+               "model.safetensors.index.json", "model.ckpt"),  # fmt: skip
+        suffixes=(".pt", ".pth", ".pt2", ".safetensors", ".ckpt", ".jit"),
         flavor="pytorch",
         flavor_key="model_data",
     )
@@ -41,12 +43,14 @@ class Model(TensorComponent):
         model_class: str | None = None,
         model_class_file: str | None = None,
         allow_pickle: str | None = None,
+        strict: str | None = None,
         compile: str | None = None,  # noqa: A002  PyTorch's word for it
         **more: Any,
     ) -> None:
         super().__init__(model_uri, model_file, **more)
         allowed = is_true("allow_pickle", allow_pickle)
-        self.wanted = Wanted(model_class or None, model_class_file or None, allowed)
+        is_strict = is_true("strict", strict) if strict else None
+        self.wanted = Wanted(model_class or None, model_class_file or None, allowed, is_strict)
         self.compile = compile
         self.device = choose_device(
             self.device, [f"cuda:{number}" for number in range(torch.cuda.device_count())]

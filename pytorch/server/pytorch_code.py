@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from lightning_standin import AttributeDict, StandIns
+from pytorch_missing import MissingModules
 from torch import nn
 
 from prepackaged import DeploymentError, describe
@@ -87,20 +88,20 @@ def load_module(path: Path) -> ModuleType:
     )
     if spec is None or spec.loader is None:
         raise DeploymentError(f"{path} is no Python file: its name must end with .py")
-    _take_out([each for each in sys.modules if each.partition(".")[0] == name])
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        with importable(path.parent):
-            spec.loader.exec_module(module)
-    except ModuleNotFoundError as error:
-        raise DeploymentError(
-            f"{path} needs the Python module {error.name!r}, which is neither beside it nor in this"
-            " image: put it there, or fork the image and add it"
-        ) from error
-    except (Exception, SystemExit) as error:
-        logger.exception("Importing %s failed", path)
-        raise DeploymentError(f"{path} cannot be imported: {describe(error)}") from error
-    return module
+    with importable(path.parent), MissingModules(path) as missing:
+        while True:
+            _take_out([each for each in sys.modules if each.partition(".")[0] == name])
+            module = sys.modules[name] = importlib.util.module_from_spec(spec)
+            try:
+                spec.loader.exec_module(module)
+            except ModuleNotFoundError as error:
+                if missing.stand_in_for(error.name):
+                    continue
+                raise DeploymentError(_why_not_found(path, error)) from error
+            except (Exception, SystemExit) as error:
+                logger.exception("Importing %s failed", path)
+                raise DeploymentError(f"{path} cannot be imported: {describe(error)}") from error
+            return module
 
 
 def construct(module: ModuleType, class_name: str, checkpoint: Mapping[str, Any]) -> nn.Module:
@@ -113,6 +114,8 @@ def construct(module: ModuleType, class_name: str, checkpoint: Mapping[str, Any]
         raise DeploymentError(f"{module.__file__} has no class {class_name}")
     try:
         made = made_by(**_arguments(made_by, checkpoint))
+    except ModuleNotFoundError as error:
+        raise DeploymentError(_why_not_found(Path(str(module.__file__)), error)) from error
     except Exception as error:
         logger.exception("Constructing %s failed", class_name)
         raise DeploymentError(
@@ -137,6 +140,17 @@ def _arguments(made_by: Callable[..., Any], checkpoint: Mapping[str, Any]) -> di
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken.values()):
         return dict(saved)
     return {key: value for key, value in saved.items() if key in taken}
+
+
+def _why_not_found(path: Path, error: ModuleNotFoundError) -> str:
+    """The message for a file that needs what is not there, under the name that the author gave."""
+    name = str(error.name)
+    if name.startswith("_model_"):  # a relative import
+        name = f".{name.partition('.')[2]}"
+    return (
+        f"{path} needs the Python module {name!r}, which is neither beside it nor in this image:"
+        " put it there, or fork the image and add it"
+    )
 
 
 def _our_modules() -> list[str]:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from types import FunctionType
 
+import torch
 from torch import nn
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,8 @@ def copier(module: nn.Module, again: Callable[[], nn.Module]) -> Callable[[], nn
 
     def fresh() -> nn.Module | None:
         for make in (lambda: copy.deepcopy(module), again)[_has_functions(module) :]:
-            with warnings.catch_warnings(action="ignore"):  # told when the module was loaded
+            # TorchScript would remember what it was copied from; warnings were told at the load.
+            with torch.no_grad(), warnings.catch_warnings(action="ignore"):
                 try:
                     return make()
                 except Exception:

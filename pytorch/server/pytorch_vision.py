@@ -84,8 +84,8 @@ def complete_for(archive: Path) -> None:
     with zipfile.ZipFile(archive) as opened:
         code = [name for name in opened.namelist() if name.endswith((".py", ".json"))]
         is_used = any(b"torchvision" in opened.read(name) for name in code)
-    if is_used and importlib.util.find_spec("torchvision"):
-        importlib.import_module("torchvision")
+    if is_used and not _loads_compiled():
+        define_operators()
 
 
 @cache

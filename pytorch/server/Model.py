@@ -68,7 +68,7 @@ class Model(TensorComponent):
         found = look(module, fresh, str(self.device), self.compile)
         self.network = Network(
             compiled(module, self.compile), found.inputs, str(self.device), found.others,
-            found.by_row,
+            found.by_row, found.settle,
         )  # fmt: skip
         self.takes_other_names = found.others is not None
         self.signature = Signature(self.network.specs(), found.outputs).with_source("model")

@@ -3,7 +3,7 @@
 import dis
 import inspect
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -46,10 +46,10 @@ class Forward:
         keywords: dict[str, Any] = {}
         for name, tensor in tensors.items():
             each = self.inputs.get(name) or Input(name, holder=self.others)
-            if each.holder in (None, "**"):
-                keywords[name] = _as_argument(tensor, each)
+            if each.holder and not each.holder.startswith("**"):
+                keywords.setdefault(each.holder, {})[name] = tensor
             else:
-                keywords.setdefault(str(each.holder), {})[name] = tensor
+                keywords[name] = _as_argument(tensor, each)
         given = [keywords.pop(name) for name in self.positional if name in keywords]
         with torch.inference_mode():
             return module(*given, **keywords)
@@ -58,7 +58,8 @@ class Forward:
 class Network:
     """A module on its device, called with arrays by the names of its inputs.
 
-    `by_row` are the outputs that are lists with an entry for each row, see `named`.
+    `by_row` are the outputs that are lists with an entry for each row, see `named`. Where the
+    kinds of values that inputs take are still open, `settle` tells them for the first request.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Network:
         device: str,
         others: str | None = None,
         by_row: Collection[str] = (),
+        settle: Callable[[list[Input], Arrays], list[Input]] | None = None,
     ) -> None:
         self.module = module.to(device)
         self.device = device
@@ -77,6 +79,7 @@ class Network:
         self.inputs = {each.name: self._of_any_batch(each) for each in inputs}
         self.forward = Forward(module, self.inputs.values(), others)
         self.by_row = by_row
+        self.settle = settle
 
     def __call__(self, arrays: Arrays) -> Arrays:
         """The module's outputs by name, see `named`.
@@ -84,6 +87,7 @@ class Network:
         Raises `ClientError` where PyTorch refuses the data, `ModelError` for other failures.
         """
         try:
+            self._settle(arrays)
             return self._row_by_row(arrays) if self.takes_one_row else self._called(arrays)
         except (ModelError, ClientError):
             raise
@@ -106,6 +110,12 @@ class Network:
         if each is None or not each.is_of_rows or depth <= len(each.shape or ()):
             return spec
         return TensorSpec(spec.name, spec.dtype, (*[None] * (depth - 1), (each.shape or ())[-1]))
+
+    def _settle(self, arrays: Arrays) -> None:
+        settle, self.settle = self.settle, None
+        if settle:
+            known = settle(list(self.inputs.values()), arrays)
+            self.inputs = {each.name: each for each in known}
 
     def _called(self, arrays: Arrays) -> Arrays:
         tensors = {name: self._tensor(name, array) for name, array in arrays.items()}
@@ -139,6 +149,9 @@ class Network:
         return replace(each, shape=(None, *each.shape[1:]), axes=axes)
 
     def _blame(self, error: Exception, arrays: Arrays) -> ClientError | ModelError:
+        left_out = [name for name in self.inputs if name not in arrays]
+        if left_out and "NoneType" in str(error) and isinstance(error, TypeError | AttributeError):
+            return ClientError(f"the model needs more of {', '.join(left_out)}: {_text(error)}")
         if isinstance(error, REFUSALS) and not isinstance(error, TROUBLES) and _is_native(error):
             specs = {spec.name: spec for spec in self.specs()}
             got = "; ".join(

@@ -19,6 +19,7 @@ from pytorch_code import (
     standing_for_main,
 )
 from pytorch_exported import Exported
+from pytorch_missing import MissingModules
 from pytorch_vision import complete, complete_for
 from pytorch_weights import fill
 from torch import nn
@@ -112,15 +113,19 @@ def _unpickled(artifact: Artifact, wanted: Wanted) -> Any:
             " is loaded. If you trust the file, set the parameter allow_pickle to true; else save"
             " model.state_dict(), or the model with torch.export"
         )
-    try:
-        with standing_for_main(_script(artifact, wanted)):
-            return torch.load(artifact.path, map_location="cpu", weights_only=False)
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise DeploymentError(
-            f"model file {artifact.path} is a pickle that needs code which is not here ({error}):"
-            " put the Python file that defines it beside the model file, or into MLflow's"
-            " code_paths; if it is a package, fork the image and add it"
-        ) from error
+    with MissingModules(artifact.path) as missing:
+        while True:
+            try:
+                with standing_for_main(_script(artifact, wanted)):
+                    return torch.load(artifact.path, map_location="cpu", weights_only=False)
+            except (ModuleNotFoundError, AttributeError) as error:
+                if isinstance(error, ModuleNotFoundError) and missing.stand_in_for(error.name):
+                    continue
+                raise DeploymentError(
+                    f"model file {artifact.path} is a pickle that needs code which is not here"
+                    f" ({error}): put the Python file that defines it beside the model file, or"
+                    " into MLflow's code_paths; if it is a package, fork the image and add it"
+                ) from error
 
 
 def _script(artifact: Artifact, wanted: Wanted) -> ModuleType | None:

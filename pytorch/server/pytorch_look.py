@@ -6,23 +6,26 @@ from dataclasses import dataclass
 from pytorch_compile import compiled
 from pytorch_exported import Exported
 from pytorch_specs import Input, inputs_of, outputs_of_program
-from pytorch_trial import assumed, tried, undisturbed
+from pytorch_trial import assumed, settled_by, tried, undisturbed
 from torch import nn
 
 from prepackaged import TensorSpec
+from prepackaged.arrays import Array
 
 
 @dataclass(frozen=True)
 class Found:
     """The inputs, the argument that takes tensors of any name, the outputs, and those by row.
 
-    `outputs` is None where nobody knows.
+    `outputs` is None where nobody knows. `settle` is for the first request where the kinds of
+    values that inputs take could not be tried, see `Network`.
     """
 
     inputs: list[Input]
     others: str | None
     outputs: tuple[TensorSpec, ...] | None
     by_row: frozenset[str]
+    settle: Callable[[list[Input], dict[str, Array]], list[Input]] | None
 
 
 def look(
@@ -42,4 +45,14 @@ def look(
     outputs = findings.outputs
     if isinstance(module, Exported):
         outputs = outputs_of_program(module)
-    return Found(findings.inputs, others, outputs or None, findings.by_row)
+
+
+    def settle(inputs: list[Input], arrays: dict[str, Array]) -> list[Input]:
+        with undisturbed(device):
+            copied = fresh()
+            return settled_by(copied, inputs, others, device, arrays) if copied else inputs
+
+    is_open = copied is not None and not findings.is_settled
+    return Found(
+        findings.inputs, others, outputs or None, findings.by_row, settle if is_open else None
+    )

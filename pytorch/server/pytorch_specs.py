@@ -68,7 +68,7 @@ def inputs_of(
 ) -> tuple[list[Input], str | None]:
     """The inputs of a module's forward, and the argument that takes tensors of any name.
 
-    The second is None, the name of a dict, or `**` for keyword arguments. `fresh` gives a copy of
+    The second is None, the name of a dict, or with `**` before it that of keyword arguments. `fresh` gives a copy of
     the module. Raises `DeploymentError` where forward takes no tensors.
     """
     if isinstance(module, Exported):
@@ -83,7 +83,7 @@ def inputs_of(
     flow = flow_of(module, fresh)
     inputs = [each for one in found for each in _unfolded(one, flow)]
     holders = [each.holder for each in (*inputs, *found) if each.holder]
-    is_open = bool(holders) and flow.steps is None  # it may get others out of it
+    is_open = bool(holders) and (flow.steps is None or not inputs)  # it may take others out of it
     return [_judged(each, flow) for each in inputs], holders[0] if is_open else None
 
 
@@ -150,7 +150,7 @@ def _arguments(module: nn.Module) -> Iterator[Input]:
     """Arguments without a default, which are needed, and those whose default is None."""
     for name, each in inspect.signature(module.forward).parameters.items():
         if each.kind is each.VAR_KEYWORD:
-            yield Input("**", holder="**")
+            yield Input(f"**{name}", holder=f"**{name}")
         elif each.kind is not each.VAR_POSITIONAL and not is_setting(each):
             yield from _annotated(name, each)
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from pytorch_calls import Forward
+from pytorch_guesses import ROWS, SIZES, Shape, kinds_to_try, shapes_to_try
 from pytorch_outputs import lengths, named, spec_of
 from pytorch_specs import Input, dtype_of, float_dtype
 from torch import nn
@@ -24,23 +25,20 @@ from prepackaged.arrays import Array
 
 logger = logging.getLogger(__name__)
 
-Shape = tuple[int, ...]
-# For sizes that a model leaves open: small ones, and the usual one of images.
-SIZES = (32, 28, 224)
 MOST_SECONDS = 5.0  # after which shapes that nobody knows are not searched any more
-ROWS = 2
 
 
 @dataclass(frozen=True)
 class Findings:
     """The inputs with the kinds that the module takes, its outputs, and those that are by row.
 
-    `outputs` is None where it is unknown what to try.
+    `outputs` is None where it is unknown what to try. The kinds are assumed unless `is_settled`.
     """
 
     inputs: list[Input]
     outputs: tuple[TensorSpec, ...] | None = None
     by_row: frozenset[str] = frozenset()
+    is_settled: bool = True
 
 
 @contextlib.contextmanager
@@ -60,7 +58,8 @@ def undisturbed(device: str) -> Iterator[None]:
 class Trial:
     """Calls of a copy with made-up values, or of what stands for it, `called`.
 
-    `kinds` and `shapes` are what an input is tried with, by name; sizes that are free are `size`.
+    `kinds` and `shapes` are what an input is tried with, by name. `samples` are the values where
+    there are some, else all are the same `value`.
     """
 
     module: nn.Module
@@ -71,6 +70,7 @@ class Trial:
     kinds: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
     value: int = 1
+    samples: dict[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.floating = float_dtype(self.module)
@@ -95,16 +95,18 @@ class Trial:
     def find(self, needed: Sequence[Input]) -> bool:
         """Find shapes, kinds and a value with which the needed inputs are taken."""
         for size in SIZES:
-            shapes = [_shapes(each, size, self.module) for each in needed]
-            for some in itertools.product(*shapes):
-                for kinds in itertools.product(*(_kinds(each) for each in needed)):
-                    names = [each.name for each in needed]
-                    self.shapes = dict(zip(names, some, strict=True))
-                    self.kinds = dict(zip(names, kinds, strict=True))
-                    if self._is_taken():
-                        return True
-                    if time.monotonic() > self.deadline:
-                        return False
+            shapes = [self._shapes(each, size) for each in needed]
+            kinds = [kinds_to_try(each, self.samples.get(each.name)) for each in needed]
+            for some, others in itertools.product(
+                itertools.product(*shapes), itertools.product(*kinds)
+            ):
+                names = [each.name for each in needed]
+                self.shapes = dict(zip(names, some, strict=True))
+                self.kinds = dict(zip(names, others, strict=True))
+                if self._is_taken():
+                    return True
+                if time.monotonic() > self.deadline:
+                    return False
         return False
 
     def accepted(self, each: Input) -> str:
@@ -114,8 +116,8 @@ class Trial:
         is made after their dtype is cut off.
         """
         before = self.kinds[each.name]
-        results = {}
-        for kind in each.kinds:
+        results = dict.fromkeys("bif")
+        for kind in kinds_to_try(each, self.samples.get(each.name)):
             self.kinds[each.name] = kind
             results[kind] = self.call()
         self.kinds[each.name] = before
@@ -126,17 +128,17 @@ class Trial:
 
     def add(self, each: Input) -> Input:
         """An optional input with the kinds that it may have, tried beside the needed ones."""
-        for size, kind in itertools.product(SIZES[:1], _kinds(each)):
-            for shape in (*self.shapes.values(), *_shapes(each, size, self.module)):
-                self.shapes[each.name], self.kinds[each.name] = shape, kind
-                if self.call() is not None:
-                    kinds = self.accepted(each)
-                    del self.shapes[each.name]
-                    return replace(each, kinds=kinds)
-                if time.monotonic() > self.deadline:
-                    break
+        kinds = _assumed(each, self.module)
+        shapes = (*self.shapes.values(), *self._shapes(each, SIZES[0]))
+        for kind, shape in itertools.product(kinds_to_try(each, None), shapes):
+            self.shapes[each.name], self.kinds[each.name] = shape, kind
+            if self.call() is not None:
+                kinds = self.accepted(each)
+                break
+            if time.monotonic() > self.deadline:
+                break
         self.shapes.pop(each.name, None)
-        return replace(each, kinds=_assumed(each, self.module))
+        return replace(each, kinds=kinds)
 
     def is_tied(self, each: Input) -> bool:
         """Whether an input needs as many rows as the others."""
@@ -148,8 +150,14 @@ class Trial:
                 return True
         return False
 
+    def _shapes(self, each: Input, size: int) -> list[Shape]:
+        sample = self.samples.get(each.name)
+        return shapes_to_try(each, size, self.module) if sample is None else [sample.shape]
+
     def _tensor(self, each: Input, shape: Shape) -> Any:
         dtype = each.dtype or dtype_of(self.kinds[each.name], self.floating)
+        if each.name in self.samples:
+            return torch.from_numpy(self.samples[each.name].copy()).to(self.device, dtype)
         return torch.full(shape, self.value, dtype=dtype, device=self.device)
 
 
@@ -175,7 +183,20 @@ def tried(
 
 def assumed(module: nn.Module, inputs: list[Input]) -> Findings:
     """The inputs where nothing could be tried."""
-    return Findings([replace(each, kinds=_assumed(each, module)) for each in inputs])
+    settled = [replace(each, kinds=_assumed(each, module)) for each in inputs]
+    return Findings(settled, is_settled=all(each.dtype or len(each.kinds) == 1 for each in inputs))
+
+
+def settled_by(
+    copied: nn.Module, inputs: list[Input], others: str | None, device: str, arrays: dict[str, Array]
+) -> list[Input]:
+    """The inputs with the kinds that the copy takes of a request's values; as they are if none."""
+    given = [each for each in inputs if each.name in arrays]
+    trial = Trial(copied.to(device), copied, inputs, others, device, samples=arrays)
+    if not trial.find(given):
+        return inputs
+    kinds = {each.name: trial.accepted(each) for each in given}
+    return [replace(each, kinds=kinds.get(each.name, each.kinds)) for each in inputs]
 
 
 def _assumed(each: Input, module: nn.Module) -> str:
@@ -210,7 +231,9 @@ def _outputs(
     has_free_sizes = any(None in (each.shape or ())[1:] for each in needed)
     for size in SIZES if has_free_sizes else SIZES[:1]:
         if has_free_sizes:
-            trial.shapes = {each.name: _shapes(each, size, trial.module)[0] for each in needed}
+            trial.shapes = {
+                each.name: shapes_to_try(each, size, trial.module)[0] for each in needed
+            }
         several = trial.call() if len(answers) <= ROWS else None
         if several is None:
             continue
@@ -238,24 +261,6 @@ def _has_rows(each: Input) -> bool:
 
 def _of(rows: int, shape: Shape) -> Shape:
     return (rows, *shape[1:]) if shape else shape
-
-
-def _kinds(each: Input) -> str:
-    return "f" if each.dtype else "".join(kind for kind in "fib" if kind in each.kinds)
-
-
-def _shapes(each: Input, size: int, module: nn.Module) -> list[Shape]:
-    """Shapes to try an input with: its own, or some that occur where it is unknown."""
-    if each.shape is not None:
-        return [
-            tuple(ROWS if place == 0 and want is None else want or size
-                  for place, want in enumerate(each.shape))
-        ]  # fmt: skip
-    layers = list(module.modules())
-    wide = next((one.in_features for one in layers if isinstance(one, nn.Linear)), 3)
-    shapes: list[Shape] = [(ROWS, size), (ROWS,), (ROWS, wide), (size, size), (ROWS, size, wide)]
-    images = next((one.in_channels for one in layers if isinstance(one, nn.Conv2d)), None)
-    return [(ROWS, images, size, size), *shapes] if images else shapes
 
 
 def _are_equal(one: Any, other: Any) -> bool:

@@ -119,7 +119,7 @@ class TensorComponent(Component):
     def _needed(self) -> list[TensorSpec]:
         """The inputs that a request without names is for."""
         inputs = self._inputs()
-        return [spec for spec in inputs if not spec.optional] or list(inputs)
+        return [spec for spec in inputs if not spec.optional] or list(inputs[:1])
 
     def _single(self, spec: TensorSpec, X: Any) -> Any:
         takes_bytes = spec.dtype == np.dtype(bytes)

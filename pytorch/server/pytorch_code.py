@@ -71,6 +71,7 @@ def find_file(directory: Path, class_name: str, file_name: str | None) -> Path:
         return directory / file_name
     defined = {path: _top_level_names(path) for path in sorted(directory.glob("*.py"))}
     found = [path for path, names in defined.items() if class_name in names]
+    found = found or [path for path in defined if class_name in _imported_names(path)]
     if len(found) == 1:
         return found[0]
     raise DeploymentError(_why_no_file(directory, class_name, defined, found))
@@ -131,9 +132,13 @@ def construct(module: ModuleType, class_name: str, checkpoint: Mapping[str, Any]
 
 def _arguments(made_by: Callable[..., Any], checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     saved = checkpoint.get("hyper_parameters")
-    if not isinstance(saved, Mapping):
+    try:
+        taken = inspect.signature(made_by).parameters
+    except ValueError:  # a class without a constructor of its own may have no signature
         return {}
-    taken = inspect.signature(made_by).parameters
+    if not isinstance(saved, Mapping):
+        # What torchvision's functions would download, and the file has.
+        return {"weights_backbone": None} if "weights_backbone" in taken else {}
     name = checkpoint.get("hparams_name")
     if name in taken and name != "kwargs":  # one argument that holds them all
         return {str(name): AttributeDict(saved)}
@@ -174,6 +179,16 @@ def _top_level_names(path: Path) -> list[str]:
     names = [node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
     targets = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
     return names + [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _imported_names(path: Path) -> list[str]:
+    """The names that a file imports, such as a class of a package's."""
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except (SyntaxError, ValueError):
+        return []
+    imports = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return [each.asname or each.name for node in imports for each in node.names]
 
 
 def _why_no_file(

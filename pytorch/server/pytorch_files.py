@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from types import ModuleType
 from typing import Any
 
@@ -118,12 +119,15 @@ def _unpickled(artifact: Artifact, wanted: Wanted) -> Any:
             try:
                 with standing_for_main(_script(artifact, wanted)):
                     return torch.load(artifact.path, map_location="cpu", weights_only=False)
-            except (ModuleNotFoundError, AttributeError) as error:
+            except (ModuleNotFoundError, AttributeError, UnpicklingError) as error:
                 if isinstance(error, ModuleNotFoundError) and missing.stand_in_for(error.name):
                     continue
+                if isinstance(error, UnpicklingError) and not missing.packages:
+                    raise
+                names = ", ".join(f"no module named {name!r}" for name in sorted(missing.packages))
                 raise DeploymentError(
                     f"model file {artifact.path} is a pickle that needs code which is not here"
-                    f" ({error}): put the Python file that defines it beside the model file, or"
+                    f" ({names or error}): put the Python file that defines it beside the model file, or"
                     " into MLflow's code_paths; if it is a package, fork the image and add it"
                 ) from error
 
@@ -168,8 +172,8 @@ def _with_hint(error: DeploymentError, content: Mapping[str, Any]) -> Deployment
     names = {key: type(settings[key]).__name__ for key in unread(settings)} if settings else {}
     if not names:
         return error
-    told = ", ".join(f"{key!r} is a {kind}" for key, kind in names.items())
+    told = ", ".join(f"{key!r} (a {kind})" for key, kind in names.items())
     return DeploymentError(
-        f"{error}. Of the hyperparameters, {told} and was not loaded: a Python file with a class of"
-        " that name must be beside the checkpoint"
+        f"{error}. Hyperparameters that were not loaded, because no Python file beside the"
+        f" checkpoint has their classes: {told}"
     )

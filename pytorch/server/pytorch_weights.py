@@ -112,7 +112,12 @@ def _renamed(weights: Weights, names: list[str]) -> Weights:
     DataParallel, torch.compile and LightningModules that wrap the module put a prefix before
     them, and may have weights beside the module's.
     """
-    weights = {str(key).replace(COMPILED, ""): value for key, value in weights.items()}
+    plain = {str(key).replace(COMPILED, ""): value for key, value in weights.items()}
+    found = [_without_prefix(each, names) for each in (weights, plain)]
+    return max(found, key=lambda each: sum(name in each for name in names))
+
+
+def _without_prefix(weights: Weights, names: list[str]) -> Weights:
     prefix = _prefix(weights, names)
     if not prefix:
         return weights
@@ -125,7 +130,10 @@ def _prefix(weights: Weights, names: list[str]) -> str:
     """What stands before most of the names; nothing where as many are there without it."""
     samples = names[:: max(1, len(names) // 5)]
     prefixes = dict.fromkeys(
-        key.removesuffix(name) for name in samples for key in weights if key.endswith(f".{name}")
+        key.removesuffix(name)
+        for name in samples
+        for key in map(str, weights)
+        if key.endswith(f".{name}")
     )
     counts = {each: sum(each + name in weights for name in names) for each in ("", *prefixes)}
     best = max(counts, key=lambda each: counts[each], default="")

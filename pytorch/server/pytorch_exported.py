@@ -58,7 +58,8 @@ class Exported(nn.Module):
         """Whether it was exported for a batch of one: the first axis of each input is a 1."""
         tensors = list(self.inputs().values())
         return bool(tensors) and all(
-            isinstance(each, Tensor) and [size for size in each.shape[:1] if not _is_free(size)] == [1]
+            isinstance(each, Tensor)
+            and [size for size in each.shape[:1] if not _is_free(size)] == [1]
             for each in tensors
         )
 

@@ -46,7 +46,6 @@ def look(
     if isinstance(module, Exported):
         outputs = outputs_of_program(module)
 
-
     def settle(inputs: list[Input], arrays: dict[str, Array]) -> list[Input]:
         with undisturbed(device):
             copied = fresh()

@@ -81,7 +81,10 @@ class MissingModules(MetaPathFinder, Loader):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         sys.meta_path.remove(self)
         for name in [each for each in sys.modules if each.partition(".")[0] in self.packages]:

@@ -68,8 +68,8 @@ def inputs_of(
 ) -> tuple[list[Input], str | None]:
     """The inputs of a module's forward, and the argument that takes tensors of any name.
 
-    The second is None, the name of a dict, or with `**` before it that of keyword arguments. `fresh` gives a copy of
-    the module. Raises `DeploymentError` where forward takes no tensors.
+    The second is None, the name of a dict, or with `**` before it that of keyword arguments.
+    `fresh` gives a copy of the module. Raises `DeploymentError` where forward takes no tensors.
     """
     if isinstance(module, Exported):
         return _of_program(module), None
@@ -83,7 +83,8 @@ def inputs_of(
     flow = flow_of(module, fresh)
     inputs = [each for one in found for each in _unfolded(one, flow)]
     holders = [each.holder for each in (*inputs, *found) if each.holder]
-    is_open = bool(holders) and (flow.steps is None or not inputs)  # it may take others out of it
+    # It may take others out of it, where forward could not be followed.
+    is_open = bool(holders) and (flow.steps is None or not inputs)
     return [_judged(each, flow) for each in inputs], holders[0] if is_open else None
 
 
@@ -113,7 +114,7 @@ def outputs_of_program(module: Exported) -> tuple[TensorSpec, ...]:
     names = _axis_names(module)
     specs = []
     for name, value in module.outputs().items():
-        axes = [names.get(str(size)) for size in value.shape]
+        axes: list[str | None] | None = [names.get(str(size)) for size in value.shape]
         shape = free(value.shape)
         if module.takes_one_row():
             shape, axes = of_rows(shape), None

@@ -44,14 +44,14 @@ class Findings:
 @contextlib.contextmanager
 def undisturbed(device: str) -> Iterator[None]:
     """Within this block random numbers are drawn that nobody misses afterwards."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  models' own source
+    python, numpy = random.getstate(), np.random.get_state()
     gpus = [torch.device(device)] if device.startswith("cuda") else []
     try:
         with torch.random.fork_rng(gpus):
             yield
     finally:
         random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
+        np.random.set_state(numpy)
 
 
 @dataclass
@@ -145,10 +145,7 @@ class Trial:
         return self.call(lambda one, shape: _of(3, shape) if one is each else shape) is None
 
     def _is_taken(self) -> bool:
-        for self.value in (1, 0):
-            if self.call() is not None:
-                return True
-        return False
+        return any(self.call() is not None for self.value in (1, 0))
 
     def _shapes(self, each: Input, size: int) -> list[Shape]:
         sample = self.samples.get(each.name)
@@ -188,7 +185,11 @@ def assumed(module: nn.Module, inputs: list[Input]) -> Findings:
 
 
 def settled_by(
-    copied: nn.Module, inputs: list[Input], others: str | None, device: str, arrays: dict[str, Array]
+    copied: nn.Module,
+    inputs: list[Input],
+    others: str | None,
+    device: str,
+    arrays: dict[str, Array],
 ) -> list[Input]:
     """The inputs with the kinds that the copy takes of a request's values; as they are if none."""
     given = [each for each in inputs if each.name in arrays]

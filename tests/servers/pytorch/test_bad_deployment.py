@@ -133,7 +133,16 @@ def test_two_files_with_the_class_are_refused(tmp_path: Path, model_of: Callable
         ("PyTorchModel = 3", "net.py has no class PyTorchModel"),
         ("def PyTorchModel(size): ...", "missing 1 required positional argument: 'size'"),
     ],
-    ids=["syntax", "base not there", "called not there", "not beside", "failing", "no module", "no class", "arguments"],
+    ids=[
+        "syntax",
+        "base not there",
+        "called not there",
+        "not beside",
+        "failing",
+        "no module",
+        "no class",
+        "arguments",
+    ],
 )
 def test_a_class_file_that_does_not_work_is_refused(
     source: str, words: str, tmp_path: Path, model_of: Callable[..., Any]

@@ -38,7 +38,9 @@ def served(tmp_path: Path, model_of: Callable[..., Any]) -> Callable[..., Any]:
     return serve
 
 
-@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model_state", "model", "net", "generator"])
+@pytest.mark.parametrize(
+    "key", ["state_dict", "model_state_dict", "model_state", "model", "net", "generator"]
+)
 def test_weights_are_found_in_a_checkpoint(
     key: str, tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
@@ -53,7 +55,9 @@ def test_weights_are_found_in_a_checkpoint(
 
 
 @pytest.mark.parametrize(
-    "prefix", ["module.", "_orig_mod.", "module._orig_mod.", "model.", "net.backbone."], ids=lambda each: each
+    "prefix",
+    ["module.", "_orig_mod.", "module._orig_mod.", "model.", "net.backbone."],
+    ids=lambda each: each,
 )
 def test_a_wrappers_prefix_is_dropped(
     prefix: str, tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]

@@ -1,7 +1,5 @@
 """Which files the server loads, each saved by PyTorch or safetensors, answers compared."""
 
-import argparse
-import re
 import subprocess
 import sys
 import zipfile

@@ -165,6 +165,9 @@ def _annotated(name: str, argument: inspect.Parameter) -> Iterator[Input]:
             yield Input(name, plain[-1], shape=(), is_plain=True)
     elif kinds & {"dict", "Mapping", "MutableMapping"}:
         yield Input(name, holder=name, is_optional=is_optional)
+    elif kinds & {"list", "Sequence"}:
+        if not is_optional:  # one that may be left out, such as targets, is for training
+            yield Input(name, is_list=True)
     else:
         yield Input(name, is_optional=is_optional)
 
@@ -174,7 +177,7 @@ def _types(annotation: Any) -> set[str]:
     if isinstance(annotation, str):
         parts = re.sub(r"Optional\[(.*)\]$", r"\1", annotation).split("|")
         words = {part.strip().partition("[")[0].rpartition(".")[2] for part in parts}
-        return {"dict" if word == "Dict" else word for word in words} - {"None"}
+        return {word.lower() if word in ("Dict", "List") else word for word in words} - {"None"}
     origin = get_origin(annotation)
     if origin in (Union, UnionType):
         return set().union(*map(_types, get_args(annotation)))

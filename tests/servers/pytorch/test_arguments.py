@@ -98,6 +98,8 @@ def test_what_the_model_needs_nevertheless_is_asked_for(
         ("batch: Mapping[str, Tensor]", "return batch['self_'] - batch.get('y', 0)"),
         ("**batch", "return batch['self_'] - batch['y']"),
         ("self_, **others", "return self_ - others['y']"),
+        ("self_: 'List[Tensor]', y", "return torch.stack(self_) - y"),
+        ("self_: list[Tensor], y, z: Optional[list[Tensor]] = None", "return self_[0][None] - y"),
     ],
 )
 def test_tensors_are_given_by_name_however_forward_takes_them(

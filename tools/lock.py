@@ -64,8 +64,12 @@ def chosen(row: images.Row, scratch: Path) -> Path:
         raise images.ImagesError(f"{own} does not pin {row.image.package}, as images.toml says")
     if row.is_own:
         return own
+    version, build = pin.groups()
+    text = requirements.replace(pin[0], "\n".join(framework(row, version, build)))
+    if build and not row.older:  # what belongs to the framework has such a build for CPUs, too
+        text = re.sub(rf"^([\w-]+==[\w.]+){re.escape(build)}", r"\1", text, flags=re.MULTILINE)
     path = scratch / f"{row.name}.in"
-    path.write_text(requirements.replace(pin[0], "\n".join(framework(row, *pin.groups()))))
+    path.write_text(text)
     return path
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import without_pandas  # noqa: F401  before scikit-learn
 from sklearn import __version__ as sklearn_version
-from sklearn_estimator import blame, choose_method, forget_names, read, to_payload
-from sklearn_signature import signature_of
+from sklearn_estimator import read
 
-from prepackaged import Artifact, Columns, Component, ModelFiles, texts
+from prepackaged import Artifact, Component, ModelFiles
+from prepackaged.estimators.served import ServedEstimator
+from prepackaged.mlmodel import columns_in
+from prepackaged.parameters import chosen
 
 
 class Model(Component):
@@ -17,6 +18,8 @@ class Model(Component):
 
     `method` is `predict_proba`, `decision_function`, `predict`, `transform` or
     `score_samples`; unset, it is `predict_proba` where the estimator has it, else `predict`.
+    A request may ask for another in `meta.tags.method`.
+    `extra_columns` is `ignore` (the default) or `refuse`: columns that the model does not know.
     `trusted_types` lists, with commas, the types that a .skops file may hold beyond those
     that skops itself trusts.
     """
@@ -37,9 +40,11 @@ class Model(Component):
         model_file: str | None = None,
         method: str | None = None,
         trusted_types: str | None = None,
+        extra_columns: str | None = None,
     ) -> None:
         super().__init__(model_uri, model_file)
         self.method = method
+        self.allow_extra = chosen("extra_columns", extra_columns, ("ignore", "refuse")) == "ignore"
         self.trusted_types = [
             name.strip() for name in (trusted_types or "").split(",") if name.strip()
         ]
@@ -48,16 +53,21 @@ class Model(Component):
     def load_model(self, artifact: Artifact | None) -> None:
         """Read the estimator, settle on its method and note the columns it was trained on."""
         assert artifact is not None  # because this class sets `files`
-        self.estimator, self.saved_with = read(artifact, self.trusted_types)
-        self.method = choose_method(self.estimator, self.method)
-        self.signature = signature_of(self.estimator, self.method)
-        self.columns = Columns.of(self.signature.inputs)
-        self.wants_names = bool(self.columns.names) and not forget_names(self.estimator)
+        estimator, saved_with = read(artifact, self.trusted_types)
+        self.served = ServedEstimator(
+            estimator, self.method, columns_in(artifact), allow_extra=self.allow_extra
+        )
+        self.method, self.signature = self.served.method, self.served.signature
+        self.takes_lists = self.served.inputs.takes_lists
         self.custom = {
             "method": self.method,
             "scikit-learn": sklearn_version,
-            "saved_with": self.saved_with,
+            "saved_with": saved_with,
         }
+
+    def prepare(self, X: Any, feature_names: Iterable[str] | None = None) -> Any:
+        """A request's rows, cast by the signature. Raises `ClientError`."""
+        return self.served.prepare(X, feature_names)
 
     def predict(
         self, X: Any, feature_names: Iterable[str] | None = None, meta: dict[str, Any] | None = None
@@ -66,24 +76,4 @@ class Model(Component):
 
         Raises `ClientError` for data that the estimator refuses, `ModelError` for the rest.
         """
-        rows = self.rows(X, feature_names)
-        try:
-            return to_payload(getattr(self.estimator, str(self.method))(rows))
-        except Exception as error:
-            raise blame(error, rows) from error
-
-    def rows(self, X: Any, feature_names: Iterable[str] | None) -> Any:
-        """What the estimator takes: a DataFrame if names mean anything to it, an array or texts."""
-        if self.wants_names:
-            return self.columns.frame(X, feature_names)
-        if self.columns.names:
-            return self._nameless(self.columns.array(X, feature_names))
-        if self.columns.count is None and (documents := texts(X)) is not None:
-            return documents
-        return self.columns.array(X, feature_names)
-
-    def _nameless(self, table: Any) -> Any:
-        """What an estimator makes of the DataFrame that this table would be, or the same to it."""
-        if table.dtype == object:  # each column needs a dtype of its own
-            return self.columns.frame(table).set_axis(range(table.shape[1]), axis=1)
-        return np.asfortranarray(table)  # as in a DataFrame: sums of the same order round alike
+        return self.served.predict(self.served.prepare(X, feature_names), meta)

@@ -2,6 +2,7 @@
 
 import math
 from itertools import chain
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -57,13 +58,14 @@ def _check_lengths(level: list[Any], shape: list[int]) -> None:
             where = f"row {row}" if len(shape) == 1 else f"a list in row {row}"
             raise ClientError(
                 f"expected rows of equal length; {'row 0' if len(shape) == 1 else 'the first list'}"
-                f" has {_count(lengths[0])}, {where} has {_count(length)}"
+                f" has {count_words(lengths[0])}, {where} has {count_words(length)}"
             )
     if len(shape) == DEEPEST:
         raise ClientError(f"expected at most {DEEPEST} dimensions, got lists in lists beyond that")
 
 
-def _count(length: int | None) -> str:
+def count_words(length: int | None) -> str:
+    """The length of a list in words; None is a value that is no list."""
     if length is None:
         return "a single value"
     return "1 value" if length == 1 else f"{length} values"
@@ -77,3 +79,28 @@ def _flat(values: list[Any]) -> Array:
     objects = np.empty(len(values), dtype=object)
     objects[:] = values
     return objects
+
+
+def numeric_if_possible(table: Array) -> Array:
+    """Numbers as they are, null as NaN, anything with text as objects."""
+    if table.dtype.kind in "biufc":
+        return table
+    values = table.astype(object)
+    values[values == np.array(None)] = np.nan
+    if all(isinstance(value, Real) for value in values.flat):
+        return packed_numbers(values.tolist())
+    return values
+
+
+def packed_numbers(numbers: list[Any]) -> Array:
+    """Python's numbers, in nested lists, in the dtype that numpy finds; float64 for lack of one.
+
+    Raises `ClientError` for an integer beyond floating point.
+    """
+    packed = np.array(numbers)
+    if packed.dtype.kind in "biuf":
+        return packed
+    try:
+        return np.array(numbers, dtype=np.float64)
+    except OverflowError as error:
+        raise ClientError("expected numbers within 64-bit floating point; one is larger") from error

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from prepackaged.arrays import Array, from_lists
+from prepackaged.arrays import Array, from_lists, numeric_if_possible
 from prepackaged.errors import ClientError
+from prepackaged.sheets import PAYLOADS
 from prepackaged.signature import BATCH, FreeShape, TensorSpec
-from prepackaged.tables import PAYLOADS, numeric_if_possible
 
 Shape = tuple[int, ...]
 

@@ -9,8 +9,9 @@ from prepackaged.arrays import Array
 from prepackaged.component import Component
 from prepackaged.errors import ClientError, ModelError
 from prepackaged.images import Preprocessing
+from prepackaged.sheets import PAYLOADS
 from prepackaged.signature import TensorSpec
-from prepackaged.tables import PAYLOADS, Columns
+from prepackaged.tables import Columns
 from prepackaged.tensor_values import check_sizes, to_array
 
 Given = Iterable[tuple[TensorSpec, Any]]

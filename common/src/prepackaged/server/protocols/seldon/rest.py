@@ -14,7 +14,7 @@ from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.inference.requests import Prediction
 from prepackaged.server.protocols.seldon.json_codec import Request, decode, dump, encode
 from prepackaged.server.protocols.seldon.messages import read_decoded, read_message, read_payload
-from prepackaged.server.protocols.seldon.methods import Methods, Unit
+from prepackaged.server.protocols.seldon.methods import Methods, Unit, asked_parameters
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Handler, asynchronous
 
@@ -54,6 +54,7 @@ class Rest:
         self._methods = methods
         self._unit = unit
         self._metadata = metadata
+        self._takes_lists = bool(getattr(predictor.model, "takes_lists", False))
         self._predict: Handler = self.predict
         if has_any_hook(predictor.model, "predict_raw", "predict_rest"):
             self._predict = asynchronous(self.predict_raw)
@@ -82,7 +83,9 @@ class Rest:
 
     def predict(self, exchange: Exchange) -> None:
         """Queue a prediction."""
-        request = decode(read_decoded(exchange))
+        as_lists = self._takes_lists
+        request = decode(read_decoded(exchange, as_lists=as_lists), as_lists=as_lists)
+        request.parameters = asked_parameters(request, self._predictor.model)
         request.set_context(exchange)
         work = self._predictor.predict(request, partial(self._finish, exchange, request))
         exchange.on_cancel = work.cancel

@@ -5,11 +5,15 @@ from typing import Any
 
 import numpy as np
 import without_pandas  # noqa: F401  before scikit-learn
-from sklearn import __version__ as sklearn_version
-from sklearn_estimator import blame, choose_method, forget_names, read, to_payload
+from sklearn_estimator import blame, choose_method, forget_names, to_payload
+from sklearn_file import read
 from sklearn_signature import signature_of
 
 from prepackaged import Artifact, Columns, Component, ModelFiles, texts
+from prepackaged.estimators import HERE, SKLEARN, set_jobs, try_out
+from prepackaged.input_examples import requests_to_try
+from prepackaged.parameters import whole_number
+from prepackaged.versions import check_policy
 
 
 class Model(Component):
@@ -18,15 +22,17 @@ class Model(Component):
     `method` is `predict_proba`, `decision_function`, `predict`, `transform` or
     `score_samples`; unset, it is `predict_proba` where the estimator has it, else `predict`.
     `trusted_types` lists, with commas, the types that a .skops file may hold beyond those
-    that skops itself trusts.
+    that skops itself trusts. `version_mismatch` is `warn`, `refuse` or `off`: what to do where
+    another minor version of scikit-learn saved the model. `n_jobs` takes the place of what the
+    estimator was saved with, 1 unless it is set.
     """
 
     platform = "sklearn"
     callable_from_any_thread = True
     batchable = True
     files = ModelFiles(
-        names=("model.joblib", "model.pkl", "model.pickle", "model.skops"),
-        suffixes=(".joblib", ".pkl", ".pickle", ".skops"),
+        names=("model.joblib", "model.pkl", "model.pickle", "model.sav", "model.skops"),
+        suffixes=(".joblib", ".pkl", ".pickle", ".sav", ".skops"),
         flavor="sklearn",
         flavor_key="pickled_model",
     )
@@ -37,9 +43,13 @@ class Model(Component):
         model_file: str | None = None,
         method: str | None = None,
         trusted_types: str | None = None,
+        version_mismatch: str | None = None,
+        n_jobs: str | None = None,
     ) -> None:
         super().__init__(model_uri, model_file)
         self.method = method
+        self.policy = check_policy(version_mismatch)
+        self.n_jobs = whole_number("n_jobs", n_jobs, default=1)
         self.trusted_types = [
             name.strip() for name in (trusted_types or "").split(",") if name.strip()
         ]
@@ -48,16 +58,20 @@ class Model(Component):
     def load_model(self, artifact: Artifact | None) -> None:
         """Read the estimator, settle on its method and note the columns it was trained on."""
         assert artifact is not None  # because this class sets `files`
-        self.estimator, self.saved_with = read(artifact, self.trusted_types)
+        self.estimator, versions = read(artifact, self.trusted_types)
+        self.advice = versions.checked(self.policy, artifact.path)
+        set_jobs(self.estimator, self.n_jobs)
         self.method = choose_method(self.estimator, self.method)
         self.signature = signature_of(self.estimator, self.method)
         self.columns = Columns.of(self.signature.inputs)
         self.wants_names = bool(self.columns.names) and not forget_names(self.estimator)
         self.custom = {
             "method": self.method,
-            "scikit-learn": sklearn_version,
-            "saved_with": self.saved_with,
+            "scikit-learn": HERE[SKLEARN],
+            "saved_with": versions.saved.get(SKLEARN, "unknown"),
         }
+        trials = requests_to_try(artifact, self.signature)
+        try_out(self.estimator, self.method, trials, lambda X: self.rows(X, None), self.advice)
 
     def predict(
         self, X: Any, feature_names: Iterable[str] | None = None, meta: dict[str, Any] | None = None
@@ -70,7 +84,7 @@ class Model(Component):
         try:
             return to_payload(getattr(self.estimator, str(self.method))(rows))
         except Exception as error:
-            raise blame(error, rows) from error
+            raise blame(error, rows, self.advice) from error
 
     def rows(self, X: Any, feature_names: Iterable[str] | None) -> Any:
         """What the estimator takes: a DataFrame if names mean anything to it, an array or texts."""

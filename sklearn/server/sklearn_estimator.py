@@ -1,30 +1,17 @@
-"""What the server needs to know of an estimator: its file, its methods, its answers, its errors."""
+"""What the server needs to know of an estimator: its methods, its answers, its errors."""
 
 import logging
 import re
 import traceback
-import warnings
-from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
-import joblib
 import numpy as np
-from sklearn import __version__ as sklearn_version
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.compose import ColumnTransformer
-from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.utils.validation import check_is_fitted
 
-from prepackaged import (
-    Artifact,
-    ClientError,
-    DeploymentError,
-    ModelError,
-    describe,
-    find_cell,
-)
+from prepackaged import ClientError, DeploymentError, ModelError, describe, find_cell
 
 logger = logging.getLogger(__name__)
 
@@ -34,18 +21,6 @@ DEFAULT_METHODS = ("predict_proba", "predict")
 VALIDATING_PACKAGES = {"sklearn", "numpy", "scipy", "pandas"}
 # Estimators that hand on what they get to estimators inside them, which may want names.
 MADE_OF_OTHERS = (MetaEstimatorMixin, ColumnTransformer, FeatureUnion, Pipeline)
-
-
-def read(artifact: Artifact, trusted_types: Sequence[str]) -> tuple[Any, str]:
-    """The fitted estimator in the file, and the version of scikit-learn that saved it."""
-    with artifact.reading(), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        if artifact.name.endswith(".skops"):
-            model = _read_skops(artifact, trusted_types)
-        else:
-            model = joblib.load(artifact.path)
-    _check_usable(model, artifact)
-    return model, _version_told_by(caught, artifact)
 
 
 def methods_of(model: Any) -> tuple[str, ...]:
@@ -87,24 +62,33 @@ def forget_names(model: Any) -> bool:
 def to_payload(result: Any) -> Any:
     """An estimator's answer as an ndarray; a dict where outputs have unequal numbers of classes.
 
-    A multi-output classifier's list of [rows, classes] becomes [rows, outputs, classes].
+    A multi-output classifier's list of [rows, classes] becomes [rows, outputs, classes]. A list
+    of anything else has a row in each of its items, as a `predict` of one's own may give it.
     """
-    if isinstance(result, list):
+    if isinstance(result, list) and result and all(map(_is_matrix, result)):
         if len({array.shape for array in result}) > 1:
             return {"outputs": [array.tolist() for array in result]}
         return np.stack(result, axis=1)
     if hasattr(result, "toarray"):  # a scipy sparse matrix, as vectorizers and encoders give
         return result.toarray()
-    return np.asarray(result)
+    return result if isinstance(result, dict) else np.asarray(result)
 
 
-def blame(error: Exception, rows: Any) -> ClientError | ModelError:
-    """The error to answer with: the data's fault where scikit-learn's own checks refuse it."""
+def blame(error: Exception, rows: Any, advice: str = "") -> ClientError | ModelError:
+    """The error to answer with: the data's fault where scikit-learn's own checks refuse it.
+
+    `advice` is what to do where another version saved the model, which then may be at fault.
+    """
     if isinstance(error, ValueError) and _innermost_package(error) in VALIDATING_PACKAGES:
         why = describe(error).rstrip(".:")
         return ClientError(f"the model refuses the data: {why}{_cell_at_fault(error, rows)}")
     logger.error("The model failed", exc_info=error)
-    return ModelError(f"the model failed: {describe(error)}")
+    why = f"the model failed: {describe(error)}"
+    return ModelError("; ".join(filter(None, (why, advice))))
+
+
+def _is_matrix(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 2
 
 
 def _is_sure_to_ignore_names(part: Any) -> bool:
@@ -115,49 +99,6 @@ def _is_sure_to_ignore_names(part: Any) -> bool:
         or "_sklearn_output_config" in vars(part)  # set_output: answers under names
         or any(callable(each) or hasattr(each, "fit") for each in vars(part).values())
     )
-
-
-def _read_skops(artifact: Artifact, trusted_types: Sequence[str]) -> Any:
-    import skops.io  # slow to import, and few models need it
-
-    untrusted = set(skops.io.get_untrusted_types(file=artifact.path)) - set(trusted_types)
-    if untrusted:
-        raise DeploymentError(
-            f"model file {artifact.path} holds types that are not trusted by default. If you trust"
-            f" the file, set the parameter trusted_types to {','.join(sorted(untrusted))}"
-        )
-    return skops.io.load(artifact.path, trusted=list(trusted_types))
-
-
-def _check_usable(model: Any, artifact: Artifact) -> None:
-    if not methods_of(model):
-        kind = f"{type(model).__module__}.{type(model).__name__}"
-        raise DeploymentError(
-            f"model file {artifact.path} holds a {kind}, which has none of the methods"
-            f" {', '.join(METHODS)}: not a scikit-learn estimator that can answer"
-        )
-    try:
-        check_is_fitted(model)
-    except NotFittedError as error:
-        raise DeploymentError(f"model file {artifact.path}: {describe(error)}") from error
-    except TypeError:
-        pass  # not scikit-learn's own class: it need not keep scikit-learn's conventions
-
-
-def _version_told_by(caught: Sequence[warnings.WarningMessage], artifact: Artifact) -> str:
-    version = str(sklearn_version)
-    for warning in caught:
-        if isinstance(warning.message, InconsistentVersionWarning):
-            version = str(warning.message.original_sklearn_version)
-        else:
-            logger.warning("Loading %s: %s", artifact.path, warning.message)
-    if version != sklearn_version:
-        logger.warning(
-            "%s was saved by scikit-learn %s and is served by %s: answers may differ;"
-            " an image of the same version is safer",
-            artifact.path, version, sklearn_version,
-        )  # fmt: skip
-    return version
 
 
 def _innermost_package(error: Exception) -> str:

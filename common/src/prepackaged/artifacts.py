@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import yaml
-
-from prepackaged.errors import DeploymentError, describe
+from prepackaged.errors import DeploymentError
+from prepackaged.file_kinds import why_no_model
+from prepackaged.load_errors import explained
+from prepackaged.yaml_files import read_mapping
 
 MLMODEL = "MLmodel"
 
@@ -48,8 +49,9 @@ class Artifact:
     """A model file that was found.
 
     `path` is the file with its links resolved, `name` the name that it was found under in
-    the model's `directory`. `flavor` is the MLflow flavor's table, empty for a plain file;
-    `code` is the directory of the modules that an MLflow model brings along, if it does.
+    the model's `directory`. `flavor` is the MLflow flavor's table and `mlmodel` all that its
+    `MLmodel` says, both empty for a plain file; `code` is the directory of the modules that an
+    MLflow model brings along, if it does.
     """
 
     path: Path
@@ -57,12 +59,14 @@ class Artifact:
     directory: Path
     flavor: dict[str, Any] = field(default_factory=dict)
     code: Path | None = None
+    mlmodel: dict[str, Any] = field(default_factory=dict)
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self, advice: str = "") -> Iterator[None]:
         """Within this block the file is read: whatever fails is a `DeploymentError` about it.
 
-        The modules that an MLflow model brings along can be imported from here on.
+        `advice` is what its last sentence says, as `Versions.advice` has it. The modules that an
+        MLflow model brings along can be imported from here on.
         """
         if self.code and str(self.code) not in sys.path:
             sys.path.append(str(self.code))
@@ -70,18 +74,8 @@ class Artifact:
             yield
         except DeploymentError:
             raise
-        except PermissionError as error:
-            raise DeploymentError(f"model file {self.path}: {error.strerror}") from error
-        except ModuleNotFoundError as error:
-            raise DeploymentError(
-                f"model file {self.path} needs the Python module {error.name!r}, which this image"
-                " does not have: take the image of that framework, or fork this one and add it"
-            ) from error
         except Exception as error:
-            raise DeploymentError(
-                f"model file {self.path} cannot be loaded, it is damaged or of another kind:"
-                f" {describe(error)}"
-            ) from error
+            raise explained(error, self.path, advice) from error
 
 
 def find_artifact(model_uri: str, files: ModelFiles, model_file: str | None = None) -> Artifact:
@@ -141,17 +135,15 @@ def read_mlmodel(directory: Path) -> dict[str, Any]:
 
     Raises `DeploymentError` when it is not a YAML mapping with `flavors`.
     """
-    try:
-        content = yaml.safe_load((directory / MLMODEL).read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise DeploymentError(f"{directory / MLMODEL} cannot be read: {error}") from error
-    if not isinstance(content, dict) or not isinstance(content.get("flavors"), dict):
+    content = read_mapping(directory / MLMODEL)
+    if not isinstance(content.get("flavors"), dict):
         raise DeploymentError(f"{directory / MLMODEL} has no table `flavors`: not an MLflow model")
     return content
 
 
 def _mlflow_artifact(directory: Path, files: ModelFiles) -> Artifact:
-    flavors = read_mlmodel(directory)["flavors"]
+    mlmodel = read_mlmodel(directory)
+    flavors = mlmodel["flavors"]
     flavor = flavors.get(files.flavor)
     if not isinstance(flavor, dict):
         raise DeploymentError(
@@ -169,7 +161,7 @@ def _mlflow_artifact(directory: Path, files: ModelFiles) -> Artifact:
         name = f"{name}/{_choose(inside, list_directory(inside), files)}"
     found = _existing(directory, name, MLMODEL)
     code = directory / flavor["code"] if flavor.get("code") else None
-    return replace(found, flavor=flavor, code=code)
+    return replace(found, flavor=flavor, code=code, mlmodel=mlmodel)
 
 
 def _choose(directory: Path, entries: list[str], files: ModelFiles) -> str:
@@ -195,6 +187,8 @@ def _existing(directory: Path, name: str, source: str) -> Artifact:
         raise DeploymentError(f"{path}, which {source} names, is not a file")
     if path.stat().st_size == 0:
         raise DeploymentError(f"model file {path} is empty (0 bytes)")
+    if why := why_no_model(path):
+        raise DeploymentError(f"model file {path} is {why}")
     return Artifact(path, name, directory)
 
 

@@ -12,3 +12,17 @@ def is_true(name: str, value: object) -> bool:
     if word not in ("true", "false"):
         raise DeploymentError(f"the parameter {name} must be true or false; not {value!r}")
     return word == "true"
+
+
+def whole_number(name: str, value: object, default: int) -> int:
+    """The parameter `name` as a whole number, `default` where it is not set.
+
+    Raises `DeploymentError` for anything else.
+    """
+    word = "" if value is None else str(value).strip()
+    try:
+        return int(word) if word else default
+    except ValueError:
+        raise DeploymentError(
+            f"expected the parameter {name} to be a whole number, got {value!r}"
+        ) from None

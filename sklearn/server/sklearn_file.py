@@ -6,10 +6,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from sklearn_estimator import METHODS, methods_of
-
 from prepackaged import Artifact, DeploymentError
-from prepackaged.estimators import HERE, SKLEARN, load_pickle, logged_warnings
+from prepackaged.estimators.methods import METHODS, methods_of
+from prepackaged.estimators.pickled import HERE, SKLEARN, load_pickle, logged_warnings
 from prepackaged.own_code import own_code_of
 from prepackaged.pickles import PickleFacts, read_facts
 from prepackaged.versions import Versions, mlflow_versions
@@ -31,23 +30,20 @@ def read(artifact: Artifact, trusted_types: Collection[str]) -> tuple[Any, Versi
     saved = artifact.flavor.get("sklearn_version")
     saved = saved or facts.sklearn or (_version_in_skops(artifact.path) if is_skops else "")
     versions = Versions({SKLEARN: str(saved)} if saved else {}, HERE, *mlflow_versions(artifact))
-    if is_skops:
-        trusted = {*trusted_types, *(artifact.flavor.get("skops_trusted_types") or ())}
-        model = _read_skops(artifact, trusted, versions)
-    else:
-        model = load_pickle(artifact, facts, versions, SERVER)
+    with artifact.reading(versions.advice()), logged_warnings(artifact.path):
+        if is_skops:
+            trusted = {*trusted_types, *(artifact.flavor.get("skops_trusted_types") or ())}
+            model = _read_skops(artifact, trusted)
+        else:
+            model = load_pickle(artifact, facts, versions.python, SERVER)
     _check_methods(model, artifact)
     return model, versions
 
 
-def _read_skops(artifact: Artifact, trusted_types: set[str], versions: Versions) -> Any:
+def _read_skops(artifact: Artifact, trusted_types: set[str]) -> Any:
     import skops.io  # slow to import, and few models need it
 
-    with (
-        artifact.reading(versions.advice()),
-        logged_warnings(artifact.path),
-        own_code_of(artifact, SERVER),
-    ):
+    with own_code_of(artifact, SERVER):
         untrusted = set(skops.io.get_untrusted_types(file=artifact.path)) - trusted_types
         if untrusted:
             raise DeploymentError(

@@ -30,13 +30,15 @@ class ModelFiles:
     endings such as `.joblib`.
     `flavor` is the MLflow flavor that the image reads and `flavor_key` the key that names
     the file in that flavor's table, or a directory with such a file; both empty means that the
-    image reads no MLflow models.
+    image reads no MLflow models. `other_flavors` are further ones that it can read, each with its
+    key, of models that have not the first.
     """
 
     names: tuple[str, ...]
     suffixes: tuple[str, ...]
     flavor: str = ""
     flavor_key: str = ""
+    other_flavors: tuple[tuple[str, str], ...] = ()
 
     def wanted(self) -> str:
         """What to put into a model directory, in words."""
@@ -144,18 +146,20 @@ def read_mlmodel(directory: Path) -> dict[str, Any]:
 def _mlflow_artifact(directory: Path, files: ModelFiles) -> Artifact:
     mlmodel = read_mlmodel(directory)
     flavors = mlmodel["flavors"]
-    flavor = flavors.get(files.flavor)
+    known = ((files.flavor, files.flavor_key), *files.other_flavors)
+    wanted, key = next((each for each in known if each[0] in flavors), known[0])
+    flavor = flavors.get(wanted)
     if not isinstance(flavor, dict):
         raise DeploymentError(
             f"{directory / MLMODEL}: this image serves the MLflow flavor {files.flavor!r};"
             f" the model has {', '.join(sorted(map(str, flavors))) or 'none'}"
         )
-    if not flavor.get(files.flavor_key):
+    if not flavor.get(key):
         raise DeploymentError(
-            f"{directory / MLMODEL}: flavor {files.flavor!r} has no {files.flavor_key!r},"
+            f"{directory / MLMODEL}: flavor {wanted!r} has no {key!r},"
             " which would name the model file"
         )
-    name = str(flavor[files.flavor_key])
+    name = str(flavor[key])
     if (directory / name).is_dir():
         inside = directory / name
         name = f"{name}/{_choose(inside, list_directory(inside), files)}"

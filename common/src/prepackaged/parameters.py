@@ -26,3 +26,17 @@ def whole_number(name: str, value: object, default: int) -> int:
         raise DeploymentError(
             f"expected the parameter {name} to be a whole number, got {value!r}"
         ) from None
+
+
+def number(name: str, value: object) -> float | None:
+    """The parameter `name` as a number, such as -999 or nan; None where it is not set.
+
+    Raises `DeploymentError` for anything else.
+    """
+    word = "" if value is None else str(value).strip()
+    try:
+        return float(word) if word else None
+    except ValueError:
+        raise DeploymentError(
+            f"expected the parameter {name} to be a number, got {value!r}"
+        ) from None

@@ -4,7 +4,7 @@ import logging
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -34,6 +34,11 @@ class Versions:
     here: Mapping[str, str] = field(default_factory=dict)
     python: str = ""
     mlflow: str = ""
+
+    def of(self, package: str) -> "Versions":
+        """The same of one package alone: of the others' nothing is needed."""
+        saved = {name: version for name, version in self.saved.items() if name == package}
+        return replace(self, saved=saved)
 
     def differing(self) -> list[str]:
         """The packages that are here in another minor version than the model needs."""

@@ -1,65 +1,18 @@
-"""What servers of scikit-learn estimators share: reading a pickle, trying it out, its threads.
-
-Imported by images that have scikit-learn; `prepackaged` itself does not import it.
-"""
+"""Trying an estimator out before anybody asks, on a copy; and what it holds."""
 
 import copy
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
-from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
+from sklearn.exceptions import NotFittedError
 from threadpoolctl import threadpool_limits
 
-from prepackaged.artifacts import Artifact
 from prepackaged.errors import DeploymentError, describe
-from prepackaged.own_code import own_code_of
-from prepackaged.pickles import PickleFacts
-from prepackaged.versions import Versions
 
 logger = logging.getLogger(__name__)
-
-SKLEARN = "scikit-learn"
-HERE = {SKLEARN: version(SKLEARN)}
-
-
-def load_pickle(
-    artifact: Artifact,
-    facts: PickleFacts,
-    versions: Versions,
-    server: Path,
-    stand_in: Callable[[str], Any] | None = None,
-) -> Any:
-    """The object in a pickle or joblib file, with its author's code from beside it.
-
-    `facts` are what the file says, `server` is the directory of the image's own modules and
-    `stand_in` what makes up functions of the script that saved it, where they are nowhere.
-    Raises `DeploymentError`, which names the versions where they differ.
-    """
-    facts.refuse_foreign_code(artifact.path, versions.python)
-    with (
-        artifact.reading(versions.advice()),
-        logged_warnings(artifact.path),
-        own_code_of(artifact, server, facts.script, stand_in),
-    ):
-        return joblib.load(artifact.path)
-
-
-@contextmanager
-def logged_warnings(path: Path) -> Iterator[None]:
-    """Within this block warnings go to the log, but those of another scikit-learn's models."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    for warning in caught:
-        if not isinstance(warning.message, InconsistentVersionWarning):  # `Versions` tells more
-            logger.warning("Loading %s: %s", path, " ".join(str(warning.message).split()))
 
 
 def parts_of(estimator: Any) -> Iterator[Any]:

@@ -3,9 +3,9 @@
 from typing import Any
 
 from sklearn.pipeline import Pipeline
-from sklearn_estimator import methods_of
 
-from prepackaged import Column, Signature
+from prepackaged.estimators.methods import methods_of
+from prepackaged.signature import Column, Signature
 
 
 def signature_of(estimator: Any, method: str) -> Signature:

@@ -11,7 +11,8 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 
-from prepackaged import ClientError, DeploymentError, ModelError, describe, find_cell
+from prepackaged.errors import ClientError, DeploymentError, ModelError, describe
+from prepackaged.tables import find_cell
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""What images that serve scikit-learn estimators share; it imports scikit-learn."""

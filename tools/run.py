@@ -99,6 +99,7 @@ def server_environment(options: argparse.Namespace, model_uri: str) -> dict[str,
     return os.environ | {
         "PREDICTIVE_UNIT_PARAMETERS": json.dumps([parameter] if uri else []),
         "PREDICTIVE_UNIT_IMAGE": images.find(options.row).tags()[0],
+        "PREPACKAGED_TAGS": images.find(options.row).known_tags(),
         "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": str(options.http_port),
         "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": str(options.grpc_port),
         "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": str(options.metrics_port),

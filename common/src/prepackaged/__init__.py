@@ -8,7 +8,7 @@ from prepackaged.devices import choose_device
 from prepackaged.errors import ClientError, DeploymentError, ModelError, NotReadyError, describe
 from prepackaged.headers import request_headers
 from prepackaged.signature import Column, Signature, TensorSpec
-from prepackaged.tables import Columns, find_cell, texts
+from prepackaged.tables import Columns, Table, find_cell, texts
 from prepackaged.tensors import TensorComponent
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "ModelFiles",
     "NotReadyError",
     "Signature",
+    "Table",
     "TensorComponent",
     "TensorSpec",
     "choose_device",

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
-import yaml
 from seldon_core.metadata import SeldonInvalidMetadataError, validate_model_metadata
 from seldon_core.user_model import SeldonComponent
 
@@ -18,6 +17,7 @@ from prepackaged.errors import (
 )
 from prepackaged.metadata import seldon_metadata
 from prepackaged.signature import Signature
+from prepackaged.yaml_files import read_mapping
 
 logger = logging.getLogger(__name__)
 
@@ -153,12 +153,4 @@ class Component(SeldonComponent):
 
 def _read_metadata_file(directory: Path) -> dict[str, Any]:
     path = directory / "metadata.yaml"
-    if not path.exists():
-        return {}
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise DeploymentError(f"{path} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise DeploymentError(f"{path} must be a YAML mapping, not {type(content).__name__}")
-    return content
+    return read_mapping(path) if path.exists() else {}

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from prepackaged.artifacts import Artifact, read_mlmodel
+from prepackaged.artifacts import Artifact
 from prepackaged.errors import DeploymentError
 from prepackaged.signature import Column, Kind
 
@@ -29,9 +29,7 @@ def columns_in(artifact: Artifact) -> tuple[Column, ...] | None:
     A tensor of shape [-1, n] is n columns without names. Raises `DeploymentError` for a
     signature that is not MLflow's.
     """
-    if not artifact.flavor:
-        return None
-    signature = read_mlmodel(artifact.directory).get("signature")
+    signature = artifact.mlmodel.get("signature")
     if not isinstance(signature, Mapping) or not signature.get("inputs"):
         return None
     try:

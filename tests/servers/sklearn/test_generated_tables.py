@@ -70,7 +70,8 @@ def numbers(dtype: str, missing: float | None = None) -> pd.Series:
 
 def words(dtype: Any, missing: Any = "") -> pd.Series:
     """A column of few words, some of them missing if they may be."""
-    values = pd.Series(np.random.default_rng(ROWS).choice(["Taipei", "Tainan", "Hualien"], ROWS), dtype=object)
+    cities = np.random.default_rng(ROWS).choice(["Taipei", "Tainan", "Hualien"], ROWS)
+    values = pd.Series(cities, dtype=object)
     if missing != "":
         values[::7] = missing
     return values.astype(dtype)

@@ -34,12 +34,17 @@ def choose_method(model: Any, wanted: str | None) -> str:
 def to_payload(result: Any) -> Any:
     """An estimator's answer as an ndarray; a dict where outputs have unequal numbers of classes.
 
-    A multi-output classifier's list of [rows, classes] becomes [rows, outputs, classes].
+    A multi-output classifier's list of [rows, classes] becomes [rows, outputs, classes]. A list
+    of anything else has a row in each of its items, as a `predict` of one's own may give it.
     """
-    if isinstance(result, list):
+    if isinstance(result, list) and result and all(map(_is_matrix, result)):
         if len({array.shape for array in result}) > 1:
             return {"outputs": [array.tolist() for array in result]}
         return np.stack(result, axis=1)
     if hasattr(result, "toarray"):  # a scipy sparse matrix, as vectorizers and encoders give
         return result.toarray()
-    return np.asarray(result)
+    return result if isinstance(result, dict) else np.asarray(result)
+
+
+def _is_matrix(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 2

@@ -20,13 +20,17 @@ logger = logging.getLogger(__name__)
 VALIDATING_PACKAGES = {"sklearn", "numpy", "scipy", "pandas"}
 
 
-def blame(error: Exception, rows: Any) -> ClientError | ModelError:
-    """The error to answer with: the data's fault where scikit-learn's own checks refuse it."""
+def blame(error: Exception, rows: Any, advice: str = "") -> ClientError | ModelError:
+    """The error to answer with: the data's fault where scikit-learn's own checks refuse it.
+
+    `advice` is what to do where another version saved the model, which then may be at fault.
+    """
     if isinstance(error, ValueError) and _innermost_package(error) in VALIDATING_PACKAGES:
         why = describe(error).rstrip(".:")
         return ClientError(f"the model refuses the data: {why}{_cell_at_fault(error, rows)}")
     logger.error("The model failed", exc_info=error)
-    return ModelError(f"the model failed: {describe(error)}")
+    why = f"the model failed: {describe(error)}"
+    return ModelError("; ".join(filter(None, (why, advice))))
 
 
 def _innermost_package(error: Exception) -> str:

@@ -17,8 +17,9 @@ class ServedEstimator:
     """An estimator behind its methods; `method` answers unless a request asks for another.
 
     `written` are the columns that its MLmodel file has. With `allow_extra`, columns of a request
-    that the estimator does not know are ignored, else refused. Raises `DeploymentError` for a
-    method that the estimator lacks.
+    that the estimator does not know are ignored, else refused. `advice` goes into errors that
+    may be the fault of another version. Raises `DeploymentError` for a method that the estimator
+    lacks.
     """
 
     def __init__(
@@ -28,8 +29,10 @@ class ServedEstimator:
         written: tuple[Column, ...] | None = None,
         *,
         allow_extra: bool = True,
+        advice: str = "",
     ) -> None:
         self.estimator = estimator
+        self._advice = advice
         self.method = choose_method(estimator, method)
         self.signature = signature_of(estimator, self.method, written)
         columns = Columns.of(self.signature.inputs, allow_extra=allow_extra)
@@ -44,6 +47,10 @@ class ServedEstimator:
         """One request's rows as `predict` takes them. Raises `ClientError`."""
         return self.inputs.prepare(X, names)
 
+    def rows(self, X: Any) -> Any:
+        """What the estimator itself takes of a request. Raises `ClientError`."""
+        return self.inputs.rows(self.prepare(X))
+
     def predict(self, prepared: Any, meta: Mapping[str, Any] | None = None) -> Any:
         """The answer to rows that are prepared, as a payload.
 
@@ -54,7 +61,7 @@ class ServedEstimator:
         try:
             return to_payload(self._call(method, prepared))
         except Exception as error:
-            raise blame(error, prepared) from error
+            raise blame(error, prepared, self._advice) from error
 
     def _call(self, method: str, prepared: Any) -> Any:
         if isinstance(prepared, Table) and method in self._compiled:

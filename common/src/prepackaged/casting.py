@@ -5,6 +5,7 @@ is a `ClientError` with row and column, what was expected and what it got.
 """
 
 import math
+import re
 import reprlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -41,6 +42,8 @@ EXPECTED = {
 SHOWN = 20  # categories in an error
 NUMBERS = "biuf"  # numpy's kinds of dtype that are numbers
 FLOATS = {float, int}
+# A number as JSON writes it, of so many characters that none takes long to read.
+NUMBER = re.compile(r"[+-]?(\d{1,400}\.?\d{0,400}|\.\d{1,400})([eE][+-]?\d{1,4})?", re.ASCII)
 LARGEST_EXACT = 2.0**63  # what a float must be below to be a 64-bit integer
 
 
@@ -190,12 +193,17 @@ def _each(values: Sequence[Any], column: Column, one: Callable[[Any], Any]) -> l
 
 
 def _number(value: Any) -> float:
+    """A number, also as text, as clients send what they have read from a CSV file."""
+    if isinstance(value, str) and NUMBER.fullmatch(value):
+        return float(value)
     if not isinstance(value, int | float):
         raise TypeError
     return float(value)
 
 
 def _whole(value: Any) -> int:
+    if isinstance(value, str) and NUMBER.fullmatch(value):
+        value = int(value) if value.lstrip("+-").isdigit() else float(value)
     if not isinstance(value, int | float) or value != (whole := int(value)):
         raise TypeError
     if not -LARGEST_EXACT <= whole < LARGEST_EXACT:

@@ -163,7 +163,7 @@ def test_what_is_no_code_is_refused(
 
     assert answer.status_code == 400
     assert "expected the code of a category, 0 for the first" in answer.json()["status"]["info"]
-    assert f"row 1, column 0 is {code!r}" in answer.json()["status"]["info"]
+    assert "row 1, column 0: expected the code of a category" in answer.json()["status"]["info"]
 
 
 @pytest.mark.usefixtures("since_3_1")
@@ -194,7 +194,7 @@ def test_damaged_labels_are_not_believed(
             {"city": "Taichung"},
             "row 0, column 'city': expected one of 'Hualien', 'Tainan', 'Taipei', got 'Taichung'",
         ),
-        ({"city": 2}, "column 0 (city) is 2"),
+        ({"city": 2}, "'Tainan', 'Taipei', got 2"),
         ({"district": 15}, "row 0, column 'district': expected one of 10, 20, 30, got 15"),
         ({"district": "ten"}, "column 'district': expected one of 10, 20, 30, got 'ten'"),
         ({"area": "wide"}, "row 0, column 'area': expected a number, got 'wide'"),
@@ -219,7 +219,7 @@ def test_many_labels_are_not_all_listed(tmp_path: Path, serve_model: Callable[..
 
     answer = serve_model(tmp_path).post({"jsonData": [{"zone": 99}]})
 
-    assert "118, 119 and 30 more; row 0" in answer.json()["status"]["info"]
+    assert "118, 119 and 30 more, got 99" in answer.json()["status"]["info"]
 
 
 @pytest.mark.parametrize(
@@ -230,8 +230,14 @@ def test_many_labels_are_not_all_listed(tmp_path: Path, serve_model: Callable[..
         ('{"jsonData": [1, 2, 3, 4]}', "one row goes into two brackets"),
         ('{"jsonData": []}', "got shape [0]"),
         ('{"jsonData": [[1, 2, 3, "x"]]}', "row 0, column 3: expected a number, got 'x'"),
-        ('{"jsonData": [[1, 2, Infinity, 4]]}', "row 0, column 2 is inf"),
-        ('{"data": {"ndarray": [[1, 2, 3, 4], [1, -1e39, 3, 4]]}}', "row 1, column 1 is -1e+39"),
+        (
+            '{"jsonData": [[1, 2, Infinity, 4]]}',
+            "row 0, column 2: expected a number within 32 bits, got inf",
+        ),
+        (
+            '{"data": {"ndarray": [[1, 2, 3, 4], [1, -1e39, 3, 4]]}}',
+            "row 1, column 1: expected a number within 32 bits, got -1e+39",
+        ),
         ('{"jsonData": [{"a": 1, "b": 2, "c": 3, "d": 4}]}', "this model knows no column names"),
         ('{"strData": "1 2 3 4"}', "got a string"),
         ('{"binData": "AAAA"}', "got binData"),

@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 import time
-from multiprocessing.connection import Connection
 
 from prepackaged.errors import DeploymentError
 from prepackaged.server.inference.model_thread import ModelThread
@@ -23,8 +22,9 @@ from prepackaged.server.runtime.shutdown import (
     end_now,
 )
 from prepackaged.server.runtime.startup import EarlyServer
-from prepackaged.server.runtime.workers import Parent, supervise
+from prepackaged.server.runtime.workers import Parent, Place, supervise
 from prepackaged.server.telemetry.access_log import FORMAT
+from prepackaged.server.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -48,18 +48,18 @@ def main() -> None:
         sys.exit(1)
 
 
-def work(config: Config, pipe: Connection) -> None:
+def work(config: Config, place: Place) -> None:
     """Serve as one of several workers: what a spawned process runs."""
     logging.basicConfig(format=FORMAT, level=config.log_level)
     try:
-        serve(config, pipe)
+        serve(config, place)
     except DeploymentError as error:
         with contextlib.suppress(OSError):  # the parent has ended
-            pipe.send(str(error))  # for it to log
+            place.pipe.send(str(error))  # for it to log
         sys.exit(1)
 
 
-def serve(config: Config, pipe: Connection | None = None) -> None:
+def serve(config: Config, place: Place | None = None) -> None:
     """Load the model, then open the ports, then serve until told to end.
 
     The event loop has a thread of its own. The main thread loads the model, and then calls it:
@@ -68,7 +68,7 @@ def serve(config: Config, pipe: Connection | None = None) -> None:
     end_at_once_on_signals()
     start = time.perf_counter()
     with LoopThread() as loop:
-        parent = loop.run(Parent.of(pipe)) if pipe else None
+        parent = loop.run(Parent.of(place.pipe)) if place else None
         early = EarlyServer(config) if config.opens_early else None
         if early:
             loop.run(early.start())
@@ -76,8 +76,9 @@ def serve(config: Config, pipe: Connection | None = None) -> None:
             find_class(config.interface)
         model = load_model(config.interface, config.parameters)
         metadata, thread = read_metadata(model), ModelThread()
-        server = loop.run(RunningServer.of(model, metadata, config, thread.submit))
-        server.metrics.set_gauge("prepackaged_model_load_seconds", time.perf_counter() - start)
+        metrics = Metrics(place.directory, place.number) if place else Metrics()
+        server = loop.run(RunningServer.of(model, metadata, config, thread.submit, metrics))
+        metrics.set_gauge("prepackaged_model_load_seconds", time.perf_counter() - start)
         settle()
         serve_loaded(server, loop, thread, early, parent)
 
@@ -116,7 +117,7 @@ async def begin(server: RunningServer, early: EarlyServer | None, parent: Parent
     else:
         await server.start()
     if parent:
-        parent.begin(server.metrics.snapshot)
+        parent.begin(server.check)
 
 
 async def serve_until(is_over: asyncio.Event, server: RunningServer, dog: Watchdog) -> None:

@@ -37,6 +37,7 @@ WITHOUT_EFFECT = (
 )
 MAX_CONNECTIONS = 10_000
 KEEPALIVE_SECONDS = 120  # longer than proxies keep a connection, so that it is they who close it
+CALL_SECONDS = 300  # the longest call that is not taken for one that hangs
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Config:
     `interface` names the class to serve: `Module`, whose class has the same name, or
     `package.module.Class`. `parameters` are its constructor's arguments. `timeout` (REST) and
     `grpc_timeout` are in seconds from a request's arrival to its answer, `keepalive` from an
-    answer to the next request and `grace` from the signal to end to the last answer.
+    answer to the next request and `grace` from the signal to end to the last answer; a call of the
+    model that takes longer than `longest_call` is taken for one that never ends.
     `max_message` (gRPC) and `max_body` (REST) are in bytes, `max_waiting` in requests that wait
     for the model, `max_connections` are those of a worker's port. With `opens_early` the ports
     answer 503 while the model loads; without, they open when the model is loaded.
@@ -73,6 +75,7 @@ class Config:
     grpc_timeout: float | None = None
     grace: float = GRACE_SECONDS
     keepalive: float = KEEPALIVE_SECONDS
+    longest_call: float = CALL_SECONDS
     max_message: int | None = None
     max_body: int = 256 * 1024 * 1024
     max_waiting: int = 1000
@@ -115,6 +118,7 @@ def read_config(
         grpc_timeout=_number(annotations, "seldon.io/grpc-timeout", unit=0.001),
         grace=_seconds(flags.grace_seconds, "--grace-seconds"),
         keepalive=_seconds(flags.keepalive, "--keepalive"),
+        longest_call=_seconds(flags.max_call_seconds, "--max-call-seconds") or math.inf,
         max_message=_bytes(annotations, "seldon.io/grpc-max-message-size"),
         max_connections=_integer(flags.max_connections, "--max-connections"),
         unit_id=environment.get("PREDICTIVE_UNIT_ID"),
@@ -228,6 +232,12 @@ def _add_bounds(parser: argparse.ArgumentParser, environment: Mapping[str, str])
     for flag, variable, default, what in (
         ("grace-seconds", "PREPACKAGED_GRACE_SECONDS", GRACE_SECONDS, "for answers at the end"),
         ("keepalive", "GUNICORN_KEEPALIVE", KEEPALIVE_SECONDS, "seconds for another request"),
+        (
+            "max-call-seconds",
+            "PREPACKAGED_MAX_CALL_SECONDS",
+            CALL_SECONDS,
+            "of the model's; 0: any",
+        ),
         ("max-connections", "PREPACKAGED_MAX_CONNECTIONS", MAX_CONNECTIONS, "of REST, a worker"),
     ):
         parser.add_argument(

@@ -8,7 +8,7 @@ from typing import Any
 from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.utils import json_to_feedback, seldon_message_to_json
 
-from prepackaged.errors import ModelError
+from prepackaged.errors import ModelError, RequestError
 from prepackaged.server.inference.hooks import has_any_hook
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.inference.requests import Prediction
@@ -31,6 +31,15 @@ COUNTED_AS = {
     **dict.fromkeys(FEEDBACK, "feedback"),
     **METHODS,
 }
+
+
+class HangingError(RequestError):
+    """A call of the model does not end: HTTP 500, for Kubernetes to start the server anew."""
+
+    def __init__(self) -> None:
+        super().__init__("a call of the model does not end")
+
+
 Routes = dict[str, dict[str, Handler]]
 
 
@@ -64,7 +73,7 @@ class Rest:
         """Every route, by path and method (reference: seldon-core 1.17.1, wrapper.py)."""
         health, feedback = asynchronous(self.health), asynchronous(self.send_feedback)
         table: Routes = {
-            "/health/ping": {"GET": ping},
+            "/health/ping": {"GET": self.ping},
             "/health/status": {"GET": health},
             "/api/v1.0/health/status": {"GET": health},
             "/metadata": {"GET": self.metadata},
@@ -126,6 +135,12 @@ class Rest:
             return _json(self._methods.health())
         return _json(await self._predictor.health(self._methods.health, context=exchange))
 
+    def ping(self, exchange: Exchange) -> None:
+        """Alive, unless the model hangs."""
+        if self._predictor.hangs:
+            raise HangingError
+        ping(exchange)
+
     def metadata(self, exchange: Exchange) -> None:
         """Answer what is known of the model."""
         if self._metadata is None:
@@ -140,7 +155,7 @@ class Rest:
 
 
 def ping(exchange: Exchange) -> None:
-    """Alive: the process answers, whatever the model does."""
+    """Alive: the process answers."""
     exchange.respond(Response(b"pong", content_type="text/html; charset=utf-8"))
 
 

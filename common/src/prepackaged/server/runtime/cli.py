@@ -14,6 +14,7 @@ from prepackaged.server.runtime.custom_service import start_custom_service
 from prepackaged.server.runtime.event_loop import LoopThread
 from prepackaged.server.runtime.loading import find_class, load_model, read_metadata
 from prepackaged.server.runtime.memory import importing, settle
+from prepackaged.server.runtime.orphans import begin_reaping
 from prepackaged.server.runtime.server import RunningServer
 from prepackaged.server.runtime.shutdown import (
     ShutdownSignals,
@@ -68,6 +69,7 @@ def serve(config: Config, place: Place | None = None) -> None:
     end_at_once_on_signals()
     start = time.perf_counter()
     with LoopThread() as loop:
+        begin_reaping(loop)
         parent = loop.run(Parent.of(place.pipe)) if place else None
         early = EarlyServer(config) if config.opens_early else None
         if early:

@@ -26,6 +26,7 @@ from prepackaged.errors import DeploymentError
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.event_loop import LoopThread
 from prepackaged.server.runtime.metrics_port import serve_metrics
+from prepackaged.server.runtime.orphans import begin_reaping
 from prepackaged.server.runtime.shutdown import ShutdownSignals
 from prepackaged.server.runtime.startup import EarlyServer
 from prepackaged.server.telemetry.metrics import expose
@@ -268,6 +269,7 @@ class Parent:
 def supervise(target: Target, config: Config) -> None:
     """Let several workers serve until a signal; the second of them ends all at once."""
     with LoopThread() as loop:
+        begin_reaping(loop)
         is_over, supervisor = asyncio.Event(), loop.run(Supervisor.of(target, config))
         ShutdownSignals(loop.loop, is_over.set, at_once=supervisor.kill)
         loop.run(supervisor.run(is_over))

@@ -2,7 +2,8 @@
 
 The files are prometheus_client's multiprocess files, and so is the sum over them: a worker that
 is killed loses no count, and its replacement goes on in the same files. prometheus_client's own
-Counter and Histogram write them four times as slowly, see docs/transports.md.
+Counter and Histogram write them three times as slowly (docs/transports.md), count up only, and
+have one set of labels, where a model's metrics may go down and have tags that differ.
 """
 
 import math

@@ -46,37 +46,39 @@ def main() -> None:
 
 
 def locks(scratch: Path) -> dict[Path, tuple[str | Path, ...]]:
-    """Every lock and what it is compiled from; what is chosen for a row goes into `scratch`."""
+    """Every lock and what it is compiled from; what is chosen for a target goes into `scratch`."""
     return {
-        **{row.lock: (COMMON, chosen(row, scratch)) for row in images.rows().values()},
+        **{target.lock: (COMMON, chosen(target, scratch)) for target in images.targets().values()},
         Path("requirements-dev.txt"): (COMMON, "--group=pyproject.toml:dev"),
         Path("tests/contract/upstream.txt"): (Path("tests/contract/upstream.in"),),
         Path("tools/protoc.txt"): (Path("tools/protoc.in"),),
     }
 
 
-def chosen(row: images.Row, scratch: Path) -> Path:
-    """The image's requirements.in, with the row's framework in place of the image's own."""
-    own = images.ROOT / row.sources / "requirements.in"
+def chosen(target: images.Target, scratch: Path) -> Path:
+    """The image's requirements.in, with the target's framework in place of the image's own."""
+    own = images.ROOT / target.sources / "requirements.in"
     requirements = own.read_text()
-    pin = re.search(rf"^{re.escape(row.image.package)}==([\w.]+)(\S*)", requirements, re.MULTILINE)
+    pin = re.search(
+        rf"^{re.escape(target.image.package)}==([\w.]+)(\S*)", requirements, re.MULTILINE
+    )
     if pin is None:
-        raise images.ImagesError(f"{own} does not pin {row.image.package}, as images.toml says")
-    if row.is_own:
+        raise images.ImagesError(f"{own} does not pin {target.image.package}, as images.toml says")
+    if target.is_own:
         return own
-    path = scratch / f"{row.name}.in"
-    path.write_text(requirements.replace(pin[0], "\n".join(framework(row, *pin.groups()))))
+    path = scratch / f"{target.name}.in"
+    path.write_text(requirements.replace(pin[0], "\n".join(framework(target, *pin.groups()))))
     return path
 
 
-def framework(row: images.Row, version: str, build: str) -> list[str]:
-    """What an older row or one for GPUs asks for where the image asks for `version`."""
-    if row.older:
-        return [*row.image.versions[row.older], f"{row.package}=={row.older}.*"]
-    if "==" in row.image.gpu:
-        return [row.image.gpu]
+def framework(target: images.Target, version: str, build: str) -> list[str]:
+    """What an older target or one for GPUs asks for where the image asks for `version`."""
+    if target.older:
+        return [*target.image.versions[target.older], f"{target.package}=={target.older}.*"]
+    if "==" in target.image.gpu:
+        return [target.image.gpu]
     # A directory of more wheels may hold the other build, which counts as the same version.
-    return [f"{row.image.gpu}=={version}" + (f",!={version}{build}" if build else "")]
+    return [f"{target.image.gpu}=={version}" + (f",!={version}{build}" if build else "")]
 
 
 def is_stale(lock: Path, sources: tuple[str | Path, ...]) -> bool:

@@ -1,6 +1,6 @@
-"""Serve a model with an image's Model.py, in the environment made from the row's lock.
+"""Serve a model with an image's Model.py, in the environment made from the target's lock.
 
-    python3 tools/run.py ROW [--model-uri URI] [--http-port N] [--grpc-port N] [--metrics-port N]
+    python3 tools/run.py TARGET [--model-uri URI] [--http-port N] [--grpc-port N] [--metrics-port N]
 
 Without a model, the image's example is trained, saved below build/examples and served.
 The environment variable MICROSERVICE names another microservice, as it does in the images.
@@ -26,12 +26,12 @@ ROOT = images.ROOT
 def main() -> None:
     """Start the server, say how to call it once it answers, and wait for its end."""
     options = read_command_line()
-    model_uri = options.model_uri or example_model(options.row)
+    model_uri = options.model_uri or example_model(options.target)
     environment = server_environment(options, model_uri)
     microservice = os.environ.get("MICROSERVICE", "prepackaged-microservice")
-    command = [str(bin_of(options.row) / microservice), "Model", "--service-type", "MODEL"]
+    command = [str(bin_of(options.target) / microservice), "Model", "--service-type", "MODEL"]
     server = subprocess.Popen(
-        [*command, "--access-log"], cwd=ROOT / images.find(options.row).sources, env=environment
+        [*command, "--access-log"], cwd=ROOT / images.find(options.target).sources, env=environment
     )
     try:
         if is_answering(server, options.http_port):
@@ -42,9 +42,9 @@ def main() -> None:
 
 
 def read_command_line() -> argparse.Namespace:
-    """The row, the model and the ports."""
+    """The target, the model and the ports."""
     parser = argparse.ArgumentParser(description="Serve a model.")
-    parser.add_argument("row")
+    parser.add_argument("target")
     parser.add_argument("--model-uri", default="", help="a directory; without it, the example")
     parser.add_argument("--http-port", type=int, default=9000)
     parser.add_argument("--grpc-port", type=int, default=5000)
@@ -52,32 +52,32 @@ def read_command_line() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def bin_of(row: str) -> Path:
-    """Where the programs of the row's environment are."""
-    return ROOT / ".envs" / row / "bin"
+def bin_of(target: str) -> Path:
+    """Where the programs of the target's environment are."""
+    return ROOT / ".envs" / target / "bin"
 
 
-def example_model(row: str) -> str:
-    """The directory of the row's example model, trained now if it is not there yet.
+def example_model(target: str) -> str:
+    """The directory of the target's example model, trained now if it is not there yet.
 
     Empty for an image whose example needs no model.
     """
-    train = ROOT / images.find(row).image.name / "example/train.py"
-    directory = ROOT / "build/examples" / row
+    train = ROOT / images.find(target).image.name / "example/train.py"
+    directory = ROOT / "build/examples" / target
     if not train.exists():
         return ""
     if not directory.exists():
         print(f"-> training the example with {train.relative_to(ROOT)}", flush=True)
-        partial = directory.with_name(f"{row}.partial")
-        command = [*training(train, bin_of(row) / "python"), partial]
+        partial = directory.with_name(f"{target}.partial")
+        command = [*training(train, bin_of(target) / "python"), partial]
         subprocess.run(command, env=uv.environment(), check=True)
         partial.rename(directory)
     return str(directory)
 
 
-def request_file(row: str) -> Path:
+def request_file(target: str) -> Path:
     """The request that is documented for the example."""
-    return ROOT / images.find(row).image.name / "example/request.json"
+    return ROOT / images.find(target).image.name / "example/request.json"
 
 
 def training(script: Path, python: str | Path) -> list[str | Path]:
@@ -98,7 +98,7 @@ def server_environment(options: argparse.Namespace, model_uri: str) -> dict[str,
     parameter = {"name": "model_uri", "value": uri, "type": "STRING"}
     return os.environ | {
         "PREDICTIVE_UNIT_PARAMETERS": json.dumps([parameter] if uri else []),
-        "PREDICTIVE_UNIT_IMAGE": images.find(options.row).tags()[0],
+        "PREDICTIVE_UNIT_IMAGE": images.find(options.target).tags()[0],
         "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": str(options.http_port),
         "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": str(options.grpc_port),
         "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": str(options.metrics_port),
@@ -120,7 +120,7 @@ def how_to_call(options: argparse.Namespace, *, is_example: bool) -> str:
     """The server's address and a curl line that works with the model it serves."""
     server = f"http://localhost:{options.http_port}"
     if is_example:
-        request = request_file(options.row).read_text().strip()
+        request = request_file(options.target).read_text().strip()
         call = f"{server}/api/v1.0/predictions -H 'Content-Type: application/json' -d '{request}'"
     else:
         call = f"{server}/metadata"

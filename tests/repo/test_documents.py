@@ -129,7 +129,7 @@ def headings(document: Path) -> set[str]:
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_make_target_that_is_named_exists(document: Path) -> None:
     """What a document tells to type can be typed; `lightgbm` is the name that a fork takes."""
-    text = re.sub("-(lightgbm|<image>|<row>)", "-skeleton", document.read_text())
+    text = re.sub("-(lightgbm|<image>|<target>)", "-skeleton", document.read_text())
     unknown = {named for named in TARGET.findall(text) if not is_target(named)}
     assert unknown == set()
 

@@ -112,7 +112,7 @@ class Target:
         return pin[1]
 
     def short_tags(self) -> list[str]:
-        """What comes behind the image's name; the first is the release's own."""
+        """Tags, behind the image's name; the first is the release's own."""
         minor = ".".join(self.version().split(".")[:2])
         framework = f"{self.image.framework}{minor}"
         if self.older:

@@ -52,15 +52,15 @@ def environment() -> dict[str, str]:
 
 
 def find_links(requirements: str, *places: Path) -> list[str]:
-    """Options that lead uv to wheels that are on no index: in `places`, and where we are told.
+    """Options that lead uv to wheels that are on no index: in `places` and in UV_FIND_LINKS.
 
-    Where we are not told, requirements that name a build for CPUs lead to PyTorch's own page.
+    Without UV_FIND_LINKS, requirements that name a build for CPUs lead to PyTorch's own page.
     """
     # With one such option uv does not read its variable, so that this repeats it.
-    told = environment().get("UV_FIND_LINKS") or (
+    links = environment().get("UV_FIND_LINKS") or (
         PYTORCH_CPU if BUILD_FOR_CPU.search(requirements) else ""
     )
-    return [f"--find-links={place}" for place in (*places, *filter(None, told.split(",")))]
+    return [f"--find-links={place}" for place in (*places, *filter(None, links.split(",")))]
 
 
 def index() -> str:

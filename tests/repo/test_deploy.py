@@ -1,4 +1,4 @@
-"""What deploy/ tells Kubernetes and Seldon's operator is valid, current and true of the server."""
+"""What deploy/ says to Kubernetes and Seldon's operator is valid, current and true of the server."""
 
 import json
 from collections.abc import Iterator
@@ -106,7 +106,7 @@ def test_the_operators_servers_are_the_tags_of_every_build() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_a_seldon_deployment_asks_for_a_server_that_the_operator_was_told_of(
+def test_a_seldon_deployment_asks_for_a_server_that_the_operator_knows(
     target: images.Target,
 ) -> None:
     """Its graph names the server, a model, and the container whose image the operator fills in."""

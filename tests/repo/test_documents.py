@@ -89,10 +89,10 @@ def test_the_table_of_settings_has_every_setting() -> None:
     _, shown, _ = (ROOT / "README.md").read_text().split("<!-- settings -->")
     source = (ROOT / "common/src/prepackaged/server/runtime/config.py").read_text()
     program = [PROGRAMS / OURS, "--help"]
-    told = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(program, capture_output=True, text=True, check=True).stdout
     variables = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+|seldon\.io/[a-z-]+)"', source))
 
-    settings = re.findall(r"--[a-z][a-z-]+", told) + sorted(variables - {"OUTLIER_DETECTOR"})
+    settings = re.findall(r"--[a-z][a-z-]+", printed) + sorted(variables - {"OUTLIER_DETECTOR"})
     listed = set(re.findall(r"`(--[a-z-]+|[A-Z]+(?:_[A-Z]+)+|seldon\.io/[a-z-]+)`", shown))
 
     assert listed == set(settings) - {"--help"}

@@ -91,7 +91,7 @@ def find_artifact(model_uri: str, files: ModelFiles, model_file: str | None = No
     """
     location = local_path(model_uri)
     if location.is_file():
-        named = _named_path(model_uri)  # a link's own name tells the format, its target's may not
+        named = _named_path(model_uri)  # a link's own name shows the format, its target's may not
         return _existing(named.parent.resolve(), named.name, "model_uri")
     entries = list_directory(location)
     if model_file:

@@ -1,4 +1,4 @@
-"""`prepackaged-microservice Model`: read the settings, load the model, serve until told to end."""
+"""`prepackaged-microservice Model`: read the settings, load the model, serve until a signal."""
 
 import asyncio
 import contextlib
@@ -61,7 +61,7 @@ def work(config: Config, place: Place) -> None:
 
 
 def serve(config: Config, place: Place | None = None) -> None:
-    """Load the model, then open the ports, then serve until told to end.
+    """Load the model, then open the ports, then serve until a signal.
 
     The event loop has a thread of its own. The main thread loads the model, and then calls it:
     what seldon-core's microservice does, and what models rely on.

@@ -97,7 +97,7 @@ class Worker:
         return int(self.process.exitcode or 0)
 
     def end(self) -> None:
-        """Tell it to end."""
+        """Ask it to end."""
         if not self._pipe.closed:
             self._loop.remove_reader(self._pipe.fileno())
             self._pipe.close()
@@ -149,7 +149,7 @@ class Supervisor:
         return cls(target, config)
 
     async def run(self, is_over: asyncio.Event) -> None:
-        """Serve until told that it is over.
+        """Serve until it is over.
 
         Raises `DeploymentError` when no worker can start, and when one does not end in order.
         """
@@ -239,7 +239,7 @@ class Supervisor:
 class Parent:
     """A worker's parent, seen from the worker. Made on the event loop that serves.
 
-    `on_end` is called on that loop when the parent has ended, or tells the worker to end.
+    `on_end` is called on that loop when the parent has ended, or asks the worker to end.
     """
 
     on_end: Callable[[], object] = functools.partial(os._exit, 0)  # before anything is served
@@ -255,7 +255,7 @@ class Parent:
         return cls(pipe)
 
     def begin(self, on_beat: Callable[[], object]) -> None:
-        """Tell that this worker serves, and from now on that it lives; `on_beat` goes first."""
+        """Report that this worker serves, and from now on that it lives; `on_beat` goes first."""
         on_beat()
         with suppress(OSError):  # the parent has ended
             self._pipe.send("")

@@ -1,4 +1,4 @@
-"""What deploy/ says to Kubernetes and Seldon's operator is valid, current and true of the server."""
+"""What deploy/ says to Kubernetes and Seldon's operator is valid, current and true."""
 
 import json
 from collections.abc import Iterator

@@ -19,6 +19,7 @@ import yaml
 from prepackaged.errors import DeploymentError, describe
 
 MLMODEL = "MLmodel"
+MOUNT = Path("/mnt/models")  # where platforms put a model
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,17 @@ class Artifact:
                 f"model file {self.path} cannot be loaded, it is damaged or of another kind:"
                 f" {describe(error)}"
             ) from error
+
+
+def mounted_model() -> str | None:
+    """MOUNT where it holds something, or cannot be read, for the error to say why."""
+    try:
+        names = {entry.name for entry in MOUNT.iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        return str(MOUNT)
+    return str(MOUNT) if names - {"lost+found"} else None  # which an empty volume may have
 
 
 def find_artifact(model_uri: str, files: ModelFiles, model_file: str | None = None) -> Artifact:

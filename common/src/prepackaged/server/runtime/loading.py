@@ -1,9 +1,11 @@
 """From a class's name to the loaded object that answers requests."""
 
 import importlib
+import inspect
 import logging
 import sys
 from collections.abc import Mapping
+from inspect import Parameter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ from seldon_core import seldon_methods
 from prepackaged.errors import DeploymentError, describe
 
 logger = logging.getLogger(__name__)
+
+VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+LONGEST = 100  # characters of a wrong name that a message shows
 
 
 def load_model(interface: str, parameters: Mapping[str, Any]) -> Any:
@@ -22,6 +27,7 @@ def load_model(interface: str, parameters: Mapping[str, Any]) -> Any:
     parameters, and when loading fails.
     """
     model_class = find_class(interface)
+    check_parameters(interface, model_class, parameters)
     try:
         model = model_class(**parameters)
         if hasattr(model, "load"):
@@ -32,6 +38,22 @@ def load_model(interface: str, parameters: Mapping[str, Any]) -> Any:
         logger.exception("Loading %s failed", interface)
         raise DeploymentError(f"{interface} cannot be loaded: {describe(error)}") from error
     return model
+
+
+def check_parameters(interface: str, model_class: Any, given: Mapping[str, Any]) -> None:
+    """Raise `DeploymentError` where the class takes other parameters, listing those it takes."""
+    try:
+        known = inspect.signature(model_class).parameters.values()
+    except (TypeError, ValueError):  # a class in C that does not say what it takes
+        return
+    names = [each.name for each in known if each.kind not in VARIADIC]
+    unknown = [name for name in given if name not in names]
+    if unknown and not any(each.kind is Parameter.VAR_KEYWORD for each in known):
+        has = f"has {', '.join(names)}" if names else "has none"
+        raise DeploymentError(f"{interface} has no parameter {unknown[0][:LONGEST]!r}; it {has}")
+    needed = [each.name for each in known if each.name in names and each.default is Parameter.empty]
+    if missing := [name for name in needed if name not in given]:
+        raise DeploymentError(f"{interface} needs the parameter {missing[0]!r}, which is not set")
 
 
 def read_metadata(model: Any) -> dict[str, Any] | None:

@@ -102,11 +102,12 @@ class RunningServer:
         if not is_shared:
             self._http.append(await serve_metrics(config, self._exposition))
         if config.serves_grpc:
-            grpc = grpc or listen("grpc", config.grpc_port, is_shared=is_shared)
+            grpc = grpc or listen("grpc", config.grpc_port, config.host, is_shared=is_shared)
             self._grpc = await self._serve_grpc(grpc)
-        rest = rest or listen("http", config.http_port, is_shared=is_shared)
+        rest = rest or listen("http", config.http_port, config.host, is_shared=is_shared)
         self._http.append(await self._serve_rest(rest))
-        logger.info("Process %d serves on http://0.0.0.0:%d", os.getpid(), config.http_port)
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        logger.info("Process %d serves on http://%s:%d", os.getpid(), host, config.http_port)
 
     def check(self) -> None:
         """What a worker does between its signs of life; one that hangs ends at once."""

@@ -6,6 +6,13 @@ import pytest
 from prepackaged import DeploymentError
 from prepackaged.server.runtime.loading import load_model
 
+HANDS_ON = """class Above:
+    def __init__(self, width=1): pass
+class CLASS(Above):
+    def __init__(self, color=2, **rest):
+        super().__init__(**rest)
+"""
+
 
 @pytest.fixture
 def model_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any) -> str:
@@ -47,6 +54,10 @@ def test_a_class_may_be_named_with_its_module(model_file: str) -> None:
         (
             "class CLASS:\n def __init__(self, sise=1, *, color=2): pass\n",
             "has no parameter 'size'; it has sise, color",
+        ),
+        (
+            HANDS_ON,
+            "has no parameter 'size'; it has color, width",
         ),
         (
             "class CLASS:\n def __init__(self, size, color): pass\n",

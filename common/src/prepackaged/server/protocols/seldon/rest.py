@@ -9,14 +9,22 @@ from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.utils import json_to_feedback, seldon_message_to_json
 
 from prepackaged.errors import ModelError, RequestError
+from prepackaged.examples import example_request
 from prepackaged.server.inference.hooks import has_any_hook
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.inference.requests import Prediction
-from prepackaged.server.protocols.seldon.json_codec import Request, decode, dump, encode
+from prepackaged.server.protocols.seldon.json_codec import (
+    Request,
+    UnknownMessageError,
+    decode,
+    dump,
+    encode,
+)
 from prepackaged.server.protocols.seldon.messages import read_decoded, read_message, read_payload
 from prepackaged.server.protocols.seldon.methods import Methods, Unit
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Handler, asynchronous
+from prepackaged.signature import Signature
 
 PREDICTIONS = ("/predict", "/api/v1.0/predictions", "/api/v0.1/predictions")
 FEEDBACK = ("/send-feedback", "/api/v1.0/feedback", "/api/v0.1/feedback")
@@ -63,6 +71,7 @@ class Rest:
         self._methods = methods
         self._unit = unit
         self._metadata = metadata
+        self._example = example_of(predictor.model)
         self._predict: Handler = self.predict
         if has_any_hook(predictor.model, "predict_raw", "predict_rest"):
             self._predict = asynchronous(self.predict_raw)
@@ -91,10 +100,16 @@ class Rest:
 
     def predict(self, exchange: Exchange) -> None:
         """Queue a prediction."""
-        request = decode(read_decoded(exchange))
+        request = self._decoded(read_decoded(exchange))
         request.set_context(exchange)
         work = self._predictor.predict(request, partial(self._finish, exchange, request))
         exchange.on_cancel = work.cancel
+
+    def _decoded(self, message: Any) -> Request:
+        try:
+            return decode(message)
+        except UnknownMessageError as error:
+            raise UnknownMessageError(error.got, self._example) from None
 
     def _finish(
         self, exchange: Exchange, request: Request, outcome: Prediction | BaseException
@@ -152,6 +167,12 @@ class Rest:
     def _call(self, method: str, message: Any, exchange: Exchange) -> Awaitable[Any]:
         call: Callable[..., Any] = self._methods.call
         return self._predictor.call(call, method, message, exchange, context=exchange)
+
+
+def example_of(model: Any) -> str | None:
+    """A request that the model takes, where it says what it takes."""
+    signature = getattr(model, "signature", None)
+    return example_request(signature) if isinstance(signature, Signature) else None
 
 
 def ping(exchange: Exchange) -> None:

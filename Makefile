@@ -16,13 +16,16 @@ BENCH_FLAGS ?=
 # For matrix: the names of files that a change touches, to get no more targets than it needs.
 CHANGED ?=
 
-# For run-<target>; without MODEL_URI the image's example is served.
+# For run-<target>; without MODEL_URI the image's example is served. PARAMETERS are the Model's, such
+# as PARAMETERS="method=predict"; HOST is where it listens, :: for every address.
 MODEL_URI ?=
+PARAMETERS ?=
+HOST := localhost
 HTTP_PORT ?= 9000
 GRPC_PORT ?= 5000
 METRICS_PORT ?= 6000
 
-export CONTAINER_CLI REGISTRY PIP_INDEX_URL CHANGED
+export CONTAINER_CLI REGISTRY PIP_INDEX_URL CHANGED PARAMETERS
 
 # Each target of the matrix with its lock, such as sklearn-1.6:sklearn/server/requirements-1.6.txt.
 LOCKS := $(shell $(PYTHON) tools/images.py targets)
@@ -76,7 +79,7 @@ $(TARGETS:%=.envs/%/.made): .envs/%/.made: $$(call lock_of,$$*) common/pyproject
 
 ## run-<target>: Serve MODEL_URI, or the image's example, on HTTP_PORT, GRPC_PORT and METRICS_PORT
 $(TARGETS:%=run-%): run-%: .envs/%/.made
-	@$(PYTHON) tools/run.py $* --model-uri "$(MODEL_URI)" \
+	@$(PYTHON) tools/run.py $* --model-uri "$(MODEL_URI)" --parameters "$$PARAMETERS" --host $(HOST) \
 		--http-port $(HTTP_PORT) --grpc-port $(GRPC_PORT) --metrics-port $(METRICS_PORT)
 
 ## test: Run every test that needs no container engine

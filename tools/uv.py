@@ -43,9 +43,16 @@ def run(*arguments: str | Path) -> None:
         sys.exit(completed.returncode)
 
 
+def quietly() -> list[str]:
+    """The option to say nothing, unless someone watches at a terminal: downloads take minutes."""
+    return [] if sys.stderr.isatty() else ["--quiet"]
+
+
 def environment() -> dict[str, str]:
     """The process environment with pip's index settings translated into uv's."""
-    settings = {"UV_SYSTEM_CERTS": "1", "UV_NO_PROGRESS": "1"}
+    settings = {"UV_SYSTEM_CERTS": "1"}
+    if quietly():
+        settings["UV_NO_PROGRESS"] = "1"
     if find_links := os.environ.get("PIP_FIND_LINKS"):
         settings["UV_FIND_LINKS"] = ",".join(find_links.split())
     return {**settings, **os.environ, "UV_DEFAULT_INDEX": index()}

@@ -48,10 +48,10 @@ UPSTREAM := .envs/upstream
 ENVIRONMENT_TOOLS := $(addprefix tools/,environment.py seldon_wheel.py uv.py protoc.txt)
 COMMON_IN_PLACE := --common common --editable
 
-VERBS := build test push run test-model sbom reproducible
+VERBS := build test push run test-model lock sbom reproducible
 ALL := $(foreach verb,$(VERBS),$(TARGETS:%=$(verb)-%))
 .PHONY: help setup test test-common test-versions test-oldest check format lint types lock upgrade clean \
-	matrix tags deploy base-image build-all test-all push-all build-cpu test-cpu build-ends test-ends bench bench-layers \
+	matrix generate deploy base-image build-all test-all push-all build-cpu test-cpu build-ends test-ends bench bench-layers \
 	bench-overhead image-report audit $(ALL)
 .DELETE_ON_ERROR:
 
@@ -145,6 +145,10 @@ format: $(DEV)/.made
 lock:
 	@$(PYTHON) tools/lock.py
 
+## lock-<target>: Compile the target's requirements.txt alone
+$(TARGETS:%=lock-%): lock-%:
+	@$(PYTHON) tools/lock.py $*
+
 ## upgrade: Compile every requirements.txt with the newest versions
 upgrade:
 	@$(PYTHON) tools/lock.py --upgrade
@@ -213,9 +217,9 @@ test-ends: $(IMAGES:%=test-%) $(OLDEST_TARGETS:%=test-%)
 matrix:
 	@$(PYTHON) tools/images.py matrix
 
-## tags: Print the README's table of tags
-tags:
-	@$(PYTHON) tools/images.py tags
+## generate: Write what follows from images.toml: the README's tables and deploy/
+generate: deploy
+	@$(PYTHON) tools/readme.py
 
 ## deploy: Write the Kubernetes files in deploy/ anew, for the images of REGISTRY
 deploy:

@@ -1,8 +1,10 @@
 """Compile every requirements.txt from what was chosen to what is shipped, with digests.
 
-python3 tools/lock.py             keep the versions that a lock has, add what is missing
-python3 tools/lock.py --upgrade   move to the newest versions that resolve
-python3 tools/lock.py --check     write nothing; fail where a lock is not what its sources say
+python3 tools/lock.py [TARGET...]  keep the versions that a lock has, add what is missing
+python3 tools/lock.py --upgrade    move to the newest versions that resolve
+python3 tools/lock.py --check      write nothing; fail where a lock is not what its sources say
+
+With targets, only their locks.
 """
 
 import argparse
@@ -10,6 +12,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,24 +34,37 @@ OPTIONS = (
 def main() -> None:
     """Compile the locks, or check them."""
     parser = argparse.ArgumentParser(description="Compile the locks.")
+    parser.add_argument("targets", nargs="*", help="whose locks; without any, all")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--upgrade", action="store_true", help="take the newest versions")
     how.add_argument("--check", action="store_true", help="write nothing, fail on a stale lock")
     options = parser.parse_args()
+    wanted = {images.find(name).lock for name in options.targets}
     with tempfile.TemporaryDirectory() as scratch:
+        every = locks(Path(scratch), wanted)
         if options.check:
-            every = locks(Path(scratch)).items()
-            stale = [str(lock) for lock, sources in every if is_stale(lock, sources)]
+            stale = [str(lock) for lock, sources in every.items() if is_stale(lock, sources)]
             sys.exit(f"stale, run `make lock`: {', '.join(stale)}" if stale else None)
-        for lock, sources in locks(Path(scratch)).items():
+        for lock, sources in every.items():
             print(f"-> compiling {lock}", flush=True)
             compile_lock(lock, *sources, *(["--upgrade"] if options.upgrade else []))
 
 
-def locks(scratch: Path) -> dict[Path, tuple[str | Path, ...]]:
-    """Every lock and what it is compiled from; what is chosen for a target goes into `scratch`."""
+def locks(scratch: Path, wanted: Collection[Path] = ()) -> dict[Path, tuple[str | Path, ...]]:
+    """The locks that are wanted, all where none is named, and what each is compiled from.
+
+    What is chosen for a target goes into `scratch`.
+    """
+    targets = images.targets().values()
+    of_targets: dict[Path, tuple[str | Path, ...]] = {
+        target.lock: (COMMON, chosen(target, scratch))
+        for target in targets
+        if not wanted or target.lock in wanted
+    }
+    if wanted:
+        return of_targets
     return {
-        **{target.lock: (COMMON, chosen(target, scratch)) for target in images.targets().values()},
+        **of_targets,
         Path("requirements-dev.txt"): (COMMON, "--group=pyproject.toml:dev"),
         Path("tests/contract/upstream.txt"): (Path("tests/contract/upstream.in"),),
         Path("tools/protoc.txt"): (Path("tools/protoc.in"),),

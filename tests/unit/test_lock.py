@@ -92,6 +92,19 @@ def test_a_lock_that_stays_as_it_is_keeps_its_time(compiled: Path, source: Path)
     assert compiled.stat().st_mtime > 1
 
 
+# Which locks there are
+
+
+def test_every_lock_is_compiled_unless_some_are_wanted(tmp_path: Path) -> None:
+    """Those of all targets, of the development environment, and of two tools."""
+    names = {str(path) for path in lock.locks(tmp_path)}
+    assert {"requirements-dev.txt", "tests/contract/upstream.txt", "tools/protoc.txt"} < names
+    assert {str(target.lock) for target in images.targets().values()} < names
+
+    wanted = images.find("sklearn-1.6").lock
+    assert list(lock.locks(tmp_path, {wanted})) == [wanted]
+
+
 # What is chosen for the targets
 
 

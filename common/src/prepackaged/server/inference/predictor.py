@@ -6,6 +6,7 @@ are counted.
 
 import functools
 import logging
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -41,7 +42,8 @@ class ShutdownError(RequestError):
 class Predictor:
     """One loaded model behind its engine. Made on the event loop that it works on.
 
-    `submit` runs functions on the model's thread. `around` are entered around the hooks that
+    `submit` runs functions on the model's thread. A call that takes longer than `longest_call`
+    seconds is taken for one that never ends. `around` are entered around the hooks that
     answer a request.
     """
 
@@ -52,10 +54,12 @@ class Predictor:
         submit: Submit,
         *,
         max_waiting: int,
+        longest_call: float = math.inf,
         around: Sequence[Around] = (),
         may_batch: bool = True,
     ) -> None:
         self.model = model
+        self._longest_call = longest_call
         self.metrics = metrics
         self.hooks = Hooks(model, around)
         is_offered = may_batch and bool(getattr(model, "batchable", False))
@@ -107,6 +111,11 @@ class Predictor:
         """
         call = functools.partial(self.hooks.within, context, function, *values)
         return await _for_client(self._prober, call, is_urgent=True)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the model's present call has taken longer than any may."""
+        return self.engine.call_seconds > self._longest_call
 
     async def drained(self) -> None:
         """Wait until no call of the model is queued or running."""

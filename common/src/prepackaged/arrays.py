@@ -11,6 +11,7 @@ from prepackaged.errors import ClientError
 
 Array = npt.NDArray[Any]
 
+EXACT = 2.0**53  # floats below it hold every whole number
 LARGEST_TEXT = 2**24  # characters in a '<U' array, which pads every text to the longest
 DEEPEST = 64  # dimensions of an array, numpy's own limit
 
@@ -18,21 +19,29 @@ DEEPEST = 64  # dimensions of an array, numpy's own limit
 def from_lists(rows: list[Any]) -> Array:
     """Nested JSON lists as an array of the dtype that numpy finds for numbers, booleans or texts.
 
-    As soon as kinds are mixed, or one value is null or an object, an object array of the
-    values unchanged. Raises `ClientError` that names the row where lists are of unequal
-    length.
+    As soon as kinds are mixed, or one value is null or an object, or a whole number beside
+    fractions is too large to stay exact among floats, an object array of the values unchanged.
+    Raises `ClientError` that names the row where lists are of unequal length.
     """
     if are_numbers(rows):
         try:
-            return np.array(rows)
+            array = np.array(rows)
         except ValueError:
             pass  # of unequal lengths, or too deep: found below
+        else:
+            if not may_round(array):
+                return array
     shape, values = [len(rows)], rows
     while list in set(map(type, values)):
         _check_lengths(values, shape)
         shape.append(len(values[0]))
         values = list(chain.from_iterable(values))
     return _flat(values).reshape(shape)
+
+
+def may_round(array: Array) -> bool:
+    """Whether floats are so large that whole numbers among them may have been rounded."""
+    return array.dtype == np.float64 and not np.vdot(array, array) < EXACT**2
 
 
 def are_numbers(rows: list[Any]) -> bool:
@@ -71,9 +80,15 @@ def _count(length: int | None) -> str:
 
 def _flat(values: list[Any]) -> Array:
     kinds = set(map(type, values))
+    if kinds <= {int, float, bool} and any(map(_is_rounded, values)):
+        kinds = {object}
     is_text = kinds == {str} and max(map(len, values)) * len(values) <= LARGEST_TEXT
     if is_text or kinds <= {int, float, bool}:
         return np.array(values)
     objects = np.empty(len(values), dtype=object)
     objects[:] = values
     return objects
+
+
+def _is_rounded(value: Any) -> bool:
+    return type(value) is int and value != float(value)

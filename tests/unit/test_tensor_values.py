@@ -256,7 +256,8 @@ def test_what_is_no_list_is_refused(value: Any, got: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "becomes"), [((), ()), (None, ()), ((1,), (1,)), ((1, 1), (1, 1))]
+    ("shape", "becomes"),
+    [((), ()), (None, ()), ((1,), (1,)), ((1, 1), (1, 1)), ((None,), (1,)), ((None, 1), (1, 1))],
 )
 @pytest.mark.parametrize(
     ("dtype", "value"), [("float32", 0.5), ("int64", 2**62 + 1), ("bool", True), (None, 3)]

@@ -43,9 +43,9 @@ class Form:
 class Preprocessing:
     """How images become arrays, from the parameters of a deployment.
 
-    `image_mode` is RGB, BGR (as OpenCV has it) or L (greyscale). `image_size` is "HxW", such as "224x224": images are
-    brought to it without keeping their proportions, by `image_resampling` (bilinear unless it
-    says nearest, box, hamming, bicubic or lanczos). Values become
+    `image_mode` is RGB, BGR (as OpenCV has it) or L (greyscale). `image_size` is "HxW", such as
+    "224x224": images are brought to it without keeping their proportions, by `image_resampling`
+    (bilinear unless it says nearest, box, hamming, bicubic or lanczos). Values become
     (value * image_scale - image_mean) / image_std, where value is 0 to 255, `image_scale` is
     1/255 unless set (1 for an input of whole numbers), and the other two are one number or,
     with commas, one for each channel in the order of the mode. `image_layout` is NHWC or NCHW;

@@ -21,9 +21,9 @@ def to_array(spec: TensorSpec, value: Any) -> Array:
     """Convert a request's value, an ndarray or nested lists, to the input's dtype and shape.
 
     Text becomes an object array of str, and of bytes where the request has `{"b64": ...}`. Rows
-    come in the model's shape, or flat, or without (or with superfluous) axes of size 1. Where
-    each axis has the size 1, or nobody knows the shape, a plain value does. Lists that are empty
-    stand for all axes below them.
+    come in the model's shape, or flat, or without (or with superfluous) axes of size 1. A plain
+    value is one of an input whose axes are all free or of size 1, or whose shape nobody knows.
+    Lists that are empty stand for all axes below them.
 
     Raises `ClientError` that names the input, what was expected and what it got, for another
     shape and values that the dtype cannot hold: text for numbers, 1.5 or null for integers,
@@ -66,14 +66,12 @@ def _wrong(spec: TensorSpec, got: str) -> ClientError:
 def _listed(spec: TensorSpec, value: Any) -> Array:
     if isinstance(value, list):
         return from_lists(value)
-    sizes = set(spec.shape or ())
     is_text = isinstance(value, str | bytes) or is_b64(value)
-    if is_text and spec.is_text and sizes <= {None, 1}:
+    is_right = is_text if spec.is_text else isinstance(value, int | float)
+    if is_right and set(spec.shape or ()) <= {None, 1}:
         one = np.empty((1,) * len(spec.shape or ()), object)
         one.fill(value)  # numpy.full would lose zeros at the end of bytes
         return one
-    if isinstance(value, int | float) and not spec.is_text and sizes <= {1}:
-        return np.asarray(value)
     raise _wrong(spec, PAYLOADS.get(type(value), "an object"))
 
 
@@ -82,8 +80,6 @@ def _fitted(spec: TensorSpec, got: Shape) -> Shape:
     wanted = spec.shape
     if wanted is None or _matches(got, wanted):
         return got
-    if got == () and set(wanted) == {1}:
-        return (1,) * len(wanted)
     if 0 in got and _matches(got, wanted[: len(got)]):
         return (*got, *(size or 0 for size in wanted[len(got) :]))
     if rows := _same_rows(got, wanted):
@@ -127,7 +123,7 @@ def _cast(spec: TensorSpec, array: Array) -> Array:
 
 def _text(spec: TensorSpec, array: Array) -> Array:
     """The texts of an array of objects; bytes too for an input that takes them."""
-    objects = decode_b64(array.astype(object))
+    objects: Array = decode_b64(array.astype(object))
     takes_bytes = spec.dtype == np.dtype(bytes)
     for place, value in np.ndenumerate(objects):
         if isinstance(value, bytes) and not takes_bytes:

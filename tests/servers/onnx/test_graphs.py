@@ -136,7 +136,7 @@ def test_a_setting_goes_with_every_row(loaded: Load) -> None:
     assert model.predict({"x": rows, "factor": 10}).tolist() == [[10, 20], [30, 40]]
     assert model.predict({"x": rows, "factor": [10]}).tolist() == [[10, 20], [30, 40]]
     assert model.predict({"x": rows, "factor": [10, 100]}).tolist() == [[10, 20], [300, 400]]
-    with pytest.raises(ClientError, match="or one; 'x' has 2, 'factor' has 3"):
+    with pytest.raises(ClientError, match="or one; 'factor' has 3, 'x' has 2"):
         model.predict({"x": rows, "factor": [1, 2, 3]})
 
 

@@ -1,6 +1,7 @@
 """Arrays out of nested lists."""
 
 import math
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -56,6 +57,14 @@ def are_numbers(rows: list[Any]) -> bool:
     except Exception:  # what a model returns may raise anything when it is added
         return False
     return True
+
+
+def list_by_row(rows: Sequence[Any]) -> Array:
+    """An array of objects with one axis, whose values are these, lists of any length too."""
+    objects = np.empty(len(rows), object)
+    for number, row in enumerate(rows):  # numpy would look into lists
+        objects[number] = row
+    return objects
 
 
 def _check_lengths(level: list[Any], shape: list[int]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
-from prepackaged.arrays import Array
+from prepackaged.arrays import Array, list_by_row
 from prepackaged.errors import ClientError
 from prepackaged.signature import FreeShape
 
@@ -51,7 +51,6 @@ def joined(parts: Sequence[Array], shape: FreeShape | None) -> Array:
     has_batch = shape is not None and shape[:1] == (1,)
     if shape is not None and None not in shape and len({part.shape for part in parts}) == 1:
         return np.concatenate(parts) if has_batch else np.stack(parts)
-    rows = np.empty(len(parts), object)
-    for number, part in enumerate(parts):
-        rows[number] = (part[0] if has_batch and len(part) == 1 else part).tolist()
-    return rows
+    return list_by_row(
+        [(each[0] if has_batch and len(each) == 1 else each).tolist() for each in parts]
+    )

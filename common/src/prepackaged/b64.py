@@ -3,11 +3,11 @@
 TensorFlow Serving's REST API has bytes in this form, in requests and in responses.
 """
 
+import base64
 import reprlib
 from typing import Any
 
 import numpy as np
-import pybase64
 
 from prepackaged.errors import ClientError
 
@@ -41,7 +41,7 @@ def decode_b64(value: Any) -> Any:
 
 def encode_b64(content: bytes) -> dict[str, str]:
     """Bytes in the form that JSON can hold."""
-    return {KEY: pybase64.b64encode(content).decode()}
+    return {KEY: base64.b64encode(content).decode()}
 
 
 def _decoded(text: Any) -> bytes:
@@ -49,6 +49,6 @@ def _decoded(text: Any) -> bytes:
     if not isinstance(text, str):
         raise ClientError(f"{wanted}, got {reprlib.repr(text)}")
     try:
-        return bytes(pybase64.b64decode("".join(text.split()), validate=True))
+        return base64.b64decode("".join(text.split()), validate=True)
     except ValueError as error:
         raise ClientError(f"{wanted}, got {reprlib.repr(text)}: {error}") from error

@@ -36,6 +36,8 @@ class TensorComponent(Component):
     #: Whether the framework is to say what sizes it takes of axes that inputs share by name,
     #: because it computes with some that differ.
     asks_framework_about_sizes: ClassVar[bool] = False
+    #: Whether a request may bring tensors of other names than those of `signature`.
+    takes_other_names: bool = False
 
     def __init__(
         self,
@@ -64,7 +66,7 @@ class TensorComponent(Component):
         image parameters that do not fit the input.
         """
         super().load()
-        if not self._inputs():
+        if not self._inputs() and not self.takes_other_names:
             raise TypeError("load_model must set self.signature, with TensorSpecs as its inputs")
         self.preprocessing.check(self._needed())
 
@@ -143,7 +145,7 @@ class TensorComponent(Component):
     def _needed(self) -> list[TensorSpec]:
         """The inputs that a request without names is for."""
         inputs = self._inputs()
-        return [spec for spec in inputs if not spec.optional] or list(inputs)
+        return [spec for spec in inputs if not spec.optional] or list(inputs[:1])
 
     def _given(self, X: Any, feature_names: Iterable[str] | None) -> Given:
         needed, names = self._needed(), list(feature_names or ())
@@ -159,14 +161,19 @@ class TensorComponent(Component):
         raise ClientError(f"expected jsonData with {self._named_inputs()}, by name, got {_kind(X)}")
 
     def _named(self, X: Mapping[str, Any]) -> Given:
-        known = {spec.name for spec in self._inputs()}
-        missing = [spec.name for spec in self._needed() if spec.name not in X]
-        unknown = [name for name in X if name not in known]
-        if missing or unknown:
+        specs = {spec.name: spec for spec in self._inputs()}
+        sent = {name: each for name, each in X.items() if each is not None or name not in specs
+                or not specs[name].optional}  # fmt: skip
+        missing = [spec.name for spec in specs.values() if not spec.optional and spec.name not in X]
+        unknown = [name for name in sent if name not in specs and not self.takes_other_names]
+        if missing or unknown or not sent:
             problems = {"missing": missing, "unknown": unknown}
             wrong = "; ".join(f"{what}: {_listed(n)}" for what, n in problems.items() if n)
+            wrong = wrong or "got none of them"
             raise ClientError(f"expected {self._named_inputs()}, by name; {wrong}")
-        return [(spec, X[spec.name]) for spec in self._inputs() if spec.name in X]
+        known = {name: spec for name, spec in specs.items() if name in sent}
+        others = {name: TensorSpec(name, None) for name in sent if name not in specs}
+        return [(spec, sent[name]) for name, spec in (known | others).items()]
 
     def _array(self, spec: TensorSpec, value: Any) -> Array:
         files = [] if spec.is_text else image_files_in(value)

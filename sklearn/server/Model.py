@@ -30,8 +30,18 @@ class Model(EstimatorComponent):
         trusted_types: str | None = None,
         version_mismatch: str | None = None,
         n_jobs: str | None = None,
+        extra_columns: str | None = None,
+        class_names: str | None = None,
     ) -> None:
-        super().__init__(model_uri, model_file, method, version_mismatch, n_jobs)
+        super().__init__(
+            model_uri,
+            model_file,
+            method=method,
+            extra_columns=extra_columns,
+            class_names=class_names,
+            version_mismatch=version_mismatch,
+            n_jobs=n_jobs,
+        )
         self.trusted_types = [
             name.strip() for name in (trusted_types or "").split(",") if name.strip()
         ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prepackaged import Artifact, DeploymentError
-from prepackaged.estimators.methods import METHODS, methods_of
+from prepackaged.estimators.answers import METHODS, methods_of
 from prepackaged.estimators.pickled import HERE, SKLEARN, load_pickle, logged_warnings
 from prepackaged.own_code import own_code_of
 from prepackaged.pickles import PickleFacts, read_facts

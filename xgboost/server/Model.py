@@ -10,7 +10,14 @@ from xgboost_features import Features
 from xgboost_file import XGBOOST, Loaded, prepared, read
 from xgboost_methods import OPENMP, Answers, gpus
 
-from prepackaged import Artifact, DeploymentError, ModelError, ModelFiles, choose_device
+from prepackaged import (
+    Artifact,
+    DeploymentError,
+    ModelError,
+    ModelFiles,
+    Table,
+    choose_device,
+)
 from prepackaged.arrays import Array
 from prepackaged.estimators.component import EstimatorComponent
 from prepackaged.parameters import number
@@ -51,8 +58,18 @@ class Model(EstimatorComponent):
         missing: str | None = None,
         version_mismatch: str | None = None,
         n_jobs: str | None = None,
+        extra_columns: str | None = None,
+        class_names: str | None = None,
     ) -> None:
-        super().__init__(model_uri, model_file, method, version_mismatch, n_jobs)
+        super().__init__(
+            model_uri,
+            model_file,
+            method=method,
+            extra_columns=extra_columns,
+            class_names=class_names,
+            version_mismatch=version_mismatch,
+            n_jobs=n_jobs,
+        )
         self.device = device
         self.missing = number("missing", missing)
         self.load()  # before the microservice opens its port or forks, which a booster survives
@@ -73,10 +90,16 @@ class Model(EstimatorComponent):
         self, loaded: Loaded, versions: Versions, artifact: Artifact, device: str
     ) -> None:
         self.advice = versions.checked(self.policy, artifact.path)
-        self.features = Features(loaded)
+        self.features = Features(loaded, allow_extra=self.allow_extra)
         self.answers = Answers(loaded, self.method, device)
         self.signature = self.answers.signature(self.features.inputs, self._try_out(self.answers))
         self.custom = self._custom(self.answers, versions)
+
+    def prepare(self, X: Any, feature_names: Iterable[str] | None = None) -> Any:
+        """A request's rows, cast by the signature. Raises `ClientError`."""
+        if self.answers is None:
+            return super().prepare(X, feature_names)
+        return self.features.prepare(X, feature_names)
 
     def predict(
         self, X: Any, feature_names: Iterable[str] | None = None, meta: dict[str, Any] | None = None
@@ -87,9 +110,9 @@ class Model(EstimatorComponent):
         """
         if self.answers is None:
             return super().predict(X, feature_names, meta)
-        rows = self.features.rows(X, feature_names)
+        rows = self.prepare(X, feature_names)
         try:
-            return self.answers(rows)
+            return self.answers(rows.array() if isinstance(rows, Table) else rows)
         except ModelError as error:
             raise ModelError("; ".join(filter(None, (str(error), self.advice)))) from error
 

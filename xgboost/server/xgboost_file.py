@@ -16,7 +16,7 @@ from xgboost.core import XGBoostError
 from prepackaged import Artifact, DeploymentError
 from prepackaged.arrays import Array
 from prepackaged.estimators import pickled
-from prepackaged.estimators.methods import methods_of
+from prepackaged.estimators.answers import methods_of
 from prepackaged.estimators.pickled import SKLEARN, load_pickle, logged_warnings
 from prepackaged.estimators.trial import parts_of
 from prepackaged.load_errors import script_names

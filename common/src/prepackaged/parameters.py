@@ -1,5 +1,7 @@
 """Words that operators write into parameters."""
 
+from collections.abc import Sequence
+
 from prepackaged.errors import DeploymentError
 
 
@@ -12,6 +14,17 @@ def is_true(name: str, value: object) -> bool:
     if word not in ("true", "false"):
         raise DeploymentError(f"the parameter {name} must be true or false; not {value!r}")
     return word == "true"
+
+
+def chosen(name: str, value: object, words: Sequence[str]) -> str:
+    """Which of some words the parameter `name` is; unset it is the first.
+
+    Raises `DeploymentError` for any other.
+    """
+    word = str(value or words[0]).strip().lower()
+    if word not in words:
+        raise DeploymentError(f"the parameter {name} must be {' or '.join(words)}; not {value!r}")
+    return word
 
 
 def whole_number(name: str, value: object, default: int) -> int:

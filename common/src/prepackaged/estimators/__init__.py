@@ -1,1 +1,1 @@
-"""What images that serve scikit-learn estimators share; it imports scikit-learn."""
+"""Scikit-learn's estimators, for the images that have scikit-learn."""

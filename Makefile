@@ -50,7 +50,7 @@ COMMON_IN_PLACE := --common common --editable
 
 VERBS := build test push run test-model lock sbom reproducible
 ALL := $(foreach verb,$(VERBS),$(TARGETS:%=$(verb)-%))
-.PHONY: help setup test test-common test-versions test-oldest check format lint types lock upgrade clean \
+.PHONY: help setup test test-common test-versions test-oldest test-wheels check format lint types lock upgrade clean \
 	matrix generate deploy base-image build-all test-all push-all build-cpu test-cpu build-ends test-ends bench bench-layers \
 	bench-overhead image-report audit $(ALL)
 .DELETE_ON_ERROR:
@@ -100,6 +100,13 @@ test-oldest: $(OLDEST_TARGETS:%=test-model-%)
 $(TARGETS:%=test-model-%): test-model-%: .envs/%/.made $(DEV)/.made
 	@echo "-> testing $(call image_of,$*)/server in .envs/$*"
 	@.envs/$*/bin/python tools/pytest_in.py $(DEV) tests/servers/$(call image_of,$*)
+
+## test-wheels: Serve trained models that others publish inside wheels, next to their frameworks
+test-wheels: .envs/onnx/.made .envs/tensorflow2/.made $(DEV)/.made
+	@set -e; for image in onnx tensorflow2; do \
+		echo "-> testing models of others in .envs/$$image"; \
+		.envs/$$image/bin/python tools/pytest_in.py $(DEV) tests/wheels; \
+	done
 
 ## bench: Compare this server's speed with upstream's and with a bare loop; takes minutes
 bench: $(DEV)/.made $(IMAGES:%=.envs/%/.made)

@@ -30,6 +30,9 @@ OF_NO_TARGET = re.compile(
     r"(bench|deploy|docs|tests/repo|tests/server|tests/unit)/.*|.*\.md|\.gitignore"
 )
 
+# The package whose version a pickled estimator is tied to, in whichever image.
+PICKLING = "scikit-learn"
+
 
 class ImagesError(Exception):
     """images.toml, or what it points at, is not as it must be."""
@@ -103,13 +106,39 @@ class Target:
 
     def version(self) -> str:
         """The public version of the framework in the target's lock, such as `1.9.1`."""
+        version = self.pin(self.package)
+        if version is None:
+            raise ImagesError(f"{self.lock} does not pin {self.package}, which images.toml names")
+        return version
+
+    def pin(self, package: str) -> str | None:
+        """The public version of a package in the target's lock; None where it is not in it."""
         lock = ROOT / self.lock
         if not lock.exists():
             raise ImagesError(f"{lock} is missing: run `make lock`")
-        pin = re.search(rf"^{re.escape(self.package)}==([^\s;+]+)", lock.read_text(), re.MULTILINE)
-        if pin is None:
-            raise ImagesError(f"{lock} does not pin {self.package}, which images.toml names")
-        return pin[1]
+        pin = re.search(rf"^{re.escape(package)}==([^\s;+]+)", lock.read_text(), re.MULTILINE)
+        return pin[1] if pin else None
+
+    def contents(self) -> str:
+        """The tag that names the framework's version, and what decides which models it reads.
+
+        As in `0.1.0-xgboost2.1:xgboost@2.1.4:scikit-learn@1.6.1`.
+        """
+        *_, tag = (tag for tag in self.short_tags() if tag.startswith(release()))
+        versions = {self.package.removesuffix("-cpu"): self.version()}
+        if pickles := self.pin(PICKLING):
+            versions[PICKLING] = pickles
+        return ":".join([tag, *(f"{name}@{version}" for name, version in versions.items())])
+
+    def known_tags(self) -> str:
+        """What the image is told of the tags that may serve a model which it cannot.
+
+        Those of its image, with a comma between; of a variant for GPUs the older versions too.
+        """
+        targets = [
+            each for each in self.image.targets() if each.is_gpu == self.is_gpu or each.older
+        ]
+        return ",".join(each.contents() for each in targets)
 
     def short_tags(self) -> list[str]:
         """Tags, behind the image's name; the first is the release's own."""
@@ -132,6 +161,7 @@ class Target:
             f"REQUIREMENTS={self.lock.name}",
             f"FRAMEWORK={self.package}",
             f"FRAMEWORK_VERSION={self.version()}",
+            f"TAGS={self.known_tags()}",
         ]
 
     def is_touched_by(self, file: str) -> bool:

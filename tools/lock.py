@@ -138,9 +138,10 @@ def with_digests(lock: str) -> str:
     def complete(pin: re.Match[str]) -> str:
         name, version = pin.groups()
         wheel = rf"{name}-{re.escape(quote(version))}-cp311-[^\"#]*linux[^\"#]*#sha256=(\w{{64}})"
-        digests = sorted(re.findall(wheel, uv.get(uv.PYTORCH_CPU).decode()))
+        page = uv.pytorch_page(name)
+        digests = sorted(re.findall(wheel, uv.get(page).decode()))
         if not digests:
-            sys.exit(f"{uv.PYTORCH_CPU} lists no digest for {name}=={version}, Python 3.11, Linux")
+            sys.exit(f"{page} lists no digest for {name}=={version}, Python 3.11, Linux")
         return " \\\n    ".join([pin[0], *(f"--hash=sha256:{digest}" for digest in digests)])
 
     return re.sub(r"^([\w-]+)==(\S+\+cpu)$", complete, lock, flags=re.MULTILINE)

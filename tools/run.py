@@ -140,6 +140,7 @@ def server_environment(options: argparse.Namespace, parameters: list[Any]) -> di
     return os.environ | {
         "PREDICTIVE_UNIT_PARAMETERS": json.dumps(parameters),
         "PREDICTIVE_UNIT_IMAGE": images.find(options.target).tags()[0],
+        "PREPACKAGED_TAGS": images.find(options.target).known_tags(),
         "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": str(options.http_port),
         "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": str(options.grpc_port),
         "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": str(options.metrics_port),

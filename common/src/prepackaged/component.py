@@ -1,10 +1,10 @@
 """The base class of the servers: what a Model author inherits and may override."""
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
-import yaml
 from seldon_core.metadata import SeldonInvalidMetadataError, validate_model_metadata
 from seldon_core.user_model import SeldonComponent
 
@@ -17,6 +17,7 @@ from prepackaged.errors import (
 )
 from prepackaged.metadata import seldon_metadata
 from prepackaged.signature import Signature
+from prepackaged.yaml_files import read_mapping
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,11 @@ class Component(SeldonComponent):
     #: so is constructed, loaded and called on the process's main thread, as under seldon-core's
     #: microservice.
     callable_from_any_thread: ClassVar[bool] = False
+    #: Whether answers name the columns that `signature.outputs` names, rather than t:0, t:1, ...
+    names_outputs: bool = True
+    #: Whether `predict` should get the rows of `data.ndarray` as the lists that were sent, where
+    #: the server can: an array has one dtype for all columns, so that 101 beside 2.5 is 101.0.
+    takes_lists: bool = False
     #: The framework's name, for `GET /metadata`.
     platform: ClassVar[str] = ""
     #: What the model takes and gives: `load_model` sets it, None where it says nothing of it.
@@ -96,6 +102,17 @@ class Component(SeldonComponent):
         Sets `self.signature` and fills `self.custom` as far as the model is known.
         """
 
+    def prepare(self, X: Any, feature_names: Iterable[str] | None = None) -> Any:
+        """Hook: a request's payload as `predict` wants it; by default the payload itself.
+
+        The server calls it for each request before requests share a call of `predict`, so that
+        a mistake of one client's costs no other: an array, or a `Table`, with as many rows as
+        the request, or a `ClientError`. It may be called on any thread while `predict` runs, and
+        `predict` may get what it returned or, under another microservice, the payload.
+        """
+        del feature_names  # which an override may need
+        return X
+
     def describe_model(self) -> dict[str, Any]:
         """Hook: what the loaded model says of itself, in Seldon's metadata fields.
 
@@ -136,12 +153,4 @@ class Component(SeldonComponent):
 
 def _read_metadata_file(directory: Path) -> dict[str, Any]:
     path = directory / "metadata.yaml"
-    if not path.exists():
-        return {}
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise DeploymentError(f"{path} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise DeploymentError(f"{path} must be a YAML mapping, not {type(content).__name__}")
-    return content
+    return read_mapping(path) if path.exists() else {}

@@ -41,8 +41,8 @@ def test_a_model_answers_as_in_the_version_that_saved_it(
     model = model_of(directory)
 
     assert np.array_equal(model.predict(rows, []), answer)
-    assert model.saved_with == version
-    told = f"was saved by scikit-learn {version} and is served by {__version__}"
+    assert model.custom["saved_with"] == version
+    told = f"was saved by scikit-learn {version}, and this image has scikit-learn {__version__}"
     if version == __version__:
         assert caplog.text == ""
     else:

@@ -18,7 +18,7 @@ from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.inference.requests import Prediction
 from prepackaged.server.protocols.seldon import protobuf_codec
 from prepackaged.server.protocols.seldon.json_codec import Request
-from prepackaged.server.protocols.seldon.methods import Methods, Unit
+from prepackaged.server.protocols.seldon.methods import Methods, Unit, asked_parameters
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Handler
 
@@ -98,6 +98,7 @@ class Grpc:
 
     def _predict(self, exchange: Exchange, message: Message, response_type: type[Message]) -> None:
         request = protobuf_codec.decode(message)
+        request.parameters = asked_parameters(request, self._predictor.model)
         request.set_context(exchange)
         done = partial(self._finish, exchange, request, response_type)
         exchange.on_cancel = self._predictor.predict(request, done).cancel

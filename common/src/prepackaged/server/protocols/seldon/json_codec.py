@@ -70,12 +70,15 @@ class Request(InferenceRequest):
     kind: str = "ndarray"
 
 
-def decode(message: Any) -> Request:
-    """The request in a parsed JSON message. Raises `ClientError` for whatever is wrong with it."""
+def decode(message: Any, *, as_lists: bool = False) -> Request:
+    """The request in a parsed JSON message. Raises `ClientError` for whatever is wrong with it.
+
+    With `as_lists`, rows of `data.ndarray` stay the lists that were sent.
+    """
     if isinstance(message, dict):
         meta = _read_meta(message)
         if "data" in message:
-            return _read_data(message["data"], meta)
+            return _read_data(message["data"], meta, as_lists=as_lists)
         for kind, read in READERS.items():
             if kind in message:
                 return Request(read(message[kind]), [], meta, kind=kind)
@@ -166,10 +169,12 @@ def _read_meta(message: dict[str, Any]) -> dict[str, Any]:
     return meta
 
 
-def _read_data(data: Any, meta: dict[str, Any]) -> Request:
+def _read_data(data: Any, meta: dict[str, Any], *, as_lists: bool) -> Request:
     if not isinstance(data, dict):
         raise expected("data as an object", data)
     names = _read_names(data.get("names"))
+    if as_lists and isinstance(data.get("ndarray"), list) and "tensor" not in data:
+        return Request(data["ndarray"], names, meta)
     for kind, read in DATA_READERS.items():
         if kind in data:
             return Request(read(data[kind]), names, meta, kind=kind)

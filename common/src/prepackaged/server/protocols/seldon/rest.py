@@ -21,7 +21,7 @@ from prepackaged.server.protocols.seldon.json_codec import (
     encode,
 )
 from prepackaged.server.protocols.seldon.messages import read_decoded, read_message, read_payload
-from prepackaged.server.protocols.seldon.methods import Methods, Unit
+from prepackaged.server.protocols.seldon.methods import Methods, Unit, asked_parameters
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Handler, asynchronous
 from prepackaged.signature import Signature
@@ -71,6 +71,7 @@ class Rest:
         self._methods = methods
         self._unit = unit
         self._metadata = metadata
+        self._takes_lists = bool(getattr(predictor.model, "takes_lists", False))
         self._example = example_of(predictor.model)
         self._predict: Handler = self.predict
         if has_any_hook(predictor.model, "predict_raw", "predict_rest"):
@@ -100,14 +101,15 @@ class Rest:
 
     def predict(self, exchange: Exchange) -> None:
         """Queue a prediction."""
-        request = self._decoded(read_decoded(exchange))
+        request = self._decoded(read_decoded(exchange, as_lists=self._takes_lists))
+        request.parameters = asked_parameters(request, self._predictor.model)
         request.set_context(exchange)
         work = self._predictor.predict(request, partial(self._finish, exchange, request))
         exchange.on_cancel = work.cancel
 
     def _decoded(self, message: Any) -> Request:
         try:
-            return decode(message)
+            return decode(message, as_lists=self._takes_lists)
         except UnknownMessageError as error:
             raise UnknownMessageError(error.got, self._example) from None
 

@@ -28,6 +28,8 @@ from prepackaged.server.telemetry.metrics import Metrics
 # What a model's hooks are called within, made for the request that they answer.
 Around = Callable[[RequestContext], AbstractContextManager[Any]]
 
+MOST_KEPT = 1024  # names of columns, in a list that is kept for the next answer of that width
+
 
 def find_hook(model: Any, name: str) -> Callable[..., Any] | None:
     """The model's own method of that name; None where it only inherits Seldon's placeholder."""
@@ -124,7 +126,9 @@ class Hooks:
         if len(shape) < 2:
             return []
         names = _call(self._class_names, None)
-        return numbered(shape[1]) if names is None else list(names)
+        if names is not None:
+            return list(names)
+        return numbered(shape[1]) if shape[1] <= MOST_KEPT else numbered.__wrapped__(shape[1])
 
 
 @lru_cache(256)

@@ -12,7 +12,7 @@ from rawhttp import PREDICT, WAYS, Connection, connected, get, post, text
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from waiting import SECONDS, wait_until
 
-from prepackaged.server.transport.http1 import connection as http_connection
+from prepackaged.server.transport.http1 import port as http_port
 from prepackaged.server.transport.http1.reader import MAX_HEAD
 from prepackaged.testing import Served, serve
 
@@ -36,7 +36,7 @@ def is_answered(connection: Connection) -> bool:
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Senders have less than a moment."""
     for name in ("SENDER_SECONDS", "SURPLUS_SECONDS"):
-        monkeypatch.setattr(http_connection, name, SOON)
+        monkeypatch.setattr(http_port, name, SOON)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,13 @@ from types import MappingProxyType
 from typing import Any
 
 from prepackaged.errors import DeploymentError
+from prepackaged.server.runtime.limits import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_ROWS,
+    MAX_BODY,
+    MAX_MESSAGE,
+    read_limits,
+)
 from prepackaged.server.runtime.shutdown import GRACE_SECONDS, ShutdownTimes
 from prepackaged.server.telemetry.access_log import LINES
 
@@ -48,8 +55,12 @@ class Config:
     `grpc_timeout` are in seconds from a request's arrival to its answer, `keepalive` from an
     answer to the next request and `grace` from the signal to end to the last answer.
     `max_message` (gRPC) and `max_body` (REST) are in bytes, `max_waiting` in requests that wait
-    for the model, `max_connections` are those of a worker's port. With `opens_early` the ports
-    answer 503 while the model loads; without, they open when the model is loaded.
+    for the model, `max_connections` are those of a worker's port. `request_memory` is in bytes of
+    all requests that have no response yet; None is half of what is free when they begin.
+    Without `batches` each request is a call of its own; `max_batch_rows` and `max_batch_bytes`
+    bound those that share one. `cors` lets browsers of any origin call Seldon's routes.
+    With `opens_early` the ports answer 503 while the model loads; without, they open when the
+    model is loaded.
     `passes_payload` leaves predictions over REST undecoded, for models with `predict_raw`.
     `unit_id` is the server's name in an inference graph, and `image` that of its image.
     """
@@ -73,9 +84,14 @@ class Config:
     grpc_timeout: float | None = None
     grace: float = GRACE_SECONDS
     keepalive: float = KEEPALIVE_SECONDS
-    max_message: int | None = None
-    max_body: int = 256 * 1024 * 1024
+    max_message: int = MAX_MESSAGE
+    max_body: int = MAX_BODY
+    request_memory: int | None = None
     max_waiting: int = 1000
+    batches: bool = True
+    max_batch_rows: int = MAX_BATCH_ROWS
+    max_batch_bytes: int = MAX_BATCH_BYTES
+    cors: bool = True
     max_connections: int = MAX_CONNECTIONS
     unit_id: str | None = None
     image: str = ""
@@ -115,10 +131,10 @@ def read_config(
         grpc_timeout=_number(annotations, "seldon.io/grpc-timeout", unit=0.001),
         grace=_seconds(flags.grace_seconds, "--grace-seconds"),
         keepalive=_seconds(flags.keepalive, "--keepalive"),
-        max_message=_bytes(annotations, "seldon.io/grpc-max-message-size"),
         max_connections=_integer(flags.max_connections, "--max-connections"),
         unit_id=environment.get("PREDICTIVE_UNIT_ID"),
         image=environment.get("PREDICTIVE_UNIT_IMAGE", ""),
+        **(read_limits(environment) | _bytes(annotations, "seldon.io/grpc-max-message-size")),
     )
 
 
@@ -159,9 +175,9 @@ def _number(annotations: Mapping[str, str], key: str, unit: float) -> float | No
         raise DeploymentError(message) from error
 
 
-def _bytes(annotations: Mapping[str, str], key: str) -> int | None:
+def _bytes(annotations: Mapping[str, str], key: str) -> dict[str, int]:
     number = _number(annotations, key, unit=1)
-    return None if number is None else int(number)
+    return {} if number is None else {"max_message": int(number)}
 
 
 def _line(form: str) -> str:

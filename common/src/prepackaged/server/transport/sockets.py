@@ -6,6 +6,8 @@ from prepackaged.errors import DeploymentError
 
 NAMES = {"http": "REST", "grpc": "gRPC", "metrics": "metrics"}
 BACKLOG = 2048
+# Seconds of silence before a client is asked, between questions, and how many have no answer.
+KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 
 def listen(what: str, port: int, *, is_shared: bool = False) -> socket.socket:
@@ -26,5 +28,17 @@ def listen(what: str, port: int, *, is_shared: bool = False) -> socket.socket:
             f"the {NAMES[what]} port {port} cannot be opened: {error.strerror}; another one can be"
             f" set with --{what}-port or PREDICTIVE_UNIT_{what.upper()}_SERVICE_PORT"
         ) from error
+    find_dead_clients(listener)
     listener.listen(BACKLOG)
     return listener
+
+
+def find_dead_clients(listener: socket.socket) -> None:
+    """Let the system close connections whose clients are gone without a word.
+
+    Linux hands a listener's options on to its connections.
+    """
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE.items():
+        if hasattr(socket, option):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

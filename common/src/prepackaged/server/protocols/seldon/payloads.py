@@ -7,6 +7,9 @@ import numpy as np
 
 from prepackaged.arrays import DEEPEST, Array, are_numbers
 from prepackaged.errors import ClientError, ModelError
+from prepackaged.server.inference.requests import Prediction
+from prepackaged.server.transport.background import LARGE
+from prepackaged.server.transport.exchange import Exchange
 
 LARGEST_EMPTY = 2**16  # places that a shape without values may declare besides its zeros
 JSON_TYPES = {
@@ -58,6 +61,16 @@ def from_result(result: Any) -> Array:
     raise ModelError(
         f"predict returned {type(result).__name__}; expected an array, list, str, bytes or dict"
     )
+
+
+def is_large(prediction: Prediction, exchange: Exchange) -> bool:
+    """Whether to encode it takes so long that the event loop cannot bear it.
+
+    Where the value does not tell its size, that of the request stands for it.
+    """
+    value = prediction.value
+    size = value.nbytes if isinstance(value, np.ndarray) else len(exchange.body)
+    return size > LARGE
 
 
 def _from_list(result: list[Any]) -> Array:

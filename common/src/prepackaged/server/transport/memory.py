@@ -37,9 +37,8 @@ class MemoryBudget:
                 self._add(size)
                 return
         if total > most:
-            raise TransportError(
-                413, f"the request takes {total} bytes of memory; {most:.0f} are allowed"
-            )
+            why = f"the request takes more memory than the {most:.0f} bytes that one may take"
+            raise TransportError(413, why)
         why = "the memory for requests is used up by others"
         raise TransportError(503, why, **{"Retry-After": str(RETRY_SECONDS)})
 

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from lightning_standin import AttributeDict, StandIns
+from pytorch_missing import MissingModules
 from torch import nn
 
 from prepackaged import DeploymentError, describe
@@ -70,6 +71,7 @@ def find_file(directory: Path, class_name: str, file_name: str | None) -> Path:
         return directory / file_name
     defined = {path: _top_level_names(path) for path in sorted(directory.glob("*.py"))}
     found = [path for path, names in defined.items() if class_name in names]
+    found = found or [path for path in defined if class_name in _imported_names(path)]
     if len(found) == 1:
         return found[0]
     raise DeploymentError(_why_no_file(directory, class_name, defined, found))
@@ -87,20 +89,20 @@ def load_module(path: Path) -> ModuleType:
     )
     if spec is None or spec.loader is None:
         raise DeploymentError(f"{path} is no Python file: its name must end with .py")
-    _take_out([each for each in sys.modules if each.partition(".")[0] == name])
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        with importable(path.parent):
-            spec.loader.exec_module(module)
-    except ModuleNotFoundError as error:
-        raise DeploymentError(
-            f"{path} needs the Python module {error.name!r}, which is neither beside it nor in this"
-            " image: put it there, or fork the image and add it"
-        ) from error
-    except (Exception, SystemExit) as error:
-        logger.exception("Importing %s failed", path)
-        raise DeploymentError(f"{path} cannot be imported: {describe(error)}") from error
-    return module
+    with importable(path.parent), MissingModules(path) as missing:
+        while True:
+            _take_out([each for each in sys.modules if each.partition(".")[0] == name])
+            module = sys.modules[name] = importlib.util.module_from_spec(spec)
+            try:
+                spec.loader.exec_module(module)
+            except ModuleNotFoundError as error:
+                if missing.stand_in_for(error.name):
+                    continue
+                raise DeploymentError(_why_not_found(path, error)) from error
+            except (Exception, SystemExit) as error:
+                logger.exception("Importing %s failed", path)
+                raise DeploymentError(f"{path} cannot be imported: {describe(error)}") from error
+            return module
 
 
 def construct(module: ModuleType, class_name: str, checkpoint: Mapping[str, Any]) -> nn.Module:
@@ -113,6 +115,8 @@ def construct(module: ModuleType, class_name: str, checkpoint: Mapping[str, Any]
         raise DeploymentError(f"{module.__file__} has no class {class_name}")
     try:
         made = made_by(**_arguments(made_by, checkpoint))
+    except ModuleNotFoundError as error:
+        raise DeploymentError(_why_not_found(Path(str(module.__file__)), error)) from error
     except Exception as error:
         logger.exception("Constructing %s failed", class_name)
         raise DeploymentError(
@@ -128,15 +132,30 @@ def construct(module: ModuleType, class_name: str, checkpoint: Mapping[str, Any]
 
 def _arguments(made_by: Callable[..., Any], checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     saved = checkpoint.get("hyper_parameters")
-    if not isinstance(saved, Mapping):
+    try:
+        taken = inspect.signature(made_by).parameters
+    except ValueError:  # a class without a constructor of its own may have no signature
         return {}
-    taken = inspect.signature(made_by).parameters
+    if not isinstance(saved, Mapping):
+        # What torchvision's functions would download, and the file has.
+        return {"weights_backbone": None} if "weights_backbone" in taken else {}
     name = checkpoint.get("hparams_name")
     if name in taken and name != "kwargs":  # one argument that holds them all
         return {str(name): AttributeDict(saved)}
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken.values()):
         return dict(saved)
     return {key: value for key, value in saved.items() if key in taken}
+
+
+def _why_not_found(path: Path, error: ModuleNotFoundError) -> str:
+    """The message for a file that needs what is not there, under the name that the author gave."""
+    name = str(error.name)
+    if name.startswith("_model_"):  # a relative import
+        name = f".{name.partition('.')[2]}"
+    return (
+        f"{path} needs the Python module {name!r}, which is neither beside it nor in this image:"
+        " put it there, or fork the image and add it"
+    )
 
 
 def _our_modules() -> list[str]:
@@ -160,6 +179,16 @@ def _top_level_names(path: Path) -> list[str]:
     names = [node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
     targets = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
     return names + [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _imported_names(path: Path) -> list[str]:
+    """The names that a file imports, such as a class of a package's."""
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except (SyntaxError, ValueError):
+        return []
+    imports = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return [each.asname or each.name for node in imports for each in node.names]
 
 
 def _why_no_file(

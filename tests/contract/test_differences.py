@@ -131,6 +131,12 @@ EXAMPLES = [
         (200, {"jsonData": {"n": 2.0**70}}),
     ),
     Example(
+        "exact-integers",
+        post(rows([2**53 + 1, 0.5])),
+        (200, row(2.0**53, 0.5)),
+        (200, row(2**53 + 1, 0.5)),
+    ),
+    Example(
         "tftensor",
         post(tftensor(floatVal=[1.5])),
         FAILED,

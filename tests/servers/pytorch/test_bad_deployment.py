@@ -125,13 +125,24 @@ def test_two_files_with_the_class_are_refused(tmp_path: Path, model_of: Callable
     ("source", "words"),
     [
         ("class PyTorchModel(:\n", "net.py has SyntaxError: invalid syntax (<unknown>, line 1)"),
-        ("import torchvision\nclass PyTorchModel: ...", "needs the Python module 'torchvision'"),
+        ("import nosuch\nclass PyTorchModel(nosuch.Net): ...", "needs the Python module 'nosuch'"),
+        ("import nosuch\ndef PyTorchModel(): nosuch.f()", "needs the Python module 'nosuch'"),
+        ("from .near import f\nclass PyTorchModel: ...", "needs the Python module '.near'"),
         ("class PyTorchModel: ...\n1 / 0", "net.py cannot be imported: ZeroDivisionError"),
         ("class PyTorchModel: ...", "must be a torch.nn.Module, not PyTorchModel"),
         ("PyTorchModel = 3", "net.py has no class PyTorchModel"),
         ("def PyTorchModel(size): ...", "missing 1 required positional argument: 'size'"),
     ],
-    ids=["syntax", "missing module", "failing", "no module", "no class", "arguments"],
+    ids=[
+        "syntax",
+        "base not there",
+        "called not there",
+        "not beside",
+        "failing",
+        "no module",
+        "no class",
+        "arguments",
+    ],
 )
 def test_a_class_file_that_does_not_work_is_refused(
     source: str, words: str, tmp_path: Path, model_of: Callable[..., Any]
@@ -183,14 +194,14 @@ def test_torchscript_that_takes_no_tensors_is_refused(
     """The line names the argument and its type."""
     torch.jit.script(Summing()).save(tmp_path / "model.pt")
 
-    assert_refused(model_of, tmp_path, "'parts' as List[Tensor]")
+    assert_refused(model_of, tmp_path, "'parts' as Dict[int, Tensor]")
 
 
 class Summing(nn.Module):
-    """The sum of a list."""
+    """The sum of what has numbers for names."""
 
-    def forward(self, parts: list[torch.Tensor]) -> torch.Tensor:
-        return torch.stack(parts).sum(0)
+    def forward(self, parts: dict[int, torch.Tensor]) -> torch.Tensor:
+        return torch.stack(list(parts.values())).sum(0)
 
 
 def test_forward_without_named_tensors_is_refused(
@@ -212,6 +223,7 @@ def test_forward_without_named_tensors_is_refused(
         ({"device": "gpu"}, "device must be auto, cpu, cuda or cuda:N; not 'gpu'"),
         ({"device": "cuda:99"}, "asks for cuda:99, which is not there"),
         ({"allow_pickle": "perhaps"}, "allow_pickle must be true or false; not 'perhaps'"),
+        ({"strict": "perhaps"}, "strict must be true or false; not 'perhaps'"),
         ({"compile": "quickly"}, "compile must be true, false or a backend"),
         ({"model_class_file": "nat.py"}, "model_class_file names 'nat.py'"),
         ({"model_class": "Net"}, "no class Net"),

@@ -21,7 +21,8 @@ from prepackaged import DeploymentError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 # The oldest version that there is an image with writes the old binary format and the new ones.
-NEWEST, *_, OLD = (row.version() for row in images.images()["xgboost"].rows() if not row.is_gpu)
+TARGETS = images.images()["xgboost"].targets()
+NEWEST, *_, OLD = (target.version() for target in TARGETS if not target.is_gpu)
 
 
 def test_a_wrong_deployment_ends_with_status_1_and_one_last_line(tmp_path: Path) -> None:

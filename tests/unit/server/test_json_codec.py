@@ -200,13 +200,24 @@ def test_tftensor_is_read_without_tensorflow() -> None:
     assert decoded.kind == "tftensor"
 
 
+INVALID = (
+    "Invalid request data type: expected an object with data, jsonData, strData or binData, got "
+)
+
+
 @pytest.mark.parametrize(
     ("message", "told"),
     [
-        ([1], "Invalid request data type: [1]; expected an object with data, jsonData, strData"),
-        (None, "Invalid request data type: None; "),
-        ({"rows": [[1]]}, "Invalid request data type: {'rows': [[1]]}; "),
-        ({"customData": {}}, "Invalid request data type: {'customData': {}}; "),
+        ([1], f"{INVALID}a list"),
+        (None, f"{INVALID}null or nothing"),
+        ({}, f"{INVALID}an object"),
+        ({"rows": [["secret"]]}, f"{INVALID}an object"),
+        ({"customData": {}}, f"{INVALID}an object"),
+        ({"instances": [[1]]}, f"{INVALID}an object with instances, which is TensorFlow Serving's"),
+        ({"inputs": [{"name": "a"}]}, f"{INVALID}an object with inputs, which is the Open Infer"),
+        ({"dataframe_split": {}}, f"{INVALID}an object with dataframe_split, which is MLflow's p"),
+        ({"dataframe_records": []}, f"{INVALID}an object with dataframe_records, which is MLflow"),
+        ({"ndarray": [[1]]}, f"{INVALID}an object with ndarray, which is a part of data"),
         ({"data": None}, "expected data as an object, got null or nothing"),
         ({"data": [1]}, "expected data as an object, got a list"),
         ({"data": "tensor"}, "expected data as an object, got a string"),

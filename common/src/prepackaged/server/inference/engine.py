@@ -95,6 +95,7 @@ class Engine:
         self._waiting: deque[Work] = deque()
         self._is_running = False
         self._taken: list[Work] = []
+        self._call_began = math.inf
         self._idle = asyncio.Event()
         self._idle.set()
         self.latency = LatencyTracker()
@@ -108,6 +109,11 @@ class Engine:
     def in_flight(self) -> int:
         """How many requests have no answer yet: those that wait and those with the model."""
         return self.waiting + len(self._taken)
+
+    @property
+    def call_seconds(self) -> float:
+        """How long the model's present call has taken so far; less than 0 where there is none."""
+        return time.perf_counter() - self._call_began
 
     def submit(self, work: Work) -> None:
         """Queue work. Raises `OverloadedError` when too much waits already."""
@@ -229,12 +235,14 @@ class Engine:
         self, works: list[Work], busy_clock: Callable[[], float] | None = None
     ) -> Sequence[Any]:
         start, busy_start = time.perf_counter(), busy_clock() if busy_clock else 0.0
+        self._call_began = start
         try:
             function = works[0].function
             return [function()] if function else self._answer([work.item for work in works])
         except BaseException as error:
             return [error] * len(works)
         finally:
+            self._call_began = math.inf
             seconds = time.perf_counter() - start
             busy = busy_clock() - busy_start if busy_clock else None
             self._learn(works, seconds, busy)

@@ -3,35 +3,30 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from prepackaged.errors import DeploymentError
+from prepackaged.server.runtime.settings import integer, switch
 
 MEGABYTE = 2**20
 MAX_BODY = 256 * MEGABYTE
 MAX_MESSAGE = 64 * MEGABYTE
 MAX_BATCH_ROWS = 8192
 MAX_BATCH_BYTES = 64 * MEGABYTE
-SWITCHES = {"true": True, "1": True, "false": False, "0": False}
 
 
 def read_limits(environment: Mapping[str, str]) -> dict[str, Any]:
     """The fields of a Config that the environment sets. Raises `DeploymentError`."""
     fields = {}
     for variable, (field, read) in VARIABLES.items():
-        if text := environment.get(variable, ""):
-            fields[field] = read(variable, text)
+        if variable in environment:
+            fields[field] = read(variable, environment[variable])
     return fields
 
 
 def _count(variable: str, text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text) > 0):
-        raise DeploymentError(f"expected {variable} as a whole number from 1, got {text[:80]!r}")
-    return int(text)
+    return integer(text, variable, 1)
 
 
 def _switch(variable: str, text: str) -> bool:
-    if text.lower() not in SWITCHES:
-        raise DeploymentError(f"expected {variable} as true or false, got {text[:80]!r}")
-    return SWITCHES[text.lower()]
+    return switch(text, variable)
 
 
 VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {

@@ -58,7 +58,7 @@ def settle() -> None:
 
     The garbage collector leaves alone what lasts: to look at it all takes a tenth of a second,
     which requests would wait for again and again. Memory of large bodies is kept for the next
-    ones: to return its pages and to ask for them again takes longer than to decode a picture.
+    ones: to return its pages and to ask for them again takes longer than to decode an image.
     """
     gc.collect()
     gc.freeze()

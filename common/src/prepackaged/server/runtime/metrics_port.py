@@ -31,5 +31,5 @@ async def serve_metrics(
     )
     limits = Limits(MAX_BODY, MAX_CONNECTIONS, keepalive=config.keepalive)
     server = HttpServer([protocol], limits, lambda *_: None)
-    await server.start(listen("metrics", config.metrics_port))
+    await server.start(listen("metrics", config.metrics_port, config.host))
     return server

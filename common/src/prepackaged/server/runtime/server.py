@@ -20,6 +20,7 @@ from prepackaged.server.protocols.seldon.protocol import seldon
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.memory import for_requests, give_back_after_peaks
 from prepackaged.server.runtime.metrics_port import serve_metrics
+from prepackaged.server.runtime.shutdown import end_now
 from prepackaged.server.telemetry.access_log import AccessLog
 from prepackaged.server.telemetry.metrics import Metrics
 from prepackaged.server.telemetry.observer import build_info, observer
@@ -51,10 +52,11 @@ class RunningServer:
         metadata: dict[str, Any] | None,
         config: Config,
         submit: Submit,
+        metrics: Metrics,
         more: Sequence[MakeProtocol] = (),
     ) -> None:
         self.config = config
-        self.metrics = Metrics()
+        self.metrics = metrics
         self.metrics.set_gauge("prepackaged_build_info", 1, **build_info(config.image))
         self.tracing = start_tracing(config.interface) if config.tracing else None
         flask = FlaskCompat(model) if needs_flask(model) else None
@@ -63,6 +65,7 @@ class RunningServer:
             self.metrics,
             submit,
             max_waiting=config.max_waiting,
+            longest_call=config.longest_call,
             around=[side.around for side in (flask, self.tracing) if side],
             may_batch=flask is None,
         )
@@ -103,11 +106,20 @@ class RunningServer:
         if not is_shared:
             self._http.append(await serve_metrics(config, self._exposition))
         if config.serves_grpc:
-            grpc = grpc or listen("grpc", config.grpc_port, is_shared=is_shared)
+            grpc = grpc or listen("grpc", config.grpc_port, config.host, is_shared=is_shared)
             self._grpc = await self._serve_grpc(grpc)
-        rest = rest or listen("http", config.http_port, is_shared=is_shared)
+        rest = rest or listen("http", config.http_port, config.host, is_shared=is_shared)
         self._http.append(await self._serve_rest(rest))
-        logger.info("Process %d serves on http://0.0.0.0:%d", os.getpid(), config.http_port)
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        logger.info("Process %d serves on http://%s:%d", os.getpid(), host, config.http_port)
+
+    def check(self) -> None:
+        """What a worker does between its signs of life; one that hangs ends at once."""
+        self.metrics.refresh()
+        if self.predictor.hangs:
+            bound = self.config.longest_call
+            logger.critical("a call of the model has not ended within %g s", bound)
+            end_now(1)
 
     async def stop(self) -> int | None:
         """Accept nothing new, answer what was accepted, close.

@@ -41,7 +41,7 @@ def text_line(context: RequestContext, status: int | str, size: int, millisecond
 
 def json_line(context: RequestContext, status: int | str, size: int, milliseconds: float) -> str:
     """A line for programs."""
-    told = {
+    fields = {
         "method": context.method,
         "path": context.path[:LONGEST],
         "status": status,
@@ -49,7 +49,7 @@ def json_line(context: RequestContext, status: int | str, size: int, millisecond
         "milliseconds": round(milliseconds, 3),
         "rows": context.rows,
     }
-    return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE).decode()
+    return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE).decode()
 
 
 LINES: dict[str, Line] = {"text": text_line, "json": json_line}

@@ -18,7 +18,7 @@ from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.inference.requests import Prediction
 from prepackaged.server.protocols.seldon import protobuf_codec
 from prepackaged.server.protocols.seldon.json_codec import Request
-from prepackaged.server.protocols.seldon.methods import Methods, Unit
+from prepackaged.server.protocols.seldon.methods import Methods, Unit, asked_parameters
 from prepackaged.server.protocols.seldon.payloads import is_large
 from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.exchange import Exchange, Response
@@ -117,6 +117,7 @@ class Grpc:
             self._queue(exchange, response_type, protobuf_codec.decode(message))
 
     def _queue(self, exchange: Exchange, response_type: type[Message], request: Request) -> None:
+        request.parameters = asked_parameters(request, self._predictor.model)
         request.set_context(exchange)
         done = partial(self._finish, exchange, request, response_type)
         exchange.on_cancel = self._predictor.predict(request, done).cancel

@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 import simdjson
 
-from prepackaged.arrays import Array
+from prepackaged.arrays import Array, may_round
 from prepackaged.errors import ClientError
 
 LARGE = 8192  # bytes from which on this pays
@@ -119,10 +119,13 @@ def _array(lists: Any) -> Array:
     shape = _shape(lists)
     for kind, dtype in DTYPES.items():
         try:
-            return np.frombuffer(lists.as_buffer(of_type=kind), dtype).reshape(shape)
+            array = np.frombuffer(lists.as_buffer(of_type=kind), dtype).reshape(shape)
         except (TypeError, ValueError):
             continue  # a number that is no such integer
-    raise ValueError("not numbers alone")
+        if may_round(array):
+            break
+        return array
+    raise ValueError("not numbers alone, or rounded ones")
 
 
 def _shape(lists: Any) -> list[int]:

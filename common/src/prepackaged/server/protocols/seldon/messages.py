@@ -39,11 +39,14 @@ def read_message(exchange: Exchange) -> Any:
     return _read(exchange, is_decoded=False)
 
 
-def read_decoded(exchange: Exchange) -> Any:
-    """The same for a prediction: bytes and large arrays of numbers are bytes and arrays."""
+def read_decoded(exchange: Exchange, *, as_lists: bool = False) -> Any:
+    """The same for a prediction: bytes and large arrays of numbers are bytes and arrays.
+
+    With `as_lists`, arrays are the lists that were sent.
+    """
     if not exchange.query and _is_json(exchange):
         _hold_memory(exchange)
-        return read_prediction(exchange.body)
+        return read_body(exchange.body) if as_lists else read_prediction(exchange.body)
     return _read(exchange, is_decoded=True)
 
 

@@ -9,17 +9,25 @@ from typing import Any
 from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.utils import json_to_feedback, seldon_message_to_json
 
-from prepackaged.errors import ModelError
+from prepackaged.errors import ModelError, RequestError
+from prepackaged.examples import example_request
 from prepackaged.server.inference.hooks import has_any_hook
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.inference.requests import Prediction
-from prepackaged.server.protocols.seldon.json_codec import Request, decode, dump, encode
+from prepackaged.server.protocols.seldon.json_codec import (
+    Request,
+    UnknownMessageError,
+    decode,
+    dump,
+    encode,
+)
 from prepackaged.server.protocols.seldon.messages import read_decoded, read_message, read_payload
-from prepackaged.server.protocols.seldon.methods import Methods, Unit
+from prepackaged.server.protocols.seldon.methods import Methods, Unit, asked_parameters
 from prepackaged.server.protocols.seldon.payloads import is_large
 from prepackaged.server.transport.background import BACKGROUND, LARGE
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Handler, asynchronous
+from prepackaged.signature import Signature
 
 PREDICTIONS = ("/predict", "/api/v1.0/predictions", "/api/v0.1/predictions")
 FEEDBACK = ("/send-feedback", "/api/v1.0/feedback", "/api/v0.1/feedback")
@@ -34,6 +42,15 @@ COUNTED_AS = {
     **dict.fromkeys(FEEDBACK, "feedback"),
     **METHODS,
 }
+
+
+class HangingError(RequestError):
+    """A call of the model does not end: HTTP 500, for Kubernetes to start the server anew."""
+
+    def __init__(self) -> None:
+        super().__init__("a call of the model does not end")
+
+
 Routes = dict[str, dict[str, Handler]]
 
 
@@ -57,6 +74,8 @@ class Rest:
         self._methods = methods
         self._unit = unit
         self._metadata = metadata
+        self._takes_lists = bool(getattr(predictor.model, "takes_lists", False))
+        self._example = example_of(predictor.model)
         self._predict: Handler = self.predict
         if has_any_hook(predictor.model, "predict_raw", "predict_rest"):
             self._predict = asynchronous(self.predict_raw)
@@ -67,7 +86,7 @@ class Rest:
         """Every route, by path and method (reference: seldon-core 1.17.1, wrapper.py)."""
         health, feedback = asynchronous(self.health), asynchronous(self.send_feedback)
         table: Routes = {
-            "/health/ping": {"GET": ping},
+            "/health/ping": {"GET": self.ping},
             "/health/status": {"GET": health},
             "/api/v1.0/health/status": {"GET": health},
             "/metadata": {"GET": self.metadata},
@@ -86,14 +105,24 @@ class Rest:
     def predict(self, exchange: Exchange) -> None:
         """Queue a prediction."""
         if len(exchange.body) > LARGE:
-            exchange.prepare(partial(_decoded, exchange), partial(self._queue, exchange))
+            exchange.prepare(partial(self._read, exchange), partial(self._queue, exchange))
         else:
-            self._queue(exchange, _decoded(exchange))
+            self._queue(exchange, self._read(exchange))
+
+    def _read(self, exchange: Exchange) -> Request:
+        return self._decoded(read_decoded(exchange, as_lists=self._takes_lists))
 
     def _queue(self, exchange: Exchange, request: Request) -> None:
+        request.parameters = asked_parameters(request, self._predictor.model)
         request.set_context(exchange)
         work = self._predictor.predict(request, partial(self._finish, exchange, request))
         exchange.on_cancel = work.cancel
+
+    def _decoded(self, message: Any) -> Request:
+        try:
+            return decode(message, as_lists=self._takes_lists)
+        except UnknownMessageError as error:
+            raise UnknownMessageError(error.got, self._example) from None
 
     def _finish(
         self, exchange: Exchange, request: Request, outcome: Prediction | BaseException
@@ -140,6 +169,12 @@ class Rest:
             return _json(self._methods.health())
         return _json(await self._predictor.health(self._methods.health, context=exchange))
 
+    def ping(self, exchange: Exchange) -> None:
+        """Alive, unless the model hangs."""
+        if self._predictor.hangs:
+            raise HangingError
+        ping(exchange)
+
     def metadata(self, exchange: Exchange) -> None:
         """Answer what is known of the model."""
         if self._metadata is None:
@@ -153,10 +188,6 @@ class Rest:
         return self._predictor.call(call, method, message, exchange, context=exchange)
 
 
-def _decoded(exchange: Exchange) -> Request:
-    return decode(read_decoded(exchange))
-
-
 def _read_feedback(exchange: Exchange) -> Any:
     return json_to_feedback(read_message(exchange))
 
@@ -168,8 +199,14 @@ async def _read(read: Callable[[Exchange], Any], exchange: Exchange) -> Any:
     return await asyncio.get_running_loop().run_in_executor(BACKGROUND, read, exchange)
 
 
+def example_of(model: Any) -> str | None:
+    """A request that the model takes, where it says what it takes."""
+    signature = getattr(model, "signature", None)
+    return example_request(signature) if isinstance(signature, Signature) else None
+
+
 def ping(exchange: Exchange) -> None:
-    """Alive: the process answers, whatever the model does."""
+    """Alive: the process answers."""
     exchange.respond(Response(b"pong", content_type="text/html; charset=utf-8"))
 
 

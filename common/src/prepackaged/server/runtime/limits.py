@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from prepackaged.server.runtime.settings import integer, switch
+from prepackaged.server.runtime.settings import integer, number, switch
 
 MEGABYTE = 2**20
 MAX_BODY = 256 * MEGABYTE
@@ -25,6 +25,10 @@ def _count(variable: str, text: str) -> int:
     return integer(text, variable, 1)
 
 
+def _seconds(variable: str, text: str) -> float:
+    return number(text, variable, "seconds")
+
+
 def _switch(variable: str, text: str) -> bool:
     return switch(text, variable)
 
@@ -34,6 +38,7 @@ VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "PREPACKAGED_MAX_MESSAGE_BYTES": ("max_message", _count),
     "PREPACKAGED_REQUEST_MEMORY_BYTES": ("request_memory", _count),
     "PREPACKAGED_MAX_WAITING": ("max_waiting", _count),
+    "PREPACKAGED_MAX_WAIT_SECONDS": ("max_wait", _seconds),
     "PREPACKAGED_BATCHING": ("batches", _switch),
     "PREPACKAGED_MAX_BATCH_ROWS": ("max_batch_rows", _count),
     "PREPACKAGED_MAX_BATCH_BYTES": ("max_batch_bytes", _count),

@@ -65,6 +65,7 @@ class RunningServer:
             self.metrics,
             submit,
             max_waiting=config.max_waiting,
+            max_wait=config.max_wait,
             longest_call=config.longest_call,
             around=[side.around for side in (flask, self.tracing) if side],
             may_batch=flask is None,

@@ -6,6 +6,7 @@ once: the response, the deadline, or that the client went away; the observer hea
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -120,6 +121,7 @@ class Exchange(RequestContext):
 
     def expire_after(self, seconds: float, whose: str) -> None:
         """Fail with status 504 when there is no answer within so many seconds."""
+        self.deadline = min(self.deadline, time.perf_counter() + seconds)
         loop = asyncio.get_running_loop()
         timer = loop.call_later(seconds, self._expire, seconds, whose)
         self._timers = [*(self._timers or ()), timer]

@@ -130,6 +130,9 @@ class HttpConnection(asyncio.Protocol):
         if self._reader.reads != "nothing" or not self._is_busy():
             return False
         self._is_half_closed = True
+        for incoming in (self._current, *self._queue):
+            if incoming:
+                incoming.exchange.left_at = time.perf_counter()
         self._set_timer()
         return True
 

@@ -43,22 +43,29 @@ def run(*arguments: str | Path) -> None:
         sys.exit(completed.returncode)
 
 
+def quietly() -> list[str]:
+    """The option to say nothing, unless someone watches at a terminal: downloads take minutes."""
+    return [] if sys.stderr.isatty() else ["--quiet"]
+
+
 def environment() -> dict[str, str]:
     """The process environment with pip's index settings translated into uv's."""
-    settings = {"UV_SYSTEM_CERTS": "1", "UV_NO_PROGRESS": "1"}
+    settings = {"UV_SYSTEM_CERTS": "1"}
+    if quietly():
+        settings["UV_NO_PROGRESS"] = "1"
     if find_links := os.environ.get("PIP_FIND_LINKS"):
         settings["UV_FIND_LINKS"] = ",".join(find_links.split())
     return {**settings, **os.environ, "UV_DEFAULT_INDEX": index()}
 
 
 def find_links(requirements: str, *places: Path) -> list[str]:
-    """Options that lead uv to wheels that are on no index: in `places`, and where we are told.
+    """Options that lead uv to wheels that are on no index: in `places` and in UV_FIND_LINKS.
 
-    Where we are not told, requirements that name builds for CPUs lead to PyTorch's own pages.
+    Without UV_FIND_LINKS, requirements that name builds for CPUs lead to PyTorch's own pages.
     """
     # With one such option uv does not read its variable, so that this repeats it.
-    told = environment().get("UV_FIND_LINKS", "")
-    pages = told.split(",") if told else map(pytorch_page, BUILD_FOR_CPU.findall(requirements))
+    links = environment().get("UV_FIND_LINKS", "")
+    pages = links.split(",") if links else map(pytorch_page, BUILD_FOR_CPU.findall(requirements))
     return [f"--find-links={place}" for place in (*places, *filter(None, pages))]
 
 

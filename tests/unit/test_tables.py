@@ -304,10 +304,12 @@ def test_a_single_record_is_a_table_of_one_row() -> None:
     assert NAMED.array({"city": 2, "fare": 3, "age": 1}).tolist() == [[1, 2, 3]]
 
 
-def test_records_that_differ_are_refused_by_number() -> None:
-    """The record that differs from the first is named with the names in question."""
-    records = [{"age": 1, "city": 2}, {"age": 1, "city": 2}, {"age": 1, "fare": 3}]
-    assert refusal(records) == "record 2 and record 0 differ in their names: city, fare"
+def test_a_record_without_a_column_is_refused_by_row() -> None:
+    """A missing value is sent as null: a record that lacks the name may be a mistake."""
+    records = [{"age": 1, "city": 2, "fare": 3}, {"age": 1, "city": 2}]
+    assert refusal(records, columns=NAMED) == (
+        "row 1, column 'fare': expected a plain value, got no value"
+    )
 
 
 @pytest.mark.parametrize(
@@ -325,11 +327,26 @@ def test_wrong_names_are_told_apart(names: list[str], wrong: str) -> None:
     )
 
 
-def test_a_record_with_a_name_too_many_is_refused() -> None:
-    """A field that the model does not know is not dropped in silence."""
-    record = {"age": 1, "city": 2, "fare": 3, "id": 4}
-    assert refusal(record, columns=NAMED) == (
+def test_names_that_the_model_does_not_know_are_ignored() -> None:
+    """A client may send the whole row of its database: the model takes what it was trained on."""
+    record = {"id": 4, "age": 1, "city": 2, "fare": 3}
+    assert NAMED.array(record).tolist() == [[1, 2, 3]]
+    assert NAMED.array([list(record.values())], list(record)).tolist() == [[1, 2, 3]]
+
+
+def test_names_that_the_model_does_not_know_are_refused_where_it_is_strict() -> None:
+    """Whoever deploys may want to hear of a field that is dropped."""
+    strict = Columns(NAMED.names, allow_extra=False)
+    assert refusal({"age": 1, "city": 2, "fare": 3, "id": 4}, columns=strict) == (
         "column names are wrong: unknown: id; expected age, city, fare"
+    )
+
+
+def test_an_unknown_name_is_shown_with_the_missing_one_that_is_nearest() -> None:
+    """A typing mistake is seen at once."""
+    assert refusal({"age": 1, "cities": 2, "fare": 3}, columns=NAMED) == (
+        "column names are wrong: missing: city; unknown: cities (perhaps city);"
+        " expected age, city, fare"
     )
 
 
@@ -342,7 +359,7 @@ def test_a_name_for_every_column_is_expected() -> None:
 
 @pytest.mark.parametrize(
     ("names", "got"),
-    [([1, 2, 3], "[1, 2, 3]"), ("age", "'age'"), (5, "5"), ([["a"], "b"], "[['a'], 'b']")],
+    [([None, 2, 3], "[None, 2, 3]"), ("age", "'age'"), (5, "5"), ([["a"], "b"], "[['a'], 'b']")],
 )
 def test_names_that_are_no_list_of_strings_are_refused(names: Any, got: str) -> None:
     """The names of a JSON request may be anything, and only strings are names."""

@@ -4,8 +4,8 @@ import json
 import logging
 import math
 import re
-import reprlib
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,8 +13,9 @@ import numpy as np
 from xgboost import Booster
 from xgboost_file import Loaded
 
-from prepackaged import ClientError, Column, Columns
+from prepackaged import ClientError, Column, Columns, Table
 from prepackaged.arrays import Array
+from prepackaged.casting import expected, is_null, shown
 from prepackaged.signature import Kind
 
 logger = logging.getLogger(__name__)
@@ -28,8 +29,7 @@ KINDS: dict[str, Kind] = {
     "c": "category",
 }
 LARGEST = float(np.finfo(np.float32).max)  # XGBoost computes in 32 bits
-NUMBERS = "biuf"  # numpy's kinds of dtype
-SHOWN = 20  # labels in an error
+CASTS: dict[Kind, Kind] = {"category": "category"}
 
 
 class Features:
@@ -38,72 +38,78 @@ class Features:
     A categorical column takes labels where the booster knows them, else their codes.
     """
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: Loaded, *, allow_extra: bool = True) -> None:
         self.missing = loaded.missing
         self.inputs = _inputs(loaded)
-        self.columns = Columns.of(self.inputs)
-        kinds = [each.kind for each in self.inputs]
-        self.categorical = [number for number, kind in enumerate(kinds) if kind == "category"]
+        # A booster computes with any number, whatever dtype the column had in training.
+        casts = [replace(each, kind=CASTS.get(each.kind, "float64")) for each in self.inputs]
+        self.columns = Columns.of(casts, allow_extra=allow_extra)
+        self.has_categories = any(each.kind == "category" for each in self.inputs)
         self.codes = {
             number: {label: float(code) for code, label in enumerate(each.categories)}
             for number, each in enumerate(self.inputs)
             if each.categories is not None
         }
 
-    def rows(self, X: Any, names: Iterable[str] | None) -> Array:
-        """The request's rows [n, features] as numbers, columns in the order of training.
+    def prepare(self, X: Any, names: Iterable[str] | None = None) -> Array | Table:
+        """The request's rows as numbers, columns in the order of training: categories as codes.
 
-        Raises `ClientError` for what `Columns` refuses, text where a number belongs, an unknown
-        category, and a number beyond 32-bit floating point.
+        A table where there are categories, else an array of shape [rows, columns]. Raises
+        `ClientError` for what `Columns` refuses, an unknown category, and a number beyond
+        32-bit floating point.
         """
-        table = self.columns.array(X, names)
-        if self.categorical or table.dtype.kind not in NUMBERS:
-            table = np.column_stack([self._column(table, at) for at in range(table.shape[1])])
-        too_large = np.abs(table) > LARGEST
-        if too_large.any() and not math.isinf(self.missing):
-            row, column = np.argwhere(too_large)[0].tolist()
-            raise self._wrong("a number within 32 bits", row, column, table[row, column].item())
-        return table
+        if isinstance(X, Table):
+            return X
+        if not self.has_categories:
+            array = self.columns.array(X, names)
+            self._check_size(array)
+            return array
+        table = self.columns.table(X, names)
+        columns = enumerate(zip(table.facts, table.arrays, strict=True))
+        coded = [
+            self._coded(array, place) if fact.kind == "category" else array
+            for place, (fact, array) in columns
+        ]
+        self._check_size(np.column_stack(coded))
+        return Table(table.facts, tuple(coded))
 
     def labels(self) -> dict[str, list[Any]]:
         """The labels of each categorical column, where the booster knows them."""
         names = self.columns.names
         return {names[at] if names else str(at): [*codes] for at, codes in self.codes.items()}
 
-    def _column(self, table: Array, column: int) -> Array:
-        is_category = column in self.categorical
-        if not is_category and table.dtype.kind in NUMBERS:
-            return table[:, column]
-        numbers = np.empty(len(table))
-        for row, value in enumerate(table[:, column].tolist()):
+    def _coded(self, values: Array, place: int) -> Array:
+        codes = np.empty(len(values))
+        for row, value in enumerate(values.tolist()):
             try:
-                numbers[row] = self._code(value, column) if is_category else value
+                codes[row] = self._code(value, place)
             except (KeyError, OverflowError, TypeError, ValueError):
-                raise self._wrong(self._expected(column), row, column, value) from None
-        return numbers
+                raise self._wrong(self._expected(place), row, place, value) from None
+        return codes
 
-    def _code(self, value: Any, column: int) -> float:
-        if value != value or value == self.missing:
+    def _code(self, value: Any, place: int) -> float:
+        if is_null(value) or value == self.missing:
             return math.nan
-        if column in self.codes:
-            return self.codes[column][value]
+        if place in self.codes:
+            return self.codes[place][value]
         if float(value) < 0 or float(value) % 1:
             raise ValueError
         return float(value)
 
-    def _expected(self, column: int) -> str:
-        if column not in self.categorical:
-            return "a number"
-        if column not in self.codes:
+    def _expected(self, place: int) -> str:
+        if place not in self.codes:
             return "the code of a category, 0 for the first (the model knows no labels)"
-        labels = [repr(label) for label in self.codes[column]]
-        more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
-        return f"one of {', '.join(labels[:SHOWN])}{more}"
+        return expected(replace(self.inputs[place], open=False))
 
-    def _wrong(self, expected: str, row: int, column: int, value: Any) -> ClientError:
-        name = f" ({self.columns.names[column]})" if self.columns.names else ""
-        shown = reprlib.repr(value)
-        return ClientError(f"expected {expected}; row {row}, column {column}{name} is {shown}")
+    def _check_size(self, table: Array) -> None:
+        too_large = np.abs(table) > LARGEST
+        if too_large.any() and not math.isinf(self.missing):
+            row, place = np.argwhere(too_large)[0].tolist()
+            raise self._wrong("a number within 32 bits", row, place, table[row, place].item())
+
+    def _wrong(self, wanted: str, row: int, place: int, value: Any) -> ClientError:
+        label = self.inputs[place].label(place)
+        return ClientError(f"row {row}, column {label}: expected {wanted}, got {shown(value)}")
 
 
 def _inputs(loaded: Loaded) -> tuple[Column, ...]:

@@ -1,26 +1,34 @@
 """From a model's file to its booster, whatever saved it: save_model, a pickle or MLflow."""
 
-import io
 import json
-import logging
 import math
 import re
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
-import joblib
 import numpy as np
 from sklearn.exceptions import NotFittedError
-from xgboost import Booster
+from xgboost import Booster, XGBModel
 from xgboost import __version__ as xgboost_version
 from xgboost.core import XGBoostError
 
 from prepackaged import Artifact, DeploymentError
 from prepackaged.arrays import Array
+from prepackaged.estimators import pickled
+from prepackaged.estimators.answers import methods_of
+from prepackaged.estimators.pickled import SKLEARN, load_pickle, logged_warnings
+from prepackaged.estimators.trial import parts_of
+from prepackaged.load_errors import script_names
+from prepackaged.pickles import PickleFacts, opened, read_facts
+from prepackaged.versions import Versions, mlflow_versions
 
-logger = logging.getLogger(__name__)
-
-PICKLES = (".joblib", ".pkl", ".pickle")
+SERVER = Path(__file__).resolve().parent
+XGBOOST = "xgboost"
+HERE = {XGBOOST: str(xgboost_version), **pickled.HERE}
+PICKLES = (".joblib", ".pkl", ".pickle", ".sav")
+# Parameters of a wrapper that are functions, and of use in training alone.
+OF_TRAINING = ("eval_metric", "objective", "callbacks")
 # What XGBoost writes last, in JSON and in UBJSON.
 VERSION = re.compile(
     rb'version(?:"\s*:\s*\[\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\]|\[#L\0{7}\x03i(.)i(.)i(.))\s*\}\s*',
@@ -52,35 +60,52 @@ class Loaded:
     missing: float = math.nan
 
 
-def read(artifact: Artifact) -> tuple[Loaded, str]:
-    """The booster in the file, and the version of XGBoost that saved it, empty if not shown.
+def read(artifact: Artifact, missing: float | None = None) -> tuple[Loaded | Any, Versions]:
+    """The booster in the file, or the estimator that has one inside; and what saved it.
 
-    Raises `DeploymentError` where there is no booster to be had.
+    `missing` takes the place of what a wrapper says. Raises `DeploymentError` where the file has
+    neither.
     """
-    with artifact.reading(), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        content = artifact.path.read_bytes()
-        saved_with = _version(content)
+    is_pickle = artifact.name.endswith(PICKLES)
+    facts = read_facts(artifact.path) if is_pickle else PickleFacts()
+    with artifact.reading():
+        content = _content(artifact.path) if is_pickle else artifact.path.read_bytes()
+    versions = _versions(artifact, content, facts)
+    with artifact.reading(versions.advice()), logged_warnings(artifact.path):
         try:
-            is_pickle = artifact.name.endswith(PICKLES)
-            loaded = (_unpickled if is_pickle else _native)(content, artifact)
+            model = (
+                _unpickled(artifact, facts, versions) if is_pickle else _native(content, artifact)
+            )
         except (XGBoostError, AttributeError) as error:
-            raise _explained(error, artifact, saved_with) from error
+            raise _explained(error, artifact) from error
+    if isinstance(model, Loaded):
+        versions = versions.of(XGBOOST)
+        model = model if missing is None else replace(model, missing=missing)
+    _refuse_misread(artifact, versions)
+    return model, versions
+
+
+def _content(path: Path) -> bytes:
+    with opened(path) as stream:
+        return stream.read()
+
+
+def _versions(artifact: Artifact, content: bytes, facts: PickleFacts) -> Versions:
+    """What saved the model, as far as its file and its `MLmodel` say."""
+    saved_with = _version(content) or str(artifact.flavor.get("xgb_version") or "")
+    saved = {XGBOOST: saved_with, SKLEARN: facts.sklearn}
+    known = {package: version for package, version in saved.items() if version}
+    return Versions(known, HERE, *mlflow_versions(artifact))
+
+
+def _refuse_misread(artifact: Artifact, versions: Versions) -> None:
+    saved_with = versions.saved.get(XGBOOST, "")
     if BEFORE_3_1 and saved_with and _numbers(saved_with) >= [3, 1]:
         # It takes another base_score than is written there, and would answer with wrong numbers.
         raise DeploymentError(
-            f"model file {artifact.path} was saved by XGBoost {saved_with}, and {xgboost_version}"
-            " misreads it: take an image with that version"
+            f"model file {artifact.path}: XGBoost {xgboost_version} misreads what 3.1 and later"
+            f" saved, and {versions.advice()}"
         )
-    for warning in caught:
-        logger.warning("Loading %s: %s", artifact.path, " ".join(str(warning.message).split()))
-    if _is_newer(saved_with):
-        logger.warning(
-            "%s was saved by XGBoost %s and is served by %s: answers may differ;"
-            " an image of the same version is safer",
-            artifact.path, saved_with, xgboost_version,
-        )  # fmt: skip
-    return loaded, saved_with
 
 
 def reason(error: BaseException) -> str:
@@ -95,8 +120,10 @@ def _native(content: bytes, artifact: Artifact) -> Loaded:
     booster = Booster()
     # From memory, because for a path XGBoost goes by the suffix, which a link's target may lack.
     booster.load_model(bytearray(re.sub(rb'\A\{\s*"', b'{"', content)))
-    classes = json.loads(booster.attr("scikit_learn") or "{}").get("classes_")
-    return Loaded(booster, None if classes is None else np.array(classes))
+    said = json.loads(booster.attr("scikit_learn") or "{}")  # by the wrapper; before 1.6 more
+    classes = said.get("classes_")
+    missing = math.nan if said.get("missing") is None else float(said["missing"])
+    return Loaded(booster, None if classes is None else np.array(classes), missing)
 
 
 def _mistake(content: bytes) -> str:
@@ -116,16 +143,12 @@ def _mistake(content: bytes) -> str:
     return ""
 
 
-def _unpickled(content: bytes, artifact: Artifact) -> Loaded:
-    model = joblib.load(io.BytesIO(content))
+def _unpickled(artifact: Artifact, facts: PickleFacts, versions: Versions) -> Loaded | Any:
+    model = load_pickle(artifact, facts, versions.python, SERVER, Unavailable)
     if isinstance(model, Booster):
         return Loaded(model)
     if not callable(getattr(model, "get_booster", None)):
-        raise DeploymentError(
-            f"model file {artifact.path} holds a {type(model).__module__}.{type(model).__name__}:"
-            " expected an XGBoost Booster or a wrapper such as XGBClassifier"
-            " (pipelines are for the sklearn image, forked with xgboost-cpu added)"
-        )
+        return _checked(model, artifact)
     try:
         booster = model.get_booster()
     except NotFittedError as error:
@@ -134,18 +157,54 @@ def _unpickled(content: bytes, artifact: Artifact) -> Loaded:
     return Loaded(booster, getattr(model, "classes_", None), missing)
 
 
-def _explained(error: Exception, artifact: Artifact, saved_with: str) -> Exception:
+def _checked(model: Any, artifact: Artifact) -> Any:
+    """An estimator that has a booster inside, and can answer with what is here.
+
+    Raises `DeploymentError` for anything else.
+    """
+    boosters = [part for part in parts_of(model) if isinstance(part, XGBModel)]
+    if not (boosters and methods_of(model)):
+        raise DeploymentError(
+            f"model file {artifact.path} holds a {type(model).__module__}.{type(model).__name__}:"
+            " expected an XGBoost Booster, a wrapper such as XGBClassifier, or an estimator of"
+            " scikit-learn's with one inside, such as a pipeline (others are for the image"
+            " sklearn-prepackaged)"
+        )
+    for part in parts_of(model):
+        of_training = OF_TRAINING if isinstance(part, XGBModel) else ()
+        for name, value in vars(part).items():
+            if isinstance(value, Unavailable) and name not in of_training:
+                raise DeploymentError(f"model file {artifact.path} {script_names([value.name])}")
+    return model
+
+
+def prepared(model: Any, device: str, jobs: int, missing: float | None) -> Any:
+    """An estimator whose boosters compute on this device, with so many threads."""
+    for part in parts_of(model):
+        if isinstance(part, XGBModel) and part.__sklearn_is_fitted__():
+            part.get_booster().set_param({"device": device, "nthread": jobs})
+            part.missing = part.missing if missing is None else missing
+    return model
+
+
+class Unavailable:
+    """Stands for a function of the script that saved a model, such as its metric in training."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        """Fail, because there is nothing to call."""
+        raise NotImplementedError(f"{self.name} of the script that saved the model is not here")
+
+
+def _explained(error: Exception, artifact: Artifact) -> Exception:
     """The same error, as helpful as can be."""
     if TOO_OLD_PICKLE.search(str(error)):
         return DeploymentError(
             f"model file {artifact.path} was pickled by XGBoost before 1.6, which this one cannot"
             " read: load it in the version that pickled it (1.7 reads pickles of 1.0 to 1.5),"
             " save it there with save_model('model.json') and serve that file"
-        )
-    if _is_newer(saved_with):
-        return DeploymentError(
-            f"model file {artifact.path} was saved by XGBoost {saved_with}, and {xgboost_version}"
-            f" cannot read it ({reason(error)}): take an image with that version"
         )
     return type(error)(reason(error))
 
@@ -157,8 +216,3 @@ def _version(content: bytes) -> str:
     text, binary = found.groups()[:3], found.groups()[3:]
     numbers = [int(digits) for digits in text] if text[0] else [byte[0] for byte in binary]
     return ".".join(map(str, numbers))
-
-
-def _is_newer(version: str) -> bool:
-    """Whether the version of a file is beyond what this XGBoost promises to read."""
-    return bool(version) and _numbers(version) > _numbers(xgboost_version)

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import yaml
-
-from prepackaged.errors import DeploymentError, describe
+from prepackaged.errors import DeploymentError
+from prepackaged.file_kinds import why_no_model
+from prepackaged.load_errors import explained
+from prepackaged.yaml_files import read_mapping
 
 MLMODEL = "MLmodel"
+MOUNT = Path("/mnt/models")  # where platforms put a model
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,15 @@ class ModelFiles:
     endings such as `.joblib`.
     `flavor` is the MLflow flavor that the image reads and `flavor_key` the key that names
     the file in that flavor's table, or a directory with such a file; both empty means that the
-    image reads no MLflow models.
+    image reads no MLflow models. `other_flavors` are further ones that it can read, each with its
+    key, of models that have not the first.
     """
 
     names: tuple[str, ...]
     suffixes: tuple[str, ...]
     flavor: str = ""
     flavor_key: str = ""
+    other_flavors: tuple[tuple[str, str], ...] = ()
 
     def wanted(self) -> str:
         """What to put into a model directory, in words."""
@@ -48,8 +52,9 @@ class Artifact:
     """A model file that was found.
 
     `path` is the file with its links resolved, `name` the name that it was found under in
-    the model's `directory`. `flavor` is the MLflow flavor's table, empty for a plain file;
-    `code` is the directory of the modules that an MLflow model brings along, if it does.
+    the model's `directory`. `flavor` is the MLflow flavor's table and `mlmodel` all that its
+    `MLmodel` says, both empty for a plain file; `code` is the directory of the modules that an
+    MLflow model brings along, if it does.
     """
 
     path: Path
@@ -57,12 +62,14 @@ class Artifact:
     directory: Path
     flavor: dict[str, Any] = field(default_factory=dict)
     code: Path | None = None
+    mlmodel: dict[str, Any] = field(default_factory=dict)
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self, advice: str = "") -> Iterator[None]:
         """Within this block the file is read: whatever fails is a `DeploymentError` about it.
 
-        The modules that an MLflow model brings along can be imported from here on.
+        `advice` is what its last sentence says, as `Versions.advice` has it. The modules that an
+        MLflow model brings along can be imported from here on.
         """
         if self.code and str(self.code) not in sys.path:
             sys.path.append(str(self.code))
@@ -70,18 +77,19 @@ class Artifact:
             yield
         except DeploymentError:
             raise
-        except PermissionError as error:
-            raise DeploymentError(f"model file {self.path}: {error.strerror}") from error
-        except ModuleNotFoundError as error:
-            raise DeploymentError(
-                f"model file {self.path} needs the Python module {error.name!r}, which this image"
-                " does not have: take the image of that framework, or fork this one and add it"
-            ) from error
         except Exception as error:
-            raise DeploymentError(
-                f"model file {self.path} cannot be loaded, it is damaged or of another kind:"
-                f" {describe(error)}"
-            ) from error
+            raise explained(error, self.path, advice) from error
+
+
+def mounted_model() -> str | None:
+    """MOUNT where it holds something, or cannot be read, for the error to say why."""
+    try:
+        names = {entry.name for entry in MOUNT.iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        return str(MOUNT)
+    return str(MOUNT) if names - {"lost+found"} else None  # which an empty volume may have
 
 
 def find_artifact(model_uri: str, files: ModelFiles, model_file: str | None = None) -> Artifact:
@@ -91,7 +99,7 @@ def find_artifact(model_uri: str, files: ModelFiles, model_file: str | None = No
     """
     location = local_path(model_uri)
     if location.is_file():
-        named = _named_path(model_uri)  # a link's own name tells the format, its target's may not
+        named = _named_path(model_uri)  # a link's own name shows the format, its target's may not
         return _existing(named.parent.resolve(), named.name, "model_uri")
     entries = list_directory(location)
     if model_file:
@@ -141,35 +149,35 @@ def read_mlmodel(directory: Path) -> dict[str, Any]:
 
     Raises `DeploymentError` when it is not a YAML mapping with `flavors`.
     """
-    try:
-        content = yaml.safe_load((directory / MLMODEL).read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise DeploymentError(f"{directory / MLMODEL} cannot be read: {error}") from error
-    if not isinstance(content, dict) or not isinstance(content.get("flavors"), dict):
+    content = read_mapping(directory / MLMODEL)
+    if not isinstance(content.get("flavors"), dict):
         raise DeploymentError(f"{directory / MLMODEL} has no table `flavors`: not an MLflow model")
     return content
 
 
 def _mlflow_artifact(directory: Path, files: ModelFiles) -> Artifact:
-    flavors = read_mlmodel(directory)["flavors"]
-    flavor = flavors.get(files.flavor)
+    mlmodel = read_mlmodel(directory)
+    flavors = mlmodel["flavors"]
+    known = ((files.flavor, files.flavor_key), *files.other_flavors)
+    wanted, key = next((each for each in known if each[0] in flavors), known[0])
+    flavor = flavors.get(wanted)
     if not isinstance(flavor, dict):
         raise DeploymentError(
             f"{directory / MLMODEL}: this image serves the MLflow flavor {files.flavor!r};"
             f" the model has {', '.join(sorted(map(str, flavors))) or 'none'}"
         )
-    if not flavor.get(files.flavor_key):
+    if not flavor.get(key):
         raise DeploymentError(
-            f"{directory / MLMODEL}: flavor {files.flavor!r} has no {files.flavor_key!r},"
+            f"{directory / MLMODEL}: flavor {wanted!r} has no {key!r},"
             " which would name the model file"
         )
-    name = str(flavor[files.flavor_key])
+    name = str(flavor[key])
     if (directory / name).is_dir():
         inside = directory / name
         name = f"{name}/{_choose(inside, list_directory(inside), files)}"
     found = _existing(directory, name, MLMODEL)
     code = directory / flavor["code"] if flavor.get("code") else None
-    return replace(found, flavor=flavor, code=code)
+    return replace(found, flavor=flavor, code=code, mlmodel=mlmodel)
 
 
 def _choose(directory: Path, entries: list[str], files: ModelFiles) -> str:
@@ -195,6 +203,8 @@ def _existing(directory: Path, name: str, source: str) -> Artifact:
         raise DeploymentError(f"{path}, which {source} names, is not a file")
     if path.stat().st_size == 0:
         raise DeploymentError(f"model file {path} is empty (0 bytes)")
+    if why := why_no_model(path):
+        raise DeploymentError(f"model file {path} is {why}")
     return Artifact(path, name, directory)
 
 

@@ -1,14 +1,14 @@
 """The base class of the servers: what a Model author inherits and may override."""
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
-import yaml
 from seldon_core.metadata import SeldonInvalidMetadataError, validate_model_metadata
 from seldon_core.user_model import SeldonComponent
 
-from prepackaged.artifacts import Artifact, ModelFiles, find_artifact
+from prepackaged.artifacts import MOUNT, Artifact, ModelFiles, find_artifact, mounted_model
 from prepackaged.errors import (
     DeploymentError,
     NotReadyError,
@@ -17,6 +17,7 @@ from prepackaged.errors import (
 )
 from prepackaged.metadata import seldon_metadata
 from prepackaged.signature import Signature
+from prepackaged.yaml_files import read_mapping
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +32,8 @@ class Component(SeldonComponent):
     `class_names`, `transform_input`, ...). It runs under any Seldon v1 microservice.
 
     Parameters come from `PREDICTIVE_UNIT_PARAMETERS`: `model_uri` is a local directory, a
-    file, or a `file://` URI of either; `model_file` names the file inside that directory
-    where more than one could be meant.
+    file, or a `file://` URI of either, and without it `/mnt/models` where that holds something;
+    `model_file` names the file inside that directory where more than one could be meant.
     """
 
     #: The files that this server loads; without it, `load_model` gets no artifact.
@@ -45,6 +46,11 @@ class Component(SeldonComponent):
     #: so is constructed, loaded and called on the process's main thread, as under seldon-core's
     #: microservice.
     callable_from_any_thread: ClassVar[bool] = False
+    #: Whether answers name the columns that `signature.outputs` names, rather than t:0, t:1, ...
+    names_outputs: bool = True
+    #: Whether `predict` should get the rows of `data.ndarray` as the lists that were sent, where
+    #: the server can: an array has one dtype for all columns, so that 101 beside 2.5 is 101.0.
+    takes_lists: bool = False
     #: The framework's name, for `GET /metadata`.
     platform: ClassVar[str] = ""
     #: What the model takes and gives: `load_model` sets it, None where it says nothing of it.
@@ -53,7 +59,7 @@ class Component(SeldonComponent):
     def __init__(self, model_uri: str | None = None, model_file: str | None = None) -> None:
         end_deployment_errors_in_one_line()
         super().__init__()
-        self.model_uri = model_uri or None
+        self.model_uri = model_uri or mounted_model()
         self.model_file = model_file or None
         self.ready = False
         self.artifact: Artifact | None = None
@@ -83,8 +89,8 @@ class Component(SeldonComponent):
         """The model file at `model_uri`. Raises `DeploymentError` where there is not just one."""
         if self.model_uri is None:
             raise DeploymentError(
-                "no model to serve: set the parameter model_uri to a directory with"
-                f" {files.wanted()},"
+                f"no model to serve: mount a directory with {files.wanted()} at {MOUNT},"
+                " or set the parameter model_uri to such a directory,"
                 ' as in PREDICTIVE_UNIT_PARAMETERS=\'[{"name":"model_uri","type":"STRING",'
                 '"value":"/mnt/models"}]\''
             )
@@ -95,6 +101,17 @@ class Component(SeldonComponent):
 
         Sets `self.signature` and fills `self.custom` as far as the model is known.
         """
+
+    def prepare(self, X: Any, feature_names: Iterable[str] | None = None) -> Any:
+        """Hook: a request's payload as `predict` wants it; by default the payload itself.
+
+        The server calls it for each request before requests share a call of `predict`, so that
+        a mistake of one client's costs no other: an array, or a `Table`, with as many rows as
+        the request, or a `ClientError`. It may be called on any thread while `predict` runs, and
+        `predict` may get what it returned or, under another microservice, the payload.
+        """
+        del feature_names  # which an override may need
+        return X
 
     def describe_model(self) -> dict[str, Any]:
         """Hook: what the loaded model says of itself, in Seldon's metadata fields.
@@ -136,12 +153,4 @@ class Component(SeldonComponent):
 
 def _read_metadata_file(directory: Path) -> dict[str, Any]:
     path = directory / "metadata.yaml"
-    if not path.exists():
-        return {}
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise DeploymentError(f"{path} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise DeploymentError(f"{path} must be a YAML mapping, not {type(content).__name__}")
-    return content
+    return read_mapping(path) if path.exists() else {}

@@ -1,5 +1,7 @@
 """Words that operators write into parameters."""
 
+from collections.abc import Sequence
+
 from prepackaged.errors import DeploymentError
 
 
@@ -12,3 +14,42 @@ def is_true(name: str, value: object) -> bool:
     if word not in ("true", "false"):
         raise DeploymentError(f"the parameter {name} must be true or false; not {value!r}")
     return word == "true"
+
+
+def chosen(name: str, value: object, words: Sequence[str]) -> str:
+    """Which of some words the parameter `name` is; unset it is the first.
+
+    Raises `DeploymentError` for any other.
+    """
+    word = str(value or words[0]).strip().lower()
+    if word not in words:
+        raise DeploymentError(f"the parameter {name} must be {' or '.join(words)}; not {value!r}")
+    return word
+
+
+def whole_number(name: str, value: object, default: int) -> int:
+    """The parameter `name` as a whole number, `default` where it is not set.
+
+    Raises `DeploymentError` for anything else.
+    """
+    word = "" if value is None else str(value).strip()
+    try:
+        return int(word) if word else default
+    except ValueError:
+        raise DeploymentError(
+            f"expected the parameter {name} to be a whole number, got {value!r}"
+        ) from None
+
+
+def number(name: str, value: object) -> float | None:
+    """The parameter `name` as a number, such as -999 or nan; None where it is not set.
+
+    Raises `DeploymentError` for anything else.
+    """
+    word = "" if value is None else str(value).strip()
+    try:
+        return float(word) if word else None
+    except ValueError:
+        raise DeploymentError(
+            f"expected the parameter {name} to be a number, got {value!r}"
+        ) from None

@@ -6,7 +6,7 @@ into `GET /metadata`.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from functools import cached_property
 from typing import Any, Final, Literal, get_args
@@ -40,10 +40,12 @@ class Column:
     """One column of a table that a model takes or gives.
 
     `name` is None where the model knows none. `kind` is what the values were in training, `any`
-    where nobody says. `categories` are the values of a `category`, in the order of their codes,
-    None where they are unknown. `missing` is the value that meant "no value" in training, such
-    as NaN or None; `UNKNOWN` where nobody says. `used` is False where the model surely ignores
-    the column.
+    where nobody says. `categories` are the values that training saw where they are few, of a
+    `category` in the order of their codes, None where they are unknown; `open` is False where
+    the model refuses others. `missing` is the value that meant "no value" in training, such
+    as NaN or None; `UNKNOWN` where nobody says. `nullable` is False where the model surely
+    refuses a missing value, `used` where it surely ignores the column. A request may leave out
+    an `optional` column, which is missing in all rows then.
     """
 
     name: str | None = None
@@ -51,6 +53,18 @@ class Column:
     categories: tuple[Any, ...] | None = None
     missing: Any = UNKNOWN
     used: bool = True
+    nullable: bool = True
+    open: bool = True
+    optional: bool = False
+
+    @cached_property
+    def categories_set(self) -> frozenset[Any]:
+        """The categories, to look one up."""
+        return frozenset(self.categories or ())
+
+    def label(self, place: int) -> str:
+        """The column in an error: its name in quotes, else its place."""
+        return str(place) if self.name is None else repr(self.name)
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -59,7 +73,8 @@ class Column:
             object.__setattr__(self, "missing", math.nan)  # one NaN, so that columns compare equal
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Column, tuple(vars(self).values())  # a pickle has another NaN: see __post_init__
+        facts = tuple(getattr(self, each.name) for each in fields(self))
+        return Column, facts  # made anew, since a pickle has another NaN: see __post_init__
 
     def __str__(self) -> str:
         kind: str = self.kind

@@ -1,32 +1,74 @@
 """From a request's payload to the table that a framework wants, or a `ClientError`.
 
 A payload is what the microservice hands to `predict`: an ndarray (`data`), a string
-(`strData`), bytes (`binData`) or a JSON value (`jsonData`). As JSON, a table is a list of
-rows, a list of records, or one record.
+(`strData`), bytes (`binData`) or a JSON value (`jsonData`); `sheets` says which of these are
+tables.
 """
 
+import difflib
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prepackaged.arrays import Array
+from prepackaged.arrays import Array, count_words, packed_numbers
+from prepackaged.casting import ABSENT, Values, cast
 from prepackaged.errors import ClientError
-from prepackaged.signature import Facts
+from prepackaged.frames import frame_of
+from prepackaged.sheets import Sheet, read_sheet
+from prepackaged.signature import Column, Facts
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-# What a client calls the payloads that are no table.
-PAYLOADS = {
-    bytes: "binData",
-    str: "a string",
-    type(None): "null",
-    bool: "a boolean",
-} | dict.fromkeys((int, float), "a number")
+NUMBERS = "biuf"  # numpy's kinds of dtype that are numbers
+SHOWN = 20  # names in an error
+LEFT_OUT = -1  # the place of a column that the request does not have
+LONGEST_NAME = 60  # characters of a name in an error
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A request's rows, cast by column: what `Columns.table` gives.
+
+    `facts` are the columns that the model uses and `arrays` their values, of shape [rows] each.
+    """
+
+    facts: tuple[Column, ...]
+    arrays: tuple[Array, ...]
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    @property
+    def batch_key(self) -> Hashable:
+        """What tables must have in common to be stacked: names, and dtypes or types of values."""
+        names = tuple(fact.name for fact in self.facts)
+        return names, tuple(map(_key, self.facts, self.arrays))
+
+    def stacked(self, others: "Sequence[Table]") -> "Table":
+        """The rows of this table, then those of others with the same `batch_key`."""
+        stacks = zip(self.arrays, *(other.arrays for other in others), strict=True)
+        return Table(self.facts, tuple(map(np.concatenate, stacks)))
+
+    def array(self) -> Array:
+        """[rows, columns]: numbers in their common dtype; beside text, objects with null as NaN."""
+        if all(array.dtype.kind in NUMBERS for array in self.arrays):
+            return np.column_stack(self.arrays)
+        columns = map(_objects_of, self.facts, self.arrays)
+        objects = np.column_stack(list(columns))
+        if all(isinstance(value, Real) for value in objects.flat):
+            return packed_numbers(objects.tolist())
+        return objects
+
+    def frame(self) -> "DataFrame":
+        """A pandas DataFrame under the columns' names, each with a dtype of its own."""
+        return frame_of(self.facts, self.arrays)
 
 
 @dataclass(frozen=True)
@@ -34,71 +76,185 @@ class Columns:
     """The columns that a model was trained on.
 
     `names` are in the order of training, None where the model knows none. `count` is their
-    number, None where the model does not know it.
+    number, None where the model does not know it. `facts` say more of each; left out, nothing
+    else is known. With `allow_extra`, columns of a request that the model does not know are
+    ignored, else refused.
     """
 
     names: tuple[str, ...] | None = None
     count: int | None = None
+    facts: tuple[Column, ...] | None = field(default=None, compare=False)
+    allow_extra: bool = True
 
     @classmethod
-    def of(cls, inputs: Facts | None) -> "Columns":
+    def of(cls, inputs: Facts | None, *, allow_extra: bool = True) -> "Columns":
         """The columns that a signature's `inputs` are; of unknown inputs, of any number."""
-        names = [each.name for each in inputs or () if each.name is not None]
-        is_named = bool(names) and len(names) == len(inputs or ())
-        return cls(tuple(names) if is_named else None, None if inputs is None else len(inputs))
+        facts = tuple(each for each in inputs or () if isinstance(each, Column))
+        names = tuple(each.name for each in facts if each.name is not None)
+        is_named = bool(names) and len(names) == len(facts)
+        count = None if inputs is None else len(inputs)
+        return cls(names if is_named else None, count, facts or None, allow_extra)
 
     def array(self, payload: Any, names: Iterable[str] | None = None) -> Array:
         """The payload as an array of shape [rows, columns], columns in the order of training.
 
         Numbers become a numeric array, where null is NaN; as soon as one value is text, an
-        object array of the values unchanged. Raises `ClientError` for no rows, rows
-        of unequal length, a wrong number of columns, and missing or unknown names.
+        object array of the values unchanged. Columns that the model does not use are left out.
+        Raises `ClientError` for no rows, rows of unequal length, a wrong number of columns,
+        missing names, and values that a column cannot take.
         """
-        rows, record_names = _rows(payload)
-        if record_names and not self.names:
-            raise ClientError(
-                "expected rows in the order of training: this model knows no column names,"
-                f" got records with {', '.join(record_names)}"
-            )
-        table = _two_dimensional(rows)
-        if self.names and (sent := _sent_names(names if record_names is None else record_names)):
-            table = table[:, self._order(sent, self.names, table.shape[1])]
-        self._check_count(table)
-        return numeric_if_possible(table)
+        if isinstance(payload, np.ndarray) and payload.dtype.kind in NUMBERS:
+            array = self._numeric(payload, names)
+            if array is not None:
+                return array
+        sheet = read_sheet(payload, names)
+        if sheet.is_by_name and not self.names:
+            raise _names_are_unknown(sheet)
+        return self._table(sheet).array()
 
     def frame(self, payload: Any, names: Iterable[str] | None = None) -> "DataFrame":
         """The payload as a pandas DataFrame under the names of training, a dtype for each column.
 
         Raises what `array` raises.
         """
-        from pandas import DataFrame  # in the images whose models select columns by name
+        return self.table(payload, names).frame()
 
-        table = self.array(payload, names)
-        values = table.tolist() if table.dtype == object else table
-        return DataFrame(values, columns=self.names)
+    def table(self, payload: Any, names: Iterable[str] | None = None) -> Table:
+        """The payload cast by column: of unknown columns, under the names of the request.
 
-    def _order(self, sent: list[str], names: tuple[str, ...], width: int) -> list[int]:
+        Raises what `array` raises.
+        """
+        return self._table(read_sheet(payload, names))
+
+    def _numeric(self, array: Array, names: Any) -> Array | None:
+        """The fast path: a numeric array whose columns are in order and of one kind."""
+        kind = self._kind_of_all
+        if kind is None or array.ndim != 2 or not array.size or (names and self.names):
+            return None
+        if self._known and len(self._known) != array.shape[1]:
+            return None
+        if kind == "any":
+            return array
+        cast_array = array.astype(kind, copy=False)
+        values = cast_array.reshape(-1)
+        # A sum of squares is NaN if a value is; the columns then find out which.
+        return None if self._refuses_null and math.isnan(values.dot(values)) else cast_array
+
+    def _table(self, sheet: Sheet) -> Table:
+        facts = self._known or tuple(map(Column, sheet.names or (None,) * sheet.width))
+        places = self._places(sheet)
+        used = [(fact, place) for fact, place in zip(facts, places, strict=True) if fact.used]
+        arrays = (
+            cast(
+                self._values(sheet, place),
+                fact,
+                str(place) if fact.name is None else repr(fact.name),
+            )
+            for fact, place in used
+        )
+        return Table(self.used if self._known else facts, tuple(arrays))
+
+    def _values(self, sheet: Sheet, place: int) -> Values:
+        """A column's values; of unknown columns, a record that lacks one has null there."""
+        values = [None] * sheet.rows if place == LEFT_OUT else sheet.values(place)
+        if self._known or isinstance(values, np.ndarray):
+            return values
+        return [None if value is ABSENT else value for value in values]
+
+    @cached_property
+    def _known(self) -> tuple[Column, ...]:
+        if self.facts:
+            return self.facts
+        return tuple(map(Column, self.names or (None,) * (self.count or 0)))
+
+    @cached_property
+    def used(self) -> tuple[Column, ...]:
+        """The columns that the model uses, in the order of training."""
+        return tuple(fact for fact in self._known if fact.used)
+
+    @cached_property
+    def _kind_of_all(self) -> str | None:
+        """The kind of all columns, where the model uses all and numpy has a dtype of that name."""
+        kinds = {fact.kind for fact in self._known} or {"any"}
+        is_one = len(kinds) == 1 and len(self.used) == len(self._known)
+        return next(iter(kinds & {"float64", "float32", "any"}), None) if is_one else None
+
+    @cached_property
+    def _refuses_null(self) -> bool:
+        return not all(fact.nullable for fact in self.used)
+
+    def _places(self, sheet: Sheet) -> Sequence[int]:
+        """Where in the sheet each of the known columns is; of unknown ones, all."""
+        if sheet.names is not None and self.names:
+            return self._places_by_name(sheet.names, sheet.width, self.names)
+        if sheet.is_by_name and self._known:
+            raise _names_are_unknown(sheet)
+        if self._known and sheet.width != len(self._known):
+            raise ClientError(
+                f"expected rows of {count_words(len(self._known))}, got rows of {sheet.width}"
+                f" (shape {[sheet.rows, sheet.width]})"
+            )
+        return range(sheet.width)
+
+    def _places_by_name(
+        self, sent: Sequence[str], width: int, names: tuple[str, ...]
+    ) -> Sequence[int]:
         if len(sent) != width:
             raise ClientError(f"expected one name a column, got {len(sent)} names, {width} columns")
-        place, known = {name: number for number, name in enumerate(sent)}, set(names)
-        problems = {
-            "missing": [name for name in names if name not in place],
-            "unknown": [name for name in place if name not in known],
-            "sent twice": sorted(name for name, times in Counter(sent).items() if times > 1),
-        }
-        if wrong := "; ".join(
-            f"{what}: {', '.join(them)}" for what, them in problems.items() if them
-        ):
-            raise ClientError(f"column names are wrong: {wrong}; expected {', '.join(names)}")
-        return [place[name] for name in names]
+        place = {name: number for number, name in enumerate(sent)}
+        needed = [fact.name for fact in self.used if not fact.optional]
+        missing = [name for name in needed if name not in place]
+        extra = len(place) > len(names) or not place.keys() <= set(names)
+        if missing or len(place) < len(sent) or (extra and not self.allow_extra):
+            raise _wrong_names(sent, names, [name for name in missing if name is not None])
+        return [place.get(name, LEFT_OUT) for name in names]
 
-    def _check_count(self, table: Array) -> None:
-        count = len(self.names) if self.names else self.count
-        if count is not None and table.shape[1] != count:
-            raise ClientError(
-                f"expected rows of {_count(count)}, got rows of {table.shape[1]}"
-                f" (shape {list(table.shape)})"
-            )
+
+def _names_are_unknown(sheet: Sheet) -> ClientError:
+    return ClientError(
+        "expected rows in the order of training: this model knows no column names,"
+        f" got records with {_enumerated(sheet.names or ())}"
+    )
+
+
+def _wrong_names(sent: Sequence[str], names: Sequence[str], missing: list[str]) -> ClientError:
+    """The error for a request's names, each unknown one with the known name nearest to it."""
+    unknown = [name for name in dict.fromkeys(sent) if name not in set(names)]
+    problems = {
+        "missing": missing,
+        "unknown": [_with_nearest(name, missing) for name in unknown[:SHOWN]] + unknown[SHOWN:],
+        "sent twice": sorted(name for name, times in Counter(sent).items() if times > 1),
+    }
+    wrong = "; ".join(f"{what}: {_enumerated(them)}" for what, them in problems.items() if them)
+    return ClientError(f"column names are wrong: {wrong}; expected {_enumerated(names)}")
+
+
+def _with_nearest(name: str, missing: Sequence[str]) -> str:
+    nearest = difflib.get_close_matches(name[:LONGEST_NAME], missing[:SHOWN], 1)
+    return f"{name} (perhaps {nearest[0]})" if nearest else name
+
+
+def _enumerated(names: Sequence[str]) -> str:
+    cut = [
+        name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names[:SHOWN]
+    ]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(cut) + more
+
+
+def _key(fact: Column, array: Array) -> Hashable:
+    """Dtypes; of a column that nobody knows, the types of its values, which pandas looks at."""
+    if array.dtype == object and fact.kind == "any":
+        return frozenset(map(type, array))
+    return array.dtype
+
+
+def _objects_of(fact: Column, array: Array) -> Array:
+    """A column as objects, null as NaN unless the column's missing value is known to be None."""
+    objects = array.astype(object)
+    if fact.kind == "any":
+        objects[objects == np.array(None)] = np.nan
+    return objects
 
 
 def texts(payload: Any) -> list[str] | None:
@@ -125,101 +281,3 @@ def find_cell(table: Any, is_wrong: Callable[[Any], bool]) -> tuple[int, int, An
             if is_wrong(value):
                 return row, column, value
     return None
-
-
-def _rows(payload: Any) -> tuple[Any, list[str] | None]:
-    """The payload's rows, and the names where its records carry them."""
-    if isinstance(payload, np.ndarray):
-        return payload, None
-    if isinstance(payload, dict):
-        payload = [payload]
-    if not isinstance(payload, list):
-        kind = PAYLOADS.get(type(payload), type(payload).__name__)
-        raise ClientError(
-            f"expected rows of values in data.ndarray, data.tensor or jsonData, got {kind}"
-        )
-    if payload and all(isinstance(row, dict) for row in payload):
-        return _records(payload)
-    return payload, None
-
-
-def _sent_names(names: Any) -> list[str]:
-    """The request's column names, none if it has none; nobody has checked them before."""
-    if names is None:
-        return []
-    if isinstance(names, Iterable) and not isinstance(names, str):
-        sent = list(names)
-        if all(isinstance(name, str) for name in sent):
-            return sent
-    raise ClientError(f"expected names as a list of strings, got {names!r}")
-
-
-def _records(records: Sequence[dict[str, Any]]) -> tuple[list[list[Any]], list[str]]:
-    names = list(records[0])
-    for number, record in enumerate(records):
-        if record.keys() != records[0].keys():
-            differing = ", ".join(sorted(record.keys() ^ records[0].keys()))
-            raise ClientError(f"record {number} and record 0 differ in their names: {differing}")
-    return [[record[name] for name in names] for record in records], names
-
-
-def _two_dimensional(rows: Any) -> Array:
-    table = rows if isinstance(rows, np.ndarray) else _array_of(rows)
-    if table.dtype == object and (table.ndim > 2 or _holds_structure(table)):
-        raise ClientError("expected rows of plain values; a row holds a list or an object")
-    if table.ndim != 2:
-        example = (
-            "; one row goes into two brackets: [[...]]" if table.ndim == 1 and table.size else ""
-        )
-        raise ClientError(
-            "expected rows of values, an array of 2 dimensions,"
-            f" got shape {list(table.shape)}{example}"
-        )
-    if 0 in table.shape:
-        raise ClientError(
-            f"expected at least one row and one column, got shape {list(table.shape)}"
-        )
-    return table
-
-
-def _holds_structure(table: Array) -> bool:
-    return any(isinstance(value, list | dict) for value in table.flat)
-
-
-def _array_of(rows: list[Any]) -> Array:
-    lengths = [len(row) if isinstance(row, list) else None for row in rows]
-    for number, length in enumerate(lengths):
-        if length != lengths[0]:
-            raise ClientError(
-                "expected rows of equal length;"
-                f" row 0 has {_count(lengths[0])}, row {number} has {_count(length)}"
-            )
-    return np.array(rows, dtype=object)
-
-
-def _count(length: int | None) -> str:
-    if length is None:
-        return "a single value"
-    return "1 value" if length == 1 else f"{length} values"
-
-
-def numeric_if_possible(table: Array) -> Array:
-    """Numbers as they are, null as NaN, anything with text as objects."""
-    if table.dtype.kind in "biufc":
-        return table
-    values = table.astype(object)
-    values[values == np.array(None)] = np.nan
-    if all(isinstance(value, Real) for value in values.flat):
-        return _packed(values)
-    return values
-
-
-def _packed(values: Array) -> Array:
-    """Python numbers in the dtype that numpy finds for them; float64 for what has none."""
-    packed = np.array(values.tolist())
-    if packed.dtype.kind in "biuf":
-        return packed
-    try:
-        return values.astype(np.float64)
-    except OverflowError as error:
-        raise ClientError("expected numbers within 64-bit floating point; one is larger") from error

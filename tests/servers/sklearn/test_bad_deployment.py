@@ -97,18 +97,20 @@ def test_a_damaged_skops_file_stops_the_start(tmp_path: Path) -> None:
 
 
 def test_a_pickle_that_needs_a_missing_module_stops_the_start(tmp_path: Path) -> None:
-    """The line names the module and the two ways out."""
+    """The line names the module and the image that has it."""
     # Protocol 0 by hand: the global `module.name` called with no argument.
     (tmp_path / "model.pkl").write_bytes(b"cxgboost.sklearn\nXGBClassifier\n(tR.")
 
-    assert_stops("the Python module 'xgboost'", "fork this one", model_uri=str(tmp_path))
+    assert_stops("module 'xgboost", "image xgboost-prepackaged", model_uri=str(tmp_path))
 
 
 def test_a_pickle_that_needs_a_missing_name_stops_the_start(tmp_path: Path) -> None:
     """A class of the notebook's own is an AttributeError, which upstream would swallow."""
     (tmp_path / "model.pkl").write_bytes(b"c__main__\nMyEstimator\n(tR.")
 
-    assert_stops("cannot be loaded", "MyEstimator", model_uri=str(tmp_path))
+    assert_stops(
+        "needs MyEstimator of the notebook or script", "beside the model", model_uri=str(tmp_path)
+    )
 
 
 def test_a_pickle_of_something_else_stops_the_start(tmp_path: Path) -> None:

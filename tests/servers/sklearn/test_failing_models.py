@@ -43,9 +43,10 @@ def test_an_exception_in_predict_is_an_internal_error_with_its_text(
     post_to: Callable[..., Any], error: Exception
 ) -> None:
     """Status 500, the exception's type and text, and one call of predict."""
+    post = post_to(Failing(error).fit([[0.0], [1.0]], [0, 1]))
     calls.clear()
 
-    status, body = post_to(Failing(error).fit([[0.0], [1.0]], [0, 1]))(REQUEST)
+    status, body = post(REQUEST)
 
     assert status == 500
     assert body["status"]["reason"] == "MICROSERVICE_INTERNAL_ERROR"

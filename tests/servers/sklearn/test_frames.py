@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prepackaged import ClientError, Columns
+from prepackaged import ClientError, Column, Columns
 
 COLUMNS = Columns(names=("age", "city", "fare"), count=3)
 
@@ -55,9 +55,17 @@ def test_null_is_missing_in_numbers_and_in_text() -> None:
     assert frame["city"][0] == "Paris"
 
 
-def test_a_column_of_nulls_is_a_column_of_missing_numbers() -> None:
-    """A batch in which a column is never filled is still a batch."""
-    frame = COLUMNS.frame([[None, "Paris", 7.5], [None, "Rome", 8.5]])
+def test_a_column_of_nulls_is_what_pandas_makes_of_it() -> None:
+    """Where nobody knows what the column was in training, nothing is guessed."""
+    rows = [[None, "Paris", 7.5], [None, "Rome", 8.5]]
+    expected = pd.DataFrame(rows, columns=["age", "city", "fare"])
+    pd.testing.assert_frame_equal(COLUMNS.frame(rows), expected)
+
+
+def test_a_column_of_nulls_is_one_of_missing_numbers_where_training_had_numbers() -> None:
+    """What the signature knows does not depend on the request."""
+    columns = Columns.of([Column("age", "float64"), Column("city", "text")])
+    frame = columns.frame([[None, "Paris"]])
     assert frame["age"].dtype == np.float64
     assert frame["age"].isna().all()
 

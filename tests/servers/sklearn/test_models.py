@@ -35,17 +35,17 @@ def answered(post: Callable[..., Any], data: Any) -> tuple[str, list[str], Any]:
 def test_a_classifier_answers_probabilities_in_the_kind_of_the_request(
     post_to: Callable[..., Any], classifier: Any
 ) -> None:
-    """A tensor comes back as a tensor and an ndarray as an ndarray, under t:0 t:1 t:2."""
+    """A tensor comes back as a tensor and an ndarray as an ndarray, under the classes' names."""
     post = post_to(classifier)
     expected = classifier.predict_proba(ROWS)
 
     kind, names, values = answered(post, {"data": {"ndarray": ROWS}})
-    assert (kind, names) == ("ndarray", ["t:0", "t:1", "t:2"])
+    assert (kind, names) == ("ndarray", ["0", "1", "2"])
     assert values == expected.tolist()
 
     tensor = {"shape": [2, 4], "values": np.ravel(ROWS).tolist()}
     kind, names, values = answered(post, {"data": {"tensor": tensor}})
-    assert (kind, names) == ("tensor", ["t:0", "t:1", "t:2"])
+    assert (kind, names) == ("tensor", ["0", "1", "2"])
     assert values == {"shape": [2, 3], "values": expected.ravel().tolist()}
 
 

@@ -50,7 +50,8 @@ def fitted() -> dict[str, Any]:
 @pytest.mark.filterwarnings("ignore", "error:X .*feature names")  # others warn of this data
 def test_arrays_are_answered_as_data_frames_are_by_whoever_forgets_names() -> None:
     """For each method of each estimator there is: the same answer to the last bit, no warning."""
-    from sklearn_estimator import forget_names, to_payload
+    from prepackaged.estimators.answers import to_payload
+    from prepackaged.estimators.steps import forget_names
 
     rows = FRAME[:5]
     forgot = set()
@@ -112,7 +113,7 @@ def test_names_are_kept_for_whom_they_may_matter(
 
     answer = model.predict(FRAME[NAMES[::-1]].to_numpy(), NAMES[::-1])
 
-    assert isinstance(model.rows(FRAME.to_numpy(), None), pd.DataFrame)
+    assert isinstance(model.served.rows(FRAME.to_numpy()), pd.DataFrame)
     np.testing.assert_array_equal(answer, estimator.predict(FRAME))
 
 
@@ -132,7 +133,7 @@ def test_named_columns_are_put_in_order_for_an_estimator_without_names(
     model = model_of(tmp_path)
     records = FRAME[NAMES[::-1]].to_dict("records")
 
-    assert isinstance(model.rows(records, None), np.ndarray)
+    assert isinstance(model.served.rows(records), np.ndarray)
     np.testing.assert_array_equal(model.predict(records), estimator.predict_proba(FRAME))
     assert model.describe_model()["inputs"][0]["schema"]["names"] == NAMES
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from prepackaged.server.inference.requests import InferenceRequest, row_count
+from prepackaged.tables import Table
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +138,8 @@ def batch_key(request: InferenceRequest) -> Hashable:
     if isinstance(value, np.ndarray):
         arrays = _array_key(value)
         return arrays and (arrays, tuple(request.names), parameters)
+    if isinstance(value, Table):
+        return value.batch_key, parameters
     if not isinstance(value, dict) or not value:
         return None
     if not all(isinstance(each, np.ndarray) for each in value.values()):
@@ -152,7 +155,9 @@ def _array_key(array: Any) -> tuple[Any, ...] | None:
 
 
 def stack(values: Sequence[Any]) -> Any:
-    """Arrays, or arrays by name, as one: the rows of the first, then those of the second, ..."""
+    """Arrays, tables or arrays by name as one: the rows of the first, then of the second, ..."""
+    if isinstance(values[0], Table):
+        return values[0].stacked(values[1:])
     if isinstance(values[0], dict):
         return {name: np.concatenate([each[name] for each in values]) for name in values[0]}
     return np.concatenate(values)
@@ -160,6 +165,8 @@ def stack(values: Sequence[Any]) -> Any:
 
 def rows_are_equal(value: Any) -> bool:
     """Whether all rows of an array, or of each of several arrays, are identical."""
+    if isinstance(value, Table):
+        value = dict(enumerate(value.arrays))
     arrays = value.values() if isinstance(value, dict) else (value,)
     return all(bool((array == array[0]).all()) for array in arrays)
 

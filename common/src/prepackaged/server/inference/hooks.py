@@ -19,14 +19,18 @@ from seldon_core.user_model import (
     SeldonResponse,
 )
 
+from prepackaged.component import Component
 from prepackaged.headers import ANSWERED
 from prepackaged.server.inference.requests import Prediction
 from prepackaged.server.telemetry.context import RequestContext
 from prepackaged.server.telemetry.custom_metrics import BadMetricError
 from prepackaged.server.telemetry.metrics import Metrics
+from prepackaged.signature import Column, Signature
 
 # What a model's hooks are called within, made for the request that they answer.
 Around = Callable[[RequestContext], AbstractContextManager[Any]]
+
+MOST_KEPT = 1024  # names of columns, in a list that is kept for the next answer of that width
 
 
 def find_hook(model: Any, name: str) -> Callable[..., Any] | None:
@@ -54,6 +58,7 @@ class Hooks:
         self._tags = find_hook(model, "tags")
         self._metrics = find_hook(model, "metrics")
         self._class_names = _class_names_of(model)
+        self._output_names = _output_names_of(model)
         #: Whether an answer takes calls of more than predict.
         self.are_beside_predict = any((self._tags, self._metrics, self._class_names))
 
@@ -92,31 +97,34 @@ class Hooks:
         except SeldonNotImplementedError:
             return []
 
-    def finish(self, result: Any) -> Prediction:
+    def finish(self, result: Any, *, is_usual: bool = True) -> Prediction:
         """The answer around a result of predict: names, tags and metrics of this request.
 
-        Raises `BadMetricError`, and whatever a hook raises.
+        A result `is_usual` unless the request asked for another method. Raises
+        `BadMetricError`, and whatever a hook raises.
         """
         if not (self.are_beside_predict or isinstance(result, SeldonResponse)):
-            return Prediction(result, self._names(result), {}, [])
+            return Prediction(result, self._names(result, is_usual=is_usual), {}, [])
         response = SeldonResponse.create(result)
         tags = {**(_call(self._tags, None) or {}), **response.tags}
         own = _call(self._metrics, [])
         for metrics in (own, response.metrics):
             if not validate_metrics(metrics):
                 raise BadMetricError(f"Bad metric created during request: {metrics}")
-        names = self._names(response.data)
+        names = self._names(response.data, is_usual=is_usual)
         return Prediction(response.data, names, tags, own + response.metrics)
 
-    def answer(self, result: Any, metrics: Metrics, method: str) -> Prediction:
+    def answer(
+        self, result: Any, metrics: Metrics, method: str, *, is_usual: bool = True
+    ) -> Prediction:
         """What `finish` makes of a result, its metrics counted and, if they may be, shown."""
-        answer = self.finish(result)
+        answer = self.finish(result, is_usual=is_usual)
         if not answer.metrics:
             return answer
         metrics.update(answer.metrics, method)
         return Prediction(answer.value, answer.names, answer.tags, shown(answer.metrics))
 
-    def _names(self, value: Any) -> list[str]:
+    def _names(self, value: Any, *, is_usual: bool) -> list[str]:
         if isinstance(value, np.ndarray):
             shape = value.shape
         else:
@@ -124,7 +132,12 @@ class Hooks:
         if len(shape) < 2:
             return []
         names = _call(self._class_names, None)
-        return numbered(shape[1]) if names is None else list(names)
+        if names is not None:
+            return list(names)
+        known = self._output_names if is_usual else []
+        if len(known) == shape[1]:
+            return known
+        return numbered(shape[1]) if shape[1] <= MOST_KEPT else numbered.__wrapped__(shape[1])
 
 
 @lru_cache(256)
@@ -152,6 +165,22 @@ def _class_names_of(model: Any) -> Callable[[], Any] | None:
     if attribute is None or callable(attribute):
         return find_hook(model, "class_names")
     return lambda: attribute  # the older way, a plain attribute
+
+
+def _output_names_of(model: Any) -> list[str]:
+    """The names of the columns that the model's signature says it answers with."""
+    signature = getattr(model, "signature", None)
+    if not isinstance(signature, Signature) or not model.names_outputs:
+        return []
+    columns = [each for each in signature.outputs or () if isinstance(each, Column)]
+    return [each.name for each in columns if each.name is not None]
+
+
+def prepare_hook(model: Any) -> Callable[..., Any] | None:
+    """The model's own `prepare`; None where requests reach its `predict` as they are."""
+    prepare = getattr(model, "prepare", None)
+    is_own = isinstance(model, Component) and type(model).prepare is not Component.prepare
+    return prepare if is_own else None
 
 
 def takes_meta(hook: Callable[..., Any]) -> bool:

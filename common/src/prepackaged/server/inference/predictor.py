@@ -6,6 +6,7 @@ are counted.
 
 import functools
 import logging
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,16 +15,19 @@ from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.metrics import PREDICT_METRIC_METHOD_TAG
 
 from prepackaged.errors import ModelError, RequestError
+from prepackaged.server.inference.admission import MOST_SECONDS
 from prepackaged.server.inference.batching import Batcher
 from prepackaged.server.inference.engine import Engine, Submit, Work
-from prepackaged.server.inference.hooks import Around, Hooks
-from prepackaged.server.inference.requests import InferenceRequest, Prediction
+from prepackaged.server.inference.hooks import Around, Hooks, prepare_hook
+from prepackaged.server.inference.requests import InferenceRequest, Prediction, cell_count
 from prepackaged.server.telemetry.context import RequestContext
 from prepackaged.server.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
 SHUTDOWN = "the server ends, and the model has not answered in the time that was left"
+
+CELLS_ON_LOOP = 4096  # values of a request that the event loop prepares; others wait their turn
 
 Done = Callable[[Prediction | BaseException], None]
 
@@ -39,7 +43,8 @@ class ShutdownError(RequestError):
 class Predictor:
     """One loaded model behind its engine. Made on the event loop that it works on.
 
-    `submit` runs functions on the model's thread. `around` are entered around the hooks that
+    `submit` runs functions on the model's thread. A call that takes longer than `longest_call`
+    seconds is taken for one that never ends. `around` are entered around the hooks that
     answer a request.
     """
 
@@ -50,22 +55,27 @@ class Predictor:
         submit: Submit,
         *,
         max_waiting: int,
+        max_wait: float = MOST_SECONDS,
+        longest_call: float = math.inf,
         around: Sequence[Around] = (),
         may_batch: bool = True,
     ) -> None:
         self.model = model
+        self._longest_call = longest_call
         self.metrics = metrics
         self.hooks = Hooks(model, around)
         is_offered = may_batch and bool(getattr(model, "batchable", False))
         self.batcher = Batcher(
             self.hooks.predict, is_offered=is_offered, observe=metrics.observe_batch
         )
+        self._prepare = prepare_hook(model)
         is_free = bool(getattr(model, "callable_from_any_thread", False))
         self.engine = Engine(
             self._answer,
             submit,
             together=self.batcher.together,
             max_waiting=max_waiting,
+            max_wait=max_wait,
             on_loop=is_free,
         )
         self._prober = self._engine_of_probes() if is_free else self.engine
@@ -77,9 +87,11 @@ class Predictor:
         """Queue a prediction; `done` gets the answer, or the error for the client, on the loop.
 
         Cancel the work that is returned when nobody wants the answer any more. Raises
-        `OverloadedError`.
+        `OverloadedError`, and what the model's `prepare` raises of a request that is wrong.
         """
-        work = Work(request, done, rows=request.rows)
+        if self._prepare and cell_count(request.value) <= CELLS_ON_LOOP:
+            request.prepare(self._prepare)
+        work = Work(request, done, rows=request.rows, context=request.context)
         self.engine.submit(work)
         return work
 
@@ -102,6 +114,11 @@ class Predictor:
         """
         call = functools.partial(self.hooks.within, context, function, *values)
         return await _for_client(self._prober, call, is_urgent=True)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the model's present call has taken longer than any may."""
+        return self.engine.call_seconds > self._longest_call
 
     async def drained(self) -> None:
         """Wait until no call of the model is queued or running."""
@@ -128,9 +145,12 @@ class Predictor:
             if isinstance(outcome, BaseException):
                 raise outcome
             result = (outcome, self.metrics, PREDICT_METRIC_METHOD_TAG)
+            answer = self.hooks.answer
+            if request.parameters:
+                answer = functools.partial(answer, is_usual=False)
             if not self.hooks.are_beside_predict:
-                return self.hooks.answer(*result)
-            prediction: Prediction = self.hooks.within(request.context, self.hooks.answer, *result)
+                return answer(*result)
+            prediction: Prediction = self.hooks.within(request.context, answer, *result)
             return prediction
         except BaseException as error:
             failed: BaseException = error_for_client(error)

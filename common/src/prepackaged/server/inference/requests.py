@@ -1,12 +1,13 @@
 """What a protocol asks of the model, and what the model answered: the same for all protocols."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from prepackaged.server.telemetry.context import RequestContext
+from prepackaged.tables import Table
 
 
 @dataclass(slots=True)
@@ -30,6 +31,13 @@ class InferenceRequest:
         self.context = context
         context.rows = row_count(self.value)
 
+    def prepare(self, prepare: Callable[[Any, list[str]], Any]) -> None:
+        """Let the model make of the payload what its `predict` wants. Raises what it raises."""
+        self.value = prepare(self.value, self.names)
+        self.names = []  # heeded
+        if self.context is not None:
+            self.context.rows = row_count(self.value)
+
     @property
     def rows(self) -> int:
         """How many rows the model has to answer; 1 for what has none."""
@@ -48,9 +56,22 @@ class Prediction:
 
 
 def row_count(value: Any) -> int | None:
-    """The rows of an array, or of the first of several by name; None for anything else."""
+    """The rows of an array or a table, or of the first of several by name; None for the rest."""
     if isinstance(value, np.ndarray):
         return len(value) if value.ndim else None
+    if isinstance(value, Table):
+        return len(value)
     if isinstance(value, dict) and value:
         return row_count(next(iter(value.values())))
     return None
+
+
+def cell_count(value: Any) -> int:
+    """About how many values a payload has: an array, rows, records, columns or one value."""
+    if isinstance(value, np.ndarray):
+        return value.size
+    if isinstance(value, dict):
+        return sum(len(each) if isinstance(each, Sized) else 1 for each in value.values())
+    if isinstance(value, list) and value:
+        return len(value) * (len(value[0]) if isinstance(value[0], Sized) else 1)
+    return 1

@@ -28,6 +28,7 @@ from prepackaged.server.protocols.seldon import json_codec, protobuf_codec
 from prepackaged.server.protocols.seldon.json_codec import Request
 from prepackaged.server.telemetry.context import RequestContext
 from prepackaged.server.telemetry.metrics import Metrics
+from prepackaged.signature import Signature
 
 TAGS = {
     "transform_input": INPUT_TRANSFORM_METRIC_METHOD_TAG,
@@ -149,6 +150,15 @@ class Methods:
     def _answer(self, method: str, result: Any, request: Request, codec: Any) -> Any:
         answer = self._hooks.answer(result, self._metrics, TAGS[method])
         return codec.encode(answer, request, self._unit.path)
+
+
+def asked_parameters(request: Request, model: Any) -> dict[str, Any] | None:
+    """The method that `meta.tags` asks for, of a model that lists some; None is the usual one."""
+    method = (request.meta.get("tags") or {}).get("method") if request.meta else None
+    signature = getattr(model, "signature", None)
+    if method is None or not (isinstance(signature, Signature) and signature.methods):
+        return None
+    return {"method": str(method)}
 
 
 def _codec_of(message: Any) -> Any:

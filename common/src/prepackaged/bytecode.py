@@ -1,0 +1,66 @@
+"""Which Python a pickled code object was compiled by, told from its fields without making it."""
+
+import opcode
+import sys
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+# How many arguments `types.CodeType` took: posonlyargcount came with 3.8, qualname and the
+# exception table with 3.11.
+ARGUMENTS = {15: "3.7 or earlier", 16: "3.8 to 3.10"}
+SINCE_3_11 = 18
+UNKNOWN = "an unknown version"
+BYTECODE = 6  # its place among these arguments
+# The number of RESUME, which comes within the first instructions of every code object.
+RESUME = {151: ("3.11", "3.12"), 149: ("3.13",), 128: ("3.14",)}
+BEFORE_RESUME = ("COPY_FREE_VARS", "MAKE_CELL", "RETURN_GENERATOR", "POP_TOP")
+PROLOGUE = 8  # instructions before RESUME at most, but for one a cell variable
+
+
+def python_of(arguments: Sequence[Any]) -> str:
+    """The Python whose code this is, such as `3.12`; HERE where this one can run it.
+
+    `arguments` are those of `types.CodeType`. A code object of another minor version is made
+    without complaint and ends the process when it is called, because nothing checks bytecode.
+    """
+    if len(arguments) != SINCE_3_11 or not isinstance(arguments[BYTECODE], bytes):
+        return ARGUMENTS.get(len(arguments), UNKNOWN)
+    code, cells = arguments[BYTECODE], arguments[-1]
+    if _is_of_this_python(code):
+        return HERE
+    most = PROLOGUE + (len(cells) if isinstance(cells, tuple) else 0)
+    names = [name for name in _by_resume(code, most) if name != HERE]
+    return names[0] if names else UNKNOWN
+
+
+def _by_resume(code: bytes, most: int) -> tuple[str, ...]:
+    begun = set(islice(code[::2], most))
+    return next((pythons for number, pythons in RESUME.items() if number in begun), ())
+
+
+def _is_of_this_python(code: bytes) -> bool:
+    """Whether all instructions are this Python's, each with as many cache entries behind it.
+
+    Versions differ in both: 3.12 has four cache entries behind LOAD_GLOBAL where 3.11 has five.
+    What passes means the same here.
+    """
+    numbers = list(code[::2])
+    names = iter([opcode.opname[number] for number in numbers])
+    if next((name for name in names if name not in BEFORE_RESUME), "") != "RESUME":
+        return False
+    known, at = set(opcode.opmap.values()) - {opcode.opmap["CACHE"]}, 0
+    while at < len(numbers):
+        caches = numbers[at + 1 : at + 1 + _cache_entries(numbers[at])]
+        if numbers[at] not in known or len(caches) < _cache_entries(numbers[at]) or any(caches):
+            return False
+        at += 1 + len(caches)
+    return True
+
+
+def _cache_entries(number: int) -> int:
+    entries: Any = opcode._inline_cache_entries  # type: ignore[attr-defined]  # no other way
+    if isinstance(entries, dict):  # since 3.13
+        return int(entries.get(opcode.opname[number], 0))
+    return int(entries[number])

@@ -1,0 +1,283 @@
+"""One column of a request as an array of the kind that the model was trained on.
+
+Values are a list, as JSON has them, or a one-dimensional array. What has no place in the column
+is a `ClientError` with row and column, what was expected and what it got.
+"""
+
+import math
+import re
+import reprlib
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from prepackaged.arrays import Array, packed_numbers
+from prepackaged.errors import ClientError
+from prepackaged.signature import Column
+
+Values = list[Any] | Array
+
+
+STRUCTURE = "expected rows of plain values; a row holds a list or an object"
+
+
+class Absent:
+    """The type of `ABSENT`, the value of a record that lacks the column."""
+
+    def __repr__(self) -> str:
+        return "no value"
+
+
+ABSENT: Final = Absent()
+
+EXPECTED = {
+    "float64": "a number",
+    "float32": "a number",
+    "int64": "a whole number",
+    "bool": "true or false",
+    "text": "text",
+    "datetime": "a date and time as in ISO 8601",
+}
+SHOWN = 20  # categories in an error
+NUMBERS = "biuf"  # numpy's kinds of dtype that are numbers
+FLOATS = {float, int}
+# A number as JSON writes it, of so many characters that none takes long to read.
+NUMBER = re.compile(r"[+-]?(\d{1,400}\.?\d{0,400}|\.\d{1,400})([eE][+-]?\d{1,4})?", re.ASCII)
+LARGEST_EXACT = 2.0**63  # what a float must be below to be a 64-bit integer
+
+
+def cast(values: Values, column: Column, label: str) -> Array:
+    """The values of a column as an array of shape [rows]; `label` names the column in errors.
+
+    The dtype is that of the column's kind: numbers, or object for text and for what numpy has
+    no missing value of. Null becomes the missing value that the column had in training, NaN
+    where nobody knows. Of a column of kind `any`, numpy and pandas decide: see `inferred`.
+    """
+    try:
+        array = CASTS[column.kind](values, column)
+        if column.categories is not None and not column.open:
+            _check_categories(array.tolist(), column)
+        return array
+    except WrongValueError as wrong:
+        raise ClientError(
+            f"row {wrong.row}, column {label}: expected {expected(column)}, got {wrong.got}"
+        ) from None
+
+
+def expected(column: Column) -> str:
+    """What a column takes, in words."""
+    if column.categories is None or column.open:
+        return EXPECTED.get(column.kind, "a plain value")
+    shown = ", ".join(map(repr, column.categories[:SHOWN]))
+    more = len(column.categories) - SHOWN
+    return f"one of {shown}{f' and {more} more' if more > 0 else ''}"
+
+
+class WrongValueError(ValueError):
+    """A value that the column cannot take, in this row."""
+
+    def __init__(self, row: int, value: Any) -> None:
+        self.row, self.got = row, shown(value)
+        super().__init__(f"row {row}: {self.got}")
+
+
+def shown(value: Any) -> str:
+    """A cell's value in an error, bounded in length."""
+    return "null" if is_null(value) else reprlib.repr(value)
+
+
+def is_null(value: Any) -> bool:
+    """Whether a cell is missing: null, or NaN as some JSON writers have it."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def inferred(values: Values) -> Array:
+    """What numpy makes of these values alone: of integers, booleans, floats with null as NaN.
+
+    Text, and values of different types, are objects as they are; nothing but null, too.
+    """
+    if isinstance(values, np.ndarray) and values.dtype.kind in NUMBERS:
+        return values
+    values = _listed(values)
+    kinds = set(map(type, values))
+    if not kinds <= {int, float, bool, type(None)} or (bool in kinds and len(kinds) > 1):
+        return _plain_objects(values)
+    if kinds == {type(None)}:
+        return _objects(values)
+    return packed_numbers([math.nan if value is None else value for value in values])
+
+
+def _float(dtype: Any) -> Callable[[Values, Column], Array]:
+    def cast_to_float(values: Values, column: Column) -> Array:
+        if isinstance(values, np.ndarray) and values.dtype.kind in NUMBERS:
+            return _without_nan(values.astype(dtype, copy=False), column)
+        values = _listed(values)
+        if set(map(type, values)) <= FLOATS:
+            return _without_nan(_packed(values, dtype), column)
+        return np.array(_each(values, column, _number), dtype)
+
+    return cast_to_float
+
+
+def _int(values: Values, column: Column) -> Array:
+    if isinstance(values, np.ndarray) and values.dtype.kind in "bi":
+        return values.astype(np.int64, copy=False)
+    values = _listed(values)
+    if set(map(type, values)) == {int}:
+        return _packed(values, np.int64)
+    numbers = _each(values, column, _whole)
+    return np.array(numbers, np.float64 if any(map(is_null, numbers)) else np.int64)
+
+
+def _bool(values: Values, column: Column) -> Array:
+    values = _listed(values)
+    if set(map(type, values)) == {bool}:
+        return np.array(values)
+    flags = _each(values, column, _flag)
+    return _objects(flags) if any(map(is_null, flags)) else np.array(flags, dtype=bool)
+
+
+def _text(values: Values, column: Column) -> Array:
+    values = _listed(values)
+    if set(map(type, values)) != {str}:
+        values = _each(values, column, _string)
+    return _objects(values)
+
+
+def _category(values: Values, column: Column) -> Array:
+    values = _listed(values)
+    _check_present(values)
+    filled = [_missing(column, row) if is_null(each) else each for row, each in enumerate(values)]
+    return _objects(filled)
+
+
+def _datetime(values: Values, column: Column) -> Array:
+    values = _listed(values)
+    return np.array(_each(values, column, _moment), "datetime64[ns]")
+
+
+def _any(values: Values, column: Column) -> Array:  # noqa: ARG001  the shape of a cast
+    _check_present(values)
+    return inferred(values)
+
+
+CASTS: dict[str, Callable[[Values, Column], Array]] = {
+    "float64": _float(np.float64),
+    "float32": _float(np.float32),
+    "int64": _int,
+    "bool": _bool,
+    "text": _text,
+    "category": _category,
+    "datetime": _datetime,
+    "any": _any,
+}
+
+
+def _listed(values: Values) -> list[Any]:
+    return values.tolist() if isinstance(values, np.ndarray) else values
+
+
+def _each(values: Sequence[Any], column: Column, one: Callable[[Any], Any]) -> list[Any]:
+    """The values one by one, null as the column's missing value."""
+    done = []
+    for row, value in enumerate(values):
+        if is_null(value):
+            done.append(_missing(column, row))
+            continue
+        try:
+            done.append(one(value))
+        except (TypeError, ValueError, OverflowError):
+            raise WrongValueError(row, value) from None
+    return done
+
+
+def _number(value: Any) -> float:
+    """A number, also as text, as clients send what they have read from a CSV file."""
+    if isinstance(value, str) and NUMBER.fullmatch(value):
+        return float(value)
+    if not isinstance(value, int | float):
+        raise TypeError
+    return float(value)
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, str) and NUMBER.fullmatch(value):
+        value = int(value) if value.lstrip("+-").isdigit() else float(value)
+    if not isinstance(value, int | float) or value != (whole := int(value)):
+        raise TypeError
+    if not -LARGEST_EXACT <= whole < LARGEST_EXACT:
+        raise OverflowError
+    return whole
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, int | float) or value not in (0, 1):
+        raise TypeError
+    return bool(value)
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _moment(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise TypeError
+    return np.datetime64(value.removesuffix("Z"), "ns")
+
+
+def _missing(column: Column, row: int) -> Any:
+    if not column.nullable:
+        raise WrongValueError(row, None)
+    if column.kind == "datetime":
+        return np.datetime64("NaT")
+    is_null_marker = column.missing is None and column.kind not in ("float64", "float32", "int64")
+    return None if is_null_marker else math.nan
+
+
+def _without_nan(numbers: Array, column: Column) -> Array:
+    if not column.nullable and (missing := np.isnan(numbers)).any():
+        raise WrongValueError(int(missing.argmax()), None)
+    return numbers
+
+
+def _check_categories(values: Sequence[Any], column: Column) -> None:
+    for row, value in enumerate(values):
+        if not is_null(value) and value not in column.categories_set:
+            raise WrongValueError(row, value)
+
+
+def _check_present(values: Values) -> None:
+    if isinstance(values, list) and any(value is ABSENT for value in values):
+        raise WrongValueError(values.index(ABSENT), ABSENT)
+
+
+def _packed(values: list[Any], dtype: Any) -> Array:
+    try:
+        return np.array(values, dtype)
+    except OverflowError:
+        row = next(row for row, value in enumerate(values) if not _fits(value, dtype))
+        raise WrongValueError(row, values[row]) from None
+
+
+def _fits(value: Any, dtype: Any) -> bool:
+    try:
+        np.array(value, dtype)
+    except OverflowError:
+        return False
+    return True
+
+
+def _plain_objects(values: list[Any]) -> Array:
+    if any(isinstance(value, list | dict) for value in values):
+        raise ClientError(STRUCTURE)
+    return _objects(values)
+
+
+def _objects(values: Sequence[Any]) -> Array:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array

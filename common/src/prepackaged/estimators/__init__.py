@@ -1,0 +1,1 @@
+"""Scikit-learn's estimators, for the images that have scikit-learn."""

@@ -1,0 +1,50 @@
+"""The methods of an estimator, and what they return as an answer."""
+
+from typing import Any
+
+import numpy as np
+
+from prepackaged.errors import DeploymentError
+
+METHODS = ("predict_proba", "decision_function", "predict", "transform", "score_samples")
+DEFAULT_METHODS = ("predict_proba", "predict")
+
+
+def methods_of(model: Any) -> tuple[str, ...]:
+    """The METHODS that an estimator has."""
+    return tuple(method for method in METHODS if callable(getattr(model, method, None)))
+
+
+def choose_method(model: Any, wanted: str | None) -> str:
+    """The estimator's method that answers requests: `wanted`, else the first default it has."""
+    able = methods_of(model)
+    if wanted and wanted not in METHODS:
+        raise DeploymentError(
+            f"the parameter method must be one of {', '.join(METHODS)}; not {wanted!r}"
+        )
+    for method in [wanted] if wanted else DEFAULT_METHODS:
+        if method in able:
+            return method
+    raise DeploymentError(
+        f"this {type(model).__name__} has no {wanted or ' and no '.join(DEFAULT_METHODS)};"
+        f" set the parameter method to what it has: {', '.join(able)}"
+    )
+
+
+def to_payload(result: Any) -> Any:
+    """An estimator's answer as an ndarray; a dict where outputs have unequal numbers of classes.
+
+    A multi-output classifier's list of [rows, classes] becomes [rows, outputs, classes]. A list
+    of anything else has a row in each of its items, as a `predict` of one's own may give it.
+    """
+    if isinstance(result, list) and result and all(map(_is_matrix, result)):
+        if len({array.shape for array in result}) > 1:
+            return {"outputs": [array.tolist() for array in result]}
+        return np.stack(result, axis=1)
+    if hasattr(result, "toarray"):  # a scipy sparse matrix, as vectorizers and encoders give
+        return result.toarray()
+    return result if isinstance(result, dict) else np.asarray(result)
+
+
+def _is_matrix(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 2

@@ -1,0 +1,278 @@
+"""What a fitted estimator knows of the columns that it was trained on.
+
+Scikit-learn keeps no table of dtypes, but its steps keep what they need: an encoder its
+categories, an imputer the dtype and the missing value, a model the precision of its
+coefficients. Each step speaks for the columns that reach it; what passes through untouched is
+left to the steps behind.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, TargetEncoder
+from sklearn.utils import get_tags
+
+from prepackaged.casting import is_null
+from prepackaged.estimators.steps import inner_estimators, is_dropped, is_passthrough
+from prepackaged.signature import UNKNOWN, Column, Kind
+
+Facts = list[Column]
+ANY = Column()
+ENCODERS = OneHotEncoder | OrdinalEncoder | TargetEncoder
+BOOSTING = HistGradientBoostingClassifier | HistGradientBoostingRegressor
+MOST_CATEGORIES = 1000  # beyond these, a column's values are as good as free
+KINDS: dict[str, Kind] = {"i": "int64", "u": "int64", "f": "float64", "b": "bool"}
+
+
+def columns_of(estimator: Any) -> tuple[Column, ...] | None:
+    """The columns in the order of training; None where not even their number is known.
+
+    Names are given where the estimator was trained on a DataFrame and its first step noted them.
+    """
+    names, count = names_of(estimator), _count_of(estimator)
+    if names is None and count is None:
+        return None
+    named = [None] * (count or 0) if names is None else names
+    facts = facts_of(estimator, [ANY] * len(named), len(named))
+    return tuple(replace(fact, name=name) for fact, name in zip(facts, named, strict=True))
+
+
+def names_of(estimator: Any) -> list[str] | None:
+    """The names of the columns, where whatever gets them first has noted them."""
+    names = _noted(estimator, "feature_names_in_")
+    return None if names is None else [str(name) for name in names]
+
+
+def _count_of(estimator: Any) -> int | None:
+    count = _noted(estimator, "n_features_in_")
+    return None if count is None else int(count)
+
+
+def _noted(estimator: Any, attribute: str) -> Any:
+    """An attribute of what gets the columns first: steps that pass all on have noted nothing."""
+    if isinstance(estimator, Pipeline):
+        steps = (step for _, step in estimator.steps if not is_passthrough(step))
+        return _noted(next(steps, None), attribute)
+    try:
+        return getattr(estimator, attribute, None)
+    except Exception:  # a property of somebody's own class
+        return None
+
+
+def facts_of(estimator: Any, behind: Facts, count: int) -> Facts:
+    """What is known of `count` columns that an estimator gets.
+
+    `behind` is what is known of the columns that it passes on, by what gets them then.
+    """
+    if is_passthrough(estimator):
+        return _aligned(behind, count)
+    for kind, read in READERS.items():
+        if isinstance(estimator, kind):
+            return read(estimator, behind, count)
+    if inner := inner_estimators(estimator):
+        return _merged([facts_of(each, [ANY], count) for each in inner], count)
+    if is_numeric(estimator):
+        return [_numeric(estimator, fact) for fact in _aligned(behind, count)]
+    return [ANY] * count
+
+
+def is_numeric(estimator: Any) -> bool:
+    """Whether an estimator is scikit-learn's own and makes numbers of whatever it gets."""
+    if not (isinstance(estimator, BaseEstimator) and _is_of_sklearn(estimator)):
+        return False
+    tags = get_tags(estimator)
+    takes = tags.input_tags
+    is_any = takes.categorical or takes.string or takes.dict or tags.no_validation
+    return bool(takes.two_d_array and not is_any)
+
+
+def is_table_encoder(estimator: Any) -> bool:
+    """Whether an estimator is one of scikit-learn's that takes columns of any kind by value."""
+    return type(estimator) in (OneHotEncoder, OrdinalEncoder, TargetEncoder, SimpleImputer)
+
+
+def _is_of_sklearn(estimator: Any) -> bool:
+    return type(estimator).__module__.startswith("sklearn.")
+
+
+def _numeric(estimator: Any, behind: Column) -> Column:
+    takes_nan = bool(get_tags(estimator).input_tags.allow_nan)
+    passes_nan = hasattr(estimator, "transform") and "sklearn.impute" not in str(type(estimator))
+    kind: Kind = "float32" if _has_float32(estimator, behind) else "float64"
+    return Column(kind=kind, nullable=takes_nan and (behind.nullable or not passes_nan))
+
+
+def _has_float32(estimator: Any, behind: Column) -> bool:
+    """Whether it was trained in 32 bits, as its own numbers or those of the steps behind tell."""
+    arrays = [each for each in vars(estimator).values() if isinstance(each, np.ndarray)]
+    own = {array.dtype for array in arrays if array.dtype.kind == "f"}
+    if own == {np.dtype(np.float32)} and not _counts_in_32_bits(estimator):
+        return True
+    tags = get_tags(estimator).transformer_tags
+    preserves = tags is not None and "float32" in tags.preserves_dtype
+    return preserves and behind.kind == "float32"
+
+
+def _counts_in_32_bits(estimator: Any) -> bool:
+    """Trees compute in 32 bits whatever they get."""
+    return type(estimator).__module__.startswith(("sklearn.tree", "sklearn.ensemble"))
+
+
+def _of_pipeline(pipeline: Any, behind: Facts, count: int) -> Facts:
+    steps = [step for _, step in pipeline.steps if not is_passthrough(step)]
+    for step in reversed(steps[1:]):
+        behind = facts_of(step, behind, _count_of(step) or len(behind))
+    return facts_of(steps[0], behind, count) if steps else _aligned(behind, count)
+
+
+def _of_column_transformer(transformer: Any, behind: Facts, count: int) -> Facts:
+    passed = behind[0] if len(set(behind)) == 1 else ANY
+    facts: Facts = [Column(used=False)] * count
+    for name, step, columns in transformer.transformers_:
+        places = transformer._transformer_to_input_indices.get(name, [])
+        if is_dropped(step):
+            continue
+        is_series = isinstance(columns, str) or (type(columns) is int)
+        found = [_document(step)] if is_series else facts_of(step, [passed], len(places))
+        for place, fact in zip(places, found, strict=True):
+            facts[place] = _both(facts[place], fact)
+    return facts
+
+
+def _of_union(union: Any, behind: Facts, count: int) -> Facts:
+    steps = [step for _, step in union.transformer_list if not is_dropped(step)]
+    return _merged([facts_of(step, behind, count) for step in steps], count)
+
+
+def _document(vectorizer: Any) -> Column:
+    """A column that is given to a step alone, as a list of values."""
+    takes = get_tags(vectorizer).input_tags if hasattr(vectorizer, "get_params") else None
+    is_text = bool(takes and takes.string) and isinstance(getattr(vectorizer, "analyzer", ""), str)
+    return Column(kind="text", nullable=False) if is_text else ANY
+
+
+def _of_encoder(encoder: Any, behind: Facts, count: int) -> Facts:
+    is_open = getattr(encoder, "handle_unknown", "") != "error"
+    passes_nan = isinstance(encoder, OrdinalEncoder)
+    may_be_null = not passes_nan or all(fact.nullable for fact in behind)
+    del count  # one list of categories a column
+    return [
+        _encoded(values, may_be_null=may_be_null, is_open=is_open) for values in encoder.categories_
+    ]
+
+
+def _encoded(values: Any, *, may_be_null: bool, is_open: bool) -> Column:
+    """A column by its categories, the last of which may be the missing value."""
+    known = [value for value in values.tolist() if not is_null(value)]
+    missing = next((value for value in values.tolist() if is_null(value)), UNKNOWN)
+    return Column(
+        kind=_kind_of(known, values.dtype),
+        categories=tuple(known) if len(known) <= MOST_CATEGORIES else None,
+        missing=missing,
+        nullable=may_be_null and (is_open or missing is not UNKNOWN),
+        open=is_open or len(known) > MOST_CATEGORIES,
+    )
+
+
+def _kind_of(values: Sequence[Any], dtype: Any = None) -> Kind:
+    if dtype is not None and dtype.kind in KINDS:
+        return KINDS[dtype.kind]
+    types = set(map(type, values))
+    if types == {str}:
+        return "text"
+    return "bool" if types == {bool} else "any"
+
+
+def _of_imputer(imputer: Any, behind: Facts, count: int) -> Facts:
+    known = _aligned(behind, count)
+    if imputer.add_indicator and len(behind) != count:
+        known = (behind[:count] + [ANY] * count)[:count]
+    return [
+        _imputed(imputer, fact, statistic)
+        for fact, statistic in zip(known, imputer.statistics_, strict=True)
+    ]
+
+
+def _imputed(imputer: Any, behind: Column, statistic: Any) -> Column:
+    marker = imputer.missing_values
+    dtype = getattr(imputer, "_fit_dtype", None)
+    kind = behind.kind
+    if dtype is not None and dtype.kind not in "OU":
+        kind = kind if kind in ("int64", "float32") else "float64"
+    elif kind == "any" and not is_null(statistic):
+        kind = _kind_of([statistic])
+    fills_null = is_null(marker) or type(marker).__name__ == "NAType"
+    missing = (None if marker is None else np.nan) if fills_null else UNKNOWN
+    return replace(
+        behind,
+        kind=kind,
+        # A missing value that the step behind knows is one that the imputer let pass.
+        missing=missing if behind.missing is UNKNOWN else behind.missing,
+        nullable=fills_null,
+        open=behind.open or not fills_null,  # the marker itself is no category
+    )
+
+
+def _of_boosting(model: Any, behind: Facts, count: int) -> Facts:
+    del behind  # nothing is
+    mask = model.is_categorical_
+    facts = [Column(kind="float64")] * count
+    if mask is None:
+        return facts
+    encoder = model._preprocessor.named_transformers_["encoder"]
+    places = np.flatnonzero(mask)
+    for place, values in zip(places, encoder.categories_, strict=True):
+        facts[place] = _encoded(values, may_be_null=True, is_open=True)
+    return facts
+
+
+def _of_function(function: Any, behind: Facts, count: int) -> Facts:
+    del behind  # a function may make anything of it
+    return [Column(kind="float64") if function.validate else ANY] * count
+
+
+READERS: dict[Any, Callable[[Any, Facts, int], Facts]] = {
+    Pipeline: _of_pipeline,
+    ColumnTransformer: _of_column_transformer,
+    FeatureUnion: _of_union,
+    ENCODERS: _of_encoder,
+    SimpleImputer: _of_imputer,
+    BOOSTING: _of_boosting,
+    FunctionTransformer: _of_function,
+}
+
+
+def _aligned(facts: Facts, count: int) -> Facts:
+    """Facts of the columns behind for those before: as they are, or what holds for all of them."""
+    if len(facts) == count:
+        return facts
+    return [facts[0] if len(set(facts)) == 1 else ANY] * count
+
+
+def _merged(several: Sequence[Facts], count: int) -> Facts:
+    merged: Facts = [Column(used=False)] * count
+    for facts in several:
+        merged = [_both(*each) for each in zip(merged, facts, strict=True)]
+    return merged
+
+
+def _both(first: Column, second: Column) -> Column:
+    """What holds for a column that two steps get."""
+    if not (first.used and second.used):
+        return first if first.used else second
+    kinds = {first.kind, second.kind} - {"any"}
+    finer = second if first.categories is None else first
+    return Column(
+        kind=next(iter(kinds)) if len(kinds) == 1 else "any",
+        categories=finer.categories,
+        missing=second.missing if first.missing is UNKNOWN else first.missing,
+        nullable=first.nullable and second.nullable,
+        open=finer.open,
+    )

@@ -1,0 +1,86 @@
+"""A server of one estimator, whichever image reads its file."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from prepackaged.artifacts import Artifact
+from prepackaged.component import Component
+from prepackaged.estimators.pickled import HERE, SKLEARN
+from prepackaged.estimators.served import ServedEstimator
+from prepackaged.estimators.trial import set_jobs, try_out
+from prepackaged.input_examples import requests_to_try
+from prepackaged.mlmodel import columns_in
+from prepackaged.parameters import chosen, is_true, whole_number
+from prepackaged.versions import Versions, check_policy
+
+
+class EstimatorComponent(Component):
+    """An estimator behind its methods.
+
+    A subclass reads it in `load_model` and hands it to `serve`. `method` is `predict_proba`,
+    `decision_function`, `predict`, `transform` or `score_samples`; unset, it is `predict_proba`
+    where the estimator has it, else `predict`. A request may ask for another in
+    `meta.tags.method`. `extra_columns` is `ignore` or `refuse`: the columns of a request that
+    the estimator does not know. `class_names` is `true`, or `false` for answers whose columns
+    are t:0, t:1, ... `version_mismatch` is `warn`, `refuse` or `off`: what to do where another
+    version saved the model. `n_jobs` takes the place of what the estimator was saved with, 1
+    unless it is set.
+    """
+
+    callable_from_any_thread: ClassVar[bool] = True
+    batchable = True
+
+    def __init__(
+        self,
+        model_uri: str | None = None,
+        model_file: str | None = None,
+        *,
+        method: str | None = None,
+        extra_columns: str | None = None,
+        class_names: str | None = None,
+        version_mismatch: str | None = None,
+        n_jobs: str | None = None,
+    ) -> None:
+        super().__init__(model_uri, model_file)
+        self.method = method
+        self.allow_extra = chosen("extra_columns", extra_columns, ("ignore", "refuse")) == "ignore"
+        self.names_outputs = is_true("class_names", class_names or "true")
+        self.policy = check_policy(version_mismatch)
+        self.n_jobs = whole_number("n_jobs", n_jobs, default=1)
+
+    def serve(self, estimator: Any, versions: Versions, artifact: Artifact) -> None:
+        """Settle on the estimator's method, note its columns, and try a copy of it out.
+
+        Raises `DeploymentError` where it can answer no request.
+        """
+        advice = versions.checked(self.policy, artifact.path)
+        set_jobs(estimator, self.n_jobs)
+        self.served = ServedEstimator(
+            estimator,
+            self.method,
+            columns_in(artifact),
+            allow_extra=self.allow_extra,
+            advice=advice,
+        )
+        self.method, self.signature = self.served.method, self.served.signature
+        self.takes_lists = self.served.inputs.takes_lists
+        self.custom = {
+            "method": self.method,
+            "scikit-learn": HERE[SKLEARN],
+            "saved_with": versions.saved.get(SKLEARN, "unknown"),
+        }
+        trials = requests_to_try(artifact, self.signature)
+        try_out(estimator, self.method, trials, self.served.rows, advice)
+
+    def prepare(self, X: Any, feature_names: Iterable[str] | None = None) -> Any:
+        """A request's rows, cast by the signature. Raises `ClientError`."""
+        return self.served.prepare(X, feature_names)
+
+    def predict(
+        self, X: Any, feature_names: Iterable[str] | None = None, meta: dict[str, Any] | None = None
+    ) -> Any:
+        """The method's answer to rows [n, features], records, or strings for a text pipeline.
+
+        Raises `ClientError` for data that the estimator refuses, `ModelError` for the rest.
+        """
+        return self.served.predict(self.served.prepare(X, feature_names), meta)

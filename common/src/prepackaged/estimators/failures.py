@@ -1,0 +1,70 @@
+"""Whose fault it is when an estimator fails: the data's or the model's."""
+
+import logging
+import re
+import traceback
+from collections.abc import Callable
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from prepackaged.casting import shown
+from prepackaged.errors import ClientError, ModelError, describe
+from prepackaged.signature import UNKNOWN
+from prepackaged.tables import Table, find_cell
+
+logger = logging.getLogger(__name__)
+
+# Whose ValueError is a verdict on the data rather than a mistake in an author's own step.
+VALIDATING_PACKAGES = {"sklearn", "numpy", "scipy", "pandas"}
+
+
+def blame(error: Exception, rows: Any, advice: str = "") -> ClientError | ModelError:
+    """The error to answer with: the data's fault where scikit-learn's own checks refuse it.
+
+    `advice` is what to do where another version saved the model, which then may be at fault.
+    """
+    if isinstance(error, ValueError) and _innermost_package(error) in VALIDATING_PACKAGES:
+        why = describe(error).rstrip(".:")
+        return ClientError(f"the model refuses the data: {why}{_cell_at_fault(error, rows)}")
+    logger.error("The model failed", exc_info=error)
+    why = f"the model failed: {describe(error)}"
+    return ModelError("; ".join(filter(None, (why, advice))))
+
+
+def _innermost_package(error: Exception) -> str:
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _cell_at_fault(error: Exception, rows: Any) -> str:
+    """Where in the request the value is that scikit-learn's message speaks of, as a sentence."""
+    if text := re.search(r"could not convert string to float: .*?'(.*)'", str(error)):
+        return _found(rows, lambda value: value == text[1])
+    if "NaN" in str(error) or "infinity" in str(error):
+        return _found(rows, _is_not_finite)
+    return ""
+
+
+def _found(rows: Any, is_wrong: Callable[[Any], bool]) -> str:
+    """The first such cell by rows, of columns in which a missing value is not known to be fine."""
+    if isinstance(rows, Table):
+        suspects = [
+            (fact.label(place), array)
+            for place, (fact, array) in enumerate(zip(rows.facts, rows.arrays, strict=True))
+            if fact.missing is UNKNOWN
+        ]
+        cells = zip(*(array.tolist() for _, array in suspects), strict=True)
+        cell, labels = find_cell(list(cells), is_wrong), [label for label, _ in suspects]
+    else:
+        cell, labels = find_cell(rows, is_wrong), None
+    if cell is None:
+        return ""
+    row, column, value = cell
+    return f"; row {row}, column {labels[column] if labels else column} is {shown(value)}"
+
+
+def _is_not_finite(value: Any) -> bool:
+    # Trees convert to float32, so that a larger number is infinite to them; NaN compares false.
+    return isinstance(value, Real) and not abs(float(value)) <= np.finfo(np.float32).max

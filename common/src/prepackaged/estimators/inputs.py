@@ -1,0 +1,127 @@
+"""From a request to what an estimator takes: a DataFrame, an array, or what is no table at all."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from prepackaged.arrays import Array, from_lists
+from prepackaged.casting import cast
+from prepackaged.errors import ClientError
+from prepackaged.estimators.steps import first_step, forget_names, item_kind
+from prepackaged.signature import Column
+from prepackaged.tables import Columns, Table, texts
+
+ITEMS = (Column(),)  # one value a row, whatever it is
+DOCUMENTS = (Column(kind="text", nullable=False),)
+FLOATS = {"float64", "float32"}
+
+
+class Inputs:
+    """Prepares requests for one estimator with these columns.
+
+    `prepare` gives, for one request, an array or a `Table`, which may be stacked with those of
+    other requests; `rows` makes of either what the estimator takes. `wants_names` says whether
+    that is a DataFrame under names. `takes_lists` says whether rows should come as lists,
+    because an array has one dtype for all columns.
+    """
+
+    def __init__(self, estimator: Any, columns: Columns) -> None:
+        kinds = {fact.kind for fact in columns.facts or () if fact.used}
+        self._columns = columns
+        self._first = first_step(estimator)
+        self._item_kind = item_kind(self._first)
+        is_numeric = bool(kinds) and kinds <= FLOATS
+        self.wants_names = bool(columns.names) and not (is_numeric and forget_names(estimator))
+        self.takes_lists = bool(self._item_kind) or not kinds or not kinds <= {*FLOATS, "text"}
+
+    def prepare(self, X: Any, names: Iterable[str] | None = None) -> Any:
+        """The request's rows, cast by the signature. Raises `ClientError`."""
+        if isinstance(X, Table):
+            return X
+        if self._item_kind:
+            return _items(X, self._item_kind)
+        if self.wants_names:
+            return self._columns.table(X, names)
+        if self._columns.count is None:
+            return self._unknown(X, names)
+        if not _is_of_sklearn(self._first) and (images := _deep_array(X)) is not None:
+            return images
+        return self._array(X, names)
+
+    def rows(self, prepared: Any) -> Any:
+        """What the estimator takes."""
+        if not isinstance(prepared, Table):
+            is_table = bool(self._columns.names) and prepared.ndim == 2
+            # As in a DataFrame: sums of the same order round alike.
+            return np.asfortranarray(prepared) if is_table else prepared
+        if prepared.facts in (ITEMS, DOCUMENTS):
+            return self._listed(prepared.arrays[0])
+        return prepared.frame() if prepared.facts[0].name is not None else prepared.array()
+
+    def _array(self, X: Any, names: Iterable[str] | None) -> Any:
+        """Numbers as an array; with text among them a table, which becomes one when stacked."""
+        if isinstance(X, np.ndarray) and X.dtype.kind in "biuf":
+            return self._columns.array(X, names)
+        table = self._columns.table(X, names)
+        return table if any(each.dtype == object for each in table.arrays) else table.array()
+
+    def _unknown(self, X: Any, names: Iterable[str] | None) -> Any:
+        """Rows for a first step that has noted nothing: as their own look suggests."""
+        if (documents := texts(X)) is not None:
+            return _items(documents, "text")
+        if names:
+            return self._columns.table(X, names)
+        is_rows = isinstance(X, list) and X and not isinstance(X[0], dict)
+        values = from_lists(X) if is_rows else X
+        is_numeric = isinstance(values, np.ndarray) and values.dtype.kind in "biuf"
+        return values if is_numeric else self._columns.table(X)
+
+    def _listed(self, values: Array) -> Any:
+        """Items as scikit-learn's own steps take them; others may be written for a Series."""
+        if _is_of_sklearn(self._first):
+            return values.tolist()
+        from pandas import Series  # in the images whose models are written for it
+
+        return Series(values)
+
+
+def _is_of_sklearn(step: Any) -> bool:
+    """Whether a step is scikit-learn's own, and not one around somebody's function."""
+    return type(step).__module__.startswith("sklearn.") and not hasattr(step, "func")
+
+
+def _deep_array(X: Any) -> Array | None:
+    """Numbers of three axes or more, as images have them; None for anything else."""
+    values = from_lists(X) if isinstance(X, list) and _depth(X) > 2 else X
+    is_deep = isinstance(values, np.ndarray) and values.ndim > 2 and values.dtype.kind in "biuf"
+    return values if is_deep else None
+
+
+def _depth(lists: Any) -> int:
+    """How many lists are around the first value."""
+    depth = 0
+    while isinstance(lists, list) and lists:
+        lists, depth = lists[0], depth + 1
+    return depth
+
+
+def _items(X: Any, kind: str) -> Table:
+    """Rows of one value each: documents, dicts of features, or whatever an analyzer takes."""
+    if kind == "text":
+        documents = texts(X)
+        values = _list_of(X) if documents is None else documents
+        return Table(DOCUMENTS, (cast(values, DOCUMENTS[0], "0"),))
+    items = [X] if isinstance(X, dict) and kind == "dict" else _list_of(X)
+    if kind == "dict" and not all(type(item) is dict for item in items):
+        raise ClientError("expected records in jsonData, objects of names and values; got rows")
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return Table(ITEMS, (array,))
+
+
+def _list_of(X: Any) -> list[Any]:
+    items = X.tolist() if isinstance(X, np.ndarray) else [X] if isinstance(X, str) else X
+    if not isinstance(items, list) or not items:
+        raise ClientError("expected a list with at least one item, in data.ndarray or jsonData")
+    return items

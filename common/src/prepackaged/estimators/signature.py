@@ -1,0 +1,62 @@
+"""The signature of a fitted estimator: its own facts, overlaid by what MLflow wrote of it."""
+
+from dataclasses import replace
+from typing import Any
+
+from sklearn.pipeline import Pipeline
+
+from prepackaged.estimators.answers import methods_of
+from prepackaged.estimators.columns import columns_of
+from prepackaged.signature import Column, Signature, Source
+
+
+def signature_of(
+    estimator: Any, method: str, written: tuple[Column, ...] | None = None
+) -> Signature:
+    """The columns, classes and methods of an estimator that answers with `method`.
+
+    `written` are the columns that its MLmodel file has. Outputs are known of `predict_proba`
+    alone, whose columns are the classes.
+    """
+    source: Source = "pipeline" if isinstance(estimator, Pipeline) else "model"
+    class_names = _class_names(estimator)
+    scores = tuple(map(Column, class_names)) if class_names and method == "predict_proba" else None
+    inputs = columns_of(estimator)
+    signature = Signature(inputs, scores, class_names, method, methods_of(estimator))
+    sources = signature.with_source(source).sources
+    if written and (columns := _overlaid(inputs, written)):
+        return replace(signature, inputs=columns, sources={**sources, "inputs": "MLmodel"})
+    return replace(signature, sources=sources)
+
+
+def _overlaid(
+    known: tuple[Column, ...] | None, written: tuple[Column, ...]
+) -> tuple[Column, ...] | None:
+    """The columns of MLmodel, each with what the estimator knows of it; None if they differ."""
+    if known is None:
+        return written
+    by_name = {fact.name: fact for fact in known}
+    if None not in by_name and set(by_name) == {each.name for each in written}:
+        written_by_name = {each.name: each for each in written}
+        return tuple(_overlay(fact, written_by_name[fact.name]) for fact in known)
+    if len(known) != len(written) or None not in by_name:
+        return None
+    return tuple(_overlay(fact, each) for fact, each in zip(known, written, strict=True))
+
+
+def _overlay(fact: Column, written: Column) -> Column:
+    kind = fact.kind if written.kind == "any" else written.kind
+    is_finer = fact.kind == "float32" and kind == "float64"
+    return replace(
+        fact,
+        name=written.name if fact.name is None else fact.name,
+        kind=fact.kind if is_finer else kind,
+        optional=written.optional and fact.nullable,
+    )
+
+
+def _class_names(estimator: Any) -> tuple[str, ...] | None:
+    classes = getattr(estimator, "classes_", None)
+    if classes is None or isinstance(classes, list):  # a list has the classes of several outputs
+        return None
+    return tuple(str(name) for name in classes)

@@ -1,0 +1,101 @@
+"""Estimators inside estimators: which get what their outer one gets."""
+
+from typing import Any
+
+from sklearn.base import BaseEstimator, MetaEstimatorMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import get_tags
+
+# Attributes, of scikit-learn's estimators that hold others, with those that get the same columns.
+INNER = ("best_estimator_", "estimator_", "estimators_", "regressor_", "calibrated_classifiers_")
+# Which hand on what they get to estimators inside them, which may want names.
+MADE_OF_OTHERS = (MetaEstimatorMixin, ColumnTransformer, FeatureUnion, Pipeline)
+# Which make 32-bit numbers of all that they get before their trees see it.
+TREES = ("sklearn.tree", "sklearn.ensemble._forest", "sklearn.ensemble._gb")
+
+
+def is_passthrough(step: Any) -> bool:
+    """Whether a step hands on what it gets."""
+    if isinstance(step, FunctionTransformer):  # as a fitted ColumnTransformer has it
+        return step.func is None and not step.validate
+    return step is None or (isinstance(step, str) and step == "passthrough")
+
+
+def is_dropped(step: Any) -> bool:
+    """Whether a step drops what it gets."""
+    return isinstance(step, str) and step == "drop"
+
+
+def inner_estimators(estimator: Any) -> list[Any]:
+    """The fitted estimators that get the columns that this one gets, where it only hands on."""
+    if not type(estimator).__module__.startswith("sklearn.") or _has_trees(estimator):
+        return []
+    if frozen := getattr(estimator, "estimator", None) if _is_frozen(estimator) else None:
+        return [frozen]
+    for attribute in INNER:
+        inner = vars(estimator).get(attribute)
+        if inner is not None:  # an ensemble that was never fitted has no truth value
+            found = inner if isinstance(inner, list) else [inner]
+            found = [getattr(each, "estimator", each) for each in found]
+            return [each for each in found if hasattr(each, "get_params")]
+    return []
+
+
+def first_step(estimator: Any) -> Any:
+    """What gets a request's rows first, inside pipelines and whatever wraps them."""
+    if isinstance(estimator, Pipeline):
+        steps = [step for _, step in estimator.steps if not is_passthrough(step)]
+        return first_step(steps[0]) if steps else estimator
+    inner = inner_estimators(estimator)
+    return first_step(inner[0]) if inner else estimator
+
+
+def item_kind(step: Any) -> str:
+    """What a row is to a step that takes no table: `text`, `dict` or `any`; empty for tables."""
+    if not (isinstance(step, BaseEstimator) and type(step).__module__.startswith("sklearn.")):
+        return ""
+    takes = get_tags(step).input_tags
+    if hasattr(step, "input_type"):  # FeatureHasher
+        return "dict" if step.input_type == "dict" else "any"
+    if takes.dict:
+        return "dict"
+    if not takes.string or takes.two_d_array:
+        return ""
+    return "text" if isinstance(step.analyzer, str) else "any"
+
+
+def forget_names(model: Any) -> bool:
+    """Whether no answer of the model depends on column names; it has forgotten them then.
+
+    This is sure of scikit-learn's own estimators that hold no other estimator and no function,
+    and of pipelines of these: they make an array of a DataFrame before anything else, at four
+    times the price of an answer to one row, and warn of an array only while they know names.
+    """
+    parts = [step for _, step in model.steps] if type(model) is Pipeline else [model]
+    if not all(is_passthrough(part) or _surely_ignores_names(part) for part in parts):
+        return False
+    for part in parts:
+        getattr(part, "__dict__", {}).pop("feature_names_in_", None)
+    return True
+
+
+def _surely_ignores_names(part: Any) -> bool:
+    if not (isinstance(part, BaseEstimator) and type(part).__module__.startswith("sklearn.")):
+        return False
+    if _has_trees(part):
+        return "_sklearn_output_config" not in vars(part)
+    return not (
+        isinstance(part, MADE_OF_OTHERS)
+        or "_sklearn_output_config" in vars(part)  # set_output: answers under names
+        or any(callable(each) or hasattr(each, "fit") for each in vars(part).values())
+    )
+
+
+def _is_frozen(estimator: Any) -> bool:
+    return type(estimator).__name__ == "FrozenEstimator"
+
+
+def _has_trees(estimator: Any) -> bool:
+    return type(estimator).__module__.startswith(TREES)

@@ -1,0 +1,85 @@
+"""Trying an estimator out before anybody asks, on a copy; and what it holds."""
+
+import copy
+import logging
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import NotFittedError
+from threadpoolctl import threadpool_limits
+
+from prepackaged.errors import DeploymentError, describe
+
+logger = logging.getLogger(__name__)
+
+
+def parts_of(estimator: Any) -> Iterator[Any]:
+    """An estimator and all that it holds, once each: steps, members of ensembles, parameters."""
+    waiting, seen = [estimator], set()
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str | bytes | int | float) or id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, dict):
+            waiting += each.values()
+        elif isinstance(each, list | tuple | set):
+            waiting += each
+        elif isinstance(each, np.ndarray):
+            waiting += each.ravel().tolist() if each.dtype == object else []
+        elif not isinstance(each, type) and (hasattr(each, "get_params") or each is estimator):
+            yield each
+            waiting += getattr(each, "__dict__", {}).values()
+
+
+def set_jobs(estimator: Any, jobs: int) -> None:
+    """Let the estimator and all that it holds share out a call among so many jobs.
+
+    A request's rows are too few to be worth it: processes of joblib's cost hundreds of megabytes
+    and seconds, threads more time than they save.
+    """
+    for part in parts_of(estimator):
+        if getattr(part, "n_jobs", None) not in (None, jobs):
+            part.n_jobs = jobs
+
+
+def try_out(
+    estimator: Any,
+    method: str,
+    requests: Iterable[Any],
+    rows: Callable[[Any], Any],
+    advice: str,
+) -> None:
+    """Let a copy of the estimator answer one of these requests before anybody asks.
+
+    `rows` makes of a request what the estimator takes. What fails is only logged, because the
+    request may not be what the model wants, unless no request can be answered: then it raises
+    `DeploymentError`, with `advice`.
+    """
+    for request in requests:
+        # Threads of OpenMP, once started, would not survive the fork of upstream's microservice.
+        with warnings.catch_warnings(), threadpool_limits(limits=1):
+            warnings.simplefilter("ignore")
+            try:
+                getattr(copy.deepcopy(estimator), method)(rows(request))
+            except Exception as error:
+                if is_hopeless(error):
+                    why = f"this model cannot answer: {describe(error)}"
+                    raise DeploymentError("; ".join(filter(None, (why, advice)))) from error
+                logger.debug("A trial before ready failed", exc_info=True)
+            else:
+                return
+
+
+def is_hopeless(error: Exception) -> bool:
+    """Whether no request can be answered, because the fault is the estimator's and not the data's.
+
+    So it is where the estimator was never fitted, and where it lacks what scikit-learn of another
+    version did not give it.
+    """
+    if isinstance(error, NotFittedError):
+        return True
+    owner = type(getattr(error, "obj", None)).__module__.partition(".")[0]
+    return isinstance(error, AttributeError) and owner == "sklearn"

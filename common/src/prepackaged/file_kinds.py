@@ -1,0 +1,79 @@
+"""What a file's bytes are, in words, for errors about files that are not what their names say."""
+
+import re
+from pathlib import Path
+
+HEAD = 1024  # bytes of a file that tell what it is
+GIT_LFS = b"version https://git-lfs.github.com/spec/"
+# How files begin, with what they are; the first that fits.
+KINDS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE | re.DOTALL), words)
+    for pattern, words in (
+        (re.escape(GIT_LFS), "a Git LFS pointer"),
+        (rb"(\xef\xbb\xbf)?\s*<(!--|!doctype html|html|head|body)", "an HTML page"),
+        (rb"(\xef\xbb\xbf)?\s*<\?xml", "an XML document"),
+        (rb"\x80[\x02-\x05]", "a pickle"),
+        (rb"PK\x03\x04", "a ZIP archive"),
+        (rb"\x1f\x8b", "compressed by gzip"),
+        (rb"BZh", "compressed by bzip2"),
+        (rb"\xfd7zXZ", "compressed by xz"),
+        (rb"\x28\xb5\x2f\xfd", "compressed by zstd"),
+        (rb"\x04\x22\x4d\x18", "compressed by LZ4"),
+        (rb"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+        (rb"Rar!", "a RAR archive"),
+        (rb".{257}ustar", "a tar archive"),
+        (rb"\x89HDF\r\n", "an HDF5 file, as Keras saves with .h5"),
+        (rb"\x93NUMPY", "an array of numpy (.npy)"),
+        (rb"PAR1", "a Parquet table"),
+        (rb".{4}TFL3", "a TensorFlow Lite model"),
+        (rb".{6}\0\0\{\s*\"", "a safetensors file"),
+        (rb"\{L\0{7}.\x07learner|\{L.{8}learner", "an XGBoost model in UBJSON"),
+        (rb"\x89PNG", "a PNG image"),
+        (rb"\xff\xd8\xff", "a JPEG image"),
+        (rb"GIF8", "a GIF image"),
+        (rb"%PDF", "a PDF document"),
+        (rb"\x7fELF", "a program or library (ELF)"),
+        (rb"SQLite format 3", "an SQLite database"),
+        (rb"\0{64}", "zero bytes, as an interrupted copy leaves them"),
+        (rb"\s*[\[{]\s*[\"\[\]{}\d-]", "JSON text"),
+    )
+)
+FIRST_LINE = 60  # characters of a text that are shown
+
+
+def describe_file(path: Path) -> str:
+    """What the file is, such as `a Git LFS pointer`, by its first bytes."""
+    with path.open("rb") as file:
+        return describe_bytes(file.read(HEAD))
+
+
+def describe_bytes(head: bytes) -> str:
+    """What a file is that begins with these bytes."""
+    for pattern, words in KINDS:
+        if pattern.match(head):
+            return words
+    return _text(head) or f"of no kind known here; it begins with the bytes {head[:8].hex(' ')}"
+
+
+def why_no_model(path: Path) -> str | None:
+    """Why the file is surely no model of any framework, and what to do; None where it may be."""
+    kind = describe_file(path)
+    if kind == "a Git LFS pointer":
+        return f"{kind} ({path.stat().st_size} bytes), not the model: fetch it with `git lfs pull`"
+    if kind == "an HTML page":
+        return f"{kind}, not the model: as a download gives that leads to a login or an error"
+    return None
+
+
+def _text(head: bytes) -> str:
+    """The first line where the bytes are text, else nothing."""
+    try:
+        text = head.decode()
+    except UnicodeDecodeError as error:
+        if len(head) < HEAD or error.start < HEAD - 3:  # else the end cuts a character in two
+            return ""
+        text = head[: error.start].decode()
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    if not line or not all(char.isprintable() or char.isspace() for char in text):
+        return ""
+    return f"text that begins with {line[:FIRST_LINE]!r}"

@@ -1,0 +1,45 @@
+"""Columns as a pandas DataFrame. Imports pandas when it is first called: not every image has it."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from prepackaged.arrays import Array
+from prepackaged.signature import Column
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def frame_of(facts: Sequence[Column], arrays: Sequence[Array]) -> "DataFrame":
+    """The columns' arrays, of shape [rows] each, under their names, or their places without.
+
+    Text has pandas' own dtype for text, but that of a column in which None meant "no value" is
+    object, where None stays None; a column with categories is categorical.
+    """
+    from pandas import DataFrame
+
+    series = {number: _series(*each) for number, each in enumerate(zip(facts, arrays, strict=True))}
+    frame = DataFrame(series, copy=False)
+    if all(fact.name is not None for fact in facts):
+        frame.columns = [fact.name for fact in facts]
+    return frame
+
+
+def _series(fact: Column, array: Array) -> Any:
+    from pandas import Categorical, Series
+
+    if fact.kind == "category" and fact.categories is not None:
+        return Series(Categorical(array, categories=list(fact.categories)))
+    if array.dtype != object or fact.kind == "any":
+        return Series(array)
+    keeps_none = fact.missing is None or fact.kind != "text"
+    return Series(array, dtype=object if keeps_none else _text_dtype())
+
+
+@cache
+def _text_dtype() -> Any:
+    """The dtype that this pandas gives to text: object before version 3."""
+    from pandas import Series
+
+    return Series(["text"]).dtype

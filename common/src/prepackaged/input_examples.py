@@ -1,0 +1,81 @@
+"""Rows to try a model with before anybody asks it: its own example, or rows made of its columns."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from prepackaged.artifacts import Artifact
+from prepackaged.signature import Column, Signature
+
+MOST_BYTES = 2**20  # of an example
+ROWS = 1
+LARGEST_TO_COPY = 64 * 2**20  # bytes of a model file
+NUMBERS = {"float64": 0.0, "float32": 0.0, "int64": 0, "bool": False}
+TEXTS = {"text": "a", "datetime": "2024-01-01"}
+
+
+def requests_to_try(
+    artifact: Artifact, signature: Signature | None, most_bytes: int = LARGEST_TO_COPY
+) -> Iterator[Any]:
+    """Requests of one row, the likeliest first; none where the model is too large to be copied.
+
+    They are payloads as in `jsonData`. A trial needs a copy of the model, because some change when
+    they answer; its file's size stands for the memory that the copy takes.
+    """
+    if artifact.path.stat().st_size > most_bytes:
+        return
+    example = mlflow_example(artifact)
+    if example is not None:
+        yield example
+    if signature is not None:
+        yield from made_up(signature)
+
+
+def mlflow_example(artifact: Artifact) -> list[Any] | None:
+    """The first row of an MLflow model's input example, as a payload: a record, or values.
+
+    None where there is none, or one of another form than tables have: MLflow stores a DataFrame as
+    `split`, an array as `inputs`.
+    """
+    info = artifact.mlmodel.get("saved_input_example_info")
+    name = info.get("artifact_path") if isinstance(info, dict) else None
+    content = _read_json(artifact.directory / str(name)) if name else None
+    if isinstance(content, list):  # with the parameters of prediction beside it
+        content = content[0] if content and isinstance(content[0], dict) else content
+    if not isinstance(content, dict):
+        return content[:ROWS] if content else None
+    rows = content.get("data", content.get("inputs"))
+    if not isinstance(rows, list) or not rows:
+        return None
+    names = content.get("columns")
+    if isinstance(names, list) and isinstance(rows[0], list) and len(names) == len(rows[0]):
+        return [dict(zip(map(str, names), row, strict=True)) for row in rows[:ROWS]]
+    return rows[:ROWS]
+
+
+def made_up(signature: Signature) -> Iterator[list[Any]]:
+    """Rows that the model may take, by what is known of its columns; the likeliest first."""
+    columns = [each for each in signature.inputs or () if isinstance(each, Column)]
+    if not columns:
+        yield ["a"]
+        return
+    for unknown in (0.0, "a"):
+        values = [_value(column, unknown) for column in columns]
+        names = [column.name for column in columns]
+        yield [values if None in names else dict(zip(names, values, strict=True))]
+
+
+def _value(column: Column, unknown: Any) -> Any:
+    if column.categories:
+        return column.categories[0]
+    return {**NUMBERS, **TEXTS}.get(column.kind, unknown)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        if not path.is_file() or path.stat().st_size > MOST_BYTES:
+            return None
+        return json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return None

@@ -1,0 +1,23 @@
+"""Which of a model's methods a request asks for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from prepackaged.errors import ClientError
+from prepackaged.signature import Signature
+
+SHOWN = 60  # characters of a word that is no method
+
+
+def asked_method(meta: Mapping[str, Any] | None, signature: Signature) -> str:
+    """The method that a request's `meta` asks for, else the one that usually answers.
+
+    It is `method` in `meta` itself, where the server puts it, or in Seldon's `meta.tags`. Raises
+    `ClientError` for a method that the signature does not list.
+    """
+    meta = meta or {}
+    asked = meta.get("method", (meta.get("tags") or {}).get("method", signature.method))
+    if asked not in signature.methods:
+        shown = repr(asked)[:SHOWN]
+        raise ClientError(f"expected method as one of {', '.join(signature.methods)}, got {shown}")
+    return str(asked)

@@ -1,0 +1,151 @@
+"""The model author's own Python files: found, imported under private names, apart from ours."""
+
+import ast
+import importlib
+import importlib.util
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from importlib.abc import MetaPathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from prepackaged.artifacts import Artifact
+from prepackaged.errors import DeploymentError, describe
+from prepackaged.load_errors import script_names
+
+logger = logging.getLogger(__name__)
+
+MAIN = "__main__"
+
+
+@contextmanager
+def importable(
+    directories: Sequence[Path], server: Path, finder: MetaPathFinder | None = None
+) -> Iterator[None]:
+    """Within this block, files in these directories are imported before the server's own.
+
+    `server` is the directory of the image's modules, which have their names back afterwards; the
+    directories come last on the path then. `finder` finds modules that nothing else finds.
+    """
+    hidden = _take_out(_modules_in(server))
+    paths = list(dict.fromkeys(map(str, directories)))
+    finders = [finder] if finder else []
+    importlib.invalidate_caches()
+    sys.path[:0] = paths
+    sys.meta_path.extend(finders)
+    try:
+        yield
+    finally:
+        for each in finders:
+            sys.meta_path.remove(each)
+        for path in paths:
+            sys.path.remove(path)
+        sys.path += [path for path in paths if path not in sys.path]
+        sys.modules.update(hidden)
+
+
+@contextmanager
+def own_code_of(
+    artifact: Artifact,
+    server: Path,
+    script: set[str] | None = None,
+    stand_in: Callable[[str], Any] | None = None,
+) -> Iterator[None]:
+    """Within this block a pickle of the model finds its author's code.
+
+    That is in the files beside the model, in the model directory and in MLflow's `code_paths`.
+    `script` are the names that the pickle looks for in `__main__`: found in the one of these files
+    that has them all, else made by `stand_in`. Raises `DeploymentError` where neither has them.
+    """
+    beside = (artifact.directory / artifact.name).parent
+    directories = [beside, artifact.directory, *([artifact.code] if artifact.code else [])]
+    with importable(directories, server):
+        module = _main_with(script or set(), directories, stand_in)
+        if module is None:
+            raise DeploymentError(f"model file {artifact.path} {script_names(script or ())}")
+        with standing_for_main(module):
+            yield
+
+
+@contextmanager
+def standing_for_main(module: ModuleType | None) -> Iterator[None]:
+    """Within this block `__main__` is that module: pickles name the script that saved them so."""
+    real = sys.modules[MAIN]
+    sys.modules[MAIN] = module or real
+    try:
+        yield
+    finally:
+        sys.modules[MAIN] = real
+
+
+def _main_with(
+    names: set[str], directories: Sequence[Path], stand_in: Callable[[str], Any] | None
+) -> ModuleType | None:
+    """A module with all these names; None where there is none."""
+    if all(hasattr(sys.modules[MAIN], name) for name in names):
+        return sys.modules[MAIN]
+    files = {path for directory in directories for path in directory.glob("*.py")}
+    having = [path for path in sorted(files) if names <= set(top_level_names(path))]
+    if len(having) == 1:
+        return load_module(having[0])
+    if stand_in is None:
+        return None
+    module = ModuleType(MAIN)
+    vars(module).update({name: stand_in(name) for name in names})
+    return module
+
+
+def load_module(path: Path) -> ModuleType:
+    """The Python file as a module under a private name, which nothing else can have.
+
+    Raises `DeploymentError` for whatever goes wrong in it.
+    """
+    name = f"_model_{sha256(str(path).encode()).hexdigest()[:8]}"
+    # As a package, so that `from .layers import Block` finds what lies beside it.
+    spec = importlib.util.spec_from_file_location(
+        name, path, submodule_search_locations=[str(path.parent)]
+    )
+    if spec is None or spec.loader is None:
+        raise DeploymentError(f"{path} is no Python file: its name must end with .py")
+    _take_out([each for each in sys.modules if each.partition(".")[0] == name])
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except ModuleNotFoundError as error:
+        raise DeploymentError(
+            f"{path} needs the Python module {error.name!r}, which is neither beside it nor in this"
+            " image: put it there, or fork the image and add it"
+        ) from error
+    except (Exception, SystemExit) as error:
+        logger.exception("Importing %s failed", path)
+        raise DeploymentError(f"{path} cannot be imported: {describe(error)}") from error
+    return module
+
+
+def top_level_names(path: Path) -> list[str]:
+    """The classes, functions and other names that a file gives a value to, read not run.
+
+    Of a file that cannot be read, for another may have the class, what is wrong with it.
+    """
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except (SyntaxError, ValueError) as error:
+        return [describe(error)]
+    names = [node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+    targets = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
+    return names + [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _modules_in(directory: Path) -> list[str]:
+    files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
+    return [
+        name for name, file in files.items() if file and Path(file).resolve().parent == directory
+    ]
+
+
+def _take_out(names: list[str]) -> dict[str, ModuleType]:
+    return {name: sys.modules.pop(name) for name in names}

@@ -1,0 +1,260 @@
+"""What a pickle says of itself, read from its opcodes: nothing in it is imported or called.
+
+A joblib file is a pickle too, with the values of each array behind the object that describes
+it, and maybe compressed.
+"""
+
+import bz2
+import gzip
+import io
+import lzma
+import math
+import pickle
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, ClassVar
+
+import numpy as np
+
+from prepackaged.bytecode import HERE, python_of
+from prepackaged.errors import DeploymentError
+
+CHUNK = 2**20  # bytes that are read at once of what is passed over
+OVERLAP = 100  # bytes of a block that are searched with the next one
+MARGIN = 16  # bytes at a block's end where a version may go on in the next one
+HAS_OBJECTS = 1  # numpy's NPY_ITEM_HASOBJECT
+MAIN = "__main__"
+SHOWN = 5  # names of functions in an error
+# scikit-learn writes its version into each of its estimators, behind a key that is stored once.
+VERSION = re.compile(
+    rb"_sklearn_version.{1,12}?(\d+(?:\.\d+)+(?:(?:\.dev|\.post|a|b|rc)\d+)?)", re.S
+)
+SOUGHT = (VERSION, re.compile(b"CodeType"), re.compile(MAIN.encode()))
+
+
+@dataclass
+class PickleFacts:
+    """What a pickle says of itself.
+
+    `sklearn` is the version of scikit-learn that pickled it, empty where it has no estimators.
+    `code` are the functions that it holds by value, each with the Python that compiled it, and
+    `script` the functions and classes of the notebook or script that saved it, which it only
+    names.
+    """
+
+    sklearn: str = ""
+    code: dict[str, str] = field(default_factory=dict)
+    script: set[str] = field(default_factory=set)
+
+    def refuse_foreign_code(self, path: Path, python: str = "") -> None:
+        """Raise `DeploymentError` where it holds code that this Python cannot run.
+
+        `python` is the version that saved it as `MLmodel` has it, empty where nobody says.
+        """
+        named = ".".join(python.split(".")[:2])
+        code = {name: named or compiled for name, compiled in self.code.items()}
+        foreign = {name: compiled for name, compiled in code.items() if compiled != HERE}
+        if not foreign:
+            return
+        names = ", ".join(list(foreign)[:SHOWN]) + (", ..." if len(foreign) > SHOWN else "")
+        raise DeploymentError(
+            f"model file {path}: this pickle holds code of Python {next(iter(foreign.values()))}"
+            f" ({names}); this image runs {HERE}, where calling it would end the process: save the"
+            f" model with Python {HERE}, or define the code in a file of its own beside the model"
+            " file (with MLflow, in code_paths), which a pickle only names"
+        )
+
+
+def read_facts(path: Path) -> PickleFacts:
+    """What the pickle at `path` says, as far as it can be read: damage is the loader's to tell.
+
+    Where its bytes show that there is neither code nor a script's name, the opcodes are not read,
+    which takes as long as loading.
+    """
+    facts = PickleFacts()
+    found: dict[re.Pattern[bytes], bytes] = {}
+    with suppress(Exception), opened(path) as stream:
+        found = _search(stream)
+        facts.sklearn = found.pop(VERSION, b"").decode()
+    if found:
+        with suppress(Exception), opened(path) as stream:
+            _Reader(stream, facts).load()
+    return facts
+
+
+def _search(stream: IO[bytes]) -> dict[re.Pattern[bytes], bytes]:
+    """What each of SOUGHT first matches in the stream, if it does."""
+    found: dict[re.Pattern[bytes], bytes] = {}
+    window = block = stream.read(CHUNK)
+    while window:
+        for pattern in SOUGHT:
+            match = pattern.search(window)
+            if match and (not block or match.end() + MARGIN < len(window)):
+                found.setdefault(pattern, match[pattern.groups])
+        if not block:
+            break
+        block = stream.read(CHUNK)
+        window = window[-OVERLAP:] + block
+    return found
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """The content of a file that joblib may have compressed, as a stream to read from."""
+    with path.open("rb") as file:
+        begin = file.peek(2)[:2]
+        decompress = next((DECOMPRESS[each] for each in DECOMPRESS if begin.startswith(each)), None)
+        yield decompress(file) if decompress else file
+
+
+class _Inflated(io.RawIOBase):
+    """A zlib stream as a file; gzip, bz2 and lzma have files of their own."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._zlib = file, zlib.decompressobj()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = b""
+        while not data and not self._zlib.eof:
+            source = self._zlib.unconsumed_tail or self._file.read(CHUNK)
+            if not source:
+                break
+            data = self._zlib.decompress(source, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+DECOMPRESS: dict[bytes, Callable[[IO[bytes]], Any]] = {
+    b"\x78": lambda file: io.BufferedReader(_Inflated(file), CHUNK),
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZ": bz2.BZ2File,
+    b"\xfd7": lzma.LZMAFile,
+    b"\x5d\x00": lzma.LZMAFile,
+}
+
+
+class _Stub:
+    """Stands for a function, a class or an object that one made: inert, whatever it is given.
+
+    `maker` is the module of a function or class and `arguments` its name; of an object, what
+    was called to make it, and with what.
+    """
+
+    __slots__ = ("arguments", "maker", "state")
+
+    def __init__(self, maker: Any, *arguments: Any) -> None:
+        self.maker, self.arguments, self.state = maker, arguments, None
+
+    def __call__(self, *arguments: Any) -> "_Stub":
+        return _Stub(self, *arguments)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def append(self, *_: Any) -> None:
+        """Take an item, as what it stands for would."""
+
+    add = extend = append
+
+    @property
+    def name(self) -> str:
+        """The name of the function or class that it stands for, or that made it."""
+        return self.maker.name if isinstance(self.maker, _Stub) else str(self.arguments[0])
+
+
+class _Reader(pickle._Unpickler):
+    """Follows the opcodes as Python's unpickler does, with stubs in place of all objects."""
+
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+    stack: list[Any]
+    read: Callable[[int], bytes]
+
+    def __init__(self, stream: IO[bytes], facts: PickleFacts) -> None:
+        super().__init__(stream)
+        self._stream, self._facts = stream, facts
+
+    def find_class(self, module: str, name: str) -> _Stub:
+        if module == MAIN:
+            self._facts.script.add(name)
+        return _Stub(module, name)
+
+    def persistent_load(self, pid: Any) -> _Stub:
+        return _Stub("", pid)
+
+    def get_extension(self, code: int) -> None:
+        self.stack.append(_Stub("", code))
+
+    def _instantiate(self, klass: _Stub, args: list[Any]) -> None:
+        self.stack.append(klass(*args))
+
+    def _make(self) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        self.stack.append(function(*arguments))
+        if function.name == "CodeType" or function.arguments == ("CodeType",):
+            self._note_code(arguments)
+
+    def _make_with_keywords(self) -> None:
+        del self.stack[-1]
+        self._make()
+
+    def _build(self) -> None:
+        state, stub = self.stack.pop(), self.stack[-1]
+        stub.state = state
+        if isinstance(state, dict) and stub.name == "NumpyArrayWrapper":
+            self._pass_array(**state)
+
+    def _note_code(self, arguments: tuple[Any, ...]) -> None:
+        name = next((each for each in arguments[12:10:-1] if isinstance(each, str)), "?")
+        self._facts.code[name] = python_of(arguments)
+
+    def _pass_array(self, dtype: _Stub, shape: tuple[int, ...], **more: Any) -> None:
+        """Go on behind the values of an array, which joblib writes behind its description."""
+        if _has_objects(dtype):  # as a pickle of their own
+            _Reader(self._stream, self._facts).load()
+            return
+        if "numpy_array_alignment_bytes" in more:  # since joblib 1.2
+            _pass(self._stream.read, self._stream.read(1)[0])
+        _pass(self._stream.read, math.prod(shape) * np.dtype(dtype.arguments[0]).itemsize)
+
+    def _bytes_of(self, size: int) -> None:
+        """Take bytes, but leave out what only a tensor can have."""
+        is_short = size <= CHUNK
+        self.stack.append(self.read(size) if is_short else _pass(self.read, size))
+
+    def _binbytes(self) -> None:
+        self._bytes_of(int.from_bytes(self.read(4), "little"))
+
+    def _binbytes8(self) -> None:
+        self._bytes_of(int.from_bytes(self.read(8), "little"))
+
+    dispatch |= {
+        pickle.REDUCE[0]: _make,
+        pickle.NEWOBJ[0]: _make,
+        pickle.NEWOBJ_EX[0]: _make_with_keywords,
+        pickle.BUILD[0]: _build,
+        pickle.BINBYTES[0]: _binbytes,
+        pickle.BINBYTES8[0]: _binbytes8,
+        pickle.BYTEARRAY8[0]: _binbytes8,
+    }
+
+
+def _has_objects(dtype: _Stub) -> bool:
+    *_, flags = dtype.state or (0,)
+    return dtype.arguments[0] == "O8" or bool(flags & HAS_OBJECTS)
+
+
+def _pass(read: Callable[[int], bytes], size: int) -> bytes:
+    """Read so many bytes and keep none. Raises `EOFError` where there are fewer."""
+    while size > 0:
+        passed = len(read(min(size, CHUNK)))
+        if not passed:
+            raise EOFError
+        size -= passed
+    return b""

@@ -1,0 +1,148 @@
+"""A table as a client sent it, before anything is cast: columns by place or by name.
+
+As JSON, a table is a list of rows, a list of records, one record, an object of columns
+(`{"age": [30, 40]}`) or pandas' `split` form (`{"columns": [...], "data": [...]}`). As an array
+it has two dimensions, and its names are apart.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from prepackaged.arrays import Array, count_words
+from prepackaged.casting import ABSENT, STRUCTURE, Values
+from prepackaged.errors import ClientError
+
+# What a client calls the payloads that are no table.
+PAYLOADS = {
+    bytes: "binData",
+    str: "a string",
+    type(None): "null",
+    bool: "a boolean",
+} | dict.fromkeys((int, float), "a number")
+SPLIT = {"columns", "data"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """Columns of `rows` values each; `names` is None where the request has none.
+
+    `values` gives those of the column at a place. Columns are found `is_by_name` where their
+    order says nothing.
+    """
+
+    rows: int
+    width: int
+    values: Callable[[int], Values]
+    names: Sequence[str] | None = None
+    is_by_name: bool = False
+
+
+def read_sheet(payload: Any, names: Iterable[str] | None = None) -> Sheet:
+    """The table in a payload; `names` are those that came beside it, and records win over them.
+
+    Raises `ClientError` for what is no table, rows of unequal length, and no rows.
+    """
+    if isinstance(payload, dict):
+        sheet = _of_object(payload)
+    elif isinstance(payload, np.ndarray):
+        sheet = _of_array(payload, _sent_names(names))
+    elif not isinstance(payload, list):
+        kind = PAYLOADS.get(type(payload), type(payload).__name__)
+        raise ClientError(
+            f"expected rows of values in data.ndarray, data.tensor or jsonData, got {kind}"
+        )
+    elif payload and all(type(row) is dict for row in payload):
+        sheet = _of_records(payload)
+    else:
+        sheet = _of_rows(payload, _sent_names(names))
+    if not (sheet.rows and sheet.width):
+        shape = [sheet.rows, sheet.width]
+        raise ClientError(f"expected at least one row and one column, got shape {shape}")
+    return sheet
+
+
+def _of_records(records: list[dict[str, Any]]) -> Sheet:
+    names = list(records[0])
+    if any(record.keys() != records[0].keys() for record in records):
+        names = list(dict.fromkeys(name for record in records for name in record))
+    return Sheet(
+        len(records),
+        len(names),
+        lambda place: [record.get(names[place], ABSENT) for record in records],
+        names,
+        is_by_name=True,
+    )
+
+
+def _of_object(value: dict[str, Any]) -> Sheet:
+    if value.keys() >= SPLIT and isinstance(value["data"], list):
+        return _of_rows(value["data"], _sent_names(value["columns"]))
+    if value and all(type(column) is list for column in value.values()):
+        return _of_columns(value)
+    return _of_records([value])
+
+
+def _of_columns(columns: dict[str, list[Any]]) -> Sheet:
+    names = list(columns)
+    lengths = {name: len(values) for name, values in columns.items()}
+    for name, length in lengths.items():
+        if length != lengths[names[0]]:
+            raise ClientError(
+                f"expected columns of equal length; {names[0]} has"
+                f" {count_words(lengths[names[0]])}, {name} has {count_words(length)}"
+            )
+    return Sheet(
+        lengths[names[0]], len(names), lambda place: columns[names[place]], names, is_by_name=True
+    )
+
+
+def _of_array(array: Array, names: Sequence[str] | None) -> Sheet:
+    if array.dtype == object and array.ndim > 2:
+        raise ClientError(STRUCTURE)
+    if array.ndim != 2:
+        raise _not_two_dimensional(array.shape)
+    rows, width = array.shape
+    return Sheet(rows, width, lambda place: array[:, place], names)
+
+
+def _of_rows(rows: list[Any], names: Sequence[str] | None) -> Sheet:
+    lengths = [len(row) if type(row) is list else None for row in rows]
+    for number, length in enumerate(lengths):
+        if length != lengths[0]:
+            raise ClientError(
+                "expected rows of equal length;"
+                f" row 0 has {count_words(lengths[0])}, row {number} has {count_words(length)}"
+            )
+    if not lengths or lengths[0] is None:
+        raise _not_two_dimensional((len(rows),))
+    columns = list(zip(*rows, strict=True))
+    return Sheet(len(rows), lengths[0], lambda place: list(columns[place]), names)
+
+
+def _not_two_dimensional(shape: Sequence[int]) -> ClientError:
+    is_row = len(shape) == 1 and shape[0] > 0
+    example = "; one row goes into two brackets: [[...]]" if is_row else ""
+    return ClientError(
+        f"expected rows of values, an array of 2 dimensions, got shape {list(shape)}{example}"
+    )
+
+
+def _sent_names(names: Any) -> list[str] | None:
+    """The request's column names, None if it has none; numbers are names as pandas writes them."""
+    if names is None:
+        return None
+    if isinstance(names, Iterable) and not isinstance(names, str):
+        sent = list(names)
+        if all(isinstance(name, str) for name in sent):
+            return sent or None
+        if all(isinstance(name, str | int | float) for name in sent):
+            return list(map(str, sent))
+    raise ClientError(f"expected names as a list of strings, got {_shown(names)}")
+
+
+def _shown(names: Any) -> str:
+    text = repr(names)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,130 @@
+"""Which versions saved a model, which are here, and which tag of the image has what it needs."""
+
+import logging
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from prepackaged.artifacts import Artifact
+from prepackaged.errors import DeploymentError
+
+logger = logging.getLogger(__name__)
+
+#: The tags of the image's release and what each of them has, as the build says it:
+#: `0.1.0-sklearn1.6:scikit-learn@1.6.1,...`; made by tools/images.py.
+TAGS = "PREPACKAGED_TAGS"
+# Which promise to read what their earlier versions saved.
+READ_OLDER = {"xgboost"}
+
+Policy = Literal["warn", "refuse", "off"]
+
+
+@dataclass(frozen=True)
+class Versions:
+    """By package, the version that saved a model and the one that is here.
+
+    `saved` has those that the file or its `MLmodel` tells. `python` and `mlflow` are the versions
+    that an `MLmodel` names, empty without one.
+    """
+
+    saved: Mapping[str, str] = field(default_factory=dict)
+    here: Mapping[str, str] = field(default_factory=dict)
+    python: str = ""
+    mlflow: str = ""
+
+    def of(self, package: str) -> "Versions":
+        """The same of one package alone: of the others' nothing is needed."""
+        saved = {name: version for name, version in self.saved.items() if name == package}
+        return replace(self, saved=saved)
+
+    def differing(self) -> list[str]:
+        """The packages that are here in another minor version than the model needs."""
+        return [
+            package
+            for package, version in self.saved.items()
+            if package in self.here and not fits(package, version, self.here[package])
+        ]
+
+    def advice(self) -> str:
+        """Who saved the model, what is here, and which tag to take; empty where versions fit."""
+        packages = self.differing()
+        if not packages:
+            return ""
+        saved = " and ".join(f"{package} {self.saved[package]}" for package in packages)
+        here = " and ".join(f"{package} {self.here[package]}" for package in packages)
+        return f"it was saved by {saved}{self._more()}, and this image has {here}: {self._cure()}"
+
+    def checked(self, policy: Policy, path: Path) -> str:
+        """The advice to add to errors of the model in this file, after a word in the log.
+
+        Raises `DeploymentError` where versions do not fit and `policy` is `refuse`; with `off`
+        nothing is said.
+        """
+        advice = "" if policy == "off" else self.advice()
+        if advice and policy == "refuse":
+            raise DeploymentError(f"model file {path}: version_mismatch is refuse, and {advice}")
+        if advice:
+            logger.warning("Model file %s: answers may differ, because %s", path, advice)
+        return advice
+
+    def _more(self) -> str:
+        more = {"Python": self.python, "MLflow": self.mlflow}
+        told = ", ".join(f"{name} {version}" for name, version in more.items() if version)
+        return f" ({told})" if told else ""
+
+    def _cure(self) -> str:
+        tags = known_tags()
+        needed = {package: self.saved[package] for package in self.saved if package in self.here}
+        for tag, has in tags.items():
+            if all(fits(name, version, has.get(name, "")) for name, version in needed.items()):
+                return f"take the tag {tag}"
+        anew = "save the model anew with a version that there is a tag with, or fork this image"
+        if not tags:
+            return "take an image with that version, if there is one"
+        package = self.differing()[0]
+        there = ", ".join(has[package] for has in tags.values() if package in has)
+        return f"no tag of this image has that version, only {there}; {anew}"
+
+
+def fits(package: str, saved: str, here: str) -> bool:
+    """Whether a version of the package reads, and answers as, what another one saved."""
+    if package in READ_OLDER:
+        return minor(here) >= minor(saved)
+    return minor(here) == minor(saved)
+
+
+def minor(version: str) -> tuple[int, ...]:
+    """Major and minor version as numbers, such as (1, 9) of `1.9.1`; empty where there is none."""
+    numbers = re.match(r"(\d+)(?:\.(\d+))?", version)
+    return tuple(int(number or 0) for number in numbers.groups()) if numbers else ()
+
+
+def known_tags() -> dict[str, dict[str, str]]:
+    """By tag of the image's release, the versions of the packages that it has, as built."""
+    tags = {}
+    for each in filter(None, os.environ.get(TAGS, "").split(",")):
+        tag, *packages = each.split(":")
+        tags[tag] = dict(package.split("@", 1) for package in packages if "@" in package)
+    return tags
+
+
+def mlflow_versions(artifact: Artifact) -> tuple[str, str]:
+    """The versions of Python and of MLflow that the model's `MLmodel` names, empty without one."""
+    flavors = artifact.mlmodel.get("flavors") or {}
+    function = flavors.get("python_function")
+    python = function.get("python_version") if isinstance(function, dict) else None
+    return str(python or ""), str(artifact.mlmodel.get("mlflow_version") or "")
+
+
+def check_policy(word: str | None) -> Policy:
+    """The parameter `version_mismatch`. Raises `DeploymentError` for none of its words."""
+    policies: tuple[Policy, ...] = get_args(Policy)
+    for policy in policies:
+        if (word or "warn").strip().lower() == policy:
+            return policy
+    raise DeploymentError(
+        f"expected the parameter version_mismatch to be {', '.join(get_args(Policy))}, got {word!r}"
+    )

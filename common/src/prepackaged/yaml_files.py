@@ -1,0 +1,59 @@
+"""YAML files of a model directory, read within bounds: whoever wrote them may mean harm."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from prepackaged.errors import DeploymentError
+
+MOST_BYTES = 4 * 2**20  # an MLmodel with the signature of 10,000 columns has a tenth of it
+MOST_VALUES = 1_000_000
+CHARACTERS = 64  # of a text count as a value
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads no merge keys (`<<`), which can copy a small file's mappings into billions."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        pass
+
+
+def read_mapping(path: Path) -> dict[Any, Any]:
+    """The mapping in a YAML file.
+
+    Raises `DeploymentError` for what is no regular file of at most MOST_BYTES, for anything but a
+    mapping, and for one that aliases expand to more than MOST_VALUES.
+    """
+    try:
+        content = yaml.load(_read(path), _Loader)  # noqa: S506  a SafeLoader
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise DeploymentError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise DeploymentError(f"{path} must be a YAML mapping, not {type(content).__name__}")
+    if not _is_within(content, MOST_VALUES):
+        raise DeploymentError(f"{path} has aliases that expand to more than {MOST_VALUES:,} values")
+    return content
+
+
+def _read(path: Path) -> str:
+    if not path.is_file():
+        raise ValueError("it is not a regular file")
+    with path.open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"it has more than {MOST_BYTES:,} bytes")
+    return content.decode()
+
+
+def _is_within(value: Any, most: int) -> bool:
+    """Whether a value and all in it, counted as often as it is referred to, are at most so many."""
+    waiting, count = [value], 0
+    while waiting and count <= most:
+        each = waiting.pop()
+        count += 1 + (len(each) // CHARACTERS if isinstance(each, str | bytes) else 0)
+        if isinstance(each, dict):
+            waiting += each.values()
+        elif isinstance(each, list | set | tuple):
+            waiting += each
+    return count <= most

@@ -22,12 +22,12 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import MultiOutputClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from xgboost import DMatrix, XGBClassifier, XGBRegressor
 
 import uv
-from prepackaged import DeploymentError
+from prepackaged import ClientError, DeploymentError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -72,6 +72,33 @@ def test_an_estimator_with_a_booster_inside_answers_as_it_does_itself(
         assert answer == {"outputs": [each.tolist() for each in expected]}
     else:
         assert np.array_equal(answer, expected)
+
+
+@pytest.mark.skipif(
+    not hasattr(xgboost.Booster, "get_categories"), reason="older boosters keep no labels"
+)
+def test_categories_of_pandas_are_those_of_training(
+    tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """A pipeline's booster knows its labels, so that a request can send them as they are."""
+    table = pd.DataFrame(
+        {
+            "city": pd.Categorical(["Taipei", "Tainan", "Hualien", "Taipei", "Tainan"] * 8),
+            "area": np.arange(40.0),
+        }
+    )
+    booster = small(enable_categorical=True, tree_method="hist")
+    pipeline = Pipeline([("booster", booster)]).fit(table, [0, 1, 1, 0, 1] * 8)
+    joblib.dump(pipeline, tmp_path / "model.joblib")
+    model = model_of(tmp_path)
+
+    answer = model.predict([{"area": 3, "city": "Tainan"}, {"area": None, "city": None}])
+
+    city = pd.Categorical(["Tainan", None], categories=table["city"].cat.categories)
+    sent = pd.DataFrame({"city": city, "area": [3.0, np.nan]})
+    assert np.array_equal(answer, pipeline.predict_proba(sent))
+    with pytest.raises(ClientError, match="row 0, column 'city': expected one of 'Hualien', "):
+        model.predict([{"area": 3, "city": "Taichung"}])
 
 
 def test_a_regressor_inside_another_is_served(full: Array, tmp_path: Path, model_of: Any) -> None:

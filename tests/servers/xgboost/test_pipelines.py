@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import sklearn
 import xgboost
+from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor, make_column_transformer
@@ -331,3 +332,20 @@ def test_a_missing_value_that_is_no_number_stops_the_start(
     """The message names the parameter."""
     with pytest.raises(DeploymentError, match="parameter missing to be a number, got 'none'"):
         model_of(classifier_file, missing="none")
+
+
+def test_a_model_of_a_sparse_matrix_takes_zeros_with_missing_0(
+    full: Array, classes: Array, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """What the matrix did not store was missing in training; null says the same."""
+    sparse = np.where(np.abs(full) < 0.5, 0.0, full)
+    model = small().fit(csr_matrix(sparse), classes)
+    model.save_model(tmp_path / "model.json")
+    expected = model.predict_proba(csr_matrix(sparse))
+
+    answer = model_of(tmp_path, missing="0").predict(sparse, [])
+    of_null = model_of(tmp_path).predict(np.where(sparse == 0, np.nan, sparse), [])
+
+    assert np.array_equal(answer, expected)
+    assert np.array_equal(of_null, expected)
+    assert not np.array_equal(model_of(tmp_path).predict(sparse, []), expected)

@@ -35,7 +35,7 @@ class TensorComponent(Component):
     usual_layout: ClassVar[str] = "NHWC"
     #: Whether the framework is to say what sizes it takes of axes that inputs share by name,
     #: because it computes with some that differ.
-    asks_framework_about_sizes: ClassVar[bool] = False
+    asks_framework_about_sizes: bool = False
     #: Whether a request may bring tensors of other names than those of `signature`.
     takes_other_names: bool = False
 

@@ -149,7 +149,8 @@ class TensorComponent(Component):
 
     def _given(self, X: Any, feature_names: Iterable[str] | None) -> Given:
         needed, names = self._needed(), list(feature_names or ())
-        if isinstance(X, dict) and not (len(needed) == 1 and is_b64(X)):
+        is_value = is_b64(X) and len(needed) == 1 and needed[0].name not in X
+        if isinstance(X, dict) and not is_value:
             return self._named(X)
         if _are_records(X):
             return self._named(_columns_of_records(X))

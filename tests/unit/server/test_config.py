@@ -212,7 +212,9 @@ def test_a_time_of_0_is_no_bound(text: str) -> None:
     assert (config.timeout, config.grpc_timeout, config.longest_call) == (None, None, math.inf)
 
 
-@pytest.mark.parametrize(("text", "bound"), [("1000", 1000), ("0", None), ("-1", None), ("", None)])
+@pytest.mark.parametrize(
+    ("text", "bound"), [("1000", 1000), ("0", None), ("-1", None), ("", 64 * 2**20)]
+)
 def test_the_size_of_messages_may_have_no_bound(text: str, bound: int | None) -> None:
     """-1 is gRPC's word for it."""
     annotations = {"seldon.io/grpc-max-message-size": text}
@@ -305,3 +307,35 @@ def test_payloads_are_passed_through_where_the_environment_says_so() -> None:
     """Upstream's variable, with its values."""
     assert not read_config(["Model"], {}).passes_payload
     assert read_config(["Model"], {"PAYLOAD_PASSTHROUGH": "true"}).passes_payload
+
+
+def test_the_environment_bounds_what_clients_may_ask_for() -> None:
+    """Bytes, requests and rows; the pod's annotation counts before the variable."""
+    config = read_config(
+        ["Model"],
+        {
+            "PREPACKAGED_MAX_BODY_BYTES": "1000",
+            "PREPACKAGED_MAX_MESSAGE_BYTES": "2000",
+            "PREPACKAGED_REQUEST_MEMORY_BYTES": "3000",
+            "PREPACKAGED_MAX_WAITING": "4",
+            "PREPACKAGED_BATCHING": "off",
+            "PREPACKAGED_MAX_BATCH_ROWS": "5",
+            "PREPACKAGED_MAX_BATCH_BYTES": "6000",
+            "PREPACKAGED_CORS": "false",
+        },
+    )
+    assert (config.max_body, config.max_message, config.request_memory) == (1000, 2000, 3000)
+    assert (config.max_waiting, config.batches) == (4, False)
+    assert (config.max_batch_rows, config.max_batch_bytes, config.cors) == (5, 6000, False)
+    annotations = {"seldon.io/grpc-max-message-size": "7000"}
+    both = read_config(["Model"], {"PREPACKAGED_MAX_MESSAGE_BYTES": "2000"}, annotations)
+    assert both.max_message == 7000
+
+
+def test_a_bound_that_is_none_names_its_variable() -> None:
+    """The message says what was expected."""
+    with pytest.raises(DeploymentError) as caught:
+        read_config(["Model"], {"PREPACKAGED_MAX_BODY_BYTES": "0"})
+    assert str(caught.value) == (
+        "PREPACKAGED_MAX_BODY_BYTES: expected a whole number of at least 1, got '0'"
+    )

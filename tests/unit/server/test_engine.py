@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from prepackaged.server.inference.engine import MOST_URGENT, Engine, OverloadedError, Work
+from prepackaged.server.inference.admission import OverloadedError
+from prepackaged.server.inference.engine import MOST_URGENT, Engine, Work
 from prepackaged.server.inference.model_thread import ModelThread, started
 
 
@@ -202,7 +203,7 @@ def test_what_is_urgent_waits_for_the_running_call_alone() -> None:
     assert order == [1, *["probe"] * MOST_URGENT, 2]
 
 
-@pytest.mark.parametrize(("together", "seconds"), [(1, 30), (4, 8)])
+@pytest.mark.parametrize(("together", "seconds"), [(1, 30), (4, 9)])
 def test_too_many_that_wait_are_told_when_to_come_back(
     monkeypatch: pytest.MonkeyPatch, together: int, seconds: int
 ) -> None:

@@ -17,8 +17,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prepackaged.errors import RequestError
+from prepackaged.server.inference.admission import (
+    GONE_SECONDS,
+    MOST_SECONDS,
+    Admission,
+    OverloadedError,
+)
 from prepackaged.server.inference.latency import LatencyTracker
+from prepackaged.server.telemetry.context import RequestContext
 
 logger = logging.getLogger(__name__)
 
@@ -31,17 +37,6 @@ MOST_URGENT = 100  # functions that wait ahead of all others
 Submit = Callable[..., object]
 
 
-class OverloadedError(RequestError):
-    """More requests wait for the model than allowed: HTTP 503, try again in `retry_after` s."""
-
-    status_code = 503
-    reason = "MICROSERVICE_OVERLOADED"
-
-    def __init__(self, waiting: int, seconds_each: float) -> None:
-        super().__init__(f"{waiting} requests wait for the model, which is all that may")
-        self.retry_after = max(1, math.ceil(waiting * seconds_each))
-
-
 @dataclass(slots=True, eq=False)
 class Work:
     """Something that waits for the model, and where its outcome goes.
@@ -49,7 +44,8 @@ class Work:
     It is an item for the engine's `answer`, with so many `rows`, or a `function` to be called
     alone. `done` is called once, on the event loop, with the answer or the exception.
     `is_wanted` turns false with the outcome, or when the client has gone away: the model never
-    sees such work, or nobody its outcome. `queue` is where it waits.
+    sees such work, or nobody its outcome. `queue` is where it waits, and `since` since when;
+    `on_leave` is called with the seconds when the client goes away. `context` is the request.
     """
 
     item: Any
@@ -58,9 +54,14 @@ class Work:
     rows: int = 1
     is_wanted: bool = True
     queue: "deque[Work] | None" = None
+    context: RequestContext | None = None
+    since: float = 0.0
+    on_leave: Callable[[float], object] | None = None
 
     def cancel(self) -> None:
         """Drop the work: nobody wants its outcome any more."""
+        if self.is_wanted and self.on_leave:
+            self.on_leave(time.perf_counter() - self.since)
         self.is_wanted = False
         with contextlib.suppress(ValueError):  # with the model already
             if self.queue:
@@ -83,6 +84,7 @@ class Engine:
         *,
         together: Callable[[], int],
         max_waiting: int,
+        max_wait: float = MOST_SECONDS,
         on_loop: bool = False,
     ) -> None:
         self._answer = answer
@@ -99,6 +101,7 @@ class Engine:
         self._idle = asyncio.Event()
         self._idle.set()
         self.latency = LatencyTracker()
+        self._admission = Admission(self.latency, together, max_wait)
 
     @property
     def waiting(self) -> int:
@@ -154,10 +157,11 @@ class Engine:
         return len(works)
 
     def _queue(self, work: Work, queue: deque[Work], most: int) -> None:
-        if len(queue) >= most:
-            raise OverloadedError(len(queue), self.latency.seconds_per_request)
+        now, context = time.perf_counter(), work.context
+        deadline = math.inf if context is None else context.deadline
+        self._admission.check(len(queue), most, now, deadline)
         queue.append(work)
-        work.queue = queue
+        work.queue, work.since, work.on_leave = queue, now, self._admission.left
         if not self._is_running:
             self._is_running = True
             self._idle.clear()
@@ -208,14 +212,31 @@ class Engine:
         """What goes to the model next: a function alone, or as many items as may go together."""
         taken: list[Work] = []
         queue = self._urgent or self._waiting
-        most = self._together()
+        most, now = self._together(), time.perf_counter()
         while queue and len(taken) < most:
             if taken and (queue[0].function or taken[-1].function):
                 break
             work = queue.popleft()
-            if work.is_wanted:
+            if work.is_wanted and not self._is_dropped(work, now):
                 taken.append(work)
         return taken
+
+    def _is_dropped(self, work: Work, now: float) -> bool:
+        """Drop work that would be done for nobody: its client has left or is about to leave."""
+        context, age = work.context, now - work.since
+        if context is None:
+            return False
+        if context.deadline < now:  # it is told so by its own timer
+            work.is_wanted = False
+            return True
+        if context.left_at and now - context.left_at > GONE_SECONDS and self.waiting:
+            self._admission.left(context.left_at - work.since)
+        elif not self._admission.is_late(age, now):
+            return False
+        why = f"the model is too busy: the request has waited for {age:.1f} s"
+        work.on_leave = None
+        self._deliver([work], [OverloadedError(why, age)])
+        return True
 
     def _call_on_thread(self, batches: list[list[Work]]) -> None:
         """Call the model for one batch after another, and deliver now and then."""
@@ -267,6 +288,8 @@ class Engine:
             if not work.is_wanted:
                 continue
             work.is_wanted = False
+            if not isinstance(outcome, OverloadedError):
+                self._admission.answered(1)
             try:
                 work.done(outcome)
             except Exception:  # the next answer, and the next call, do not depend on it

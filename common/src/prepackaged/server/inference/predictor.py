@@ -15,6 +15,7 @@ from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.metrics import PREDICT_METRIC_METHOD_TAG
 
 from prepackaged.errors import ModelError, RequestError
+from prepackaged.server.inference.admission import MOST_SECONDS
 from prepackaged.server.inference.batching import Batcher
 from prepackaged.server.inference.engine import Engine, Submit, Work
 from prepackaged.server.inference.hooks import Around, Hooks, prepare_hook
@@ -54,6 +55,7 @@ class Predictor:
         submit: Submit,
         *,
         max_waiting: int,
+        max_wait: float = MOST_SECONDS,
         longest_call: float = math.inf,
         around: Sequence[Around] = (),
         may_batch: bool = True,
@@ -73,6 +75,7 @@ class Predictor:
             submit,
             together=self.batcher.together,
             max_waiting=max_waiting,
+            max_wait=max_wait,
             on_loop=is_free,
         )
         self._prober = self._engine_of_probes() if is_free else self.engine
@@ -88,7 +91,7 @@ class Predictor:
         """
         if self._prepare and cell_count(request.value) <= CELLS_ON_LOOP:
             request.prepare(self._prepare)
-        work = Work(request, done, rows=request.rows)
+        work = Work(request, done, rows=request.rows, context=request.context)
         self.engine.submit(work)
         return work
 

@@ -13,7 +13,7 @@ from prepackaged.server.runtime.config import Config, read_annotations, read_con
 from prepackaged.server.runtime.custom_service import start_custom_service
 from prepackaged.server.runtime.event_loop import LoopThread
 from prepackaged.server.runtime.loading import find_class, load_model, read_metadata
-from prepackaged.server.runtime.memory import importing, settle
+from prepackaged.server.runtime.memory import importing, settle, share_arenas
 from prepackaged.server.runtime.orphans import begin_reaping
 from prepackaged.server.runtime.server import RunningServer
 from prepackaged.server.runtime.shutdown import (
@@ -67,6 +67,7 @@ def serve(config: Config, place: Place | None = None) -> None:
     what seldon-core's microservice does, and what models rely on.
     """
     end_at_once_on_signals()
+    share_arenas()
     start = time.perf_counter()
     with LoopThread() as loop:
         begin_reaping(loop)

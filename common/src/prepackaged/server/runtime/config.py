@@ -12,6 +12,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from prepackaged.server.inference.admission import MOST_SECONDS
+from prepackaged.server.runtime.limits import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_ROWS,
+    MAX_BODY,
+    MAX_MESSAGE,
+    read_limits,
+)
 from prepackaged.server.runtime.settings import (
     choice,
     integer,
@@ -74,8 +82,13 @@ class Config:
     answer to the next request and `grace` from the signal to end to the last answer; a call of the
     model that takes longer than `longest_call` is taken for one that never ends.
     `max_message` (gRPC) and `max_body` (REST) are in bytes, `max_waiting` in requests that wait
-    for the model, `max_connections` are those of a worker's port. With `opens_early` the ports
-    answer 503 while the model loads; without, they open when the model is loaded.
+    for the model, `max_wait` in seconds that one may expect to wait,
+    `max_connections` are those of a worker's port. `request_memory` is in bytes of
+    all requests that have no response yet; None is half of what is free when they begin.
+    Without `batches` each request is a call of its own; `max_batch_rows` and `max_batch_bytes`
+    bound those that share one. `cors` lets browsers of any origin call Seldon's routes.
+    With `opens_early` the ports answer 503 while the model loads; without, they open when the
+    model is loaded.
     `passes_payload` leaves predictions over REST undecoded, for models with `predict_raw`.
     `unit_id` is the server's name in an inference graph, and `image` that of its image.
     """
@@ -101,9 +114,15 @@ class Config:
     grace: float = GRACE_SECONDS
     keepalive: float = KEEPALIVE_SECONDS
     longest_call: float = CALL_SECONDS
-    max_message: int | None = None
-    max_body: int = 256 * 1024 * 1024
+    max_message: int | None = MAX_MESSAGE
+    max_body: int = MAX_BODY
+    request_memory: int | None = None
     max_waiting: int = 1000
+    max_wait: float = MOST_SECONDS
+    batches: bool = True
+    max_batch_rows: int = MAX_BATCH_ROWS
+    max_batch_bytes: int = MAX_BATCH_BYTES
+    cors: bool = True
     max_connections: int = MAX_CONNECTIONS
     unit_id: str | None = None
     image: str = ""
@@ -147,10 +166,10 @@ def read_config(
         grace=_seconds(flags, "grace-seconds"),
         keepalive=_seconds(flags, "keepalive"),
         longest_call=_seconds(flags, "max-call-seconds") or math.inf,
-        max_message=_bytes(annotations, "seldon.io/grpc-max-message-size"),
         max_connections=_integer(flags, "max-connections", 1),
         unit_id=variables.get("PREDICTIVE_UNIT_ID"),
         image=variables.get("PREDICTIVE_UNIT_IMAGE", ""),
+        **(read_limits(variables) | _max_message(annotations)),
     )
 
 
@@ -207,10 +226,13 @@ def _milliseconds(annotations: Mapping[str, str], key: str) -> float | None:
     return number(text, f"the annotation {key}", "milliseconds") / 1000 or None
 
 
-def _bytes(annotations: Mapping[str, str], key: str) -> int | None:
-    """None where there is no bound, which 0 and gRPC's -1 say too."""
-    text = annotations.get(key, "").strip() or "-1"
-    return max(integer(text, f"the annotation {key}", -1), 0) or None
+def _max_message(annotations: Mapping[str, str]) -> dict[str, int | None]:
+    """What the annotation sets; there is no bound with 0 and with gRPC's -1."""
+    key = "seldon.io/grpc-max-message-size"
+    text = annotations.get(key, "").strip()
+    if not text:
+        return {}
+    return {"max_message": max(integer(text, f"the annotation {key}", -1), 0) or None}
 
 
 def _parser(variables: Mapping[str, str]) -> argparse.ArgumentParser:

@@ -10,7 +10,7 @@ from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.routing import WireProtocol, asynchronous
 from prepackaged.server.transport.sockets import listen
 
-MAX_BODY = 2**20  # bytes; a scrape has none
+MAX_BODY = 2**16  # bytes; a scrape has none
 MAX_CONNECTIONS = 1000
 
 

@@ -18,6 +18,7 @@ from prepackaged.server.protocols.seldon.grpc import SERVICE_NAMES
 from prepackaged.server.protocols.seldon.methods import Unit
 from prepackaged.server.protocols.seldon.protocol import seldon
 from prepackaged.server.runtime.config import Config
+from prepackaged.server.runtime.memory import for_requests, give_back_after_peaks
 from prepackaged.server.runtime.metrics_port import serve_metrics
 from prepackaged.server.runtime.shutdown import end_now
 from prepackaged.server.telemetry.access_log import AccessLog
@@ -27,6 +28,7 @@ from prepackaged.server.telemetry.tracing import start_tracing
 from prepackaged.server.transport.grpc.server import GrpcServer
 from prepackaged.server.transport.http1.server import HttpServer
 from prepackaged.server.transport.limits import Limits
+from prepackaged.server.transport.memory import MemoryBudget
 from prepackaged.server.transport.routing import WireProtocol
 from prepackaged.server.transport.sockets import listen
 
@@ -63,6 +65,7 @@ class RunningServer:
             self.metrics,
             submit,
             max_waiting=config.max_waiting,
+            max_wait=config.max_wait,
             longest_call=config.longest_call,
             around=[side.around for side in (flask, self.tracing) if side],
             may_batch=flask is None,
@@ -80,6 +83,7 @@ class RunningServer:
             path: kind for each in self._protocols for path, kind in each.counted_as.items()
         }
         self._observe = observer(self.metrics, counted_as, log, self.tracing)
+        self._memory = MemoryBudget(config.request_memory or for_requests(config.workers))
         self._http: list[HttpServer] = []
         self._grpc: GrpcServer | None = None
         self._health = Health(SERVICE_NAMES)
@@ -99,6 +103,7 @@ class RunningServer:
         """
         config = self.config
         is_shared = config.workers > 1
+        self._giving_back = asyncio.create_task(give_back_after_peaks(self._memory))
         if not is_shared:
             self._http.append(await serve_metrics(config, self._exposition))
         if config.serves_grpc:
@@ -129,6 +134,7 @@ class RunningServer:
         unanswered = self.predictor.give_up()
         await asyncio.wait({closing}, timeout=times.flush)
         closing.cancel()
+        self._giving_back.cancel()
         await asyncio.wait({closing})
         if self.tracing:
             await self.tracing.stop(times.export)
@@ -149,7 +155,11 @@ class RunningServer:
     async def _serve_grpc(self, listener: socket.socket) -> GrpcServer:
         config = self.config
         limits = Limits(
-            config.max_message, max_connections(config), config.grpc_timeout, config.keepalive
+            config.max_message,
+            max_connections(config),
+            config.grpc_timeout,
+            config.keepalive,
+            memory=self._memory,
         )
         return await serve_grpc(listener, self._protocols, self._health, limits, self._observe)
 
@@ -161,6 +171,7 @@ class RunningServer:
             config.timeout,
             config.keepalive,
             exempt=frozenset({"/health/ping"}),
+            memory=self._memory,
         )
         server = HttpServer(self._protocols, limits, self._observe)
         await server.start(listener)

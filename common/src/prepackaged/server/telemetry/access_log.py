@@ -16,12 +16,18 @@ from prepackaged.server.telemetry.context import RequestContext
 FORMAT = "%(asctime)s - %(name)s:%(funcName)s:%(lineno)s - %(levelname)s:  %(message)s"
 PLAIN = re.compile(r"[!#-\[\]-~]*")  # neither blanks, quotes and backslashes nor what is no ASCII
 
+LONGEST = 512  # characters of a path in a line
+
 Line = Callable[[RequestContext, int | str, int, float], str]
 
 
-@lru_cache(1024)
 def shown(path: str) -> str:
-    """A path as JSON writes it where it is not plain."""
+    """A path as JSON writes it where it is not plain, cut off where it is long."""
+    return _shown(path) if len(path) <= LONGEST else _shown(path[:LONGEST]) + "..."
+
+
+@lru_cache(1024)
+def _shown(path: str) -> str:
     if PLAIN.fullmatch(path):
         return path
     return json.dumps(path)[1:-1].replace("\x7f", "\\u007f")
@@ -37,7 +43,7 @@ def json_line(context: RequestContext, status: int | str, size: int, millisecond
     """A line for programs."""
     fields = {
         "method": context.method,
-        "path": context.path,
+        "path": context.path[:LONGEST],
         "status": status,
         "bytes": size,
         "milliseconds": round(milliseconds, 3),

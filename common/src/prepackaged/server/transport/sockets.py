@@ -8,6 +8,8 @@ from prepackaged.errors import DeploymentError
 
 NAMES = {"http": "REST", "grpc": "gRPC", "metrics": "metrics"}
 BACKLOG = 2048
+# Seconds of silence before a client is asked, between questions, and how many have no answer.
+KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 ANY_HOST = "::"  # every address, of IPv6 and, unless that is off here, of IPv4 too
 
 
@@ -18,7 +20,7 @@ def listen(what: str, port: int, host: str = ANY_HOST, *, is_shared: bool = Fals
     connections. Raises `DeploymentError` when the port is not free.
     """
     try:
-        return _listen(port, host, is_shared=is_shared)
+        listener = _listen(port, host, is_shared=is_shared)
     except OSError as error:
         why = str(error.strerror).partition(" (while")[0]  # Python adds the address
         where = f"{port}" if host == ANY_HOST else f"{port} of {host}"
@@ -27,6 +29,19 @@ def listen(what: str, port: int, host: str = ANY_HOST, *, is_shared: bool = Fals
             f" --{what}-port or PREDICTIVE_UNIT_{what.upper()}_SERVICE_PORT, or for make with"
             f" {what.upper()}_PORT"
         ) from error
+    find_dead_clients(listener)
+    return listener
+
+
+def find_dead_clients(listener: socket.socket) -> None:
+    """Let the system close connections whose clients are gone without a word.
+
+    Linux hands a listener's options on to its connections.
+    """
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE.items():
+        if hasattr(socket, option):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 def _listen(port: int, host: str, *, is_shared: bool) -> socket.socket:

@@ -1,5 +1,6 @@
 """Seldon's REST routes: requests to the model's hooks, and answers to JSON."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib.resources import files
@@ -22,6 +23,8 @@ from prepackaged.server.protocols.seldon.json_codec import (
 )
 from prepackaged.server.protocols.seldon.messages import read_decoded, read_message, read_payload
 from prepackaged.server.protocols.seldon.methods import Methods, Unit, asked_parameters
+from prepackaged.server.protocols.seldon.payloads import is_large
+from prepackaged.server.transport.background import BACKGROUND, LARGE
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Handler, asynchronous
 from prepackaged.signature import Signature
@@ -101,7 +104,15 @@ class Rest:
 
     def predict(self, exchange: Exchange) -> None:
         """Queue a prediction."""
-        request = self._decoded(read_decoded(exchange, as_lists=self._takes_lists))
+        if len(exchange.body) > LARGE:
+            exchange.prepare(partial(self._read, exchange), partial(self._queue, exchange))
+        else:
+            self._queue(exchange, self._read(exchange))
+
+    def _read(self, exchange: Exchange) -> Request:
+        return self._decoded(read_decoded(exchange, as_lists=self._takes_lists))
+
+    def _queue(self, exchange: Exchange, request: Request) -> None:
         request.parameters = asked_parameters(request, self._predictor.model)
         request.set_context(exchange)
         work = self._predictor.predict(request, partial(self._finish, exchange, request))
@@ -119,30 +130,36 @@ class Rest:
         try:
             if isinstance(outcome, BaseException):
                 raise outcome
-            response = Response(encode(outcome, request, self._unit.path))
+            if is_large(outcome, exchange):
+                exchange.prepare(partial(self._encoded, outcome, request), exchange.respond)
+                return
+            response = self._encoded(outcome, request)
         except BaseException as error:
             exchange.fail(error)
         else:
             exchange.respond(response)
 
+    def _encoded(self, prediction: Prediction, request: Request) -> Response:
+        return Response(encode(prediction, request, self._unit.path))
+
     async def predict_raw(self, exchange: Exchange) -> Response:
         """Let the model's raw hook answer a message."""
-        return _raw(await self._call("predict", read_message(exchange), exchange))
+        return _raw(await self._call("predict", await _read(read_message, exchange), exchange))
 
     async def predict_payload(self, exchange: Exchange) -> Response:
         """Let the model's raw hook answer a body as it is."""
-        answer = await self._call("predict", read_payload(exchange), exchange)
+        answer = await self._call("predict", await _read(read_payload, exchange), exchange)
         if isinstance(answer, str):
             answer = answer.encode()
         return Response(answer) if isinstance(answer, bytes) else _raw(answer)
 
     async def call(self, method: str, exchange: Exchange) -> Response:
         """Answer a message with another method's hook."""
-        return _json(await self._call(method, read_message(exchange), exchange))
+        return _json(await self._call(method, await _read(read_message, exchange), exchange))
 
     async def send_feedback(self, exchange: Exchange) -> Response:
         """Give the model a feedback."""
-        feedback = json_to_feedback(read_message(exchange))
+        feedback = await _read(_read_feedback, exchange)
         answer = await self._call("send_feedback", feedback, exchange)
         return _json(seldon_message_to_json(answer))
 
@@ -169,6 +186,17 @@ class Rest:
     def _call(self, method: str, message: Any, exchange: Exchange) -> Awaitable[Any]:
         call: Callable[..., Any] = self._methods.call
         return self._predictor.call(call, method, message, exchange, context=exchange)
+
+
+def _read_feedback(exchange: Exchange) -> Any:
+    return json_to_feedback(read_message(exchange))
+
+
+async def _read(read: Callable[[Exchange], Any], exchange: Exchange) -> Any:
+    """What a function reads of a request, on another thread where there is much to read."""
+    if len(exchange.body) <= LARGE:
+        return read(exchange)
+    return await asyncio.get_running_loop().run_in_executor(BACKGROUND, read, exchange)
 
 
 def example_of(model: Any) -> str | None:

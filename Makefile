@@ -43,6 +43,9 @@ VERSION_TARGETS := $(filter-out $(IMAGES),$(CPU_TARGETS))
 # Of an image's older versions the oldest, which stands for those between where time is short.
 OLDEST_TARGETS := $(foreach image,$(IMAGES),$(firstword $(sort $(filter $(image)-%,$(VERSION_TARGETS)))))
 
+# What a build's labels say of the commit: asked for once, where something is built.
+REVISION = $(eval REVISION := $$(shell $(PYTHON) tools/revision.py))$(REVISION)
+
 DEV := .envs/dev
 UPSTREAM := .envs/upstream
 ENVIRONMENT_TOOLS := $(addprefix tools/,environment.py seldon_wheel.py uv.py protoc.txt)
@@ -50,7 +53,7 @@ COMMON_IN_PLACE := --common common --editable
 
 VERBS := build test push run test-model lock sbom reproducible
 ALL := $(foreach verb,$(VERBS),$(TARGETS:%=$(verb)-%))
-.PHONY: help setup test test-common test-versions test-oldest test-wheels check format lint types lock upgrade clean \
+.PHONY: help setup test test-common test-versions test-oldest test-wheels check facts locks format lint types lock upgrade clean \
 	matrix generate deploy base-image build-all test-all push-all build-cpu test-cpu build-ends test-ends bench bench-layers \
 	bench-overhead image-report audit $(ALL)
 .DELETE_ON_ERROR:
@@ -120,11 +123,18 @@ bench-overhead: $(DEV)/.made $(IMAGES:%=.envs/%/.made)
 bench-layers: $(DEV)/.made
 	@$(DEV)/bin/python -m bench.layers
 
-## check: Look at format, lint, types, locks and the repository's facts
-check: lint types $(DEV)/.made
+## check: Look at format, lint, types, locks and the repository's facts, two at a time
+check: $(DEV)/.made
+	@$(MAKE) --no-print-directory --jobs 2 facts locks types lint
+
+## facts: Test that lists, Dockerfiles and documents agree with the code
+facts: $(DEV)/.made
+	@$(DEV)/bin/python -m pytest -q tests/repo
+
+## locks: Check that each lock is what its sources say
+locks:
 	@echo "-> checking the locks"
 	@$(PYTHON) tools/lock.py --check
-	@$(DEV)/bin/python -m pytest -q tests/repo
 
 ## lint: Look for format and lint errors
 lint: $(DEV)/.made
@@ -165,7 +175,7 @@ $(TARGETS:%=build-%): build-%:
 	@echo "-> building $*"
 	@$(CONTAINER_CLI) build $(BUILD_FLAGS) --file $(call image_of,$*)/Dockerfile \
 		$(addprefix --build-arg ,$(shell $(PYTHON) tools/images.py args $*)) \
-		$(addprefix --build-arg ,$(shell $(PYTHON) tools/revision.py)) \
+		$(addprefix --build-arg ,$(REVISION)) \
 		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
 		$(if $(findstring @,$(BASE_IMAGE)),--label org.opencontainers.image.base.digest=$(lastword $(subst @, ,$(BASE_IMAGE)))) \
 		$(if $(PIP_INDEX_URL),--build-arg PIP_INDEX_URL=$(PIP_INDEX_URL)) \

@@ -108,7 +108,9 @@ class Target:
         """The public version of the framework in the target's lock, such as `1.9.1`."""
         version = self.pin(self.package)
         if version is None:
-            raise ImagesError(f"{self.lock} does not pin {self.package}, which images.toml names")
+            raise ImagesError(
+                f"{ROOT / self.lock} does not pin {self.package}, which images.toml names"
+            )
         return version
 
     def pin(self, package: str) -> str | None:

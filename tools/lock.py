@@ -12,7 +12,8 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ import images
 import seldon_wheel
 import uv
 
+AT_A_TIME = 4  # locks that are checked
 COMMON = Path("common/pyproject.toml")
 OPTIONS = (
     "--quiet",
@@ -43,7 +45,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         every = locks(Path(scratch), wanted)
         if options.check:
-            stale = [str(lock) for lock, sources in every.items() if is_stale(lock, sources)]
+            stale = stale_among(every)
             sys.exit(f"stale, run `make lock`: {', '.join(stale)}" if stale else None)
         for lock, sources in every.items():
             print(f"-> compiling {lock}", flush=True)
@@ -95,6 +97,14 @@ def framework(target: images.Target, version: str, build: str) -> list[str]:
         return [target.image.gpu]
     # A directory of more wheels may hold the other build, which counts as the same version.
     return [f"{target.image.gpu}=={version}" + (f",!={version}{build}" if build else "")]
+
+
+def stale_among(every: Mapping[Path, tuple[str | Path, ...]]) -> list[str]:
+    """Those that are stale; several at a time, for most of a check waits for the index."""
+    seldon_wheel.ensure(uv.CACHE / "wheels")  # once, before each asks for it
+    with ThreadPoolExecutor(AT_A_TIME) as threads:
+        stale = list(threads.map(is_stale, every, every.values()))
+    return [str(lock) for lock, is_so in zip(every, stale, strict=True) if is_so]
 
 
 def is_stale(lock: Path, sources: tuple[str | Path, ...]) -> bool:

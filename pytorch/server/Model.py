@@ -36,7 +36,7 @@ class Model(TensorComponent):
             "model.safetensors",
             "model.safetensors.index.json",
             "model.ckpt",
-        ),  # fmt: skip
+        ),
         suffixes=(".pt", ".pth", ".pt2", ".safetensors", ".ckpt", ".jit"),
         flavor="pytorch",
         flavor_key="model_data",
@@ -72,10 +72,10 @@ class Model(TensorComponent):
         module, kind = read(artifact, self.wanted)
         fresh = copier(module, lambda: read(artifact, self.wanted)[0])
         found = look(module, fresh, str(self.device), self.compile)
+        served = compiled(module, self.compile)
         self.network = Network(
-            compiled(module, self.compile), found.inputs, str(self.device), found.others,
-            found.by_row, found.settle,
-        )  # fmt: skip
+            served, found.inputs, str(self.device), found.others, found.by_row, found.settle
+        )
         self.takes_other_names = found.others is not None
         self.signature = Signature(self.network.specs(), found.outputs).with_source("model")
         self.batchable = self.stacks() and self.network.stacks()

@@ -169,4 +169,5 @@ def _arguments(frame: FrameType) -> dict[str, Any]:
     names, _, keywords, values = inspect.getargvalues(frame)
     named = {name: values[name] for name in names[1:]}
     only = frame.f_code.co_varnames[len(names) : len(names) + frame.f_code.co_kwonlyargcount]
-    return named | {name: values[name] for name in only} | values.get(keywords or "", {})
+    more: dict[str, Any] = values.get(keywords or "", {})
+    return named | {name: values[name] for name in only} | more

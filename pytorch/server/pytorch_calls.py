@@ -153,10 +153,10 @@ class Network:
         if left_out and "NoneType" in str(error) and isinstance(error, TypeError | AttributeError):
             return ClientError(f"the model needs more of {', '.join(left_out)}: {_text(error)}")
         if isinstance(error, REFUSALS) and not isinstance(error, TROUBLES) and _is_native(error):
-            specs = {spec.name: spec for spec in self.specs()}
+            expected = {spec.name: spec.expected() for spec in self.specs()}
             got = "; ".join(
-                f"input {name!r}: expected {specs[name].expected() if name in specs else 'numbers'},"
-                f" got {array.dtype} of shape {list(array.shape)}"
+                f"input {name!r}: expected {expected.get(name, 'numbers')}, got {array.dtype} of"
+                f" shape {list(array.shape)}"
                 for name, array in arrays.items()
             )
             return ClientError(f"the model refuses the data: {_text(error)}; {got}")

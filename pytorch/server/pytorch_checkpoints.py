@@ -18,7 +18,7 @@ from prepackaged import DeploymentError
 logger = logging.getLogger(__name__)
 
 INDEX = ".safetensors.index.json"
-# Whose classes and functions only compute: modules among a checkpoint's hyperparameters are of them.
+# Where modules among a checkpoint's hyperparameters come from: classes and functions that compute.
 COMPUTING = ("torch.nn.modules.", "torch.nn.functional", "torchvision.models.", "torchvision.ops.")
 
 

@@ -26,7 +26,8 @@ def copier(module: nn.Module, again: Callable[[], nn.Module]) -> Callable[[], nn
     """
 
     def fresh() -> nn.Module | None:
-        for make in (lambda: copy.deepcopy(module), again)[_has_functions(module) :]:
+        ways: list[Callable[[], nn.Module]] = [lambda: copy.deepcopy(module), again]
+        for make in ways[_has_functions(module) :]:
             # TorchScript would remember what it was copied from; warnings were told at the load.
             with torch.no_grad(), warnings.catch_warnings(action="ignore"):
                 try:

@@ -120,17 +120,24 @@ def _unpickled(artifact: Artifact, wanted: Wanted) -> Any:
             try:
                 with standing_for_main(_script(artifact, wanted)):
                     return torch.load(artifact.path, map_location="cpu", weights_only=False)
-            except (ModuleNotFoundError, AttributeError, UnpicklingError) as error:
-                if isinstance(error, ModuleNotFoundError) and missing.stand_in_for(error.name):
-                    continue
-                if isinstance(error, UnpicklingError) and not missing.packages:
+            except ModuleNotFoundError as error:
+                if not missing.stand_in_for(error.name):
+                    raise _needs_code(artifact, missing, str(error)) from error
+            except AttributeError as error:
+                raise _needs_code(artifact, missing, str(error)) from error
+            except UnpicklingError as error:
+                if not missing.packages:
                     raise
-                names = ", ".join(f"no module named {name!r}" for name in sorted(missing.packages))
-                raise DeploymentError(
-                    f"model file {artifact.path} is a pickle that needs code which is not here"
-                    f" ({names or error}): put the Python file that defines it beside the model file, or"
-                    " into MLflow's code_paths; if it is a package, fork the image and add it"
-                ) from error
+                raise _needs_code(artifact, missing) from error
+
+
+def _needs_code(artifact: Artifact, missing: MissingModules, what: str = "") -> DeploymentError:
+    lacks = what or ", ".join(f"no module named {each!r}" for each in sorted(missing.packages))
+    return DeploymentError(
+        f"model file {artifact.path} is a pickle that needs code which is not here ({lacks}): put"
+        " the Python file that defines it beside the model file, or into MLflow's code_paths; if it"
+        " is a package, fork the image and add it"
+    )
 
 
 def _script(artifact: Artifact, wanted: Wanted) -> ModuleType | None:

@@ -43,12 +43,13 @@ class Step(NamedTuple):
 class Flow(NamedTuple):
     """Where values go in a module: the steps that follow one, each with what comes out of it.
 
-    `values` has the inputs by name, as far as the module could be followed; `steps` are the
+    `values` has the inputs by name, as far as the module could be followed, and what is got out
+    of a dict by the names of both; `steps` are the
     names of all steps, None where it could not be followed to its end. `keys` are what is got
     out of a value that is a dict, each with whether forward can do without it.
     """
 
-    values: dict[str, Any]
+    values: dict[str | tuple[str, str], Any]
     following: Callable[[Any], Iterator[tuple[Step, list[Any]]]]
     steps: set[str] | None
     keys: Callable[[Any], dict[str, bool]]

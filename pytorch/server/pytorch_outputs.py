@@ -50,7 +50,7 @@ def below(name: str, key: Any) -> str:
 
 
 def parts(result: Any) -> Sequence[tuple[Any, Any]]:
-    """What is in a dict, a named tuple, a list or a tuple, by key. Raises `ModelError` for others."""
+    """What is in a dict, named tuple, list or tuple, by key. Raises `ModelError` for others."""
     if isinstance(result, Mapping):
         return list(result.items())
     if hasattr(result, "_fields"):
@@ -101,7 +101,7 @@ def of_rows(shape: FreeShape) -> FreeShape:
 def spec_of(name: str, outputs: Sequence[Array]) -> TensorSpec:
     """An output from the answers to inputs of several shapes; sizes that differ are free."""
     dtype = outputs[0].dtype
-    if dtype == object:
+    if dtype.kind == "O":
         return TensorSpec(name, None)
     shapes = [np.atleast_1d(each).shape for each in outputs]
     if len(set(map(len, shapes))) > 1:
@@ -112,7 +112,7 @@ def spec_of(name: str, outputs: Sequence[Array]) -> TensorSpec:
 
 def _joined(rows: Sequence[Array], shape: FreeShape | None) -> Array:
     has_batch = shape is not None and shape[:1] == (1,)
-    if rows[0].dtype == object:
+    if rows[0].dtype.kind == "O":
         return rows_of(chain.from_iterable(rows))
     if shape is None or None in shape:
         return rows_of(row[0] if has_batch else row for row in rows)

@@ -68,8 +68,8 @@ def inputs_of(
 ) -> tuple[list[Input], str | None]:
     """The inputs of a module's forward, and the argument that takes tensors of any name.
 
-    The second is None, the name of a dict, or with `**` before it that of keyword arguments. `fresh` gives a copy of
-    the module. Raises `DeploymentError` where forward takes no tensors.
+    The second is None, the name of a dict, or with `**` before it that of keyword arguments.
+    `fresh` gives a copy of the module. Raises `DeploymentError` where forward takes no tensors.
     """
     if isinstance(module, Exported):
         return _of_program(module), None
@@ -83,7 +83,8 @@ def inputs_of(
     flow = flow_of(module, fresh)
     inputs = [each for one in found for each in _unfolded(one, flow)]
     holders = [each.holder for each in (*inputs, *found) if each.holder]
-    is_open = bool(holders) and (flow.steps is None or not inputs)  # it may take others out of it
+    # It may take others out of it, where forward could not be followed.
+    is_open = bool(holders) and (flow.steps is None or not inputs)
     return [_judged(each, flow) for each in inputs], holders[0] if is_open else None
 
 
@@ -113,7 +114,7 @@ def outputs_of_program(module: Exported) -> tuple[TensorSpec, ...]:
     names = _axis_names(module)
     specs = []
     for name, value in module.outputs().items():
-        axes = [names.get(str(size)) for size in value.shape]
+        axes: list[str | None] | None = [names.get(str(size)) for size in value.shape]
         shape = free(value.shape)
         if module.takes_one_row():
             shape, axes = of_rows(shape), None
@@ -164,6 +165,9 @@ def _annotated(name: str, argument: inspect.Parameter) -> Iterator[Input]:
             yield Input(name, plain[-1], shape=(), is_plain=True)
     elif kinds & {"dict", "Mapping", "MutableMapping"}:
         yield Input(name, holder=name, is_optional=is_optional)
+    elif kinds & {"list", "Sequence"}:
+        if not is_optional:  # one that may be left out, such as targets, is for training
+            yield Input(name, is_list=True)
     else:
         yield Input(name, is_optional=is_optional)
 
@@ -173,7 +177,7 @@ def _types(annotation: Any) -> set[str]:
     if isinstance(annotation, str):
         parts = re.sub(r"Optional\[(.*)\]$", r"\1", annotation).split("|")
         words = {part.strip().partition("[")[0].rpartition(".")[2] for part in parts}
-        return {"dict" if word == "Dict" else word for word in words} - {"None"}
+        return {word.lower() if word in ("Dict", "List") else word for word in words} - {"None"}
     origin = get_origin(annotation)
     if origin in (Union, UnionType):
         return set().union(*map(_types, get_args(annotation)))

@@ -25,7 +25,7 @@ from prepackaged.arrays import Array
 
 logger = logging.getLogger(__name__)
 
-MOST_SECONDS = 5.0  # after which shapes that nobody knows are not searched any more
+MOST_SECONDS = 5.0  # after which shapes and kinds are not searched any more
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class Trial:
     shapes: dict[str, Shape] = field(default_factory=dict)
     value: int = 1
     samples: dict[str, Array] = field(default_factory=dict)
+    results: dict[Any, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.floating = float_dtype(self.module)
@@ -80,17 +81,13 @@ class Trial:
     def call(self, rows: Callable[[Input, Shape], Shape] = lambda _, shape: shape) -> Any:
         """What comes out, for shapes that `rows` may change; None where that fails."""
         by_name = {each.name: each for each in self.inputs}
-        try:
-            tensors = {
-                name: self._tensor(by_name[name], rows(by_name[name], shape))
-                for name, shape in self.shapes.items()
-            }
-            result = self.forward(self.called, tensors)
-            dict(named(result))  # which the module may not give anything for
-        except Exception:
-            logger.debug("A call of a copy failed", exc_info=True)
-            return None
-        return result
+        shapes = {name: rows(by_name[name], shape) for name, shape in self.shapes.items()}
+        key = (self.value, *((name, shape, self.kinds[name]) for name, shape in shapes.items()))
+        if key not in self.results:
+            self.results[key] = self._called({
+                name: self._tensor(by_name[name], shape) for name, shape in shapes.items()
+            })  # fmt: skip
+        return self.results[key]
 
     def find(self, needed: Sequence[Input]) -> bool:
         """Find shapes, kinds and a value with which the needed inputs are taken."""
@@ -115,6 +112,8 @@ class Trial:
         Integers are not among them where they give other results than the same fractions: what
         is made after their dtype is cut off.
         """
+        if time.monotonic() > self.deadline:
+            return _assumed(each, self.module)
         before = self.kinds[each.name]
         results = dict.fromkeys("bif")
         for kind in kinds_to_try(each, self.samples.get(each.name)):
@@ -144,11 +143,17 @@ class Trial:
         """Whether an input needs as many rows as the others."""
         return self.call(lambda one, shape: _of(3, shape) if one is each else shape) is None
 
+    def _called(self, tensors: dict[str, torch.Tensor]) -> Any:
+        try:
+            result = self.forward(self.called, tensors)
+            dict(named(result))  # which the module may not give anything for
+        except Exception:
+            logger.debug("A call of a copy failed", exc_info=True)
+            return None
+        return result
+
     def _is_taken(self) -> bool:
-        for self.value in (1, 0):
-            if self.call() is not None:
-                return True
-        return False
+        return any(self.call() is not None for self.value in (1, 0))
 
     def _shapes(self, each: Input, size: int) -> list[Shape]:
         sample = self.samples.get(each.name)
@@ -232,7 +237,8 @@ def _outputs(
     """
     by_row: frozenset[str] = frozenset()
     answers: list[dict[str, Array]] = []
-    has_free_sizes = any(None in (each.shape or ())[1:] for each in needed)
+    is_known = all(each.shape is not None for each in needed)
+    has_free_sizes = is_known and any(None in (each.shape or ())[1:] for each in needed)
     for size in SIZES if has_free_sizes else SIZES[:1]:
         if has_free_sizes:
             trial.shapes = {
@@ -244,7 +250,7 @@ def _outputs(
         one = trial.call(lambda each, shape: _of(1, shape) if _has_rows(each) else shape)
         by_row |= _by_row(several, one)
         answers += [dict(named(each, by_row)) for each in (several, one) if each is not None]
-    if not answers or any(each.shape is None for each in needed):
+    if not answers or not is_known:
         return None, by_row
     names = dict.fromkeys(name for each in answers for name in each)
     specs = [spec_of(name, [each[name] for each in answers if name in each]) for name in names]

@@ -7,6 +7,7 @@ in the image for GPUs or with PyTorch's own build of torchvision for CPUs, it is
 """
 
 import importlib.util
+import re
 import sys
 import zipfile
 from collections.abc import Callable
@@ -22,43 +23,43 @@ from torch import Tensor
 
 EXTENSION = "torchvision.extension"
 OURS = Path(__file__).with_name("vision_extension.py")
-# What the compiled part defines: https://github.com/pytorch/vision/tree/main/torchvision/csrc/ops
-SCHEMAS = (
-    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "roi_align(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height,"
-    " SymInt pooled_width, int sampling_ratio, bool aligned) -> Tensor",
-    "qroi_align(Tensor input, Tensor rois, float input_scale, int input_zero_point,"
-    " float rois_scale, int rois_zero_point, float spatial_scale, SymInt pooled_height,"
-    " SymInt pooled_width, int sampling_ratio, bool aligned) -> Tensor",
-    "roi_pool(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height,"
-    " SymInt pooled_width) -> (Tensor, Tensor)",
-    "ps_roi_align(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height,"
-    " SymInt pooled_width, int sampling_ratio) -> (Tensor, Tensor)",
-    "ps_roi_pool(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height,"
-    " SymInt pooled_width) -> (Tensor, Tensor)",
-    "deform_conv2d(Tensor input, Tensor weight, Tensor offset, Tensor mask, Tensor bias,"
-    " SymInt stride_h, SymInt stride_w, SymInt pad_h, SymInt pad_w, SymInt dilation_h,"
-    " SymInt dilation_w, SymInt groups, SymInt offset_groups, bool use_mask) -> Tensor",
-    "box_iou_rotated(Tensor boxes1, Tensor boxes2) -> Tensor",
-    # For training; torchvision registers them by name when it is imported.
-    "_roi_align_backward(Tensor grad, Tensor rois, float spatial_scale, SymInt pooled_height,"
-    " SymInt pooled_width, SymInt batch_size, SymInt channels, SymInt height, SymInt width,"
-    " int sampling_ratio, bool aligned) -> Tensor",
-    "_roi_pool_backward(Tensor grad, Tensor rois, Tensor argmax, float spatial_scale,"
-    " SymInt pooled_height, SymInt pooled_width, SymInt batch_size, SymInt channels,"
-    " SymInt height, SymInt width) -> Tensor",
-    "_ps_roi_align_backward(Tensor grad, Tensor rois, Tensor channel_mapping,"
-    " float spatial_scale, SymInt pooled_height, SymInt pooled_width, int sampling_ratio,"
-    " SymInt batch_size, SymInt channels, SymInt height, SymInt width) -> Tensor",
-    "_ps_roi_pool_backward(Tensor grad, Tensor rois, Tensor channel_mapping,"
-    " float spatial_scale, SymInt pooled_height, SymInt pooled_width, SymInt batch_size,"
-    " SymInt channels, SymInt height, SymInt width) -> Tensor",
-    "_deform_conv2d_backward(Tensor grad, Tensor input, Tensor weight, Tensor offset,"
-    " Tensor mask, Tensor bias, SymInt stride_h, SymInt stride_w, SymInt pad_h, SymInt pad_w,"
-    " SymInt dilation_h, SymInt dilation_w, SymInt groups, SymInt offset_groups, bool use_mask)"
-    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
-)
+# What the compiled part defines: https://github.com/pytorch/vision/tree/main/torchvision/csrc/ops;
+# torchvision registers those that end in `backward`, for training, by name when it is imported.
+SCHEMAS = """
+nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor
+qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor
+roi_align(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt
+    pooled_width, int sampling_ratio, bool aligned) -> Tensor
+qroi_align(Tensor input, Tensor rois, float input_scale, int input_zero_point, float rois_scale,
+    int rois_zero_point, float spatial_scale, SymInt pooled_height, SymInt pooled_width, int
+    sampling_ratio, bool aligned) -> Tensor
+roi_pool(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt
+    pooled_width) -> (Tensor, Tensor)
+ps_roi_align(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt
+    pooled_width, int sampling_ratio) -> (Tensor, Tensor)
+ps_roi_pool(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt
+    pooled_width) -> (Tensor, Tensor)
+deform_conv2d(Tensor input, Tensor weight, Tensor offset, Tensor mask, Tensor bias, SymInt
+    stride_h, SymInt stride_w, SymInt pad_h, SymInt pad_w, SymInt dilation_h, SymInt dilation_w,
+    SymInt groups, SymInt offset_groups, bool use_mask) -> Tensor
+box_iou_rotated(Tensor boxes1, Tensor boxes2) -> Tensor
+_roi_align_backward(Tensor grad, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt
+    pooled_width, SymInt batch_size, SymInt channels, SymInt height, SymInt width, int
+    sampling_ratio, bool aligned) -> Tensor
+_roi_pool_backward(Tensor grad, Tensor rois, Tensor argmax, float spatial_scale, SymInt
+    pooled_height, SymInt pooled_width, SymInt batch_size, SymInt channels, SymInt height,
+    SymInt width) -> Tensor
+_ps_roi_align_backward(Tensor grad, Tensor rois, Tensor channel_mapping, float spatial_scale,
+    SymInt pooled_height, SymInt pooled_width, int sampling_ratio, SymInt batch_size, SymInt
+    channels, SymInt height, SymInt width) -> Tensor
+_ps_roi_pool_backward(Tensor grad, Tensor rois, Tensor channel_mapping, float spatial_scale,
+    SymInt pooled_height, SymInt pooled_width, SymInt batch_size, SymInt channels, SymInt
+    height, SymInt width) -> Tensor
+_deform_conv2d_backward(Tensor grad, Tensor input, Tensor weight, Tensor offset, Tensor mask,
+    Tensor bias, SymInt stride_h, SymInt stride_w, SymInt pad_h, SymInt pad_w, SymInt
+    dilation_h, SymInt dilation_w, SymInt groups, SymInt offset_groups, bool use_mask) ->
+    (Tensor, Tensor, Tensor, Tensor, Tensor)
+"""
 MOST_SAMPLES = 2**22  # values that roi_align looks up at a time: 16 MB in float32
 
 
@@ -94,9 +95,9 @@ def define_operators() -> None:
     library = torch.library.Library("torchvision", "DEF")
     LIBRARIES.append(library)
     known: dict[str, Callable[..., Any]] = {"nms": nms, "qnms": nms, "roi_align": roi_align}
-    for schema in SCHEMAS:
+    for schema in re.split(r"\n(?! )", SCHEMAS.strip()):
         name = schema.partition("(")[0]
-        library.define(schema)
+        library.define(" ".join(schema.split()))
         library.impl(name, known.get(name) or _absent(name), "CompositeExplicitAutograd")
 
 
@@ -131,7 +132,8 @@ def nms(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     Computed in the dtype of the boxes and in the order of the compiled operator for CPUs.
     """
     order = scores.sort(stable=True, descending=True).indices.cpu().numpy()
-    x1, y1, x2, y2 = dets.detach().cpu().numpy().T[:, order]
+    boxes = dets if dets.is_floating_point() else dets.float()
+    x1, y1, x2, y2 = boxes.detach().cpu().numpy().T[:, order]
     areas = (x2 - x1) * (y2 - y1)
     waiting, kept = np.arange(len(order)), []
     while len(waiting):

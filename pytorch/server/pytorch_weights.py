@@ -49,11 +49,11 @@ def fill(
         "missing": [name for name in missing if not own[name].is_floating_point()],
         "unexpected": [name for name in keys.unexpected_keys if _is_buffer(name, weights[name])],
     }
-    _tell(f"{where} does not fit {owner}", wrong, minor, strict)
+    _tell(f"{where} does not fit {owner}", wrong, minor, strict=strict)
 
 
 def _tell(
-    what: str, wrong: dict[str, list[str]], minor: dict[str, list[str]], strict: bool | None
+    what: str, wrong: dict[str, list[str]], minor: dict[str, list[str]], *, strict: bool | None
 ) -> None:  # fmt: skip
     ignored = {None: minor, True: {}, False: wrong}[strict]
     severe = {kind: [n for n in names if n not in ignored.get(kind, ())]

@@ -152,8 +152,8 @@ def test_the_objects_of_a_plain_file_find_each_other(target: images.Target) -> N
     (container,) = found["Deployment"]["spec"]["template"]["spec"]["containers"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert all(port["targetPort"] in ports for port in found["Service"]["spec"]["ports"])
-    target = found["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
-    assert target == {"apiVersion": "apps/v1", "kind": "Deployment", "name": target.name}
+    scaled = found["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
+    assert scaled == {"apiVersion": "apps/v1", "kind": "Deployment", "name": target.name}
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)

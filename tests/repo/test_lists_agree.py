@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from make_commands import unknown_commands
 
 import images
 
@@ -220,5 +221,5 @@ def test_ci_calls_make_targets_that_exist() -> None:
 
     for command in commands:
         for line in filter(lambda line: line.strip().startswith("make "), command.splitlines()):
-            called = line.replace("${{ matrix.image }}", "sklearn").split()[1:]
-            assert make("-n", *called).returncode == 0, line
+            _, words = line.replace("${{ matrix.image }}", "sklearn").split("make ", 1)
+            assert unknown_commands(words) == [], line

@@ -28,6 +28,9 @@ summary = "Beta models"
 package = "seldon-core"
 """
 TARGETS = ["alpha", "alpha-1.8", "alpha-1.6", "alpha-gpu", "beta"]
+# What an image is told of its release's tags.
+NEWEST = "0.3.0-sklearn1.9:scikit-learn@1.9.1"
+OLDER = "0.3.0-sklearn1.8:scikit-learn@1.8.0,0.3.0-sklearn1.6:scikit-learn@1.6.1"
 # The grammar of image references: https://github.com/distribution/reference
 TAG = re.compile(r"[a-z0-9./:-]+/[a-z0-9]+([._-][a-z0-9]+)*:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
@@ -188,7 +191,7 @@ def test_the_tags_of_this_repository_are_tags() -> None:
             (
                 "IMAGE=infuseai/alpha-prepackaged:0.3.0 RELEASE=0.3.0"
                 " REQUIREMENTS=requirements.txt"
-                " FRAMEWORK=scikit-learn FRAMEWORK_VERSION=1.9.1"
+                f" FRAMEWORK=scikit-learn FRAMEWORK_VERSION=1.9.1 TAGS={NEWEST},{OLDER}"
             ),
         ),
         (
@@ -196,7 +199,7 @@ def test_the_tags_of_this_repository_are_tags() -> None:
             (
                 "IMAGE=infuseai/alpha-prepackaged:0.3.0-sklearn1.6 RELEASE=0.3.0"
                 " REQUIREMENTS=requirements-1.6.txt"
-                " FRAMEWORK=scikit-learn FRAMEWORK_VERSION=1.6.1"
+                f" FRAMEWORK=scikit-learn FRAMEWORK_VERSION=1.6.1 TAGS={NEWEST},{OLDER}"
             ),
         ),
         (
@@ -205,6 +208,7 @@ def test_the_tags_of_this_repository_are_tags() -> None:
                 "IMAGE=infuseai/alpha-prepackaged:0.3.0-gpu RELEASE=0.3.0"
                 " REQUIREMENTS=requirements-gpu.txt"
                 " FRAMEWORK=cuml FRAMEWORK_VERSION=26.2.0"
+                f" TAGS={OLDER},0.3.0-sklearn26.2-gpu:cuml@26.2.0:scikit-learn@1.9.1"
             ),
         ),
     ],

@@ -70,7 +70,7 @@ def _text(head: bytes) -> str:
     try:
         text = head.decode()
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:  # a character that the end cuts in two is at the end
+        if len(head) < HEAD or error.start < HEAD - 3:  # else the end cuts a character in two
             return ""
         text = head[: error.start].decode()
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")

@@ -25,6 +25,7 @@ from prepackaged.errors import DeploymentError
 
 CHUNK = 2**20  # bytes that are read at once of what is passed over
 OVERLAP = 100  # bytes of a block that are searched with the next one
+MARGIN = 16  # bytes at a block's end where a version may go on in the next one
 HAS_OBJECTS = 1  # numpy's NPY_ITEM_HASOBJECT
 MAIN = "__main__"
 SHOWN = 5  # names of functions in an error
@@ -88,13 +89,16 @@ def read_facts(path: Path) -> PickleFacts:
 def _search(stream: IO[bytes]) -> dict[re.Pattern[bytes], bytes]:
     """What each of SOUGHT first matches in the stream, if it does."""
     found: dict[re.Pattern[bytes], bytes] = {}
-    window = b""
-    while block := stream.read(CHUNK):
-        window = window[-OVERLAP:] + block
+    window = block = stream.read(CHUNK)
+    while window:
         for pattern in SOUGHT:
             match = pattern.search(window)
-            if match and match.end() < len(window):  # else the next block may have more of it
+            if match and (not block or match.end() + MARGIN < len(window)):
                 found.setdefault(pattern, match[pattern.groups])
+        if not block:
+            break
+        block = stream.read(CHUNK)
+        window = window[-OVERLAP:] + block
     return found
 
 

@@ -98,6 +98,8 @@ def test_what_the_model_needs_nevertheless_is_asked_for(
         ("batch: Mapping[str, Tensor]", "return batch['self_'] - batch.get('y', 0)"),
         ("**batch", "return batch['self_'] - batch['y']"),
         ("self_, **others", "return self_ - others['y']"),
+        ("self_: 'List[Tensor]', y", "return torch.stack(self_) - y"),
+        ("self_: list[Tensor], y, z: Optional[list[Tensor]] = None", "return self_[0][None] - y"),
     ],
 )
 def test_tensors_are_given_by_name_however_forward_takes_them(
@@ -122,7 +124,12 @@ class Numbers(nn.Module):
     """Takes plain numbers, lists and dicts of tensors, as TorchScript declares them."""
 
     def forward(
-        self, x: Tensor, count: int, scale: float, flag: bool, parts: list[Tensor]
+        self,
+        x: Tensor,
+        count: int,
+        scale: float,
+        flag: bool,  # noqa: FBT001  what is asked
+        parts: list[Tensor],
     ) -> Tensor:
         total = x[:, :count] * scale
         for part in parts:
@@ -148,9 +155,9 @@ def test_torchscript_takes_plain_numbers_and_lists(
     answer = model.predict({**numbers, "parts": [[[1, 1]], [[2, 2]]]})
 
     assert answer.tolist() == [[-3.5, -4.0]]
-    with pytest.raises(ClientError, match="input 'count': expected int64 of shape .*got 2.5"):
+    with pytest.raises(ClientError, match=r"input 'count': expected int64 of shape .*got 2\.5"):
         model.predict({**numbers, "count": 2.5, "parts": [[[1, 1]]]})
-    with pytest.raises(ClientError, match="input 'flag': expected bool of shape .*got 3"):
+    with pytest.raises(ClientError, match=r"input 'flag': expected bool of shape .*got 3"):
         model.predict({**numbers, "flag": 3, "parts": [[[1, 1]]]})
 
 

@@ -35,9 +35,9 @@ class PyTorchModel(nn.Module):
         self.noise = torch.rand(1) + random.random() + float(np.random.rand())
         return self.drop(self.fc(x)) + 0 * self.noise
 """
-LIGHTNING = SOURCE.replace("import random\n", "import pytorch_lightning as pl\nimport random\n").replace(
-    "nn.Module)", "pl.LightningModule)"
-)  # fmt: skip
+LIGHTNING = SOURCE.replace("nn.Module)", "pl.LightningModule)").replace(
+    "import random\n", "import pytorch_lightning as pl\nimport random\n"
+)
 
 
 class Counting(nn.Module):
@@ -55,31 +55,37 @@ class Counting(nn.Module):
 
 
 def weights() -> dict[str, Any]:
+    """The same each time."""
     torch.manual_seed(0)
     return Counting().state_dict()
 
 
 def save_class(directory: Path) -> None:
+    """Weights with their class."""
     (directory / "net.py").write_text(SOURCE)
     torch.save(weights(), directory / "model.pt")
 
 
 def save_lightning(directory: Path) -> None:
+    """A checkpoint of Lightning's."""
     (directory / "net.py").write_text(LIGHTNING)
     torch.save({"state_dict": weights(), "hyper_parameters": {}}, directory / "last.ckpt")
 
 
 def save_program(directory: Path) -> None:
+    """A program of torch.export."""
     rows = {"x": {0: torch.export.Dim("rows")}}
     program = torch.export.export(Counting().eval(), (torch.ones(2, 4),), dynamic_shapes=rows)
     torch.export.save(program, directory / "model.pt2")
 
 
 def save_pickle(directory: Path) -> None:
+    """A pickled module."""
     torch.save(Counting().eval(), directory / "model.pt")
 
 
 def save_script(directory: Path) -> None:
+    """TorchScript."""
     torch.jit.script(Counting().eval()).save(directory / "model.pt")
 
 
@@ -156,9 +162,9 @@ def test_what_forward_keeps_is_its_own_and_not_a_tracers(
     assert module.hidden.item() == pytest.approx(ROWS.sum())
 
 
-UNCOPIED = SOURCE.replace("self.count, ", "self.lock = threading.Lock()\n        self.count, ").replace(
-    "import random\n", "import random, threading\n"
-)  # fmt: skip
+UNCOPIED = SOURCE.replace("import random\n", "import random, threading\n").replace(
+    "        self.count, ", "        self.lock = threading.Lock()\n        self.count, "
+)
 ONCE = """
 import torch
 from torch import nn

@@ -78,6 +78,7 @@ class RunningServer:
             Unit.of(config.unit_id, config.image),
             flask=flask,
             passes_payload=config.passes_payload,
+            allows_origins=config.cors,
         )
         self._protocols = [first, *(make(self.predictor) for make in more)]
         log = AccessLog(config.access_log_format) if config.access_log else None

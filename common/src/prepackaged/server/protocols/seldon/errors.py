@@ -17,6 +17,7 @@ from prepackaged.server.transport.grpc.status import (
 )
 
 STATUSES = set(range(200, 600)) - {204, 205, 304}  # those whose responses have a body
+LONGEST = 2000
 REASONS = {
     404: "MICROSERVICE_NOT_FOUND",
     405: "MICROSERVICE_METHOD_NOT_ALLOWED",
@@ -63,9 +64,14 @@ def grpc_http_status_of(error: SeldonMicroserviceException) -> int:
 def error_body(error: SeldonMicroserviceException) -> bytes:
     """The JSON body of an error.
 
-    Whatever a model puts into its error's message is sent, if need be as text.
+    Whatever a model puts into its error's message is sent, if need be as text, up to LONGEST
+    characters: errors quote what clients sent.
     """
-    text = json.dumps(error.to_dict(), default=str, separators=(",", ":"), sort_keys=True)
+    told = error.to_dict()
+    info = told.get("status", {}).get("info")
+    if isinstance(info, str) and len(info) > LONGEST:
+        told["status"]["info"] = f"{info[:LONGEST]}..."
+    text = json.dumps(told, default=str, separators=(",", ":"), sort_keys=True)
     return text.encode() + b"\n"
 
 

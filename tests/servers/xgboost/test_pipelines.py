@@ -75,9 +75,7 @@ def test_an_estimator_with_a_booster_inside_answers_as_it_does_itself(
         assert np.array_equal(answer, expected)
 
 
-@pytest.mark.skipif(
-    not hasattr(xgboost.Booster, "get_categories"), reason="older boosters keep no labels"
-)
+@pytest.mark.usefixtures("since_3_1")
 def test_categories_of_pandas_are_those_of_training(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:

@@ -66,7 +66,8 @@ def grpc_http_status_of(error: SeldonMicroserviceException) -> int:
 def error_body(error: SeldonMicroserviceException) -> bytes:
     """The JSON body of an error.
 
-    Whatever a model puts into its error's message is sent, if need be as text.
+    Whatever a model puts into its error's message is sent, if need be as text, up to LONGEST
+    characters: errors quote what clients sent.
     """
     body = error.to_dict()
     with suppress(KeyError, TypeError):  # it has a form of its own

@@ -10,7 +10,7 @@ BUILD_FLAGS ?=
 PIP_INDEX_URL ?=
 DEBIAN_MIRROR ?=
 
-# For bench: --quick, --case NAME, --earlier CHECKOUT.
+# For bench: --quick, --case NAME, --earlier CHECKOUT, --mlserver.
 BENCH_FLAGS ?=
 
 # For matrix: the names of files that a change touches, to get no more rows than it needs.
@@ -42,6 +42,7 @@ OLDEST_ROWS := $(foreach image,$(IMAGES),$(firstword $(sort $(filter $(image)-%,
 
 DEV := .envs/dev
 UPSTREAM := .envs/upstream
+MLSERVER := .envs/mlserver
 ENVIRONMENT_TOOLS := $(addprefix tools/,environment.py seldon_wheel.py uv.py protoc.txt)
 COMMON_IN_PLACE := --common common --editable
 
@@ -67,6 +68,11 @@ $(DEV)/.made: requirements-dev.txt common/pyproject.toml $(ENVIRONMENT_TOOLS)
 # seldon-core as published, which tests/contract compares with.
 $(UPSTREAM)/.made: tests/contract/upstream.txt common/pyproject.toml $(ENVIRONMENT_TOOLS)
 	@$(PYTHON) tools/environment.py $(@D) $< $(COMMON_IN_PLACE)
+	@touch $@
+
+# MLServer as published, which `bench` compares with where BENCH_FLAGS asks for it.
+$(MLSERVER)/.made: bench/mlserver.txt $(ENVIRONMENT_TOOLS)
+	@$(PYTHON) tools/environment.py $(@D) $<
 	@touch $@
 
 .SECONDEXPANSION:
@@ -99,7 +105,7 @@ $(ROWS:%=test-model-%): test-model-%: .envs/%/.made $(DEV)/.made
 	@.envs/$*/bin/python tools/pytest_in.py $(DEV) tests/servers/$(call image_of,$*)
 
 ## bench: Compare this server's speed with upstream's and with a bare loop; takes minutes
-bench: $(DEV)/.made $(IMAGES:%=.envs/%/.made)
+bench: $(DEV)/.made $(IMAGES:%=.envs/%/.made) $(if $(findstring --mlserver,$(BENCH_FLAGS)),$(MLSERVER)/.made)
 	@$(DEV)/bin/python -m bench.run $(BENCH_FLAGS)
 
 ## bench-overhead: Measure what each Model adds to its framework, row by row

@@ -51,6 +51,7 @@ def locks(scratch: Path) -> dict[Path, tuple[str | Path, ...]]:
         **{row.lock: (COMMON, chosen(row, scratch)) for row in images.rows().values()},
         Path("requirements-dev.txt"): (COMMON, "--group=pyproject.toml:dev"),
         Path("tests/contract/upstream.txt"): (Path("tests/contract/upstream.in"),),
+        Path("bench/mlserver.txt"): (Path("bench/mlserver.in"),),
         Path("tools/protoc.txt"): (Path("tools/protoc.in"),),
     }
 

@@ -35,9 +35,10 @@ def main(directory: Path) -> None:
 def table(numbers: np.random.Generator) -> tuple[DataFrame, Any]:
     """Columns without a missing value, and two classes that depend on some of them."""
     columns = {name: numbers.normal(size=ROWS) for name in NUMBERS}
-    texts = {name: numbers.choice(WORDS, ROWS) for name in TEXTS}
-    classes = (columns["n0"] + (texts["t0"] == "north") + numbers.normal(0, 0.3, ROWS) > 0) * 1
-    return DataFrame({**columns, **{name: list(each) for name, each in texts.items()}}), classes
+    texts = {name: numbers.choice(WORDS, ROWS).tolist() for name in TEXTS}
+    known = DataFrame({**columns, **texts})
+    scores = known["n0"] + (known["t0"] == "north") + numbers.normal(0, 0.3, ROWS)
+    return known, (scores > 0).astype(int)
 
 
 def train(

@@ -20,6 +20,7 @@ from prepackaged import (
 )
 from prepackaged.arrays import Array
 from prepackaged.estimators.component import EstimatorComponent
+from prepackaged.methods import asked_method
 from prepackaged.parameters import number
 from prepackaged.versions import Versions
 
@@ -106,13 +107,15 @@ class Model(EstimatorComponent):
     ) -> Any:
         """The method's answer to rows [n, features] or records; null and NaN are missing values.
 
-        Raises `ClientError` for data that the model cannot take.
+        Raises `ClientError` for data that the model cannot take, and for a method that it has not.
         """
         if self.answers is None:
             return super().predict(X, feature_names, meta)
         rows = self.prepare(X, feature_names)
+        assert self.signature is not None  # since the model is loaded
+        method = asked_method(meta, self.signature)
         try:
-            return self.answers(rows.array() if isinstance(rows, Table) else rows)
+            return self.answers(rows.array() if isinstance(rows, Table) else rows, method)
         except ModelError as error:
             raise ModelError("; ".join(filter(None, (str(error), self.advice)))) from error
 

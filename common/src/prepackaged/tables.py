@@ -20,6 +20,7 @@ from prepackaged.arrays import Array, count_words, packed_numbers
 from prepackaged.casting import ABSENT, Values, cast
 from prepackaged.errors import ClientError
 from prepackaged.frames import frame_of
+from prepackaged.records import plain_arrays, record_in
 from prepackaged.sheets import Sheet, read_sheet
 from prepackaged.signature import Column, Facts
 
@@ -124,6 +125,11 @@ class Columns:
 
         Raises what `array` raises.
         """
+        record = record_in(payload) if self._is_plain else None
+        if record is not None and len(record) == len(self._known):
+            arrays = plain_arrays(record, self._known)
+            if arrays is not None:
+                return Table(self._known, tuple(arrays))
         return self._table(read_sheet(payload, names))
 
     def _numeric(self, array: Array, names: Any) -> Array | None:
@@ -171,6 +177,11 @@ class Columns:
     def used(self) -> tuple[Column, ...]:
         """The columns that the model uses, in the order of training."""
         return tuple(fact for fact in self._known if fact.used)
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        """Whether each column has a name and is used, so that a record has just these."""
+        return bool(self.names) and all(fact.name and fact.used for fact in self._known)
 
     @cached_property
     def _kind_of_all(self) -> str | None:

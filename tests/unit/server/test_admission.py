@@ -11,9 +11,10 @@ from prepackaged.server.inference.admission import (
     Admission,
     OverloadedError,
 )
-from prepackaged.server.inference.engine import Engine, Work
+from prepackaged.server.inference.engine import Engine
 from prepackaged.server.inference.latency import LatencyTracker
 from prepackaged.server.inference.model_thread import ModelThread, started
+from prepackaged.server.inference.work import Work
 from prepackaged.server.telemetry.context import RequestContext
 
 

@@ -173,7 +173,7 @@ def test_the_bounds_of_time_and_connections_have_defaults_that_fit_a_cluster() -
     """The end fits the operator's 20 s less preStop's 10; a proxy closes connections first."""
     config = read_config(["Model"], {})
 
-    assert (config.grace, config.keepalive, config.max_connections) == (7, 120, 10_000)
+    assert (config.grace, config.keepalive, config.max_connections) == (7, 620, 10_000)
     assert (config.timeout, config.grpc_timeout) == (None, None)
 
 

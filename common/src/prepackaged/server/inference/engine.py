@@ -7,14 +7,12 @@ switches a call. The engine knows no protocol: it is given work and gives outcom
 """
 
 import asyncio
-import contextlib
 import functools
 import logging
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from prepackaged.server.inference.admission import (
@@ -24,7 +22,7 @@ from prepackaged.server.inference.admission import (
     OverloadedError,
 )
 from prepackaged.server.inference.latency import LatencyTracker
-from prepackaged.server.telemetry.context import RequestContext
+from prepackaged.server.inference.work import AGAIN, Work
 
 logger = logging.getLogger(__name__)
 
@@ -35,37 +33,6 @@ DELIVER_SECONDS = 0.001  # after which it delivers the outcomes that it has
 MOST_URGENT = 100  # functions that wait ahead of all others
 
 Submit = Callable[..., object]
-
-
-@dataclass(slots=True, eq=False)
-class Work:
-    """Something that waits for the model, and where its outcome goes.
-
-    It is an item for the engine's `answer`, with so many `rows`, or a `function` to be called
-    alone. `done` is called once, on the event loop, with the answer or the exception.
-    `is_wanted` turns false with the outcome, or when the client has gone away: the model never
-    sees such work, or nobody its outcome. `queue` is where it waits, and `since` since when;
-    `on_leave` is called with the seconds when the client goes away. `context` is the request.
-    """
-
-    item: Any
-    done: Callable[[Any], None]
-    function: Callable[[], Any] | None = None
-    rows: int = 1
-    is_wanted: bool = True
-    queue: "deque[Work] | None" = None
-    context: RequestContext | None = None
-    since: float = 0.0
-    on_leave: Callable[[float], object] | None = None
-
-    def cancel(self) -> None:
-        """Drop the work: nobody wants its outcome any more."""
-        if self.is_wanted and self.on_leave:
-            self.on_leave(time.perf_counter() - self.since)
-        self.is_wanted = False
-        with contextlib.suppress(ValueError):  # with the model already
-            if self.queue:
-                self.queue.remove(self)
 
 
 class Engine:
@@ -85,8 +52,12 @@ class Engine:
         together: Callable[[], int],
         max_waiting: int,
         max_wait: float = MOST_SECONDS,
+        max_rows: float = math.inf,
+        max_bytes: float = math.inf,
         on_loop: bool = False,
     ) -> None:
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
         self._answer = answer
         self._submit = submit
         self._together = together
@@ -211,12 +182,17 @@ class Engine:
     def _take(self) -> list[Work]:
         """What goes to the model next: a function alone, or as many items as may go together."""
         taken: list[Work] = []
+        rows = size = 0
         queue = self._urgent or self._waiting
         most, now = self._together(), time.perf_counter()
         while queue and len(taken) < most:
-            if taken and (queue[0].function or taken[-1].function):
+            work = queue[0]
+            if taken and (work.function or taken[-1].function):
                 break
-            work = queue.popleft()
+            rows, size = rows + work.rows, size + work.size
+            if taken and (rows > self._max_rows or size > self._max_bytes):
+                break
+            queue.popleft()
             if work.is_wanted and not self._is_dropped(work, now):
                 taken.append(work)
         return taken
@@ -284,8 +260,12 @@ class Engine:
             self._deliver(works, outcomes)
 
     def _deliver(self, works: list[Work], outcomes: Sequence[Any]) -> None:
+        again = []
         for work, outcome in zip(works, outcomes, strict=True):
             if not work.is_wanted:
+                continue
+            if outcome is AGAIN:
+                again.append(work)
                 continue
             work.is_wanted = False
             if not isinstance(outcome, OverloadedError):
@@ -294,6 +274,7 @@ class Engine:
                 work.done(outcome)
             except Exception:  # the next answer, and the next call, do not depend on it
                 logger.exception("An answer could not be delivered")
+        self._waiting.extendleft(reversed(again))
 
 
 def _settle(future: "asyncio.Future[Any]", outcome: Any) -> None:

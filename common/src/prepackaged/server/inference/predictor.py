@@ -17,9 +17,10 @@ from seldon_core.metrics import PREDICT_METRIC_METHOD_TAG
 from prepackaged.errors import ModelError, RequestError
 from prepackaged.server.inference.admission import MOST_SECONDS
 from prepackaged.server.inference.batching import Batcher
-from prepackaged.server.inference.engine import Engine, Submit, Work
+from prepackaged.server.inference.engine import Engine, Submit
 from prepackaged.server.inference.hooks import Around, Hooks, prepare_hook
 from prepackaged.server.inference.requests import InferenceRequest, Prediction, cell_count
+from prepackaged.server.inference.work import AGAIN, Work
 from prepackaged.server.telemetry.context import RequestContext
 from prepackaged.server.telemetry.metrics import Metrics
 
@@ -56,6 +57,8 @@ class Predictor:
         *,
         max_waiting: int,
         max_wait: float = MOST_SECONDS,
+        max_rows: float = math.inf,
+        max_bytes: float = math.inf,
         longest_call: float = math.inf,
         around: Sequence[Around] = (),
         may_batch: bool = True,
@@ -76,6 +79,8 @@ class Predictor:
             together=self.batcher.together,
             max_waiting=max_waiting,
             max_wait=max_wait,
+            max_rows=max_rows,
+            max_bytes=max_bytes,
             on_loop=is_free,
         )
         self._prober = self._engine_of_probes() if is_free else self.engine
@@ -91,7 +96,8 @@ class Predictor:
         """
         if self._prepare and cell_count(request.value) <= CELLS_ON_LOOP:
             request.prepare(self._prepare)
-        work = Work(request, done, rows=request.rows, context=request.context)
+        size = getattr(request.value, "nbytes", 0)
+        work = Work(request, done, rows=request.rows, size=size, context=request.context)
         self.engine.submit(work)
         return work
 
@@ -137,10 +143,12 @@ class Predictor:
         thread = ThreadPoolExecutor(1, thread_name_prefix="health")  # which starts when needed
         return Engine(list, thread.submit, together=lambda: 1, max_waiting=0)
 
-    def _answer(self, requests: Sequence[InferenceRequest]) -> list[Prediction | BaseException]:
+    def _answer(self, requests: Sequence[InferenceRequest]) -> list[Any]:
         return list(map(self._finished, requests, self.batcher(requests)))
 
-    def _finished(self, request: InferenceRequest, outcome: Any) -> Prediction | BaseException:
+    def _finished(self, request: InferenceRequest, outcome: Any) -> Any:
+        if outcome is AGAIN:
+            return outcome
         try:
             if isinstance(outcome, BaseException):
                 raise outcome

@@ -24,7 +24,7 @@ from prepackaged.server.runtime.shutdown import (
 )
 from prepackaged.server.runtime.startup import EarlyServer
 from prepackaged.server.runtime.workers import Parent, Place, supervise
-from prepackaged.server.telemetry.access_log import FORMAT
+from prepackaged.server.telemetry.logs import begin_logging
 from prepackaged.server.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def main() -> None:
     Ends with status 1 and one last line when the server cannot start, and when an accepted
     request was not answered.
     """
-    logging.basicConfig(format=FORMAT, level=logging.INFO)
+    begin_logging()
     try:
         config = read_config(sys.argv[1:], os.environ, read_annotations())
         logging.getLogger().setLevel(config.log_level)
@@ -51,7 +51,7 @@ def main() -> None:
 
 def work(config: Config, place: Place) -> None:
     """Serve as one of several workers: what a spawned process runs."""
-    logging.basicConfig(format=FORMAT, level=config.log_level)
+    begin_logging(config.log_level)
     try:
         serve(config, place)
     except DeploymentError as error:

@@ -67,7 +67,9 @@ WITHOUT_EFFECT = (
 )
 MAX_CONNECTIONS = 10_000
 MOST_PORT = 65_535
-KEEPALIVE_SECONDS = 120  # longer than proxies keep a connection, so that it is they who close it
+# Longer than proxies keep a connection, so that it is they who close it: Google's load balancer
+# keeps one for 600 s.
+KEEPALIVE_SECONDS = 620
 CALL_SECONDS = 300  # the longest call that is not taken for one that hangs
 
 

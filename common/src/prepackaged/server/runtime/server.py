@@ -66,9 +66,11 @@ class RunningServer:
             submit,
             max_waiting=config.max_waiting,
             max_wait=config.max_wait,
+            max_rows=config.max_batch_rows,
+            max_bytes=config.max_batch_bytes,
             longest_call=config.longest_call,
             around=[side.around for side in (flask, self.tracing) if side],
-            may_batch=flask is None,
+            may_batch=flask is None and config.batches,
         )
         first = seldon(
             self.predictor,
@@ -76,6 +78,7 @@ class RunningServer:
             Unit.of(config.unit_id, config.image),
             flask=flask,
             passes_payload=config.passes_payload,
+            allows_origins=config.cors,
         )
         self._protocols = [first, *(make(self.predictor) for make in more)]
         log = AccessLog(config.access_log_format) if config.access_log else None

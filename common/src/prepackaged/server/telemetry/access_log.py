@@ -1,4 +1,4 @@
-"""How logs look, and the access log: a line for every request, written a loop's turn at a time."""
+"""The access log: a line for every request, written a loop's turn at a time."""
 
 import asyncio
 import json
@@ -12,8 +12,6 @@ import orjson
 
 from prepackaged.server.telemetry.context import RequestContext
 
-# Of what is logged beside requests; seldon-core's own.
-FORMAT = "%(asctime)s - %(name)s:%(funcName)s:%(lineno)s - %(levelname)s:  %(message)s"
 PLAIN = re.compile(r"[!#-\[\]-~]*")  # neither blanks, quotes and backslashes nor what is no ASCII
 
 LONGEST = 512  # characters of a path in a line

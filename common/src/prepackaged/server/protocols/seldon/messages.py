@@ -4,6 +4,7 @@ import io
 from typing import IO, Any
 
 import pybase64
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request as WsgiRequest
 
 from prepackaged.errors import ClientError
@@ -15,7 +16,7 @@ from prepackaged.server.protocols.seldon.json_reader import (
 )
 from prepackaged.server.protocols.seldon.wsgi import environ_of
 from prepackaged.server.transport.background import LARGE
-from prepackaged.server.transport.exchange import Exchange
+from prepackaged.server.transport.exchange import Exchange, TransportError
 
 JSON_TYPE = b"application/json"
 
@@ -52,7 +53,7 @@ def read_decoded(exchange: Exchange, *, as_lists: bool = False) -> Any:
 
 def read_payload(exchange: Exchange) -> Any:
     """What `read_message` would read, left as it was sent unless it is a multipart form."""
-    form = Form(environ_of(exchange))
+    form = _form_of(exchange)
     if form.mimetype == "multipart/form-data":
         return _read_parts(form, is_decoded=False)
     return _json_field(form) or exchange.body
@@ -61,7 +62,7 @@ def read_payload(exchange: Exchange) -> Any:
 def _is_json(exchange: Exchange) -> bool:
     for name, value in exchange.headers:
         if name == b"content-type":
-            return value[: len(JSON_TYPE)].lower() == JSON_TYPE
+            return value.partition(b";")[0].strip().lower() == JSON_TYPE
     return False
 
 
@@ -73,7 +74,7 @@ def _hold_memory(exchange: Exchange) -> None:
 
 def _read(exchange: Exchange, *, is_decoded: bool) -> Any:
     _hold_memory(exchange)
-    form = Form(environ_of(exchange))
+    form = _form_of(exchange)
     if form.mimetype == "multipart/form-data":
         return _read_parts(form, is_decoded=is_decoded)
     if text := _json_field(form):
@@ -88,6 +89,17 @@ def _read(exchange: Exchange, *, is_decoded: bool) -> Any:
 
 def _json_field(form: Form) -> str | None:
     return form.form.get("json") or form.args.get("json")
+
+
+def _form_of(exchange: Exchange) -> Form:
+    """The request's form, empty where it is none. Raises `TransportError` for too many parts."""
+    form = Form(environ_of(exchange))
+    try:
+        _ = form.form  # which reads it
+    except RequestEntityTooLarge as error:
+        why = f"expected a form of at most {form.max_form_parts} parts, got more"
+        raise TransportError(413, why) from error
+    return form
 
 
 def _read_parts(form: Form, *, is_decoded: bool) -> dict[str, Any]:

@@ -175,7 +175,10 @@ class HttpConnection(asyncio.Protocol):
             return
         is_last = not incoming.keep_alive or self._closes_after_responses()
         is_head = exchange.method == "HEAD"
-        transport.write(encoded(response, keep_alive=not is_last, is_head=is_head))
+        origins = incoming.target.allows_origins
+        transport.write(
+            encoded(response, keep_alive=not is_last, is_head=is_head, allows_origins=origins)
+        )
         if incoming.error:
             self._linger()
         elif is_last:

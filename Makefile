@@ -1,4 +1,4 @@
-# The front door. `make help` lists the targets; the images come from images.toml.
+# The front door. `make help` lists the commands; the images come from images.toml.
 
 PYTHON ?= python3
 CONTAINER_CLI ?= docker
@@ -13,32 +13,38 @@ DEBIAN_MIRROR ?=
 # For bench: --quick, --case NAME, --earlier CHECKOUT, --mlserver.
 BENCH_FLAGS ?=
 
-# For matrix: the names of files that a change touches, to get no more rows than it needs.
+# For matrix: the names of files that a change touches, to get no more targets than it needs.
 CHANGED ?=
 
-# For run-<row>; without MODEL_URI the image's example is served.
+# For run-<target>; without MODEL_URI the image's example is served. PARAMETERS are the Model's, such
+# as PARAMETERS="method=predict"; HOST is where it listens, :: for every address.
 MODEL_URI ?=
+PARAMETERS ?=
+HOST := localhost
 HTTP_PORT ?= 9000
 GRPC_PORT ?= 5000
 METRICS_PORT ?= 6000
 
-export CONTAINER_CLI REGISTRY PIP_INDEX_URL CHANGED
+export CONTAINER_CLI REGISTRY PIP_INDEX_URL CHANGED PARAMETERS
 
-# Each row of the matrix with its lock, such as sklearn-1.6:sklearn/server/requirements-1.6.txt.
-LOCKS := $(shell $(PYTHON) tools/images.py rows)
+# Each target of the matrix with its lock, such as sklearn-1.6:sklearn/server/requirements-1.6.txt.
+LOCKS := $(shell $(PYTHON) tools/images.py targets)
 ifeq ($(LOCKS),)
 $(error $(PYTHON) tools/images.py failed: it needs Python 3.11 or later as PYTHON, and a sound images.toml)
 endif
 
-row_of = $(firstword $(subst :, ,$(1)))
+target_of = $(firstword $(subst :, ,$(1)))
 lock_of = $(patsubst $(1):%,%,$(filter $(1):%,$(LOCKS)))
 image_of = $(firstword $(subst /, ,$(call lock_of,$(1))))
-ROWS := $(foreach pair,$(LOCKS),$(call row_of,$(pair)))
-IMAGES := $(foreach pair,$(filter %/requirements.txt,$(LOCKS)),$(call row_of,$(pair)))
-CPU_ROWS := $(foreach pair,$(filter-out %-gpu.txt,$(LOCKS)),$(call row_of,$(pair)))
-VERSION_ROWS := $(filter-out $(IMAGES),$(CPU_ROWS))
+TARGETS := $(foreach pair,$(LOCKS),$(call target_of,$(pair)))
+IMAGES := $(foreach pair,$(filter %/requirements.txt,$(LOCKS)),$(call target_of,$(pair)))
+CPU_TARGETS := $(foreach pair,$(filter-out %-gpu.txt,$(LOCKS)),$(call target_of,$(pair)))
+VERSION_TARGETS := $(filter-out $(IMAGES),$(CPU_TARGETS))
 # Of an image's older versions the oldest, which stands for those between where time is short.
-OLDEST_ROWS := $(foreach image,$(IMAGES),$(firstword $(sort $(filter $(image)-%,$(VERSION_ROWS)))))
+OLDEST_TARGETS := $(foreach image,$(IMAGES),$(firstword $(sort $(filter $(image)-%,$(VERSION_TARGETS)))))
+
+# What a build's labels say of the commit: asked for once, where something is built.
+REVISION = $(eval REVISION := $$(shell $(PYTHON) tools/revision.py))$(REVISION)
 
 DEV := .envs/dev
 UPSTREAM := .envs/upstream
@@ -46,17 +52,17 @@ MLSERVER := .envs/mlserver
 ENVIRONMENT_TOOLS := $(addprefix tools/,environment.py seldon_wheel.py uv.py protoc.txt)
 COMMON_IN_PLACE := --common common --editable
 
-VERBS := build test push run test-model sbom reproducible
-ALL := $(foreach verb,$(VERBS),$(ROWS:%=$(verb)-%))
-.PHONY: help setup test test-common test-versions test-oldest check format lint types lock upgrade clean \
-	matrix tags deploy base-image build-all test-all push-all build-cpu test-cpu build-ends test-ends bench bench-layers \
+VERBS := build test push run test-model lock sbom reproducible
+ALL := $(foreach verb,$(VERBS),$(TARGETS:%=$(verb)-%))
+.PHONY: help setup test test-common test-versions test-oldest test-wheels check facts locks format lint types lock upgrade clean \
+	matrix generate deploy base-image build-all test-all push-all build-cpu test-cpu build-ends test-ends bench bench-layers \
 	bench-overhead image-report audit $(ALL)
 .DELETE_ON_ERROR:
 
-## help: List the targets
+## help: List the commands
 help:
 	@sed -n 's/^## \([^:]*\): /\1\t/p' Makefile | awk -F'\t' '{ printf "  %-18s %s\n", $$1, $$2 }'
-	@echo "A <row> is one of: $(ROWS)"
+	@echo "A <target> is one of: $(TARGETS)"
 
 ## setup: Make the development environment and one for every image
 setup: $(DEV)/.made $(UPSTREAM)/.made $(IMAGES:%=.envs/%/.made)
@@ -76,13 +82,13 @@ $(MLSERVER)/.made: bench/mlserver.txt $(ENVIRONMENT_TOOLS)
 	@touch $@
 
 .SECONDEXPANSION:
-$(ROWS:%=.envs/%/.made): .envs/%/.made: $$(call lock_of,$$*) common/pyproject.toml $(ENVIRONMENT_TOOLS)
+$(TARGETS:%=.envs/%/.made): .envs/%/.made: $$(call lock_of,$$*) common/pyproject.toml $(ENVIRONMENT_TOOLS)
 	@$(PYTHON) tools/environment.py $(@D) $< $(COMMON_IN_PLACE)
 	@touch $@
 
-## run-<row>: Serve MODEL_URI, or the image's example, on HTTP_PORT, GRPC_PORT and METRICS_PORT
-$(ROWS:%=run-%): run-%: .envs/%/.made
-	@$(PYTHON) tools/run.py $* --model-uri "$(MODEL_URI)" \
+## run-<target>: Serve MODEL_URI, or the image's example, on HTTP_PORT, GRPC_PORT and METRICS_PORT
+$(TARGETS:%=run-%): run-%: .envs/%/.made
+	@$(PYTHON) tools/run.py $* --model-uri "$(MODEL_URI)" --parameters "$$PARAMETERS" --host $(HOST) \
 		--http-port $(HTTP_PORT) --grpc-port $(GRPC_PORT) --metrics-port $(METRICS_PORT)
 
 ## test: Run every test that needs no container engine
@@ -94,15 +100,22 @@ test-common: $(DEV)/.made $(UPSTREAM)/.made
 	@$(DEV)/bin/python -m pytest tests/unit tests/contract tests/server
 
 ## test-versions: Test the Models with the older versions of their frameworks
-test-versions: $(VERSION_ROWS:%=test-model-%)
+test-versions: $(VERSION_TARGETS:%=test-model-%)
 
 ## test-oldest: Test the Models with the oldest versions of their frameworks
-test-oldest: $(OLDEST_ROWS:%=test-model-%)
+test-oldest: $(OLDEST_TARGETS:%=test-model-%)
 
-## test-model-<row>: Test the image's Model in the environment of the row's lock
-$(ROWS:%=test-model-%): test-model-%: .envs/%/.made $(DEV)/.made
+## test-model-<target>: Test the image's Model in the environment of the target's lock
+$(TARGETS:%=test-model-%): test-model-%: .envs/%/.made $(DEV)/.made
 	@echo "-> testing $(call image_of,$*)/server in .envs/$*"
 	@.envs/$*/bin/python tools/pytest_in.py $(DEV) tests/servers/$(call image_of,$*)
+
+## test-wheels: Serve trained models that others publish inside wheels, next to their frameworks
+test-wheels: .envs/onnx/.made .envs/tensorflow2/.made $(DEV)/.made
+	@set -e; for image in onnx tensorflow2; do \
+		echo "-> testing models of others in .envs/$$image"; \
+		.envs/$$image/bin/python tools/pytest_in.py $(DEV) tests/wheels; \
+	done
 
 ## bench: Compare this server's speed with upstream's and with a bare loop; takes minutes
 bench: $(DEV)/.made $(IMAGES:%=.envs/%/.made) $(if $(findstring --mlserver,$(BENCH_FLAGS)),$(MLSERVER)/.made)
@@ -116,11 +129,18 @@ bench-overhead: $(DEV)/.made $(IMAGES:%=.envs/%/.made)
 bench-layers: $(DEV)/.made
 	@$(DEV)/bin/python -m bench.layers
 
-## check: Look at format, lint, types, locks and the repository's facts
-check: lint types $(DEV)/.made
+## check: Look at format, lint, types, locks and the repository's facts, two at a time
+check: $(DEV)/.made
+	@$(MAKE) --no-print-directory --jobs 2 facts locks types lint
+
+## facts: Test that lists, Dockerfiles and documents agree with the code
+facts: $(DEV)/.made
+	@$(DEV)/bin/python -m pytest -q tests/repo
+
+## locks: Check that each lock is what its sources say
+locks:
 	@echo "-> checking the locks"
 	@$(PYTHON) tools/lock.py --check
-	@$(DEV)/bin/python -m pytest -q tests/repo
 
 ## lint: Look for format and lint errors
 lint: $(DEV)/.made
@@ -148,37 +168,41 @@ format: $(DEV)/.made
 lock:
 	@$(PYTHON) tools/lock.py
 
+## lock-<target>: Compile the target's requirements.txt alone
+$(TARGETS:%=lock-%): lock-%:
+	@$(PYTHON) tools/lock.py $*
+
 ## upgrade: Compile every requirements.txt with the newest versions
 upgrade:
 	@$(PYTHON) tools/lock.py --upgrade
 
-## build-<row>: Build the image with CONTAINER_CLI and give it its tags
-$(ROWS:%=build-%): build-%:
+## build-<target>: Build the image with CONTAINER_CLI and give it its tags
+$(TARGETS:%=build-%): build-%:
 	@echo "-> building $*"
 	@$(CONTAINER_CLI) build $(BUILD_FLAGS) --file $(call image_of,$*)/Dockerfile \
 		$(addprefix --build-arg ,$(shell $(PYTHON) tools/images.py args $*)) \
-		$(addprefix --build-arg ,$(shell $(PYTHON) tools/revision.py)) \
+		$(addprefix --build-arg ,$(REVISION)) \
 		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
 		$(if $(findstring @,$(BASE_IMAGE)),--label org.opencontainers.image.base.digest=$(lastword $(subst @, ,$(BASE_IMAGE)))) \
 		$(if $(PIP_INDEX_URL),--build-arg PIP_INDEX_URL=$(PIP_INDEX_URL)) \
 		$(addprefix --build-arg PIP_FIND_LINKS=,$(filter http://% https://%,$(PIP_FIND_LINKS))) \
 		$(addprefix --tag ,$(shell $(PYTHON) tools/images.py tags $*)) .
 
-## test-<row>: Test the built image as running containers
-$(ROWS:%=test-%): test-%: $(DEV)/.made .envs/%/.made
+## test-<target>: Test the built image as running containers
+$(TARGETS:%=test-%): test-%: $(DEV)/.made .envs/%/.made
 	@echo "-> testing the image of $*"
 	@$(DEV)/bin/python -m pytest tests/images --image $*
 
-## push-<row>: Push all tags of the built image
-$(ROWS:%=push-%): push-%:
+## push-<target>: Push all tags of the built image
+$(TARGETS:%=push-%): push-%:
 	@set -e; for tag in $(shell $(PYTHON) tools/images.py tags $*); do $(CONTAINER_CLI) push $$tag; done
 
-## sbom-<row>: Write what is in the built image into build/<row>.cdx.json, as CycloneDX
-$(ROWS:%=sbom-%): sbom-%: $(DEV)/.made
+## sbom-<target>: Write what is in the built image into build/<target>.cdx.json, as CycloneDX
+$(TARGETS:%=sbom-%): sbom-%: $(DEV)/.made
 	@$(DEV)/bin/python tools/sbom.py $* build/$*.cdx.json
 
-## reproducible-<row>: Build the built image once more, from nothing, and compare the two file by file
-$(ROWS:%=reproducible-%): reproducible-%:
+## reproducible-<target>: Build the built image once more, from nothing, and compare the two file by file
+$(TARGETS:%=reproducible-%): reproducible-%:
 	@REGISTRY=localhost/again $(MAKE) build-$* REGISTRY=localhost/again BUILD_FLAGS="$(BUILD_FLAGS) --no-cache"
 	@$(PYTHON) tools/reproducible.py $(firstword $(shell $(PYTHON) tools/images.py tags $*)) \
 		$(firstword $(shell REGISTRY=localhost/again $(PYTHON) tools/images.py tags $*))
@@ -191,34 +215,34 @@ image-report:
 audit: $(DEV)/.made
 	@$(DEV)/bin/python tools/audit.py
 
-## build-all: Build every row
-build-all: $(ROWS:%=build-%)
+## build-all: Build every target
+build-all: $(TARGETS:%=build-%)
 
-## test-all: Test every built row
-test-all: $(ROWS:%=test-%)
+## test-all: Test every built target
+test-all: $(TARGETS:%=test-%)
 
-## push-all: Push every row
-push-all: $(ROWS:%=push-%)
+## push-all: Push every target
+push-all: $(TARGETS:%=push-%)
 
-## build-cpu: Build every row that needs no GPU
-build-cpu: $(CPU_ROWS:%=build-%)
+## build-cpu: Build every target that needs no GPU
+build-cpu: $(CPU_TARGETS:%=build-%)
 
-## test-cpu: Test every built row that needs no GPU
-test-cpu: $(CPU_ROWS:%=test-%)
+## test-cpu: Test every built target that needs no GPU
+test-cpu: $(CPU_TARGETS:%=test-%)
 
 ## build-ends: Build each image's own version and its oldest
-build-ends: $(IMAGES:%=build-%) $(OLDEST_ROWS:%=build-%)
+build-ends: $(IMAGES:%=build-%) $(OLDEST_TARGETS:%=build-%)
 
 ## test-ends: Test these as running containers
-test-ends: $(IMAGES:%=test-%) $(OLDEST_ROWS:%=test-%)
+test-ends: $(IMAGES:%=test-%) $(OLDEST_TARGETS:%=test-%)
 
-## matrix: Print the CI matrix as JSON, of the rows that CHANGED files touch where it names any
+## matrix: Print the CI matrix as JSON, of the targets that CHANGED files touch where it names any
 matrix:
 	@$(PYTHON) tools/images.py matrix
 
-## tags: Print the README's table of tags
-tags:
-	@$(PYTHON) tools/images.py tags
+## generate: Write what follows from images.toml: the README's tables and deploy/
+generate: deploy
+	@$(PYTHON) tools/readme.py
 
 ## deploy: Write the Kubernetes files in deploy/ anew, for the images of REGISTRY
 deploy:

@@ -22,7 +22,8 @@ from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.grpc.server import NOT_HTTP2, Methods
 from prepackaged.server.transport.http1.connection import HttpConnection
 from prepackaged.server.transport.http1.port import HttpPort
-from prepackaged.server.transport.http2.connection import Http2Connection, Http2Port
+from prepackaged.server.transport.http2.connection import Http2Connection
+from prepackaged.server.transport.http2.port import Http2Port
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.routing import Router, WireProtocol
 

@@ -4,6 +4,7 @@ The client is `h2`, which holds its peer to every rule.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from h2.connection import H2Connection
 from h2.events import DataReceived, Event, ResponseReceived, TrailersReceived
 from hyperframe.frame import Frame
 
+from prepackaged.server.transport.background import BACKGROUND
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.grpc.server import NOT_HTTP2, Methods
 from prepackaged.server.transport.grpc.status import (
@@ -22,7 +24,8 @@ from prepackaged.server.transport.grpc.status import (
     transport_failure,
 )
 from prepackaged.server.transport.grpc.stream_calls import StreamCall
-from prepackaged.server.transport.http2.connection import Http2Connection, Http2Port
+from prepackaged.server.transport.http2.connection import Http2Connection
+from prepackaged.server.transport.http2.port import Http2Port
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.routing import WireProtocol
 
@@ -158,6 +161,14 @@ class Service:
         return Http2Port(methods.accept, set(), limits.max_connections, NOT_HTTP2)
 
 
+async def prepared() -> None:
+    """Wait until the threads for large messages have nothing to do, and the loop has the rest."""
+    loop, barrier = asyncio.get_running_loop(), threading.Barrier(BACKGROUND._max_workers)
+    if BACKGROUND._threads:
+        waits = [loop.run_in_executor(BACKGROUND, barrier.wait) for _ in range(barrier.parties)]
+        await asyncio.gather(*waits)
+
+
 @contextmanager
 def looping() -> Iterator[None]:
     """A loop for every client's server."""
@@ -186,7 +197,10 @@ class Client:
 
         async def call() -> None:
             function()
-            while not self.transport.reads and not self.server._is_write_paused:
+            await prepared()
+            while not (self.transport.reads or self.transport.is_closed):
+                if self.server._is_write_paused:
+                    break
                 await asyncio.sleep(0)
 
         self.loop.run_until_complete(call())

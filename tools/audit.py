@@ -30,7 +30,7 @@ Locks = dict[Pin, list[str]]
 
 def main() -> None:
     """Ask for every pin of every lock, and say what was found."""
-    pins = read_pins([*(row.lock for row in images.rows().values()), *TOOLS])
+    pins = read_pins([*(target.lock for target in images.targets().values()), *TOOLS])
     answers = [answer for chosen in rounds(pins) for answer in ask(chosen)]
     unknown = [answer["name"] for answer in answers if "skip_reason" in answer]
     vulnerabilities = [

@@ -51,8 +51,8 @@ def add_common(directory: Path, common: Path, *, editable: bool) -> None:
 
 def install(directory: Path, *arguments: str | Path) -> None:
     """`uv pip install` into the environment without resolving anything."""
-    options = ("--quiet", "--no-deps", "--compile-bytecode", "--python", directory / "bin/python")
-    uv.run("pip", "install", *options, *arguments)
+    options = ("--no-deps", "--compile-bytecode", "--python", directory / "bin/python")
+    uv.run("pip", "install", *uv.quietly(), *options, *arguments)
 
 
 if __name__ == "__main__":

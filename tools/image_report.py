@@ -1,8 +1,8 @@
 """What the built images weigh, as a Markdown table: `make image-report`.
 
-    python3 tools/image_report.py [ROW...]
+    python3 tools/image_report.py [TARGET...]
 
-Without a row, every row that is built here. The status is 1 where an image adds more to its
+Without a target, every target that is built here. The status is 1 where an image adds more to its
 base image than images.toml allows. Sizes are those of files, uncompressed, in megabytes of a
 million bytes.
 """
@@ -14,14 +14,14 @@ import images
 from engine import inspect, is_here, look_inside
 
 BASE = "org.opencontainers.image.base.name"
-COLUMNS = ("row", "base", "added", "limit", "of it `/opt/venv`", "layers", "framework")
+COLUMNS = ("target", "base", "added", "limit", "of it `/opt/venv`", "layers", "framework")
 
 
 @dataclass(frozen=True)
 class Weight:
-    """What one built row weighs, in bytes."""
+    """What one built target weighs, in bytes."""
 
-    row: images.Row
+    target: images.Target
     base: int
     added: int
     environment: int
@@ -30,38 +30,38 @@ class Weight:
     @property
     def is_too_much(self) -> bool:
         """Whether the image is above its limit, where it has one."""
-        return bool(self.row.limit) and self.added > self.row.limit * 1_000_000
+        return bool(self.target.limit) and self.added > self.target.limit * 1_000_000
 
     def cells(self) -> list[str]:
         """Its line in the table."""
         base, added, environment = (
             f"{size / 1e6:,.0f}" for size in (self.base, self.added, self.environment)
         )
-        limit = f"{self.row.limit:,}" if self.row.limit else "none"
-        framework = f"{self.row.package} {self.row.version()}"
-        return [self.row.name, base, added, limit, environment, str(self.layers), framework]
+        limit = f"{self.target.limit:,}" if self.target.limit else "none"
+        framework = f"{self.target.package} {self.target.version()}"
+        return [self.target.name, base, added, limit, environment, str(self.layers), framework]
 
 
 def main(names: list[str]) -> None:
     """Print the table."""
-    built = (row for row in images.rows().values() if is_here(row.tags()[0]))
-    weights = [weigh(row) for row in [images.find(name) for name in names] or built]
+    built = (target for target in images.targets().values() if is_here(target.tags()[0]))
+    weights = [weigh(target) for target in [images.find(name) for name in names] or built]
     if not weights:
-        sys.exit("no row is built: run `make build-<row>`")
+        sys.exit("no target is built: run `make build-<target>`")
     lines = [COLUMNS, ["---"] * len(COLUMNS), *(weight.cells() for weight in weights)]
     print("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
-    above = [weight.row.name for weight in weights if weight.is_too_much]
+    above = [weight.target.name for weight in weights if weight.is_too_much]
     sys.exit(f"above their limits: {', '.join(above)}" if above else None)
 
 
-def weigh(row: images.Row) -> Weight:
-    """Weigh the row's image and the image that it was built on."""
-    tag = row.tags()[0]
+def weigh(target: images.Target) -> Weight:
+    """Weigh the target's image and the image that it was built on."""
+    tag = target.tags()[0]
     described = inspect(tag)
     total, environment = look_inside(tag, "weight", "/", "/opt/venv")
     (base,) = look_inside(described["Config"]["Labels"][BASE], "weight", "/")
     layers = len(described["RootFS"]["Layers"])
-    return Weight(row, base, total - base, environment, layers)
+    return Weight(target, base, total - base, environment, layers)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
 """What images.toml says, in the words that make, CI and the README need.
 
-    python3 tools/images.py rows            every row as `<row>:<its lock>`
-    python3 tools/images.py tags ROW        the tags that a build gets
-    python3 tools/images.py args ROW        the build arguments
+    python3 tools/images.py targets            every target as `<target>:<lock>`
+    python3 tools/images.py tags TARGET        the tags that a build gets
+    python3 tools/images.py args TARGET        the build arguments
     python3 tools/images.py matrix          the CI matrix, as JSON
     python3 tools/images.py table           the README's table of images, as Markdown
     python3 tools/images.py tags            the README's table of tags, as Markdown
 
-A row is what one build makes: an image with its framework's own version (`sklearn`), with an
+A target is what one build makes: an image with its framework's own version (`sklearn`), with an
 older one (`sklearn-1.6`) or for GPUs (`pytorch-gpu`).
 The registry is the environment's REGISTRY, `infuseai` when unset. Where the environment's
-CHANGED names files, the matrix has the rows that a change to these files touches.
+CHANGED names files, the matrix has the targets that a change to these files touches.
 """
 
 import json
@@ -24,9 +24,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 REGISTRY = os.environ.get("REGISTRY") or "infuseai"
-# What reaches no image and no test of one: of all the rest, each file touches its image's rows,
-# or every row.
-OF_NO_ROW = re.compile(
+# What reaches no image and no test of one: of all the rest, each file touches its image's targets,
+# or every target.
+OF_NO_TARGET = re.compile(
     r"(bench|deploy|docs|tests/repo|tests/server|tests/unit)/.*|.*\.md|\.gitignore"
 )
 
@@ -50,16 +50,16 @@ class Image:
     gpu: str
     megabytes: int = 0
 
-    def rows(self) -> Iterator["Row"]:
+    def targets(self) -> Iterator["Target"]:
         """What is built of it: its own version, the older ones, the variant for GPUs."""
-        yield Row(self)
-        yield from (Row(self, version) for version in self.versions)
+        yield Target(self)
+        yield from (Target(self, version) for version in self.versions)
         if self.gpu:
-            yield Row(self, variant="gpu")
+            yield Target(self, variant="gpu")
 
 
 @dataclass(frozen=True)
-class Row:
+class Target:
     """One build of an image."""
 
     image: Image
@@ -105,14 +105,16 @@ class Row:
         return [self.older] if self.older else ["gpu"] if self.is_gpu else []
 
     def version(self) -> str:
-        """The public version of the framework in the row's lock, such as `1.9.1`."""
+        """The public version of the framework in the target's lock, such as `1.9.1`."""
         version = self.pin(self.package)
         if version is None:
-            raise ImagesError(f"{self.lock} does not pin {self.package}, which images.toml names")
+            raise ImagesError(
+                f"{ROOT / self.lock} does not pin {self.package}, which images.toml names"
+            )
         return version
 
     def pin(self, package: str) -> str | None:
-        """The public version of a package in the row's lock; None where it is not in it."""
+        """The public version of a package in the target's lock; None where it is not in it."""
         lock = ROOT / self.lock
         if not lock.exists():
             raise ImagesError(f"{lock} is missing: run `make lock`")
@@ -135,11 +137,13 @@ class Row:
 
         Those of its image, with a comma between; of a variant for GPUs the older versions too.
         """
-        rows = [row for row in self.image.rows() if row.is_gpu == self.is_gpu or row.older]
-        return ",".join(row.contents() for row in rows)
+        targets = [
+            each for each in self.image.targets() if each.is_gpu == self.is_gpu or each.older
+        ]
+        return ",".join(each.contents() for each in targets)
 
     def short_tags(self) -> list[str]:
-        """What comes behind the image's name; the first is the release's own."""
+        """Tags, behind the image's name; the first is the release's own."""
         minor = ".".join(self.version().split(".")[:2])
         framework = f"{self.image.framework}{minor}"
         if self.older:
@@ -164,7 +168,7 @@ class Row:
 
     def is_touched_by(self, file: str) -> bool:
         """Whether a change to the file may change this build or an answer of its tests."""
-        if OF_NO_ROW.fullmatch(file):
+        if OF_NO_TARGET.fullmatch(file):
             return False
         if re.search(r"/server/requirements[^/]*\.txt$", file):
             return file == str(self.lock)
@@ -207,31 +211,33 @@ def images() -> dict[str, Image]:
     return read_images((ROOT / "images.toml").read_text())
 
 
-def rows() -> dict[str, Row]:
+def targets() -> dict[str, Target]:
     """What is built of the images, by name, image after image."""
-    return {row.name: row for image in images().values() for row in image.rows()}
+    return {target.name: target for image in images().values() for target in image.targets()}
 
 
-def find(name: str) -> Row:
-    """The row of that name."""
-    known = rows()
+def find(name: str) -> Target:
+    """The target of that name."""
+    known = targets()
     if name not in known:
-        raise ImagesError(f"no row {name!r} in images.toml, which has: {', '.join(known)}")
+        raise ImagesError(f"no target {name!r} in images.toml, which has: {', '.join(known)}")
     return known[name]
 
 
 def matrix() -> str:
-    """GitHub's `strategy.matrix`: the rows that a change touches, all of them without a change."""
+    """GitHub's `strategy.matrix`: the targets that a change touches, all without a change."""
     changed = os.environ.get("CHANGED", "").split()
     touched = [
-        row for row in rows().values() if not changed or any(map(row.is_touched_by, changed))
+        target
+        for target in targets().values()
+        if not changed or any(map(target.is_touched_by, changed))
     ]
-    return json.dumps({"include": [matrix_row(row) for row in touched]})
+    return json.dumps({"include": [matrix_entry(target) for target in touched]})
 
 
-def matrix_row(row: Row) -> dict[str, str]:
-    """What CI is told of a row."""
-    return {"row": row.name, "image": row.image.name, "variant": row.variant}
+def matrix_entry(target: Target) -> dict[str, str]:
+    """A target, as CI needs it."""
+    return {"target": target.name, "image": target.image.name, "variant": target.variant}
 
 
 def table_of_images() -> str:
@@ -239,31 +245,31 @@ def table_of_images() -> str:
     lines = ["| image | serves | framework |", "| --- | --- | --- |"]
     for image in images().values():
         name = f"[`{repository(image)}`]({image.name}/README.md)"
-        lines.append(f"| {name} | {image.summary} | {image.package} {Row(image).version()} |")
+        lines.append(f"| {name} | {image.summary} | {image.package} {Target(image).version()} |")
     return "\n".join(lines)
 
 
 def table_of_tags() -> str:
     """One Markdown row for each build of each image."""
     lines = ["| image | tags | framework | built for |", "| --- | --- | --- | --- |"]
-    for row in rows().values():
-        tags = ", ".join(f"`{tag}`" for tag in row.short_tags())
-        framework = f"{row.package} {row.version()}"
+    for target in targets().values():
+        tags = ", ".join(f"`{tag}`" for tag in target.short_tags())
+        framework = f"{target.package} {target.version()}"
         lines.append(
-            f"| `{repository(row.image)}` | {tags} | {framework} | {row.variant.upper()} |"
+            f"| `{repository(target.image)}` | {tags} | {framework} | {target.variant.upper()} |"
         )
     return "\n".join(lines)
 
 
 OF_ALL: dict[str, Callable[[], str]] = {
-    "rows": lambda: " ".join(f"{row.name}:{row.lock}" for row in rows().values()),
+    "targets": lambda: " ".join(f"{target.name}:{target.lock}" for target in targets().values()),
     "matrix": matrix,
     "table": table_of_images,
     "tags": table_of_tags,
 }
-OF_ONE: dict[str, Callable[[Row], list[str]]] = {
-    "tags": Row.tags,
-    "args": Row.build_arguments,
+OF_ONE: dict[str, Callable[[Target], list[str]]] = {
+    "tags": Target.tags,
+    "args": Target.build_arguments,
 }
 
 

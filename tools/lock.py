@@ -1,8 +1,10 @@
 """Compile every requirements.txt from what was chosen to what is shipped, with digests.
 
-python3 tools/lock.py             keep the versions that a lock has, add what is missing
-python3 tools/lock.py --upgrade   move to the newest versions that resolve
-python3 tools/lock.py --check     write nothing; fail where a lock is not what its sources say
+python3 tools/lock.py [TARGET...]  keep the versions that a lock has, add what is missing
+python3 tools/lock.py --upgrade    move to the newest versions that resolve
+python3 tools/lock.py --check      write nothing; fail where a lock is not what its sources say
+
+With targets, only their locks.
 """
 
 import argparse
@@ -10,6 +12,8 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,6 +21,7 @@ import images
 import seldon_wheel
 import uv
 
+AT_A_TIME = 4  # locks that are checked
 COMMON = Path("common/pyproject.toml")
 OPTIONS = (
     "--quiet",
@@ -31,24 +36,37 @@ OPTIONS = (
 def main() -> None:
     """Compile the locks, or check them."""
     parser = argparse.ArgumentParser(description="Compile the locks.")
+    parser.add_argument("targets", nargs="*", help="whose locks; without any, all")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--upgrade", action="store_true", help="take the newest versions")
     how.add_argument("--check", action="store_true", help="write nothing, fail on a stale lock")
     options = parser.parse_args()
+    wanted = {images.find(name).lock for name in options.targets}
     with tempfile.TemporaryDirectory() as scratch:
+        every = locks(Path(scratch), wanted)
         if options.check:
-            every = locks(Path(scratch)).items()
-            stale = [str(lock) for lock, sources in every if is_stale(lock, sources)]
+            stale = stale_among(every)
             sys.exit(f"stale, run `make lock`: {', '.join(stale)}" if stale else None)
-        for lock, sources in locks(Path(scratch)).items():
+        for lock, sources in every.items():
             print(f"-> compiling {lock}", flush=True)
             compile_lock(lock, *sources, *(["--upgrade"] if options.upgrade else []))
 
 
-def locks(scratch: Path) -> dict[Path, tuple[str | Path, ...]]:
-    """Every lock and what it is compiled from; what is chosen for a row goes into `scratch`."""
+def locks(scratch: Path, wanted: Collection[Path] = ()) -> dict[Path, tuple[str | Path, ...]]:
+    """The locks that are wanted, all where none is named, and what each is compiled from.
+
+    What is chosen for a target goes into `scratch`.
+    """
+    targets = images.targets().values()
+    of_targets: dict[Path, tuple[str | Path, ...]] = {
+        target.lock: (COMMON, chosen(target, scratch))
+        for target in targets
+        if not wanted or target.lock in wanted
+    }
+    if wanted:
+        return of_targets
     return {
-        **{row.lock: (COMMON, chosen(row, scratch)) for row in images.rows().values()},
+        **of_targets,
         Path("requirements-dev.txt"): (COMMON, "--group=pyproject.toml:dev"),
         Path("tests/contract/upstream.txt"): (Path("tests/contract/upstream.in"),),
         Path("bench/mlserver.txt"): (Path("bench/mlserver.in"),),
@@ -56,28 +74,42 @@ def locks(scratch: Path) -> dict[Path, tuple[str | Path, ...]]:
     }
 
 
-def chosen(row: images.Row, scratch: Path) -> Path:
-    """The image's requirements.in, with the row's framework in place of the image's own."""
-    own = images.ROOT / row.sources / "requirements.in"
+def chosen(target: images.Target, scratch: Path) -> Path:
+    """The image's requirements.in, with the target's framework in place of the image's own."""
+    own = images.ROOT / target.sources / "requirements.in"
     requirements = own.read_text()
-    pin = re.search(rf"^{re.escape(row.image.package)}==([\w.]+)(\S*)", requirements, re.MULTILINE)
+    pin = re.search(
+        rf"^{re.escape(target.image.package)}==([\w.]+)(\S*)", requirements, re.MULTILINE
+    )
     if pin is None:
-        raise images.ImagesError(f"{own} does not pin {row.image.package}, as images.toml says")
-    if row.is_own:
+        raise images.ImagesError(f"{own} does not pin {target.image.package}, as images.toml says")
+    if target.is_own:
         return own
-    path = scratch / f"{row.name}.in"
-    path.write_text(requirements.replace(pin[0], "\n".join(framework(row, *pin.groups()))))
+    version, build = pin.groups()
+    text = requirements.replace(pin[0], "\n".join(framework(target, version, build)))
+    if build and not target.older:  # what belongs to the framework has such a build, too
+        text = re.sub(rf"^([\w-]+==[\w.]+){re.escape(build)}", r"\1", text, flags=re.MULTILINE)
+    path = scratch / f"{target.name}.in"
+    path.write_text(text)
     return path
 
 
-def framework(row: images.Row, version: str, build: str) -> list[str]:
-    """What an older row or one for GPUs asks for where the image asks for `version`."""
-    if row.older:
-        return [*row.image.versions[row.older], f"{row.package}=={row.older}.*"]
-    if "==" in row.image.gpu:
-        return [row.image.gpu]
+def framework(target: images.Target, version: str, build: str) -> list[str]:
+    """What an older target or one for GPUs asks for where the image asks for `version`."""
+    if target.older:
+        return [*target.image.versions[target.older], f"{target.package}=={target.older}.*"]
+    if "==" in target.image.gpu:
+        return [target.image.gpu]
     # A directory of more wheels may hold the other build, which counts as the same version.
-    return [f"{row.image.gpu}=={version}" + (f",!={version}{build}" if build else "")]
+    return [f"{target.image.gpu}=={version}" + (f",!={version}{build}" if build else "")]
+
+
+def stale_among(every: Mapping[Path, tuple[str | Path, ...]]) -> list[str]:
+    """Those that are stale; several at a time, for most of a check waits for the index."""
+    seldon_wheel.ensure(uv.CACHE / "wheels")  # once, before each asks for it
+    with ThreadPoolExecutor(AT_A_TIME) as threads:
+        stale = list(threads.map(is_stale, every, every.values()))
+    return [str(lock) for lock, is_so in zip(every, stale, strict=True) if is_so]
 
 
 def is_stale(lock: Path, sources: tuple[str | Path, ...]) -> bool:
@@ -111,9 +143,10 @@ def with_digests(lock: str) -> str:
     def complete(pin: re.Match[str]) -> str:
         name, version = pin.groups()
         wheel = rf"{name}-{re.escape(quote(version))}-cp311-[^\"#]*linux[^\"#]*#sha256=(\w{{64}})"
-        digests = sorted(re.findall(wheel, uv.get(uv.PYTORCH_CPU).decode()))
+        page = uv.pytorch_page(name)
+        digests = sorted(re.findall(wheel, uv.get(page).decode()))
         if not digests:
-            sys.exit(f"{uv.PYTORCH_CPU} lists no digest for {name}=={version}, Python 3.11, Linux")
+            sys.exit(f"{page} lists no digest for {name}=={version}, Python 3.11, Linux")
         return " \\\n    ".join([pin[0], *(f"--hash=sha256:{digest}" for digest in digests)])
 
     return re.sub(r"^([\w-]+)==(\S+\+cpu)$", complete, lock, flags=re.MULTILINE)

@@ -1,9 +1,9 @@
 """What stands in the registry, as skopeo reads it there.
 
-    python3 tools/published.py host          the registry's host, to log in to
-    python3 tools/published.py base          today's base image, with its digest: a BASE_IMAGE
-    python3 tools/published.py subject ROW   `name=` and `digest=` of what stands under ROW's tags
-    python3 tools/published.py outdated      the CI matrix of the rows that are not on today's base
+    python3 tools/published.py host            the registry's host, to log in to
+    python3 tools/published.py base            today's base image, with its digest: a BASE_IMAGE
+    python3 tools/published.py subject TARGET  `name=` and `digest=` of the image under its tags
+    python3 tools/published.py outdated        the CI matrix of targets that are not on today's base
 
 The registry is the environment's REGISTRY, as in tools/images.py.
 """
@@ -39,27 +39,27 @@ def base_name() -> str:
     return named.pop()
 
 
-def subject(row: images.Row) -> str:
-    """The image of a row's tags, in the form of a step's outputs on GitHub."""
-    tag = row.tags()[0]
+def subject(target: images.Target) -> str:
+    """The image of a target's tags, in the form of a step's outputs on GitHub."""
+    tag = target.tags()[0]
     name = tag.rpartition(":")[0]
     full = name if host(name) != HUB or name.startswith(f"{HUB}/") else f"{HUB}/{name}"
     return f"name={full}\ndigest={digest(tag)}"
 
 
 def outdated() -> str:
-    """The rows whose image lies on other layers than those of today's base image."""
+    """The targets whose image lies on other layers than those of today's base image."""
     below = layers(base_name())
-    rows = [row for row in images.rows().values() if not lies_on(below, row)]
-    return json.dumps({"include": [images.matrix_row(row) for row in rows]})
+    targets = [target for target in images.targets().values() if not lies_on(below, target)]
+    return json.dumps({"include": [images.matrix_entry(target) for target in targets]})
 
 
-def lies_on(below: list[str], row: images.Row) -> bool:
-    """Whether what stands under the row's tag begins with these layers; nothing there does not."""
+def lies_on(below: list[str], target: images.Target) -> bool:
+    """Whether the image under the target's tag begins with these layers; False without one."""
     try:
-        return layers(row.tags()[0])[: len(below)] == below
+        return layers(target.tags()[0])[: len(below)] == below
     except PublishedError as error:
-        print(f"{row.name}: {error}", file=sys.stderr)
+        print(f"{target.name}: {error}", file=sys.stderr)
         return False
 
 
@@ -93,8 +93,8 @@ def answer(words: list[str]) -> str:
             return host(f"{images.REGISTRY}/")
         case ["base"]:
             return f"{base_name()}@{digest(base_name())}"
-        case ["subject", row]:
-            return subject(images.find(row))
+        case ["subject", target]:
+            return subject(images.find(target))
         case ["outdated"]:
             return outdated()
     raise PublishedError((__doc__ or "").strip())

@@ -2,7 +2,7 @@
 
     IMAGE_ENVIRONMENT/bin/python tools/pytest_in.py DEV_ENVIRONMENT [PYTEST ARGUMENTS]
 
-The development environment comes last on the path: the image's own packages win, and the
+The development environment is last on the path: the image's own packages win, and the
 servers that tests start as processes see nothing but the image's environment.
 """
 

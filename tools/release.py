@@ -1,4 +1,4 @@
-"""Whether a tag may become a release, and what is told of it.
+"""Whether a tag may become a release, and its notes.
 
 python3 tools/release.py check TAG   fail unless VERSION, the package and the change log say TAG too
 python3 tools/release.py notes       what the change log says of the release
@@ -23,17 +23,17 @@ class ReleaseError(Exception):
 
 
 def check(tag: str) -> str:
-    """Nothing to tell where all that names the release names the same one."""
+    """Check that everything that names the release names the same one."""
     if not TAG.fullmatch(tag):
         raise ReleaseError(f"a release's tag is vX.Y.Z, not {tag!r}")
     version = tag.removeprefix("v")
-    wrong = [f"{place} says {said}" for place, said in told().items() if said != version]
+    wrong = [f"{place} says {said}" for place, said in named().items() if said != version]
     if wrong:
         raise ReleaseError(f"the tag is {tag}, but {', '.join(wrong)}")
-    return f"{tag} agrees with {', '.join(told())}"
+    return f"{tag} agrees with {', '.join(named())}"
 
 
-def told() -> dict[str, str]:
+def named() -> dict[str, str]:
     """The version by each place that names it."""
     package = tomllib.loads((ROOT / "common/pyproject.toml").read_text())
     return {
@@ -63,9 +63,9 @@ def notes() -> str:
 
 def latest() -> str:
     """The tag with the highest version, whatever the order in which they were made."""
-    listed = ["git", "tag", "--list"]
-    told = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    found = [match for match in map(TAG.fullmatch, told.split()) if match]
+    command = ["git", "tag", "--list"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    found = [match for match in map(TAG.fullmatch, listed.split()) if match]
     if not found:
         raise ReleaseError("no tag vX.Y.Z is here: nothing was released, or the tags not fetched")
     return max(found, key=lambda tag: tuple(map(int, tag.groups())))[0]

@@ -1,4 +1,4 @@
-"""Compare two builds file by file: `make reproducible-<row>` hands over their tags.
+"""Compare two builds file by file: `make reproducible-<target>` hands over their tags.
 
 python3 tools/reproducible.py TAG TAG
 """

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def build_arguments() -> list[str]:
-    """What the Dockerfiles' labels are told."""
+    """The build arguments for the Dockerfiles' labels."""
     return [
         f"SOURCE={source()}",
         f"REVISION={revision()}",

@@ -1,6 +1,6 @@
-"""Write what is in a built image, as CycloneDX JSON: `make sbom-<row>`.
+"""Write what is in a built image, as CycloneDX JSON: `make sbom-<target>`.
 
-    .envs/dev/bin/python tools/sbom.py ROW FILE
+    .envs/dev/bin/python tools/sbom.py TARGET FILE
 
 Python's packages are read by cyclonedx-py from the metadata that lies in the image's
 environment; the interpreter and Debian's packages are asked of the image and added.
@@ -31,9 +31,9 @@ DEBIAN = r"${Package} ${Version} ${Architecture} ${db:Status-Status}\n"
 PYTHON = "import platform; print(platform.python_version())"
 
 
-def main(row: str, file: Path) -> None:
+def main(target: str, file: Path) -> None:
     """Collect, validate and write."""
-    tag = images.find(row).tags()[0]
+    tag = images.find(target).tags()[0]
     bom = python_packages(tag)
     bom["metadata"]["component"] = {"type": "container", "bom-ref": "image", "name": tag}
     bom["components"] += [interpreter(tag), *debian_packages(tag)]

@@ -21,6 +21,7 @@ SOURCES = {".a", ".c", ".cc", ".cpp", ".cu", ".cuh", ".cxx", ".h", ".hpp", ".pxd
 RUNTIME_COMPILERS = {"nvidia", "triton"}
 # Programs that tests and builds of PyTorch's own call; torch_shm_manager beside them stays.
 PROGRAMS = ("torch/bin/protoc*", "torch/bin/test_*")
+CUDA = "torch/lib/libtorch_cuda.so"  # of a PyTorch for GPUs
 # When and from where uv installed: it would make two builds differ.
 INSTALLERS_NOTES = {"direct_url.json", "uv_build.json", "uv_cache.json"}
 EPOCH = 315532800  # the first day of 1980, the oldest that archives of every kind can hold
@@ -35,9 +36,20 @@ def remove(directory: Path) -> None:
             shutil.rmtree(path)
         elif path.is_file() and is_superfluous(path) and not RUNTIME_COMPILERS & set(parts):
             path.unlink()
+    remove_without_cuda(packages)
     for pattern in PROGRAMS:
         for program in packages.glob(pattern):
             program.unlink()
+
+
+def remove_without_cuda(packages: Path) -> None:
+    """Delete torchvision's libraries that ask for those of CUDA beside a PyTorch for CPUs."""
+    libraries = list(packages.glob("torchvision/*.so"))
+    asked_for = Path(CUDA).name.encode()
+    if (packages / CUDA).exists() or not any(asked_for in each.read_bytes() for each in libraries):
+        return
+    for library in (*libraries, *packages.glob("torchvision.libs/*")):
+        library.unlink()
 
 
 def is_for_developers(directory: Path) -> bool:

@@ -6,7 +6,7 @@ against the digest below and kept in the cache.
 
 The index is `UV_DEFAULT_INDEX`, else `PIP_INDEX_URL`, else PyPI; `PIP_FIND_LINKS` is
 handed on to uv, which does not read pip's settings itself. It also takes the place of the
-page where PyTorch has its builds for CPUs, which are not on PyPI.
+pages where PyTorch has its builds for CPUs, which are not on PyPI.
 """
 
 import base64
@@ -31,8 +31,8 @@ WHEEL_DIGESTS = {
     ("Darwin", "x86_64"): "c16ed11e013557536b3e60065f1b912f6407bd6518e041b961e23ef9e6b4fbf5",
     ("Darwin", "arm64"): "66c512266d633bef48384a1f53003f41f2a8e7b36fe6e7fbfd3e0fd52d96fa63",
 }
-PYTORCH_CPU = "https://download.pytorch.org/whl/cpu/torch/"
-BUILD_FOR_CPU = re.compile(r"==[\w.]+\+cpu")  # asked for, not excluded with `!=`
+PYTORCH_CPU = "https://download.pytorch.org/whl/cpu"
+BUILD_FOR_CPU = re.compile(r"([\w-]+)==[\w.]+\+cpu")  # asked for, not excluded with `!=`
 CACHE = Path(os.environ.get("PREPACKAGED_CACHE", Path(__file__).parents[1] / ".cache"))
 
 
@@ -43,24 +43,35 @@ def run(*arguments: str | Path) -> None:
         sys.exit(completed.returncode)
 
 
+def quietly() -> list[str]:
+    """The option to say nothing, unless someone watches at a terminal: downloads take minutes."""
+    return [] if sys.stderr.isatty() else ["--quiet"]
+
+
 def environment() -> dict[str, str]:
     """The process environment with pip's index settings translated into uv's."""
-    settings = {"UV_SYSTEM_CERTS": "1", "UV_NO_PROGRESS": "1"}
+    settings = {"UV_SYSTEM_CERTS": "1"}
+    if quietly():
+        settings["UV_NO_PROGRESS"] = "1"
     if find_links := os.environ.get("PIP_FIND_LINKS"):
         settings["UV_FIND_LINKS"] = ",".join(find_links.split())
     return {**settings, **os.environ, "UV_DEFAULT_INDEX": index()}
 
 
 def find_links(requirements: str, *places: Path) -> list[str]:
-    """Options that lead uv to wheels that are on no index: in `places`, and where we are told.
+    """Options that lead uv to wheels that are on no index: in `places` and in UV_FIND_LINKS.
 
-    Where we are not told, requirements that name a build for CPUs lead to PyTorch's own page.
+    Without UV_FIND_LINKS, requirements that name builds for CPUs lead to PyTorch's own pages.
     """
     # With one such option uv does not read its variable, so that this repeats it.
-    told = environment().get("UV_FIND_LINKS") or (
-        PYTORCH_CPU if BUILD_FOR_CPU.search(requirements) else ""
-    )
-    return [f"--find-links={place}" for place in (*places, *filter(None, told.split(",")))]
+    links = environment().get("UV_FIND_LINKS", "")
+    pages = links.split(",") if links else map(pytorch_page, BUILD_FOR_CPU.findall(requirements))
+    return [f"--find-links={place}" for place in (*places, *filter(None, pages))]
+
+
+def pytorch_page(name: str) -> str:
+    """The page that links the builds for CPUs of a package of PyTorch's."""
+    return f"{PYTORCH_CPU}/{name}/"
 
 
 def index() -> str:

@@ -8,6 +8,7 @@ import onnx_environment  # noqa: F401  before onnxruntime, which reads it once
 import onnxruntime
 from onnx_file import Outline, outline
 from onnx_graph import Graph
+from onnx_image_size import image_size
 from onnx_session import Settings, is_made_for_cuda, open_session
 from seldon_core.user_model import SeldonNotImplementedError
 
@@ -24,6 +25,7 @@ class Model(TensorComponent):
     platform = "onnx"
     callable_from_any_thread = True
     usual_layout = "NCHW"
+    asks_framework_about_sizes = True
     files = ModelFiles(
         names=("model.onnx",), suffixes=(".onnx", ".ort"), flavor="onnx", flavor_key="data"
     )
@@ -66,6 +68,8 @@ class Model(TensorComponent):
         self.graph = Graph(session, self.outputs, self.outline.unranked if self.outline else ())
         self.graph.try_out()
         self.signature = self.graph.signature()
+        if size := image_size(self.graph.session.get_modelmeta().custom_metadata_map):
+            self.preprocessing.use_size(size, self._needed())
         self.batchable = self.stacks() and not self.graph.is_run_row_by_row
         self.custom = self._custom()
 
@@ -77,7 +81,7 @@ class Model(TensorComponent):
         X is what `TensorComponent.tensors` takes. Raises `ClientError` for what the graph does
         not take, `ModelError` where it fails.
         """
-        return self.payload(self.graph(self.tensors(X, feature_names)))
+        return self.answer(self.graph, X, feature_names)
 
     def class_names(self) -> Iterable[str]:
         """The classes of a single output that scores them; otherwise nothing is known of them."""

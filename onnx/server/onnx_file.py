@@ -22,6 +22,8 @@ NESTED = {
 IR_VERSION, PRODUCER_NAME, PRODUCER_VERSION, OPSET_IMPORT = 1, 2, 3, 8  # of a model
 GRAPH, INPUT, TYPE, TENSOR, SHAPE = 7, 11, 2, 1, 2  # of a model, and each of the one before
 EXTERNAL_DATA = 13  # of a tensor
+# Fields whose values are in the message itself, in number millions: no file is named behind them.
+VALUES = {"tensor": {4, 5, 6, 7, 9, 10, 11}, "attribute": {2, 3, 4, 7, 8, 9}}
 SIZES = {1: 8, 5: 4}  # in bytes, of protobuf's two wire types of fixed size
 
 
@@ -69,8 +71,14 @@ def _outline(model: memoryview) -> Outline:
 
 
 def _data_files(message: memoryview, kind: str) -> Iterator[str]:
-    """The locations that tensors anywhere below the message name."""
+    """The locations that tensors anywhere below the message name.
+
+    An attribute has one kind of value, and a tensor its values or the location of a file.
+    """
+    values = VALUES.get(kind, ())
     for number, value in _fields(message):
+        if number in values:
+            return
         if kind == "tensor" and number == EXTERNAL_DATA:
             entry = dict(_fields(value))
             if _text(entry.get(1, b"")) == "location":

@@ -11,21 +11,19 @@ import numpy as np
 import onnx_bfloat16 as bfloat16
 import onnxruntime
 from onnx_session import reason
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
+from onnx_specs import output, replaceable, required, rows_of_one, with_one_batch
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
 
 from prepackaged import ClientError, DeploymentError, ModelError, Signature, TensorSpec
 from prepackaged.arrays import Array
-from prepackaged.signature import BATCH
+from prepackaged.one_batch import blank, have_one_batch
+from prepackaged.row_by_row import joined, run_by_row
+from prepackaged.tensor_values import differing_sizes
 
 logger = logging.getLogger(__name__)
 
-INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
-DTYPES = {name: name for name in ("bool", "float16", *INTEGERS)} | {
-    "float": "float32",
-    "double": "float64",
-    "string": "object",
-    bfloat16.NAME: "float32",
-}
+REFUSALS = (InvalidArgument, Fail, RuntimeException)  # the last for a text that is no number
+
 MACHINE = re.compile("allocat|failure", re.IGNORECASE)  # no memory, or `CUDA failure 719`
 # Exceptions say what went wrong; onnxruntime's own log would only say it again.
 QUIETLY = onnxruntime.RunOptions()
@@ -58,11 +56,15 @@ class Graph:
         self.labels: dict[str, list[str]] = {}
         nodes = self.session.get_inputs()
         answers = _chosen(self.session.get_outputs(), wanted)
-        self._single_rows = {node.name for node in nodes if node.shape[:1] == [1]}
+        self._by_row = rows_of_one(nodes, unranked)
+        self._shapes = {node.name: output(node).shape for node in answers}  # of one run
         types = {node.name: node.type for node in (*nodes, *answers)}
         self._bfloat16s = {name for name, kind in types.items() if bfloat16.NAME in kind}
-        self.inputs = tuple(_input(node, is_unranked=node.name in unranked) for node in nodes)
-        self.outputs = tuple(_output(node, is_free=bool(self._single_rows)) for node in answers)
+        self.inputs = (
+            *(required(node, self._by_row, unranked) for node in nodes),
+            *replaceable(self.session.get_overridable_initializers()),
+        )
+        self.outputs = tuple(output(node, is_by_row=self.is_run_row_by_row) for node in answers)
         graphs.add(self)
 
     @property
@@ -83,27 +85,35 @@ class Graph:
     @property
     def is_run_row_by_row(self) -> bool:
         """Whether the batch is fixed at 1."""
-        return bool(self._single_rows)
+        return bool(self._by_row)
 
     def __call__(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """An array for each output by name.
 
         Raises `ClientError` where the graph refuses the values, `ModelError` where it fails.
         """
-        rows = max((len(arrays[name]) for name in self._single_rows & arrays.keys()), default=1)
-        if rows == 1:
-            return self._run(arrays)
-        answers = [self._run(self._row(arrays, row)) for row in range(rows)]
-        return {name: _joined([answer[name] for answer in answers]) for name in answers[0]}
+        return run_by_row(self._run, dict(arrays), self._by_row, self._shapes)
 
     def try_out(self) -> None:
-        """Run the graph once, free axes of size 1: the first run is slow, and tells labels."""
-        arrays = {spec.name: _blank(spec) for spec in self.inputs}
+        """Run the graph, free axes of size 1: the first run is slow, and tells labels.
+
+        Where nothing says whether the first axes of several inputs are one batch, a few more runs
+        tell.
+        """
+        needed = [spec for spec in self.inputs if not spec.optional]
+        arrays = {spec.name: blank(spec) for spec in needed}
         try:
             self(arrays)
         except (ClientError, ModelError) as error:
-            logger.info("A trial with zeros, free axes of size 1, was refused: %s", error)
+            logger.info(
+                "No trial run: zeros, free axes of size 1, do not suit the model: %s", error
+            )
         self.outputs = tuple(map(self._labelled, self.outputs))
+        is_unsaid = len(needed) > 1 and all(spec.axes[:1] == (None,) for spec in needed)
+        if is_unsaid and have_one_batch(self._outputs, needed):
+            self.inputs = tuple(
+                spec if spec.optional else with_one_batch(spec) for spec in self.inputs
+            )
 
     def signature(self) -> Signature:
         """What the graph takes and gives, and the classes where one output lists some."""
@@ -118,11 +128,14 @@ class Graph:
         return TensorSpec(spec.name, spec.dtype, (None, len(self.labels[spec.name])))
 
     def _run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
-        names = [spec.name for spec in self.outputs]
         try:
-            values = self._values(names, arrays)
+            return self._outputs(arrays)
         except Exception as error:
-            raise _blamed(error) from error
+            raise _blamed(error, differing_sizes(self.inputs, arrays)) from error
+
+    def _outputs(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        names = [spec.name for spec in self.outputs]
+        values = self._values(names, arrays)
         return {name: self._array(name, value) for name, value in zip(names, values, strict=True)}
 
     def _values(self, names: list[str], arrays: Mapping[str, Array]) -> list[Any]:
@@ -143,13 +156,7 @@ class Graph:
         if isinstance(value, list) and value and isinstance(value[0], dict):
             self.labels[name] = [str(label) for label in value[0]]
             return np.array([list(scores.values()) for scores in value])
-        return _joined(value or [])
-
-    def _row(self, arrays: Mapping[str, Array], row: int) -> dict[str, Array]:
-        return {
-            name: array[row : row + 1] if name in self._single_rows else array
-            for name, array in arrays.items()
-        }
+        return joined(value or [], None)  # a sequence of tensors
 
 
 def _chosen(nodes: Sequence[Any], wanted: Sequence[str]) -> list[Any]:
@@ -161,65 +168,15 @@ def _chosen(nodes: Sequence[Any], wanted: Sequence[str]) -> list[Any]:
     return [by_name[name] for name in wanted or by_name]
 
 
-def _input(node: Any, *, is_unranked: bool) -> TensorSpec:
-    kind = re.fullmatch(r"(optional\()?tensor\((\w+)\)\)?", node.type)
-    if kind is None or kind[2] not in DTYPES:
-        raise DeploymentError(
-            f"input {node.name!r} is a {node.type}, which no request can hold: this image serves"
-            f" models whose inputs are tensors of {', '.join(DTYPES)}"
-        )
-    return _spec(
-        node.name, kind[2], None if is_unranked else _freed(node.shape), is_optional=bool(kind[1])
-    )
+def _blamed(error: Exception, differing: str) -> ClientError | ModelError:
+    """Whose fault it is: that of the values, unless memory or a GPU failed.
 
-
-def _output(node: Any, *, is_free: bool) -> TensorSpec:
-    kind = re.fullmatch(r"(optional\(|seq\()?(map\(\w+,)?tensor\((\w+)\)\)*", node.type)
-    if kind is None or kind[3] not in DTYPES:
-        raise DeploymentError(
-            f"output {node.name!r} is a {node.type}, which no answer can hold: name others in the"
-            " parameter outputs"
-        )
-    if kind[1]:
-        return TensorSpec(node.name, DTYPES[kind[3]])
-    # An empty shape is that of a scalar, and of what nobody knows the shape of.
-    return _spec(node.name, kind[3], (_freed(node.shape) if is_free else node.shape) or None)
-
-
-def _freed(shape: list[Any]) -> list[Any]:
-    """The shape with a batch of 1 as a free axis."""
-    return [BATCH, *shape[1:]] if shape[:1] == [1] else shape
-
-
-def _spec(
-    name: str, kind: str, shape: list[Any] | None, *, is_optional: bool = False
-) -> TensorSpec:
-    """A tensor whose free axes have the names that the graph gives them, if it does."""
-    sizes = None if shape is None else [axis if isinstance(axis, int) else None for axis in shape]
-    axes = [axis if isinstance(axis, str) else None for axis in shape or ()]
-    return TensorSpec(name, DTYPES[kind], sizes, optional=is_optional, axes=axes)
-
-
-def _blank(spec: TensorSpec) -> Array:
-    shape = [size or 1 for size in spec.shape or ()]
-    return np.full(shape, "", object) if spec.is_text else np.zeros(shape, spec.dtype)
-
-
-def _joined(parts: Sequence[Array]) -> Array:
-    """Answers to one row each as one array: along their batch if they have one."""
-    if all(part.shape[:1] == (1,) for part in parts):
-        return np.concatenate(parts) if parts else np.array([])
-    if len({part.shape for part in parts}) == 1:
-        return np.stack(parts)
-    ragged = np.empty(len(parts), object)
-    ragged[:] = [part.tolist() for part in parts]
-    return ragged
-
-
-def _blamed(error: Exception) -> ClientError | ModelError:
-    """Whose fault it is: that of the values, unless memory or a GPU failed."""
-    if isinstance(error, InvalidArgument | Fail) and not MACHINE.search(str(error)):
-        return ClientError(f"the model refuses the data: {reason(error)}")
+    `differing` says which inputs differ in the size of an axis that they share. onnxruntime
+    computes with some that do, so that this is told where it does not.
+    """
+    if isinstance(error, REFUSALS) and not MACHINE.search(str(error)):
+        more = f"; expected {differing}" if differing else ""
+        return ClientError(f"the model refuses the data: {reason(error)}{more}")
     logger.error("The model failed", exc_info=error)
     return ModelError(f"the model failed: {reason(error)}")
 

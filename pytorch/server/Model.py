@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from pytorch_calls import Network
 from pytorch_compile import compiled
+from pytorch_copies import copier
 from pytorch_files import Wanted, read
-from pytorch_specs import inputs_of
+from pytorch_look import look
 
-from prepackaged import Artifact, ModelFiles, TensorComponent, choose_device
+from prepackaged import Artifact, ModelFiles, Signature, TensorComponent, choose_device
 from prepackaged.parameters import is_true
 
 
@@ -19,7 +20,8 @@ class Model(TensorComponent):
     """A module's `forward`.
 
     `model_class` is the class that weights belong to and `model_class_file` the Python file that
-    defines it. `allow_pickle` lets a pickle be loaded, which runs code. `compile` is `true` or a
+    defines it. `allow_pickle` lets a pickle be loaded, which runs code. `strict` is `true` where
+    a class must have all that the file has, `false` where neither must. `compile` is `true` or a
     backend's name for `torch.compile`. Those of `TensorComponent` follow.
     """
 
@@ -27,8 +29,15 @@ class Model(TensorComponent):
     callable_from_any_thread = True
     usual_layout = "NCHW"
     files = ModelFiles(
-        names=("model.pt", "model.pth", "model.pt2", "model.safetensors", "model.ckpt"),
-        suffixes=(".pt", ".pth", ".pt2", ".safetensors", ".ckpt"),
+        names=(
+            "model.pt",
+            "model.pth",
+            "model.pt2",
+            "model.safetensors",
+            "model.safetensors.index.json",
+            "model.ckpt",
+        ),
+        suffixes=(".pt", ".pth", ".pt2", ".safetensors", ".ckpt", ".jit"),
         flavor="pytorch",
         flavor_key="model_data",
     )
@@ -40,12 +49,14 @@ class Model(TensorComponent):
         model_class: str | None = None,
         model_class_file: str | None = None,
         allow_pickle: str | None = None,
+        strict: str | None = None,
         compile: str | None = None,  # noqa: A002  PyTorch's word for it
         **more: Any,
     ) -> None:
         super().__init__(model_uri, model_file, **more)
         allowed = is_true("allow_pickle", allow_pickle)
-        self.wanted = Wanted(model_class or None, model_class_file or None, allowed)
+        is_strict = is_true("strict", strict) if strict else None
+        self.wanted = Wanted(model_class or None, model_class_file or None, allowed, is_strict)
         self.compile = compile
         self.device = choose_device(
             self.device, [f"cuda:{number}" for number in range(torch.cuda.device_count())]
@@ -59,9 +70,15 @@ class Model(TensorComponent):
         """Read the module, bring it to the device and see what it takes and answers."""
         assert artifact is not None  # because this class sets `files`
         module, kind = read(artifact, self.wanted)
-        self.network = Network(compiled(module, self.compile), inputs_of(module), str(self.device))
-        self.signature = self.network.signature()
-        self.batchable = self.stacks() and not self.network.takes_one_row
+        fresh = copier(module, lambda: read(artifact, self.wanted)[0])
+        found = look(module, fresh, str(self.device), self.compile)
+        served = compiled(module, self.compile)
+        self.network = Network(
+            served, found.inputs, str(self.device), found.others, found.by_row, found.settle
+        )
+        self.takes_other_names = found.others is not None
+        self.signature = Signature(self.network.specs(), found.outputs).with_source("model")
+        self.batchable = self.stacks() and self.network.stacks()
         self.custom = {"format": kind, "device": str(self.device), "torch": torch.__version__}
         if version := artifact.flavor.get("pytorch_version"):
             self.custom["saved_with"] = str(version)
@@ -73,7 +90,11 @@ class Model(TensorComponent):
 
         Raises `ClientError` for data that does not suit it, `ModelError` when it fails.
         """
-        return self.payload(self.network(self.tensors(X, feature_names)))
+        return self.answer(self.network, X, feature_names)
+
+    def _given(self, X: Any, feature_names: Iterable[str] | None) -> Any:
+        given = super()._given(X, feature_names)
+        return [(self.network.spec_for(spec, value), value) for spec, value in given]
 
 
 @contextmanager

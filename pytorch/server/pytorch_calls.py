@@ -1,38 +1,85 @@
 """Arrays into a module and out of it, and whose mistake it is when that fails."""
 
 import dis
+import inspect
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from pytorch_specs import Input, float_dtype, numpy_dtype
+from pytorch_exported import Exported
+from pytorch_outputs import joined, named
+from pytorch_specs import BECOMING, Input, dtype_of, float_dtype, numpy_dtype
 from torch import Tensor, nn
 
-from prepackaged import ClientError, ModelError, Signature, TensorSpec, describe
+from prepackaged import ClientError, ModelError, TensorSpec, describe
 from prepackaged.arrays import Array
+from prepackaged.tensor_values import to_array
 
 logger = logging.getLogger(__name__)
 
 Arrays = dict[str, Array]
-# For sizes that a model leaves open: small ones, and the usual one of images.
-SIZES = (32, 28, 224)
 # What PyTorch raises for data that does not suit the model, and for its own trouble.
-REFUSALS = (RuntimeError, IndexError, ValueError)
+REFUSALS = (RuntimeError, IndexError, ValueError, AssertionError)
 TROUBLES = (torch.OutOfMemoryError, torch.AcceleratorError, NotImplementedError, RecursionError)
 
 
-class Network:
-    """A module on its device, called with arrays by the names of its inputs."""
+class Forward:
+    """A module's forward, called with tensors by the names of its inputs.
 
-    def __init__(self, module: nn.Module, inputs: Sequence[Input], device: str) -> None:
+    `others` is the argument that takes tensors of any name, see `inputs_of`.
+    """
+
+    def __init__(self, module: nn.Module, inputs: Iterable[Input], others: str | None) -> None:
+        self.inputs = {each.name: each for each in inputs}
+        self.others = others
+        is_script = isinstance(module, torch.jit.ScriptModule)
+        arguments = {} if is_script else inspect.signature(module.forward).parameters
+        self.positional = [
+            name for name, each in arguments.items() if each.kind is each.POSITIONAL_ONLY
+        ]
+
+    def __call__(self, module: nn.Module, tensors: dict[str, Tensor]) -> Any:
+        """What the module, or a copy of it, gives."""
+        keywords: dict[str, Any] = {}
+        for name, tensor in tensors.items():
+            each = self.inputs.get(name) or Input(name, holder=self.others)
+            if each.holder and not each.holder.startswith("**"):
+                keywords.setdefault(each.holder, {})[name] = tensor
+            else:
+                keywords[name] = _as_argument(tensor, each)
+        given = [keywords.pop(name) for name in self.positional if name in keywords]
+        with torch.inference_mode():
+            return module(*given, **keywords)
+
+
+class Network:
+    """A module on its device, called with arrays by the names of its inputs.
+
+    `by_row` are the outputs that are lists with an entry for each row, see `named`. Where the
+    kinds of values that inputs take are still open, `settle` tells them for the first request.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        inputs: Iterable[Input],
+        device: str,
+        others: str | None = None,
+        by_row: Collection[str] = (),
+        settle: Callable[[list[Input], Arrays], list[Input]] | None = None,
+    ) -> None:
         self.module = module.to(device)
         self.device = device
         self.floating = float_dtype(module)
-        self.takes_one_row = all((each.shape or ())[:1] == (1,) for each in inputs)
+        self.takes_one_row = isinstance(module, Exported) and module.takes_one_row()
+        self.row_shapes = module.output_shapes() if isinstance(module, Exported) else {}
         self.inputs = {each.name: self._of_any_batch(each) for each in inputs}
+        self.forward = Forward(module, self.inputs.values(), others)
+        self.by_row = by_row
+        self.settle = settle
 
     def __call__(self, arrays: Arrays) -> Arrays:
         """The module's outputs by name, see `named`.
@@ -40,39 +87,39 @@ class Network:
         Raises `ClientError` where PyTorch refuses the data, `ModelError` for other failures.
         """
         try:
-            return self._answer(arrays)
-        except ModelError:
+            self._settle(arrays)
+            return self._row_by_row(arrays) if self.takes_one_row else self._called(arrays)
+        except (ModelError, ClientError):
             raise
         except Exception as error:
             raise self._blame(error, arrays) from error
 
-    def signature(self) -> Signature:
-        """What the module takes, as its layers tell, and gives, as trial calls show."""
-        inputs = tuple(each.spec() for each in self.inputs.values())
-        return Signature(inputs, self._try_out() or None).with_source("model")
+    def specs(self) -> tuple[TensorSpec, ...]:
+        """What requests are to bring."""
+        return tuple(each.spec(self.floating) for each in self.inputs.values())
 
-    def _try_out(self) -> tuple[TensorSpec, ...]:
-        """What comes out for zeros; nothing where it is unknown what to try.
+    def stacks(self) -> bool:
+        """Whether rows of several requests can go into one call and out of it."""
+        first = {(each.axes or ("batch",))[0] for each in self.inputs.values() if each.shape != ()}
+        return not self.takes_one_row and not self.by_row and first <= {"batch"}
 
-        Those are also the first calls, of several rows and of one, which take the longest.
-        """
-        tried: list[Arrays] = []
-        has_free_sizes = any(None in (each.shape or ())[1:] for each in self.inputs.values())
-        for size in SIZES if has_free_sizes else SIZES[:1]:
-            if (zeros := self._zeros(size)) and len(tried) <= 2 and (answers := self._tried(zeros)):
-                tried += [*answers, *self._tried({name: each[:1] for name, each in zeros.items()})]
-        names = tried[0] if tried else ()
-        return tuple(_spec(name, [each[name] for each in tried if name in each]) for name in names)
+    def spec_for(self, spec: TensorSpec, value: Any) -> TensorSpec:
+        """The input's spec for this value: rows of features may have axes before them."""
+        each = self.inputs.get(spec.name)
+        depth = _depth(value)
+        if each is None or not each.is_of_rows or depth <= len(each.shape or ()):
+            return spec
+        return TensorSpec(spec.name, spec.dtype, (*[None] * (depth - 1), (each.shape or ())[-1]))
 
-    def _answer(self, arrays: Arrays) -> Arrays:
-        if self.takes_one_row:
-            return self._row_by_row(arrays)
-        return self._called(arrays)
+    def _settle(self, arrays: Arrays) -> None:
+        settle, self.settle = self.settle, None
+        if settle:
+            known = settle(list(self.inputs.values()), arrays)
+            self.inputs = {each.name: each for each in known}
 
     def _called(self, arrays: Arrays) -> Arrays:
         tensors = {name: self._tensor(name, array) for name, array in arrays.items()}
-        with torch.inference_mode():
-            result = {name: _array(each) for name, each in named(self.module(**tensors))}
+        result = dict(named(self.forward(self.module, tensors), self.by_row))
         if not result:
             raise ModelError("forward gave no tensor")
         return result
@@ -83,42 +130,33 @@ class Network:
             self._called({name: array[row : row + 1] for name, array in arrays.items()})
             for row in range(count)
         ]
-        return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+        return joined(rows, self.row_shapes)
 
     def _tensor(self, name: str, array: Array) -> Tensor:
-        tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
-        usual = self.floating if tensor.is_floating_point() else tensor.dtype
-        return tensor.to(self.device, self.inputs[name].dtype or usual)
+        """The array as what the module takes: its own kind of values where it can be that."""
+        each = self.inputs.get(name) or Input(name)
+        kind = next(kind for kind in BECOMING[array.dtype.kind] if kind in each.kinds)
+        dtype = each.dtype or dtype_of(kind, self.floating)
+        wanted = numpy_dtype(dtype)
+        if array.dtype != wanted:
+            array = to_array(TensorSpec(name, wanted), array)
+        return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(self.device, dtype)
 
     def _of_any_batch(self, each: Input) -> Input:
         if not self.takes_one_row or each.shape is None:
             return each
-        return replace(each, shape=(None, *each.shape[1:]))
-
-    def _zeros(self, size: int) -> Arrays:
-        needed = [each for each in self.inputs.values() if not each.is_optional]
-        shapes = [each.shape for each in needed if each.shape is not None]
-        if len(shapes) < len(needed):
-            return {}
-        batches = [(2 if shape[:1] == (None,) else shape[0], *shape[1:]) for shape in shapes]
-        full = [[size if each is None else each for each in shape] for shape in batches]
-        return {
-            each.name: np.zeros(shape, numpy_dtype(each.dtype or self.floating))
-            for each, shape in zip(needed, full, strict=True)
-        }
-
-    def _tried(self, zeros: Arrays) -> list[Arrays]:
-        try:
-            return [self._answer(zeros)]
-        except Exception:
-            logger.debug("A call with zeros failed", exc_info=True)
-            return []
+        axes = ("batch", *(each.axes or each.shape)[1:])
+        return replace(each, shape=(None, *each.shape[1:]), axes=axes)
 
     def _blame(self, error: Exception, arrays: Arrays) -> ClientError | ModelError:
+        left_out = [name for name in self.inputs if name not in arrays]
+        if left_out and "NoneType" in str(error) and isinstance(error, TypeError | AttributeError):
+            return ClientError(f"the model needs more of {', '.join(left_out)}: {_text(error)}")
         if isinstance(error, REFUSALS) and not isinstance(error, TROUBLES) and _is_native(error):
+            expected = {spec.name: spec.expected() for spec in self.specs()}
             got = "; ".join(
-                f"input {name!r}: expected {self.inputs[name].spec().expected()}, got"
-                f" {array.dtype} of shape {list(array.shape)}"
+                f"input {name!r}: expected {expected.get(name, 'numbers')}, got {array.dtype} of"
+                f" shape {list(array.shape)}"
                 for name, array in arrays.items()
             )
             return ClientError(f"the model refuses the data: {_text(error)}; {got}")
@@ -126,52 +164,18 @@ class Network:
         return ModelError(f"the model failed: {describe(error)}")
 
 
-def named(result: Any, name: str = "output") -> Iterator[tuple[str, Tensor]]:
-    """Every tensor in what forward gave, by name.
-
-    A single one is `output`; those of a dict or a named tuple have the names there, those of a
-    list or a tuple are `output_0`, `output_1`. Raises `ModelError` for other values.
-    """
-    if isinstance(result, Tensor):
-        yield name, result
-    elif isinstance(result, bool | int | float):
-        yield name, torch.tensor(result)
-    elif result is not None:
-        for key, value in _parts(result):
-            is_told = isinstance(key, str) and name == "output"
-            yield from named(value, key if is_told else f"{name}_{key}")
+def _depth(value: Any) -> int:
+    """How many axes an array or nested lists have."""
+    depth = 0
+    while isinstance(value, list):
+        value, depth = (value[0] if value else None), depth + 1
+    return value.ndim if isinstance(value, np.ndarray) else depth
 
 
-def _parts(result: Any) -> Sequence[tuple[Any, Any]]:
-    if isinstance(result, Mapping):
-        return list(result.items())
-    if hasattr(result, "_fields"):
-        return list(zip(result._fields, result, strict=True))
-    if isinstance(result, list | tuple):
-        return list(enumerate(result))
-    raise ModelError(f"forward gave a {type(result).__name__}; expected tensors")
-
-
-def _array(tensor: Tensor) -> Array:
-    if tensor.layout is not torch.strided:
-        tensor = tensor.to_dense()
-    if tensor.is_quantized:
-        tensor = tensor.dequantize()
-    if tensor.is_floating_point() and tensor.dtype not in (torch.float32, torch.float64):
-        tensor = tensor.float()
-    array: Array = tensor.numpy(force=True)
-    return array
-
-
-def _spec(name: str, arrays: Sequence[Array]) -> TensorSpec:
-    """An output from the answers to inputs of several shapes; sizes that differ are free."""
-    shapes = [np.atleast_1d(each).shape for each in arrays]
-    if len(set(map(len, shapes))) > 1:
-        return TensorSpec(name, arrays[0].dtype)
-    sizes = [set(sizes) for sizes in zip(*shapes, strict=True)]
-    return TensorSpec(
-        name, arrays[0].dtype, [size.pop() if len(size) == 1 else None for size in sizes]
-    )
+def _as_argument(tensor: Tensor, each: Input) -> Any:
+    if each.is_plain:
+        return tensor.item()
+    return list(tensor.unbind()) if each.is_list else tensor
 
 
 def _is_native(error: Exception) -> bool:
@@ -183,7 +187,8 @@ def _is_native(error: Exception) -> bool:
         return False
     frame = trace.tb_frame
     is_raised = dis.opname[frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
-    return not is_raised or str(frame.f_globals.get("__name__")).partition(".")[0] == "torch"
+    module = str(frame.f_globals.get("__name__")).partition(".")[0]
+    return not is_raised or module in ("torch", "torchvision")
 
 
 def _text(error: Exception) -> str:

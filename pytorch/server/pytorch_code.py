@@ -1,22 +1,19 @@
 """The model's own Python files: found, imported under private names, kept apart from ours."""
 
 import ast
-import importlib
-import importlib.util
 import inspect
 import logging
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from hashlib import sha256
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from lightning_standin import AttributeDict, StandIns
+from pytorch_missing import MissingModules
 from torch import nn
 
-from prepackaged import DeploymentError, describe
+from prepackaged import DeploymentError, describe, own_code
 
 logger = logging.getLogger(__name__)
 
@@ -24,37 +21,9 @@ USUAL_CLASS = "PyTorchModel"
 OURS = Path(__file__).resolve().parent
 
 
-@contextmanager
-def importable(*directories: Path) -> Iterator[None]:
-    """Within this block, files in these directories are imported before ours of the same name.
-
-    Afterwards ours have their names back, and the directories come last on the path.
-    """
-    hidden = _take_out(_our_modules())
-    paths = list(dict.fromkeys(map(str, directories)))
-    stand_ins = StandIns()
-    importlib.invalidate_caches()
-    sys.path[:0] = paths
-    sys.meta_path.append(stand_ins)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(stand_ins)
-        for path in paths:
-            sys.path.remove(path)
-        sys.path += [path for path in paths if path not in sys.path]
-        sys.modules.update(hidden)
-
-
-@contextmanager
-def standing_for_main(module: ModuleType | None) -> Iterator[None]:
-    """Within this block `__main__` is that module: pickles name the script that saved them so."""
-    real = sys.modules["__main__"]
-    sys.modules["__main__"] = module or real
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = real
+def importable(*directories: Path) -> AbstractContextManager[None]:
+    """Within this block, files in these directories are imported before ours of the same name."""
+    return own_code.importable(directories, OURS, StandIns())
 
 
 def find_file(directory: Path, class_name: str, file_name: str | None) -> Path:
@@ -68,8 +37,9 @@ def find_file(directory: Path, class_name: str, file_name: str | None) -> Path:
                 f"the parameter model_class_file names {file_name!r}, which {directory} has not"
             )
         return directory / file_name
-    defined = {path: _top_level_names(path) for path in sorted(directory.glob("*.py"))}
+    defined = {path: own_code.top_level_names(path) for path in sorted(directory.glob("*.py"))}
     found = [path for path, names in defined.items() if class_name in names]
+    found = found or [path for path in defined if class_name in _imported_names(path)]
     if len(found) == 1:
         return found[0]
     raise DeploymentError(_why_no_file(directory, class_name, defined, found))
@@ -80,27 +50,8 @@ def load_module(path: Path) -> ModuleType:
 
     Raises `DeploymentError` for whatever goes wrong in it.
     """
-    name = f"_model_{sha256(str(path).encode()).hexdigest()[:8]}"
-    # As a package, so that `from .layers import Block` finds what lies beside it.
-    spec = importlib.util.spec_from_file_location(
-        name, path, submodule_search_locations=[str(path.parent)]
-    )
-    if spec is None or spec.loader is None:
-        raise DeploymentError(f"{path} is no Python file: its name must end with .py")
-    _take_out([each for each in sys.modules if each.partition(".")[0] == name])
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        with importable(path.parent):
-            spec.loader.exec_module(module)
-    except ModuleNotFoundError as error:
-        raise DeploymentError(
-            f"{path} needs the Python module {error.name!r}, which is neither beside it nor in this"
-            " image: put it there, or fork the image and add it"
-        ) from error
-    except (Exception, SystemExit) as error:
-        logger.exception("Importing %s failed", path)
-        raise DeploymentError(f"{path} cannot be imported: {describe(error)}") from error
-    return module
+    with importable(path.parent), MissingModules(path) as missing:
+        return own_code.load_module(path, missing.stand_in_for)
 
 
 def construct(module: ModuleType, class_name: str, checkpoint: Mapping[str, Any]) -> nn.Module:
@@ -113,6 +64,8 @@ def construct(module: ModuleType, class_name: str, checkpoint: Mapping[str, Any]
         raise DeploymentError(f"{module.__file__} has no class {class_name}")
     try:
         made = made_by(**_arguments(made_by, checkpoint))
+    except ModuleNotFoundError as error:
+        raise DeploymentError(own_code.why_not_found(Path(str(module.__file__)), error)) from error
     except Exception as error:
         logger.exception("Constructing %s failed", class_name)
         raise DeploymentError(
@@ -128,9 +81,13 @@ def construct(module: ModuleType, class_name: str, checkpoint: Mapping[str, Any]
 
 def _arguments(made_by: Callable[..., Any], checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     saved = checkpoint.get("hyper_parameters")
-    if not isinstance(saved, Mapping):
+    try:
+        taken = inspect.signature(made_by).parameters
+    except ValueError:  # a class without a constructor of its own may have no signature
         return {}
-    taken = inspect.signature(made_by).parameters
+    if not isinstance(saved, Mapping):
+        # What torchvision's functions would download, and the file has.
+        return {"weights_backbone": None} if "weights_backbone" in taken else {}
     name = checkpoint.get("hparams_name")
     if name in taken and name != "kwargs":  # one argument that holds them all
         return {str(name): AttributeDict(saved)}
@@ -139,27 +96,14 @@ def _arguments(made_by: Callable[..., Any], checkpoint: Mapping[str, Any]) -> di
     return {key: value for key, value in saved.items() if key in taken}
 
 
-def _our_modules() -> list[str]:
-    files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
-    return [name for name, file in files.items() if file and Path(file).resolve().parent == OURS]
-
-
-def _take_out(names: list[str]) -> dict[str, ModuleType]:
-    return {name: sys.modules.pop(name) for name in names}
-
-
-def _top_level_names(path: Path) -> list[str]:
-    """The classes, functions and other names that a file gives a value to, read not run.
-
-    Of a file that cannot be read, for another may have the class, what is wrong with it.
-    """
+def _imported_names(path: Path) -> list[str]:
+    """The names that a file imports, such as a class of a package's."""
     try:
         body = ast.parse(path.read_bytes()).body
-    except (SyntaxError, ValueError) as error:
-        return [describe(error)]
-    names = [node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
-    targets = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
-    return names + [target.id for target in targets if isinstance(target, ast.Name)]
+    except (SyntaxError, ValueError):
+        return []
+    imports = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return [each.asname or each.name for node in imports for each in node.names]
 
 
 def _why_no_file(

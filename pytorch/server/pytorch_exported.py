@@ -2,11 +2,13 @@
 
 import io
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from pytorch_outputs import below, parts
 from torch import Tensor, nn
 from torch.export.graph_signature import ConstantArgument, InputKind
 from torch.export.passes import move_to_device_pass
@@ -39,18 +41,39 @@ class Exported(nn.Module):
         args, kwargs = pytree.tree_unflatten(leaves, self.program.call_spec.in_spec)
         return self.body(*args, **kwargs)
 
-    def inputs(self) -> dict[str, Tensor]:
-        """The tensors that it was exported for, without values: free sizes are symbols."""
+    def inputs(self) -> dict[str, Any]:
+        """What it was exported for, without values: tensors with symbols as sizes, or numbers."""
         values = {node.name: node.meta.get("val") for node in self.program.graph.nodes}
         names = [name for name, value in self._leaves().items() if value is None]
-        return {name: values[name] for name in names if isinstance(values[name], Tensor)}
+        known = (Tensor, torch.SymInt, torch.SymFloat, torch.SymBool)
+        return {name: values[name] for name in names if isinstance(values[name], known)}
 
-    def outputs(self) -> Any:
-        """What `forward` gives, without values."""
+    def batch(self) -> str | None:
+        """The symbol of the first axis that most inputs have, None where none is free."""
+        tensors = [each for each in self.inputs().values() if isinstance(each, Tensor)]
+        free = [str(each.shape[0]) for each in tensors if each.ndim and _is_free(each.shape[0])]
+        return max(free, key=free.count) if free else None
+
+    def takes_one_row(self) -> bool:
+        """Whether it was exported for a batch of one: the first axis of each input is a 1."""
+        tensors = list(self.inputs().values())
+        return bool(tensors) and all(
+            isinstance(each, Tensor)
+            and [size for size in each.shape[:1] if not _is_free(size)] == [1]
+            for each in tensors
+        )
+
+    def outputs(self) -> dict[str, Tensor]:
+        """The tensors that `forward` gives, without values, by the names that they have there."""
         (output,) = self.program.graph.find_nodes(op="output")
         count = len(self.program.graph_signature.user_outputs)
         values = [getattr(node, "meta", {}).get("val") for node in output.args[0]]
-        return pytree.tree_unflatten(values[-count:], self.program.call_spec.out_spec)
+        given = pytree.tree_unflatten(values[-count:], self.program.call_spec.out_spec)
+        return dict(_tensors(given))
+
+    def output_shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """Their shapes, None for sizes that are free or depend on values."""
+        return {name: free(each.shape) for name, each in self.outputs().items()}
 
     def eval(self) -> "Exported":
         """Itself: whether it trains was settled when it was exported."""
@@ -70,6 +93,23 @@ class Exported(nn.Module):
             if spec.kind is InputKind.USER_INPUT
         ]
         return {arg.name: arg.value if isinstance(arg, ConstantArgument) else None for arg in given}
+
+
+def free(shape: Iterable[Any]) -> tuple[int | None, ...]:
+    """A shape with None for each size that is a symbol."""
+    return tuple(None if _is_free(size) else size for size in shape)
+
+
+def _tensors(given: Any, name: str = "output") -> Iterator[tuple[str, Tensor]]:
+    if isinstance(given, Tensor):
+        yield name, given
+    elif isinstance(given, dict | list | tuple):
+        for key, value in parts(given):
+            yield from _tensors(value, below(name, key))
+
+
+def _is_free(size: Any) -> bool:
+    return not isinstance(size, int)
 
 
 def _part_with_code(path: Path) -> str | None:

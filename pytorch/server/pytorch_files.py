@@ -9,42 +9,32 @@ from pickle import UnpicklingError
 from types import ModuleType
 from typing import Any
 
-import safetensors.torch
 import torch
-from pytorch_code import (
-    USUAL_CLASS,
-    construct,
-    find_file,
-    importable,
-    load_module,
-    standing_for_main,
-)
+from pytorch_checkpoints import INDEX, harmless, read_safetensors, read_weights_only, unread
+from pytorch_code import USUAL_CLASS, construct, find_file, importable, load_module
 from pytorch_exported import Exported
+from pytorch_missing import MissingModules
+from pytorch_vision import complete, complete_for
+from pytorch_weights import fill
 from torch import nn
 
 from prepackaged import Artifact, DeploymentError
+from prepackaged.file_kinds import expect_kinds
+from prepackaged.own_code import standing_for_main
+from prepackaged.pickles import facts_in
+from prepackaged.versions import mlflow_versions
 
-# Where training scripts put the weights in a checkpoint; Lightning uses the first.
-WEIGHTS_KEYS = ("state_dict", "model_state_dict", "model")
+SAVED = ("a pickle", "a ZIP archive", "a tar archive")  # as PyTorch saves, and did before 1.6
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the operator says of the file: its class, and whether it may run code."""
+    """What the operator says of the file: its class, whether it may run code, see also `fill`."""
 
     model_class: str | None = None
     model_class_file: str | None = None
     allow_pickle: bool = False
-
-
-class _Unread:
-    """What stands for an object of a class that is not loaded: inert, whatever it is given."""
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        pass
-
-    def __setstate__(self, _: Any) -> None:
-        pass
+    strict: bool | None = None
 
 
 def read(artifact: Artifact, wanted: Wanted) -> tuple[nn.Module, str]:
@@ -56,13 +46,14 @@ def read(artifact: Artifact, wanted: Wanted) -> tuple[nn.Module, str]:
     beside = (artifact.directory / artifact.name).parent
     code = [artifact.code] if artifact.code else []
     kind = _format(artifact)
+    complete()
     with artifact.reading(), importable(beside, artifact.directory, *code):
         module = READERS[kind](artifact, wanted)
     return module, kind
 
 
 def _format(artifact: Artifact) -> str:
-    if artifact.name.endswith(".safetensors"):
+    if artifact.name.endswith((".safetensors", INDEX)):
         return "safetensors"
     if not zipfile.is_zipfile(artifact.path):
         return "torch.save"  # as it was before PyTorch 1.6
@@ -76,10 +67,11 @@ def _format(artifact: Artifact) -> str:
 
 
 def _read_safetensors(artifact: Artifact, wanted: Wanted) -> nn.Module:
-    return _with_weights(safetensors.torch.load_file(artifact.path), {}, artifact, wanted)
+    return _with_weights(read_safetensors(artifact.path, artifact.name), artifact, wanted)
 
 
 def _read_torchscript(artifact: Artifact, _: Wanted) -> nn.Module:
+    complete_for(artifact.path)
     with warnings.catch_warnings():  # deprecated is to make such files; these are made
         warnings.simplefilter("ignore", DeprecationWarning)
         module: nn.Module = torch.jit.load(artifact.path, map_location="cpu")
@@ -87,11 +79,13 @@ def _read_torchscript(artifact: Artifact, _: Wanted) -> nn.Module:
 
 
 def _read_exported(artifact: Artifact, wanted: Wanted) -> nn.Module:
+    complete_for(artifact.path)
     return Exported(artifact.path, allow_pickle=wanted.allow_pickle)
 
 
 def _read_saved(artifact: Artifact, wanted: Wanted) -> nn.Module:
-    content = _read_weights_only(artifact.path)
+    expect_kinds(artifact.path, SAVED, "torch.save")
+    content = read_weights_only(artifact.path)
     if content is None:
         content = _unpickled(artifact, wanted)
     if isinstance(content, nn.DataParallel):
@@ -103,10 +97,7 @@ def _read_saved(artifact: Artifact, wanted: Wanted) -> nn.Module:
             f"model file {artifact.path} holds a {type(content).__name__}: neither weights, which"
             " are a dict, nor a module"
         )
-    weights = next(
-        (content[key] for key in WEIGHTS_KEYS if isinstance(content.get(key), Mapping)), content
-    )
-    return _with_weights(weights, content, artifact, wanted)
+    return _with_weights(content, artifact, wanted)
 
 
 READERS: dict[str, Callable[[Artifact, Wanted], nn.Module]] = {
@@ -117,40 +108,38 @@ READERS: dict[str, Callable[[Artifact, Wanted], nn.Module]] = {
 }
 
 
-def _read_weights_only(path: Path) -> Any:
-    """What the file holds, read without running code; None where only unpickling can tell.
-
-    Objects beside the weights, such as a checkpoint's settings, become `_Unread`.
-    """
-    try:
-        unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except (ValueError, UnpicklingError):  # of an old format, or by cloudpickle
-        unsafe = []
-    stand_ins = [(type(name.rpartition(".")[2], (_Unread,), {}), name) for name in unsafe]
-    try:
-        with torch.serialization.safe_globals(stand_ins):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError:
-        return None
-    return None if isinstance(content, _Unread) else content
-
-
 def _unpickled(artifact: Artifact, wanted: Wanted) -> Any:
+    facts = facts_in(_pickled_part(artifact.path))
+    facts.refuse_foreign_code(artifact.path, mlflow_versions(artifact)[0])
     if not (artifact.flavor or wanted.allow_pickle):
         raise DeploymentError(
             f"model file {artifact.path} holds more than weights: a pickle, which runs code when it"
             " is loaded. If you trust the file, set the parameter allow_pickle to true; else save"
             " model.state_dict(), or the model with torch.export"
         )
-    try:
-        with standing_for_main(_script(artifact, wanted)):
-            return torch.load(artifact.path, map_location="cpu", weights_only=False)
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise DeploymentError(
-            f"model file {artifact.path} is a pickle that needs code which is not here ({error}):"
-            " put the Python file that defines it beside the model file, or into MLflow's"
-            " code_paths; if it is a package, fork the image and add it"
-        ) from error
+    with MissingModules(artifact.path) as missing:
+        while True:
+            try:
+                with standing_for_main(_script(artifact, wanted)):
+                    return torch.load(artifact.path, map_location="cpu", weights_only=False)
+            except ModuleNotFoundError as error:
+                if not missing.stand_in_for(error.name):
+                    raise _needs_code(artifact, missing, str(error)) from error
+            except AttributeError as error:
+                raise _needs_code(artifact, missing, str(error)) from error
+            except UnpicklingError as error:
+                if not missing.packages:
+                    raise
+                raise _needs_code(artifact, missing) from error
+
+
+def _needs_code(artifact: Artifact, missing: MissingModules, what: str = "") -> DeploymentError:
+    lacks = what or ", ".join(f"no module named {each!r}" for each in sorted(missing.packages))
+    return DeploymentError(
+        f"model file {artifact.path} is a pickle that needs code which is not here ({lacks}): put"
+        " the Python file that defines it beside the model file, or into MLflow's code_paths; if it"
+        " is a package, fork the image and add it"
+    )
 
 
 def _script(artifact: Artifact, wanted: Wanted) -> ModuleType | None:
@@ -172,52 +161,29 @@ def _pickled_part(path: Path) -> bytes:
         return b"".join(archive.read(name) for name in archive.namelist() if ".pkl" in name)
 
 
-def _with_weights(
-    weights: Mapping[str, Any],
-    checkpoint: Mapping[str, Any],
-    artifact: Artifact,
-    wanted: Wanted,
-) -> nn.Module:
+def _with_weights(content: Mapping[str, Any], artifact: Artifact, wanted: Wanted) -> nn.Module:
     class_name = wanted.model_class or USUAL_CLASS
     file = find_file(artifact.directory, class_name, wanted.model_class_file)
-    module = construct(load_module(file), class_name, checkpoint)
-    _fill(module, weights, artifact.path, f"{class_name} of {file.name}")
+    code = load_module(file)
+    settings = content.get("hyper_parameters")
+    if isinstance(settings, Mapping) and [*unread(settings)]:
+        content = read_weights_only(artifact.path, lambda name: harmless(name, code))
+    try:
+        module = construct(code, class_name, content)
+        fill(module, content, artifact.path, f"{class_name} of {file.name}", strict=wanted.strict)
+    except DeploymentError as error:
+        raise _with_hint(error, content) from error
     return module.eval()
 
 
-def _fill(module: nn.Module, weights: Mapping[str, Any], path: Path, owner: str) -> None:
-    """Give a module its weights. Raises `DeploymentError` where they are not all its own."""
-    own = module.state_dict()
-    fitting = _without_prefix(weights, list(own))
-    try:
-        keys = module.load_state_dict(fitting, strict=False)
-    except Exception as error:  # a weight of another shape, which the message names
-        told = " ".join(str(error).split())[:500]
-        raise DeploymentError(f"model file {path} does not fit {owner}: {told}") from error
-    filled = {own[name].data_ptr() for name in own if name in fitting}
-    # Tied weights are saved under one of their names by safetensors.
-    missing = [name for name in keys.missing_keys if own[name].data_ptr() not in filled]
-    if missing or keys.unexpected_keys:
-        wrong = {"missing": missing, "unexpected": keys.unexpected_keys}
-        told = "; ".join(f"{what}: {_enumerated(names)}" for what, names in wrong.items() if names)
-        raise DeploymentError(f"model file {path} does not fit {owner}: weights are {told}")
-
-
-def _without_prefix(weights: Mapping[str, Any], names: list[str]) -> Mapping[str, Any]:
-    """The weights under the module's own names.
-
-    DataParallel, torch.compile and LightningModules that wrap the module put a prefix before
-    them, and may have weights beside the module's.
-    """
-    if not names or names[0] in weights:
-        return weights
-    prefixes = [key.removesuffix(names[0]) for key in weights if key.endswith(f".{names[0]}")]
-    fitting = [prefix for prefix in prefixes if all(prefix + name in weights for name in names)]
-    if len(fitting) != 1:
-        return weights
-    return {name: weights[fitting[0] + name] for name in names}
-
-
-def _enumerated(names: list[str], most: int = 5) -> str:
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+def _with_hint(error: DeploymentError, content: Mapping[str, Any]) -> DeploymentError:
+    """The error, and which hyperparameters are of classes that were not found."""
+    settings = content.get("hyper_parameters")
+    names = {key: type(settings[key]).__name__ for key in unread(settings)} if settings else {}
+    if not names:
+        return error
+    told = ", ".join(f"{key!r} (a {kind})" for key, kind in names.items())
+    return DeploymentError(
+        f"{error}. Hyperparameters that were not loaded, because no Python file beside the"
+        f" checkpoint has their classes: {told}"
+    )

@@ -1,83 +1,78 @@
 """What a module takes: names, dtypes and shapes of its inputs, as far as it tells them.
 
 An exported program says it all. Of another module, forward's signature gives the names, and the
-layer that an input reaches the rest: whole numbers for an embedding, channels for a convolution.
+layers that an input reaches the rest: whole numbers for an embedding, channels for a convolution,
+true and false for a mask. What is still open then, a trial on a copy tells, see `pytorch_trial`.
 """
 
-import contextlib
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 import numpy as np
 import torch
-from pytorch_exported import Exported
-from torch import fx, nn
+from pytorch_demands import KINDS
+from pytorch_exported import Exported, free
+from pytorch_flow import Flow, Shape, flow_of, is_setting
+from pytorch_outputs import of_rows
+from torch import nn
 
 from prepackaged import DeploymentError, TensorSpec
 
-Shape = tuple[int | None, ...] | None
-# What a value may go through on its way to a layer: with the shape that it has, or with another.
-KEEPING = {
-    "add", "sub", "mul", "div", "truediv", "contiguous", "clone", "dropout", "identity",
-    "batchnorm1d", "batchnorm2d", "layernorm", "batch_norm", "layer_norm",
-}  # fmt: skip
-RESHAPING = {
-    "flatten", "reshape", "view", "squeeze", "unsqueeze", "transpose", "permute", "getitem",
-    "select", "slice",
-}  # fmt: skip
-WHOLE = {"embedding", "embeddingbag", "one_hot"}
-# A model of nothing but these takes rows of features.
-TABULAR = {
-    "linear", "relu", "tanh", "sigmoid", "softmax", "log_softmax", "logsoftmax", "gelu", "silu",
-    "elu", "leakyrelu", "leaky_relu", "hardtanh", "dropout", "batchnorm1d", "batch_norm",
-    "layernorm", "layer_norm", "identity", "add", "sub", "mul", "div", "truediv",
-}  # fmt: skip
+PLAIN = {"int": "i", "float": "f", "bool": "b"}
+NUMPY = {"b": np.dtype(bool), "i": np.dtype(np.int64)}
+TORCH = {"b": torch.bool, "i": torch.int64}
+# Which kind a request's values become: its own where the module takes it, else the next.
+BECOMING = {"b": "bif", "i": "ifb", "u": "ifb", "f": "fib"}
+DICT = re.compile(r"Dict\[str, Tensor\]$")
 
 
 @dataclass(frozen=True)
 class Input:
-    """One of forward's arguments; `dtype` is None where it takes any number."""
+    """One tensor that forward takes.
+
+    `kinds` are those of `pytorch_demands` that it may be made of, `dtype` the only one that it
+    may have, where an exported program says it. `axes` are as in `TensorSpec`. `holder` is the
+    argument that is a dict of tensors, or the list of them, that this one is in; `is_plain` says
+    that forward takes a Python number, `is_of_rows` that axes may come before the last one.
+    """
 
     name: str
+    kinds: str = KINDS
     dtype: torch.dtype | None = None
     shape: Shape = None
     is_optional: bool = False
+    axes: tuple[str | None, ...] | None = None
+    holder: str | None = None
+    is_list: bool = False
+    is_plain: bool = False
+    is_of_rows: bool = False
 
-    def spec(self) -> TensorSpec:
-        """What a request is to bring for it."""
-        return TensorSpec(self.name, numpy_dtype(self.dtype), self.shape, optional=self.is_optional)
+    def spec(self, floating: torch.dtype) -> TensorSpec:
+        """What a request is to bring for it; `floating` is the dtype that the module computes in.
+
+        The dtype is None where values of several kinds stay what they are.
+        """
+        dtype = self.dtype or (dtype_of(self.kinds, floating) if len(self.kinds) == 1 else None)
+        return TensorSpec(
+            self.name, numpy_dtype(dtype), self.shape, optional=self.is_optional, axes=self.axes
+        )
 
 
-class Step(NamedTuple):
-    """Something that a value goes into: an operation's or a layer's name, and what that takes."""
+def inputs_of(
+    module: nn.Module, fresh: Callable[[], nn.Module | None]
+) -> tuple[list[Input], str | None]:
+    """The inputs of a module's forward, and the argument that takes tensors of any name.
 
-    name: str
-    takes: Shape = None
-
-
-class Flow(NamedTuple):
-    """Where values go in a module: the steps that follow one, each with what comes out of it.
-
-    `values` has the inputs by name, as far as the module could be followed; `steps` are the
-    names of all steps, None where it could not be followed to its end.
+    The second is None, the name of a dict, or with `**` before it that of keyword arguments.
+    `fresh` gives a copy of the module. Raises `DeploymentError` where forward takes no tensors.
     """
-
-    values: dict[str, Any]
-    following: Callable[[Any], Iterator[tuple[Step, list[Any]]]]
-    steps: set[str] | None
-
-
-UNSEEN = Flow({}, lambda _: iter(()), None)
-
-
-def inputs_of(module: nn.Module) -> list[Input]:
-    """The inputs of a module's forward. Raises `DeploymentError` where it takes no tensors."""
     if isinstance(module, Exported):
-        return [
-            Input(name, value.dtype, _free(value.shape)) for name, value in module.inputs().items()
-        ]
+        return _of_program(module), None
     is_script = isinstance(module, torch.jit.ScriptModule)
     found = list(_scripted_arguments(module) if is_script else _arguments(module))
     if not found:
@@ -85,10 +80,12 @@ def inputs_of(module: nn.Module) -> list[Input]:
             f"forward of {type(module).__name__} must name the tensors that it takes:"
             f" it is forward{inspect.signature(module.forward)}"
         )
-    flow = UNSEEN
-    with contextlib.suppress(Exception):  # the model may answer where its graph is odd
-        flow = _flow_of_script(module) if is_script else _flow_of_module(module)
-    return [_judged(each, flow, module) for each in found]
+    flow = flow_of(module, fresh)
+    inputs = [each for one in found for each in _unfolded(one, flow)]
+    holders = [each.holder for each in (*inputs, *found) if each.holder]
+    # It may take others out of it, where forward could not be followed.
+    is_open = bool(holders) and (flow.steps is None or not inputs)
+    return [_judged(each, flow) for each in inputs], holders[0] if is_open else None
 
 
 def float_dtype(module: nn.Module) -> torch.dtype:
@@ -97,6 +94,12 @@ def float_dtype(module: nn.Module) -> torch.dtype:
     return next((each.dtype for each in weights if each.is_floating_point()), torch.float32)
 
 
+def dtype_of(kind: str, floating: torch.dtype) -> torch.dtype:
+    """The dtype of tensors of a kind of values."""
+    return TORCH.get(kind, floating)
+
+
+@cache
 def numpy_dtype(dtype: torch.dtype | None) -> "np.dtype[Any] | None":
     """The dtype of numpy's; float32 for bfloat16, which numpy has not."""
     if dtype is None:
@@ -106,135 +109,126 @@ def numpy_dtype(dtype: torch.dtype | None) -> "np.dtype[Any] | None":
     return kept
 
 
-def _free(shape: torch.Size) -> Shape:
-    """The shape, its symbolic sizes as free ones."""
-    return tuple(size if isinstance(size, int) else None for size in shape)
+def outputs_of_program(module: Exported) -> tuple[TensorSpec, ...]:
+    """What a program gives, with the axes that it has of its inputs."""
+    names = _axis_names(module)
+    specs = []
+    for name, value in module.outputs().items():
+        axes: list[str | None] | None = [names.get(str(size)) for size in value.shape]
+        shape = free(value.shape)
+        if module.takes_one_row():
+            shape, axes = of_rows(shape), None
+        specs.append(TensorSpec(name, numpy_dtype(value.dtype), shape, axes=axes))
+    return tuple(specs)
+
+
+def _of_program(module: Exported) -> list[Input]:
+    """The inputs that a program was exported for; sizes that are one symbol are one axis."""
+    names = _axis_names(module)
+    inputs = []
+    for name, value in module.inputs().items():
+        if isinstance(value, torch.Tensor):
+            axes = tuple(names.get(str(size)) for size in value.shape)
+            inputs.append(Input(name, dtype=value.dtype, shape=free(value.shape), axes=axes))
+        else:
+            kind = PLAIN.get(type(value).__name__.lower().removeprefix("sym"), "i")
+            inputs.append(Input(name, kind, shape=(), is_plain=True))
+    return inputs
+
+
+def _axis_names(module: Exported) -> dict[str, str]:
+    """Names for the symbols that stand for sizes: the batch, others by the first axis of theirs."""
+    batch = module.batch()
+    names = {batch: "batch"} if batch else {}
+    for name, value in module.inputs().items():
+        for number, size in enumerate(getattr(value, "shape", ())):
+            if not isinstance(size, int):
+                names.setdefault(str(size), f"{name}[{number}]")
+    return names
 
 
 def _arguments(module: nn.Module) -> Iterator[Input]:
     """Arguments without a default, which are needed, and those whose default is None."""
     for name, each in inspect.signature(module.forward).parameters.items():
-        is_single = each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
-        if is_single and not _is_setting(each):
-            yield Input(name, is_optional=each.default is None)
+        if each.kind is each.VAR_KEYWORD:
+            yield Input(f"**{name}", holder=f"**{name}")
+        elif each.kind is not each.VAR_POSITIONAL and not is_setting(each):
+            yield from _annotated(name, each)
 
 
-def _is_setting(argument: inspect.Parameter) -> bool:
-    """Whether forward has a value for it, which requests leave as it is."""
-    return argument.default is not None and argument.default is not argument.empty
+def _annotated(name: str, argument: inspect.Parameter) -> Iterator[Input]:
+    is_optional = argument.default is None
+    kinds = _types(argument.annotation)
+    plain = "".join(PLAIN[each] for each in PLAIN if each in kinds)
+    if plain and len(plain) == len(kinds):
+        if not is_optional:
+            yield Input(name, plain[-1], shape=(), is_plain=True)
+    elif kinds & {"dict", "Mapping", "MutableMapping"}:
+        yield Input(name, holder=name, is_optional=is_optional)
+    elif kinds & {"list", "Sequence"}:
+        if not is_optional:  # one that may be left out, such as targets, is for training
+            yield Input(name, is_list=True)
+    else:
+        yield Input(name, is_optional=is_optional)
+
+
+def _types(annotation: Any) -> set[str]:
+    """The names of the types in an annotation, but for None."""
+    if isinstance(annotation, str):
+        parts = re.sub(r"Optional\[(.*)\]$", r"\1", annotation).split("|")
+        words = {part.strip().partition("[")[0].rpartition(".")[2] for part in parts}
+        return {word.lower() if word in ("Dict", "List") else word for word in words} - {"None"}
+    origin = get_origin(annotation)
+    if origin in (Union, UnionType):
+        return set().union(*map(_types, get_args(annotation)))
+    kind = origin or annotation
+    return set() if kind is NoneType else {getattr(kind, "__name__", str(kind))}
 
 
 def _scripted_arguments(module: Any) -> Iterator[Input]:
     for each in module.forward.schema.arguments[1:]:
-        kind = str(each.type)
-        if kind not in ("Tensor", "Optional[Tensor]") and not each.has_default_value():
+        kind = re.sub(r"^Optional\[(.*)\]$", r"\1", str(each.type))
+        has_default = each.has_default_value()
+        is_optional = has_default or kind != str(each.type)
+        if kind == "Tensor":
+            yield Input(each.name, is_optional=is_optional)
+        elif has_default:
+            continue
+        elif kind == "List[Tensor]":
+            yield Input(each.name, is_optional=is_optional, is_list=True)
+        elif kind in PLAIN:
+            yield Input(each.name, PLAIN[kind], shape=(), is_optional=is_optional, is_plain=True)
+        elif DICT.match(kind):
+            yield Input(each.name, holder=each.name, is_optional=is_optional)
+        else:
             raise DeploymentError(
-                f"forward takes {each.name!r} as {kind}; this server can only give tensors"
+                f"forward takes {each.name!r} as {kind}; this server can only give tensors,"
+                " numbers, and lists or dicts of tensors"
             )
-        if kind in ("Tensor", "Optional[Tensor]"):
-            yield Input(each.name, is_optional=each.has_default_value())
 
 
-def _judged(argument: Input, flow: Flow, module: nn.Module) -> Input:
-    """The input with the dtype and shape of the layer that it reaches, as far as that is seen."""
-    floating = float_dtype(module)
-    with contextlib.suppress(Exception):  # as above
-        for step, keeps_shape in _reached(argument.name, flow):
-            if step.name in WHOLE:
-                return replace(argument, dtype=torch.int64)
-            if step.takes:
-                rows_only = flow.steps is not None and flow.steps <= TABULAR
-                is_sure = keeps_shape and (step.name != "linear" or rows_only)
-                return replace(argument, dtype=floating, shape=step.takes if is_sure else None)
-    has_embedding = any("Embedding" in _class_name(each) for each in module.modules())
-    return replace(argument, dtype=None if has_embedding else floating)
+def _unfolded(argument: Input, flow: Flow) -> Iterator[Input]:
+    """The argument, or what forward gets out of one that is a dict."""
+    value = flow.values.get(argument.name)
+    keys = flow.keys(value) if value is not None else {}
+    for key, is_optional in keys.items():
+        yield replace(argument, name=key, holder=argument.name, is_optional=is_optional)
+    if not keys and argument.holder is None:
+        yield argument
 
 
-def _reached(name: str, flow: Flow) -> Iterator[tuple[Step, bool]]:
-    """The steps that an input goes into, each with whether it still has its shape there."""
-    waiting = [(flow.values[name], True)] if name in flow.values else []
-    for value, keeps_shape in waiting:  # which grows on the way
-        for step, results in flow.following(value):
-            yield step, keeps_shape
-            if step.name in KEEPING | RESHAPING:
-                keeps = keeps_shape and step.name in KEEPING
-                waiting += [(result, keeps) for result in results]
-
-
-def _flow_of_module(module: nn.Module) -> Flow:
-    """What torch.fx could record of forward, until something in it needed real values."""
-    arguments = inspect.signature(module.forward).parameters.items()
-    settings = {name: each.default for name, each in arguments if _is_setting(each)}
-    tracer = fx.Tracer()
-    is_whole = False
-    with contextlib.suppress(Exception):
-        tracer.trace(module, concrete_args=settings or None)
-        is_whole = True
-    nodes = list(tracer.graph.nodes) if hasattr(tracer, "graph") else []
-    calls = [node for node in nodes if node.op.startswith("call_")]
-    steps = {_step_of_node(node, module).name for node in calls}
-    values = {str(node.target): node for node in nodes if node.op == "placeholder"}
-    return Flow(
-        values,
-        lambda node: ((_step_of_node(user, module), [user]) for user in node.users),
-        steps if is_whole else None,
-    )
-
-
-def _step_of_node(node: fx.Node, module: nn.Module) -> Step:
-    if node.op != "call_module":
-        name = getattr(node.target, "__name__", str(node.target))
-        return Step("embeddingbag" if name == "embedding_bag" else name.strip("_"))
-    layer = module.get_submodule(str(node.target))
-    name = _class_name(layer).lower()
-    match layer:
-        case nn.Linear():
-            return Step(name, (None, layer.in_features))
-        case nn.modules.conv._ConvNd():
-            return Step(name, (None, layer.in_channels, *[None] * (layer.weight.ndim - 2)))
-        case nn.RNNBase():
-            return Step(name, (None, None, layer.input_size))
-    return Step(name)
-
-
-def _flow_of_script(module: Any) -> Flow:
-    graph = module.inlined_graph
-    kinds = {node.kind() for node in graph.nodes()}
-    steps = {kind.removeprefix("aten::").strip("_") for kind in kinds if "aten::" in kind}
-    is_whole = not any(kind in ("prim::If", "prim::Loop") for kind in kinds)
-    names = [each.name for each in module.forward.schema.arguments]
-
-    def following(value: Any) -> Iterator[tuple[Step, list[Any]]]:
-        for use in value.uses():
-            yield _step_of_operation(use.user, module), list(use.user.outputs())
-
-    return Flow(
-        dict(zip(names, graph.inputs(), strict=True)), following, steps if is_whole else None
-    )
-
-
-def _step_of_operation(node: Any, module: Any) -> Step:
-    name = node.kind().removeprefix("aten::").strip("_")
-    given = list(node.inputs())
-    if name == "linear":
-        return Step(name, (None, _weight(given[1], module).shape[1]))
-    if name in ("conv1d", "conv2d", "conv3d", "convolution"):
-        weight = _weight(given[1], module)
-        groups = given[8 if name == "convolution" else 6].toIValue()
-        return Step(name, (None, weight.shape[1] * groups, *[None] * (weight.ndim - 2)))
-    return Step("embeddingbag" if name == "embedding_bag" else name)
-
-
-def _weight(value: Any, module: Any) -> Any:
-    """The weight that a value in a graph stands for: a chain of attributes of the module."""
-    node = value.node()
-    match node.kind():
-        case "prim::GetAttr":
-            return getattr(_weight(node.input(), module), node.s("name"))
-        case "prim::Constant":
-            return node.t("value")
-    return module
-
-
-def _class_name(module: Any) -> str:
-    return str(getattr(module, "original_name", type(module).__name__))
+def _judged(argument: Input, flow: Flow) -> Input:
+    """The input with the kinds and the shape of the layers that it reaches, as far as is seen."""
+    place = (argument.holder, argument.name) if argument.holder else argument.name
+    if argument.is_plain or argument.is_list or place not in flow.values:
+        return argument
+    kinds, shape, is_of_rows = argument.kinds, None, False
+    try:
+        for step, keeps_shape in flow.reached(flow.values[place]):
+            kinds = "".join(kind for kind in kinds if kind in step.kinds) or kinds
+            is_sure = keeps_shape and (step.name != "linear" or flow.is_of_rows())
+            if step.shape and is_sure and shape is None:
+                shape, is_of_rows = step.shape, step.name == "linear"
+    except Exception:  # the model may answer where its graph is odd
+        return argument
+    return replace(argument, kinds=kinds, shape=shape, is_of_rows=is_of_rows)

@@ -21,15 +21,15 @@ def digits() -> np.ndarray:
     return np.array([[[c == "#" for c in line[digit]] for line in lines] for digit in range(10)])
 
 
-def pictures(count: int) -> tuple[np.ndarray, np.ndarray]:
+def images(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Digits anywhere on 8 x 8 pixels with some noise: [count, 8, 8], and which they are."""
     random = np.random.default_rng(0)
     labels = random.integers(10, size=count)
     drawn = random.uniform(0, 0.3, (count, 8, 8))
-    for picture, digit, (row, column) in zip(
+    for image, digit, (row, column) in zip(
         drawn, digits()[labels], random.integers(4, size=(count, 2)), strict=True
     ):
-        picture[row : row + 5, column : column + 5] += 0.7 * digit
+        image[row : row + 5, column : column + 5] += 0.7 * digit
     return drawn.astype(np.float32), labels
 
 
@@ -40,7 +40,7 @@ def main(directory: Path) -> None:
     outputs = keras.layers.Dense(10, activation="softmax")
     model = keras.Sequential([keras.Input((8, 8), name="pixels"), *layers, outputs])
     model.compile("adam", "sparse_categorical_crossentropy")
-    model.fit(*pictures(4000), epochs=10, verbose=0)
+    model.fit(*images(4000), epochs=10, verbose=0)
     directory.mkdir(parents=True, exist_ok=True)
     model.save(directory / "model.keras")
 

@@ -5,15 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 import tensorflow as tf
+from compiled import Compiled
 from keras_file import read_keras_file
-from saved_model import read_saved_model
+from saved_model import SAVED_MODEL, newest_version, read_saved_model
 from tensorflow_runtime import prepare
 
 from prepackaged import Artifact, ModelFiles, TensorComponent, local_path
-from prepackaged.artifacts import MLMODEL, list_directory, read_mlmodel
+from prepackaged.artifacts import MLMODEL, find_artifact, list_directory, read_mlmodel
 from prepackaged.parameters import is_true
 
-SAVED_MODEL = "saved_model.pb"
 # In which of an MLflow model's tables the model is, and under which key.
 FLAVORS = (("keras", "data"), ("tensorflow", "data"), ("tensorflow", "saved_model_dir"))
 
@@ -51,7 +51,10 @@ class Model(TensorComponent):
         self.find_artifact(self.files)
 
     def find_artifact(self, files: ModelFiles) -> Artifact:
-        """The model file at `model_uri`, in whichever table an MLflow model has it."""
+        """The model file at `model_uri`, in whichever table an MLflow model has it.
+
+        Of the numbered directories of TensorFlow Serving it is in the one of the highest number.
+        """
         if self.model_uri and not self.model_file:
             place = local_path(self.model_uri)
             is_mlflow = place.is_dir() and MLMODEL in list_directory(place)
@@ -60,6 +63,8 @@ class Model(TensorComponent):
                 table = flavors.get(flavor)
                 if isinstance(table, dict) and table.get(key):
                     return super().find_artifact(replace(files, flavor=flavor, flavor_key=key))
+            if newest := newest_version(place, files):
+                return find_artifact(self.model_uri, files, f"{newest}/{SAVED_MODEL}")
         return super().find_artifact(files)
 
     def load_model(self, artifact: Artifact | None) -> None:
@@ -67,13 +72,14 @@ class Model(TensorComponent):
         assert artifact is not None  # because this class sets `files`
         self.device = prepare(self.device)
         with artifact.reading():
-            self.compiled, versions = self._read(artifact)
+            read, versions = self._read(artifact)
+        self.asks_framework_about_sizes = not read.has_one_batch
+        self.compiled = read.tried()
         self.signature = self.compiled.signature()
         self.custom = {**versions, "device": str(self.device), "tensorflow": tf.__version__}
-        self.batchable = self.stacks() and not self.compiled.is_run_row_by_row
-        self.compiled.try_out()
+        self.batchable = self.stacks() and not self.compiled.by_row
 
-    def _read(self, artifact: Artifact) -> tuple[Any, dict[str, str]]:
+    def _read(self, artifact: Artifact) -> tuple[Compiled, dict[str, str]]:
         path = artifact.directory / artifact.name  # its own name: a link's target may have another
         if path.name != SAVED_MODEL:
             compiled, version = read_keras_file(path, allow_lambda=self.allow_lambda)
@@ -91,4 +97,4 @@ class Model(TensorComponent):
 
         Raises `ClientError` for data that does not suit the model, `ModelError` when it fails.
         """
-        return self.payload(self.compiled(self.tensors(X, feature_names)))
+        return self.answer(self.compiled, X, feature_names)

@@ -3,20 +3,36 @@
 import logging
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from state import restored
 
-from prepackaged import ClientError, ModelError, Signature, TensorSpec, describe
-from prepackaged.arrays import Array
+from prepackaged import (
+    ClientError,
+    DeploymentError,
+    ModelError,
+    Signature,
+    TensorSpec,
+    describe,
+)
+from prepackaged.arrays import Array, list_by_row
+from prepackaged.one_batch import blank, have_one_batch
+from prepackaged.row_by_row import run_by_row
 
 logger = logging.getLogger(__name__)
 
-# What numpy has in place of TensorFlow's own dtypes.
-STAND_INS = {tf.string: bytes, tf.bfloat16: np.float32}
+# What numpy, or JSON, has in place of TensorFlow's own dtypes.
+STAND_INS: dict[str, Any] = {"string": bytes, "bfloat16": np.float32} | {
+    "complex64": np.float32,  # pairs: see `tensor_answers`
+    "complex128": np.float64,
+    "int4": np.int8,
+    "uint4": np.uint8,
+    **{f"q{name}": name for name in ("int8", "uint8", "int16", "uint16", "int32")},
+}
 
 
 @dataclass(frozen=True)
@@ -24,26 +40,38 @@ class Compiled:
     """A function that was traced once, for batches of any size.
 
     `function` takes a list of tensors in the order of `inputs` and gives tensors by name, which
-    `outputs` describes. `owner` has the variables and must live as long as the function.
+    `outputs` describes. `traced` is TensorFlow's function behind it, and `owner` has its
+    variables; both must live as long. `has_one_batch` says that the first axes of all inputs are
+    the same batch.
     """
 
     function: Callable[[list[Any]], Mapping[str, Any]]
     inputs: Mapping[str, Any]
     outputs: Mapping[str, Any]
+    traced: Any
     owner: Any
+    has_one_batch: bool = False
 
     @cached_property
-    def is_run_row_by_row(self) -> bool:
-        """Whether a batch is fixed at one row, so that the rows of a request run in turn."""
-        starts = [each.shape[:1].as_list() for each in self.inputs.values()]
-        ends = [each.shape[:1].as_list() for each in self.outputs.values() if each.shape.rank != 0]
-        fits = len(ends) == len(self.outputs) and all(end in ([1], [None]) for end in ends)
-        return fits and all(start == [1] for start in starts)
+    def by_row(self) -> frozenset[str]:
+        """The inputs whose batch is fixed at one row, so that the rows of a request run in turn.
+
+        None where the first axis of another input is free.
+        """
+        shapes = {
+            name: each.shape.as_list() for name, each in self.inputs.items() if each.shape.rank
+        }
+        if any(shape[0] is None for shape in shapes.values()):
+            return frozenset()
+        return frozenset(name for name, shape in shapes.items() if shape[0] == 1)
 
     def signature(self) -> Signature:
-        """What requests and answers bring, in batches of any size where rows run in turn."""
-        inputs = tuple(self._spec(name, each) for name, each in self.inputs.items())
-        outputs = tuple(self._spec(name, each) for name, each in self.outputs.items())
+        """What requests and answers bring, in batches of any size where rows run in turn.
+
+        Raises `DeploymentError` for dtypes that no request or answer can hold.
+        """
+        inputs = tuple(self._input(name, each) for name, each in self.inputs.items())
+        outputs = tuple(self._output(name, each) for name, each in self.outputs.items())
         return Signature(inputs, outputs).with_source("model")
 
     def __call__(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -53,41 +81,74 @@ class Compiled:
         out of range, and `ModelError` for any other failure.
         """
         try:
-            if self.is_run_row_by_row and len(next(iter(arrays.values()))) > 1:
-                return self._row_by_row(arrays)
-            return self._run(arrays)
+            shapes = {name: _sizes(each) for name, each in self.outputs.items()}
+            return run_by_row(self._run, dict(arrays), self.by_row, shapes)
+        except ClientError:
+            raise
         except tf.errors.InvalidArgumentError as error:
             raise ClientError(f"the model refuses the data: {reason(error)}") from error
         except Exception as error:
             logger.exception("The model failed")
             raise ModelError(f"the model failed: {reason(error)}") from error
 
-    def try_out(self) -> None:
-        """Run once on zeros, so that the first request does not pay for what is made only once.
+    def tried(self) -> "Compiled":
+        """The same after a run on zeros, so that the first request does not pay for it.
 
-        A failure is a warning in the log and no more: a model may have good reasons to refuse
-        zeros, empty texts, or a size of 1 where sizes are free.
+        The model is as it was before. A failure is a line in the log and no more: a model may
+        have good reasons to refuse zeros, empty texts, or a size of 1 where sizes are free. Where
+        it does not say whether the first axes of several inputs are one batch, more runs tell.
         """
+        specs = self.signature().input_tensors
         try:
-            self._run({spec.name: _zeros(spec) for spec in self.signature().input_tensors})
+            with restored(self.traced):
+                self._run({spec.name: blank(spec) for spec in specs})
+                is_unsaid = len(specs) > 1 and not self.has_one_batch
+                return (
+                    replace(self, has_one_batch=have_one_batch(self._run, specs))
+                    if is_unsaid
+                    else self
+                )
         except Exception as error:
-            logger.warning("The model cannot be tried out on zeros: %s", reason(error))
+            logger.info(
+                "No trial run on zeros, so that the first request is slow: %s", reason(error)
+            )
+        return self
 
     def _run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
-        tensors = [tf.constant(arrays[name], each.dtype) for name, each in self.inputs.items()]
+        tensors = [_tensor(arrays[name], each.dtype) for name, each in self.inputs.items()]
         return {name: _array(each) for name, each in self.function(tensors).items()}
 
-    def _row_by_row(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
-        rows = range(len(next(iter(arrays.values()))))
-        answers = [self._run({name: each[[row]] for name, each in arrays.items()}) for row in rows]
-        return {name: np.concatenate([each[name] for each in answers]) for name in self.outputs}
+    def _input(self, name: str, wanted: Any) -> TensorSpec:
+        spec = _spec(name, wanted, "input", "request")
+        shape = (None, *(spec.shape or ())[1:]) if name in self.by_row else spec.shape
+        is_tied = self.has_one_batch or len(self.inputs) == 1
+        return TensorSpec(
+            name, spec.dtype, shape, axes=None if is_tied else (None,) * len(shape or ())
+        )
 
-    def _spec(self, name: str, wanted: Any) -> TensorSpec:
-        dtype = STAND_INS.get(wanted.dtype, wanted.dtype.as_numpy_dtype)
-        shape = None if wanted.shape.rank is None else wanted.shape.as_list()
-        if shape and self.is_run_row_by_row:
-            shape[0] = None
-        return TensorSpec(name, dtype, shape)
+    def _output(self, name: str, wanted: Any) -> TensorSpec:
+        spec = _spec(name, wanted, "output", "answer")
+        if not self.by_row or not spec.shape:
+            return spec
+        return TensorSpec(name, spec.dtype, (None, *spec.shape[1:]) if spec.shape[0] == 1 else None)
+
+
+def _spec(name: str, wanted: Any, what: str, message: str) -> TensorSpec:
+    """The tensor as TensorFlow describes it, in a dtype that numpy and JSON know."""
+    dtype, shape = wanted.dtype, _sizes(wanted)
+    if dtype.name in ("resource", "variant"):
+        raise DeploymentError(
+            f"{what} {name!r} is a {dtype.name}, which no {message} can hold: save the model with a"
+            " signature of tensors"
+        )
+    stand_in = np.float32 if dtype.name.startswith("float8") else STAND_INS.get(dtype.name)
+    if dtype.is_complex and shape is not None:
+        shape = (*shape, 2)
+    return TensorSpec(name, stand_in or dtype.as_numpy_dtype, shape)
+
+
+def _sizes(wanted: Any) -> tuple[int | None, ...] | None:
+    return None if wanted.shape.rank is None else tuple(wanted.shape.as_list())
 
 
 def reason(error: BaseException) -> str:
@@ -99,11 +160,22 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {next(filter(None, reversed(lines)), '')}"
 
 
-def _zeros(spec: TensorSpec) -> Array:
-    sizes = [1 if size is None else size for size in spec.shape or (None,)]
-    return np.full(sizes, "", object) if spec.is_text else np.zeros(sizes, spec.dtype)
+def _tensor(array: Array, dtype: Any) -> Any:
+    """An array as a tensor; complex numbers come as pairs."""
+    if dtype.is_complex:
+        array = array[..., 0] + 1j * array[..., 1]
+    return tf.constant(array, dtype)
 
 
 def _array(tensor: Any) -> Array:
+    """A tensor as an array; a ragged one has a list for each row."""
+    if isinstance(tensor, tf.SparseTensor):
+        tensor = tf.sparse.to_dense(tensor)
+    if isinstance(tensor, tf.RaggedTensor):
+        return list_by_row(tensor.to_list())
+    if tensor.dtype == tf.string:
+        return np.array(tensor.numpy(), dtype=object)  # fixed-size strings would lose zeros
     array: Array = np.asarray(tensor.numpy())
-    return array.astype(np.float32) if tensor.dtype == tf.bfloat16 else array
+    if array.dtype.kind in "biufc" and array.dtype.isbuiltin:
+        return array
+    return array.astype(np.float32 if tensor.dtype.is_floating else np.int32)

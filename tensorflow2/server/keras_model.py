@@ -17,7 +17,8 @@ def compile_keras(model: Any) -> Compiled:
         return _named(outputs, getattr(model, "output_names", None) or [])
 
     traced = tf.function(call).get_concrete_function(list(inputs.values()))
-    return Compiled(traced, inputs, traced.structured_outputs, model)
+    outputs = traced.structured_outputs
+    return Compiled(traced, inputs, outputs, traced, model, has_one_batch=True)
 
 
 def _inputs(model: Any) -> tuple[Any, dict[str, Any]]:

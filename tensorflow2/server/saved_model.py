@@ -8,9 +8,26 @@ from typing import Any
 import tensorflow as tf
 from compiled import Compiled
 
-from prepackaged import DeploymentError
+from prepackaged import DeploymentError, ModelFiles
+from prepackaged.artifacts import list_directory
 
 DEFAULT = "serving_default"
+SAVED_MODEL = "saved_model.pb"
+
+
+def newest_version(directory: Path, files: ModelFiles) -> str | None:
+    """The highest number among the directories of SavedModels, as TensorFlow Serving has them.
+
+    None where the directory itself has a model, or is none.
+    """
+    if not directory.is_dir():
+        return None
+    names = list_directory(directory)
+    has_named = any((directory / name).exists() for name in files.names)
+    if has_named or any(name.endswith(files.suffixes) for name in names):
+        return None
+    numbers = [name for name in names if (directory / name / SAVED_MODEL).is_file()]
+    return max((name for name in numbers if name.isdecimal()), key=int, default=None)
 
 
 def read_saved_model(
@@ -69,4 +86,4 @@ def _compiled(loaded: Any, signature: Any, directory: Path) -> Compiled:
     def call(tensors: list[Any]) -> Any:
         return signature(**dict(zip(inputs, tensors, strict=True)))
 
-    return Compiled(call, inputs, outputs, loaded)
+    return Compiled(call, inputs, outputs, signature, loaded)

@@ -123,12 +123,32 @@ EXAMPLES = [
     Example("bad-base64", post({"binData": "A!AE="}), (200, {"binData": "AAE="}), REFUSED),
     Example("empty-aggregate", post([], "/aggregate"), FAILED, REFUSED),
     Example("mixed-row", post(rows(["a", 1.5])), (200, row("a", "1.5")), (200, row("a", 1.5))),
+    Example(
+        "column-names",
+        post(rows([1, 2])),
+        (200, {"data": {"ndarray": [["1", "2"]], "names": ["t:0", "t:1"]}}),
+        (200, {"data": {"ndarray": [["1", "2"]], "names": ["cat", "dog"]}}),
+        "Named",
+    ),
+    Example(
+        "whole-numbers",
+        post(rows([101, 2.5])),
+        (200, {"data": {"ndarray": [["101.0", "2.5"]], "names": ["t:0", "t:1"]}}),
+        (200, {"data": {"ndarray": [["101", "2.5"]], "names": ["cat", "dog"]}}),
+        "Named",
+    ),
     Example("mixed-row", call(rows(["a", 1.5])), row("a", "1.5"), row("a", 1.5)),
     Example(
         "large-integers",
         post({"jsonData": {"n": 2**70 + 1}}),
         (200, {"jsonData": {"n": 2**70 + 1}}),
         (200, {"jsonData": {"n": 2.0**70}}),
+    ),
+    Example(
+        "exact-integers",
+        post(rows([2**53 + 1, 0.5])),
+        (200, row(2.0**53, 0.5)),
+        (200, row(2**53 + 1, 0.5)),
     ),
     Example(
         "tftensor",

@@ -109,7 +109,7 @@ def test_a_message_without_data_is_answered_400(server: Server) -> None:
     response = server.post({"rows": [[1]]})
 
     assert response.status_code == 400
-    assert response.json()["status"]["info"].startswith("Invalid request data type: {")
+    assert response.json()["status"]["info"].startswith("Invalid request data type: ")
 
 
 def test_metrics_are_told_on_their_own_port(server: Server) -> None:

@@ -1,4 +1,4 @@
-"""The image under test, built before by `make build-<row>`, and containers of it."""
+"""The image under test, built before by `make build-<target>`, and containers of it."""
 
 import json
 import subprocess
@@ -27,15 +27,15 @@ TRAINING = Path(__file__).parent / "models"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let make say which image it means."""
-    parser.addoption("--image", help="the row to test; without it these tests are skipped")
+    parser.addoption("--image", help="the target to test; without it these tests are skipped")
 
 
 @pytest.fixture(scope="session")
 def image(request: pytest.FixtureRequest) -> str:
-    """The one word of the row that is tested, such as `sklearn-1.6`."""
+    """The one word of the target that is tested, such as `sklearn-1.6`."""
     name = request.config.getoption("--image")
     if not name:
-        pytest.skip("no --image: `make test-<row>` runs these tests")
+        pytest.skip("no --image: `make test-<target>` runs these tests")
     return str(name)
 
 
@@ -61,7 +61,7 @@ def request_file(image: str) -> Path:
 def sample(
     image: str, model: str, request_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Sample:
-    """A model that the row's framework has made just now, and what it answers to a request.
+    """A model that the target's framework has made just now, and what it answers to a request.
 
     A fork brings its example instead.
     """

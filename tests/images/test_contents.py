@@ -21,7 +21,7 @@ FOR_DEVELOPERS = re.compile(r"/tests/|/site-packages/(?!nvidia/|triton/).*\.(h|h
 
 @pytest.fixture(scope="module")
 def sbom(image: str, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
-    """The components that `make sbom-<row>` lists."""
+    """The components that `make sbom-<target>` lists."""
     file = tmp_path_factory.mktemp("sbom") / "image.cdx.json"
     command = [".envs/dev/bin/python", "tools/sbom.py", image, str(file)]
     subprocess.run(command, cwd=images.ROOT, check=True)
@@ -54,7 +54,7 @@ def test_no_cache_is_shipped(tag: str) -> None:
 def test_the_labels_tell_what_the_image_is_made_of(image: str, tag: str) -> None:
     """The names are OCI's, https://github.com/opencontainers/image-spec/blob/main/annotations.md."""
     labels = inspect(tag)["Config"]["Labels"]
-    row = images.find(image)
+    target = images.find(image)
 
     assert labels["org.opencontainers.image.version"] == images.release()
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
@@ -65,8 +65,8 @@ def test_the_labels_tell_what_the_image_is_made_of(image: str, tag: str) -> None
     base = os.environ.get("BASE_IMAGE") or "python:3.11-slim-bookworm"
     assert labels["org.opencontainers.image.base.name"] == base
     assert labels.get("org.opencontainers.image.base.digest", "") == base.partition("@")[2]
-    assert labels["io.infuseai.prepackaged.framework"] == row.package
-    assert labels["io.infuseai.prepackaged.framework.version"] == row.version()
+    assert labels["io.infuseai.prepackaged.framework"] == target.package
+    assert labels["io.infuseai.prepackaged.framework.version"] == target.version()
 
 
 def test_the_sbom_lists_each_package_that_the_image_has(

@@ -44,18 +44,19 @@ def test_the_contract_holds(
 
 def test_the_image_has_the_versions_that_its_tag_says(container: Any, image: str) -> None:
     """The running container is asked; the tag cannot lie about its content."""
-    row = images.find(image)
-    package = row.package
+    target = images.find(image)
+    package = target.package
     program = f"from importlib.metadata import version; print(version({package!r}))"
 
     version = container.run("python", "-c", program).partition("+")[0]
 
-    assert version == row.version()
+    assert version == target.version()
     assert any(
-        f"-{row.image.framework}{'.'.join(version.split('.')[:2])}" in tag for tag in row.tags()
+        f"-{target.image.framework}{'.'.join(version.split('.')[:2])}" in tag
+        for tag in target.tags()
     )
     told = json.loads(requests.get(container.url + "/metadata", timeout=60).text)
-    assert told["versions"] == row.short_tags()[:1]
+    assert told["versions"] == target.short_tags()[:1]
 
 
 def test_the_server_runs_as_an_ordinary_user(container: Any) -> None:

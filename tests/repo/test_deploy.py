@@ -1,4 +1,4 @@
-"""What deploy/ tells Kubernetes and Seldon's operator is valid, current and true of the server."""
+"""What deploy/ says to Kubernetes and Seldon's operator is valid, current and true."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import requests
-from manifests import DEPLOY, ROWS, containers, documents, environment, plain, pods, seldon
+from manifests import DEPLOY, TARGETS, containers, documents, environment, plain, pods, seldon
 from serving import Server, serve
 
 import deploy
@@ -35,7 +35,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_generated_files_are_what_make_deploy_writes() -> None:
-    """None is stale, none is missing, none is left of a row that is no more."""
+    """None is stale, none is missing, none is left of a target that is no more."""
     written = deploy.rendered()
 
     stale = [path for path, text in written.items() if (DEPLOY / path).read_text() != text]
@@ -45,10 +45,12 @@ def test_the_generated_files_are_what_make_deploy_writes() -> None:
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_kubernetes_knows_every_field_of_the_plain_files(row: images.Row, version: str) -> None:
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_kubernetes_knows_every_field_of_the_plain_files(
+    target: images.Target, version: str
+) -> None:
     """In the oldest version that is promised and in the newest."""
-    found = plain(row)
+    found = plain(target)
 
     assert set(found) == {
         "Deployment",
@@ -61,12 +63,12 @@ def test_kubernetes_knows_every_field_of_the_plain_files(row: images.Row, versio
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_kubernetes_knows_every_field_of_what_the_operator_makes(
-    row: images.Row, version: str
+    target: images.Target, version: str
 ) -> None:
     """A componentSpec is a pod, an autoscaler and a disruption budget, less what is added."""
-    (component,) = seldon(row)["componentSpecs"]
+    (component,) = seldon(target)["componentSpecs"]
     scaler, autoscaler = dict(component["hpaSpec"]), {"apiVersion": "apps/v1", "kind": "Deployment"}
     scaler |= {"metrics": scaler.pop("metricsv2"), "scaleTargetRef": autoscaler | {"name": "x"}}
 
@@ -82,7 +84,7 @@ def test_kubernetes_knows_every_field_of_what_the_operator_makes(
 
 def test_a_field_that_is_misspelt_would_be_found() -> None:
     """The validator takes no field that it does not know."""
-    deployment = deepcopy(plain(ROWS[0])["Deployment"])
+    deployment = deepcopy(plain(TARGETS[0])["Deployment"])
     deployment["spec"]["progressDeadlineSecond"] = 1
 
     with pytest.raises(kubernetes_validate.ValidationError, match="progressDeadlineSecond"):
@@ -100,20 +102,20 @@ def test_the_operators_servers_are_the_tags_of_every_build() -> None:
         assert set(image) == {"image", "defaultImageVersion"}
         tags.append(f"{image['image']}:{image['defaultImageVersion']}")
 
-    assert tags == [row.tags()[0] for row in images.rows().values()]
+    assert tags == [target.tags()[0] for target in images.targets().values()]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_a_seldon_deployment_asks_for_a_server_that_the_operator_was_told_of(
-    row: images.Row,
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_a_seldon_deployment_asks_for_a_server_that_the_operator_knows(
+    target: images.Target,
 ) -> None:
     """Its graph names the server, a model, and the container whose image the operator fills in."""
-    predictor = seldon(row)
+    predictor = seldon(target)
     server = predictor_servers()[predictor["graph"]["implementation"]]["protocols"]["seldon"]
     (component,) = predictor["componentSpecs"]
     (container,) = component["spec"]["containers"]
 
-    assert f"{server['image']}:{server['defaultImageVersion']}" == row.tags()[0]
+    assert f"{server['image']}:{server['defaultImageVersion']}" == target.tags()[0]
     assert set(predictor) == {"name", "graph", "componentSpecs"}
     assert set(predictor["graph"]) == {"name", "implementation", "modelUri", "parameters"}
     assert set(component) == {"metadata", "spec", "hpaSpec", "pdbSpec"}
@@ -121,24 +123,24 @@ def test_a_seldon_deployment_asks_for_a_server_that_the_operator_was_told_of(
     assert container.keys().isdisjoint({"image", "command", "args", "ports", "env"})
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_a_plain_deployment_runs_the_builds_image_on_its_claim(row: images.Row) -> None:
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_a_plain_deployment_runs_the_builds_image_on_its_claim(target: images.Target) -> None:
     """The model is mounted where the parameters say that it is."""
-    spec = plain(row)["Deployment"]["spec"]["template"]["spec"]
+    spec = plain(target)["Deployment"]["spec"]["template"]["spec"]
     (container,), (volume,) = spec["containers"], spec["volumes"]
     (mount,) = container["volumeMounts"]
-    parameters = json.loads(environment(row)["PREDICTIVE_UNIT_PARAMETERS"])
+    parameters = json.loads(environment(target)["PREDICTIVE_UNIT_PARAMETERS"])
 
-    assert container["image"] == row.tags()[0]
+    assert container["image"] == target.tags()[0]
     assert mount["name"] == volume["name"]
     assert parameters == [{"name": "model_uri", "type": "STRING", "value": mount["mountPath"]}]
     assert mount["readOnly"]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_the_objects_of_a_plain_file_find_each_other(row: images.Row) -> None:
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_the_objects_of_a_plain_file_find_each_other(target: images.Target) -> None:
     """Service and budget select the Deployment's pods, the autoscaler the Deployment."""
-    found = plain(row)
+    found = plain(target)
     labels = found["Deployment"]["spec"]["template"]["metadata"]["labels"].items()
 
     for selector in (
@@ -150,31 +152,33 @@ def test_the_objects_of_a_plain_file_find_each_other(row: images.Row) -> None:
     (container,) = found["Deployment"]["spec"]["template"]["spec"]["containers"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert all(port["targetPort"] in ports for port in found["Service"]["spec"]["ports"])
-    target = found["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
-    assert target == {"apiVersion": "apps/v1", "kind": "Deployment", "name": row.name}
+    scaled = found["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
+    assert scaled == {"apiVersion": "apps/v1", "kind": "Deployment", "name": target.name}
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_a_variant_for_gpus_asks_for_one(row: images.Row) -> None:
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_a_variant_for_gpus_asks_for_one(target: images.Target) -> None:
     """And no other does."""
-    for container in containers(row):
-        assert container["resources"]["limits"].get("nvidia.com/gpu") == (1 if row.is_gpu else None)
+    for container in containers(target):
+        assert container["resources"]["limits"].get("nvidia.com/gpu") == (
+            1 if target.is_gpu else None
+        )
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_a_model_has_the_time_to_load_that_primehub_gives(row: images.Row) -> None:
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_a_model_has_the_time_to_load_that_primehub_gives(target: images.Target) -> None:
     """No probe ends a container that loads, and no rollout fails over it."""
-    for container in containers(row):
+    for container in containers(target):
         probe = container["startupProbe"]
         loads = probe["periodSeconds"] * probe["failureThreshold"]
         assert loads >= 15 * 60
-    assert plain(row)["Deployment"]["spec"]["progressDeadlineSeconds"] > loads
+    assert plain(target)["Deployment"]["spec"]["progressDeadlineSeconds"] > loads
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_a_pod_is_not_killed_before_its_server_has_ended(row: images.Row) -> None:
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_a_pod_is_not_killed_before_its_server_has_ended(target: images.Target) -> None:
     """The preStop sleep, the grace for answers and the end of the processes fit into the pod's."""
-    for pod in pods(row):
+    for pod in pods(target):
         (container,) = pod["spec"]["containers"]
         command = container["lifecycle"]["preStop"]["exec"]["command"]
         sleeps = int(command[-1].removeprefix("/bin/sleep "))
@@ -183,10 +187,10 @@ def test_a_pod_is_not_killed_before_its_server_has_ended(row: images.Row) -> Non
         assert ends <= pod["spec"]["terminationGracePeriodSeconds"]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_containers_have_no_right_that_they_do_not_need(row: images.Row) -> None:
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_containers_have_no_right_that_they_do_not_need(target: images.Target) -> None:
     """They pass the strictest of Kubernetes' pod security standards, with a read-only root."""
-    for container in containers(row):
+    for container in containers(target):
         assert container["securityContext"] == {
             "runAsNonRoot": True,
             "allowPrivilegeEscalation": False,
@@ -196,20 +200,20 @@ def test_containers_have_no_right_that_they_do_not_need(row: images.Row) -> None
         }
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_the_pod_monitor_finds_the_metrics_of_every_pod(row: images.Row) -> None:
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_the_pod_monitor_finds_the_metrics_of_every_pod(target: images.Target) -> None:
     """By their labels, a port's name and a path, which are the operator's own in its pods."""
     spec = POD_MONITOR["spec"]
     (endpoint,) = spec["podMetricsEndpoints"]
-    ports = {port["name"]: port["containerPort"] for port in containers(row)[0]["ports"]}
+    ports = {port["name"]: port["containerPort"] for port in containers(target)[0]["ports"]}
 
-    for pod in pods(row):
+    for pod in pods(target):
         labels = pod["metadata"]["labels"]
         assert spec["selector"]["matchLabels"].items() <= labels.items()
         assert {spec["jobLabel"], *spec["podTargetLabels"]} <= set(labels)
     assert endpoint == {"port": "metrics", "path": "/prometheus"}  # the operator's
     assert ports[endpoint["port"]] == Config("Model", {}).metrics_port
-    assert environment(row)["PREDICTIVE_UNIT_METRICS_ENDPOINT"] == endpoint["path"]
+    assert environment(target)["PREDICTIVE_UNIT_METRICS_ENDPOINT"] == endpoint["path"]
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +222,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     directory = tmp_path_factory.mktemp("model")
     (directory / "Model.py").write_text("class Model:\n    def predict(self, X, names): return X\n")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment(ROWS[0]).items():
+        for name, value in environment(TARGETS[0]).items():
             patch.setenv(name, value)
         with serve(directory) as served:
             yield served
@@ -226,14 +230,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def test_a_server_answers_where_kubernetes_asks(server: Server) -> None:
     """The liveness probe's path, and the PodMonitor's; ports are the server's own."""
-    for container in containers(ROWS[0]):
+    for container in containers(TARGETS[0]):
         path = container["livenessProbe"]["httpGet"]["path"]
         assert requests.get(server.url + path, timeout=60).text == "pong"
     (endpoint,) = POD_MONITOR["spec"]["podMetricsEndpoints"]
     page = requests.get(server.metrics + endpoint["path"], timeout=60)
     assert "prepackaged_build_info" in page.text
     unset = Config("Model", {})
-    named = [(port["name"], port["containerPort"]) for port in containers(ROWS[0])[0]["ports"]]
+    named = [(port["name"], port["containerPort"]) for port in containers(TARGETS[0])[0]["ports"]]
     assert named == [
         ("http", unset.http_port),
         ("grpc", unset.grpc_port),
@@ -243,7 +247,7 @@ def test_a_server_answers_where_kubernetes_asks(server: Server) -> None:
 
 def test_probes_ask_the_port_that_the_operator_names_http() -> None:
     """It adds the ports to the container, and we name no number."""
-    for container in containers(ROWS[0]):
+    for container in containers(TARGETS[0]):
         for probe, way in (
             ("startupProbe", ["tcpSocket", "port"]),
             ("readinessProbe", ["tcpSocket", "port"]),

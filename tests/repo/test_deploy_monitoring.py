@@ -118,7 +118,7 @@ def test_a_legend_names_labels_that_its_series_have(title: str) -> None:
         assert set(re.findall(r"\{\{(\w+)\}\}", legend)) == kept(expression) - {"le"}
 
 
-def test_every_panel_is_told_apart_and_has_its_place() -> None:
+def test_every_panel_has_a_title_and_a_place_of_its_own() -> None:
     """No two have the same number, place or title."""
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in DASHBOARD["panels"]]
     numbers = [panel["id"] for panel in DASHBOARD["panels"]]

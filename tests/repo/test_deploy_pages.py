@@ -3,7 +3,7 @@
 import math
 import re
 
-from manifests import ROWS, containers, pods
+from manifests import TARGETS, containers, pods
 from serving import ROOT
 
 from prepackaged.server.runtime.config import read_config, read_parameters
@@ -16,7 +16,7 @@ PRIMEHUB_ENDS_SECONDS, PRIMEHUB_SLEEPS_SECONDS = 30, 10
 
 def sleeps() -> int:
     """The seconds of the preStop hook."""
-    command = containers(ROWS[0])[0]["lifecycle"]["preStop"]["exec"]["command"]
+    command = containers(TARGETS[0])[0]["lifecycle"]["preStop"]["exec"]["command"]
     return int(command[-1].split()[-1])
 
 
@@ -27,20 +27,20 @@ def ends() -> int:
 
 def test_the_seconds_of_a_pods_end_are_those_of_its_file_and_the_server() -> None:
     """The sleep, SIGTERM, the grace, and what Kubernetes allows."""
-    told = [int(second) for second in re.findall(r"^\| (\d+) \|", KUBERNETES, re.MULTILINE)]
-    allowed = pods(ROWS[0])[0]["spec"]["terminationGracePeriodSeconds"]
+    seconds = [int(second) for second in re.findall(r"^\| (\d+) \|", KUBERNETES, re.MULTILINE)]
+    allowed = pods(TARGETS[0])[0]["spec"]["terminationGracePeriodSeconds"]
     longer = allowed - sleeps() - (ends() - GRACE_SECONDS) + 1
 
-    assert told == [0, sleeps(), sleeps() + GRACE_SECONDS, sleeps() + ends()]
-    assert f"takes {told[-1]} of the {allowed} seconds" in KUBERNETES
+    assert seconds == [0, sleeps(), sleeps() + GRACE_SECONDS, sleeps() + ends()]
+    assert f"takes {seconds[-1]} of the {allowed} seconds" in KUBERNETES
     assert f"`PREPACKAGED_GRACE_SECONDS` is {GRACE_SECONDS}" in KUBERNETES
     assert f"from {longer} on" in KUBERNETES
     assert f"to {sleeps() + ends() - GRACE_SECONDS} more" in KUBERNETES
 
 
-def test_the_probes_are_told_as_they_are() -> None:
+def test_the_probes_are_as_documented() -> None:
     """The time to load, and when a container is restarted."""
-    (container, _) = containers(ROWS[0])
+    (container, _) = containers(TARGETS[0])
     starts, lives = container["startupProbe"], container["livenessProbe"]
     minutes = starts["periodSeconds"] * starts["failureThreshold"] // 60
 

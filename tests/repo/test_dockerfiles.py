@@ -59,7 +59,7 @@ def test_what_changes_often_comes_after_what_takes_long() -> None:
 
 
 @pytest.mark.parametrize("name", images.images())
-def test_every_image_runs_our_own_microservice_unless_told_otherwise(name: str) -> None:
+def test_every_image_runs_our_own_microservice_by_default(name: str) -> None:
     """The variable is set once, so that `-e MICROSERVICE=...` is all it takes to change it."""
     text = (ROOT / name / "Dockerfile").read_text()
 

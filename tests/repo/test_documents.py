@@ -1,6 +1,5 @@
 """The documents agree with the code, with each other and with themselves."""
 
-import os
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 from documents import Example, assert_shown, blocks, documents, examples, lay_out, prose
+from make_commands import unknown_commands
 from serving import OURS, PROGRAMS, ROOT, serve
 
 import images
@@ -19,6 +19,9 @@ CHINESE = ROOT / "docs/custom-server.zh-TW.md"
 EXAMPLES = examples(ENGLISH)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 TARGET = re.compile(r"(?:^|`)make ([a-z](?:[a-z0-9 -]|\.\d)*)", re.MULTILINE)
+
+HEREDOC = re.compile(r"^cat > (\S+\.py) <<'END'\n(.*?)^END$", re.MULTILINE | re.DOTALL)
+PROGRAMS_OF_A_FORK = HEREDOC.findall((ROOT / "skeleton/README.md").read_text())
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -77,8 +80,17 @@ def test_both_languages_have_the_same_structure() -> None:
     assert levels[0] == levels[1]
 
 
+@pytest.mark.parametrize(("path", "program"), PROGRAMS_OF_A_FORK)
+def test_what_a_fork_begins_with_passes_make_check(path: str, program: str) -> None:
+    """Neither the linter nor the formatter would change a file of the skeleton's README."""
+    for command in (("check", "--quiet"), ("format", "--check", "--quiet")):
+        ruff = [PROGRAMS / "ruff", *command, "--stdin-filename", path, "-"]
+        done = subprocess.run(ruff, cwd=ROOT, input=program, text=True, capture_output=True)
+        assert (done.returncode, done.stdout) == (0, "")
+
+
 def test_the_table_of_images_is_the_list_of_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The README's table is what `python3 tools/images.py table` prints."""
+    """Run `make generate` where it is stale."""
     monkeypatch.setattr(images, "REGISTRY", "infuseai")
     _, shown, _ = (ROOT / "README.md").read_text().split("<!-- images -->")
     assert shown.strip() == images.table_of_images()
@@ -89,17 +101,17 @@ def test_the_table_of_settings_has_every_setting() -> None:
     _, shown, _ = (ROOT / "README.md").read_text().split("<!-- settings -->")
     source = (ROOT / "common/src/prepackaged/server/runtime/config.py").read_text()
     program = [PROGRAMS / OURS, "--help"]
-    told = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(program, capture_output=True, text=True, check=True).stdout
     variables = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+|seldon\.io/[a-z-]+)"', source))
 
-    settings = re.findall(r"--[a-z][a-z-]+", told) + sorted(variables - {"OUTLIER_DETECTOR"})
+    settings = re.findall(r"--[a-z][a-z-]+", printed) + sorted(variables - {"OUTLIER_DETECTOR"})
     listed = set(re.findall(r"`(--[a-z-]+|[A-Z]+(?:_[A-Z]+)+|seldon\.io/[a-z-]+)`", shown))
 
     assert listed == set(settings) - {"--help"}
 
 
 def test_the_tags_shown_are_those_of_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The README's table of tags is what `make tags` prints."""
+    """Run `make generate` where it is stale."""
     monkeypatch.setattr(images, "REGISTRY", "infuseai")
     _, shown, _ = (ROOT / "README.md").read_text().split("<!-- tags -->")
     assert shown.strip() == images.table_of_tags()
@@ -129,18 +141,8 @@ def headings(document: Path) -> set[str]:
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_make_target_that_is_named_exists(document: Path) -> None:
     """What a document tells to type can be typed; `lightgbm` is the name that a fork takes."""
-    text = re.sub("-(lightgbm|<image>|<row>)", "-skeleton", document.read_text())
-    unknown = {named for named in TARGET.findall(text) if not is_target(named)}
-    assert unknown == set()
-
-
-def is_target(words: str) -> bool:
-    """Whether make can plan these targets, whatever make runs this test."""
-    outer = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}
-    environment = {name: value for name, value in os.environ.items() if name not in outer}
-    command = ["make", "-n", *words.split()]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
-    return done.returncode == 0
+    text = re.sub("-(lightgbm|<image>|<target>)", "-skeleton", document.read_text())
+    assert [word for named in TARGET.findall(text) for word in unknown_commands(named)] == []
 
 
 def test_the_release_is_the_same_everywhere() -> None:

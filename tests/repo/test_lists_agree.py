@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from make_commands import unknown_commands
 
 import images
 
@@ -65,28 +66,28 @@ def test_the_lock_holds_the_version_that_was_chosen(name: str) -> None:
     assert f"{image.package}=={image.version()}" in chosen
 
 
-@pytest.mark.parametrize("row", images.rows().values(), ids=lambda row: row.name)
-def test_a_row_holds_one_framework_of_the_version_that_names_it(row: images.Row) -> None:
-    """An older row's version is its name's, and no row has another's package beside its own."""
-    lock = (ROOT / row.lock).read_text()
-    packages = {each.package for each in row.image.rows()}
+@pytest.mark.parametrize("target", images.targets().values(), ids=lambda target: target.name)
+def test_a_target_holds_one_framework_of_the_version_that_names_it(target: images.Target) -> None:
+    """An older target's version is its name's, and none has another's package beside its own."""
+    lock = (ROOT / target.lock).read_text()
+    packages = {each.package for each in target.image.targets()}
 
-    assert row.version().startswith(row.older)
-    assert [name for name in packages if f"\n{name}==" in lock] == [row.package]
-    assert ("\nnvidia-" in lock) == row.is_gpu
+    assert target.version().startswith(target.older)
+    assert [name for name in packages if f"\n{name}==" in lock] == [target.package]
+    assert ("\nnvidia-" in lock) == target.is_gpu
 
 
-def test_every_lock_of_an_image_belongs_to_a_row() -> None:
-    """What was once a row leaves no lock behind."""
+def test_every_lock_of_an_image_belongs_to_a_target() -> None:
+    """What was once a target leaves no lock behind."""
     locks = {path.relative_to(ROOT) for path in ROOT.glob("*/server/requirements*.txt")}
 
-    assert locks == {row.lock for row in images.rows().values()}
+    assert locks == {target.lock for target in images.targets().values()}
 
 
 def test_files_are_tied_to_their_version_where_older_versions_are_built() -> None:
     """The last four minor releases of scikit-learn, and the last two majors of XGBoost."""
     of = {
-        name: [row.version() for row in images.images()[name].rows() if not row.is_gpu]
+        name: [target.version() for target in images.images()[name].targets() if not target.is_gpu]
         for name in ("sklearn", "xgboost")
     }
 
@@ -97,40 +98,41 @@ def test_files_are_tied_to_their_version_where_older_versions_are_built() -> Non
 
 
 def test_make_knows_no_other_image() -> None:
-    """A typo is told, not built."""
-    verbs, rows = ("build", "test", "push", "run", "test-model"), ("sklaern", "sklearn-gpu")
-    targets = [f"{verb}-{row}" for verb in verbs for row in rows]
+    """A typo is an error."""
+    verbs, unknown = ("build", "test", "push", "run", "test-model"), ("sklaern", "sklearn-gpu")
+    commands = [f"{verb}-{target}" for verb in verbs for target in unknown]
 
-    done = make("-n", "--keep-going", *targets)
+    done = make("-n", "--keep-going", *commands)
 
     assert done.returncode == 2
-    assert re.findall(r"No rule to make target '(.+?)'", done.stderr) == targets
+    assert re.findall(r"No rule to make target '(.+?)'", done.stderr) == commands
 
 
 @pytest.mark.parametrize(
-    ("target", "variants"), [("build-all", {"cpu", "gpu"}), ("build-cpu", {"cpu"})]
+    ("command", "variants"), [("build-all", {"cpu", "gpu"}), ("build-cpu", {"cpu"})]
 )
-def test_make_all_is_one_build_a_row(target: str, variants: set[str]) -> None:
-    """What is built comes from the list, each row from its own lock; `cpu` leaves GPUs out."""
-    commands = make("-n", target, "CONTAINER_CLI=engine").stdout.replace("\\\n", " ").splitlines()
-    planned = [" ".join(line.split()) for line in commands if line.startswith("engine build")]
-    rows = [row for row in images.rows().values() if row.variant in variants]
+def test_make_all_is_one_build_a_target(command: str, variants: set[str]) -> None:
+    """What is built comes from the list, each target from its own lock; `cpu` leaves GPUs out."""
+    said = make("-n", command, "CONTAINER_CLI=engine").stdout.replace("\\\n", " ").splitlines()
+    planned = [" ".join(line.split()) for line in said if line.startswith("engine build")]
+    targets = [target for target in images.targets().values() if target.variant in variants]
 
-    for line, row in zip(planned, rows, strict=True):
-        assert f"--file {row.image.name}/Dockerfile " in line
-        assert f"--build-arg REQUIREMENTS={row.lock.name} " in line
-        assert line.endswith(" ".join(f"--tag {tag}" for tag in row.tags()) + " .")
+    for line, target in zip(planned, targets, strict=True):
+        assert f"--file {target.image.name}/Dockerfile " in line
+        assert f"--build-arg REQUIREMENTS={target.lock.name} " in line
+        assert line.endswith(" ".join(f"--tag {tag}" for tag in target.tags()) + " .")
 
 
 @pytest.mark.parametrize(
-    ("target", "variants"), [("test-all", {"cpu", "gpu"}), ("test-cpu", {"cpu"})]
+    ("command", "variants"), [("test-all", {"cpu", "gpu"}), ("test-cpu", {"cpu"})]
 )
-def test_every_row_that_is_built_is_tested(target: str, variants: set[str]) -> None:
-    """The tests of the images are told the row, and its environment trains the example."""
-    planned = make("-n", target).stdout
+def test_every_target_that_is_built_is_tested(command: str, variants: set[str]) -> None:
+    """The tests of the images get the target, and its environment trains the example."""
+    planned = make("-n", command).stdout
 
     tested = re.findall(r"pytest tests/images --image (\S+)", planned)
-    assert tested == [row.name for row in images.rows().values() if row.variant in variants]
+    targets = images.targets().values()
+    assert tested == [target.name for target in targets if target.variant in variants]
 
 
 def test_setup_makes_no_environment_of_an_older_version_or_for_gpus() -> None:
@@ -140,8 +142,8 @@ def test_setup_makes_no_environment_of_an_older_version_or_for_gpus() -> None:
     assert set(made) == {"dev", "upstream", *images.images()}
 
 
-def test_a_rows_model_is_tested_and_served_in_the_rows_environment() -> None:
-    """The environment is made of the row's lock, the tests are the image's."""
+def test_a_targets_model_is_tested_and_served_in_the_targets_environment() -> None:
+    """The environment is made of the target's lock, the tests are the image's."""
     planned = make("-n", "-B", "test-model-sklearn-1.6").stdout
     served = make("-n", "-B", "run-sklearn-1.6").stdout
 
@@ -153,43 +155,45 @@ def test_a_rows_model_is_tested_and_served_in_the_rows_environment() -> None:
     assert "tools/run.py sklearn-1.6 " in served
 
 
-def test_every_older_version_is_tested_by_one_target() -> None:
+def test_every_older_version_is_tested_by_one_command() -> None:
     """`test` takes the images' own versions, `test-versions` the rest that needs no GPU."""
     own, older = make("-n", "test").stdout, make("-n", "test-versions").stdout
 
-    cpu = [row for row in images.rows().values() if not row.is_gpu]
-    for planned, rows in ((own, images.images()), (older, [row.name for row in cpu if row.older])):
-        assert re.findall(r"^\.envs/(\S+)/bin/python tools/pytest_in", planned, re.M) == list(rows)
+    targets = images.targets().values()
+    versions = [target.name for target in targets if target.older and not target.is_gpu]
+    for planned, names in ((own, list(images.images())), (older, versions)):
+        assert re.findall(r"^\.envs/(\S+)/bin/python tools/pytest_in", planned, re.M) == names
 
 
-def test_help_lists_every_target() -> None:
+def test_help_lists_every_command() -> None:
     """Whoever types `make help` sees all there is, one line each."""
     text = (ROOT / "Makefile").read_text().replace("\\\n", " ")
     (phony,) = (line for line in text.splitlines() if line.startswith(".PHONY:"))
     (verbs,) = (line.split()[2:] for line in text.splitlines() if line.startswith("VERBS :="))
     named = set(phony.split()[1:]) - {"$(ALL)"}
 
-    *targets, rows = make("help").stdout.splitlines()
+    *commands, targets = make("help").stdout.splitlines()
 
-    assert {line.split()[0] for line in targets} == named | {f"{verb}-<row>" for verb in verbs}
-    assert rows.split(": ")[1].split() == list(images.rows())
+    assert {line.split()[0] for line in commands} == named | {f"{verb}-<target>" for verb in verbs}
+    assert targets.split(": ")[1].split() == list(images.targets())
 
 
-def test_the_matrix_has_every_row() -> None:
+def test_the_matrix_has_every_target() -> None:
     """CI builds what images.toml lists."""
     told = json.loads(make("-s", "matrix").stdout)["include"]
 
-    assert [row["row"] for row in told] == list(images.rows())
+    assert [entry["target"] for entry in told] == list(images.targets())
 
 
 @pytest.mark.parametrize(
     "changed", ["sklearn/server/Model.py", "sklearn/example/train.py docs/a.md"]
 )
-def test_the_matrix_has_the_rows_that_a_change_touches(changed: str) -> None:
+def test_the_matrix_has_the_targets_that_a_change_touches(changed: str) -> None:
     """CI names the files of a change, and builds no more than it must."""
     told = json.loads(make("-s", "matrix", f"CHANGED={changed}").stdout)["include"]
 
-    assert [row["row"] for row in told] == [row.name for row in images.images()["sklearn"].rows()]
+    targets = images.images()["sklearn"].targets()
+    assert [entry["target"] for entry in told] == [target.name for target in targets]
 
 
 def test_no_name_of_a_file_is_run(tmp_path: Path) -> None:
@@ -217,5 +221,5 @@ def test_ci_calls_make_targets_that_exist() -> None:
 
     for command in commands:
         for line in filter(lambda line: line.strip().startswith("make "), command.splitlines()):
-            called = line.replace("${{ matrix.image }}", "sklearn").split()[1:]
-            assert make("-n", *called).returncode == 0, line
+            _, words = line.replace("${{ matrix.image }}", "sklearn").split("make ", 1)
+            assert unknown_commands(words) == [], line

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from make_commands import unknown_commands
 
 import images
 import published
@@ -54,24 +55,14 @@ def commands() -> Iterator[str]:
     return (step["run"] for _, step in steps() if "run" in step)
 
 
-def is_planned(targets: list[str]) -> bool:
-    """Whether make knows the targets, whatever make runs this test."""
-    outer = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}
-    environment = {name: value for name, value in os.environ.items() if name not in outer}
-    done = subprocess.run(
-        ["make", "-n", *targets], cwd=ROOT, env=environment, capture_output=True, check=False
-    )
-    return done.returncode == 0
-
-
-@pytest.mark.parametrize("row", ["sklearn", list(images.rows())[-1]])
-def test_every_target_that_is_called_exists(row: str) -> None:
-    """What a workflow tells make is what make knows, of each row."""
+@pytest.mark.parametrize("target", ["sklearn", list(images.targets())[-1]])
+def test_every_target_that_is_called_exists(target: str) -> None:
+    """What workflows ask of make, for each target."""
     called = {called[1].strip() for command in commands() for called in MAKE.finditer(command)}
-    assert {"setup", "check", "test", "audit", '"build-$ROW"'} <= called
+    assert {"setup", "check", "test", "audit", '"build-$TARGET"'} <= called
 
     for targets in called:
-        assert is_planned(targets.replace("$ROW", row).replace('"', "").split()), targets
+        assert unknown_commands(targets.replace("$TARGET", target).replace('"', "")) == []
 
 
 def test_every_program_that_is_called_exists() -> None:
@@ -195,7 +186,7 @@ def test_dependabot_looks_after_every_action() -> None:
 
 
 def plan(event: str, directory: Path) -> list[str]:
-    """The rows that ci.yml's own step plans for an event, in a clone."""
+    """The targets that ci.yml's own step plans for an event, in a clone."""
     job = load(ROOT / ".github/workflows/ci.yml")["jobs"]["plan"]
     (command,) = (step["run"] for step in job["steps"] if "run" in step)
     output = directory / "output"
@@ -208,14 +199,14 @@ def plan(event: str, directory: Path) -> list[str]:
     )
     told = output.read_text().removeprefix("matrix=")
     output.unlink()
-    return [row["row"] for row in json.loads(told)["include"]]
+    return [entry["target"] for entry in json.loads(told)["include"]]
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A repository of one commit, with all that a plan is made of."""
     needed = ["Makefile", "VERSION", "images.toml", "tools", ".gitignore"]
-    needed += [str(row.lock) for row in images.rows().values()]
+    needed += [str(target.lock) for target in images.targets().values()]
     copy = ["cp", "--recursive", "--parents", *needed, tmp_path]
     subprocess.run(copy, cwd=ROOT, check=True)
     git(tmp_path, "init", "--quiet")
@@ -236,14 +227,14 @@ def commit(directory: Path) -> None:
 
 
 def test_a_pull_request_builds_what_it_touches(clone: Path) -> None:
-    """The files that differ from main decide, and main itself builds every row."""
+    """The files that differ from main decide, and main itself builds every target."""
     (clone / "onnx/server/Model.py").write_text("# faster\n")
     (clone / "docs").mkdir()
     (clone / "docs/on speed.md").write_text("It is faster.\n")
     commit(clone)
 
     assert plan("pull_request", clone) == ["onnx", "onnx-gpu"]
-    assert plan("push", clone) == list(images.rows())
+    assert plan("push", clone) == list(images.targets())
 
 
 def test_a_pull_request_of_documents_builds_nothing(clone: Path) -> None:
@@ -253,7 +244,7 @@ def test_a_pull_request_of_documents_builds_nothing(clone: Path) -> None:
 
     assert plan("pull_request", clone) == []
     condition = load(ROOT / ".github/workflows/ci.yml")["jobs"]["image"]["if"]
-    assert condition == "join(fromJson(needs.plan.outputs.matrix).include.*.row) != ''"
+    assert condition == "join(fromJson(needs.plan.outputs.matrix).include.*.target) != ''"
 
 
 def test_the_base_image_has_one_name() -> None:

@@ -1,7 +1,10 @@
+import gzip
+import math
 import socket
 import threading
+import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from select import select
 from typing import Any
@@ -12,7 +15,8 @@ from rawhttp import PREDICT, WAYS, Connection, connected, get, post, text
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from waiting import SECONDS, wait_until
 
-from prepackaged.server.transport.http1 import connection as http_connection
+from prepackaged.server.transport import eviction
+from prepackaged.server.transport.http1 import port as http_port
 from prepackaged.server.transport.http1.reader import MAX_HEAD
 from prepackaged.testing import Served, serve
 
@@ -36,7 +40,7 @@ def is_answered(connection: Connection) -> bool:
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Senders have less than a moment."""
     for name in ("SENDER_SECONDS", "SURPLUS_SECONDS"):
-        monkeypatch.setattr(http_connection, name, SOON)
+        monkeypatch.setattr(http_port, name, SOON)
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +51,9 @@ def server() -> Iterator[Served]:
 
 
 @pytest.fixture
-def narrow() -> Iterator[Served]:
-    """A server of two connections, both of them open."""
+def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """A server of two connections, both of them open, and none idle for long."""
+    monkeypatch.setattr(eviction, "IDLE_SECONDS", math.inf)
     with serve(Mirror(), max_connections=2) as served, ExitStack() as stack:
         for _ in range(2):
             connection = stack.enter_context(connected(served.url))
@@ -204,8 +209,9 @@ def test_a_connection_too_many_does_not_stay(soon: None, narrow: Served) -> None
         assert surplus.is_closed()
 
 
-def test_there_is_room_again_when_connections_close() -> None:
+def test_there_is_room_again_when_connections_close(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bound is on those that are open."""
+    monkeypatch.setattr(eviction, "IDLE_SECONDS", math.inf)
     with serve(Mirror(), max_connections=1) as server:
         with connected(server.url) as first:
             assert first.ask(post(text("first"))).text == "first"
@@ -217,6 +223,172 @@ def test_there_is_room_again_when_connections_close() -> None:
                 return connection.ask(post(text("next"))).status == 200
 
         wait_until(has_room)
+
+
+@pytest.mark.parametrize("first", [b"", post(text("hi")), b"GET / HTTP/1.1\r\n"])
+def test_idle_connections_end_where_others_need_their_place(
+    monkeypatch: pytest.MonkeyPatch, first: bytes
+) -> None:
+    """Whoever holds connections and asks nothing keeps nobody out."""
+    monkeypatch.setattr(eviction, "IDLE_SECONDS", 0)
+    with serve(Mirror(), max_connections=2) as server, ExitStack() as stack:
+        idle = [stack.enter_context(connected(server.url)) for _ in range(2)]
+        for each in idle:
+            each.send(first)
+        if first.startswith(b"POST"):
+            assert [each.answer().text for each in idle] == ["hi", "hi"]
+        late = stack.enter_context(connected(server.url))
+        assert late.ask(post(text("late"))).text == "late"
+
+
+def test_a_connection_with_a_request_is_not_idle(
+    gate: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps its place, and the newcomer is refused."""
+    monkeypatch.setattr(eviction, "IDLE_SECONDS", 0)
+    with serve(gate, max_connections=1) as server, ExitStack() as stack:
+        busy = stack.enter_context(connected(server.url))
+        busy.send(post(text("first")))
+        gate.wait_until_entered()
+        later = stack.enter_context(connected(server.url))
+        assert later.ask(post(text("later"))).status == 503
+        gate.open()
+        assert busy.answer().text == "first"
+
+
+def test_idle_grpc_connections_end_where_others_need_their_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same over gRPC."""
+    monkeypatch.setattr(eviction, "IDLE_SECONDS", 0)
+    with serve(Mirror(), max_connections=1) as server, ExitStack() as stack:
+        for _ in range(3):
+            assert predict(server, stack, timeout=SECONDS).result().strData == "hello"
+
+
+# Memory
+
+
+def test_a_body_for_which_there_is_no_memory_is_refused() -> None:
+    """413 where there never is, and the connection is closed; others are served."""
+    with serve(Mirror(), request_memory=100_000) as server, connected(server.url) as connection:
+        answer = connection.ask(post(text("x" * 200_000)))
+        assert (answer.status, answer.info) == (
+            413,
+            "the request takes more memory than the 100000 bytes that one may take",
+        )
+        assert connection.is_closed()
+        with connected(server.url) as other:
+            assert other.ask(post(text("hi"))).text == "hi"
+
+
+def test_a_body_for_which_there_is_no_memory_now_may_come_again(gate: Any) -> None:
+    """503 with a time, while other requests hold the memory; then there is room again."""
+    with serve(gate, request_memory=100_000) as server, ExitStack() as stack:
+        first, second, third = (stack.enter_context(connected(server.url)) for _ in range(3))
+        first.send(post(text("x" * 40_000)))
+        gate.wait_until_entered()
+        answer = second.ask(post(text("y" * 40_000)))
+        assert (answer.status, answer.headers["retry-after"], answer.info) == (
+            503,
+            "1",
+            "the memory for requests is used up by others",
+        )
+        gate.open()
+        assert first.answer().text == "x" * 40_000
+        assert third.ask(post(text("y" * 40_000))).text == "y" * 40_000
+
+
+def test_a_message_for_which_there_is_no_memory_is_refused() -> None:
+    """Over gRPC what never has room is RESOURCE_EXHAUSTED."""
+    with serve(Mirror(), request_memory=100_000) as server, ExitStack() as stack:
+        channel = stack.enter_context(grpc.insecure_channel(server.grpc))
+        large = prediction_pb2.SeldonMessage(strData="x" * 200_000)
+        with pytest.raises(grpc.RpcError) as caught:
+            prediction_pb2_grpc.ModelStub(channel).Predict(large, timeout=SECONDS)
+        assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert predict(server, stack, timeout=SECONDS).result().strData == "hello"
+
+
+def test_a_message_for_which_there_is_no_memory_now_is_unavailable(gate: Any) -> None:
+    """Which clients may send again."""
+    with serve(gate, request_memory=100_000) as server, ExitStack() as stack:
+        first = stack.enter_context(connected(server.url))
+        first.send(post(text("x" * 40_000)))
+        gate.wait_until_entered()
+        channel = stack.enter_context(grpc.insecure_channel(server.grpc))
+        large = prediction_pb2.SeldonMessage(strData="x" * 40_000)
+        with pytest.raises(grpc.RpcError) as caught:
+            prediction_pb2_grpc.ModelStub(channel).Predict(large, timeout=SECONDS)
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+        gate.open()
+        assert first.answer().status == 200
+
+
+def test_a_message_of_more_than_64_megabytes_is_refused_unless_set_otherwise(
+    server: Served,
+) -> None:
+    """Before it is sent: its length alone says so."""
+    with grpc.insecure_channel(server.grpc) as channel:
+        call = channel.unary_unary("/seldon.protos.Model/Predict")
+        with pytest.raises(grpc.RpcError) as caught:
+            call(b"x" * (2**26 + 1), timeout=SECONDS)
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert caught.value.details() == "a message of 67108865 bytes; 67108864 are allowed"
+
+
+# Compressed bodies
+
+
+@pytest.mark.parametrize("size", [10, 1_000_000])
+@pytest.mark.parametrize(
+    ("coding", "compress"),
+    [
+        ("gzip", gzip.compress),
+        ("x-gzip", gzip.compress),
+        ("GZIP", lambda body: gzip.compress(body[:5]) + gzip.compress(body[5:])),
+        ("deflate", zlib.compress),
+        ("identity", lambda body: body),
+    ],
+)
+def test_a_compressed_body_is_inflated(
+    server: Served, coding: str, compress: Callable[[bytes], bytes], size: int
+) -> None:
+    """As RFC 9110, 8.4.1, names the codings; a gzip file may have several members."""
+    body = compress(text("x" * size))
+    with connected(server.url) as connection:
+        for _ in range(2):
+            answer = connection.ask(post(body, PREDICT, f"Content-Encoding: {coding}"))
+            assert answer.text == "x" * size
+
+
+@pytest.mark.parametrize("coding", ["br", "gzip, gzip", "compress"])
+def test_a_body_of_another_coding_is_415(server: Served, coding: str) -> None:
+    """The client is told which there are (RFC 9110, 15.5.16)."""
+    with connected(server.url) as connection:
+        answer = connection.ask(post(text("hi"), PREDICT, f"Content-Encoding: {coding}"))
+    assert (answer.status, answer.info) == (
+        415,
+        f"expected Content-Encoding gzip or deflate, got {coding}",
+    )
+
+
+@pytest.mark.parametrize("body", [b"no gzip", gzip.compress(text("cut off"))[:-9]])
+def test_a_body_that_is_not_compressed_as_it_says_is_400(server: Served, body: bytes) -> None:
+    """The client's mistake."""
+    with connected(server.url) as connection:
+        answer = connection.ask(post(body, PREDICT, "Content-Encoding: gzip"))
+        assert answer.status == 400
+        assert answer.info.startswith("expected a body that is compressed with gzip, got another")
+        assert connection.ask(post(text("next"))).text == "next"
+
+
+def test_a_bomb_is_refused_before_it_goes_off() -> None:
+    """It may inflate to as many bytes as a body may have."""
+    bomb = gzip.compress(b"[" * 2_000_000)
+    with serve(Mirror(), max_body=1_000_000) as server, connected(server.url) as connection:
+        answer = connection.ask(post(bomb, PREDICT, "Content-Encoding: gzip"))
+    assert (answer.status, answer.info) == (413, "the body has more than 1000000 bytes")
 
 
 # Time for the model

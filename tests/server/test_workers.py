@@ -61,27 +61,55 @@ def test_metrics_are_the_sum_of_all_workers(process: Any) -> None:
     assert answered(process) == 20
 
 
-def test_what_a_dead_worker_has_counted_still_counts(process: Any) -> None:
-    """A counter never falls, however often workers die."""
+def test_what_a_killed_worker_has_counted_still_counts(process: Any) -> None:
+    """Every request, though nobody read the metrics before; a counter never falls."""
     for round_ in range(1, 4):
         predicted(process, 20)
-        assert answered(process) == 20 * round_
         os.kill(pids(process)[-1], signal.SIGKILL)
+        assert answered(process) == 20 * round_
         wait_until(lambda expected=2 + round_: len(pids(process)) == expected)
         assert answered(process) == 20 * round_
 
 
-def test_a_worker_that_was_silent_tells_what_it_has_counted_since(process: Any) -> None:
-    """A question that was not answered in time does not put the later answers behind."""
+def test_a_worker_that_is_stopped_has_its_counts_on_the_page(process: Any) -> None:
+    """Nobody has to ask a worker for what it has counted."""
     predicted(process, 20)
-    assert answered(process) == 20
     pid = pids(process)[0]
     os.kill(pid, signal.SIGSTOP)
     assert answered(process) == 20
-    assert f"Worker {pid} does not tell its metrics" in process.server.log()
     os.kill(pid, signal.SIGCONT)
     predicted(process, 20)
     assert answered(process) == 40
+
+
+def test_gauges_are_those_of_the_workers_that_live(process: Any, tmp_path: Path) -> None:
+    """What a worker was doing when it was killed is done no more."""
+
+    def in_flight() -> str:
+        page = requests.get(process.server.metrics + "/metrics", timeout=60).text
+        return " ".join(re.findall(r"^prepackaged_in_flight_requests (\S+)", page, re.M))
+
+    with connected(process.server.url) as connection:
+        connection.send(post(text("hang")))
+        wait_until(lambda: in_flight() == "1.0")
+        for pid in pids(process):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: len(pids(process)) == 4)
+    wait_until(lambda: in_flight() == "0.0")
+
+
+def test_the_metrics_files_are_removed(
+    start_process: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in the directory for temporary files while the server runs."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "files"))
+    (tmp_path / "files").mkdir()
+    process = start_process("Obedient", directory=str(tmp_path))
+    wait_until(lambda: len(pids(process)) == 2)
+    assert list((tmp_path / "files").glob("*/counter_0.db"))
+    process.signal(signal.SIGTERM)
+    assert process.status() == 0
+    assert not list((tmp_path / "files").iterdir())
 
 
 def test_a_worker_that_dies_is_replaced(process: Any) -> None:
@@ -93,19 +121,72 @@ def test_a_worker_that_dies_is_replaced(process: Any) -> None:
     predicted(process, 20)
 
 
-def test_a_model_that_kills_its_worker_again_and_again_ends_the_server(process: Any) -> None:
-    """Only who asked for it loses an answer, until the parent gives up and says why."""
-    for death in range(1, 6):
+def test_a_model_that_kills_its_worker_again_and_again_does_not_end_the_server(
+    process: Any,
+) -> None:
+    """Only who asked for it loses an answer; the others are answered throughout."""
+    for death in range(1, 7):
         with connected(process.server.url) as connection, pytest.raises(ConnectionError):
             connection.ask(post(text("die")))
         wait_until(lambda expected=death: process.server.log().count("ended with 7") == expected)
-        if death < 5:
-            predicted(process, 5)
-            wait_until(lambda expected=2 + death: len(pids(process)) == expected)
+        predicted(process, 5)
+        wait_until(lambda expected=2 + death: len(pids(process)) == expected)
+    assert answered(process) == 6 * 5
+
+
+def test_workers_that_never_serve_end_the_server(start_process: Start, tmp_path: Path) -> None:
+    """A model that ends its process while it is loaded will not be loaded the next time."""
+    (tmp_path / "open").write_text("exit")
+    process = start_process("Loads", answers=False, directory=str(tmp_path))
     assert process.status() == 1
     last_line = process.server.log().splitlines()[-1]
-    assert "5 workers ended in a row, the last with 7" in last_line
-    assert not any(map(is_alive, pids(process)))
+    assert "5 workers in a row ended before they served, the last with 7" in last_line
+
+
+def test_a_worker_that_cannot_be_replaced_leaves_the_others(
+    start_process: Start, tmp_path: Path
+) -> None:
+    """The model may be gone from the disk meanwhile: who has it in memory serves on."""
+    (tmp_path / "open").touch()
+    process = start_process("Loads", directory=str(tmp_path))
+    wait_until(lambda: len(pids(process)) == 2)
+    (tmp_path / "open").write_text("fail")
+    os.kill(pids(process)[0], signal.SIGKILL)
+    wait_until(lambda: process.server.log().count("ValueError: the model is broken; a new") > 1)
+    predicted(process, 5)
+    (tmp_path / "open").write_text("")
+    wait_until(lambda: len(pids(process)) == 3)
+
+
+@pytest.mark.parametrize("how", ["hang", "hold"])
+def test_a_worker_that_hangs_is_replaced(
+    start_process: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Whether its other threads run or not: a call longer than the bound never ends."""
+    monkeypatch.setenv("PREPACKAGED_MAX_CALL_SECONDS", "1")
+    process = start_process("Obedient", directory=str(tmp_path))
+    wait_until(lambda: len(pids(process)) == 2)
+    with connected(process.server.url) as connection, pytest.raises(ConnectionError):
+        connection.ask(post(text(how)))
+    wait_until(lambda: len(pids(process)) == 3)
+    predicted(process, 20)
+
+
+def test_a_single_process_that_hangs_is_not_alive(
+    start_process: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubernetes starts it anew: liveness turns red after the bound, and says why."""
+    monkeypatch.setenv("GUNICORN_WORKERS", "1")
+    monkeypatch.setenv("PREPACKAGED_MAX_CALL_SECONDS", "0.5")
+    process = start_process("Obedient", directory=str(tmp_path))
+
+    def ping() -> requests.Response:
+        return requests.get(process.server.url + "/health/ping", timeout=60)
+
+    with connected(process.server.url) as connection:
+        connection.send(post(text("hang")))
+        wait_until(lambda: ping().status_code == 500)
+    assert ping().json()["status"]["info"] == "a call of the model does not end"
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_server(
@@ -144,7 +225,7 @@ def hung(process: Any, tmp_path: Path) -> Any:
         yield process
 
 
-def test_a_worker_that_hangs_is_told_in_the_status(
+def test_a_worker_that_hangs_at_the_end_is_in_the_status(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     """What one worker has lost, the server has lost."""

@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -434,7 +435,7 @@ def test_an_mlmodel_that_is_not_yaml_is_refused(tmp_path: Path, text: bytes) -> 
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("text", ["", "a sentence", "[1, 2]", "flavors: [sklearn]", "run_id: a"])
+@pytest.mark.parametrize("text", ["flavors: [sklearn]", "run_id: a", "flavors:", "{}"])
 def test_an_mlmodel_without_flavors_is_refused(tmp_path: Path, text: str) -> None:
     """YAML of another shape is not an MLflow model."""
     (tmp_path / "MLmodel").write_text(text)
@@ -475,9 +476,99 @@ def test_a_missing_module_is_named() -> None:
     """A pickle that needs a module names it, and says what to do."""
     error = ModuleNotFoundError("No module named 'lightgbm'", name="lightgbm")
     assert failure(ARTIFACT, error) == (
-        "model file /mnt/models/model.pkl needs the Python module 'lightgbm', which this image"
-        " does not have: take the image of that framework, or fork this one and add it"
+        "model file /mnt/models/model.pkl needs the Python module 'lightgbm', which is neither"
+        " beside it nor in this image: if it is your own, put its file beside the model file or"
+        " into MLflow's code_paths; if it is a package, fork this image and add it"
     )
+
+
+def test_a_module_that_another_of_our_images_has_is_told_with_that_image() -> None:
+    """A pipeline with a booster inside is for the image of XGBoost."""
+    error = ModuleNotFoundError("No module named 'xgboost.sklearn'", name="xgboost.sklearn")
+    assert failure(ARTIFACT, error).endswith(": take the image xgboost-prepackaged")
+
+
+def test_a_module_that_has_moved_is_told_as_another_version() -> None:
+    """A part that is missing of a package that is here."""
+    error = ModuleNotFoundError("No module named 'json.old'", name="json.old")
+    assert failure(ARTIFACT, error) == (
+        "model file /mnt/models/model.pkl needs the Python module 'json.old', which the json of"
+        " this image does not have: it was saved by another version; save the model anew with the"
+        " version of this image"
+    )
+
+
+def test_a_name_that_has_moved_is_told_as_another_version() -> None:
+    """As pickle says it of a class that a package no longer has."""
+    error = AttributeError(
+        "Can't get attribute '_Old' on <module 'json.decoder' from '/usr/lib/json/decoder.py'>"
+    )
+    assert failure(ARTIFACT, error) == (
+        "model file /mnt/models/model.pkl needs json.decoder._Old, which the json of this image"
+        " does not have: it was saved by another version; save the model anew with the version of"
+        " this image"
+    )
+
+
+def test_a_name_of_the_script_that_saved_the_model_is_told_with_the_cures() -> None:
+    """A notebook's own function is in no module that could be imported."""
+    error = AttributeError("Can't get attribute 'clip' on <module '__main__' (built-in)>")
+    assert "needs clip of the notebook or script that saved it" in failure(ARTIFACT, error)
+
+
+@pytest.mark.parametrize("name", ["_loss", "json.old", ""])
+def test_what_is_known_of_versions_takes_the_place_of_guesses(name: str) -> None:
+    """Which module, class or bytes are missing follows from the version that saved them."""
+    errors = [ModuleNotFoundError(f"No module named {name!r}", name=name), ValueError("dtype:")]
+    for error in errors:
+        with pytest.raises(DeploymentError) as caught, ARTIFACT.reading("take the tag 1.0"):
+            raise error
+        assert str(caught.value) == (
+            f"model file /mnt/models/model.pkl cannot be loaded: {type(error).__name__}:"
+            f" {str(error).rstrip(':')}; take the tag 1.0"
+        )
+
+
+def test_an_own_module_is_missing_whatever_is_known_of_versions() -> None:
+    """No other version of a framework brings it."""
+    error = ModuleNotFoundError("No module named 'my_features'", name="my_features")
+    with (
+        pytest.raises(DeploymentError, match="'my_features', which is neither beside it"),
+        ARTIFACT.reading("take the tag 1.0"),
+    ):
+        raise error
+
+
+def test_bytes_of_another_kind_are_named(tmp_path: Path) -> None:
+    """What the file is says more than what its loader stumbled over."""
+    (tmp_path / "model.pkl").write_bytes(b"\x89PNG\r\n")
+    artifact = Artifact(tmp_path / "model.pkl", "model.pkl", tmp_path)
+    assert failure(artifact, KeyError("P")).endswith("KeyError: 'P'; the file is a PNG image")
+
+
+def test_a_pointer_of_git_lfs_is_no_model(tmp_path: Path) -> None:
+    """It is refused before anything reads it, whichever image it is for."""
+    (tmp_path / "model.pkl").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
+    )
+    assert refusal(tmp_path) == (
+        f"model file {tmp_path}/model.pkl is a Git LFS pointer (56 bytes), not the model: fetch it"
+        " with `git lfs pull`"
+    )
+
+
+def test_a_further_flavor_is_read_where_the_first_is_not_there(tmp_path: Path) -> None:
+    """An image may read what another flavor saved; its own comes first."""
+    files = replace(FILES, other_flavors=(("other", "data"),))
+    put(tmp_path, "model.pkl", "other.pkl")
+    other = "flavors: {other: {data: other.pkl}}"
+    (tmp_path / "MLmodel").write_text(other)
+    found = find_artifact(str(tmp_path), files)
+    assert (found.name, found.flavor) == ("other.pkl", {"data": "other.pkl"})
+    assert found.mlmodel == {"flavors": {"other": {"data": "other.pkl"}}}
+    both = MLFLOW_2.replace("flavors:\n", "flavors:\n  other: {data: other.pkl}\n")
+    (tmp_path / "MLmodel").write_text(both)
+    assert find_artifact(str(tmp_path), files).name == "model.pkl"
 
 
 @pytest.mark.parametrize(

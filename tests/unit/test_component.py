@@ -17,6 +17,7 @@ from prepackaged import (
     NotReadyError,
     Signature,
     TensorComponent,
+    artifacts,
 )
 
 
@@ -114,10 +115,61 @@ def test_model_file_is_handed_on(directory: Path) -> None:
 def test_a_missing_model_uri_names_the_parameter(model_uri: str | None) -> None:
     """Who forgot the model is told the parameter, the files and the way to write it."""
     assert failure(Counting(model_uri)) == (
-        "no model to serve: set the parameter model_uri to a directory with model.txt,"
-        ' one *.txt, as in PREDICTIVE_UNIT_PARAMETERS=\'[{"name":"model_uri","type":"STRING",'
+        "no model to serve: mount a directory with model.txt, one *.txt at /mnt/models,"
+        " or set the parameter model_uri to such a directory,"
+        ' as in PREDICTIVE_UNIT_PARAMETERS=\'[{"name":"model_uri","type":"STRING",'
         '"value":"/mnt/models"}]\''
     )
+
+
+@pytest.fixture
+def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What stands for `/mnt/models`, which is not there yet."""
+    monkeypatch.setattr(artifacts, "MOUNT", tmp_path / "mount")
+    return tmp_path / "mount"
+
+
+@pytest.mark.parametrize("model_uri", [None, ""])
+def test_without_a_model_uri_the_mounted_model_is_served(
+    mount: Path, model_uri: str | None
+) -> None:
+    """`docker run -v` and `COPY model /mnt/models` need no parameter."""
+    mount.mkdir()
+    (mount / "model.txt").write_text("mounted")
+    assert loaded(Counting(model_uri)).content == "mounted"
+
+
+def test_a_model_uri_wins_over_the_mounted_model(mount: Path, directory: Path) -> None:
+    """What is said is meant."""
+    mount.mkdir()
+    (mount / "model.txt").write_text("mounted")
+    assert loaded(Counting(str(directory))).content != "mounted"
+
+
+@pytest.mark.parametrize("names", [(), ("lost+found",)])
+def test_an_empty_mount_is_no_model(mount: Path, names: tuple[str, ...]) -> None:
+    """A volume that nothing was put into: the line says what is missing."""
+    mount.mkdir()
+    for name in names:
+        (mount / name).mkdir()
+    assert failure(Counting()).startswith("no model to serve: ")
+
+
+def test_a_mount_without_a_model_lists_what_it_holds(mount: Path) -> None:
+    """Files of another kind are not passed over."""
+    mount.mkdir()
+    (mount / "notes.md").touch()
+    assert failure(Counting()) == (
+        f"model directory {mount} has no model: expected model.txt, one *.txt; found notes.md"
+    )
+
+
+def test_a_server_without_a_model_is_shown_the_mount(mount: Path) -> None:
+    """The skeleton may read what is there, and runs without."""
+    assert loaded(WithoutFiles()).model_uri is None
+    mount.mkdir()
+    (mount / "anything").touch()
+    assert loaded(WithoutFiles()).model_uri == str(mount)
 
 
 @pytest.mark.parametrize("kind", [AttributeError, NotImplementedError])

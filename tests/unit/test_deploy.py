@@ -31,9 +31,9 @@ def run(*words: str, given: str = "") -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_a_rows_word_in_a_graph_is_its_name_in_capitals() -> None:
+def test_a_targets_word_in_a_graph_is_its_name_in_capitals() -> None:
     """With nothing but letters, digits and underscores."""
-    words = {name: deploy.implementation(row) for name, row in images.rows().items()}
+    words = {name: deploy.implementation(target) for name, target in images.targets().items()}
 
     assert words["sklearn"] == "PREPACKAGED_SKLEARN"
     assert words["sklearn-1.6"] == "PREPACKAGED_SKLEARN_1_6"
@@ -94,7 +94,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_files_of_a_row_that_is_no_more_are_removed(directory: Path) -> None:
+def test_the_files_of_a_target_that_is_no_more_are_removed(directory: Path) -> None:
     """What is not generated stays."""
     for kept in ("plain/lightgbm.yaml", "seldon/lightgbm.yaml", "monitoring/alerts.yaml"):
         (directory / kept).parent.mkdir()

@@ -159,6 +159,18 @@ def test_the_mode_may_be_set() -> None:
     assert answer == np.stack([grey] * 3, axis=-1).tolist()
 
 
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+def test_blue_may_come_first(layout: str) -> None:
+    """BGR is the order of OpenCV; mean and deviation follow it, and the layout is another thing."""
+    answer = Preprocessing(
+        image_mode="BGR", image_scale=1, image_mean="1,2,3", image_std="1,2,4", image_layout=layout
+    ).array(encoded(np.full((1, 1, 3), (31, 22, 11), np.uint8)), ANY)
+    assert answer.ravel().tolist() == [10.0, 10.0, 7.0]
+    grey = encoded(np.full((1, 1), 7, np.uint8))
+    assert pixels(grey, BYTES, image_mode="bgr") == [[[7, 7, 7]]]
+    assert pixels(encoded(COLOURS), BYTES, image_mode="BGR") == COLOURS[..., ::-1].tolist()
+
+
 @pytest.mark.parametrize("name", ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"])
 def test_the_size_may_be_set(name: str) -> None:
     """Height and width, in this order, by the way of resampling that is named."""
@@ -222,7 +234,7 @@ def test_signed_bytes_come_by_a_mean() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "accepted"),
     [
-        ("image_mode", "BGR", "one of L, RGB"),
+        ("image_mode", "HSV", "one of L, RGB, BGR"),
         ("image_layout", "HWC", "one of NHWC, NCHW"),
         ("image_resampling", "cubic", "one of nearest, box, bilinear, hamming, bicubic, lanczos"),
         ("image_size", "224", 'height and width in pixels, such as "224x224"'),
@@ -253,6 +265,7 @@ def test_a_wrong_parameter_stops_the_start(name: str, value: str, accepted: str)
         (TensorSpec("x", "str", (None,)), {"image_mode": "L"}, "which is no image"),
         (TensorSpec("x", "str"), {"image_mode": "L"}, "which is no image"),
         (NHWC, {"image_mode": "L"}, "and image_mode is L"),
+        (GREY, {"image_mode": "BGR"}, "and image_mode is BGR"),
         (TensorSpec("x", None, (None, 28, 28)), {"image_mode": "RGB"}, "and image_mode is RGB"),
         (
             TensorSpec("x", None, (None, 3, 8, 8)),
@@ -275,11 +288,20 @@ def test_parameters_that_contradict_the_model_stop_the_start(
     assert reason in message
 
 
-def test_image_parameters_for_several_inputs_stop_the_start() -> None:
-    """A request carries one image, which could be for any of them."""
-    assert stop(TensorSpec("a", None), TensorSpec("b", None), image_mode="L") == (
-        "image parameters are for models of one input, not of a, b"
+def test_image_parameters_are_for_an_input_that_takes_images() -> None:
+    """Of several inputs one is enough, wherever it stands."""
+    ids = TensorSpec("ids", "int64", (None, 4))
+    for inputs in ([ids, NHWC], [NHWC, ids], [NHWC, NHWC]):
+        Preprocessing(image_mode="RGB").check(inputs)
+    assert stop(ids, ids, image_mode="L") == (
+        "the image parameters do not fit the model: input 'ids' takes int64 of shape [n, 4], which"
+        " is no image, nor any other of its inputs"
     )
+
+
+def test_image_parameters_without_an_input_stop_the_start() -> None:
+    """A model that takes tensors of any names has none that they could fit."""
+    assert stop(image_mode="L") == "the image parameters are for models whose inputs are known"
 
 
 def test_a_model_that_takes_no_image_starts_without_parameters() -> None:
@@ -486,12 +508,82 @@ def test_a_decompression_bomb_is_refused_unopened(
 
 
 def test_an_image_to_be_resized_may_be_larger() -> None:
-    """Photographs of telephones are resized on the server, up to twice as many pixels."""
+    """It becomes small before it becomes floats: up to twice as many pixels."""
     grey = encoded(np.full((5000, 6000), 9, np.uint8))
     assert pixels(grey, GREY, image_size="1x2") == [[9, 9]]
     assert refusal(declared("GIF", 6000, 6000), image_size="1x2") == (
         "expected an image of at most 33554432 pixels, got 6000x6000"
     )
+
+
+def halves(height: int, width: int, **options: Any) -> bytes:
+    """A JPEG whose upper half is black and whose lower half is white."""
+    grey = Image.new("L", (width, height))
+    grey.paste(255, (0, height // 2, width, height))
+    return encoded(grey, "JPEG", **options)
+
+
+def test_a_photo_of_48_megapixels_is_resized() -> None:
+    """As today's telephones make them, upright and sideways; a JPEG is decoded at half its size."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn clockwise: black comes to the right
+    size = {"image_size": "224x224"}
+    upright = np.array(pixels(halves(6048, 8064), GREY, **size))
+    turned = np.array(pixels(halves(6048, 8064, exif=exif), GREY, **size))
+    for image in (upright, turned.T[::-1]):
+        assert image.shape == (224, 224)
+        assert image[:110].max() <= 2
+        assert image[114:].min() >= 253
+    assert refusal(declared("JPEG", 9000, 8000), image_size="1x2") == (
+        "expected an image of at most 67108864 pixels, got 8000x9000"
+    )
+
+
+def test_a_large_photo_takes_no_more_memory_than_others() -> None:
+    """At no time are there more pixels than of an image that is not resized."""
+    largest = []
+    load = ImageFile.ImageFile.load
+
+    def noting(image: Any) -> Any:
+        largest.append(image.width * image.height)
+        return load(image)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ImageFile.ImageFile, "load", noting)
+        pixels(halves(8192, 8192), GREY, image_size="8x8")
+    assert max(largest) <= 2**24
+
+
+def test_a_photo_of_usual_size_is_decoded_as_it_is() -> None:
+    """Resized from all of its pixels, as in training."""
+    noise = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
+    content = encoded(noise, "JPEG")
+    with Image.open(io.BytesIO(content)) as image:
+        expected = np.asarray(image.resize((20, 10), Image.Resampling.BILINEAR))
+    assert pixels(content, image_size="10x20") == expected.tolist()
+
+
+def with_scans(count: int, *, exif: bytes = b"") -> bytes:
+    """A progressive JPEG of so many scans, the last of which is repeated."""
+    content = halves(64, 64, progressive=True, exif=exif)
+    last = content.rindex(b"\xff\xda")
+    scan = content[last:-2]
+    return content[:last] + scan * (count - content[:last].count(b"\xff\xda")) + content[-2:]
+
+
+def test_a_progressive_jpeg_of_many_scans_is_refused() -> None:
+    """Each takes as long as a whole image, and an encoder makes ten; a small file may have more."""
+    assert np.shape(pixels(with_scans(10), GREY)) == (64, 64)
+    assert refusal(with_scans(101), GREY) == "expected a JPEG of at most 100 scans, got 101"
+    assert refusal(with_scans(5000), GREY) == "expected a JPEG of at most 100 scans, got 5000"
+
+
+def test_what_only_looks_like_scans_does_not_count() -> None:
+    """Bytes of a camera's notes before the image, or of a film behind it."""
+    thumbnail = b"Exif\0\0" + b"\xff\xda\0\2" * 200
+    content = with_scans(5, exif=thumbnail) + b"\xff\xda\0\2" * 200
+    assert content.count(b"\xff\xda") == 405
+    assert np.shape(pixels(content, GREY)) == (64, 64)
 
 
 @pytest.mark.parametrize("orientation", [1, 6])

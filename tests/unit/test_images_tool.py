@@ -27,7 +27,10 @@ gpu = "cuml[cuda]"
 summary = "Beta models"
 package = "seldon-core"
 """
-ROWS = ["alpha", "alpha-1.8", "alpha-1.6", "alpha-gpu", "beta"]
+TARGETS = ["alpha", "alpha-1.8", "alpha-1.6", "alpha-gpu", "beta"]
+# What an image is told of its release's tags.
+NEWEST = "0.3.0-sklearn1.9:scikit-learn@1.9.1"
+OLDER = "0.3.0-sklearn1.8:scikit-learn@1.8.0,0.3.0-sklearn1.6:scikit-learn@1.6.1"
 # The grammar of image references: https://github.com/distribution/reference
 TAG = re.compile(r"[a-z0-9./:-]+/[a-z0-9]+([._-][a-z0-9]+)*:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
@@ -48,7 +51,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def write_lock(repository: Path, image: str, text: str, mark: str = "") -> None:
-    """The lock of an image, or of its row with that mark."""
+    """The lock of an image, or of its target with that mark."""
     lock = repository / image / f"server/requirements{mark}.txt"
     lock.parent.mkdir(parents=True, exist_ok=True)
     lock.write_text(text)
@@ -80,12 +83,13 @@ def test_the_images_are_read_in_their_order() -> None:
     )
 
 
-def test_an_image_has_a_row_for_itself_for_each_older_version_and_for_gpus() -> None:
-    """A row is what one build makes."""
-    rows = [row for image in images.read_images(TWO_IMAGES).values() for row in image.rows()]
-    assert [row.name for row in rows] == ROWS
-    assert [row.package for row in rows] == [*["scikit-learn"] * 3, "cuml", "seldon-core"]
-    assert [row.variant for row in rows] == ["cpu", "cpu", "cpu", "gpu", "cpu"]
+def test_an_image_has_a_target_for_itself_for_each_older_version_and_for_gpus() -> None:
+    """A target is what one build makes."""
+    read = images.read_images(TWO_IMAGES).values()
+    targets = [target for image in read for target in image.targets()]
+    assert [target.name for target in targets] == TARGETS
+    assert [target.package for target in targets] == [*["scikit-learn"] * 3, "cuml", "seldon-core"]
+    assert [target.variant for target in targets] == ["cpu", "cpu", "cpu", "gpu", "cpu"]
 
 
 @pytest.mark.parametrize(
@@ -117,9 +121,9 @@ def test_a_file_that_is_no_toml_is_refused() -> None:
 # The command line
 
 
-def test_rows_are_one_line_of_words(repository: Path) -> None:
-    """The Makefile reads the rows and their locks from it."""
-    assert ask(repository, "rows") == (
+def test_targets_are_one_line_of_words(repository: Path) -> None:
+    """The Makefile reads the targets and their locks from it."""
+    assert ask(repository, "targets") == (
         0,
         (
             "alpha:alpha/server/requirements.txt"
@@ -133,7 +137,7 @@ def test_rows_are_one_line_of_words(repository: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "tags"),
+    ("target", "tags"),
     [
         ("alpha", ["0.3.0", "0.3.0-sklearn1.9", "latest"]),
         ("alpha-1.6", ["0.3.0-sklearn1.6", "latest-sklearn1.6"]),
@@ -143,12 +147,12 @@ def test_rows_are_one_line_of_words(repository: Path) -> None:
     ],
 )
 def test_tags_name_the_release_the_framework_and_the_latest(
-    repository: Path, row: str, tags: list[str]
+    repository: Path, target: str, tags: list[str]
 ) -> None:
-    """The version in the tag is the one that the row's lock pins."""
-    image = row.partition("-")[0]
+    """The version in the tag is the one that the target's lock pins."""
+    image = target.partition("-")[0]
     names = " ".join(f"infuseai/{image}-prepackaged:{tag}" for tag in tags)
-    assert ask(repository, "tags", row) == (0, f"{names}\n", "")
+    assert ask(repository, "tags", target) == (0, f"{names}\n", "")
 
 
 @pytest.mark.parametrize(
@@ -173,21 +177,21 @@ def test_the_registry_comes_from_the_environment(
 
 def test_the_tags_of_this_repository_are_tags() -> None:
     """A container engine takes every one of them, and none is given to two builds."""
-    tags = [tag for row in images.rows().values() for tag in row.tags()]
-    assert len(tags) >= 2 * len(images.rows())
+    tags = [tag for target in images.targets().values() for tag in target.tags()]
+    assert len(tags) >= 2 * len(images.targets())
     assert len(set(tags)) == len(tags)
     assert [tag for tag in tags if not TAG.fullmatch(tag)] == []
 
 
 @pytest.mark.parametrize(
-    ("row", "arguments"),
+    ("target", "arguments"),
     [
         (
             "alpha",
             (
                 "IMAGE=infuseai/alpha-prepackaged:0.3.0 RELEASE=0.3.0"
                 " REQUIREMENTS=requirements.txt"
-                " FRAMEWORK=scikit-learn FRAMEWORK_VERSION=1.9.1"
+                f" FRAMEWORK=scikit-learn FRAMEWORK_VERSION=1.9.1 TAGS={NEWEST},{OLDER}"
             ),
         ),
         (
@@ -195,7 +199,7 @@ def test_the_tags_of_this_repository_are_tags() -> None:
             (
                 "IMAGE=infuseai/alpha-prepackaged:0.3.0-sklearn1.6 RELEASE=0.3.0"
                 " REQUIREMENTS=requirements-1.6.txt"
-                " FRAMEWORK=scikit-learn FRAMEWORK_VERSION=1.6.1"
+                f" FRAMEWORK=scikit-learn FRAMEWORK_VERSION=1.6.1 TAGS={NEWEST},{OLDER}"
             ),
         ),
         (
@@ -204,37 +208,39 @@ def test_the_tags_of_this_repository_are_tags() -> None:
                 "IMAGE=infuseai/alpha-prepackaged:0.3.0-gpu RELEASE=0.3.0"
                 " REQUIREMENTS=requirements-gpu.txt"
                 " FRAMEWORK=cuml FRAMEWORK_VERSION=26.2.0"
+                f" TAGS={OLDER},0.3.0-sklearn26.2-gpu:cuml@26.2.0:scikit-learn@1.9.1"
             ),
         ),
     ],
 )
 def test_build_arguments_name_the_image_the_release_and_the_lock(
-    repository: Path, row: str, arguments: str
+    repository: Path, target: str, arguments: str
 ) -> None:
     """The Dockerfile learns what it is built as, and of what."""
-    assert ask(repository, "args", row) == (0, f"{arguments}\n", "")
+    assert ask(repository, "args", target) == (0, f"{arguments}\n", "")
 
 
 def test_only_builds_for_cpus_have_a_limit() -> None:
     """The libraries of CUDA weigh what they weigh."""
     (image,) = images.read_images(TWO_IMAGES.partition("[beta]")[0]).values()
     limited = replace(image, megabytes=7)
-    assert [row.limit for row in limited.rows()] == [7, 7, 7, 0]
+    assert [target.limit for target in limited.targets()] == [7, 7, 7, 0]
 
 
 def touched(repository: Path, **variables: str) -> list[str]:
-    """The rows of the matrix."""
-    return [row["row"] for row in json.loads(ask(repository, "matrix", **variables)[1])["include"]]
+    """The targets of the matrix."""
+    matrix = json.loads(ask(repository, "matrix", **variables)[1])
+    return [entry["target"] for entry in matrix["include"]]
 
 
-def test_the_matrix_is_json_with_an_entry_for_each_row(repository: Path) -> None:
+def test_the_matrix_is_json_with_an_entry_for_each_target(repository: Path) -> None:
     """GitHub reads it as `strategy.matrix`."""
     status, output, _ = ask(repository, "matrix")
     entries = json.loads(output)["include"]
     assert status == 0
-    assert [entry["row"] for entry in entries] == ROWS
-    assert entries[2] == {"row": "alpha-1.6", "image": "alpha", "variant": "cpu"}
-    assert entries[3] == {"row": "alpha-gpu", "image": "alpha", "variant": "gpu"}
+    assert [entry["target"] for entry in entries] == TARGETS
+    assert entries[2] == {"target": "alpha-1.6", "image": "alpha", "variant": "cpu"}
+    assert entries[3] == {"target": "alpha-gpu", "image": "alpha", "variant": "gpu"}
 
 
 @pytest.mark.parametrize(
@@ -251,34 +257,34 @@ def test_the_matrix_is_json_with_an_entry_for_each_row(repository: Path) -> None
         *("tests/images/conftest.py", "tests/contract/test_wire.py", "a-file-that-is-new"),
     ],
 )
-def test_what_all_images_share_touches_every_row(repository: Path, file: str) -> None:
+def test_what_all_images_share_touches_every_target(repository: Path, file: str) -> None:
     """A file that nobody thought of is shared, too."""
-    assert touched(repository, CHANGED=file) == ROWS
+    assert touched(repository, CHANGED=file) == TARGETS
 
 
 @pytest.mark.parametrize(
-    ("changed", "rows"),
+    ("changed", "targets"),
     [
         ("alpha/server/Model.py", ["alpha", "alpha-1.8", "alpha-1.6", "alpha-gpu"]),
         ("alpha/server/requirements.in", ["alpha", "alpha-1.8", "alpha-1.6", "alpha-gpu"]),
         ("tests/servers/beta/test_beta.py", ["beta"]),
         ("beta/Dockerfile docs/guide.md", ["beta"]),
         ("alpha/server/requirements.txt", ["alpha"]),
-        ("alpha/server/requirements-1.6.txt alpha/server/requirements-gpu.txt", ROWS[2:4]),
+        ("alpha/server/requirements-1.6.txt alpha/server/requirements-gpu.txt", TARGETS[2:4]),
         ("beta/server/requirements.txt\nalpha/server/requirements-1.8.txt", ["alpha-1.8", "beta"]),
         ("README.md alpha/README.md bench/run.py tests/unit/test_lock.py deploy/hpa.yaml", []),
     ],
 )
-def test_a_change_touches_the_rows_of_its_image_or_lock(
-    repository: Path, changed: str, rows: list[str]
+def test_a_change_touches_the_targets_of_its_image_or_lock(
+    repository: Path, changed: str, targets: list[str]
 ) -> None:
-    """Documents touch none, and one row's lock touches just that row."""
-    assert touched(repository, CHANGED=changed) == rows
+    """Documents touch none, and one target's lock touches just that target."""
+    assert touched(repository, CHANGED=changed) == targets
 
 
 def test_no_change_named_is_the_whole_matrix(repository: Path) -> None:
     """Empty is as good as unset: make hands an unset variable on as an empty one."""
-    assert touched(repository, CHANGED="") == ROWS
+    assert touched(repository, CHANGED="") == TARGETS
 
 
 def test_the_table_has_a_row_for_every_image(repository: Path) -> None:
@@ -293,7 +299,7 @@ def test_the_table_has_a_row_for_every_image(repository: Path) -> None:
     )
 
 
-def test_the_table_of_tags_has_every_row(repository: Path) -> None:
+def test_the_table_of_tags_has_every_target(repository: Path) -> None:
     """Whoever looks for a framework's version finds the tag to pull."""
     assert ask(repository, "tags")[1] == (
         "| image | tags | framework | built for |\n"
@@ -311,12 +317,12 @@ def test_the_table_of_tags_has_every_row(repository: Path) -> None:
     )
 
 
-def test_an_unknown_row_is_told_with_those_there_are(repository: Path) -> None:
+def test_an_unknown_target_is_an_error_that_lists_those_there_are(repository: Path) -> None:
     """A typo ends with status 1 and the names that would have worked."""
     assert ask(repository, "tags", "gamma") == (
         1,
         "",
-        "no row 'gamma' in images.toml, which has: alpha, alpha-1.8, alpha-1.6, alpha-gpu, beta\n",
+        f"no target 'gamma' in images.toml, which has: {', '.join(TARGETS)}\n",
     )
 
 
@@ -338,13 +344,13 @@ def test_a_lock_without_the_package_is_refused(repository: Path) -> None:
     )
 
 
-def test_rows_do_not_need_the_locks(repository: Path) -> None:
+def test_targets_do_not_need_the_locks(repository: Path) -> None:
     """What makes the locks is a make target, and make has to read the names before that."""
     shutil.rmtree(repository / "alpha")
-    assert ask(repository, "rows")[0] == 0
+    assert ask(repository, "targets")[0] == 0
 
 
-@pytest.mark.parametrize("words", [(), ("tag", "alpha"), ("args",), ("rows", "alpha")])
+@pytest.mark.parametrize("words", [(), ("tag", "alpha"), ("args",), ("targets", "alpha")])
 def test_a_wrong_question_is_answered_with_the_usage(
     repository: Path, words: tuple[str, ...]
 ) -> None:
@@ -352,7 +358,7 @@ def test_a_wrong_question_is_answered_with_the_usage(
     status, output, errors = ask(repository, *words)
     assert (status, output) == (1, "")
     assert re.findall(r"python3 tools/images\.py (\w+)", errors) == [
-        "rows",
+        "targets",
         "tags",
         "args",
         "matrix",

@@ -27,15 +27,26 @@ def test_importing_prepackaged_imports_no_framework(tmp_path: Path) -> None:
     assert completed.stdout.split() == ["tensorflow"]
 
 
-def test_the_sources_mention_no_framework_but_pandas() -> None:
-    """The only import of a framework is pandas, in the module that makes DataFrames."""
+def test_the_sources_mention_no_framework_but_pandas_and_scikit_learn() -> None:
+    """DataFrames are made of pandas, and `estimators` is for images that have scikit-learn."""
     found = {
-        (path.name, name)
+        (str(path.relative_to(SOURCES / "prepackaged").parent), name)
         for path in SOURCES.rglob("*.py")
         for name in imported(ast.parse(path.read_text()))
         if name in FRAMEWORKS
     }
-    assert found == {("tables.py", "pandas")}
+    estimators = {("estimators", name) for name in ("joblib", "pandas", "scipy", "sklearn")}
+    assert found == {(".", "pandas")} | estimators
+
+
+def test_nothing_but_estimators_imports_estimators() -> None:
+    """What every image imports stays without scikit-learn."""
+    found = {
+        path.relative_to(SOURCES / "prepackaged").parts[0]
+        for path in SOURCES.rglob("*.py")
+        if "prepackaged.estimators" in path.read_text()
+    }
+    assert found == {"estimators"}
 
 
 def imported(tree: ast.AST) -> Iterator[str]:

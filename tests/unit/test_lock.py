@@ -22,37 +22,37 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def target(tmp_path: Path, source: Path) -> Path:
+def compiled(tmp_path: Path, source: Path) -> Path:
     """The lock that is compiled from it."""
-    target = tmp_path / "requirements.txt"
-    lock.compile_lock(target, source)
-    return target
+    compiled = tmp_path / "requirements.txt"
+    lock.compile_lock(compiled, source)
+    return compiled
 
 
-def test_a_lock_pins_a_version_with_its_digests(target: Path) -> None:
+def test_a_lock_pins_a_version_with_its_digests(compiled: Path) -> None:
     """What ships is fixed to the byte, and the lock says who wrote it."""
-    comments, pins = target.read_text().split("iniconfig==")
+    comments, pins = compiled.read_text().split("iniconfig==")
     assert "make lock" in comments
     assert pins.count("--hash=sha256:") >= 2
 
 
-def test_a_fresh_lock_is_not_stale(target: Path, source: Path) -> None:
+def test_a_fresh_lock_is_not_stale(compiled: Path, source: Path) -> None:
     """Compiling again, from the versions that the lock has, changes nothing."""
-    assert lock.is_stale(target, (source,)) is False
+    assert lock.is_stale(compiled, (source,)) is False
 
 
-def test_a_lock_is_stale_when_its_source_asks_for_more(target: Path, source: Path) -> None:
+def test_a_lock_is_stale_when_its_source_asks_for_more(compiled: Path, source: Path) -> None:
     """One more package makes the lock stale, and checking does not write it."""
-    before = target.read_bytes()
+    before = compiled.read_bytes()
     source.write_text("iniconfig\npluggy\n")
-    assert lock.is_stale(target, (source,)) is True
-    assert target.read_bytes() == before
+    assert lock.is_stale(compiled, (source,)) is True
+    assert compiled.read_bytes() == before
 
 
-def test_a_lock_is_stale_when_its_source_asks_for_less(target: Path, source: Path) -> None:
+def test_a_lock_is_stale_when_its_source_asks_for_less(compiled: Path, source: Path) -> None:
     """What nobody asks for any more must not ship."""
     source.write_text("# nothing\n")
-    assert lock.is_stale(target, (source,)) is True
+    assert lock.is_stale(compiled, (source,)) is True
 
 
 def test_a_missing_lock_is_stale(tmp_path: Path, source: Path) -> None:
@@ -63,36 +63,49 @@ def test_a_missing_lock_is_stale(tmp_path: Path, source: Path) -> None:
 
 def test_a_newer_release_does_not_make_a_lock_stale(tmp_path: Path, source: Path) -> None:
     """The check does not fail on the day that some package has a new release."""
-    target = tmp_path / "requirements.txt"
+    compiled = tmp_path / "requirements.txt"
     source.write_text("iniconfig==2.0.0\n")
-    lock.compile_lock(target, source)
+    lock.compile_lock(compiled, source)
     source.write_text("iniconfig\n")
-    assert lock.is_stale(target, (source,)) is False
-    assert "iniconfig==2.0.0" in target.read_text()
+    assert lock.is_stale(compiled, (source,)) is False
+    assert "iniconfig==2.0.0" in compiled.read_text()
 
 
 def test_a_lock_takes_the_wheel_that_is_made_here(tmp_path: Path, source: Path) -> None:
     """Asking for seldon-core 1.17.1 gives the changed wheel, and none of its old pins."""
-    target = tmp_path / "requirements.txt"
+    compiled = tmp_path / "requirements.txt"
     source.write_text("seldon-core==1.17.1\n")
-    lock.compile_lock(target, source)
-    text = target.read_text()
+    lock.compile_lock(compiled, source)
+    text = compiled.read_text()
     assert "\nseldon-core==1.17.1+prepackaged \\\n" in text
     assert "jaeger" not in text
     assert "opentracing" not in text
 
 
-def test_a_lock_that_stays_as_it_is_keeps_its_time(target: Path, source: Path) -> None:
+def test_a_lock_that_stays_as_it_is_keeps_its_time(compiled: Path, source: Path) -> None:
     """To make it is unchanged, and so is the environment that is made from it."""
-    os.utime(target, (1, 1))
-    lock.compile_lock(target, source)
-    assert target.stat().st_mtime == 1
+    os.utime(compiled, (1, 1))
+    lock.compile_lock(compiled, source)
+    assert compiled.stat().st_mtime == 1
     source.write_text("iniconfig\npluggy\n")
-    lock.compile_lock(target, source)
-    assert target.stat().st_mtime > 1
+    lock.compile_lock(compiled, source)
+    assert compiled.stat().st_mtime > 1
 
 
-# What is chosen for the rows
+# Which locks there are
+
+
+def test_every_lock_is_compiled_unless_some_are_wanted(tmp_path: Path) -> None:
+    """Those of all targets, of the development environment, and of two tools."""
+    names = {str(path) for path in lock.locks(tmp_path)}
+    assert {"requirements-dev.txt", "tests/contract/upstream.txt", "tools/protoc.txt"} < names
+    assert {str(target.lock) for target in images.targets().values()} < names
+
+    wanted = images.find("sklearn-1.6").lock
+    assert list(lock.locks(tmp_path, {wanted})) == [wanted]
+
+
+# What is chosen for the targets
 
 
 @pytest.fixture
@@ -101,38 +114,41 @@ def alpha(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(images, "ROOT", tmp_path)
     requirements = tmp_path / "alpha/server/requirements.in"
     requirements.parent.mkdir(parents=True)
-    requirements.write_text("# chosen\ntorch==2.13.0+cpu  # the build for CPUs\npillow\n")
+    requirements.write_text(
+        "# chosen\ntorch==2.13.0+cpu  # the build for CPUs\ntorchvision==0.28.0+cpu\npillow\n"
+    )
     return requirements
 
 
-def row(older: str = "", gpu: str = "") -> images.Row:
-    """A row of that image."""
+def target_of(older: str = "", gpu: str = "") -> images.Target:
+    """A target of that image."""
     versions = {"2.12": ["numpy<2.4", "pillow<13"]}
     image = images.Image("alpha", "Alpha models", "torch", "pytorch", versions, gpu)
-    return images.Row(image, older, "gpu" if gpu else "cpu")
+    return images.Target(image, older, "gpu" if gpu else "cpu")
 
 
-def test_an_images_own_row_is_what_was_chosen(alpha: Path, tmp_path: Path) -> None:
+def test_an_images_own_target_is_what_was_chosen(alpha: Path, tmp_path: Path) -> None:
     """Its lock is compiled from requirements.in itself."""
-    assert lock.chosen(row(), tmp_path) == alpha
+    assert lock.chosen(target_of(), tmp_path) == alpha
 
 
 @pytest.mark.parametrize(
-    ("of", "framework"),
+    ("of", "framework", "build"),
     [
-        (row(older="2.12"), "numpy<2.4\npillow<13\ntorch==2.12.*"),
+        (target_of(older="2.12"), "numpy<2.4\npillow<13\ntorch==2.12.*", "+cpu"),
         # The build for CPUs, which PIP_FIND_LINKS may lead to, is of the same public version.
-        (row(gpu="torch"), "torch==2.13.0,!=2.13.0+cpu"),
-        (row(gpu="torch[all]==2.11.0"), "torch[all]==2.11.0"),
+        (target_of(gpu="torch"), "torch==2.13.0,!=2.13.0+cpu", ""),
+        (target_of(gpu="torch[all]==2.11.0"), "torch[all]==2.11.0", ""),
     ],
     ids=["older", "gpu of the same version", "gpu of another version"],
 )
-def test_a_row_has_its_framework_in_place_of_the_images_own(
-    of: images.Row, framework: str, alpha: Path, tmp_path: Path
+def test_a_target_has_its_framework_in_place_of_the_images_own(
+    of: images.Target, framework: str, build: str, alpha: Path, tmp_path: Path
 ) -> None:
-    """All else stays as chosen, and requirements.in stays its one home."""
+    """All else stays as chosen but builds for CPUs, and requirements.in stays its one home."""
     chosen = lock.chosen(of, tmp_path).read_text()
-    assert chosen == f"# chosen\n{framework}  # the build for CPUs\npillow\n"
+    rest = f"# the build for CPUs\ntorchvision==0.28.0{build}\npillow\n"
+    assert chosen == f"# chosen\n{framework}  {rest}"
 
 
 def test_a_framework_that_is_not_pinned_is_refused(alpha: Path, tmp_path: Path) -> None:
@@ -141,7 +157,7 @@ def test_a_framework_that_is_not_pinned_is_refused(alpha: Path, tmp_path: Path) 
     with pytest.raises(
         images.ImagesError, match=r"alpha/server/requirements\.in does not pin torch"
     ):
-        lock.chosen(row(), tmp_path)
+        lock.chosen(target_of(), tmp_path)
 
 
 # The repository
@@ -183,7 +199,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 def test_adding_a_version_is_one_line_and_make_lock(copy: Path) -> None:
-    """Then there are its lock, its targets and its row of the CI matrix; no other lock changes."""
+    """Then there are its lock, its commands and its entry in the CI matrix; all else stays."""
     listed = copy / "images.toml"
     line = '"1.5" = ["pandas<3", "scipy<1.15"]'
     listed.write_text(
@@ -201,7 +217,7 @@ def test_adding_a_version_is_one_line_and_make_lock(copy: Path) -> None:
     built = make(copy, "-n", "build-sklearn-1.5")
     assert f"--tag infuseai/sklearn-prepackaged:{images.release()}-sklearn1.5 " in built
     assert "--build-arg REQUIREMENTS=requirements-1.5.txt" in built
-    assert '"row": "sklearn-1.5"' in make(copy, "matrix")
+    assert '"target": "sklearn-1.5"' in make(copy, "matrix")
 
 
 def make(directory: Path, *arguments: str) -> str:

@@ -101,8 +101,8 @@ def test_the_subject_is_the_full_name_and_the_registrys_digest(
     assert published.answer(["subject", "alpha"]) == f"name={name}\ndigest=sha256:1f"
 
 
-def test_rows_on_older_layers_are_outdated(registry: dict[str, dict[str, object]]) -> None:
-    """A row whose image begins with today's base stays; one on another base is built anew."""
+def test_targets_on_older_layers_are_outdated(registry: dict[str, dict[str, object]]) -> None:
+    """A target whose image begins with today's base stays; one on another base is built anew."""
     registry["example.org/models/alpha-prepackaged:0.3.0"] = config([*BASE, "sha256:a"])
     registry["example.org/models/alpha-prepackaged:0.3.0-scikit-learn1.6"] = config(
         ["sha256:b0", "sha256:old", "sha256:a"]
@@ -110,17 +110,17 @@ def test_rows_on_older_layers_are_outdated(registry: dict[str, dict[str, object]
     registry["example.org/models/beta-prepackaged:0.3.0"] = config([*BASE, "sha256:b"])
 
     assert json.loads(published.answer(["outdated"])) == {
-        "include": [{"row": "alpha-1.6", "image": "alpha", "variant": "cpu"}]
+        "include": [{"target": "alpha-1.6", "image": "alpha", "variant": "cpu"}]
     }
 
 
-def test_rows_that_are_not_there_are_outdated(
+def test_targets_that_are_not_there_are_outdated(
     registry: dict[str, dict[str, object]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A push that failed is made up for, and the log says what was missing."""
-    rows = json.loads(published.answer(["outdated"]))["include"]
+    targets = json.loads(published.answer(["outdated"]))["include"]
 
-    assert [row["row"] for row in rows] == ["alpha", "alpha-1.6", "beta"]
+    assert [entry["target"] for entry in targets] == ["alpha", "alpha-1.6", "beta"]
     assert "beta: manifest unknown" in capfd.readouterr().err
 
 
@@ -151,5 +151,5 @@ def test_what_skopeo_says_is_told(
 
 def test_anything_else_is_told_the_usage() -> None:
     """A typo gets the four commands."""
-    with pytest.raises(published.PublishedError, match=r"published\.py subject ROW"):
+    with pytest.raises(published.PublishedError, match=r"published\.py subject TARGET"):
         published.answer(["subjetc"])

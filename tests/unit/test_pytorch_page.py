@@ -31,7 +31,7 @@ class Quiet(SimpleHTTPRequestHandler):
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A wheel that is linked on a page such as PyTorch's, which takes that one's place."""
     site = tmp_path / "site"
-    (site / "whl/cpu/torch").mkdir(parents=True)
+    (site / "whl/cpu/tinytorch").mkdir(parents=True)
     with zipfile.ZipFile(site / WHEEL, "w") as wheel:
         wheel.writestr("tinytorch.py", "")
         wheel.writestr(
@@ -48,13 +48,11 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     link = f"/{WHEEL.replace('+', '%2B')}#sha256={digest(site / WHEEL)}"
     others = [link.replace("cp311", "cp312"), link.replace("2.13.0", "2.12.0")]
     links = "".join(f'<a href="{each}">a wheel</a><br/>' for each in [others[0], link, others[1]])
-    (site / "whl/cpu/torch/index.html").write_text(f"<!DOCTYPE html><body>{links}</body>")
+    (site / "whl/cpu/tinytorch/index.html").write_text(f"<!DOCTYPE html><body>{links}</body>")
     with ThreadingHTTPServer(("localhost", 0), partial(Quiet, directory=site)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        monkeypatch.setattr(
-            uv, "PYTORCH_CPU", f"http://localhost:{server.server_port}/whl/cpu/torch/"
-        )
+        monkeypatch.setattr(uv, "PYTORCH_CPU", f"http://localhost:{server.server_port}/whl/cpu")
         monkeypatch.setenv("no_proxy", "localhost")
         for name in ("PIP_FIND_LINKS", "UV_FIND_LINKS"):
             monkeypatch.delenv(name, raising=False)
@@ -91,7 +89,7 @@ def test_the_lock_is_the_same_where_the_wheel_is_in_a_directory(
     chosen.write_text("tinytorch==2.13.0+cpu\n")
     lock.compile_lock(locked, chosen)
 
-    monkeypatch.setattr(uv, "PYTORCH_CPU", "http://localhost:9/nothing/")
+    monkeypatch.setattr(uv, "PYTORCH_CPU", "http://localhost:9/nothing")
     monkeypatch.setenv("PIP_FIND_LINKS", str((page / WHEEL).parent))
 
     assert lock.is_stale(locked, (chosen,)) is False

@@ -46,3 +46,32 @@ def test_silence_ends_with_its_block(capfd: pytest.CaptureFixture[str]) -> None:
     os.write(2, b"shown")
 
     assert capfd.readouterr().err == "shown"
+
+
+def label(text: str) -> "subprocess.CompletedProcess[str]":
+    """Import the package with this as PREDICTOR_LABELS, and print the version that metrics show."""
+    shown = "import prepackaged, seldon_core.metrics as m; print(m.predictor_version)"
+    return subprocess.run(
+        [sys.executable, "-c", shown],
+        env=os.environ | {"PREDICTOR_LABELS": text},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [("", "NOT_IMPLEMENTED"), (" ", "NOT_IMPLEMENTED"), ('{"version": "7"}', "7")],
+)
+def test_the_labels_may_be_empty(text: str, version: str) -> None:
+    """Which is how some templates leave them out."""
+    assert label(text).stdout == f"{version}\n"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "7", "version=7"])
+def test_labels_that_are_none_end_the_process_with_one_line(text: str) -> None:
+    """It names the variable."""
+    done = label(text)
+    assert done.returncode == 1
+    assert done.stderr == f"PREDICTOR_LABELS: expected a JSON object, got {text!r}\n"

@@ -47,6 +47,31 @@ def test_what_only_developers_need_is_left_out(environment: Path, name: str) -> 
     assert not path.exists()
 
 
+COMPILED = ("torchvision/_C.so", "torchvision/image.so", "torchvision.libs/libnvjpeg.so.13")
+
+
+@pytest.mark.parametrize(
+    ("body", "has_cuda", "stays"),
+    [
+        (b"needs libtorch_cuda.so", False, False),
+        (b"needs libtorch_cuda.so", True, True),
+        (b"needs libtorch_cpu.so", False, True),
+    ],
+    ids=["for CUDA without it", "for CUDA", "for CPUs"],
+)
+def test_what_cannot_be_loaded_without_cuda_is_left_out(
+    environment: Path, body: bytes, *, has_cuda: bool, stays: bool
+) -> None:
+    """The compiled part of PyPI's torchvision, beside a PyTorch without CUDA."""
+    libraries = [put(environment, name, body) for name in COMPILED]
+    if has_cuda:
+        put(environment, "torch/lib/libtorch_cuda.so")
+
+    slim.remove(environment)
+
+    assert [each.exists() for each in libraries] == [stays] * len(COMPILED)
+
+
 @pytest.mark.parametrize(
     "name",
     [

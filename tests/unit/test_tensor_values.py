@@ -77,8 +77,10 @@ def test_rows_may_come_flat_or_with_other_axes_of_size_1(
         ((2, 16), (1, 4, 4), "[1, 4, 4], got shape [2, 16]"),
         ((), (None, 4), "[n, 4], got shape []"),
         ((1,), (), "[], got shape [1]"),
-        ((0, 4), (None, 4), "[n, 4], got shape [0, 4], which has no values"),
-        ((2, 0), (None, None), "[n, ?], got shape [2, 0], which has no values"),
+        ((2,), (1,), "[1], got shape [2]"),
+        ((0, 4), (None, 5), "[n, 5], got shape [0, 4]"),
+        ((0, 4), (1, 4), "[1, 4], got shape [0, 4]"),
+        ((3, 0), (None, 4), "[n, 4], got shape [3, 0]"),
     ],
 )
 def test_another_shape_is_refused(
@@ -87,6 +89,26 @@ def test_another_shape_is_refused(
     """The error names the input, the shape that it takes and the one that it got."""
     message = refusal(TensorSpec("pixels", "float32", wanted), np.zeros(got))
     assert message == f"input 'pixels': expected float32 of shape {expected}"
+
+
+@pytest.mark.parametrize(
+    ("got", "wanted", "becomes"),
+    [
+        ((0, 4), (None, 4), (0, 4)),
+        ((2, 0), (None, None), (2, 0)),
+        ((0,), (None, 4), (0, 4)),
+        ((1, 12, 0), (None, 12, None, 64), (1, 12, 0, 64)),
+        ((1, 0), (1, None, None), (1, 0, 0)),
+        ((0,), None, (0,)),
+    ],
+)
+def test_an_axis_may_be_empty(
+    got: tuple[int, ...], wanted: tuple[int | None, ...] | None, becomes: tuple[int, ...]
+) -> None:
+    """What frameworks compute, such as a cache of no steps; JSON's empty lists end the axes."""
+    values = np.zeros(got).tolist()
+    answer = to_array(TensorSpec("past", "float32", wanted), values)
+    assert (answer.shape, answer.dtype) == (becomes, np.float32)
 
 
 def test_a_row_without_its_batch_is_explained() -> None:
@@ -116,6 +138,11 @@ def test_a_row_without_its_batch_is_explained() -> None:
         ([[2**64 - 1]], "uint64"),
         ([[2**63]], "uint64"),
         ([[0.25, 2]], "float16"),
+        ([[1623456789012345679, 2.0]], "int64"),
+        ([[1623456789012345679, True]], "int64"),
+        ([[-1623456789012345679, 2.0], [0.0, 1623456789012345679]], "int64"),
+        ([[2**64 - 1, 1]], "uint64"),
+        ([[2**64 - 1, 3.0]], "uint64"),
         ([[True, 2, 2.0]], "int8"),
     ],
 )
@@ -176,6 +203,14 @@ def test_an_input_of_any_number_takes_no_text() -> None:
         ("float32", [["1", "2"]], "'1' at [0, 0]"),
         ("float32", [[1, "2"]], "'2' at [0, 1]"),
         ("float32", [[1, {"a": 1}]], "{'a': 1} at [0, 1]"),
+        ("int64", [[1623456789012345679, 0.5]], "0.5 at [0, 1]"),
+        ("int64", [[1623456789012345679, None]], "null or NaN at [0, 1]"),
+        ("int64", [[2**63 + 1, 1.0]], "9223372036854775809 at [0, 0]"),
+        ("int64", [[1, -(2**63) - 1]], "-9223372036854775809 at [0, 1]"),
+        ("int64", [[1, 2**70]], "1180591620717411303424 at [0, 1]"),
+        ("int32", [[1623456789012345679, 1.0]], "1623456789012345679 at [0, 0]"),
+        ("uint64", [[2**64 - 1, float("inf")]], "inf at [0, 1]"),
+        ("uint64", [[2**64 - 1, -1]], "-1 at [0, 1]"),
         ("float32", np.array([[1 + 1j, 1]]), "(1+1j) at [0, 0]"),
     ],
 )
@@ -220,10 +255,35 @@ def test_what_is_no_list_is_refused(value: Any, got: str) -> None:
     assert refusal(TensorSpec("x", "float32", (None, 2)), value).endswith(f", got {got}")
 
 
-def test_an_input_without_axes_takes_a_plain_number() -> None:
-    """A threshold, say, which is one for all rows."""
-    answer = to_array(TensorSpec("threshold", "float32", ()), 0.5)
-    assert (answer.shape, answer.dtype, answer.item()) == ((), np.float32, 0.5)
+@pytest.mark.parametrize(
+    ("shape", "becomes"),
+    [((), ()), (None, ()), ((1,), (1,)), ((1, 1), (1, 1)), ((None,), (1,)), ((None, 1), (1, 1))],
+)
+@pytest.mark.parametrize(
+    ("dtype", "value"), [("float32", 0.5), ("int64", 2**62 + 1), ("bool", True), (None, 3)]
+)
+def test_an_input_of_one_value_takes_a_plain_one(
+    shape: Any, becomes: Any, dtype: str | None, value: Any
+) -> None:
+    """A threshold, say, or TensorFlow 1's `is_training`, whose shape nobody knows."""
+    answer = to_array(TensorSpec("setting", dtype, shape), value)
+    assert (answer.shape, answer.item()) == (becomes, value)
+    assert answer.dtype == dtype or dtype is None
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "got"),
+    [
+        ("int64", 0.5, "0.5 at []"),
+        ("int64", 2**70, "1180591620717411303424 at []"),
+        ("bool", 2, "2 at []"),
+        ("float32", "1", "a string"),
+        ("str", 1, "a number"),
+    ],
+)
+def test_a_plain_value_of_another_type_is_refused(dtype: str, value: Any, got: str) -> None:
+    """The same rules as in lists."""
+    assert refusal(TensorSpec("k", dtype, ()), value).endswith(f"of shape [], got {got}")
 
 
 # Text
@@ -251,6 +311,45 @@ def test_an_input_of_text_takes_nothing_else(values: Any, got: str) -> None:
     assert refusal(TensorSpec("words", "str", (None, 1)), values) == (
         f"input 'words': expected text of shape [n, 1], got {got}"
     )
+
+
+BYTES = b"\x89PNG\0\0"  # with zeros at the end, which fixed-size strings of numpy lose
+IN_JSON = {"b64": "iVBORwAA"}
+
+
+@pytest.mark.parametrize(
+    ("value", "shape", "becomes"),
+    [
+        ([[IN_JSON], ["a"]], (None, 1), [[BYTES], ["a"]]),
+        ([IN_JSON], (None,), [BYTES]),
+        (IN_JSON, (None,), [BYTES]),
+        (IN_JSON, (), BYTES),
+        (IN_JSON, None, BYTES),
+        ([IN_JSON], None, [BYTES]),
+        (BYTES, (None,), [BYTES]),
+        (np.array([[IN_JSON]], dtype=object), (None, 1), [[BYTES]]),
+    ],
+)
+def test_bytes_go_where_text_goes(value: Any, shape: Any, becomes: Any) -> None:
+    """To TensorFlow's strings, which may hold any bytes."""
+    assert to_array(TensorSpec("image", "bytes", shape), value).tolist() == becomes
+
+
+def test_bytes_for_an_input_of_text_are_utf_8() -> None:
+    """ONNX's and pandas' strings are text; anything else is refused with its place."""
+    spec = TensorSpec("words", "str", (None,))
+    assert to_array(spec, [{"b64": "a8O2eg=="}, "b"]).tolist() == ["köz", "b"]
+    assert refusal(spec, ["b", IN_JSON]) == (
+        r"input 'words': expected text of shape [n], got b'\x89PNG\x00\x00' at [1]"
+    )
+
+
+@pytest.mark.parametrize("shape", [(None,), (None, 1), (), None])
+def test_a_plain_text_is_one_row(shape: Any) -> None:
+    """As in strData, by name too."""
+    answer = to_array(TensorSpec("words", "str", shape), "hi")
+    assert answer.shape == (1,) * len(shape or ())
+    assert answer.item() == "hi"
 
 
 # Axes that inputs share

@@ -19,7 +19,6 @@ from prepackaged import (
     ClientError,
     Column,
     DeploymentError,
-    ModelError,
     Signature,
     TensorComponent,
     TensorSpec,
@@ -242,8 +241,57 @@ def test_inputs_of_one_value_a_row_come_as_columns(payload: Any, names: list[str
 def test_columns_with_other_names_are_refused() -> None:
     """Columns are known by their names, not by their places."""
     assert refusal(AGE, CITY, X=[[7, "Paris"]], names=["age", "town"]) == (
-        "column names are wrong: missing: city; unknown: town; expected age, city"
+        "expected 'age' (float32 of shape [n, 1]), 'city' (text of shape [n]), by name;"
+        " missing: city; unknown: town"
     )
+
+
+@pytest.mark.parametrize(
+    ("payload", "names", "wrong"),
+    [
+        ([[7, "Paris"]], ["age", "city", "x"], "rows of 3 values, one for each of the names, got"),
+        ([7, "Paris"], ["age", "city"], "rows of 2 values, one for each of the names, got an arr"),
+        ([[7, "Paris"]], ["age", "age"], "each name once, got twice: age"),
+        ([[7, "Paris"], [8]], ["age", "city"], "rows of equal length; row 0 has 2 values, row 1"),
+        ([{"age": 7, "city": "a"}, {"age": 7}], [], "record 1 and record 0 differ in their names"),
+    ],
+)
+def test_a_table_that_does_not_suit_its_names_is_refused(
+    payload: Any, names: list[str], wrong: str
+) -> None:
+    """Names that are too many or twice, and rows and records that differ from the first."""
+    assert wrong in refusal(AGE, CITY, X=payload, names=names)
+
+
+ID = TensorSpec("id", "int64", (None,))
+LARGE = 1623456789012345679  # of which a float keeps the first 16 digits
+
+
+@pytest.mark.parametrize(
+    ("payload", "names"),
+    [
+        ({"id": [LARGE, 2.0], "age": [0.5, None]}, []),
+        ([{"id": LARGE, "age": 0.5}, {"id": 2.0, "age": None}], []),
+        ([[LARGE, 0.5], [2.0, None]], ["id", "age"]),
+        (np.array([[LARGE, 0.5], [2, None]], dtype=object), ["id", "age"]),
+    ],
+)
+def test_an_id_of_64_bits_is_exact_beside_a_fraction(payload: Any, names: list[str]) -> None:
+    """Columns are converted one by one, each as its own input says."""
+    arrays = Echo(ID, AGE).tensors(payload, names)
+    assert arrays["id"].tolist() == [LARGE, 2]
+    assert arrays["age"][0].tolist() == [0.5]
+    assert np.isnan(arrays["age"][1]).all()
+
+
+def test_records_hold_rows_of_any_shape() -> None:
+    """As in the row format of TensorFlow Serving, for one input and for several."""
+    assert given(VECTOR, X=[{"x": [1, 2, 3]}, {"x": [4, 5, 6]}]) == {"x": [[1, 2, 3], [4, 5, 6]]}
+    records = [{"x": [1, 2, 3], "words": ["a"]}, {"words": ["b"], "x": [4, 5, 6]}]
+    assert given(VECTOR, WORDS, X=records) == {
+        "x": [[1, 2, 3], [4, 5, 6]],
+        "words": [["a"], ["b"]],
+    }
 
 
 def test_columns_without_names_are_refused() -> None:
@@ -262,6 +310,166 @@ def test_an_optional_input_may_be_left_out() -> None:
         "x": [[1.0, 2.0, 3.0]],
         "mask": [[True, False, True]],
     }
+
+
+@pytest.mark.parametrize("payload", [[], np.zeros((0, 3)), {"x": []}])
+def test_a_request_without_rows_is_refused(payload: Any) -> None:
+    """There is nothing to answer."""
+    assert refusal(VECTOR, X=payload) == "expected 'x' (float32 of shape [n, 3]), got no rows"
+
+
+def test_one_of_several_inputs_may_be_empty() -> None:
+    """Such as the edges of a graph that has none, or a cache of earlier steps."""
+    edges = TensorSpec("edges", "int64", (None, 2), axes=("edges", None))
+    past = TensorSpec("past", "float32", (None, 2, None, 4))
+    assert given(VECTOR, edges, X={"x": [[1, 2, 3]], "edges": []}) == {
+        "x": [[1, 2, 3]],
+        "edges": [],
+    }
+    arrays = Echo(VECTOR, past).tensors({"x": [[1, 2, 3]], "past": [[[], []]]})
+    assert arrays["past"].shape == (1, 2, 0, 4)
+
+
+def test_a_framework_may_be_asked_about_sizes() -> None:
+    """Where it computes inputs whose axes share a name and differ, they are not refused."""
+
+    class Asking(Echo):
+        asks_framework_about_sizes = True
+
+    arrays = Asking(VECTOR, WORDS).tensors({"x": [[1, 2, 3]] * 2, "words": [["a"]]})
+    assert {name: len(array) for name, array in arrays.items()} == {"x": 2, "words": 1}
+
+
+def test_a_message_lists_twenty_names_and_counts_the_rest() -> None:
+    """A model of hundreds of inputs, and a client of hundreds of names."""
+    inputs = [TensorSpec(f"i{number}", "float32", (None,)) for number in range(200)]
+    message = refusal(*inputs, X={f"k{number}": 1 for number in range(200)})
+    assert message.count(" and 180 more") == 3
+    assert len(message) < 2000
+
+
+# Bytes in JSON
+
+IMAGE_IN_JSON = {"b64": base64.b64encode(image()).decode()}
+FILE = TensorSpec("file", "bytes", (None,))
+
+
+@pytest.mark.parametrize(
+    ("payload", "count"),
+    [
+        (IMAGE_IN_JSON, 1),
+        ([IMAGE_IN_JSON], 1),
+        ([IMAGE_IN_JSON, IMAGE_IN_JSON], 2),
+        ([[IMAGE_IN_JSON], [IMAGE_IN_JSON]], 2),
+        (np.array([IMAGE_IN_JSON, IMAGE_IN_JSON], dtype=object), 2),
+        (np.array([[IMAGE_IN_JSON]], dtype=object), 1),
+        ({"pixels": IMAGE_IN_JSON}, 1),
+        ({"pixels": [IMAGE_IN_JSON] * 2}, 2),
+        ([{"pixels": IMAGE_IN_JSON}] * 2, 2),
+    ],
+    ids=range(9),
+)
+def test_images_may_be_bytes_in_json(payload: Any, count: int) -> None:
+    """Wherever a row may be, one image is one row."""
+    assert given(PIXELS, X=payload) == {"pixels": [[[[255, 0, 0]]]] * count}
+
+
+def test_an_image_may_be_one_of_several_inputs() -> None:
+    """As of a detector that is told the original size too; the parameters are for the image."""
+    scale = TensorSpec("scale", "float32", (None, 2))
+    pixels = TensorSpec("pixels", "float32", (None, 3, None, None))
+    model = Echo(pixels, scale, image_mode="BGR", image_scale="1")
+    for payload in (
+        {"pixels": IMAGE_IN_JSON, "scale": [[1, 1]]},
+        [{"pixels": IMAGE_IN_JSON, "scale": [1, 1]}],
+    ):
+        arrays = model.tensors(payload)
+        assert arrays["pixels"].tolist() == [[[[0]], [[0]], [[255]]]]
+        assert arrays["scale"].tolist() == [[1, 1]]
+
+
+def test_files_may_be_strings_of_several_inputs() -> None:
+    """A model that decodes images itself, and takes settings beside them."""
+    count = TensorSpec("count", "int32", ())
+    answer = {"file": [image()], "count": 3}
+    assert given(FILE, count, X={"file": IMAGE_IN_JSON, "count": 3}) == answer
+    assert given(FILE, count, X={"file": [IMAGE_IN_JSON], "count": 3}) == answer
+    assert given(FILE, X=IMAGE_IN_JSON) == {"file": [image()]}
+    assert given(FILE, X=[IMAGE_IN_JSON, "text"]) == {"file": [image(), "text"]}
+
+
+@pytest.mark.parametrize(
+    ("payload", "wrong"),
+    [
+        ({"b64": "a"}, 'expected {"b64": "..."} with a string in Base64, got \'a\''),
+        ([IMAGE_IN_JSON, {"b64": 5}], 'expected {"b64": "..."} with a string in Base64, got 5'),
+        ([IMAGE_IN_JSON, 5], 'expected an image as {"b64": "..."} in each row, got another'),
+        ({"b64": "aGVsbG8="}, "expected an image (PNG, JPEG, BMP, GIF, WEBP), got 5 bytes: text"),
+        ([[1, IMAGE_IN_JSON]], "input 'pixels': expected uint8 of shape [n, ?, ?, 3]"),
+    ],
+)
+def test_bytes_that_are_no_image_are_refused(payload: Any, wrong: str) -> None:
+    """Bad Base64, other values among images, and a file of another kind."""
+    assert refusal(PIXELS, X=payload).startswith(wrong)
+
+
+def test_images_of_two_sizes_are_no_batch() -> None:
+    """The message names the parameter that makes them one."""
+    file = io.BytesIO()
+    Image.new("RGB", (2, 1)).save(file, "PNG")
+    other = {"b64": base64.b64encode(file.getvalue()).decode()}
+    assert refusal(PIXELS, X=[IMAGE_IN_JSON, other]) == (
+        "input 'pixels': expected images of one size, got [1, 1, 1, 3] and, for image 1,"
+        " [1, 1, 2, 3]: resize them, or have the parameter image_size set"
+    )
+    resized = Echo(PIXELS, image_size="1x1").tensors([IMAGE_IN_JSON, other])["pixels"]
+    assert resized.tolist() == [[[[255, 0, 0]]], [[[0, 0, 0]]]]
+
+
+def test_images_of_a_request_are_bounded_together() -> None:
+    """A small file may have many pixels, and a request many files."""
+    file = io.BytesIO()
+    Image.new("L", (4000, 4000)).save(file, "PNG")
+    large = {"b64": base64.b64encode(file.getvalue()).decode()}
+    assert refusal(PIXELS, X=[large] * 2) == (
+        "input 'pixels': expected images of at most 50331648 values together, got 2 images of"
+        " 48000000: send them in several requests"
+    )
+    assert Echo(PIXELS, image_size="2x2").tensors([large] * 3)["pixels"].shape == (3, 2, 2, 3)
+
+
+def test_an_input_may_be_called_b64() -> None:
+    """Then an object of that name has its value."""
+    assert given(TensorSpec("b64", "int64", (None,)), X={"b64": [1, 2]}) == {"b64": [1, 2]}
+
+
+def refused_by_the_framework(model: Echo, X: Any) -> str:
+    """What a client gets where the framework refuses what it is given."""
+
+    def run(arrays: Any) -> Any:
+        raise ClientError("the model refuses the data: sizes of 27 and 28")
+
+    with pytest.raises(ClientError) as caught:
+        model.answer(run, X)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("payload", [image(), IMAGE_IN_JSON, {"pixels": [IMAGE_IN_JSON]}])
+def test_an_image_that_the_framework_refuses_may_need_another_size(payload: Any) -> None:
+    """A detector takes sizes that it does not tell; the parameter that sets one is named."""
+    assert refused_by_the_framework(Echo(PIXELS), payload) == (
+        "the model refuses the data: sizes of 27 and 28; its images may need another size: resize"
+        " them, or have the parameter image_size set, such as 640x640"
+    )
+
+
+def test_the_size_is_named_only_where_it_may_be_the_cause() -> None:
+    """Not for numbers, nor where a parameter or the model sets it."""
+    told = "the model refuses the data: sizes of 27 and 28"
+    fixed = TensorSpec("pixels", "uint8", (None, 1, 1, 3))
+    assert refused_by_the_framework(Echo(PIXELS), np.zeros((1, 1, 1, 3))) == told
+    assert refused_by_the_framework(Echo(PIXELS, image_size="1x1"), image()) == told
+    assert refused_by_the_framework(Echo(fixed), image()) == told
 
 
 # Answers
@@ -305,10 +513,10 @@ def test_text_is_answered_as_text(dtype: Any) -> None:
     assert answer.tolist() == [["cat"], ["dog"]]
 
 
-def test_bytes_that_are_no_text_are_the_models_mistake() -> None:
-    """They have no place in an array of JSON."""
-    with pytest.raises(ModelError, match="output 'labels' has bytes that are no text"):
-        Echo(VECTOR).payload({"labels": np.array([b"\xff"], dtype=object)})
+def test_bytes_that_are_no_text_are_answered_in_base64() -> None:
+    """In the form in which they may be sent."""
+    answer = Echo(VECTOR).payload({"image": np.array([image()], dtype=object)})
+    assert answer.tolist() == [IMAGE_IN_JSON]
 
 
 # What is known of the model
@@ -325,6 +533,8 @@ def test_bytes_that_are_no_text_are_the_models_mistake() -> None:
         ([(None, 3)], [(2,)], False),
         ([(None, 3)], [()], False),
         ([(None, 3)], [(None, 2), (None,)], False),
+        ([(None, 3), None], [(None, 2)], False),
+        ([(None, 3), (1,)], [(None, 2)], False),
     ],
 )
 def test_requests_stack_where_first_axes_are_the_batch(
@@ -339,14 +549,35 @@ def test_requests_stack_where_first_axes_are_the_batch(
     assert component.stacks() is stacks
 
 
+@pytest.mark.parametrize(
+    ("second", "stacks"),
+    [
+        (TensorSpec("b", "float32", (None, 1), axes=("n", None)), True),
+        (TensorSpec("b", "float32", (None, 1), axes=("edges", None)), False),
+        (TensorSpec("b", "float32", (None, 1), axes=(None, None)), False),
+        (TensorSpec("weights", "float32", (4, 3), optional=True), True),
+        (TensorSpec("mask", "bool", (None, 3), axes=("edges", None), optional=True), False),
+    ],
+)
+def test_requests_of_several_inputs_stack_where_one_axis_is_the_batch_of_all(
+    second: TensorSpec, stacks: Any
+) -> None:
+    """Nodes and edges do not; a weight that may be replaced is no row of anything."""
+    component = TensorComponent()
+    first = TensorSpec("a", "float32", (None, 3), axes=("n", None))
+    output = TensorSpec("y", "float32", (None, 2))
+    component.signature = Signature((first, second), (output,))
+    assert component.stacks() is stacks
+
+
 def test_image_parameters_that_do_not_fit_stop_the_start() -> None:
     """The model's input is compared with the parameters once it is loaded."""
     with pytest.raises(DeploymentError, match="and image_mode is L"):
         Echo(PIXELS, image_mode="L")
-    with pytest.raises(DeploymentError, match="are for models of one input, not of x, words"):
+    with pytest.raises(DeploymentError, match="is no image, nor any other of its inputs"):
         Echo(VECTOR, WORDS, image_mode="L")
     with pytest.raises(DeploymentError, match="the parameter image_mode must be one of L, RGB"):
-        Echo(PIXELS, image_mode="BGR")
+        Echo(PIXELS, image_mode="HSV")
 
 
 def test_an_optional_input_is_no_second_input_for_images() -> None:
@@ -388,6 +619,18 @@ EXCHANGES = {
     "one input": ([VECTOR], NUMBERS, NUMBERS),
     "several inputs": ([VECTOR, WORDS], SEVERAL, SEVERAL),
     "an image": ([PIXELS], IMAGE, RED),
+    "an image in JSON": ([PIXELS], {"jsonData": IMAGE_IN_JSON}, RED),
+    "an image in a cell": (
+        [PIXELS],
+        {"data": {"ndarray": [[IMAGE_IN_JSON]]}},
+        {"data": {"ndarray": [[[[255, 0, 0]]]]}},
+    ),
+    "bytes": (
+        [FILE],
+        {"jsonData": [IMAGE_IN_JSON, "a"]},
+        {"data": {"ndarray": [IMAGE_IN_JSON, "a"]}},
+    ),
+    "bytes in a cell": ([FILE], *[{"data": {"ndarray": [IMAGE_IN_JSON, "a"]}}] * 2),
 }
 
 

@@ -241,7 +241,12 @@ def test_pips_directories_of_wheels_are_uvs(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("told", "requirements", "options"),
     [
-        ("", "torch==2.13.0+cpu", ["/made", uv.PYTORCH_CPU]),
+        ("", "torch==2.13.0+cpu", ["/made", f"{uv.PYTORCH_CPU}/torch/"]),
+        (
+            "",
+            "torch==2.13.0+cpu\ntorchvision==0.28.0+cpu",
+            ["/made", f"{uv.PYTORCH_CPU}/torch/", f"{uv.PYTORCH_CPU}/torchvision/"],
+        ),
         ("", "torch==2.13.0", ["/made"]),
         ("", "torch==2.13.0,!=2.13.0+cpu", ["/made"]),
         ("/srv/wheels /more", "torch==2.13.0+cpu", ["/made", "/srv/wheels", "/more"]),

@@ -3,6 +3,7 @@
 import prepackaged.cpus  # before numpy, whose threads it limits
 import prepackaged.quiet  # noqa: F401  before seldon-core, which it imports quietly
 from prepackaged.artifacts import Artifact, ModelFiles, find_artifact, local_path
+from prepackaged.b64 import decode_b64
 from prepackaged.component import Component
 from prepackaged.devices import choose_device
 from prepackaged.errors import ClientError, DeploymentError, ModelError, NotReadyError, describe
@@ -26,6 +27,7 @@ __all__ = [
     "TensorComponent",
     "TensorSpec",
     "choose_device",
+    "decode_b64",
     "describe",
     "find_artifact",
     "find_cell",

@@ -1,6 +1,7 @@
 """Arrays out of nested lists."""
 
 import math
+from collections.abc import Sequence
 from itertools import chain
 from numbers import Real
 from typing import Any
@@ -12,6 +13,7 @@ from prepackaged.errors import ClientError
 
 Array = npt.NDArray[Any]
 
+EXACT = 2.0**53  # floats below it hold every whole number
 LARGEST_TEXT = 2**24  # characters in a '<U' array, which pads every text to the longest
 DEEPEST = 64  # dimensions of an array, numpy's own limit
 
@@ -19,21 +21,29 @@ DEEPEST = 64  # dimensions of an array, numpy's own limit
 def from_lists(rows: list[Any]) -> Array:
     """Nested JSON lists as an array of the dtype that numpy finds for numbers, booleans or texts.
 
-    As soon as kinds are mixed, or one value is null or an object, an object array of the
-    values unchanged. Raises `ClientError` that names the row where lists are of unequal
-    length.
+    As soon as kinds are mixed, or one value is null or an object, or a whole number beside
+    fractions is too large to stay exact among floats, an object array of the values unchanged.
+    Raises `ClientError` that names the row where lists are of unequal length.
     """
     if are_numbers(rows):
         try:
-            return np.array(rows)
+            array = np.array(rows)
         except ValueError:
             pass  # of unequal lengths, or too deep: found below
+        else:
+            if not may_round(array):
+                return array
     shape, values = [len(rows)], rows
     while list in set(map(type, values)):
         _check_lengths(values, shape)
         shape.append(len(values[0]))
         values = list(chain.from_iterable(values))
     return _flat(values).reshape(shape)
+
+
+def may_round(array: Array) -> bool:
+    """Whether floats are so large that whole numbers among them may have been rounded."""
+    return array.dtype == np.float64 and not np.vdot(array, array) < EXACT**2
 
 
 def are_numbers(rows: list[Any]) -> bool:
@@ -48,6 +58,14 @@ def are_numbers(rows: list[Any]) -> bool:
     except Exception:  # what a model returns may raise anything when it is added
         return False
     return True
+
+
+def list_by_row(rows: Sequence[Any]) -> Array:
+    """An array of objects with one axis, whose values are these, lists of any length too."""
+    objects = np.empty(len(rows), object)
+    for number, row in enumerate(rows):  # numpy would look into lists
+        objects[number] = row
+    return objects
 
 
 def _check_lengths(level: list[Any], shape: list[int]) -> None:
@@ -73,12 +91,18 @@ def count_words(length: int | None) -> str:
 
 def _flat(values: list[Any]) -> Array:
     kinds = set(map(type, values))
+    if kinds <= {int, float, bool} and any(map(_is_rounded, values)):
+        kinds = {object}
     is_text = kinds == {str} and max(map(len, values)) * len(values) <= LARGEST_TEXT
     if is_text or kinds <= {int, float, bool}:
         return np.array(values)
     objects = np.empty(len(values), dtype=object)
     objects[:] = values
     return objects
+
+
+def _is_rounded(value: Any) -> bool:
+    return type(value) is int and value != float(value)
 
 
 def numeric_if_possible(table: Array) -> Array:

@@ -20,6 +20,7 @@ from prepackaged.load_errors import explained
 from prepackaged.yaml_files import read_mapping
 
 MLMODEL = "MLmodel"
+MOUNT = Path("/mnt/models")  # where platforms put a model
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,17 @@ class Artifact:
             raise explained(error, self.path, advice) from error
 
 
+def mounted_model() -> str | None:
+    """MOUNT where it holds something, or cannot be read, for the error to say why."""
+    try:
+        names = {entry.name for entry in MOUNT.iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        return str(MOUNT)
+    return str(MOUNT) if names - {"lost+found"} else None  # which an empty volume may have
+
+
 def find_artifact(model_uri: str, files: ModelFiles, model_file: str | None = None) -> Artifact:
     """The model at `model_uri`: a directory, or the file itself.
 
@@ -87,7 +99,7 @@ def find_artifact(model_uri: str, files: ModelFiles, model_file: str | None = No
     """
     location = local_path(model_uri)
     if location.is_file():
-        named = _named_path(model_uri)  # a link's own name tells the format, its target's may not
+        named = _named_path(model_uri)  # a link's own name shows the format, its target's may not
         return _existing(named.parent.resolve(), named.name, "model_uri")
     entries = list_directory(location)
     if model_file:

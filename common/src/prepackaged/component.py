@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from seldon_core.metadata import SeldonInvalidMetadataError, validate_model_metadata
 from seldon_core.user_model import SeldonComponent
 
-from prepackaged.artifacts import Artifact, ModelFiles, find_artifact
+from prepackaged.artifacts import MOUNT, Artifact, ModelFiles, find_artifact, mounted_model
 from prepackaged.errors import (
     DeploymentError,
     NotReadyError,
@@ -32,8 +32,8 @@ class Component(SeldonComponent):
     `class_names`, `transform_input`, ...). It runs under any Seldon v1 microservice.
 
     Parameters come from `PREDICTIVE_UNIT_PARAMETERS`: `model_uri` is a local directory, a
-    file, or a `file://` URI of either; `model_file` names the file inside that directory
-    where more than one could be meant.
+    file, or a `file://` URI of either, and without it `/mnt/models` where that holds something;
+    `model_file` names the file inside that directory where more than one could be meant.
     """
 
     #: The files that this server loads; without it, `load_model` gets no artifact.
@@ -59,7 +59,7 @@ class Component(SeldonComponent):
     def __init__(self, model_uri: str | None = None, model_file: str | None = None) -> None:
         end_deployment_errors_in_one_line()
         super().__init__()
-        self.model_uri = model_uri or None
+        self.model_uri = model_uri or mounted_model()
         self.model_file = model_file or None
         self.ready = False
         self.artifact: Artifact | None = None
@@ -89,8 +89,8 @@ class Component(SeldonComponent):
         """The model file at `model_uri`. Raises `DeploymentError` where there is not just one."""
         if self.model_uri is None:
             raise DeploymentError(
-                "no model to serve: set the parameter model_uri to a directory with"
-                f" {files.wanted()},"
+                f"no model to serve: mount a directory with {files.wanted()} at {MOUNT},"
+                " or set the parameter model_uri to such a directory,"
                 ' as in PREDICTIVE_UNIT_PARAMETERS=\'[{"name":"model_uri","type":"STRING",'
                 '"value":"/mnt/models"}]\''
             )

@@ -51,7 +51,7 @@ def _read(path: Path) -> str:
 
 
 def limit_threads() -> None:
-    """Let libraries that are loaded from here on start that many threads, unless told otherwise.
+    """Let libraries that are loaded from here on start that many threads, unless variables are set.
 
     OpenMP's threads wait for each other asleep: where others want the processors too, or a
     container's limit is below one, those that wait busily let a call take a hundred times as long.

@@ -4,15 +4,22 @@ This module needs Pillow, so it is imported only when a request brings an image.
 """
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
 from prepackaged.errors import ClientError, describe
+from prepackaged.image_parameters import MOST_PIXELS
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
+MOST_TO_RESIZE = 2 * MOST_PIXELS  # decoded as a whole, and resized then
+MOST_TO_REDUCE = 4 * MOST_PIXELS  # of a JPEG whose decoder makes less of it, row by row
+MOST_SCANS = 100  # of a progressive JPEG, each of which takes as long as a whole image
+MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # in compressed data, where 0 is stuffed
+START_OF_SCAN, END_OF_IMAGE = b"\xda", b"\xd9"
 ORIENTATION = 0x0112  # the tag in EXIF
 
 
@@ -34,13 +41,26 @@ def reading(content: bytes) -> Iterator[None]:
         ) from error
 
 
-def opened(content: bytes, most: int) -> Image.Image:
-    """The image with only its header read. Raises `ClientError` for more than `most` pixels."""
+def opened(content: bytes, *, will_be_resized: bool) -> Image.Image:
+    """The image with only its header read; one to be resized may have more pixels.
+
+    A JPEG of more than `MOST_PIXELS` will be decoded at half its height and width, so that it
+    takes no more memory than others. Raises `ClientError` for too many pixels or scans.
+    """
     image = Image.open(io.BytesIO(content), formats=FORMATS)
+    is_progressive = bool(image.info.get("progressive"))
+    can_be_reduced = isinstance(image, JpegImagePlugin.JpegImageFile) and not is_progressive
+    most = MOST_PIXELS
+    if will_be_resized:
+        most = MOST_TO_REDUCE if can_be_reduced else MOST_TO_RESIZE
     if image.width * image.height > most:
         raise ClientError(
             f"expected an image of at most {most} pixels, got {image.height}x{image.width}"
         )
+    if is_progressive and (scans := _scans(content)) > MOST_SCANS:
+        raise ClientError(f"expected a JPEG of at most {MOST_SCANS} scans, got {scans}")
+    if image.width * image.height > MOST_PIXELS and can_be_reduced:
+        image.draft(None, (image.width // 2, image.height // 2))
     return image
 
 
@@ -70,6 +90,15 @@ def resized(image: Image.Image, size: tuple[int, int], resampling: str) -> Image
     if size == (image.height, image.width):
         return image
     return image.resize(size[::-1], Image.Resampling[resampling.upper()])
+
+
+def _scans(content: bytes) -> int:
+    """The scans of a JPEG, up to the end of the first image in it."""
+    at, scans = 2, 0
+    while (marker := MARKER.search(content, at)) and marker[1] != END_OF_IMAGE:
+        at = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2])
+        scans += marker[1] == START_OF_SCAN
+    return scans
 
 
 def _seen(content: bytes) -> str:

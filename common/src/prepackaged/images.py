@@ -5,7 +5,6 @@ shows is followed where it is unambiguous: the layout, the number of channels, w
 0 to 255 for an input of whole numbers.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +12,16 @@ from typing import Any
 import numpy as np
 
 from prepackaged.arrays import Array
+from prepackaged.b64 import decode_b64, is_b64
 from prepackaged.errors import ClientError, DeploymentError
+from prepackaged.image_parameters import MOST_PIXELS, one_of, read_numbers, read_size
 from prepackaged.signature import TensorSpec
 
-CHANNELS = {"L": 1, "RGB": 3}
-MODES: dict[int | None, str] = {count: mode for mode, count in CHANNELS.items()}
+CHANNELS = {"L": 1, "RGB": 3, "BGR": 3}
+MODES: dict[int | None, str] = {1: "L", 3: "RGB"}  # by the number of channels, unless one is set
 LAYOUTS = ("NHWC", "NCHW")
 RESAMPLING = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
-MOST_PIXELS = 2**24  # of an image that becomes floats; twice as many of one to be resized
+MOST_VALUES = 3 * MOST_PIXELS  # of the images of a request together
 BLOCK = 2**16  # values that are looked up at a time
 Size = tuple[int | None, int | None]  # height and width; None is any
 
@@ -43,13 +44,13 @@ class Form:
 class Preprocessing:
     """How images become arrays, from the parameters of a deployment.
 
-    `image_mode` is RGB or L (greyscale). `image_size` is "HxW", such as "224x224": images are
-    brought to it without keeping their proportions, by `image_resampling` (bilinear unless it
-    says nearest, box, hamming, bicubic or lanczos). Values become
+    `image_mode` is RGB, BGR (as OpenCV has it) or L (greyscale). `image_size` is "HxW", such as
+    "224x224": images are brought to it without keeping their proportions, by `image_resampling`
+    (bilinear unless it says nearest, box, hamming, bicubic or lanczos). Values become
     (value * image_scale - image_mean) / image_std, where value is 0 to 255, `image_scale` is
     1/255 unless set (1 for an input of whole numbers), and the other two are one number or,
-    with commas, one for each channel. `image_layout` is NHWC or NCHW; where neither it nor the
-    model says, it is `usual_layout`.
+    with commas, one for each channel in the order of the mode. `image_layout` is NHWC or NCHW;
+    where neither it nor the model says, it is `usual_layout`.
 
     Raises `DeploymentError` for other values.
     """
@@ -66,29 +67,69 @@ class Preprocessing:
         *,
         usual_layout: str = "NHWC",
     ) -> None:
-        self.mode = _one_of("image_mode", image_mode, tuple(CHANNELS))
-        self.size = _read_size(image_size)
-        self.resampling = _one_of("image_resampling", image_resampling, RESAMPLING) or "bilinear"
-        self.scale = _read_numbers("image_scale", image_scale, counts=(1,))
-        self.mean = _read_numbers("image_mean", image_mean)
-        self.std = _read_numbers("image_std", image_std)
-        self.layout = _one_of("image_layout", image_layout, LAYOUTS)
+        self.mode = one_of("image_mode", image_mode, tuple(CHANNELS))
+        self.size = read_size(image_size)
+        self.resampling = one_of("image_resampling", image_resampling, RESAMPLING) or "bilinear"
+        self.scale = read_numbers("image_scale", image_scale, counts=(1,))
+        self.mean = read_numbers("image_mean", image_mean)
+        self.std = read_numbers("image_std", image_std)
+        self.layout = one_of("image_layout", image_layout, LAYOUTS)
         self.usual_layout = usual_layout
         if self.std and 0 in self.std:
             raise DeploymentError(f"the parameter image_std must not be 0, got {image_std!r}")
 
     def check(self, inputs: Sequence[TensorSpec]) -> None:
-        """Raise `DeploymentError` where the parameters are not for a model of these inputs."""
+        """Raise `DeploymentError` where the parameters are not for a model of these inputs.
+
+        Of several inputs they must fit one, and are used for each that they fit.
+        """
         asked = (self.mode, self.size, self.layout, self.scale, self.mean, self.std)
-        if not any(asked):
+        if not any(asked) or any(map(self._fits_input, inputs[1:])):
             return
-        if len(inputs) != 1:
-            names = ", ".join(spec.name for spec in inputs)
-            raise DeploymentError(f"image parameters are for models of one input, not of {names}")
+        if not inputs:
+            raise DeploymentError("the image parameters are for models whose inputs are known")
         try:
             self._form(inputs[0])
         except ValueError as error:
-            raise DeploymentError(f"the image parameters do not fit the model: {error}") from error
+            which = "" if len(inputs) == 1 else ", nor any other of its inputs"
+            raise DeploymentError(
+                f"the image parameters do not fit the model: {error}{which}"
+            ) from error
+
+    def use_size(self, size: tuple[int, int], inputs: Sequence[TensorSpec]) -> None:
+        """Take the size that the model's file names, where no parameter and no input has one."""
+        if self.leaves_size_free(inputs):
+            self.size = size
+
+    def leaves_size_free(self, inputs: Sequence[TensorSpec]) -> bool:
+        """Whether some of the inputs take images of any size, and nothing resizes those."""
+        forms = [self._form(spec) for spec in inputs if self._fits_input(spec)]
+        return self.size is None and any(form.size == (None, None) for form in forms)
+
+    def batch(self, files: Sequence[bytes], wanted: TensorSpec) -> Array:
+        """Images as `array` makes them, one behind the other.
+
+        Raises `ClientError` where they have different sizes, or too many pixels together.
+        """
+        first = self.array(files[0], wanted)
+        if len(files) == 1:
+            return first
+        if first.size * len(files) > MOST_VALUES:
+            raise ClientError(
+                f"input {wanted.name!r}: expected images of at most {MOST_VALUES} values together,"
+                f" got {len(files)} images of {first.size}: send them in several requests"
+            )
+        images = np.empty((len(files), *first.shape[1:]), first.dtype)
+        for number, content in enumerate(files):
+            image = self.array(content, wanted)
+            if image.shape != first.shape:
+                raise ClientError(
+                    f"input {wanted.name!r}: expected images of one size, got {list(first.shape)}"
+                    f" and, for image {number}, {list(image.shape)}: resize them, or have the"
+                    " parameter image_size set"
+                )
+            images[number] = image[0]
+        return images
 
     def array(self, content: bytes, wanted: TensorSpec) -> Array:
         """The image as [1, H, W, C], [1, C, H, W] or [1, H, W], in the dtype of `wanted`.
@@ -107,7 +148,7 @@ class Preprocessing:
         from prepackaged import image_files  # here, so that authoring needs no Pillow
 
         with image_files.reading(content):
-            image = image_files.opened(content, MOST_PIXELS * 2 if self.size else MOST_PIXELS)
+            image = image_files.opened(content, will_be_resized=self.size is not None)
             size = image_files.upright_size(image)
             if not self.size and not _fits(size, form.size):
                 raise ClientError(
@@ -115,10 +156,18 @@ class Preprocessing:
                     f" width), got {_shown(size)}: resize it, or have the parameter image_size"
                     " set"
                 )
-            image = image_files.decoded(image, form.mode)
+            image = image_files.decoded(image, "RGB" if form.mode == "BGR" else form.mode)
             if self.size:
                 image = image_files.resized(image, self.size, self.resampling)
-            return np.asarray(image)
+            pixels = np.asarray(image)
+        return pixels[..., ::-1] if form.mode == "BGR" else pixels
+
+    def _fits_input(self, spec: TensorSpec) -> bool:
+        try:
+            self._form(spec)
+        except ValueError:
+            return False
+        return True
 
     def _form(self, wanted: TensorSpec) -> Form:
         """What an image becomes for an input. Raises ValueError where that is impossible."""
@@ -171,6 +220,34 @@ class Preprocessing:
         return table
 
 
+def image_files_in(value: Any) -> list[bytes]:
+    """The bytes of the images in a request's value; none where it is something else.
+
+    That is: bytes, `{"b64": ...}`, or a list of such, one for each row of a batch. Raises
+    `ClientError` for bad Base64, and for other values among images.
+    """
+    if isinstance(value, bytes) or is_b64(value):
+        return [decode_b64(value)]
+    rows = value.ravel().tolist() if _may_hold_images(value) else value
+    if not isinstance(rows, list) or not rows or not _is_image(rows[0]):
+        return []
+    for number, row in enumerate(rows):
+        if not _is_image(row):
+            raise ClientError(f'expected an image as {{"b64": "..."}} in each row, got another'
+                              f" value in row {number}")  # fmt: skip
+    return [decode_b64(row[0] if isinstance(row, list) else row) for row in rows]
+
+
+def _may_hold_images(value: Any) -> bool:
+    is_column = isinstance(value, np.ndarray) and value.shape[1:] in ((), (1,))
+    return is_column and value.dtype == object
+
+
+def _is_image(row: Any) -> bool:
+    inner = row[0] if isinstance(row, list) and len(row) == 1 else row
+    return is_b64(inner) or isinstance(inner, bytes)
+
+
 def _laid_out(pixels: Array, form: Form) -> Array:
     """Pixels [H, W] or [H, W, C] as the batch of one that the model takes."""
     if form.layout != "NHW":
@@ -206,47 +283,3 @@ def _fits(size: Size, wanted: Size) -> bool:
 
 def _shown(size: Size) -> str:
     return "x".join("?" if each is None else str(each) for each in size)
-
-
-def _one_of(name: str, value: str | None, values: Sequence[str]) -> str | None:
-    if not value:
-        return None
-    for each in values:
-        if str(value).strip().lower() == each.lower():
-            return each
-    raise DeploymentError(f"the parameter {name} must be one of {', '.join(values)}; not {value!r}")
-
-
-def _read_size(value: str | None) -> tuple[int, int] | None:
-    if not value:
-        return None
-    match = re.fullmatch(r"\s*([1-9]\d{0,4})\s*x\s*([1-9]\d{0,4})\s*", str(value), re.IGNORECASE)
-    if not match or int(match[1]) * int(match[2]) > MOST_PIXELS:
-        raise DeploymentError(
-            'the parameter image_size must be height and width in pixels, such as "224x224",'
-            f" {MOST_PIXELS} pixels at most; not {value!r}"
-        )
-    return int(match[1]), int(match[2])
-
-
-def _read_numbers(
-    name: str, value: str | float | None, counts: Sequence[int] = (1, 3)
-) -> tuple[float, ...] | None:
-    """Numbers divided by commas, each of which may be a fraction such as 1/255."""
-    if value in (None, ""):
-        return None
-    try:
-        numbers = tuple(map(_number, str(value).split(",")))
-    except (ValueError, ZeroDivisionError):
-        numbers = ()
-    if len(numbers) not in counts or not np.isfinite(numbers).all():
-        more = "" if counts == (1,) else ", or one for each of 3 channels such as 0.5,0.5,0.5"
-        raise DeploymentError(
-            f"the parameter {name} must be a number such as 0.5 or 1/255{more}; not {value!r}"
-        )
-    return numbers
-
-
-def _number(text: str) -> float:
-    above, slash, below = text.partition("/")
-    return float(above) / float(below) if slash else float(above)

@@ -55,9 +55,10 @@ def _kind(path: Path) -> str:
 
 def _is_here(package: str) -> bool:
     try:
-        return find_spec(package) is not None
+        found = find_spec(package)
     except ValueError:  # of modules that no file is behind
         return False
+    return found is not None and found.origin is not None  # a directory of that name has none
 
 
 def _missing_name(name: str, module: str) -> str:

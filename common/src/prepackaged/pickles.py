@@ -13,7 +13,7 @@ import pickle
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, ClassVar
@@ -25,6 +25,7 @@ from prepackaged.errors import DeploymentError
 
 CHUNK = 2**20  # bytes that are read at once of what is passed over
 OVERLAP = 100  # bytes of a block that are searched with the next one
+MARGIN = 16  # bytes at a block's end where a version may go on in the next one
 HAS_OBJECTS = 1  # numpy's NPY_ITEM_HASOBJECT
 MAIN = "__main__"
 SHOWN = 5  # names of functions in an error
@@ -74,13 +75,22 @@ def read_facts(path: Path) -> PickleFacts:
     Where its bytes show that there is neither code nor a script's name, the opcodes are not read,
     which takes as long as loading.
     """
+    return _facts_of(lambda: opened(path))
+
+
+def facts_in(content: bytes) -> PickleFacts:
+    """What a pickle in memory says, as far as it can be read."""
+    return _facts_of(lambda: nullcontext(io.BytesIO(content)))
+
+
+def _facts_of(stream_again: Callable[[], AbstractContextManager[IO[bytes]]]) -> PickleFacts:
     facts = PickleFacts()
     found: dict[re.Pattern[bytes], bytes] = {}
-    with suppress(Exception), opened(path) as stream:
+    with suppress(Exception), stream_again() as stream:
         found = _search(stream)
         facts.sklearn = found.pop(VERSION, b"").decode()
     if found:
-        with suppress(Exception), opened(path) as stream:
+        with suppress(Exception), stream_again() as stream:
             _Reader(stream, facts).load()
     return facts
 
@@ -88,13 +98,16 @@ def read_facts(path: Path) -> PickleFacts:
 def _search(stream: IO[bytes]) -> dict[re.Pattern[bytes], bytes]:
     """What each of SOUGHT first matches in the stream, if it does."""
     found: dict[re.Pattern[bytes], bytes] = {}
-    window = b""
-    while block := stream.read(CHUNK):
-        window = window[-OVERLAP:] + block
+    window = block = stream.read(CHUNK)
+    while window:
         for pattern in SOUGHT:
             match = pattern.search(window)
-            if match and match.end() < len(window):  # else the next block may have more of it
+            if match and (not block or match.end() + MARGIN < len(window)):
                 found.setdefault(pattern, match[pattern.groups])
+        if not block:
+            break
+        block = stream.read(CHUNK)
+        window = window[-OVERLAP:] + block
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from prepackaged.arrays import Array, from_lists, numeric_if_possible
+from prepackaged.b64 import decode_b64, is_b64
 from prepackaged.errors import ClientError
 from prepackaged.sheets import PAYLOADS
 from prepackaged.signature import BATCH, FreeShape, TensorSpec
@@ -19,10 +20,14 @@ Shape = tuple[int, ...]
 def to_array(spec: TensorSpec, value: Any) -> Array:
     """Convert a request's value, an ndarray or nested lists, to the input's dtype and shape.
 
-    Text becomes an object array of str. Rows come in the model's shape, or flat, or without
-    (or with superfluous) axes of size 1. Raises `ClientError` that names the input, what was
-    expected and what it got, for another shape, no values, and values that the dtype cannot
-    hold: text for numbers, 1.5 or null for integers, numbers out of range.
+    Text becomes an object array of str, and of bytes where the request has `{"b64": ...}`. Rows
+    come in the model's shape, or flat, or without (or with superfluous) axes of size 1. A plain
+    value is one of an input whose axes are all free or of size 1, or whose shape nobody knows.
+    Lists that are empty stand for all axes below them.
+
+    Raises `ClientError` that names the input, what was expected and what it got, for another
+    shape and values that the dtype cannot hold: text for numbers, 1.5 or null for integers,
+    numbers out of range.
     """
     array = value if isinstance(value, np.ndarray) else _listed(spec, value)
     shape = _fitted(spec, array.shape)
@@ -32,6 +37,12 @@ def to_array(spec: TensorSpec, value: Any) -> Array:
 
 def check_sizes(specs: Iterable[TensorSpec], arrays: Mapping[str, Array]) -> None:
     """Raise `ClientError` where an axis of one name has two sizes, within `arrays` by name."""
+    if differing := differing_sizes(specs, arrays):
+        raise ClientError(f"expected {differing}")
+
+
+def differing_sizes(specs: Iterable[TensorSpec], arrays: Mapping[str, Array]) -> str:
+    """The first axis of one name with two sizes, in words; empty where there is none."""
     sizes: dict[str, tuple[int, str]] = {}
     for spec in (spec for spec in specs if spec.name in arrays):
         for axis, size in zip(spec.axes, arrays[spec.name].shape, strict=False):
@@ -40,9 +51,8 @@ def check_sizes(specs: Iterable[TensorSpec], arrays: Mapping[str, Array]) -> Non
             known, owner = sizes.setdefault(axis, (size, spec.name))
             if size != known:
                 what = "as many rows in every input" if axis == BATCH else _one_size(axis)
-                raise ClientError(
-                    f"expected {what}; {owner!r} has {known}, {spec.name!r} has {size}"
-                )
+                return f"{what}; {owner!r} has {known}, {spec.name!r} has {size}"
+    return ""
 
 
 def _one_size(axis: str) -> str:
@@ -56,20 +66,25 @@ def _wrong(spec: TensorSpec, got: str) -> ClientError:
 def _listed(spec: TensorSpec, value: Any) -> Array:
     if isinstance(value, list):
         return from_lists(value)
-    if spec.shape == () and isinstance(value, str | int | float):
-        return np.asarray(value)
+    is_text = isinstance(value, str | bytes) or is_b64(value)
+    is_right = is_text if spec.is_text else isinstance(value, int | float)
+    if is_right and set(spec.shape or ()) <= {None, 1}:
+        one = np.empty((1,) * len(spec.shape or ()), object)
+        one.fill(value)  # numpy.full would lose zeros at the end of bytes
+        return one
     raise _wrong(spec, PAYLOADS.get(type(value), "an object"))
 
 
 def _fitted(spec: TensorSpec, got: Shape) -> Shape:
     """The shape to bring an array of the shape `got` into."""
-    if 0 in got:
-        raise _wrong(spec, f"shape {list(got)}, which has no values")
-    if spec.shape is None or _matches(got, spec.shape):
+    wanted = spec.shape
+    if wanted is None or _matches(got, wanted):
         return got
-    if rows := _same_rows(got, spec.shape):
+    if 0 in got and _matches(got, wanted[: len(got)]):
+        return (*got, *(size or 0 for size in wanted[len(got) :]))
+    if rows := _same_rows(got, wanted):
         return rows
-    is_row = bool(got) and _matches(got, spec.shape[1:])
+    is_row = bool(got) and _matches(got, wanted[1:])
     hint = "; a single row goes into one more pair of brackets" if is_row else ""
     raise _wrong(spec, f"shape {list(got)}{hint}")
 
@@ -107,16 +122,39 @@ def _cast(spec: TensorSpec, array: Array) -> Array:
 
 
 def _text(spec: TensorSpec, array: Array) -> Array:
-    types: Any = str | bytes if spec.dtype == np.dtype(bytes) else str
-    objects = array.astype(object)
-    _check_each(spec, objects, lambda value: isinstance(value, types))
+    """The texts of an array of objects; bytes too for an input that takes them."""
+    objects: Array = decode_b64(array.astype(object))
+    takes_bytes = spec.dtype == np.dtype(bytes)
+    for place, value in np.ndenumerate(objects):
+        if isinstance(value, bytes) and not takes_bytes:
+            objects[place] = _decoded(spec, place, value)
+        elif not isinstance(value, str | bytes):
+            raise _wrong_at(spec, place, value)
     return objects
+
+
+def _decoded(spec: TensorSpec, place: Shape, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise _wrong_at(spec, place, content) from None
 
 
 def _numbers(spec: TensorSpec, array: Array) -> Array:
     """The numbers in an array of objects; null is NaN."""
     _check_each(spec, array, lambda value: value is None or isinstance(value, Real))
-    return numeric_if_possible(array)
+    if spec.dtype is None or spec.dtype.kind not in "iu":
+        return numeric_if_possible(array)
+    limits = np.iinfo(spec.dtype)
+    _check_each(
+        spec,
+        array,
+        lambda value: (
+            value is not None and limits.min <= value <= limits.max and value == int(value)
+        ),
+    )
+    whole = [int(value) for value in array.flat]  # without a float on the way, which would round
+    return np.array(whole, spec.dtype).reshape(array.shape)
 
 
 def _check_each(spec: TensorSpec, array: Array, is_right: Callable[[Any], bool]) -> None:

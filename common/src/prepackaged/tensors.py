@@ -1,17 +1,19 @@
 """The base class for models of named tensors: requests to arrays, arrays to answers."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from prepackaged.arrays import Array
+from prepackaged.arrays import Array, from_lists
+from prepackaged.b64 import is_b64
 from prepackaged.component import Component
-from prepackaged.errors import ClientError, ModelError
-from prepackaged.images import Preprocessing
+from prepackaged.errors import ClientError
+from prepackaged.images import Preprocessing, image_files_in
 from prepackaged.sheets import PAYLOADS
-from prepackaged.signature import TensorSpec
-from prepackaged.tables import Columns
+from prepackaged.signature import SHOWN, TensorSpec
+from prepackaged.tensor_answers import printable
 from prepackaged.tensor_values import check_sizes, to_array
 
 Given = Iterable[tuple[TensorSpec, Any]]
@@ -31,6 +33,11 @@ class TensorComponent(Component):
 
     #: The layout of images for a model whose input's shape does not show it.
     usual_layout: ClassVar[str] = "NHWC"
+    #: Whether the framework is to say what sizes it takes of axes that inputs share by name,
+    #: because it computes with some that differ.
+    asks_framework_about_sizes: bool = False
+    #: Whether a request may bring tensors of other names than those of `signature`.
+    takes_other_names: bool = False
 
     def __init__(
         self,
@@ -59,7 +66,7 @@ class TensorComponent(Component):
         image parameters that do not fit the input.
         """
         super().load()
-        if not self._inputs():
+        if not self._inputs() and not self.takes_other_names:
             raise TypeError("load_model must set self.signature, with TensorSpecs as its inputs")
         self.preprocessing.check(self._needed())
 
@@ -67,24 +74,50 @@ class TensorComponent(Component):
         """Convert a request to an array for each input, in the input's dtype and shape.
 
         A model of one input takes an ndarray, lists, an image as bytes, a string, or an object
-        with its name. A model of several takes an object of lists by name; where each of them
-        takes one value a row, also rows or records whose columns are named after them.
+        with its name. A model of several takes an object of lists by name. Both take rows whose
+        columns, or records whose keys, are named after the inputs. `{"b64": "..."}` stands for
+        bytes wherever there may be a string or an image.
 
         Raises `ClientError` that names the input, what was expected and what it got: a name that
-        is missing or unknown, another shape, values that the dtype cannot hold, and unequal
-        sizes of an axis that inputs share, such as the number of rows.
+        is missing or unknown, another shape, values that the dtype cannot hold, no rows, and
+        unequal sizes of an axis that inputs share, unless `asks_framework_about_sizes`.
         """
-        arrays = {spec.name: to_array(spec, value) for spec, value in self._given(X, feature_names)}
-        if len(arrays) > 1:
-            check_sizes(self._inputs(), arrays)
+        inputs = self._inputs()
+        arrays = {
+            spec.name: self._array(spec, each) for spec, each in self._given(X, feature_names)
+        }
+        rows = [len(arrays[s.name]) for s in inputs if s.name in arrays and s.is_batch]
+        if rows and not any(rows):
+            raise ClientError(f"expected {self._named_inputs()}, got no rows")
+        if len(arrays) > 1 and not self.asks_framework_about_sizes:
+            check_sizes(inputs, arrays)
         return arrays
+
+    def answer(
+        self,
+        run: Callable[[dict[str, Array]], dict[str, Array]],
+        X: Any,
+        feature_names: Iterable[str] | None = None,
+    ) -> Array | dict[str, Any]:
+        """What `predict` returns where `run` computes outputs by name from arrays by name.
+
+        Raises `ClientError` for data that does not suit the model; where an image was refused
+        whose size is free, it says which parameter sets one.
+        """
+        arrays = self.tensors(X, feature_names)
+        try:
+            outputs = run(arrays)
+        except ClientError as error:
+            raise ClientError(f"{error}{self._hint(X)}") from error
+        return self.payload(outputs)
 
     def payload(self, outputs: dict[str, Array]) -> Array | dict[str, Any]:
         """Convert outputs to what `predict` returns: one array, or lists by name of several.
 
-        Microservices answer the first in the request's kind, the second as `jsonData`.
+        Microservices answer the first in the request's kind, the second as `jsonData`. What JSON
+        lacks is in the form of `tensor_answers`.
         """
-        arrays = {name: _printable(name, array) for name, array in outputs.items()}
+        arrays = {name: printable(name, array) for name, array in outputs.items()}
         if len(arrays) == 1:
             (array,) = arrays.values()
             return np.atleast_1d(array)
@@ -93,73 +126,105 @@ class TensorComponent(Component):
     def stacks(self) -> bool:
         """Whether requests can be stacked and answers split, for `batchable`.
 
-        That takes first axes that are the batch, and a single output: several are answered as
-        an object, which nobody can split. Whether rows influence each other, only the author
-        of the model knows.
+        That takes first axes that are the batch, of one name where there are several inputs, and
+        a single output: several are answered as an object, which nobody can split. Whether rows
+        influence each other, only the author of the model knows.
         """
         outputs = self.signature.output_tensors if self.signature else ()
-        is_free = all(spec.is_batch or spec.shape is None for spec in (*self._inputs(), *outputs))
-        return is_free and len(outputs) <= 1
+        inputs = [
+            spec for spec in self._inputs() if not spec.optional or None in (spec.shape or ())
+        ]
+        is_free = all(spec.is_batch or spec.shape is None for spec in (*inputs, *outputs))
+        first = {(spec.axes or (None,))[0] for spec in inputs}
+        is_tied = len(inputs) <= 1 or (len(first) == 1 and None not in first)
+        return is_free and is_tied and len(outputs) <= 1
 
     def _inputs(self) -> tuple[TensorSpec, ...]:
         return self.signature.input_tensors if self.signature else ()
 
-    def _given(self, X: Any, feature_names: Iterable[str] | None) -> Given:
-        needed = self._needed()
-        if isinstance(X, dict):
-            return self._named(X)
-        if len(needed) == 1:
-            return [(needed[0], self._single(needed[0], X))]
-        if all(spec.shape in COLUMNS for spec in needed) and (feature_names or _are_records(X)):
-            table = Columns(tuple(spec.name for spec in needed)).array(X, feature_names)
-            return zip(needed, table.T, strict=True)
-        raise ClientError(f"expected jsonData with {self._named_inputs()}, by name, got {_kind(X)}")
-
     def _needed(self) -> list[TensorSpec]:
         """The inputs that a request without names is for."""
         inputs = self._inputs()
-        return [spec for spec in inputs if not spec.optional] or list(inputs)
+        return [spec for spec in inputs if not spec.optional] or list(inputs[:1])
 
-    def _single(self, spec: TensorSpec, X: Any) -> Any:
-        takes_bytes = spec.dtype == np.dtype(bytes)
-        if (isinstance(X, str) and spec.is_text) or (isinstance(X, bytes) and takes_bytes):
-            return np.full((1,) * len(spec.shape or (None,)), X, dtype=object)
-        if isinstance(X, bytes):
-            return self.preprocessing.array(X, spec)
-        return X
+    def _given(self, X: Any, feature_names: Iterable[str] | None) -> Given:
+        needed, names = self._needed(), list(feature_names or ())
+        is_value = is_b64(X) and len(needed) == 1 and needed[0].name not in X
+        if isinstance(X, dict) and not is_value:
+            return self._named(X)
+        if _are_records(X):
+            return self._named(_columns_of_records(X))
+        if len(needed) == 1:
+            is_one = needed[0].shape is None and needed[0].is_text and isinstance(X, str | bytes)
+            return [(needed[0], [X] if is_one else X)]
+        if names and all(spec.shape in COLUMNS for spec in needed):
+            return self._named(_columns_of_rows(X, names))
+        raise ClientError(f"expected jsonData with {self._named_inputs()}, by name, got {_kind(X)}")
 
-    def _named(self, X: dict[str, Any]) -> Given:
-        known = {spec.name for spec in self._inputs()}
-        missing = [spec.name for spec in self._needed() if spec.name not in X]
-        unknown = [name for name in X if name not in known]
-        if missing or unknown:
+    def _named(self, X: Mapping[str, Any]) -> Given:
+        specs = {spec.name: spec for spec in self._inputs()}
+        sent = {name: each for name, each in X.items() if each is not None or name not in specs
+                or not specs[name].optional}  # fmt: skip
+        missing = [spec.name for spec in specs.values() if not spec.optional and spec.name not in X]
+        unknown = [name for name in sent if name not in specs and not self.takes_other_names]
+        if missing or unknown or not sent:
             problems = {"missing": missing, "unknown": unknown}
-            wrong = "; ".join(f"{what}: {', '.join(n)}" for what, n in problems.items() if n)
+            wrong = "; ".join(f"{what}: {_listed(n)}" for what, n in problems.items() if n)
+            wrong = wrong or "got none of them"
             raise ClientError(f"expected {self._named_inputs()}, by name; {wrong}")
-        return [(spec, X[spec.name]) for spec in self._inputs() if spec.name in X]
+        known = {name: spec for name, spec in specs.items() if name in sent}
+        others = {name: TensorSpec(name, None) for name in sent if name not in specs}
+        return [(spec, sent[name]) for name, spec in (known | others).items()]
+
+    def _array(self, spec: TensorSpec, value: Any) -> Array:
+        files = [] if spec.is_text else image_files_in(value)
+        return self.preprocessing.batch(files, spec) if files else to_array(spec, value)
+
+    def _hint(self, X: Any) -> str:
+        needed = self._needed()
+        sent = X.values() if isinstance(X, dict) and not is_b64(X) else [X]
+        if any(map(image_files_in, sent)) and self.preprocessing.leaves_size_free(needed):
+            return (
+                "; its images may need another size: resize them, or have the parameter image_size"
+                " set, such as 640x640"
+            )
+        return ""
 
     def _named_inputs(self) -> str:
-        return ", ".join(f"{spec.name!r} ({spec.expected()})" for spec in self._inputs())
+        return _listed([f"{spec.name!r} ({spec.expected()})" for spec in self._needed()])
 
 
 def _are_records(X: Any) -> bool:
-    return isinstance(X, list) and all(isinstance(row, dict) for row in X)
+    is_list = isinstance(X, list) and bool(X)
+    return is_list and all(isinstance(row, dict) and not is_b64(row) for row in X)
+
+
+def _columns_of_records(records: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    for number, record in enumerate(records):
+        if record.keys() != records[0].keys():
+            differing = _listed(sorted(record.keys() ^ records[0].keys()))
+            raise ClientError(f"record {number} and record 0 differ in their names: {differing}")
+    return {name: [record[name] for record in records] for name in records[0]}
+
+
+def _columns_of_rows(rows: Any, names: Sequence[str]) -> dict[str, Any]:
+    table = rows if isinstance(rows, np.ndarray) else from_lists(rows)
+    if table.ndim != 2 or table.shape[1] != len(names):
+        raise ClientError(
+            f"expected rows of {len(names)} values, one for each of the names, got an array of"
+            f" shape {list(table.shape)}"
+        )
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise ClientError(f"expected each name once, got twice: {_listed(twice)}")
+    return dict(zip(names, table.T, strict=True))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(str, names[:SHOWN])) + more
 
 
 def _kind(X: Any) -> str:
     if isinstance(X, np.ndarray):
         return f"an array of shape {list(X.shape)}"
     return PAYLOADS.get(type(X), "a list")
-
-
-def _printable(name: str, array: Array) -> Array:
-    """Text as str, where a framework has it as bytes."""
-    if array.dtype.kind not in "OS":
-        return array
-    try:
-        texts = [each.decode() if isinstance(each, bytes) else each for each in array.flat]
-    except UnicodeDecodeError as error:
-        raise ModelError(f"output {name!r} has bytes that are no text: {error}") from error
-    decoded = np.empty(array.size, dtype=object)
-    decoded[:] = texts
-    return decoded.reshape(array.shape)

@@ -16,6 +16,7 @@ from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.event_loop import LoopThread
 from prepackaged.server.runtime.loading import read_metadata
 from prepackaged.server.runtime.server import MakeProtocol, RunningServer
+from prepackaged.server.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ def serve(model: Any, protocols: Sequence[MakeProtocol] = (), **settings: Any) -
     ports = {"http_port": http, "grpc_port": grpc, "metrics_port": metrics}
     config = Config(type(model).__name__, {}, **(ports | settings))
     with LoopThread() as loop, started(ModelThread()) as thread:
-        server = loop.run(_started(model, read_metadata(model), config, thread.submit, protocols))
+        server = loop.run(
+            _started(model, read_metadata(model), config, thread.submit, Metrics(), protocols)
+        )
         try:
             yield Served(
                 f"http://localhost:{config.http_port}",

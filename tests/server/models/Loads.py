@@ -1,5 +1,6 @@
 """A Model whose loading takes its time."""
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 class Loads:
     """Touches `loads` in its directory, and is loaded once there is a file `open` there.
 
-    What the file says is done: `fail` fails, and `hold` never ends and lets no thread run.
+    What the file says is done: `fail` fails, `exit` ends the process, and `hold` never
+    ends and lets no thread run.
     """
 
     def __init__(self, directory: str) -> None:
@@ -21,6 +23,8 @@ class Loads:
         what = (self._directory / "open").read_text()
         if what == "fail":
             raise ValueError("the model is broken")
+        if what == "exit":
+            os._exit(7)
         if what == "hold":
             sum(range(10**18))
 

@@ -7,10 +7,10 @@ from typing import Any
 
 
 class Obedient:
-    """Answers what it is sent, unless that is `hang` or `die`.
+    """Answers what it is sent, unless that is `hang`, `hold` or `die`.
 
-    In its directory, the file `seen` has a byte for every prediction, and `hangs` tells of a
-    prediction without end.
+    In its directory, the file `seen` has a byte for every prediction, and `hangs` says that a
+    prediction without end has begun; one that holds lets no other thread run.
     """
 
     def __init__(self, directory: str) -> None:
@@ -21,8 +21,10 @@ class Obedient:
         os.write(self._seen, b".")
         if X == "die":
             os._exit(7)
-        if X == "hang":
+        if X in ("hang", "hold"):
             (self._directory / "hangs").touch()
+            while X == "hold":
+                sum(range(10**18))
             while True:
                 time.sleep(1)
         return X

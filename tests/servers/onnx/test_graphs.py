@@ -1,14 +1,16 @@
 """What graphs may take and give: types, shapes, batches, names."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from graphs import doubled, graph, node, product, same, weights
 from onnx import TensorProto, helper
 
-from prepackaged import ClientError, ModelError
+from prepackaged import ClientError, ModelError, TensorSpec
 
 Load = Callable[..., Any]
 INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
@@ -96,14 +98,80 @@ def test_inputs_without_a_batch_are_the_same_for_every_row(loaded: Load) -> None
     assert model.predict({"x": [[1, 2], [3, 4]], "factor": 10}).tolist() == [[10, 20], [30, 40]]
 
 
-def test_answers_of_unequal_length_are_kept_apart(loaded: Load) -> None:
-    """As of a detector, which finds another number of things in every image."""
-    found = [node("NonZero", "x", "places")]
-    model = loaded(graph(found, {"x": ("float", (1, 3))}, {"places": ("int64", (2, None))}))
+NONZERO = node("NonZero", "x", "found")
 
-    answer = model.predict(np.array([[1, 0, 0], [0, 1, 1]]))
 
-    assert answer.tolist() == [[[0], [0]], [[0, 0], [1, 2]]]
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[1, 0, 0], [0, 1, 1]],
+        [[1, 0, 0], [0, 0, 1]],
+        [[0, 0, 0], [0, 0, 0]],
+        [[1, 0, 1], [1, 1, 0]],
+    ],
+    ids=["one and two", "one each", "none", "two each"],
+)
+@pytest.mark.parametrize("first", [False, True], ids=["[axes, found]", "[found, axes]"])
+def test_answers_of_free_length_are_lists_by_row(rows: Any, first: Any, loaded: Load) -> None:
+    """As of a detector, which finds any number of things in every image, even one in each."""
+    nodes, shape = [NONZERO], [2, None]
+    if first:
+        nodes, shape = [node("NonZero", "x", "z"), node("Transpose", "z", "found")], [None, 2]
+    model = loaded(graph(nodes, {"x": ("float", (1, 3))}, {"found": ("int64", shape)}))
+    expected = [model.predict(np.array([row])).tolist() for row in rows]  # each alone
+
+    answer = model.predict(np.array(rows))
+
+    assert expected[0] == np.array(np.nonzero([rows[0]])).T.tolist() if first else expected
+    assert answer.tolist() == expected
+    assert answer.dtype == object
+
+
+def test_a_setting_goes_with_every_row(loaded: Load) -> None:
+    """A threshold of shape [1] beside a batch that is fixed at one, sent once or for each row."""
+    inputs: Any = {"x": ("float", (1, 2)), "factor": ("float", (1,))}
+    model = loaded(graph([node("Mul", "x factor", "y")], inputs, {"y": ("float", (1, 2))}))
+    rows = [[1, 2], [3, 4]]
+
+    assert model.predict({"x": rows, "factor": 10}).tolist() == [[10, 20], [30, 40]]
+    assert model.predict({"x": rows, "factor": [10]}).tolist() == [[10, 20], [30, 40]]
+    assert model.predict({"x": rows, "factor": [10, 100]}).tolist() == [[10, 20], [300, 400]]
+    with pytest.raises(ClientError, match="or one; 'factor' has 3, 'x' has 2"):
+        model.predict({"x": rows, "factor": [1, 2, 3]})
+
+
+def test_a_setting_beside_a_free_batch_is_no_batch(loaded: Load) -> None:
+    """Its size is told and taken as it is, as that of a state of shape [1, 1, 128]."""
+    inputs: Any = {
+        "x": ("float", ("batch", 2)),
+        "factor": ("float", (1,)),
+        "state": ("float", (1, 1, 2)),
+    }
+    nodes = [
+        node("Mul", "x factor", "m"),
+        node("Add", "m state", "y"),
+        node("Neg", "state", "next"),
+    ]
+    outputs: Any = {"y": ("float", (1, "batch", 2)), "next": ("float", (1, 1, 2))}
+    model = loaded(graph(nodes, inputs, outputs))
+    request = {"x": [[1, 2], [3, 4], [5, 6]], "factor": 10, "state": [[[1, 2]]]}
+
+    assert model.predict(request) == {
+        "y": [[[11, 22], [31, 42], [51, 62]]],
+        "next": [[[-1, -2]]],
+    }
+    metadata = model.init_metadata()
+    shapes = {each["name"]: each["shape"] for each in metadata["inputs"] + metadata["outputs"]}
+    assert shapes == {
+        "x": [-1, 2],
+        "factor": [1],
+        "state": [1, 1, 2],
+        "y": [1, -1, 2],
+        "next": [1, 1, 2],
+    }
+    with pytest.raises(ClientError, match=r"'factor': expected float32 of shape \[1\], got shape"):
+        model.predict(request | {"factor": [1, 2, 3]})
+    assert not model.batchable
 
 
 def test_answers_without_a_batch_are_stacked(loaded: Load) -> None:
@@ -114,13 +182,30 @@ def test_answers_without_a_batch_are_stacked(loaded: Load) -> None:
     assert model.predict(np.array([[1, 2], [3, 4]])).tolist() == [3, 7]
 
 
-def test_axes_of_one_name_have_one_size(loaded: Load) -> None:
-    """The message names both inputs; the graph would not say which rows are missing."""
-    inputs = {"a": ("float", ("batch", 2)), "b": ("float", ("batch", 2))}
-    model = loaded(graph([node("Add", "a b", "y")], inputs, {"y": ("float", ("batch", 2))}))
+ROWS = {count: np.arange(2.0 * count, dtype=np.float32).reshape(count, 2) for count in (1, 2, 3)}
 
-    with pytest.raises(ClientError, match=r"as many rows in every input; 'a' has 2, 'b' has 1"):
-        model.predict({"a": [[1, 2], [3, 4]], "b": [[1, 2]]})
+
+@pytest.mark.parametrize("count", ROWS)
+def test_onnxruntime_says_whether_axes_of_one_name_may_differ(
+    count: int, loaded: Load, tmp_path: Path
+) -> None:
+    """It computes with one row beside many; of what it refuses, both sizes are told."""
+    inputs: Any = {"a": ("float", ("batch", 2)), "b": ("float", ("batch", 2))}
+    model = loaded(graph([node("Add", "a b", "y")], inputs, {"y": ("float", ("batch", 2))}))
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    request = {"a": ROWS[2], "b": ROWS[count]}
+    try:
+        (expected,) = session.run(None, request)
+    except onnxruntime.capi.onnxruntime_pybind11_state.Fail:
+        with pytest.raises(ClientError) as caught:
+            model.predict(request)
+        assert str(caught.value).startswith("the model refuses the data: Add: ")
+        assert str(caught.value).endswith(
+            "; expected as many rows in every input; 'a' has 2, 'b' has 3"
+        )
+    else:
+        assert model.predict(request).tolist() == expected.tolist()
+    assert (tmp_path / "model.onnx").exists()
 
 
 def test_axes_of_different_names_may_differ(loaded: Load) -> None:
@@ -154,6 +239,7 @@ def test_an_optional_input_may_be_left_out(loaded: Load) -> None:
     model = loaded(content)
 
     assert model.predict({"x": [[1, 2]], "maybe": [[3, 4]]}) == {"y": [[1, 2]], "is_there": True}
+    assert model.predict({"x": [[1, 2]]}) == {"y": [[1, 2]], "is_there": False}
 
 
 def test_an_input_with_a_default_need_not_be_sent(loaded: Load) -> None:
@@ -163,6 +249,90 @@ def test_an_input_with_a_default_need_not_be_sent(loaded: Load) -> None:
     content.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [4, 3]))
 
     assert loaded(content).predict(np.ones((1, 4))).tolist() == [weights(4, 3).sum(0).tolist()]
+
+
+def test_a_weight_among_the_inputs_may_be_sent(loaded: Load, tmp_path: Path) -> None:
+    """Since IR version 4 it is a default, which onnxruntime lets callers replace."""
+    content = product(4, 3)
+    content.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [4, 3]))
+    model = loaded(content)
+    (replaceable,) = onnxruntime.InferenceSession(
+        tmp_path / "model.onnx"
+    ).get_overridable_initializers()
+    x, w = np.ones((2, 4), np.float32), np.full((4, 3), 2, np.float32)
+
+    assert {each.name for each in model.signature.inputs if each.optional} == {replaceable.name}
+    assert model.predict(x).tolist() == [weights(4, 3).sum(0).tolist()] * 2
+    assert model.predict({"x": x}).tolist() == [weights(4, 3).sum(0).tolist()] * 2
+    assert model.predict({"x": x, "w": w}).tolist() == [[8, 8, 8]] * 2
+    assert model.batchable
+    with pytest.raises(ClientError, match=r"'w': expected float32 of shape \[4, 3\], got shape"):
+        model.predict({"x": x, "w": w[:3]})
+
+
+def test_a_weight_of_one_row_is_no_batch(loaded: Load) -> None:
+    """Only inputs that must be sent tell what a batch is."""
+    content = graph(
+        [node("Mul", "x w", "y")],
+        {"x": ("float", ("n", 2)), "w": ("float", (1, 2))},
+        {"y": ("float", ("n", 2))},
+        {"w": np.array([[3, 4]], np.float32)},
+    )
+
+    model = loaded(content)
+
+    assert model.predict([[1, 2], [3, 4]]).tolist() == [[3, 8], [9, 16]]
+    assert model.signature.inputs[1] == TensorSpec("w", "float32", (1, 2), optional=True)
+
+
+def test_a_cache_may_be_empty(loaded: Load) -> None:
+    """As `past_key_values` are at the first step of a decoder."""
+    inputs: Any = {
+        "step": ("float", ("batch", 2, 1, 4)),
+        "past": ("float", ("batch", 2, "past", 4)),
+    }
+    joined = node("Concat", "past step", "present", axis=2)
+    outputs: Any = {"present": ("float", ("batch", 2, "total", 4))}
+    model = loaded(graph([joined], inputs, outputs))
+    step = np.arange(8, dtype=np.float32).reshape(1, 2, 1, 4)
+
+    for past in (np.zeros((1, 2, 0, 4)), [[[], []]]):
+        answer = model.predict({"step": step, "past": past})
+        assert answer.tolist() == step.tolist()
+    longer = model.predict({"step": step, "past": answer})
+    assert longer.shape == (1, 2, 2, 4)
+
+
+def test_a_graph_may_have_no_edges(loaded: Load) -> None:
+    """An axis of size 0 that is not the batch goes to onnxruntime as it is."""
+    inputs: Any = {"nodes": ("float", ("nodes", 2)), "edges": ("int64", ("edges",))}
+    gathered = graph([node("Gather", "nodes edges", "y")], inputs, {"y": ("float", ("edges", 2))})
+
+    assert loaded(gathered).predict({"nodes": [[1, 2]], "edges": []}).tolist() == []
+
+
+ID = 1623456789012345679
+
+
+@pytest.mark.parametrize(
+    ("payload", "names"),
+    [
+        ({"id": [ID, 2.0], "amount": [0.5, None]}, None),
+        ([{"id": ID, "amount": 0.5}, {"id": 2, "amount": None}], None),
+        ([[ID, 0.5], [2, None]], ["id", "amount"]),
+    ],
+)
+def test_an_id_of_64_bits_stays_exact(payload: Any, names: Any, loaded: Load) -> None:
+    """Beside a fraction, a null, and a whole number that JavaScript wrote as a float."""
+    inputs: Any = {"id": ("int64", ("n",)), "amount": ("float", ("n",))}
+    nodes = [node("Identity", "id", "a"), node("Identity", "amount", "b")]
+    model = loaded(graph(nodes, inputs, {"a": inputs["id"], "b": inputs["amount"]}))
+
+    answer = model.predict(payload, names)
+
+    assert answer["a"] == [ID, 2]
+    assert answer["b"][0] == 0.5
+    assert np.isnan(answer["b"][1])
 
 
 def test_a_sequence_of_tensors_is_answered_as_an_array(loaded: Load) -> None:
@@ -191,8 +361,23 @@ BATCHABLE = {
     "free": doubled(),
     "free sizes": doubled(shape=("batch", "length")),
     "columns": graph([node("Add", "a b", "y")], {"a": ONE, "b": ONE}, {"y": ONE}),
+    "unnamed columns": graph(
+        [node("Concat", "a b", "y", axis=1)],
+        {"a": ("float", (None, 1)), "b": ("float", (None, 2))},
+        {"y": ("float", (None, 3))},
+    ),
 }
 NOT_BATCHABLE = {
+    "two batches": graph(
+        [node("Gather", "a b", "y")],
+        {"a": ONE, "b": ("int64", ("m",))},
+        {"y": ("float", ("m", 1))},
+    ),
+    "unnamed nodes and edges": graph(
+        [node("Gather", "a b", "y")],
+        {"a": ("float", (None, 1)), "b": ("int64", (None,))},
+        {"y": ("float", (None, 1))},
+    ),
     "one": doubled(shape=(1, 4)),
     "two": doubled(shape=(2, 4)),
     "two outputs": graph(
@@ -223,6 +408,16 @@ def test_an_index_out_of_range_is_the_clients_mistake(loaded: Load) -> None:
 
     with pytest.raises(ClientError, match=r"^the model refuses the data: Gather: indices .*idx=99"):
         loaded(words).predict([3, 99])
+
+
+def test_a_text_that_is_no_number_is_the_clients_mistake(loaded: Load) -> None:
+    """A graph may read numbers from texts."""
+    cast = node("Cast", "x", "y", to=TensorProto.FLOAT)
+    model = loaded(graph([cast], {"x": ("string", ("n",))}, {"y": ("float", ("n",))}))
+
+    assert model.predict(["1.5", "2"]).tolist() == [1.5, 2]
+    with pytest.raises(ClientError, match="the model refuses the data: Cast: sto"):
+        model.predict(["1.5", "two"])
 
 
 def test_sizes_that_do_not_fit_the_graph_are_the_clients_mistake(loaded: Load) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
-from graphs import product
+from graphs import graph, node, product
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import external_data_helper, helper, numpy_helper
 from serving import ROOT
 
 SERVER = ROOT / "onnx/server"
@@ -36,6 +38,59 @@ def test_the_outline_is_what_onnx_itself_reads(tmp_path: Path) -> None:
     assert read.opset() == "ai.onnx 20, ai.onnx.ml 3"
     assert read.producer == "tests 7"
     assert (read.data_files, read.unranked) == ((), frozenset())
+
+
+def test_values_in_the_file_are_not_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tree ensemble has millions of numbers in its attributes, and a vocabulary texts."""
+    import onnx_file
+
+    walked = []
+    fields = onnx_file._fields
+    monkeypatch.setattr(
+        onnx_file, "_fields", lambda part: (walked.append(each) or each for each in fields(part))
+    )
+    many = 10_000
+    trees = node(
+        "TreeEnsembleRegressor",
+        "x",
+        "y",
+        domain="ai.onnx.ml",
+        nodes_values=[0.5] * many,
+        nodes_featureids=[7] * many,
+        nodes_modes=["BRANCH_LEQ"] * many,
+    )
+    words = np.array(["word"] * many, dtype=object)
+    content = graph(
+        [trees], {"x": ("float", ("n", 1))}, {"y": ("float", ("n", 1))}, {"words": words}
+    )
+    (tmp_path / "model.onnx").write_bytes(content.SerializeToString())
+
+    read = onnx_file.outline(tmp_path / "model.onnx")
+
+    assert (read.producer, read.data_files) == ("tests 7", ())
+    assert len(walked) < 200
+
+
+def test_files_are_found_wherever_a_tensor_may_be(tmp_path: Path) -> None:
+    """Among a graph's weights, in a node's attribute, and in the graph of a branch."""
+    from onnx_file import outline
+
+    def outside(name: str) -> onnx.TensorProto:
+        content = numpy_helper.from_array(np.zeros(1, np.float32), name)
+        external_data_helper.set_external_data(content, f"{name}.bin")
+        content.ClearField("raw_data")
+        return content
+
+    constant = helper.make_node("Constant", [], ["c"], value=outside("attribute"))
+    branch = helper.make_graph([], "branch", [], [], [outside("branch")])
+    condition = helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)
+    content = graph([constant, condition], {"x": ("bool", ())}, {"y": ("float", None)})
+    content.graph.initializer.extend([numpy_helper.from_array(np.zeros(3)), outside("weight")])
+    (tmp_path / "model.onnx").write_bytes(content.SerializeToString())
+
+    found = outline(tmp_path / "model.onnx").data_files
+
+    assert sorted(found) == ["attribute.bin", "branch.bin", "weight.bin"]
 
 
 @given(content=st.binary(min_size=1, max_size=200))

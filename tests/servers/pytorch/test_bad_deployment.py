@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from pickled_code import PICKLES
 from serving import ROOT, fail_to_serve
 from torch import nn
 from torch_nets import Mlp, Tokens, seeded, source_of
@@ -53,6 +54,41 @@ def test_two_candidates_are_refused(tmp_path: Path, model_of: Callable[..., Any]
         torch.save({}, tmp_path / name)
 
     assert_refused(model_of, tmp_path, "2 candidates: one.pt, two.pth", "model_file")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"age,city\n3,Taipei\n", "is text that begins with 'age,city', which torch.save does not"),
+        (b"\xde\xad\xbe\xef" * 99, "it begins with the bytes de ad be ef"),
+        (b"\x89HDF\r\n\x1a\n", "is an HDF5 file, as Keras saves"),
+        (b"<!DOCTYPE html><title>Sign in", "is an HTML page, not the model"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
+    ],
+)
+@pytest.mark.parametrize("allowed", [{}, {"allow_pickle": "true"}], ids=["", "allowed"])
+def test_bytes_that_pytorch_does_not_write_are_named(
+    content: bytes, words: str, allowed: dict[str, str], tmp_path: Path, model_of: Any
+) -> None:
+    """Nobody is led to the switch that lets pickles run code."""
+    (tmp_path / "model.pt").write_bytes(content)
+
+    with pytest.raises(DeploymentError) as caught:
+        model_of(tmp_path, **allowed)
+
+    assert words in str(caught.value)
+    assert "allow_pickle" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_code_of_another_python_is_refused(tmp_path: Path, model_of: Callable[..., Any]) -> None:
+    """As MLflow saves a module of the notebook's own: its first call would end the process."""
+    content = PICKLES["3.12", "class"]
+    writer = torch._C.PyTorchFileWriter(str(tmp_path / "model.pt"))
+    writer.write_record("data.pkl", content, len(content))
+    writer.write_end_of_file()
+
+    assert_refused(model_of, tmp_path, "of Python 3.12 (Doubling.", allow_pickle="true")
 
 
 @pytest.mark.parametrize("name", ["model.pt", "model.pth", "model.pt2", "model.safetensors"])
@@ -125,13 +161,24 @@ def test_two_files_with_the_class_are_refused(tmp_path: Path, model_of: Callable
     ("source", "words"),
     [
         ("class PyTorchModel(:\n", "net.py has SyntaxError: invalid syntax (<unknown>, line 1)"),
-        ("import torchvision\nclass PyTorchModel: ...", "needs the Python module 'torchvision'"),
+        ("import nosuch\nclass PyTorchModel(nosuch.Net): ...", "needs the Python module 'nosuch'"),
+        ("import nosuch\ndef PyTorchModel(): nosuch.f()", "needs the Python module 'nosuch'"),
+        ("from .near import f\nclass PyTorchModel: ...", "needs the Python module '.near'"),
         ("class PyTorchModel: ...\n1 / 0", "net.py cannot be imported: ZeroDivisionError"),
         ("class PyTorchModel: ...", "must be a torch.nn.Module, not PyTorchModel"),
         ("PyTorchModel = 3", "net.py has no class PyTorchModel"),
         ("def PyTorchModel(size): ...", "missing 1 required positional argument: 'size'"),
     ],
-    ids=["syntax", "missing module", "failing", "no module", "no class", "arguments"],
+    ids=[
+        "syntax",
+        "base not there",
+        "called not there",
+        "not beside",
+        "failing",
+        "no module",
+        "no class",
+        "arguments",
+    ],
 )
 def test_a_class_file_that_does_not_work_is_refused(
     source: str, words: str, tmp_path: Path, model_of: Callable[..., Any]
@@ -183,14 +230,14 @@ def test_torchscript_that_takes_no_tensors_is_refused(
     """The line names the argument and its type."""
     torch.jit.script(Summing()).save(tmp_path / "model.pt")
 
-    assert_refused(model_of, tmp_path, "'parts' as List[Tensor]")
+    assert_refused(model_of, tmp_path, "'parts' as Dict[int, Tensor]")
 
 
 class Summing(nn.Module):
-    """The sum of a list."""
+    """The sum of what has numbers for names."""
 
-    def forward(self, parts: list[torch.Tensor]) -> torch.Tensor:
-        return torch.stack(parts).sum(0)
+    def forward(self, parts: dict[int, torch.Tensor]) -> torch.Tensor:
+        return torch.stack(list(parts.values())).sum(0)
 
 
 def test_forward_without_named_tensors_is_refused(
@@ -212,6 +259,7 @@ def test_forward_without_named_tensors_is_refused(
         ({"device": "gpu"}, "device must be auto, cpu, cuda or cuda:N; not 'gpu'"),
         ({"device": "cuda:99"}, "asks for cuda:99, which is not there"),
         ({"allow_pickle": "perhaps"}, "allow_pickle must be true or false; not 'perhaps'"),
+        ({"strict": "perhaps"}, "strict must be true or false; not 'perhaps'"),
         ({"compile": "quickly"}, "compile must be true, false or a backend"),
         ({"model_class_file": "nat.py"}, "model_class_file names 'nat.py'"),
         ({"model_class": "Net"}, "no class Net"),

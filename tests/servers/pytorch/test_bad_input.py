@@ -45,10 +45,10 @@ def servers(
     [
         ("Mlp", [[1, 2, 3]], ["'x': expected float32 of shape [n, 4]", "got shape [1, 3]"]),
         ("Mlp", [1, 2, 3, 4], ["got shape [4]", "one more pair of brackets"]),
-        ("Mlp", [[[1, 2, 3, 4]] * 2], ["got shape [1, 2, 4]"]),
+        ("Mlp", [[[1, 2, 3]] * 2], ["float32 of shape [n, ?, 4]", "got shape [1, 2, 3]"]),
         ("Mlp", [[1, 2, "wide", 4]], ["'x': expected float32", "got 'wide' at [0, 2]"]),
         ("Mlp", [[1, 2, 1e39, 4]], ["got 1e+39 at [0, 2]"]),
-        ("Mlp", [], ["no values"]),
+        ("Mlp", [], ["no rows"]),
         ("Mlp", "flowers", ["'x': expected float32", "got a string"]),
         ("Mlp", {"y": [[1, 2, 3, 4]]}, ["missing: x", "unknown: y"]),
         ("Tokens", [[1.5, 2]], ["'tokens': expected int64", "got 1.5 at [0, 0]"]),

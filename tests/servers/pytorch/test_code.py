@@ -11,6 +11,8 @@ import pytest
 import torch
 from torch_nets import Mlp, seeded, source_of
 
+from prepackaged import ModelError
+
 ROWS = np.array([[5.3, 3.5, 1.4, 0.2]])
 USES_SIBLING = """
 import torch
@@ -129,5 +131,61 @@ def test_the_files_are_read_and_not_run_to_find_the_class(
     (tmp_path / "of_the_net.py").write_text(SIBLING)
     (tmp_path / "train.py").write_text("raise SystemExit('trained anew')\n")
     (tmp_path / "old.py").write_text("print 'of Python 2'\n")
+
+    assert model_of(tmp_path).predict(ROWS).shape == (1, 2)
+
+
+UNUSED = """
+import matplotlib.pyplot as plt
+import nosuch.deep.module as nosuch
+from albumentations import *
+from tqdm.auto import tqdm
+
+@torch.no_grad()
+def plot(frame: "pd.DataFrame | None", values: nosuch.Array[float, 2] | None = None):
+    plt.plot(tqdm(values))
+"""
+
+
+def test_modules_that_are_imported_and_not_used_need_not_be_there(
+    tmp_path: Path,
+    linear: torch.nn.Module,
+    model_of: Callable[..., Any],
+    asked: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What only training uses; the log says which are not there."""
+    source = USES_SIBLING.format(module="near").replace("class PyTorch", f"{UNUSED}\nclass PyTorch")
+    (tmp_path / "net.py").write_text(source)
+    (tmp_path / "near.py").write_text(f"import wandb\n{SIBLING}")
+
+    model = model_of(tmp_path)
+
+    assert model.predict(ROWS).tolist() == asked(linear, ROWS).tolist()
+    for name in ("matplotlib", "nosuch", "albumentations", "tqdm", "wandb"):
+        assert f"net.py imports {name}, which is not in this image" in caplog.text
+    assert not {"matplotlib", "nosuch", "tqdm"} & set(sys.modules)
+
+
+def test_a_module_that_forward_uses_is_missed_by_name(
+    tmp_path: Path, linear: torch.nn.Module, model_of: Callable[..., Any]
+) -> None:
+    """Such a request is answered with an error of the model's."""
+    source = USES_SIBLING.format(module="near").replace("self.fc(x)", "nosuch.softmax(self.fc(x))")
+    (tmp_path / "net.py").write_text(f"import nosuch\n{source}")
+    (tmp_path / "near.py").write_text(SIBLING)
+
+    with pytest.raises(ModelError, match="No module named 'nosuch'"):
+        model_of(tmp_path).predict(ROWS)
+
+
+def test_a_file_that_does_without_a_module_is_left_to(
+    tmp_path: Path, linear: torch.nn.Module, model_of: Callable[..., Any]
+) -> None:
+    """An import that the file itself expects to fail fails."""
+    source = USES_SIBLING.format(module="near")
+    optional = "try:\n    import nosuch\nexcept ImportError:\n    nosuch = None\n"
+    (tmp_path / "net.py").write_text(f"{optional}{source}\nassert nosuch is None\n")
+    (tmp_path / "near.py").write_text(SIBLING)
 
     assert model_of(tmp_path).predict(ROWS).shape == (1, 2)

@@ -30,7 +30,7 @@ DESCRIBED: dict[type[nn.Module], tuple[list[Any], list[Any]]] = {
         [tensor("category", datatype="INT64"), tensor("size"), tensor("weight", datatype=None)],
         [],
     ),
-    Pair: ([tensor("left"), tensor("right")], []),
+    Pair: ([tensor("left", datatype=None), tensor("right", datatype=None)], []),
     Recurrent: (
         [tensor("steps", [-1, -1, 3])],
         [

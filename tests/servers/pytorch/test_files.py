@@ -1,7 +1,5 @@
 """Which files the server loads, each saved by PyTorch or safetensors, answers compared."""
 
-import argparse
-import re
 import subprocess
 import sys
 import zipfile
@@ -94,35 +92,6 @@ def test_a_program_for_one_row_is_run_row_by_row(
     """torch.export fixes the batch to the example's unless it is told otherwise."""
     module = seeded(Mlp)
     torch.export.save(torch.export.export(module, (torch.zeros(1, 4),)), tmp_path / "model.pt2")
-
-    assert_answers_as(module, model_of(tmp_path), asked)
-
-
-@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model"])
-def test_weights_are_found_in_a_checkpoint(
-    key: str, tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
-) -> None:
-    """Training scripts save them with an epoch, an optimizer and settings of their own classes."""
-    module = seeded(Mlp)
-    settings = argparse.Namespace(where=Path("somewhere"), reader=re.compile("x"))
-    checkpoint = {"epoch": 3, key: module.state_dict(), "settings": settings, "optimizer": {}}
-    torch.save(checkpoint, tmp_path / "last.pt")
-    (tmp_path / "net.py").write_text(source_of(Mlp))
-
-    assert_answers_as(module, model_of(tmp_path), asked)
-
-
-@pytest.mark.parametrize(
-    "prefix", ["module.", "_orig_mod.", "model.", "net.backbone."], ids=lambda each: each
-)
-def test_a_wrappers_prefix_is_dropped(
-    prefix: str, tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
-) -> None:
-    """DataParallel, torch.compile and Lightning save the module's weights as an attribute's."""
-    module = seeded(Mlp)
-    weights = {prefix + name: value for name, value in module.state_dict().items()}
-    torch.save({**weights, "loss.weight": torch.ones(3)}, tmp_path / "model.pt")
-    (tmp_path / "net.py").write_text(source_of(Mlp))
 
     assert_answers_as(module, model_of(tmp_path), asked)
 

@@ -78,6 +78,6 @@ def test_the_grpc_client_prints_what_is_shown(iris: Server) -> None:
 
 def test_the_quick_start_shows_the_line_that_make_run_prints() -> None:
     """The README's first curl line is the one that `make run-sklearn` prints."""
-    printed = run.how_to_call(argparse.Namespace(row="sklearn", http_port=9000), is_example=True)
+    printed = run.how_to_call(argparse.Namespace(target="sklearn", http_port=9000), is_example=True)
     (line,) = (line.strip() for line in printed.splitlines() if "curl" in line)
     assert line in README.read_text()

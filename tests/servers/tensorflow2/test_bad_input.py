@@ -49,7 +49,12 @@ def measures(rows: Any) -> dict[str, Any]:
             measures([[[1, 2, 3, 4]]]),
             "input 'measures': expected float32 of shape [n, 3], got shape",
         ),
-        (measures([]), "input 'measures': expected float32 of shape [n, 3], got shape [0]"),
+        (measures([]), "expected as many rows in every input; 'measures' has 0, 'kind' has 1"),
+        (
+            {"jsonData": {"measures": [], "kind": []}},
+            "'kind' (int32 of shape [n, 1]), got no rows",
+        ),
+        (measures([[1, 2, {"b64": "AA=="}]]), "got {'b64': 'AA=='} at [0, 2]"),
         (
             measures([[1, "wide", 3]]),
             "input 'measures': expected float32 of shape [n, 3], got 'wide'",

@@ -250,15 +250,37 @@ def test_a_mounted_model_is_served_through_links(
     assert body["data"]["ndarray"] == [[3, 4], [5, 6], [7, 8]]
 
 
-def test_the_version_directory_of_tensorflow_serving_can_be_named(
+def versions(directory: Path, **models: str) -> Path:
+    """Directories as TensorFlow Serving has them, each with a module's `plus` or `times`."""
+    for name, function in models.items():
+        save_two(directory / name.removeprefix("v"), function)
+    return directory
+
+
+def test_the_highest_version_of_tensorflow_serving_is_served(
     tmp_path: Path, post_to: Callable[..., Any]
 ) -> None:
-    """TensorFlow Serving keeps models in numbered directories."""
-    save_two(tmp_path / "1", "plus")
+    """By number; a directory that has no model yet, and those that are no numbers, do not count."""
+    versions(tmp_path, v1="plus", v9="plus", v10="times", vbest="plus")
+    (tmp_path / "11/variables").mkdir(parents=True)
 
-    status, _ = post_to(tmp_path, model_file="1/saved_model.pb")({"data": {"ndarray": ROWS}})
+    assert post_to(tmp_path)({"data": {"ndarray": ROWS[:1]}})[1]["data"]["ndarray"] == [[2, 4]]
 
-    assert status == 200
+
+def test_a_version_can_be_named(tmp_path: Path, post_to: Callable[..., Any]) -> None:
+    """As any file below the model's directory."""
+    post = post_to(versions(tmp_path, v1="plus", v2="times"), model_file="1/saved_model.pb")
+
+    assert post({"data": {"ndarray": ROWS[:1]}})[1]["data"]["ndarray"] == [[3, 4]]
+
+
+def test_a_model_goes_before_numbered_directories(
+    tmp_path: Path, post_to: Callable[..., Any]
+) -> None:
+    """What the directory itself has is the model."""
+    save_two(versions(tmp_path, v1="plus"), "times")
+
+    assert post_to(tmp_path)({"data": {"ndarray": ROWS[:1]}})[1]["data"]["ndarray"] == [[2, 4]]
 
 
 def test_values_that_an_operation_refuses_are_the_clients_mistake(

@@ -30,7 +30,7 @@ class Scaling(tf.Module):
 def test_tensors_are_those_of_the_saved_models_signature(
     tmp_path: Path, load: Callable[..., Any]
 ) -> None:
-    """Names, dtypes and shapes as TensorFlow tells them; free first axes are the batch."""
+    """Names, dtypes and shapes as TensorFlow tells them, which ties no axes of several inputs."""
     module = Scaling()
     tf.saved_model.save(module, str(tmp_path), signatures=module.scaled)
     saved = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
@@ -43,12 +43,12 @@ def test_tensors_are_those_of_the_saved_models_signature(
     assert outputs.keys() == saved.structured_outputs.keys()
     for name, told in {**saved.structured_input_signature[1], **saved.structured_outputs}.items():
         assert (inputs | outputs)[name].shape == tuple(told.shape.as_list())
-    assert inputs["counts"] == TensorSpec("counts", "int32", (None, 3))
-    assert inputs["words"] == TensorSpec("words", "bytes", (None,))
+    assert inputs["counts"] == TensorSpec("counts", "int32", (None, 3), axes=(None, None))
+    assert inputs["words"] == TensorSpec("words", "bytes", (None,), axes=(None,))
     assert outputs["lengths"].dtype == "int32"
     assert {name: each.axes for name, each in inputs.items()} == {
-        "counts": ("batch", None),
-        "words": ("batch",),
+        "counts": (None, None),
+        "words": (None,),
         "factor": (),
     }
     assert signature.sources == {"inputs": "model", "outputs": "model"}

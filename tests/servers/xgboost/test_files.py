@@ -59,6 +59,7 @@ SAVERS: dict[str, Save] = {
     "model.joblib": joblib.dump,
     "model.pkl": pickle_model,
     "model.pickle": pickle_booster,
+    "model.sav": pickle_model,
     "flowers.json": save_booster,
     "flowers.ubj": save_model,
     "xgboost.model": save_booster,
@@ -145,7 +146,7 @@ def test_json_with_line_breaks_is_loaded(
     model = model_of(tmp_path)
 
     assert np.array_equal(model.predict(rows, []), classifier.predict_proba(rows))
-    assert model.saved_with == xgboost.__version__
+    assert model.custom["saved_with"] == xgboost.__version__
 
 
 def test_the_model_file_parameter_decides(
@@ -237,7 +238,8 @@ def test_a_model_of_a_newer_xgboost_is_served_with_a_warning(
     with caplog.at_level(logging.WARNING):
         model = model_of(tmp_path)
 
-    assert f"saved by XGBoost {newer} and is served by {xgboost.__version__}" in caplog.text
+    told = f"saved by xgboost {newer}, and this image has xgboost {xgboost.__version__}"
+    assert told in caplog.text
     assert model.init_metadata()["custom"]["saved_with"] == newer
 
 
@@ -248,7 +250,7 @@ def test_the_version_that_saved_a_model_is_known(
     """It stands at the end of the booster, in a pickle as well."""
     SAVERS[name](classifier, tmp_path / name)
 
-    assert model_of(tmp_path).saved_with == xgboost.__version__
+    assert model_of(tmp_path).custom["saved_with"] == xgboost.__version__
 
 
 @pytest.mark.usefixtures("since_3_1")

@@ -71,6 +71,12 @@ def test_json_is_json_whatever_the_path(path: str) -> None:
     assert json.loads(text)["path"] == path
 
 
+@pytest.mark.parametrize("form", LINES)
+def test_a_long_path_is_cut_off(form: str) -> None:
+    """No client fills the log with one request."""
+    assert len(line(form, "/" + "\0" * 60_000)) < 4000
+
+
 class Stream(io.StringIO):
     """Notes what is written at a time."""
 

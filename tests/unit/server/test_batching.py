@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prepackaged.server.inference.batching import CHECK_EVERY, CHECKS, Batcher, batch_key
+from prepackaged.server.inference.batching import (
+    CHECK_EVERY,
+    CHECKS,
+    MOST_SOUGHT,
+    Batcher,
+    batch_key,
+)
 from prepackaged.server.inference.requests import InferenceRequest
+from prepackaged.server.inference.work import AGAIN
 
 
 def asked(value: Any, names: Sequence[str] = (), **parameters: Any) -> InferenceRequest:
@@ -105,8 +112,11 @@ def test_a_model_that_answers_fewer_rows_is_not_batched() -> None:
     batcher = trusted(predict)
     predict.function = lambda rows: rows[:1]
 
-    assert values(batcher([row(1.0), row(2.0)])) == [[[1.0]], [[2.0]]]
+    requests = [row(1.0), row(2.0)]
+    assert batcher(requests) == [AGAIN, AGAIN]
+    assert values([batcher([each])[0] for each in requests]) == [[[1.0]], [[2.0]]]
     assert not batcher.is_on
+    assert batcher.together() == 1
 
 
 def refuse_negative(rows: Any) -> Any:
@@ -116,8 +126,76 @@ def refuse_negative(rows: Any) -> Any:
     return rows
 
 
+def test_a_large_batch_is_not_computed_one_by_one_to_be_compared() -> None:
+    """Two requests of different rows are; the others go again, and soon all go together."""
+    predict = Counting()
+    batcher = Batcher(predict, is_offered=True)
+    waiting = [row(1.0)] * 100 + [row(float(number)) for number in range(100)]
+    answered = []
+    while waiting:
+        outcomes = batcher(waiting)
+        pairs = list(zip(waiting, outcomes, strict=True))
+        answered += [(request, outcome) for request, outcome in pairs if outcome is not AGAIN]
+        waiting = [request for request, outcome in pairs if outcome is AGAIN]
+
+    assert predict.calls == [1, 1, 2] * CHECKS + [200 - 2 * CHECKS]
+    assert all((request.value * 2 == outcome).all() for request, outcome in answered)
+
+
+@pytest.mark.parametrize("place", [0, 1, 100, 127, 128, 200, 255])
+def test_one_bad_request_among_many_is_found_by_halving(place: int) -> None:
+    """Of 256, with eight more calls; one for its own error, and one for the answers of the rest."""
+    predict = Counting(refuse_negative)
+    batcher = trusted(predict)
+    requests = [row(-1.0 if number == place else 1.0) for number in range(256)]
+
+    outcomes = batcher(requests)
+
+    assert len(predict.calls) == 1 + 8 + 1 + 1
+    assert isinstance(outcomes.pop(place), ValueError)
+    assert values(outcomes) == [[[1.0]]] * 255
+    assert batcher.together() == 256
+
+
+def test_after_many_bad_requests_the_others_come_alone() -> None:
+    """It would take longer to find them all; and none is asked for more than once more."""
+    batcher = trusted(Counting(refuse_negative))
+    requests = [row(-1.0), row(1.0)] * 8
+
+    outcomes = batcher(requests)
+
+    again = [
+        request for request, outcome in zip(requests, outcomes, strict=True) if outcome is AGAIN
+    ]
+    assert len(again) == 16 - MOST_SOUGHT
+    for request in again:
+        assert batcher.together() == 1
+        (outcome,) = batcher([request])
+        assert isinstance(outcome, ValueError) == bool(request.value < 0)
+    assert batcher.together() == 256
+
+
+def test_a_model_that_is_slower_together_is_not_batched(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Batching is for speed."""
+    now = [0.0]
+    monkeypatch.setattr("prepackaged.server.inference.batching.time.perf_counter", lambda: now[0])
+
+    def predict(value: Any, names: list[str], meta: Any, context: Any) -> Any:
+        now[0] += len(value) ** 2
+        return value
+
+    batcher = Batcher(predict, is_offered=True)
+    for _ in range(CHECKS):
+        batcher([row(1.0), row(2.0)])
+
+    assert not batcher.is_on
+    assert "takes longer for a batch than for its rows" in caplog.text
+
+
 def test_one_bad_request_spoils_no_other() -> None:
-    """A batch that fails is repeated one by one."""
+    """It gets its own error."""
     batcher = trusted(Counting(refuse_negative))
 
     good, bad, last = batcher([row(1.0), row(-1.0), row(3.0)])

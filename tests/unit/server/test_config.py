@@ -1,8 +1,13 @@
+import inspect
 import json
+import logging
+import math
+import re
 
 import pytest
 
 from prepackaged import DeploymentError
+from prepackaged.server.runtime import config as config_module
 from prepackaged.server.runtime.config import Config, read_config
 
 
@@ -71,35 +76,104 @@ def test_parameters_have_the_types_that_they_say() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "why"),
     [
-        "",
-        "{",
-        "7",
-        '{"name": "a"}',
-        '[{"name": "a", "value": "x"}]',
-        '[{"name": "a", "value": "x", "type": "INT"}]',
-        '[{"name": "a", "value": "x", "type": "BOOL"}]',
-        '[{"name": "a", "value": "x", "type": "LIST"}]',
+        ("{", "got no JSON (Expecting property name"),
+        ("7", "got int"),
+        ('{"name": "a"}', "got dict"),
+        ("[7]", "the parameter in place 1 has no name and no value and no type"),
+        ('[{"name": "a", "value": "x"}]', "the parameter in place 1 has no type"),
+        ('[{"name": "a", "value": "S3CRET", "type": "INT"}]', "'a' has no value of its type, INT"),
+        ('[{"name": "a", "value": "x", "type": "BOOL"}]', "'a' has no value of its type, BOOL"),
+        ('[{"name": "a", "value": [1], "type": "FLOAT"}]', "'a' has no value of its type, FLOAT"),
+        ('[{"name": "a", "value": 1e400, "type": "INT"}]', "'a' has no value of its type, INT"),
+        ('[{"name": "a", "value": "x", "type": "LIST"}]', "'a' has the type 'LIST'"),
     ],
 )
-def test_wrong_parameters_are_a_deployments_mistake(text: str) -> None:
-    """The message says what a parameter looks like and what came."""
-    with pytest.raises(DeploymentError, match="name, value and type"):
-        read_config(["Model", "--parameters", text], {})
+def test_wrong_parameters_are_a_deployments_mistake(text: str, why: str) -> None:
+    """The message names the parameter and its type, and no value: it may be a secret."""
+    good = '{"name": "token", "value": "S3CRET", "type": "STRING"}, '
+    with pytest.raises(DeploymentError) as caught:
+        read_config(["Model"], {"PREDICTIVE_UNIT_PARAMETERS": text.replace("[{", f"[{good}{{")})
+
+    message = str(caught.value)
+    assert message.startswith(
+        "--parameters or PREDICTIVE_UNIT_PARAMETERS: expected a JSON list of objects with name,"
+        " value and type, where type is STRING, INT, FLOAT, DOUBLE, BOOL; "
+    )
+    assert why.replace("place 1 has no type", "place 2 has no type") in message
+    assert "S3CRET" not in message
 
 
-def test_a_port_that_is_no_number_is_a_deployments_mistake() -> None:
-    """The message names the flag and the value."""
-    with pytest.raises(DeploymentError, match="--http-port must be a whole number, got 'http'"):
-        read_config(["Model"], {"PREDICTIVE_UNIT_HTTP_SERVICE_PORT": "http"})
+WHOLE = "expected a whole number of at least 1"
+PORT = "expected a whole number from 0 to 65535"
+SECONDS = "expected a number of seconds"
+
+
+@pytest.mark.parametrize(
+    ("variable", "flag", "text", "expected"),
+    [
+        ("PREDICTIVE_UNIT_GRPC_SERVICE_PORT", "--grpc-port", "70000", PORT),
+        ("PREDICTIVE_UNIT_METRICS_SERVICE_PORT", "--metrics-port", "-1", PORT),
+        ("PREDICTIVE_UNIT_METRICS_SERVICE_PORT", "--metrics-port", "tcp://10.0.0.1:6000", PORT),
+        ("GUNICORN_WORKERS", "--workers", "two", WHOLE),
+        ("GUNICORN_WORKERS", "--workers", "0", WHOLE),
+        ("GRPC_WORKERS", "--grpc-workers", "-1", "expected a whole number of at least 0"),
+        ("PREPACKAGED_MAX_CONNECTIONS", "--max-connections", "-1", WHOLE),
+        ("PREPACKAGED_MAX_CONNECTIONS", "--max-connections", "0", WHOLE),
+        ("PREPACKAGED_GRACE_SECONDS", "--grace-seconds", "soon", SECONDS),
+        ("PREPACKAGED_GRACE_SECONDS", "--grace-seconds", "-1", SECONDS),
+        ("PREPACKAGED_GRACE_SECONDS", "--grace-seconds", "nan", SECONDS),
+        ("PREPACKAGED_GRACE_SECONDS", "--grace-seconds", "inf", SECONDS),
+        ("GUNICORN_KEEPALIVE", "--keepalive", "2m", SECONDS),
+        ("PREPACKAGED_MAX_CALL_SECONDS", "--max-call-seconds", "never", SECONDS),
+        ("GUNICORN_ACCESS_LOG", "--access-log", "-", "expected true or false"),
+        ("TRACING", "--tracing", "maybe", "expected true or false"),
+    ],
+)
+def test_a_wrong_setting_names_its_flag_and_its_variable(
+    variable: str, flag: str, text: str, expected: str
+) -> None:
+    """Whichever of the two said it."""
+    message = f"{flag} or {variable}: {expected}, got {text!r}"
+    for arguments, environment in (([], {variable: text}), ([f"{flag}={text}"], {})):
+        with pytest.raises(DeploymentError, match=f"^{re.escape(message)}$"):
+            read_config(["Model", *arguments], environment)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "message"),
+    [
+        ("PREPACKAGED_OPEN_EARLY", "ture", "expected true or false, got 'ture'"),
+        ("PAYLOAD_PASSTHROUGH", "2", "expected true or false, got '2'"),
+        ("PREPACKAGED_ACCESS_LOG_FORMAT", "xml", "expected text or json, got 'xml'"),
+        (
+            "PREPACKAGED_ACCESS_LOG_FORMAT",
+            "x" * 999,
+            f"expected text or json, got '{'x' * 100}...'",
+        ),
+    ],
+)
+def test_a_wrong_variable_names_itself(variable: str, text: str, message: str) -> None:
+    """A typing error does not turn a switch off in silence, and the message is bounded."""
+    with pytest.raises(DeploymentError, match=f"^{variable}: {re.escape(message)}$"):
+        read_config(["Model"], {variable: text})
+
+
+def test_an_empty_variable_is_one_that_is_not_set() -> None:
+    """Templates of deployments set variables to nothing."""
+    names = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+|TRACING)"', inspect.getsource(config_module)))
+
+    assert len(names) > 20
+    for nothing in ("", " "):
+        assert read_config(["Model"], dict.fromkeys(names, nothing)) == Config("Model", {})
 
 
 def test_the_bounds_of_time_and_connections_have_defaults_that_fit_a_cluster() -> None:
     """The end fits the operator's 20 s less preStop's 10; a proxy closes connections first."""
     config = read_config(["Model"], {})
 
-    assert (config.grace, config.keepalive, config.max_connections) == (7, 120, 10_000)
+    assert (config.grace, config.keepalive, config.max_connections) == (7, 620, 10_000)
     assert (config.timeout, config.grpc_timeout) == (None, None)
 
 
@@ -130,18 +204,73 @@ def test_annotations_bound_the_time_of_each_transport() -> None:
     assert (config.timeout, config.grpc_timeout) == (1.5, 2.5)
 
 
-@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf", ""])
-def test_a_time_that_is_none_is_a_deployments_mistake(text: str) -> None:
-    """The message names the flag and the value."""
-    message = f"--grace-seconds must be a number of seconds, got {text!r}"
-    with pytest.raises(DeploymentError, match=message):
-        read_config(["Model"], {"PREPACKAGED_GRACE_SECONDS": text})
+@pytest.mark.parametrize("text", ["0", "0.0", ""])
+def test_a_time_of_0_is_no_bound(text: str) -> None:
+    """As gunicorn and the operator mean it."""
+    annotations = {"seldon.io/rest-timeout": text, "seldon.io/grpc-timeout": text}
+    config = read_config(["Model"], {"PREPACKAGED_MAX_CALL_SECONDS": "0"}, annotations)
+    assert (config.timeout, config.grpc_timeout, config.longest_call) == (None, None, math.inf)
+
+
+@pytest.mark.parametrize(
+    ("text", "bound"), [("1000", 1000), ("0", None), ("-1", None), ("", 64 * 2**20)]
+)
+def test_the_size_of_messages_may_have_no_bound(text: str, bound: int | None) -> None:
+    """-1 is gRPC's word for it."""
+    annotations = {"seldon.io/grpc-max-message-size": text}
+    assert read_config(["Model"], {}, annotations).max_message == bound
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "expected"),
+    [
+        ("seldon.io/rest-timeout", "soon", "a number of milliseconds"),
+        ("seldon.io/grpc-timeout", "-5", "a number of milliseconds"),
+        ("seldon.io/grpc-max-message-size", "4MB", "a whole number of at least -1"),
+    ],
+)
+def test_a_wrong_annotation_names_itself(key: str, text: str, expected: str) -> None:
+    """Its value is in the message too."""
+    message = f"the annotation {key}: expected {expected}, got {text!r}"
+    with pytest.raises(DeploymentError, match=f"^{re.escape(message)}$"):
+        read_config(["Model"], {}, {key: text})
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        ("warn", "WARNING"),
+        ("WARNING", "WARNING"),
+        ("Critical", "CRITICAL"),
+        ("fatal", "CRITICAL"),
+        ("debug", "DEBUG"),
+    ],
+)
+def test_log_levels_are_pythons(text: str, level: str) -> None:
+    """With the short forms that Python's logging knows."""
+    assert read_config(["Model"], {"SELDON_LOG_LEVEL": text}).log_level == level
+    assert logging.getLevelName(text.upper()) == logging.getLevelName(level)
 
 
 def test_an_unknown_log_level_is_a_deployments_mistake() -> None:
     """The message lists those that there are."""
-    with pytest.raises(DeploymentError, match="DEBUG, INFO, WARNING, ERROR; not 'LOUD'"):
+    message = "--log-level or SELDON_LOG_LEVEL: expected DEBUG or INFO or .*, got 'LOUD'"
+    with pytest.raises(DeploymentError, match=message):
         read_config(["Model"], {"SELDON_LOG_LEVEL": "loud"})
+
+
+@pytest.mark.parametrize("text", ["/prometheus", "prometheus", "//prometheus"])
+def test_the_path_of_the_metrics_begins_with_a_slash(text: str) -> None:
+    """Whether that was written or not."""
+    environment = {"PREDICTIVE_UNIT_METRICS_ENDPOINT": text}
+    assert read_config(["Model"], environment).metrics_path == "/prometheus"
+
+
+def test_the_host_can_be_set() -> None:
+    """Every address is the default."""
+    assert read_config(["Model"], {}).host == "::"
+    assert read_config(["Model"], {"PREPACKAGED_HOST": "10.0.0.1"}).host == "10.0.0.1"
+    assert read_config(["Model", "--host", "localhost"], {}).host == "localhost"
 
 
 def test_the_access_log_is_text_unless_the_environment_says_json() -> None:
@@ -149,12 +278,6 @@ def test_the_access_log_is_text_unless_the_environment_says_json() -> None:
     assert read_config(["Model"], {}).access_log_format == "text"
     environment = {"PREPACKAGED_ACCESS_LOG_FORMAT": "json"}
     assert read_config(["Model"], environment).access_log_format == "json"
-
-
-def test_another_form_of_the_access_log_ends_the_start() -> None:
-    """The one who deploys is told what there is."""
-    with pytest.raises(DeploymentError, match="PREPACKAGED_ACCESS_LOG_FORMAT is text or json; not"):
-        read_config(["Model"], {"PREPACKAGED_ACCESS_LOG_FORMAT": "xml"})
 
 
 @pytest.mark.parametrize(
@@ -184,3 +307,35 @@ def test_payloads_are_passed_through_where_the_environment_says_so() -> None:
     """Upstream's variable, with its values."""
     assert not read_config(["Model"], {}).passes_payload
     assert read_config(["Model"], {"PAYLOAD_PASSTHROUGH": "true"}).passes_payload
+
+
+def test_the_environment_bounds_what_clients_may_ask_for() -> None:
+    """Bytes, requests and rows; the pod's annotation counts before the variable."""
+    config = read_config(
+        ["Model"],
+        {
+            "PREPACKAGED_MAX_BODY_BYTES": "1000",
+            "PREPACKAGED_MAX_MESSAGE_BYTES": "2000",
+            "PREPACKAGED_REQUEST_MEMORY_BYTES": "3000",
+            "PREPACKAGED_MAX_WAITING": "4",
+            "PREPACKAGED_BATCHING": "off",
+            "PREPACKAGED_MAX_BATCH_ROWS": "5",
+            "PREPACKAGED_MAX_BATCH_BYTES": "6000",
+            "PREPACKAGED_CORS": "false",
+        },
+    )
+    assert (config.max_body, config.max_message, config.request_memory) == (1000, 2000, 3000)
+    assert (config.max_waiting, config.batches) == (4, False)
+    assert (config.max_batch_rows, config.max_batch_bytes, config.cors) == (5, 6000, False)
+    annotations = {"seldon.io/grpc-max-message-size": "7000"}
+    both = read_config(["Model"], {"PREPACKAGED_MAX_MESSAGE_BYTES": "2000"}, annotations)
+    assert both.max_message == 7000
+
+
+def test_a_bound_that_is_none_names_its_variable() -> None:
+    """The message says what was expected."""
+    with pytest.raises(DeploymentError) as caught:
+        read_config(["Model"], {"PREPACKAGED_MAX_BODY_BYTES": "0"})
+    assert str(caught.value) == (
+        "PREPACKAGED_MAX_BODY_BYTES: expected a whole number of at least 1, got '0'"
+    )

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from prepackaged.server.inference.engine import MOST_URGENT, Engine, OverloadedError, Work
+from prepackaged.server.inference.admission import OverloadedError
+from prepackaged.server.inference.engine import MOST_URGENT, Engine
 from prepackaged.server.inference.model_thread import ModelThread, started
+from prepackaged.server.inference.work import AGAIN, Work
 
 
 def run(
@@ -202,7 +204,7 @@ def test_what_is_urgent_waits_for_the_running_call_alone() -> None:
     assert order == [1, *["probe"] * MOST_URGENT, 2]
 
 
-@pytest.mark.parametrize(("together", "seconds"), [(1, 30), (4, 8)])
+@pytest.mark.parametrize(("together", "seconds"), [(1, 30), (4, 9)])
 def test_too_many_that_wait_are_told_when_to_come_back(
     monkeypatch: pytest.MonkeyPatch, together: int, seconds: int
 ) -> None:
@@ -352,3 +354,45 @@ def test_an_outcome_that_cannot_be_given_holds_nobody_up() -> None:
     run(scenario, doubled, together=2)
 
     assert given == [2, 4]
+
+
+def test_a_call_is_bounded_in_rows_and_bytes() -> None:
+    """One request may have more; of several, no more go together."""
+    groups: list[list[int]] = []
+
+    def answer(items: Sequence[int]) -> list[int]:
+        groups.append(list(items))
+        return doubled(items)
+
+    async def scenario() -> None:
+        with started(ModelThread()) as thread:
+            engine = Engine(
+                answer,
+                thread.submit,
+                together=lambda: 10,
+                max_waiting=100,
+                max_rows=100,
+                max_bytes=1000,
+            )
+            sizes = [(60, 1), (40, 1), (1, 1), (500, 1), (1, 600), (1, 400), (1, 1)]
+            for number, (rows, size) in enumerate(sizes):
+                engine.submit(Work(number, print, rows=rows, size=size))
+            await engine.drained()
+
+    asyncio.run(scenario())
+    assert groups == [[0, 1], [2], [3], [4, 5], [6]]
+
+
+def test_what_goes_again_keeps_its_place() -> None:
+    """Ahead of those who came later, in their order."""
+    groups: list[list[int]] = []
+
+    def answer(items: Sequence[int]) -> list[Any]:
+        groups.append(list(items))
+        return [AGAIN if len(items) > 2 and place > 1 else item for place, item in enumerate(items)]
+
+    async def scenario(engine: Engine) -> list[Any]:
+        return await submit_all(engine, range(7))
+
+    assert run(scenario, answer, together=4) == list(range(7))
+    assert groups == [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6], [6]]

@@ -11,7 +11,7 @@ from h2_client import LIMIT, PREFACE, Client, Service, framed, frames_in, loopin
 from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, RstStreamFrame, SettingsFrame
 
 from prepackaged.server.transport.exchange import Response
-from prepackaged.server.transport.http2.connection import Http2Port
+from prepackaged.server.transport.http2.port import Http2Port
 from prepackaged.server.transport.limits import Limits
 
 GOODBYE = raw(6, 1, 0, b"goodbye!")  # the acknowledgement of the ping that goes with a GOAWAY
@@ -255,7 +255,7 @@ def test_a_client_that_takes_nothing_for_long_is_left(
     client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A response waits for its window for a minute, which is none here; its memory is free."""
-    monkeypatch.setattr("prepackaged.server.transport.http2.connection.SEND_SECONDS", 0)
+    monkeypatch.setattr("prepackaged.server.transport.unread.READER_SECONDS", 0)
     client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
     client.exchange()
 
@@ -269,7 +269,7 @@ def test_a_client_that_takes_some_is_waited_for(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However slowly."""
-    monkeypatch.setattr("prepackaged.server.transport.http2.connection.SEND_SECONDS", 0)
+    monkeypatch.setattr("prepackaged.server.transport.unread.READER_SECONDS", 0)
     client.transport.buffered = 100_000
 
     async def drain() -> None:
@@ -295,12 +295,13 @@ def test_a_client_that_does_not_read_is_not_read(client: Client) -> None:
 
 
 def test_other_connections_have_their_turn_while_one_sends_much(
-    client: Client, service: Service
+    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After 256 events what has arrived waits, and everything of it is answered in the end.
+    """When its turn is over, what has arrived waits, and everything is answered in the end.
 
-    Here 500 header blocks arrive and then 500 messages.
+    Here 500 header blocks arrive and then 500 messages, and a turn lasts for 16 of them.
     """
+    monkeypatch.setattr("prepackaged.server.transport.http2.connection.TURN_SECONDS", -1)
     streams = [client.begin() for _ in range(500)]
     for stream in streams:
         client.h2.send_data(stream, framed(b"hello"), end_stream=True)
@@ -314,7 +315,8 @@ def test_other_connections_have_their_turn_while_one_sends_much(
             await asyncio.sleep(0)
         return counts
 
-    assert client.loop.run_until_complete(receive()) == [0, 12, 268]
+    answered = [max(0, 16 * turn - 500) for turn in range(1, 63)]
+    assert client.loop.run_until_complete(receive()) == answered
     client.take()
     assert all(client.data(stream) == framed(b"hello") for stream in streams)
     assert client.transport.reads

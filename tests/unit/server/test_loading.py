@@ -6,6 +6,13 @@ import pytest
 from prepackaged import DeploymentError
 from prepackaged.server.runtime.loading import load_model
 
+HANDS_ON = """class Above:
+    def __init__(self, width=1): pass
+class CLASS(Above):
+    def __init__(self, color=2, **rest):
+        super().__init__(**rest)
+"""
+
 
 @pytest.fixture
 def model_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any) -> str:
@@ -43,7 +50,19 @@ def test_a_class_may_be_named_with_its_module(model_file: str) -> None:
     [
         ("import nothing_like_this", "cannot be imported: ModuleNotFoundError"),
         ("class Other: pass", "cannot be imported: AttributeError"),
-        ("class CLASS:\n def __init__(self): pass\n", "unexpected keyword argument 'size'"),
+        ("class CLASS:\n def __init__(self): pass\n", "has no parameter 'size'; it has none"),
+        (
+            "class CLASS:\n def __init__(self, sise=1, *, color=2): pass\n",
+            "has no parameter 'size'; it has sise, color",
+        ),
+        (
+            HANDS_ON,
+            "has no parameter 'size'; it has color, width",
+        ),
+        (
+            "class CLASS:\n def __init__(self, size, color): pass\n",
+            "needs the parameter 'color', which is not set",
+        ),
         (
             "class CLASS:\n def __init__(self, size): pass\n def load(self): return self.nothing\n",
             "cannot be loaded: AttributeError",
@@ -55,3 +74,24 @@ def test_what_cannot_be_loaded_is_a_deployments_mistake(model_file: str, message
     """An AttributeError in load is one as well: upstream's microservice would serve on."""
     with pytest.raises(DeploymentError, match=message):
         load_model(model_file, {"size": 3})
+
+
+@pytest.mark.parametrize(
+    "model_file",
+    [
+        "class CLASS:\n def __init__(self, **rest):\n  self.size = rest['size']\n",
+        "class CLASS:\n def __init__(self, *rest, size):\n  self.size = size\n",
+    ],
+    indirect=True,
+)
+def test_a_class_may_take_whatever_there_is(model_file: str) -> None:
+    """It decides for itself then."""
+    assert load_model(model_file, {"size": 3}).size == 3
+
+
+@pytest.mark.parametrize("model_file", ["class CLASS: pass"], indirect=True)
+def test_a_name_in_a_message_is_bounded(model_file: str) -> None:
+    """However long it is."""
+    with pytest.raises(DeploymentError) as caught:
+        load_model(model_file, {"x" * 9999: 3})
+    assert len(str(caught.value)) < 300

@@ -1,3 +1,8 @@
+import errno
+import os
+import socket
+from typing import Any
+
 import pytest
 
 from prepackaged import DeploymentError
@@ -21,7 +26,7 @@ def test_a_port_that_is_taken_is_a_deployment_error(what: str, name: str, variab
 
     assert str(caught.value) == (
         f"the {name} port {port} cannot be opened: Address already in use; another one can be set"
-        f" with --{what}-port or {variable}"
+        f" with --{what}-port or {variable}, or for make with {what.upper()}_PORT"
     )
 
 
@@ -31,3 +36,58 @@ def test_workers_may_share_a_port() -> None:
         port = first.getsockname()[1]
         with listen("grpc", port, is_shared=True) as second:
             assert second.getsockname() == first.getsockname()
+
+
+def reaches(address: str, port: int) -> bool:
+    """Whether something listens there."""
+    try:
+        socket.create_connection((address, port), timeout=60).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_by_default_a_port_listens_on_ipv6_and_ipv4() -> None:
+    """Clusters have the one, the other or both."""
+    with listen("http", 0) as listener:
+        port = listener.getsockname()[1]
+        assert reaches("127.0.0.1", port)
+        assert reaches("::1", port)
+
+
+def test_a_port_may_listen_on_one_address_alone() -> None:
+    """A name means its first address of IPv4, where it has one."""
+    with listen("http", 0, "localhost") as listener:
+        assert listener.getsockname()[0] == "127.0.0.1"
+        assert not reaches("127.0.0.2", listener.getsockname()[1])
+
+
+@pytest.mark.parametrize("error", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])
+def test_without_ipv6_a_port_listens_on_ipv4(error: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel may lack it, or have it turned off."""
+
+    class WithoutIPv6(socket.socket):
+        def __init__(self, family: int = socket.AF_INET, *rest: Any, **more: Any) -> None:
+            if family == socket.AF_INET6 and error == errno.EAFNOSUPPORT:
+                raise OSError(error, os.strerror(error))
+            super().__init__(family, *rest, **more)
+
+        def bind(self, address: Any) -> None:
+            if self.family == socket.AF_INET6:
+                raise OSError(error, os.strerror(error))
+            super().bind(address)
+
+    monkeypatch.setattr(socket, "socket", WithoutIPv6)
+    with listen("http", 0) as listener:
+        assert listener.family == socket.AF_INET
+        assert listener.getsockname()[0] == "0.0.0.0"
+
+
+def test_a_host_that_is_not_here_is_a_deployment_error() -> None:
+    """The message names it."""
+    with pytest.raises(
+        DeploymentError, match=r"^the REST port 9000 of 192\.0\.2\.1 cannot be open"
+    ):
+        listen("http", 9000, "192.0.2.1")
+    with pytest.raises(DeploymentError, match=r"^the REST port 9000 of no\.such\.invalid cannot"):
+        listen("http", 9000, "no.such.invalid")

@@ -45,8 +45,8 @@ class Inputs:
             return self._columns.table(X, names)
         if self._columns.count is None:
             return self._unknown(X, names)
-        if _has_other_shape(X) and not _is_of_sklearn(self._first):
-            return X
+        if not _is_of_sklearn(self._first) and (images := _deep_array(X)) is not None:
+            return images
         return self._array(X, names)
 
     def rows(self, prepared: Any) -> Any:
@@ -91,8 +91,19 @@ def _is_of_sklearn(step: Any) -> bool:
     return type(step).__module__.startswith("sklearn.") and not hasattr(step, "func")
 
 
-def _has_other_shape(X: Any) -> bool:
-    return isinstance(X, np.ndarray) and X.ndim > 2 and X.dtype.kind in "biuf"
+def _deep_array(X: Any) -> Array | None:
+    """Numbers of three axes or more, as images have them; None for anything else."""
+    values = from_lists(X) if isinstance(X, list) and _depth(X) > 2 else X
+    is_deep = isinstance(values, np.ndarray) and values.ndim > 2 and values.dtype.kind in "biuf"
+    return values if is_deep else None
+
+
+def _depth(lists: Any) -> int:
+    """How many lists are around the first value."""
+    depth = 0
+    while isinstance(lists, list) and lists:
+        lists, depth = lists[0], depth + 1
+    return depth
 
 
 def _items(X: Any, kind: str) -> Table:

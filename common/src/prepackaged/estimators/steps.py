@@ -35,7 +35,8 @@ def inner_estimators(estimator: Any) -> list[Any]:
     if frozen := getattr(estimator, "estimator", None) if _is_frozen(estimator) else None:
         return [frozen]
     for attribute in INNER:
-        if inner := vars(estimator).get(attribute):
+        inner = vars(estimator).get(attribute)
+        if inner is not None:  # an ensemble that was never fitted has no truth value
             found = inner if isinstance(inner, list) else [inner]
             found = [getattr(each, "estimator", each) for each in found]
             return [each for each in found if hasattr(each, "get_params")]

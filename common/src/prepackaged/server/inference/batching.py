@@ -1,12 +1,15 @@
 """Many requests in one call of predict, for models whose rows do not influence each other.
 
-A model says that it may be batched; before that is believed, batched answers are compared
-with one-by-one answers, and now and then again. Requests share a call when they have the same
-parameters and column names, and their arrays stack: the same names, dtypes and trailing shapes.
-A batch that fails is repeated one by one, so that one bad request spoils no other.
+A model says that it may be batched; before that is believed, the answers to two requests are
+compared with those that they get together, and now and then again, while the others wait for
+another call. Requests share a call when they have the same parameters and column names, and
+their arrays stack: the same names, dtypes and trailing shapes. Of a batch that fails, the request
+at fault is found by halving, so that it spoils no other.
 """
 
 import logging
+import math
+import time
 from collections.abc import Callable, Hashable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
@@ -14,12 +17,16 @@ from typing import Any
 import numpy as np
 
 from prepackaged.server.inference.requests import InferenceRequest, row_count
+from prepackaged.server.inference.work import AGAIN
 from prepackaged.tables import Table
 
 logger = logging.getLogger(__name__)
 
 CHECKS = 3  # batches that must agree before the model is trusted
 CHECK_EVERY = 1000  # batches after which one is compared again
+MOST_SOUGHT = 3  # requests at fault that are sought in a batch; more, and each goes alone
+CLEARLY_SLOWER = 1.5  # times the seconds that two requests take one by one,
+MEASURABLE_SECONDS = 0.001  # which say something from this many on
 
 
 class Batcher:
@@ -44,10 +51,12 @@ class Batcher:
         self._differ_checks = CHECKS
         self._equal_checks = CHECKS
         self._batches_until_check = CHECK_EVERY
+        self._singly = 0  # how many of the next requests come alone
+        self._alone_seconds = self._together_seconds = math.inf  # the least, for two requests
 
     def together(self) -> int:
         """How many requests may come in one call."""
-        return self.most if self.is_on else 1
+        return self.most if self.is_on and self._singly <= 0 else 1
 
     def __call__(self, requests: Sequence[InferenceRequest]) -> list[Any]:
         """A result or an exception for each request, in their order."""
@@ -71,9 +80,9 @@ class Batcher:
             return [self._alone(request) for request in requests]
         stacked = stack([request.value for request in requests])
         if self._must_check(stacked):
-            return self._compared(requests, stacked)
+            return self._with_two_compared(requests)
         self._batches_until_check -= 1
-        return self._together(requests, stacked) or [self._alone(each) for each in requests]
+        return self._together(requests, stacked) or self._less_failing(requests)
 
     def _must_check(self, stacked: Any) -> bool:
         """Whether batches such as this one are not trusted yet, or for too long.
@@ -86,7 +95,50 @@ class Batcher:
             left = self._equal_checks
         return left > 0 or self._batches_until_check <= 0
 
+    def _with_two_compared(self, requests: Sequence[InferenceRequest]) -> list[Any]:
+        """The answers to two requests, of different rows if there are any; the others go again."""
+        first, second = 0, place_of_another(requests)
+        pair = [requests[first], requests[second]]
+        outcomes: list[Any] = [AGAIN] * len(requests)
+        outcomes[first], outcomes[second] = self._compared(pair, stack([p.value for p in pair]))
+        return outcomes
+
+    def _less_failing(self, requests: Sequence[InferenceRequest]) -> list[Any]:
+        """The answers to requests that failed together: those at fault alone, the rest together.
+
+        Where there are many at fault, or where the model cannot be batched, the rest goes again.
+        """
+        outcomes: list[Any] = [AGAIN] * len(requests)
+        rest = list(range(len(requests)))
+        for _ in range(MOST_SOUGHT if self.is_on else 0):
+            failing = self._failing(requests, rest)
+            outcomes[failing] = self._alone(requests[failing])
+            rest.remove(failing)
+            answers = self._answers(requests, rest)
+            if answers is not None:
+                for place, answer in zip(rest, answers, strict=True):
+                    outcomes[place] = answer
+                return outcomes
+        self._singly = len(rest)
+        return outcomes
+
+    def _failing(self, requests: Sequence[InferenceRequest], places: Sequence[int]) -> int:
+        """The place of a request that fails, among several that fail together."""
+        while len(places) > 1:
+            half = places[: len(places) // 2]
+            is_here = self._answers(requests, half) is None
+            places = half if is_here else places[len(half) :]
+        return places[0]
+
+    def _answers(
+        self, requests: Sequence[InferenceRequest], places: Sequence[int]
+    ) -> list[Any] | None:
+        """The answers to the requests at these places together; None where that fails."""
+        some = [requests[place] for place in places]
+        return self._together(some, stack([each.value for each in some])) if some else []
+
     def _alone(self, request: InferenceRequest) -> Any:
+        self._singly -= 1
         self._observe(1)
         meta = {**request.meta, **request.parameters} if request.parameters else request.meta
         try:
@@ -112,10 +164,13 @@ class Batcher:
 
     def _compared(self, requests: Sequence[InferenceRequest], stacked: Any) -> list[Any]:
         """One-by-one answers, which are the truth, after a look whether a batch gives the same."""
+        start = time.perf_counter()
         alone = [self._alone(request) for request in requests]
+        middle = time.perf_counter()
         if any(isinstance(answer, BaseException) for answer in alone):
             return alone
         together = self._together(requests, stacked)
+        self._note_seconds(middle - start, time.perf_counter() - middle)
         if together is None or not all(map(same, alone, together)):
             self._turn_off("answers a batch otherwise than its rows one by one")
         if rows_are_equal(stacked):
@@ -123,12 +178,30 @@ class Batcher:
         else:
             self._differ_checks = max(self._differ_checks - 1, 0)
         self._batches_until_check = CHECK_EVERY
+        if not self._differ_checks and self._is_slower_together():
+            self._turn_off("takes longer for a batch than for its rows one by one")
         return alone
+
+    def _note_seconds(self, alone: float, together: float) -> None:
+        self._alone_seconds = min(self._alone_seconds, alone)
+        self._together_seconds = min(self._together_seconds, together)
+
+    def _is_slower_together(self) -> bool:
+        least = max(self._alone_seconds, MEASURABLE_SECONDS)
+        return self._together_seconds > CLEARLY_SLOWER * least
 
     def _turn_off(self, why: str) -> None:
         if self.is_on:
             logger.warning("Batching is off from now on: the model %s", why)
         self.is_on = False
+
+
+def place_of_another(requests: Sequence[InferenceRequest]) -> int:
+    """The place of the first request whose rows are others than the first one's; 1 if none is."""
+    for place in range(1, len(requests)):
+        if not rows_are_equal(stack([requests[0].value, requests[place].value])):
+            return place
+    return 1
 
 
 def batch_key(request: InferenceRequest) -> Hashable:

@@ -7,18 +7,22 @@ switches a call. The engine knows no protocol: it is given work and gives outcom
 """
 
 import asyncio
-import contextlib
 import functools
 import logging
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from prepackaged.errors import RequestError
+from prepackaged.server.inference.admission import (
+    GONE_SECONDS,
+    MOST_SECONDS,
+    Admission,
+    OverloadedError,
+)
 from prepackaged.server.inference.latency import LatencyTracker
+from prepackaged.server.inference.work import AGAIN, Work
 
 logger = logging.getLogger(__name__)
 
@@ -29,42 +33,6 @@ DELIVER_SECONDS = 0.001  # after which it delivers the outcomes that it has
 MOST_URGENT = 100  # functions that wait ahead of all others
 
 Submit = Callable[..., object]
-
-
-class OverloadedError(RequestError):
-    """More requests wait for the model than allowed: HTTP 503, try again in `retry_after` s."""
-
-    status_code = 503
-    reason = "MICROSERVICE_OVERLOADED"
-
-    def __init__(self, waiting: int, seconds_each: float) -> None:
-        super().__init__(f"{waiting} requests wait for the model, which is all that may")
-        self.retry_after = max(1, math.ceil(waiting * seconds_each))
-
-
-@dataclass(slots=True, eq=False)
-class Work:
-    """Something that waits for the model, and where its outcome goes.
-
-    It is an item for the engine's `answer`, with so many `rows`, or a `function` to be called
-    alone. `done` is called once, on the event loop, with the answer or the exception.
-    `is_wanted` turns false with the outcome, or when the client has gone away: the model never
-    sees such work, or nobody its outcome. `queue` is where it waits.
-    """
-
-    item: Any
-    done: Callable[[Any], None]
-    function: Callable[[], Any] | None = None
-    rows: int = 1
-    is_wanted: bool = True
-    queue: "deque[Work] | None" = None
-
-    def cancel(self) -> None:
-        """Drop the work: nobody wants its outcome any more."""
-        self.is_wanted = False
-        with contextlib.suppress(ValueError):  # with the model already
-            if self.queue:
-                self.queue.remove(self)
 
 
 class Engine:
@@ -83,8 +51,13 @@ class Engine:
         *,
         together: Callable[[], int],
         max_waiting: int,
+        max_wait: float = MOST_SECONDS,
+        max_rows: float = math.inf,
+        max_bytes: float = math.inf,
         on_loop: bool = False,
     ) -> None:
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
         self._answer = answer
         self._submit = submit
         self._together = together
@@ -95,9 +68,11 @@ class Engine:
         self._waiting: deque[Work] = deque()
         self._is_running = False
         self._taken: list[Work] = []
+        self._call_began = math.inf
         self._idle = asyncio.Event()
         self._idle.set()
         self.latency = LatencyTracker()
+        self._admission = Admission(self.latency, together, max_wait)
 
     @property
     def waiting(self) -> int:
@@ -108,6 +83,11 @@ class Engine:
     def in_flight(self) -> int:
         """How many requests have no answer yet: those that wait and those with the model."""
         return self.waiting + len(self._taken)
+
+    @property
+    def call_seconds(self) -> float:
+        """How long the model's present call has taken so far; less than 0 where there is none."""
+        return time.perf_counter() - self._call_began
 
     def submit(self, work: Work) -> None:
         """Queue work. Raises `OverloadedError` when too much waits already."""
@@ -148,10 +128,11 @@ class Engine:
         return len(works)
 
     def _queue(self, work: Work, queue: deque[Work], most: int) -> None:
-        if len(queue) >= most:
-            raise OverloadedError(len(queue), self.latency.seconds_per_request)
+        now, context = time.perf_counter(), work.context
+        deadline = math.inf if context is None else context.deadline
+        self._admission.check(len(queue), most, now, deadline)
         queue.append(work)
-        work.queue = queue
+        work.queue, work.since, work.on_leave = queue, now, self._admission.left
         if not self._is_running:
             self._is_running = True
             self._idle.clear()
@@ -201,15 +182,37 @@ class Engine:
     def _take(self) -> list[Work]:
         """What goes to the model next: a function alone, or as many items as may go together."""
         taken: list[Work] = []
+        rows = size = 0
         queue = self._urgent or self._waiting
-        most = self._together()
+        most, now = self._together(), time.perf_counter()
         while queue and len(taken) < most:
-            if taken and (queue[0].function or taken[-1].function):
+            work = queue[0]
+            if taken and (work.function or taken[-1].function):
                 break
-            work = queue.popleft()
-            if work.is_wanted:
+            rows, size = rows + work.rows, size + work.size
+            if taken and (rows > self._max_rows or size > self._max_bytes):
+                break
+            queue.popleft()
+            if work.is_wanted and not self._is_dropped(work, now):
                 taken.append(work)
         return taken
+
+    def _is_dropped(self, work: Work, now: float) -> bool:
+        """Drop work that would be done for nobody: its client has left or is about to leave."""
+        context, age = work.context, now - work.since
+        if context is None:
+            return False
+        if context.deadline < now:  # it is told so by its own timer
+            work.is_wanted = False
+            return True
+        if context.left_at and now - context.left_at > GONE_SECONDS and self.waiting:
+            self._admission.left(context.left_at - work.since)
+        elif not self._admission.is_late(age, now):
+            return False
+        why = f"the model is too busy: the request has waited for {age:.1f} s"
+        work.on_leave = None
+        self._deliver([work], [OverloadedError(why, age)])
+        return True
 
     def _call_on_thread(self, batches: list[list[Work]]) -> None:
         """Call the model for one batch after another, and deliver now and then."""
@@ -229,12 +232,14 @@ class Engine:
         self, works: list[Work], busy_clock: Callable[[], float] | None = None
     ) -> Sequence[Any]:
         start, busy_start = time.perf_counter(), busy_clock() if busy_clock else 0.0
+        self._call_began = start
         try:
             function = works[0].function
             return [function()] if function else self._answer([work.item for work in works])
         except BaseException as error:
             return [error] * len(works)
         finally:
+            self._call_began = math.inf
             seconds = time.perf_counter() - start
             busy = busy_clock() - busy_start if busy_clock else None
             self._learn(works, seconds, busy)
@@ -255,14 +260,21 @@ class Engine:
             self._deliver(works, outcomes)
 
     def _deliver(self, works: list[Work], outcomes: Sequence[Any]) -> None:
+        again = []
         for work, outcome in zip(works, outcomes, strict=True):
             if not work.is_wanted:
                 continue
+            if outcome is AGAIN:
+                again.append(work)
+                continue
             work.is_wanted = False
+            if not isinstance(outcome, OverloadedError):
+                self._admission.answered(1)
             try:
                 work.done(outcome)
             except Exception:  # the next answer, and the next call, do not depend on it
                 logger.exception("An answer could not be delivered")
+        self._waiting.extendleft(reversed(again))
 
 
 def _settle(future: "asyncio.Future[Any]", outcome: Any) -> None:

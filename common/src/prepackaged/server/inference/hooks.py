@@ -30,6 +30,8 @@ from prepackaged.signature import Column, Signature
 # What a model's hooks are called within, made for the request that they answer.
 Around = Callable[[RequestContext], AbstractContextManager[Any]]
 
+MOST_KEPT = 1024  # names of columns, in a list that is kept for the next answer of that width
+
 
 def find_hook(model: Any, name: str) -> Callable[..., Any] | None:
     """The model's own method of that name; None where it only inherits Seldon's placeholder."""
@@ -133,7 +135,9 @@ class Hooks:
         if names is not None:
             return list(names)
         known = self._output_names if is_usual else []
-        return known if len(known) == shape[1] else numbered(shape[1])
+        if len(known) == shape[1]:
+            return known
+        return numbered(shape[1]) if shape[1] <= MOST_KEPT else numbered.__wrapped__(shape[1])
 
 
 @lru_cache(256)

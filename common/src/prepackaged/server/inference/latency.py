@@ -5,6 +5,7 @@ from collections import deque
 QUICK_SECONDS = 0.001  # a call that the event loop can bear
 LONG_SECONDS = 0.01  # after one this long on the event loop, or elsewhere, leave the loop
 RECENT = 5  # calls whose median counts: on busy processors one is soon interrupted
+SIZES = 24  # powers of two, of requests in a call
 KNOWN = 3  # calls after which their median says something
 CAUTIOUS_CALLS = 100  # calls that stay off the event loop after it was blocked too long
 
@@ -18,6 +19,8 @@ class LatencyTracker:
 
     def __init__(self) -> None:
         self._recent: dict[int, deque[float]] = {}
+        self._calls: list[deque[float]] = [deque(maxlen=RECENT) for _ in range(SIZES)]
+        self._call_seconds = [0.0] * SIZES  # their medians, 0 where nothing is known
         self._cautious = 0
         self.seconds_per_request = 0.0  # a moving average
 
@@ -38,10 +41,37 @@ class LatencyTracker:
             self._cautious = CAUTIOUS_CALLS
         else:
             self._cautious = max(self._cautious - 1, 0)
-        self.note_request(seconds / requests)
+        self._note_call(seconds, requests)
+        self._average(seconds / requests)
 
     def note_request(self, seconds: float) -> None:
-        """Learn what one request took, whatever it asked of the model."""
+        """Learn what one request took that was no prediction."""
+        self._note_call(seconds, 1)
+        self._average(seconds)
+
+    def call_seconds(self, requests: int) -> float:
+        """Seconds of a call for up to so many requests; 0 where there was none.
+
+        Of sizes that are not known, what the next smaller one takes: it is soon known better.
+        """
+        size = min(requests.bit_length(), SIZES - 1)
+        smaller = (seconds for seconds in self._call_seconds[size::-1] if seconds)
+        larger = (seconds for seconds in self._call_seconds[size:] if seconds)
+        return next(smaller, 0.0) or next(larger, 0.0)
+
+    def seconds_until(self, waiting: int, together: int) -> float:
+        """Seconds that calls for so many requests take, of which some share a call."""
+        calls, rest = divmod(waiting, together)
+        seconds = calls * self.call_seconds(together) if calls else 0.0
+        return seconds + self.call_seconds(rest) if rest else seconds
+
+    def _note_call(self, seconds: float, requests: int) -> None:
+        size = min(requests.bit_length(), SIZES - 1)
+        recent = self._calls[size]
+        recent.append(seconds)
+        self._call_seconds[size] = median(recent)
+
+    def _average(self, seconds: float) -> None:
         average = self.seconds_per_request
         self.seconds_per_request = average * 0.9 + seconds * 0.1 if average else seconds
 

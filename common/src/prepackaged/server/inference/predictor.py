@@ -6,6 +6,7 @@ are counted.
 
 import functools
 import logging
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,10 +15,12 @@ from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.metrics import PREDICT_METRIC_METHOD_TAG
 
 from prepackaged.errors import ModelError, RequestError
+from prepackaged.server.inference.admission import MOST_SECONDS
 from prepackaged.server.inference.batching import Batcher
-from prepackaged.server.inference.engine import Engine, Submit, Work
+from prepackaged.server.inference.engine import Engine, Submit
 from prepackaged.server.inference.hooks import Around, Hooks, prepare_hook
 from prepackaged.server.inference.requests import InferenceRequest, Prediction, cell_count
+from prepackaged.server.inference.work import AGAIN, Work
 from prepackaged.server.telemetry.context import RequestContext
 from prepackaged.server.telemetry.metrics import Metrics
 
@@ -41,7 +44,8 @@ class ShutdownError(RequestError):
 class Predictor:
     """One loaded model behind its engine. Made on the event loop that it works on.
 
-    `submit` runs functions on the model's thread. `around` are entered around the hooks that
+    `submit` runs functions on the model's thread. A call that takes longer than `longest_call`
+    seconds is taken for one that never ends. `around` are entered around the hooks that
     answer a request.
     """
 
@@ -52,10 +56,15 @@ class Predictor:
         submit: Submit,
         *,
         max_waiting: int,
+        max_wait: float = MOST_SECONDS,
+        max_rows: float = math.inf,
+        max_bytes: float = math.inf,
+        longest_call: float = math.inf,
         around: Sequence[Around] = (),
         may_batch: bool = True,
     ) -> None:
         self.model = model
+        self._longest_call = longest_call
         self.metrics = metrics
         self.hooks = Hooks(model, around)
         is_offered = may_batch and bool(getattr(model, "batchable", False))
@@ -69,6 +78,9 @@ class Predictor:
             submit,
             together=self.batcher.together,
             max_waiting=max_waiting,
+            max_wait=max_wait,
+            max_rows=max_rows,
+            max_bytes=max_bytes,
             on_loop=is_free,
         )
         self._prober = self._engine_of_probes() if is_free else self.engine
@@ -84,7 +96,8 @@ class Predictor:
         """
         if self._prepare and cell_count(request.value) <= CELLS_ON_LOOP:
             request.prepare(self._prepare)
-        work = Work(request, done, rows=request.rows)
+        size = getattr(request.value, "nbytes", 0)
+        work = Work(request, done, rows=request.rows, size=size, context=request.context)
         self.engine.submit(work)
         return work
 
@@ -108,6 +121,11 @@ class Predictor:
         call = functools.partial(self.hooks.within, context, function, *values)
         return await _for_client(self._prober, call, is_urgent=True)
 
+    @property
+    def hangs(self) -> bool:
+        """Whether the model's present call has taken longer than any may."""
+        return self.engine.call_seconds > self._longest_call
+
     async def drained(self) -> None:
         """Wait until no call of the model is queued or running."""
         await self.engine.drained()
@@ -125,10 +143,12 @@ class Predictor:
         thread = ThreadPoolExecutor(1, thread_name_prefix="health")  # which starts when needed
         return Engine(list, thread.submit, together=lambda: 1, max_waiting=0)
 
-    def _answer(self, requests: Sequence[InferenceRequest]) -> list[Prediction | BaseException]:
+    def _answer(self, requests: Sequence[InferenceRequest]) -> list[Any]:
         return list(map(self._finished, requests, self.batcher(requests)))
 
-    def _finished(self, request: InferenceRequest, outcome: Any) -> Prediction | BaseException:
+    def _finished(self, request: InferenceRequest, outcome: Any) -> Any:
+        if outcome is AGAIN:
+            return outcome
         try:
             if isinstance(outcome, BaseException):
                 raise outcome

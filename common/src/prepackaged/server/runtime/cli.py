@@ -1,4 +1,4 @@
-"""`prepackaged-microservice Model`: read the settings, load the model, serve until told to end."""
+"""`prepackaged-microservice Model`: read the settings, load the model, serve until a signal."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 import time
-from multiprocessing.connection import Connection
 
 from prepackaged.errors import DeploymentError
 from prepackaged.server.inference.model_thread import ModelThread
@@ -14,7 +13,8 @@ from prepackaged.server.runtime.config import Config, read_annotations, read_con
 from prepackaged.server.runtime.custom_service import start_custom_service
 from prepackaged.server.runtime.event_loop import LoopThread
 from prepackaged.server.runtime.loading import find_class, load_model, read_metadata
-from prepackaged.server.runtime.memory import importing, settle
+from prepackaged.server.runtime.memory import importing, settle, share_arenas
+from prepackaged.server.runtime.orphans import begin_reaping
 from prepackaged.server.runtime.server import RunningServer
 from prepackaged.server.runtime.shutdown import (
     ShutdownSignals,
@@ -23,8 +23,9 @@ from prepackaged.server.runtime.shutdown import (
     end_now,
 )
 from prepackaged.server.runtime.startup import EarlyServer
-from prepackaged.server.runtime.workers import Parent, supervise
-from prepackaged.server.telemetry.access_log import FORMAT
+from prepackaged.server.runtime.workers import Parent, Place, supervise
+from prepackaged.server.telemetry.logs import begin_logging
+from prepackaged.server.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def main() -> None:
     Ends with status 1 and one last line when the server cannot start, and when an accepted
     request was not answered.
     """
-    logging.basicConfig(format=FORMAT, level=logging.INFO)
+    begin_logging()
     try:
         config = read_config(sys.argv[1:], os.environ, read_annotations())
         logging.getLogger().setLevel(config.log_level)
@@ -48,27 +49,29 @@ def main() -> None:
         sys.exit(1)
 
 
-def work(config: Config, pipe: Connection) -> None:
+def work(config: Config, place: Place) -> None:
     """Serve as one of several workers: what a spawned process runs."""
-    logging.basicConfig(format=FORMAT, level=config.log_level)
+    begin_logging(config.log_level)
     try:
-        serve(config, pipe)
+        serve(config, place)
     except DeploymentError as error:
         with contextlib.suppress(OSError):  # the parent has ended
-            pipe.send(str(error))  # for it to log
+            place.pipe.send(str(error))  # for it to log
         sys.exit(1)
 
 
-def serve(config: Config, pipe: Connection | None = None) -> None:
-    """Load the model, then open the ports, then serve until told to end.
+def serve(config: Config, place: Place | None = None) -> None:
+    """Load the model, then open the ports, then serve until a signal.
 
     The event loop has a thread of its own. The main thread loads the model, and then calls it:
     what seldon-core's microservice does, and what models rely on.
     """
     end_at_once_on_signals()
+    share_arenas()
     start = time.perf_counter()
     with LoopThread() as loop:
-        parent = loop.run(Parent.of(pipe)) if pipe else None
+        begin_reaping(loop)
+        parent = loop.run(Parent.of(place.pipe)) if place else None
         early = EarlyServer(config) if config.opens_early else None
         if early:
             loop.run(early.start())
@@ -76,8 +79,9 @@ def serve(config: Config, pipe: Connection | None = None) -> None:
             find_class(config.interface)
         model = load_model(config.interface, config.parameters)
         metadata, thread = read_metadata(model), ModelThread()
-        server = loop.run(RunningServer.of(model, metadata, config, thread.submit))
-        server.metrics.set_gauge("prepackaged_model_load_seconds", time.perf_counter() - start)
+        metrics = Metrics(place.directory, place.number) if place else Metrics()
+        server = loop.run(RunningServer.of(model, metadata, config, thread.submit, metrics))
+        metrics.set_gauge("prepackaged_model_load_seconds", time.perf_counter() - start)
         settle()
         serve_loaded(server, loop, thread, early, parent)
 
@@ -116,7 +120,7 @@ async def begin(server: RunningServer, early: EarlyServer | None, parent: Parent
     else:
         await server.start()
     if parent:
-        parent.begin(server.metrics.snapshot)
+        parent.begin(server.check)
 
 
 async def serve_until(is_over: asyncio.Event, server: RunningServer, dog: Watchdog) -> None:

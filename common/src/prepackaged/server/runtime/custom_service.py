@@ -9,7 +9,7 @@ from typing import Any
 
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.loading import find_class
-from prepackaged.server.telemetry.access_log import FORMAT
+from prepackaged.server.telemetry.logs import begin_logging
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def start_custom_service(model: Any, config: Config) -> CustomService | None:
 
 
 def _serve(config: Config) -> None:
-    logging.basicConfig(format=FORMAT, level=config.log_level)
+    begin_logging(config.log_level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server's, which then ends this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
     find_class(config.interface)(**config.parameters).custom_service()

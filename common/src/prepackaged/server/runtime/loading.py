@@ -1,9 +1,12 @@
 """From a class's name to the loaded object that answers requests."""
 
 import importlib
+import inspect
 import logging
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from inspect import Parameter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,10 @@ from seldon_core import seldon_methods
 from prepackaged.errors import DeploymentError, describe
 
 logger = logging.getLogger(__name__)
+
+UNEXPECTED = re.compile(r"__init__\(\) got an unexpected keyword argument '(\w+)'")
+VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+LONGEST = 100  # characters of a wrong name that a message shows
 
 
 def load_model(interface: str, parameters: Mapping[str, Any]) -> Any:
@@ -22,6 +29,7 @@ def load_model(interface: str, parameters: Mapping[str, Any]) -> Any:
     parameters, and when loading fails.
     """
     model_class = find_class(interface)
+    check_parameters(interface, model_class, parameters)
     try:
         model = model_class(**parameters)
         if hasattr(model, "load"):
@@ -29,9 +37,41 @@ def load_model(interface: str, parameters: Mapping[str, Any]) -> Any:
     except DeploymentError:
         raise
     except (Exception, SystemExit) as error:
+        refused = UNEXPECTED.search(str(error))
+        if refused and refused[1] in parameters:
+            raise _unknown(interface, refused[1], parameters_of(model_class)) from error
         logger.exception("Loading %s failed", interface)
         raise DeploymentError(f"{interface} cannot be loaded: {describe(error)}") from error
     return model
+
+
+def check_parameters(interface: str, model_class: Any, given: Mapping[str, Any]) -> None:
+    """Raise `DeploymentError` where the class takes other parameters, listing those it takes."""
+    try:
+        known = inspect.signature(model_class).parameters.values()
+    except (TypeError, ValueError):  # a class in C that does not say what it takes
+        return
+    names = [each.name for each in known if each.kind not in VARIADIC]
+    unknown = [name for name in given if name not in names]
+    if unknown and not any(each.kind is Parameter.VAR_KEYWORD for each in known):
+        raise _unknown(interface, unknown[0], names)
+    needed = [each.name for each in known if each.name in names and each.default is Parameter.empty]
+    if missing := [name for name in needed if name not in given]:
+        raise DeploymentError(f"{interface} needs the parameter {missing[0]!r}, which is not set")
+
+
+def parameters_of(model_class: Any) -> list[str]:
+    """The parameters of a class, and of the classes above it that it hands others on to."""
+    names: dict[str, None] = {}
+    for constructor in (vars(each).get("__init__") for each in model_class.__mro__[:-1]):
+        known = list(inspect.signature(constructor).parameters.values())[1:] if constructor else ()
+        names |= {each.name: None for each in known if each.kind not in VARIADIC}
+    return list(names)
+
+
+def _unknown(interface: str, name: str, known: Sequence[str]) -> DeploymentError:
+    has = f"has {', '.join(known)}" if known else "has none"
+    return DeploymentError(f"{interface} has no parameter {name[:LONGEST]!r}; it {has}")
 
 
 def read_metadata(model: Any) -> dict[str, Any] | None:

@@ -1,14 +1,45 @@
-"""What becomes of memory once it is free."""
+"""How much memory there is for requests, and what becomes of it once it is free."""
 
+import asyncio
 import ctypes
 import gc
+import os
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from prepackaged.server.transport.memory import MemoryBudget
 
 MEGABYTE = 2**20
 # glibc's numbers for the parameters of mallopt (malloc.h), and what they are set to.
 M_TRIM_THRESHOLD, KEPT = -1, 64 * MEGABYTE
 M_MMAP_THRESHOLD, LARGEST_KEPT = -3, 32 * MEGABYTE
+M_ARENA_MAX, ARENAS = -8, 2
+LOOK_SECONDS = 0.25  # between looks whether a time of large requests is over
+
+
+# The limit of a container's memory: that of cgroups in their second version, and in their first.
+CGROUP_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+LEAST = 16 * MEGABYTE
+
+
+def for_requests(workers: int = 1) -> int:
+    """Half of the memory that is free, for each worker: the model takes as much for its answers."""
+    return max((memory_limit() // workers - resident()) // 2, LEAST)
+
+
+def memory_limit() -> int:
+    """The bytes that this process and its like may have: the container's, or the machine's."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in CGROUP_LIMITS:
+        with suppress(OSError, ValueError):  # "max", where there is none
+            limits.append(int(file.read_text()))
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return min(limits if soft == resource.RLIM_INFINITY else [*limits, soft])
 
 
 @contextmanager
@@ -27,12 +58,41 @@ def settle() -> None:
 
     The garbage collector leaves alone what lasts: to look at it all takes a tenth of a second,
     which requests would wait for again and again. Memory of large bodies is kept for the next
-    ones: to return its pages and to ask for them again takes longer than to decode a picture.
+    ones: to return its pages and to ask for them again takes longer than to decode an image.
     """
     gc.collect()
     gc.freeze()
+    give_back()
     with suppress(AttributeError, OSError):  # another C library than glibc does as it likes
         libc = ctypes.CDLL(None)
-        libc.malloc_trim(0)
         libc.mallopt(M_TRIM_THRESHOLD, KEPT)
         libc.mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
+
+
+def share_arenas() -> None:
+    """Let threads share memory that is free: what one has used for a large body, others use too."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
+
+
+def give_back() -> None:
+    """Return to the system what is free."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+async def give_back_after_peaks(budget: MemoryBudget) -> None:
+    """Return what requests have used whenever a time of large ones is over; until cancelled.
+
+    Also while there are large ones, when more is free in between than their budget is.
+    """
+    loop, before = asyncio.get_running_loop(), resident()
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        if budget.peak_passed(KEPT) or resident() - before > budget.used + budget.limit:
+            await loop.run_in_executor(None, give_back)
+
+
+def resident() -> int:
+    """The bytes that this process has in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

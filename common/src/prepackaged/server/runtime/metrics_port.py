@@ -10,7 +10,7 @@ from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.routing import WireProtocol, asynchronous
 from prepackaged.server.transport.sockets import listen
 
-MAX_BODY = 2**20  # bytes; a scrape has none
+MAX_BODY = 2**16  # bytes; a scrape has none
 MAX_CONNECTIONS = 1000
 
 
@@ -31,5 +31,5 @@ async def serve_metrics(
     )
     limits = Limits(MAX_BODY, MAX_CONNECTIONS, keepalive=config.keepalive)
     server = HttpServer([protocol], limits, lambda *_: None)
-    await server.start(listen("metrics", config.metrics_port))
+    await server.start(listen("metrics", config.metrics_port, config.host))
     return server

@@ -18,7 +18,9 @@ from prepackaged.server.protocols.seldon.grpc import SERVICE_NAMES
 from prepackaged.server.protocols.seldon.methods import Unit
 from prepackaged.server.protocols.seldon.protocol import seldon
 from prepackaged.server.runtime.config import Config
+from prepackaged.server.runtime.memory import for_requests, give_back_after_peaks
 from prepackaged.server.runtime.metrics_port import serve_metrics
+from prepackaged.server.runtime.shutdown import end_now
 from prepackaged.server.telemetry.access_log import AccessLog
 from prepackaged.server.telemetry.metrics import Metrics
 from prepackaged.server.telemetry.observer import build_info, observer
@@ -26,6 +28,7 @@ from prepackaged.server.telemetry.tracing import start_tracing
 from prepackaged.server.transport.grpc.server import GrpcServer
 from prepackaged.server.transport.http1.server import HttpServer
 from prepackaged.server.transport.limits import Limits
+from prepackaged.server.transport.memory import MemoryBudget
 from prepackaged.server.transport.routing import WireProtocol
 from prepackaged.server.transport.sockets import listen
 
@@ -49,10 +52,11 @@ class RunningServer:
         metadata: dict[str, Any] | None,
         config: Config,
         submit: Submit,
+        metrics: Metrics,
         more: Sequence[MakeProtocol] = (),
     ) -> None:
         self.config = config
-        self.metrics = Metrics()
+        self.metrics = metrics
         self.metrics.set_gauge("prepackaged_build_info", 1, **build_info(config.image))
         self.tracing = start_tracing(config.interface) if config.tracing else None
         flask = FlaskCompat(model) if needs_flask(model) else None
@@ -61,8 +65,12 @@ class RunningServer:
             self.metrics,
             submit,
             max_waiting=config.max_waiting,
+            max_wait=config.max_wait,
+            max_rows=config.max_batch_rows,
+            max_bytes=config.max_batch_bytes,
+            longest_call=config.longest_call,
             around=[side.around for side in (flask, self.tracing) if side],
-            may_batch=flask is None,
+            may_batch=flask is None and config.batches,
         )
         first = seldon(
             self.predictor,
@@ -70,6 +78,7 @@ class RunningServer:
             Unit.of(config.unit_id, config.image),
             flask=flask,
             passes_payload=config.passes_payload,
+            allows_origins=config.cors,
         )
         self._protocols = [first, *(make(self.predictor) for make in more)]
         log = AccessLog(config.access_log_format) if config.access_log else None
@@ -77,6 +86,7 @@ class RunningServer:
             path: kind for each in self._protocols for path, kind in each.counted_as.items()
         }
         self._observe = observer(self.metrics, counted_as, log, self.tracing)
+        self._memory = MemoryBudget(config.request_memory or for_requests(config.workers))
         self._http: list[HttpServer] = []
         self._grpc: GrpcServer | None = None
         self._health = Health(SERVICE_NAMES)
@@ -96,14 +106,24 @@ class RunningServer:
         """
         config = self.config
         is_shared = config.workers > 1
+        self._giving_back = asyncio.create_task(give_back_after_peaks(self._memory))
         if not is_shared:
             self._http.append(await serve_metrics(config, self._exposition))
         if config.serves_grpc:
-            grpc = grpc or listen("grpc", config.grpc_port, is_shared=is_shared)
+            grpc = grpc or listen("grpc", config.grpc_port, config.host, is_shared=is_shared)
             self._grpc = await self._serve_grpc(grpc)
-        rest = rest or listen("http", config.http_port, is_shared=is_shared)
+        rest = rest or listen("http", config.http_port, config.host, is_shared=is_shared)
         self._http.append(await self._serve_rest(rest))
-        logger.info("Process %d serves on http://0.0.0.0:%d", os.getpid(), config.http_port)
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        logger.info("Process %d serves on http://%s:%d", os.getpid(), host, config.http_port)
+
+    def check(self) -> None:
+        """What a worker does between its signs of life; one that hangs ends at once."""
+        self.metrics.refresh()
+        if self.predictor.hangs:
+            bound = self.config.longest_call
+            logger.critical("a call of the model has not ended within %g s", bound)
+            end_now(1)
 
     async def stop(self) -> int | None:
         """Accept nothing new, answer what was accepted, close.
@@ -117,6 +137,7 @@ class RunningServer:
         unanswered = self.predictor.give_up()
         await asyncio.wait({closing}, timeout=times.flush)
         closing.cancel()
+        self._giving_back.cancel()
         await asyncio.wait({closing})
         if self.tracing:
             await self.tracing.stop(times.export)
@@ -137,7 +158,11 @@ class RunningServer:
     async def _serve_grpc(self, listener: socket.socket) -> GrpcServer:
         config = self.config
         limits = Limits(
-            config.max_message, max_connections(config), config.grpc_timeout, config.keepalive
+            config.max_message,
+            max_connections(config),
+            config.grpc_timeout,
+            config.keepalive,
+            memory=self._memory,
         )
         return await serve_grpc(listener, self._protocols, self._health, limits, self._observe)
 
@@ -149,6 +174,7 @@ class RunningServer:
             config.timeout,
             config.keepalive,
             exempt=frozenset({"/health/ping"}),
+            memory=self._memory,
         )
         server = HttpServer(self._protocols, limits, self._observe)
         await server.start(listener)

@@ -25,10 +25,10 @@ class EarlyServer:
     def __init__(self, config: Config) -> None:
         is_shared = config.workers > 1
         self._limits = Limits(MAX_BODY, keepalive=config.keepalive)
-        self.rest = listen("http", config.http_port, is_shared=is_shared)
+        self.rest = listen("http", config.http_port, config.host, is_shared=is_shared)
         self.grpc: socket.socket | None = None
         if config.serves_grpc:
-            self.grpc = listen("grpc", config.grpc_port, is_shared=is_shared)
+            self.grpc = listen("grpc", config.grpc_port, config.host, is_shared=is_shared)
 
     async def start(self) -> None:
         """Begin to answer."""

@@ -2,67 +2,93 @@
 
 Workers are spawned, not forked: each loads its own model, and none inherits threads or a GPU.
 They share REST's and gRPC's ports, between which the kernel divides the connections. The
-parent serves the metrics: the sum of what its workers have counted.
+parent serves the metrics, which workers keep in files that outlive them, and replaces workers
+that end or fall silent.
 """
 
 import asyncio
 import functools
 import logging
+import math
 import multiprocessing
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from prometheus_client.multiprocess import mark_process_dead
 
 from prepackaged.errors import DeploymentError
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.event_loop import LoopThread
 from prepackaged.server.runtime.metrics_port import serve_metrics
+from prepackaged.server.runtime.orphans import begin_reaping
 from prepackaged.server.runtime.shutdown import ShutdownSignals
 from prepackaged.server.runtime.startup import EarlyServer
-from prepackaged.server.telemetry.metrics import Snapshot, expose, merged, remains
+from prepackaged.server.telemetry.metrics import expose
 
 logger = logging.getLogger(__name__)
 
-MOST_DEATHS = 5  # of workers that lived less than this, in a row, before the parent gives up
-SHORT_LIFE_SECONDS = 60
-PAUSE_SECONDS = 0.5  # before the second worker in such a row, and as much more before each other
-SNAPSHOT_SECONDS = 1  # for a worker to tell what it has counted
-MOST_QUESTIONS = 10  # that a worker leaves open before it is asked no more
+MOST_FAILURES = 5  # of workers in a row that ended before they served, while no other serves
+SHORT_LIFE_SECONDS = 60  # after which a worker's end is the first in a row again
+PAUSE_SECONDS = 0.5  # before the second worker in such a row; twice as long before each other
+LONGEST_PAUSE_SECONDS = 30
+BEAT_SECONDS = 1  # between a worker's signs of life
 SPAWN = multiprocessing.get_context("spawn")
 
-Target = Callable[[Config, Connection], None]
+
+@dataclass(frozen=True)
+class Place:
+    """What a worker gets from its parent: its number, the metrics' directory, a pipe."""
+
+    number: int
+    directory: Path
+    pipe: Connection
+
+
+Target = Callable[[Config, Place], None]
 
 
 class Worker:
     """A process that serves, seen from its parent. Made on the parent's event loop.
 
-    `counted` is what it told last, nothing before it serves, which sets `serves`; `failure` is
-    why it could not.
+    `serves` turns true with its first sign of life, and calls `on_serving`; `failure` is why it
+    could not.
     """
 
-    def __init__(self, target: Target, config: Config, serves: asyncio.Event) -> None:
+    def __init__(
+        self,
+        target: Target,
+        config: Config,
+        number: int,
+        directory: Path,
+        on_serving: Callable[[], object],
+    ) -> None:
         self._pipe, end = SPAWN.Pipe()
-        self.process = SPAWN.Process(target=target, args=(config, end))
+        self.process = SPAWN.Process(target=target, args=(config, Place(number, directory, end)))
         self.process.start()
         end.close()
         self.born = time.monotonic()
-        self.counted: Snapshot = {}
+        self.serves = False
         self.failure = ""
-        self._serves = serves
-        self._asked = 1  # it begins unasked
-        self._told = 0
-        self._news = asyncio.Event()
+        self._on_serving = on_serving
+        self._silent = 0.0
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._pipe.fileno(), self._read)
 
-    async def died(self) -> int:
-        """Its exit status, once it has ended."""
+    async def died(self, silence: float = math.inf) -> int:
+        """Its exit status, once it has ended; it is killed after so many seconds of silence."""
         ended = asyncio.Event()
         self._loop.add_reader(self.process.sentinel, ended.set)
         try:
-            await ended.wait()
+            while not ended.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), BEAT_SECONDS)
+                self._count_silence(silence)
         finally:
             self._loop.remove_reader(self.process.sentinel)
         self.process.join()
@@ -71,42 +97,27 @@ class Worker:
         return int(self.process.exitcode or 0)
 
     def end(self) -> None:
-        """Tell it to end."""
+        """Ask it to end."""
         if not self._pipe.closed:
             self._loop.remove_reader(self._pipe.fileno())
             self._pipe.close()
 
-    async def snapshot(self) -> Snapshot:
-        """What it has counted; what it told last when it does not answer in time."""
-        if not self.counted:
-            return {}
-        try:
-            async with asyncio.timeout(SNAPSHOT_SECONDS):
-                await self._ask()
-        except (TimeoutError, OSError):
-            logger.warning("Worker %s does not tell its metrics", self.process.pid)
-        return self.counted
-
-    async def _ask(self) -> None:
-        if self._asked - self._told < MOST_QUESTIONS:
-            self._pipe.send("snapshot")
-            self._asked += 1
-        number = self._asked
-        while self._told < number:
-            self._news.clear()
-            await self._news.wait()
+    def _count_silence(self, longest: float) -> None:
+        """Count while this process runs: a clock would go on while all of them are stopped."""
+        if self.serves:
+            self._silent += BEAT_SECONDS
+        if self._silent > longest:
+            logger.error("Worker %s has been silent for %g s", self.process.pid, longest)
+            self.process.kill()
 
     def _read(self) -> None:
         try:
             while not self._pipe.closed and self._pipe.poll():
-                told = self._pipe.recv()
-                if isinstance(told, str):
-                    self.failure = told
-                else:
-                    self.counted = told
-                    self._told += 1
-                    self._serves.set()
-                    self._news.set()
+                self.failure = self._pipe.recv()
+                self._silent = 0.0
+                if not (self.failure or self.serves):
+                    self.serves = True
+                    self._on_serving()
         except (EOFError, OSError):
             self.end()
 
@@ -114,16 +125,23 @@ class Worker:
 class Supervisor:
     """Keeps `config.workers` processes alive; `target` is what each of them runs.
 
-    Made on the event loop.
+    Made on the event loop. Raises `DeploymentError` where no temporary file can be written.
     """
 
     def __init__(self, target: Target, config: Config) -> None:
         self._target = target
         self._config = config
         self._workers: list[Worker] = []
-        self._ended: Snapshot = {}
-        self._deaths = 0
+        self._failures = 0
         self._serves = asyncio.Event()
+        try:
+            self._scratch = TemporaryDirectory(prefix="metrics-", ignore_cleanup_errors=True)
+        except OSError as error:
+            raise DeploymentError(
+                "several workers need a directory for temporary files, and none can be written:"
+                f" {error.strerror}; TMPDIR may name one"
+            ) from error
+        self._directory = Path(self._scratch.name)
 
     @classmethod
     async def of(cls, target: Target, config: Config) -> "Supervisor":
@@ -131,16 +149,16 @@ class Supervisor:
         return cls(target, config)
 
     async def run(self, is_over: asyncio.Event) -> None:
-        """Serve until told that it is over.
+        """Serve until it is over.
 
-        Raises `DeploymentError` when a worker cannot start, when workers keep dying, and when
-        one does not end in order.
+        Raises `DeploymentError` when no worker can start, and when one does not end in order.
         """
         metrics = await serve_metrics(self._config, self._exposition)
         over = asyncio.create_task(is_over.wait())
         try:
             async with asyncio.TaskGroup() as keepers:
-                tasks = [keepers.create_task(self._keep(config)) for config in self._configs()]
+                configs = enumerate(self._configs())
+                tasks = [keepers.create_task(self._keep(*each)) for each in configs]
                 if self._config.opens_early:
                     tasks.append(keepers.create_task(self._open_early()))
                 await over
@@ -152,6 +170,7 @@ class Supervisor:
             over.cancel()
             failed = await self._end_workers()
             await metrics.stop()
+            self._scratch.cleanup()
         if failed:
             raise DeploymentError(f"{failed} of the workers did not end in order")
 
@@ -159,6 +178,7 @@ class Supervisor:
         """End all workers at once."""
         for worker in self._workers:
             worker.process.kill()
+        self._scratch.cleanup()
 
     def _configs(self) -> list[Config]:
         """Those of the workers: the parent opens early, and the first runs a custom service."""
@@ -175,24 +195,31 @@ class Supervisor:
             await early.stop()
             early.close()
 
-    async def _keep(self, config: Config) -> None:
+    async def _keep(self, number: int, config: Config) -> None:
+        """Keep one worker alive, after ever longer pauses where it does not live for long."""
+        deaths = 0
         while True:
-            worker = Worker(self._target, config, self._serves)
+            worker = Worker(self._target, config, number, self._directory, self._serves.set)
             self._workers.append(worker)
-            status = await worker.died()
+            status = await worker.died(config.longest_call)
             self._workers.remove(worker)
-            self._ended = merged([self._ended, remains(worker.counted)])
-            self._count_death(worker, status)
-            await asyncio.sleep(PAUSE_SECONDS * (self._deaths - 1))
+            mark_process_dead(number, str(self._directory))
+            self._note_end(worker, status)
+            deaths = deaths + 1 if time.monotonic() - worker.born < SHORT_LIFE_SECONDS else 1
+            await asyncio.sleep(min(PAUSE_SECONDS * 2 ** (deaths - 2), LONGEST_PAUSE_SECONDS))
 
-    def _count_death(self, worker: Worker, status: int) -> None:
+    def _note_end(self, worker: Worker, status: int) -> None:
+        """Raise `DeploymentError` where no worker serves, and another one would not either."""
+        why = worker.failure or f"it ended with {status}"
+        logger.error("Worker %s: %s; a new one follows", worker.process.pid, why)
+        self._failures = 0 if worker.serves else self._failures + 1
+        if worker.serves or any(other.serves for other in self._workers):
+            return
         if worker.failure:
             raise DeploymentError(worker.failure)
-        lived = time.monotonic() - worker.born
-        self._deaths = self._deaths + 1 if lived < SHORT_LIFE_SECONDS else 1
-        logger.error("Worker %s ended with %s; a new one follows", worker.process.pid, status)
-        if self._deaths >= MOST_DEATHS:
-            raise DeploymentError(f"{self._deaths} workers ended in a row, the last with {status}")
+        if self._failures >= MOST_FAILURES:
+            ended = f"{self._failures} workers in a row ended before they served"
+            raise DeploymentError(f"{ended}, the last with {status}")
 
     async def _end_workers(self) -> int:
         """End all that there are; how many were not in order."""
@@ -201,18 +228,18 @@ class Supervisor:
         ends = [asyncio.create_task(worker.died()) for worker in self._workers]
         if ends:
             await asyncio.wait(ends, timeout=self._config.shutdown.workers)
-        self.kill()
+        for worker in self._workers:
+            worker.process.kill()
         return sum(status != 0 for status in await asyncio.gather(*ends))
 
     async def _exposition(self) -> tuple[bytes, str]:
-        alive = await asyncio.gather(*(worker.snapshot() for worker in self._workers))
-        return expose([self._ended, *alive])
+        return expose(self._directory)
 
 
 class Parent:
     """A worker's parent, seen from the worker. Made on the event loop that serves.
 
-    `on_end` is called on that loop when the parent has ended, or tells the worker to end.
+    `on_end` is called on that loop when the parent has ended, or asks the worker to end.
     """
 
     on_end: Callable[[], object] = functools.partial(os._exit, 0)  # before anything is served
@@ -220,30 +247,29 @@ class Parent:
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(pipe.fileno(), self._answer)
+        self._loop.add_reader(pipe.fileno(), self._end)
 
     @classmethod
     async def of(cls, pipe: Connection) -> "Parent":
         """The parent at the other end of the pipe."""
         return cls(pipe)
 
-    def begin(self, snapshot: Callable[[], Snapshot]) -> None:
-        """Tell that this worker serves; from now on the parent may ask."""
-        self._snapshot = snapshot
-        self._pipe.send(snapshot())
+    def begin(self, on_beat: Callable[[], object]) -> None:
+        """Report that this worker serves, and from now on that it lives; `on_beat` goes first."""
+        on_beat()
+        with suppress(OSError):  # the parent has ended
+            self._pipe.send("")
+        self._loop.call_later(BEAT_SECONDS, self.begin, on_beat)
 
-    def _answer(self) -> None:
-        try:
-            self._pipe.recv()
-            self._pipe.send(self._snapshot())
-        except (EOFError, OSError):
-            self._loop.remove_reader(self._pipe.fileno())
-            self.on_end()
+    def _end(self) -> None:
+        self._loop.remove_reader(self._pipe.fileno())
+        self.on_end()
 
 
 def supervise(target: Target, config: Config) -> None:
     """Let several workers serve until a signal; the second of them ends all at once."""
     with LoopThread() as loop:
+        begin_reaping(loop)
         is_over, supervisor = asyncio.Event(), loop.run(Supervisor.of(target, config))
         ShutdownSignals(loop.loop, is_over.set, at_once=supervisor.kill)
         loop.run(supervisor.run(is_over))

@@ -1,4 +1,4 @@
-"""How logs look, and the access log: a line for every request, written a loop's turn at a time."""
+"""The access log: a line for every request, written a loop's turn at a time."""
 
 import asyncio
 import json
@@ -12,16 +12,20 @@ import orjson
 
 from prepackaged.server.telemetry.context import RequestContext
 
-# Of what is logged beside requests; seldon-core's own.
-FORMAT = "%(asctime)s - %(name)s:%(funcName)s:%(lineno)s - %(levelname)s:  %(message)s"
 PLAIN = re.compile(r"[!#-\[\]-~]*")  # neither blanks, quotes and backslashes nor what is no ASCII
+
+LONGEST = 512  # characters of a path in a line
 
 Line = Callable[[RequestContext, int | str, int, float], str]
 
 
-@lru_cache(1024)
 def shown(path: str) -> str:
-    """A path as JSON writes it where it is not plain."""
+    """A path as JSON writes it where it is not plain, cut off where it is long."""
+    return _shown(path) if len(path) <= LONGEST else _shown(path[:LONGEST]) + "..."
+
+
+@lru_cache(1024)
+def _shown(path: str) -> str:
     if PLAIN.fullmatch(path):
         return path
     return json.dumps(path)[1:-1].replace("\x7f", "\\u007f")
@@ -35,15 +39,15 @@ def text_line(context: RequestContext, status: int | str, size: int, millisecond
 
 def json_line(context: RequestContext, status: int | str, size: int, milliseconds: float) -> str:
     """A line for programs."""
-    told = {
+    fields = {
         "method": context.method,
-        "path": context.path,
+        "path": context.path[:LONGEST],
         "status": status,
         "bytes": size,
         "milliseconds": round(milliseconds, 3),
         "rows": context.rows,
     }
-    return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE).decode()
+    return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE).decode()
 
 
 LINES: dict[str, Line] = {"text": text_line, "json": json_line}

@@ -1,5 +1,6 @@
 """A request as everyone may see it: who asks for what, for hooks, metrics, the log and spans."""
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -12,16 +13,29 @@ class RequestContext:
 
     `path` has its escapes still. Names of `headers` are in lower case. `started` is when it
     arrived, as `time.perf_counter` counts. `rows` are those of its array, once that is read,
-    and `span` is its span where requests are traced.
+    and `span` is its span where requests are traced. `deadline` is until when its client waits,
+    and `left_at` when it ceased to send, as one does that goes away; both by the same clock.
     """
 
-    __slots__ = ("__weakref__", "headers", "method", "path", "rows", "span", "started")
+    __slots__ = (
+        "__weakref__",
+        "deadline",
+        "headers",
+        "left_at",
+        "method",
+        "path",
+        "rows",
+        "span",
+        "started",
+    )
 
     def __init__(self, method: str, path: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
         self.method = method
         self.path = path
         self.headers = headers
         self.started = time.perf_counter()
+        self.deadline = math.inf
+        self.left_at = 0.0
         self.rows: int | None = None
         self.span: Any = None
 

@@ -8,42 +8,39 @@ is summed by `expose`. The server's own families begin with `prepackaged_`.
 import logging
 import math
 import threading
-import time
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from copy import copy
-from itertools import accumulate
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 from seldon_core import metrics as seldon
 from seldon_core.metrics import COUNTER, GAUGE, TIMER
 
 from prepackaged.server.telemetry.custom_metrics import filled, number_of, validate
+from prepackaged.server.telemetry.series import (
+    Family,
+    Histogram,
+    Labels,
+    Number,
+    Series,
+    collect_files,
+)
 
 logger = logging.getLogger(__name__)
-
-Family = tuple[str, str]  # Seldon's type, and the name that Prometheus reads
-Labels = tuple[tuple[str, str], ...]
-# Plain data that may cross to another process. Behind the labels are a counter's number; a
-# gauge's number, and when it was set if the model set it; a histogram's counts by bucket,
-# then the sum of its values.
-Snapshot = dict[Family, dict[Labels, Any]]
 
 REQUESTS = (COUNTER, "prepackaged_requests_total")
 REQUEST_SECONDS = (TIMER, "prepackaged_request_seconds")
 BATCH_REQUESTS = (TIMER, "prepackaged_batch_requests")
-# The gauges that `set_gauge` knows, and how the numbers of several workers become one.
-OWN_GAUGES: dict[str, Callable[[Iterable[float]], float]] = {
-    "prepackaged_queue_depth_requests": sum,
-    "prepackaged_in_flight_requests": sum,
-    "prepackaged_model_load_seconds": max,
-    "prepackaged_batching_enabled": min,
-    "prepackaged_build_info": max,
+# The gauges that `set_gauge` knows, and how those of the workers that live become one.
+OWN_GAUGES = {
+    "prepackaged_queue_depth_requests": "livesum",
+    "prepackaged_in_flight_requests": "livesum",
+    "prepackaged_model_load_seconds": "livemax",
+    "prepackaged_batching_enabled": "livemin",
+    "prepackaged_build_info": "livemax",
 }
 HELP = {
     "prepackaged_requests_total": "Requests answered, by method and HTTP status or its like.",
@@ -59,19 +56,22 @@ HELP = {
 SECONDS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 TIMER_SECONDS = tuple(float(bound) for bound in seldon.BINS[1:-1])
-BOUNDS: dict[str, tuple[float, ...]] = {REQUEST_SECONDS[1]: SECONDS, BATCH_REQUESTS[1]: SIZES}
-CLASSES = {COUNTER: CounterMetricFamily, GAUGE: GaugeMetricFamily, TIMER: HistogramMetricFamily}
 
 
 class Metrics:
-    """What one process counts. `update` and `update_reward` may be called on any thread."""
+    """What one process counts, a worker in a directory that it shares with the others.
 
-    def __init__(self) -> None:
+    `update` and `update_reward` may be called on any thread.
+    """
+
+    def __init__(self, directory: Path | None = None, worker: int = 0) -> None:
         self._lock = threading.Lock()
-        self._custom: Snapshot = {}
-        self._gauges: dict[tuple[str, Labels], float | Callable[[], float]] = {}
-        self._requests: dict[tuple[str, int], list[float]] = {}
-        self._batches: list[float] = _empty(SIZES)
+        self._series = Series(HELP, directory, worker)
+        self._custom: dict[tuple[Family, Labels], Any] = {}
+        self._hidden: set[Family] = set()
+        self._gauges: list[tuple[Number, Callable[[], float]]] = []
+        self._requests: dict[tuple[str, int], tuple[Number, Histogram]] = {}
+        self._batches = self._series.histogram(BATCH_REQUESTS, (), SIZES)
 
     def update(self, custom_metrics: list[dict[str, Any]], method: str) -> None:
         """Count what a model's hook reported; like upstream, note the method in its tags.
@@ -99,142 +99,106 @@ class Metrics:
 
     def observe_request(self, method: str, code: int, seconds: float) -> None:
         """Count an answered request. For the event loop alone: there is no lock."""
-        counts = self._requests.get((method, code))
-        if counts is None:
-            counts = self._requests[method, code] = _empty(SECONDS)
-        counts[bisect_left(SECONDS, seconds)] += 1
-        counts[-1] += seconds
+        series = self._requests.get((method, code))
+        if series is None:
+            labels = (("code", str(code)), ("method", method))
+            number = self._series.number(REQUESTS, labels)
+            histogram = self._series.histogram(REQUEST_SECONDS, labels, SECONDS)
+            series = self._requests[method, code] = (number, histogram)
+        series[0].add(1)
+        series[1].observe(seconds)
 
     def observe_batch(self, requests: int) -> None:
         """Count a call of the model. For the one thread alone that calls it: there is no lock."""
-        self._batches[bisect_left(SIZES, requests)] += 1
-        self._batches[-1] += requests
+        self._batches.observe(requests)
 
     def set_gauge(self, name: str, value: float | Callable[[], float], **labels: str) -> None:
-        """Set one of OWN_GAUGES to a number, or to what a function says whenever it is read."""
-        if name not in OWN_GAUGES:
-            raise KeyError(name)
-        self._gauges[name, _texts(labels)] = value
+        """Set one of OWN_GAUGES to a number, or to what a function says at each `refresh`."""
+        gauge = self._series.number((GAUGE, name), _texts(labels), OWN_GAUGES[name])
+        if callable(value):
+            self._gauges.append((gauge, value))
+        else:
+            gauge.set(value)
 
-    def snapshot(self) -> Snapshot:
-        """Everything counted so far, as plain data."""
-        with self._lock:
-            families: Snapshot = {
-                family: {
-                    _texts(dict(tags) | seldon.DEFAULT_LABELS): copy(cell)
-                    for tags, cell in series.items()
-                }
-                for family, series in self._custom.items()
-            }
-        for (name, labels), value in list(self._gauges.items()):
-            gauges = families.setdefault((GAUGE, name), {})
-            gauges[labels] = value() if callable(value) else value
-        for (method, code), counts in list(self._requests.items()):
-            labels = (("code", str(code)), ("method", method))
-            families.setdefault(REQUEST_SECONDS, {})[labels] = list(counts)
-            families.setdefault(REQUESTS, {})[labels] = sum(counts[:-1])
-        families[BATCH_REQUESTS] = {(): list(self._batches)}
-        return families
+    def refresh(self) -> None:
+        """Read the gauges that are functions. For the event loop alone."""
+        for gauge, read in self._gauges:
+            gauge.set(read())
 
     def exposition(self) -> tuple[bytes, str]:
-        """What `expose` makes of this process alone."""
-        return expose([self.snapshot()])
+        """What this process alone has counted, as Prometheus reads it, and its content type."""
+        self.refresh()
+        return _page(self._series.collect())
 
-    def _add(self, family: Family, labels: Labels, number: float) -> None:
-        if family not in self._custom:
-            self._warn_of_clash(family)
-        series = self._custom.setdefault(family, {})
+    def _add(self, family: Family, tags: Labels, number: float) -> None:
+        series: Any = self._custom.get((family, tags))
+        if series is None:
+            if self._is_hidden(family):
+                return
+            series = self._custom[family, tags] = self._new(family, tags)
         if family[0] == COUNTER:
-            series[labels] = series.get(labels, 0.0) + number
+            series.add(number)
         elif family[0] == GAUGE:
-            series[labels] = (time.monotonic(), number)
+            series.set(number)
         else:
-            _observe_as_numpy(series.setdefault(labels, _empty(TIMER_SECONDS)), number / 1000)
+            _observe_as_numpy(series, number / 1000)
 
-    def _warn_of_clash(self, family: Family) -> None:
-        for other in self._custom:
-            if not _names(family).isdisjoint(_names(other)):
+    def _new(self, family: Family, tags: Labels) -> Any:
+        labels = _texts(dict(tags) | seldon.DEFAULT_LABELS)
+        if family[0] == TIMER:
+            return self._series.histogram(family, labels, TIMER_SECONDS)
+        return self._series.number(family, labels, "mostrecent" if family[0] == GAUGE else "")
+
+    def _is_hidden(self, family: Family) -> bool:
+        """Whether the names of its lines are another family's already, which is logged once."""
+        if family in self._hidden:
+            return True
+        for other in self._series.families:
+            if other != family and not _names(*family).isdisjoint(_names(*other)):
                 logger.warning("The %s %s is not shown: its name is the %s %s's", *family, *other)
+                self._hidden.add(family)
+                return True
+        return False
 
 
-def expose(snapshots: Iterable[Snapshot]) -> tuple[bytes, str]:
-    """The metrics of one or more workers as Prometheus reads them, and their content type."""
+def expose(directory: Path) -> tuple[bytes, str]:
+    """What all workers have counted into files there, as Prometheus reads it; the content type."""
+    return _page(collect_files(directory))
+
+
+def _page(families: Iterable[Metric]) -> tuple[bytes, str]:
     registry = CollectorRegistry()
-    registry.register(_Collected(merged(snapshots)))
+    registry.register(_Collected(families))
     return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
 
 
-def merged(snapshots: Iterable[Snapshot]) -> Snapshot:
-    """What several workers counted: sums, and of a model's gauge what was set last."""
-    cells: dict[Family, dict[Labels, list[Any]]] = {}
-    for snapshot in snapshots:
-        for family, series in snapshot.items():
-            together = cells.setdefault(family, {})
-            for labels, cell in series.items():
-                together.setdefault(labels, []).append(cell)
-    return {
-        family: {labels: _merged(family, each) for labels, each in series.items()}
-        for family, series in cells.items()
-    }
-
-
-def remains(snapshot: Snapshot) -> Snapshot:
-    """What is left of a worker that has ended: what it counted, but not its state."""
-    return {family: series for family, series in snapshot.items() if family[1] not in OWN_GAUGES}
-
-
 class _Collected(Collector):
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._families = snapshot
+    """Families, less those whose names another has already: workers may differ in that."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
 
     def collect(self) -> Iterator[Metric]:
-        """Each family once; one whose names are another's already is left out."""
         taken: set[str] = set()
-        for family, series in self._families.items():
-            if taken.isdisjoint(_names(family)):
-                taken |= _names(family)
-                first, *others = (_metric(family, *each) for each in series.items())
-                first.samples += [sample for each in others for sample in each.samples]
-                yield first
+        for family in self._families:
+            names = {sample.name for sample in family.samples}
+            names |= {family.name} - {family.name if family.type == "counter" else ""}
+            if taken.isdisjoint(names):
+                taken |= names
+                yield family
 
 
-def _merged(family: Family, cells: list[Any]) -> Any:
-    kind, name = family
-    if kind == TIMER:
-        return [sum(column) for column in zip(*cells, strict=True)]
-    return sum(cells) if kind == COUNTER else OWN_GAUGES.get(name, max)(cells)
-
-
-def _metric(family: Family, labels: Labels, cell: Any) -> Metric:
-    """One series as a family of its own."""
-    kind, name = family
-    metric: Any = CLASSES[kind](name, HELP.get(name, ""), labels=[key for key, _ in labels])
-    values = [value for _, value in labels]
-    if kind == TIMER:
-        bounds = map(floatToGoString, (*BOUNDS.get(name, TIMER_SECONDS), math.inf))
-        *counts, total = cell
-        metric.add_metric(values, list(zip(bounds, accumulate(counts), strict=True)), total)
-    else:
-        is_model_s = kind == GAUGE and name not in OWN_GAUGES
-        metric.add_metric(values, cell[1] if is_model_s else cell)
-    return metric  # type: ignore[no-any-return]
-
-
-def _names(family: Family) -> set[str]:
+def _names(kind: str, name: str) -> set[str]:
     """The names that a family's lines go by."""
-    kind, name = family
     return {name + part for part in (("", "_bucket", "_count", "_sum") if kind == TIMER else ("",))}
 
 
-def _empty(bounds: Sequence[float]) -> list[float]:
-    return [0] * (len(bounds) + 2)  # infinity's bucket and the sum
-
-
-def _observe_as_numpy(counts: list[float], value: float) -> None:
+def _observe_as_numpy(histogram: Histogram, value: float) -> None:
     """As np.histogram, which upstream uses: bounds belong to the next bucket, negatives to none."""
     if value >= 0:
-        counts[bisect_right(TIMER_SECONDS, value)] += 1
-    counts[-1] += value
+        bucket = min(bisect_right(histogram.bounds, value), len(TIMER_SECONDS))
+        histogram.buckets[bucket].add(1)
+    histogram.total.add(value)
 
 
 def _family(metric: dict[str, Any]) -> Family:

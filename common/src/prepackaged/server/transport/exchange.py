@@ -6,12 +6,20 @@ once: the response, the deadline, or that the client went away; the observer hea
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 from prepackaged.server.telemetry.context import CLIENT_CLOSED_REQUEST, Observer, RequestContext
+from prepackaged.server.transport.background import BACKGROUND
+from prepackaged.server.transport.errors import TransportError, deadline_exceeded
+from prepackaged.server.transport.memory import UNLIMITED, MemoryBudget
+
+__all__ = ["Carrier", "Exchange", "Response", "TransportError", "deadline_exceeded"]
 
 
 @dataclass(slots=True, eq=False)
@@ -30,23 +38,6 @@ class Response:
     details: str = ""
 
 
-class TransportError(Exception):
-    """A transport refuses or gives up a request; protocols say so in their own form.
-
-    `status` is HTTP's. `headers` are those that the response needs.
-    """
-
-    def __init__(self, status: int, message: str, **headers: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = headers
-
-
-def deadline_exceeded(seconds: float, whose: str) -> TransportError:
-    """The error of a request without an answer in time; `whose` names the limit."""
-    return TransportError(504, f"no answer within {seconds:g} s, {whose}")
-
-
 class Carrier(Protocol):
     """What an exchange needs of its transport."""
 
@@ -63,15 +54,18 @@ class Exchange(RequestContext):
     """A request, and the one way to answer it.
 
     `failure` makes the response to an error. `on_cancel` is called when nobody waits for the
-    answer any more: the client went away, or the deadline passed.
+    answer any more: the client went away, or the deadline passed. What the request takes of
+    `memory`, its `held` bytes, is given back with the response.
     """
 
     __slots__ = (
         "_carrier",
         "_failure",
+        "_memory",
         "_observe",
         "_timers",
         "body",
+        "held",
         "is_open",
         "on_cancel",
         "query",
@@ -86,6 +80,7 @@ class Exchange(RequestContext):
         carrier: Carrier,
         failure: Callable[["Exchange", BaseException], Response],
         observe: Observer,
+        memory: MemoryBudget = UNLIMITED,
     ) -> None:
         RequestContext.__init__(self, method, path, headers)
         self.body = b""
@@ -95,6 +90,8 @@ class Exchange(RequestContext):
         self._carrier = carrier
         self._failure = failure
         self._observe = observe
+        self._memory = memory
+        self.held = 0
         self._timers: list[asyncio.TimerHandle] | None = None
 
     def header(self, name: bytes) -> bytes:
@@ -124,9 +121,36 @@ class Exchange(RequestContext):
 
     def expire_after(self, seconds: float, whose: str) -> None:
         """Fail with status 504 when there is no answer within so many seconds."""
+        self.deadline = min(self.deadline, time.perf_counter() + seconds)
         loop = asyncio.get_running_loop()
         timer = loop.call_later(seconds, self._expire, seconds, whose)
         self._timers = [*(self._timers or ()), timer]
+
+    def hold(self, size: int) -> None:
+        """Take memory for the request, on any thread. Raises `TransportError`: there is none."""
+        self._memory.take(size, self.held)
+        self.held += size
+
+    def prepare(self, work: Callable[[], Any], then: Callable[[Any], object]) -> None:
+        """Do work on a thread for large messages, then go on with its result on the event loop.
+
+        An exception of either fails the exchange; one that is over by then does not go on.
+        """
+        loop = asyncio.get_running_loop()
+        then_go_on = partial(self._prepared, then)
+        future = BACKGROUND.submit(work)
+        future.add_done_callback(lambda done: loop.call_soon_threadsafe(then_go_on, done))
+
+    def _prepared(self, then: Callable[[Any], object], done: Future[Any]) -> None:
+        if not self.is_open:
+            self._let_go()  # of what the work took meanwhile
+            return
+        try:
+            then(done.result())
+        except BaseException as error:  # SystemExit of the model's too
+            self.fail(error)
+        finally:
+            del done  # it leads to the error, and that back here: a cycle, with all the work had
 
     def answer_with(self, work: Awaitable[Response]) -> None:
         """Let a task answer: its result is the response, its exception the error."""
@@ -152,9 +176,15 @@ class Exchange(RequestContext):
 
     def _close(self, status: int, size: int, code: str) -> None:
         self.is_open = False
+        if self.held:
+            self._let_go()
         self.on_cancel = None  # it leads back here: a cycle for the garbage collector
         if self._timers:
             for timer in self._timers:
                 timer.cancel()
             self._timers = None  # the same
         self._observe(self, status, size, code)
+
+    def _let_go(self) -> None:
+        held, self.held = self.held, 0
+        self._memory.give_back(held)

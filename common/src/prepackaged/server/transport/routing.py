@@ -8,6 +8,8 @@ from urllib.parse import unquote
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
 from prepackaged.server.transport.grpc.stream_calls import StreamHandler
 
+LONGEST = 500  # characters of a path in an error
+
 #: Answers an exchange, at once or later.
 Handler = Callable[[Exchange], None]
 #: Makes the response to an error, in a protocol's own form.
@@ -21,7 +23,8 @@ class WireProtocol:
     `routes` answer requests over REST, by path and HTTP method. Over gRPC, by path, `methods`
     answer unary calls and `streams` those of several messages, which nobody observes; nor are
     unary calls where `is_observed` is false. Errors under a path that begins with `prefix` have
-    this protocol's form: `http_failure` over REST, `grpc_failure` over gRPC. `counted_as` names
+    this protocol's form: `http_failure` over REST, `grpc_failure` over gRPC. With `allows_origins`
+    browsers let pages of any origin call the paths over REST. `counted_as` names
     what metrics count the requests for a path under; all others are counted as `other`.
     """
 
@@ -32,6 +35,7 @@ class WireProtocol:
     methods: Mapping[str, Handler] = field(default_factory=dict)
     streams: Mapping[str, StreamHandler] = field(default_factory=dict)
     is_observed: bool = True
+    allows_origins: bool = False
     counted_as: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -45,12 +49,16 @@ def asynchronous(answer: Callable[[Exchange], Awaitable[Response]]) -> Handler:
 
 
 class Target(NamedTuple):
-    """What a request's target leads to: its path and query, handlers by method, and errors."""
+    """What a request's target leads to: its path and query, handlers by method, and errors.
+
+    `allows_origins` as for its protocol.
+    """
 
     path: str
     query: bytes
     handlers: Mapping[str, Handler]
     failure: Failure
+    allows_origins: bool = False
 
 
 class Router:
@@ -74,7 +82,7 @@ class Router:
     def _target_of(self, path: str, query: bytes) -> Target:
         handlers = self._routes.get(path) or self._routes.get(unquote(path)) or {}
         protocol = next(each for each in self._protocols if path.startswith(each.prefix))
-        return Target(path, query, handlers, protocol.http_failure)
+        return Target(path, query, handlers, protocol.http_failure, protocol.allows_origins)
 
 
 def handler_of(method: str, target: Target) -> Handler:
@@ -84,22 +92,24 @@ def handler_of(method: str, target: Target) -> Handler:
     if handler:
         return handler
     if not handlers:
-        raise TransportError(404, f"there is no {unquote(target.path)} here")
+        raise TransportError(404, f"there is no {unquote(target.path[:LONGEST])} here")
     if method == "OPTIONS":
-        return allow(handlers)
+        return allow(handlers, allows_origins=target.allows_origins)
     allowed = ", ".join(sorted(handlers))
     raise TransportError(405, f"{target.path} takes {allowed}, not {method}", Allow=allowed)
 
 
-def allow(methods: Mapping[str, Handler]) -> Handler:
+def allow(methods: Mapping[str, Handler], *, allows_origins: bool) -> Handler:
     """Answer which methods a path takes; a browser that asks before it sends JSON may send it."""
     implied = {"HEAD", "OPTIONS"} if "GET" in methods else {"OPTIONS"}
     allowed = ", ".join(sorted({*methods, *implied}))
 
     def handle(exchange: Exchange) -> None:
-        headers = {"Allow": allowed, "Access-Control-Allow-Methods": allowed}
-        if asked := exchange.header(b"access-control-request-headers"):
-            headers["Access-Control-Allow-Headers"] = asked.decode("latin-1")
+        headers = {"Allow": allowed}
+        if allows_origins:
+            headers["Access-Control-Allow-Methods"] = allowed
+            if asked := exchange.header(b"access-control-request-headers"):
+                headers["Access-Control-Allow-Headers"] = asked.decode("latin-1")
         exchange.respond(Response(b"", content_type="text/html; charset=utf-8", headers=headers))
 
     return handle

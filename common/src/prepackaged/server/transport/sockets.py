@@ -1,30 +1,69 @@
 """The sockets that a server listens on."""
 
+import errno
 import socket
+from typing import Any
 
 from prepackaged.errors import DeploymentError
 
 NAMES = {"http": "REST", "grpc": "gRPC", "metrics": "metrics"}
 BACKLOG = 2048
+# Seconds of silence before a client is asked, between questions, and how many have no answer.
+KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+ANY_HOST = "::"  # every address, of IPv6 and, unless that is off here, of IPv4 too
 
 
-def listen(what: str, port: int, *, is_shared: bool = False) -> socket.socket:
+def listen(what: str, port: int, host: str = ANY_HOST, *, is_shared: bool = False) -> socket.socket:
     """A socket that listens on a port; 0 leaves the choice to the system.
 
     `what` is one of NAMES. With `is_shared`, processes that listen on the same port share its
     connections. Raises `DeploymentError` when the port is not free.
     """
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if is_shared:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
-        listener.bind(("0.0.0.0", port))  # noqa: S104  a container's ports are for its network
+        listener = _listen(port, host, is_shared=is_shared)
     except OSError as error:
-        listener.close()
+        why = str(error.strerror).partition(" (while")[0]  # Python adds the address
+        where = f"{port}" if host == ANY_HOST else f"{port} of {host}"
         raise DeploymentError(
-            f"the {NAMES[what]} port {port} cannot be opened: {error.strerror}; another one can be"
-            f" set with --{what}-port or PREDICTIVE_UNIT_{what.upper()}_SERVICE_PORT"
+            f"the {NAMES[what]} port {where} cannot be opened: {why}; another one can be set with"
+            f" --{what}-port or PREDICTIVE_UNIT_{what.upper()}_SERVICE_PORT, or for make with"
+            f" {what.upper()}_PORT"
         ) from error
-    listener.listen(BACKLOG)
+    find_dead_clients(listener)
     return listener
+
+
+def find_dead_clients(listener: socket.socket) -> None:
+    """Let the system close connections whose clients are gone without a word.
+
+    Linux hands a listener's options on to its connections.
+    """
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE.items():
+        if hasattr(socket, option):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+def _listen(port: int, host: str, *, is_shared: bool) -> socket.socket:
+    if host == ANY_HOST and socket.has_dualstack_ipv6():
+        try:
+            return _bound((host, port), socket.AF_INET6, is_shared=is_shared, dualstack_ipv6=True)
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:  # IPv6 is off
+                raise
+    if host == ANY_HOST:
+        return _bound(("", port), socket.AF_INET, is_shared=is_shared)
+    family, _, _, _, address = min(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    return _bound(address[:2], family, is_shared=is_shared)
+
+
+def _bound(
+    address: tuple[Any, ...], family: int, *, is_shared: bool, dualstack_ipv6: bool = False
+) -> socket.socket:
+    return socket.create_server(
+        address,
+        family=family,
+        backlog=BACKLOG,
+        reuse_port=is_shared,
+        dualstack_ipv6=dualstack_ipv6,
+    )

@@ -67,7 +67,7 @@ class FlaskCompat:
 
 
 def needs_flask(model: Any) -> bool:
-    """Whether the model has error handlers, or comes with a module that imports Flask.
+    """Whether the model has error handlers, or a module beside it imports Flask.
 
     Those are the modules of its classes and what is loaded from beside or below them.
     """

@@ -19,6 +19,8 @@ from prepackaged.server.inference.requests import Prediction
 from prepackaged.server.protocols.seldon import protobuf_codec
 from prepackaged.server.protocols.seldon.json_codec import Request
 from prepackaged.server.protocols.seldon.methods import Methods, Unit, asked_parameters
+from prepackaged.server.protocols.seldon.payloads import is_large
+from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Handler
 
@@ -86,8 +88,19 @@ class Grpc:
         response_type = GetMessageClass(method.output_type)
         answer = self._answering(method.name)
 
+        def read(exchange: Exchange) -> Message:
+            if len(exchange.body) > LARGE:
+                exchange.hold(protobuf_codec.memory_of(exchange.body))
+            return _read(request_type, exchange.body)
+
         def handle(exchange: Exchange) -> None:
-            answer(exchange, _read(request_type, exchange.body), response_type)
+            if len(exchange.body) > LARGE:
+                exchange.prepare(
+                    partial(read, exchange),
+                    lambda message: answer(exchange, message, response_type),
+                )
+            else:
+                answer(exchange, read(exchange), response_type)
 
         return handle
 
@@ -97,7 +110,13 @@ class Grpc:
         return partial(self._call, HOOKS[name]) if name in HOOKS else self._answer_metadata
 
     def _predict(self, exchange: Exchange, message: Message, response_type: type[Message]) -> None:
-        request = protobuf_codec.decode(message)
+        if len(exchange.body) > LARGE:
+            decode = partial(protobuf_codec.decode, message)
+            exchange.prepare(decode, partial(self._queue, exchange, response_type))
+        else:
+            self._queue(exchange, response_type, protobuf_codec.decode(message))
+
+    def _queue(self, exchange: Exchange, response_type: type[Message], request: Request) -> None:
         request.parameters = asked_parameters(request, self._predictor.model)
         request.set_context(exchange)
         done = partial(self._finish, exchange, request, response_type)
@@ -113,12 +132,21 @@ class Grpc:
         try:
             if isinstance(outcome, BaseException):
                 raise outcome
-            answer = protobuf_codec.encode(outcome, request, self._unit.path)
-            response = _response(answer, response_type)
+            encode = partial(self._encoded, outcome, request, response_type)
+            if is_large(outcome, exchange):
+                exchange.prepare(encode, exchange.respond)
+                return
+            response = encode()
         except BaseException as error:
             exchange.fail(error)
         else:
             exchange.respond(response)
+
+    def _encoded(
+        self, prediction: Prediction, request: Request, response_type: type[Message]
+    ) -> Response:
+        answer = protobuf_codec.encode(prediction, request, self._unit.path)
+        return _response(answer, response_type)
 
     def _call(
         self, hook: str, exchange: Exchange, message: Message, response_type: type[Message]

@@ -6,7 +6,6 @@ values keep their types, and the answer is valid JSON whatever is in it.
 
 import json
 import math
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +21,7 @@ from prepackaged.arrays import Array, from_lists
 from prepackaged.errors import ClientError, ModelError, describe
 from prepackaged.server.inference.requests import InferenceRequest, Prediction
 from prepackaged.server.protocols.seldon import tftensor
-from prepackaged.server.protocols.seldon.payloads import expected, from_result, shaped
+from prepackaged.server.protocols.seldon.payloads import JSON_TYPES, expected, from_result, shaped
 
 RequestPath = Mapping[str, str]
 NO_PATH: RequestPath = {}
@@ -31,7 +30,34 @@ ARRAY = orjson.OPT_SERIALIZE_NUMPY
 FLOAT64 = np.dtype(np.float64)
 LISTS = (list, np.ndarray)
 OTHER_THAN_DATA = (str, dict, bytes, bytearray)  # what a model answers besides arrays
+# What requests of other protocols have.
+OTHERS = {
+    "instances": "TensorFlow Serving's protocol",
+    "dataframe_split": "MLflow's protocol",
+    "dataframe_records": "MLflow's protocol",
+    "inputs": "the Open Inference Protocol or TensorFlow Serving's",
+    "ndarray": "a part of data",
+    "tensor": "a part of data",
+}
 VALUE = ARRAY | orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
+
+
+class UnknownMessageError(ClientError):
+    """The message is none of Seldon's: HTTP 400, with a right one where the model has an example.
+
+    It says which protocol's the message is, and shows nothing of it, which may be large or secret.
+    """
+
+    def __init__(self, message: Any, example: str | None = None) -> None:
+        self.got = message
+        known = message if isinstance(message, dict) else ()
+        others = (f"{key}, which is {whose}" for key, whose in OTHERS.items() if key in known)
+        got = JSON_TYPES.get(type(message), type(message).__name__)
+        right = f"; this model takes, for example, {example}" if example else ""
+        super().__init__(
+            "Invalid request data type: expected an object with data, jsonData, strData or binData,"
+            f" got {next((f'an object with {other}' for other in others), got)}{right}"
+        )
 
 
 @dataclass(slots=True)
@@ -56,10 +82,7 @@ def decode(message: Any, *, as_lists: bool = False) -> Request:
         for kind, read in READERS.items():
             if kind in message:
                 return Request(read(message[kind]), [], meta, kind=kind)
-    raise ClientError(
-        f"Invalid request data type: {reprlib.repr(message)};"
-        " expected an object with data, jsonData, strData or binData"
-    )
+    raise UnknownMessageError(message)
 
 
 def encode(answer: Prediction, request: Request, path: RequestPath = NO_PATH) -> bytes:

@@ -4,12 +4,19 @@ import io
 from typing import IO, Any
 
 import pybase64
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request as WsgiRequest
 
 from prepackaged.errors import ClientError
-from prepackaged.server.protocols.seldon.json_reader import read_body, read_json, read_prediction
+from prepackaged.server.protocols.seldon.json_reader import (
+    memory_of,
+    read_body,
+    read_json,
+    read_prediction,
+)
 from prepackaged.server.protocols.seldon.wsgi import environ_of
-from prepackaged.server.transport.exchange import Exchange
+from prepackaged.server.transport.background import LARGE
+from prepackaged.server.transport.exchange import Exchange, TransportError
 
 JSON_TYPE = b"application/json"
 
@@ -39,13 +46,14 @@ def read_decoded(exchange: Exchange, *, as_lists: bool = False) -> Any:
     With `as_lists`, arrays are the lists that were sent.
     """
     if not exchange.query and _is_json(exchange):
+        _hold_memory(exchange)
         return read_body(exchange.body) if as_lists else read_prediction(exchange.body)
     return _read(exchange, is_decoded=True)
 
 
 def read_payload(exchange: Exchange) -> Any:
     """What `read_message` would read, left as it was sent unless it is a multipart form."""
-    form = Form(environ_of(exchange))
+    form = _form_of(exchange)
     if form.mimetype == "multipart/form-data":
         return _read_parts(form, is_decoded=False)
     return _json_field(form) or exchange.body
@@ -54,12 +62,19 @@ def read_payload(exchange: Exchange) -> Any:
 def _is_json(exchange: Exchange) -> bool:
     for name, value in exchange.headers:
         if name == b"content-type":
-            return value[: len(JSON_TYPE)].lower() == JSON_TYPE
+            return value.partition(b";")[0].strip().lower() == JSON_TYPE
     return False
 
 
+def _hold_memory(exchange: Exchange) -> None:
+    """Count what a large message's values will take. Raises `TransportError` where none is left."""
+    if len(exchange.body) > LARGE:
+        exchange.hold(memory_of(exchange.body))
+
+
 def _read(exchange: Exchange, *, is_decoded: bool) -> Any:
-    form = Form(environ_of(exchange))
+    _hold_memory(exchange)
+    form = _form_of(exchange)
     if form.mimetype == "multipart/form-data":
         return _read_parts(form, is_decoded=is_decoded)
     if text := _json_field(form):
@@ -74,6 +89,17 @@ def _read(exchange: Exchange, *, is_decoded: bool) -> Any:
 
 def _json_field(form: Form) -> str | None:
     return form.form.get("json") or form.args.get("json")
+
+
+def _form_of(exchange: Exchange) -> Form:
+    """The request's form, empty where it is none. Raises `TransportError` for too many parts."""
+    form = Form(environ_of(exchange))
+    try:
+        _ = form.form  # which reads it
+    except RequestEntityTooLarge as error:
+        why = f"expected a form of at most {form.max_form_parts} parts, got more"
+        raise TransportError(413, why) from error
+    return form
 
 
 def _read_parts(form: Form, *, is_decoded: bool) -> dict[str, Any]:

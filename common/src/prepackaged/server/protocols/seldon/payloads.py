@@ -7,6 +7,9 @@ import numpy as np
 
 from prepackaged.arrays import DEEPEST, Array, are_numbers
 from prepackaged.errors import ClientError, ModelError
+from prepackaged.server.inference.requests import Prediction
+from prepackaged.server.transport.background import LARGE
+from prepackaged.server.transport.exchange import Exchange
 
 LARGEST_EMPTY = 2**16  # places that a shape without values may declare besides its zeros
 JSON_TYPES = {
@@ -29,13 +32,15 @@ def shaped(values: Array, shape: Any) -> Array:
     """The values in a shape that the client declares. Raises `ClientError` if they do not fit."""
     if not isinstance(shape, list):
         raise expected("shape as a list of sizes", shape)
+    if len(shape) > DEEPEST:  # before anything is done with the sizes
+        raise ClientError(f"expected a shape of at most {DEEPEST} sizes, got {len(shape)}")
     if any(type(size) is not int or size < 0 for size in shape):
         raise ClientError(f"expected shape as whole numbers from 0, got {_shown(shape)}")
     if math.prod(shape) != values.size:
         raise ClientError(
             f"expected as many values as shape {_shown(shape)} has places, got {values.size}"
         )
-    if len(shape) > DEEPEST or math.prod(filter(None, shape)) > max(values.size, LARGEST_EMPTY):
+    if math.prod(filter(None, shape)) > max(values.size, LARGEST_EMPTY):
         raise ClientError(f"expected a shape of reasonable size, got {_shown(shape)}")
     return values.reshape(shape)
 
@@ -56,6 +61,16 @@ def from_result(result: Any) -> Array:
     raise ModelError(
         f"predict returned {type(result).__name__}; expected an array, list, str, bytes or dict"
     )
+
+
+def is_large(prediction: Prediction, exchange: Exchange) -> bool:
+    """Whether to encode it takes so long that the event loop cannot bear it.
+
+    Where the value does not tell its size, that of the request stands for it.
+    """
+    value = prediction.value
+    size = value.nbytes if isinstance(value, np.ndarray) else len(exchange.body)
+    return size > LARGE
 
 
 def _from_list(result: list[Any]) -> Array:

@@ -22,6 +22,7 @@ def seldon(
     *,
     flask: FlaskCompat | None = None,
     passes_payload: bool = False,
+    allows_origins: bool = True,
 ) -> WireProtocol:
     """Seldon's v1 protocol for a loaded model."""
     methods = Methods(predictor.model, predictor.hooks, predictor.metrics, unit)
@@ -32,6 +33,7 @@ def seldon(
         grpc_failure=grpc_failure,
         routes=over_rest.routes(),
         methods=grpc.Grpc(predictor, methods, unit, metadata).methods(),
+        allows_origins=allows_origins,
         counted_as=COUNTED_AS,
     )
 
@@ -42,10 +44,13 @@ def not_ready(why: str) -> WireProtocol:
     def http_refusal(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001
         return http_failure(exchange, NotReadyError(why))
 
+    def grpc_refusal(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001
+        return grpc_failure(exchange, NotReadyError(why))
+
     return WireProtocol(
         prefix="",
         http_failure=http_refusal,
-        grpc_failure=grpc_failure,
+        grpc_failure=grpc_refusal,
         routes={"/health/ping": {"GET": rest.ping}},
         methods=dict.fromkeys(grpc.ALL_METHODS, partial(_refuse, why)),
         counted_as=COUNTED_AS,

@@ -1,5 +1,6 @@
 """Seldon's REST routes: requests to the model's hooks, and answers to JSON."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib.resources import files
@@ -8,15 +9,25 @@ from typing import Any
 from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.utils import json_to_feedback, seldon_message_to_json
 
-from prepackaged.errors import ModelError
+from prepackaged.errors import ModelError, RequestError
+from prepackaged.examples import example_request
 from prepackaged.server.inference.hooks import has_any_hook
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.inference.requests import Prediction
-from prepackaged.server.protocols.seldon.json_codec import Request, decode, dump, encode
+from prepackaged.server.protocols.seldon.json_codec import (
+    Request,
+    UnknownMessageError,
+    decode,
+    dump,
+    encode,
+)
 from prepackaged.server.protocols.seldon.messages import read_decoded, read_message, read_payload
 from prepackaged.server.protocols.seldon.methods import Methods, Unit, asked_parameters
+from prepackaged.server.protocols.seldon.payloads import is_large
+from prepackaged.server.transport.background import BACKGROUND, LARGE
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Handler, asynchronous
+from prepackaged.signature import Signature
 
 PREDICTIONS = ("/predict", "/api/v1.0/predictions", "/api/v0.1/predictions")
 FEEDBACK = ("/send-feedback", "/api/v1.0/feedback", "/api/v0.1/feedback")
@@ -31,6 +42,15 @@ COUNTED_AS = {
     **dict.fromkeys(FEEDBACK, "feedback"),
     **METHODS,
 }
+
+
+class HangingError(RequestError):
+    """A call of the model does not end: HTTP 500, for Kubernetes to start the server anew."""
+
+    def __init__(self) -> None:
+        super().__init__("a call of the model does not end")
+
+
 Routes = dict[str, dict[str, Handler]]
 
 
@@ -55,6 +75,7 @@ class Rest:
         self._unit = unit
         self._metadata = metadata
         self._takes_lists = bool(getattr(predictor.model, "takes_lists", False))
+        self._example = example_of(predictor.model)
         self._predict: Handler = self.predict
         if has_any_hook(predictor.model, "predict_raw", "predict_rest"):
             self._predict = asynchronous(self.predict_raw)
@@ -65,7 +86,7 @@ class Rest:
         """Every route, by path and method (reference: seldon-core 1.17.1, wrapper.py)."""
         health, feedback = asynchronous(self.health), asynchronous(self.send_feedback)
         table: Routes = {
-            "/health/ping": {"GET": ping},
+            "/health/ping": {"GET": self.ping},
             "/health/status": {"GET": health},
             "/api/v1.0/health/status": {"GET": health},
             "/metadata": {"GET": self.metadata},
@@ -83,12 +104,25 @@ class Rest:
 
     def predict(self, exchange: Exchange) -> None:
         """Queue a prediction."""
-        as_lists = self._takes_lists
-        request = decode(read_decoded(exchange, as_lists=as_lists), as_lists=as_lists)
+        if len(exchange.body) > LARGE:
+            exchange.prepare(partial(self._read, exchange), partial(self._queue, exchange))
+        else:
+            self._queue(exchange, self._read(exchange))
+
+    def _read(self, exchange: Exchange) -> Request:
+        return self._decoded(read_decoded(exchange, as_lists=self._takes_lists))
+
+    def _queue(self, exchange: Exchange, request: Request) -> None:
         request.parameters = asked_parameters(request, self._predictor.model)
         request.set_context(exchange)
         work = self._predictor.predict(request, partial(self._finish, exchange, request))
         exchange.on_cancel = work.cancel
+
+    def _decoded(self, message: Any) -> Request:
+        try:
+            return decode(message, as_lists=self._takes_lists)
+        except UnknownMessageError as error:
+            raise UnknownMessageError(error.got, self._example) from None
 
     def _finish(
         self, exchange: Exchange, request: Request, outcome: Prediction | BaseException
@@ -96,30 +130,36 @@ class Rest:
         try:
             if isinstance(outcome, BaseException):
                 raise outcome
-            response = Response(encode(outcome, request, self._unit.path))
+            if is_large(outcome, exchange):
+                exchange.prepare(partial(self._encoded, outcome, request), exchange.respond)
+                return
+            response = self._encoded(outcome, request)
         except BaseException as error:
             exchange.fail(error)
         else:
             exchange.respond(response)
 
+    def _encoded(self, prediction: Prediction, request: Request) -> Response:
+        return Response(encode(prediction, request, self._unit.path))
+
     async def predict_raw(self, exchange: Exchange) -> Response:
         """Let the model's raw hook answer a message."""
-        return _raw(await self._call("predict", read_message(exchange), exchange))
+        return _raw(await self._call("predict", await _read(read_message, exchange), exchange))
 
     async def predict_payload(self, exchange: Exchange) -> Response:
         """Let the model's raw hook answer a body as it is."""
-        answer = await self._call("predict", read_payload(exchange), exchange)
+        answer = await self._call("predict", await _read(read_payload, exchange), exchange)
         if isinstance(answer, str):
             answer = answer.encode()
         return Response(answer) if isinstance(answer, bytes) else _raw(answer)
 
     async def call(self, method: str, exchange: Exchange) -> Response:
         """Answer a message with another method's hook."""
-        return _json(await self._call(method, read_message(exchange), exchange))
+        return _json(await self._call(method, await _read(read_message, exchange), exchange))
 
     async def send_feedback(self, exchange: Exchange) -> Response:
         """Give the model a feedback."""
-        feedback = json_to_feedback(read_message(exchange))
+        feedback = await _read(_read_feedback, exchange)
         answer = await self._call("send_feedback", feedback, exchange)
         return _json(seldon_message_to_json(answer))
 
@@ -128,6 +168,12 @@ class Rest:
         if not self._methods.has_health:
             return _json(self._methods.health())
         return _json(await self._predictor.health(self._methods.health, context=exchange))
+
+    def ping(self, exchange: Exchange) -> None:
+        """Alive, unless the model hangs."""
+        if self._predictor.hangs:
+            raise HangingError
+        ping(exchange)
 
     def metadata(self, exchange: Exchange) -> None:
         """Answer what is known of the model."""
@@ -142,8 +188,25 @@ class Rest:
         return self._predictor.call(call, method, message, exchange, context=exchange)
 
 
+def _read_feedback(exchange: Exchange) -> Any:
+    return json_to_feedback(read_message(exchange))
+
+
+async def _read(read: Callable[[Exchange], Any], exchange: Exchange) -> Any:
+    """What a function reads of a request, on another thread where there is much to read."""
+    if len(exchange.body) <= LARGE:
+        return read(exchange)
+    return await asyncio.get_running_loop().run_in_executor(BACKGROUND, read, exchange)
+
+
+def example_of(model: Any) -> str | None:
+    """A request that the model takes, where it says what it takes."""
+    signature = getattr(model, "signature", None)
+    return example_request(signature) if isinstance(signature, Signature) else None
+
+
 def ping(exchange: Exchange) -> None:
-    """Alive: the process answers, whatever the model does."""
+    """Alive: the process answers."""
     exchange.respond(Response(b"pong", content_type="text/html; charset=utf-8"))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from seldon_core.proto.tensorflow.core.framework import types_pb2
 from seldon_core.proto.tensorflow.core.framework.tensor_pb2 import TensorProto
 
-from prepackaged.arrays import Array
+from prepackaged.arrays import DEEPEST, Array
 from prepackaged.errors import ClientError, ModelError
 from prepackaged.server.protocols.seldon.payloads import shaped
 
@@ -45,7 +45,10 @@ def decode(tensor: Any) -> Array:
     if tensor.tensor_shape.unknown_rank:
         raise ClientError("expected tftensor with a known shape, got unknown_rank")
     dtype, field = TYPES[tensor.dtype]
-    shape = [int(dimension.size) for dimension in tensor.tensor_shape.dim]
+    sizes = tensor.tensor_shape.dim
+    if len(sizes) > DEEPEST:
+        raise ClientError(f"expected a shape of at most {DEEPEST} sizes, got {len(sizes)}")
+    shape = [int(dimension.size) for dimension in sizes]
     if tensor.tensor_content:
         return shaped(_packed(tensor.tensor_content, dtype), shape)
     return shaped(_repeated(_listed(getattr(tensor, field), dtype), math.prod(shape)), shape)

@@ -1,13 +1,15 @@
 """Calls of one message and one response, on the streams of a connection."""
 
 from collections.abc import Callable
+from functools import partial
 
 from prepackaged.server.telemetry.context import Observer
-from prepackaged.server.transport.exchange import Exchange, Response
+from prepackaged.server.transport.exchange import Exchange, Response, TransportError
 from prepackaged.server.transport.grpc.headers import CallHeaders
 from prepackaged.server.transport.grpc.messages import (
     MessageReader,
     framed,
+    inflated_message,
     only_message,
     too_large,
 )
@@ -21,7 +23,12 @@ from prepackaged.server.transport.grpc.status import (
 )
 from prepackaged.server.transport.http2.connection import Http2Connection
 from prepackaged.server.transport.http2.hpack import block_of
+from prepackaged.server.transport.inflating import inflate
 from prepackaged.server.transport.limits import Limits
+from prepackaged.server.transport.memory import SMALL
+
+MESSAGE_SECONDS = 60  # for a message to be whole,
+LEAST_RATE = 500  # and more for a larger one: the bytes that have to come in a second
 
 
 class CallExchange(Exchange):
@@ -70,7 +77,17 @@ class UnaryCall:
     would have to find the cycle.
     """
 
-    __slots__ = ("_body", "_connection", "_encoding", "_exchange", "_method", "_reader", "_stream")
+    __slots__ = (
+        "_body",
+        "_connection",
+        "_encoding",
+        "_exchange",
+        "_is_whole",
+        "_method",
+        "_reader",
+        "_stream",
+        "_waited",
+    )
 
     succeeded = "OK"
     cancelled = "CANCELLED"
@@ -84,6 +101,8 @@ class UnaryCall:
         self._encoding = headers.encoding
         self._reader: MessageReader | None = None
         self._body: bytes | None = None
+        self._is_whole = False
+        self._waited = 0.0  # seconds for the message
         exchange = CallExchange(
             "gRPC",
             headers.path,
@@ -91,6 +110,7 @@ class UnaryCall:
             carrier=self,
             failure=method.failure,
             observe=method.observe,
+            memory=method.limits.memory,
         )
         exchange.max_message = method.limits.max_body
         self._exchange: Exchange | None = exchange
@@ -111,11 +131,16 @@ class UnaryCall:
         if ended and self._reader is None:
             body = only_message(data, self._method.limits.max_body)
         try:
-            exchange.body = self._gathered(data, ended=ended) if body is None else body
-        except CallError as error:
+            if body is None:
+                body = self._gathered(exchange, data, ended=ended)
+            elif len(body) > SMALL:
+                exchange.hold(len(body))
+        except (CallError, TransportError) as error:
             exchange.fail(error)
         else:
             if ended:
+                self._is_whole = True
+                exchange.body = body
                 self._handle(exchange)
 
     def send(self, exchange: Exchange, response: Response) -> None:  # noqa: ARG002  a carrier's
@@ -140,16 +165,35 @@ class UnaryCall:
     def shut_down(self) -> None:
         """It will be answered yet."""
 
+    def look(self, seconds: float) -> None:
+        """Give up a call whose message takes too long to arrive."""
+        exchange, reader = self._exchange, self._reader
+        if exchange is None or self._is_whole:
+            return
+        self._waited += seconds
+        size = 0 if reader is None else reader.size
+        if self._waited > MESSAGE_SECONDS + size / LEAST_RATE:
+            exchange.fail(TransportError(408, "the rest of the message did not come"))
+
     def _handle(self, exchange: Exchange) -> None:
         method = self._method
         if method.limits.timeout is not None:
             exchange.expire_after(method.limits.timeout, "the time that is set for one")
         try:
-            method.handler(exchange)
+            if self._reader and self._reader.is_compressed:
+                self._inflate(exchange)
+            else:
+                method.handler(exchange)
         except Exception as error:
             exchange.fail(error)
 
-    def _gathered(self, data: bytes, *, ended: bool) -> bytes:
+    def _inflate(self, exchange: Exchange) -> None:
+        """Inflate the message, a large one on another thread, then let the handler answer."""
+        method = self._method
+        work = partial(inflated_message, exchange.body, self._encoding, method.limits.max_body)
+        inflate(exchange, self._encoding, partial(work, hold=exchange.hold), method.handler)
+
+    def _gathered(self, exchange: Exchange, data: bytes, *, ended: bool) -> bytes:
         """The message, where it is whole. Raises `CallError` unless there is one in the end."""
         reader = self._reader
         if reader is None:
@@ -157,7 +201,11 @@ class UnaryCall:
             reader = self._reader = MessageReader(self._encoding, limit)
         reader.feed(data)
         if self._body is None:
+            if reader.size > SMALL:
+                exchange.hold(reader.size - exchange.held)
             self._body = reader.next()
+            if self._body is not None and len(self._body) > SMALL:
+                exchange.hold(2 * len(self._body) - exchange.held)  # what was received, and this
         if self._body is not None and reader.has_bytes:
             raise CallError(Status.INVALID_ARGUMENT, "expected one message, got another")
         if ended and self._body is None:

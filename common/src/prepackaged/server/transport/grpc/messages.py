@@ -3,13 +3,15 @@
 A byte that says whether the message is compressed, its length in four bytes, the message.
 """
 
+import sys
 import zlib
+from collections.abc import Callable
 
+from prepackaged.server.transport.compression import TooLargeError, inflated
 from prepackaged.server.transport.grpc.status import CallError, Status
 
 PREFIX = 5  # bytes before a message
-LARGEST_INFLATED = 2**26  # bytes of a compressed message, where no limit is set
-WINDOW_BITS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
+ENCODINGS = {b"gzip", b"deflate"}
 
 
 def framed(message: bytes) -> bytes:
@@ -34,15 +36,17 @@ def too_large(size: int, limit: int) -> CallError:
 class MessageReader:
     """Finds the messages of one call in data as they arrive.
 
-    `limit` is in bytes of a message, compressed or not; `encoding` is how they are compressed.
+    `limit` is in bytes of a message; `encoding` is how those are compressed that say so. Whether
+    the one does that `next` returned last, `is_compressed` tells.
     """
 
-    __slots__ = ("_encoding", "_limit", "_received")
+    __slots__ = ("_encoding", "_limit", "_received", "is_compressed")
 
     def __init__(self, encoding: bytes, limit: int | None) -> None:
         self._encoding = encoding
         self._limit = limit
         self._received = bytearray()
+        self.is_compressed = False
 
     def feed(self, data: bytes) -> None:
         """Take data."""
@@ -52,6 +56,11 @@ class MessageReader:
     def has_bytes(self) -> bool:
         """Whether there are bytes of a message that is not whole, or was not taken."""
         return bool(self._received)
+
+    @property
+    def size(self) -> int:
+        """How many bytes these are."""
+        return len(self._received)
 
     @property
     def missing(self) -> int:
@@ -69,11 +78,11 @@ class MessageReader:
         end = PREFIX + self._length()
         if len(received) < end:
             return None
-        is_compressed = received[0]
+        self.is_compressed = bool(received[0])
         with memoryview(received) as view:
             message = bytes(view[PREFIX:end])
         del received[:end]
-        return inflated(message, self._encoding, self._limit) if is_compressed else message
+        return message
 
     def _length(self) -> int:
         return int.from_bytes(self._received[1:PREFIX], "big")
@@ -86,21 +95,26 @@ class MessageReader:
         if self._received[0] > 1:
             why = f"expected a message's first byte to be 0 or 1, got {self._received[0]}"
             raise CallError(Status.INTERNAL, why)
-        if self._received[0] and self._encoding not in WINDOW_BITS:
+        if self._received[0] and self._encoding not in ENCODINGS:
             name = self._encoding.decode("latin-1")
             raise CallError(Status.UNIMPLEMENTED, f"expected gzip or deflate, got {name}")
 
 
-def inflated(message: bytes, encoding: bytes, limit: int | None) -> bytes:
-    """A message that was compressed. Raises `CallError`, before it inflates beyond the limit."""
-    inflater = zlib.decompressobj(WINDOW_BITS[encoding])
-    limit = LARGEST_INFLATED if limit is None else limit
+def inflated_message(
+    message: bytes,
+    encoding: bytes,
+    limit: int | None,
+    hold: Callable[[int], object] = lambda _: None,
+) -> bytes:
+    """A message that was compressed; `hold` as for `compression.inflated`.
+
+    Raises `CallError`, before it inflates beyond the limit.
+    """
+    most = sys.maxsize if limit is None else limit
     try:
-        whole = inflater.decompress(message, limit + 1)
+        return inflated(message, encoding, most, hold)
+    except TooLargeError as error:
+        why = f"a message that inflates further; {limit} are allowed"
+        raise CallError(Status.RESOURCE_EXHAUSTED, why) from error
     except zlib.error as error:
         raise CallError(Status.INVALID_ARGUMENT, f"a compressed message: {error}") from error
-    if len(whole) > limit:
-        raise too_large(len(whole), limit)
-    if not inflater.eof:
-        raise CallError(Status.INVALID_ARGUMENT, "a compressed message is not whole")
-    return whole

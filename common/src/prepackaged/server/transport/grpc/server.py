@@ -10,12 +10,9 @@ from prepackaged.server.transport.grpc.calls import UnaryCall, UnaryMethod
 from prepackaged.server.transport.grpc.headers import read_headers
 from prepackaged.server.transport.grpc.status import Status
 from prepackaged.server.transport.grpc.stream_calls import StreamCall, StreamMethod
-from prepackaged.server.transport.http2.connection import (
-    PREFACE_SECONDS,
-    Http2Connection,
-    Http2Port,
-)
+from prepackaged.server.transport.http2.connection import PREFACE_SECONDS, Http2Connection
 from prepackaged.server.transport.http2.headers import Headers
+from prepackaged.server.transport.http2.port import Http2Port
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.routing import WireProtocol
 from prepackaged.server.transport.sockets import BACKLOG
@@ -36,13 +33,13 @@ class Methods:
         self, protocols: Sequence[WireProtocol], limits: Limits, observe: Observer
     ) -> None:
         self._methods: dict[str, Method] = {}
-        self._unknown = StreamMethod(refuse_unknown, limits.max_body)
+        self._unknown = StreamMethod(refuse_unknown, limits)
         for protocol in reversed(protocols):
             observer = observe if protocol.is_observed else ignore
             for path, handler in protocol.methods.items():
                 self._methods[path] = UnaryMethod(handler, protocol.grpc_failure, observer, limits)
             for path, stream in protocol.streams.items():
-                self._methods[path] = StreamMethod(stream, limits.max_body)
+                self._methods[path] = StreamMethod(stream, limits)
 
     def accept(
         self,
@@ -80,7 +77,7 @@ class GrpcServer:
     ) -> "GrpcServer":
         """Serve on an open socket what protocols have over gRPC."""
         methods = Methods(protocols, limits, observe)
-        port = Http2Port(methods.accept, set(), limits.max_connections, NOT_HTTP2)
+        port = Http2Port(methods.accept, set(), limits.max_connections, NOT_HTTP2, limits.memory)
 
         def connect() -> Http2Connection:
             connection = Http2Connection(port)

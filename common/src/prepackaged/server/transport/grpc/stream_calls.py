@@ -6,8 +6,9 @@ from collections.abc import Callable
 from enum import IntEnum
 
 from prepackaged.errors import describe
+from prepackaged.server.transport.errors import TransportError
 from prepackaged.server.transport.grpc.headers import CallHeaders
-from prepackaged.server.transport.grpc.messages import MessageReader, framed
+from prepackaged.server.transport.grpc.messages import MessageReader, framed, inflated_message
 from prepackaged.server.transport.grpc.status import (
     BEGIN,
     BEGIN_BLOCK,
@@ -20,10 +21,13 @@ from prepackaged.server.transport.grpc.status import (
 from prepackaged.server.transport.http2.connection import Http2Connection
 from prepackaged.server.transport.http2.frames import ErrorCode
 from prepackaged.server.transport.http2.hpack import block_of
+from prepackaged.server.transport.limits import Limits
+from prepackaged.server.transport.memory import SMALL
 
 logger = logging.getLogger(__name__)
 
 MOST_UNSENT = 2**22  # bytes that a client does not take, before its streams of answers end
+MAX_MESSAGE = 2**16  # bytes; what the streams here are asked is short
 
 #: Gets each message of a call, and then None when no more will come.
 StreamHandler = Callable[["StreamCall", bytes | None], None]
@@ -32,11 +36,16 @@ StreamHandler = Callable[["StreamCall", bytes | None], None]
 class StreamMethod:
     """What answers the calls of a path that have any number of messages and responses."""
 
-    __slots__ = ("handler", "max_message")
+    __slots__ = ("handler", "limits")
 
-    def __init__(self, handler: StreamHandler, max_message: int | None) -> None:
+    def __init__(self, handler: StreamHandler, limits: Limits) -> None:
         self.handler = handler
-        self.max_message = max_message
+        self.limits = limits
+
+    @property
+    def max_message(self) -> int:
+        """The bytes that a message may have."""
+        return min(self.limits.max_body or MAX_MESSAGE, MAX_MESSAGE)
 
     def call(self, connection: Http2Connection, stream: int, headers: CallHeaders) -> "StreamCall":
         """A call that begins."""
@@ -53,6 +62,8 @@ class StreamCall:
         "_connection",
         "_handler",
         "_has_begun",
+        "_held",
+        "_memory",
         "_reader",
         "_stream",
         "_timer",
@@ -71,6 +82,8 @@ class StreamCall:
         self._stream = stream
         self._handler = method.handler
         self._has_begun = False
+        self._held = 0
+        self._memory = method.limits.memory
         self._reader = MessageReader(headers.encoding, method.max_message)
         self._timer: asyncio.TimerHandle | None = None
         if headers.timeout is not None:
@@ -82,8 +95,11 @@ class StreamCall:
         self._reader.feed(data)
         try:
             self._handle(ended=ended)
+            self._hold(self._reader.size)
         except CallError as error:
             self.fail(error.status, str(error))
+        except TransportError as error:
+            self.fail(Status.UNAVAILABLE, str(error))
         except Exception as error:
             logger.exception("A call of %s failed", self.headers.path)
             self.fail(Status.INTERNAL, describe(error))
@@ -121,10 +137,13 @@ class StreamCall:
         """End a call that would go on for ever."""
         self.end()
 
+    def look(self, seconds: float) -> None:
+        """A stream may go on for ever; what it sends is short."""
+
     def _handle(self, *, ended: bool) -> None:
         reader, core = self._reader, self._connection.core
         while self.is_open and (message := reader.next()) is not None:
-            self._handler(self, message)
+            self._handler(self, self._inflated(message))
             core.consumed(self._stream)
         if ended and reader.has_bytes:
             raise CallError(Status.INVALID_ARGUMENT, "the last message is not whole")
@@ -132,6 +151,20 @@ class StreamCall:
             self._handler(self, None)
         elif reader.has_bytes:
             core.want(self._stream, reader.missing)
+
+    def _inflated(self, message: bytes) -> bytes:
+        if not self._reader.is_compressed:
+            return message
+        return inflated_message(message, self.headers.encoding, MAX_MESSAGE)
+
+    def _hold(self, size: int) -> None:
+        """Count the memory of a message that is not whole. Raises `TransportError`."""
+        size = size if size > SMALL and self.is_open else 0
+        if size > self._held:
+            self._memory.take(size - self._held, self._held)
+        elif size < self._held:
+            self._memory.give_back(self._held - size)
+        self._held = size
 
     def _begin(self) -> None:
         if not self._has_begun:
@@ -149,6 +182,7 @@ class StreamCall:
 
     def _close(self) -> None:
         self.is_open = False
+        self._hold(0)
         if self._timer:
             self._timer.cancel()
         self._connection.release(self._stream)

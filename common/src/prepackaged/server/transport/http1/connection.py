@@ -7,22 +7,22 @@ until one is refused; those before it are answered.
 import asyncio
 import time
 from collections import deque
+from functools import partial
 from typing import Any
 
-from prepackaged.server.transport.exchange import Exchange, Response, TransportError
-from prepackaged.server.transport.http1.port import HttpPort
-from prepackaged.server.transport.http1.reader import Fields, Incoming, RequestReader
+from prepackaged.server.transport.eviction import make_room
+from prepackaged.server.transport.exchange import Exchange, Response
+from prepackaged.server.transport.http1.port import SHUTDOWN_IDLE_SECONDS, HttpPort
+from prepackaged.server.transport.http1.reader import Incoming, RequestReader
 from prepackaged.server.transport.http1.responses import encoded
+from prepackaged.server.transport.http1.sender_time import SenderTime
 from prepackaged.server.transport.idle_timer import IdleTimer
-from prepackaged.server.transport.routing import handler_of
+from prepackaged.server.transport.unread import Unread
 
-SENDER_SECONDS = 60  # for a request's head, and then for each further part of its body
-SURPLUS_SECONDS = 2  # the same where there are too many connections
-SHUTDOWN_SENDER_SECONDS = 2  # the same once the server shuts down
-SHUTDOWN_IDLE_SECONDS = 0.25  # for a request that is on its way when the server shuts down
 GONE_SECONDS = 1  # for the response to a client that sends no more: it waits, or it is gone
 LINGER_SECONDS = 5  # for a client to read why it was refused
 TURN_SECONDS = 0.002  # what one iteration of the event loop may spend on one client's requests
+MUCH = 2**17  # bytes that are received at once; then other clients have their turn
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -34,30 +34,40 @@ class HttpConnection(asyncio.Protocol):
     def __init__(self, port: HttpPort) -> None:
         self._port = port
         self._loop = asyncio.get_running_loop()
-        self._reader = RequestReader(self._begin, self._check, port.limits.max_body, port.heads)
+        self._reader = RequestReader(
+            partial(port.begin, self),
+            partial(port.check, self),
+            port.limits.max_body,
+            port.heads,
+        )
         self._timer = IdleTimer(self._loop, self._time_out)
         self._queue: deque[Incoming] = deque()
         self._current: Incoming | None = None  # which is being answered
         self._is_answering = False
-        self._is_surplus = False  # there are too many connections without this one
+        self.is_surplus = False  # there are too many connections without this one
         self._is_half_closed = False  # the client sends no more
         self._is_writable = True
         self._is_reading = True
         self._is_closing = False
-        self._head_until = 0.0  # when the head that is being read must be whole
+        self._goes_on = False  # with reading, when others had their turn
+        self._sender_time = SenderTime()
+        self._unread = Unread(port.limits.memory, self._unread_bytes, self.abort)
 
     def connection_made(self, transport: Any) -> None:
         """Wait for a request, but not forever; uvloop's transports are no asyncio.Transport."""
         self._transport: asyncio.Transport = transport
         connections, limits = self._port.connections, self._port.limits
+        self._idle_since = self._loop.time()
+        if len(connections) >= limits.max_connections:
+            self.is_surplus = not make_room(connections, self._idle_since)
         connections.add(self)
-        self._is_surplus = len(connections) > limits.max_connections
         self._set_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's
         """Cancel what nobody waits for any more."""
         self._is_closing = True
         self._timer.cancel()
+        self._unread.close()
         self._port.connections.discard(self)
         waiting = [self._current, *self._queue]
         self._current = None
@@ -69,12 +79,46 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read requests, and answer them unless an earlier one is still being answered."""
-        incoming = self._reader.receive(data)
+        reader = self._reader
+        incoming = reader.receive(data)
+        if reader.has_more:
+            incoming = self._read_on(incoming)
+        if len(data) > MUCH:
+            self._pause_for_others()
+        self._take(incoming)
+
+    def _read_on(self, incoming: list[Incoming]) -> list[Incoming]:
+        """Read what is received until there is something to answer, or this client's turn ends."""
+        until = time.perf_counter() + TURN_SECONDS
+        while self._reader.has_more and not incoming and time.perf_counter() < until:
+            incoming = self._reader.read_on()
+        if self._reader.has_more:
+            self._pause_for_others()
+        return incoming
+
+    def _pause_for_others(self) -> None:
+        if not self._goes_on:
+            self._goes_on = True
+            self._loop.call_soon(self._go_on)
+        if self._is_reading and not self._transport.is_closing():
+            self._is_reading = False
+            self._transport.pause_reading()
+
+    def _go_on(self) -> None:
+        """Go on reading when others had their turn, unless there are requests to answer before."""
+        self._goes_on = False
+        if self._is_closing or self._queue or not self._is_writable:
+            return
+        if self._reader.has_more:
+            self._take(self._read_on([]))
+        self._flow()
+
+    def _take(self, incoming: list[Incoming]) -> None:
         if not incoming:
             self._send_continue()
             self._set_timer()
             return
-        self._head_until = 0.0  # of the next head
+        self._sender_time.reset()
         self._queue += incoming
         self._answer_queued()
 
@@ -86,17 +130,22 @@ class HttpConnection(asyncio.Protocol):
         if self._reader.reads != "nothing" or not self._is_busy():
             return False
         self._is_half_closed = True
+        for incoming in (self._current, *self._queue):
+            if incoming:
+                incoming.exchange.left_at = time.perf_counter()
         self._set_timer()
         return True
 
     def pause_writing(self) -> None:
         """Answer nothing more, and read nothing, until the client has read its responses."""
         self._is_writable = False
+        self._unread.update()
         self._flow()
 
     def resume_writing(self) -> None:
         """Go on."""
         self._is_writable = True
+        self._unread.update()
         self._answer_queued()
 
     def shut_down(self) -> None:
@@ -107,6 +156,17 @@ class HttpConnection(asyncio.Protocol):
         """Close at once."""
         self._transport.abort()
 
+    def idle_since(self) -> float | None:
+        """Since when nothing is asked, or a head is not whole; None where there is a request."""
+        if self._is_busy() or self._is_closing or self._reader.reads == "body":
+            return None
+        return self._idle_since
+
+    def end_idle(self) -> None:
+        """Make room for another client."""
+        self._port.connections.discard(self)
+        self._close()
+
     def send(self, exchange: Exchange, response: Response) -> None:
         """Write the response to the request that is being answered."""
         incoming, self._current = self._current, None
@@ -115,7 +175,10 @@ class HttpConnection(asyncio.Protocol):
             return
         is_last = not incoming.keep_alive or self._closes_after_responses()
         is_head = exchange.method == "HEAD"
-        transport.write(encoded(response, keep_alive=not is_last, is_head=is_head))
+        origins = incoming.target.allows_origins
+        transport.write(
+            encoded(response, keep_alive=not is_last, is_head=is_head, allows_origins=origins)
+        )
         if incoming.error:
             self._linger()
         elif is_last:
@@ -126,21 +189,6 @@ class HttpConnection(asyncio.Protocol):
             else:
                 self._set_timer()
 
-    def _begin(self, method: str, target: bytes, fields: Fields) -> Incoming:
-        port = self._port
-        found = port.router.find(target)
-        exchange = Exchange(
-            method, found.path, fields, carrier=self, failure=found.failure, observe=port.observe
-        )
-        exchange.query = found.query
-        return Incoming(exchange, found)
-
-    def _check(self, exchange: Exchange) -> None:
-        limits = self._port.limits
-        if self._is_surplus and exchange.path not in limits.exempt:
-            message = f"there are {limits.max_connections} connections, which is all that may be"
-            raise TransportError(503, message, **{"Retry-After": "1"})
-
     def _answer_queued(self) -> None:
         """Hand over one request after another, until one is not answered at once."""
         self._is_answering = True
@@ -148,7 +196,7 @@ class HttpConnection(asyncio.Protocol):
         until = time.perf_counter() + TURN_SECONDS if len(queue) > 1 else 0.0
         while queue and self._current is None and self._is_writable:
             self._current = incoming = queue.popleft()
-            self._answer(incoming)
+            self._port.answer(incoming)
             if self._is_closing:
                 queue.clear()
             elif queue and time.perf_counter() > until:
@@ -168,24 +216,15 @@ class HttpConnection(asyncio.Protocol):
             self._reader.expects_continue = False
             self._transport.write(CONTINUE)
 
-    def _answer(self, incoming: Incoming) -> None:
-        exchange = incoming.exchange
-        try:
-            if incoming.error:
-                raise incoming.error
-            handler = handler_of(exchange.method, incoming.target)
-            if (timeout := self._port.limits.timeout) is not None:
-                exchange.expire_after(timeout, "the time that is set for one")
-            handler(exchange)
-        except Exception as error:
-            exchange.fail(error)
-
     def _is_busy(self) -> bool:
         return self._current is not None or bool(self._queue)
 
     def _flow(self) -> None:
         """Read on when there is nothing to answer before, and the client reads its responses."""
         reads = self._is_writable and not self._queue
+        if reads and (self._goes_on or self._reader.has_more):
+            self._pause_for_others()
+            return
         if reads == self._is_reading or self._transport.is_closing():
             return
         self._is_reading = reads
@@ -194,10 +233,14 @@ class HttpConnection(asyncio.Protocol):
         else:
             self._transport.pause_reading()
 
+    def _unread_bytes(self) -> tuple[int, int]:
+        size = 0 if self._is_writable else self._transport.get_write_buffer_size()
+        return size, size
+
     def _closes_after_responses(self) -> bool:
         """Whether the connection ends with the response that is written now."""
         port = self._port
-        if self._is_surplus or port.limits.keepalive == 0:
+        if self.is_surplus or port.limits.keepalive == 0:
             return True
         if not (self._is_half_closed or port.is_shutting_down):
             return False
@@ -225,27 +268,23 @@ class HttpConnection(asyncio.Protocol):
             return
         if self._is_half_closed:
             self._timer.set(GONE_SECONDS)
-        elif self._reader.reads == "head":
-            self._head_until = self._head_until or self._loop.time() + self._sender_seconds()
-            self._timer.set(min(self._head_until - self._loop.time(), self._sender_seconds()))
-        elif self._reader.reads == "body":
-            self._timer.set(self._sender_seconds())
-        elif self._is_busy():
+        elif self._reader.reads == "nothing":
+            self._set_idle_timer()
+        else:
+            self._timer.set(self._seconds_to_send())
+
+    def _set_idle_timer(self) -> None:
+        if self._is_busy():
             self._timer.unset()
         else:
-            self._timer.set(self._idle_seconds())
+            self._idle_since = self._loop.time()
+            self._timer.set(self._port.idle_seconds(self))
 
-    def _sender_seconds(self) -> float:
-        if self._port.is_shutting_down:
-            return SHUTDOWN_SENDER_SECONDS
-        return SURPLUS_SECONDS if self._is_surplus else SENDER_SECONDS
-
-    def _idle_seconds(self) -> float:
-        if self._port.is_shutting_down:
-            return SHUTDOWN_IDLE_SECONDS
-        return (
-            SURPLUS_SECONDS if self._is_surplus else self._port.limits.keepalive or SENDER_SECONDS
-        )
+    def _seconds_to_send(self) -> float:
+        now, seconds = self._loop.time(), self._port.sender_seconds(self)
+        if self._reader.reads == "head":
+            return self._sender_time.of_head(now, seconds)
+        return self._sender_time.of_body(now, seconds, self._reader.body_size)
 
     def _time_out(self) -> None:
         if self._is_busy() and self._reader.reads == "nothing" and not self._is_half_closed:

@@ -14,7 +14,7 @@ MAX_HEADS = 256
 MAX_SIZE = 1024  # bytes of a head
 MAX_MISSES = 8  # in a row, after which a connection looks no more
 # With these there is more to do than to read a body of known length.
-NOT_CACHED = frozenset({b"expect", b"transfer-encoding", b"upgrade"})
+NOT_CACHED = frozenset({b"content-encoding", b"expect", b"transfer-encoding", b"upgrade"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,22 @@
 """What the connections of one REST port share."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prepackaged.server.telemetry.context import Observer
+from prepackaged.server.transport.exchange import Exchange, TransportError
+from prepackaged.server.transport.http1.framing import Fields, inflated_body
 from prepackaged.server.transport.http1.header_cache import HeaderCache
+from prepackaged.server.transport.http1.reader import Incoming
+from prepackaged.server.transport.inflating import inflate
 from prepackaged.server.transport.limits import Limits
-from prepackaged.server.transport.routing import Router
+from prepackaged.server.transport.routing import Router, handler_of
+
+SENDER_SECONDS = 60  # for a request's head, and then for each further part of its body
+SURPLUS_SECONDS = 2  # the same where there are too many connections
+SHUTDOWN_SENDER_SECONDS = 2  # the same once the server shuts down
+SHUTDOWN_IDLE_SECONDS = 0.25  # for a request that is on its way when the server shuts down
 
 if TYPE_CHECKING:
     from prepackaged.server.transport.http1.connection import HttpConnection
@@ -25,3 +35,56 @@ class HttpPort:
     connections: "set[HttpConnection]" = field(default_factory=set)
     heads: HeaderCache = field(default_factory=HeaderCache)
     is_shutting_down: bool = False
+
+    def begin(
+        self, connection: "HttpConnection", method: str, target: bytes, fields: Fields
+    ) -> Incoming:
+        """A request that begins on a connection, which carries its response."""
+        found = self.router.find(target)
+        exchange = Exchange(
+            method,
+            found.path,
+            fields,
+            carrier=connection,
+            failure=found.failure,
+            observe=self.observe,
+            memory=self.limits.memory,
+        )
+        exchange.query = found.query
+        return Incoming(exchange, found)
+
+    def check(self, connection: "HttpConnection", exchange: Exchange) -> None:
+        """Refuse a request on a connection too many: raise `TransportError` 503."""
+        most = self.limits.max_connections
+        if connection.is_surplus and exchange.path not in self.limits.exempt:
+            message = f"there are {most} connections, which is all that may be"
+            raise TransportError(503, message, **{"Retry-After": "1"})
+
+    def sender_seconds(self, connection: "HttpConnection") -> float:
+        """The time that a client has to send the next part of its request."""
+        if self.is_shutting_down:
+            return SHUTDOWN_SENDER_SECONDS
+        return SURPLUS_SECONDS if connection.is_surplus else SENDER_SECONDS
+
+    def idle_seconds(self, connection: "HttpConnection") -> float:
+        """The time that a client has until its next request."""
+        if self.is_shutting_down:
+            return SHUTDOWN_IDLE_SECONDS
+        return SURPLUS_SECONDS if connection.is_surplus else self.limits.keepalive or SENDER_SECONDS
+
+    def answer(self, incoming: Incoming) -> None:
+        """Let the handler of a request answer it, or refuse it."""
+        exchange = incoming.exchange
+        try:
+            if incoming.error:
+                raise incoming.error
+            handler = handler_of(exchange.method, incoming.target)
+            if (timeout := self.limits.timeout) is not None:
+                exchange.expire_after(timeout, "the time that is set for one")
+            if incoming.coding:
+                work = partial(inflated_body, exchange, incoming.coding, self.limits.max_body)
+                inflate(exchange, incoming.coding, work, handler)
+            else:
+                handler(exchange)
+        except Exception as error:
+            exchange.fail(error)

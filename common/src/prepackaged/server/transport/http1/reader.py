@@ -1,31 +1,37 @@
 """HTTP/1 as bytes in, requests out (RFC 9112); llhttp parses them, by way of httptools."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal
 
 import httptools
 
 from prepackaged.server.transport.exchange import Exchange, TransportError
+from prepackaged.server.transport.http1.body import Body
+from prepackaged.server.transport.http1.framing import Fields, Framing, too_large
 from prepackaged.server.transport.http1.header_cache import MAX_MISSES, Head, HeaderCache
+from prepackaged.server.transport.memory import SMALL
 from prepackaged.server.transport.routing import Target
 
 MAX_HEAD = 64 * 1024  # bytes of a request line and its header fields
-VERSIONS = ("1.1", "1.0")
+PIECE = 16 * 1024  # bytes that are parsed at a time, unless they are one body's
 
-Fields = Sequence[tuple[bytes, bytes]]
 #: Begins a request with this method, target and header fields.
 Begin = Callable[[str, bytes, Fields], "Incoming"]
 
 
 class Incoming:
-    """A request as it is read, whole or refused with `error`; neither while its body arrives."""
+    """A request as it is read, whole or refused with `error`; neither while its body arrives.
 
-    __slots__ = ("error", "exchange", "keep_alive", "target")
+    `coding` is how its body is compressed, empty where it is not.
+    """
+
+    __slots__ = ("coding", "error", "exchange", "keep_alive", "target")
 
     def __init__(self, exchange: Exchange, target: Target) -> None:
         self.exchange = exchange
         self.target = target
         self.keep_alive = True
+        self.coding = b""
         self.error: TransportError | None = None
 
 
@@ -59,8 +65,8 @@ class RequestReader:
         self._target = b""
         self._fields: list[tuple[bytes, bytes]] = []
         self._length = 0  # of the body as declared, 0 where it is not
-        self._parts: list[bytes] = []  # of the body so far,
-        self._size = 0  # and their bytes
+        self._body = Body()
+        self._rest: bytes | memoryview = b""  # of what was received last
         self._later_bytes = 0  # of a head that takes several reads, without those of the first
         self._may_be_large = False  # the head that is being read
         self._has_begun = False  # a head, with the bytes that were received last
@@ -69,7 +75,10 @@ class RequestReader:
         self.expects_continue = False  # the client waits for "100 Continue" before it sends on
 
     def receive(self, data: bytes) -> list[Incoming]:
-        """The requests that these bytes complete, and at last one that is refused."""
+        """The requests that these bytes complete, and at last one that is refused.
+
+        There may be more of them, see `has_more`.
+        """
         if self.reads != "nothing" or self._misses > MAX_MISSES:
             return self._parsed(data)
         if known := self._cache.find(data):
@@ -77,9 +86,24 @@ class RequestReader:
             return self._cached(*known)
         self._misses += 1
         whole = self._parsed(data)
-        if len(whole) == 1 and self.reads == "nothing" and not self.is_done:
+        is_only = len(whole) == 1 and self.reads == "nothing" and not self._rest
+        if is_only and not self.is_done:
             self._learn(data, whole[0])
         return whole
+
+    @property
+    def has_more(self) -> bool:
+        """Whether bytes were received that are not read."""
+        return bool(self._rest)
+
+    def read_on(self) -> list[Incoming]:
+        """What `receive` returns, of the bytes that are not read."""
+        return self._parsed(self._rest)
+
+    @property
+    def body_size(self) -> int:
+        """The bytes of the body that is being read, so far."""
+        return self._body.size
 
     def _cached(self, head: Head, body: bytes) -> list[Incoming]:
         incoming = self._begin(head.method, head.target, head.fields)
@@ -87,6 +111,8 @@ class RequestReader:
         incoming.keep_alive = head.keep_alive
         try:
             self._check(incoming.exchange)
+            if len(body) > SMALL:
+                incoming.exchange.hold(len(body))
         except TransportError as refusal:
             incoming.error, incoming.keep_alive, self.is_done = refusal, False, True
             self._misses = MAX_MISSES + 1
@@ -102,9 +128,12 @@ class RequestReader:
         )
         self._cache.add(data, head)
 
-    def _parsed(self, data: bytes) -> list[Incoming]:
+    def _parsed(self, data: bytes | memoryview) -> list[Incoming]:
+        self._rest = b""
         if self.is_done:
             return []
+        if len(data) > PIECE:
+            data = self._piece_of(memoryview(data))
         self._may_be_large = self.reads == "head" or len(data) > MAX_HEAD
         self._has_begun = False
         try:
@@ -116,8 +145,17 @@ class RequestReader:
                 self._refuse(TransportError(400, "this is no valid HTTP"))
         if self.reads == "head":
             self._limit_head(len(data))
+        elif self.reads == "body":
+            self._hold_body()
         whole, self._whole = self._whole, []
         return whole
+
+    def _piece_of(self, data: memoryview) -> memoryview:
+        """What is parsed now, where much was received: others have their turn before the rest."""
+        missing = self._length - self._body.size if self.reads == "body" else 0
+        size = max(PIECE, missing)
+        self._rest = data[size:]
+        return data[:size]
 
     def time_out(self) -> list[Incoming]:
         """Refuse the request that is being read: its rest did not arrive in time."""
@@ -155,16 +193,17 @@ class RequestReader:
         if parser.should_upgrade():
             return  # it is parsed again without the offer
         version = parser.get_http_version()
-        error = self._framing_error(version)
-        length = self._length
+        framing = Framing(self._fields, version)
+        self._length, self.expects_continue = framing.length, framing.expects_continue
         latest = self._begin(parser.get_method().decode(), self._target, self._fields)
         latest.keep_alive = version == "1.1" and parser.should_keep_alive()
         self._latest = latest
-        self.reads, self._size, self._parts = "body", 0, []
+        latest.coding = framing.coding
+        self.reads = "body"
         try:
-            if error:
-                raise error
-            if self._max_body is not None and length > self._max_body:
+            if framing.error:
+                raise framing.error
+            if self._max_body is not None and framing.length > self._max_body:
                 raise too_large(self._max_body)
             self._check(latest.exchange)
         except TransportError as refusal:
@@ -175,9 +214,8 @@ class RequestReader:
         """Take a part of the body."""
         if self._latest is None:
             return  # it is parsed again
-        self._parts.append(body)
-        self._size += len(body)
-        if self._max_body is not None and self._size > self._max_body:
+        self._body.add(body)
+        if self._max_body is not None and self._body.size > self._max_body:
             self._refuse(too_large(self._max_body))
             raise StopReadingError
 
@@ -186,27 +224,23 @@ class RequestReader:
         latest = self._latest
         if latest is None:
             return  # it is parsed again
-        parts, self._parts = self._parts, []
-        latest.exchange.body = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._hold_body(copies=2)  # its parts, and the whole
+        if self.is_done:
+            raise StopReadingError
+        latest.exchange.body = self._body.take()
         self.reads = "nothing"
         self.expects_continue = False
         self._whole.append(latest)
 
-    def _framing_error(self, version: str) -> TransportError | None:
-        """Note what frames the request; return what is wrong with it."""
-        self._length, hosts = 0, 0
-        for name, value in self._fields:
-            if name == b"content-length":
-                self._length = int(value)
-            elif name == b"host":
-                hosts += 1
-            elif name == b"expect":
-                self.expects_continue = value.lower() == b"100-continue"
-        if version not in VERSIONS:
-            return TransportError(400, f"expected HTTP/1.1 or 1.0, got HTTP/{version}")
-        if hosts > 1 or (hosts == 0 and version == "1.1"):  # RFC 9112, 3.2
-            return TransportError(400, f"expected one Host header, got {hosts}")
-        return None
+    def _hold_body(self, copies: int = 1) -> None:
+        """Count the memory of the body that is being read; refuse it where there is no room."""
+        latest, size = self._latest, self._body.size
+        if latest is None or size <= SMALL:
+            return
+        try:
+            latest.exchange.hold(size * copies - latest.exchange.held)
+        except TransportError as refusal:
+            self._refuse(refusal)
 
     def _check_head(self) -> None:
         size = len(self._target) + sum(len(name) + len(value) for name, value in self._fields)
@@ -229,13 +263,13 @@ class RequestReader:
         if incoming is None:
             incoming = self._begin("-", b"-", ())
         incoming.error, incoming.keep_alive = error, False
-        self._parts = []
+        self._body, self._rest = Body(), b""
         self._latest, self.reads, self.is_done = None, "nothing", True
         self.expects_continue = False
         self._misses = MAX_MISSES + 1
         self._whole.append(incoming)
 
-    def _ignore_upgrade(self, rest: bytes) -> None:
+    def _ignore_upgrade(self, rest: bytes | memoryview) -> None:
         """Read the request again without its offer of another protocol, which took its body."""
         method = self._parser.get_method()
         if method == b"CONNECT":
@@ -246,9 +280,4 @@ class RequestReader:
         line = b"%b %b HTTP/%b\r\n" % (method, self._target, version)
         self._parser = httptools.HttpRequestParser(self)
         self.reads = "nothing"
-        self._whole = self._parsed(line + b"".join(fields) + b"\r\n" + rest)
-
-
-def too_large(limit: int) -> TransportError:
-    """The refusal of a body with more bytes than the limit."""
-    return TransportError(413, f"the body has more than {limit} bytes", Connection="close")
+        self._whole = self._parsed(b"".join((line, *fields, b"\r\n", rest, self._rest)))

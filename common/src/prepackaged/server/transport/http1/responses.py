@@ -13,10 +13,13 @@ WITHOUT_LENGTH = {204, 304}  # a length here would be that of another response (
 CLOSE = b"connection: close\r\n"
 
 
-def encoded(response: Response, *, keep_alive: bool, is_head: bool) -> bytes:
-    """The bytes of a response; that to HEAD has no body, but its length."""
+def encoded(response: Response, *, keep_alive: bool, is_head: bool, allows_origins: bool) -> bytes:
+    """The bytes of a response; that to HEAD has no body, but its length.
+
+    With `allows_origins` browsers let pages of any origin read it.
+    """
     status, body = response.status, response.body
-    start = b"%bdate: %b\r\n" % (status_line(status), date(int(time.time())))
+    start = b"%bdate: %b\r\n" % (status_line(status, allows_origins), date(int(time.time())))
     if status in WITHOUT_BODY:
         fields, body = b"", b""
     else:
@@ -31,13 +34,14 @@ def encoded(response: Response, *, keep_alive: bool, is_head: bool) -> bytes:
 
 
 @lru_cache(64)
-def status_line(status: int) -> bytes:
+def status_line(status: int, allows_origins: bool) -> bytes:  # noqa: FBT001  by place, for speed
     """The status line, and the header that lets browsers of any origin read the response."""
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:
         phrase = ""
-    return f"HTTP/1.1 {status} {phrase}\r\naccess-control-allow-origin: *\r\n".encode()
+    origins = "access-control-allow-origin: *\r\n" if allows_origins else ""
+    return f"HTTP/1.1 {status} {phrase}\r\n{origins}".encode()
 
 
 @lru_cache(64)

@@ -4,10 +4,11 @@ It passes each stream's events to the object that `accept` returned for it.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
+from prepackaged.server.transport.eviction import make_room
 from prepackaged.server.transport.http2.core import Http2Core
 from prepackaged.server.transport.http2.events import (
     ConnectionFailed,
@@ -17,44 +18,20 @@ from prepackaged.server.transport.http2.events import (
     StreamReset,
 )
 from prepackaged.server.transport.http2.frames import ErrorCode
-from prepackaged.server.transport.http2.headers import HeaderBlock, Headers
+from prepackaged.server.transport.http2.headers import HeaderBlock
+from prepackaged.server.transport.http2.port import Http2Port, StreamUser
+from prepackaged.server.transport.unread import Unread
 
 PREFACE_SECONDS = 60  # for a client to say that it speaks HTTP/2
 HEADER_SECONDS = 10  # for a header block to be whole
-SEND_SECONDS = 60  # for a client to take some of what waits for it
+LOOK_SECONDS = 60  # between looks at a connection, see `_look`
+IDLE_LOOKS = 60  # without a call, after which a connection ends
 END_SECONDS = 1  # for a client to answer that it knows of the end
-EVENTS_AT_A_TIME = 256  # then other connections have their turn
+TURN_SECONDS = 0.002  # what one iteration of the event loop may spend on one client's events
+EVENTS_AT_A_TIME = 16  # before the clock is asked
+MUCH = 2**17  # bytes that are received at once; then other connections have their turn
 LAST_PING = b"goodbye!"  # the eight bytes of the ping that goes with a GOAWAY
-
-
-class StreamUser(Protocol):
-    """The receiver of one stream's events, until `Http2Connection.release`."""
-
-    def data_received(self, data: bytes, *, ended: bool) -> None:
-        """Take data; `ended` says that nothing more follows."""
-
-    def lost(self) -> None:
-        """The client wants no answer any more, or its connection is lost."""
-
-    def shut_down(self) -> None:
-        """The server stops; end a stream that would go on for ever."""
-
-
-#: Takes a stream that a client opened; `ended` says that nothing but headers belongs to it.
-Accept = Callable[["Http2Connection", int, Headers, bool], StreamUser | None]
-
-
-@dataclass(frozen=True)
-class Http2Port:
-    """What the connections of a port share.
-
-    `not_http2` is the answer to a client that speaks something else.
-    """
-
-    accept: Accept
-    connections: "set[Http2Connection]"
-    max_connections: float
-    not_http2: bytes
+LIFE_PING = b"is alive"  # and of that which finds out whether a client is there still
 
 
 class Http2Connection(asyncio.Protocol):
@@ -70,22 +47,29 @@ class Http2Connection(asyncio.Protocol):
         self._is_reading = False
         self._is_ending = False
         self._is_write_paused = False
+        self._is_silent = False  # since the last look
+        self._idle_looks = 0
+        self._unread = Unread(port.memory, self._waiting, self.abort)
         self._preface_timer: asyncio.TimerHandle | None = None
         self._header_timer: asyncio.TimerHandle | None = None
-        self._send_timer: asyncio.TimerHandle | None = None
+        self._look_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Begin; uvloop's transports are no asyncio.Transport."""
         self._transport: asyncio.Transport = transport
-        self._port.connections.add(self)
-        if len(self._port.connections) > self._port.max_connections:
+        self._loop = asyncio.get_running_loop()
+        self._active_at = self._loop.time()
+        self._look_timer = self._loop.call_later(LOOK_SECONDS, self._look)
+        connections, most = self._port.connections, self._port.max_connections
+        is_full = len(connections) >= most and not make_room(connections, self._active_at)
+        connections.add(self)
+        if is_full:
             self.core.refuse_streams(ErrorCode.ENHANCE_YOUR_CALM, "too many connections")
             self._close()
 
     def expect_preface_within(self, seconds: float) -> None:
         """Close when the client has not said by then that it speaks HTTP/2."""
-        loop = asyncio.get_running_loop()
-        self._preface_timer = loop.call_later(seconds, self.expect_preface)
+        self._preface_timer = asyncio.get_running_loop().call_later(seconds, self.expect_preface)
 
     def expect_preface(self) -> None:
         """Close unless the client has said that it speaks HTTP/2."""
@@ -95,7 +79,8 @@ class Http2Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's
         """Nobody waits for the streams that are open."""
         self._port.connections.discard(self)
-        for timer in (self._preface_timer, self._header_timer, self._send_timer):
+        self._unread.close()
+        for timer in (self._preface_timer, self._header_timer, self._look_timer):
             if timer:
                 timer.cancel()  # or it would keep all this until it is over
         users, self._users = self._users, {}
@@ -106,30 +91,40 @@ class Http2Connection(asyncio.Protocol):
         """Read nothing more from a client that does not read."""
         self._is_write_paused = True
         self._transport.pause_reading()
-        self._watch_sending()
+        self._unread.update()
 
     def resume_writing(self) -> None:
         """Read on."""
         self._is_write_paused = False
+        self._unread.update()
         if not self.core.has_more:
             self._resume_reading()
 
     def data_received(self, data: bytes) -> None:
         """Handle what has arrived, some of it now and the rest when others had their turn."""
         self._is_reading = True
-        left, handlers = EVENTS_AT_A_TIME, self.EVENT_HANDLERS
+        self._is_silent = False
+        self._handle(data)
+        self._is_reading = False
+        self.flush()
+        if (self.core.has_more or len(data) > MUCH) and not self._transport.is_closing():
+            self._transport.pause_reading()
+            self._loop.call_soon(self._go_on)
+        if self.core.open_block and not self._header_timer:
+            self._watch_headers()
+
+    def _handle(self, data: bytes) -> None:
+        """Handle events until there are none, or this client's turn ends."""
+        left, until, handlers = EVENTS_AT_A_TIME, 0.0, self.EVENT_HANDLERS
         for event in self.core.receive(data):
             handlers[type(event)](self, event)
             left -= 1
             if not left:
-                break
-        self._is_reading = False
-        self.flush()
-        if not left and self.core.has_more:
-            self._transport.pause_reading()
-            asyncio.get_running_loop().call_soon(self._go_on)
-        if self.core.open_block and not self._header_timer:
-            self._watch_headers()
+                now = time.perf_counter()
+                until = until or now + TURN_SECONDS
+                if now > until:
+                    break
+                left = EVENTS_AT_A_TIME
 
     def flush(self) -> None:
         """Write what the core has to send; while data is handled, that is done at its end."""
@@ -137,8 +132,8 @@ class Http2Connection(asyncio.Protocol):
             data = self.core.take_output()
             if data and not self._transport.is_closing():
                 self._transport.write(data)
-            if self.core.unsent:
-                self._watch_sending()
+            if self.core.unsent or self._unread.size:
+                self._unread.update()
             if self._is_ending and not self.core.has_streams:
                 self._transport.close()
 
@@ -155,14 +150,26 @@ class Http2Connection(asyncio.Protocol):
         self.core.announce_end()
         self.core.ping(LAST_PING)
         self.flush()
-        asyncio.get_running_loop().call_later(END_SECONDS, self._settle_end)
+        self._loop.call_later(END_SECONDS, self._settle_end)
 
     def abort(self) -> None:
         """Close at once."""
         self._transport.abort()
 
+    def idle_since(self) -> float | None:
+        """When the latest call came; None where a call has no response yet."""
+        return None if self.core.has_streams or self.core.is_ending else self._active_at
+
+    def end_idle(self) -> None:
+        """Make room for another client."""
+        self._port.connections.discard(self)
+        self.core.refuse_streams()
+        self._close()
+
     def _take_headers(self, event: HeadersReceived) -> None:
         stream, headers, ended = event
+        self._idle_looks = 0
+        self._active_at = self._loop.time()
         user = self._port.accept(self, stream, headers, ended)
         if user is not None:
             self._users[stream] = user
@@ -223,8 +230,8 @@ class Http2Connection(asyncio.Protocol):
 
     def _watch_headers(self) -> None:
         """Look later whether a header block is whole."""
-        block, loop = self.core.open_block, asyncio.get_running_loop()
-        self._header_timer = loop.call_later(HEADER_SECONDS, self._expect_headers, block)
+        block = self.core.open_block
+        self._header_timer = self._loop.call_later(HEADER_SECONDS, self._expect_headers, block)
 
     def _expect_headers(self, before: HeaderBlock | None) -> None:
         self._header_timer = None
@@ -234,21 +241,26 @@ class Http2Connection(asyncio.Protocol):
         elif self.core.open_block:
             self._watch_headers()
 
-    def _watch_sending(self) -> None:
-        """Look later whether the client has taken some of what waits for it."""
-        if not self._send_timer:
-            before = self._progress()
-            loop = asyncio.get_running_loop()
-            self._send_timer = loop.call_later(SEND_SECONDS, self._expect_progress, before)
+    def _waiting(self) -> tuple[int, tuple[int, int]]:
+        """How many bytes wait for the client, and what changes when it takes some of them."""
+        written = self._transport.get_write_buffer_size() if self._is_write_paused else 0
+        return self.core.unsent + written, (self.core.sent, written)
 
-    def _progress(self) -> tuple[int, int]:
-        return self.core.sent, self._transport.get_write_buffer_size()
+    def _look(self) -> None:
+        """Look after the connection now and then: ping a silent client, end an idle connection.
 
-    def _expect_progress(self, before: tuple[int, int]) -> None:
-        self._send_timer = None
-        if not (self.core.unsent or self._is_write_paused):
-            return
-        if self._progress() == before:
+        One that does not answer a ping until the next look is gone. Streams look to theirs.
+        """
+        self._look_timer = self._loop.call_later(LOOK_SECONDS, self._look)
+        for user in list(self._users.values()):
+            user.look(LOOK_SECONDS)
+        if self._is_silent:
             self._transport.abort()
-        else:
-            self._watch_sending()
+            return
+        self._is_silent = True
+        self._idle_looks = 0 if self.core.has_streams else self._idle_looks + 1
+        if self._idle_looks > IDLE_LOOKS:
+            self.finish()
+        elif self.core.has_preface:
+            self.core.ping(LIFE_PING)
+            self.flush()

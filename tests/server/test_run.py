@@ -1,5 +1,6 @@
 """`make run-<image>`, as a newcomer types it."""
 
+import json
 import os
 import shlex
 import shutil
@@ -49,6 +50,39 @@ def test_make_run_serves_a_model_of_ones_own(tmp_path: Path) -> None:
 
     assert told["name"] == "my flowers"
     assert exposed.status_code == 200
+
+
+def test_make_run_takes_parameters_and_prints_a_call_for_a_model_of_ones_own(
+    tmp_path: Path,
+) -> None:
+    """The line is made from the model's signature, and the parameters reach the Model."""
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed here")
+    shutil.copytree(run.example_model("sklearn"), tmp_path / "flowers")
+    http, grpc, metrics = free_ports(3)
+    ports = [f"HTTP_PORT={http}", f"GRPC_PORT={grpc}", f"METRICS_PORT={metrics}"]
+    model = [f"MODEL_URI={tmp_path / 'flowers'}", "PARAMETERS=method=predict"]
+    with how_to_call(["make", "run-sklearn", *model, *ports], images.ROOT, os.environ) as line:
+        called = subprocess.run(
+            [*shlex.split(line), "--silent"], capture_output=True, text=True, check=True
+        )
+    answer = json.loads(called.stdout)["data"]["ndarray"]
+    assert len(answer) == 1
+    assert answer[0] in (0, 1, 2)
+
+
+def test_make_run_listens_on_this_machine_alone() -> None:
+    """Nobody else in a network reaches what someone is trying out, unless HOST says so."""
+    for arguments, host in (((), "localhost"), (("HOST=::",), "::")):
+        done = subprocess.run(
+            ["make", "-n", "run-skeleton", *arguments],
+            cwd=images.ROOT,
+            env=os.environ | {"HOST": "this-machine"},  # which some shells export
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert f" --host {host} " in done.stdout
 
 
 def test_make_run_takes_upstreams_microservice_too() -> None:

@@ -1,0 +1,54 @@
+"""Bytes inside JSON: `{"b64": "..."}`, an object with that key alone.
+
+TensorFlow Serving's REST API has bytes in this form, in requests and in responses.
+"""
+
+import base64
+import reprlib
+from typing import Any
+
+import numpy as np
+
+from prepackaged.errors import ClientError
+
+KEY = "b64"
+
+
+def is_b64(value: Any) -> bool:
+    """Whether a JSON value has the form of bytes."""
+    return isinstance(value, dict) and len(value) == 1 and KEY in value
+
+
+def decode_b64(value: Any) -> Any:
+    """A JSON value with every `{"b64": "..."}` in it, however deep, as bytes.
+
+    Takes lists, objects and arrays of objects; all other values are returned as they are. Raises
+    `ClientError` for what is not Base64.
+    """
+    if is_b64(value):
+        return _decoded(value[KEY])
+    if isinstance(value, dict):
+        return {name: decode_b64(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [decode_b64(each) for each in value]
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        decoded = value.copy()
+        for place, each in np.ndenumerate(value):
+            decoded[place] = decode_b64(each)
+        return decoded
+    return value
+
+
+def encode_b64(content: bytes) -> dict[str, str]:
+    """Bytes in the form that JSON can hold."""
+    return {KEY: base64.b64encode(content).decode()}
+
+
+def _decoded(text: Any) -> bytes:
+    wanted = 'expected {"b64": "..."} with a string in Base64'
+    if not isinstance(text, str):
+        raise ClientError(f"{wanted}, got {reprlib.repr(text)}")
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError as error:
+        raise ClientError(f"{wanted}, got {reprlib.repr(text)}: {error}") from error

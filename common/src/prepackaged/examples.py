@@ -1,0 +1,66 @@
+"""A request that a model takes, made from its signature: for people to begin with."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from prepackaged.signature import Column, Signature, TensorSpec
+
+LONGEST = 1000  # characters of an example; a longer one helps nobody
+MOST_VALUES = 300  # so that no longer one is made
+VALUES = {"float64": 0.5, "float32": 0.5, "int64": 1, "bool": True, "text": "a", "any": 1}
+DATE = "2026-01-31"
+
+
+def example_request(signature: Signature | None) -> str | None:
+    """The JSON of a Seldon message; None where nothing is known, or a message is long.
+
+    Its values are of the right types and of categories that the model knows; whether they make
+    sense only the model's author can say.
+    """
+    if signature is None or not signature.inputs:
+        return None
+    tensors = signature.input_tensors
+    message = _of_tensors(tensors) if tensors else _of_columns(signature.inputs)
+    text = message and json.dumps(message)
+    return text if text and len(text) <= LONGEST else None
+
+
+def _of_columns(columns: Sequence[Any]) -> dict[str, Any] | None:
+    if len(columns) > MOST_VALUES:
+        return None
+    data = {"ndarray": [[_value(column) for column in columns]]}
+    names = [column.name for column in columns]
+    return {"data": data if None in names else {"names": names, **data}}
+
+
+def _value(column: Column) -> Any:
+    if column.categories:
+        first = column.categories[0]
+        return first.item() if isinstance(first, np.generic) else first
+    return DATE if column.kind == "datetime" else VALUES.get(column.kind, VALUES["any"])
+
+
+def _of_tensors(tensors: Sequence[TensorSpec]) -> dict[str, Any] | None:
+    needed = [spec for spec in tensors if not spec.optional] or [*tensors[:1]]
+    values = {spec.name: _array(spec) for spec in needed}
+    if None in values.values():
+        return None
+    if len(values) > 1:
+        return {"jsonData": values}
+    (only,) = values.values()
+    return {"data": {"ndarray": only}}
+
+
+def _array(spec: TensorSpec) -> Any:
+    """A value in nested lists of the tensor's shape, free sizes being 1; None for many values."""
+    known = (1, 1) if spec.shape is None else spec.shape
+    shape = [1 if size is None else size for size in known]
+    if math.prod(shape) > MOST_VALUES:
+        return None
+    kind = "U" if spec.is_text else "f" if spec.dtype is None else spec.dtype.kind
+    value: Any = {"U": "a", "S": "a", "b": True, "i": 1, "u": 1}.get(kind, 0.5)
+    return np.full(shape, value, dtype=object).tolist()

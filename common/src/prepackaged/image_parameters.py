@@ -1,0 +1,59 @@
+"""The parameters that say how images become arrays, from the texts of a deployment."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from prepackaged.errors import DeploymentError
+
+MOST_PIXELS = 2**24  # of an image that becomes floats
+
+
+def one_of(name: str, value: str | None, values: Sequence[str]) -> str | None:
+    """The value as it is written among `values`, None where it is not set.
+
+    Raises `DeploymentError` that names the parameter for any other, as the rest of this module.
+    """
+    if not value:
+        return None
+    for each in values:
+        if str(value).strip().lower() == each.lower():
+            return each
+    raise DeploymentError(f"the parameter {name} must be one of {', '.join(values)}; not {value!r}")
+
+
+def read_size(value: str | None) -> tuple[int, int] | None:
+    """Height and width, from a text such as `224x224`."""
+    if not value:
+        return None
+    match = re.fullmatch(r"\s*([1-9]\d{0,4})\s*x\s*([1-9]\d{0,4})\s*", str(value), re.IGNORECASE)
+    if not match or int(match[1]) * int(match[2]) > MOST_PIXELS:
+        raise DeploymentError(
+            'the parameter image_size must be height and width in pixels, such as "224x224",'
+            f" {MOST_PIXELS} pixels at most; not {value!r}"
+        )
+    return int(match[1]), int(match[2])
+
+
+def read_numbers(
+    name: str, value: str | float | None, counts: Sequence[int] = (1, 3)
+) -> tuple[float, ...] | None:
+    """Numbers divided by commas, each of which may be a fraction such as 1/255."""
+    if value in (None, ""):
+        return None
+    try:
+        numbers = tuple(map(_number, str(value).split(",")))
+    except (ValueError, ZeroDivisionError):
+        numbers = ()
+    if len(numbers) not in counts or not np.isfinite(numbers).all():
+        more = "" if counts == (1,) else ", or one for each of 3 channels such as 0.5,0.5,0.5"
+        raise DeploymentError(
+            f"the parameter {name} must be a number such as 0.5 or 1/255{more}; not {value!r}"
+        )
+    return numbers
+
+
+def _number(text: str) -> float:
+    above, slash, below = text.partition("/")
+    return float(above) / float(below) if slash else float(above)

@@ -1,0 +1,56 @@
+"""Requests of several rows to a model that takes one row at a time."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import numpy as np
+
+from prepackaged.arrays import Array, list_by_row
+from prepackaged.errors import ClientError
+from prepackaged.signature import FreeShape
+
+Arrays = dict[str, Array]
+
+
+def run_by_row(
+    run: Callable[[Arrays], Arrays],
+    arrays: Arrays,
+    by_row: Collection[str],
+    shapes: Mapping[str, FreeShape | None],
+) -> Arrays:
+    """Call `run` for each row of the inputs `by_row`, and join its outputs.
+
+    An input that has one row, or is not among those, is the same in each call. A request of one
+    row is answered as `run` answers. `shapes` are those of the outputs of one call, for `joined`.
+    Raises `ClientError` where inputs have different numbers of rows.
+    """
+    counts = {name: len(arrays[name]) for name in by_row if name in arrays}
+    rows = max(counts.values(), default=1)
+    if wrong := [name for name, count in counts.items() if count not in (1, rows)]:
+        most = next(name for name, count in counts.items() if count == rows)
+        raise ClientError(
+            f"expected as many rows in every input, or one; {most!r} has {rows},"
+            f" {wrong[0]!r} has {counts[wrong[0]]}"
+        )
+    if rows == 1:
+        return run(arrays)
+    split = {name for name, count in counts.items() if count == rows}
+    answers = [
+        run({name: a[row : row + 1] if name in split else a for name, a in arrays.items()})
+        for row in range(rows)
+    ]
+    return {name: joined([each[name] for each in answers], shapes.get(name)) for name in answers[0]}
+
+
+def joined(parts: Sequence[Array], shape: FreeShape | None) -> Array:
+    """Answers to one row each, all of the output's `shape`, as one array whose first axis is rows.
+
+    Where the shape begins with 1, that is the axis. Where sizes are free, such as the number of
+    things that a detector finds, or unknown, the array has a list for each row, whether or not
+    they happen to be of one length.
+    """
+    has_batch = shape is not None and shape[:1] == (1,)
+    if shape is not None and None not in shape and len({part.shape for part in parts}) == 1:
+        return np.concatenate(parts) if has_batch else np.stack(parts)
+    return list_by_row(
+        [(each[0] if has_batch and len(each) == 1 else each).tolist() for each in parts]
+    )

@@ -1,0 +1,46 @@
+"""What waits for the model."""
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from prepackaged.server.telemetry.context import RequestContext
+
+#: The outcome of an item that waits for another call.
+AGAIN = object()
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """Something that waits for the model, and where its outcome goes.
+
+    It is an item for the engine's `answer`, with so many `rows` and of a `size` in
+    bytes, or a `function` to be called
+    alone. `done` is called once, on the event loop, with the answer or the exception.
+    `is_wanted` turns false with the outcome, or when the client has gone away: the model never
+    sees such work, or nobody its outcome. `queue` is where it waits, and `since` since when;
+    `on_leave` is called with the seconds when the client goes away. `context` is the request.
+    """
+
+    item: Any
+    done: Callable[[Any], None]
+    function: Callable[[], Any] | None = None
+    rows: int = 1
+    size: int = 0
+    is_wanted: bool = True
+    queue: "deque[Work] | None" = None
+    context: RequestContext | None = None
+    since: float = 0.0
+    on_leave: Callable[[float], object] | None = None
+
+    def cancel(self) -> None:
+        """Drop the work: nobody wants its outcome any more."""
+        if self.is_wanted and self.on_leave:
+            self.on_leave(time.perf_counter() - self.since)
+        self.is_wanted = False
+        with contextlib.suppress(ValueError):  # with the model already
+            if self.queue:
+                self.queue.remove(self)

@@ -1,0 +1,42 @@
+"""Reap what a model's children leave behind: in a container, this process is PID 1."""
+
+import asyncio
+import multiprocessing
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from prepackaged.server.runtime.event_loop import LoopThread
+
+LOOK_SECONDS = 10  # longer than whoever started a child takes to wait for it
+
+PROCESSES = Path("/proc")
+
+
+def begin_reaping(loop: LoopThread) -> None:
+    """Reap orphans on this loop if they are this process's, which is so for PID 1."""
+    if os.getpid() == 1:
+        loop.submit(reap_orphans())
+
+
+async def reap_orphans() -> None:
+    """Wait for children that have ended and that nobody has waited for meanwhile, for ever."""
+    seen: set[int] = set()
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        multiprocessing.active_children()  # which waits for those of its own that have ended
+        ended = set(ended_children())
+        for pid in ended & seen:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        seen = ended - seen
+
+
+def ended_children() -> Iterator[int]:
+    """The zombies that wait for this process."""
+    for file in PROCESSES.glob("[0-9]*/stat"):
+        with suppress(OSError):  # it is gone
+            state, parent, *_ = file.read_text().rpartition(")")[2].split()
+            if state == "Z" and int(parent) == os.getpid():
+                yield int(file.parent.name)

@@ -1,0 +1,68 @@
+"""The memory that requests may take: one budget of bytes, shared by all connections.
+
+What a request holds is counted from its arrival to its response, and so are responses that their
+clients do not read. A request that finds no room is refused with 503, so that a flood of large
+ones costs nobody else more than a retry.
+"""
+
+import math
+from threading import Lock
+
+from prepackaged.server.transport.errors import TransportError
+
+SMALL = 2**12  # bytes; smaller requests are not counted
+LARGE = 2**20  # bytes; larger requests leave a part of the budget to all others:
+LARGE_SHARE = 0.75
+RETRY_SECONDS = 1
+
+
+class MemoryBudget:
+    """Bytes that may be held at a time; its methods may be called on any thread."""
+
+    def __init__(self, limit: float = math.inf) -> None:
+        self.limit = limit
+        self.used = 0
+        self.peak = 0  # since `peak_passed` was true last
+        self._lock = Lock()
+
+    def take(self, size: int, held: int = 0) -> None:
+        """Take more for a request that holds `held` bytes.
+
+        Raises `TransportError`: 503 when there is no room now, 413 when there never is.
+        """
+        total = held + size
+        most = self.limit * LARGE_SHARE if total > LARGE else self.limit
+        with self._lock:
+            if self.used + size <= most:
+                self._add(size)
+                return
+        if total > most:
+            why = f"the request takes more memory than the {most:.0f} bytes that one may take"
+            raise TransportError(413, why)
+        why = "the memory for requests is used up by others"
+        raise TransportError(503, why, **{"Retry-After": str(RETRY_SECONDS)})
+
+    def charge(self, size: int) -> None:
+        """Count what is held already, such as a response that its client does not read."""
+        with self._lock:
+            self._add(size)
+
+    def give_back(self, size: int) -> None:
+        """Count bytes no more."""
+        with self._lock:
+            self.used -= size
+
+    def peak_passed(self, size: int) -> bool:
+        """Whether more than `size` bytes were used, and less than half of that peak is by now."""
+        with self._lock:
+            is_over = self.peak > max(size, 2 * self.used)
+            if is_over:
+                self.peak = self.used
+        return is_over
+
+    def _add(self, size: int) -> None:
+        self.used += size
+        self.peak = max(self.peak, self.used)
+
+
+UNLIMITED = MemoryBudget()

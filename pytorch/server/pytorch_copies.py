@@ -1,0 +1,52 @@
+"""Copies of a module, to look at in its place."""
+
+import copy
+import functools
+import logging
+import warnings
+from collections.abc import Callable
+from types import FunctionType
+
+import torch
+from torch import nn
+
+logger = logging.getLogger(__name__)
+
+# The attributes in which a module keeps its hooks.
+HOOKS = (
+    "_forward_hooks", "_forward_pre_hooks", "_state_dict_hooks", "_load_state_dict_pre_hooks",
+)  # fmt: skip
+
+
+def copier(module: nn.Module, again: Callable[[], nn.Module]) -> Callable[[], nn.Module | None]:
+    """What gives a copy of the module each time: a deep one, else one that `again` loads.
+
+    None where neither can be made. A module with functions among its attributes or hooks is
+    loaded again, for a deep copy would share what these refer to.
+    """
+
+    def fresh() -> nn.Module | None:
+        ways: list[Callable[[], nn.Module]] = [lambda: copy.deepcopy(module), again]
+        for make in ways[_has_functions(module) :]:
+            # TorchScript would remember what it was copied from; warnings were told at the load.
+            with torch.no_grad(), warnings.catch_warnings(action="ignore"):
+                try:
+                    return make()
+                except Exception:
+                    logger.debug("No copy could be made", exc_info=True)
+        return None
+
+    return fresh
+
+
+def _has_functions(module: nn.Module) -> bool:
+    """Whether a function that may refer to anything is kept in the module, not in its class."""
+    return any(
+        isinstance(each, FunctionType | functools.partial)
+        for layer in module.modules()
+        for each in (*vars(layer).values(), *_hooks(layer))
+    )
+
+
+def _hooks(layer: nn.Module) -> list[object]:
+    return [hook for name in HOOKS for hook in vars(layer).get(name, {}).values()]

@@ -1,0 +1,57 @@
+"""Values to try inputs with: their own shapes where they are known, else some that occur."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from pytorch_specs import BECOMING, Input
+from torch import nn
+
+from prepackaged.arrays import Array
+
+Shape = tuple[int, ...]
+# For sizes that a model leaves open: small ones, and the usual one of images.
+SIZES = (32, 28, 224)
+ROWS = 2
+MOST_WIDTHS = 4
+
+
+def shapes_to_try(each: Input, size: int, module: nn.Module) -> list[Shape]:
+    """Shapes of an input of `ROWS` rows, free sizes as `size`."""
+    if each.shape is not None:
+        sizes = [want or size for want in each.shape]
+        return [(ROWS, *sizes[1:]) if each.shape[:1] == (None,) else tuple(sizes)]
+    widths = list(dict.fromkeys(_widths(module)))[:MOST_WIDTHS] or [3]
+    shapes = [(ROWS, size), (ROWS,), (size, size), *[(ROWS, width) for width in widths]]
+    shapes += [(ROWS, size, width) for width in widths]
+    layers = module.modules()
+    images = next((one.in_channels for one in layers if isinstance(one, nn.Conv2d)), None)
+    return [(ROWS, images, size, size), *shapes] if images else shapes
+
+
+def kinds_to_try(each: Input, sample: Array | None) -> str:
+    """The kinds that an input may be of, the most probable first; for a sample only its own."""
+    if each.dtype:
+        return "f"  # which nobody asks for
+    order = "fib" if sample is None else BECOMING[sample.dtype.kind]
+    return "".join(kind for kind in order if kind in each.kinds and _can_be(sample, kind))
+
+
+def _can_be(sample: Array | None, kind: str) -> bool:
+    """Whether a sample's values are the same as another kind's."""
+    if sample is None or kind == "f" or sample.dtype.kind == kind:
+        return True
+    return bool(np.isin(sample, (0, 1)).all() if kind == "b" else (sample == sample // 1).all())
+
+
+def _widths(module: nn.Module) -> Iterator[int]:
+    """How many features layers take."""
+    for layer in module.modules():
+        match layer:
+            case nn.Linear():
+                yield layer.in_features
+            case nn.RNNBase():
+                yield layer.input_size
+            case nn.modules.batchnorm._BatchNorm():
+                yield layer.num_features
+            case nn.LayerNorm():
+                yield layer.normalized_shape[-1]

@@ -1,0 +1,57 @@
+"""What a module takes and gives, found out without touching it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pytorch_compile import compiled
+from pytorch_exported import Exported
+from pytorch_specs import Input, inputs_of, outputs_of_program
+from pytorch_trial import assumed, settled_by, tried, undisturbed
+from torch import nn
+
+from prepackaged import TensorSpec
+from prepackaged.arrays import Array
+
+
+@dataclass(frozen=True)
+class Found:
+    """The inputs, the argument that takes tensors of any name, the outputs, and those by row.
+
+    `outputs` is None where nobody knows. `settle` is for the first request where the kinds of
+    values that inputs take could not be tried, see `Network`.
+    """
+
+    inputs: list[Input]
+    others: str | None
+    outputs: tuple[TensorSpec, ...] | None
+    by_row: frozenset[str]
+    settle: Callable[[list[Input], dict[str, Array]], list[Input]] | None
+
+
+def look(
+    module: nn.Module, fresh: Callable[[], nn.Module | None], device: str, compile_as: str | None
+) -> Found:
+    """Look at the module, and try what it does not tell on copies, which `fresh` gives.
+
+    Raises `DeploymentError` where forward takes no tensors.
+    """
+    with undisturbed(device):
+        inputs, others = inputs_of(module, fresh)
+        copied = fresh()
+        if copied is None:
+            findings = assumed(module, inputs)
+        else:
+            findings = tried(copied, compiled(copied, compile_as), inputs, others, device)
+    outputs = findings.outputs
+    if isinstance(module, Exported):
+        outputs = outputs_of_program(module)
+
+    def settle(inputs: list[Input], arrays: dict[str, Array]) -> list[Input]:
+        with undisturbed(device):
+            copied = fresh()
+            return settled_by(copied, inputs, others, device, arrays) if copied else inputs
+
+    is_open = copied is not None and not findings.is_settled
+    return Found(
+        findings.inputs, others, outputs or None, findings.by_row, settle if is_open else None
+    )

@@ -1,0 +1,125 @@
+"""What stands for modules that a class file imports and that are not there.
+
+Files written for training import what they plot, log and measure with, and use none of it to
+predict. A stand-in lets them be imported; whatever uses it gets the error that the import would
+have raised.
+"""
+
+import importlib.util
+import logging
+import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, NoReturn, Self
+
+logger = logging.getLogger(__name__)
+
+
+class Unusable:
+    """Something of a module that is not there: it can be named, also in annotations, not used."""
+
+    def __init__(self, module: str) -> None:
+        self.__dict__["module"] = module
+
+    def __getattr__(self, name: str) -> "Unusable":
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __getitem__(self, _: Any) -> "Unusable":
+        return self
+
+    def __or__(self, _: Any) -> "Unusable":
+        return self
+
+    __ror__ = __or__
+
+    def __instancecheck__(self, _: Any) -> bool:
+        return False
+
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        """Raise the error of an import that fails, as all uses do."""
+        self._refuse()
+
+    def __mro_entries__(self, _: Any) -> NoReturn:
+        self._refuse()
+
+    def __iter__(self) -> NoReturn:
+        self._refuse()
+
+    def __enter__(self) -> NoReturn:
+        self._refuse()
+
+    def __bool__(self) -> NoReturn:
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        name = self.__dict__["module"]
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+class _StandInModule(ModuleType):
+    __path__: list[str] = []  # noqa: RUF012  so that it may have modules of its own
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Unusable(self.__name__)
+
+
+class MissingModules(MetaPathFinder, Loader):
+    """Within its block, the modules that `stand_in_for` named can be imported by the file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.packages: set[str] = set()
+
+    def __enter__(self) -> Self:
+        sys.meta_path.append(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        sys.meta_path.remove(self)
+        for name in [each for each in sys.modules if each.partition(".")[0] in self.packages]:
+            del sys.modules[name]  # what is imported later, in forward, is to fail by itself
+
+    def stand_in_for(self, name: str | None) -> bool:
+        """Let a module be imported that was not found; False where it is not for that.
+
+        A part that a package which is here lacks, and a file beside the author's, are not.
+        """
+        package = str(name).partition(".")[0]
+        if package.startswith("_model_") or package in self.packages or _is_here(package):
+            return False
+        self.packages.add(package)
+        logger.warning(
+            "%s imports %s, which is not in this image: it can start as long as nothing of that is"
+            " used", self.path, name,
+        )  # fmt: skip
+        return True
+
+    def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:
+        """A stand-in for one of the packages, or for a module of theirs."""
+        is_missing = name.partition(".")[0] in self.packages
+        return ModuleSpec(name, self, is_package=True) if is_missing else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The module itself."""
+        return _StandInModule(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Nothing is to be run."""
+
+
+def _is_here(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False

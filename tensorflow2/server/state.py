@@ -1,0 +1,57 @@
+"""What a traced function changes beside what it gives, so that a look at it changes nothing."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework import op_def_registry  # tells which operations have effects
+
+# Of the operations that TensorFlow calls stateful, those that only read, call or check.
+READING = re.compile(
+    r"_Arg|Assert|Case|If|While|(Stateful)?PartitionedCall|Print(V2)?|Var(iable.*|HandleOp)"
+    r"|VarIsInitializedOp|_?ReadVariables?Op|ResourceGather(Nd)?|(Mutable)?HashTable(V2)?"
+    r"|LookupTable(Find|Size|Export)(V2)?|TensorArray.*|Stack(Push|Pop|Close)?(V2)?"
+    r"|CudnnRNN.*|Ref(Identity|Enter|Exit|Switch|Merge|Select|NextIteration)|IsVariableInitialized"
+)
+# Those that change nothing but variables.
+ASSIGNING = re.compile(
+    r"Assign(Add|Sub)?VariableOp|Resource(Scatter|StridedSliceAssign|Apply|SparseApply).*"
+    r"|Rng(ReadAnd)?Skip(V2)?|Stateful(Standard|Truncated|Uniform|Random).*"
+)
+
+
+def changes(traced: Any) -> set[str]:
+    """The operations in a traced function that change something, such as a variable or a table."""
+    graph = traced.graph.as_graph_def()
+    nodes = [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
+    functions = {each.signature.name for each in graph.library.function}
+    return {kind for kind in {node.op for node in nodes} - functions if _has_effect(kind)}
+
+
+@contextmanager
+def restored(traced: Any) -> Iterator[None]:
+    """Behind this block the function's variables are what they were.
+
+    Raises `ValueError` for a function that changes other things, which cannot be undone.
+    """
+    changing = changes(traced)
+    if lasting := sorted(kind for kind in changing if not ASSIGNING.fullmatch(kind)):
+        raise ValueError(f"it would change the model: {', '.join(lasting)}")
+    variables = list(traced.variables) if changing else []
+    values = [tf.identity(each) for each in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, values, strict=True):
+            tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
+
+
+def _has_effect(kind: str) -> bool:
+    operation = op_def_registry.get(kind)
+    if READING.fullmatch(kind):
+        return False
+    if operation is None:
+        return True  # of a library that TensorFlow itself does not have
+    return operation.is_stateful or any(each.is_ref for each in operation.input_arg)

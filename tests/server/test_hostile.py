@@ -1,0 +1,94 @@
+"""What a client sends is answered in proportion, and never larger than it may be."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from rawhttp import PREDICT, chunked, connected, get, post, text
+
+from prepackaged.testing import Served, serve
+
+PART = '--B\r\nContent-Disposition: form-data; name="x{}"\r\n\r\n1\r\n'
+MULTIPART = "multipart/form-data; boundary=B"
+FORM = "application/x-www-form-urlencoded"
+
+
+class Mirror:
+    """Answers what it is sent, but for one text, which it quotes in an error."""
+
+    def predict(self, X: Any, names: Any) -> Any:
+        if isinstance(X, str) and X.startswith("fail"):
+            raise ValueError(X)
+        return X
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    """A server with settings as they are."""
+    with serve(Mirror()) as served:
+        yield served
+
+
+def test_a_form_of_too_many_parts_is_413(server: Served) -> None:
+    """As many as Werkzeug takes, and no failure of the server's."""
+    body = "".join(PART.format(number) for number in range(1001)) + "--B--\r\n"
+    with connected(server.url) as connection:
+        answer = connection.ask(post(body.encode(), content_type=MULTIPART))
+    assert (answer.status, answer.info) == (
+        413,
+        "expected a form of at most 1000 parts, got more",
+    )
+
+
+def test_a_form_that_comes_in_chunks_is_read(server: Served) -> None:
+    """Its length is not told; it is known all the same."""
+    body = b"json=" + text("hello")
+    request = chunked(body[:7], body[7:]).replace(b"application/json", FORM.encode())
+    with connected(server.url) as connection:
+        assert connection.ask(request).text == "hello"
+
+
+def test_a_sequence_of_json_is_no_json(server: Served) -> None:
+    """RFC 7464 frames it otherwise."""
+    with connected(server.url) as connection:
+        request = post(text("hello"), content_type="application/json-seq")
+        assert connection.ask(request).status == 400
+        for kind in ("application/json", "Application/JSON ; charset=utf-8"):
+            assert connection.ask(post(text("hello"), content_type=kind)).text == "hello"
+
+
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        get("/" + "x" * 60_000),
+        get("/" + "x" * 60_000, method="DELETE"),
+        post(text("fail" + "x" * 1_000_000)),
+        post(json.dumps({"data": {"names": ["x" * 1_000_000, []]}}).encode()),
+        post(json.dumps({"data": {"tensor": {"shape": ["x" * 100_000]}}}).encode()),
+        post(b"{}", content_type="x" * 60_000),
+        post(b"{}", PREDICT, "Content-Encoding: " + "x" * 60_000),
+    ],
+    ids=["path", "method", "model's error", "names", "shape", "type", "coding"],
+)
+def test_no_error_repeats_all_that_was_sent(server: Served, request_of: bytes) -> None:
+    """Two kilobytes say enough."""
+    with connected(server.url) as connection:
+        answer = connection.ask(request_of)
+    assert answer.status >= 400
+    assert len(answer.body) < 2300
+
+
+def test_pages_of_other_origins_may_call_the_model_unless_set_otherwise(server: Served) -> None:
+    """As upstream's server lets them; nothing on the metrics port does."""
+    origin, wish = "Origin: http://a.example", "Access-Control-Request-Headers: x-id"
+    with connected(server.url) as connection, connected(server.metrics) as metrics:
+        for path in (PREDICT, "/health/ping", "/nowhere"):
+            answer = connection.ask(get(path, origin))
+            assert answer.headers["access-control-allow-origin"] == "*"
+        for path in ("/metrics", "/nowhere"):
+            assert "access-control-allow-origin" not in metrics.ask(get(path, origin)).headers
+    with serve(Mirror(), cors=False) as closed, connected(closed.url) as connection:
+        for request in (post(text("hi")), get(PREDICT, origin, wish, method="OPTIONS")):
+            names = connection.ask(request).headers
+            assert not [name for name in names if name.startswith("access-control")]

@@ -1,0 +1,189 @@
+"""How forward may take its tensors: optional ones, by keyword, in dicts and lists, with numbers."""
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from prepackaged import ClientError
+
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+
+
+@pytest.fixture
+def forward(tmp_path: Path, model_of: Callable[..., Any]) -> Callable[[str, str], Any]:
+    """Give forward's arguments and body, get the server's Model on a module of it."""
+
+    def make(arguments: str, body: str) -> Any:
+        source = f"""
+from typing import Dict, Mapping, Optional
+import torch
+from torch import Tensor, nn
+
+class PyTorchModel(nn.Module):
+    def forward(self, {arguments}):
+{textwrap.indent(textwrap.dedent(body), " " * 8)}
+"""
+        (tmp_path / "net.py").write_text(source)
+        torch.save({}, tmp_path / "model.pt")
+        return model_of(tmp_path)
+
+    return make
+
+
+MODEL_OF_TEXT = """
+logits = input_ids.float() * 2
+if attention_mask is not None:
+    logits = logits * attention_mask
+return logits if labels is None else {"logits": logits, "loss": (logits - labels).sum()}
+"""
+
+
+@pytest.mark.parametrize(
+    ("request_data", "expected"),
+    [
+        ([[1, 2]], [[2.0, 4.0]]),
+        ({"input_ids": [[1, 2]]}, [[2.0, 4.0]]),
+        ({"input_ids": [[1, 2]], "attention_mask": None}, [[2.0, 4.0]]),
+        ({"input_ids": [[1, 2]], "attention_mask": [[1, 0]]}, [[2.0, 0.0]]),
+        (
+            {"input_ids": [[1, 2]], "labels": [[1, 1]]},
+            {"logits": [[2.0, 4.0]], "loss": 4.0},
+        ),
+    ],
+    ids=["rows", "one", "null", "two", "labels"],
+)
+def test_arguments_with_a_default_may_be_left_out(
+    request_data: Any, expected: Any, forward: Callable[[str, str], Any]
+) -> None:
+    """Also where all of them have one, as in models of text."""
+    model = forward("input_ids=None, attention_mask=None, labels=None", MODEL_OF_TEXT)
+
+    answer = model.predict(request_data)
+
+    assert (answer if isinstance(answer, dict) else answer.tolist()) == expected
+
+
+@pytest.mark.parametrize(
+    ("request_data", "words"),
+    [
+        ({}, "got none of them"),
+        ({"attention_mask": [[1, 0]]}, "needs more of input_ids, labels"),
+        ({"input_ids": [[1]], "colour": [1]}, "unknown: colour"),
+    ],
+)
+def test_what_the_model_needs_nevertheless_is_asked_for(
+    request_data: Any, words: str, forward: Callable[[str, str], Any]
+) -> None:
+    """The message names what was left out."""
+    model = forward("input_ids=None, attention_mask=None, labels=None", MODEL_OF_TEXT)
+
+    with pytest.raises(ClientError, match=words):
+        model.predict(request_data)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "body"),
+    [
+        ("self_, *, y", "return self_ - y"),
+        ("self_, /, y", "return self_ - y"),
+        ("batch", "return batch['self_'] - batch['y']"),
+        ("batch: Dict[str, Tensor]", "return batch['self_'] - batch['y']"),
+        ("batch: 'dict[str, Tensor]'", "return batch['self_'] - list(batch.values())[1]"),
+        ("batch: Mapping[str, Tensor]", "return batch['self_'] - batch.get('y', 0)"),
+        ("**batch", "return batch['self_'] - batch['y']"),
+        ("self_, **others", "return self_ - others['y']"),
+        ("self_: 'List[Tensor]', y", "return torch.stack(self_) - y"),
+        ("self_: list[Tensor], y, z: Optional[list[Tensor]] = None", "return self_[0][None] - y"),
+    ],
+)
+def test_tensors_are_given_by_name_however_forward_takes_them(
+    arguments: str, body: str, forward: Callable[[str, str], Any]
+) -> None:
+    """By keyword alone, by position alone, in a dict, and as keywords without a name."""
+    model = forward(arguments, body)
+
+    assert model.predict({"self_": [[3.5, 2]], "y": [[1, 1.5]]}).tolist() == [[2.5, 0.5]]
+
+
+def test_keys_of_a_dict_are_inputs(forward: Callable[[str, str], Any]) -> None:
+    """What forward reads out of it is asked for, and what it does not is unknown."""
+    model = forward("batch: Dict[str, Tensor]", "return batch['a'] - batch['b']")
+
+    assert [each.name for each in model.signature.inputs] == ["a", "b"]
+    with pytest.raises(ClientError, match="missing: b; unknown: c"):
+        model.predict({"a": [1], "c": [1]})
+
+
+class Numbers(nn.Module):
+    """Takes plain numbers, lists and dicts of tensors, as TorchScript declares them."""
+
+    def forward(
+        self,
+        x: Tensor,
+        count: int,
+        scale: float,
+        flag: bool,  # noqa: FBT001  what is asked
+        parts: list[Tensor],
+    ) -> Tensor:
+        total = x[:, :count] * scale
+        for part in parts:
+            total = total + part
+        return total if flag else -total
+
+
+class ByName(nn.Module):
+    """Takes a dict of tensors."""
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        return batch["left"] - batch["right"]
+
+
+def test_torchscript_takes_plain_numbers_and_lists(
+    tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """Numbers are sent as they are; the suffix is one that people use."""
+    torch.jit.script(Numbers()).save(tmp_path / "numbers.jit")
+    model = model_of(tmp_path)
+    numbers = {"x": [[1.0, 2, 3]], "count": 2, "scale": 0.5, "flag": False}
+
+    answer = model.predict({**numbers, "parts": [[[1, 1]], [[2, 2]]]})
+
+    assert answer.tolist() == [[-3.5, -4.0]]
+    with pytest.raises(ClientError, match=r"input 'count': expected int64 of shape .*got 2\.5"):
+        model.predict({**numbers, "count": 2.5, "parts": [[[1, 1]]]})
+    with pytest.raises(ClientError, match=r"input 'flag': expected bool of shape .*got 3"):
+        model.predict({**numbers, "flag": 3, "parts": [[[1, 1]]]})
+
+
+def test_torchscript_takes_a_dict_of_tensors(tmp_path: Path, model_of: Callable[..., Any]) -> None:
+    """Its graph says which."""
+    torch.jit.script(ByName()).save(tmp_path / "model.pt")
+    model = model_of(tmp_path)
+
+    assert model.predict({"left": [3.5], "right": [1]}).tolist() == [2.5]
+    assert [each.name for each in model.signature.inputs] == ["left", "right"]
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (5, 1, 4), (2, 3, 4), (2, 1, 3, 4)])
+def test_layers_of_features_take_axes_before_them(
+    shape: tuple[int, ...],
+    tmp_path: Path,
+    saved: Callable[..., nn.Module],
+    model_of: Callable[..., Any],
+    asked: Callable[..., Any],
+) -> None:
+    """A model of Linear layers alone answers rows, sequences of rows and more of these."""
+    from torch_nets import Mlp  # beside this file, found once that is on the path
+
+    module = saved(Mlp)
+    values = np.random.default_rng(0).random(shape)
+
+    answer = model_of(tmp_path).predict(values)
+
+    np.testing.assert_allclose(answer, asked(module, values).numpy(), rtol=1e-5)

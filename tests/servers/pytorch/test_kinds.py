@@ -1,0 +1,216 @@
+"""Which dtypes values become: what an input's first layers take, else what a trial shows."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812  PyTorch's own word for it
+from torch import Tensor, nn
+
+HEAD = "import torch\nimport torch.nn.functional as F\nfrom torch import Tensor, nn\n\n"
+WORDS = [[[1.0, 2.0, 3.0, 4.0], [0.5, 0.0, 1.0, 2.0]]]
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.attention(x, x, x, key_padding_mask=mask)[0]
+
+
+class Scaled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        query = self.layer(x)
+        return F.scaled_dot_product_attention(query, query, query, attn_mask=mask.unsqueeze(1))
+
+
+class Filled(nn.Module):
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return x.masked_fill(mask, -1.0)
+
+
+class Graph(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        source, target = edge_index
+        hidden = self.layer(x)
+        return torch.zeros_like(hidden).index_add_(0, target, hidden[source])
+
+
+class Gathered(nn.Module):
+    def forward(self, x: Tensor, places: Tensor) -> Tensor:
+        return torch.gather(x, 1, places)
+
+
+class Diffusion(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+        self.register_buffer("noise", torch.linspace(0, 1, 10))
+
+    def forward(self, x: Tensor, timestep: Tensor) -> Tensor:
+        return self.layer(x) * self.noise[timestep][:, None]
+
+
+class Hidden(nn.Module):
+    """What branches on values cannot be followed, only tried."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(5, 2)
+        self.norm = nn.BatchNorm1d(2)
+
+    def forward(self, category: Tensor, age: Tensor) -> Tensor:
+        if age.sum() > 1e6:
+            raise ValueError("too old")
+        return torch.cat([self.embedding(category), self.norm(age)], 1)
+
+
+class Odd(nn.Module):
+    """Takes a shape that nobody guesses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(5, 21)
+        self.norm = nn.BatchNorm1d(7)
+
+    def forward(self, category: Tensor, age: Tensor) -> Tensor:
+        if age.sum() > 1e6:
+            raise ValueError("too old")
+        return self.embedding(category) + self.norm(age.reshape(-1, 7)).reshape(-1, 21)
+
+
+class Truncating(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scaled = torch.zeros_like(x)
+        scaled[:, 0] = x[:, 0] * 0.3
+        return scaled * self.scale
+
+
+class Echo(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+YES = [[False, True]]
+CASES: dict[str, tuple[type[nn.Module], dict[str, Any], dict[str, torch.dtype]]] = {
+    "mask of attention": (Attention, {"x": WORDS, "mask": YES}, {"mask": torch.bool}),
+    "no mask": (Attention, {"x": WORDS}, {}),
+    "mask of weights": (Attention, {"x": WORDS, "mask": [[0.0, -1e9]]}, {"mask": torch.float32}),
+    "mask of a function": (Scaled, {"x": WORDS, "mask": YES}, {"mask": torch.bool}),
+    "filled": (Filled, {"x": [[1.5, 2]], "mask": [[1, 0]]}, {"mask": torch.bool}),
+    "edges": (
+        Graph,
+        {"x": [[1, 2, 3], [4, 5, 6]], "edge_index": [[0, 1, 1], [1, 0, 1]]},
+        {"edge_index": torch.int64},
+    ),
+    "gather": (Gathered, {"x": [[1.5, 2.5]], "places": [[1, 1]]}, {"places": torch.int64}),
+    "timestep": (Diffusion, {"x": [[1, 2, 3]], "timestep": [4]}, {"timestep": torch.int64}),
+    "whole ages": (Hidden, {"category": [1], "age": [[30, 40]]}, {"category": torch.int64}),
+    "ages": (Hidden, {"category": [1], "age": [[30.5, 40]]}, {"category": torch.int64}),
+    "an odd shape": (
+        Odd,
+        {"category": [1], "age": [list(range(21))]},
+        {"category": torch.int64},
+    ),
+    "fractions cut off": (Truncating, {"x": [[10, 2]]}, {}),
+    "true and false": (Echo, {"x": [True, False]}, {"x": torch.bool}),
+    "integers": (Echo, {"x": [2**60 + 1]}, {"x": torch.int64}),
+    "fractions": (Echo, {"x": [1.5]}, {"x": torch.float32}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_values_become_what_the_model_takes(
+    case: str, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """The answer is PyTorch's own to tensors of the right dtype."""
+    net, inputs, dtypes = CASES[case]
+    torch.manual_seed(0)
+    module = net().eval()
+    torch.save(module.state_dict(), tmp_path / "model.pt")
+    source = HEAD + inspect.getsource(net).replace(f"class {net.__name__}(", "class PyTorchModel(")
+    (tmp_path / "net.py").write_text(source)
+    tensors = {
+        name: torch.tensor(value, dtype=dtypes.get(name, torch.float32))
+        for name, value in inputs.items()
+    }
+
+    answer = model_of(tmp_path).predict(inputs)
+
+    with torch.inference_mode():
+        expected = module(**tensors).numpy()
+    np.testing.assert_allclose(answer, expected, rtol=1e-5, atol=1e-6)
+    assert answer.dtype == expected.dtype
+
+
+def test_an_integer_is_what_the_program_was_exported_for(
+    tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """A program says the dtype of each input, and which sizes are one."""
+    rows, steps = torch.export.Dim("rows"), torch.export.Dim("steps")
+    example = (torch.ones(2, 3, dtype=torch.int32), torch.ones(2, 3, dtype=torch.bool))
+    program = torch.export.export(
+        Chosen(), example, dynamic_shapes=({0: rows, 1: steps}, {0: rows, 1: steps})
+    )
+    torch.export.save(program, tmp_path / "model.pt2")
+    model = model_of(tmp_path)
+
+    answer = model.predict({"x": [[1, 2]], "mask": [[True, False]]})
+
+    assert [(each.name, each.dtype) for each in model.signature.inputs] == [
+        ("x", np.int32),
+        ("mask", np.bool_),
+    ]
+    assert [each.axes for each in model.signature.inputs] == [("batch", "x[1]")] * 2
+    assert (answer.tolist(), answer.dtype) == ([[1, 0]], np.int32)
+    with pytest.raises(Exception, match=r"one size of 'x\[1\]'.*'x' has 2, 'mask' has 1"):
+        model.predict({"x": [[1, 2]], "mask": [[True]]})
+
+
+class Chosen(nn.Module):
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return torch.where(mask, x, torch.zeros_like(x))
+
+
+def test_inputs_of_unequal_rows_are_taken_where_the_model_takes_them(
+    tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """Queries and items, of which each has its own number."""
+    module = Matching().eval()
+    torch.save(module.state_dict(), tmp_path / "model.pt")
+    source = inspect.getsource(Matching).replace("class Matching(", "class PyTorchModel(")
+    (tmp_path / "net.py").write_text(HEAD + source)
+    model = model_of(tmp_path)
+
+    answer = model.predict({"queries": [[1, 2]], "items": [[1, 2], [3, 4], [5, 6]]})
+
+    assert answer.shape == (1, 3)
+    assert not model.batchable or len({each.axes for each in model.signature.inputs}) == 1
+
+
+class Matching(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = nn.Linear(2, 4)
+        self.right = nn.Linear(2, 4)
+
+    def forward(self, queries: Tensor, items: Tensor) -> Tensor:
+        return self.left(queries) @ self.right(items).T

@@ -1,0 +1,229 @@
+"""Looking never changes the model: whatever is traced or tried at load is tried on a copy."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+ROWS = np.array([[5.3, 3.5, 1.4, 0.2]])
+SOURCE = """
+import random
+import numpy as np
+import torch
+from torch import nn
+
+class PyTorchModel(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+        self.drop = nn.Dropout(0.5)
+        self.register_buffer("calls", torch.zeros(1))
+        self.count, self.seen, self.hidden, self.noise = 0, [], None, None
+        self.fc.register_forward_hook(lambda module, inputs, output: self.seen.append(output))
+
+    def forward(self, x):
+        self.calls += 1
+        self.count += 1
+        if self.hidden is None:
+            self.hidden = x.sum()
+        self.noise = torch.rand(1) + random.random() + float(np.random.rand())
+        return self.drop(self.fc(x)) + 0 * self.noise
+"""
+LIGHTNING = SOURCE.replace("nn.Module)", "pl.LightningModule)").replace(
+    "import random\n", "import pytorch_lightning as pl\nimport random\n"
+)
+
+
+class Counting(nn.Module):
+    """Keeps count of its calls in a buffer, as TorchScript and torch.export allow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+        self.drop = nn.Dropout(0.5)
+        self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls.add_(1)
+        return self.drop(self.fc(x)) + 0 * torch.rand(1)
+
+
+def weights() -> dict[str, Any]:
+    """The same each time."""
+    torch.manual_seed(0)
+    return Counting().state_dict()
+
+
+def save_class(directory: Path) -> None:
+    """Weights with their class."""
+    (directory / "net.py").write_text(SOURCE)
+    torch.save(weights(), directory / "model.pt")
+
+
+def save_lightning(directory: Path) -> None:
+    """A checkpoint of Lightning's."""
+    (directory / "net.py").write_text(LIGHTNING)
+    torch.save({"state_dict": weights(), "hyper_parameters": {}}, directory / "last.ckpt")
+
+
+def save_program(directory: Path) -> None:
+    """A program of torch.export."""
+    rows = {"x": {0: torch.export.Dim("rows")}}
+    program = torch.export.export(Counting().eval(), (torch.ones(2, 4),), dynamic_shapes=rows)
+    torch.export.save(program, directory / "model.pt2")
+
+
+def save_pickle(directory: Path) -> None:
+    """A pickled module."""
+    torch.save(Counting().eval(), directory / "model.pt")
+
+
+def save_script(directory: Path) -> None:
+    """TorchScript."""
+    torch.jit.script(Counting().eval()).save(directory / "model.pt")
+
+
+WAYS = [save_class, save_lightning, save_program, save_pickle, save_script]
+
+
+def state_of(module: nn.Module) -> dict[str, Any]:
+    """All that a module keeps: weights, buffers, plain attributes, whether it trains."""
+    kept = {name: value.tolist() for name, value in module.state_dict().items()}
+    for name, layer in module.named_modules():
+        kept[f"{name} trains"] = layer.training
+        if not isinstance(module, torch.jit.ScriptModule):
+            values = {key: each for key, each in vars(layer).items() if key[0] != "_"}
+            kept[name] = {
+                key: str(each) for key, each in values.items()
+                if key != "program" and not callable(each)
+            }  # fmt: skip
+    return kept
+
+
+@pytest.mark.parametrize("save", WAYS)
+def test_a_loaded_model_is_as_it_was_in_the_file(
+    save: Callable[[Path], None], tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """Neither its state nor the source of its random numbers, for every way of loading."""
+    from pytorch_files import Wanted, read  # the server's modules, found once conftest has run
+
+    save(tmp_path)
+    model = model_of(tmp_path, allow_pickle="true")
+    read_alone, _ = read(model.artifact, Wanted(allow_pickle=True))
+
+    assert state_of(model.network.module) == state_of(read_alone)
+
+
+@pytest.mark.parametrize("save", WAYS)
+def test_looking_draws_no_random_numbers(
+    save: Callable[[Path], None], tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """Those that come after the load are those that would have come without a look."""
+    from pytorch_files import Wanted, read  # as above
+
+    def drawn() -> list[float]:
+        return [float(torch.rand(1)), random.random(), float(np.random.rand())]
+
+    def seed() -> None:
+        torch.manual_seed(1)
+        random.seed(1)
+        np.random.seed(1)
+
+    save(tmp_path)
+    artifact = model_of(tmp_path, allow_pickle="true").artifact
+    seed()
+    read(artifact, Wanted(allow_pickle=True))
+    expected = drawn()
+    seed()
+    model_of(tmp_path, allow_pickle="true")
+
+    assert drawn() == expected
+
+
+def test_what_forward_keeps_is_its_own_and_not_a_tracers(
+    tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """A module that stores what it computes, as masks and caches are, answers."""
+    save_class(tmp_path)
+
+    model = model_of(tmp_path)
+    answer = model.predict(ROWS)
+
+    module = model.network.module
+    expected = module.fc(torch.tensor(ROWS, dtype=torch.float32)).tolist()
+    assert answer.tolist() == [pytest.approx(expected[0])]
+    assert (module.count, module.calls.item(), len(module.seen)) == (1, 1, 2)
+    assert module.hidden.item() == pytest.approx(ROWS.sum())
+
+
+UNCOPIED = SOURCE.replace("import random\n", "import random, threading\n").replace(
+    "        self.count, ", "        self.lock = threading.Lock()\n        self.count, "
+)
+ONCE = """
+import torch
+from torch import nn
+
+class PyTorchModel(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+        self.register_buffer("calls", torch.zeros(1))
+
+    def __deepcopy__(self, memo):
+        raise TypeError("one is enough")
+
+    def forward(self, x):
+        self.calls += 1
+        return self.fc(x)
+"""
+
+
+def test_a_module_that_cannot_be_copied_is_loaded_again(
+    tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """A lock has no copy; the second one tells what goes in."""
+    (tmp_path / "net.py").write_text(UNCOPIED)
+    torch.save(weights(), tmp_path / "model.pt")
+
+    model = model_of(tmp_path)
+
+    assert model.network.module.count == 0
+    assert [each.dtype for each in model.signature.inputs] == [np.float32]
+
+
+def test_a_module_of_which_there_is_only_one_is_not_tried(
+    tmp_path: Path, model_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is served as it is, and nobody knows what comes out before it answers."""
+    import Model  # the server's modules, found once conftest has run
+    import pytorch_look
+
+    (tmp_path / "net.py").write_text(ONCE)
+    torch.save(weights(), tmp_path / "model.pt")
+    monkeypatch.setattr(pytorch_look, "tried", lambda *_: pytest.fail("it was tried"))
+    monkeypatch.setattr("Model.read", only_once(Model.read))
+
+    model = model_of(tmp_path)
+
+    assert model.signature.outputs is None
+    assert model.predict(ROWS).shape == (1, 3)
+    assert model.network.module.calls.item() == 1
+
+
+def only_once(read: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, for a file that is gone once it was read."""
+    reads: list[Any] = []
+
+    def read_once(*given: Any) -> Any:
+        reads.append(given)
+        if len(reads) > 1:
+            raise OSError("the file is gone")
+        return read(*given)
+
+    return read_once

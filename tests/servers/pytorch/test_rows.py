@@ -1,0 +1,140 @@
+"""Answers by row: as many as the request has, as lists where rows differ, whatever the values."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from serving import Server
+from torch import Tensor, nn
+
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+
+
+class Squeezed(nn.Module):
+    """Ends in a squeeze, as exports of one picture do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x).squeeze()
+
+
+class Summed(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sum()
+
+
+class Detector(nn.Module):
+    """The values above a half, however many there are, and their places."""
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        places = (x[0] > 0.5).nonzero()[:, 0]
+        return {"places": places, "values": x[0][places][None]}
+
+
+class Lists(nn.Module):
+    """As torchvision's detectors answer: a dict for each picture."""
+
+    def forward(self, x: Tensor) -> list[dict[str, Tensor]]:
+        return [{"places": (row > 0.5).nonzero()[:, 0], "best": row.max()} for row in x]
+
+
+class Plain(nn.Module):
+    """A list with a tensor for each row."""
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return [row[row > 0.5] for row in x]
+
+
+class Levels(nn.Module):
+    """A list of two tensors, whatever the rows."""
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return [x * 2, x * 3]
+
+
+def export(module: nn.Module, path: Path) -> None:
+    """Save a program of a batch of one row."""
+    torch.manual_seed(0)
+    torch.export.save(torch.export.export(module.eval(), (torch.rand(1, 4),)), path / "model.pt2")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_squeezed_program_of_one_row_answers_rows(
+    count: int, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """As many as it was asked for."""
+    module = Squeezed().eval()
+    export(module, tmp_path)
+    model = model_of(tmp_path)
+    rows = np.random.default_rng(0).random((count, 4), dtype=np.float32)
+
+    answer = model.predict(rows)
+
+    expected = [module(torch.tensor(row[None])).tolist() for row in rows]
+    np.testing.assert_allclose(answer, expected, rtol=1e-5)
+    assert [each.shape for each in model.signature.outputs] == [(None, 3)]
+
+
+def test_a_program_of_one_row_may_answer_a_number(
+    tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """One for each row."""
+    export(Summed(), tmp_path)
+
+    assert model_of(tmp_path).predict([[1, 2, 3, 4], [1, 1, 1, 1]]).tolist() == [10, 4]
+
+
+FEW, MANY = [0.9, 0.1, 0.1, 0.1], [0.9, 0.9, 0.1, 0.9]
+FOUND = {tuple(FEW): [0], tuple(MANY): [0, 1, 3]}
+
+
+@pytest.mark.parametrize("rows", [[FEW], [MANY], [FEW, FEW], [FEW, MANY], [MANY, FEW, FEW]])
+@pytest.mark.parametrize("save", ["program", "class", "TorchScript"])
+def test_detectors_answer_a_list_for_each_row(
+    save: str, rows: list[list[float]], tmp_path: Path, server_on: Callable[..., Server]
+) -> None:
+    """Never strung together, and never an array because the lengths happen to be equal."""
+    allowed = {}
+    if save == "program":
+        export(Detector(), tmp_path)
+    elif save == "class":
+        torch.save(Lists(), tmp_path / "model.pt")
+        allowed = {"allow_pickle": "true"}
+    else:
+        torch.jit.script(Lists()).save(tmp_path / "model.pt")
+
+    answer = server_on(tmp_path, **allowed).post({"data": {"ndarray": rows}})
+
+    assert answer.json()["jsonData"]["places"] == [FOUND[tuple(row)] for row in rows]
+
+
+@pytest.mark.parametrize("rows", [[FEW], [FEW, FEW], [FEW, MANY]])
+def test_a_list_that_has_a_tensor_for_each_row_is_answered_by_row(
+    rows: list[list[float]], tmp_path: Path, server_on: Callable[..., Server]
+) -> None:
+    """That it does is seen by trying different numbers of rows."""
+    torch.save(Plain(), tmp_path / "model.pt")
+
+    answer = server_on(tmp_path, allow_pickle="true").post({"data": {"ndarray": rows}})
+
+    expected = [[value for value in row if value > 0.5] for row in rows]
+    for got, row in zip(answer.json()["data"]["ndarray"], expected, strict=True):
+        assert got == pytest.approx(row)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_list_of_other_tensors_is_several_outputs(
+    count: int, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """Also for as many rows as there are tensors."""
+    torch.save(Levels(), tmp_path / "model.pt")
+
+    answer = model_of(tmp_path, allow_pickle="true").predict(np.ones((count, 4)))
+
+    assert answer == {"output_0": [[2.0] * 4] * count, "output_1": [[3.0] * 4] * count}

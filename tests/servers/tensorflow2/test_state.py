@@ -1,0 +1,195 @@
+"""Looking at a model changes nothing in it: the first answer is TensorFlow's own first answer."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+Load = Callable[..., Any]
+VALUES = tf.TensorSpec([None], tf.float32, name="values")
+
+
+class Stateful(tf.Module):
+    """Functions that change a variable in every way there is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = tf.Variable(0.0)
+        self.rows = tf.Variable(tf.ones([3, 2]))
+        self.chance = tf.random.Generator.from_seed(7)
+
+    @tf.function(input_signature=[VALUES])
+    def counting(self, values: Any) -> Any:
+        """How often it was called."""
+        return {"y": values + self.count.assign_add(1.0)}
+
+    @tf.function(input_signature=[VALUES])
+    def within(self, values: Any) -> Any:
+        """The same in a branch and in a loop, which are functions of their own."""
+        if tf.reduce_sum(values) < 100.0:
+            for _ in tf.range(3):
+                self.count.assign(self.count * 2.0 + 1.0)
+        return {"y": values + self.count}
+
+    @tf.function(input_signature=[VALUES])
+    def scattering(self, values: Any) -> Any:
+        """Some rows of a table are written."""
+        self.rows.scatter_nd_add([[1]], [[1.0, 2.0]])
+        self.rows[0, 0].assign(9.0)
+        return {"y": values + tf.reduce_sum(self.rows)}
+
+    @tf.function(input_signature=[VALUES])
+    def drawing(self, values: Any) -> Any:
+        """A number of a generator, whose state is a variable."""
+        return {"y": values + self.chance.uniform([])}
+
+
+@pytest.mark.parametrize("name", ["counting", "within", "scattering", "drawing"])
+def test_a_saved_model_is_as_it_was_saved(name: str, tmp_path: Path, load: Load) -> None:
+    """All of its variables, and so its first answers."""
+    module = Stateful()
+    tf.saved_model.save(module, str(tmp_path), signatures=getattr(module, name))
+    own = tf.saved_model.load(str(tmp_path))
+
+    model = load(tmp_path)
+
+    assert changed(model.compiled.owner, own) == []
+    function = own.signatures["serving_default"]
+    for _ in range(3):
+        expected = function(values=tf.constant([0.5]))["y"].numpy()
+        assert model.predict([0.5]).tolist() == expected.tolist()
+    assert changed(model.compiled.owner, own) == []
+
+
+def changed(served: Any, own: Any) -> list[int]:
+    """The places of variables whose values differ between two loads of a model."""
+    both = [(each.count, each.rows, each.chance._state_var) for each in (served, own)]
+    pairs = enumerate(zip(*both, strict=True))
+    return [place for place, (a, b) in pairs if not np.array_equal(a.numpy(), b.numpy())]
+
+
+class Remembering(tf.Module):
+    """Keeps what it was given in a table, which is no variable."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="words")])
+    def __call__(self, words: Any) -> Any:
+        """How many words there have been."""
+        self.table.insert(words, tf.ones_like(words, tf.int64))
+        return {"size": tf.expand_dims(self.table.size(), 0)}
+
+
+def test_what_cannot_be_undone_is_not_tried(
+    tmp_path: Path, load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A table keeps what a trial would have put there; the log says why there was none."""
+    tf.saved_model.save(Remembering(), str(tmp_path))
+
+    with caplog.at_level("INFO"):
+        model = load(tmp_path)
+
+    assert "it would change the model: LookupTableInsertV2" in caplog.text
+    assert model.predict("a").tolist() == [1]
+
+
+@pytest.mark.parametrize("use_resource", [True, False], ids=["resource", "reference"])
+def test_a_graph_of_tensorflow_1_is_as_it_was_saved(
+    use_resource: Any, tmp_path: Path, load: Load
+) -> None:
+    """Of variables of both kinds."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        rows = v1.placeholder(tf.float32, [None], "rows")
+        count = v1.get_variable("count", initializer=0.0, use_resource=use_resource)
+        answer = rows + tf.identity(v1.assign_add(count, 1.0))
+        session.run(v1.global_variables_initializer())
+        signature = v1.saved_model.predict_signature_def({"rows": rows}, {"y": answer})
+        builder = v1.saved_model.Builder(str(tmp_path / "old"))
+        builder.add_meta_graph_and_variables(session, ["serve"], {"serving_default": signature})
+        builder.save()
+
+    model = load(tmp_path / "old")
+
+    assert [model.predict([0.5]).tolist() for _ in range(2)] == [[1.5], [2.5]]
+
+
+def test_a_graph_that_only_reads_variables_is_tried(tmp_path: Path, load: Load) -> None:
+    """Most do; reading, calling and checking are no changes."""
+    from state import changes  # found once conftest.py has set the path
+
+    words = keras.layers.TextVectorization(vocabulary=["a", "b"], output_sequence_length=3)
+    layers = [
+        keras.Input((), dtype="string"),
+        words,
+        keras.layers.Embedding(4, 2),
+        keras.layers.LSTM(2),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dropout(0.5),
+        keras.layers.Dense(1),
+    ]
+    keras.Sequential(layers).save(tmp_path / "model.keras")
+
+    assert changes(load(tmp_path).compiled.traced) == set()
+
+
+@keras.saving.register_keras_serializable("of this test")
+class Counting(keras.layers.Layer):
+    """Adds how often it was called."""
+
+    def build(self, shape: Any) -> None:
+        """Make the counter."""
+        self.count = self.add_weight(name="count", initializer="zeros", trainable=False)
+
+    def call(self, values: Any) -> Any:
+        """The values, plus the number of this call."""
+        self.count.assign(self.count + 1.0)
+        return values + self.count
+
+
+def values(model: Any) -> list[Any]:
+    """All variables and states, but for the seeds of chance, which are new in every load."""
+    variables = [*model.variables, *model.layers[0].states]
+    return [each.numpy().tolist() for each in variables if "seed_generator" not in each.path]
+
+
+STEPS = np.array([[[1.0], [0.5]]], np.float32)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+def test_a_keras_3_file_is_as_it_was_saved(name: str, tmp_path: Path, load: Load) -> None:
+    """The states of its layers among it."""
+    rnn = keras.layers.LSTM(2, stateful=True)
+    keras.Sequential([keras.Input((2, 1), batch_size=1), rnn, Counting()]).save(tmp_path / name)
+    own = keras.models.load_model(tmp_path / name)
+
+    model = load(tmp_path)
+
+    assert values(model.compiled.owner) == values(own)
+    assert len(values(own)) >= 6
+    for _ in range(2):
+        np.testing.assert_allclose(model.predict(STEPS), own(STEPS, training=False), rtol=1e-5)
+
+
+def test_a_keras_2_file_is_as_it_was_saved(tmp_path: Path, load: Load) -> None:
+    """The same of what tf_keras reads."""
+    rnn = tf_keras.layers.GRU(2, stateful=True, batch_input_shape=(1, 2, 1))
+    with pytest.warns(UserWarning, match="HDF5"):
+        tf_keras.Sequential([rnn]).save(tmp_path / "model.h5")
+    own = tf_keras.models.load_model(tmp_path / "model.h5", compile=False)
+
+    model = load(tmp_path)
+
+    (layer,) = model.compiled.owner.layers
+    assert [each.numpy().tolist() for each in layer.states] == [[[0.0, 0.0]]]
+    for _ in range(2):
+        np.testing.assert_allclose(model.predict(STEPS), own(STEPS, training=False), rtol=1e-5)

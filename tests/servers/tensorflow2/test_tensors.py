@@ -1,0 +1,408 @@
+"""Tensors of every kind in and out of SavedModels and Keras models, as TensorFlow computes them."""
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from prepackaged import DeploymentError
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+Post = Callable[..., Any]
+ID = 1623456789012345679
+PIXELS = np.arange(18, dtype=np.uint8).reshape(2, 3, 3) * 10
+PNG = tf.io.encode_png(PIXELS).numpy()
+IN_JSON = {"b64": base64.b64encode(PNG).decode()}
+
+
+def save(directory: Path, function: Callable[..., Any], *inputs: Any) -> Path:
+    """Save a function of these inputs as a module's only signature."""
+    module = tf.Module()
+    module.function = tf.function(function, input_signature=inputs)
+    tf.saved_model.save(module, str(directory))
+    return directory
+
+
+def answered(post: Any, payload: Any) -> Any:
+    """The answer's values, under whichever key it has them."""
+    status, answer = post({"jsonData": payload})
+    assert status == 200, answer
+    return answer["jsonData"] if "jsonData" in answer else answer["data"].get("ndarray") or answer
+
+
+# First axes
+
+
+def test_ragged_values_and_row_splits_have_their_own_sizes(tmp_path: Path, post_to: Post) -> None:
+    """A ragged input is two in a signature."""
+    save(
+        tmp_path,
+        lambda rows: {"sum": tf.reduce_sum(rows, axis=1)},
+        tf.RaggedTensorSpec([None, None], tf.float32),
+    )
+    (values, splits) = (
+        tf.saved_model.load(str(tmp_path))
+        .signatures["serving_default"]
+        .structured_input_signature[1]
+    )
+    post = post_to(tmp_path)
+
+    status, answer = post({"jsonData": {values: [1, 2, 3], splits: [0, 2, 2, 3]}})
+    nothing = post({"jsonData": {values: [], splits: [0, 0]}})[1]
+
+    assert status == 200, answer
+    assert answer["data"]["tensor"]["values"] == [3, 0, 3]
+    assert nothing["data"]["tensor"]["values"] == [0]
+
+
+def test_a_query_goes_with_any_number_of_items(
+    tmp_path: Path, post_to: Post, load: Callable[..., Any]
+) -> None:
+    """As nodes with edges: nothing in a signature says that first axes are one batch."""
+    query, items = (tf.TensorSpec([None, 2], tf.float32, name) for name in ("query", "items"))
+    save(
+        tmp_path, lambda query, items: {"scores": tf.matmul(query, items, transpose_b=True)},
+        query, items,
+    )  # fmt: skip
+    rows = {"query": [[1, 2]], "items": [[1, 0], [0, 1], [1, 1]]}
+
+    scores = post_to(tmp_path)({"jsonData": rows})[1]["data"]["tensor"]
+
+    assert scores == {"shape": [1, 3], "values": [1, 2, 3]}
+    assert not load(tmp_path).batchable
+
+
+def test_sizes_that_tensorflow_refuses_are_the_clients_mistake(
+    tmp_path: Path, post_to: Post
+) -> None:
+    """In TensorFlow's words; one row beside many it computes."""
+    specs = [tf.TensorSpec([None], tf.float32, name) for name in ("a", "b")]
+    post = post_to(save(tmp_path, lambda a, b: {"y": a + b}, *specs))
+
+    status, body = post({"jsonData": {"a": [1, 2], "b": [1, 2, 3]}})
+    summed = post({"jsonData": {"a": [1, 2], "b": 10}})[1]
+
+    assert status == 400
+    assert body["status"]["info"].startswith(
+        "the model refuses the data: InvalidArgumentError: Incompatible shapes: [2] vs. [3]"
+    )
+    assert summed["data"]["tensor"]["values"] == [11, 12]
+
+
+@pytest.mark.parametrize("is_one", [True, False])
+def test_columns_are_one_batch_where_tensorflow_takes_no_others(
+    is_one: Any, tmp_path: Path, load: Callable[..., Any]
+) -> None:
+    """A signature does not say so; a trial does, and requests are run together."""
+    specs = [tf.TensorSpec([None, 1], tf.float32, name) for name in ("a", "b")]
+    save(
+        tmp_path,
+        lambda a, b: {"y": tf.concat([a, b], 1) if is_one else a + tf.reduce_sum(b)},
+        *specs,
+    )
+
+    model = load(tmp_path)
+
+    assert model.batchable is is_one
+    assert model.predict({"a": [1, 2], "b": [3, 4]}).shape == (2, 2 if is_one else 1)
+
+
+# Plain values
+
+
+@pytest.mark.parametrize(("is_training", "expected"), [(True, [[3, 6]]), (False, [[30, 60]])])
+def test_a_placeholder_without_a_shape_takes_a_plain_value(
+    is_training: Any, expected: Any, tmp_path: Path, post_to: Post
+) -> None:
+    """TensorFlow 1's `is_training` and `k`."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None, 2], "x")
+        flag, k = v1.placeholder(tf.bool, name="is_training"), v1.placeholder(tf.int32, name="k")
+        y = tf.cond(flag, lambda: x, lambda: x * 10) * tf.cast(k, tf.float32)
+        inputs = {"x": x, "is_training": flag, "k": k}
+        signature = v1.saved_model.predict_signature_def(inputs, {"y": y})
+        builder = v1.saved_model.Builder(str(tmp_path / "old"))
+        builder.add_meta_graph_and_variables(session, ["serve"], {"serving_default": signature})
+        builder.save()
+    post = post_to(tmp_path / "old")
+    request = {"x": [[1, 2]], "is_training": is_training, "k": 3}
+
+    status, answer = post({"jsonData": request})
+    wrong = post({"jsonData": request | {"k": 2.5}})
+
+    assert status == 200, answer
+    assert np.reshape(answer["data"]["tensor"]["values"], [1, 2]).tolist() == expected
+    assert wrong[0] == 400
+    assert wrong[1]["status"]["info"] == "input 'k': expected int32, got 2.5 at []"
+
+
+# Numbers
+
+
+def test_an_id_of_64_bits_stays_exact(tmp_path: Path, post_to: Post) -> None:
+    """Beside a fraction, a null, and a whole number that JavaScript wrote as a float."""
+    ids, amount = (
+        tf.TensorSpec([None], tf.int64, "key"),
+        tf.TensorSpec([None], tf.float32, "amount"),
+    )
+    post = post_to(save(tmp_path, lambda key, amount: {"a": key, "b": amount}, ids, amount))
+    columns = {"key": [ID, 2.0], "amount": [0.5, None]}
+    records = [{"key": ID, "amount": 0.5}, {"key": 2, "amount": None}]
+    rows = {"names": ["key", "amount"], "ndarray": [[ID, 0.5], [2, 1.5]]}
+
+    for body in ({"jsonData": columns}, {"jsonData": records}, {"data": rows}):
+        status, answer = post(body)
+        assert status == 200, answer
+        assert answer["jsonData"]["a"] == [ID, 2]
+        assert answer["jsonData"]["b"][0] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [(2**63, "9223372036854775808"), (0.5, "0.5"), (None, "null or NaN"), ("7", "'7'")],
+)
+def test_what_an_int64_cannot_hold_is_named_with_its_place(
+    value: Any, got: str, tmp_path: Path, post_to: Post
+) -> None:
+    """What was expected, what it got and where, beside an id that would have been rounded."""
+    post = post_to(
+        save(tmp_path, lambda key: {"y": key}, tf.TensorSpec([None, 2], tf.int64, "key"))
+    )
+
+    status, body = post({"jsonData": [[1, 2], [ID, value]]})
+
+    assert status == 400
+    assert body["status"]["info"] == (
+        f"input 'key': expected int64 of shape [n, 2], got {got} at [1, 1]"
+    )
+
+
+# Answers
+
+
+def test_complex_numbers_are_pairs(tmp_path: Path, post_to: Post, load: Callable[..., Any]) -> None:
+    """In and out: the real part, then the imaginary part."""
+    spec = tf.TensorSpec([None, 4], tf.float32, "signal")
+    save(tmp_path / "fft", lambda signal: {"spectrum": tf.signal.rfft(signal)}, spec)
+    spec = tf.TensorSpec([None], tf.complex64, "z")
+    save(tmp_path / "square", lambda z: {"y": z * z}, spec)
+    signal = np.array([[1, 2, 3, 5]], np.float32)
+
+    spectrum = post_to(tmp_path / "fft")({"data": {"ndarray": signal.tolist()}})[1]
+    square = post_to(tmp_path / "square")({"data": {"ndarray": [[1, 2], [0, -1]]}})[1]
+
+    expected = np.fft.rfft(signal)
+    pairs = np.stack([expected.real, expected.imag], -1)
+    np.testing.assert_allclose(spectrum["data"]["ndarray"], pairs, atol=1e-5)
+    assert square["data"]["ndarray"] == [[-3, 4], [-1, 0]]
+    assert load(tmp_path / "fft").init_metadata()["outputs"][0]["shape"] == [-1, 3, 2]
+
+
+@pytest.mark.parametrize("dtype", ["float8_e5m2", "float8_e4m3fn", "int4", "uint4"])
+def test_small_numbers_are_numbers(dtype: str, tmp_path: Path, post_to: Post) -> None:
+    """Dtypes that neither JSON nor numpy has."""
+    kind = tf.as_dtype(dtype)
+    table = tf.constant(np.array([1, 2, 3], np.float32 if "float" in dtype else np.int8), kind)
+    spec = tf.TensorSpec([None], tf.int32, "place")
+    post = post_to(save(tmp_path, lambda place: {"y": tf.identity(table), "place": place}, spec))
+
+    status, answer = post({"data": {"ndarray": [0]}})
+
+    assert status == 200, answer
+    assert answer["jsonData"] == {"y": [1, 2, 3], "place": [0]}
+
+
+def test_quantized_numbers_are_their_whole_numbers(tmp_path: Path, post_to: Post) -> None:
+    """As TensorFlow's own `numpy` has them."""
+    spec = tf.TensorSpec([None], tf.float32, "x")
+    save(tmp_path, lambda x: {"y": tf.quantization.quantize(x, -1, 1, tf.qint8).output}, spec)
+
+    answer = post_to(tmp_path)({"data": {"ndarray": [-1, 0, 1]}})[1]
+
+    expected = tf.quantization.quantize([-1, 0, 1], -1, 1, tf.qint8).output.numpy()
+    assert answer["data"]["ndarray"] == expected.tolist()
+
+
+def test_ragged_text_is_a_list_for_each_row(tmp_path: Path, post_to: Post) -> None:
+    """Whether or not rows have as many words."""
+    spec = tf.TensorSpec([None], tf.string, "text")
+    save(tmp_path, lambda text: {"words": tf.strings.split(text)}, spec)
+    post = post_to(tmp_path)
+
+    for texts in (["a b", "c"], ["a b", "c d"], ["a", "b"], ["", ""], ["a b"]):
+        assert post({"jsonData": texts})[1]["data"]["ndarray"] == [each.split() for each in texts]
+
+
+def test_ragged_answers_of_keras_2_are_lists(tmp_path: Path, post_to: Post) -> None:
+    """Beside another output."""
+    text = tf_keras.Input((), dtype="string")
+    words = tf_keras.layers.Lambda(lambda text: tf.strings.split(text), name="words")(text)
+    size = tf_keras.layers.Lambda(lambda text: tf.strings.length(text), name="size")(text)
+    with pytest.warns(UserWarning, match="HDF5"):
+        tf_keras.Model(text, [words, size]).save(tmp_path / "model.h5")
+
+    status, answer = post_to(tmp_path, allow_lambda="true")({"jsonData": ["a b", "c"]})
+
+    assert status == 200, answer
+    assert answer["jsonData"] == {"words": [["a", "b"], ["c"]], "size": [3, 1]}
+
+
+def test_bytes_are_answered_in_base64(tmp_path: Path, post_to: Post) -> None:
+    """An image as PNG; text stays text, unless the name says that it is bytes."""
+
+    def drawn(grey: Any) -> Any:
+        image = tf.io.encode_png(tf.fill([1, 1, 1], grey))
+        text = tf.constant(["hi"])
+        return {"image": tf.stack([image]), "text": text, "text_bytes": text}
+
+    post = post_to(save(tmp_path, drawn, tf.TensorSpec([], tf.uint8, "grey")))
+
+    status, answer = post({"jsonData": {"grey": 7}})
+
+    assert status == 200, answer
+    png = base64.b64decode(answer["jsonData"]["image"][0]["b64"])
+    assert tf.io.decode_png(png).numpy().tolist() == [[[7]]]
+    assert answer["jsonData"]["text"] == ["hi"]
+    assert answer["jsonData"]["text_bytes"] == [{"b64": "aGk="}]
+
+
+def test_a_plain_string_keeps_its_zeros(tmp_path: Path, post_to: Post) -> None:
+    """Bytes may end with zeros, alone and in a list."""
+    spec = tf.TensorSpec([], tf.string, "raw")
+    post = post_to(save(tmp_path, lambda raw: {"raw": raw}, spec))
+
+    answer = post({"jsonData": {"raw": {"b64": "/wAA"}}})[1]
+
+    assert answer["data"]["ndarray"] == [{"b64": "/wAA"}]
+
+
+# Bytes in
+
+
+def decoded(image: Any, k: Any) -> Any:
+    """Images that the model itself decodes, times k."""
+    each = tf.map_fn(lambda one: tf.io.decode_png(one, 3), image, fn_output_signature=tf.uint8)
+    return {"pixels": each * k}
+
+
+@pytest.mark.parametrize("payload", [IN_JSON, [IN_JSON], [IN_JSON, IN_JSON]])
+def test_images_are_strings_of_several_inputs(payload: Any, tmp_path: Path, post_to: Post) -> None:
+    """As TensorFlow Serving takes them, by name and in records."""
+    specs = tf.TensorSpec([None], tf.string, "image"), tf.TensorSpec([], tf.uint8, "k")
+    post = post_to(save(tmp_path, decoded, *specs))
+    count = len(payload) if isinstance(payload, list) else 1
+
+    status, answer = post({"jsonData": {"image": payload, "k": 2}})
+
+    assert status == 200, answer
+    tensor = answer["data"]["tensor"]
+    assert tensor["shape"] == [count, 2, 3, 3]
+    assert tensor["values"] == (PIXELS * 2).ravel().tolist() * count
+
+
+@pytest.mark.parametrize(
+    ("image", "info"),
+    [
+        ({"b64": "iVBOR"}, 'expected {"b64": "..."} with a string in Base64, got \'iVBOR\''),
+        ({"b64": 7}, 'expected {"b64": "..."} with a string in Base64, got 7'),
+        ({"b64": "aGk="}, "the model refuses the data: InvalidArgumentError: "),
+        ([7], "input 'image': expected text of shape [n], got 7 at [0]"),
+    ],
+)
+def test_bytes_that_are_no_image_are_the_clients_mistake(
+    image: Any, info: str, tmp_path: Path, post_to: Post
+) -> None:
+    """Bad Base64, no image, and a number."""
+    specs = tf.TensorSpec([None], tf.string, "image"), tf.TensorSpec([], tf.uint8, "k")
+    status, body = post_to(save(tmp_path, decoded, *specs))({"jsonData": {"image": image, "k": 2}})
+
+    assert status == 400
+    assert body["status"]["info"].startswith(info)
+
+
+def test_an_image_may_stand_beside_other_inputs(tmp_path: Path, post_to: Post) -> None:
+    """Decoded by the server, as in binData of a model that has one input."""
+    image, k = keras.Input((2, 3, 3), name="image"), keras.Input((1,), name="k")
+    total = keras.layers.GlobalAveragePooling2D()(image)
+    keras.Model([image, k], keras.layers.Concatenate()([total, k])).save(tmp_path / "model.keras")
+
+    status, answer = post_to(tmp_path, image_scale="1")({"jsonData": {"image": IN_JSON, "k": 5}})
+
+    assert status == 200, answer
+    expected = [*PIXELS.mean((0, 1)), 5]
+    np.testing.assert_allclose(answer["data"]["tensor"]["values"], expected, rtol=1e-6)
+
+
+# Rows in turn
+
+
+@pytest.mark.parametrize(
+    "rows", [[[1, 0, 0], [0, 1, 1]], [[1, 0, 0], [0, 0, 1]], [[0, 0, 0]] * 2], ids=str
+)
+def test_what_a_detector_of_batch_1_finds_is_a_list_for_each_row(
+    rows: Any, tmp_path: Path, post_to: Post
+) -> None:
+    """Whose boxes they are is never lost, even where each row has one."""
+    spec = tf.TensorSpec([1, 3], tf.float32, "x")
+    post = post_to(save(tmp_path, lambda x: {"found": tf.where(x[0] > 0)}, spec))
+
+    status, answer = post({"data": {"ndarray": rows}})
+
+    assert status == 200, answer
+    assert answer["data"]["ndarray"] == [np.argwhere(row).tolist() for row in rows]
+
+
+def test_a_setting_goes_with_every_row(tmp_path: Path, post_to: Post) -> None:
+    """A scalar, or a shape of [1], beside a batch that is fixed at one."""
+    specs = [
+        tf.TensorSpec([1, 2], tf.float32, "x"),
+        tf.TensorSpec([1], tf.float32, "k"),
+        tf.TensorSpec([], tf.float32, "b"),
+    ]
+    post = post_to(save(tmp_path, lambda x, k, b: {"y": x * k + b}, *specs))
+
+    status, answer = post({"jsonData": {"x": [[1, 2], [3, 4]], "k": 10, "b": 1}})
+    wrong = post({"jsonData": {"x": [[1, 2]] * 3, "k": [1, 2], "b": 1}})
+
+    assert status == 200, answer
+    assert answer["data"]["tensor"] == {"shape": [2, 2], "values": [11, 21, 31, 41]}
+    assert wrong[0] == 400
+    assert wrong[1]["status"]["info"] == (
+        "expected as many rows in every input, or one; 'x' has 3, 'k' has 2"
+    )
+
+
+def test_a_setting_beside_a_free_batch_is_no_batch(
+    tmp_path: Path, post_to: Post, load: Callable[..., Any]
+) -> None:
+    """Its size is told and taken as it is."""
+    x, k = tf.TensorSpec([None, 2], tf.float32, "x"), tf.TensorSpec([1], tf.float32, "k")
+    save(tmp_path, lambda x, k: {"y": x * k}, x, k)
+
+    answer = post_to(tmp_path)({"jsonData": {"x": [[1, 2], [3, 4]], "k": [10]}})[1]
+    shapes = {each["name"]: each["shape"] for each in load(tmp_path).init_metadata()["inputs"]}
+
+    assert answer["data"]["tensor"] == {"shape": [2, 2], "values": [10, 20, 30, 40]}
+    assert shapes == {"x": [-1, 2], "k": [1]}
+
+
+# What cannot be served
+
+
+def test_a_signature_of_other_things_than_tensors_stops_the_start(
+    tmp_path: Path, load: Callable[..., Any]
+) -> None:
+    """No request could hold it; the line says what it is."""
+    spec = tf.TensorSpec([], tf.variant, "some")
+    save(tmp_path, lambda some: {"y": tf.raw_ops.TensorListLength(input_handle=some)}, spec)
+
+    with pytest.raises(DeploymentError, match="input 'some' is a variant, which no request can"):
+        load(tmp_path)

@@ -1,0 +1,34 @@
+import io
+import logging
+import sys
+
+from prepackaged.server.telemetry.logs import LONGEST, BoundedFormatter
+
+
+def logged(text: str) -> str:
+    """What is written of a failure whose message is this text."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(BoundedFormatter("%(levelname)s %(message)s"))
+    try:
+        raise ValueError(text)
+    except ValueError:
+        record = logging.LogRecord("n", logging.ERROR, "f", 1, "failed", (), sys.exc_info())
+    handler.emit(record)
+    return stream.getvalue()
+
+
+def test_no_text_of_a_client_passes_for_a_line_of_the_log() -> None:
+    """Lines that belong to a record are indented, and nothing moves a terminal's cursor."""
+    lines = logged("bad\nERROR forged\r\x1b[2Jtext\x9bm").splitlines()
+    assert lines[0] == "ERROR failed"
+    assert all(line.startswith("  ") for line in lines[1:])
+    assert lines[-2:] == ["  ValueError: bad", "  ERROR forged\\x0d\\x1b[2Jtext\\x9bm"]
+
+
+def test_no_record_fills_the_log() -> None:
+    """Its beginning and its end are kept."""
+    text = logged("x" * 5_000_000 + "the end")
+    assert len(text) < LONGEST + 100
+    assert text.startswith("ERROR failed")
+    assert text.endswith("the end\n")

@@ -1,0 +1,137 @@
+import asyncio
+import gzip
+import zlib
+from collections.abc import Callable
+
+import pytest
+
+from prepackaged.server.transport import unread
+from prepackaged.server.transport.compression import STEP, TooLargeError, inflated
+from prepackaged.server.transport.exchange import TransportError
+from prepackaged.server.transport.http1.body import TINY, Body
+from prepackaged.server.transport.memory import LARGE, MemoryBudget
+from prepackaged.server.transport.unread import Unread
+
+
+def status_of(function: Callable[[], object]) -> int:
+    """The status of the error that a function raises."""
+    with pytest.raises(TransportError) as caught:
+        function()
+    return caught.value.status
+
+
+def test_what_is_given_back_can_be_taken_again() -> None:
+    """Up to the limit, and to the byte."""
+    budget = MemoryBudget(1000)
+    budget.take(600)
+    assert status_of(lambda: budget.take(401)) == 503
+    budget.take(400)
+    budget.give_back(600)
+    budget.take(600)
+    assert budget.used == 1000
+
+
+def test_what_never_has_room_is_told_from_what_has_none_now() -> None:
+    """Only the second may be tried again."""
+    budget = MemoryBudget(1000)
+    assert status_of(lambda: budget.take(1001)) == 413
+    budget.take(1000)
+    assert status_of(lambda: budget.take(1000)) == 503
+    assert status_of(lambda: budget.take(1, held=1000)) == 413
+
+
+def test_large_requests_leave_a_part_to_small_ones() -> None:
+    """Whoever fills the memory with large bodies does not keep the small ones out."""
+    budget = MemoryBudget(4 * LARGE)
+    budget.take(LARGE, held=LARGE)
+    budget.take(LARGE, held=LARGE)
+    budget.take(LARGE, held=LARGE)
+    assert status_of(lambda: budget.take(LARGE, held=LARGE)) == 503
+    budget.take(LARGE)
+
+
+def test_a_time_of_large_requests_is_over_when_less_than_half_is_used() -> None:
+    """It is told once."""
+    budget = MemoryBudget()
+    budget.take(1000)
+    assert not budget.peak_passed(100)
+    budget.give_back(600)
+    assert not budget.peak_passed(1000)
+    assert budget.peak_passed(100)
+    assert not budget.peak_passed(100)
+
+
+@pytest.mark.parametrize("sizes", [[3], [1] * 500, [5000, 1, 1, 5000, 2], [TINY, TINY + 1, 0]])
+def test_a_body_is_its_parts_in_their_order(sizes: list[int]) -> None:
+    """Whatever their sizes are."""
+    parts = [bytes([number % 256]) * size for number, size in enumerate(sizes)]
+    body = Body()
+    for part in parts:
+        body.add(part)
+    assert body.size == sum(sizes)
+    assert body.take() == b"".join(parts)
+    assert (body.size, body.take()) == (0, b"")
+
+
+def test_tiny_parts_of_a_body_are_no_objects() -> None:
+    """A hundred thousand bytes that come one by one take little more than that."""
+    body = Body()
+    for _ in range(100_000):
+        body.add(b"x")
+    assert len(body._parts) == 2
+
+
+@pytest.mark.parametrize("size", [0, 1, STEP, 3 * STEP + 1])
+def test_what_was_compressed_is_inflated_step_by_step(size: int) -> None:
+    """Each step's memory is asked for before the next."""
+    held: list[int] = []
+    data = bytes(size)
+    assert inflated(gzip.compress(data), b"gzip", size, held.append) == data
+    assert inflated(zlib.compress(data), b"deflate", size) == data
+    assert sum(held) == 2 * size
+    assert max(held) <= 2 * STEP
+
+
+def test_nothing_is_inflated_beyond_the_limit_or_the_memory() -> None:
+    """A gigabyte of zeros is a megabyte of gzip."""
+    bomb = zlib.compress(bytes(4 * STEP))
+    with pytest.raises(TooLargeError):
+        inflated(bomb, b"deflate", 4 * STEP - 1)
+    budget = MemoryBudget(STEP)
+    assert status_of(lambda: inflated(bomb, b"deflate", 4 * STEP, budget.take)) == 413
+
+
+@pytest.mark.parametrize(
+    "data", [b"other", gzip.compress(b"hello")[:-9], gzip.compress(b"a") + b"b"]
+)
+def test_what_is_not_whole_is_an_error(data: bytes) -> None:
+    """Also behind a whole member of a gzip file."""
+    with pytest.raises(zlib.error):
+        inflated(data, b"gzip", 100)
+
+
+def test_unread_responses_are_counted_and_their_clients_have_their_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that takes something is waited for; one that takes nothing is given up."""
+    monkeypatch.setattr(unread, "READER_SECONDS", 0)
+    budget, sizes, given_up = MemoryBudget(), [100, 60, 60], []
+
+    async def scenario() -> list[int]:
+        used = []
+
+        def look() -> tuple[int, int]:
+            size = sizes.pop(0)
+            used.append(budget.used)
+            return size, size
+
+        responses = Unread(budget, look, lambda: given_up.append(True))
+        responses.update()
+        while not given_up:
+            await asyncio.sleep(0)
+        used.append(budget.used)
+        responses.close()
+        return [*used, budget.used]
+
+    sizes.insert(1, 60)
+    assert asyncio.run(scenario()) == [0, 100, 100, 60, 60, 0]

@@ -1,0 +1,71 @@
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from prepackaged.arrays import from_lists, list_by_row
+from prepackaged.server.protocols.seldon.json_reader import read_prediction
+
+ID = 1623456789012345679
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[ID, 0.5]],
+        [[0.5, -ID]],
+        [[2**53 + 1, 2.0]],
+        [[2**63 + 1, 1]],
+        [[2**64 - 1, -1]],
+        [[ID, True, 0.5]],
+        [[[ID], [0.5]]],
+        [[ID, float("inf")]],
+    ],
+)
+def test_a_whole_number_beside_fractions_stays_exact(rows: Any) -> None:
+    """A float would have rounded it; an array of objects has the values unchanged."""
+    array = from_lists(rows)
+    assert array.dtype == object
+    assert array.tolist() == rows
+    assert list(map(type, array.flat)) == list(map(type, np.array(rows, dtype=object).flat))
+
+
+@pytest.mark.parametrize(
+    ("rows", "dtype"),
+    [
+        ([[ID, 2]], "int64"),
+        ([[2**63, 2**63 + 1]], "uint64"),
+        ([[2**53, 0.5]], "float64"),
+        ([[1e300, 0.5]], "float64"),
+        ([[2**60, 0.5]], "float64"),
+        ([[float("inf"), 2]], "float64"),
+        ([[0.5, 2]], "float64"),
+        ([[True, False]], "bool"),
+    ],
+)
+def test_other_numbers_are_as_numpy_has_them(rows: Any, dtype: str) -> None:
+    """Where no value changes; a power of two is exact at any size."""
+    array = from_lists(rows)
+    assert array.dtype == dtype
+    assert array.tolist() == rows
+
+
+@pytest.mark.parametrize("kind", ["ndarray", "tensor"])
+def test_a_large_request_is_as_exact_as_a_small_one(kind: str) -> None:
+    """The reader of large arrays hands those on that it would round."""
+    rows = [[ID, 0.5]] * 1000
+    values = {"shape": [1000, 2], "values": [ID, 0.5] * 1000}
+    body = orjson.dumps({"data": {"ndarray": rows} if kind == "ndarray" else {"tensor": values}})
+    data = read_prediction(body)["data"]
+    assert (data["ndarray"] if kind == "ndarray" else data["tensor"]) == (
+        rows if kind == "ndarray" else values
+    )
+
+
+def test_lists_of_any_length_are_values_of_an_array() -> None:
+    """Where they are of one length, they are no further axis."""
+    for rows in ([[1, 2], [3, 4]], [[1], [2, 3]], [[], []], []):
+        array = list_by_row(rows)
+        assert array.shape == (len(rows),)
+        assert array.tolist() == rows

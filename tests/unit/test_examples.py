@@ -1,0 +1,76 @@
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from prepackaged import Column, Signature, TensorSpec
+from prepackaged.examples import LONGEST, example_request
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ((Column("a"), Column("b")), {"data": {"names": ["a", "b"], "ndarray": [[1, 1]]}}),
+        ((Column(), Column()), {"data": {"ndarray": [[1, 1]]}}),
+        ((Column("a"), Column()), {"data": {"ndarray": [[1, 1]]}}),
+        (
+            (
+                Column("f", "float64"),
+                Column("i", "int64"),
+                Column("yes", "bool"),
+                Column("t", "text"),
+                Column("c", "category", ("Taipei", "Tainan")),
+                Column("n", "category", (np.int64(7),)),
+                Column("u", "category"),
+                Column("d", "datetime"),
+            ),
+            {
+                "data": {
+                    "names": ["f", "i", "yes", "t", "c", "n", "u", "d"],
+                    "ndarray": [[0.5, 1, True, "a", "Taipei", 7, 1, "2026-01-31"]],
+                }
+            },
+        ),
+        ((TensorSpec("x", "float32", (None, 3)),), {"data": {"ndarray": [[0.5, 0.5, 0.5]]}}),
+        ((TensorSpec("x", "int64", (None, None)),), {"data": {"ndarray": [[1]]}}),
+        ((TensorSpec("x", "bool", (2,)),), {"data": {"ndarray": [True, True]}}),
+        ((TensorSpec("x", str, (None, 1)),), {"data": {"ndarray": [["a"]]}}),
+        ((TensorSpec("x", None),), {"data": {"ndarray": [[0.5]]}}),
+        (
+            (
+                TensorSpec("x", "float32", (None, 2)),
+                TensorSpec("k", "int64", ()),
+                TensorSpec("mask", "bool", (None,), optional=True),
+            ),
+            {"jsonData": {"x": [[0.5, 0.5]], "k": 1}},
+        ),
+        (
+            (TensorSpec("x", "int64", (None,)), TensorSpec("words", bytes, (None,))),
+            {"jsonData": {"x": [1], "words": ["a"]}},
+        ),
+    ],
+)
+def test_an_example_has_the_types_and_shapes_of_the_signature(inputs: Any, message: Any) -> None:
+    """One row of each; free sizes are 1, and a category is one that the model knows."""
+    example = example_request(Signature(inputs))
+    assert example is not None
+    assert json.loads(example) == message
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        None,
+        Signature(),
+        Signature(()),
+        Signature(tuple(Column(f"{number}") for number in range(5000))),
+        Signature(tuple(Column("x" * LONGEST) for _ in range(2))),
+        Signature((TensorSpec("picture", "float32", (None, 3, 224, 224)),)),
+        Signature((TensorSpec("x", "float32", (None, 2**40)),)),
+    ],
+    ids=str,
+)
+def test_where_an_example_is_unknown_or_long_there_is_none(signature: Any) -> None:
+    """No message holds more than it."""
+    assert example_request(signature) is None

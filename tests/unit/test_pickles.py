@@ -1,0 +1,191 @@
+import bz2
+import gzip
+import lzma
+import pickle
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pickled_code import PICKLES
+
+from prepackaged import DeploymentError, pickles
+from prepackaged.bytecode import HERE
+from prepackaged.pickles import PickleFacts, opened, read_facts
+
+PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
+
+
+class Reduced:
+    """An object that is pickled as a call, and maybe a state."""
+
+    def __init__(self, *parts: Any) -> None:
+        self.parts = parts
+
+    def __reduce__(self) -> Any:
+        """What pickle writes."""
+        return self.parts
+
+
+def facts_of(tmp_path: Path, content: bytes) -> PickleFacts:
+    """What a file with these bytes says of itself."""
+    (tmp_path / "model.pkl").write_bytes(content)
+    return read_facts(tmp_path / "model.pkl")
+
+
+def message_of(facts: PickleFacts, python: str = "") -> str:
+    """The message that foreign code is refused with; empty where it is not."""
+    try:
+        facts.refuse_foreign_code(Path("model.pkl"), python)
+    except DeploymentError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("python", "what", "names"),
+    [
+        ("3.10", "function", "clip"),
+        ("3.12", "function", "clip"),
+        ("3.12", "class", "Doubling.fit, Doubling.transform"),
+        ("3.12", "generator", "each"),
+        ("3.12", "constant", "<lambda>"),
+        ("3.13", "function", "clip"),
+        ("3.13", "class", "Doubling.fit, Doubling.transform"),
+        ("3.13", "closure", "scaled.<locals>.scale"),
+        ("3.13", "generator", "each"),
+        ("3.13", "constant", "<lambda>"),
+        ("3.13", "arithmetic", "<lambda>"),
+    ],
+)
+def test_code_of_another_python_is_refused_by_name(
+    python: str, what: str, names: str, tmp_path: Path
+) -> None:
+    """Its first call would end the process without a word."""
+    facts = facts_of(tmp_path, PICKLES[python, what])
+
+    told = "3.8 to 3.10" if python == "3.10" else python
+    assert all(name in facts.code for name in names.split(", ") if name != "Doubling.fit")
+    assert f"this pickle holds code of Python {told} (" in message_of(facts)
+    assert f"this image runs {HERE}, where calling it would end the process" in message_of(facts)
+
+
+@pytest.mark.parametrize("what", [what for python, what in PICKLES if python == HERE])
+def test_code_of_this_python_is_not_refused(what: str, tmp_path: Path) -> None:
+    """Functions, classes, closures and generators pickled by value are served."""
+    facts = facts_of(tmp_path, PICKLES[HERE, what])
+
+    assert facts.code
+    assert set(facts.code.values()) == {HERE}
+    assert message_of(facts) == ""
+
+
+def test_code_that_means_the_same_in_both_pythons_is_not_refused(tmp_path: Path) -> None:
+    """Arithmetic alone compiles to the same instructions in 3.11 and 3.12."""
+    facts = facts_of(tmp_path, PICKLES["3.12", "arithmetic"])
+
+    assert message_of(facts) == ""
+
+
+def test_what_mlmodel_says_of_python_decides(tmp_path: Path) -> None:
+    """Where it names the version, the code is that version's."""
+    facts = facts_of(tmp_path, PICKLES["3.12", "arithmetic"])
+
+    assert "holds code of Python 3.12 (<lambda>)" in message_of(facts, "3.12.4")
+    assert message_of(facts, f"{HERE}.1") == ""
+
+
+def test_many_functions_are_told_briefly() -> None:
+    """A line that a platform shows is bounded."""
+    facts = PickleFacts(code={f"function_{number}": "3.12" for number in range(100)})
+
+    assert "(function_0, function_1, function_2, function_3, function_4, ...)" in message_of(facts)
+
+
+@pytest.mark.parametrize(
+    "compress",
+    [zlib.compress, gzip.compress, bz2.compress, lzma.compress, lambda data: data],
+    ids=["zlib", "gzip", "bz2", "xz", "plain"],
+)
+def test_compressed_files_are_read(compress: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    """Those that joblib writes with `compress`."""
+    content = PICKLES["3.13", "function"] + bytes(3_000_000)
+    path = tmp_path / "model.joblib"
+    path.write_bytes(compress(content))
+
+    with opened(path) as stream:
+        assert stream.read() == content
+    assert read_facts(path).code == {"clip": "3.13"}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_version_of_scikit_learn_is_read(protocol: int, tmp_path: Path) -> None:
+    """It is among the attributes of each estimator, whichever protocol wrote them."""
+    state = {"C": 1.0, "_sklearn_version": "1.5.2"}
+    content = pickle.dumps([Reduced(Exception, (), state)] * 2, protocol)
+
+    assert facts_of(tmp_path, content) == PickleFacts(sklearn="1.5.2")
+
+
+@pytest.mark.parametrize("version", ["1.5.2", "0.24.1", "1.10.0", "1.3.dev0", "1.7.0rc1"])
+def test_a_version_is_read_whole_wherever_blocks_end(
+    version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is searched block by block."""
+    monkeypatch.setattr(pickles, "CHUNK", 256)
+    content = pickle.dumps({"_sklearn_version": version, "n_features_in_": 3})
+    for place in range(200, 320):
+        assert facts_of(tmp_path, b"\x00" * place + content).sklearn == version
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_names_of_the_script_that_saved_it_are_read(protocol: int, tmp_path: Path) -> None:
+    """What is of `__main__` is nowhere in the server."""
+    content = pickle.dumps(["__main__", Reduced(Reduced, (1,))], protocol)
+    module = __name__.encode()
+    length = bytes([len(module)])
+    content = content.replace(length + module, b"\x08__main__").replace(module, b"__main__")
+
+    assert facts_of(tmp_path, content).script == {"Reduced"}
+
+
+def test_nothing_is_called_or_imported(tmp_path: Path) -> None:
+    """Reading is no unpickling."""
+    trap = tmp_path / "trap"
+    harm = Reduced(eval, (f"open({str(trap)!r}, 'w')",), {"__main__": "CodeType"})
+
+    assert facts_of(tmp_path, pickle.dumps(harm)) == PickleFacts()
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"CodeType __main__ and no pickle",
+        b"\x80\x04\x96" + b"\xff" * 7 + b"\x0f" + b"CodeType ",  # BYTEARRAY8 of 2**60 bytes
+        b"\x80\x04\x95" + b"\xff" * 7 + b"\x0f" + b"CodeType ",  # a frame of 2**60 bytes
+        b"\x80\x04" + b"(" * 100_000 + b"CodeType ",
+        b"\x80\x04]\x94h\x00a" * 1000 + b"CodeType ",  # a list in itself
+        b"\x80\x02\x82\x01.CodeType ",  # an extension's code
+        b"Pan id\n.CodeType ",  # a persistent id
+        b"x CodeType",
+        b"\x1f\x8b CodeType",
+    ],
+)
+def test_damaged_and_hostile_files_say_nothing(content: bytes, tmp_path: Path) -> None:
+    """Whoever loads them tells of the damage."""
+    assert facts_of(tmp_path, content) == PickleFacts()
+
+
+@pytest.mark.parametrize("key", PICKLES, ids="-".join)
+def test_a_pickle_that_is_cut_off_anywhere_is_read_so_far(
+    key: tuple[str, str], tmp_path: Path
+) -> None:
+    """No cut makes the reader fail, and none makes it see what is not there."""
+    whole = facts_of(tmp_path, PICKLES[key])
+
+    for size in range(0, len(PICKLES[key]), 31):
+        facts = facts_of(tmp_path, PICKLES[key][:size])
+        assert facts.code.items() <= whole.code.items()

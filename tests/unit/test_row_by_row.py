@@ -1,0 +1,88 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from prepackaged import ClientError
+from prepackaged.row_by_row import joined, run_by_row
+
+FREE = {"y": (1, None)}
+
+
+def found(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Where the one row has no zeros, as of a detector: no two rows need have as many places."""
+    assert len(arrays["x"]) == 1
+    return {"y": np.argwhere(arrays["x"][0])}
+
+
+def called(**arrays: Any) -> list[dict[str, Any]]:
+    """What a model that takes one row of x and of k is called with."""
+    calls: list[dict[str, Any]] = []
+
+    def run(row: dict[str, Any]) -> dict[str, Any]:
+        calls.append({name: array.tolist() for name, array in row.items()})
+        return {"y": np.zeros((1, 1))}
+
+    arrays = {name: np.array(each) for name, each in arrays.items()}
+    run_by_row(run, arrays, ("x", "k"), {"y": (1, 1)})
+    return calls
+
+
+def test_each_row_is_a_call_of_its_own() -> None:
+    """Inputs that go by row are taken apart together; all others are whole in every call."""
+    assert called(x=[[1], [2]], k=[[3], [4]], table=[7, 8]) == [
+        {"x": [[1]], "k": [[3]], "table": [7, 8]},
+        {"x": [[2]], "k": [[4]], "table": [7, 8]},
+    ]
+
+
+def test_an_input_of_one_row_is_the_same_for_all() -> None:
+    """Such as a threshold of shape [1] beside images of shape [1, 3, 640, 640]."""
+    assert called(x=[[1], [2]], k=[9]) == [{"x": [[1]], "k": [9]}, {"x": [[2]], "k": [9]}]
+
+
+def test_other_numbers_of_rows_are_refused() -> None:
+    """The message counts the rows of both inputs."""
+    with pytest.raises(ClientError) as caught:
+        called(x=[[1], [2], [3]], k=[8, 9])
+    assert str(caught.value) == (
+        "expected as many rows in every input, or one; 'x' has 3, 'k' has 2"
+    )
+
+
+def test_a_request_of_one_row_is_answered_as_the_model_answers() -> None:
+    """No axis is put in front."""
+    answer = run_by_row(found, {"x": np.array([[0, 1, 1]])}, ("x",), {"y": (None, 1)})
+    assert answer["y"].tolist() == [[1], [2]]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[[0, 1, 0], [1, 0, 0]], [[0, 1, 1], [1, 0, 1]], [[0, 1, 1], [0, 0, 0]], [[0, 0], [0, 0]]],
+    ids=["one each", "two each", "two and none", "none"],
+)
+@pytest.mark.parametrize("shape", [(None, 1), None], ids=["free", "unknown"])
+def test_answers_of_free_length_are_lists_by_row(rows: Any, shape: Any) -> None:
+    """Whatever is found, nobody's is strung together with another's."""
+    answer = run_by_row(found, {"x": np.array(rows)}, ("x",), {"y": shape})
+    assert answer["y"].dtype == object
+    assert answer["y"].tolist() == [np.argwhere(row).tolist() for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("shape", "parts", "expected"),
+    [
+        ((1, 2), [[[1, 2]], [[3, 4]]], [[1, 2], [3, 4]]),
+        ((2,), [[1, 2], [3, 4]], [[1, 2], [3, 4]]),
+        ((), [1, 2], [1, 2]),
+        ((1, None), [[[1, 2]], [[3, 4]]], [[1, 2], [3, 4]]),
+        ((1, None), [[[1, 2]], [[3]]], [[1, 2], [3]]),
+        ((1, 2), [[[1, 2]], [[3]]], [[1, 2], [3]]),
+        ((None,), [[1], [2]], [[1], [2]]),
+    ],
+)
+def test_the_axis_of_rows_is_the_models_where_it_has_one(
+    shape: Any, parts: Any, expected: Any
+) -> None:
+    """A first axis that is fixed at 1 is the batch; any other is part of a row's answer."""
+    assert joined([np.array(part) for part in parts], shape).tolist() == expected

@@ -1,0 +1,72 @@
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import run
+
+
+def options(**given: Any) -> argparse.Namespace:
+    """A command line."""
+    return argparse.Namespace(**{"model_uri": "", "parameters": ""} | given)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("method=predict", "STRING"),
+        ("allow_pickle=true", "BOOL"),
+        ("allow_pickle=False", "BOOL"),
+        ("threads=4", "INT"),
+        ("shift=-1", "INT"),
+        ("image_scale=0.5", "DOUBLE"),
+        ("image_scale=1e-3", "DOUBLE"),
+        ("code=007", "STRING"),
+        ("device=cuda:0", "STRING"),
+        ("name=nan", "STRING"),
+        ("expression=a=b", "STRING"),
+        ("trusted_types='numpy.dtype, a.B'", "STRING"),
+    ],
+)
+def test_words_are_parameters_of_the_type_that_they_look_like(words: str, kind: str) -> None:
+    """Seldon's types, and the value as it was written."""
+    name, _, value = words.partition("=")
+    expected = {name: {"name": name, "value": value.strip("'"), "type": kind}}
+    assert run.given_parameters(options(parameters=words), "") == expected
+
+
+def test_exported_parameters_stay_and_the_command_line_wins() -> None:
+    """By name; of the two ways to name the model on the command line, PARAMETERS is the nearer."""
+    exported = [
+        {"name": "method", "value": "predict_proba", "type": "STRING"},
+        {"name": "model_uri", "value": "/exported", "type": "STRING"},
+        {"name": "threads", "value": "2", "type": "INT"},
+    ]
+    given = options(model_uri="models/iris", parameters="method=predict")
+    assert run.given_parameters(given, json.dumps(exported)) == {
+        "method": {"name": "method", "value": "predict", "type": "STRING"},
+        "model_uri": {
+            "name": "model_uri",
+            "value": str(Path.cwd() / "models/iris"),
+            "type": "STRING",
+        },
+        "threads": exported[2],
+    }
+    again = options(model_uri="/one", parameters="model_uri=two")
+    assert run.given_parameters(again, "")["model_uri"]["value"] == str(Path.cwd() / "two")
+
+
+@pytest.mark.parametrize("words", ["predict", "=predict", "method="])
+def test_a_word_that_is_no_parameter_is_an_error(words: str) -> None:
+    """It shows what one looks like."""
+    with pytest.raises(SystemExit, match=f"^PARAMETERS: expected name=value, got '{words}'$"):
+        run.given_parameters(options(parameters=words), "")
+
+
+@pytest.mark.parametrize("exported", ["{", "7", "[1]", '[{"value": 1}]'])
+def test_exported_parameters_that_are_none_are_an_error(exported: str) -> None:
+    """The variable is named; its value may be secret."""
+    with pytest.raises(SystemExit, match=r"^PREDICTIVE_UNIT_PARAMETERS: expected a JSON list"):
+        run.given_parameters(options(), exported)

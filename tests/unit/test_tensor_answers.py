@@ -1,0 +1,58 @@
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from prepackaged.tensor_answers import printable
+
+PNG = b"\x89PNG\r\n\x1a\n\0"
+PNG_IN_JSON = {"b64": "iVBORw0KGgoA"}
+
+
+def objects(*values: Any) -> Any:
+    """An array of objects, each of which may be a list."""
+    array = np.empty(len(values), object)
+    for number, value in enumerate(values):
+        array[number] = value
+    return array
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int64", "uint8", "bool"])
+def test_numbers_stay_what_they_are(dtype: str) -> None:
+    """Without a copy."""
+    array = np.zeros((2, 3), dtype)
+    assert printable("y", array) is array
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (objects(b"cat", "köszönöm".encode()), ["cat", "köszönöm"]),
+        (objects("cat", None), ["cat", None]),
+        (np.array([[b"a"], [b"b"]]), [["a"], ["b"]]),
+        (objects(PNG, b"cat"), [PNG_IN_JSON, "cat"]),
+        (objects([b"a", [b"b"]], []), [["a", ["b"]], []]),
+        (objects([PNG]), [[PNG_IN_JSON]]),
+        (np.array(b"cat", dtype=object), "cat"),
+        (np.array(PNG, dtype=object), PNG_IN_JSON),
+    ],
+)
+def test_text_is_text_and_other_bytes_are_base64(array: Any, expected: Any) -> None:
+    """In ragged answers too; each value says which it is."""
+    assert json.loads(json.dumps(printable("y", array).tolist())) == expected
+
+
+def test_outputs_that_are_named_after_bytes_are_base64() -> None:
+    """As in TensorFlow Serving: a name that ends with _bytes says it, whatever the values."""
+    answer = printable("image_bytes", objects(b"hi", PNG, [b"hi"]))
+    assert answer.tolist() == [{"b64": "aGk="}, PNG_IN_JSON, [{"b64": "aGk="}]]
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_numbers_are_pairs(dtype: str) -> None:
+    """The real part, then the imaginary part, on a last axis of their own."""
+    answer = printable("spectrum", np.array([[1 + 2j, -0.5j]], dtype))
+    assert answer.tolist() == [[[1.0, 2.0], [0.0, -0.5]]]
+    assert printable("y", np.array(1 + 2j, dtype)).tolist() == [1.0, 2.0]
+    assert printable("y", objects([1 + 2j])).tolist() == [[[1.0, 2.0]]]

@@ -161,7 +161,8 @@ def look(target: Target, witness: Witness) -> None:
 
 def load(port: int, rate: float, patience: float, seconds: float, witness: Witness) -> None:
     """So many requests a second, however they are answered."""
-    start, lock, clients = time.monotonic(), threading.Lock(), []
+    start, lock = time.monotonic(), threading.Lock()
+    clients: list[threading.Thread] = []
 
     def client() -> None:
         outcome = ask(port, patience=patience)

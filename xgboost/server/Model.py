@@ -7,7 +7,6 @@ from xgboost_served import ServedBooster
 
 from prepackaged import Artifact, ModelFiles, choose_device
 from prepackaged.estimators.component import EstimatorComponent
-from prepackaged.estimators.served import ServedEstimator
 from prepackaged.parameters import number
 from prepackaged.versions import Versions
 
@@ -22,7 +21,6 @@ class Model(EstimatorComponent):
     """
 
     platform = "xgboost"
-    served: ServedEstimator | ServedBooster
     files = ModelFiles(
         names=(
             *("model.json", "model.ubj", "model.bst", "model.xgb", "model.deprecated"),
@@ -77,15 +75,15 @@ class Model(EstimatorComponent):
     def _serve_booster(
         self, loaded: Loaded, versions: Versions, artifact: Artifact, device: str
     ) -> None:
-        self.served = ServedBooster(
+        served = self.served = ServedBooster(
             loaded,
             self.method,
             device,
             allow_extra=self.allow_extra,
             advice=versions.checked(self.policy, artifact.path),
         )
-        self.signature = self.served.signature
+        self.signature = served.signature
         self.custom = {
-            **self.served.facts(),
+            **served.facts(),
             "saved_with": versions.saved.get(XGBOOST, "unknown"),
         }

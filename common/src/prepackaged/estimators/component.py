@@ -1,7 +1,7 @@
 """A server of one estimator, whichever image reads its file."""
 
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Protocol
 
 from prepackaged.artifacts import Artifact
 from prepackaged.component import Component
@@ -12,6 +12,16 @@ from prepackaged.input_examples import requests_to_try
 from prepackaged.mlmodel import columns_in
 from prepackaged.parameters import chosen, is_true, whole_number
 from prepackaged.versions import Versions, check_policy
+
+
+class Served(Protocol):
+    """What `prepare` and `predict` of the component are handed on to."""
+
+    def prepare(self, X: Any, names: Iterable[str] | None = None) -> Any:
+        """One request's rows as `predict` takes them. Raises `ClientError`."""
+
+    def predict(self, prepared: Any, meta: Mapping[str, Any] | None = None) -> Any:
+        """The answer to rows that are prepared. Raises `ClientError` and `ModelError`."""
 
 
 class EstimatorComponent(Component):
@@ -27,6 +37,7 @@ class EstimatorComponent(Component):
     unless it is set.
     """
 
+    served: Served
     callable_from_any_thread: ClassVar[bool] = True
     batchable = True
 
@@ -55,22 +66,22 @@ class EstimatorComponent(Component):
         """
         advice = versions.checked(self.policy, artifact.path)
         set_jobs(estimator, self.n_jobs)
-        self.served = ServedEstimator(
+        served = self.served = ServedEstimator(
             estimator,
             self.method,
             columns_in(artifact),
             allow_extra=self.allow_extra,
             advice=advice,
         )
-        self.method, self.signature = self.served.method, self.served.signature
-        self.takes_lists = self.served.inputs.takes_lists
+        self.method, self.signature = served.method, served.signature
+        self.takes_lists = served.inputs.takes_lists
         self.custom = {
             "method": self.method,
             "scikit-learn": HERE[SKLEARN],
             "saved_with": versions.saved.get(SKLEARN, "unknown"),
         }
         trials = requests_to_try(artifact, self.signature)
-        try_out(estimator, self.method, trials, self.served.rows, advice)
+        try_out(estimator, self.method, trials, served.rows, advice)
 
     def prepare(self, X: Any, feature_names: Iterable[str] | None = None) -> Any:
         """A request's rows, cast by the signature. Raises `ClientError`."""

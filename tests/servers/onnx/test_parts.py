@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from graphs import graph, node, product
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import external_data_helper, helper, numpy_helper
 from serving import ROOT
@@ -93,6 +93,7 @@ def test_files_are_found_wherever_a_tensor_may_be(tmp_path: Path) -> None:
     assert sorted(found) == ["attribute.bin", "branch.bin", "weight.bin"]
 
 
+@settings(deadline=None)  # no test asserts on time
 @given(content=st.binary(min_size=1, max_size=200))
 def test_any_bytes_have_an_outline_or_none(
     content: bytes, tmp_path_factory: pytest.TempPathFactory
@@ -107,6 +108,7 @@ def test_any_bytes_have_an_outline_or_none(
         outline(path)
 
 
+@settings(deadline=None)
 @given(place=st.integers(0, 200), byte=st.integers(0, 255))
 def test_a_damaged_model_has_an_outline_or_none(
     place: int, byte: int, tmp_path_factory: pytest.TempPathFactory

@@ -151,7 +151,7 @@ def test_a_request_that_is_whole_is_not_kept() -> None:
             target.decode(),
             fields,
             carrier=None,  # type: ignore[arg-type]
-            failure=lambda exchange, error: Response(b""),
+            failure=lambda *_: Response(b""),
             observe=lambda *_: None,
         )
         return Incoming(exchange, Target(target.decode(), b"", {}, lambda *_: Response(b"")))

@@ -10,7 +10,7 @@ BUILD_FLAGS ?=
 PIP_INDEX_URL ?=
 DEBIAN_MIRROR ?=
 
-# For bench: --quick, --case NAME, --earlier CHECKOUT.
+# For bench: --quick, --case NAME, --earlier CHECKOUT, --mlserver.
 BENCH_FLAGS ?=
 
 # For chaos: --quick.
@@ -51,6 +51,7 @@ REVISION = $(eval REVISION := $$(shell $(PYTHON) tools/revision.py))$(REVISION)
 
 DEV := .envs/dev
 UPSTREAM := .envs/upstream
+MLSERVER := .envs/mlserver
 ENVIRONMENT_TOOLS := $(addprefix tools/,environment.py seldon_wheel.py uv.py protoc.txt)
 COMMON_IN_PLACE := --common common --editable
 
@@ -76,6 +77,11 @@ $(DEV)/.made: requirements-dev.txt common/pyproject.toml $(ENVIRONMENT_TOOLS)
 # seldon-core as published, which tests/contract compares with.
 $(UPSTREAM)/.made: tests/contract/upstream.txt common/pyproject.toml $(ENVIRONMENT_TOOLS)
 	@$(PYTHON) tools/environment.py $(@D) $< $(COMMON_IN_PLACE)
+	@touch $@
+
+# MLServer as published, which `bench` compares with where BENCH_FLAGS asks for it.
+$(MLSERVER)/.made: bench/mlserver.txt $(ENVIRONMENT_TOOLS)
+	@$(PYTHON) tools/environment.py $(@D) $<
 	@touch $@
 
 .SECONDEXPANSION:
@@ -115,7 +121,7 @@ test-wheels: .envs/onnx/.made .envs/tensorflow2/.made $(DEV)/.made
 	done
 
 ## bench: Compare this server's speed with upstream's and with a bare loop; takes minutes
-bench: $(DEV)/.made $(IMAGES:%=.envs/%/.made)
+bench: $(DEV)/.made $(IMAGES:%=.envs/%/.made) $(if $(findstring --mlserver,$(BENCH_FLAGS)),$(MLSERVER)/.made)
 	@$(DEV)/bin/python -m bench.run $(BENCH_FLAGS)
 
 ## chaos: Attack a server, overload it and kill its workers; prints a verdict for each

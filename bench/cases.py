@@ -10,17 +10,25 @@ from pathlib import Path
 
 from bench import load
 from bench.load import Figures
-from bench.samples import of_image, of_rows, to_protobuf
-from bench.servers import ROOT, Model, Server, programs_of, pss_megabytes, wait_for_answer
+from bench.programs import ROOT, programs_of
+from bench.samples import of_image, of_records, of_rows, to_protobuf
+from bench.servers import MODELS, Model, Server, pss_megabytes, wait_for_answer
 
-MODELS = ROOT / "bench/models"
-TRAINED_IN = {"onnx": "dev"}  # the environment that can make the model, where it is another
+TRAINED_IN = {
+    "onnx": "dev",
+    "tables": "sklearn",
+}  # the environment that can make the model, where it is another
 FRAMEWORKS = {
     "xgboost": "100 trees of 28 features",
     "pytorch": "784-128-10 perceptron of PyTorch",
     "tensorflow2": "784-128-10 perceptron of Keras",
     "onnx": "784-128-10 perceptron as ONNX",
 }
+TABLES = {
+    "linear": "a record of 4 numbers and 4 texts",
+    "forest": "the same record, 100 trees",
+}
+TABLE_CONNECTIONS = (1, 32)
 CONNECTIONS = (1, 8, 32, 128)
 BULK_CONNECTIONS = 8
 IMAGE_BYTES = 1_000_000
@@ -61,6 +69,7 @@ def groups(scratch: Path, seconds: int, names: Collection[str]) -> list[Group]:
     return [
         alone(iris),
         rows(iris, seconds),
+        *tables(scratch, seconds),
         plain(seconds),
         *(framework(image, scratch, seconds) for image in FRAMEWORKS if image in names),
         bulk("wide", "256 rows of 784 numbers", wide, seconds),
@@ -94,6 +103,19 @@ def trained(image: str, directory: Path) -> Model:
     )
 
 
+def trained_on_records(directory: Path) -> Model:
+    """The sklearn image's server on a pipeline for records."""
+    samples = json.loads((directory / "samples.json").read_text())
+    pairs = zip(samples["inputs"], samples["answers"], strict=True)
+    return Model(
+        ROOT / "sklearn/server",
+        "Model",
+        [of_records(*pair) for pair in pairs],
+        {"model_uri": str(directory)},
+        plain="Frame",
+    )
+
+
 def alone(iris: Model) -> Group:
     """What a server costs by itself: no other shares its libraries' memory meanwhile."""
 
@@ -123,6 +145,27 @@ def rows(iris: Model, seconds: int) -> Group:
     cases.append(Case("grpc-32", "1 row, gRPC, 32 connections", over_grpc))
     warm_up = partial(load.rest, samples=iris.samples, clients=32, seconds=1)
     return Group(iris, cases, warm_up)
+
+
+def tables(scratch: Path, seconds: int) -> list[Group]:
+    """A record a request, for pipelines that want a DataFrame."""
+    directory = train("tables", scratch)
+    return [table(directory / name, title, seconds) for name, title in TABLES.items()]
+
+
+def table(directory: Path, title: str, seconds: int) -> Group:
+    """A record a request for the pipeline in this directory."""
+    model = trained_on_records(directory)
+    loaded = partial(load.rest, samples=model.samples)
+    cases = [
+        Case(
+            f"{directory.name}-{clients}",
+            f"{title}, REST, {clients} connection{'s'[: clients > 1]}",
+            partial(loaded, clients=clients, seconds=seconds),
+        )
+        for clients in TABLE_CONNECTIONS
+    ]
+    return Group(model, cases, partial(loaded, clients=32, seconds=1), needs_model=True)
 
 
 def plain(seconds: int) -> Group:

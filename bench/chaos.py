@@ -26,8 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.attacks import GRPC_FLOODS, GRPC_HOGS, HOST, REST_FLOODS, REST_HOGS, Attack
-from bench.cases import MODELS
-from bench.servers import family, free_ports, pss_megabytes
+from bench.servers import MODELS, family, free_ports, pss_megabytes
 
 FULL, QUICK = 8.0, 2.0  # seconds of each attack
 MEMORY = 300 * 2**20  # bytes that requests may take

@@ -58,7 +58,7 @@ def rest(
         if wrong := write_samples(server, samples, Path(directory)):
             return {"errors": wrong}
         options = ("-t1", f"-c{clients}", f"-d{seconds}s", f"--timeout={ASK_SECONDS}s")
-        url = f"http://{HOST}:{server.port}{PREDICT}"
+        url = f"http://{HOST}:{server.port}{server.program.path}"
         more = ("varied",) if is_varied else ()
         script = ("-s", str(SCRIPT), url, "--", directory, samples[0].content_type, *more)
         with apart(server) if clients == 1 else nullcontext():
@@ -71,7 +71,7 @@ def write_samples(server: Server, samples: Sequence[Sample], directory: Path) ->
     for index, sample in enumerate(samples, start=1):
         status, body = post(server, sample)
         wrong += status != HTTPStatus.OK or not is_right(body, sample.answer)
-        (directory / f"request-{index}").write_bytes(sample.body)
+        (directory / f"request-{index}").write_bytes(server.program.body(sample))
         (directory / f"answer-{index}").write_bytes(body)
     return wrong
 

@@ -1,9 +1,11 @@
-"""What a server's Model adds to its framework, row by row: `make bench-overhead`.
+"""What a server adds to its framework, model by model: `make bench-overhead`.
 
-    python -m bench.overhead            every image, as a table
-    python bench/overhead.py IMAGE DIR  one image, in its own environment
+    python -m bench.overhead             every model, as a table
+    python bench/overhead.py SCRIPT DIR  one model, in its image's environment
 
-Both calls are made in turn in one process, without a server; what is printed is the medians.
+The Model's `predict` and the framework's own call, on what it takes ready-made (an array, a
+DataFrame), are made in turn in one process; what is printed is the medians. Behind them is what a
+request takes over REST with one connection, and how many times as long the framework's call takes.
 """
 
 import importlib
@@ -13,54 +15,101 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.servers import Model
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ("sklearn", "xgboost", "pytorch", "tensorflow2", "onnx")
+OF_TABLES = "tables"  # the script whose models the sklearn image serves
 CALLS = 2000
+MOST_SECONDS = 20
 WARM_UP = 100
+HEADING = ("model", "Model.predict", "framework", "added", "REST", "framework / REST")
 
 
 def main() -> None:
-    """Measure each image, and print a table."""
-    from bench.cases import train  # of which an image's environment has no need
+    """Measure each model, and print a table."""
+    print(row(HEADING), row(["---", *("---:" for _ in HEADING[1:])]), sep="\n")
+    with tempfile.TemporaryDirectory() as scratch:
+        for title, script, directory, model in models(Path(scratch)):
+            ours, framework = in_process(script, directory)
+            served = over_rest(model, Path(scratch))
+            times = [f"{each:.0f} us" for each in (ours, framework, ours - framework, served)]
+            print(row([title, *times, f"{framework / served:.2f}"]), flush=True)
 
-    print("| image | Model.predict | framework | added |", "| --- | ---: | ---: | ---: |", sep="\n")
+
+def models(scratch: Path) -> Iterator[tuple[str, str, Path, "Model"]]:
+    """What is measured: a title, the script that trains it, where it is, and how it is served."""
+    # Of which an image's environment has no need.
+    from bench.cases import TABLES, train, trained, trained_on_records
+
     for image in IMAGES:
-        with tempfile.TemporaryDirectory() as scratch:
-            directory = train(image, Path(scratch))
-            python = ROOT / f".envs/{image}/bin/python"
-            command = [str(python), __file__, image, str(directory)]
-            printed = subprocess.check_output(
-                command, text=True, stderr=subprocess.DEVNULL
-            ).splitlines()[-1]
-        ours, framework = json.loads(printed)
-        row = [f"{each:.0f} us" for each in (ours, framework, ours - framework)]
-        print(f"| {image} | {' | '.join(row)} |")
+        directory = train(image, scratch)
+        yield image, image, directory, trained(image, directory)
+    for name, title in TABLES.items():
+        directory = train(OF_TABLES, scratch) / name
+        yield f"sklearn, {title}", OF_TABLES, directory, trained_on_records(directory)
 
 
-def measure(image: str, directory: Path) -> None:
+def in_process(script: str, directory: Path) -> list[float]:
+    """Microseconds of a call: the Model's and the framework's."""
+    python = ROOT / f".envs/{image_of(script)}/bin/python"
+    command = [str(python), __file__, script, str(directory)]
+    printed = subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL)
+    times: list[float] = json.loads(printed.splitlines()[-1])
+    return times
+
+
+def over_rest(model: "Model", scratch: Path) -> float:
+    """Microseconds of a request to our server, one after the other."""
+    from bench import load
+    from bench.programs import OURS
+    from bench.servers import running, wait_for_answer
+
+    with running(OURS, model, scratch) as server:
+        wait_for_answer(server, model.samples[0])
+        load.rest(server, model.samples, 1, 1)
+        return 1e6 / load.rest(server, model.samples, 1, 2)["req/s"]
+
+
+def image_of(script: str) -> str:
+    """The image that serves what the script trains."""
+    return "sklearn" if script == OF_TABLES else script
+
+
+def row(cells: "list[str] | tuple[str, ...]") -> str:
+    """A row of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def measure(script: str, directory: Path) -> None:
     """Print two numbers: the Model's microseconds a call, and the framework's."""
-    sys.path[:0] = [str(ROOT / image / "server"), str(ROOT / "bench/models")]
+    sys.path[:0] = [str(ROOT / image_of(script) / "server"), str(ROOT / "bench/models")]
     model = importlib.import_module("Model").Model(model_uri=str(directory))
     model.load()
     import numpy as np  # after the Model, which limits its threads
 
-    framework = importlib.import_module(f"train_{image}").direct(directory)
-    row = np.array(json.loads((directory / "samples.json").read_text())["inputs"][0])
+    training = importlib.import_module(f"train_{script}")
+    framework = training.direct(directory)
+    sent = json.loads((directory / "samples.json").read_text())["inputs"][0]
+    ready = getattr(training, "ready", np.array)(sent)
+    rows = sent if script == OF_TABLES else ready
     times: dict[str, list[float]] = {"ours": [], "framework": []}
-    for _ in range(CALLS):
-        times["ours"].append(seconds(lambda rows: model.predict(rows, []), row))
-        times["framework"].append(seconds(framework, row))
+    until = time.monotonic() + MOST_SECONDS
+    while len(times["ours"]) < CALLS and time.monotonic() < until:
+        times["ours"].append(seconds(lambda rows: model.predict(rows, []), rows))
+        times["framework"].append(seconds(framework, ready))
     print(json.dumps([statistics.median(each[WARM_UP:]) * 1e6 for each in times.values()]))
 
 
-def seconds(call: Callable[[Any], Any], row: Any) -> float:
+def seconds(call: Callable[[Any], Any], rows: Any) -> float:
     """How long one call takes."""
     start = time.perf_counter()
-    call(row)
+    call(rows)
     return time.perf_counter() - start
 
 

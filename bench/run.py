@@ -1,6 +1,6 @@
 """Compare the microservice with upstream's, under load, on this machine: `make bench`.
 
-    python -m bench.run [--quick] [--case NAME]... [--earlier CHECKOUT]
+    python -m bench.run [--quick] [--case NAME]... [--earlier CHECKOUT] [--mlserver]
 
 Servers run as processes on localhost and are loaded in turn, several times over; what is
 printed is the medians, and their ratios to upstream's as it starts by default. It needs the
@@ -27,19 +27,8 @@ from pathlib import Path
 
 from bench.cases import FRAMEWORKS, Case, Group, Measure, groups
 from bench.load import Figures, require_tools
-from bench.servers import (
-    ALL,
-    UPSTREAM,
-    Model,
-    NotStartedError,
-    Program,
-    Server,
-    Serves,
-    earlier,
-    programs_of,
-    running,
-    wait_for_answer,
-)
+from bench.programs import ALL, MLSERVER, UPSTREAM, Program, Serves, earlier, programs_of
+from bench.servers import Model, NotStartedError, Server, running, wait_for_answer
 from bench.table import table
 
 FULL, QUICK = (5, 2), (1, 1)  # rounds, seconds of each load
@@ -62,8 +51,11 @@ def main() -> None:
     parser.add_argument(
         "--earlier", type=Path, metavar="CHECKOUT", help="measure another checkout's server too"
     )
+    parser.add_argument("--mlserver", action="store_true", help="measure MLServer on tables too")
     options = parser.parse_args()
     programs = [*ALL, *([earlier(options.earlier)] if options.earlier else [])]
+    if options.mlserver:
+        programs.append(MLSERVER)
     require_tools()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended by SIGTERM"))
     rounds, seconds = QUICK if options.quick else FULL
@@ -100,7 +92,11 @@ class Bench:
 
     def measure(self, group: Group) -> None:
         """All cases of a group."""
-        able = {Serves.MODELS, Serves.ESTIMATORS} if group.model.is_estimator else {Serves.MODELS}
+        able = {Serves.MODELS}
+        if group.model.is_estimator:
+            able.add(Serves.ESTIMATORS)
+        if group.model.plain:
+            able.add(Serves.TABLES)
         if not group.needs_model:
             able.add(Serves.ONE_ANSWER)
         programs = [each for each in self.programs if each.serves in able]

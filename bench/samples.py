@@ -3,7 +3,7 @@
 import base64
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import grpc
 from seldon_core.proto import prediction_pb2
 
 PREDICT = "/api/v1.0/predictions"
+INFER = "/v2/models/model/infer"
 GRPC_PREDICT = "/seldon.protos.Seldon/Predict"
 GRPC_TIMEOUT = 20
 JSON = "application/json"
@@ -20,11 +21,15 @@ TOLERANCE = 1e-6  # a batch's last digits are its own
 
 @dataclass(frozen=True)
 class Sample:
-    """What a client sends, and the message that a right server answers, as JSON."""
+    """What a client sends, and the message that a right server answers, as JSON.
+
+    `infer` is the same request in the Open Inference Protocol, where it is sent in that too.
+    """
 
     body: bytes
     answer: dict[str, Any]
     content_type: str = JSON
+    infer: bytes = b""
 
 
 def of_rows(rows: Sequence[Sequence[float]], answer: Sequence[Sequence[float]]) -> Sample:
@@ -32,6 +37,32 @@ def of_rows(rows: Sequence[Sequence[float]], answer: Sequence[Sequence[float]]) 
     names = [f"t:{column}" for column in range(len(answer[0]))]
     message = {"data": {"names": names, "ndarray": answer}, "meta": {}}
     return Sample(json.dumps({"data": {"ndarray": rows}}).encode(), message)
+
+
+def of_records(records: Sequence[Mapping[str, Any]], answer: Sequence[Sequence[float]]) -> Sample:
+    """Records as people send them, or each column as an input, answered by rows."""
+    message = {"data": {"ndarray": answer}}
+    columns = [column(name, [record[name] for record in records]) for name in records[0]]
+    infer = {
+        "id": "0",  # for equal answers: without one, MLServer makes one up
+        "parameters": {"content_type": "pd"},
+        "inputs": columns,
+        "outputs": [{"name": "predict_proba"}],
+    }
+    sent, inferred = (json.dumps(each).encode() for each in ({"jsonData": records}, infer))
+    return Sample(sent, message, infer=inferred)
+
+
+def column(name: str, values: Sequence[Any]) -> dict[str, Any]:
+    """A column of text or numbers as an input of the Open Inference Protocol."""
+    is_text = isinstance(values[0], str)
+    kind = {"datatype": "BYTES", "parameters": {"content_type": "str"}}
+    return {
+        "name": name,
+        "shape": [len(values), 1],
+        "data": values,
+        **(kind if is_text else {"datatype": "FP64"}),
+    }
 
 
 def of_image(image: bytes, *, is_multipart: bool) -> Sample:
@@ -64,6 +95,12 @@ def are_near(found: Sequence[float], expected: Sequence[float]) -> bool:
 
 def numbers(message: dict[str, Any]) -> Iterator[float]:
     """The numbers in a message's data, row by row."""
+    if "outputs" in message:
+        yield from flat(message["outputs"][0]["data"])
+        return
+    if "jsonData" in message:
+        yield from flat(message["jsonData"])
+        return
     data = message["data"]
     yield from flat(data["tensor"]["values"] if "tensor" in data else data["ndarray"])
 

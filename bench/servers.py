@@ -8,17 +8,16 @@ import signal
 import socket
 import subprocess
 import time
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from enum import Enum, auto
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from bench.samples import PREDICT, Sample, is_right
+from bench.programs import ROOT, Program, Serves, programs_of
+from bench.samples import Sample, is_right
 
-ROOT = Path(__file__).parents[1]
+MODELS = ROOT / "bench/models"
 HOST = "127.0.0.1"
 START_SECONDS = 90
 POLL_SECONDS = 0.02
@@ -27,71 +26,12 @@ PORTS = iter(random.sample(range(10_000, 32_000), 20_000))
 ASK_SECONDS = 20
 
 
-class Serves(Enum):
-    """What a program can answer."""
-
-    MODELS = auto()
-    ESTIMATORS = auto()
-    ONE_ANSWER = auto()
-
-
-@dataclass(frozen=True)
-class Program:
-    """One column of the table."""
-
-    name: str
-    command: tuple[str, ...]
-    environment: Mapping[str, str] = field(default_factory=dict)
-    serves: Serves = Serves.MODELS
-    options: tuple[str, ...] = ()  # behind the model's name
-    root: Path = ROOT  # whose images' servers it runs
-
-
-OPTIONS = ("--service-type", "MODEL", "--access-log")
-
-
-def microservice(name: str, program: str, environment: Mapping[str, str]) -> Program:
-    """A server with the command line of the images."""
-    return Program(name, (program,), environment, options=OPTIONS)
-
-
-def programs_of(image: str) -> Path:
-    """Where the programs of an image's environment are."""
-    return ROOT / f".envs/{image}/bin"
-
-
-UPSTREAM = "upstream"
-TUNED = {
-    "GUNICORN_WORKERS": "2",
-    "GUNICORN_THREADS": "8",
-    "GRPC_WORKERS": "2",
-    "GRPC_THREADS": "8",
-}
-BARE = ("python", str(ROOT / "bench/bare.py"))
-ALL = (
-    microservice(UPSTREAM, "seldon-core-microservice", {}),
-    microservice("upstream tuned", "seldon-core-microservice", TUNED),
-    microservice("ours", "prepackaged-microservice", {}),
-    Program("bare", BARE, serves=Serves.ONE_ANSWER),
-    Program("bare with model", (*BARE, "--model"), serves=Serves.ESTIMATORS),
-)
-
-
-def earlier(checkout: Path) -> Program:
-    """The microservice of another checkout of the project, in the same environment.
-
-    Packages that it needs and this one does not have may be on PYTHONPATH.
-    """
-    package = tomllib.loads((checkout / "common/pyproject.toml").read_text())
-    module, _, function = package["project"]["scripts"]["prepackaged-microservice"].partition(":")
-    start = f"from {module} import {function}; {function}()"
-    path = {"PYTHONPATH": f"{checkout}/common/src:{os.environ.get('PYTHONPATH', '')}"}
-    return Program("earlier", ("python", "-c", start), path, options=OPTIONS, root=checkout)
-
-
 @dataclass(frozen=True)
 class Model:
-    """What a server serves, and requests whose answers are known."""
+    """What a server serves, and requests whose answers are known.
+
+    `plain` is the class in models/ that people write to serve it where they have no image.
+    """
 
     directory: Path
     name: str
@@ -100,6 +40,7 @@ class Model:
     grpc_message: bytes = b""
     grpc_answer: bytes = b""
     image: str = "sklearn"
+    plain: str = ""
 
     @property
     def is_of_image(self) -> bool:
@@ -108,8 +49,14 @@ class Model:
 
     @property
     def is_estimator(self) -> bool:
-        """Whether it is a file of scikit-learn's."""
-        return self.image == "sklearn" and "model_uri" in self.parameters
+        """Whether it is a file of scikit-learn's that takes arrays."""
+        return self.image == "sklearn" and "model_uri" in self.parameters and not self.plain
+
+    def of(self, program: Program) -> "Model":
+        """What the program serves of it."""
+        if not (self.plain and program.takes_plain):
+            return self
+        return replace(self, directory=MODELS, name=self.plain)
 
 
 @dataclass(frozen=True)
@@ -147,13 +94,15 @@ def running(program: Program, model: Model, scratch: Path) -> Iterator[Server]:
 def start(program: Program, model: Model, scratch: Path) -> Server:
     """Start the program's process on the model."""
     ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
-    log, image_server = scratch / f"{ports['HTTP']}.log", f"{model.image}/server"
+    log = scratch / f"{ports['HTTP']}.log"
+    model = model.of(program)
     executable, *arguments = program.command
-    names = [model.name] if program.serves is Serves.MODELS else []
+    names = [model.name] if program.names_model else []
+    arguments = [*arguments, *names, *program.options]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [programs_of(model.image) / executable, *arguments, *names, *program.options],
-            cwd=program.root / image_server if model.is_of_image else model.directory,
+            [programs_of(program.programs or model.image) / executable, *arguments],
+            cwd=place(program, model, scratch),
             env={**os.environ, **program.environment, **environment(model, ports)},
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -162,11 +111,23 @@ def start(program: Program, model: Model, scratch: Path) -> Server:
     return Server(program, ports["HTTP"], ports["GRPC"], process, log)
 
 
+def place(program: Program, model: Model, scratch: Path) -> Path:
+    """The directory that the program is started in: with the model's class, where it has one."""
+    if not program.names_model:
+        return scratch
+    return program.root / model.image / "server" if model.is_of_image else model.directory
+
+
 def environment(model: Model, ports: Mapping[str, int]) -> dict[str, str]:
-    """What a deployment sets, and the answers of the server without a model."""
+    """What a deployment sets, and the answers of the server without a model.
+
+    Those of MLServer are beside those of Seldon.
+    """
     typed = [{"name": key, "value": to, "type": "STRING"} for key, to in model.parameters.items()]
     return {
         **{f"PREDICTIVE_UNIT_{kind}_SERVICE_PORT": str(port) for kind, port in ports.items()},
+        **{f"MLSERVER_{kind}_PORT": str(port) for kind, port in ports.items()},
+        "MLSERVER_MODEL_URI": model.parameters.get("model_uri", ""),
         "PREDICTIVE_UNIT_PARAMETERS": json.dumps(typed),
         "BARE_ANSWER": json.dumps(model.samples[0].answer, separators=(",", ":")) + "\n",
         "BARE_GRPC_ANSWER": model.grpc_answer.hex(),
@@ -211,7 +172,8 @@ def post(server: Server, sample: Sample) -> tuple[int, bytes]:
     """One prediction: the status and the body."""
     connection = http.client.HTTPConnection(HOST, server.port, timeout=ASK_SECONDS)
     try:
-        connection.request("POST", PREDICT, sample.body, {"Content-Type": sample.content_type})
+        kind = {"Content-Type": sample.content_type}
+        connection.request("POST", server.program.path, server.program.body(sample), kind)
         response = connection.getresponse()
         return response.status, response.read()
     finally:

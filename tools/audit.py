@@ -20,7 +20,8 @@ from typing import Any
 import images
 
 # tests/contract/upstream.txt stays aside: it is seldon-core with the old pins that it was
-# published with, for comparison, and they are why the images have none of them.
+# published with, for comparison, and they are why the images have none of them. So does
+# bench/mlserver.txt, MLServer as published.
 TOOLS = (Path("requirements-dev.txt"), Path("tools/protoc.txt"))
 
 Pin = tuple[str, str]

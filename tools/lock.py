@@ -69,6 +69,7 @@ def locks(scratch: Path, wanted: Collection[Path] = ()) -> dict[Path, tuple[str 
         **of_targets,
         Path("requirements-dev.txt"): (COMMON, "--group=pyproject.toml:dev"),
         Path("tests/contract/upstream.txt"): (Path("tests/contract/upstream.in"),),
+        Path("bench/mlserver.txt"): (Path("bench/mlserver.in"),),
         Path("tools/protoc.txt"): (Path("tools/protoc.in"),),
     }
 
@@ -84,8 +85,12 @@ def chosen(target: images.Target, scratch: Path) -> Path:
         raise images.ImagesError(f"{own} does not pin {target.image.package}, as images.toml says")
     if target.is_own:
         return own
+    version, build = pin.groups()
+    text = requirements.replace(pin[0], "\n".join(framework(target, version, build)))
+    if build and not target.older:  # what belongs to the framework has such a build, too
+        text = re.sub(rf"^([\w-]+==[\w.]+){re.escape(build)}", r"\1", text, flags=re.MULTILINE)
     path = scratch / f"{target.name}.in"
-    path.write_text(requirements.replace(pin[0], "\n".join(framework(target, *pin.groups()))))
+    path.write_text(text)
     return path
 
 

@@ -17,7 +17,8 @@ def rows_of(columns: int) -> list[Any]:
 
 
 def save(directory: Path, inputs: Sequence[Any], direct: Callable[[Any], Any]) -> None:
-    """Write down the inputs and what the framework answers to them."""
+    """Write down the inputs, arrays or lists of records, and what the framework answers."""
     answers = [np.asarray(direct(rows)).tolist() for rows in inputs]
-    told = {"inputs": [rows.tolist() for rows in inputs], "answers": answers}
+    sent = [rows if isinstance(rows, list) else rows.tolist() for rows in inputs]
+    told = {"inputs": sent, "answers": answers}
     (directory / "samples.json").write_text(json.dumps(told))

@@ -11,17 +11,18 @@ import numpy as np
 import onnx_bfloat16 as bfloat16
 import onnxruntime
 from onnx_session import reason
-from onnx_specs import blank, output, replaceable, required, rows_of_one
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
+from onnx_specs import output, replaceable, required, rows_of_one, with_one_batch
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
 
 from prepackaged import ClientError, DeploymentError, ModelError, Signature, TensorSpec
 from prepackaged.arrays import Array
+from prepackaged.one_batch import blank, have_one_batch
 from prepackaged.row_by_row import joined, run_by_row
 from prepackaged.tensor_values import differing_sizes
 
 logger = logging.getLogger(__name__)
 
-REFUSALS = (InvalidArgument, Fail)
+REFUSALS = (InvalidArgument, Fail, RuntimeException)  # the last for a text that is no number
 
 MACHINE = re.compile("allocat|failure", re.IGNORECASE)  # no memory, or `CUDA failure 719`
 # Exceptions say what went wrong; onnxruntime's own log would only say it again.
@@ -94,8 +95,13 @@ class Graph:
         return run_by_row(self._run, dict(arrays), self._by_row, self._shapes)
 
     def try_out(self) -> None:
-        """Run the graph once, free axes of size 1: the first run is slow, and tells labels."""
-        arrays = {spec.name: blank(spec) for spec in self.inputs if not spec.optional}
+        """Run the graph, free axes of size 1: the first run is slow, and tells labels.
+
+        Where nothing says whether the first axes of several inputs are one batch, a few more runs
+        tell.
+        """
+        needed = [spec for spec in self.inputs if not spec.optional]
+        arrays = {spec.name: blank(spec) for spec in needed}
         try:
             self(arrays)
         except (ClientError, ModelError) as error:
@@ -103,6 +109,11 @@ class Graph:
                 "No trial run: zeros, free axes of size 1, do not suit the model: %s", error
             )
         self.outputs = tuple(map(self._labelled, self.outputs))
+        is_unsaid = len(needed) > 1 and all(spec.axes[:1] == (None,) for spec in needed)
+        if is_unsaid and have_one_batch(self._outputs, needed):
+            self.inputs = tuple(
+                spec if spec.optional else with_one_batch(spec) for spec in self.inputs
+            )
 
     def signature(self) -> Signature:
         """What the graph takes and gives, and the classes where one output lists some."""
@@ -117,11 +128,14 @@ class Graph:
         return TensorSpec(spec.name, spec.dtype, (None, len(self.labels[spec.name])))
 
     def _run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
-        names = [spec.name for spec in self.outputs]
         try:
-            values = self._values(names, arrays)
+            return self._outputs(arrays)
         except Exception as error:
             raise _blamed(error, differing_sizes(self.inputs, arrays)) from error
+
+    def _outputs(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        names = [spec.name for spec in self.outputs]
+        values = self._values(names, arrays)
         return {name: self._array(name, value) for name, value in zip(names, values, strict=True)}
 
     def _values(self, names: list[str], arrays: Mapping[str, Array]) -> list[Any]:

@@ -4,11 +4,9 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import onnx_bfloat16 as bfloat16
 
 from prepackaged import DeploymentError, TensorSpec
-from prepackaged.arrays import Array
 from prepackaged.signature import BATCH
 
 INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
@@ -77,10 +75,10 @@ def output(node: Any, *, is_by_row: bool = False) -> TensorSpec:
     return _spec(node.name, kind[3], shape)
 
 
-def blank(spec: TensorSpec) -> Array:
-    """Zeros, or empty texts, of the input's shape with free axes of size 1."""
-    shape = [size or 1 for size in spec.shape or ()]
-    return np.full(shape, "", object) if spec.is_text else np.zeros(shape, spec.dtype)
+def with_one_batch(spec: TensorSpec) -> TensorSpec:
+    """The input with its first axis as the batch of all inputs."""
+    axes = (BATCH, *spec.axes[1:])
+    return TensorSpec(spec.name, spec.dtype, spec.shape, optional=spec.optional, axes=axes)
 
 
 def _spec(

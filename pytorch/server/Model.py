@@ -90,7 +90,7 @@ class Model(TensorComponent):
 
         Raises `ClientError` for data that does not suit it, `ModelError` when it fails.
         """
-        return self.payload(self.network(self.tensors(X, feature_names)))
+        return self.answer(self.network, X, feature_names)
 
     def _given(self, X: Any, feature_names: Iterable[str] | None) -> Any:
         given = super()._given(X, feature_names)

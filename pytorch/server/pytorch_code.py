@@ -1,14 +1,10 @@
 """The model's own Python files: found, imported under private names, kept apart from ours."""
 
 import ast
-import importlib
-import importlib.util
 import inspect
 import logging
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from hashlib import sha256
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,7 +13,7 @@ from lightning_standin import AttributeDict, StandIns
 from pytorch_missing import MissingModules
 from torch import nn
 
-from prepackaged import DeploymentError, describe
+from prepackaged import DeploymentError, describe, own_code
 
 logger = logging.getLogger(__name__)
 
@@ -25,37 +21,9 @@ USUAL_CLASS = "PyTorchModel"
 OURS = Path(__file__).resolve().parent
 
 
-@contextmanager
-def importable(*directories: Path) -> Iterator[None]:
-    """Within this block, files in these directories are imported before ours of the same name.
-
-    Afterwards ours have their names back, and the directories come last on the path.
-    """
-    hidden = _take_out(_our_modules())
-    paths = list(dict.fromkeys(map(str, directories)))
-    stand_ins = StandIns()
-    importlib.invalidate_caches()
-    sys.path[:0] = paths
-    sys.meta_path.append(stand_ins)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(stand_ins)
-        for path in paths:
-            sys.path.remove(path)
-        sys.path += [path for path in paths if path not in sys.path]
-        sys.modules.update(hidden)
-
-
-@contextmanager
-def standing_for_main(module: ModuleType | None) -> Iterator[None]:
-    """Within this block `__main__` is that module: pickles name the script that saved them so."""
-    real = sys.modules["__main__"]
-    sys.modules["__main__"] = module or real
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = real
+def importable(*directories: Path) -> AbstractContextManager[None]:
+    """Within this block, files in these directories are imported before ours of the same name."""
+    return own_code.importable(directories, OURS, StandIns())
 
 
 def find_file(directory: Path, class_name: str, file_name: str | None) -> Path:
@@ -69,7 +37,7 @@ def find_file(directory: Path, class_name: str, file_name: str | None) -> Path:
                 f"the parameter model_class_file names {file_name!r}, which {directory} has not"
             )
         return directory / file_name
-    defined = {path: _top_level_names(path) for path in sorted(directory.glob("*.py"))}
+    defined = {path: own_code.top_level_names(path) for path in sorted(directory.glob("*.py"))}
     found = [path for path, names in defined.items() if class_name in names]
     found = found or [path for path in defined if class_name in _imported_names(path)]
     if len(found) == 1:
@@ -82,27 +50,8 @@ def load_module(path: Path) -> ModuleType:
 
     Raises `DeploymentError` for whatever goes wrong in it.
     """
-    name = f"_model_{sha256(str(path).encode()).hexdigest()[:8]}"
-    # As a package, so that `from .layers import Block` finds what lies beside it.
-    spec = importlib.util.spec_from_file_location(
-        name, path, submodule_search_locations=[str(path.parent)]
-    )
-    if spec is None or spec.loader is None:
-        raise DeploymentError(f"{path} is no Python file: its name must end with .py")
     with importable(path.parent), MissingModules(path) as missing:
-        while True:
-            _take_out([each for each in sys.modules if each.partition(".")[0] == name])
-            module = sys.modules[name] = importlib.util.module_from_spec(spec)
-            try:
-                spec.loader.exec_module(module)
-            except ModuleNotFoundError as error:
-                if missing.stand_in_for(error.name):
-                    continue
-                raise DeploymentError(_why_not_found(path, error)) from error
-            except (Exception, SystemExit) as error:
-                logger.exception("Importing %s failed", path)
-                raise DeploymentError(f"{path} cannot be imported: {describe(error)}") from error
-            return module
+        return own_code.load_module(path, missing.stand_in_for)
 
 
 def construct(module: ModuleType, class_name: str, checkpoint: Mapping[str, Any]) -> nn.Module:
@@ -116,7 +65,7 @@ def construct(module: ModuleType, class_name: str, checkpoint: Mapping[str, Any]
     try:
         made = made_by(**_arguments(made_by, checkpoint))
     except ModuleNotFoundError as error:
-        raise DeploymentError(_why_not_found(Path(str(module.__file__)), error)) from error
+        raise DeploymentError(own_code.why_not_found(Path(str(module.__file__)), error)) from error
     except Exception as error:
         logger.exception("Constructing %s failed", class_name)
         raise DeploymentError(
@@ -145,40 +94,6 @@ def _arguments(made_by: Callable[..., Any], checkpoint: Mapping[str, Any]) -> di
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken.values()):
         return dict(saved)
     return {key: value for key, value in saved.items() if key in taken}
-
-
-def _why_not_found(path: Path, error: ModuleNotFoundError) -> str:
-    """The message for a file that needs what is not there, under the name that the author gave."""
-    name = str(error.name)
-    if name.startswith("_model_"):  # a relative import
-        name = f".{name.partition('.')[2]}"
-    return (
-        f"{path} needs the Python module {name!r}, which is neither beside it nor in this image:"
-        " put it there, or fork the image and add it"
-    )
-
-
-def _our_modules() -> list[str]:
-    files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
-    return [name for name, file in files.items() if file and Path(file).resolve().parent == OURS]
-
-
-def _take_out(names: list[str]) -> dict[str, ModuleType]:
-    return {name: sys.modules.pop(name) for name in names}
-
-
-def _top_level_names(path: Path) -> list[str]:
-    """The classes, functions and other names that a file gives a value to, read not run.
-
-    Of a file that cannot be read, for another may have the class, what is wrong with it.
-    """
-    try:
-        body = ast.parse(path.read_bytes()).body
-    except (SyntaxError, ValueError) as error:
-        return [describe(error)]
-    names = [node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
-    targets = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
-    return names + [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def _imported_names(path: Path) -> list[str]:

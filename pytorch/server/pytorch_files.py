@@ -11,14 +11,7 @@ from typing import Any
 
 import torch
 from pytorch_checkpoints import INDEX, harmless, read_safetensors, read_weights_only, unread
-from pytorch_code import (
-    USUAL_CLASS,
-    construct,
-    find_file,
-    importable,
-    load_module,
-    standing_for_main,
-)
+from pytorch_code import USUAL_CLASS, construct, find_file, importable, load_module
 from pytorch_exported import Exported
 from pytorch_missing import MissingModules
 from pytorch_vision import complete, complete_for
@@ -26,6 +19,12 @@ from pytorch_weights import fill
 from torch import nn
 
 from prepackaged import Artifact, DeploymentError
+from prepackaged.file_kinds import expect_kinds
+from prepackaged.own_code import standing_for_main
+from prepackaged.pickles import facts_in
+from prepackaged.versions import mlflow_versions
+
+SAVED = ("a pickle", "a ZIP archive", "a tar archive")  # as PyTorch saves, and did before 1.6
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,7 @@ def _read_exported(artifact: Artifact, wanted: Wanted) -> nn.Module:
 
 
 def _read_saved(artifact: Artifact, wanted: Wanted) -> nn.Module:
+    expect_kinds(artifact.path, SAVED, "torch.save")
     content = read_weights_only(artifact.path)
     if content is None:
         content = _unpickled(artifact, wanted)
@@ -109,6 +109,8 @@ READERS: dict[str, Callable[[Artifact, Wanted], nn.Module]] = {
 
 
 def _unpickled(artifact: Artifact, wanted: Wanted) -> Any:
+    facts = facts_in(_pickled_part(artifact.path))
+    facts.refuse_foreign_code(artifact.path, mlflow_versions(artifact)[0])
     if not (artifact.flavor or wanted.allow_pickle):
         raise DeploymentError(
             f"model file {artifact.path} holds more than weights: a pickle, which runs code when it"

@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prepackaged import ModelError, TensorSpec
+from prepackaged import ModelError, TensorSpec, row_by_row
 from prepackaged.arrays import Array
-
-FreeShape = tuple[int | None, ...]
+from prepackaged.signature import FreeShape
 
 
 def named(
@@ -90,7 +89,12 @@ def joined(
     other sizes depend on the values, as in detectors, each row has its list.
     """
     names = rows[0]
-    return {name: _joined([each[name] for each in rows], shapes.get(name)) for name in names}
+    return {
+        name: rows_of(chain.from_iterable(each[name] for each in rows))
+        if rows[0][name].dtype.kind == "O"
+        else row_by_row.joined([each[name] for each in rows], shapes.get(name))
+        for name in names
+    }
 
 
 def of_rows(shape: FreeShape) -> FreeShape:
@@ -108,15 +112,6 @@ def spec_of(name: str, outputs: Sequence[Array]) -> TensorSpec:
         return TensorSpec(name, dtype)
     sizes = [set(sizes) for sizes in zip(*shapes, strict=True)]
     return TensorSpec(name, dtype, [size.pop() if len(size) == 1 else None for size in sizes])
-
-
-def _joined(rows: Sequence[Array], shape: FreeShape | None) -> Array:
-    has_batch = shape is not None and shape[:1] == (1,)
-    if rows[0].dtype.kind == "O":
-        return rows_of(chain.from_iterable(rows))
-    if shape is None or None in shape:
-        return rows_of(row[0] if has_batch else row for row in rows)
-    return np.concatenate(rows) if has_batch else np.stack(rows)
 
 
 def _is_of_dicts(result: Any) -> bool:

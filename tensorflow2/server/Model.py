@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import tensorflow as tf
+from compiled import Compiled
 from keras_file import read_keras_file
 from saved_model import SAVED_MODEL, newest_version, read_saved_model
 from tensorflow_runtime import prepare
@@ -71,13 +72,14 @@ class Model(TensorComponent):
         assert artifact is not None  # because this class sets `files`
         self.device = prepare(self.device)
         with artifact.reading():
-            self.compiled, versions = self._read(artifact)
+            read, versions = self._read(artifact)
+        self.asks_framework_about_sizes = not read.has_one_batch
+        self.compiled = read.tried()
         self.signature = self.compiled.signature()
         self.custom = {**versions, "device": str(self.device), "tensorflow": tf.__version__}
         self.batchable = self.stacks() and not self.compiled.by_row
-        self.compiled.try_out()
 
-    def _read(self, artifact: Artifact) -> tuple[Any, dict[str, str]]:
+    def _read(self, artifact: Artifact) -> tuple[Compiled, dict[str, str]]:
         path = artifact.directory / artifact.name  # its own name: a link's target may have another
         if path.name != SAVED_MODEL:
             compiled, version = read_keras_file(path, allow_lambda=self.allow_lambda)

@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from prepackaged import (
     describe,
 )
 from prepackaged.arrays import Array, list_by_row
+from prepackaged.one_batch import blank, have_one_batch
 from prepackaged.row_by_row import run_by_row
 
 logger = logging.getLogger(__name__)
@@ -90,19 +91,28 @@ class Compiled:
             logger.exception("The model failed")
             raise ModelError(f"the model failed: {reason(error)}") from error
 
-    def try_out(self) -> None:
-        """Run once on zeros, so that the first request does not pay for what is made only once.
+    def tried(self) -> "Compiled":
+        """The same after a run on zeros, so that the first request does not pay for it.
 
         The model is as it was before. A failure is a line in the log and no more: a model may
-        have good reasons to refuse zeros, empty texts, or a size of 1 where sizes are free.
+        have good reasons to refuse zeros, empty texts, or a size of 1 where sizes are free. Where
+        it does not say whether the first axes of several inputs are one batch, more runs tell.
         """
+        specs = self.signature().input_tensors
         try:
             with restored(self.traced):
-                self._run({spec.name: _zeros(spec) for spec in self.signature().input_tensors})
+                self._run({spec.name: blank(spec) for spec in specs})
+                is_unsaid = len(specs) > 1 and not self.has_one_batch
+                return (
+                    replace(self, has_one_batch=have_one_batch(self._run, specs))
+                    if is_unsaid
+                    else self
+                )
         except Exception as error:
             logger.info(
                 "No trial run on zeros, so that the first request is slow: %s", reason(error)
             )
+        return self
 
     def _run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         tensors = [_tensor(arrays[name], each.dtype) for name, each in self.inputs.items()]
@@ -148,11 +158,6 @@ def reason(error: BaseException) -> str:
         return describe(error)
     lines = [re.sub(r"^{{.*?}}", "", line).strip() for line in told.splitlines()]
     return f"{type(error).__name__}: {next(filter(None, reversed(lines)), '')}"
-
-
-def _zeros(spec: TensorSpec) -> Array:
-    sizes = [1 if size is None else size for size in spec.shape or ()]
-    return np.full(sizes, "", object) if spec.is_text else np.zeros(sizes, spec.dtype)
 
 
 def _tensor(array: Array, dtype: Any) -> Any:

@@ -7,10 +7,12 @@ from contextlib import ExitStack
 from typing import Any, NoReturn
 from unittest.mock import Mock
 
+import grpc
 import pytest
 import requests
 from rawhttp import WAYS, connected, post, text
 from seldon_core.flask_utils import SeldonMicroserviceException
+from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 
 from prepackaged.testing import Served, serve
 
@@ -117,6 +119,27 @@ def test_a_failing_model_is_a_500_with_its_own_words(
     assert answer.status == 500
     assert answer.info.startswith(WHAT_IT_DOES[what][1])
     assert {record.message for record in caplog.records} <= {"The model failed"}
+
+
+class Talkative:
+    """Fails with all that it was sent."""
+
+    def predict(self, X: Any, names: Any) -> Any:
+        raise ValueError(X)
+
+
+def test_a_long_message_is_cut_over_both_transports() -> None:
+    """Clients get what a person reads, and how much more there was."""
+    sent = "x" * 100_000
+    expected = f"{'x' * 1900}... (98100 more characters)"
+    with serve(Talkative()) as server:
+        with connected(server.url) as connection:
+            assert connection.ask(post(text(sent))).info == expected
+        with grpc.insecure_channel(server.grpc) as channel:
+            stub = prediction_pb2_grpc.ModelStub(channel)
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.Predict(prediction_pb2.SeldonMessage(strData=sent), timeout=60)
+    assert caught.value.details() == expected
 
 
 class Hooked:

@@ -1,8 +1,12 @@
+import json
 import math
+from pathlib import Path
 
 import pytest
 from bench.load import in_seconds, percentile, read_h2load, read_times, read_wrk
-from bench.samples import is_right, of_image, of_rows
+from bench.programs import ALL, MLSERVER, UPSTREAM, Serves
+from bench.samples import is_right, of_image, of_records, of_rows
+from bench.servers import MODELS, Model
 from bench.table import table
 
 WRK = """\
@@ -219,3 +223,65 @@ def test_an_image_is_sent_in_two_forms() -> None:
 def test_an_image_is_answered_by_its_length() -> None:
     """What the benchmark's model of images returns, in Seldon's form."""
     assert of_image(b"abc", is_multipart=False).answer["data"]["tensor"]["values"] == [3]
+
+
+RECORD = {"n0": 0.5, "t0": "north"}
+
+
+def test_a_record_is_sent_in_two_protocols() -> None:
+    """As Seldon's jsonData, and column by column as MLServer's codec for pandas wants it."""
+    sample = of_records([RECORD], [[0.25, 0.75]])
+
+    assert json.loads(sample.body) == {"jsonData": [RECORD]}
+    assert json.loads(sample.infer) == {
+        "id": "0",
+        "parameters": {"content_type": "pd"},
+        "inputs": [
+            {"name": "n0", "shape": [1, 1], "datatype": "FP64", "data": [0.5]},
+            {
+                "name": "t0",
+                "shape": [1, 1],
+                "datatype": "BYTES",
+                "parameters": {"content_type": "str"},
+                "data": ["north"],
+            },
+        ],
+        "outputs": [{"name": "predict_proba"}],
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"jsonData":[[0.25,0.75]],"meta":{}}',
+        b'{"data":{"names":["no","yes"],"ndarray":[[0.25,0.75]]},"meta":{}}',
+        b'{"id":"0","outputs":[{"name":"predict_proba","shape":[1,2],"data":[0.25,0.75]}]}',
+    ],
+)
+def test_a_record_is_answered_in_the_form_of_each_server(body: bytes) -> None:
+    """The numbers count, wherever a protocol has them; others are wrong there too."""
+    answer = of_records([RECORD], [[0.25, 0.75]]).answer
+
+    assert is_right(body, answer)
+    assert not is_right(body.replace(b"0.25", b"0.2501"), answer)
+
+
+def test_upstream_serves_a_table_by_the_class_that_its_users_write() -> None:
+    """All others get the image's own Model, and a model without such a class its own."""
+    table = Model(Path("sklearn/server"), "Model", [], {"model_uri": "here"}, plain="Frame")
+    array = Model(Path("sklearn/server"), "Model", [])
+    served = {each.name: table.of(each) for each in ALL if each.serves is not Serves.ONE_ANSWER}
+
+    assert (served[UPSTREAM].directory, served[UPSTREAM].name) == (MODELS, "Frame")
+    assert served[UPSTREAM].parameters == {"model_uri": "here"}
+    assert served["ours"] is served["upstream, our Model"] is table
+    assert {array.of(each).name for each in ALL} == {"Model"}
+
+
+def test_a_program_gets_requests_of_its_protocol() -> None:
+    """MLServer has one of its own; so have the paths that they are sent to."""
+    sample = of_records([RECORD], [[0.25, 0.75]])
+    ours = next(each for each in ALL if each.name == "ours")
+
+    assert (ours.path, ours.body(sample)) == ("/api/v1.0/predictions", sample.body)
+    assert (MLSERVER.path, MLSERVER.body(sample)) == ("/v2/models/model/infer", sample.infer)

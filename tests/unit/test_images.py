@@ -299,6 +299,11 @@ def test_image_parameters_are_for_an_input_that_takes_images() -> None:
     )
 
 
+def test_image_parameters_without_an_input_stop_the_start() -> None:
+    """A model that takes tensors of any names has none that they could fit."""
+    assert stop(image_mode="L") == "the image parameters are for models whose inputs are known"
+
+
 def test_a_model_that_takes_no_image_starts_without_parameters() -> None:
     """Where nothing is set, nothing has to fit."""
     Preprocessing().check([TensorSpec("x", "str", (None,)), TensorSpec("y", None)])

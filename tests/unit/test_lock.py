@@ -114,7 +114,9 @@ def alpha(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(images, "ROOT", tmp_path)
     requirements = tmp_path / "alpha/server/requirements.in"
     requirements.parent.mkdir(parents=True)
-    requirements.write_text("# chosen\ntorch==2.13.0+cpu  # the build for CPUs\npillow\n")
+    requirements.write_text(
+        "# chosen\ntorch==2.13.0+cpu  # the build for CPUs\ntorchvision==0.28.0+cpu\npillow\n"
+    )
     return requirements
 
 
@@ -131,21 +133,22 @@ def test_an_images_own_target_is_what_was_chosen(alpha: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("of", "framework"),
+    ("of", "framework", "build"),
     [
-        (target_of(older="2.12"), "numpy<2.4\npillow<13\ntorch==2.12.*"),
+        (target_of(older="2.12"), "numpy<2.4\npillow<13\ntorch==2.12.*", "+cpu"),
         # The build for CPUs, which PIP_FIND_LINKS may lead to, is of the same public version.
-        (target_of(gpu="torch"), "torch==2.13.0,!=2.13.0+cpu"),
-        (target_of(gpu="torch[all]==2.11.0"), "torch[all]==2.11.0"),
+        (target_of(gpu="torch"), "torch==2.13.0,!=2.13.0+cpu", ""),
+        (target_of(gpu="torch[all]==2.11.0"), "torch[all]==2.11.0", ""),
     ],
     ids=["older", "gpu of the same version", "gpu of another version"],
 )
 def test_a_target_has_its_framework_in_place_of_the_images_own(
-    of: images.Target, framework: str, alpha: Path, tmp_path: Path
+    of: images.Target, framework: str, build: str, alpha: Path, tmp_path: Path
 ) -> None:
-    """All else stays as chosen, and requirements.in stays its one home."""
+    """All else stays as chosen but builds for CPUs, and requirements.in stays its one home."""
     chosen = lock.chosen(of, tmp_path).read_text()
-    assert chosen == f"# chosen\n{framework}  # the build for CPUs\npillow\n"
+    rest = f"# the build for CPUs\ntorchvision==0.28.0{build}\npillow\n"
+    assert chosen == f"# chosen\n{framework}  {rest}"
 
 
 def test_a_framework_that_is_not_pinned_is_refused(alpha: Path, tmp_path: Path) -> None:
@@ -169,6 +172,7 @@ def test_every_lock_of_the_repository_is_compiled(
     assert "sklearn/server/requirements.txt" in of_images
     assert "sklearn/server/requirements-1.6.txt" in of_images
     assert {str(path) for path in lock.locks(tmp_path)} == of_images | {
+        "bench/mlserver.txt",
         "requirements-dev.txt",
         "tests/contract/upstream.txt",
         "tools/protoc.txt",
@@ -187,7 +191,7 @@ def test_a_lock_of_the_repository_is_not_stale(
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of what `make lock` reads."""
-    for name in ("tools", "common", "tests/contract", *images.images()):
+    for name in ("tools", "common", "tests/contract", "bench", *images.images()):
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in ("Makefile", "VERSION", "pyproject.toml", "images.toml", "requirements-dev.txt"):
         shutil.copy(ROOT / name, tmp_path)

@@ -164,6 +164,13 @@ def test_an_image_for_numbers_is_refused() -> None:
     )
 
 
+def test_a_file_that_is_no_image_is_not_called_one() -> None:
+    """Such as a CSV that was sent as `binData`."""
+    assert refusal(VECTOR, X=b"1,2,3") == (
+        "got 5 bytes that are no image: input 'x' takes float32 of shape [n, 3], which is no image"
+    )
+
+
 # Several inputs
 
 
@@ -424,6 +431,23 @@ def test_images_of_two_sizes_are_no_batch() -> None:
     )
     resized = Echo(PIXELS, image_size="1x1").tensors([IMAGE_IN_JSON, other])["pixels"]
     assert resized.tolist() == [[[[255, 0, 0]]], [[[0, 0, 0]]]]
+
+
+def test_images_of_a_request_are_bounded_together() -> None:
+    """A small file may have many pixels, and a request many files."""
+    file = io.BytesIO()
+    Image.new("L", (4000, 4000)).save(file, "PNG")
+    large = {"b64": base64.b64encode(file.getvalue()).decode()}
+    assert refusal(PIXELS, X=[large] * 2) == (
+        "input 'pixels': expected images of at most 50331648 values together, got 2 images of"
+        " 48000000: send them in several requests"
+    )
+    assert Echo(PIXELS, image_size="2x2").tensors([large] * 3)["pixels"].shape == (3, 2, 2, 3)
+
+
+def test_an_input_may_be_called_b64() -> None:
+    """Then an object of that name has its value."""
+    assert given(TensorSpec("b64", "int64", (None,)), X={"b64": [1, 2]}) == {"b64": [1, 2]}
 
 
 def refused_by_the_framework(model: Echo, X: Any) -> str:

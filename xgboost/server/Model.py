@@ -1,25 +1,13 @@
 """Serves XGBoost boosters and scikit-learn wrappers."""
 
-import json
-from collections.abc import Iterable
-from typing import Any
-
-import numpy as np
 from xgboost import __version__ as xgboost_version
-from xgboost_features import Features
 from xgboost_file import XGBOOST, Loaded, prepared, read
-from xgboost_methods import OPENMP, Answers, gpus
+from xgboost_methods import OPENMP, gpus
+from xgboost_served import ServedBooster
 
-from prepackaged import (
-    Artifact,
-    DeploymentError,
-    ModelError,
-    ModelFiles,
-    Table,
-    choose_device,
-)
-from prepackaged.arrays import Array
+from prepackaged import Artifact, ModelFiles, choose_device
 from prepackaged.estimators.component import EstimatorComponent
+from prepackaged.estimators.served import ServedEstimator
 from prepackaged.parameters import number
 from prepackaged.versions import Versions
 
@@ -34,7 +22,7 @@ class Model(EstimatorComponent):
     """
 
     platform = "xgboost"
-    answers: Answers | None = None
+    served: ServedEstimator | ServedBooster
     files = ModelFiles(
         names=(
             *("model.json", "model.ubj", "model.bst", "model.xgb", "model.deprecated"),
@@ -89,54 +77,15 @@ class Model(EstimatorComponent):
     def _serve_booster(
         self, loaded: Loaded, versions: Versions, artifact: Artifact, device: str
     ) -> None:
-        self.advice = versions.checked(self.policy, artifact.path)
-        self.features = Features(loaded, allow_extra=self.allow_extra)
-        self.answers = Answers(loaded, self.method, device)
-        self.signature = self.answers.signature(self.features.inputs, self._try_out(self.answers))
-        self.custom = self._custom(self.answers, versions)
-
-    def prepare(self, X: Any, feature_names: Iterable[str] | None = None) -> Any:
-        """A request's rows, cast by the signature. Raises `ClientError`."""
-        if self.answers is None:
-            return super().prepare(X, feature_names)
-        return self.features.prepare(X, feature_names)
-
-    def predict(
-        self, X: Any, feature_names: Iterable[str] | None = None, meta: dict[str, Any] | None = None
-    ) -> Any:
-        """The method's answer to rows [n, features] or records; null and NaN are missing values.
-
-        Raises `ClientError` for data that the model cannot take.
-        """
-        if self.answers is None:
-            return super().predict(X, feature_names, meta)
-        rows = self.prepare(X, feature_names)
-        try:
-            return self.answers(rows.array() if isinstance(rows, Table) else rows)
-        except ModelError as error:
-            raise ModelError("; ".join(filter(None, (str(error), self.advice)))) from error
-
-    def _custom(self, answers: Answers, versions: Versions) -> dict[str, str]:
-        """What answers, which versions, and the labels of categories, as far as the file knows."""
-        custom = {
-            "method": answers.method,
-            "objective": answers.objective,
-            "booster": answers.kind,
-            "device": answers.device,
-            "xgboost": xgboost_version,
+        self.served = ServedBooster(
+            loaded,
+            self.method,
+            device,
+            allow_extra=self.allow_extra,
+            advice=versions.checked(self.policy, artifact.path),
+        )
+        self.signature = self.served.signature
+        self.custom = {
+            **self.served.facts(),
             "saved_with": versions.saved.get(XGBOOST, "unknown"),
         }
-        if answers.best_iteration is not None:
-            custom["best_iteration"] = answers.best_iteration
-        if labels := self.features.labels():
-            custom["categories"] = json.dumps(labels, ensure_ascii=False)
-        return custom
-
-    def _try_out(self, answers: Answers) -> Array:
-        """The answer to a row in which all is missing."""
-        row = np.full((1, len(self.features.inputs)), np.nan)
-        try:
-            return answers(row)
-        except ModelError as error:
-            why = f"this model cannot answer method {answers.method}: {error}"
-            raise DeploymentError("; ".join(filter(None, (why, self.advice)))) from error

@@ -10,12 +10,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from xgboost import Booster
+from xgboost import Booster, XGBModel
 from xgboost_file import Loaded
 
 from prepackaged import ClientError, Column, Columns, Table
 from prepackaged.arrays import Array
 from prepackaged.casting import expected, is_null, shown
+from prepackaged.estimators.columns import READERS
 from prepackaged.signature import Kind
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class Features:
         self.missing = loaded.missing
         self.inputs = _inputs(loaded)
         # A booster computes with any number, whatever dtype the column had in training.
-        casts = [replace(each, kind=CASTS.get(each.kind, "float64")) for each in self.inputs]
+        casts = tuple(replace(each, kind=CASTS.get(each.kind, "float64")) for each in self.inputs)
         self.columns = Columns.of(casts, allow_extra=allow_extra)
         self.has_categories = any(each.kind == "category" for each in self.inputs)
         self.codes = {
@@ -110,6 +111,24 @@ class Features:
     def _wrong(self, wanted: str, row: int, place: int, value: Any) -> ClientError:
         label = self.inputs[place].label(place)
         return ClientError(f"row {row}, column {label}: expected {wanted}, got {shown(value)}")
+
+
+def columns_of_wrapper(model: XGBModel, behind: list[Column], count: int) -> list[Column]:
+    """What a wrapper inside a pipeline knows of the columns that it gets, as categories in pandas.
+
+    Unknown labels are refused: pandas would make missing values of them.
+    """
+    del behind  # a wrapper passes nothing on
+    found = _inputs(Loaded(model.get_booster(), missing=model.missing))
+    known = [each.kind != "category" or each.categories is not None for each in found]
+    columns = (
+        replace(each, name=None, kind=CASTS.get(each.kind, "float64"), missing=math.nan, open=False)
+        for each in found
+    )
+    return list(columns) if all(known) and len(found) == count else [Column()] * count
+
+
+READERS[XGBModel] = columns_of_wrapper
 
 
 def _inputs(loaded: Loaded) -> tuple[Column, ...]:

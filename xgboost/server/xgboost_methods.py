@@ -45,10 +45,13 @@ class Answers:
         self.best_iteration = self.booster.attr("best_iteration")
         self.method = self._checked(method or METHODS[0])
 
-    def __call__(self, rows: Array) -> Array:
-        """The method's answer to rows [n, features]. Raises `ModelError` if XGBoost fails."""
+    def __call__(self, rows: Array, method: str | None = None) -> Array:
+        """The answer of a method, or the usual one, to rows [n, features].
+
+        Raises `ModelError` if XGBoost fails.
+        """
         try:
-            answer: Array = getattr(self, self.method)(rows)
+            answer: Array = getattr(self, method or self.method)(rows)
         except XGBoostError as error:
             raise ModelError(f"the model failed: {reason(error)}") from error
         return answer

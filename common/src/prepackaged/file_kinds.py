@@ -1,7 +1,10 @@
 """What a file's bytes are, in words, for errors about files that are not what their names say."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
+
+from prepackaged.errors import DeploymentError
 
 HEAD = 1024  # bytes of a file that tell what it is
 GIT_LFS = b"version https://git-lfs.github.com/spec/"
@@ -53,6 +56,13 @@ def describe_bytes(head: bytes) -> str:
         if pattern.match(head):
             return words
     return _text(head) or f"of no kind known here; it begins with the bytes {head[:8].hex(' ')}"
+
+
+def expect_kinds(path: Path, kinds: Collection[str], writer: str) -> None:
+    """Raise `DeploymentError` where a file is of no kind that its writer writes."""
+    kind = describe_file(path)
+    if kind not in kinds:
+        raise DeploymentError(f"model file {path} is {kind}, which {writer} does not write")
 
 
 def why_no_model(path: Path) -> str | None:

@@ -14,13 +14,15 @@ import numpy as np
 from prepackaged.arrays import Array
 from prepackaged.b64 import decode_b64, is_b64
 from prepackaged.errors import ClientError, DeploymentError
-from prepackaged.image_parameters import one_of, read_numbers, read_size
+from prepackaged.image_parameters import MOST_PIXELS, one_of, read_numbers, read_size
 from prepackaged.signature import TensorSpec
 
 CHANNELS = {"L": 1, "RGB": 3, "BGR": 3}
 MODES: dict[int | None, str] = {1: "L", 3: "RGB"}  # by the number of channels, unless one is set
+SIGNATURES = (b"\x89PNG", b"\xff\xd8", b"BM", b"GIF8", b"RIFF")  # of `image_files.FORMATS`
 LAYOUTS = ("NHWC", "NCHW")
 RESAMPLING = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+MOST_VALUES = 3 * MOST_PIXELS  # of the images of a request together
 BLOCK = 2**16  # values that are looked up at a time
 Size = tuple[int | None, int | None]  # height and width; None is any
 
@@ -85,6 +87,8 @@ class Preprocessing:
         asked = (self.mode, self.size, self.layout, self.scale, self.mean, self.std)
         if not any(asked) or any(map(self._fits_input, inputs[1:])):
             return
+        if not inputs:
+            raise DeploymentError("the image parameters are for models whose inputs are known")
         try:
             self._form(inputs[0])
         except ValueError as error:
@@ -104,17 +108,29 @@ class Preprocessing:
         return self.size is None and any(form.size == (None, None) for form in forms)
 
     def batch(self, files: Sequence[bytes], wanted: TensorSpec) -> Array:
-        """Images as `array` makes them, one behind the other. Raises `ClientError`."""
-        images = [self.array(content, wanted) for content in files]
-        shapes = [image.shape for image in images]
-        for number, shape in enumerate(shapes):
-            if shape != shapes[0]:
+        """Images as `array` makes them, one behind the other.
+
+        Raises `ClientError` where they have different sizes, or too many pixels together.
+        """
+        first = self.array(files[0], wanted)
+        if len(files) == 1:
+            return first
+        if first.size * len(files) > MOST_VALUES:
+            raise ClientError(
+                f"input {wanted.name!r}: expected images of at most {MOST_VALUES} values together,"
+                f" got {len(files)} images of {first.size}: send them in several requests"
+            )
+        images = np.empty((len(files), *first.shape[1:]), first.dtype)
+        for number, content in enumerate(files):
+            image = self.array(content, wanted)
+            if image.shape != first.shape:
                 raise ClientError(
-                    f"input {wanted.name!r}: expected images of one size, got {list(shapes[0])}"
-                    f" and, for image {number}, {list(shape)}: resize them, or have the parameter"
-                    " image_size set"
+                    f"input {wanted.name!r}: expected images of one size, got {list(first.shape)}"
+                    f" and, for image {number}, {list(image.shape)}: resize them, or have the"
+                    " parameter image_size set"
                 )
-        return np.concatenate(images) if len(images) > 1 else images[0]
+            images[number] = image[0]
+        return images
 
     def array(self, content: bytes, wanted: TensorSpec) -> Array:
         """The image as [1, H, W, C], [1, C, H, W] or [1, H, W], in the dtype of `wanted`.
@@ -126,7 +142,9 @@ class Preprocessing:
         try:
             form = self._form(wanted)
         except ValueError as error:
-            raise ClientError(f"got an image: {error}") from error
+            is_image = content.startswith(SIGNATURES)
+            what = "an image" if is_image else f"{len(content)} bytes that are no image"
+            raise ClientError(f"got {what}: {error}") from error
         return _laid_out(self._pixels(content, wanted, form), form)
 
     def _pixels(self, content: bytes, wanted: TensorSpec, form: Form) -> Array:

@@ -41,14 +41,12 @@ def mlflow_example(artifact: Artifact) -> list[Any] | None:
     info = artifact.mlmodel.get("saved_input_example_info")
     name = info.get("artifact_path") if isinstance(info, dict) else None
     content = _read_json(artifact.directory / str(name)) if name else None
-    if isinstance(content, list):  # with the parameters of prediction beside it
-        content = content[0] if content and isinstance(content[0], dict) else content
-    if not isinstance(content, dict):
-        return content[:ROWS] if content else None
-    rows = content.get("data", content.get("inputs"))
+    if isinstance(content, list) and content and isinstance(content[0], dict):
+        content = content[0]  # the parameters of the prediction are beside it
+    rows = content.get("data", content.get("inputs")) if isinstance(content, dict) else content
     if not isinstance(rows, list) or not rows:
         return None
-    names = content.get("columns")
+    names = content.get("columns") if isinstance(content, dict) else None
     if isinstance(names, list) and isinstance(rows[0], list) and len(names) == len(rows[0]):
         return [dict(zip(map(str, names), row, strict=True)) for row in rows[:ROWS]]
     return rows[:ROWS]

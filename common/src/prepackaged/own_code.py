@@ -20,6 +20,7 @@ from prepackaged.load_errors import script_names
 logger = logging.getLogger(__name__)
 
 MAIN = "__main__"
+PRIVATE = "_model_"  # how the private names of modules begin
 
 
 @contextmanager
@@ -99,31 +100,43 @@ def _main_with(
     return module
 
 
-def load_module(path: Path) -> ModuleType:
+def load_module(path: Path, stand_in: Callable[[str | None], bool] = lambda _: False) -> ModuleType:
     """The Python file as a module under a private name, which nothing else can have.
 
-    Raises `DeploymentError` for whatever goes wrong in it.
+    `stand_in` is asked for each module that is missing, and says whether to try again. Raises
+    `DeploymentError` for whatever goes wrong in the file.
     """
-    name = f"_model_{sha256(str(path).encode()).hexdigest()[:8]}"
+    name = f"{PRIVATE}{sha256(str(path).encode()).hexdigest()[:8]}"
     # As a package, so that `from .layers import Block` finds what lies beside it.
     spec = importlib.util.spec_from_file_location(
         name, path, submodule_search_locations=[str(path.parent)]
     )
     if spec is None or spec.loader is None:
         raise DeploymentError(f"{path} is no Python file: its name must end with .py")
-    _take_out([each for each in sys.modules if each.partition(".")[0] == name])
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except ModuleNotFoundError as error:
-        raise DeploymentError(
-            f"{path} needs the Python module {error.name!r}, which is neither beside it nor in this"
-            " image: put it there, or fork the image and add it"
-        ) from error
-    except (Exception, SystemExit) as error:
-        logger.exception("Importing %s failed", path)
-        raise DeploymentError(f"{path} cannot be imported: {describe(error)}") from error
-    return module
+    while True:
+        _take_out([each for each in sys.modules if each.partition(".")[0] == name])
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except ModuleNotFoundError as error:
+            if not stand_in(error.name):
+                raise DeploymentError(why_not_found(path, error)) from error
+        except (Exception, SystemExit) as error:
+            logger.exception("Importing %s failed", path)
+            raise DeploymentError(f"{path} cannot be imported: {describe(error)}") from error
+        else:
+            return module
+
+
+def why_not_found(path: Path, error: ModuleNotFoundError) -> str:
+    """The message for a file that needs what is not there, under the name that the author gave."""
+    name = str(error.name)
+    if name.startswith(PRIVATE):  # a relative import
+        name = f".{name.partition('.')[2]}"
+    return (
+        f"{path} needs the Python module {name!r}, which is neither beside it nor in this image:"
+        " put it there, or fork the image and add it"
+    )
 
 
 def top_level_names(path: Path) -> list[str]:

@@ -13,7 +13,7 @@ import pickle
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, ClassVar
@@ -75,13 +75,22 @@ def read_facts(path: Path) -> PickleFacts:
     Where its bytes show that there is neither code nor a script's name, the opcodes are not read,
     which takes as long as loading.
     """
+    return _facts_of(lambda: opened(path))
+
+
+def facts_in(content: bytes) -> PickleFacts:
+    """What a pickle in memory says, as far as it can be read."""
+    return _facts_of(lambda: nullcontext(io.BytesIO(content)))
+
+
+def _facts_of(stream_again: Callable[[], AbstractContextManager[IO[bytes]]]) -> PickleFacts:
     facts = PickleFacts()
     found: dict[re.Pattern[bytes], bytes] = {}
-    with suppress(Exception), opened(path) as stream:
+    with suppress(Exception), stream_again() as stream:
         found = _search(stream)
         facts.sklearn = found.pop(VERSION, b"").decode()
     if found:
-        with suppress(Exception), opened(path) as stream:
+        with suppress(Exception), stream_again() as stream:
             _Reader(stream, facts).load()
     return facts
 

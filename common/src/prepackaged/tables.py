@@ -20,6 +20,7 @@ from prepackaged.arrays import Array, count_words, packed_numbers
 from prepackaged.casting import ABSENT, Values, cast
 from prepackaged.errors import ClientError
 from prepackaged.frames import frame_of
+from prepackaged.records import plain_arrays, record_in
 from prepackaged.sheets import Sheet, read_sheet
 from prepackaged.signature import Column, Facts
 
@@ -124,6 +125,11 @@ class Columns:
 
         Raises what `array` raises.
         """
+        record = record_in(payload) if self._is_plain else None
+        if record is not None and len(record) == len(self._known):
+            arrays = plain_arrays(record, self._known)
+            if arrays is not None:
+                return Table(self._known, tuple(arrays))
         return self._table(read_sheet(payload, names))
 
     def _numeric(self, array: Array, names: Any) -> Array | None:
@@ -173,6 +179,11 @@ class Columns:
         return tuple(fact for fact in self._known if fact.used)
 
     @cached_property
+    def _is_plain(self) -> bool:
+        """Whether each column has a name and is used, so that a record has just these."""
+        return bool(self.names) and all(fact.name and fact.used for fact in self._known)
+
+    @cached_property
     def _kind_of_all(self) -> str | None:
         """The kind of all columns, where the model uses all and numpy has a dtype of that name."""
         kinds = {fact.kind for fact in self._known} or {"any"}
@@ -219,7 +230,8 @@ def _names_are_unknown(sheet: Sheet) -> ClientError:
 
 def _wrong_names(sent: Sequence[str], names: Sequence[str], missing: list[str]) -> ClientError:
     """The error for a request's names, each unknown one with the known name nearest to it."""
-    unknown = [name for name in dict.fromkeys(sent) if name not in set(names)]
+    known = set(names)
+    unknown = [name for name in dict.fromkeys(sent) if name not in known]
     problems = {
         "missing": missing,
         "unknown": [_with_nearest(name, missing) for name in unknown[:SHOWN]] + unknown[SHOWN:],

@@ -35,7 +35,7 @@ class TensorComponent(Component):
     usual_layout: ClassVar[str] = "NHWC"
     #: Whether the framework is to say what sizes it takes of axes that inputs share by name,
     #: because it computes with some that differ.
-    asks_framework_about_sizes: ClassVar[bool] = False
+    asks_framework_about_sizes: bool = False
     #: Whether a request may bring tensors of other names than those of `signature`.
     takes_other_names: bool = False
 
@@ -149,7 +149,8 @@ class TensorComponent(Component):
 
     def _given(self, X: Any, feature_names: Iterable[str] | None) -> Given:
         needed, names = self._needed(), list(feature_names or ())
-        if isinstance(X, dict) and not (len(needed) == 1 and is_b64(X)):
+        is_value = is_b64(X) and len(needed) == 1 and needed[0].name not in X
+        if isinstance(X, dict) and not is_value:
             return self._named(X)
         if _are_records(X):
             return self._named(_columns_of_records(X))

@@ -361,6 +361,11 @@ BATCHABLE = {
     "free": doubled(),
     "free sizes": doubled(shape=("batch", "length")),
     "columns": graph([node("Add", "a b", "y")], {"a": ONE, "b": ONE}, {"y": ONE}),
+    "unnamed columns": graph(
+        [node("Concat", "a b", "y", axis=1)],
+        {"a": ("float", (None, 1)), "b": ("float", (None, 2))},
+        {"y": ("float", (None, 3))},
+    ),
 }
 NOT_BATCHABLE = {
     "two batches": graph(
@@ -368,7 +373,7 @@ NOT_BATCHABLE = {
         {"a": ONE, "b": ("int64", ("m",))},
         {"y": ("float", ("m", 1))},
     ),
-    "nobody knows whether one batch": graph(
+    "unnamed nodes and edges": graph(
         [node("Gather", "a b", "y")],
         {"a": ("float", (None, 1)), "b": ("int64", (None,))},
         {"y": ("float", (None, 1))},
@@ -403,6 +408,16 @@ def test_an_index_out_of_range_is_the_clients_mistake(loaded: Load) -> None:
 
     with pytest.raises(ClientError, match=r"^the model refuses the data: Gather: indices .*idx=99"):
         loaded(words).predict([3, 99])
+
+
+def test_a_text_that_is_no_number_is_the_clients_mistake(loaded: Load) -> None:
+    """A graph may read numbers from texts."""
+    cast = node("Cast", "x", "y", to=TensorProto.FLOAT)
+    model = loaded(graph([cast], {"x": ("string", ("n",))}, {"y": ("float", ("n",))}))
+
+    assert model.predict(["1.5", "2"]).tolist() == [1.5, 2]
+    with pytest.raises(ClientError, match="the model refuses the data: Cast: sto"):
+        model.predict(["1.5", "two"])
 
 
 def test_sizes_that_do_not_fit_the_graph_are_the_clients_mistake(loaded: Load) -> None:

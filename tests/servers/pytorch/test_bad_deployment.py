@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from pickled_code import PICKLES
 from serving import ROOT, fail_to_serve
 from torch import nn
 from torch_nets import Mlp, Tokens, seeded, source_of
@@ -53,6 +54,41 @@ def test_two_candidates_are_refused(tmp_path: Path, model_of: Callable[..., Any]
         torch.save({}, tmp_path / name)
 
     assert_refused(model_of, tmp_path, "2 candidates: one.pt, two.pth", "model_file")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"age,city\n3,Taipei\n", "is text that begins with 'age,city', which torch.save does not"),
+        (b"\xde\xad\xbe\xef" * 99, "it begins with the bytes de ad be ef"),
+        (b"\x89HDF\r\n\x1a\n", "is an HDF5 file, as Keras saves"),
+        (b"<!DOCTYPE html><title>Sign in", "is an HTML page, not the model"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
+    ],
+)
+@pytest.mark.parametrize("allowed", [{}, {"allow_pickle": "true"}], ids=["", "allowed"])
+def test_bytes_that_pytorch_does_not_write_are_named(
+    content: bytes, words: str, allowed: dict[str, str], tmp_path: Path, model_of: Any
+) -> None:
+    """Nobody is led to the switch that lets pickles run code."""
+    (tmp_path / "model.pt").write_bytes(content)
+
+    with pytest.raises(DeploymentError) as caught:
+        model_of(tmp_path, **allowed)
+
+    assert words in str(caught.value)
+    assert "allow_pickle" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_code_of_another_python_is_refused(tmp_path: Path, model_of: Callable[..., Any]) -> None:
+    """As MLflow saves a module of the notebook's own: its first call would end the process."""
+    content = PICKLES["3.12", "class"]
+    writer = torch._C.PyTorchFileWriter(str(tmp_path / "model.pt"))
+    writer.write_record("data.pkl", content, len(content))
+    writer.write_end_of_file()
+
+    assert_refused(model_of, tmp_path, "of Python 3.12 (Doubling.", allow_pickle="true")
 
 
 @pytest.mark.parametrize("name", ["model.pt", "model.pth", "model.pt2", "model.safetensors"])

@@ -96,6 +96,24 @@ def test_sizes_that_tensorflow_refuses_are_the_clients_mistake(
     assert summed["data"]["tensor"]["values"] == [11, 12]
 
 
+@pytest.mark.parametrize("is_one", [True, False])
+def test_columns_are_one_batch_where_tensorflow_takes_no_others(
+    is_one: Any, tmp_path: Path, load: Callable[..., Any]
+) -> None:
+    """A signature does not say so; a trial does, and requests are run together."""
+    specs = [tf.TensorSpec([None, 1], tf.float32, name) for name in ("a", "b")]
+    save(
+        tmp_path,
+        lambda a, b: {"y": tf.concat([a, b], 1) if is_one else a + tf.reduce_sum(b)},
+        *specs,
+    )
+
+    model = load(tmp_path)
+
+    assert model.batchable is is_one
+    assert model.predict({"a": [1, 2], "b": [3, 4]}).shape == (2, 2 if is_one else 1)
+
+
 # Plain values
 
 

@@ -11,7 +11,7 @@ import xgboost
 from scipy.special import expit, softmax
 from xgboost import Booster, DMatrix, XGBClassifier
 
-from prepackaged import DeploymentError
+from prepackaged import ClientError, DeploymentError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -226,3 +226,19 @@ def test_a_linear_model_that_was_stopped_early_answers_as_its_wrapper(
     answer = model_of(tmp_path).predict(rows, [])
 
     assert np.array_equal(answer, wrapper.predict_proba(rows))
+
+
+def test_a_request_may_ask_for_another_method(
+    rows: Array, classes: Array, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """Among those that this booster can answer; the next request gets the usual one."""
+    booster = XGBClassifier(n_estimators=2, max_depth=2).fit(rows, classes).get_booster()
+    booster.save_model(tmp_path / "model.json")
+    model = model_of(tmp_path)
+
+    margin = model.predict(rows, [], {"tags": {"method": "margin"}})
+
+    assert np.array_equal(margin, booster.predict(DMatrix(rows), output_margin=True))
+    assert np.array_equal(model.predict(rows, [], {}), booster.predict(DMatrix(rows)))
+    with pytest.raises(ClientError, match="expected method as one of predict, predict_proba"):
+        model.predict(rows, [], {"tags": {"method": "fit"}})

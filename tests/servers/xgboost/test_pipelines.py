@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import sklearn
 import xgboost
+from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor, make_column_transformer
@@ -22,12 +23,12 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import MultiOutputClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from xgboost import DMatrix, XGBClassifier, XGBRegressor
 
 import uv
-from prepackaged import DeploymentError
+from prepackaged import ClientError, DeploymentError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -72,6 +73,31 @@ def test_an_estimator_with_a_booster_inside_answers_as_it_does_itself(
         assert answer == {"outputs": [each.tolist() for each in expected]}
     else:
         assert np.array_equal(answer, expected)
+
+
+@pytest.mark.usefixtures("since_3_1")
+def test_categories_of_pandas_are_those_of_training(
+    tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """A pipeline's booster knows its labels, so that a request can send them as they are."""
+    table = pd.DataFrame(
+        {
+            "city": pd.Categorical(["Taipei", "Tainan", "Hualien", "Taipei", "Tainan"] * 8),
+            "area": np.arange(40.0),
+        }
+    )
+    booster = small(enable_categorical=True, tree_method="hist")
+    pipeline = Pipeline([("booster", booster)]).fit(table, [0, 1, 1, 0, 1] * 8)
+    joblib.dump(pipeline, tmp_path / "model.joblib")
+    model = model_of(tmp_path)
+
+    answer = model.predict([{"area": 3, "city": "Tainan"}, {"area": None, "city": None}])
+
+    city = pd.Categorical(["Tainan", None], categories=table["city"].cat.categories)
+    sent = pd.DataFrame({"city": city, "area": [3.0, np.nan]})
+    assert np.array_equal(answer, pipeline.predict_proba(sent))
+    with pytest.raises(ClientError, match="row 0, column 'city': expected one of 'Hualien', "):
+        model.predict([{"area": 3, "city": "Taichung"}])
 
 
 def test_a_regressor_inside_another_is_served(full: Array, tmp_path: Path, model_of: Any) -> None:
@@ -304,3 +330,20 @@ def test_a_missing_value_that_is_no_number_stops_the_start(
     """The message names the parameter."""
     with pytest.raises(DeploymentError, match="parameter missing to be a number, got 'none'"):
         model_of(classifier_file, missing="none")
+
+
+def test_a_model_of_a_sparse_matrix_takes_zeros_with_missing_0(
+    full: Array, classes: Array, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """What the matrix did not store was missing in training; null says the same."""
+    sparse = np.where(np.abs(full) < 0.5, 0.0, full)
+    model = small().fit(csr_matrix(sparse), classes)
+    model.save_model(tmp_path / "model.json")
+    expected = model.predict_proba(csr_matrix(sparse))
+
+    answer = model_of(tmp_path, missing="0").predict(sparse, [])
+    of_null = model_of(tmp_path).predict(np.where(sparse == 0, np.nan, sparse), [])
+
+    assert np.array_equal(answer, expected)
+    assert np.array_equal(of_null, expected)
+    assert not np.array_equal(model_of(tmp_path).predict(sparse, []), expected)

@@ -65,8 +65,7 @@ model = Model(sys.argv[1])
 model.predict(np.zeros((64, 4)), [])
 few = threads()
 model.predict(np.zeros((20_000, 4)), [])
-model.answers.method = "contributions"
-model.predict(np.zeros((200, 4)), [])
+model.predict(np.zeros((200, 4)), [], {"tags": {"method": "contributions"}})
 print(json.dumps([few - before, threads() - before]))
 """
 

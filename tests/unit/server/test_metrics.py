@@ -332,6 +332,15 @@ def test_the_error_shows_the_metric_and_says_why() -> None:
     )
 
 
+def test_a_message_shows_no_more_of_a_metric_than_a_person_reads() -> None:
+    """A model may report what it was sent; the reason stays at the end."""
+    with pytest.raises(BadMetricError) as caught:
+        validate(metric("a-" * 100_000))
+
+    assert len(str(caught.value)) < 1000
+    assert "...: Prometheus takes no metric named" in str(caught.value)
+
+
 @pytest.mark.parametrize("missing", ["type", "key", "value"])
 def test_a_hook_s_metric_needs_all_three(missing: str) -> None:
     """What only protobuf may leave out is asked of a model's own hooks."""

@@ -9,18 +9,19 @@ is compared again now and then.
 import copy
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 from prepackaged.estimators.columns import is_numeric, is_table_encoder
 from prepackaged.estimators.steps import is_dropped, is_passthrough
 from prepackaged.estimators.trials import trial_tables
+from prepackaged.estimators.unchecked import Call, joined, method_of, transform_of
 from prepackaged.signature import Column
 from prepackaged.tables import Table
 
@@ -30,7 +31,6 @@ CHECKS = 3  # calls that must agree before the arrays are trusted
 CHECK_EVERY = 1000  # calls after which one is compared again
 
 Step = Callable[[Table], Any]
-Call = Callable[[Any], Any]
 
 
 class Compiled:
@@ -41,8 +41,7 @@ class Compiled:
         self._method = method
         self._checks = CHECKS
         self._until_check = CHECK_EVERY
-        fast = compiled(estimator, facts, method)
-        self._fast = fast if fast and self._is_proven(fast, facts) else None
+        self._fast = compiled(estimator, facts, method) if self._is_proven(facts) else None
 
     @property
     def is_fast(self) -> bool:
@@ -62,11 +61,12 @@ class Compiled:
     def _exact(self, table: Table) -> Any:
         return getattr(self._estimator, self._method)(table.frame())
 
-    def _is_proven(self, fast: Step, facts: Sequence[Column]) -> bool:
+    def _is_proven(self, facts: Sequence[Column]) -> bool:
         """Whether trial rows are answered the same: by a copy, because to look changes nothing."""
         trial = copy.copy(self)
         trial._estimator = copy.deepcopy(self._estimator)
-        return all(trial._agrees(fast, table) for table in trial_tables(facts))
+        fast = compiled(trial._estimator, facts, self._method)
+        return fast is not None and all(trial._agrees(fast, each) for each in trial_tables(facts))
 
     def _check(self, fast: Step, table: Table) -> None:
         if not self._agrees(fast, table):
@@ -87,18 +87,18 @@ class Compiled:
 
 
 def compiled(estimator: Any, facts: Sequence[Column], method: str) -> Step | None:
-    """The method as a function of tables with these columns, made of a copy of the pipeline.
+    """The method as a function of tables with these columns, which leaves the pipeline as it is.
 
     None where some step may depend on more than the values of its columns.
     """
     if type(estimator) is not Pipeline or _names_its_output(estimator):
         return None
-    first, *steps = [step for _, step in copy.deepcopy(estimator).steps if not is_passthrough(step)]
+    first, *steps = [step for _, step in estimator.steps if not is_passthrough(step)]
     if type(first) is not ColumnTransformer or not steps:
         return None
     select = _by_place(first, facts)
-    transforms: list[Call] = [step.transform for step in steps[:-1]]
-    answer: Call = getattr(steps[-1], method)
+    transforms = [transform_of(step) for step in steps[:-1]]
+    answer = method_of(steps[-1], method)
 
     def call(table: Table) -> Any:
         values = select(table)
@@ -135,8 +135,10 @@ def _part(step: Any, columns: Any, places: list[int]) -> Step:
     if isinstance(columns, str):
         return lambda table: step.transform(table.arrays[places[0]])
     if _goes_by_values(step):
-        _forget_names(step)
-        return lambda table: step.transform(_block(table, places))
+        transforms = list(_transforms_of(step))
+        return lambda table: reduce(
+            lambda rows, each: each(rows), transforms, _block(table, places)
+        )
     return lambda table: step.transform(_of(table, places).frame())
 
 
@@ -147,11 +149,15 @@ def _goes_by_values(step: Any) -> bool:
     return is_numeric(step) or is_table_encoder(step)
 
 
-def _forget_names(step: Any) -> None:
-    """Let it take arrays without a warning."""
-    for part in (step, *(each for _, each in getattr(step, "steps", ()))):
-        if isinstance(part, BaseEstimator):
-            vars(part).pop("feature_names_in_", None)
+def _transforms_of(step: Any) -> Iterator[Call]:
+    """What a step does, one after the other where it is a pipeline, to arrays without a warning."""
+    for each in [each for _, each in step.steps] if type(step) is Pipeline else [step]:
+        if type(each) is Pipeline:
+            yield from _transforms_of(each)
+        elif not is_passthrough(each):
+            nameless = copy.copy(each)
+            vars(nameless).pop("feature_names_in_", None)
+            yield transform_of(nameless)
 
 
 def _block(table: Table, places: list[int]) -> Any:
@@ -166,7 +172,7 @@ def _of(table: Table, places: list[int]) -> Table:
 
 def _stacked(parts: list[Any], *, is_sparse: bool) -> Any:
     if is_sparse:
-        return sparse.hstack(parts).tocsr()
+        return joined(parts)
     return np.hstack([part.toarray() if sparse.issparse(part) else part for part in parts])
 
 

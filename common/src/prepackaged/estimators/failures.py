@@ -17,7 +17,7 @@ from prepackaged.tables import Table, find_cell
 logger = logging.getLogger(__name__)
 
 # Whose ValueError is a verdict on the data rather than a mistake in an author's own step.
-VALIDATING_PACKAGES = {"sklearn", "numpy", "scipy", "pandas"}
+VALIDATING_PACKAGES = {"sklearn", "numpy", "scipy", "pandas", "xgboost"}
 
 
 def blame(error: Exception, rows: Any, advice: str = "") -> ClientError | ModelError:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import reprlib
 from typing import Any
 
 from seldon_core.metrics import COUNTER, TIMER, validate_metrics
@@ -11,6 +12,7 @@ from prepackaged.errors import ModelError
 # _total is what a counter's name ends with, and no name.
 METRIC_NAME = re.compile("(?!_total$)[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL_NAME = re.compile("(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
+LONGEST = 500  # characters of metrics that a message shows
 
 
 class BadMetricError(ModelError):
@@ -41,14 +43,14 @@ def _are_dicts(metrics: Any) -> bool:
 def _problem(metric: dict[str, Any]) -> str | None:
     key, tags = metric["key"], metric.get("tags", {})
     if not _is_name(key, METRIC_NAME):
-        return f"Prometheus takes no metric named {key!r}"
+        return f"Prometheus takes no metric named {reprlib.repr(key)}"
     if key.startswith("prepackaged_"):
         return "names that begin with prepackaged_ are the server's own"
     if not (isinstance(tags, dict) and all(isinstance(value, str) for value in tags.values())):
         return "expected tags as an object of strings"
     for name in tags:
         if not _is_name(name, LABEL_NAME) or (name == "le" and metric["type"] == TIMER):
-            return f"Prometheus takes no label named {name!r}"
+            return f"Prometheus takes no label named {reprlib.repr(name)}"
     try:
         number_of(metric["value"])
     except (TypeError, ValueError, OverflowError):
@@ -65,6 +67,8 @@ def _bad(metrics: Any, why: str) -> BadMetricError:
         shown = json.dumps(metrics, default=repr)
     except (TypeError, ValueError, RecursionError):
         shown = type(metrics).__name__
+    if len(shown) > LONGEST:
+        shown = f"{shown[:LONGEST]}..."
     return BadMetricError(f"Bad metric created during request: {shown}: {why}")
 
 

@@ -1,8 +1,10 @@
 """Errors as Seldon's clients read them, over REST and gRPC."""
 
 import json
+from contextlib import suppress
 from http import HTTPStatus
 from operator import index
+from typing import Any
 
 from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.user_model import SeldonNotImplementedError
@@ -17,7 +19,7 @@ from prepackaged.server.transport.grpc.status import (
 )
 
 STATUSES = set(range(200, 600)) - {204, 205, 304}  # those whose responses have a body
-LONGEST = 2000
+LONGEST = 1900  # characters of a message: with what follows it fits into the details of gRPC
 REASONS = {
     404: "MICROSERVICE_NOT_FOUND",
     405: "MICROSERVICE_METHOD_NOT_ALLOWED",
@@ -42,7 +44,7 @@ def grpc_failure(exchange: Exchange, error: BaseException) -> Response:  # noqa:
         return transport_failure(error)
     shown = error_for_client(error)
     status = grpc_http_status_of(shown)
-    return response_of(code_of(status), str(shown.message), counted_as=status)
+    return response_of(code_of(status), bounded(str(shown.message)), counted_as=status)
 
 
 def http_status_of(error: SeldonMicroserviceException) -> int:
@@ -67,12 +69,18 @@ def error_body(error: SeldonMicroserviceException) -> bytes:
     Whatever a model puts into its error's message is sent, if need be as text, up to LONGEST
     characters: errors quote what clients sent.
     """
-    told = error.to_dict()
-    info = told.get("status", {}).get("info")
-    if isinstance(info, str) and len(info) > LONGEST:
-        told["status"]["info"] = f"{info[:LONGEST]}..."
-    text = json.dumps(told, default=str, separators=(",", ":"), sort_keys=True)
+    body = error.to_dict()
+    with suppress(KeyError, TypeError):  # it has a form of its own
+        body["status"]["info"] = bounded(body["status"]["info"])
+    text = json.dumps(body, default=str, separators=(",", ":"), sort_keys=True)
     return text.encode() + b"\n"
+
+
+def bounded(message: Any) -> Any:
+    """A message, cut where it is a long text: it may hold what a client sent, or all of a table."""
+    if not isinstance(message, str) or len(message) <= LONGEST:
+        return message
+    return f"{message[:LONGEST]}... ({len(message) - LONGEST} more characters)"
 
 
 def _of_transport(error: TransportError) -> SeldonMicroserviceException:

@@ -1,0 +1,79 @@
+"""Pipelines on tables of numbers and text: `python train_tables.py DIRECTORY`."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+from pandas import DataFrame
+from samples import save
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+ROWS, REQUESTS, TREES = 2000, 64, 100
+NUMBERS = [f"n{number}" for number in range(4)]
+TEXTS = [f"t{number}" for number in range(4)]
+WORDS = ["north", "east", "south", "west", "up", "down"]
+MISSING = 0.05  # of the rows that the pipelines are trained on
+
+
+def main(directory: Path) -> None:
+    """Save a pipeline of each kind, and its answers to one record a request."""
+    known, classes = table(np.random.default_rng(0))
+    requests = known.sample(REQUESTS, random_state=0).to_dict("records")
+    train(directory / "linear", LogisticRegression(max_iter=500), known, classes, requests)
+    forest = RandomForestClassifier(TREES, random_state=0)
+    train(directory / "forest", forest, known, classes, requests)
+
+
+def table(numbers: np.random.Generator) -> tuple[DataFrame, Any]:
+    """Columns without a missing value, and two classes that depend on some of them."""
+    columns = {name: numbers.normal(size=ROWS) for name in NUMBERS}
+    texts = {name: numbers.choice(WORDS, ROWS).tolist() for name in TEXTS}
+    known = DataFrame({**columns, **texts})
+    scores = known["n0"] + (known["t0"] == "north") + numbers.normal(0, 0.3, ROWS)
+    return known, (scores > 0).astype(int)
+
+
+def train(
+    directory: Path, model: Any, known: DataFrame, classes: Any, requests: list[dict[str, Any]]
+) -> None:
+    """Fit the model behind imputers, a scaler and an encoder."""
+    columns = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), NUMBERS),
+            (
+                "texts",
+                make_pipeline(
+                    SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")
+                ),
+                TEXTS,
+            ),
+        ]
+    )
+    holes = np.random.default_rng(1).random(known.shape) < MISSING
+    pipeline = make_pipeline(columns, model).fit(known.mask(holes), classes)
+    directory.mkdir(parents=True, exist_ok=True)
+    joblib.dump(pipeline, directory / "model.joblib")
+    save(directory, [[each] for each in requests], lambda rows: pipeline.predict_proba(ready(rows)))
+
+
+def ready(records: list[dict[str, Any]]) -> DataFrame:
+    """Records as a DataFrame, with the dtypes of training."""
+    return DataFrame(records)
+
+
+def direct(directory: Path) -> Callable[[Any], Any]:
+    """The pipeline's own method, on a DataFrame."""
+    pipeline = joblib.load(directory / "model.joblib")
+    return lambda rows: pipeline.predict_proba(rows)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,47 @@
+"""Whether the first axes of a model's inputs are one batch, where the model does not say so."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from prepackaged.arrays import Array
+from prepackaged.signature import TensorSpec
+
+Run = Callable[[dict[str, Array]], Mapping[str, Array]]
+ROWS = 2  # with one row a framework computes what it would not with more
+
+
+def blank(spec: TensorSpec, rows: int = 1) -> Array:
+    """Zeros, or empty texts, in the input's shape: so many rows, other free axes of size 1."""
+    sizes = [size or 1 for size in spec.shape or ()]
+    shape = (rows, *sizes[1:]) if spec.is_batch else tuple(sizes)
+    return np.full(shape, "", object) if spec.is_text else np.zeros(shape, spec.dtype)
+
+
+def have_one_batch(run: Run, specs: Sequence[TensorSpec]) -> bool:
+    """Whether a model takes as many rows of each input, gives as many, and nothing else.
+
+    That is found by running it on blanks, so that `run` must have no lasting effect. Nodes and
+    edges, or a query and its items, may differ, and are not one batch.
+    """
+    if not all(spec.is_batch for spec in specs):
+        return False
+    shapes = _shapes(run, {spec.name: blank(spec, ROWS) for spec in specs})
+    if not shapes or any(shape[:1] != (ROWS,) for shape in shapes):
+        return False
+    return not any(_takes_more_rows(run, specs, spec.name) for spec in specs)
+
+
+def _takes_more_rows(run: Run, specs: Sequence[TensorSpec], name: str) -> bool:
+    """Whether the model computes with one row more of the input of this name."""
+    return bool(
+        _shapes(run, {each.name: blank(each, ROWS + (each.name == name)) for each in specs})
+    )
+
+
+def _shapes(run: Run, arrays: dict[str, Array]) -> list[tuple[int, ...]]:
+    """The shapes of the outputs; none where the model refuses the arrays."""
+    try:
+        return [array.shape for array in run(arrays).values()]
+    except Exception:
+        return []

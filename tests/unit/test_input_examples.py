@@ -1,0 +1,80 @@
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prepackaged import Artifact, Column, Signature
+from prepackaged.input_examples import made_up, mlflow_example, requests_to_try
+
+
+def model_with(directory: Path, example: Any, name: str = "input_example.json") -> Artifact:
+    """A model directory whose MLmodel names an example with this content."""
+    (directory / "model.pkl").write_bytes(b"a model")
+    (directory / "input_example.json").write_text(json.dumps(example))
+    mlmodel = {"saved_input_example_info": {"artifact_path": name}}
+    return Artifact(directory / "model.pkl", "model.pkl", directory, mlmodel=mlmodel)
+
+
+@pytest.mark.parametrize(
+    ("content", "row"),
+    [
+        ({"columns": ["a", "b"], "data": [[1, "x"], [2, "y"]]}, [{"a": 1, "b": "x"}]),
+        ({"data": [[1.0, 2.0], [3.0, 4.0]]}, [[1.0, 2.0]]),
+        ({"inputs": [[1.0, 2.0], [3.0, 4.0]]}, [[1.0, 2.0]]),
+        ([{"columns": ["a"], "data": [[1]]}, {"params": 1}], [{"a": 1}]),
+        ([[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0]]),
+        ({"columns": ["a"], "data": []}, None),
+        ({"inputs": {"a": [1]}}, None),
+        ("word", None),
+        ([], None),
+        (3, None),
+    ],
+)
+def test_the_first_row_of_mlflows_example_is_taken(
+    content: Any, row: list[Any] | None, tmp_path: Path
+) -> None:
+    """As MLflow stores DataFrames and arrays, with and without parameters beside them."""
+    assert mlflow_example(model_with(tmp_path, content)) == row
+
+
+@pytest.mark.parametrize("name", ["missing.json", "../..", "", 3])
+def test_an_example_that_is_not_there_is_none(name: Any, tmp_path: Path) -> None:
+    """Whatever MLmodel says."""
+    assert mlflow_example(model_with(tmp_path, {"inputs": [[1]]}, name)) is None
+
+
+def test_an_example_that_is_a_pipe_or_large_is_not_read(tmp_path: Path) -> None:
+    """Nothing in a model directory makes the start wait."""
+    artifact = model_with(tmp_path, {"inputs": [[1]]})
+    os.truncate(tmp_path / "input_example.json", 2**40)
+    assert mlflow_example(artifact) is None
+    (tmp_path / "input_example.json").unlink()
+    os.mkfifo(tmp_path / "input_example.json")
+    assert mlflow_example(artifact) is None
+
+
+def test_rows_are_made_up_of_what_is_known_of_columns() -> None:
+    """Categories from the model, numbers where numbers were; the rest is tried as both."""
+    columns = (
+        Column("age", "int64"),
+        Column("city", "category", ("Tainan", "Taipei")),
+        Column("any"),
+    )
+
+    assert list(made_up(Signature(columns))) == [
+        [{"age": 0, "city": "Tainan", "any": 0.0}],
+        [{"age": 0, "city": "Tainan", "any": "a"}],
+    ]
+    assert list(made_up(Signature((Column(),) * 2))) == [[[0.0, 0.0]], [["a", "a"]]]
+    assert list(made_up(Signature())) == [["a"]]
+
+
+def test_the_example_comes_first_and_a_large_model_is_not_tried(tmp_path: Path) -> None:
+    """A trial takes a copy of the model."""
+    artifact = model_with(tmp_path, {"inputs": [[5.0]]})
+    signature = Signature((Column(kind="float64"),))
+
+    assert list(requests_to_try(artifact, signature)) == [[[5.0]], [[0.0]], [[0.0]]]
+    assert list(requests_to_try(artifact, signature, most_bytes=3)) == []

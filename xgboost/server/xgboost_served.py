@@ -1,0 +1,77 @@
+"""A booster as requests meet it: what it takes, and its answers."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from xgboost import __version__ as xgboost_version
+from xgboost_features import Features
+from xgboost_file import Loaded
+from xgboost_methods import Answers
+
+from prepackaged import DeploymentError, ModelError, Table
+from prepackaged.arrays import Array
+from prepackaged.methods import asked_method
+
+
+class ServedBooster:
+    """A booster behind its methods; `method` answers unless a request asks for another.
+
+    With `allow_extra`, columns of a request that the booster does not know are ignored, else
+    refused. `advice` goes into errors that may be the fault of another version. Raises
+    `DeploymentError` for a method that the booster cannot answer.
+    """
+
+    def __init__(
+        self, loaded: Loaded, method: str | None, device: str, *, allow_extra: bool, advice: str
+    ) -> None:
+        self._advice = advice
+        self.features = Features(loaded, allow_extra=allow_extra)
+        self.answers = Answers(loaded, method, device)
+        self.method = self.answers.method
+        self.signature = self.answers.signature(self.features.inputs, self._try_out())
+
+    def prepare(self, X: Any, names: Iterable[str] | None = None) -> Array | Table:
+        """One request's rows as `predict` takes them. Raises `ClientError`."""
+        return self.features.prepare(X, names)
+
+    def predict(self, prepared: Array | Table, meta: Mapping[str, Any] | None = None) -> Array:
+        """The answer to rows that are prepared.
+
+        Raises `ClientError` for a method that the booster cannot answer, and `ModelError`.
+        """
+        method = asked_method(meta, self.signature)
+        rows = prepared.array() if isinstance(prepared, Table) else prepared
+        try:
+            return self.answers(rows, method)
+        except ModelError as error:
+            raise ModelError(self._advised(str(error))) from error
+
+    def facts(self) -> dict[str, str]:
+        """What answers, and the labels of categories, as far as the file knows them."""
+        answers = self.answers
+        facts = {
+            "method": self.method,
+            "objective": answers.objective,
+            "booster": answers.kind,
+            "device": answers.device,
+            "xgboost": xgboost_version,
+        }
+        if answers.best_iteration is not None:
+            facts["best_iteration"] = answers.best_iteration
+        if labels := self.features.labels():
+            facts["categories"] = json.dumps(labels, ensure_ascii=False)
+        return facts
+
+    def _try_out(self) -> Array:
+        """The answer to a row in which all is missing."""
+        row = np.full((1, len(self.features.inputs)), np.nan)
+        try:
+            return self.answers(row)
+        except ModelError as error:
+            why = f"this model cannot answer method {self.method}: {error}"
+            raise DeploymentError(self._advised(why)) from error
+
+    def _advised(self, why: str) -> str:
+        return "; ".join(filter(None, (why, self._advice)))

@@ -13,6 +13,9 @@ DEBIAN_MIRROR ?=
 # For bench: --quick, --case NAME, --earlier CHECKOUT, --mlserver.
 BENCH_FLAGS ?=
 
+# For chaos: --quick.
+CHAOS_FLAGS ?=
+
 # For matrix: the names of files that a change touches, to get no more targets than it needs.
 CHANGED ?=
 
@@ -55,7 +58,7 @@ COMMON_IN_PLACE := --common common --editable
 VERBS := build test push run test-model lock sbom reproducible
 ALL := $(foreach verb,$(VERBS),$(TARGETS:%=$(verb)-%))
 .PHONY: help setup test test-common test-versions test-oldest test-wheels check facts locks format lint types lock upgrade clean \
-	matrix generate deploy base-image build-all test-all push-all build-cpu test-cpu build-ends test-ends bench bench-layers \
+	matrix generate deploy base-image build-all test-all push-all build-cpu test-cpu build-ends test-ends bench bench-layers chaos \
 	bench-overhead image-report audit $(ALL)
 .DELETE_ON_ERROR:
 
@@ -120,6 +123,10 @@ test-wheels: .envs/onnx/.made .envs/tensorflow2/.made $(DEV)/.made
 ## bench: Compare this server's speed with upstream's and with a bare loop; takes minutes
 bench: $(DEV)/.made $(IMAGES:%=.envs/%/.made) $(if $(findstring --mlserver,$(BENCH_FLAGS)),$(MLSERVER)/.made)
 	@$(DEV)/bin/python -m bench.run $(BENCH_FLAGS)
+
+## chaos: Attack a server, overload it and kill its workers; prints a verdict for each
+chaos: $(DEV)/.made
+	@$(DEV)/bin/python -m bench.chaos $(CHAOS_FLAGS)
 
 ## bench-overhead: Measure what each Model adds to its framework, row by row
 bench-overhead: $(DEV)/.made $(IMAGES:%=.envs/%/.made)

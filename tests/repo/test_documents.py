@@ -99,7 +99,8 @@ def test_the_table_of_images_is_the_list_of_images(monkeypatch: pytest.MonkeyPat
 def test_the_table_of_settings_has_every_setting() -> None:
     """What the microservice reads, flags, variables and annotations, is in the README, no more."""
     _, shown, _ = (ROOT / "README.md").read_text().split("<!-- settings -->")
-    source = (ROOT / "common/src/prepackaged/server/runtime/config.py").read_text()
+    runtime = ROOT / "common/src/prepackaged/server/runtime"
+    source = "".join((runtime / name).read_text() for name in ("config.py", "limits.py"))
     program = [PROGRAMS / OURS, "--help"]
     printed = subprocess.run(program, capture_output=True, text=True, check=True).stdout
     variables = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+|seldon\.io/[a-z-]+)"', source))

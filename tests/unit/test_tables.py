@@ -327,6 +327,13 @@ def test_wrong_names_are_told_apart(names: list[str], wrong: str) -> None:
     )
 
 
+def test_records_that_hardly_ever_agree_are_refused() -> None:
+    """A table of them would have a place for each name in each row, almost all of them empty."""
+    records = [{f"name {number}": number} for number in range(1000)]
+    with pytest.raises(ClientError, match="got 1000 values for a table of 1000000"):
+        ANY.table(records)
+
+
 def test_names_that_the_model_does_not_know_are_ignored() -> None:
     """A client may send the whole row of its database: the model takes what it was trained on."""
     record = {"id": 4, "age": 1, "city": 2, "fare": 3}

@@ -164,6 +164,13 @@ def test_an_image_for_numbers_is_refused() -> None:
     )
 
 
+def test_a_file_that_is_no_image_is_not_called_one() -> None:
+    """Such as a CSV that was sent as `binData`."""
+    assert refusal(VECTOR, X=b"1,2,3") == (
+        "got 5 bytes that are no image: input 'x' takes float32 of shape [n, 3], which is no image"
+    )
+
+
 # Several inputs
 
 

@@ -43,7 +43,7 @@ class Features:
         self.missing = loaded.missing
         self.inputs = _inputs(loaded)
         # A booster computes with any number, whatever dtype the column had in training.
-        casts = [replace(each, kind=CASTS.get(each.kind, "float64")) for each in self.inputs]
+        casts = tuple(replace(each, kind=CASTS.get(each.kind, "float64")) for each in self.inputs)
         self.columns = Columns.of(casts, allow_extra=allow_extra)
         self.has_categories = any(each.kind == "category" for each in self.inputs)
         self.codes = {

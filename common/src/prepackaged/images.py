@@ -19,6 +19,7 @@ from prepackaged.signature import TensorSpec
 
 CHANNELS = {"L": 1, "RGB": 3, "BGR": 3}
 MODES: dict[int | None, str] = {1: "L", 3: "RGB"}  # by the number of channels, unless one is set
+SIGNATURES = (b"\x89PNG", b"\xff\xd8", b"BM", b"GIF8", b"RIFF")  # of `image_files.FORMATS`
 LAYOUTS = ("NHWC", "NCHW")
 RESAMPLING = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 MOST_VALUES = 3 * MOST_PIXELS  # of the images of a request together
@@ -141,7 +142,9 @@ class Preprocessing:
         try:
             form = self._form(wanted)
         except ValueError as error:
-            raise ClientError(f"got an image: {error}") from error
+            is_image = content.startswith(SIGNATURES)
+            what = "an image" if is_image else f"{len(content)} bytes that are no image"
+            raise ClientError(f"got {what}: {error}") from error
         return _laid_out(self._pixels(content, wanted, form), form)
 
     def _pixels(self, content: bytes, wanted: TensorSpec, form: Form) -> Array:

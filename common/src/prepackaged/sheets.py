@@ -23,6 +23,7 @@ PAYLOADS = {
     bool: "a boolean",
 } | dict.fromkeys((int, float), "a number")
 SPLIT = {"columns", "data"}
+SPARSEST, SMALL = 16, 4096  # places for each value of records, in tables larger than this
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ def _of_records(records: list[dict[str, Any]]) -> Sheet:
     names = list(records[0])
     if any(record.keys() != records[0].keys() for record in records):
         names = list(dict.fromkeys(name for record in records for name in record))
+        _check_density(len(records) * len(names), sum(map(len, records)))
     return Sheet(
         len(records),
         len(names),
@@ -75,6 +77,14 @@ def _of_records(records: list[dict[str, Any]]) -> Sheet:
         names,
         is_by_name=True,
     )
+
+
+def _check_density(cells: int, values: int) -> None:
+    """Refuse records whose names hardly ever agree: their table would be far larger than they."""
+    if cells > SPARSEST * values + SMALL:
+        raise ClientError(
+            f"expected records with the same names, got {values} values for a table of {cells}"
+        )
 
 
 def _of_object(value: dict[str, Any]) -> Sheet:

@@ -230,7 +230,8 @@ def _names_are_unknown(sheet: Sheet) -> ClientError:
 
 def _wrong_names(sent: Sequence[str], names: Sequence[str], missing: list[str]) -> ClientError:
     """The error for a request's names, each unknown one with the known name nearest to it."""
-    unknown = [name for name in dict.fromkeys(sent) if name not in set(names)]
+    known = set(names)
+    unknown = [name for name in dict.fromkeys(sent) if name not in known]
     problems = {
         "missing": missing,
         "unknown": [_with_nearest(name, missing) for name in unknown[:SHOWN]] + unknown[SHOWN:],

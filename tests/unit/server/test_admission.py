@@ -41,7 +41,7 @@ def admission(
 ) -> Admission:
     """Admission to a model whose calls, for so many requests, take so long."""
     latency = LatencyTracker()
-    latency.note(call_seconds, requests, requests)
+    latency.note_call(call_seconds, requests)
     return Admission(latency, lambda: together, most_seconds)
 
 

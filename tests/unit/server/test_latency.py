@@ -95,8 +95,8 @@ def test_calls_for_more_requests_take_what_they_took() -> None:
     latency = LatencyTracker()
     assert latency.call_seconds(1) == 0
     for _ in range(3):
-        latency.note(0.2, 8, 8)
-        latency.note(0.1, 2, 2)
+        latency.note_call(0.2, 8)
+        latency.note_call(0.1, 2)
     assert [latency.call_seconds(size) for size in (1, 2, 4, 8, 15, 256)] == [
         0.1,
         0.1,
@@ -110,16 +110,16 @@ def test_calls_for_more_requests_take_what_they_took() -> None:
 def test_one_slow_call_does_not_count() -> None:
     """The first is often slow; a median forgets it."""
     latency = LatencyTracker()
-    latency.note(5.0, 1, 1)
+    latency.note_call(5.0, 1)
     for _ in range(3):
-        latency.note(0.1, 1, 1)
+        latency.note_call(0.1, 1)
     assert latency.call_seconds(1) == 0.1
 
 
 def test_the_wait_is_that_of_all_calls_before() -> None:
     """Full calls, and one for the rest."""
     latency = LatencyTracker()
-    latency.note(0.2, 8, 8)
-    latency.note(0.1, 1, 1)
+    latency.note_call(0.2, 8)
+    latency.note_call(0.1, 1)
     assert latency.seconds_until(0, 8) == 0
     assert latency.seconds_until(17, 8) == pytest.approx(0.5)

@@ -1,5 +1,6 @@
 import asyncio
 import gzip
+import weakref
 import zlib
 from collections.abc import Callable
 
@@ -7,9 +8,13 @@ import pytest
 
 from prepackaged.server.transport import unread
 from prepackaged.server.transport.compression import STEP, TooLargeError, inflated
-from prepackaged.server.transport.exchange import TransportError
+from prepackaged.server.transport.exchange import Exchange, Response, TransportError
 from prepackaged.server.transport.http1.body import TINY, Body
+from prepackaged.server.transport.http1.framing import Fields
+from prepackaged.server.transport.http1.header_cache import HeaderCache
+from prepackaged.server.transport.http1.reader import Incoming, RequestReader
 from prepackaged.server.transport.memory import LARGE, MemoryBudget
+from prepackaged.server.transport.routing import Target
 from prepackaged.server.transport.unread import Unread
 
 
@@ -135,3 +140,25 @@ def test_unread_responses_are_counted_and_their_clients_have_their_time(
 
     sizes.insert(1, 60)
     assert asyncio.run(scenario()) == [0, 100, 100, 60, 60, 0]
+
+
+def test_a_request_that_is_whole_is_not_kept() -> None:
+    """A connection may stay open for long; its latest body does not."""
+
+    def begin(method: str, target: bytes, fields: Fields) -> Incoming:
+        exchange = Exchange(
+            method,
+            target.decode(),
+            fields,
+            carrier=None,  # type: ignore[arg-type]
+            failure=lambda *_: Response(b""),
+            observe=lambda *_: None,
+        )
+        return Incoming(exchange, Target(target.decode(), b"", {}, lambda *_: Response(b"")))
+
+    reader = RequestReader(begin, lambda _: None, None, HeaderCache())
+    (incoming,) = reader.receive(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
+    assert incoming.exchange.body == b"hi"
+    kept = weakref.ref(incoming.exchange)
+    del incoming
+    assert kept() is None

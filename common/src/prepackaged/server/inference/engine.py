@@ -69,6 +69,7 @@ class Engine:
         self._is_running = False
         self._taken: list[Work] = []
         self._call_began = math.inf
+        self._trip_began, self._trip_calls = 0.0, 1
         self._idle = asyncio.Event()
         self._idle.set()
         self.latency = LatencyTracker()
@@ -151,11 +152,14 @@ class Engine:
             if not self._may_run_on_loop(batch):
                 batches = [batch, *self._more_calls()]
                 self._taken = [work for each in batches for work in each]
+                self._trip_began, self._trip_calls = time.perf_counter(), len(batches)
                 self._submit(self._call_on_thread, batches)
                 return
-            self._taken = batch
+            self._taken, start = batch, time.perf_counter()
             self._deliver(batch, self._call(batch))
-            if time.perf_counter() > until:
+            now = time.perf_counter()
+            self.latency.note_call(now - start, len(batch))
+            if now > until:
                 self._loop.call_soon(self._run)
                 return
         self._is_running = False
@@ -253,6 +257,8 @@ class Engine:
 
     def _deliver_and_run(self, done: list[tuple[list[Work], Sequence[Any]]]) -> None:
         self._deliver_all(done)
+        seconds = (time.perf_counter() - self._trip_began) / self._trip_calls
+        self.latency.note_call(seconds, len(self._taken) // self._trip_calls)
         self._run()
 
     def _deliver_all(self, done: list[tuple[list[Work], Sequence[Any]]]) -> None:

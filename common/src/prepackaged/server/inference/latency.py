@@ -41,13 +41,19 @@ class LatencyTracker:
             self._cautious = CAUTIOUS_CALLS
         else:
             self._cautious = max(self._cautious - 1, 0)
-        self._note_call(seconds, requests)
-        self._average(seconds / requests)
+        self.note_request(seconds / requests)
 
     def note_request(self, seconds: float) -> None:
-        """Learn what one request took that was no prediction."""
-        self._note_call(seconds, 1)
-        self._average(seconds)
+        """Learn what one request took, whatever it asked of the model."""
+        average = self.seconds_per_request
+        self.seconds_per_request = average * 0.9 + seconds * 0.1 if average else seconds
+
+    def note_call(self, seconds: float, requests: int) -> None:
+        """Learn how long others had to wait for a call, the way to the model's thread included."""
+        size = min(requests.bit_length(), SIZES - 1)
+        recent = self._calls[size]
+        recent.append(seconds)
+        self._call_seconds[size] = median(recent)
 
     def call_seconds(self, requests: int) -> float:
         """Seconds of a call for up to so many requests; 0 where there was none.
@@ -64,16 +70,6 @@ class LatencyTracker:
         calls, rest = divmod(waiting, together)
         seconds = calls * self.call_seconds(together) if calls else 0.0
         return seconds + self.call_seconds(rest) if rest else seconds
-
-    def _note_call(self, seconds: float, requests: int) -> None:
-        size = min(requests.bit_length(), SIZES - 1)
-        recent = self._calls[size]
-        recent.append(seconds)
-        self._call_seconds[size] = median(recent)
-
-    def _average(self, seconds: float) -> None:
-        average = self.seconds_per_request
-        self.seconds_per_request = average * 0.9 + seconds * 0.1 if average else seconds
 
     def _estimate(self, rows: int) -> float:
         """Seconds of a call; in the absence of similar ones, the least that others promise.

@@ -228,7 +228,7 @@ class RequestReader:
         if self.is_done:
             raise StopReadingError
         latest.exchange.body = self._body.take()
-        self.reads = "nothing"
+        self.reads, self._latest = "nothing", None
         self.expects_continue = False
         self._whole.append(latest)
 

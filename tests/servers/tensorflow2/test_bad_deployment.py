@@ -29,7 +29,7 @@ def test_a_server_without_a_model_ends_with_one_line(program: str) -> None:
     failed = fail_to_serve(ROOT / "tensorflow2/server", program=PROGRAMS / program)
 
     assert failed.status == 1
-    assert "set the parameter model_uri to a directory with saved_model.pb" in failed.last_line
+    assert "no model to serve: mount a directory with saved_model.pb" in failed.last_line
     assert "Traceback" not in failed.log
 
 

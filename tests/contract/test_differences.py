@@ -14,6 +14,7 @@ from asks import (
     ask,
     call,
     calls_of_a_type_error,
+    compressed,
     header,
     health,
     info,
@@ -123,6 +124,7 @@ EXAMPLES = [
     Example("bad-base64", post({"binData": "A!AE="}), (200, {"binData": "AAE="}), REFUSED),
     Example("empty-aggregate", post([], "/aggregate"), FAILED, REFUSED),
     Example("mixed-row", post(rows(["a", 1.5])), (200, row("a", "1.5")), (200, row("a", 1.5))),
+    Example("compressed-body", compressed({"strData": "x"}), REFUSED, ANSWERED),
     Example(
         "column-names",
         post(rows([1, 2])),

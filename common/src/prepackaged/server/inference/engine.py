@@ -2,7 +2,7 @@
 
 Requests queue while the model runs; the next call takes what is queued. Nothing waits for a
 batch to fill. Calls are made on the model's own thread. Only a model that may be called on any
-thread is called on the event loop while it answers within a millisecond, which saves two thread
+thread is called on the event loop while it answers within two milliseconds, which saves two thread
 switches a call. The engine knows no protocol: it is given work and gives outcomes.
 """
 

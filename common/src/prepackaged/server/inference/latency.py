@@ -2,7 +2,7 @@
 
 from collections import deque
 
-QUICK_SECONDS = 0.001  # a call that the event loop can bear
+QUICK_SECONDS = 0.002  # a call that the event loop can bear: 32 rows of a small model, answers made
 LONG_SECONDS = 0.01  # after one this long on the event loop, or elsewhere, leave the loop
 RECENT = 5  # calls whose median counts: on busy processors one is soon interrupted
 SIZES = 24  # powers of two, of requests in a call

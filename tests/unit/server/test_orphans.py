@@ -18,7 +18,12 @@ LEAVE_ONE_BEHIND = "import subprocess; subprocess.Popen(['true'])"
 
 @pytest.fixture
 def as_init(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let this process adopt orphans below it, as PID 1 does, and look at them often."""
+    """Let this process adopt orphans below it, as PID 1 does, and look at them often.
+
+    Children of other tests that have ended are reaped first, so that only new ones are counted.
+    """
+    for pid in set(ended_children()):
+        os.waitpid(pid, os.WNOHANG)
     monkeypatch.setattr(orphans, "LOOK_SECONDS", 0.01)
     prctl = ctypes.CDLL(None).prctl
     assert prctl(PR_SET_CHILD_SUBREAPER, 1) == 0

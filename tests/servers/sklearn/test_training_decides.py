@@ -342,6 +342,21 @@ def test_an_own_step_on_texts_gets_a_series(served: Callable[..., Any]) -> None:
     )
 
 
+def kinds_of(rows: Any) -> Any:
+    """An author's own step on a table of one column of mixed values."""
+    return np.array([[isinstance(value, str)] for value in np.asarray(rows, object)[:, 0]])
+
+
+def test_a_table_of_one_mixed_column_is_a_table(served: Callable[..., Any]) -> None:
+    """And no list of items, which has one axis."""
+    rows = np.array([["a"], [1], ["b"], [2], [3], ["c"]], dtype=object)
+    pipeline = make_pipeline(FunctionTransformer(kinds_of), LogisticRegression())
+    answer = served(pipeline.fit(rows, IS_LATE))
+
+    expected = pipeline.predict_proba(rows[:2])
+    np.testing.assert_array_equal(answer({"jsonData": [["a"], [1]]}), expected)
+
+
 class Names(ClassifierMixin, BaseEstimator):
     """An author's own model, which answers a list."""
 

@@ -20,7 +20,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 from sklearn.utils import get_tags
 
 from prepackaged.casting import is_null
-from prepackaged.estimators.steps import inner_estimators, is_dropped, is_passthrough
+from prepackaged.estimators.steps import inner_estimators, is_dropped, is_of_sklearn, is_passthrough
 from prepackaged.signature import UNKNOWN, Column, Kind
 
 Facts = list[Column]
@@ -85,7 +85,7 @@ def facts_of(estimator: Any, behind: Facts, count: int) -> Facts:
 
 def is_numeric(estimator: Any) -> bool:
     """Whether an estimator is scikit-learn's own and makes numbers of whatever it gets."""
-    if not (isinstance(estimator, BaseEstimator) and _is_of_sklearn(estimator)):
+    if not (isinstance(estimator, BaseEstimator) and is_of_sklearn(estimator)):
         return False
     tags = get_tags(estimator)
     takes = tags.input_tags
@@ -96,10 +96,6 @@ def is_numeric(estimator: Any) -> bool:
 def is_table_encoder(estimator: Any) -> bool:
     """Whether an estimator is one of scikit-learn's that takes columns of any kind by value."""
     return type(estimator) in (OneHotEncoder, OrdinalEncoder, TargetEncoder, SimpleImputer)
-
-
-def _is_of_sklearn(estimator: Any) -> bool:
-    return type(estimator).__module__.startswith("sklearn.")
 
 
 def _numeric(estimator: Any, behind: Column) -> Column:

@@ -8,7 +8,7 @@ import numpy as np
 from prepackaged.arrays import Array, from_lists
 from prepackaged.casting import cast
 from prepackaged.errors import ClientError
-from prepackaged.estimators.steps import first_step, forget_names, item_kind
+from prepackaged.estimators.steps import first_step, forget_names, is_of_sklearn, item_kind
 from prepackaged.signature import Column
 from prepackaged.tables import Columns, Table, texts
 
@@ -29,8 +29,10 @@ class Inputs:
     def __init__(self, estimator: Any, columns: Columns) -> None:
         kinds = {fact.kind for fact in columns.facts or () if fact.used}
         self._columns = columns
-        self._first = first_step(estimator)
-        self._item_kind = item_kind(self._first)
+        first = first_step(estimator)
+        # Whether the first step is somebody's own, also as a function in one of scikit-learn's.
+        self._is_own = not is_of_sklearn(first) or hasattr(first, "func")
+        self._item_kind = item_kind(first)
         is_numeric = bool(kinds) and kinds <= FLOATS
         self.wants_names = bool(columns.names) and not (is_numeric and forget_names(estimator))
         self.takes_lists = bool(self._item_kind) or not kinds or not kinds <= {*FLOATS, "text"}
@@ -45,7 +47,7 @@ class Inputs:
             return self._columns.table(X, names)
         if self._columns.count is None:
             return self._unknown(X, names)
-        if not _is_of_sklearn(self._first) and (images := _deep_array(X)) is not None:
+        if self._is_own and (images := _deep_array(X)) is not None:
             return images
         return self._array(X, names)
 
@@ -55,7 +57,7 @@ class Inputs:
             is_table = bool(self._columns.names) and prepared.ndim == 2
             # As in a DataFrame: sums of the same order round alike.
             return np.asfortranarray(prepared) if is_table else prepared
-        if prepared.facts in (ITEMS, DOCUMENTS):
+        if prepared.facts is ITEMS or prepared.facts is DOCUMENTS:  # not a table of one column
             return self._listed(prepared.arrays[0])
         return prepared.frame() if prepared.facts[0].name is not None else prepared.array()
 
@@ -79,16 +81,11 @@ class Inputs:
 
     def _listed(self, values: Array) -> Any:
         """Items as scikit-learn's own steps take them; others may be written for a Series."""
-        if _is_of_sklearn(self._first):
+        if not self._is_own:
             return values.tolist()
         from pandas import Series  # in the images whose models are written for it
 
         return Series(values)
-
-
-def _is_of_sklearn(step: Any) -> bool:
-    """Whether a step is scikit-learn's own, and not one around somebody's function."""
-    return type(step).__module__.startswith("sklearn.") and not hasattr(step, "func")
 
 
 def _deep_array(X: Any) -> Array | None:

@@ -16,6 +16,11 @@ MADE_OF_OTHERS = (MetaEstimatorMixin, ColumnTransformer, FeatureUnion, Pipeline)
 TREES = ("sklearn.tree", "sklearn.ensemble._forest", "sklearn.ensemble._gb")
 
 
+def is_of_sklearn(step: Any) -> bool:
+    """Whether a step's class is scikit-learn's own."""
+    return type(step).__module__.startswith("sklearn.")
+
+
 def is_passthrough(step: Any) -> bool:
     """Whether a step hands on what it gets."""
     if isinstance(step, FunctionTransformer):  # as a fitted ColumnTransformer has it
@@ -30,7 +35,7 @@ def is_dropped(step: Any) -> bool:
 
 def inner_estimators(estimator: Any) -> list[Any]:
     """The fitted estimators that get the columns that this one gets, where it only hands on."""
-    if not type(estimator).__module__.startswith("sklearn.") or _has_trees(estimator):
+    if not is_of_sklearn(estimator) or _has_trees(estimator):
         return []
     if frozen := getattr(estimator, "estimator", None) if _is_frozen(estimator) else None:
         return [frozen]
@@ -54,7 +59,7 @@ def first_step(estimator: Any) -> Any:
 
 def item_kind(step: Any) -> str:
     """What a row is to a step that takes no table: `text`, `dict` or `any`; empty for tables."""
-    if not (isinstance(step, BaseEstimator) and type(step).__module__.startswith("sklearn.")):
+    if not (isinstance(step, BaseEstimator) and is_of_sklearn(step)):
         return ""
     takes = get_tags(step).input_tags
     if hasattr(step, "input_type"):  # FeatureHasher
@@ -82,7 +87,7 @@ def forget_names(model: Any) -> bool:
 
 
 def _surely_ignores_names(part: Any) -> bool:
-    if not (isinstance(part, BaseEstimator) and type(part).__module__.startswith("sklearn.")):
+    if not (isinstance(part, BaseEstimator) and is_of_sklearn(part)):
         return False
     if _has_trees(part):
         return "_sklearn_output_config" not in vars(part)

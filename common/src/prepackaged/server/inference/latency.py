@@ -1,6 +1,7 @@
 """How long a model takes for how many rows, and so on which thread it is called."""
 
 from collections import deque
+from itertools import accumulate
 
 QUICK_SECONDS = 0.002  # a call that the event loop can bear: 32 rows of a small model, answers made
 LONG_SECONDS = 0.01  # after one this long on the event loop, or elsewhere, leave the loop
@@ -20,7 +21,8 @@ class LatencyTracker:
     def __init__(self) -> None:
         self._recent: dict[int, deque[float]] = {}
         self._calls: list[deque[float]] = [deque(maxlen=RECENT) for _ in range(SIZES)]
-        self._call_seconds = [0.0] * SIZES  # their medians, 0 where nothing is known
+        self._medians = [0.0] * SIZES  # of these, 0 where nothing is known
+        self._call_seconds = [0.0] * SIZES  # by size, as `call_seconds` gives them
         self._cautious = 0
         self.seconds_per_request = 0.0  # a moving average
 
@@ -53,17 +55,15 @@ class LatencyTracker:
         size = min(requests.bit_length(), SIZES - 1)
         recent = self._calls[size]
         recent.append(seconds)
-        self._call_seconds[size] = median(recent)
+        self._medians[size] = median(recent)
+        least = next(filter(None, self._medians), 0.0)
+        # Of a size that is not known, what the next smaller one takes: it is soon known better.
+        filled = accumulate(self._medians, lambda last, own: own or last, initial=least)
+        self._call_seconds = list(filled)[1:]
 
     def call_seconds(self, requests: int) -> float:
-        """Seconds of a call for up to so many requests; 0 where there was none.
-
-        Of sizes that are not known, what the next smaller one takes: it is soon known better.
-        """
-        size = min(requests.bit_length(), SIZES - 1)
-        smaller = (seconds for seconds in self._call_seconds[size::-1] if seconds)
-        larger = (seconds for seconds in self._call_seconds[size:] if seconds)
-        return next(smaller, 0.0) or next(larger, 0.0)
+        """Seconds of a call for up to so many requests; 0 where there was none."""
+        return self._call_seconds[min(requests.bit_length(), SIZES - 1)]
 
     def seconds_until(self, waiting: int, together: int) -> float:
         """Seconds that calls for so many requests take, of which some share a call."""

@@ -1,8 +1,12 @@
 """Words that operators write into parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from prepackaged.errors import DeploymentError
+
+T = TypeVar("T")
+D = TypeVar("D")
 
 
 def is_true(name: str, value: object) -> bool:
@@ -32,13 +36,7 @@ def whole_number(name: str, value: object, default: int) -> int:
 
     Raises `DeploymentError` for anything else.
     """
-    word = "" if value is None else str(value).strip()
-    try:
-        return int(word) if word else default
-    except ValueError:
-        raise DeploymentError(
-            f"expected the parameter {name} to be a whole number, got {value!r}"
-        ) from None
+    return _parsed(name, value, int, "a whole number", default)
 
 
 def number(name: str, value: object) -> float | None:
@@ -46,10 +44,14 @@ def number(name: str, value: object) -> float | None:
 
     Raises `DeploymentError` for anything else.
     """
+    return _parsed(name, value, float, "a number", None)
+
+
+def _parsed(name: str, value: object, parse: Callable[[str], T], what: str, default: D) -> T | D:
     word = "" if value is None else str(value).strip()
     try:
-        return float(word) if word else None
+        return parse(word) if word else default
     except ValueError:
         raise DeploymentError(
-            f"expected the parameter {name} to be a number, got {value!r}"
+            f"expected the parameter {name} to be {what}, got {value!r}"
         ) from None

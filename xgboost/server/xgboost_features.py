@@ -30,7 +30,6 @@ KINDS: dict[str, Kind] = {
     "c": "category",
 }
 LARGEST = float(np.finfo(np.float32).max)  # XGBoost computes in 32 bits
-CASTS: dict[Kind, Kind] = {"category": "category"}
 
 
 class Features:
@@ -42,8 +41,7 @@ class Features:
     def __init__(self, loaded: Loaded, *, allow_extra: bool = True) -> None:
         self.missing = loaded.missing
         self.inputs = _inputs(loaded)
-        # A booster computes with any number, whatever dtype the column had in training.
-        casts = tuple(replace(each, kind=CASTS.get(each.kind, "float64")) for each in self.inputs)
+        casts = tuple(replace(each, kind=_cast_kind(each)) for each in self.inputs)
         self.columns = Columns.of(casts, allow_extra=allow_extra)
         self.has_categories = any(each.kind == "category" for each in self.inputs)
         self.codes = {
@@ -113,6 +111,11 @@ class Features:
         return ClientError(f"row {row}, column {label}: expected {wanted}, got {shown(value)}")
 
 
+def _cast_kind(column: Column) -> Kind:
+    """A category, or any number, with which a booster computes whatever training had."""
+    return "category" if column.kind == "category" else "float64"
+
+
 def columns_of_wrapper(model: XGBModel, behind: list[Column], count: int) -> list[Column]:
     """What a wrapper inside a pipeline knows of the columns that it gets, as categories in pandas.
 
@@ -122,7 +125,7 @@ def columns_of_wrapper(model: XGBModel, behind: list[Column], count: int) -> lis
     found = _inputs(Loaded(model.get_booster(), missing=model.missing))
     known = [each.kind != "category" or each.categories is not None for each in found]
     columns = (
-        replace(each, name=None, kind=CASTS.get(each.kind, "float64"), missing=math.nan, open=False)
+        replace(each, name=None, kind=_cast_kind(each), missing=math.nan, open=False)
         for each in found
     )
     return list(columns) if all(known) and len(found) == count else [Column()] * count

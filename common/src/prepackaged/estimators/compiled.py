@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 
 from prepackaged.estimators.columns import is_numeric, is_table_encoder
 from prepackaged.estimators.steps import is_dropped, is_passthrough
-from prepackaged.estimators.trials import trial_tables
+from prepackaged.estimators.trial_tables import trial_tables
 from prepackaged.estimators.unchecked import Call, joined, method_of, transform_of
 from prepackaged.signature import Column
 from prepackaged.tables import Table

@@ -57,8 +57,8 @@ def train(
             ),
         ]
     )
-    holes = np.random.default_rng(1).random(known.shape) < MISSING
-    pipeline = make_pipeline(columns, model).fit(known.mask(holes), classes)
+    is_missing = np.random.default_rng(1).random(known.shape) < MISSING
+    pipeline = make_pipeline(columns, model).fit(known.mask(is_missing), classes)
     directory.mkdir(parents=True, exist_ok=True)
     joblib.dump(pipeline, directory / "model.joblib")
     save(directory, [[each] for each in requests], lambda rows: pipeline.predict_proba(ready(rows)))

@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Any
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
-# How many arguments `types.CodeType` took: posonlyargcount came with 3.8, qualname and the
-# exception table with 3.11.
+# How many arguments `types.CodeType` took: Python 3.8 added posonlyargcount, Python 3.11 qualname
+# and the exception table.
 ARGUMENTS = {15: "3.7 or earlier", 16: "3.8 to 3.10"}
 SINCE_3_11 = 18
 UNKNOWN = "an unknown version"

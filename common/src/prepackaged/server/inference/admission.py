@@ -37,7 +37,7 @@ class OverloadedError(RequestError):
 
 
 class Admission:
-    """Admits requests to a queue, and sorts out those that came too late.
+    """Admits requests to a queue, and finds those that cannot be answered in time.
 
     `together` is how many requests may share a call. For the event loop alone; times are in
     seconds, by the clock of `time.perf_counter`.

@@ -206,7 +206,7 @@ class Engine:
         context, age = work.context, now - work.since
         if context is None:
             return False
-        if context.deadline < now:  # it is told so by its own timer
+        if context.deadline < now:  # the exchange's own timer answers it
             work.is_wanted = False
             return True
         if context.left_at and now - context.left_at > GONE_SECONDS and self.waiting:

@@ -1,4 +1,4 @@
-"""How much memory there is for requests, and what becomes of it once it is free."""
+"""The memory limit for requests, and returning freed memory to the system."""
 
 import asyncio
 import ctypes

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prepackaged.server.runtime.event_loop import LoopThread
 
-LOOK_SECONDS = 10  # longer than whoever started a child takes to wait for it
+LOOK_SECONDS = 10  # longer than a parent takes to wait for its own child
 
 PROCESSES = Path("/proc")
 

@@ -10,7 +10,7 @@ CODINGS = {b"gzip": GZIP, b"x-gzip": GZIP, b"deflate": zlib.MAX_WBITS}
 
 
 class TooLargeError(Exception):
-    """There is more than the limit allows; whoever inflates says how."""
+    """The inflated data exceed the limit; callers turn this into their protocol's error."""
 
 
 def inflated(

@@ -23,5 +23,5 @@ def environ_of(request: Exchange) -> dict[str, Any]:
         "SERVER_PROTOCOL": "HTTP/1.1",
         "wsgi.url_scheme": "http",
         "wsgi.input": io.BytesIO(request.body),
-        "wsgi.input_terminated": True,  # also where the body came in chunks, and has no length
+        "wsgi.input_terminated": True,  # a chunked body has no Content-Length
     }

@@ -49,7 +49,7 @@ def script_names(names: Collection[str]) -> str:
 def _kind(path: Path) -> str:
     try:
         return f"; the file is {describe_file(path)}"
-    except OSError:
+    except DeploymentError:  # it cannot be read any more: the error above says why
         return ""
 
 

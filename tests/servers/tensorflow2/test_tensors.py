@@ -47,11 +47,10 @@ def test_ragged_values_and_row_splits_have_their_own_sizes(tmp_path: Path, post_
         lambda rows: {"sum": tf.reduce_sum(rows, axis=1)},
         tf.RaggedTensorSpec([None, None], tf.float32),
     )
-    (values, splits) = (
-        tf.saved_model.load(str(tmp_path))
-        .signatures["serving_default"]
-        .structured_input_signature[1]
+    (_, inputs) = (
+        tf.saved_model.load(str(tmp_path)).signatures["serving_default"].structured_input_signature
     )
+    values, splits = sorted(inputs, key=lambda name: inputs[name].dtype == tf.int64)
     post = post_to(tmp_path)
 
     status, answer = post({"jsonData": {values: [1, 2, 3], splits: [0, 2, 2, 3]}})

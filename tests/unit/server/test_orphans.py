@@ -13,17 +13,12 @@ from prepackaged.server.runtime import orphans
 from prepackaged.server.runtime.orphans import ended_children, reap_orphans
 
 PR_SET_CHILD_SUBREAPER = 36
-LEAVE_ONE_BEHIND = "import subprocess; subprocess.Popen(['true'])"
+LEAVE_ONE_BEHIND = "import subprocess; print(subprocess.Popen(['true']).pid)"
 
 
 @pytest.fixture
 def as_init(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let this process adopt orphans below it, as PID 1 does, and look at them often.
-
-    Children of other tests that have ended are reaped first, so that only new ones are counted.
-    """
-    for pid in set(ended_children()):
-        os.waitpid(pid, os.WNOHANG)
+    """Let this process adopt orphans below it, as PID 1 does, and look at them often."""
     monkeypatch.setattr(orphans, "LOOK_SECONDS", 0.01)
     prctl = ctypes.CDLL(None).prctl
     assert prctl(PR_SET_CHILD_SUBREAPER, 1) == 0
@@ -31,26 +26,27 @@ def as_init(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     prctl(PR_SET_CHILD_SUBREAPER, 0)
 
 
-async def until_reaped() -> None:
-    """Reap until there is nothing that has ended."""
+async def until_reaped(child: int) -> None:
+    """Reap until this child, which has ended, is no longer there."""
     reaping = asyncio.create_task(reap_orphans())
-    while set(ended_children()):
+    while child in ended_children():
         await asyncio.sleep(0.01)
     reaping.cancel()
 
 
 def test_orphans_are_reaped(as_init: None) -> None:
     """A model's child may leave children behind at every request."""
-    subprocess.run([sys.executable, "-c", LEAVE_ONE_BEHIND], check=True)
-    wait_until(lambda: len(set(ended_children())) == 1)
-    asyncio.run(until_reaped())
-    assert set(ended_children()) == set()
+    parent = [sys.executable, "-c", LEAVE_ONE_BEHIND]
+    orphan = int(subprocess.run(parent, check=True, stdout=subprocess.PIPE).stdout)
+    wait_until(lambda: orphan in ended_children())
+    asyncio.run(until_reaped(orphan))
+    assert orphan not in ended_children()
 
 
 def test_children_of_the_model_s_keep_their_exit_status(as_init: None) -> None:
-    """Whoever waits late learns what multiprocessing has kept."""
+    """Someone who waits late learns what multiprocessing has kept."""
     child = multiprocessing.get_context("fork").Process(target=os._exit, args=(3,))
     child.start()
-    wait_until(lambda: set(ended_children()) == {child.pid})
-    asyncio.run(until_reaped())
+    wait_until(lambda: child.pid in ended_children())
+    asyncio.run(until_reaped(child.pid))
     assert child.exitcode == 3

@@ -8,12 +8,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request as WsgiRequest
 
 from prepackaged.errors import ClientError
-from prepackaged.server.protocols.seldon.json_reader import (
-    memory_of,
-    read_body,
-    read_json,
-    read_prediction,
-)
+from prepackaged.server.protocols.json_reading import memory_of, read_json
+from prepackaged.server.protocols.seldon.json_reader import read_body, read_prediction
 from prepackaged.server.protocols.seldon.wsgi import environ_of
 from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.exchange import Exchange, TransportError

@@ -9,21 +9,21 @@ from typing import Any
 from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.utils import json_to_feedback, seldon_message_to_json
 
-from prepackaged.errors import ModelError, RequestError
+from prepackaged.errors import ModelError
 from prepackaged.examples import example_request
 from prepackaged.server.inference.hooks import has_any_hook
-from prepackaged.server.inference.predictor import Predictor
+from prepackaged.server.inference.predictor import HangingError, Predictor
 from prepackaged.server.inference.requests import Prediction
+from prepackaged.server.protocols.json_writing import dump
+from prepackaged.server.protocols.results import is_large
 from prepackaged.server.protocols.seldon.json_codec import (
     Request,
     UnknownMessageError,
     decode,
-    dump,
     encode,
 )
 from prepackaged.server.protocols.seldon.messages import read_decoded, read_message, read_payload
 from prepackaged.server.protocols.seldon.methods import Methods, Unit, asked_parameters
-from prepackaged.server.protocols.seldon.payloads import is_large
 from prepackaged.server.transport.background import BACKGROUND, LARGE
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Handler, asynchronous
@@ -42,13 +42,6 @@ COUNTED_AS = {
     **dict.fromkeys(FEEDBACK, "feedback"),
     **METHODS,
 }
-
-
-class HangingError(RequestError):
-    """A call of the model does not end: HTTP 500, for Kubernetes to start the server anew."""
-
-    def __init__(self) -> None:
-        super().__init__("a call of the model does not end")
 
 
 Routes = dict[str, dict[str, Handler]]

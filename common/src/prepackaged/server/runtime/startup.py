@@ -6,6 +6,7 @@ from prepackaged.server.protocols.grpc_health import Health
 from prepackaged.server.protocols.seldon.grpc import SERVICE_NAMES
 from prepackaged.server.protocols.seldon.protocol import not_ready
 from prepackaged.server.runtime.config import Config
+from prepackaged.server.runtime.protocols import others_not_ready
 from prepackaged.server.runtime.server import serve_grpc
 from prepackaged.server.transport.http1.server import HttpServer
 from prepackaged.server.transport.limits import Limits
@@ -32,7 +33,7 @@ class EarlyServer:
 
     async def start(self) -> None:
         """Begin to answer."""
-        protocols = [not_ready(WHY)]
+        protocols = [not_ready(WHY), *others_not_ready(WHY)]
         self._http = HttpServer(protocols, self._limits, lambda *_: None)
         await self._http.start(self.rest.dup())
         self._grpc = None

@@ -1,0 +1,48 @@
+"""Errors as TensorFlow Serving and KServe write them: `{"error": text}`."""
+
+import re
+from urllib.parse import unquote
+
+from prepackaged.server.protocols.error_texts import error_text
+from prepackaged.server.protocols.json_writing import dump
+from prepackaged.server.transport.exchange import Exchange, Response, TransportError
+from prepackaged.server.transport.routing import LONGEST, Failure
+
+MODELS = "/v1/models"
+ADDRESS = re.compile(
+    f"{MODELS}/(?P<model>.+?)"
+    "(/(?P<place>versions|labels)/(?P<value>[^/:]+))?(/metadata)?(:(?P<verb>[^/:]*))?",
+    re.DOTALL,
+)
+
+
+def http_failure(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001  a Failure
+    """The response to an error, of which KServe's client wants `application/json` alone."""
+    status, text, headers = error_text(error)
+    return Response(dump({"error": text}), status, headers=headers)
+
+
+def failure_naming(name: str, version: str) -> Failure:
+    """The same, where a wrong address is told which model and version there is."""
+
+    def failure(exchange: Exchange, error: BaseException) -> Response:
+        if isinstance(error, TransportError) and error.status == 404:
+            why = _wrong_address(unquote(exchange.path[:LONGEST]), name, version)
+            error = TransportError(404, why or str(error))
+        return http_failure(exchange, error)
+
+    return failure
+
+
+def _wrong_address(path: str, name: str, version: str) -> str | None:
+    """What is wrong with the address of a model; None where it is not even one."""
+    address = ADDRESS.fullmatch(path)
+    if address is None:
+        return None
+    if address["model"] != name:
+        return f"expected the model {name!r}, got {address['model']!r}"
+    if address["place"] == "labels":
+        return "labels of versions are not offered"
+    if address["value"] not in (None, version):
+        return f"expected version {version!r} of {name!r}, got {address['value']!r}"
+    return f"{address['verb']} is not offered, only predict" if address["verb"] else None

@@ -1,0 +1,20 @@
+"""The protocols that a server speaks beside Seldon's."""
+
+from prepackaged.server.inference.predictor import Predictor
+from prepackaged.server.protocols.not_ready import refusing
+from prepackaged.server.protocols.seldon.errors import grpc_failure
+from prepackaged.server.protocols.v1 import errors as v1_errors
+from prepackaged.server.protocols.v1.protocol import PREFIX, v1
+from prepackaged.server.runtime.config import Config
+from prepackaged.server.transport.routing import WireProtocol
+
+
+def others(predictor: Predictor, config: Config) -> list[WireProtocol]:
+    """Each of them for a loaded model."""
+    name, version = config.model_name, config.model_version
+    return [v1(predictor, name, version, allows_origins=config.cors)]
+
+
+def others_not_ready(why: str) -> list[WireProtocol]:
+    """Each of them while there is no model."""
+    return [refusing(PREFIX, v1_errors.http_failure, grpc_failure, why)]

@@ -195,7 +195,7 @@ def test_parameters_choose_the_method(table: Served) -> None:
         {"predictions": [4.5]},
     )
     status, answer = ask(table, {"instances": rows, "parameters": ["score"]})
-    assert (status, answer) == (400, {"error": "expected parameters as an object, got list"})
+    assert (status, answer) == (400, {"error": "expected parameters as an object, got a list"})
 
 
 def test_other_models_get_the_parameters_as_meta() -> None:

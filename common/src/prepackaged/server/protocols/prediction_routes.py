@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from prepackaged.errors import ClientError
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.inference.requests import InferenceRequest, Prediction
-from prepackaged.server.protocols.json_reading import memory_of
+from prepackaged.server.protocols.json_reading import expected, memory_of
 from prepackaged.server.protocols.results import is_large
 from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.exchange import Exchange, Response
@@ -71,7 +70,7 @@ def add_parameters(request: InferenceRequest, parameters: Any, name: str, model:
     if parameters is None:
         return
     if not isinstance(parameters, Mapping):
-        raise ClientError(f"expected {name} as an object, got {type(parameters).__name__}")
+        raise expected(f"{name} as an object", parameters)
     request.meta = dict(parameters)
     signature = getattr(model, "signature", None)
     if isinstance(signature, Signature) and signature.methods and "method" in parameters:

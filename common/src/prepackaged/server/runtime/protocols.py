@@ -1,6 +1,8 @@
 """The protocols that a server speaks beside Seldon's."""
 
 from prepackaged.server.inference.predictor import Predictor
+from prepackaged.server.protocols.mlflow import errors as mlflow_errors
+from prepackaged.server.protocols.mlflow.protocol import INVOCATIONS, mlflow
 from prepackaged.server.protocols.not_ready import refusing
 from prepackaged.server.protocols.seldon.errors import grpc_failure
 from prepackaged.server.protocols.v1 import errors as v1_errors
@@ -12,9 +14,13 @@ from prepackaged.server.transport.routing import WireProtocol
 def others(predictor: Predictor, config: Config) -> list[WireProtocol]:
     """Each of them for a loaded model."""
     name, version = config.model_name, config.model_version
-    return [v1(predictor, name, version, allows_origins=config.cors)]
+    return [
+        v1(predictor, name, version, allows_origins=config.cors),
+        mlflow(predictor, allows_origins=config.cors),
+    ]
 
 
 def others_not_ready(why: str) -> list[WireProtocol]:
     """Each of them while there is no model."""
-    return [refusing(PREFIX, v1_errors.http_failure, grpc_failure, why)]
+    failures = {PREFIX: v1_errors.http_failure, INVOCATIONS: mlflow_errors.http_failure}
+    return [refusing(prefix, each, grpc_failure, why) for prefix, each in failures.items()]

@@ -7,6 +7,7 @@ from prepackaged.server.protocols.not_ready import refusing
 from prepackaged.server.protocols.seldon.errors import grpc_failure
 from prepackaged.server.protocols.v1 import errors as v1_errors
 from prepackaged.server.protocols.v1.protocol import PREFIX, v1
+from prepackaged.server.protocols.v1.vertex import vertex
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.transport.routing import WireProtocol
 
@@ -20,7 +21,19 @@ def others(predictor: Predictor, config: Config) -> list[WireProtocol]:
     ]
 
 
-def others_not_ready(why: str) -> list[WireProtocol]:
-    """Each of them while there is no model."""
+def of_platform(predictor: Predictor, config: Config) -> list[WireProtocol]:
+    """What a platform chooses paths for; those may be anyone's, so that they count first."""
+    chosen = config.predict_route, config.health_route
+    return [vertex(predictor, *chosen)] if any(chosen) else []
+
+
+def others_not_ready(why: str, config: Config) -> list[WireProtocol]:
+    """Each of these and those while there is no model."""
+    chosen = config.predict_route or config.health_route
     failures = {PREFIX: v1_errors.http_failure, INVOCATIONS: mlflow_errors.http_failure}
-    return [refusing(prefix, each, grpc_failure, why) for prefix, each in failures.items()]
+    if chosen:
+        failures[chosen] = v1_errors.http_failure
+    return [
+        refusing(prefix, each, grpc_failure, why, config.health_route)
+        for prefix, each in failures.items()
+    ]

@@ -20,7 +20,7 @@ from prepackaged.server.protocols.seldon.protocol import seldon
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.memory import for_requests, give_back_after_peaks
 from prepackaged.server.runtime.metrics_port import serve_metrics
-from prepackaged.server.runtime.protocols import others
+from prepackaged.server.runtime.protocols import of_platform, others
 from prepackaged.server.runtime.shutdown import end_now
 from prepackaged.server.telemetry.access_log import AccessLog
 from prepackaged.server.telemetry.metrics import Metrics
@@ -82,7 +82,7 @@ class RunningServer:
             allows_origins=config.cors,
         )
         guests = [*others(self.predictor, config), *(make(self.predictor) for make in more)]
-        self._protocols = [first, *guests]
+        self._protocols = [*of_platform(self.predictor, config), first, *guests]
         log = AccessLog(config.access_log_format) if config.access_log else None
         counted_as = {
             path: kind for each in self._protocols for path, kind in each.counted_as.items()

@@ -25,6 +25,7 @@ class EarlyServer:
 
     def __init__(self, config: Config) -> None:
         is_shared = config.workers > 1
+        self._protocols = [*others_not_ready(WHY, config), not_ready(WHY)]
         self._limits = Limits(MAX_BODY, keepalive=config.keepalive)
         self.rest = listen("http", config.http_port, config.host, is_shared=is_shared)
         self.grpc: socket.socket | None = None
@@ -33,14 +34,13 @@ class EarlyServer:
 
     async def start(self) -> None:
         """Begin to answer."""
-        protocols = [not_ready(WHY), *others_not_ready(WHY)]
-        self._http = HttpServer(protocols, self._limits, lambda *_: None)
+        self._http = HttpServer(self._protocols, self._limits, lambda *_: None)
         await self._http.start(self.rest.dup())
         self._grpc = None
         if self.grpc:
             health = Health(SERVICE_NAMES, is_serving=False)
             self._grpc = await serve_grpc(
-                self.grpc.dup(), protocols, health, self._limits, lambda *_: None
+                self.grpc.dup(), self._protocols, health, self._limits, lambda *_: None
             )
 
     async def stop(self) -> None:

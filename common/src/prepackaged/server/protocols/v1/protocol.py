@@ -34,7 +34,7 @@ def v1(
         grpc_failure=grpc_failure,
         routes=routes,
         allows_origins=allows_origins,
-        counted_as=dict.fromkeys(_with_escapes(predictions), "predict"),
+        counted_as=dict.fromkeys(with_escapes(predictions), "predict"),
     )
 
 
@@ -97,6 +97,6 @@ def _json(value: Any) -> Response:
     return Response(dump(value))
 
 
-def _with_escapes(paths: list[str]) -> list[str]:
+def with_escapes(paths: list[str]) -> list[str]:
     """Paths as clients may write them, for those who see them before they are decoded."""
     return [*paths, *map(quote, paths)]

@@ -21,8 +21,9 @@ from seldon_core.user_model import SeldonNotImplementedError
 
 from prepackaged import ClientError, DeploymentError, ModelError, NotReadyError
 from prepackaged.server.inference.requests import Prediction
+from prepackaged.server.protocols.errors import grpc_failure
 from prepackaged.server.protocols.grpc_health import Health
-from prepackaged.server.protocols.seldon.errors import grpc_failure, http_failure
+from prepackaged.server.protocols.seldon.errors import http_failure
 from prepackaged.server.protocols.seldon.grpc import COUNTED_AS, SERVICE_NAMES, Grpc
 from prepackaged.server.protocols.seldon.json_codec import Request
 from prepackaged.server.protocols.seldon.methods import Unit

@@ -64,6 +64,7 @@ class Table(Component):
     batchable = True
     signature = Signature(
         (Column("a", "float64"), Column("b", "text")),
+        (Column("0"), Column("1")),
         methods=("predict", "score"),
         method="predict",
     )
@@ -348,8 +349,10 @@ def test_the_metadata_are_tensorflow_servings(half: Served, table: Served) -> No
         }
     }
     columns = requests.get(f"{table.url}{MODEL}/metadata", timeout=60).json()["metadata"]
-    inputs = columns["signature_def"]["signature_def"]["serving_default"]["inputs"]
-    assert {name: each["dtype"] for name, each in inputs.items()} == {
+    described = columns["signature_def"]["signature_def"]["serving_default"]
+    sizes = [each["size"] for each in described["outputs"]["outputs"]["tensor_shape"]["dim"]]
+    assert (list(described["outputs"]), sizes) == (["outputs"], ["-1", "2"])
+    assert {name: each["dtype"] for name, each in described["inputs"].items()} == {
         "a": "DT_DOUBLE",
         "b": "DT_STRING",
     }

@@ -1,11 +1,10 @@
 """The protocols that a server speaks beside Seldon's."""
 
 from prepackaged.server.inference.predictor import Predictor
+from prepackaged.server.protocols.errors import error_failure, grpc_failure
 from prepackaged.server.protocols.mlflow import errors as mlflow_errors
 from prepackaged.server.protocols.mlflow.protocol import INVOCATIONS, mlflow
 from prepackaged.server.protocols.not_ready import refusing
-from prepackaged.server.protocols.seldon.errors import grpc_failure
-from prepackaged.server.protocols.v1 import errors as v1_errors
 from prepackaged.server.protocols.v1.protocol import PREFIX, v1
 from prepackaged.server.protocols.v1.vertex import vertex
 from prepackaged.server.runtime.config import Config
@@ -30,9 +29,9 @@ def of_platform(predictor: Predictor, config: Config) -> list[WireProtocol]:
 def others_not_ready(why: str, config: Config) -> list[WireProtocol]:
     """Each of these and those while there is no model."""
     chosen = config.predict_route or config.health_route
-    failures = {PREFIX: v1_errors.http_failure, INVOCATIONS: mlflow_errors.http_failure}
+    failures = {PREFIX: error_failure, INVOCATIONS: mlflow_errors.http_failure}
     if chosen:
-        failures[chosen] = v1_errors.http_failure
+        failures[chosen] = error_failure
     return [
         refusing(prefix, each, grpc_failure, why, config.health_route)
         for prefix, each in failures.items()

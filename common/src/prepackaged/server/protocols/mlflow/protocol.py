@@ -3,12 +3,12 @@
 from importlib.metadata import version
 
 from prepackaged.server.inference.predictor import Predictor
+from prepackaged.server.protocols.errors import grpc_failure
 from prepackaged.server.protocols.mlflow.answers import encoded
 from prepackaged.server.protocols.mlflow.errors import http_failure
 from prepackaged.server.protocols.mlflow.requests import Reader
 from prepackaged.server.protocols.model_health import ModelHealth
 from prepackaged.server.protocols.prediction_routes import PredictionRoute
-from prepackaged.server.protocols.seldon.errors import grpc_failure
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import WireProtocol, asynchronous
 

@@ -1,10 +1,9 @@
-"""Errors as TensorFlow Serving and KServe write them: `{"error": text}`."""
+"""What is wrong with the address of a model."""
 
 import re
 from urllib.parse import unquote
 
-from prepackaged.server.protocols.error_texts import error_text
-from prepackaged.server.protocols.json_writing import dump
+from prepackaged.server.protocols.errors import error_failure
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
 from prepackaged.server.transport.routing import LONGEST, Failure
 
@@ -16,20 +15,14 @@ ADDRESS = re.compile(
 )
 
 
-def http_failure(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001  a Failure
-    """The response to an error, of which KServe's client wants `application/json` alone."""
-    status, text, headers = error_text(error)
-    return Response(dump({"error": text}), status, headers=headers)
-
-
 def failure_naming(name: str, version: str) -> Failure:
-    """The same, where a wrong address is told which model and version there is."""
+    """Makes errors `{"error": text}`; that of a wrong address tells which model there is."""
 
     def failure(exchange: Exchange, error: BaseException) -> Response:
         if isinstance(error, TransportError) and error.status == 404:
             why = _wrong_address(unquote(exchange.path[:LONGEST]), name, version)
             error = TransportError(404, why or str(error))
-        return http_failure(exchange, error)
+        return error_failure(exchange, error)
 
     return failure
 

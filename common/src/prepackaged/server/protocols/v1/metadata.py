@@ -25,13 +25,14 @@ METHOD = "tensorflow/serving/predict"
 def metadata(name: str, version: str, model: Any) -> dict[str, Any]:
     """The answer to `GET .../metadata`: the signature's inputs and outputs, -1 being a free size.
 
-    A table is an input for each column, or one of all columns where they have no names.
+    A table is an input for each column, or one of all columns where they have no names, and the
+    answer of a table is one output.
     """
     signature = getattr(model, "signature", None)
     known = signature if isinstance(signature, Signature) else Signature()
     described = {
-        "inputs": _described(known.inputs, "inputs"),
-        "outputs": _described(known.outputs, "outputs"),
+        "inputs": _described(known.inputs, "inputs", by_column=True),
+        "outputs": _described(known.outputs, "outputs", by_column=False),
         "method_name": METHOD,
     }
     return {
@@ -40,9 +41,10 @@ def metadata(name: str, version: str, model: Any) -> dict[str, Any]:
     }
 
 
-def _described(facts: Facts | None, default: str) -> dict[str, Any]:
+def _described(facts: Facts | None, default: str, *, by_column: bool) -> dict[str, Any]:
     columns = [each for each in facts or () if isinstance(each, Column)]
-    if columns and any(column.name is None for column in columns):
+    is_named = all(column.name is not None for column in columns)
+    if columns and not (by_column and is_named):
         (kind, *others) = {_type_of_column(column) for column in columns}
         return {default: _tensor(default, UNKNOWN if others else kind, (None, len(columns)))}
     return {

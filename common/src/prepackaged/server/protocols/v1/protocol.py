@@ -6,11 +6,11 @@ from urllib.parse import quote
 
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.inference.requests import Prediction
+from prepackaged.server.protocols.errors import grpc_failure
 from prepackaged.server.protocols.json_writing import dump
 from prepackaged.server.protocols.model_health import ModelHealth
 from prepackaged.server.protocols.prediction_routes import PredictionRoute
 from prepackaged.server.protocols.row_answers import dump_outputs, dump_predictions
-from prepackaged.server.protocols.seldon.errors import grpc_failure
 from prepackaged.server.protocols.v1.errors import MODELS, failure_naming
 from prepackaged.server.protocols.v1.metadata import metadata
 from prepackaged.server.protocols.v1.requests import Reader, V1Request

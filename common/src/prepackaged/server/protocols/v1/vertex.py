@@ -4,9 +4,8 @@ Reference: Vertex AI, "Custom container requirements for prediction".
 """
 
 from prepackaged.server.inference.predictor import Predictor
+from prepackaged.server.protocols.errors import error_failure, grpc_failure
 from prepackaged.server.protocols.model_health import ModelHealth
-from prepackaged.server.protocols.seldon.errors import grpc_failure
-from prepackaged.server.protocols.v1.errors import http_failure
 from prepackaged.server.protocols.v1.protocol import Routes, prediction_route, with_escapes
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import WireProtocol, asynchronous
@@ -27,7 +26,7 @@ def vertex(predictor: Predictor, predict_route: str, health_route: str) -> WireP
         routes[predict_route] = {"POST": prediction_route(predictor)}
     return WireProtocol(
         prefix=predict_route or health_route,
-        http_failure=http_failure,
+        http_failure=error_failure,
         grpc_failure=grpc_failure,
         routes=routes,
         counted_as=dict.fromkeys(with_escapes([predict_route]), "predict"),

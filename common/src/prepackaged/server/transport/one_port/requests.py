@@ -19,6 +19,8 @@ from prepackaged.server.transport.http2.headers import MAX_HEADERS, Headers
 from prepackaged.server.transport.memory import SMALL
 from prepackaged.server.transport.one_port.responses import CONTINUE, header_block
 
+Request = tuple[str, bytes, list[tuple[bytes, bytes]]]
+
 LONGEST_METHOD = 24  # characters, of which HTTP's own methods have up to 17
 
 
@@ -72,7 +74,7 @@ class RestStream:
         self._is_whole = False
         self._waited = 0.0  # seconds for the body
         self._length = headers.content_length
-        incoming = port.begin(self, *read_fields(headers.fields))
+        incoming = port.begin(self, *read_request(headers))
         self._incoming: Incoming | None = incoming
         try:
             self._begin(incoming, headers)
@@ -171,7 +173,15 @@ def refuse_head(exchange: Exchange, size: int, coding: bytes) -> None:
         raise unknown_coding(coding)
 
 
-def read_fields(fields: Fields) -> tuple[str, bytes, list[tuple[bytes, bytes]]]:
+def read_request(headers: Headers) -> Request:
+    """What headers ask; read once of those that a client repeats."""
+    if headers.meaning is None:
+        headers.meaning = read_fields(headers.fields)
+    request: Request = headers.meaning
+    return request
+
+
+def read_fields(fields: Fields) -> Request:
     """Method, target and the header fields as HTTP/1 has them (RFC 9113, 8.2.3 and 8.3.1).
 
     `:authority` is the host, and the parts of a cookie are one field again.

@@ -41,7 +41,8 @@ class Http2Client:
         parts = urlsplit(url)
         self.socket = socket.create_connection((parts.hostname, parts.port), SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.h2 = H2Connection(H2Configuration(header_encoding="utf-8"))
+        config = H2Configuration(header_encoding="utf-8", validate_outbound_headers=False)
+        self.h2 = H2Connection(config)  # which a test may let send what no client would
         self.answers: dict[int, Answer] = {}
         self.ended_with: int | None = None  # the code of the GOAWAY
         self._rest = b""

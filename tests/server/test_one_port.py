@@ -15,6 +15,8 @@ import pytest
 import requests
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from http2 import Http2Client, http2
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rawhttp import connected, get, post
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from waiting import wait_until
@@ -108,6 +110,35 @@ def test_rest_is_the_same_over_both_versions_of_http(
     assert {name: value for name, value in new.headers.items() if name not in not_compared} == {
         name: value for name, value in expected.items() if name not in not_compared
     }
+
+
+VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=30)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    method=st.sampled_from(["GET", "POST", "HEAD", "OPTIONS", "TRACE", "PRI", "get"]) | VISIBLE,
+    path=st.sampled_from(["*", "//", "http://a/predict", "/%ff", "/predict?%", "/v1/models/%"])
+    | VISIBLE,
+    fields=st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["expect", "content-encoding", "content-type", "accept", "host", "te", "x"]
+            ),
+            st.sampled_from(["100-continue", "gzip", "application/grpc+x", "trailers"]) | VISIBLE,
+        ),
+        max_size=3,
+    ),
+    body=st.sampled_from([b"", b"{}", ROWS, b"\0\0\0\0\0"]),
+)
+def test_no_request_is_the_servers_mistake(
+    server: Served, method: str, path: str, fields: list[tuple[str, str]], body: bytes
+) -> None:
+    """Whatever it is, it is answered, refused as the client's mistake, or its stream reset."""
+    with http2(server.url) as client:
+        answer = client.ask(method, path, body, *fields)
+        assert answer.status in range(200, 500) or answer.reset is not None
+        assert client.ask("GET", "/health/ping").body == b"pong"
 
 
 def test_head_has_the_length_and_no_body(client: Http2Client) -> None:

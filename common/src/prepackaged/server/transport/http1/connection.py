@@ -63,10 +63,6 @@ class HttpConnection(asyncio.Protocol):
         connections.add(self)
         self._set_timer()
 
-    def expect_head(self) -> None:
-        """Give the client the time of a head, of which something has arrived."""
-        self._timer.set(self._port.sender_seconds(self))
-
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's
         """Cancel what nobody waits for any more."""
         self._is_closing = True

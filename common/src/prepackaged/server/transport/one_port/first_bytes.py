@@ -18,6 +18,7 @@ class FirstBytes(asyncio.Protocol):
         self._http2_port = http2_port
         self._http1 = HttpConnection(port)
         self._start = b""
+        self._timer: asyncio.TimerHandle | None = None  # for the rest of what may be the preface
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the first bytes as HTTP/1 does; uvloop's transports are no asyncio.Transport."""
@@ -26,22 +27,32 @@ class FirstBytes(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone away, and asked for nothing."""
+        self._stop_timer()
         self._http1.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Hand the bytes over, once they are or are not HTTP/2's preface (RFC 9113, 3.4)."""
-        start = self._start + data
+        self._start = start = self._start + data
         if not PREFACE.startswith(start[: len(PREFACE)]):
-            self._transport.set_protocol(self._http1)
-            self._http1.data_received(start)
+            self._become_http1(start)
         elif len(start) >= len(PREFACE):
             self._become_http2(start)
-        else:
-            if not self._start:
-                self._http1.expect_head()
-            self._start = start
+        elif self._timer is None:
+            seconds = self._port.sender_seconds(self._http1)
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(seconds, self._transport.close)
+
+    def _stop_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+    def _become_http1(self, start: bytes) -> None:
+        self._stop_timer()
+        self._transport.set_protocol(self._http1)
+        self._http1.data_received(start)
 
     def _become_http2(self, start: bytes) -> None:
+        self._stop_timer()
         self._http1.connection_lost(None)  # it has begun nothing
         connection = Http2Connection(self._http2_port)
         self._transport.set_protocol(connection)

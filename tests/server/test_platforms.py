@@ -56,8 +56,8 @@ def test_sagemaker_gets_its_port_and_its_model(run: Run, tmp_path: Path) -> None
     csv = {"Content-Type": "text/csv", "Accept": "text/csv"}
     answer = requests.post(f"{url}/invocations", data="5.1,3.5\n4.9,3.0\n", headers=csv, timeout=60)
     assert (answer.status_code, answer.text) == (200, "/opt/ml/model\n/opt/ml/model\n")
-    log = (tmp_path / "log").read_text()
-    assert '"POST /invocations" 200' in log  # as the images' own command has it
+    # As with the images' own command, each request is in the log.
+    wait_until(lambda: '"POST /invocations" 200' in (tmp_path / "log").read_text())
 
 
 def test_sagemakers_defaults_give_way_to_settings(run: Run) -> None:

@@ -172,6 +172,7 @@ def test_csv_is_read_by_the_names_in_its_first_line(table: Served, text: str) ->
             [["x", 2, True, None], ["y", None, False, None]],
         ),
         ("1,nan,inf,\n", CSV, [[1.0, None, None, None]]),
+        ("a,b,c,d\n1_0,\u0661,1,2\n", CSV, [["1_0", "\u0661", 1, 2]]),
     ],
 )
 def test_csv_without_a_header_is_data(
@@ -280,6 +281,7 @@ def test_a_wrong_body_is_a_400_that_says_what_is_wrong(table: Served, body: Any,
     [
         ("", "expected at least one row of CSV, got none"),
         ("age,city,is_new\n", "expected at least one row of CSV, got none"),
+        ("," * 65_536 + "\n,", "expected at most 65536 columns of CSV, got 65537"),
         ("age,city,is_new\n1,2\n", "expected 3 cells in each row, got 2 in row 0"),
         ('age,city,is_new\n1,"a\n', "expected CSV; unexpected end of data"),
         ("age,city,is_new\nold,x,1\n", "row 0, column 'age': expected a number, got 'old'"),

@@ -8,6 +8,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 from prepackaged.casting import NUMBER
@@ -17,6 +18,7 @@ from prepackaged.signature import Column, Signature
 Header = Literal["present", "absent", ""]
 Cells = Sequence[str]
 
+MOST_COLUMNS = 2**16  # each is looked at by itself
 FLAGS = {"true": True, "false": False}
 NO_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -35,8 +37,13 @@ def read_csv(text: str, header: Header, signature: Signature) -> tuple[list[list
         raise ClientError("expected at least one row of CSV, got none")
     _check_widths(lines, names)
     kinds = _kinds(signature, names, len(lines[0]))
+    if kinds is None:
+        return lines, names
+    # Python's own numbers may have underscores and the digits of any script, CSV's may not.
+    is_plain = text.isascii() and "_" not in text
     columns = [
-        _values(cells, kind) for cells, kind in zip(zip(*lines, strict=True), kinds, strict=True)
+        _values(cells, kind, is_plain=is_plain)
+        for cells, kind in zip(zip(*lines, strict=True), kinds, strict=True)
     ]
     return [list(row) for row in zip(*columns, strict=True)], names
 
@@ -59,25 +66,27 @@ def _guess(first: Cells, signature: Signature) -> Header:
 
 def _check_widths(lines: Sequence[Cells], names: Sequence[str]) -> None:
     width = len(names or lines[0])
-    for number, cells in enumerate(lines):
-        if len(cells) != width:
-            raise ClientError(
-                f"expected {width} cells in each row, got {len(cells)} in row {number}"
-            )
+    if width > MOST_COLUMNS:
+        raise ClientError(f"expected at most {MOST_COLUMNS} columns of CSV, got {width}")
+    if set(map(len, lines)) == {width}:
+        return
+    number, cells = next(each for each in enumerate(lines) if len(each[1]) != width)
+    raise ClientError(f"expected {width} cells in each row, got {len(cells)} in row {number}")
 
 
-def _kinds(signature: Signature, names: Sequence[str], width: int) -> list[str]:
-    """The kind of each column: by name, else by place."""
-    facts = signature.inputs or ()
-    if signature.input_tensors:
-        kinds = {each.name: "text" if each.is_text else "any" for each in signature.input_tensors}
+def _kinds(signature: Signature, names: Sequence[str], width: int) -> list[str] | None:
+    """The kind of each column: by name, else by place; None where the model has another number."""
+    if tensors := signature.input_tensors:
+        kinds = {each.name: "text" if each.is_text else "any" for each in tensors}
         only = next(iter(kinds.values())) if len(kinds) == 1 else "any"
         return [kinds.get(name, only) for name in names] or [only] * width
-    columns = [each for each in facts if isinstance(each, Column)]
+    columns = [each for each in signature.inputs or () if isinstance(each, Column)]
+    if not columns:
+        return ["any"] * width
     by_name = {column.name: _kind(column) for column in columns}
     if names and None not in by_name:
-        return [by_name.get(name, "any") for name in names]
-    return list(map(_kind, columns)) if len(columns) == width else ["any"] * width
+        return [by_name.get(name, "text") for name in names]  # others are not the model's
+    return list(map(_kind, columns)) if len(columns) == width else None
 
 
 def _kind(column: Column) -> str:
@@ -87,12 +96,29 @@ def _kind(column: Column) -> str:
     return "text" if is_text else "any"
 
 
-def _values(cells: Cells, kind: str) -> list[Any]:
+def _values(cells: Cells, kind: str, *, is_plain: bool) -> list[Any]:
     """A column's values; a cell that its kind does not take stays text, for the cast to refuse."""
+    if is_plain and kind in PARSERS:
+        values = _parsed(cells, PARSERS[kind])
+        if values is not None:
+            return values
     if kind == "any":
         kind = _inferred(cells)
     one = READ.get(kind, str)
     return [one(cell) if cell else None for cell in cells]
+
+
+def _parsed(cells: Cells, parsers: Sequence[Callable[[str], Any]]) -> list[Any] | None:
+    """All cells as numbers of one type, empty ones as null; None where they are not."""
+    filled = [cell for cell in cells if cell] if "" in cells else cells
+    for parse in parsers:
+        with suppress(ValueError):
+            numbers = list(map(parse, filled))
+            if len(filled) == len(cells):
+                return numbers
+            rest = iter(numbers)
+            return [next(rest) if cell else None for cell in cells]
+    return None
 
 
 def _inferred(cells: Cells) -> str:
@@ -123,4 +149,11 @@ READ: dict[str, Callable[[str], Any]] = {
     "float32": _number,
     "int64": _number,
     "bool": _flag,
+}
+#: What reads all cells of a column at once, where they are plain.
+PARSERS: dict[str, Sequence[Callable[[str], Any]]] = {
+    "float64": (float,),
+    "float32": (float,),
+    "int64": (int, float),
+    "any": (int, float),
 }

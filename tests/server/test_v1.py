@@ -325,7 +325,15 @@ def test_the_state_is_told_in_both_dialects(half: Served) -> None:
         }
     assert requests.get(half.url + "/v1/models", timeout=60).json() == {"models": ["model"]}
     assert requests.get(half.url + "/", timeout=60).json() == {"status": "alive"}
-    assert requests.get(half.url, headers={"Accept": "text/html"}, timeout=60).status_code == 404
+    page = requests.get(half.url, headers={"Accept": "text/html"}, timeout=60)
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+
+
+def test_without_pages_the_server_is_alive_to_browsers_too() -> None:
+    """KServe's client asks for `/`."""
+    with served(HalfPlusTwo(), pages=False) as server:
+        told = requests.get(server.url, headers={"Accept": "text/html"}, timeout=60)
+        assert told.json() == {"status": "alive"}
 
 
 def test_the_metadata_are_tensorflow_servings(half: Served, table: Served) -> None:

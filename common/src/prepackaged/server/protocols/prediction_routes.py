@@ -10,7 +10,7 @@ from prepackaged.server.protocols.json_reading import expected, memory_of
 from prepackaged.server.protocols.results import is_large
 from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.exchange import Exchange, Response
-from prepackaged.signature import Signature
+from prepackaged.signature import declared_signature
 
 #: Reads a request's body. Raises `ClientError`.
 Read = Callable[[Exchange], InferenceRequest]
@@ -72,6 +72,6 @@ def add_parameters(request: InferenceRequest, parameters: Any, name: str, model:
     if not isinstance(parameters, Mapping):
         raise expected(f"{name} as an object", parameters)
     request.meta = dict(parameters)
-    signature = getattr(model, "signature", None)
-    if isinstance(signature, Signature) and signature.methods and "method" in parameters:
+    signature = declared_signature(model)
+    if signature and signature.methods and "method" in parameters:
         request.parameters = {"method": str(parameters["method"])}

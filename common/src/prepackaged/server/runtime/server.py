@@ -13,10 +13,12 @@ from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.protocols.grpc_health import NAME as HEALTH_NAME
 from prepackaged.server.protocols.grpc_health import Health
 from prepackaged.server.protocols.grpc_reflection import Reflection
+from prepackaged.server.protocols.pages.protocol import Pages
 from prepackaged.server.protocols.seldon.flask_compat import FlaskCompat, needs_flask
 from prepackaged.server.protocols.seldon.grpc import SERVICE_NAMES
 from prepackaged.server.protocols.seldon.methods import Unit
 from prepackaged.server.protocols.seldon.protocol import seldon
+from prepackaged.server.protocols.seldon.rest import PREDICTIONS
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.memory import for_requests, give_back_after_peaks
 from prepackaged.server.runtime.metrics_port import serve_metrics
@@ -84,6 +86,11 @@ class RunningServer:
         )
         guests = [*others(self.predictor, config), *(make(self.predictor) for make in more)]
         self._protocols = [*of_platform(self.predictor, config), first, *guests]
+        if config.pages:
+            paths = {path: item for each in self._protocols for path, item in each.openapi.items()}
+            pages = Pages(self.predictor, metadata or {}, config.image, PREDICTIONS[1], paths)
+            place = self._protocols.index(first)  # before V1, which has a `/` too
+            self._protocols.insert(place, pages.protocol(first.http_failure))
         log = AccessLog(config.access_log_format) if config.access_log else None
         counted_as = {
             path: kind for each in self._protocols for path, kind in each.counted_as.items()

@@ -6,11 +6,13 @@ from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.protocols.errors import grpc_failure
 from prepackaged.server.protocols.mlflow.answers import encoded
 from prepackaged.server.protocols.mlflow.errors import http_failure
+from prepackaged.server.protocols.mlflow.openapi import paths
 from prepackaged.server.protocols.mlflow.requests import Reader
 from prepackaged.server.protocols.model_health import ModelHealth
 from prepackaged.server.protocols.prediction_routes import PredictionRoute
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import WireProtocol, asynchronous
+from prepackaged.signature import declared_signature
 
 INVOCATIONS = "/invocations"
 
@@ -35,6 +37,7 @@ def mlflow(predictor: Predictor, *, allows_origins: bool = True) -> WireProtocol
             "/version": {"GET": tell_version},
         },
         allows_origins=allows_origins,
+        openapi=paths(declared_signature(predictor.model)),
         counted_as={INVOCATIONS: "predict"},
     )
 

@@ -17,7 +17,7 @@ from prepackaged.server.protocols.prediction_routes import add_parameters
 from prepackaged.server.protocols.row_requests import only_one, read_object, rows_of
 from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.exchange import Exchange, TransportError
-from prepackaged.signature import Signature
+from prepackaged.signature import Signature, declared_signature
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 HEADERS: dict[str, Header] = {"": "", "present": "present", "absent": "absent"}
@@ -41,8 +41,7 @@ class Reader:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._takes_lists = bool(getattr(model, "takes_lists", False))
-        signature = getattr(model, "signature", None)
-        self._signature = signature if isinstance(signature, Signature) else Signature()
+        self._signature = declared_signature(model) or Signature()
 
     def __call__(self, exchange: Exchange) -> MlflowRequest:
         """Read a body. Raises `ClientError`, and `TransportError` for another Content-Type."""

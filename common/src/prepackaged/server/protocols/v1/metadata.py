@@ -3,7 +3,14 @@
 from typing import Any
 
 from prepackaged.server.protocols.v1.requests import served_signature
-from prepackaged.signature import Column, Facts, FreeShape, Signature, TensorSpec
+from prepackaged.signature import (
+    Column,
+    Facts,
+    FreeShape,
+    Signature,
+    TensorSpec,
+    declared_signature,
+)
 
 BITS = (8, 16, 32, 64)
 # TensorFlow's types (types.proto); INVALID is one that nobody knows.
@@ -28,8 +35,7 @@ def metadata(name: str, version: str, model: Any) -> dict[str, Any]:
     A table is an input for each column, or one of all columns where they have no names, and the
     answer of a table is one output.
     """
-    signature = getattr(model, "signature", None)
-    known = signature if isinstance(signature, Signature) else Signature()
+    known = declared_signature(model) or Signature()
     described = {
         "inputs": _described(known.inputs, "inputs", by_column=True),
         "outputs": _described(known.outputs, "outputs", by_column=False),

@@ -13,9 +13,11 @@ from prepackaged.server.protocols.prediction_routes import PredictionRoute
 from prepackaged.server.protocols.row_answers import dump_outputs, dump_predictions
 from prepackaged.server.protocols.v1.errors import MODELS, failure_naming
 from prepackaged.server.protocols.v1.metadata import metadata
+from prepackaged.server.protocols.v1.openapi import paths
 from prepackaged.server.protocols.v1.requests import Reader, V1Request
-from prepackaged.server.transport.exchange import Exchange, Response, TransportError
+from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Handler, WireProtocol, asynchronous
+from prepackaged.signature import declared_signature
 
 PREFIX = "/v1"
 Routes = dict[str, dict[str, Handler]]
@@ -34,6 +36,7 @@ def v1(
         grpc_failure=grpc_failure,
         routes=routes,
         allows_origins=allows_origins,
+        openapi=paths(name, declared_signature(predictor.model)),
         counted_as=dict.fromkeys(with_escapes(predictions), "predict"),
     )
 
@@ -80,9 +83,7 @@ class Handlers:
 
 
 def alive(exchange: Exchange) -> None:
-    """Answer KServe's client that the server is alive; a browser finds no page here."""
-    if b"text/html" in exchange.header(b"accept"):
-        raise TransportError(404, "there is no page here")
+    """Answer KServe's client that the server is alive."""
     exchange.respond(_json({"status": "alive"}))
 
 

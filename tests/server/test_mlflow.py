@@ -13,6 +13,7 @@ import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from rawhttp import connected, post
 
 from prepackaged import Component, Signature, TensorComponent, TensorSpec
@@ -192,6 +193,25 @@ def test_csv_is_read_for_tensors_too(image: Served) -> None:
     assert ask(image, {"inputs": {"x": [[1, 2]]}}) == (200, {"predictions": [[2, 4]]})
     status, answer = ask_csv(image, "a,b\n1,x\n")
     assert (status, answer["error_code"]) == (400, "BAD_REQUEST")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"dataframe_split": {"columns": COLUMNS, "data": ROWS}}, 200),
+        ({"dataframe_records": RECORDS}, 200),
+        ({"dataframe_records": [{"age": 1}]}, 400),
+        ({"dataframe_split": {"data": [["x", "y", True]]}}, 400),
+        ({"rows": ROWS}, 400),
+    ],
+)
+def test_openapi_describes_what_is_answered(table: Served, body: Any, status: int) -> None:
+    """What its schema allows is answered, what it does not allow is refused."""
+    document = requests.get(f"{table.url}/openapi.json", timeout=60).json()
+    asked = document["paths"]["/invocations"]["post"]["requestBody"]["content"]
+    schema = asked["application/json"]["schema"]
+    assert Draft202012Validator(schema).is_valid(body) is (status == 200)
+    assert ask(table, body)[0] == status
 
 
 def test_params_choose_the_method(table: Served) -> None:

@@ -15,6 +15,7 @@ import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from rawhttp import chunked, connected, get, post
 
 from prepackaged import Component, Signature, TensorComponent, TensorSpec
@@ -327,6 +328,25 @@ def test_the_state_is_told_in_both_dialects(half: Served) -> None:
     assert requests.get(half.url + "/", timeout=60).json() == {"status": "alive"}
     page = requests.get(half.url, headers={"Accept": "text/html"}, timeout=60)
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"instances": [[1.5, "x"]]}, 200),
+        ({"instances": [{"a": 1.5, "b": "x"}]}, 200),
+        ({"inputs": {"a": [1.5], "b": ["x"]}}, 200),
+        ({"instances": [["x", 1.5]]}, 400),
+        ({"instances": [[1.5]]}, 400),
+        ({"rows": []}, 400),
+    ],
+)
+def test_openapi_describes_what_is_answered(table: Served, body: Any, status: int) -> None:
+    """What its schema allows is answered, what it does not allow is refused."""
+    document = requests.get(f"{table.url}/openapi.json", timeout=60).json()
+    asked = document["paths"][PREDICT]["post"]["requestBody"]["content"]["application/json"]
+    assert Draft202012Validator(asked["schema"]).is_valid(body) is (status == 200)
+    assert ask(table, body)[0] == status
 
 
 def test_without_pages_the_server_is_alive_to_browsers_too() -> None:

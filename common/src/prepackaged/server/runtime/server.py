@@ -17,6 +17,8 @@ from prepackaged.server.protocols.seldon.flask_compat import FlaskCompat, needs_
 from prepackaged.server.protocols.seldon.grpc import SERVICE_NAMES
 from prepackaged.server.protocols.seldon.methods import Unit
 from prepackaged.server.protocols.seldon.protocol import seldon
+from prepackaged.server.protocols.v2.protocol import v2
+from prepackaged.server.protocols.v2.served import Name
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.memory import for_requests, give_back_after_peaks
 from prepackaged.server.runtime.metrics_port import serve_metrics
@@ -80,7 +82,13 @@ class RunningServer:
             passes_payload=config.passes_payload,
             allows_origins=config.cors,
         )
-        self._protocols = [first, *(make(self.predictor) for make in more)]
+        second = v2(
+            self.predictor,
+            Name(config.model_name, config.model_version),
+            is_ending=lambda: self._is_ending,
+            allows_origins=config.cors,
+        )
+        self._protocols = [first, second, *(make(self.predictor) for make in more)]
         log = AccessLog(config.access_log_format) if config.access_log else None
         counted_as = {
             path: kind for each in self._protocols for path, kind in each.counted_as.items()
@@ -90,6 +98,7 @@ class RunningServer:
         self._http: list[HttpServer] = []
         self._grpc: GrpcServer | None = None
         self._health = Health(SERVICE_NAMES)
+        self._is_ending = False
 
     @classmethod
     async def of(cls, *parts: Any) -> "RunningServer":
@@ -145,6 +154,7 @@ class RunningServer:
 
     async def _close(self) -> None:
         times = self.config.shutdown
+        self._is_ending = True
         stops = [server.stop() for server in self._http]
         if self._grpc:
             self._health.set_not_serving()
@@ -173,7 +183,7 @@ class RunningServer:
             max_connections(config),
             config.timeout,
             config.keepalive,
-            exempt=frozenset({"/health/ping"}),
+            exempt=frozenset({"/health/ping", "/v2/health/live"}),
             memory=self._memory,
         )
         server = HttpServer(self._protocols, limits, self._observe)

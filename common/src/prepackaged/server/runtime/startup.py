@@ -5,6 +5,8 @@ import socket
 from prepackaged.server.protocols.grpc_health import Health
 from prepackaged.server.protocols.seldon.grpc import SERVICE_NAMES
 from prepackaged.server.protocols.seldon.protocol import not_ready
+from prepackaged.server.protocols.v2 import protocol as v2
+from prepackaged.server.protocols.v2.served import Name
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.server import serve_grpc
 from prepackaged.server.transport.http1.server import HttpServer
@@ -24,6 +26,7 @@ class EarlyServer:
 
     def __init__(self, config: Config) -> None:
         is_shared = config.workers > 1
+        self._name = Name(config.model_name, config.model_version)
         self._limits = Limits(MAX_BODY, keepalive=config.keepalive)
         self.rest = listen("http", config.http_port, config.host, is_shared=is_shared)
         self.grpc: socket.socket | None = None
@@ -32,7 +35,7 @@ class EarlyServer:
 
     async def start(self) -> None:
         """Begin to answer."""
-        protocols = [not_ready(WHY)]
+        protocols = [not_ready(WHY), v2.not_ready(self._name, WHY)]
         self._http = HttpServer(protocols, self._limits, lambda *_: None)
         await self._http.start(self.rest.dup())
         self._grpc = None

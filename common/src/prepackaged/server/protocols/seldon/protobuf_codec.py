@@ -25,7 +25,7 @@ from prepackaged.server.protocols.seldon.json_codec import (
     answer_kind,
     merged_meta,
 )
-from prepackaged.server.protocols.seldon.payloads import shaped
+from prepackaged.server.protocols.shapes import shaped
 
 # A number in a ListValue on the wire: these bytes (an element, 9 bytes long, its field 2), then
 # the double.

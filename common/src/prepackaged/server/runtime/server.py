@@ -17,6 +17,8 @@ from prepackaged.server.protocols.seldon.flask_compat import FlaskCompat, needs_
 from prepackaged.server.protocols.seldon.grpc import SERVICE_NAMES
 from prepackaged.server.protocols.seldon.methods import Unit
 from prepackaged.server.protocols.seldon.protocol import seldon
+from prepackaged.server.protocols.v2.descriptors import POOL as V2_POOL
+from prepackaged.server.protocols.v2.descriptors import SERVICE as V2_SERVICE
 from prepackaged.server.protocols.v2.protocol import v2
 from prepackaged.server.protocols.v2.served import Name
 from prepackaged.server.runtime.config import Config
@@ -36,6 +38,7 @@ from prepackaged.server.transport.sockets import listen
 
 logger = logging.getLogger(__name__)
 
+SERVICES = (*SERVICE_NAMES, V2_SERVICE)  # of gRPC, beside health and reflection
 OTHER_FILES = 256  # that a process may have open beside REST's connections
 #: Makes a further protocol for the model behind a predictor.
 MakeProtocol = Callable[[Predictor], WireProtocol]
@@ -97,7 +100,7 @@ class RunningServer:
         self._memory = MemoryBudget(config.request_memory or for_requests(config.workers))
         self._http: list[HttpServer] = []
         self._grpc: GrpcServer | None = None
-        self._health = Health(SERVICE_NAMES)
+        self._health = Health(SERVICES)
         self._is_ending = False
 
     @classmethod
@@ -199,8 +202,8 @@ async def serve_grpc(
     observe: Any,
 ) -> GrpcServer:
     """Serve some protocols over gRPC, with health and reflection beside them."""
-    names = [*SERVICE_NAMES, HEALTH_NAME]
-    own = [health.protocol(), Reflection(names).protocol()]
+    names = [*SERVICES, HEALTH_NAME]
+    own = [health.protocol(), Reflection(names, [V2_POOL]).protocol()]
     return await GrpcServer.started_on(listener, [*protocols, *own], limits, observe)
 
 

@@ -3,12 +3,11 @@
 import socket
 
 from prepackaged.server.protocols.grpc_health import Health
-from prepackaged.server.protocols.seldon.grpc import SERVICE_NAMES
 from prepackaged.server.protocols.seldon.protocol import not_ready
 from prepackaged.server.protocols.v2 import protocol as v2
 from prepackaged.server.protocols.v2.served import Name
 from prepackaged.server.runtime.config import Config
-from prepackaged.server.runtime.server import serve_grpc
+from prepackaged.server.runtime.server import SERVICES, serve_grpc
 from prepackaged.server.transport.http1.server import HttpServer
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.sockets import listen
@@ -40,7 +39,7 @@ class EarlyServer:
         await self._http.start(self.rest.dup())
         self._grpc = None
         if self.grpc:
-            health = Health(SERVICE_NAMES, is_serving=False)
+            health = Health(SERVICES, is_serving=False)
             self._grpc = await serve_grpc(
                 self.grpc.dup(), protocols, health, self._limits, lambda *_: None
             )

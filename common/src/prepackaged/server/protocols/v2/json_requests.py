@@ -8,7 +8,6 @@ import simdjson
 
 from prepackaged.errors import ClientError
 from prepackaged.server.protocols.json_reading import (
-    JSON_TYPES,
     LARGE,
     array_of,
     expected,
@@ -27,8 +26,9 @@ from prepackaged.server.protocols.v2.requests import (
     asked_output,
     check_outputs,
     check_shared_memory,
+    wrong_datatype,
 )
-from prepackaged.server.protocols.v2.tensors import Tensor, cut_name
+from prepackaged.server.protocols.v2.tensors import Tensor, label_of
 
 #: What messages of other protocols have, and where those are spoken.
 OTHERS = {
@@ -40,7 +40,6 @@ OTHERS = {
     "dataframe_split": "MLflow's protocol",
     "dataframe_records": "MLflow's protocol",
 }
-OBJECT_BYTES = 64  # that an element of BYTES takes beside its own
 
 
 def read(body: bytes, json_size: int | None) -> Message:
@@ -68,8 +67,8 @@ def read(body: bytes, json_size: int | None) -> Message:
     )
 
 
-def memory_of_request(body: bytes, json_size: int | None) -> int:
-    """The bytes that a request's values may take; those of BYTES once they are elements, too."""
+def memory_of_body(body: bytes, json_size: int | None) -> int:
+    """The bytes that a request's values may take, but for what elements of BYTES take in all."""
     size = len(body) if json_size is None else max(json_size, 0)
     return memory_of(body[:size]) + 2 * len(body[size:])
 
@@ -157,9 +156,9 @@ def _tensor(entry: Any, place: int) -> tuple[Tensor, int | None]:
     name, datatype = entry.get("name"), DATATYPES.get(_text(entry.get("datatype")))
     if type(name) is not str:
         raise expected(f"inputs[{place}].name as a string", name)
-    label = f"input {cut_name(name)!r}"
+    label = label_of(name)
     if datatype is None:
-        raise _wrong_datatype(label, entry.get("datatype"))
+        raise wrong_datatype(label, entry.get("datatype"))
     try:
         shape = checked_shape(entry.get("shape"))
     except ClientError as error:
@@ -177,12 +176,6 @@ def _tensor(entry: Any, place: int) -> tuple[Tensor, int | None]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _wrong_datatype(label: str, got: Any) -> ClientError:
-    known = ", ".join(DATATYPES)
-    shown = repr(cut_name(got)) if isinstance(got, str) else JSON_TYPES.get(type(got), "a value")
-    return ClientError(f"{label}: expected datatype as one of {known}, got {shown}")
 
 
 def _binary_size(parameters: Mapping[str, Any], label: str) -> int | None:

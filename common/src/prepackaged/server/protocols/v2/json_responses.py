@@ -1,16 +1,15 @@
 """Answers over REST: JSON, and binary tensors behind it where they are asked for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import orjson
-import pybase64
 
 from prepackaged.arrays import Array
 from prepackaged.errors import ClientError
 from prepackaged.server.protocols.json_writing import ARRAY, dump, dump_array
-from prepackaged.server.protocols.v2 import raw
+from prepackaged.server.protocols.v2.contents import content_of, elements_of
 from prepackaged.server.protocols.v2.datatypes import BYTES
 from prepackaged.server.protocols.v2.outputs import Output
 from prepackaged.server.protocols.v2.requests import InferRequest
@@ -61,20 +60,6 @@ def is_binary(output: Output, request: InferRequest) -> bool:
     """Whether an output is binary: as it was asked for itself, else as the request says."""
     asked = output.asked
     return request.is_binary if asked is None or asked.is_binary is None else asked.is_binary
-
-
-def content_of(output: Output) -> bytes:
-    """The bytes of an output as a binary tensor has them."""
-    if output.datatype is BYTES:
-        return raw.write_elements(elements_of(output))
-    return raw.write(output.array, output.datatype)
-
-
-def elements_of(output: Output) -> Iterable[bytes]:
-    """The elements of an output of BYTES; one that is missing is empty."""
-    for value in output.array.ravel().tolist():
-        element = value.encode() if isinstance(value, str) else value or b""
-        yield bytes(pybase64.b64encode(element)) if output.is_base64 else element
 
 
 def _data(output: Output) -> bytes:

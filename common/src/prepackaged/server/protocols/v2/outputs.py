@@ -85,7 +85,7 @@ class Outputs:
             raise self.unknown(name, [*self._methods, *sorted(self._aliases)])
         if self._specs and name not in self._specs:
             raise self.unknown(name, self._specs)
-        return name if self._methods else None
+        return name if self._methods and name != self.default else None
 
     def unknown(self, name: str, known: Sequence[str] | Mapping[str, Any]) -> ClientError:
         """The error for an output that the model does not have."""

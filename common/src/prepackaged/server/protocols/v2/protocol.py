@@ -9,7 +9,7 @@ from prepackaged.errors import NotReadyError
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.protocols.errors import error_failure, grpc_failure
 from prepackaged.server.protocols.json_writing import dump
-from prepackaged.server.protocols.v2 import rest
+from prepackaged.server.protocols.v2 import grpc, rest
 from prepackaged.server.protocols.v2.metadata import model_metadata
 from prepackaged.server.protocols.v2.served import Name, ServedModel
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
@@ -35,8 +35,9 @@ def v2(
         http_failure=partial(_http_failure, name),
         grpc_failure=grpc_failure,
         routes=rest.Rest(served, metadata).routes(),
+        methods=grpc.Grpc(served, metadata).methods(),
         allows_origins=allows_origins,
-        counted_as=rest.counted_as(name),
+        counted_as=_counted_as(name),
     )
 
 
@@ -51,8 +52,13 @@ def not_ready(name: Name, why: str) -> WireProtocol:
         http_failure=http_refusal,
         grpc_failure=grpc_failure,
         routes=_early_routes(name),
-        counted_as=rest.counted_as(name),
+        methods=grpc.early_methods(lambda exchange: exchange.fail(NotReadyError(why))),
+        counted_as=_counted_as(name),
     )
+
+
+def _counted_as(name: Name) -> dict[str, str]:
+    return {**rest.counted_as(name), **grpc.COUNTED_AS}
 
 
 def _early_routes(name: Name) -> Mapping[str, Mapping[str, Handler]]:

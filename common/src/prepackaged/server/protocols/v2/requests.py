@@ -7,8 +7,10 @@ from typing import Any
 
 from prepackaged.errors import ClientError
 from prepackaged.server.inference.requests import InferenceRequest
-from prepackaged.server.protocols.json_reading import expected
+from prepackaged.server.protocols.json_reading import JSON_TYPES, expected
+from prepackaged.server.protocols.v2 import raw
 from prepackaged.server.protocols.v2.codecs import check_content_type
+from prepackaged.server.protocols.v2.datatypes import BYTES, DATATYPES
 from prepackaged.server.protocols.v2.inputs import Inputs
 from prepackaged.server.protocols.v2.tensors import Tensor, cut_name
 
@@ -27,6 +29,7 @@ OWN = {
 OTHERS_PREFIX = "triton_"
 SHARED_MEMORY = "shared_memory_"
 MICROSECOND = 1e-6
+OBJECT_BYTES = 64  # that an element of BYTES takes beside its own
 
 
 @dataclass(slots=True, frozen=True)
@@ -140,3 +143,16 @@ def check_shared_memory(parameters: Mapping[str, Any], where: str) -> None:
                 f"{where}: expected the tensor in the request, got {cut_name(name)};"
                 " shared memory is not offered"
             )
+
+
+def memory_of_elements(tensors: Sequence[Tensor]) -> int:
+    """The bytes that the elements of binary tensors take beside those that were sent."""
+    sizes = [len(each.content) for each in tensors if each.content and each.datatype is BYTES]
+    return OBJECT_BYTES * sum(size // raw.LENGTH.size for size in sizes)
+
+
+def wrong_datatype(label: str, got: Any) -> ClientError:
+    """The error for a datatype that is none."""
+    known = ", ".join(DATATYPES)
+    shown = repr(cut_name(got)) if isinstance(got, str) else JSON_TYPES.get(type(got), "a value")
+    return ClientError(f"{label}: expected datatype as one of {known}, got {shown}")

@@ -10,20 +10,21 @@ from urllib.parse import quote
 from prepackaged.errors import ClientError
 from prepackaged.server.protocols.json_reading import read_json
 from prepackaged.server.protocols.json_writing import dump
-from prepackaged.server.protocols.v2 import json_requests, json_responses
+from prepackaged.server.protocols.v2 import json_requests, json_responses, raw_requests
 from prepackaged.server.protocols.v2.metadata import (
     model_config,
     repository_index,
     server_metadata,
 )
 from prepackaged.server.protocols.v2.outputs import Output
-from prepackaged.server.protocols.v2.requests import InferRequest, read_flag
+from prepackaged.server.protocols.v2.requests import InferRequest, memory_of_elements, read_flag
 from prepackaged.server.protocols.v2.served import Name, ServedModel
 from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
 from prepackaged.server.transport.routing import Handler, asynchronous
 
 JSON_SIZE = b"inference-header-content-length"
+JSON_TYPE = b"application/json"
 BINARY_TYPE = "application/octet-stream"
 MOST_BATCH_ROWS = 8192  # that perf_analyzer may be told to send
 COMPRESSED_FROM = 4096  # bytes of an answer from which on it pays
@@ -100,8 +101,15 @@ class Rest:
     def _read(self, exchange: Exchange) -> InferRequest:
         body, size = exchange.body, _json_size(exchange)
         if len(body) > LARGE:
-            exchange.hold(json_requests.memory_of_request(body, size))
-        return self._served.request(json_requests.read(body, size))
+            exchange.hold(json_requests.memory_of_body(body, size))
+        if size == 0:
+            is_binary = JSON_TYPE not in exchange.header(b"accept")
+            message = raw_requests.read(body, self._metadata["inputs"], is_binary=is_binary)
+        else:
+            message = json_requests.read(body, size)
+            if len(body) > LARGE:
+                exchange.hold(memory_of_elements(message.inputs))
+        return self._served.request(message)
 
     def _encoded(
         self,

@@ -26,6 +26,10 @@ class Name:
     model: str
     version: str = "1"
 
+    def is_ours(self, model: str, version: str = "") -> bool:
+        """Whether this is the model, in its version or in any."""
+        return model == self.model and version in ("", self.version)
+
     def check(self, model: str, version: str = "") -> None:
         """Raise `TransportError` 404 for another model, or another version that is no empty one."""
         if model != self.model:

@@ -42,7 +42,7 @@ class Tensor:
     @property
     def label(self) -> str:
         """The input in an error."""
-        return f"input {cut_name(self.name)!r}"
+        return label_of(self.name)
 
     @property
     def content_type(self) -> Any:
@@ -124,6 +124,11 @@ def flattened(lists: list[Any], shape: Sequence[int]) -> list[Any]:
                 )
         level = list(chain.from_iterable(level))
     return level
+
+
+def label_of(name: str) -> str:
+    """An input of this name in an error."""
+    return f"input {cut_name(name)!r}"
 
 
 def cut_name(name: str) -> str:

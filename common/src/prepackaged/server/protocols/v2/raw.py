@@ -38,8 +38,8 @@ def read(content: Buffer, datatype: Datatype, shape: Sequence[int]) -> Array:
     if datatype is BF16:
         return _widened(content).reshape(shape)
     if datatype.dtype.kind == "b":
-        flags: Array = np.frombuffer(content, np.uint8).reshape(shape) != 0
-        return flags
+        flags: Array = np.frombuffer(content, np.uint8) != 0
+        return flags.reshape(shape)
     return np.frombuffer(content, datatype.dtype).reshape(shape).copy()
 
 

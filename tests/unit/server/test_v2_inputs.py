@@ -223,8 +223,8 @@ def test_a_content_type_says_what_bytes_stand_for(kind: str, sent: str, array: A
             [tensor("x", "FP64", [2], [1, 2])],
             None,
             (
-                "input 'x': expected rows of values, shape [rows, 2], got shape [2]; a single row is"
-                " shape [1, 2]"
+                "input 'x': expected rows of values, shape [rows, 2], got shape [2];"
+                " a single row is shape [1, 2]"
             ),
         ),
         (

@@ -73,7 +73,7 @@ def test_an_error_has_the_status_of_the_party_at_fault(
         ({"parameters": []}, "expected parameters as an object, got a list"),
         (
             {"parameters": {"timeout": "1"}},
-            "expected parameters.timeout as a number of microseconds, got a string",
+            "expected parameters.timeout as a number of microseconds from 0, got a string",
         ),
         (
             {"parameters": {"binary_data_output": 1}},

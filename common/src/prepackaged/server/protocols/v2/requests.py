@@ -29,6 +29,7 @@ OWN = {
 OTHERS_PREFIX = "triton_"
 SHARED_MEMORY = "shared_memory_"
 MICROSECOND = 1e-6
+YEAR = 366 * 86400.0  # seconds
 OBJECT_BYTES = 64  # that an element of BYTES takes beside its own
 
 
@@ -91,10 +92,7 @@ def _heed(parameters: Mapping[str, Any], request: InferRequest) -> None:
         raise ClientError("parameters.sequence_id: sequences of requests are not offered")
     check_shared_memory(parameters, "parameters")
     request.is_binary = read_flag(parameters, "binary_data_output", "parameters")
-    timeout = parameters.get("timeout") or 0
-    if not isinstance(timeout, int | float) or timeout < 0:
-        raise expected("parameters.timeout as a number of microseconds", timeout)
-    request.seconds = timeout * MICROSECOND
+    request.seconds = _seconds(parameters.get("timeout") or 0)
     tags = {
         key: value
         for key, value in parameters.items()
@@ -102,6 +100,13 @@ def _heed(parameters: Mapping[str, Any], request: InferRequest) -> None:
     }
     if tags:
         request.meta["tags"] = tags
+
+
+def _seconds(timeout: Any) -> float:
+    """A timeout in seconds; one beyond a year is a year."""
+    if not isinstance(timeout, int | float) or not timeout >= 0:
+        raise expected("parameters.timeout as a number of microseconds from 0", timeout)
+    return min(timeout * MICROSECOND, YEAR)
 
 
 def asked_output(name: str, parameters: Mapping[str, Any], where: str) -> Asked:

@@ -22,6 +22,7 @@ def server() -> Iterator[Served]:
     [
         (b"{", 400, ("Can't find JSON in data: Expecting property name enclosed in double quotes:"
          " line 1 column 2 (char 1)")),
+        (b"", 400, "Can't find JSON in data: Expecting value: line 1 column 1 (char 0)"),
         (b"null", 400, "expected an object with inputs, got null or nothing"),
         (b"[]", 400, "expected an object with inputs, got a list"),
         (b"{}", 400, "expected inputs as a list, got null or nothing"),

@@ -26,8 +26,9 @@ def checked_shape(shape: Any) -> list[int]:
         raise expected("shape as a list of sizes", shape)
     if len(shape) > DEEPEST:  # before anything is done with the sizes
         raise ClientError(f"expected a shape of at most {DEEPEST} sizes, got {len(shape)}")
-    if any(type(size) is not int or size < 0 for size in shape):
-        raise ClientError(f"expected shape as whole numbers from 0, got {shown_shape(shape)}")
+    for size in shape:
+        if type(size) is not int or size < 0:
+            raise ClientError(f"expected shape as whole numbers from 0, got {shown_shape(shape)}")
     if 0 in shape and math.prod(filter(None, shape)) > LARGEST_EMPTY:
         raise ClientError(f"expected a shape of reasonable size, got {shown_shape(shape)}")
     return shape

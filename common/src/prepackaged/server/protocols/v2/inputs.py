@@ -82,8 +82,8 @@ def _with_rows(array: Array) -> Array:
 
 
 def _check_names(tensors: Sequence[Tensor]) -> None:
-    counts = Counter(tensor.name for tensor in tensors)
-    if len(counts) < len(tensors):
+    if len(tensors) > 1 and len({tensor.name for tensor in tensors}) < len(tensors):
+        counts = Counter(tensor.name for tensor in tensors)
         twice = next(name for name, times in counts.items() if times > 1)
         raise ClientError(f"expected each input once, got {cut_name(twice)!r} twice")
 

@@ -40,6 +40,7 @@ OTHERS = {
     "dataframe_split": "MLflow's protocol",
     "dataframe_records": "MLflow's protocol",
 }
+NOTHING = memoryview(b"")
 
 
 def read(body: bytes, json_size: int | None) -> Message:
@@ -48,19 +49,17 @@ def read(body: bytes, json_size: int | None) -> Message:
     Raises `ClientError` for whatever is wrong with it.
     """
     size = len(body) if json_size is None else json_size
-    if not 0 < size <= len(body):
+    if json_size is not None and not 0 < size <= len(body):
         raise ClientError(
             f"expected Inference-Header-Content-Length from 1 to {len(body)}, the body's length,"
             f" got {size}"
         )
-    head = body if size == len(body) else body[:size]
-    message = _parsed(head)
+    is_whole = size == len(body)
+    message = _parsed(body if is_whole else body[:size])
     if not isinstance(message, dict):
         raise expected("an object with inputs", message)
-    binary = memoryview(body)[size:]
-    tensors = _tensors(message, binary)
     return Message(
-        tensors,
+        _tensors(message, NOTHING if is_whole else memoryview(body)[size:]),
         _id(message.get("id")),
         _parameters(message, "parameters"),
         _outputs(message.get("outputs")),
@@ -153,34 +152,38 @@ def _tensor(entry: Any, place: int) -> tuple[Tensor, int | None]:
     """An input, and how many bytes it has behind the JSON; None where its values are in it."""
     if not isinstance(entry, dict):
         raise expected(f"inputs[{place}] as an object", entry)
-    name, datatype = entry.get("name"), DATATYPES.get(_text(entry.get("datatype")))
+    name, datatype = entry.get("name"), entry.get("datatype")
     if type(name) is not str:
         raise expected(f"inputs[{place}].name as a string", name)
-    label = label_of(name)
-    if datatype is None:
-        raise wrong_datatype(label, entry.get("datatype"))
+    known = DATATYPES.get(datatype) if type(datatype) is str else None
+    if known is None:
+        raise wrong_datatype(label_of(name), datatype)
     try:
         shape = checked_shape(entry.get("shape"))
     except ClientError as error:
-        raise ClientError(f"{label}: {error}") from error
-    parameters = _parameters(entry, label) if "parameters" in entry else NO_PARAMETERS
-    values, size = entry.get("data"), _binary_size(parameters, label)
-    if values is None and size is None and 0 not in shape:
-        raise ClientError(f"{label}: expected data as a list, got none")
-    if values is not None and not isinstance(values, list | np.ndarray):
-        raise expected(f"{label} with data as a list", values)
-    if size and values is not None:
-        raise ClientError(f"{label}: expected either data or binary_data_size, got both")
-    return Tensor(name, datatype, shape, values, None, parameters), size if values is None else None
+        raise ClientError(f"{label_of(name)}: {error}") from error
+    tensor = Tensor(name, known, shape, entry.get("data"))
+    if "parameters" in entry:
+        tensor.parameters = _parameters(entry, label_of(name))
+    return tensor, _size_behind(tensor)
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+def _size_behind(tensor: Tensor) -> int | None:
+    """How many bytes an input has behind the JSON; None where its values are in it."""
+    values, parameters = tensor.values, tensor.parameters
+    size = _binary_size(parameters, tensor.label) if parameters else None
+    if values is None:
+        if size is None and 0 not in tensor.shape:
+            raise tensor.wrong("expected data as a list, got none")
+        return size
+    if not isinstance(values, list | np.ndarray):
+        raise expected(f"{tensor.label} with data as a list", values)
+    if size:
+        raise tensor.wrong("expected either data or binary_data_size, got both")
+    return None
 
 
 def _binary_size(parameters: Mapping[str, Any], label: str) -> int | None:
-    if not parameters:
-        return None
     check_shared_memory(parameters, label)
     size = parameters.get("binary_data_size")
     if size is None or (type(size) is int and size >= 0):

@@ -1,6 +1,7 @@
 """Answers over REST: JSON, and binary tensors behind it where they are asked for."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -38,22 +39,27 @@ def encode(
         parts += (b',"parameters":', dump(tags))
     separator = b',"outputs":['
     for output in outputs:
-        shape = b",".join(b"%d" % size for size in output.array.shape)
-        start = b'%b{"name":%b,"datatype":"%b","shape":[%b],' % (
-            separator,
-            dump(output.name),
-            output.datatype.name.encode(),
-            shape,
-        )
-        separator = b","
+        start = _about(output.name, output.datatype.name, output.array.shape)
         if is_binary(output, request):
             binary.append(content_of(output))
-            parts += (start, b'"parameters":{"binary_data_size":%d}}' % len(binary[-1]))
+            size = b'"parameters":{"binary_data_size":%d}}' % len(binary[-1])
+            parts += (separator, start, size)
         else:
-            parts += (start, b'"data":', _data(output), b"}")
+            parts += (separator, start, b'"data":', _data(output), b"}")
+        separator = b","
     parts.append(b"]}")
     text = b"".join(parts)
     return (b"".join([text, *binary]), len(text)) if any(binary) else (text, None)
+
+
+@lru_cache(256)
+def _about(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
+    """How an output begins, before its values."""
+    return b'{"name":%b,"datatype":"%b","shape":%b,' % (
+        dump(name),
+        datatype.encode(),
+        dump(list(shape)),
+    )
 
 
 def is_binary(output: Output, request: InferRequest) -> bool:

@@ -168,7 +168,7 @@ def array_of(value: Any, spec: TensorSpec | None) -> Array:
     What no tensor can hold is JSON in a single element of BYTES.
     """
     if isinstance(value, np.ndarray):
-        return _holdable(np.atleast_1d(value))
+        return _holdable(value if value.ndim else value.reshape(1))
     if isinstance(value, str | bytes | bytearray | dict) or value is None:
         element = bytes(value) if isinstance(value, bytearray) else value
         return list_by_row([_element(element)])

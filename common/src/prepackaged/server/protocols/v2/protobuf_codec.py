@@ -5,6 +5,7 @@ answer has the form of its request.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,9 @@ from prepackaged.server.protocols.v2.requests import (
 )
 from prepackaged.server.protocols.v2.served import Name
 from prepackaged.server.protocols.v2.tensors import Tensor, label_of
+from prepackaged.server.protocols.wire import delimited
 
 ModelInferResponse = CLASSES["ModelInferResponse"]
-InferTensor = CLASSES["InferTensor"]
-InferParameter = CLASSES["InferParameter"]
 
 #: The dtypes of the fields that hold numbers.
 FIELDS: dict[str, Any] = {
@@ -42,6 +42,7 @@ FIELDS: dict[str, Any] = {
     "fp32_contents": np.float32,
     "fp64_contents": np.float64,
 }
+ID, RAW_CONTENTS = 3, 6  # fields of ModelInferResponse
 PARAMETER_FIELDS = {bool: "bool_param", int: "int64_param", str: "string_param"}
 # Tags of a message's parts on the wire: inputs, outputs, raw contents, parameters and contents.
 TAGS = (b"\x2a", b"\x32", b"\x3a", b"\x22", b"\x0a")
@@ -131,31 +132,46 @@ def _parameters(sent: Mapping[str, Any]) -> Mapping[str, Any]:
 def encode(
     name: Name, request: InferRequest, outputs: Sequence[Output], tags: Mapping[str, Any]
 ) -> bytes:
-    """The ModelInferResponse of outputs, serialized. Raises `ModelError`."""
+    """The ModelInferResponse of outputs, serialized."""
     is_raw = request.is_binary or not all(output.datatype.field for output in outputs)
-    tensors = [
-        InferTensor(name=each.name, datatype=each.datatype.name, shape=each.array.shape)
-        for each in outputs
-    ]
-    message = ModelInferResponse(
-        model_name=name.model, model_version=name.version, id=request.id, outputs=tensors
-    )
-    for key, value in tags.items():
-        _write_parameter(message.parameters, key, value)
-    if is_raw:
-        message.raw_output_contents.extend(map(content_of, outputs))
-    else:
-        for tensor, output in zip(message.outputs, outputs, strict=True):
-            _write_contents(tensor.contents, output)
+    about = tuple((each.name, each.datatype.name, each.array.shape) for each in outputs)
+    parts = [_head(name, about)] if is_raw else [_typed(name, about, outputs)]
+    if request.id:
+        parts.append(delimited(ID, request.id.encode()))
+    if tags:
+        parts.append(_tags(tags))
+    if is_raw:  # without a copy of them in a message
+        parts += [delimited(RAW_CONTENTS, content_of(output)) for output in outputs]
+    return b"".join(parts)
+
+
+@lru_cache(256)
+def _head(name: Name, outputs: tuple[tuple[str, str, tuple[int, ...]], ...]) -> bytes:
+    """A response with outputs of these names, datatypes and shapes, less their contents."""
+    return bytes(_message(name, outputs).SerializeToString())
+
+
+def _message(name: Name, outputs: tuple[tuple[str, str, tuple[int, ...]], ...]) -> Any:
+    message = ModelInferResponse(model_name=name.model, model_version=name.version)
+    for output, datatype, shape in outputs:
+        message.outputs.add(name=output, datatype=datatype, shape=shape)
+    return message
+
+
+def _typed(name: Name, about: Any, outputs: Sequence[Output]) -> bytes:
+    message = _message(name, about)
+    for tensor, output in zip(message.outputs, outputs, strict=True):
+        field = getattr(tensor.contents, output.datatype.field)
+        is_text = output.datatype is BYTES
+        field.extend(elements_of(output) if is_text else output.array.ravel().tolist())
     return bytes(message.SerializeToString())
 
 
-def _write_contents(contents: Any, output: Output) -> None:
-    field = getattr(contents, output.datatype.field)
-    if output.datatype is BYTES:
-        field.extend(elements_of(output))
-    else:
-        field.extend(output.array.ravel().tolist())
+def _tags(tags: Mapping[str, Any]) -> bytes:
+    message = ModelInferResponse()
+    for key, value in tags.items():
+        _write_parameter(message.parameters, key, value)
+    return bytes(message.SerializeToString())
 
 
 def _write_parameter(parameters: Any, key: str, value: Any) -> None:

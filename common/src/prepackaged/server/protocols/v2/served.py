@@ -123,9 +123,10 @@ class ServedModel:
         """Answer with predictions by method; where there is much to write, on another thread."""
         try:
             write = partial(self._written, encode, request, predictions)
-            if any(is_large(each, exchange) for each in predictions.values()):
-                exchange.prepare(write, exchange.respond)
-                return
+            for each in predictions.values():
+                if is_large(each, exchange):
+                    exchange.prepare(write, exchange.respond)
+                    return
             response = write()
         except BaseException as error:
             exchange.fail(error)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from prepackaged.arrays import Array, are_numbers
+from prepackaged.arrays import Array, sum_of_sizes
 from prepackaged.errors import ModelError
 from prepackaged.server.inference.requests import Prediction
 from prepackaged.server.transport.background import LARGE
@@ -41,7 +41,7 @@ def is_large(prediction: Prediction, exchange: Exchange) -> bool:
 
 def _from_list(result: list[Any]) -> Array:
     try:
-        if not are_numbers(result):
+        if sum_of_sizes(result) is None:
             objects = np.array(result, dtype=object)
             if str in set(map(type, objects.flat)):
                 return objects  # rather than every text padded to the longest

@@ -103,19 +103,18 @@ class Rest:
             self._queue(exchange, self._read(exchange))
 
     def _read(self, exchange: Exchange) -> Request:
-        return self._decoded(read_decoded(exchange, as_lists=self._takes_lists))
-
-    def _queue(self, exchange: Exchange, request: Request) -> None:
-        request.parameters = asked_parameters(request, self._predictor.model)
-        request.set_context(exchange)
-        work = self._predictor.predict(request, partial(self._finish, exchange, request))
-        exchange.on_cancel = work.cancel
-
-    def _decoded(self, message: Any) -> Request:
+        message = read_decoded(exchange, as_lists=self._takes_lists)
         try:
             return decode(message, as_lists=self._takes_lists)
         except UnknownMessageError as error:
             raise UnknownMessageError(error.got, self._example) from None
+
+    def _queue(self, exchange: Exchange, request: Request) -> None:
+        if request.meta:
+            request.parameters = asked_parameters(request, self._predictor.model)
+        request.set_context(exchange)
+        work = self._predictor.predict(request, partial(self._finish, exchange, request))
+        exchange.on_cancel = work.cancel
 
     def _finish(
         self, exchange: Exchange, request: Request, outcome: Prediction | BaseException

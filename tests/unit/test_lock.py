@@ -172,6 +172,7 @@ def test_every_lock_of_the_repository_is_compiled(
     assert "sklearn/server/requirements.txt" in of_images
     assert "sklearn/server/requirements-1.6.txt" in of_images
     assert {str(path) for path in lock.locks(tmp_path)} == of_images | {
+        "tests/clients/requirements.txt",
         "bench/mlserver.txt",
         "requirements-dev.txt",
         "tests/contract/upstream.txt",

@@ -27,7 +27,7 @@ from prepackaged.server.protocols.seldon.methods import Methods, Unit, asked_par
 from prepackaged.server.transport.background import BACKGROUND, LARGE
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Handler, asynchronous
-from prepackaged.signature import Signature
+from prepackaged.signature import declared_signature
 
 PREDICTIONS = ("/predict", "/api/v1.0/predictions", "/api/v0.1/predictions")
 FEEDBACK = ("/send-feedback", "/api/v1.0/feedback", "/api/v0.1/feedback")
@@ -68,7 +68,7 @@ class Rest:
         self._unit = unit
         self._metadata = metadata
         self._takes_lists = bool(getattr(predictor.model, "takes_lists", False))
-        self._example = example_of(predictor.model)
+        self._example = example_request(declared_signature(predictor.model))
         self._predict: Handler = self.predict
         if has_any_hook(predictor.model, "predict_raw", "predict_rest"):
             self._predict = asynchronous(self.predict_raw)
@@ -189,12 +189,6 @@ async def _read(read: Callable[[Exchange], Any], exchange: Exchange) -> Any:
     if len(exchange.body) <= LARGE:
         return read(exchange)
     return await asyncio.get_running_loop().run_in_executor(BACKGROUND, read, exchange)
-
-
-def example_of(model: Any) -> str | None:
-    """A request that the model takes, where it says what it takes."""
-    signature = getattr(model, "signature", None)
-    return example_request(signature) if isinstance(signature, Signature) else None
 
 
 def ping(exchange: Exchange) -> None:

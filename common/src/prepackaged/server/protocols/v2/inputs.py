@@ -17,7 +17,7 @@ from prepackaged.server.protocols.shapes import shown_shape
 from prepackaged.server.protocols.v2.codecs import decoded
 from prepackaged.server.protocols.v2.datatypes import BYTES
 from prepackaged.server.protocols.v2.tensors import Tensor, cut_name
-from prepackaged.signature import Column, Signature
+from prepackaged.signature import Column, declared_signature
 from prepackaged.tensors import TensorComponent
 
 PANDAS = "pd"  # the content type of a request whose tensors are the columns of a table
@@ -30,8 +30,7 @@ class Inputs:
     """
 
     def __init__(self, model: Any) -> None:
-        signature = getattr(model, "signature", None)
-        known = signature if isinstance(signature, Signature) else None
+        known = declared_signature(model)
         self._specs = {spec.name for spec in known.input_tensors} if known else set()
         self._takes_others = bool(getattr(model, "takes_other_names", False))
         self._takes_tensors = bool(self._specs) or isinstance(model, TensorComponent)

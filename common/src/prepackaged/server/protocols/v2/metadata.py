@@ -9,7 +9,7 @@ import numpy as np
 from prepackaged.metadata import DATATYPES
 from prepackaged.server.protocols.v2.outputs import Outputs
 from prepackaged.server.protocols.v2.served import Name
-from prepackaged.signature import Column, Facts, Signature, TensorSpec
+from prepackaged.signature import Column, Facts, Signature, TensorSpec, declared_signature
 
 SERVER = "prepackaged"
 EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration")
@@ -37,8 +37,7 @@ def model_metadata(model: Any, name: Name) -> dict[str, Any]:
     Where the signature knows them, `parameters` have its classes and its methods.
     """
     platform = getattr(model, "platform", "")
-    known = getattr(model, "signature", None)
-    signature = known if isinstance(known, Signature) else Signature()
+    signature = declared_signature(model) or Signature()
     described: dict[str, Any] = {
         "name": name.model,
         "versions": [name.version],

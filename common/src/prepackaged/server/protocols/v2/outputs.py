@@ -15,7 +15,7 @@ from prepackaged.server.protocols.results import from_result
 from prepackaged.server.protocols.v2.datatypes import BYTES, Datatype, datatype_of
 from prepackaged.server.protocols.v2.requests import Asked, InferRequest
 from prepackaged.server.protocols.v2.tensors import cut_name
-from prepackaged.signature import Signature, TensorSpec
+from prepackaged.signature import Signature, TensorSpec, declared_signature
 
 #: What KServe's servers, and MLServer's codecs, call an output that has no name.
 ONLY = "output-0"
@@ -50,8 +50,7 @@ class Outputs:
     """
 
     def __init__(self, model: Any) -> None:
-        signature = getattr(model, "signature", None)
-        known = signature if isinstance(signature, Signature) else Signature()
+        known = declared_signature(model) or Signature()
         self._methods = known.methods
         self._specs = {spec.name: spec for spec in known.output_tensors if spec.name}
         self.default = self._default(known)

@@ -7,6 +7,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from prepackaged.server.protocols.v2.descriptors import POOL, SERVICE
 from prepackaged.server.protocols.v2.metadata import model_config, model_metadata
+from prepackaged.server.protocols.v2.openapi import paths
 from prepackaged.server.protocols.v2.served import Name
 from prepackaged.signature import Column, Signature, TensorSpec
 
@@ -116,6 +117,24 @@ def test_the_configuration_is_what_perf_analyzer_asks_for() -> None:
     fixed = Signature(inputs=(TensorSpec("x", "f4", [1, 3]),))
     config = model_config(model_metadata(model("onnx", fixed), NAME), 64)
     assert (config["max_batch_size"], config["input"][0]["dims"]) == (0, [1, 3])
+
+
+def test_openapi_shows_a_request_that_the_model_takes() -> None:
+    """One row, with values of the columns or of the datatypes; none for large inputs."""
+    columns = Signature(inputs=(Column("age", "float64"), Column("job", "text", ("clerk",))))
+    shown = paths("m", model_metadata(model("sklearn", columns), NAME), columns.inputs)
+    assert shown["/v2/models/m/infer"]["post"]["requestBody"]["content"]["application/json"][
+        "example"
+    ] == {
+        "inputs": [
+            {**entry("age", "FP64", [1, 1]), "data": [0.5]},
+            {**entry("job", "BYTES", [1, 1]), "data": ["clerk"]},
+        ]
+    }
+    image = Signature(inputs=(TensorSpec("x", "f4", [None, 3, 224, 224]),))
+    shown = paths("m", model_metadata(model("onnx", image), NAME), image.inputs)
+    content = shown["/v2/models/m/infer"]["post"]["requestBody"]["content"]
+    assert "example" not in content["application/json"]
 
 
 def test_the_messages_may_stand_beside_those_of_a_client() -> None:

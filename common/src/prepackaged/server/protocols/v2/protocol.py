@@ -11,9 +11,11 @@ from prepackaged.server.protocols.errors import error_failure, grpc_failure
 from prepackaged.server.protocols.json_writing import dump
 from prepackaged.server.protocols.v2 import grpc, rest
 from prepackaged.server.protocols.v2.metadata import model_metadata
+from prepackaged.server.protocols.v2.openapi import paths
 from prepackaged.server.protocols.v2.served import Name, ServedModel
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
 from prepackaged.server.transport.routing import Handler, WireProtocol
+from prepackaged.signature import declared_signature
 
 PREFIX = "/v2"
 MODELS = ("/v2/models/", "/v2/repository/models/")
@@ -30,6 +32,7 @@ def v2(
     """The protocol for a loaded model under this name."""
     served = ServedModel(predictor, name, is_ending)
     metadata = model_metadata(predictor.model, name)
+    signature = declared_signature(predictor.model)
     return WireProtocol(
         prefix=PREFIX,
         http_failure=partial(_http_failure, name),
@@ -38,6 +41,7 @@ def v2(
         methods=grpc.Grpc(served, metadata).methods(),
         allows_origins=allows_origins,
         counted_as=_counted_as(name),
+        openapi=paths(name.model, metadata, signature.inputs if signature else None),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from v2 import INFER, ROW, ask, infer, serve_echo
 
-from prepackaged.testing import Served
+from prepackaged.testing import Served, serve
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +131,19 @@ def test_binary_tensors_must_lie_where_the_request_says(
     headers = {"Inference-Header-Content-Length": size}
     answer = ask(server, "POST", INFER, data=body + content, headers=headers)
     assert answer == (400, {"error": text})
+
+
+class Raw:
+    """A model that reads Seldon's messages itself."""
+
+    def predict_raw(self, message: Any) -> Any:
+        return message
+
+
+def test_a_model_that_reads_whole_messages_is_not_reached() -> None:
+    """Rather than answered with nothing."""
+    with serve(Raw()) as served:
+        assert infer(served, {"inputs": [ROW]}) == (
+            501,
+            {"error": "this model has no predict: it answers Seldon's protocol alone"},
+        )

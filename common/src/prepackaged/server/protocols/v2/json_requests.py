@@ -68,8 +68,8 @@ def read(body: bytes, json_size: int | None) -> Message:
 
 def memory_of_body(body: bytes, json_size: int | None) -> int:
     """The bytes that a request's values may take, but for what elements of BYTES take in all."""
-    size = len(body) if json_size is None else max(json_size, 0)
-    return memory_of(body[:size]) + 2 * len(body[size:])
+    size = len(body) if json_size is None else min(json_size, len(body))
+    return memory_of(body[:size]) + 2 * (len(body) - size)
 
 
 def _parsed(body: bytes) -> Any:

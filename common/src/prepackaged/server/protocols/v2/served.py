@@ -15,6 +15,8 @@ from prepackaged.server.protocols.v2.outputs import Output, Outputs
 from prepackaged.server.protocols.v2.requests import InferRequest, Message, request_of
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
 
+NO_PREDICT = "this model has no predict: it answers Seldon's protocol alone"
+
 #: Makes the response of a request, its outputs and the tags of its answer.
 Encode = Callable[[InferRequest, Sequence[Output], dict[str, Any]], Response]
 
@@ -63,6 +65,7 @@ class ServedModel:
         self.inputs = Inputs(predictor.model)
         self.outputs = Outputs(predictor.model)
         self._is_ending = is_ending
+        self._has_predict = find_hook(predictor.model, "predict") is not None
         self._health = find_hook(predictor.model, "health_status")
 
     def check_live(self) -> None:
@@ -87,7 +90,12 @@ class ServedModel:
         return request_of(message, self.inputs)
 
     def infer(self, exchange: Exchange, encode: Encode, request: InferRequest) -> None:
-        """Queue the predictions of a request; its exchange is answered with what `encode` makes."""
+        """Queue the predictions of a request; its exchange is answered with what `encode` makes.
+
+        Raises `TransportError` 501 for a model that only other protocols reach.
+        """
+        if not self._has_predict:
+            raise TransportError(501, NO_PREDICT)
         if request.seconds:
             exchange.expire_after(request.seconds, "the timeout of the request")
         methods = self.outputs.methods(request)

@@ -106,7 +106,7 @@ test: test-common $(IMAGES:%=test-model-%)
 ## test-common: Test the tools, the shared package and the wire; `check` has the repository's facts
 test-common: $(DEV)/.made $(UPSTREAM)/.made
 	@echo "-> testing what is shared"
-	@$(DEV)/bin/python -m pytest tests/unit tests/contract tests/server
+	@$(DEV)/bin/python -m pytest tests/unit tests/contract tests/server tests/pages
 
 ## test-versions: Test the Models with the older versions of their frameworks
 test-versions: $(VERSION_TARGETS:%=test-model-%)

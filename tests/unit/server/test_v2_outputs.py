@@ -7,11 +7,9 @@ import pytest
 
 from prepackaged.errors import ClientError
 from prepackaged.server.inference.requests import Prediction
-from prepackaged.server.protocols.v2 import json_responses, protobuf_codec
-from prepackaged.server.protocols.v2.descriptors import CLASSES
+from prepackaged.server.protocols.v2 import json_responses
 from prepackaged.server.protocols.v2.outputs import Outputs
 from prepackaged.server.protocols.v2.requests import Asked, InferRequest
-from prepackaged.server.protocols.v2.served import Name
 from prepackaged.signature import Signature, TensorSpec
 
 HEAD = json_responses.head_of("m", "1")
@@ -227,6 +225,8 @@ def test_classes_are_the_largest_scores_with_their_places_and_labels() -> None:
             "predict_proba", "BYTES", [2, 2], ["0.75:1:yes", "0.25:0:no", "1.0:0:no", "0.0:1:yes"]
         )
     ]
+    flags = answered(Estimator(), np.array([[True, False]]), asked)
+    assert flags[0]["data"] == ["True:0:no", "False:1:yes"]
     with pytest.raises(ClientError, match="expected classification of rows of scores, got INT64"):
         answered(Estimator(), np.array([1]), asked)
 
@@ -260,41 +260,3 @@ def test_binary_outputs_follow_one_another_behind_the_json() -> None:
         ],
     }
     assert body[size:] == b"\1\0" + b"\1\0\0\0x"
-
-
-@pytest.mark.parametrize(
-    ("value", "field", "contents"),
-    [
-        (np.array([True]), "bool_contents", [True]),
-        (np.array([-1], np.int8), "int_contents", [-1]),
-        (np.array([2**16 - 1], np.uint16), "uint_contents", [2**16 - 1]),
-        (np.array([-(2**63)]), "int64_contents", [-(2**63)]),
-        (np.array([2**64 - 1], np.uint64), "uint64_contents", [2**64 - 1]),
-        (np.array([0.5], np.float32), "fp32_contents", [0.5]),
-        (np.array([0.1]), "fp64_contents", [0.1]),
-        (np.array(["caf\u00e9", b"\xff"], object), "bytes_contents", [b"caf\xc3\xa9", b"\xff"]),
-    ],
-)
-def test_a_typed_answer_has_its_values_in_the_field_of_its_datatype(
-    value: Any, field: str, contents: list[Any]
-) -> None:
-    """And a raw one has all in raw_output_contents."""
-    asked = request(id="r")
-    outputs = Outputs(Plain()).selected(asked, {None: Prediction(value, [], {}, [])})
-    tags = {"text": "x", "flag": True, "count": 2, "share": 0.5, "large": 2**70, "deep": {}}
-    typed = decoded(protobuf_codec.encode(Name("m"), asked, outputs, tags))
-    assert (typed.model_name, typed.model_version, typed.id) == ("m", "1", "r")
-    assert list(getattr(typed.outputs[0].contents, field)) == contents
-    chosen = {key: each.WhichOneof("parameter_choice") for key, each in typed.parameters.items()}
-    assert chosen == {
-        "text": "string_param", "flag": "bool_param", "count": "int64_param",
-        "share": "double_param",
-    }  # fmt: skip
-    raw = decoded(protobuf_codec.encode(Name("m"), request(is_binary=True), outputs, {}))
-    assert len(raw.raw_output_contents) == 1
-    assert not raw.outputs[0].HasField("contents")
-
-
-def decoded(message: bytes) -> Any:
-    """A response."""
-    return CLASSES["ModelInferResponse"].FromString(message)

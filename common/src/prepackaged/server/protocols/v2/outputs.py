@@ -55,6 +55,7 @@ class Outputs:
         self._specs = {spec.name: spec for spec in known.output_tensors if spec.name}
         self.default = self._default(known)
         self._aliases = {ONLY, ONLY_TOO} if len(self._specs) < 2 else set()
+        self._names_of_one = {*self._aliases, *self._methods, *self._specs}
         self._class_names = known.class_names
 
     def _default(self, known: Signature) -> str:
@@ -109,21 +110,13 @@ class Outputs:
         ]
 
     def _selected(self, asked: Asked, prediction: Prediction) -> Output:
-        values = named(prediction.value, asked.name)
-        is_only = len(values) == 1 and asked.name in {*self._aliases, *self._methods}
-        if asked.name not in values and not is_only:
-            raise self.unknown(asked.name, values)
-        value = values.get(asked.name, next(iter(values.values()), None))
-        output = self._output(asked.name, value)
+        values, name = named(prediction.value, ONLY), asked.name
+        if name not in values and not (len(values) == 1 and name in self._names_of_one):
+            aliases = self._aliases if len(values) == 1 else ()
+            raise self.unknown(name, list(dict.fromkeys((*values, *sorted(aliases)))))
+        output = self._output(name, values[name] if name in values else next(iter(values.values())))
         output.asked = asked
-        if not self._methods and not self._specs and not isinstance(prediction.value, dict):
-            self._check_name(asked.name)
         return self._classified(output, asked.classes) if asked.classes else output
-
-    def _check_name(self, name: str) -> None:
-        """Refuse a name for the only output of a model whose outputs have none."""
-        if name not in self._aliases:
-            raise self.unknown(name, sorted(self._aliases))
 
     def _output(self, name: str, value: Any) -> Output:
         array = array_of(value, self._specs.get(name))
@@ -138,7 +131,7 @@ class Outputs:
                 f"output {cut_name(output.name)!r}: expected classification of rows of scores,"
                 f" got {output.datatype.name} of shape {list(scores.shape)}"
             )
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+        best = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")[:, :count]
         labels = self._labels(scores.shape[1])
         texts = [
             f"{scores[row, place]}:{place}{labels[place]}"

@@ -4,12 +4,12 @@ import socket
 
 from prepackaged.server.protocols.grpc_health import Health
 from prepackaged.server.protocols.seldon.protocol import not_ready
-from prepackaged.server.protocols.v2 import protocol as v2
-from prepackaged.server.protocols.v2.served import Name
 from prepackaged.server.runtime.config import Config
-from prepackaged.server.runtime.server import SERVICES, serve_grpc
-from prepackaged.server.transport.http1.server import HttpServer
+from prepackaged.server.runtime.protocols import SERVICES, others_not_ready
+from prepackaged.server.runtime.server import grpc_methods
+from prepackaged.server.transport.grpc.server import GrpcServer
 from prepackaged.server.transport.limits import Limits
+from prepackaged.server.transport.one_port.server import OnePortServer
 from prepackaged.server.transport.sockets import listen
 
 WHY = "the model is being loaded"
@@ -25,7 +25,7 @@ class EarlyServer:
 
     def __init__(self, config: Config) -> None:
         is_shared = config.workers > 1
-        self._name = Name(config.model_name, config.model_version)
+        self._protocols = [*others_not_ready(WHY, config), not_ready(WHY)]
         self._limits = Limits(MAX_BODY, keepalive=config.keepalive)
         self.rest = listen("http", config.http_port, config.host, is_shared=is_shared)
         self.grpc: socket.socket | None = None
@@ -34,15 +34,14 @@ class EarlyServer:
 
     async def start(self) -> None:
         """Begin to answer."""
-        protocols = [not_ready(WHY), v2.not_ready(self._name, WHY)]
-        self._http = HttpServer(protocols, self._limits, lambda *_: None)
-        await self._http.start(self.rest.dup())
+        limits, methods = self._limits, None
         self._grpc = None
         if self.grpc:
             health = Health(SERVICES, is_serving=False)
-            self._grpc = await serve_grpc(
-                self.grpc.dup(), protocols, health, self._limits, lambda *_: None
-            )
+            methods = grpc_methods(self._protocols, health, limits, lambda *_: None)
+            self._grpc = await GrpcServer.started_on(self.grpc.dup(), methods, limits)
+        self._http = OnePortServer(self._protocols, limits, lambda *_: None, methods)
+        await self._http.start(self.rest.dup())
 
     async def stop(self) -> None:
         """Answer what was sent, and then nobody any more."""

@@ -36,9 +36,9 @@ OTHERS = {
     "jsonData": "Seldon's protocol, which is at /api/v1.0/predictions",
     "strData": "Seldon's protocol, which is at /api/v1.0/predictions",
     "binData": "Seldon's protocol, which is at /api/v1.0/predictions",
-    "instances": "TensorFlow Serving's protocol",
-    "dataframe_split": "MLflow's protocol",
-    "dataframe_records": "MLflow's protocol",
+    "instances": "TensorFlow Serving's protocol, which is at /v1/models",
+    "dataframe_split": "MLflow's protocol, which is at /invocations",
+    "dataframe_records": "MLflow's protocol, which is at /invocations",
 }
 NOTHING = memoryview(b"")
 

@@ -40,9 +40,14 @@ class Framing:
         if hosts > 1 or (hosts == 0 and version == "1.1"):  # RFC 9112, 3.2
             return TransportError(400, f"expected one Host header, got {hosts}")
         if self.coding and self.coding not in CODINGS:  # RFC 9110, 8.4
-            named = self.coding.decode("latin-1")[:80]
-            return TransportError(415, f"expected Content-Encoding gzip or deflate, got {named}")
+            return unknown_coding(self.coding)
         return None
+
+
+def unknown_coding(coding: bytes) -> TransportError:
+    """The refusal of a body that is compressed in another way."""
+    named = coding.decode("latin-1")[:80]
+    return TransportError(415, f"expected Content-Encoding gzip or deflate, got {named}")
 
 
 def too_large(limit: int) -> TransportError:

@@ -5,7 +5,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from prepackaged.server.telemetry.context import Observer
-from prepackaged.server.transport.exchange import Exchange, TransportError
+from prepackaged.server.transport.connections import Connection
+from prepackaged.server.transport.exchange import Carrier, Exchange, TransportError
 from prepackaged.server.transport.http1.framing import Fields, inflated_body
 from prepackaged.server.transport.http1.header_cache import HeaderCache
 from prepackaged.server.transport.http1.reader import Incoming
@@ -32,20 +33,18 @@ class HttpPort:
     router: Router
     limits: Limits
     observe: Observer
-    connections: "set[HttpConnection]" = field(default_factory=set)
+    connections: set[Connection] = field(default_factory=set)
     heads: HeaderCache = field(default_factory=HeaderCache)
     is_shutting_down: bool = False
 
-    def begin(
-        self, connection: "HttpConnection", method: str, target: bytes, fields: Fields
-    ) -> Incoming:
-        """A request that begins on a connection, which carries its response."""
+    def begin(self, carrier: Carrier, method: str, target: bytes, fields: Fields) -> Incoming:
+        """A request that begins; `carrier`, such as its connection, is to send the response."""
         found = self.router.find(target)
         exchange = Exchange(
             method,
             found.path,
             fields,
-            carrier=connection,
+            carrier=carrier,
             failure=found.failure,
             observe=self.observe,
             memory=self.limits.memory,

@@ -192,7 +192,7 @@ def test_a_lock_of_the_repository_is_not_stale(
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of what `make lock` reads."""
-    for name in ("tools", "common", "tests/contract", "bench", *images.images()):
+    for name in ("tools", "common", "tests/clients", "tests/contract", "bench", *images.images()):
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in ("Makefile", "VERSION", "pyproject.toml", "images.toml", "requirements-dev.txt"):
         shutil.copy(ROOT / name, tmp_path)

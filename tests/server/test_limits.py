@@ -5,7 +5,7 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from select import select
 from typing import Any
 
@@ -207,6 +207,19 @@ def test_a_connection_too_many_does_not_stay(soon: None, narrow: Served) -> None
     """Whoever says nothing there is not waited for as long as others."""
     with connected(narrow.url) as surplus:
         assert surplus.is_closed()
+
+
+def test_of_connections_too_many_the_oldest_ends_for_a_further_one(narrow: Served) -> None:
+    """So that they take no more files than there are, and liveness is answered still."""
+    with ExitStack() as stack:
+        oldest, *others = (
+            stack.enter_context(connected(narrow.url)) for _ in range(http_port.MOST_SURPLUS)
+        )
+        others[0].send(post(text("half"))[:-3])
+        assert get_ping(narrow)
+        with suppress(ConnectionResetError):
+            assert oldest.is_closed()
+        assert others[-1].ask(get("/health/ping")).body == b"pong"
 
 
 def test_there_is_room_again_when_connections_close(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from prepackaged.server.transport.eviction import make_room
 from prepackaged.server.transport.http2.core import Http2Core
 from prepackaged.server.transport.http2.events import (
     ConnectionFailed,
@@ -60,12 +59,13 @@ class Http2Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._active_at = self._loop.time()
         self._look_timer = self._loop.call_later(LOOK_SECONDS, self._look)
-        connections, most = self._port.connections, self._port.max_connections
-        is_full = len(connections) >= most and not make_room(connections, self._active_at)
+        port, connections = self._port, self._port.connections
+        is_full = len(connections) >= port.max_connections and not port.eviction.make_room(
+            connections, self._active_at
+        )
         connections.add(self)
-        if is_full:
-            self.core.refuse_streams(ErrorCode.ENHANCE_YOUR_CALM, "too many connections")
-            self._close()
+        if is_full:  # a GOAWAY as the first word makes clients of grpc-core try without a pause
+            self._transport.abort()
 
     def expect_preface_within(self, seconds: float) -> None:
         """Close when the client has not said by then that it speaks HTTP/2."""

@@ -17,7 +17,7 @@ from waiting import SECONDS, wait_until
 
 from prepackaged.server.transport import eviction
 from prepackaged.server.transport.http1 import port as http_port
-from prepackaged.server.transport.http1.reader import MAX_HEAD
+from prepackaged.server.transport.http1.head_size import MAX_HEAD
 from prepackaged.testing import Served, serve
 
 HELLO = prediction_pb2.SeldonMessage(strData="hello")
@@ -310,6 +310,21 @@ def test_a_body_for_which_there_is_no_memory_now_may_come_again(gate: Any) -> No
         gate.open()
         assert first.answer().text == "x" * 40_000
         assert third.ask(post(text("y" * 40_000))).text == "y" * 40_000
+
+
+def test_a_client_that_goes_away_before_its_body_is_whole_leaves_its_memory() -> None:
+    """Or half of bodies would in the end keep all others out."""
+    with serve(Mirror(), request_memory=100_000) as server:
+        for _ in range(10):
+            with connected(server.url) as connection:
+                connection.send(post(text("x" * 40_000))[:-1])
+                assert get_ping(server)  # so that what was sent is read
+
+        def has_room() -> bool:
+            with connected(server.url) as connection:
+                return connection.ask(post(text("y" * 40_000))).status == 200
+
+        wait_until(has_room)
 
 
 def test_a_message_for_which_there_is_no_memory_is_refused() -> None:

@@ -38,6 +38,7 @@ class HttpConnection(asyncio.Protocol):
             partial(port.check, self),
             port.limits.max_body,
             port.heads,
+            port.limits.memory,
         )
         self._timer = IdleTimer(self._loop, self._time_out)
         self._queue: deque[Incoming] = deque()

@@ -8,11 +8,11 @@ import httptools
 from prepackaged.server.transport.exchange import Exchange, TransportError
 from prepackaged.server.transport.http1.body import Body
 from prepackaged.server.transport.http1.framing import Fields, Framing, too_large
+from prepackaged.server.transport.http1.head_size import ALWAYS_FITS, PartialHead, memory_of
 from prepackaged.server.transport.http1.header_cache import MAX_MISSES, Head, HeaderCache
-from prepackaged.server.transport.memory import SMALL
+from prepackaged.server.transport.memory import SMALL, UNLIMITED, MemoryBudget
 from prepackaged.server.transport.routing import Target
 
-MAX_HEAD = 64 * 1024  # bytes of a request line and its header fields
 PIECE = 16 * 1024  # bytes that are parsed at a time, unless they are one body's
 
 #: Begins a request with this method, target and header fields.
@@ -44,7 +44,7 @@ class RequestReader:
 
     `begin` begins each of them. `check` raises `TransportError` for a request that is refused
     by its header fields alone. `max_body` is in bytes, None for any. `cache` is shared
-    by the connections of a port.
+    by the connections of a port, and `memory` by all requests.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class RequestReader:
         check: Callable[[Exchange], None],
         max_body: int | None,
         cache: HeaderCache,
+        memory: MemoryBudget = UNLIMITED,
     ) -> None:
         self._cache = cache
         self._misses = 0
@@ -67,7 +68,8 @@ class RequestReader:
         self._length = 0  # of the body as declared, 0 where it is not
         self._body = Body()
         self._rest: bytes | memoryview = b""  # of what was received last
-        self._later_bytes = 0  # of a head that takes several reads, without those of the first
+        self._partial_head = PartialHead(memory)
+        self._head_memory = 0  # of a large one that is whole
         self._may_be_large = False  # the head that is being read
         self._has_begun = False  # a head, with the bytes that were received last
         self.reads: Literal["nothing", "head", "body"] = "nothing"
@@ -134,7 +136,7 @@ class RequestReader:
             return []
         if len(data) > PIECE:
             data = self._piece_of(memoryview(data))
-        self._may_be_large = self.reads == "head" or len(data) > MAX_HEAD
+        self._may_be_large = self.reads == "head" or len(data) > ALWAYS_FITS
         self._has_begun = False
         try:
             self._parser.feed_data(data)
@@ -164,8 +166,14 @@ class RequestReader:
         return whole
 
     def close(self) -> None:
-        """Let go of the parser, which leads back here: a cycle for the garbage collector."""
+        """Let go of the parser, which leads back here: a cycle for the garbage collector.
+
+        A request that is not whole never will be.
+        """
         self._parser, self.is_done, self._misses = None, True, MAX_MISSES + 1
+        self._partial_head.clear()
+        if self._latest:
+            self._latest.exchange.abandon()
 
     # What follows is called by the parser.
 
@@ -175,7 +183,6 @@ class RequestReader:
         self._latest = None
         self._target = b""
         self._fields = []
-        self._later_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the request's target."""
@@ -188,8 +195,7 @@ class RequestReader:
     def on_headers_complete(self) -> None:
         """Begin an exchange, unless the request is refused by its head."""
         parser = self._parser
-        if self._may_be_large:
-            self._check_head()
+        self._head_memory = self._memory_of_head() if self._may_be_large else 0
         if parser.should_upgrade():
             return  # it is parsed again without the offer
         version = parser.get_http_version()
@@ -206,6 +212,8 @@ class RequestReader:
             if self._max_body is not None and framing.length > self._max_body:
                 raise too_large(self._max_body)
             self._check(latest.exchange)
+            if self._head_memory:
+                latest.exchange.hold(self._head_memory)
         except TransportError as refusal:
             self._refuse(refusal)
             raise StopReadingError from refusal
@@ -238,33 +246,35 @@ class RequestReader:
         if latest is None or size <= SMALL:
             return
         try:
-            latest.exchange.hold(size * copies - latest.exchange.held)
+            latest.exchange.hold(self._head_memory + size * copies - latest.exchange.held)
         except TransportError as refusal:
             self._refuse(refusal)
 
-    def _check_head(self) -> None:
-        size = len(self._target) + sum(len(name) + len(value) for name, value in self._fields)
-        if size > MAX_HEAD:
-            self._refuse_head()
-            raise StopReadingError
+    def _memory_of_head(self) -> int:
+        """What a head takes, 0 where that is little. Stops where it is too much."""
+        self._partial_head.clear()
+        try:
+            memory = memory_of(self._target, self._fields)
+        except TransportError as refusal:
+            self._refuse(refusal)
+            raise StopReadingError from refusal
+        return memory if memory > SMALL else 0
 
     def _limit_head(self, size: int) -> None:
         """Refuse a head that has become too large before it is whole."""
-        if not self._has_begun:
-            self._later_bytes += size
-        if self._later_bytes > MAX_HEAD:
-            self._refuse_head()
-
-    def _refuse_head(self) -> None:
-        self._refuse(TransportError(431, f"the request's head has more than {MAX_HEAD} bytes"))
+        try:
+            self._partial_head.grow(0 if self._has_begun else size, len(self._fields))
+        except TransportError as refusal:
+            self._refuse(refusal)
 
     def _refuse(self, error: TransportError) -> None:
         incoming = self._latest if self.reads == "body" else None
         if incoming is None:
             incoming = self._begin("-", b"-", ())
         incoming.error, incoming.keep_alive = error, False
-        self._body, self._rest = Body(), b""
+        self._body, self._rest, self._fields = Body(), b"", []
         self._latest, self.reads, self.is_done = None, "nothing", True
+        self._partial_head.clear()
         self.expects_continue = False
         self._misses = MAX_MISSES + 1
         self._whole.append(incoming)

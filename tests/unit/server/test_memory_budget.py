@@ -19,7 +19,8 @@ from prepackaged.server.transport.http1.head_size import (
     memory_of,
 )
 from prepackaged.server.transport.http1.header_cache import HeaderCache
-from prepackaged.server.transport.http1.reader import Incoming, RequestReader
+from prepackaged.server.transport.http1.incoming import Incoming
+from prepackaged.server.transport.http1.reader import RequestReader
 from prepackaged.server.transport.http2.memory import (
     FREE_STREAMS,
     STREAM_BYTES,

@@ -11,8 +11,9 @@ from functools import partial
 from typing import Any
 
 from prepackaged.server.transport.exchange import Exchange, Response
+from prepackaged.server.transport.http1.incoming import Incoming
 from prepackaged.server.transport.http1.port import SHUTDOWN_IDLE_SECONDS, HttpPort
-from prepackaged.server.transport.http1.reader import Incoming, RequestReader
+from prepackaged.server.transport.http1.reader import RequestReader
 from prepackaged.server.transport.http1.responses import encoded
 from prepackaged.server.transport.http1.sender_time import SenderTime
 from prepackaged.server.transport.idle_timer import IdleTimer

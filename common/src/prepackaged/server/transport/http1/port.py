@@ -9,7 +9,7 @@ from prepackaged.server.transport.eviction import Eviction
 from prepackaged.server.transport.exchange import Exchange, TransportError
 from prepackaged.server.transport.http1.framing import Fields, inflated_body
 from prepackaged.server.transport.http1.header_cache import HeaderCache
-from prepackaged.server.transport.http1.reader import Incoming
+from prepackaged.server.transport.http1.incoming import Incoming
 from prepackaged.server.transport.inflating import inflate
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.routing import Router, handler_of

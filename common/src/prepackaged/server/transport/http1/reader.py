@@ -7,32 +7,22 @@ import httptools
 
 from prepackaged.server.transport.exchange import Exchange, TransportError
 from prepackaged.server.transport.http1.body import Body
-from prepackaged.server.transport.http1.framing import Fields, Framing, too_large
+from prepackaged.server.transport.http1.framing import (
+    Fields,
+    Framing,
+    check_chunks,
+    too_large,
+    without_upgrade,
+)
 from prepackaged.server.transport.http1.head_size import ALWAYS_FITS, PartialHead, memory_of
 from prepackaged.server.transport.http1.header_cache import MAX_MISSES, Head, HeaderCache
+from prepackaged.server.transport.http1.incoming import Incoming
 from prepackaged.server.transport.memory import SMALL, UNLIMITED, MemoryBudget
-from prepackaged.server.transport.routing import Target
 
 PIECE = 16 * 1024  # bytes that are parsed at a time, unless they are one body's
 
 #: Begins a request with this method, target and header fields.
-Begin = Callable[[str, bytes, Fields], "Incoming"]
-
-
-class Incoming:
-    """A request as it is read, whole or refused with `error`; neither while its body arrives.
-
-    `coding` is how its body is compressed, empty where it is not.
-    """
-
-    __slots__ = ("coding", "error", "exchange", "keep_alive", "target")
-
-    def __init__(self, exchange: Exchange, target: Target) -> None:
-        self.exchange = exchange
-        self.target = target
-        self.keep_alive = True
-        self.coding = b""
-        self.error: TransportError | None = None
+Begin = Callable[[str, bytes, Fields], Incoming]
 
 
 class StopReadingError(Exception):
@@ -70,6 +60,8 @@ class RequestReader:
         self._rest: bytes | memoryview = b""  # of what was received last
         self._partial_head = PartialHead(memory)
         self._head_memory = 0  # of a large one that is whole
+        self._trailers: list[tuple[bytes, bytes]] = []  # of a body in chunks, of which so many
+        self._chunk_bytes = 0  # were received
         self._may_be_large = False  # the head that is being read
         self._has_begun = False  # a head, with the bytes that were received last
         self.reads: Literal["nothing", "head", "body"] = "nothing"
@@ -124,7 +116,7 @@ class RequestReader:
         head = Head(
             incoming.exchange.method,
             self._target,
-            self._fields,
+            incoming.exchange.headers,
             incoming.keep_alive,
             len(incoming.exchange.body),
         )
@@ -148,6 +140,7 @@ class RequestReader:
         if self.reads == "head":
             self._limit_head(len(data))
         elif self.reads == "body":
+            self._limit_chunks(len(data))
             self._hold_body()
         whole, self._whole = self._whole, []
         return whole
@@ -206,17 +199,21 @@ class RequestReader:
         self._latest = latest
         latest.coding = framing.coding
         self.reads = "body"
-        try:
-            if framing.error:
-                raise framing.error
-            if self._max_body is not None and framing.length > self._max_body:
-                raise too_large(self._max_body)
-            self._check(latest.exchange)
-            if self._head_memory:
-                latest.exchange.hold(self._head_memory)
-        except TransportError as refusal:
-            self._refuse(refusal)
-            raise StopReadingError from refusal
+        if framing.is_chunked:
+            self._trailers, self._chunk_bytes = [], 0
+            self._fields = self._trailers  # which are no headers (RFC 9110, 6.5.1)
+        self._refuse_unless(self._check_head, framing, latest.exchange)
+        if self.is_done:
+            raise StopReadingError
+
+    def _check_head(self, framing: Framing, exchange: Exchange) -> None:
+        if framing.error:
+            raise framing.error
+        if self._max_body is not None and framing.length > self._max_body:
+            raise too_large(self._max_body)
+        self._check(exchange)
+        if self._head_memory:
+            exchange.hold(self._head_memory)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -240,15 +237,19 @@ class RequestReader:
         self.expects_continue = False
         self._whole.append(latest)
 
+    def _limit_chunks(self, size: int) -> None:
+        """Refuse a body in chunks that are hardly data."""
+        if self._fields is self._trailers:
+            self._chunk_bytes += size
+            sizes = (self._chunk_bytes, self._body.size, len(self._trailers))
+            self._refuse_unless(check_chunks, *sizes)
+
     def _hold_body(self, copies: int = 1) -> None:
         """Count the memory of the body that is being read; refuse it where there is no room."""
         latest, size = self._latest, self._body.size
-        if latest is None or size <= SMALL:
-            return
-        try:
-            latest.exchange.hold(self._head_memory + size * copies - latest.exchange.held)
-        except TransportError as refusal:
-            self._refuse(refusal)
+        if latest is not None and size > SMALL:
+            more = self._head_memory + size * copies - latest.exchange.held
+            self._refuse_unless(latest.exchange.hold, more)
 
     def _memory_of_head(self) -> int:
         """What a head takes, 0 where that is little. Stops where it is too much."""
@@ -262,8 +263,12 @@ class RequestReader:
 
     def _limit_head(self, size: int) -> None:
         """Refuse a head that has become too large before it is whole."""
+        more = 0 if self._has_begun else size
+        self._refuse_unless(self._partial_head.grow, more, len(self._fields))
+
+    def _refuse_unless(self, check: Callable[..., object], *values: Any) -> None:
         try:
-            self._partial_head.grow(0 if self._has_begun else size, len(self._fields))
+            check(*values)
         except TransportError as refusal:
             self._refuse(refusal)
 
@@ -285,9 +290,9 @@ class RequestReader:
         if method == b"CONNECT":
             self._refuse(TransportError(400, "there are no tunnels here"))
             return
-        fields = [b"%b: %b\r\n" % each for each in self._fields if each[0] != b"upgrade"]
         version = self._parser.get_http_version().encode()
         line = b"%b %b HTTP/%b\r\n" % (method, self._target, version)
+        fields = without_upgrade(self._fields)
         self._parser = httptools.HttpRequestParser(self)
         self.reads = "nothing"
-        self._whole = self._parsed(b"".join((line, *fields, b"\r\n", rest, self._rest)))
+        self._whole = self._parsed(b"".join((line, fields, b"\r\n", rest, self._rest)))

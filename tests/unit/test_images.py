@@ -627,7 +627,6 @@ IN_PARTS: dict[str, Callable[[int], bytes]] = {
     "PNG, chunks behind the pixels": lambda count: png_with(b"") + CHUNK * count,
     "JPEG, comments": lambda count: jpeg_with(b"\xff\xfe\0\2" * count),
     "JPEG, filling": lambda count: jpeg_with(b"\xff" * count),
-    "JPEG, between segments": lambda count: jpeg_with(b"\0" * count),
     "GIF, comments": lambda count: gif_with(b"!\xfe\0" * count),
     "GIF, parts of a comment": lambda count: gif_with(b"!\xfe" + b"\1a" * count + b"\0"),
 }

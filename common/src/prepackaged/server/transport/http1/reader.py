@@ -159,14 +159,13 @@ class RequestReader:
         return whole
 
     def close(self) -> None:
-        """Let go of the parser, which leads back here: a cycle for the garbage collector.
-
-        A request that is not whole never will be.
-        """
+        """Let go of all that was received, and of the parser, which leads back here: a cycle."""
         self._parser, self.is_done, self._misses = None, True, MAX_MISSES + 1
         self._partial_head.clear()
+        self._body, self._rest, self._fields = Body(), b"", []
         if self._latest:
             self._latest.exchange.abandon()
+            self._latest = None
 
     # What follows is called by the parser.
 

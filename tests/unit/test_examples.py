@@ -28,7 +28,7 @@ from prepackaged.examples import LONGEST, example_request
             {
                 "data": {
                     "names": ["f", "i", "yes", "t", "c", "n", "u", "d"],
-                    "ndarray": [[0.5, 1, True, "a", "Taipei", 7, 1, "2026-01-31"]],
+                    "ndarray": [[0.5, 1, True, "a", "Taipei", 7, "a", "2026-01-31T12:00:00"]],
                 }
             },
         ),

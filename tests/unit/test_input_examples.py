@@ -64,10 +64,10 @@ def test_rows_are_made_up_of_what_is_known_of_columns() -> None:
     )
 
     assert list(made_up(Signature(columns))) == [
-        [{"age": 0, "city": "Tainan", "any": 0.0}],
-        [{"age": 0, "city": "Tainan", "any": "a"}],
+        [{"age": 1, "city": "Tainan", "any": 1}],
+        [{"age": 1, "city": "Tainan", "any": "a"}],
     ]
-    assert list(made_up(Signature((Column(),) * 2))) == [[[0.0, 0.0]], [["a", "a"]]]
+    assert list(made_up(Signature((Column(),) * 2))) == [[[1, 1]], [["a", "a"]]]
     assert list(made_up(Signature())) == [["a"]]
 
 
@@ -76,5 +76,5 @@ def test_the_example_comes_first_and_a_large_model_is_not_tried(tmp_path: Path) 
     artifact = model_with(tmp_path, {"inputs": [[5.0]]})
     signature = Signature((Column(kind="float64"),))
 
-    assert list(requests_to_try(artifact, signature)) == [[[5.0]], [[0.0]], [[0.0]]]
+    assert list(requests_to_try(artifact, signature)) == [[[5.0]], [[0.5]], [[0.5]]]
     assert list(requests_to_try(artifact, signature, most_bytes=3)) == []

@@ -25,13 +25,14 @@ def from_lists(rows: list[Any]) -> Array:
     fractions is too large to stay exact among floats, an object array of the values unchanged.
     Raises `ClientError` that names the row where lists are of unequal length.
     """
-    if are_numbers(rows):
+    total = sum_of_sizes(rows)
+    if total is not None:
         try:
             array = np.array(rows)
         except ValueError:
             pass  # of unequal lengths, or too deep: found below
         else:
-            if not may_round(array):
+            if total < EXACT or array.dtype.kind != "f":
                 return array
     shape, values = [len(rows)], rows
     while list in set(map(type, values)):
@@ -46,18 +47,20 @@ def may_round(array: Array) -> bool:
     return array.dtype == np.float64 and not np.vdot(array, array) < EXACT**2
 
 
-def are_numbers(rows: list[Any]) -> bool:
-    """Whether nested lists hold nothing but numbers: adding them up is the quickest way to ask."""
+def sum_of_sizes(rows: list[Any]) -> Any:
+    """The sum of the numbers in nested lists, each without its sign; None where one is no number.
+
+    Adding them up is the quickest way to ask whether they are numbers.
+    """
     first, values = rows[0] if rows else None, iter(rows)
     for _ in range(DEEPEST):
         if type(first) is not list:
             break
         first, values = first[0] if first else None, chain.from_iterable(values)
     try:
-        sum(values)
+        return sum(map(abs, values))
     except Exception:  # what a model returns may raise anything when it is added
-        return False
-    return True
+        return None
 
 
 def list_by_row(rows: Sequence[Any]) -> Array:

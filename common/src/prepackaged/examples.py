@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from prepackaged.signature import Column, Signature, TensorSpec
+from prepackaged.example_values import example_values
+from prepackaged.signature import Signature, TensorSpec
 
 LONGEST = 1000  # characters of an example; a longer one helps nobody
 MOST_VALUES = 300  # so that no longer one is made
-VALUES = {"float64": 0.5, "float32": 0.5, "int64": 1, "bool": True, "text": "a", "any": 1}
-DATE = "2026-01-31"
 
 
 def example_request(signature: Signature | None) -> str | None:
@@ -32,16 +31,9 @@ def example_request(signature: Signature | None) -> str | None:
 def _of_columns(columns: Sequence[Any]) -> dict[str, Any] | None:
     if len(columns) > MOST_VALUES:
         return None
-    data = {"ndarray": [[_value(column) for column in columns]]}
+    data = {"ndarray": [[next(iter(example_values(each)), "a") for each in columns]]}
     names = [column.name for column in columns]
     return {"data": data if None in names else {"names": names, **data}}
-
-
-def _value(column: Column) -> Any:
-    if column.categories:
-        first = column.categories[0]
-        return first.item() if isinstance(first, np.generic) else first
-    return DATE if column.kind == "datetime" else VALUES.get(column.kind, VALUES["any"])
 
 
 def _of_tensors(tensors: Sequence[TensorSpec]) -> dict[str, Any] | None:

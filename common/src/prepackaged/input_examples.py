@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from prepackaged.artifacts import Artifact
+from prepackaged.example_values import example_values
 from prepackaged.signature import Column, Signature
 
 MOST_BYTES = 2**20  # of an example
 ROWS = 1
 LARGEST_TO_COPY = 64 * 2**20  # bytes of a model file
-NUMBERS = {"float64": 0.0, "float32": 0.0, "int64": 0, "bool": False}
-TEXTS = {"text": "a", "datetime": "2024-01-01"}
 
 
 def requests_to_try(
@@ -58,16 +57,13 @@ def made_up(signature: Signature) -> Iterator[list[Any]]:
     if not columns:
         yield ["a"]
         return
-    for unknown in (0.0, "a"):
-        values = [_value(column, unknown) for column in columns]
+    for unknown in (1, "a"):
+        values = [
+            unknown if each.kind == "any" else next(iter(example_values(each)), unknown)
+            for each in columns
+        ]
         names = [column.name for column in columns]
         yield [values if None in names else dict(zip(names, values, strict=True))]
-
-
-def _value(column: Column, unknown: Any) -> Any:
-    if column.categories:
-        return column.categories[0]
-    return {**NUMBERS, **TEXTS}.get(column.kind, unknown)
 
 
 def _read_json(path: Path) -> Any:

@@ -201,6 +201,12 @@ class Signature:
         return f" [{self.sources[name]}]" if name in self.sources else ""
 
 
+def declared_signature(model: Any) -> Signature | None:
+    """What a model says of what it takes; None where it says nothing."""
+    signature = getattr(model, "signature", None)
+    return signature if isinstance(signature, Signature) else None
+
+
 def _usual_axes(shape: FreeShape | None) -> tuple[str | None, ...]:
     return tuple(
         BATCH if number == 0 and size is None else None for number, size in enumerate(shape or ())

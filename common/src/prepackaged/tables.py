@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 NUMBERS = "biuf"  # numpy's kinds of dtype that are numbers
+# Of columns that are all of one kind, numbers go into one array; object: they stay as they are.
+DTYPES: dict[str, np.dtype[Any]] = {
+    "float64": np.dtype("f8"),
+    "float32": np.dtype("f4"),
+    "any": np.dtype("O"),
+}
 SHOWN = 20  # names in an error
 LEFT_OUT = -1  # the place of a column that the request does not have
 LONGEST_NAME = 60  # characters of a name in an error
@@ -104,14 +110,25 @@ class Columns:
         Raises `ClientError` for no rows, rows of unequal length, a wrong number of columns,
         missing names, and values that a column cannot take.
         """
-        if isinstance(payload, np.ndarray) and payload.dtype.kind in NUMBERS:
-            array = self._numeric(payload, names)
-            if array is not None:
-                return array
+        array = self.numbers(payload, names) if isinstance(payload, np.ndarray) else None
+        if array is not None:
+            return array
         sheet = read_sheet(payload, names)
         if sheet.is_by_name and not self.names:
             raise _names_are_unknown(sheet)
         return self._table(sheet).array()
+
+    def numbers(self, array: Array, names: Iterable[str] | None = None) -> Array | None:
+        """What `array` gives, at once, for numbers in the order of training; None for the rest."""
+        dtype, width = self._one_dtype
+        if dtype is None or array.ndim != 2 or not array.size or (names and self.names):
+            return None
+        if array.dtype.kind not in NUMBERS or (width and array.shape[1] != width):
+            return None
+        if array.dtype is not dtype and dtype.kind != "O":
+            array = array.astype(dtype)
+        # A sum of squares is NaN if a value is; the columns then find out which.
+        return None if self._refuses_null and math.isnan(np.vdot(array, array)) else array
 
     def frame(self, payload: Any, names: Iterable[str] | None = None) -> "DataFrame":
         """The payload as a pandas DataFrame under the names of training, a dtype for each column.
@@ -131,20 +148,6 @@ class Columns:
             if arrays is not None:
                 return Table(self._known, tuple(arrays))
         return self._table(read_sheet(payload, names))
-
-    def _numeric(self, array: Array, names: Any) -> Array | None:
-        """The fast path: a numeric array whose columns are in order and of one kind."""
-        kind = self._kind_of_all
-        if kind is None or array.ndim != 2 or not array.size or (names and self.names):
-            return None
-        if self._known and len(self._known) != array.shape[1]:
-            return None
-        if kind == "any":
-            return array
-        cast_array = array.astype(kind, copy=False)
-        values = cast_array.reshape(-1)
-        # A sum of squares is NaN if a value is; the columns then find out which.
-        return None if self._refuses_null and math.isnan(values.dot(values)) else cast_array
 
     def _table(self, sheet: Sheet) -> Table:
         facts = self._known or tuple(map(Column, sheet.names or (None,) * sheet.width))
@@ -184,11 +187,15 @@ class Columns:
         return bool(self.names) and all(fact.name and fact.used for fact in self._known)
 
     @cached_property
-    def _kind_of_all(self) -> str | None:
-        """The kind of all columns, where the model uses all and numpy has a dtype of that name."""
+    def _one_dtype(self) -> tuple[np.dtype[Any] | None, int]:
+        """The dtype of all columns, where the model uses all, and their number, 0 for any.
+
+        It is object where numbers stay as they are, and None where columns differ.
+        """
         kinds = {fact.kind for fact in self._known} or {"any"}
         is_one = len(kinds) == 1 and len(self.used) == len(self._known)
-        return next(iter(kinds & {"float64", "float32", "any"}), None) if is_one else None
+        kind = next(iter(kinds & DTYPES.keys()), None) if is_one else None
+        return DTYPES[kind] if kind else None, len(self._known)
 
     @cached_property
     def _refuses_null(self) -> bool:

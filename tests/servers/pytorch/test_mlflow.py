@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 MLFLOW = {
     "1": ("mlflow-skinny==1.30.1", "setuptools<80"),
     "2": ("mlflow-skinny==2.22.5", "pytorch-lightning==2.6.6"),
-    "3": ("mlflow-skinny==3.17.2",),
+    "3": ("mlflow-skinny==3.17.2", "scipy"),  # which infers a signature
 }
 
 

@@ -57,6 +57,31 @@ def test_the_older_port_variable_counts_where_the_newer_is_absent(
     assert read_config(["Model"], environment).http_port == port
 
 
+@pytest.mark.parametrize(
+    ("flags", "environment", "name"),
+    [
+        ([], {}, "model"),
+        ([], {"PREDICTIVE_UNIT_ID": "node"}, "node"),
+        ([], {"PREDICTIVE_UNIT_ID": "node", "MLSERVER_MODEL_NAME": "served"}, "served"),
+        ([], {"MLSERVER_MODEL_NAME": "served", "PREPACKAGED_MODEL_NAME": "iris"}, "iris"),
+        (["--model-name", "flagged"], {"PREPACKAGED_MODEL_NAME": "iris"}, "flagged"),
+        (["--model_name=a_b"], {"PREPACKAGED_MODEL_NAME": "iris"}, "a_b"),
+        (["--model_name", "a_b"], {}, "a_b"),
+    ],
+)
+def test_the_models_name_is_what_is_said_closest_to_it(
+    flags: list[str], environment: dict[str, str], name: str
+) -> None:
+    """KServe's default, what Seldon's operator sets, our variable, and the flag in any spelling."""
+    assert read_config(["Model", *flags], environment).model_name == name
+
+
+def test_the_models_version_is_what_the_operator_sets() -> None:
+    """For MLServer, whose variable it is."""
+    assert read_config(["Model"], {}).model_version == "1"
+    assert read_config(["Model"], {"MLSERVER_MODEL_VERSION": "v1"}).model_version == "v1"
+
+
 def test_the_command_line_of_the_images_is_understood() -> None:
     """Flags without effect are read and let go."""
     line = "Model --service-type MODEL --persistence 0 --access-log --threads 8 --max-requests 9"

@@ -35,10 +35,15 @@ class Inputs:
         self._item_kind = item_kind(first)
         is_numeric = bool(kinds) and kinds <= FLOATS
         self.wants_names = bool(columns.names) and not (is_numeric and forget_names(estimator))
+        self._is_plain = not (self._item_kind or self.wants_names or columns.count is None)
         self.takes_lists = bool(self._item_kind) or not kinds or not kinds <= {*FLOATS, "text"}
 
     def prepare(self, X: Any, names: Iterable[str] | None = None) -> Any:
         """The request's rows, cast by the signature. Raises `ClientError`."""
+        if self._is_plain and isinstance(X, np.ndarray):
+            array = self._columns.numbers(X, names)
+            if array is not None:
+                return array
         if isinstance(X, Table):
             return X
         if self._item_kind:
@@ -64,7 +69,7 @@ class Inputs:
     def _array(self, X: Any, names: Iterable[str] | None) -> Any:
         """Numbers as an array; with text among them a table, which becomes one when stacked."""
         if isinstance(X, np.ndarray) and X.dtype.kind in "biuf":
-            return self._columns.array(X, names)
+            return self._columns.array(X, names)  # or what is wrong with it
         table = self._columns.table(X, names)
         return table if any(each.dtype == object for each in table.arrays) else table.array()
 

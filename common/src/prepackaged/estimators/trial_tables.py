@@ -5,19 +5,11 @@ from itertools import cycle, islice
 from typing import Any
 
 from prepackaged.casting import cast
+from prepackaged.example_values import VALUES, example_values
 from prepackaged.signature import Column
 from prepackaged.tables import Table
 
 ROWS = 5
-VALUES: dict[str, list[Any]] = {
-    "float64": [0.0, 1.0, -2.5, 40.0],
-    "float32": [0.0, 1.0, -2.5, 40.0],
-    "int64": [0, 1, 7],
-    "bool": [True, False],
-    "text": ["", "a", "of several words"],
-    "datetime": ["2020-02-29T12:00:00", "1999-12-31T00:00:00"],
-    "any": [0.0, 1.0, -2.5],
-}
 
 
 def trial_tables(facts: Sequence[Column]) -> Iterator[Table]:
@@ -30,7 +22,7 @@ def trial_tables(facts: Sequence[Column]) -> Iterator[Table]:
 
 
 def _known(fact: Column) -> list[Any]:
-    return list(fact.categories[:ROWS]) if fact.categories else VALUES.get(fact.kind, [None])
+    return example_values(fact) or [None]
 
 
 def _strange(fact: Column) -> list[Any]:

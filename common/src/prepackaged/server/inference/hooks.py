@@ -25,7 +25,7 @@ from prepackaged.server.inference.requests import Prediction
 from prepackaged.server.telemetry.context import RequestContext
 from prepackaged.server.telemetry.custom_metrics import BadMetricError
 from prepackaged.server.telemetry.metrics import Metrics
-from prepackaged.signature import Column, Signature
+from prepackaged.signature import Column, declared_signature
 
 # What a model's hooks are called within, made for the request that they answer.
 Around = Callable[[RequestContext], AbstractContextManager[Any]]
@@ -169,8 +169,8 @@ def _class_names_of(model: Any) -> Callable[[], Any] | None:
 
 def _output_names_of(model: Any) -> list[str]:
     """The names of the columns that the model's signature says it answers with."""
-    signature = getattr(model, "signature", None)
-    if not isinstance(signature, Signature) or not model.names_outputs:
+    signature = declared_signature(model)
+    if signature is None or not model.names_outputs:
         return []
     columns = [each for each in signature.outputs or () if isinstance(each, Column)]
     return [each.name for each in columns if each.name is not None]

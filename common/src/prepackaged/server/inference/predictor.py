@@ -40,6 +40,13 @@ class ShutdownError(RequestError):
     retry_after = 1
 
 
+class HangingError(RequestError):
+    """A call of the model does not end: HTTP 500, for Kubernetes to start the server anew."""
+
+    def __init__(self) -> None:
+        super().__init__("a call of the model does not end")
+
+
 class Predictor:
     """One loaded model behind its engine. Made on the event loop that it works on.
 

@@ -39,6 +39,8 @@ LOG_LEVELS = {
 # The variables that give flags their defaults; the first that is set counts.
 VARIABLES = {
     "parameters": ("PREDICTIVE_UNIT_PARAMETERS",),
+    # Seldon's operator sets PREDICTIVE_UNIT_ID for its v1 protocol, and beside it MLServer's.
+    "model-name": ("PREPACKAGED_MODEL_NAME", "MLSERVER_MODEL_NAME", "PREDICTIVE_UNIT_ID"),
     "host": ("PREPACKAGED_HOST",),
     # PrimeHub and older operators set PREDICTIVE_UNIT_SERVICE_PORT alone.
     "http-port": ("PREDICTIVE_UNIT_HTTP_SERVICE_PORT", "PREDICTIVE_UNIT_SERVICE_PORT"),
@@ -77,8 +79,9 @@ class Config:
     """What a server needs to know.
 
     `interface` names the class to serve: `Module`, whose class has the same name, or
-    `package.module.Class`. `parameters` are its constructor's arguments. `host` is a name or an
-    address to listen on. `timeout` (REST) and
+    `package.module.Class`. `parameters` are its constructor's arguments. `model_name` and
+    `model_version` are those under which protocols other than Seldon's serve the model. `host` is
+    a name or an address to listen on. `timeout` (REST) and
     `grpc_timeout` are in seconds from a request's arrival to its answer, `keepalive` from an
     answer to the next request and `grace` from the signal to end to the last answer; a call of the
     model that takes longer than `longest_call` is taken for one that never ends.
@@ -88,7 +91,8 @@ class Config:
     `max_connections` are those of a worker's port. `request_memory` is in bytes of
     all requests that have no response yet; None is half of what is free when they begin.
     Without `batches` each request is a call of its own; `max_batch_rows` and `max_batch_bytes`
-    bound those that share one. `cors` lets browsers of any origin call Seldon's routes.
+    bound those that share one. With `pages` people who open the server in a browser find a page to
+    try the model. `cors` lets browsers of any origin call Seldon's routes.
     With `opens_early` the ports answer 503 while the model loads; without, they open when the
     model is loaded.
     `passes_payload` leaves predictions over REST undecoded, for models with `predict_raw`.
@@ -97,6 +101,8 @@ class Config:
 
     interface: str
     parameters: Mapping[str, Any]
+    model_name: str = "model"
+    model_version: str = "1"
     host: str = ANY_HOST
     http_port: int = 9000
     grpc_port: int = 5000
@@ -125,6 +131,7 @@ class Config:
     max_batch_rows: int = MAX_BATCH_ROWS
     max_batch_bytes: int = MAX_BATCH_BYTES
     cors: bool = True
+    pages: bool = True
     max_connections: int = MAX_CONNECTIONS
     unit_id: str | None = None
     image: str = ""
@@ -145,11 +152,13 @@ def read_config(
     A variable that is empty is one that is not set.
     """
     variables = {name: text for name, text in environment.items() if text.strip()}
-    flags = _parser(variables).parse_args(arguments)
+    flags = _parser(variables).parse_args(list(map(_hyphenated, arguments)))
     level = variables.get("SELDON_LOG_LEVEL", flags.log_level).strip().upper()
     return Config(
         interface=flags.interface_name,
         parameters=read_parameters(flags.parameters),
+        model_name=flags.model_name.strip(),
+        model_version=variables.get("MLSERVER_MODEL_VERSION", "1").strip(),
         host=flags.host,
         http_port=_port(flags, "http-port"),
         grpc_port=_port(flags, "grpc-port"),
@@ -183,6 +192,12 @@ def read_annotations(file: Path = ANNOTATIONS) -> dict[str, str]:
         return {}
     pairs = (line.partition("=") for line in lines)
     return {key.strip(): value.strip().strip('"') for key, equals, value in pairs if equals}
+
+
+def _hyphenated(argument: str) -> str:
+    """A flag such as `--model_name=iris`, as KServe spells it, with hyphens."""
+    flag, equals, value = argument.partition("=")
+    return f"{flag.replace('_', '-')}{equals}{value}" if flag.startswith("--") else argument
 
 
 def _name(flag: str) -> str:
@@ -249,6 +264,7 @@ def _parser(variables: Mapping[str, str]) -> argparse.ArgumentParser:
         parser.add_argument(f"--{flag}", default=given, help=what, **more)
 
     add("parameters", "[]", "the class's, as a JSON list")
+    add("model-name", "model", "of the model, in the paths of protocols that name it")
     add("host", ANY_HOST, "the address to listen on")
     for port, default in (("http", 9000), ("grpc", 5000), ("metrics", 6000)):
         add(f"{port}-port", default, f"default: {default}")

@@ -43,4 +43,5 @@ VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "PREPACKAGED_MAX_BATCH_ROWS": ("max_batch_rows", _count),
     "PREPACKAGED_MAX_BATCH_BYTES": ("max_batch_bytes", _count),
     "PREPACKAGED_CORS": ("cors", _switch),
+    "PREPACKAGED_PAGES": ("pages", _switch),
 }

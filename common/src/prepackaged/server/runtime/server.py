@@ -12,10 +12,12 @@ from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.protocols.grpc_health import NAME as HEALTH_NAME
 from prepackaged.server.protocols.grpc_health import Health
 from prepackaged.server.protocols.grpc_reflection import Reflection
+from prepackaged.server.protocols.pages.protocol import Pages
 from prepackaged.server.protocols.seldon.flask_compat import FlaskCompat, needs_flask
 from prepackaged.server.protocols.seldon.grpc import SERVICE_NAMES
 from prepackaged.server.protocols.seldon.methods import Unit
 from prepackaged.server.protocols.seldon.protocol import seldon
+from prepackaged.server.protocols.seldon.rest import PREDICTIONS
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.files import max_connections
 from prepackaged.server.runtime.memory import for_requests, give_back_after_peaks
@@ -80,6 +82,10 @@ class RunningServer:
             allows_origins=config.cors,
         )
         self._protocols = [first, *(make(self.predictor) for make in more)]
+        if config.pages:
+            paths = {path: item for each in self._protocols for path, item in each.openapi.items()}
+            pages = Pages(self.predictor, metadata or {}, config.image, PREDICTIONS[1], paths)
+            self._protocols.append(pages.protocol(first.http_failure))
         log = AccessLog(config.access_log_format) if config.access_log else None
         counted_as = {
             path: kind for each in self._protocols for path, kind in each.counted_as.items()

@@ -164,7 +164,7 @@ class Supervisor:
                 await over
                 for task in tasks:
                     task.cancel()
-        except* DeploymentError as errors:
+        except ExceptionGroup as errors:  # not `except*`, which raises groups again
             raise errors.exceptions[0] from None
         finally:
             over.cancel()

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
@@ -29,6 +29,7 @@ class WireProtocol:
     this protocol's form: `http_failure` over REST, `grpc_failure` over gRPC. With `allows_origins`
     browsers let pages of any origin call the paths over REST. `counted_as` names
     what metrics count the requests for a path under; all others are counted as `other`.
+    `openapi` are the paths that OpenAPI describes, as its path items.
     """
 
     prefix: str
@@ -40,6 +41,7 @@ class WireProtocol:
     is_observed: bool = True
     allows_origins: bool = False
     counted_as: Mapping[str, str] = field(default_factory=dict)
+    openapi: Mapping[str, Any] = field(default_factory=dict)
 
 
 def asynchronous(answer: Callable[[Exchange], Awaitable[Response]]) -> Handler:

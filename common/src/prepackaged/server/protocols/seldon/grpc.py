@@ -16,10 +16,10 @@ from prepackaged.errors import ClientError, ModelError
 from prepackaged.server.inference.hooks import has_any_hook
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.inference.requests import Prediction
+from prepackaged.server.protocols.results import is_large
 from prepackaged.server.protocols.seldon import protobuf_codec
 from prepackaged.server.protocols.seldon.json_codec import Request
 from prepackaged.server.protocols.seldon.methods import Methods, Unit, asked_parameters
-from prepackaged.server.protocols.seldon.payloads import is_large
 from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Handler

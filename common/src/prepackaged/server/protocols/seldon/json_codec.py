@@ -4,30 +4,27 @@ The rules are seldon_core.utils' own, but that every mistake of a client is a `C
 values keep their types, and the answer is valid JSON whatever is in it.
 """
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 import pybase64
-from flask.json.provider import DefaultJSONProvider
 from google.protobuf import json_format
 from seldon_core.proto.tensorflow.core.framework.tensor_pb2 import TensorProto
 
 from prepackaged.arrays import Array, from_lists
-from prepackaged.errors import ClientError, ModelError, describe
+from prepackaged.errors import ClientError, describe
 from prepackaged.server.inference.requests import InferenceRequest, Prediction
+from prepackaged.server.protocols.json_reading import JSON_TYPES, expected
+from prepackaged.server.protocols.json_writing import dump, dump_array
+from prepackaged.server.protocols.results import from_result
 from prepackaged.server.protocols.seldon import tftensor
-from prepackaged.server.protocols.seldon.payloads import JSON_TYPES, expected, from_result, shaped
+from prepackaged.server.protocols.seldon.payloads import shaped
 
 RequestPath = Mapping[str, str]
 NO_PATH: RequestPath = {}
 
-ARRAY = orjson.OPT_SERIALIZE_NUMPY
-FLOAT64 = np.dtype(np.float64)
 LISTS = (list, np.ndarray)
 OTHER_THAN_DATA = (str, dict, bytes, bytearray)  # what a model answers besides arrays
 # What requests of other protocols have.
@@ -39,7 +36,6 @@ OTHERS = {
     "ndarray": "a part of data",
     "tensor": "a part of data",
 }
-VALUE = ARRAY | orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
 class UnknownMessageError(ClientError):
@@ -125,36 +121,6 @@ def answer_kind(array: Array, asked: str) -> str:
     if array.dtype.kind not in "iufc":
         return "ndarray"
     return asked if asked in ("tensor", "ndarray", "tftensor") else "tensor"
-
-
-def dump(value: Any) -> bytes:
-    """The JSON of a value, keys sorted. Raises `ModelError` for what JSON cannot hold."""
-    try:
-        return orjson.dumps(value, default=simpler, option=VALUE)
-    except TypeError:
-        return _dump_slowly(value)
-
-
-def simpler(value: Any) -> Any:
-    """A value that JSON lacks in types nearer to JSON's. Raises `TypeError` where there is none."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return float(value) if isinstance(value, np.floating) else value.item()
-    if hasattr(value, "to_numpy"):
-        return value.to_numpy()
-    return DefaultJSONProvider.default(value)  # dates, decimals and so on, as upstream has them
-
-
-def key_of(key: Any) -> str:
-    """An object's key as JSON writes it. Raises `TypeError` for what is no plain value."""
-    if isinstance(key, str):
-        return key
-    if isinstance(key, np.generic):
-        key = key.item()
-    if key is None or isinstance(key, int | float):
-        return json.dumps(key)
-    raise TypeError(f"keys must be strings, numbers, booleans or None; not {type(key).__name__}")
 
 
 def _read_meta(message: dict[str, Any]) -> dict[str, Any]:
@@ -252,38 +218,8 @@ def _data(value: Any, asked: str) -> tuple[bytes, ...]:
     array = from_result(value)
     kind = answer_kind(array, asked)
     if kind == "tensor":
-        shape, values = dump(array.shape), _dump_array(array.ravel())
+        shape, values = dump(array.shape), dump_array(array.ravel())
         return b'"tensor":{"shape":', shape, b',"values":', values, b"}"
     if kind == "tftensor":
         return b'"tftensor":', dump(json_format.MessageToDict(tftensor.encode(array)))
-    return b'"ndarray":', dump(value) if isinstance(value, list) else _dump_array(array)
-
-
-def _dump_array(array: Array) -> bytes:
-    kind, is_plain = array.dtype.kind, type(array) is np.ndarray and array.ndim > 0
-    if is_plain and array.dtype is FLOAT64 and array.flags.c_contiguous:
-        return orjson.dumps(array, option=ARRAY)
-    if kind not in "iufb" or not is_plain:
-        return dump(array.tolist())
-    dtype = np.float64 if kind == "f" else array.dtype.newbyteorder("=")
-    return orjson.dumps(np.asarray(array, dtype, order="C"), option=ARRAY)
-
-
-def _dump_slowly(value: Any) -> bytes:
-    """What orjson refuses and JSON has: keys that are numbers, large integers, deep nesting."""
-    try:
-        return json.dumps(_plain(value), sort_keys=True, separators=(",", ":")).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ModelError(f"predict returned what JSON cannot hold: {describe(error)}") from error
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, str | int):
-        return value
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key_of(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return _plain(simpler(value))
+    return b'"ndarray":', dump(value) if isinstance(value, list) else dump_array(array)

@@ -8,12 +8,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request as WsgiRequest
 
 from prepackaged.errors import ClientError
-from prepackaged.server.protocols.seldon.json_reader import (
-    memory_of,
-    read_body,
-    read_json,
-    read_prediction,
-)
+from prepackaged.server.protocols.json_reading import memory_of, read_json
+from prepackaged.server.protocols.seldon.json_reader import read_body, read_prediction
 from prepackaged.server.protocols.seldon.wsgi import environ_of
 from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.exchange import Exchange, TransportError
@@ -46,7 +42,8 @@ def read_decoded(exchange: Exchange, *, as_lists: bool = False) -> Any:
     With `as_lists`, arrays are the lists that were sent.
     """
     if not exchange.query and _is_json(exchange):
-        _hold_memory(exchange)
+        if len(exchange.body) > LARGE:
+            _hold_memory(exchange)
         return read_body(exchange.body) if as_lists else read_prediction(exchange.body)
     return _read(exchange, is_decoded=True)
 
@@ -68,12 +65,12 @@ def _is_json(exchange: Exchange) -> bool:
 
 def _hold_memory(exchange: Exchange) -> None:
     """Count what a large message's values will take. Raises `TransportError` where none is left."""
-    if len(exchange.body) > LARGE:
-        exchange.hold(memory_of(exchange.body))
+    exchange.hold(memory_of(exchange.body))
 
 
 def _read(exchange: Exchange, *, is_decoded: bool) -> Any:
-    _hold_memory(exchange)
+    if len(exchange.body) > LARGE:
+        _hold_memory(exchange)
     form = _form_of(exchange)
     if form.mimetype == "multipart/form-data":
         return _read_parts(form, is_decoded=is_decoded)

@@ -28,7 +28,7 @@ from prepackaged.server.protocols.seldon import json_codec, protobuf_codec
 from prepackaged.server.protocols.seldon.json_codec import Request
 from prepackaged.server.telemetry.context import RequestContext
 from prepackaged.server.telemetry.metrics import Metrics
-from prepackaged.signature import Signature
+from prepackaged.signature import declared_signature
 
 TAGS = {
     "transform_input": INPUT_TRANSFORM_METRIC_METHOD_TAG,
@@ -155,8 +155,8 @@ class Methods:
 def asked_parameters(request: Request, model: Any) -> dict[str, Any] | None:
     """The method that `meta.tags` asks for, of a model that lists some; None is the usual one."""
     method = (request.meta.get("tags") or {}).get("method") if request.meta else None
-    signature = getattr(model, "signature", None)
-    if method is None or not (isinstance(signature, Signature) and signature.methods):
+    signature = declared_signature(model)
+    if method is None or signature is None or not signature.methods:
         return None
     return {"method": str(method)}
 

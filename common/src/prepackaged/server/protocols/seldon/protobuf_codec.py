@@ -15,17 +15,17 @@ from seldon_core.proto import prediction_pb2
 from prepackaged.arrays import Array, from_lists
 from prepackaged.errors import ClientError, ModelError, describe
 from prepackaged.server.inference.requests import Prediction
+from prepackaged.server.protocols.json_writing import key_of, simpler
+from prepackaged.server.protocols.results import from_result
 from prepackaged.server.protocols.seldon import tftensor
 from prepackaged.server.protocols.seldon.json_codec import (
     NO_PATH,
     Request,
     RequestPath,
     answer_kind,
-    key_of,
     merged_meta,
-    simpler,
 )
-from prepackaged.server.protocols.seldon.payloads import from_result, shaped
+from prepackaged.server.protocols.seldon.payloads import shaped
 
 # A number in a ListValue on the wire: these bytes (an element, 9 bytes long, its field 2), then
 # the double.

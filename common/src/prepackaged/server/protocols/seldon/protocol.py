@@ -9,8 +9,10 @@ from prepackaged.server.protocols.seldon import grpc, rest
 from prepackaged.server.protocols.seldon.errors import grpc_failure, http_failure
 from prepackaged.server.protocols.seldon.flask_compat import FlaskCompat
 from prepackaged.server.protocols.seldon.methods import Methods, Unit
+from prepackaged.server.protocols.seldon.openapi import paths
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import WireProtocol
+from prepackaged.signature import declared_signature
 
 COUNTED_AS = {**rest.COUNTED_AS, **grpc.COUNTED_AS}
 
@@ -35,6 +37,7 @@ def seldon(
         methods=grpc.Grpc(predictor, methods, unit, metadata).methods(),
         allows_origins=allows_origins,
         counted_as=COUNTED_AS,
+        openapi=paths(declared_signature(predictor.model)),
     )
 
 

@@ -9,25 +9,25 @@ from typing import Any
 from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.utils import json_to_feedback, seldon_message_to_json
 
-from prepackaged.errors import ModelError, RequestError
+from prepackaged.errors import ModelError
 from prepackaged.examples import example_request
 from prepackaged.server.inference.hooks import has_any_hook
-from prepackaged.server.inference.predictor import Predictor
+from prepackaged.server.inference.predictor import HangingError, Predictor
 from prepackaged.server.inference.requests import Prediction
+from prepackaged.server.protocols.json_writing import dump
+from prepackaged.server.protocols.results import is_large
 from prepackaged.server.protocols.seldon.json_codec import (
     Request,
     UnknownMessageError,
     decode,
-    dump,
     encode,
 )
 from prepackaged.server.protocols.seldon.messages import read_decoded, read_message, read_payload
 from prepackaged.server.protocols.seldon.methods import Methods, Unit, asked_parameters
-from prepackaged.server.protocols.seldon.payloads import is_large
 from prepackaged.server.transport.background import BACKGROUND, LARGE
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Handler, asynchronous
-from prepackaged.signature import Signature
+from prepackaged.signature import declared_signature
 
 PREDICTIONS = ("/predict", "/api/v1.0/predictions", "/api/v0.1/predictions")
 FEEDBACK = ("/send-feedback", "/api/v1.0/feedback", "/api/v0.1/feedback")
@@ -42,13 +42,6 @@ COUNTED_AS = {
     **dict.fromkeys(FEEDBACK, "feedback"),
     **METHODS,
 }
-
-
-class HangingError(RequestError):
-    """A call of the model does not end: HTTP 500, for Kubernetes to start the server anew."""
-
-    def __init__(self) -> None:
-        super().__init__("a call of the model does not end")
 
 
 Routes = dict[str, dict[str, Handler]]
@@ -75,7 +68,7 @@ class Rest:
         self._unit = unit
         self._metadata = metadata
         self._takes_lists = bool(getattr(predictor.model, "takes_lists", False))
-        self._example = example_of(predictor.model)
+        self._example = example_request(declared_signature(predictor.model))
         self._predict: Handler = self.predict
         if has_any_hook(predictor.model, "predict_raw", "predict_rest"):
             self._predict = asynchronous(self.predict_raw)
@@ -110,19 +103,18 @@ class Rest:
             self._queue(exchange, self._read(exchange))
 
     def _read(self, exchange: Exchange) -> Request:
-        return self._decoded(read_decoded(exchange, as_lists=self._takes_lists))
-
-    def _queue(self, exchange: Exchange, request: Request) -> None:
-        request.parameters = asked_parameters(request, self._predictor.model)
-        request.set_context(exchange)
-        work = self._predictor.predict(request, partial(self._finish, exchange, request))
-        exchange.on_cancel = work.cancel
-
-    def _decoded(self, message: Any) -> Request:
+        message = read_decoded(exchange, as_lists=self._takes_lists)
         try:
             return decode(message, as_lists=self._takes_lists)
         except UnknownMessageError as error:
             raise UnknownMessageError(error.got, self._example) from None
+
+    def _queue(self, exchange: Exchange, request: Request) -> None:
+        if request.meta:
+            request.parameters = asked_parameters(request, self._predictor.model)
+        request.set_context(exchange)
+        work = self._predictor.predict(request, partial(self._finish, exchange, request))
+        exchange.on_cancel = work.cancel
 
     def _finish(
         self, exchange: Exchange, request: Request, outcome: Prediction | BaseException
@@ -197,12 +189,6 @@ async def _read(read: Callable[[Exchange], Any], exchange: Exchange) -> Any:
     if len(exchange.body) <= LARGE:
         return read(exchange)
     return await asyncio.get_running_loop().run_in_executor(BACKGROUND, read, exchange)
-
-
-def example_of(model: Any) -> str | None:
-    """A request that the model takes, where it says what it takes."""
-    signature = getattr(model, "signature", None)
-    return example_request(signature) if isinstance(signature, Signature) else None
 
 
 def ping(exchange: Exchange) -> None:

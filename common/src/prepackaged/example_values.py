@@ -1,0 +1,30 @@
+"""Values that a column takes, by what is known of it: for examples and trials alike."""
+
+from typing import Any
+
+import numpy as np
+
+from prepackaged.signature import Column
+
+MOST = 5  # categories that are given
+VALUES: dict[str, list[Any]] = {
+    "float64": [0.5, 0.0, 1.0, -2.5, 40.0],
+    "float32": [0.5, 0.0, 1.0, -2.5, 40.0],
+    "int64": [1, 0, 7],
+    "bool": [True, False],
+    "text": ["a", "", "of several words"],
+    "datetime": ["2026-01-31T12:00:00", "2020-02-29T00:00:00"],
+    "any": [1, 0.0, -2.5],
+}
+
+
+def example_values(column: Column, most: int = MOST) -> list[Any]:
+    """Some values of the column as JSON has them, the likeliest first; none where none are known.
+
+    They are up to so many categories that the model knows, else values of the column's kind.
+    Whether they make sense only the model's author can say.
+    """
+    if column.categories:
+        some = column.categories[:most]
+        return [each.item() if isinstance(each, np.generic) else each for each in some]
+    return VALUES.get(column.kind, [])

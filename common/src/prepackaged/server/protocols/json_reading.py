@@ -1,0 +1,119 @@
+"""From JSON to Python's values and numpy's arrays, for every protocol alike.
+
+Large arrays of numbers go straight into numpy's memory: to make a Python object of each number
+takes several times as long as all the rest.
+"""
+
+import json
+import threading
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import orjson
+import simdjson
+
+from prepackaged.arrays import Array, may_round
+from prepackaged.errors import ClientError
+
+LARGE = 8192  # bytes from which on arrays pay
+MOST_MEMBERS = 64  # of an object; messages have no more than a few
+LARGEST_KEPT = 2**23  # bytes: a parser takes up to ten times as much
+KEPT = threading.local()
+# simdjson's letters, in the order in which numpy would choose.
+DTYPES: dict[Any, Any] = {"i": np.int64, "u": np.uint64, "d": np.float64}
+JSON_TYPES = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    type(None): "null or nothing",
+}
+
+
+def expected(what: str, value: Any) -> ClientError:
+    """The error for a part of a message that is of another type than it must be."""
+    return ClientError(f"expected {what}, got {JSON_TYPES.get(type(value), type(value).__name__)}")
+
+
+def read_json(text: bytes | str) -> Any:
+    """A JSON value. NaN and infinity are read too, as Python's own reader does.
+
+    Raises `ClientError` for what is no JSON.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ClientError(f"Can't find JSON in data: {error}") from error
+
+
+def memory_of(body: bytes) -> int:
+    """The bytes that a message's values may take, and a response of its size.
+
+    What CPython takes for lists and objects, numbers and texts; a body of `[],[],...` becomes
+    thirty times as large.
+    """
+    containers = body.count(b"[") + body.count(b"{")
+    objects = 72 * containers + 32 * body.count(b",") + 16 * body.count(b'"')
+    return 2 * len(body) + objects
+
+
+def parser_for(body: bytes) -> simdjson.Parser:
+    """The thread's own parser, with its memory; a new one for the largest bodies."""
+    if len(body) > LARGEST_KEPT:
+        return simdjson.Parser()
+    if not hasattr(KEPT, "parser"):
+        KEPT.parser = simdjson.Parser()
+    parser: simdjson.Parser = KEPT.parser
+    return parser
+
+
+def members(value: Any) -> dict[str, Any]:
+    """The members of an object, not made into Python's objects yet; none of anything else."""
+    if not isinstance(value, simdjson.Object):
+        return {}
+    if len(value) > MOST_MEMBERS:
+        raise ValueError("each look at a member would search from the first")
+    names = list(value)
+    if len(set(names)) < len(names):
+        raise ValueError("a name twice, of which the last counts")
+    return {name: value[name] for name in names}
+
+
+def plain(value: Any) -> Any:
+    """A value of simdjson's as Python's own."""
+    if isinstance(value, simdjson.Object):
+        return value.as_dict()
+    return value.as_list() if isinstance(value, simdjson.Array) else value
+
+
+def array_of(lists: Any) -> Array:
+    """Numbers in nested lists, simdjson's, as an array. Raises `ValueError` for anything else."""
+    shape = _shape(lists)
+    for kind, dtype in DTYPES.items():
+        try:
+            array = np.frombuffer(lists.as_buffer(of_type=kind), dtype).reshape(shape)
+        except (TypeError, ValueError):
+            continue  # a number that is no such integer
+        if may_round(array):
+            break
+        return array
+    raise ValueError("not numbers alone, or rounded ones")
+
+
+def _shape(lists: Any) -> list[int]:
+    """The sizes of lists in lists. Raises `ValueError` where they are not equal."""
+    level, shape = [lists], []
+    while True:
+        size, *others = set(map(len, level))
+        if others or not size:
+            raise ValueError("lists of unequal length, or empty ones")
+        shape.append(size)
+        if not isinstance(level[0][0], simdjson.Array):
+            return shape
+        level = list(chain.from_iterable(level))

@@ -1,0 +1,80 @@
+"""JSON for what models return: quick for what orjson knows, and complete.
+
+NaN and infinity are null, for JSON has no such numbers.
+"""
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import orjson
+from flask.json.provider import DefaultJSONProvider
+
+from prepackaged.arrays import Array
+from prepackaged.errors import ModelError, describe
+
+ARRAY = orjson.OPT_SERIALIZE_NUMPY
+FLOAT64 = np.dtype(np.float64)
+VALUE = ARRAY | orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
+
+
+def dump(value: Any) -> bytes:
+    """The JSON of a value, keys sorted. Raises `ModelError` for what JSON cannot hold."""
+    try:
+        return orjson.dumps(value, default=simpler, option=VALUE)
+    except TypeError:
+        return _dump_slowly(value)
+
+
+def dump_array(array: Array) -> bytes:
+    """The JSON of an array, floats as doubles. Raises what `dump` raises."""
+    kind, is_plain = array.dtype.kind, type(array) is np.ndarray and array.ndim > 0
+    if is_plain and array.dtype is FLOAT64 and array.flags.c_contiguous:
+        return orjson.dumps(array, option=ARRAY)
+    if kind not in "iufb" or not is_plain:
+        return dump(array.tolist())
+    dtype = np.float64 if kind == "f" else array.dtype.newbyteorder("=")
+    return orjson.dumps(np.asarray(array, dtype, order="C"), option=ARRAY)
+
+
+def simpler(value: Any) -> Any:
+    """A value that JSON lacks in types nearer to JSON's. Raises `TypeError` where there is none."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return float(value) if isinstance(value, np.floating) else value.item()
+    if hasattr(value, "to_numpy"):
+        return value.to_numpy()
+    return DefaultJSONProvider.default(value)  # dates, decimals and so on, as upstream has them
+
+
+def key_of(key: Any) -> str:
+    """An object's key as JSON writes it. Raises `TypeError` for what is no plain value."""
+    if isinstance(key, str):
+        return key
+    if isinstance(key, np.generic):
+        key = key.item()
+    if key is None or isinstance(key, int | float):
+        return json.dumps(key)
+    raise TypeError(f"keys must be strings, numbers, booleans or None; not {type(key).__name__}")
+
+
+def _dump_slowly(value: Any) -> bytes:
+    """What orjson refuses and JSON has: keys that are numbers, large integers, deep nesting."""
+    try:
+        return json.dumps(_plain(value), sort_keys=True, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ModelError(f"predict returned what JSON cannot hold: {describe(error)}") from error
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key_of(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return _plain(simpler(value))

@@ -1,0 +1,88 @@
+"""The OpenAPI 3.1 document of a server, typed for its model (https://spec.openapis.org/oas/v3.1.0).
+
+Each protocol describes its own paths; the schemas of rows and tensors are made here.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prepackaged.example_values import example_values
+from prepackaged.signature import Column, TensorSpec
+
+MOST_PLACES = 200  # columns that are described one by one
+TYPES = {
+    "float64": "number",
+    "float32": "number",
+    "int64": "integer",
+    "bool": "boolean",
+    "text": "string",
+    "datetime": "string",
+}
+
+Schema = dict[str, Any]
+
+
+def document(title: str, version: str, paths: Mapping[str, Any]) -> dict[str, Any]:
+    """The document of these paths, whose addresses begin where it was asked for."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title or "model", "version": version or "1"},
+        "servers": [{"url": "."}],
+        "paths": dict(paths),
+    }
+
+
+def operation(
+    summary: str, answers: Mapping[int, str], body: Schema | None = None, example: Any = None
+) -> dict[str, Any]:
+    """An operation with the JSON body that it takes, and its statuses in words."""
+    described: dict[str, Any] = {
+        "summary": summary,
+        "responses": {str(status): {"description": text} for status, text in answers.items()},
+    }
+    if body is not None:
+        content = {"schema": body} | ({} if example is None else {"example": example})
+        described["requestBody"] = {"required": True, "content": {"application/json": content}}
+    return described
+
+
+def rows_schema(columns: Sequence[Column]) -> Schema:
+    """Lists of one value a column, in the order of training."""
+    row: Schema = {"type": "array", "minItems": len(columns), "maxItems": len(columns)}
+    if len(columns) <= MOST_PLACES:
+        row["prefixItems"] = [value_schema(each) for each in columns]
+    return {"type": "array", "minItems": 1, "items": row}
+
+
+def records_schema(columns: Sequence[Column]) -> Schema:
+    """Objects of one value a column, by its name."""
+    named = [each for each in columns if each.name is not None][:MOST_PLACES]
+    needed = [each.name for each in named if each.used and not each.optional]
+    properties = {str(each.name): value_schema(each) for each in named}
+    record: Schema = {"type": "object", "properties": properties, "required": needed}
+    return {"type": "array", "minItems": 1, "items": record}
+
+
+def value_schema(column: Column) -> Schema:
+    """What a value of the column may be."""
+    known = example_values(column, most=MOST_PLACES)
+    if column.categories and not column.open and len(column.categories) <= MOST_PLACES:
+        return {"enum": [*known, None] if column.nullable else known}
+    kind = TYPES.get(column.kind)
+    schema: Schema = {"examples": known} if column.categories else {}
+    if kind:
+        schema["type"] = [kind, "null"] if column.nullable else kind
+    if column.kind == "datetime":
+        schema["format"] = "date-time"
+    return schema
+
+
+def tensor_schema(spec: TensorSpec) -> Schema:
+    """Nested lists of the tensor's shape."""
+    kind = "U" if spec.is_text else "f" if spec.dtype is None else spec.dtype.kind
+    names = {"b": "boolean", "i": "integer", "u": "integer", "U": "string"}
+    schema: Schema = {"type": names.get(kind, "number")}
+    for size in reversed(spec.shape or ()):
+        bounds = {} if size is None else {"minItems": size, "maxItems": size}
+        schema = {"type": "array", "items": schema, **bounds}
+    return schema if spec.shape is not None else {}

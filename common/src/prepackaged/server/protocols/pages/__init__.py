@@ -1,0 +1,1 @@
+"""Pages for people: one to try the model by hand, and its OpenAPI document."""

@@ -1,0 +1,110 @@
+"""What the page says of a model and makes its form of, as one JSON value."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prepackaged.component import Component
+from prepackaged.example_values import example_values
+from prepackaged.examples import example_request
+from prepackaged.input_examples import mlflow_example
+from prepackaged.signature import Column, Signature, TensorSpec, declared_signature
+
+MOST_COLUMNS = 500  # that a form has; a model of more is asked in JSON
+MOST_CHOICES = 50  # categories to choose from; of more, one is written
+LONGEST = 200  # characters of a name, or of a value that the head shows
+COLOURS = (1, 3)  # channels of an image
+
+
+def page_facts(model: Any, metadata: Mapping[str, Any], image: str, path: str) -> dict[str, Any]:
+    """The facts of a loaded model. `metadata` is Seldon's; predictions go to `path`."""
+    signature = declared_signature(model) or Signature()
+    columns = [each for each in signature.inputs or () if isinstance(each, Column)]
+    columns = columns if len(columns) <= MOST_COLUMNS else []
+    row = _example_row(model, columns)
+    example = example_request(signature)
+    return {
+        "name": _text(metadata.get("name") or _file_name(model)),
+        "about": [[term, _text(value)] for term, value in _about(model, metadata, image) if value],
+        "hint": hint(signature),
+        "columns": [_field(each, value) for each, value in zip(columns, row, strict=True)],
+        "takesImages": any(map(takes_images, signature.input_tensors)),
+        "example": json.loads(example) if example else {"data": {"ndarray": [[1]]}},
+        "path": path,
+        "protocols": [],
+    }
+
+
+def hint(signature: Signature) -> str:
+    """What a person has to fill in, in a sentence."""
+    columns = [each for each in signature.inputs or () if isinstance(each, Column)]
+    if columns:
+        source = signature.sources.get("inputs")
+        known = f", known from the {source}" if source else ""
+        return f"One row of {len(columns)} columns{known}. Its values are an example."
+    if signature.input_tensors:
+        tensors = ", ".join(_text(each) for each in signature.input_tensors[:MOST_CHOICES])
+        return f"Tensors: {tensors}."
+    return "The model does not say what it takes: write a request as JSON."
+
+
+def takes_images(spec: TensorSpec) -> bool:
+    """Whether an input may be an image: [n, height, width, channels] or with channels first."""
+    shape = spec.shape or ()
+    return len(shape) == 4 and (shape[1] in COLOURS or shape[3] in COLOURS)
+
+
+def file_digest(model: Any) -> str:
+    """The SHA-256 of the model's file, as `sha256:...`; empty where it is no single file."""
+    path = model.artifact.path if isinstance(model, Component) and model.artifact else None
+    if path is None or not Path(path).is_file():
+        return ""
+    with Path(path).open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def _about(model: Any, metadata: Mapping[str, Any], image: str) -> list[tuple[str, Any]]:
+    custom = metadata.get("custom")
+    versions = metadata.get("versions")
+    return [
+        ("platform", metadata.get("platform")),
+        *(custom.items() if isinstance(custom, Mapping) else ()),
+        ("version", ", ".join(map(str, versions)) if isinstance(versions, list) else ""),
+        ("image", image),
+        ("file", _file_name(model)),
+        ("digest", file_digest(model)),
+    ]
+
+
+def _file_name(model: Any) -> str:
+    return model.artifact.name if isinstance(model, Component) and model.artifact else ""
+
+
+def _example_row(model: Any, columns: list[Column]) -> list[Any]:
+    """The values of MLflow's example where the model has one, else made-up ones."""
+    rows = mlflow_example(model.artifact) if columns and _file_name(model) else None
+    row = rows[0] if rows else None
+    if isinstance(row, dict) and all(each.name in row for each in columns):
+        return [row[each.name] for each in columns]
+    if isinstance(row, list) and len(row) == len(columns):
+        return row
+    return [next(iter(example_values(each)), "a") for each in columns]
+
+
+def _field(column: Column, example: Any) -> dict[str, Any]:
+    choices = example_values(column, most=MOST_CHOICES + 1) if column.categories else []
+    return {
+        "name": column.name,
+        "kind": column.kind,
+        "choices": choices if 0 < len(choices) <= MOST_CHOICES and example in choices else None,
+        "nullable": column.nullable,
+        "used": column.used,
+        "example": example,
+    }
+
+
+def _text(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

@@ -1,0 +1,57 @@
+"""The page itself: one file with its style and script inside, and the policy that it runs under.
+
+It asks nothing of any other server. The policy admits its own style and script by their hashes,
+and nothing else, so that a name that a model has is text and never runs
+(https://www.w3.org/TR/CSP3/).
+"""
+
+import hashlib
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import pybase64
+
+
+def page(facts: dict[str, Any], route: str) -> bytes:
+    """The page for these facts, asked for at `route`."""
+    text = _file("page.html")
+    parts = {"style": _file("page.css"), "script": _file("page.js"), "route": route}
+    for name, part in (*parts.items(), ("facts", _inside_script(facts))):
+        text = text.replace("{{" + name + "}}", part)
+    return text.encode()
+
+
+@cache
+def policy() -> str:
+    """The page's Content-Security-Policy."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src '{_hash('page.js')}'",
+            f"style-src '{_hash('page.css')}'",
+            "img-src blob: data:",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'self'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        )
+    )
+
+
+def _inside_script(facts: dict[str, Any]) -> str:
+    """JSON that cannot end the element that it is in."""
+    return json.dumps(facts, allow_nan=False).replace("<", "\\u003c")
+
+
+def _hash(name: str) -> str:
+    digest = hashlib.sha256(_file(name).encode()).digest()
+    return f"sha256-{pybase64.b64encode(digest).decode()}"
+
+
+@cache
+def _file(name: str) -> str:
+    return files(__package__).joinpath(name).read_text()

@@ -1,0 +1,74 @@
+"""The routes of the pages: `/`, `/ui` and `/openapi.json`."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from prepackaged.server.inference.predictor import Predictor
+from prepackaged.server.protocols.openapi import document
+from prepackaged.server.protocols.pages.facts import page_facts
+from prepackaged.server.protocols.pages.page import page, policy
+from prepackaged.server.transport.background import BACKGROUND
+from prepackaged.server.transport.exchange import Exchange, Response
+from prepackaged.server.transport.routing import Failure, Handler, WireProtocol, asynchronous
+
+HTML = "text/html; charset=utf-8"
+ALIVE = b'{"status":"alive"}'  # what KServe's clients ask `/` for
+
+
+class Pages:
+    """The pages of one model. `paths` are those of all protocols, as OpenAPI describes them."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        metadata: Mapping[str, Any],
+        image: str,
+        path: str,
+        paths: Mapping[str, Any],
+    ) -> None:
+        self._facts = partial(page_facts, predictor.model, metadata, image, path)
+        self._made: dict[str, Any] | None = None
+        versions = metadata.get("versions") or [""]
+        self._document = document(str(metadata.get("name", "")), str(versions[0]), paths)
+
+    def protocol(self, failure: Failure) -> WireProtocol:
+        """What a server answers these routes with; errors have the form of `failure`."""
+        routes: Mapping[str, Mapping[str, Handler]] = {
+            "/": {"GET": self.root},
+            "/ui": {"GET": asynchronous(partial(self.page, "/ui"))},
+            "/openapi.json": {"GET": self.openapi},
+        }
+        return WireProtocol(
+            prefix="/ui",
+            http_failure=failure,
+            grpc_failure=failure,
+            routes=routes,
+            allows_origins=False,
+        )
+
+    def root(self, exchange: Exchange) -> None:
+        """The page for browsers; that the server lives, for everybody else."""
+        if b"text/html" in exchange.header(b"accept"):
+            exchange.answer_with(self.page("/", exchange))
+        else:
+            exchange.respond(Response(ALIVE))
+
+    async def page(self, route: str, exchange: Exchange) -> Response:  # noqa: ARG002  a handler's
+        """The page. Its facts are made when somebody asks for it: the digest takes time."""
+        if self._made is None:
+            loop = asyncio.get_running_loop()
+            self._made = await loop.run_in_executor(BACKGROUND, self._facts)
+        headers = {
+            "Content-Security-Policy": policy(),
+            "Cache-Control": "no-cache",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return Response(page(self._made, route), content_type=HTML, headers=headers)
+
+    def openapi(self, exchange: Exchange) -> None:
+        """The OpenAPI document."""
+        exchange.respond(Response(json.dumps(self._document).encode()))

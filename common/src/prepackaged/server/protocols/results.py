@@ -1,0 +1,50 @@
+"""Arrays out of what models return, for every protocol alike."""
+
+from typing import Any
+
+import numpy as np
+
+from prepackaged.arrays import Array, sum_of_sizes
+from prepackaged.errors import ModelError
+from prepackaged.server.inference.requests import Prediction
+from prepackaged.server.transport.background import LARGE
+from prepackaged.server.transport.exchange import Exchange
+
+
+def from_result(result: Any) -> Array:
+    """What a model returned as an array: an array, list, numpy scalar, DataFrame or Series.
+
+    Raises `ModelError` for anything else.
+    """
+    if isinstance(result, np.ndarray):
+        return result
+    if isinstance(result, list):
+        return _from_list(result)
+    if isinstance(result, np.generic):
+        return np.array(result)
+    if hasattr(result, "to_numpy"):
+        return np.asarray(result.to_numpy())
+    raise ModelError(
+        f"predict returned {type(result).__name__}; expected an array, list, str, bytes or dict"
+    )
+
+
+def is_large(prediction: Prediction, exchange: Exchange) -> bool:
+    """Whether to encode it takes so long that the event loop cannot bear it.
+
+    Where the value does not tell its size, that of the request stands for it.
+    """
+    value = prediction.value
+    size = value.nbytes if isinstance(value, np.ndarray) else len(exchange.body)
+    return size > LARGE
+
+
+def _from_list(result: list[Any]) -> Array:
+    try:
+        if sum_of_sizes(result) is None:
+            objects = np.array(result, dtype=object)
+            if str in set(map(type, objects.flat)):
+                return objects  # rather than every text padded to the longest
+        return np.array(result)
+    except ValueError as error:
+        raise ModelError(f"predict returned a list that is no array: {error}") from error

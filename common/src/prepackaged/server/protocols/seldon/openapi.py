@@ -1,0 +1,74 @@
+"""Seldon's routes as OpenAPI describes them, typed for the model that is served."""
+
+import json
+from typing import Any
+
+from prepackaged.examples import example_request
+from prepackaged.server.protocols.openapi import (
+    Schema,
+    operation,
+    records_schema,
+    rows_schema,
+    tensor_schema,
+)
+from prepackaged.signature import Column, Signature
+
+ANSWERS = {
+    200: "The model's answer",
+    400: "The request is wrong: `status.info` says where, what was expected and what it got",
+    413: "The body is too large",
+    500: "The model failed",
+    503: "The model is loading, too busy, or ends; try again after `Retry-After` seconds",
+}
+
+
+def paths(signature: Signature | None) -> dict[str, Any]:
+    """The paths that people and programs use; the older names of the same are left out."""
+    example = example_request(signature)
+    message = json.loads(example) if example else None
+    predict = operation("Predict", ANSWERS, message_schema(signature or Signature()), message)
+    alive = {200: "Alive", 500: "A call of the model does not end"}
+    ready = {200: "The model is loaded", 503: "It is not yet"}
+    return {
+        "/api/v1.0/predictions": {"post": predict},
+        "/health/ping": {"get": operation("Whether the process lives", alive)},
+        "/health/status": {"get": operation("Whether the model is ready", ready)},
+        "/metadata": {"get": operation("What the model is, takes and answers", {200: "Metadata"})},
+    }
+
+
+def message_schema(signature: Signature) -> Schema:
+    """A message: in `data`, or as `jsonData`, `strData` or `binData`."""
+    columns = [each for each in signature.inputs or () if isinstance(each, Column)]
+    data = _ndarray(rows_schema(columns)) if columns else _data(signature)
+    kinds = [
+        _object({"data": data}, "data"),
+        _object({"jsonData": _json_data(signature, columns)}, "jsonData"),
+        _object({"strData": {"type": "string"}}, "strData"),
+        _object({"binData": {"type": "string", "contentEncoding": "base64"}}, "binData"),
+    ]
+    return {"anyOf": kinds}
+
+
+def _data(signature: Signature) -> Schema:
+    tensors = signature.input_tensors
+    return _ndarray(tensor_schema(tensors[0]) if len(tensors) == 1 else {"type": "array"})
+
+
+def _ndarray(schema: Schema) -> Schema:
+    names = {"type": "array", "items": {"type": "string"}}
+    return _object({"ndarray": schema, "names": names}, "ndarray")
+
+
+def _json_data(signature: Signature, columns: list[Column]) -> Schema:
+    tensors = signature.input_tensors
+    if columns and all(each.name for each in columns):
+        return records_schema(columns)
+    if len(tensors) > 1:
+        needed = [each.name for each in tensors if not each.optional]
+        return _object({each.name: tensor_schema(each) for each in tensors}, *needed)
+    return {}
+
+
+def _object(properties: dict[str, Schema], *required: str) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(required)}

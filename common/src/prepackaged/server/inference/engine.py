@@ -91,7 +91,9 @@ class Engine:
 
     def submit(self, work: Work) -> None:
         """Queue work. Raises `OverloadedError` when too much waits already."""
-        self._add(work)
+        self._queue.add(work)
+        if not self._is_running:
+            self._start()
 
     async def run(self, function: Callable[[], Any], *, is_urgent: bool = False) -> Any:
         """Call a function on the model's thread, in turn or, when urgent, ahead of what waits.
@@ -100,7 +102,9 @@ class Engine:
         """
         outcome: asyncio.Future[Any] = self._loop.create_future()
         work = Work(None, functools.partial(_settle, outcome), function)
-        self._add(work, is_urgent=is_urgent)
+        self._queue.add(work, is_urgent=is_urgent)
+        if not self._is_running:
+            self._start()
         try:
             result = await outcome
         except asyncio.CancelledError:
@@ -124,12 +128,10 @@ class Engine:
             work.is_wanted = False
         return len(works)
 
-    def _add(self, work: Work, *, is_urgent: bool = False) -> None:
-        self._queue.add(work, is_urgent=is_urgent)
-        if not self._is_running:
-            self._is_running = True
-            self._idle.clear()
-            self._loop.call_soon(self._gather, 0)
+    def _start(self) -> None:
+        self._is_running = True
+        self._idle.clear()
+        self._loop.call_soon(self._gather, 0)
 
     def _gather(self, seen: int) -> None:
         """Wait until a loop iteration adds no work: simultaneous arrivals share a batch."""
@@ -247,7 +249,7 @@ class Engine:
             self._deliver(works, outcomes)
 
     def _deliver(self, works: list[Work], outcomes: Sequence[Any]) -> None:
-        again = []
+        again, answered = [], 0
         for work, outcome in zip(works, outcomes, strict=True):
             if not work.is_wanted:
                 continue
@@ -255,24 +257,21 @@ class Engine:
                 again.append(work)
                 continue
             work.is_wanted = False
-            if not isinstance(outcome, OverloadedError):
-                self._note_answered(work)
+            if work.context is not None and work.context.left_at:
+                self._admission.left(work.age())
+            elif type(outcome) is not OverloadedError:
+                answered += 1
             try:
                 work.done(outcome)
             except Exception:  # the next answer, and the next call, do not depend on it
                 logger.exception("An answer could not be delivered")
+        self._admission.answered(answered)
         if again:
             self._queue.put_back(again)
 
     def _refuse(self, work: Work, error: OverloadedError) -> None:
+        """Give an error to work that was taken, from any thread."""
         self._loop.call_soon_threadsafe(self._deliver, [work], [error])
-
-    def _note_answered(self, work: Work) -> None:
-        context = work.context
-        if context is not None and context.left_at:
-            self._admission.left(work.age())
-        else:
-            self._admission.answered()
 
 
 def _settle(future: "asyncio.Future[Any]", outcome: Any) -> None:

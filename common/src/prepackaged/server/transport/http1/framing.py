@@ -14,6 +14,8 @@ READ = frozenset({b"content-length", b"host", b"expect", b"content-encoding", b"
 # RFC 9112, 3.2, and RFC 3986, 3.2: a name or an address, and a port; without a user.
 HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(?::\d*)?", re.ASCII)
 LONGEST_HOST = 300
+KNOWN_HOSTS: set[bytes] = set()  # which are not looked at again, as a server has few names
+MOST_KNOWN = 64
 # What a body in chunks may have beside its data: sizes, extensions and trailers,
 MOST_OVERHEAD = 2**16  # in bytes,
 OVERHEAD_SHARE = 16  # and so many more for each byte of data;
@@ -33,14 +35,14 @@ class Framing:
 
     def __init__(self, fields: Fields, version: str) -> None:
         self.length, self.coding, self.expects_continue = 0, b"", False
-        hosts, transfer = [], b""
+        hosts, host, transfer = 0, b"", b""
         for name, value in fields:
             if name not in READ:
                 continue
             if name == b"content-length":
                 self.length = int(value)
             elif name == b"host":
-                hosts.append(value)
+                hosts, host = hosts + 1, value
             elif name == b"expect":  # RFC 9110, 10.1.1: nothing of a client of HTTP/1.0
                 self.expects_continue = version == "1.1" and value.lower() == b"100-continue"
             elif name == b"transfer-encoding":
@@ -48,15 +50,19 @@ class Framing:
             elif value.lower() != b"identity":
                 self.coding = value.lower()
         self.is_chunked = bool(transfer)
-        self.error = self._problem(hosts, version, transfer)
+        is_usual = hosts == 1 and host in KNOWN_HOSTS and not (transfer or self.coding)
+        is_right = is_usual and version in VERSIONS  # for which there is nothing more to look at
+        self.error = None if is_right else self._problem(hosts, host, version, transfer)
 
-    def _problem(self, hosts: list[bytes], version: str, transfer: bytes) -> TransportError | None:
+    def _problem(
+        self, hosts: int, host: bytes, version: str, transfer: bytes
+    ) -> TransportError | None:
         if version not in VERSIONS:
             return TransportError(400, f"expected HTTP/1.1 or 1.0, got HTTP/{version}")
-        if len(hosts) > 1 or (not hosts and version == "1.1"):  # RFC 9112, 3.2
-            return TransportError(400, f"expected one Host header, got {len(hosts)}")
-        if hosts and not is_host(hosts[0]):
-            return TransportError(400, f"expected Host as a name and a port, got {shown(hosts[0])}")
+        if hosts > 1 or (not hosts and version == "1.1"):  # RFC 9112, 3.2
+            return TransportError(400, f"expected one Host header, got {hosts}")
+        if not is_host(host):
+            return TransportError(400, f"expected Host as a name and a port, got {shown(host)}")
         if transfer and (error := transfer_error(transfer)):
             return error
         if self.coding and self.coding not in CODINGS:  # RFC 9110, 8.4
@@ -67,7 +73,11 @@ class Framing:
 
 def is_host(value: bytes) -> bool:
     """Whether a Host header has a form that it may have; an empty one is allowed."""
-    return len(value) <= LONGEST_HOST and HOST.fullmatch(value) is not None
+    if len(value) > LONGEST_HOST or not HOST.fullmatch(value):
+        return False
+    if len(KNOWN_HOSTS) < MOST_KNOWN:
+        KNOWN_HOSTS.add(value)
+    return True
 
 
 def transfer_error(value: bytes) -> TransportError | None:

@@ -201,18 +201,17 @@ class RequestReader:
         if framing.is_chunked:
             self._trailers, self._chunk_bytes = [], 0
             self._fields = self._trailers  # which are no headers (RFC 9110, 6.5.1)
-        self._refuse_unless(self._check_head, framing, latest.exchange)
-        if self.is_done:
-            raise StopReadingError
-
-    def _check_head(self, framing: Framing, exchange: Exchange) -> None:
-        if framing.error:
-            raise framing.error
-        if self._max_body is not None and framing.length > self._max_body:
-            raise too_large(self._max_body)
-        self._check(exchange)
-        if self._head_memory:
-            exchange.hold(self._head_memory)
+        try:
+            if framing.error:
+                raise framing.error
+            if self._max_body is not None and framing.length > self._max_body:
+                raise too_large(self._max_body)
+            self._check(latest.exchange)
+            if self._head_memory:
+                latest.exchange.hold(self._head_memory)
+        except TransportError as refusal:
+            self._refuse(refusal)
+            raise StopReadingError from refusal
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""

@@ -94,13 +94,18 @@ $(TARGETS:%=run-%): run-%: .envs/%/.made
 	@$(PYTHON) tools/run.py $* --model-uri "$(MODEL_URI)" --parameters "$$PARAMETERS" --host $(HOST) \
 		--http-port $(HTTP_PORT) --grpc-port $(GRPC_PORT) --metrics-port $(METRICS_PORT)
 
+## check-<target>: Load MODEL_URI as the server does, try it, and print what was found
+$(TARGETS:%=check-%): check-%: .envs/%/.made
+	@uri="$$(realpath -- "$(MODEL_URI)")" && cd $(call image_of,$*)/server && \
+		$(CURDIR)/.envs/$*/bin/check "$$uri"
+
 ## test: Run every test that needs no container engine
 test: test-common $(IMAGES:%=test-model-%)
 
 ## test-common: Test the tools, the shared package and the wire; `check` has the repository's facts
 test-common: $(DEV)/.made $(UPSTREAM)/.made
 	@echo "-> testing what is shared"
-	@$(DEV)/bin/python -m pytest tests/unit tests/contract tests/server
+	@$(DEV)/bin/python -m pytest tests/unit tests/contract tests/server tests/pages
 
 ## test-versions: Test the Models with the older versions of their frameworks
 test-versions: $(VERSION_TARGETS:%=test-model-%)

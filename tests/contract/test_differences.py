@@ -92,6 +92,7 @@ NUMBERS = {"n": 3, "f": 0.5, "a": [1, 2]}
 EXAMPLES = [
     Example("unknown-route", ask("GET", "/nothing"), FAILED, NOT_FOUND),
     Example("unknown-route", ask("POST", "/predict/"), FAILED, NOT_FOUND),
+    Example("other-protocols", ask("GET", "/v1/models"), FAILED, (200, {"models": ["model"]})),
     Example("wrong-method", ask("GET", PREDICTIONS), FAILED, NOT_ALLOWED),
     Example("bad-json", ask("GET", "/predict", params=SLOT), FAILED, REFUSED),
     Example("bad-json", ask("POST", "/predict", data=SLOT), FAILED, REFUSED),
@@ -282,6 +283,7 @@ ELSEWHERE = {  # shown by tests of their own
     "custom-service",  # test_custom_service.py
     "flask-request",  # test_flask.py
     "error-handlers",  # the same
+    "one-port",  # tests/server/test_one_port.py
     "access-log",  # tests/server/test_access_log.py
     "tracing",  # tests/server/test_tracing.py
     "overload",  # tests/server/test_overload.py

@@ -65,6 +65,7 @@ def test_the_labels_tell_what_the_image_is_made_of(image: str, tag: str) -> None
     base = os.environ.get("BASE_IMAGE") or "python:3.11-slim-bookworm"
     assert labels["org.opencontainers.image.base.name"] == base
     assert labels.get("org.opencontainers.image.base.digest", "") == base.partition("@")[2]
+    assert labels["com.amazonaws.sagemaker.capabilities.accept-bind-to-port"] == "true"
     assert labels["io.infuseai.prepackaged.framework"] == target.package
     assert labels["io.infuseai.prepackaged.framework.version"] == target.version()
 

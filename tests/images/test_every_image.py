@@ -72,9 +72,9 @@ def test_a_strict_platform_is_no_obstacle_to_upstreams_microservice(
     assert "[ERROR]" not in upstreams.log()
 
 
-@pytest.mark.parametrize("program", ["/bin/sh", "/bin/sleep"])
-def test_the_programs_of_lifecycle_hooks_are_there(container: Any, program: str) -> None:
-    """Seldon's and PrimeHub's preStop hooks call them."""
+@pytest.mark.parametrize("program", ["/bin/sh", "/bin/sleep", "/opt/venv/bin/serve"])
+def test_the_programs_that_platforms_call_are_there(container: Any, program: str) -> None:
+    """Seldon's and PrimeHub's preStop hooks call the first two, SageMaker the last."""
     container.run("test", "-x", program)
 
 

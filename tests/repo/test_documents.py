@@ -100,7 +100,8 @@ def test_the_table_of_settings_has_every_setting() -> None:
     """What the microservice reads, flags, variables and annotations, is in the README, no more."""
     _, shown, _ = (ROOT / "README.md").read_text().split("<!-- settings -->")
     runtime = ROOT / "common/src/prepackaged/server/runtime"
-    source = "".join((runtime / name).read_text() for name in ("config.py", "limits.py"))
+    readers = ("annotations.py", "config.py", "limits.py", "platforms.py")
+    source = "".join((runtime / name).read_text() for name in readers)
     program = [PROGRAMS / OURS, "--help"]
     printed = subprocess.run(program, capture_output=True, text=True, check=True).stdout
     variables = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+|seldon\.io/[a-z-]+)"', source))

@@ -1,5 +1,6 @@
 """The ports while the model loads, where a setting opens them first."""
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -50,6 +51,11 @@ def test_rest_is_alive_and_not_ready(loading: Any, tmp_path: Path) -> None:
             answer = connection.ask(request)
             assert (answer.status, answer.headers["retry-after"]) == (503, "1")
             assert answer.info == "the model is being loaded"
+        v1 = connection.ask(get("/v1/models/model"))
+        assert (v1.status, v1.headers["retry-after"]) == (503, "1")
+        assert json.loads(v1.body) == {"error": "the model is being loaded"}
+        mlflow = connection.ask(post(b"{}", "/invocations"))
+        assert json.loads(mlflow.body)["message"] == "the model is being loaded"
     (tmp_path / "open").touch()
     wait_until(lambda: is_answered(loading))
 

@@ -54,7 +54,7 @@ BROKEN_CHUNK = chunked(text("bad"), b"more").replace(b"\r\n4\r\n", b"\r\nzz\r\n"
 NO_HTTP = {
     "noise": b"\x00\xff\xfe noise\r\n\r\n",
     "TLS": bytes.fromhex("160301020001") + bytes(200),
-    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "HTTP/2 but for a letter": b"PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n",
     "no version": b"GET /health/ping HTTP/x\r\n\r\n",
     "an unknown method": b"PREDICT / HTTP/1.1\r\n\r\n",
     "CONNECT": b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n",

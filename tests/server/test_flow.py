@@ -7,7 +7,8 @@ from typing import Any
 
 import grpc
 import pytest
-from rawhttp import WAYS, Connection, chunked, connected, get, post, text
+from http2 import http2
+from rawhttp import PREDICT, WAYS, Connection, chunked, connected, get, post, text
 from seldon_core.proto import prediction_pb2
 from waiting import SECONDS, wait_until
 
@@ -218,11 +219,17 @@ def test_an_answer_leaves_nothing_for_the_garbage_collector(
     message = prediction_pb2.SeldonMessage(strData="hi").SerializeToString()
     with serve(object()) as served, grpc.insecure_channel(served.grpc) as channel:
         call = channel.unary_unary("/seldon.protos.Model/Predict")
-        with connected(served.url) as connection:
+        json = ("content-type", "application/json")
+        with connected(served.url) as connection, http2(served.url) as client:
+            for _ in range(2):
+                client.ask("GET", "/health/ping")
+            before = garbage()  # what a connection is until its protocol is known
             for _ in range(20):
                 assert connection.ask(post(text("hi"))).status == 200
+                assert client.ask("POST", PREDICT, text("hi"), json).status == 200
+                assert client.ask("POST", PREDICT, b"{", json).status == 400
                 call(message, timeout=SECONDS)
-            assert garbage() == []
+            assert garbage() == before
 
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -92,7 +92,6 @@ REFUSED: list[Rule] = [
     ("2.3 whatever it says", line(b"GET /health/ping HTTP/0.9"), 400),
     ("2.3 no HTTP/1.2", line(b"GET /health/ping HTTP/1.2"), 400),
     ("2.3 no HTTP/2.0", line(b"GET /health/ping HTTP/2.0"), 400),
-    ("RFC 9113, 3.4 no HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
     # Lines, 2.2
     ("2.2 no bare CR for a line's end", b"GET /health/ping HTTP/1.1\rHost: x\r\n\r\n", 400),
     ("2.2 no bare LF", PING.replace(b"\r\n", b"\n"), 400),

@@ -51,4 +51,7 @@ def _decoded(text: Any) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except ValueError as error:
-        raise ClientError(f"{wanted}, got {reprlib.repr(text)}: {error}") from error
+        why = str(error)
+        if "-" in text or "_" in text:
+            why = "its alphabet is A-Z, a-z, 0-9, + and /, not that of URLs"
+        raise ClientError(f"{wanted}, got {reprlib.repr(text)}: {why}") from error

@@ -16,7 +16,9 @@ def asked_method(meta: Mapping[str, Any] | None, signature: Signature) -> str:
     `ClientError` for a method that the signature does not list.
     """
     meta = meta or {}
-    asked = meta.get("method", (meta.get("tags") or {}).get("method", signature.method))
+    tags = meta.get("tags")
+    usual = tags.get("method", signature.method) if isinstance(tags, Mapping) else signature.method
+    asked = meta.get("method", usual)
     if asked not in signature.methods:
         shown = repr(asked)[:SHOWN]
         raise ClientError(f"expected method as one of {', '.join(signature.methods)}, got {shown}")

@@ -40,15 +40,16 @@ SOUGHT = (VERSION, re.compile(b"CodeType"), re.compile(MAIN.encode()))
 class PickleFacts:
     """What a pickle says of itself.
 
-    `sklearn` is the version of scikit-learn that pickled it, empty where it has no estimators.
-    `code` are the functions that it holds by value, each with the Python that compiled it, and
-    `script` the functions and classes of the notebook or script that saved it, which it only
-    names.
+    `imports` are the functions and classes that it names, as `module.name`. `sklearn` is the
+    version of scikit-learn that pickled it, empty where it has no estimators. `code` are the
+    functions that it holds by value, each with the Python that compiled it, and `script` the
+    functions and classes of the notebook or script that saved it, which it only names.
     """
 
     sklearn: str = ""
     code: dict[str, str] = field(default_factory=dict)
     script: set[str] = field(default_factory=set)
+    imports: set[str] = field(default_factory=set)
 
     def refuse_foreign_code(self, path: Path, python: str = "") -> None:
         """Raise `DeploymentError` where it holds code that this Python cannot run.
@@ -76,6 +77,20 @@ def read_facts(path: Path) -> PickleFacts:
     which takes as long as loading.
     """
     return _facts_of(lambda: opened(path))
+
+
+def imports_of(path: Path) -> set[str] | None:
+    """What the pickle at `path` imports when it is loaded; None where it is no pickle.
+
+    A damaged one may import more.
+    """
+    facts = PickleFacts()
+    try:
+        with opened(path) as stream:
+            _Reader(stream, facts).load()
+    except Exception:  # it is of another kind, or damaged: the loader says which
+        return facts.imports or None
+    return facts.imports
 
 
 def facts_in(content: bytes) -> PickleFacts:
@@ -190,6 +205,7 @@ class _Reader(pickle._Unpickler):
         self._stream, self._facts = stream, facts
 
     def find_class(self, module: str, name: str) -> _Stub:
+        self._facts.imports.add(f"{module}.{name}")
         if module == MAIN:
             self._facts.script.add(name)
         return _Stub(module, name)

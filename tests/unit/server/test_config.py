@@ -8,6 +8,7 @@ import pytest
 
 from prepackaged import DeploymentError
 from prepackaged.server.runtime import config as config_module
+from prepackaged.server.runtime import platforms
 from prepackaged.server.runtime.config import Config, read_config
 
 
@@ -76,6 +77,94 @@ def test_the_models_name_is_what_is_said_closest_to_it(
     assert read_config(["Model", *flags], environment).model_name == name
 
 
+PORTS = ("PREDICTIVE_UNIT_HTTP_SERVICE_PORT", "PREDICTIVE_UNIT_SERVICE_PORT", "MLSERVER_HTTP_PORT")
+PORTS_OF_CLOUDS = ("AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT")
+
+
+@pytest.mark.parametrize("first", range(len(PORTS + PORTS_OF_CLOUDS)))
+def test_of_several_platforms_port_the_first_counts(first: int) -> None:
+    """Seldon's, then MLServer's, Vertex AI's and SageMaker's; a flag wins over all."""
+    names = (*PORTS, *PORTS_OF_CLOUDS)[first:]
+    environment = {name: str(9100 + number) for number, name in enumerate(names)}
+
+    assert read_config(["Model"], environment).http_port == 9100
+    assert read_config(["Model", "--http_port=9200"], environment).http_port == 9200
+
+
+def test_port_is_not_read() -> None:
+    """Knative sets it to the port that a container declares, which may be gRPC's."""
+    config = read_config(["Model"], {"PORT": "5000"})
+    assert (config.http_port, config.grpc_port) == (9000, 5000)
+
+
+def test_mlservers_settings_are_read(caplog: pytest.LogCaptureFixture) -> None:
+    """Those that Seldon's operator sets for its v2 protocol; of the others the log tells."""
+    environment = {
+        "MLSERVER_HTTP_PORT": "9001",
+        "MLSERVER_GRPC_PORT": "9501",
+        "MLSERVER_METRICS_PORT": "6001",
+        "MLSERVER_METRICS_ENDPOINT": "/prometheus",
+        "MLSERVER_MODEL_URI": "/mnt/models",
+        "MLSERVER_GRPC_MAX_MESSAGE_LENGTH": "1000",
+        "MLSERVER_PARALLEL_WORKERS": "1",
+        "MLSERVER_DEBUG": "true",
+    }
+    with caplog.at_level(logging.INFO):
+        config = read_config(["Model"], environment)
+
+    assert (config.http_port, config.grpc_port, config.metrics_port) == (9001, 9501, 6001)
+    assert (config.metrics_path, config.model_dir) == ("/prometheus", "/mnt/models")
+    assert config.max_message == 1000
+    assert caplog.messages == ["Without effect here: MLSERVER_DEBUG, MLSERVER_PARALLEL_WORKERS"]
+    unlimited = {"MLSERVER_GRPC_MAX_MESSAGE_LENGTH": "-1"}
+    assert read_config(["Model"], unlimited).max_message is None
+    ours = {**environment, "PREPACKAGED_MAX_MESSAGE_BYTES": "2000"}
+    assert read_config(["Model"], ours).max_message == 2000
+
+
+def test_kserves_flags_are_read() -> None:
+    """As its runtimes' containers get them."""
+    flags = "--model_name=iris --model_dir=/mnt/models --http_port=8080 --grpc_port=8081"
+    config = read_config(["Model", *flags.split(), "--workers=2", "--nthread=1"], {})
+
+    assert (config.model_name, config.model_dir, config.workers) == ("iris", "/mnt/models", 2)
+    assert (config.http_port, config.grpc_port) == (8080, 8081)
+
+
+VERTEX = {
+    "AIP_HTTP_PORT": "8080",
+    "AIP_MODE": "PREDICTION",
+    "AIP_HEALTH_ROUTE": "/v1/endpoints/1/deployedModels/2",
+    "AIP_PREDICT_ROUTE": "/v1/endpoints/1/deployedModels/2:predict",
+    "AIP_STORAGE_URI": "",
+}
+
+
+def test_what_vertex_ai_sets_is_read() -> None:
+    """Its port, its two routes, and a port that opens before the model is loaded."""
+    config = read_config(["Model"], VERTEX)
+
+    assert (config.http_port, config.opens_early, config.model_dir) == (8080, True, None)
+    assert config.health_route == "/v1/endpoints/1/deployedModels/2"
+    assert config.predict_route == "/v1/endpoints/1/deployedModels/2:predict"
+    assert not read_config(["Model"], {**VERTEX, "PREPACKAGED_OPEN_EARLY": "false"}).opens_early
+    with pytest.raises(DeploymentError, match=r"^AIP_PREDICT_ROUTE: expected a path"):
+        read_config(["Model"], {"AIP_PREDICT_ROUTE": "predict"})
+
+
+def test_a_model_in_a_bucket_ends_the_start() -> None:
+    """Unless something that counts before says where the model is."""
+    bucket = {**VERTEX, "AIP_STORAGE_URI": "gs://bucket/model"}
+    with pytest.raises(DeploymentError) as caught:
+        read_config(["Model"], bucket)
+    assert str(caught.value) == (
+        "AIP_STORAGE_URI: expected a directory, got gs://bucket/model: this server downloads"
+        " nothing, so build an image that has the model in /mnt/models, and import it into Vertex"
+        " AI without an artifact URI"
+    )
+    assert read_config(["Model", "--model-dir=/models"], bucket).model_dir == "/models"
+
+
 def test_the_models_version_is_what_the_operator_sets() -> None:
     """For MLServer, whose variable it is."""
     assert read_config(["Model"], {}).model_version == "1"
@@ -133,14 +222,16 @@ def test_wrong_parameters_are_a_deployments_mistake(text: str, why: str) -> None
 WHOLE = "expected a whole number of at least 1"
 PORT = "expected a whole number from 0 to 65535"
 SECONDS = "expected a number of seconds"
+GRPC_PORT = "PREDICTIVE_UNIT_GRPC_SERVICE_PORT or MLSERVER_GRPC_PORT"
+METRICS_PORT = "PREDICTIVE_UNIT_METRICS_SERVICE_PORT or MLSERVER_METRICS_PORT"
 
 
 @pytest.mark.parametrize(
     ("variable", "flag", "text", "expected"),
     [
-        ("PREDICTIVE_UNIT_GRPC_SERVICE_PORT", "--grpc-port", "70000", PORT),
-        ("PREDICTIVE_UNIT_METRICS_SERVICE_PORT", "--metrics-port", "-1", PORT),
-        ("PREDICTIVE_UNIT_METRICS_SERVICE_PORT", "--metrics-port", "tcp://10.0.0.1:6000", PORT),
+        (GRPC_PORT, "--grpc-port", "70000", PORT),
+        (METRICS_PORT, "--metrics-port", "-1", PORT),
+        (METRICS_PORT, "--metrics-port", "tcp://10.0.0.1:6000", PORT),
         ("GUNICORN_WORKERS", "--workers", "two", WHOLE),
         ("GUNICORN_WORKERS", "--workers", "0", WHOLE),
         ("GRPC_WORKERS", "--grpc-workers", "-1", "expected a whole number of at least 0"),
@@ -159,9 +250,10 @@ SECONDS = "expected a number of seconds"
 def test_a_wrong_setting_names_its_flag_and_its_variable(
     variable: str, flag: str, text: str, expected: str
 ) -> None:
-    """Whichever of the two said it."""
+    """Whichever of them said it."""
     message = f"{flag} or {variable}: {expected}, got {text!r}"
-    for arguments, environment in (([], {variable: text}), ([f"{flag}={text}"], {})):
+    said = [([], {name: text}) for name in variable.split(" or ")]
+    for arguments, environment in (*said, ([f"{flag}={text}"], {})):
         with pytest.raises(DeploymentError, match=f"^{re.escape(message)}$"):
             read_config(["Model", *arguments], environment)
 
@@ -187,7 +279,8 @@ def test_a_wrong_variable_names_itself(variable: str, text: str, message: str) -
 
 def test_an_empty_variable_is_one_that_is_not_set() -> None:
     """Templates of deployments set variables to nothing."""
-    names = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+|TRACING)"', inspect.getsource(config_module)))
+    source = inspect.getsource(config_module) + inspect.getsource(platforms)
+    names = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+|TRACING)"', source))
 
     assert len(names) > 20
     for nothing in ("", " "):

@@ -21,12 +21,13 @@ from seldon_core.user_model import SeldonNotImplementedError
 
 from prepackaged import ClientError, DeploymentError, ModelError, NotReadyError
 from prepackaged.server.inference.requests import Prediction
+from prepackaged.server.protocols.errors import grpc_failure
 from prepackaged.server.protocols.grpc_health import Health
-from prepackaged.server.protocols.seldon.errors import grpc_failure, http_failure
+from prepackaged.server.protocols.seldon.errors import http_failure
 from prepackaged.server.protocols.seldon.grpc import COUNTED_AS, SERVICE_NAMES, Grpc
 from prepackaged.server.protocols.seldon.json_codec import Request
 from prepackaged.server.protocols.seldon.methods import Unit
-from prepackaged.server.runtime.server import serve_grpc
+from prepackaged.server.runtime.server import grpc_methods
 from prepackaged.server.telemetry.metrics import Metrics
 from prepackaged.server.telemetry.observer import observer
 from prepackaged.server.transport.grpc.server import GrpcServer
@@ -140,7 +141,8 @@ async def started(predictor: Any, port: int = 0, limits: Limits = UNLIMITED) -> 
     health = Health(SERVICE_NAMES)
     observe = observer(predictor.metrics, COUNTED_AS, None, None)
     listener = listen("grpc", port)
-    return Running(await serve_grpc(listener, [seldon], health, limits, observe), health)
+    methods = grpc_methods([seldon], health, limits, observe)
+    return Running(await GrpcServer.started_on(listener, methods, limits), health)
 
 
 @pytest.fixture(scope="module")

@@ -382,7 +382,7 @@ def test_the_end_lets_open_calls_be_answered(client: Client, service: Service) -
     client.h2.send_data(second, framed(b"second"), end_stream=True)
     on_its_way = client.h2.data_to_send()
 
-    client.run(client.server.finish)
+    client.run(client.server.shut_down)
     client.receive(on_its_way)
     client.receive(GOODBYE)
     for exchange in service.exchanges:
@@ -407,7 +407,7 @@ def test_what_arrives_after_the_last_goaway_is_refused_and_loses_nothing(
         client.h2.send_data(client.begin(path="/wait"), framed(b"late"), end_stream=True)
     too_late = client.h2.data_to_send()
 
-    client.run(client.server.finish)
+    client.run(client.server.shut_down)
     client.receive(GOODBYE)
     client.receive(too_late)
     client.run(lambda: service.exchanges[0].respond(Response(b"answer")))
@@ -426,7 +426,7 @@ def test_the_end_ends_streams_and_idle_connections(client: Client) -> None:
     stream = client.begin(path="/repeat")
     client.exchange()
 
-    client.run(client.server.finish)
+    client.run(client.server.shut_down)
     client.receive(GOODBYE)
 
     *_, last = (
@@ -445,7 +445,7 @@ def test_a_client_that_does_not_answer_the_goaway_is_not_waited_for(
     """Its connection is closed a second later, which is none here."""
     monkeypatch.setattr("prepackaged.server.transport.http2.connection.END_SECONDS", 0)
 
-    client.run(client.server.finish)
+    client.run(client.server.shut_down)
 
     wait_until_closed(client)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prepackaged.example_values import example_values
-from prepackaged.signature import Column, TensorSpec
+from prepackaged.signature import Column, Signature, TensorSpec
 
 MOST_PLACES = 200  # columns that are described one by one
 TYPES = {
@@ -61,6 +61,13 @@ def records_schema(columns: Sequence[Column]) -> Schema:
     properties = {str(each.name): value_schema(each) for each in named}
     record: Schema = {"type": "object", "properties": properties, "required": needed}
     return {"type": "array", "minItems": 1, "items": record}
+
+
+def tables_of(signature: Signature | None) -> list[Schema]:
+    """The forms of the table that a model takes: rows, and records where it knows names."""
+    columns = [each for each in (signature or Signature()).inputs or () if isinstance(each, Column)]
+    records = [records_schema(columns)] if all(each.name for each in columns) else []
+    return [rows_schema(columns), *records] if columns else []
 
 
 def value_schema(column: Column) -> Schema:

@@ -9,7 +9,8 @@ import time
 
 from prepackaged.errors import DeploymentError
 from prepackaged.server.inference.model_thread import ModelThread
-from prepackaged.server.runtime.config import Config, read_annotations, read_config
+from prepackaged.server.runtime.annotations import read_annotations
+from prepackaged.server.runtime.config import Config, read_config
 from prepackaged.server.runtime.custom_service import start_custom_service
 from prepackaged.server.runtime.event_loop import LoopThread
 from prepackaged.server.runtime.files import allow_connections
@@ -79,7 +80,7 @@ def serve(config: Config, place: Place | None = None) -> None:
             loop.run(early.start())
         with importing():
             find_class(config.interface)
-        model = load_model(config.interface, config.parameters)
+        model = load_model(config.interface, config.parameters, config.model_dir)
         metadata, thread = read_metadata(model), ModelThread()
         metrics = Metrics(place.directory, place.number) if place else Metrics()
         server = loop.run(RunningServer.of(model, metadata, config, thread.submit, metrics))

@@ -8,10 +8,10 @@ import argparse
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from prepackaged.server.runtime.annotations import read_limits_of_pod
 from prepackaged.server.runtime.limits import (
     MAX_BATCH_BYTES,
     MAX_BATCH_ROWS,
@@ -19,6 +19,7 @@ from prepackaged.server.runtime.limits import (
     MAX_MESSAGE,
     read_limits,
 )
+from prepackaged.server.runtime.platforms import opens_early, read_platform
 from prepackaged.server.runtime.settings import (
     choice,
     integer,
@@ -43,9 +44,19 @@ VARIABLES = {
     "model-name": ("PREPACKAGED_MODEL_NAME", "MLSERVER_MODEL_NAME", "PREDICTIVE_UNIT_ID"),
     "host": ("PREPACKAGED_HOST",),
     # PrimeHub and older operators set PREDICTIVE_UNIT_SERVICE_PORT alone.
-    "http-port": ("PREDICTIVE_UNIT_HTTP_SERVICE_PORT", "PREDICTIVE_UNIT_SERVICE_PORT"),
-    "grpc-port": ("PREDICTIVE_UNIT_GRPC_SERVICE_PORT",),
-    "metrics-port": ("PREDICTIVE_UNIT_METRICS_SERVICE_PORT",),
+    # After Seldon's variables MLServer's, then those of Vertex AI and SageMaker. PORT is not
+    # among them: Knative sets it to the port that a container declares, which may be gRPC's.
+    "http-port": (
+        "PREDICTIVE_UNIT_HTTP_SERVICE_PORT",
+        "PREDICTIVE_UNIT_SERVICE_PORT",
+        "MLSERVER_HTTP_PORT",
+        "AIP_HTTP_PORT",
+        "SAGEMAKER_BIND_TO_PORT",
+    ),
+    "grpc-port": ("PREDICTIVE_UNIT_GRPC_SERVICE_PORT", "MLSERVER_GRPC_PORT"),
+    "metrics-port": ("PREDICTIVE_UNIT_METRICS_SERVICE_PORT", "MLSERVER_METRICS_PORT"),
+    "metrics-endpoint": ("PREDICTIVE_UNIT_METRICS_ENDPOINT", "MLSERVER_METRICS_ENDPOINT"),
+    "model-dir": ("MLSERVER_MODEL_URI", "AIP_STORAGE_URI"),
     "grpc-workers": ("GRPC_WORKERS",),
     "workers": ("GUNICORN_WORKERS",),
     "grace-seconds": ("PREPACKAGED_GRACE_SECONDS",),
@@ -57,7 +68,6 @@ VARIABLES = {
 }
 # OpenTelemetry's own variables that say where traces go.
 TRACED_TO = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-ANNOTATIONS = Path("/etc/podinfo/annotations")
 # Flags that upstream takes for its process model, which ours does not have: read and let go.
 WITHOUT_EFFECT = (
     "--threads",
@@ -65,6 +75,7 @@ WITHOUT_EFFECT = (
     "--max-requests-jitter",
     "--single-threaded",
     "--pidfile",
+    "--nthread",  # KServe's
 )
 MAX_CONNECTIONS = 10_000
 MOST_PORT = 65_535
@@ -80,8 +91,10 @@ class Config:
 
     `interface` names the class to serve: `Module`, whose class has the same name, or
     `package.module.Class`. `parameters` are its constructor's arguments. `model_name` and
-    `model_version` are those under which protocols other than Seldon's serve the model. `host` is
-    a name or an address to listen on. `timeout` (REST) and
+    `model_version` are those under which protocols other than Seldon's serve the model. `model_dir`
+    is where it is, unless the parameters say so. `predict_route` and `health_route` are paths of
+    Vertex AI's choice, empty where it chose none. `host` is a name or an address to listen on.
+    `timeout` (REST) and
     `grpc_timeout` are in seconds from a request's arrival to its answer, `keepalive` from an
     answer to the next request and `grace` from the signal to end to the last answer; a call of the
     model that takes longer than `longest_call` is taken for one that never ends.
@@ -103,6 +116,9 @@ class Config:
     parameters: Mapping[str, Any]
     model_name: str = "model"
     model_version: str = "1"
+    model_dir: str | None = None
+    predict_route: str = ""
+    health_route: str = ""
     host: str = ANY_HOST
     http_port: int = 9000
     grpc_port: int = 5000
@@ -163,7 +179,7 @@ def read_config(
         http_port=_port(flags, "http-port"),
         grpc_port=_port(flags, "grpc-port"),
         metrics_port=_port(flags, "metrics-port"),
-        metrics_path="/" + variables.get("PREDICTIVE_UNIT_METRICS_ENDPOINT", "metrics").lstrip("/"),
+        metrics_path="/" + _first(variables, "metrics-endpoint", "metrics").lstrip("/"),
         serves_grpc=_integer(flags, "grpc-workers", 0) > 0,
         log_level=choice(level, "--log-level or SELDON_LOG_LEVEL", LOG_LEVELS),
         access_log=switch(flags.access_log, _name("access-log")),
@@ -171,27 +187,19 @@ def read_config(
         tracing=_traces(flags, variables),
         passes_payload=_switch(variables, "PAYLOAD_PASSTHROUGH"),
         workers=_integer(flags, "workers", 1),
-        opens_early=_switch(variables, "PREPACKAGED_OPEN_EARLY"),
-        timeout=_milliseconds(annotations, "seldon.io/rest-timeout"),
-        grpc_timeout=_milliseconds(annotations, "seldon.io/grpc-timeout"),
+        opens_early=_switch(variables, "PREPACKAGED_OPEN_EARLY", opens_early(variables)),
         grace=_seconds(flags, "grace-seconds"),
         keepalive=_seconds(flags, "keepalive"),
         longest_call=_seconds(flags, "max-call-seconds") or math.inf,
         max_connections=_integer(flags, "max-connections", 1),
         unit_id=variables.get("PREDICTIVE_UNIT_ID"),
         image=variables.get("PREDICTIVE_UNIT_IMAGE", ""),
-        **(read_limits(variables) | _max_message(annotations)),
+        **(
+            read_platform(variables, flags.model_dir or None)
+            | read_limits(variables)
+            | read_limits_of_pod(annotations)
+        ),
     )
-
-
-def read_annotations(file: Path = ANNOTATIONS) -> dict[str, str]:
-    """The pod's annotations, lines of `key="value"` that Kubernetes writes into a file."""
-    try:
-        lines = file.read_text().splitlines()
-    except OSError:
-        return {}
-    pairs = (line.partition("=") for line in lines)
-    return {key.strip(): value.strip().strip('"') for key, equals, value in pairs if equals}
 
 
 def _hyphenated(argument: str) -> str:
@@ -203,6 +211,11 @@ def _hyphenated(argument: str) -> str:
 def _name(flag: str) -> str:
     """A flag and its variables, for messages."""
     return " or ".join((f"--{flag}", *VARIABLES[flag]))
+
+
+def _first(variables: Mapping[str, str], setting: str, default: Any) -> Any:
+    """What the first of a setting's variables says that is set."""
+    return next((variables[name] for name in VARIABLES[setting] if name in variables), default)
 
 
 def _text(flags: argparse.Namespace, flag: str) -> Any:
@@ -221,8 +234,8 @@ def _seconds(flags: argparse.Namespace, flag: str) -> float:
     return number(_text(flags, flag), _name(flag), "seconds")
 
 
-def _switch(variables: Mapping[str, str], name: str) -> bool:
-    return switch(variables.get(name, "false"), name)
+def _switch(variables: Mapping[str, str], name: str, default: str = "false") -> bool:
+    return switch(variables.get(name, default), name)
 
 
 def _traces(flags: argparse.Namespace, variables: Mapping[str, str]) -> bool:
@@ -237,21 +250,6 @@ def _access_log_format(variables: Mapping[str, str]) -> str:
     return form
 
 
-def _milliseconds(annotations: Mapping[str, str], key: str) -> float | None:
-    """Seconds; None where there is no bound, which 0 says too, as gunicorn has it."""
-    text = annotations.get(key, "").strip() or "0"
-    return number(text, f"the annotation {key}", "milliseconds") / 1000 or None
-
-
-def _max_message(annotations: Mapping[str, str]) -> dict[str, int | None]:
-    """What the annotation sets; there is no bound with 0 and with gRPC's -1."""
-    key = "seldon.io/grpc-max-message-size"
-    text = annotations.get(key, "").strip()
-    if not text:
-        return {}
-    return {"max_message": max(integer(text, f"the annotation {key}", -1), 0) or None}
-
-
 def _parser(variables: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="prepackaged-microservice")
     parser.add_argument("interface_name", help="the class to serve, such as Model")
@@ -260,10 +258,12 @@ def _parser(variables: Mapping[str, str]) -> argparse.ArgumentParser:
     parser.add_argument("--log-level", default="INFO", help=", ".join(LOG_LEVELS))
 
     def add(flag: str, default: object, what: str, **more: Any) -> None:
-        given = next((variables[name] for name in VARIABLES[flag] if name in variables), default)
-        parser.add_argument(f"--{flag}", default=given, help=what, **more)
+        parser.add_argument(
+            f"--{flag}", default=_first(variables, flag, default), help=what, **more
+        )
 
     add("parameters", "[]", "the class's, as a JSON list")
+    add("model-dir", "", "where the model is, unless the parameter model_uri says so")
     add("model-name", "model", "of the model, in the paths of protocols that name it")
     add("host", ANY_HOST, "the address to listen on")
     for port, default in (("http", 9000), ("grpc", 5000), ("metrics", 6000)):

@@ -8,7 +8,7 @@ import threading
 from typing import Any
 
 from prepackaged.server.runtime.config import Config
-from prepackaged.server.runtime.loading import find_class
+from prepackaged.server.runtime.loading import find_class, with_model_dir
 from prepackaged.server.telemetry.logs import begin_logging
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,9 @@ def _serve(config: Config) -> None:
     begin_logging(config.log_level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server's, which then ends this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    find_class(config.interface)(**config.parameters).custom_service()
+    model_class = find_class(config.interface)
+    arguments = with_model_dir(model_class, config.parameters, config.model_dir)
+    model_class(**arguments).custom_service()
 
 
 def _end_with_parent() -> None:

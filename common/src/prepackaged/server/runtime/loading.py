@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from inspect import Parameter
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,17 @@ VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 LONGEST = 100  # characters of a wrong name that a message shows
 
 
-def load_model(interface: str, parameters: Mapping[str, Any]) -> Any:
+def load_model(interface: str, parameters: Mapping[str, Any], model_dir: str | None = None) -> Any:
     """The object of the class that `interface` names, constructed and loaded.
+
+    `model_dir` is its `model_uri` where the parameters have none.
 
     `Module` means the class `Module` in the module `Module`; `package.module.Class` is meant
     as it is written. Raises `DeploymentError` when there is no such class, when it takes other
     parameters, and when loading fails.
     """
     model_class = find_class(interface)
+    parameters = with_model_dir(model_class, parameters, model_dir)
     check_parameters(interface, model_class, parameters)
     try:
         model = model_class(**parameters)
@@ -43,6 +47,22 @@ def load_model(interface: str, parameters: Mapping[str, Any]) -> Any:
         logger.exception("Loading %s failed", interface)
         raise DeploymentError(f"{interface} cannot be loaded: {describe(error)}") from error
     return model
+
+
+def with_model_dir(
+    model_class: Any, parameters: Mapping[str, Any], model_dir: str | None
+) -> Mapping[str, Any]:
+    """The constructor's arguments: the parameters, with `model_dir` where they do not say it.
+
+    Platforms say it to every server; a class that takes no `model_uri` does without.
+    """
+    if model_dir is None or "model_uri" in parameters:
+        return parameters
+    with suppress(TypeError, ValueError):  # a class in C that does not say what it takes
+        if "model_uri" in parameters_of(model_class):
+            return {**parameters, "model_uri": model_dir}
+    logger.warning("The model takes no model_uri: %s is not used", model_dir)
+    return parameters
 
 
 def check_parameters(interface: str, model_class: Any, given: Mapping[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
-from prepackaged.server.protocols.seldon.errors import grpc_failure, http_failure
+from prepackaged.server.protocols.errors import grpc_failure
+from prepackaged.server.protocols.seldon.errors import http_failure
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.http1.server import HttpServer

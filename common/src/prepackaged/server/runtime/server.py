@@ -22,15 +22,17 @@ from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.files import max_connections
 from prepackaged.server.runtime.memory import for_requests, give_back_after_peaks
 from prepackaged.server.runtime.metrics_port import serve_metrics
+from prepackaged.server.runtime.protocols import of_platform, others
 from prepackaged.server.runtime.shutdown import end_now
 from prepackaged.server.telemetry.access_log import AccessLog
 from prepackaged.server.telemetry.metrics import Metrics
 from prepackaged.server.telemetry.observer import build_info, observer
 from prepackaged.server.telemetry.tracing import start_tracing
-from prepackaged.server.transport.grpc.server import GrpcServer
+from prepackaged.server.transport.grpc.server import GrpcServer, Methods
 from prepackaged.server.transport.http1.server import HttpServer
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.memory import MemoryBudget
+from prepackaged.server.transport.one_port.server import OnePortServer
 from prepackaged.server.transport.routing import WireProtocol
 from prepackaged.server.transport.sockets import listen
 
@@ -81,11 +83,13 @@ class RunningServer:
             passes_payload=config.passes_payload,
             allows_origins=config.cors,
         )
-        self._protocols = [first, *(make(self.predictor) for make in more)]
+        guests = [*others(self.predictor, config), *(make(self.predictor) for make in more)]
+        self._protocols = [*of_platform(self.predictor, config), first, *guests]
         if config.pages:
             paths = {path: item for each in self._protocols for path, item in each.openapi.items()}
             pages = Pages(self.predictor, metadata or {}, config.image, PREDICTIONS[1], paths)
-            self._protocols.append(pages.protocol(first.http_failure))
+            place = self._protocols.index(first)  # before V1, which has a `/` too
+            self._protocols.insert(place, pages.protocol(first.http_failure))
         log = AccessLog(config.access_log_format) if config.access_log else None
         counted_as = {
             path: kind for each in self._protocols for path, kind in each.counted_as.items()
@@ -161,17 +165,11 @@ class RunningServer:
         return self.metrics.exposition()
 
     async def _serve_grpc(self, listener: socket.socket) -> GrpcServer:
-        config = self.config
-        limits = Limits(
-            config.max_message,
-            max_connections(config.max_connections),
-            config.grpc_timeout,
-            config.keepalive,
-            memory=self._memory,
-        )
-        return await serve_grpc(listener, self._protocols, self._health, limits, self._observe)
+        limits = self._grpc_limits()
+        return await GrpcServer.started_on(listener, self._methods(limits), limits)
 
     async def _serve_rest(self, listener: socket.socket) -> HttpServer:
+        """Open REST's port, where gRPC is answered too unless there is none."""
         config = self.config
         limits = Limits(
             config.max_body,
@@ -181,19 +179,29 @@ class RunningServer:
             exempt=frozenset({"/health/ping"}),
             memory=self._memory,
         )
-        server = HttpServer(self._protocols, limits, self._observe)
+        methods = self._methods(self._grpc_limits()) if config.serves_grpc else None
+        server = OnePortServer(self._protocols, limits, self._observe, methods)
         await server.start(listener)
         return server
 
+    def _methods(self, limits: Limits) -> Methods:
+        return grpc_methods(self._protocols, self._health, limits, self._observe)
 
-async def serve_grpc(
-    listener: socket.socket,
-    protocols: Sequence[WireProtocol],
-    health: Health,
-    limits: Limits,
-    observe: Any,
-) -> GrpcServer:
-    """Serve some protocols over gRPC, with health and reflection beside them."""
+    def _grpc_limits(self) -> Limits:
+        config = self.config
+        return Limits(
+            config.max_message,
+            max_connections(config.max_connections),
+            config.grpc_timeout,
+            config.keepalive,
+            memory=self._memory,
+        )
+
+
+def grpc_methods(
+    protocols: Sequence[WireProtocol], health: Health, limits: Limits, observe: Any
+) -> Methods:
+    """What some protocols have over gRPC, with health and reflection beside them."""
     names = [*SERVICE_NAMES, HEALTH_NAME]
     own = [health.protocol(), Reflection(names).protocol()]
-    return await GrpcServer.started_on(listener, [*protocols, *own], limits, observe)
+    return Methods([*protocols, *own], limits, observe)

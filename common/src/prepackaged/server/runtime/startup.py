@@ -6,9 +6,11 @@ from prepackaged.server.protocols.grpc_health import Health
 from prepackaged.server.protocols.seldon.grpc import SERVICE_NAMES
 from prepackaged.server.protocols.seldon.protocol import not_ready
 from prepackaged.server.runtime.config import Config
-from prepackaged.server.runtime.server import serve_grpc
-from prepackaged.server.transport.http1.server import HttpServer
+from prepackaged.server.runtime.protocols import others_not_ready
+from prepackaged.server.runtime.server import grpc_methods
+from prepackaged.server.transport.grpc.server import GrpcServer
 from prepackaged.server.transport.limits import Limits
+from prepackaged.server.transport.one_port.server import OnePortServer
 from prepackaged.server.transport.sockets import listen
 
 WHY = "the model is being loaded"
@@ -24,6 +26,7 @@ class EarlyServer:
 
     def __init__(self, config: Config) -> None:
         is_shared = config.workers > 1
+        self._protocols = [*others_not_ready(WHY, config), not_ready(WHY)]
         self._limits = Limits(MAX_BODY, keepalive=config.keepalive)
         self.rest = listen("http", config.http_port, config.host, is_shared=is_shared)
         self.grpc: socket.socket | None = None
@@ -32,15 +35,14 @@ class EarlyServer:
 
     async def start(self) -> None:
         """Begin to answer."""
-        protocols = [not_ready(WHY)]
-        self._http = HttpServer(protocols, self._limits, lambda *_: None)
-        await self._http.start(self.rest.dup())
+        limits, methods = self._limits, None
         self._grpc = None
         if self.grpc:
             health = Health(SERVICE_NAMES, is_serving=False)
-            self._grpc = await serve_grpc(
-                self.grpc.dup(), protocols, health, self._limits, lambda *_: None
-            )
+            methods = grpc_methods(self._protocols, health, limits, lambda *_: None)
+            self._grpc = await GrpcServer.started_on(self.grpc.dup(), methods, limits)
+        self._http = OnePortServer(self._protocols, limits, lambda *_: None, methods)
+        await self._http.start(self.rest.dup())
 
     async def stop(self) -> None:
         """Answer what was sent, and then nobody any more."""

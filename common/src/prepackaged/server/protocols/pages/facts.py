@@ -56,17 +56,17 @@ def takes_images(spec: TensorSpec) -> bool:
     return len(shape) == 4 and (shape[1] in COLOURS or shape[3] in COLOURS)
 
 
-def file_digest(model: Any) -> str:
-    """The SHA-256 of the model's file, as `sha256:...`; empty where it is no single file."""
-    path = model.artifact.path if isinstance(model, Component) and model.artifact else None
-    if path is None or not Path(path).is_file():
+def sha256(path: Path) -> str:
+    """The digest of a file, as `sha256:...`; empty where it is a directory or gone."""
+    if not path.is_file():
         return ""
-    with Path(path).open("rb") as file:
+    with path.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def _about(model: Any, metadata: Mapping[str, Any], image: str) -> list[tuple[str, Any]]:
     custom = metadata.get("custom")
+    artifact = model.artifact if isinstance(model, Component) else None
     versions = metadata.get("versions")
     return [
         ("platform", metadata.get("platform")),
@@ -74,7 +74,7 @@ def _about(model: Any, metadata: Mapping[str, Any], image: str) -> list[tuple[st
         ("version", ", ".join(map(str, versions)) if isinstance(versions, list) else ""),
         ("image", image),
         ("file", _file_name(model)),
-        ("digest", file_digest(model)),
+        ("digest", sha256(artifact.path) if artifact else ""),
     ]
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from prepackaged.errors import NotReadyError
 from prepackaged.server.inference.predictor import Predictor
+from prepackaged.server.protocols.errors import grpc_failure
 from prepackaged.server.protocols.seldon import grpc, rest
-from prepackaged.server.protocols.seldon.errors import grpc_failure, http_failure
+from prepackaged.server.protocols.seldon.errors import http_failure
 from prepackaged.server.protocols.seldon.flask_compat import FlaskCompat
 from prepackaged.server.protocols.seldon.methods import Methods, Unit
 from prepackaged.server.protocols.seldon.openapi import paths

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Sequence
 
 from prepackaged.server.telemetry.context import Observer, RequestContext
+from prepackaged.server.transport.connections import Connection
 from prepackaged.server.transport.grpc.calls import UnaryCall, UnaryMethod
 from prepackaged.server.transport.grpc.headers import read_headers
 from prepackaged.server.transport.grpc.status import Status
@@ -62,21 +63,16 @@ class Methods:
 class GrpcServer:
     """A server that answers; `port` is the one it has, also where it was left to choose."""
 
-    def __init__(self, server: asyncio.Server, connections: set[Http2Connection]) -> None:
+    def __init__(self, server: asyncio.Server, connections: set[Connection]) -> None:
         self._server = server
         self._connections = connections
         self.port = int(server.sockets[0].getsockname()[1])
 
     @classmethod
     async def started_on(
-        cls,
-        listener: socket.socket,
-        protocols: Sequence[WireProtocol],
-        limits: Limits,
-        observe: Observer,
+        cls, listener: socket.socket, methods: Methods, limits: Limits
     ) -> "GrpcServer":
-        """Serve on an open socket what protocols have over gRPC."""
-        methods = Methods(protocols, limits, observe)
+        """Serve methods on an open socket."""
         port = Http2Port(methods.accept, set(), limits.max_connections, NOT_HTTP2, limits.memory)
 
         def connect() -> Http2Connection:
@@ -92,7 +88,7 @@ class GrpcServer:
         """Take no new calls and return when those that run are answered or the grace is over."""
         self._server.close()
         for connection in list(self._connections):
-            connection.finish()
+            connection.shut_down()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds or 0):
                 while self._connections:

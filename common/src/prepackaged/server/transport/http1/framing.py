@@ -66,8 +66,7 @@ class Framing:
         if transfer and (error := transfer_error(transfer)):
             return error
         if self.coding and self.coding not in CODINGS:  # RFC 9110, 8.4
-            got = shown(self.coding)
-            return TransportError(415, f"expected Content-Encoding gzip or deflate, got {got}")
+            return unknown_coding(self.coding)
         return None
 
 
@@ -109,6 +108,11 @@ def check_chunks(received: int, data: int, trailers: int) -> None:
         raise TransportError(400, "the body's chunks have far more sizes and extensions than data")
     if trailers > MOST_TRAILERS:
         raise TransportError(431, f"the body has more than {MOST_TRAILERS} trailers")
+
+
+def unknown_coding(coding: bytes) -> TransportError:
+    """The refusal of a body that is compressed in another way."""
+    return TransportError(415, f"expected Content-Encoding gzip or deflate, got {shown(coding)}")
 
 
 def too_large(limit: int) -> TransportError:

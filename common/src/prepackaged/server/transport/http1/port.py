@@ -5,8 +5,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from prepackaged.server.telemetry.context import Observer
+from prepackaged.server.transport.connections import Connection
 from prepackaged.server.transport.eviction import Eviction
-from prepackaged.server.transport.exchange import Exchange, TransportError
+from prepackaged.server.transport.exchange import Carrier, Exchange, TransportError
 from prepackaged.server.transport.http1.framing import Fields, inflated_body
 from prepackaged.server.transport.http1.header_cache import HeaderCache
 from prepackaged.server.transport.http1.incoming import Incoming
@@ -34,7 +35,7 @@ class HttpPort:
     router: Router
     limits: Limits
     observe: Observer
-    connections: "set[HttpConnection]" = field(default_factory=set)
+    connections: set[Connection] = field(default_factory=set)
     heads: HeaderCache = field(default_factory=HeaderCache)
     surplus: "dict[HttpConnection, None]" = field(default_factory=dict)
     eviction: Eviction = field(default_factory=Eviction)
@@ -58,16 +59,14 @@ class HttpPort:
         self.connections.discard(connection)
         self.surplus.pop(connection, None)
 
-    def begin(
-        self, connection: "HttpConnection", method: str, target: bytes, fields: Fields
-    ) -> Incoming:
-        """A request that begins on a connection, which carries its response."""
+    def begin(self, carrier: Carrier, method: str, target: bytes, fields: Fields) -> Incoming:
+        """A request that begins; `carrier`, such as its connection, is to send the response."""
         found = self.router.find(target)
         exchange = Exchange(
             method,
             found.path,
             fields,
-            carrier=connection,
+            carrier=carrier,
             failure=found.failure,
             observe=self.observe,
             memory=self.limits.memory,

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from collections.abc import Sequence
-from functools import partial
 
 from prepackaged.server.telemetry.context import Observer
 from prepackaged.server.transport.http1.connection import HttpConnection
@@ -25,9 +24,12 @@ class HttpServer:
 
     async def start(self, listener: socket.socket) -> None:
         """Accept connections from an open socket."""
-        accept = partial(HttpConnection, self._port)
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(accept, sock=listener, backlog=BACKLOG)
+        self._server = await loop.create_server(self.connect, sock=listener, backlog=BACKLOG)
+
+    def connect(self) -> asyncio.Protocol:
+        """What handles a client's connection."""
+        return HttpConnection(self._port)
 
     async def stop(self) -> None:
         """Accept nothing new, and return when what is open has its responses.

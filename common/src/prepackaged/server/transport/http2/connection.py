@@ -147,7 +147,7 @@ class Http2Connection(asyncio.Protocol):
         if self._memory.is_used:
             self._memory.release(stream, len(self._users))
 
-    def finish(self) -> None:
+    def shut_down(self) -> None:
         """Take no new streams, and close when those that are open have their responses.
 
         A first GOAWAY announces the end; streams that the client opens before it reads it are
@@ -280,7 +280,7 @@ class Http2Connection(asyncio.Protocol):
         self._is_silent = True
         self._idle_looks = 0 if self.core.has_streams else self._idle_looks + 1
         if self._idle_looks > IDLE_LOOKS:
-            self.finish()
+            self.shut_down()
         elif self.core.has_preface:
             self.core.ping(LIFE_PING)
             self.flush()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from prepackaged.server.transport.connections import Connection
 from prepackaged.server.transport.eviction import Eviction
 from prepackaged.server.transport.http2.headers import Headers
 from prepackaged.server.transport.memory import UNLIMITED, MemoryBudget
@@ -41,7 +42,7 @@ class Http2Port:
     """
 
     accept: Accept
-    connections: "set[Http2Connection]"
+    connections: set[Connection]
     max_connections: float
     not_http2: bytes
     memory: MemoryBudget = UNLIMITED

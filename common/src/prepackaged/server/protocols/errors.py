@@ -1,0 +1,75 @@
+"""Errors for clients of every protocol: the status, the text, and the bounds of both."""
+
+import json
+from http import HTTPStatus
+from operator import index
+from typing import Any
+
+from seldon_core.flask_utils import SeldonMicroserviceException
+from seldon_core.user_model import SeldonNotImplementedError
+
+from prepackaged.server.inference.predictor import error_for_client
+from prepackaged.server.transport.exchange import Exchange, Response, TransportError
+from prepackaged.server.transport.grpc.status import (
+    CallError,
+    code_of,
+    response_of,
+    transport_failure,
+)
+
+STATUSES = set(range(200, 600)) - {204, 205, 304}  # those whose responses have a body
+LONGEST = 1900  # characters of a message: with what follows it fits into the details of gRPC
+
+
+def error_failure(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001  a Failure
+    """The response to an error over REST in the form `{"error": "<text>"}`.
+
+    KServe's, Triton's and TensorFlow Serving's clients read it; KServe's only where the content
+    type is `application/json` without a charset (kserve/inference_client.py).
+    """
+    if isinstance(error, TransportError):
+        return Response(_body(str(error)), error.status, headers=error.headers)
+    shown = error_for_client(error)
+    return Response(_body(str(shown.message)), http_status_of(shown), headers=retry_after(shown))
+
+
+def grpc_failure(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001  a Failure
+    """The response to an error over gRPC: a status code, and the message as its details."""
+    if isinstance(error, CallError | TransportError):
+        return transport_failure(error)
+    shown = error_for_client(error)
+    status = grpc_http_status_of(shown)
+    return response_of(code_of(status), bounded(str(shown.message)), counted_as=status)
+
+
+def retry_after(error: SeldonMicroserviceException) -> dict[str, str]:
+    """The header that says when to ask again, where that would help."""
+    seconds = getattr(error, "retry_after", None)
+    return {} if seconds is None else {"Retry-After": str(seconds)}
+
+
+def http_status_of(error: SeldonMicroserviceException) -> int:
+    """The HTTP status that the error has; 500 where that is none, or has no body to explain it."""
+    try:
+        status = index(error.status_code)
+    except TypeError:
+        return 500
+    return status if status in STATUSES else 500
+
+
+def grpc_http_status_of(error: SeldonMicroserviceException) -> int:
+    """The same over gRPC, where a hook that the model does not have is 501."""
+    if isinstance(error, SeldonNotImplementedError):
+        return HTTPStatus.NOT_IMPLEMENTED
+    return http_status_of(error)
+
+
+def bounded(message: Any) -> Any:
+    """A message, cut where it is a long text: it may hold what a client sent, or all of a table."""
+    if not isinstance(message, str) or len(message) <= LONGEST:
+        return message
+    return f"{message[:LONGEST]}... ({len(message) - LONGEST} more characters)"
+
+
+def _body(text: str) -> bytes:
+    return json.dumps({"error": bounded(text)}, separators=(",", ":")).encode()

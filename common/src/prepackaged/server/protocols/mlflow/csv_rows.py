@@ -1,0 +1,159 @@
+"""Rows in CSV (RFC 4180): cells to values, by what the model takes.
+
+Columns whose type nobody knows are numbers, or true and false, where all their cells are, else
+text, as pandas reads them. An empty cell is null.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Literal
+
+from prepackaged.casting import NUMBER
+from prepackaged.errors import ClientError
+from prepackaged.signature import Column, Signature
+
+Header = Literal["present", "absent", ""]
+Cells = Sequence[str]
+
+MOST_COLUMNS = 2**16  # each is looked at by itself
+FLAGS = {"true": True, "false": False}
+NO_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+def read_csv(text: str, header: Header, signature: Signature) -> tuple[list[list[Any]], list[str]]:
+    """The rows of a CSV text and the names in its header, empty where it has none.
+
+    Unless `header` says whether the first line is one, a line of numbers alone is none, but for
+    names that the model knows. Raises `ClientError` for what is no CSV, or has no rows.
+    """
+    lines = _lines(text)
+    names: list[str] = []
+    if lines and (header or _guess(lines[0], signature)) == "present":
+        names = [name.strip() for name in lines.pop(0)]
+    if not lines:
+        raise ClientError("expected at least one row of CSV, got none")
+    _check_widths(lines, names)
+    kinds = _kinds(signature, names, len(lines[0]))
+    if kinds is None:
+        return lines, names
+    # Python's own numbers may have underscores and the digits of any script, CSV's may not.
+    is_plain = text.isascii() and "_" not in text
+    columns = [
+        _values(cells, kind, is_plain=is_plain)
+        for cells, kind in zip(zip(*lines, strict=True), kinds, strict=True)
+    ]
+    return [list(row) for row in zip(*columns, strict=True)], names
+
+
+def _lines(text: str) -> list[list[str]]:
+    """The cells of each line that has any."""
+    try:
+        return [cells for cells in csv.reader(io.StringIO(text, newline=""), strict=True) if cells]
+    except csv.Error as error:
+        raise ClientError(f"expected CSV; {error}") from error
+
+
+def _guess(first: Cells, signature: Signature) -> Header:
+    known = {each.name for each in signature.inputs or ()}
+    if known >= {cell.strip() for cell in first}:
+        return "present"
+    filled = [cell for cell in first if cell]
+    return "absent" if filled and all(map(_is_number, filled)) else "present"
+
+
+def _check_widths(lines: Sequence[Cells], names: Sequence[str]) -> None:
+    width = len(names or lines[0])
+    if width > MOST_COLUMNS:
+        raise ClientError(f"expected at most {MOST_COLUMNS} columns of CSV, got {width}")
+    if set(map(len, lines)) == {width}:
+        return
+    number, cells = next(each for each in enumerate(lines) if len(each[1]) != width)
+    raise ClientError(f"expected {width} cells in each row, got {len(cells)} in row {number}")
+
+
+def _kinds(signature: Signature, names: Sequence[str], width: int) -> list[str] | None:
+    """The kind of each column: by name, else by place; None where the model has another number."""
+    if tensors := signature.input_tensors:
+        kinds = {each.name: "text" if each.is_text else "any" for each in tensors}
+        only = next(iter(kinds.values())) if len(kinds) == 1 else "any"
+        return [kinds.get(name, only) for name in names] or [only] * width
+    columns = [each for each in signature.inputs or () if isinstance(each, Column)]
+    if not columns:
+        return ["any"] * width
+    by_name = {column.name: _kind(column) for column in columns}
+    if names and None not in by_name:
+        return [by_name.get(name, "text") for name in names]  # others are not the model's
+    return list(map(_kind, columns)) if len(columns) == width else None
+
+
+def _kind(column: Column) -> str:
+    if column.kind != "category":
+        return column.kind
+    is_text = column.categories and all(isinstance(each, str) for each in column.categories)
+    return "text" if is_text else "any"
+
+
+def _values(cells: Cells, kind: str, *, is_plain: bool) -> list[Any]:
+    """A column's values; a cell that its kind does not take stays text, for the cast to refuse."""
+    if is_plain and kind in PARSERS:
+        values = _parsed(cells, PARSERS[kind])
+        if values is not None:
+            return values
+    if kind == "any":
+        kind = _inferred(cells)
+    one = READ.get(kind, str)
+    return [one(cell) if cell else None for cell in cells]
+
+
+def _parsed(cells: Cells, parsers: Sequence[Callable[[str], Any]]) -> list[Any] | None:
+    """All cells as numbers of one type, empty ones as null; None where they are not."""
+    filled = [cell for cell in cells if cell] if "" in cells else cells
+    for parse in parsers:
+        with suppress(ValueError):
+            numbers = list(map(parse, filled))
+            if len(filled) == len(cells):
+                return numbers
+            rest = iter(numbers)
+            return [next(rest) if cell else None for cell in cells]
+    return None
+
+
+def _inferred(cells: Cells) -> str:
+    filled = [cell for cell in cells if cell]
+    if filled and all(map(_is_number, filled)):
+        return "float64"
+    return "bool" if filled and all(cell.strip().lower() in FLAGS for cell in filled) else "text"
+
+
+def _is_number(cell: str) -> bool:
+    cell = cell.strip()
+    return bool(NUMBER.fullmatch(cell)) or cell.lower() in NO_NUMBERS
+
+
+def _number(cell: str) -> Any:
+    word = cell.strip()
+    if not NUMBER.fullmatch(word):
+        return NO_NUMBERS.get(word.lower(), cell)
+    return int(word) if word.lstrip("+-").isdigit() else float(word)
+
+
+def _flag(cell: str) -> Any:
+    return FLAGS.get(cell.strip().lower(), _number(cell))
+
+
+READ: dict[str, Callable[[str], Any]] = {
+    "float64": _number,
+    "float32": _number,
+    "int64": _number,
+    "bool": _flag,
+}
+#: What reads all cells of a column at once, where they are plain.
+PARSERS: dict[str, Sequence[Callable[[str], Any]]] = {
+    "float64": (float,),
+    "float32": (float,),
+    "int64": (int, float),
+    "any": (int, float),
+}

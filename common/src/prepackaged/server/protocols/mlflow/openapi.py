@@ -1,0 +1,45 @@
+"""MLflow's routes as OpenAPI describes them, typed for the model that is served."""
+
+from typing import Any
+
+from prepackaged.server.protocols.openapi import Schema, operation, records_schema, rows_schema
+from prepackaged.signature import Column, Signature
+
+ANSWERS = {
+    200: "`predictions`",
+    400: "The request is wrong: `message` says where, what was expected and what it got",
+    415: "The body is neither JSON nor CSV",
+    500: "The model failed",
+    503: "The model is loading, too busy, or ends; try again after `Retry-After` seconds",
+}
+
+
+def paths(signature: Signature | None) -> dict[str, Any]:
+    """What scoring asks for; the body may be CSV too."""
+    ready = {200: "The model is loaded", 503: "It is not"}
+    invocations = operation("Predict", ANSWERS, _body(signature or Signature()))
+    invocations["requestBody"]["content"]["text/csv"] = {"schema": {"type": "string"}}
+    return {
+        "/invocations": {"post": invocations},
+        "/ping": {"get": operation("Whether the model is ready", ready)},
+    }
+
+
+def _body(signature: Signature) -> Schema:
+    columns = [each for each in signature.inputs or () if isinstance(each, Column)]
+    data = rows_schema(columns) if columns else {"type": "array"}
+    records = records_schema(columns) if columns else {"type": "array"}
+    names = {"type": "array", "items": {"type": "string"}}
+    split = {"type": "object", "properties": {"columns": names, "data": data}, "required": ["data"]}
+    forms: dict[str, Schema] = {
+        "dataframe_split": split,
+        "dataframe_records": records,
+        "instances": {"type": "array"},
+        "inputs": {},
+    }
+    return {
+        "anyOf": [
+            {"type": "object", "properties": {name: schema}, "required": [name]}
+            for name, schema in forms.items()
+        ]
+    }

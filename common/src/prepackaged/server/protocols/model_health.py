@@ -1,0 +1,24 @@
+"""Whether the model can answer, for protocols that ask."""
+
+from prepackaged.component import Component
+from prepackaged.errors import NotReadyError
+from prepackaged.server.inference.hooks import find_hook
+from prepackaged.server.inference.predictor import Predictor
+from prepackaged.server.transport.exchange import Exchange
+
+
+class ModelHealth:
+    """The health of a loaded model, in which a Model of its author's may have a say."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        hook = find_hook(predictor.model, "health_status")
+        is_ours = getattr(hook, "__func__", None) is Component.health_status
+        self._hook = None if is_ours else hook  # ours only says that the model is loaded
+
+    async def check(self, exchange: Exchange) -> None:
+        """Raise `NotReadyError`, or what the model's own `health_status` raises."""
+        if self._predictor.hangs:
+            raise NotReadyError("a call of the model does not end")
+        if self._hook:
+            await self._predictor.health(self._hook, context=exchange)

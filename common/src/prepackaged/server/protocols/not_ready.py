@@ -1,0 +1,28 @@
+"""A protocol while there is no model: every request is refused in its own form."""
+
+from prepackaged.errors import NotReadyError
+from prepackaged.server.transport.exchange import Exchange, Response
+from prepackaged.server.transport.routing import Failure, WireProtocol
+
+
+def refusing(
+    prefix: str, http_failure: Failure, grpc_failure: Failure, why: str, health: str = ""
+) -> WireProtocol:
+    """Answers 503 to all that is asked under a prefix; the arguments are a protocol's own.
+
+    `health` is a path that is refused too, whichever protocol's it is otherwise.
+    """
+
+    def over_http(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001
+        return http_failure(exchange, NotReadyError(why))
+
+    def over_grpc(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001
+        return grpc_failure(exchange, NotReadyError(why))
+
+    def refuse(exchange: Exchange) -> None:
+        exchange.fail(NotReadyError(why))
+
+    routes = {health: {"GET": refuse}} if health else {}
+    return WireProtocol(
+        prefix=prefix, http_failure=over_http, grpc_failure=over_grpc, routes=routes
+    )

@@ -1,0 +1,77 @@
+"""Predictions over REST, whichever protocol they are asked in."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from prepackaged.server.inference.predictor import Predictor
+from prepackaged.server.inference.requests import InferenceRequest, Prediction
+from prepackaged.server.protocols.json_reading import expected, memory_of
+from prepackaged.server.protocols.results import is_large
+from prepackaged.server.transport.background import LARGE
+from prepackaged.server.transport.exchange import Exchange, Response
+from prepackaged.signature import declared_signature
+
+#: Reads a request's body. Raises `ClientError`.
+Read = Callable[[Exchange], InferenceRequest]
+#: Makes the response to the request that was read. Raises `ModelError` and `ClientError`.
+Encode = Callable[[Prediction, Any], Response]
+
+
+class PredictionRoute:
+    """The handler of a route that answers with predictions.
+
+    Large bodies are read, and large answers encoded, on threads of their own.
+    """
+
+    def __init__(self, predictor: Predictor, read: Read, encode: Encode) -> None:
+        self._predictor = predictor
+        self._read = read
+        self._encode = encode
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Queue a prediction, which answers the exchange."""
+        if len(exchange.body) > LARGE:
+            exchange.prepare(partial(self._read_large, exchange), partial(self._queue, exchange))
+        else:
+            self._queue(exchange, self._read(exchange))
+
+    def _read_large(self, exchange: Exchange) -> InferenceRequest:
+        exchange.hold(memory_of(exchange.body))
+        return self._read(exchange)
+
+    def _queue(self, exchange: Exchange, request: InferenceRequest) -> None:
+        request.set_context(exchange)
+        work = self._predictor.predict(request, partial(self._finish, exchange, request))
+        exchange.on_cancel = work.cancel
+
+    def _finish(
+        self, exchange: Exchange, request: InferenceRequest, outcome: Prediction | BaseException
+    ) -> None:
+        try:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            if is_large(outcome, exchange):
+                exchange.prepare(partial(self._encode, outcome, request), exchange.respond)
+                return
+            response = self._encode(outcome, request)
+        except BaseException as error:
+            exchange.fail(error)
+        else:
+            exchange.respond(response)
+
+
+def add_parameters(request: InferenceRequest, parameters: Any, name: str, model: Any) -> None:
+    """Let a request say how to predict: `parameters`, the member `name` of its body, or None.
+
+    The model gets them as `meta`. Where it has several methods, `method` is one of these, and
+    requests for the same one share its calls. Raises `ClientError` for what is no object.
+    """
+    if parameters is None:
+        return
+    if not isinstance(parameters, Mapping):
+        raise expected(f"{name} as an object", parameters)
+    request.meta = dict(parameters)
+    signature = declared_signature(model)
+    if signature and signature.methods and "method" in parameters:
+        request.parameters = {"method": str(parameters["method"])}

@@ -1,0 +1,78 @@
+"""What a model returned as JSON: a prediction for each row, or the outputs by name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from prepackaged.arrays import Array
+from prepackaged.b64 import encode_b64
+from prepackaged.errors import ClientError, ModelError
+from prepackaged.server.protocols.json_writing import dump, dump_array
+from prepackaged.server.protocols.results import from_result
+from prepackaged.tensors import TensorComponent
+
+
+def dump_predictions(value: Any, rows: int, model: Any) -> bytes:
+    """A JSON list with one prediction for each of the request's rows.
+
+    Of several outputs, a prediction is an object with one row of each. Raises `ModelError` where
+    the model did not answer each row, and `ClientError` where it answered several as one.
+    """
+    if isinstance(value, dict) and _is_outputs(value, model):
+        return dump(_by_row(value, rows))
+    if isinstance(value, str | bytes | bytearray | dict):
+        if rows != 1:
+            raise ClientError(
+                f"expected one instance, since this model answers a request as a whole, got {rows}"
+            )
+        return dump([_plain(value)])
+    listed = value if isinstance(value, list) else from_result(value)
+    count = 1 if isinstance(listed, np.ndarray) and listed.ndim == 0 else len(listed)
+    if count != rows:
+        raise ModelError(f"expected a prediction for each of {rows} instances, got {count}")
+    return _dump_rows(listed)
+
+
+def dump_outputs(value: Any) -> bytes:
+    """The JSON of what the model returned: lists, an object of outputs by name, or a text."""
+    if isinstance(value, str | bytes | bytearray | dict):
+        return dump(_plain(value))
+    return _dump_rows(value if isinstance(value, list) else from_result(value))
+
+
+def _dump_rows(rows: list[Any] | Array) -> bytes:
+    """Lists of any lengths, or an array; a single number as a list of it."""
+    return dump(rows) if isinstance(rows, list) else dump_array(np.atleast_1d(rows))
+
+
+def _is_outputs(value: Mapping[str, Any], model: Any) -> bool:
+    """Whether an object has outputs of the model by name, each with a row for a row.
+
+    What other models return may be an object of any meaning, unless its values are arrays.
+    """
+    is_tensors = isinstance(model, TensorComponent)
+    return bool(value) and all(
+        isinstance(each, np.ndarray) or (is_tensors and isinstance(each, list))
+        for each in value.values()
+    )
+
+
+def _by_row(outputs: Mapping[str, Any], rows: int) -> list[dict[str, Any]]:
+    lists = {name: _listed(each) for name, each in outputs.items()}
+    for name, values in lists.items():
+        if len(values) != rows:
+            raise ModelError(
+                f"expected a prediction for each of {rows} instances,"
+                f" got {len(values)} rows of the output {name!r}"
+            )
+    return [{name: values[row] for name, values in lists.items()} for row in range(rows)]
+
+
+def _listed(values: Any) -> list[Any]:
+    listed = values.tolist() if isinstance(values, np.ndarray) else values
+    return listed if isinstance(listed, list) else [listed]
+
+
+def _plain(value: Any) -> Any:
+    return encode_b64(bytes(value)) if isinstance(value, bytes | bytearray) else value

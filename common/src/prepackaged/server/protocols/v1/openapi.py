@@ -1,0 +1,37 @@
+"""V1's routes as OpenAPI describes them, typed for the model that is served."""
+
+from typing import Any
+
+from prepackaged.server.protocols.openapi import Schema, operation, tables_of
+from prepackaged.server.protocols.v1.errors import MODELS
+from prepackaged.signature import Signature
+
+ANSWERS = {
+    200: "A prediction for each instance, or outputs",
+    400: "The request is wrong: `error` says where, what was expected and what it got",
+    404: "There is no such model or version",
+    500: "The model failed",
+    503: "The model is loading, too busy, or ends; try again after `Retry-After` seconds",
+}
+
+
+def paths(name: str, signature: Signature | None) -> dict[str, Any]:
+    """The paths of the served model, without its version."""
+    model = f"{MODELS}/{name}"
+    ready = {200: "The model is loaded", 503: "It is not yet"}
+    return {
+        f"{model}:predict": {"post": operation("Predict", ANSWERS, _body(signature))},
+        model: {"get": operation("The model's state", ready)},
+        f"{model}/metadata": {"get": operation("What it takes and gives", {200: "Metadata"})},
+    }
+
+
+def _body(signature: Signature | None) -> Schema:
+    instances: Schema = {"type": "array"}
+    if tables := tables_of(signature):
+        instances = {"anyOf": tables}
+    kinds = [
+        {"type": "object", "properties": {"instances": instances}, "required": ["instances"]},
+        {"type": "object", "properties": {"inputs": {}}, "required": ["inputs"]},
+    ]
+    return {"anyOf": kinds}

@@ -1,0 +1,140 @@
+"""`check [MODEL_URI]`: load a model as the server does, try it, and say what was found."""
+
+import argparse
+import json
+import logging
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from prepackaged.artifacts import Artifact, find_artifact, mounted_model
+from prepackaged.errors import DeploymentError
+from prepackaged.pickles import imports_of
+from prepackaged.server.protocols.pages.facts import sha256
+from prepackaged.server.runtime.config import Config, read_config
+from prepackaged.server.runtime.loading import find_class, load_model, read_metadata
+from prepackaged.server.runtime.trying import Trial
+from prepackaged.server.telemetry.logs import begin_logging
+from prepackaged.signature import declared_signature
+
+logger = logging.getLogger(__name__)
+
+MEGABYTE = 2**20
+SPARE = 1.5  # times the memory that was seen, for requests of many rows
+SHOWN = 100  # names in a list
+
+
+def main() -> None:
+    """Check the model that the command line or the environment names; the console script.
+
+    Ends with status 1 and one last line where it cannot be loaded or cannot answer its example.
+    """
+    begin_logging()
+    options = read_command_line()
+    report: dict[str, Any] = {}
+    why = None
+    try:
+        report.update(parts(config_of(options)))  # what was found until it failed
+    except DeploymentError as error:
+        why = str(error)
+    print(json.dumps(report, indent=1) if options.json else as_text(report))
+    failed = report.get("trial", {}).get("error")
+    if why or failed:
+        logger.critical("%s", why or f"the model cannot answer its example: {failed}")
+        sys.exit(1)
+
+
+def read_command_line() -> argparse.Namespace:
+    """Which model, and how to say what was found."""
+    parser = argparse.ArgumentParser(prog="check", description=__doc__)
+    parser.add_argument("model_uri", nargs="?", help="a directory or a file; /mnt/models")
+    parser.add_argument("--model", default="Model", help="the class that serves it (Model)")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    return parser.parse_args()
+
+
+def config_of(options: argparse.Namespace) -> Config:
+    """The server's own settings, with the model of the command line. Raises `DeploymentError`."""
+    config = read_config([options.model], os.environ)
+    if options.model_uri:
+        parameters = {**config.parameters, "model_uri": options.model_uri}
+        return Config(config.interface, parameters, image=config.image)
+    return config
+
+
+def parts(config: Config) -> Iterator[tuple[str, Any]]:
+    """What is found of a model, by title; the file before it is loaded.
+
+    Raises `DeploymentError` where it cannot be loaded.
+    """
+    artifact = artifact_of(config)
+    if artifact:
+        yield "file", file_facts(artifact)
+    before, start = memory(), time.perf_counter()
+    model = load_model(config.interface, config.parameters)
+    seconds = time.perf_counter() - start
+    signature = declared_signature(model)
+    yield "versions", (read_metadata(model) or {}).get("custom", {})
+    yield "takes", str(signature).splitlines() if signature else ["unknown"]
+    yield "load", {"seconds": round(seconds, 3), "megabytes": round(memory() - before)}
+    yield "trial", Trial(model, signature).report()
+    yield "deployment", deployment(config, memory())
+
+
+def artifact_of(config: Config) -> Artifact | None:
+    """The file that will be loaded; None of a class that reads none. Raises `DeploymentError`."""
+    files = getattr(find_class(config.interface), "files", None)
+    uri = config.parameters.get("model_uri") or mounted_model()
+    if not (files and uri):
+        return None
+    return find_artifact(str(uri), files, config.parameters.get("model_file"))
+
+
+def file_facts(artifact: Artifact) -> dict[str, Any]:
+    """The file that was chosen, those beside it, and what a pickle imports."""
+    beside = {entry.name for entry in artifact.directory.iterdir()} - {artifact.name}
+    imports = imports_of(artifact.path)
+    return {
+        "name": artifact.name,
+        "directory": str(artifact.directory),
+        "megabytes": round(artifact.path.stat().st_size / MEGABYTE, 3),
+        "digest": sha256(artifact.path),
+        "beside it": sorted(beside),
+        **({"imports": sorted(imports)} if imports is not None else {}),
+    }
+
+
+def deployment(config: Config, megabytes: float) -> dict[str, Any]:
+    """What to enter where the model is deployed."""
+    least = -(-megabytes * SPARE // 256) * 256
+    return {
+        "image": config.image or "this image",
+        "model_uri": "the directory of the file, such as phfs:///models/mine",
+        "memory": f"an instance type with at least {least:g} MB",
+    }
+
+
+def memory() -> float:
+    """The most memory that this process has had so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def as_text(report: dict[str, Any]) -> str:
+    """The report for people: a title for each part, and a line for each fact."""
+    return "\n\n".join(f"{title}\n{_lines(part)}" for title, part in report.items())
+
+
+def _lines(part: Any) -> str:
+    pairs = part.items() if isinstance(part, dict) else (("", each) for each in part)
+    return "\n".join(f"  {f'{name}: ' if name else ''}{_shown(value)}" for name, value in pairs)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        more = f" and {len(value) - SHOWN} more" if len(value) > SHOWN else ""
+        return ", ".join(value[:SHOWN]) + more
+    is_plain = isinstance(value, str | int | float)
+    return str(value) if is_plain else json.dumps(value)

@@ -1,0 +1,69 @@
+"""What serving platforms other than Seldon's say in the environment: KServe, SageMaker, Vertex AI.
+
+References: MLServer's settings, which Seldon's operator sets for its v2 protocol; SageMaker, "Use
+Your Own Inference Code"; Vertex AI, "Custom container requirements for prediction".
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from prepackaged.errors import DeploymentError
+from prepackaged.server.runtime.settings import expected, integer
+
+logger = logging.getLogger(__name__)
+
+ROUTES = {"predict_route": "AIP_PREDICT_ROUTE", "health_route": "AIP_HEALTH_ROUTE"}
+MAX_MESSAGE = "MLSERVER_GRPC_MAX_MESSAGE_LENGTH"
+# MLServer's settings that are read here; of the others the log says that they are not.
+MLSERVER = {
+    MAX_MESSAGE,
+    "MLSERVER_HTTP_PORT",
+    "MLSERVER_GRPC_PORT",
+    "MLSERVER_METRICS_PORT",
+    "MLSERVER_METRICS_ENDPOINT",
+    "MLSERVER_MODEL_NAME",
+    "MLSERVER_MODEL_VERSION",
+    "MLSERVER_MODEL_URI",
+}
+
+
+def read_platform(variables: Mapping[str, str], model_dir: str | None) -> dict[str, Any]:
+    """The fields of a Config that a platform sets; `model_dir` is where it says the model is.
+
+    Raises `DeploymentError` for what the server cannot do.
+    """
+    if model_dir and model_dir == variables.get("AIP_STORAGE_URI") and "://" in model_dir:
+        raise DeploymentError(
+            f"AIP_STORAGE_URI: expected a directory, got {model_dir[:200]}: this server downloads"
+            " nothing, so build an image that has the model in /mnt/models, and import it into"
+            " Vertex AI without an artifact URI"
+        )
+    _tell_of_ignored(variables)
+    routes = {field: _route(variables, name) for field, name in ROUTES.items()}
+    return {"model_dir": model_dir, **routes, **_max_message(variables)}
+
+
+def opens_early(variables: Mapping[str, str]) -> str:
+    """Whether ports open before the model is loaded: Vertex AI wants one in 40 seconds."""
+    return str("AIP_HTTP_PORT" in variables)
+
+
+def _route(variables: Mapping[str, str], name: str) -> str:
+    route = variables.get(name, "").strip()
+    if route and not route.startswith("/"):
+        raise expected("a path such as /predict", route, name)
+    return route
+
+
+def _max_message(variables: Mapping[str, str]) -> dict[str, int | None]:
+    """MLServer's bound of a message, in bytes; there is none with gRPC's -1."""
+    if MAX_MESSAGE not in variables:
+        return {}
+    return {"max_message": max(integer(variables[MAX_MESSAGE], MAX_MESSAGE, -1), 0) or None}
+
+
+def _tell_of_ignored(variables: Mapping[str, str]) -> None:
+    ignored = sorted(each for each in variables if each.startswith("MLSERVER_"))
+    if ignored := [name for name in ignored if name not in MLSERVER]:
+        logger.info("Without effect here: %s", ", ".join(ignored))

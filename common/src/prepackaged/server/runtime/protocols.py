@@ -1,0 +1,38 @@
+"""The protocols that a server speaks beside Seldon's."""
+
+from prepackaged.server.inference.predictor import Predictor
+from prepackaged.server.protocols.errors import error_failure, grpc_failure
+from prepackaged.server.protocols.mlflow import errors as mlflow_errors
+from prepackaged.server.protocols.mlflow.protocol import INVOCATIONS, mlflow
+from prepackaged.server.protocols.not_ready import refusing
+from prepackaged.server.protocols.v1.protocol import PREFIX, v1
+from prepackaged.server.protocols.v1.vertex import vertex
+from prepackaged.server.runtime.config import Config
+from prepackaged.server.transport.routing import WireProtocol
+
+
+def others(predictor: Predictor, config: Config) -> list[WireProtocol]:
+    """Each of them for a loaded model."""
+    name, version = config.model_name, config.model_version
+    return [
+        v1(predictor, name, version, allows_origins=config.cors),
+        mlflow(predictor, allows_origins=config.cors),
+    ]
+
+
+def of_platform(predictor: Predictor, config: Config) -> list[WireProtocol]:
+    """What a platform chooses paths for; those may be anyone's, so that they count first."""
+    chosen = config.predict_route, config.health_route
+    return [vertex(predictor, *chosen)] if any(chosen) else []
+
+
+def others_not_ready(why: str, config: Config) -> list[WireProtocol]:
+    """Each of these and those while there is no model."""
+    chosen = config.predict_route or config.health_route
+    failures = {PREFIX: error_failure, INVOCATIONS: mlflow_errors.http_failure}
+    if chosen:
+        failures[chosen] = error_failure
+    return [
+        refusing(prefix, each, grpc_failure, why, config.health_route)
+        for prefix, each in failures.items()
+    ]

@@ -1,0 +1,113 @@
+"""Trying a loaded model with its example: what it answers, how long it takes, and in batches."""
+
+import json
+import time
+from typing import Any
+
+import numpy as np
+
+from prepackaged.errors import RequestError
+from prepackaged.examples import example_request
+from prepackaged.input_examples import mlflow_example
+from prepackaged.server.inference.batching import batch_key, part, same, stack
+from prepackaged.server.inference.hooks import Hooks, prepare_hook
+from prepackaged.server.inference.requests import row_count
+from prepackaged.server.protocols.seldon.json_codec import Request, decode, encode
+from prepackaged.signature import Signature
+
+SIZES = (1, 32, 256)  # rows
+TIMES = 5  # calls, of which the quickest counts
+MOST_SECONDS = 2.0  # for the calls of one size
+
+
+class Trial:
+    """The model's calls, as the server makes them, for one example."""
+
+    def __init__(self, model: Any, signature: Signature | None) -> None:
+        self._model = model
+        self._hooks = Hooks(model)
+        self._prepare = prepare_hook(model)
+        self._message = example_of(model, signature)
+
+    def report(self) -> dict[str, Any]:
+        """A request that works, its answer, and what is seen of the calls."""
+        if self._message is None:
+            return {"request": "none: the model does not say what it takes"}
+        try:
+            return self._report(self._message)
+        except Exception as error:
+            return {"request": self._message, "error": f"{type(error).__name__}: {error}"}
+
+    def _report(self, message: dict[str, Any]) -> dict[str, Any]:
+        request = self._decoded(message)
+        answer = self._hooks.finish(self._call(request))
+        return {
+            "request": message,
+            "answer": json.loads(encode(answer, request)),
+            "milliseconds by rows": self._times(),
+            "batches": self._batches(),
+        }
+
+    def _decoded(self, message: dict[str, Any]) -> Request:
+        request = decode(message, as_lists=bool(getattr(self._model, "takes_lists", False)))
+        if self._prepare:
+            request.prepare(self._prepare)
+        return request
+
+    def _call(self, request: Request) -> Any:
+        return self._hooks.predict(request.value, request.names, request.meta)
+
+    def _times(self) -> dict[str, float]:
+        """Of the sizes that the model takes; with what a request of that size takes to prepare."""
+        times = {}
+        for rows in SIZES:
+            message = repeated(self._message, rows)
+            try:
+                times[str(rows)] = round(self._quickest(message) * 1000, 3)
+            except (RequestError, ValueError, TypeError):  # of a model that takes one row
+                break
+        return times
+
+    def _quickest(self, message: dict[str, Any]) -> float:
+        least, until = float("inf"), time.perf_counter() + MOST_SECONDS
+        for _ in range(TIMES):
+            start = time.perf_counter()
+            self._call(self._decoded(message))
+            least = min(least, time.perf_counter() - start)
+            if time.perf_counter() > until:
+                break
+        return least
+
+    def _batches(self) -> str:
+        """Whether two requests may share a call."""
+        if not getattr(self._model, "batchable", False):
+            return "no: the model does not say that its rows are independent"
+        requests = [self._decoded(self._message or {}) for _ in range(2)]
+        if batch_key(requests[0]) is None:
+            return "no: these requests cannot be stacked"
+        alone = self._call(requests[0])
+        together = self._hooks.predict(stack([each.value for each in requests]), [], {})
+        rows = row_count(requests[0].value) or 0
+        if isinstance(together, np.ndarray | dict) and same(alone, part(together, 0, rows)):
+            return "yes: two requests in one call get the answers that each gets alone"
+        return "no: two requests in one call get other answers than each alone"
+
+
+def example_of(model: Any, signature: Signature | None) -> dict[str, Any] | None:
+    """A message of Seldon's: of MLflow's example, else of what the signature says."""
+    artifact = getattr(model, "artifact", None)
+    row = mlflow_example(artifact) if artifact else None
+    if row is not None:
+        return {"jsonData": row}
+    text = example_request(signature)
+    return json.loads(text) if text else None
+
+
+def repeated(message: Any, rows: int) -> dict[str, Any]:
+    """The message with its row so many times, where it has rows. Raises `ValueError`."""
+    data = message.get("data") or message
+    key = "ndarray" if "data" in message else "jsonData"
+    if not isinstance(data.get(key), list) or (rows > 1 and len(data[key]) != 1):
+        raise ValueError("rows of another form")
+    many = {**data, key: data[key] * rows}
+    return {"data": many} if "data" in message else many

@@ -1,0 +1,59 @@
+"""A port of REST over HTTP/1 and HTTP/2, and of gRPC: platforms such as Knative give a server one.
+
+HTTP/2 is that without TLS, which clients begin because they know of it ("prior knowledge").
+"""
+
+from collections.abc import Sequence
+
+from prepackaged.server.telemetry.context import Observer
+from prepackaged.server.transport.grpc.headers import CONTENT_TYPE
+from prepackaged.server.transport.grpc.server import Methods
+from prepackaged.server.transport.http1.server import HttpServer
+from prepackaged.server.transport.http2.connection import Http2Connection
+from prepackaged.server.transport.http2.headers import Headers
+from prepackaged.server.transport.http2.port import Http2Port, StreamUser
+from prepackaged.server.transport.limits import Limits
+from prepackaged.server.transport.one_port.first_bytes import FirstBytes
+from prepackaged.server.transport.one_port.requests import RestStreams
+from prepackaged.server.transport.routing import WireProtocol
+
+
+class OnePortServer(HttpServer):
+    """A REST server whose clients may speak HTTP/2 too, and gRPC where there are `methods`."""
+
+    def __init__(
+        self,
+        protocols: Sequence[WireProtocol],
+        limits: Limits,
+        observe: Observer,
+        methods: Methods | None = None,
+    ) -> None:
+        super().__init__(protocols, limits, observe)
+        self._methods = methods
+        self._rest = RestStreams(self._port)
+        self._http2_port = Http2Port(
+            self._accept, self._port.connections, limits.max_connections, b"", limits.memory
+        )
+
+    def connect(self) -> FirstBytes:
+        """A connection whose first bytes tell its protocol."""
+        return FirstBytes(self._port, self._http2_port)
+
+    def _accept(
+        self,
+        connection: Http2Connection,
+        stream: int,
+        headers: Headers,
+        ended: bool,  # noqa: FBT001  as `http2.port.Accept` has it
+    ) -> StreamUser | None:
+        """A call of gRPC or a request of REST, by its content type."""
+        if self._methods and is_call(headers):
+            return self._methods.accept(connection, stream, headers, ended)
+        return self._rest.accept(connection, stream, headers, ended)
+
+
+def is_call(headers: Headers) -> bool:
+    """Whether a stream is a call of gRPC (gRPC over HTTP/2, "Requests")."""
+    return any(
+        name == b"content-type" and CONTENT_TYPE.fullmatch(value) for name, value in headers.fields
+    )

@@ -1,0 +1,157 @@
+"""A client of HTTP/2 on a socket, with prior knowledge; `h2` holds the server to every rule."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import (
+    DataReceived,
+    InformationalResponseReceived,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+)
+
+HEAD = 9  # bytes of a frame before its payload (RFC 9113, 4.1)
+GOAWAY = 7
+SECONDS = 60  # a bound for servers that hang, far above any honest answer
+
+
+@dataclass
+class Answer:
+    """The answer on a stream."""
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    informational: list[int] = field(default_factory=list)
+    reset: int | None = None
+    is_whole: bool = False
+
+
+class Http2Client:
+    """A connection, and the answers of its streams."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.socket = socket.create_connection((parts.hostname, parts.port), SECONDS)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        config = H2Configuration(header_encoding="utf-8", validate_outbound_headers=False)
+        self.h2 = H2Connection(config)  # which a test may let send what no client would
+        self.answers: dict[int, Answer] = {}
+        self.ended_with: int | None = None  # the code of the GOAWAY
+        self._rest = b""
+        self.h2.initiate_connection()
+
+    def preface(self) -> bytes:
+        """What a client sends first."""
+        return bytes(self.h2.data_to_send())
+
+    def begin(self, method: str, path: str, *headers: tuple[str, str], ends: bool = True) -> int:
+        """Send the headers of a request; its stream."""
+        stream = int(self.h2.get_next_available_stream_id())
+        pseudo = [(":method", method), (":path", path), (":scheme", "http")]
+        given = [*pseudo, (":authority", "localhost"), *headers]
+        self.h2.send_headers(stream, given, end_stream=ends)
+        self.answers[stream] = Answer()
+        self.flush()
+        return stream
+
+    def send(self, stream: int, data: bytes, *, ends: bool = True) -> None:
+        """Send data as the server's windows allow."""
+        while data and not self.answers[stream].is_whole:
+            size = min(self.h2.local_flow_control_window(stream), 16_384, len(data))
+            if size:
+                self.h2.send_data(stream, data[:size])
+                self.flush()
+                data = data[size:]
+            else:
+                self.read()
+        if ends and not self.answers[stream].is_whole:
+            self.h2.end_stream(stream)
+            self.flush()
+
+    def answer(self, stream: int) -> Answer:
+        """The answer on a stream, once it is whole."""
+        while not self.answers[stream].is_whole:
+            assert self.read(), "closed without an answer"
+        return self.answers[stream]
+
+    def ask(self, method: str, path: str, body: bytes = b"", *headers: tuple[str, str]) -> Answer:
+        """The answer to a request."""
+        length = [("content-length", str(len(body)))] if body else []
+        stream = self.begin(method, path, *length, *headers, ends=not body)
+        if body:
+            self.send(stream, body)
+        return self.answer(stream)
+
+    def flush(self) -> None:
+        """Send what there is."""
+        self.socket.sendall(self.h2.data_to_send())
+
+    def read(self) -> bool:
+        """Take what the server has sent; whether it has not closed."""
+        data = self.socket.recv(65_536)
+        for event in self.h2.receive_data(self._less_goaways(data)):
+            self._take(event)
+        self.flush()
+        return bool(data)
+
+    def _less_goaways(self, data: bytes) -> bytes:
+        """The frames that are whole, but for GOAWAYs: `h2` takes nothing after one."""
+        self._rest += data
+        kept = b""
+        while len(self._rest) >= HEAD and len(self._rest) >= (end := HEAD + self._size()):
+            frame, self._rest = self._rest[:end], self._rest[end:]
+            if frame[3] == GOAWAY:
+                self.ended_with = int.from_bytes(frame[HEAD + 4 : HEAD + 8])
+            else:
+                kept += frame
+        return kept
+
+    def _size(self) -> int:
+        return int.from_bytes(self._rest[:3])
+
+    def is_closed(self) -> bool:
+        """Wait until the server closes."""
+        try:
+            while self.read():
+                pass
+        except ConnectionError:
+            pass
+        return True
+
+    def _take(self, event: Any) -> None:
+        answer = self.answers.get(getattr(event, "stream_id", 0) or 0)
+        if answer is None:
+            return
+        match event:
+            case InformationalResponseReceived():
+                answer.informational.append(int(dict(event.headers)[":status"]))
+            case ResponseReceived():
+                fields = dict(event.headers)
+                answer.status = int(fields.pop(":status"))
+                answer.headers = fields
+            case DataReceived():
+                answer.body += event.data
+                self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            case StreamEnded():
+                answer.is_whole = True
+            case StreamReset():
+                answer.reset, answer.is_whole = int(event.error_code), True
+
+
+@contextmanager
+def http2(url: str) -> Iterator[Http2Client]:
+    """A connection whose preface is sent, until the block ends."""
+    client = Http2Client(url)
+    try:
+        client.flush()
+        yield client
+    finally:
+        client.socket.close()

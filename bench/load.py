@@ -13,9 +13,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from http import HTTPStatus
 from pathlib import Path
+from typing import NamedTuple
 
 import grpc
 from bench.samples import (
+    GRPC_INFER,
     GRPC_PREDICT,
     PREDICT,
     Sample,
@@ -87,35 +89,46 @@ def read_wrk(printed: str) -> Figures:
     }
 
 
-def over_grpc(server: Server, model: Model, clients: int, seconds: int) -> Figures:
+def over_grpc(
+    server: Server, model: Model, clients: int, seconds: int, *, path: str = GRPC_PREDICT
+) -> Figures:
     """Load with h2load, which checks that answers have the size of one that was looked at."""
-    answer = one_grpc_answer(server, model)
+    call = Call(path, model.grpc_infer if path == GRPC_INFER else model.grpc_message)
+    answer = one_grpc_answer(server, model, call)
     if answer is None:
         return {"errors": 1}
-    rate = h2load(server, model.grpc_message, answer, clients, 4 * clients)["req/s"]
+    rate = h2load(server, call, answer, clients, 4 * clients)["req/s"]
     requests = min(MOST_REQUESTS, max(4 * clients, round(rate * seconds)))
-    figures = h2load(server, model.grpc_message, answer, clients, requests)
-    figures["errors"] += one_grpc_answer(server, model) is None
+    figures = h2load(server, call, answer, clients, requests)
+    figures["errors"] += one_grpc_answer(server, model, call) is None
     return figures
 
 
-def one_grpc_answer(server: Server, model: Model) -> bytes | None:
+class Call(NamedTuple):
+    """A call over gRPC."""
+
+    path: str
+    message: bytes
+
+
+def one_grpc_answer(server: Server, model: Model, call: Call) -> bytes | None:
     """The server's answer if it is right."""
     try:
-        answer = grpc_answer(f"{HOST}:{server.grpc_port}", model.grpc_message)
+        answer = grpc_answer(f"{HOST}:{server.grpc_port}", *call)
     except grpc.RpcError:
         return None
-    return answer if is_right_protobuf(answer, model.samples[0].answer) else None
+    return answer if is_right_protobuf(call.path, answer, model.samples[0].answer) else None
 
 
-def h2load(server: Server, message: bytes, answer: bytes, clients: int, requests: int) -> Figures:
+def h2load(server: Server, call: Call, answer: bytes, clients: int, requests: int) -> Figures:
     """A number of equal requests, one at a time on each connection."""
     with tempfile.TemporaryDirectory() as directory:
         frame, log = Path(directory) / "frame", Path(directory) / "log"
+        message = call.message
         frame.write_bytes(b"\0" + len(message).to_bytes(FRAME_HEAD - 1, "big") + message)
         headers = ("-Hcontent-type: application/grpc", "-Hte: trailers")
         counts = (f"-c{clients}", f"-n{requests}", "-m1", f"-N{ASK_SECONDS}")
-        url = f"http://{HOST}:{server.grpc_port}{GRPC_PREDICT}"
+        url = f"http://{HOST}:{server.grpc_port}{call.path}"
         files = (f"-d{frame}", f"--log-file={log}")
         printed = output("h2load", *counts, *files, *headers, url, seconds=TOTAL_SECONDS)
         return read_h2load(printed, log.read_text(), FRAME_HEAD + len(answer))

@@ -28,7 +28,8 @@ class Program:
     `options` come behind the model's name. `root` is the checkout whose images' servers it runs,
     `programs` the environment in .envs that has the command, where that is not the image's.
     `takes_plain` says whether it serves, in place of an image's Model, the class that its users
-    write for the model.
+    write for the model, and `speaks_infer` whether it has the Open Inference Protocol beside
+    Seldon's.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Program:
     programs: str = ""
     path: str = PREDICT
     takes_plain: bool = False
+    speaks_infer: bool = False
 
     @property
     def names_model(self) -> bool:
@@ -72,7 +74,7 @@ TUNED = {
     "GRPC_THREADS": "8",
 }
 PUBLISHED = microservice(UPSTREAM, "seldon-core-microservice", {})
-OURS = microservice("ours", "prepackaged-microservice", {})
+OURS = replace(microservice("ours", "prepackaged-microservice", {}), speaks_infer=True)
 BARE = ("python", str(ROOT / "bench/bare.py"))
 ALL = (
     replace(PUBLISHED, takes_plain=True),

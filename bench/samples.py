@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+import numpy as np
 from seldon_core.proto import prediction_pb2
+
+from prepackaged.server.protocols.v2.descriptors import CLASSES
 
 PREDICT = "/api/v1.0/predictions"
 INFER = "/v2/models/model/infer"
 GRPC_PREDICT = "/seldon.protos.Seldon/Predict"
+GRPC_INFER = "/inference.GRPCInferenceService/ModelInfer"
 GRPC_TIMEOUT = 20
 JSON = "application/json"
 MULTIPART = "multipart/form-data; boundary=image"
@@ -33,10 +37,15 @@ class Sample:
 
 
 def of_rows(rows: Sequence[Sequence[float]], answer: Sequence[Sequence[float]]) -> Sample:
-    """Rows as people send them, answered by rows."""
+    """Rows as people send them, or as one input, answered by rows."""
     names = [f"t:{column}" for column in range(len(answer[0]))]
     message = {"data": {"names": names, "ndarray": answer}, "meta": {}}
-    return Sample(json.dumps({"data": {"ndarray": rows}}).encode(), message)
+    shape, values = [len(rows), len(rows[0])], list(flat(list(rows)))
+    tensor = {"name": "x", "shape": shape, "datatype": "FP64", "data": values}
+    sent, inferred = (
+        json.dumps(each).encode() for each in ({"data": {"ndarray": rows}}, {"inputs": [tensor]})
+    )
+    return Sample(sent, message, infer=inferred)
 
 
 def of_records(records: Sequence[Mapping[str, Any]], answer: Sequence[Sequence[float]]) -> Sample:
@@ -121,13 +130,25 @@ def to_protobuf(rows: Sequence[Sequence[float]]) -> bytes:
     return bytes(message.SerializeToString())
 
 
-def grpc_answer(address: str, message: bytes) -> bytes:
+def to_infer_protobuf(rows: Sequence[Sequence[float]]) -> bytes:
+    """The rows as a message of the Open Inference Protocol, in binary."""
+    message = CLASSES["ModelInferRequest"](model_name="model")
+    message.inputs.add(name="x", datatype="FP64", shape=[len(rows), len(rows[0])])
+    message.raw_input_contents.append(np.array(rows, "<f8").tobytes())
+    return bytes(message.SerializeToString())
+
+
+def grpc_answer(address: str, path: str, message: bytes) -> bytes:
     """What the server answers over gRPC, undecoded; raises `grpc.RpcError`."""
     with grpc.insecure_channel(address) as channel:
-        return bytes(channel.unary_unary(GRPC_PREDICT, bytes, bytes)(message, timeout=GRPC_TIMEOUT))
+        return bytes(channel.unary_unary(path, bytes, bytes)(message, timeout=GRPC_TIMEOUT))
 
 
-def is_right_protobuf(body: bytes, answer: dict[str, Any]) -> bool:
+def is_right_protobuf(path: str, body: bytes, answer: dict[str, Any]) -> bool:
     """Whether the message holds the numbers of the expected answer, as a tensor."""
-    message = prediction_pb2.SeldonMessage.FromString(body)
-    return are_near(list(message.data.tensor.values), list(numbers(answer)))
+    if path == GRPC_INFER:
+        contents = CLASSES["ModelInferResponse"].FromString(body).raw_output_contents
+        found = np.frombuffer(b"".join(contents), "<f8").tolist()
+    else:
+        found = list(prediction_pb2.SeldonMessage.FromString(body).data.tensor.values)
+    return are_near(found, list(numbers(answer)))

@@ -38,6 +38,7 @@ class Model:
     samples: Sequence[Sample]
     parameters: Mapping[str, str] = field(default_factory=dict)
     grpc_message: bytes = b""
+    grpc_infer: bytes = b""
     grpc_answer: bytes = b""
     image: str = "sklearn"
     plain: str = ""

@@ -158,7 +158,7 @@ class Service:
         """What a connection needs to answer protocols."""
         limits = limits or Limits(LIMIT)
         methods = Methods(protocols, limits, self.observe)
-        return Http2Port(methods.accept, set(), limits.max_connections, NOT_HTTP2)
+        return Http2Port(methods.accept, set(), limits.max_connections, NOT_HTTP2, limits.memory)
 
 
 async def prepared() -> None:

@@ -21,7 +21,7 @@ import images
 
 # tests/contract/upstream.txt stays aside: it is seldon-core with the old pins that it was
 # published with, for comparison, and they are why the images have none of them. So does
-# bench/mlserver.txt, MLServer as published.
+# bench/mlserver.txt, MLServer as published, and tests/clients/requirements.txt, for tests alone.
 TOOLS = (Path("requirements-dev.txt"), Path("tools/protoc.txt"))
 
 Pin = tuple[str, str]

@@ -69,6 +69,7 @@ def locks(scratch: Path, wanted: Collection[Path] = ()) -> dict[Path, tuple[str 
         **of_targets,
         Path("requirements-dev.txt"): (COMMON, "--group=pyproject.toml:dev"),
         Path("tests/contract/upstream.txt"): (Path("tests/contract/upstream.in"),),
+        Path("tests/clients/requirements.txt"): (Path("tests/clients/requirements.in"),),
         Path("bench/mlserver.txt"): (Path("bench/mlserver.in"),),
         Path("tools/protoc.txt"): (Path("tools/protoc.in"),),
     }

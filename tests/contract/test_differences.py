@@ -93,6 +93,7 @@ EXAMPLES = [
     Example("unknown-route", ask("GET", "/nothing"), FAILED, NOT_FOUND),
     Example("unknown-route", ask("POST", "/predict/"), FAILED, NOT_FOUND),
     Example("other-protocols", ask("GET", "/v1/models"), FAILED, (200, {"models": ["model"]})),
+    Example("other-protocols", ask("GET", "/v2/models"), FAILED, (200, {"models": ["model"]})),
     Example("wrong-method", ask("GET", PREDICTIONS), FAILED, NOT_ALLOWED),
     Example("bad-json", ask("GET", "/predict", params=SLOT), FAILED, REFUSED),
     Example("bad-json", ask("POST", "/predict", data=SLOT), FAILED, REFUSED),
@@ -284,6 +285,7 @@ ELSEWHERE = {  # shown by tests of their own
     "flask-request",  # test_flask.py
     "error-handlers",  # the same
     "one-port",  # tests/server/test_one_port.py
+    "open-inference-grpc",  # tests/server/test_v2_grpc.py
     "access-log",  # tests/server/test_access_log.py
     "tracing",  # tests/server/test_tracing.py
     "overload",  # tests/server/test_overload.py

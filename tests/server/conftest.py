@@ -3,7 +3,7 @@
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,13 +42,18 @@ Start = Callable[..., Process]
 
 @pytest.fixture
 def start_process(tmp_path: Path) -> Iterator[Start]:
-    """Starts a model of `models/` as a process on free ports, and waits until it answers."""
+    """Starts a model of `models/` as a process on free ports, and waits until it answers.
+
+    `under` is a command that the server is started by, such as one that sets limits.
+    """
     with ExitStack() as stack:
 
-        def start_process(name: str, *, answers: bool = True, **parameters: str) -> Process:
+        def start_process(
+            name: str, *, answers: bool = True, under: Sequence[str] = (), **parameters: str
+        ) -> Process:
             ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
             log_file = tmp_path / "log"
-            popen = start([PROGRAMS / OURS], MODELS, name, parameters, ports, log_file)
+            popen = start([*under, PROGRAMS / OURS], MODELS, name, parameters, ports, log_file)
             stack.callback(end, popen)
             http, grpc, metrics = (f"localhost:{port}" for port in ports.values())
             server = Server(f"http://{http}", grpc, f"http://{metrics}", log_file)

@@ -11,6 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rawhttp import connected, get, post, text
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
+from v2 import call
 from waiting import SECONDS, wait_until
 
 SERVING, NOT_SERVING = (
@@ -58,6 +59,29 @@ def test_rest_is_alive_and_not_ready(loading: Any, tmp_path: Path) -> None:
         assert json.loads(mlflow.body)["message"] == "the model is being loaded"
     (tmp_path / "open").touch()
     wait_until(lambda: is_answered(loading))
+
+
+def test_the_open_inference_protocol_is_alive_and_not_ready(loading: Any, tmp_path: Path) -> None:
+    """Over REST and gRPC, each in its own form; polls for readiness are no errors over gRPC."""
+    with connected(loading.server.url) as connection:
+        assert connection.ask(get("/v2/health/live")).body == b'{"live":true}'
+        for path, body in (
+            ("/v2/health/ready", {"ready": False}),
+            ("/v2/models/model/ready", {"name": "model", "ready": False}),
+            ("/v2/models/model", {"error": "the model is being loaded"}),
+            ("/v2/models/model/infer", {"error": "the model is being loaded"}),
+        ):
+            answer = connection.ask(get(path))
+            assert (answer.status, json.loads(answer.body)) == (503, body)
+            assert answer.headers["retry-after"] == "1"
+    assert call(loading.server, "ServerLive").live is True
+    assert call(loading.server, "ServerReady").ready is False
+    assert call(loading.server, "ModelReady", name="model").ready is False
+    with pytest.raises(grpc.RpcError) as caught:
+        call(loading.server, "ModelInfer", model_name="model")
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    (tmp_path / "open").touch()
+    wait_until(lambda: call(loading.server, "ServerReady").ready)
 
 
 def test_grpc_is_alive_and_not_serving(loading: Any, tmp_path: Path) -> None:

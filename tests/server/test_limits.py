@@ -5,7 +5,7 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from select import select
 from typing import Any
 
@@ -17,7 +17,7 @@ from waiting import SECONDS, wait_until
 
 from prepackaged.server.transport import eviction
 from prepackaged.server.transport.http1 import port as http_port
-from prepackaged.server.transport.http1.reader import MAX_HEAD
+from prepackaged.server.transport.http1.head_size import MAX_HEAD
 from prepackaged.testing import Served, serve
 
 HELLO = prediction_pb2.SeldonMessage(strData="hello")
@@ -209,6 +209,19 @@ def test_a_connection_too_many_does_not_stay(soon: None, narrow: Served) -> None
         assert surplus.is_closed()
 
 
+def test_of_connections_too_many_the_oldest_ends_for_a_further_one(narrow: Served) -> None:
+    """So that they take no more files than there are, and liveness is answered still."""
+    with ExitStack() as stack:
+        oldest, *others = (
+            stack.enter_context(connected(narrow.url)) for _ in range(http_port.MOST_SURPLUS)
+        )
+        others[0].send(post(text("half"))[:-3])
+        assert get_ping(narrow)
+        with suppress(ConnectionResetError):
+            assert oldest.is_closed()
+        assert others[-1].ask(get("/health/ping")).body == b"pong"
+
+
 def test_there_is_room_again_when_connections_close(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bound is on those that are open."""
     monkeypatch.setattr(eviction, "IDLE_SECONDS", math.inf)
@@ -297,6 +310,21 @@ def test_a_body_for_which_there_is_no_memory_now_may_come_again(gate: Any) -> No
         gate.open()
         assert first.answer().text == "x" * 40_000
         assert third.ask(post(text("y" * 40_000))).text == "y" * 40_000
+
+
+def test_a_client_that_goes_away_before_its_body_is_whole_leaves_its_memory() -> None:
+    """Or half of bodies would in the end keep all others out."""
+    with serve(Mirror(), request_memory=100_000) as server:
+        for _ in range(10):
+            with connected(server.url) as connection:
+                connection.send(post(text("x" * 40_000))[:-1])
+                assert get_ping(server)  # so that what was sent is read
+
+        def has_room() -> bool:
+            with connected(server.url) as connection:
+                return connection.ask(post(text("y" * 40_000))).status == 200
+
+        wait_until(has_room)
 
 
 def test_a_message_for_which_there_is_no_memory_is_refused() -> None:

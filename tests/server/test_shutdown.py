@@ -96,6 +96,20 @@ def test_a_request_that_is_on_its_way_is_answered(held: Any, tmp_path: Path, sen
     assert held.status() == 0
 
 
+def test_a_server_that_ends_is_not_ready_any_more(held: Any, tmp_path: Path) -> None:
+    """In the Open Inference Protocol, for whoever asks while it answers what it has accepted."""
+    request = get("/v2/health/ready")
+    with connected(held.server.url) as connection:
+        assert connection.ask(request).body == b'{"ready":true}'
+        connection.send(request[:20])
+        held.signal(signal.SIGTERM)
+        wait_until(lambda: is_refused(held.server.url))
+        connection.send(request[20:])
+        answer = connection.answer()
+    assert (answer.status, answer.body) == (503, b'{"ready":false}')
+    assert held.status() == 0
+
+
 def predictions(directory: Path) -> int:
     """How many predictions the model `Obedient` was asked for."""
     return (directory / "seen").stat().st_size

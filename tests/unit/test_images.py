@@ -3,17 +3,19 @@ import struct
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from prepackaged import ClientError, DeploymentError, TensorSpec
+from prepackaged import ClientError, DeploymentError, TensorSpec, image_parts
+from prepackaged.image_parts import MOST_PARTS, check_parts, components_of_first_scan
 from prepackaged.images import Preprocessing
 
 ANY = TensorSpec("x", None)
@@ -584,6 +586,79 @@ def test_what_only_looks_like_scans_does_not_count() -> None:
     content = with_scans(5, exif=thumbnail) + b"\xff\xda\0\2" * 200
     assert content.count(b"\xff\xda") == 405
     assert np.shape(pixels(content, GREY)) == (64, 64)
+
+
+def test_a_large_jpeg_whose_colours_come_one_by_one_is_not_reduced() -> None:
+    """Such a file is kept as a whole until its last scan, however small it becomes."""
+    content = bytearray(declared("JPEG", 6000, 6000))
+    assert components_of_first_scan(bytes(content)) == 3
+    assert np.shape(pixels(bytes(content), image_size="1x2")) == (1, 2, 3)
+    content[content.index(b"\xff\xda") + 4] = 1
+    assert components_of_first_scan(bytes(content)) == 1
+    assert refusal(bytes(content), image_size="1x2") == (
+        "expected an image of at most 33554432 pixels, got 6000x6000"
+    )
+
+
+def gif_with(blocks: bytes) -> bytes:
+    """A GIF with blocks before its first frame."""
+    content = encoded(Image.new("RGB", (8, 8), RED), "GIF")
+    frame = content.index(b",\0\0\0\0")
+    return content[:frame] + blocks + content[frame:]
+
+
+def png_with(chunks: bytes) -> bytes:
+    """A PNG with chunks before its pixels."""
+    content = encoded(Image.new("RGB", (8, 8), RED))
+    data = content.index(b"IDAT") - 4
+    return content[:data] + chunks + content[data:]
+
+
+def jpeg_with(segments: bytes) -> bytes:
+    """A JPEG with segments before its frame."""
+    content = encoded(Image.new("RGB", (8, 8), RED), "JPEG")
+    return content[:2] + segments + content[2:]
+
+
+CHUNK = bytes(4) + b"teSt" + struct.pack(">I", zlib.crc32(b"teSt"))
+#: Files with so many parts more than they need.
+IN_PARTS: dict[str, Callable[[int], bytes]] = {
+    "PNG, chunks": lambda count: png_with(CHUNK * count),
+    "PNG, chunks behind the pixels": lambda count: png_with(b"") + CHUNK * count,
+    "JPEG, comments": lambda count: jpeg_with(b"\xff\xfe\0\2" * count),
+    "JPEG, filling": lambda count: jpeg_with(b"\xff" * count),
+    "GIF, comments": lambda count: gif_with(b"!\xfe\0" * count),
+    "GIF, parts of a comment": lambda count: gif_with(b"!\xfe" + b"\1a" * count + b"\0"),
+}
+
+
+@pytest.mark.parametrize("file_of", IN_PARTS.values(), ids=IN_PARTS)
+def test_a_file_in_far_too_many_parts_is_refused_unread(
+    file_of: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would take as long as a large one; so many as an image may have are read."""
+    assert np.shape(pixels(file_of(50))) == (8, 8, 3)
+    monkeypatch.setattr(Image, "open", Mock(side_effect=AssertionError))
+    expected = "expected an image file of at most 20000 parts, got more"
+    assert refusal(file_of(MOST_PARTS + 1)) == expected
+
+
+def test_the_parts_of_a_photo_are_far_fewer() -> None:
+    """However large it is."""
+    noise = np.random.default_rng(0).integers(0, 256, (2000, 2000, 3), dtype=np.uint8)
+    for form in ("PNG", "JPEG", "GIF"):
+        content = encoded(noise, form)
+        check_parts(content)
+        assert sum(1 for _ in image_parts._parts(content)) < MOST_PARTS / 10
+
+
+@pytest.mark.parametrize("start", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"GIF89a"])
+@settings(max_examples=200, deadline=None)
+@given(rest=st.binary(max_size=40))
+def test_the_parts_of_any_bytes_can_be_counted(start: bytes, rest: bytes) -> None:
+    """Of what is cut off, and of what only begins as an image does."""
+    check_parts(start + rest)
+    assert components_of_first_scan(start + rest) >= 0
 
 
 @pytest.mark.parametrize("orientation", [1, 6])

@@ -172,6 +172,7 @@ def test_every_lock_of_the_repository_is_compiled(
     assert "sklearn/server/requirements.txt" in of_images
     assert "sklearn/server/requirements-1.6.txt" in of_images
     assert {str(path) for path in lock.locks(tmp_path)} == of_images | {
+        "tests/clients/requirements.txt",
         "bench/mlserver.txt",
         "requirements-dev.txt",
         "tests/contract/upstream.txt",
@@ -191,7 +192,7 @@ def test_a_lock_of_the_repository_is_not_stale(
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of what `make lock` reads."""
-    for name in ("tools", "common", "tests/contract", "bench", *images.images()):
+    for name in ("tools", "common", "tests/clients", "tests/contract", "bench", *images.images()):
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in ("Makefile", "VERSION", "pyproject.toml", "images.toml", "requirements-dev.txt"):
         shutil.copy(ROOT / name, tmp_path)

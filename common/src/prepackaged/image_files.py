@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
 from prepackaged.errors import ClientError, describe
 from prepackaged.image_parameters import MOST_PIXELS
+from prepackaged.image_parts import MOST_PARTS, check_parts, components_of_first_scan
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 MOST_TO_RESIZE = 2 * MOST_PIXELS  # decoded as a whole, and resized then
@@ -45,11 +46,17 @@ def opened(content: bytes, *, will_be_resized: bool) -> Image.Image:
     """The image with only its header read; one to be resized may have more pixels.
 
     A JPEG of more than `MOST_PIXELS` will be decoded at half its height and width, so that it
-    takes no more memory than others. Raises `ClientError` for too many pixels or scans.
+    takes no more memory than others; not so one that has several scans, which are kept as a
+    whole. Raises `ClientError` for too many pixels, scans or parts.
     """
+    check_parts(content)
     image = Image.open(io.BytesIO(content), formats=FORMATS)
     is_progressive = bool(image.info.get("progressive"))
-    can_be_reduced = isinstance(image, JpegImagePlugin.JpegImageFile) and not is_progressive
+    can_be_reduced = (
+        isinstance(image, JpegImagePlugin.JpegImageFile)
+        and not is_progressive
+        and components_of_first_scan(content) == image.layers
+    )
     most = MOST_PIXELS
     if will_be_resized:
         most = MOST_TO_REDUCE if can_be_reduced else MOST_TO_RESIZE
@@ -93,12 +100,15 @@ def resized(image: Image.Image, size: tuple[int, int], resampling: str) -> Image
 
 
 def _scans(content: bytes) -> int:
-    """The scans of a JPEG, up to the end of the first image in it."""
+    """The scans of a JPEG, up to the end of the first image in it or to too many parts."""
     at, scans = 2, 0
-    while (marker := MARKER.search(content, at)) and marker[1] != END_OF_IMAGE:
+    for _ in range(MOST_PARTS):
+        marker = MARKER.search(content, at)
+        if not marker or marker[1] == END_OF_IMAGE:
+            return scans
         at = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2])
         scans += marker[1] == START_OF_SCAN
-    return scans
+    return MOST_SCANS + 1
 
 
 def _seen(content: bytes) -> str:

@@ -90,12 +90,17 @@ def _check_density(cells: int, values: int) -> None:
 def _of_object(value: dict[str, Any]) -> Sheet:
     if value.keys() >= SPLIT and isinstance(value["data"], list):
         return _of_rows(value["data"], _sent_names(value["columns"]))
-    if value and all(type(column) is list for column in value.values()):
+    if value and all(map(_is_column, value.values())):
         return _of_columns(value)
     return _of_records([value])
 
 
-def _of_columns(columns: dict[str, list[Any]]) -> Sheet:
+def _is_column(value: Any) -> bool:
+    """Whether it is a list or, as protocols with typed columns have it, an array."""
+    return type(value) is list or (isinstance(value, np.ndarray) and value.ndim == 1)
+
+
+def _of_columns(columns: dict[str, Values]) -> Sheet:
     names = list(columns)
     lengths = {name: len(values) for name, values in columns.items()}
     for name, length in lengths.items():

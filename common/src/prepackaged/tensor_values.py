@@ -31,7 +31,7 @@ def to_array(spec: TensorSpec, value: Any) -> Array:
     """
     array = value if isinstance(value, np.ndarray) else _listed(spec, value)
     shape = _fitted(spec, array.shape)
-    array = _cast(spec, array)
+    array = cast_to(spec, array)
     return array if array.shape == shape else array.reshape(shape)
 
 
@@ -109,7 +109,11 @@ def _same_rows(got: Shape, wanted: FreeShape) -> Shape | None:
     return full if (is_flat or is_alike) and _matches(full, wanted) else None
 
 
-def _cast(spec: TensorSpec, array: Array) -> Array:
+def cast_to(spec: TensorSpec, array: Array) -> Array:
+    """Numbers in the dtype of `spec`, or text, in the shape that they have.
+
+    Raises `ClientError` for what the dtype cannot hold, as `to_array` does.
+    """
     if spec.is_text:
         return _text(spec, array)
     if array.dtype == spec.dtype:

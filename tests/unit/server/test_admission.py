@@ -16,6 +16,7 @@ from prepackaged.server.inference.latency import LatencyTracker
 from prepackaged.server.inference.model_thread import ModelThread, started
 from prepackaged.server.inference.work import Work
 from prepackaged.server.telemetry.context import RequestContext
+from prepackaged.server.transport.grpc.calls import CallWithDeadline
 
 
 class Clock:
@@ -37,7 +38,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def admission(
-    call_seconds: float, *, together: int = 1, most_seconds: float = 2.5, requests: int = 1
+    call_seconds: float,
+    *,
+    together: int = 1,
+    most_seconds: float | None = None,
+    requests: int = 1,
 ) -> Admission:
     """Admission to a model whose calls, for so many requests, take so long."""
     latency = LatencyTracker()
@@ -45,78 +50,138 @@ def admission(
     return Admission(latency, lambda: together, most_seconds)
 
 
-def most_waiting(admission: Admission, clock: Clock, deadline: float = math.inf) -> int:
+def request(seconds: float = math.inf, *, is_own: bool = False) -> RequestContext:
+    """A request whose client waits for so long, as far as is known, and whether it said so."""
+    kind = CallWithDeadline if is_own else RequestContext
+    context = kind.__new__(kind)
+    RequestContext.__init__(context, "POST", "/", ())
+    context.deadline = 1000.0 + seconds
+    return context
+
+
+def most_waiting(
+    admission: Admission, clock: Clock, context: RequestContext | None = None, most: int = 5000
+) -> int:
     """How many requests may wait."""
-    for waiting in range(1001):
+    for waiting in range(most + 1):
         try:
-            admission.check(waiting, 1000, clock.now, deadline)
+            admission.check(waiting, most, clock.now, context)
         except OverloadedError:
             return waiting
     raise AssertionError("any number may wait")
 
 
+def leave(model: Admission, age: float, times: int = 20) -> None:
+    """Let the model be called for clients that leave at this age."""
+    for _ in range(times):
+        model.left(age)
+
+
 def test_requests_are_admitted_by_how_long_they_would_wait(clock: Clock) -> None:
-    """Calls of 20 ms for 2.5 s; and of a slow model as many as are no crowd."""
-    assert most_waiting(admission(0.02), clock) == 126
-    assert most_waiting(admission(1.0), clock) == 17
-    assert most_waiting(admission(0.0001), clock) == 1000
+    """Calls of 20 ms for half a minute; and of a slow model as many as are no crowd."""
+    assert most_waiting(admission(0.02), clock) == 1501
+    assert most_waiting(admission(3.0), clock) == 17
+    assert most_waiting(admission(0.0001), clock) == 5000
+
+
+def test_a_bound_that_is_set_holds_for_all(clock: Clock) -> None:
+    """Whatever their deadlines are; and of a slow model as many as are no crowd."""
+    for context in (None, request(), request(60), request(60, is_own=True)):
+        assert most_waiting(admission(0.02, most_seconds=2.5), clock, context) == 126
+        assert most_waiting(admission(1.0, most_seconds=2.5), clock, context) == 17
+        assert most_waiting(admission(0.1, most_seconds=0), clock, context) == 17
+
+
+def test_patient_clients_of_a_slow_model_are_not_refused(clock: Clock) -> None:
+    """Four who would wait for a minute each, one after another too, whether they say so or not."""
+    slow = admission(3.0)
+    for context in (request(), request(60), request(60, is_own=True)):
+        for waiting in range(4):
+            slow.check(waiting, 1000, clock.now, context)
 
 
 def test_requests_that_share_a_call_wait_for_it_together(clock: Clock) -> None:
     """Of 64 at a time more may wait, and sizes that are not known yet count as the known ones."""
-    assert most_waiting(admission(0.5, together=64), clock) == 1000
-    assert most_waiting(admission(1.0, together=8, requests=8), clock) == 16 * 8 + 1
+    assert most_waiting(admission(0.5, together=64), clock) == 3841
+    assert most_waiting(admission(4.0, together=8, requests=8), clock) == 16 * 8 + 1
 
 
-def test_the_wait_has_to_end_before_the_deadline(clock: Clock) -> None:
-    """The client's own, which gRPC sends along; with nobody before it a request is always tried."""
+@pytest.mark.parametrize("is_own", [True, False])
+def test_the_answer_has_to_come_before_the_deadline(clock: Clock, *, is_own: bool) -> None:
+    """Where it is known; with nobody before it a request is always tried."""
     quick = admission(0.02)
-    assert most_waiting(quick, clock, clock.now + 0.1) == 6
-    assert most_waiting(quick, clock, clock.now + 0.001) == 1
+    assert most_waiting(quick, clock, request(0.1, is_own=is_own)) == 5
+    assert most_waiting(quick, clock, request(0.001, is_own=is_own)) == 1
+    assert most_waiting(quick, clock, request(60, is_own=is_own)) == 3000
 
 
 def test_a_refusal_tells_when_to_come_again(clock: Clock) -> None:
     """When those who wait are answered, and at least a second from now."""
-    slow = admission(1.0)
-    for waiting, seconds in ((20, 20), (1000, 1000)):
+    slow = admission(3.0)
+    for waiting, seconds in ((20, 60), (1000, 3000)):
         with pytest.raises(OverloadedError) as caught:
-            slow.check(waiting, 1000, clock.now, math.inf)
+            slow.check(waiting, 1000, clock.now, None)
         assert (caught.value.status_code, caught.value.retry_after) == (503, seconds)
 
 
 def test_nobody_waits_longer_than_clients_stay(clock: Clock) -> None:
-    """Half of the patience of those who left is for the wait; then it is forgotten again."""
+    """Half of the time after which those left whom the model was called for is for the wait."""
     quick = admission(0.02)
-    for _ in range(5):
-        quick.left(0.5)
+    leave(quick, 0.5)
     assert most_waiting(quick, clock) == 12
-    assert quick.is_late(0.44, clock.now)
-    assert not quick.is_late(0.42, clock.now)
+    assert quick.is_late(request(), 0.44, clock.now)
+    assert not quick.is_late(request(), 0.42, clock.now)
+
+
+def test_patience_grows_again_while_nobody_leaves(clock: Clock) -> None:
+    """By half each ten seconds, so that what is learned is not forgotten while it lasts."""
+    quick = admission(0.02)
+    leave(quick, 0.5)
     clock.now += STRICT_SECONDS + 1
-    assert most_waiting(quick, clock) == 126
-    assert not quick.is_late(2.0, clock.now)
+    assert most_waiting(quick, clock) == 18
+    assert not quick.is_late(request(), 0.44, clock.now)
+    clock.now += STRICT_SECONDS
+    assert most_waiting(quick, clock) == 28
+    clock.now += 1e9
+    assert most_waiting(quick, clock) == 1501
+
+
+def test_a_client_s_own_deadline_counts_more_than_what_others_do(clock: Clock) -> None:
+    """Who said that it waits is waited for; a limit that is the server's says nothing of it."""
+    quick = admission(0.02)
+    leave(quick, 0.5)
+    assert most_waiting(quick, clock, request(60, is_own=True)) == 3000
+    assert most_waiting(quick, clock, request(60)) == 12
+    assert not quick.is_late(request(60, is_own=True), 5.0, clock.now)
+    assert quick.is_late(request(0.01, is_own=True), 0.0, clock.now)
 
 
 def test_a_client_that_leaves_now_and_then_does_not_matter(clock: Clock) -> None:
-    """Somebody always does; only when one in ten leaves it is because of the queue."""
+    """Somebody always does; only when a quarter of the calls is for nobody it is the queue."""
     quick = admission(0.02)
-    quick.answered(100)
-    for _ in range(9):
-        quick.left(0.01)
-    assert most_waiting(quick, clock) == 126
-    for _ in range(3):
+    for _ in range(20):
+        quick.answered(4)
         quick.left(0.5)
+    assert most_waiting(quick, clock) == 1501
+    leave(quick, 0.5, 6)
     assert most_waiting(quick, clock) == 12
 
 
 def test_clients_that_leave_at_once_keep_nobody_out(clock: Clock) -> None:
-    """A tenth of a second, and two calls, are waited for whatever others do."""
-    for seconds, waiting in ((0.02, 6), (1.0, 3)):
+    """Who stays for no more than two calls says nothing of how long a queue may be."""
+    for seconds, waiting in ((0.02, 1501), (3.0, 17)):
         model = admission(seconds)
-        for _ in range(100):
-            model.left(0.001)
+        leave(model, max(0.1, 2 * seconds) - 0.001, 100)
         assert most_waiting(model, clock) == waiting
-        assert not model.is_late(max(0.1, 2 * seconds), clock.now)
+
+
+def test_two_calls_are_waited_for_whatever_others_do(clock: Clock) -> None:
+    """And a tenth of a second."""
+    for seconds, waiting in ((0.02, 6), (1.0, 3)):
+        model, least = admission(seconds), max(0.1, 2 * seconds)
+        leave(model, least)
+        assert most_waiting(model, clock) == waiting
+        assert not model.is_late(request(), least, clock.now)
 
 
 class Held:
@@ -174,3 +239,33 @@ def test_a_client_that_sends_no_more_is_not_computed_while_others_wait() -> None
     assert seen == [0, 2, 3]
     assert isinstance(got.pop(1), OverloadedError)
     assert got == {0: 0, 2: 2, 3: 3}
+
+
+def test_a_client_that_leaves_the_queue_costs_nothing_and_teaches_nothing() -> None:
+    """The model was not called for it; one that leaves during its call was called for in vain."""
+    ages: list[float] = []
+
+    async def scenario() -> None:
+        model = Held()
+        with started(ModelThread()) as thread:
+            engine = Engine(model, thread.submit, together=lambda: 1, max_waiting=100)
+            works = [Work(number, print) for number in range(3)]
+            for work in works:
+                engine.submit(work)
+                work.on_leave = ages.append
+                await asyncio.to_thread(model.is_entered.wait, 60)
+            for work in works[:2]:
+                work.cancel()
+                work.cancel()
+            model.may_go.set()
+            await engine.drained()
+        assert model.seen == [0, 2]
+
+    asyncio.run(scenario())
+    assert len(ages) == 1
+
+
+def test_the_age_of_a_client_that_sends_no_more_is_that_of_its_last_word() -> None:
+    """However late it is noticed."""
+    work = Work(0, print, context=context("/gone", 3.0), since=1.0)
+    assert work.age() == 2.0

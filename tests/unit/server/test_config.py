@@ -152,6 +152,15 @@ def test_what_vertex_ai_sets_is_read() -> None:
         read_config(["Model"], {"AIP_PREDICT_ROUTE": "predict"})
 
 
+@pytest.mark.parametrize("left_out", ["PREDICTIVE_UNIT_ID", "MLSERVER_MODEL_URI"])
+def test_seldons_operator_finds_a_port_open_at_once_for_its_v2_protocol(left_out: str) -> None:
+    """For which alone it sets both: its probes would restart a server that loads for long."""
+    both = {"PREDICTIVE_UNIT_ID": "node", "MLSERVER_MODEL_URI": "/mnt/models"}
+    assert read_config(["Model"], both).opens_early
+    del both[left_out]
+    assert not read_config(["Model"], both).opens_early
+
+
 def test_a_model_in_a_bucket_ends_the_start() -> None:
     """Unless something that counts before says where the model is."""
     bucket = {**VERTEX, "AIP_STORAGE_URI": "gs://bucket/model"}

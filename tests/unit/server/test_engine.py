@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from waiting import wait_until
 
 from prepackaged.server.inference.admission import OverloadedError
-from prepackaged.server.inference.engine import MOST_URGENT, Engine
+from prepackaged.server.inference.engine import Engine
 from prepackaged.server.inference.model_thread import ModelThread, started
+from prepackaged.server.inference.queue import MOST_URGENT
 from prepackaged.server.inference.work import AGAIN, Work
 
 
@@ -152,6 +154,61 @@ def test_calls_for_one_request_share_a_trip_to_the_thread_and_are_made_in_order(
     assert run(scenario, answer) == [item * 2 for item in range(1, 11)]
     assert calls == [[item] for item in range(11)]
     assert len(trips) == 2
+
+
+@pytest.fixture
+def long_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every call counts as one that is not quick."""
+    monkeypatch.setattr("prepackaged.server.inference.engine.TRIP_SECONDS", 0)
+
+
+def test_long_calls_follow_one_another_without_the_loop(long_calls: None) -> None:
+    """A loop that is busy keeps no slow model waiting: the thread takes the next by itself."""
+    calls: list[list[int]] = []
+    is_open = threading.Event()
+
+    def answer(items: Sequence[int]) -> list[int]:
+        is_open.wait(30)
+        calls.append(list(items))
+        return doubled(items)
+
+    async def scenario(engine: Engine) -> list[Any]:
+        outcomes = asyncio.ensure_future(submit_all(engine, range(5)))
+        await asyncio.sleep(0.01)
+        is_open.set()
+        wait_until(lambda: len(calls) == 3)  # which holds up the loop
+        return await outcomes
+
+    assert run(scenario, answer, together=2) == [0, 2, 4, 6, 8]
+    assert calls == [[0, 1], [2, 3], [4]]
+
+
+def test_who_is_given_up_during_long_calls_gets_the_error_once(long_calls: None) -> None:
+    """Those with the model and those who wait, whichever thread takes them."""
+    given: list[Any] = []
+    is_open = threading.Event()
+    entered = threading.Semaphore(0)
+
+    def answer(items: Sequence[int]) -> list[int]:
+        entered.release()
+        if items[0] == 1:
+            is_open.wait(30)
+        return doubled(items)
+
+    async def scenario(engine: Engine) -> int:
+        for item in range(4):
+            engine.submit(Work(item, given.append))
+        for _ in range(2):
+            await asyncio.to_thread(entered.acquire)
+        while not given:
+            await asyncio.sleep(0)
+        count = engine.give_up(ValueError("given up"))
+        is_open.set()
+        await engine.drained()
+        return count
+
+    assert run(scenario, answer) == 3
+    assert [str(each) for each in given] == ["0", *["given up"] * 3]
 
 
 def test_who_goes_away_during_a_trip_is_not_computed() -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from prepackaged import Component
 from prepackaged.server.protocols.seldon.flask_compat import needs_flask
+from prepackaged.server.protocols.seldon.wsgi import environ_of
+from prepackaged.server.transport.exchange import Exchange, Response
 
 Load = Callable[..., Any]
 
@@ -81,3 +83,19 @@ def test_a_package_that_is_installed_below_the_model_is_not_the_models(load: Loa
 def test_a_class_of_no_file_does_not() -> None:
     """As in an interactive session."""
     assert not needs_flask(type("Model", (Component,), {"__module__": "nowhere"})())
+
+
+def test_a_header_with_an_underscore_does_not_stand_for_another() -> None:
+    """In an environ both would have one name, and proxies check the usual one alone."""
+    exchange = Exchange(
+        "POST",
+        "/predict",
+        [(b"x_user", b"forged"), (b"x-user", b"me"), (b"x_role", b"forged")],
+        carrier=None,  # type: ignore[arg-type]
+        failure=lambda *_: Response(b""),
+        observe=lambda *_: None,
+    )
+    environ = environ_of(exchange)
+    assert {key: value for key, value in environ.items() if key.startswith("HTTP_")} == {
+        "HTTP_X_USER": "me"
+    }

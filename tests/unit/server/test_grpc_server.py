@@ -317,6 +317,7 @@ def test_reflection_lists_every_service(serve: Serve) -> None:
     assert sorted(each.name for each in answer.list_services_response.service) == [
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
+        "inference.GRPCInferenceService",
         "seldon.protos.Combiner",
         "seldon.protos.Generic",
         "seldon.protos.Model",
@@ -575,7 +576,7 @@ def test_open_streams_do_not_delay_the_end(
     questions.put(reflection_pb2.ServerReflectionRequest(list_services=""))
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
     conversation = stub.ServerReflectionInfo(iter(questions.get, None))
-    assert len(next(conversation).list_services_response.service) == 9
+    assert len(next(conversation).list_services_response.service) == 10
 
     loop.run(servers[0].server.stop(10 * SECONDS))
 

@@ -11,8 +11,15 @@ from h2_client import LIMIT, PREFACE, Client, Service, framed, frames_in, loopin
 from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, RstStreamFrame, SettingsFrame
 
 from prepackaged.server.transport.exchange import Response
+from prepackaged.server.transport.http2.memory import (
+    BLOCK_BYTES,
+    FREE_STREAMS,
+    STREAM_BYTES,
+    STREAMS,
+)
 from prepackaged.server.transport.http2.port import Http2Port
 from prepackaged.server.transport.limits import Limits
+from prepackaged.server.transport.memory import MemoryBudget
 
 GOODBYE = raw(6, 1, 0, b"goodbye!")  # the acknowledgement of the ping that goes with a GOAWAY
 GREETING = PREFACE + raw(4, 0, 0)
@@ -89,17 +96,63 @@ def test_settings_are_the_first_frame(port: Http2Port) -> None:
     assert "ACK" not in first.flags
 
 
-def test_a_connection_too_many_is_refused(client: Client) -> None:
-    """Those that are open go on."""
+def test_a_connection_too_many_is_closed_without_a_word(client: Client) -> None:
+    """Clients fail at once and come back later; those that are open go on."""
     full = Http2Port(client.server._port.accept, client.server._port.connections, 1, b"")
     newcomer = Client(full, greets=False)
 
-    first, *_, last = frames_in(bytes(newcomer.transport.written))
-    assert isinstance(first, SettingsFrame)
-    assert isinstance(last, GoAwayFrame)
-    assert last.error_code == ErrorCodes.ENHANCE_YOUR_CALM
+    assert bytes(newcomer.transport.written) == b""
     assert newcomer.transport.is_closed
     assert client.is_answered()
+
+
+def test_streams_for_which_there_is_no_memory_are_refused(service: Service) -> None:
+    """The client may try them again (RFC 9113, 8.7); those that are open are answered."""
+    budget = MemoryBudget(2 * STREAMS * STREAM_BYTES)
+    client = Client(service.port(Limits(LIMIT, memory=budget)))
+    waiting = [client.call(b"hello", path="/wait") for _ in range(FREE_STREAMS + STREAMS)]
+    client.exchange()
+    refused = client.call(b"hello", path="/wait")
+    client.exchange()
+
+    (reset,) = client.of(StreamReset)
+    assert (reset.stream_id, reset.error_code) == (refused, ErrorCodes.REFUSED_STREAM)
+    assert budget.used == STREAMS * STREAM_BYTES
+    for exchange in service.exchanges:
+        client.run(lambda exchange=exchange: exchange.respond(Response(b"answer")))
+    client.take()
+    assert [client.data(stream) for stream in waiting] == [framed(b"answer")] * len(waiting)
+    assert client.is_answered()
+    assert budget.used == 0
+
+
+@pytest.mark.parametrize("path", ["/echo", "/repeat", "/unknown"])
+def test_large_headers_take_memory_until_their_call_is_over(service: Service, path: str) -> None:
+    """Whatever answers it; and where there is none it is refused."""
+    budget = MemoryBudget(100_000)
+    client = Client(service.port(Limits(LIMIT, memory=budget)))
+    first, second = (client.begin(("x", "y" * 50_000), path=path) for _ in range(2))
+    client.exchange()
+
+    (reset,) = client.of(StreamReset)
+    assert (reset.stream_id, reset.error_code) == (second, ErrorCodes.REFUSED_STREAM)
+    assert 50_000 < budget.used < 51_000
+    client.h2.end_stream(first)
+    client.exchange()
+    assert budget.used == 0
+    assert client.is_answered()
+
+
+def test_a_header_block_that_is_not_whole_takes_memory(service: Service) -> None:
+    """Until its connection is over, or it is whole; where there is none the client is sent away."""
+    budget = MemoryBudget(2 * BLOCK_BYTES - 1)
+    clients = [Client(service.port(Limits(LIMIT, memory=budget))) for _ in range(2)]
+    for client in clients:
+        client.raw(raw(1, 0, 1, b""))
+    assert error_of(clients[1]) == ErrorCodes.ENHANCE_YOUR_CALM
+    assert budget.used == BLOCK_BYTES
+    clients[0].run(lambda: clients[0].server.connection_lost(None))
+    assert budget.used == 0
 
 
 def test_a_client_without_a_preface_is_not_waited_for(port: Http2Port, client: Client) -> None:

@@ -183,14 +183,15 @@ def is_exempt(frame: Sent, core: Http2Core) -> bool:
     """What the two judge differently on purpose."""
     seen = core._early_ends.seen
     is_idle = frame.stream > seen or frame.stream % 2 == 0
-    priority = frame.payload[1:] if frame.flags & 8 else frame.payload
+    is_padded = frame.kind == HEADERS and frame.flags & 8  # PRIORITY has no flags (6.3)
+    priority = frame.payload[1:] if is_padded else frame.payload
     depends_on = int.from_bytes(priority[:4], "big") & (2**31 - 1)
     has_priority = frame.kind == PRIORITY or (frame.kind == HEADERS and frame.flags & 32)
     beside_padding = len(frame.payload) - (6 if frame.flags & 32 else 1)
     is_all_padding = frame.payload[:1] == bytes([max(beside_padding, 0) & 0xFF])
     return bool(
         # 6.2: padding may be all that there is, which `hyperframe` refuses in HEADERS.
-        (frame.kind == HEADERS and frame.flags & 8 and is_all_padding)
+        (is_padded and is_all_padding)
         # 6.4: a reset of an idle stream ends the connection, which `h2` ignores.
         or (frame.kind == RST_STREAM and is_idle)
         # 5.3.2: priorities have no meaning any more, nor has one that depends on itself.

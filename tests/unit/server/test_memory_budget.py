@@ -11,8 +11,22 @@ from prepackaged.server.transport.compression import STEP, TooLargeError, inflat
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
 from prepackaged.server.transport.http1.body import TINY, Body
 from prepackaged.server.transport.http1.framing import Fields
+from prepackaged.server.transport.http1.head_size import (
+    ALWAYS_FITS,
+    FIELD_BYTES,
+    LEAST_FIELD,
+    PartialHead,
+    memory_of,
+)
 from prepackaged.server.transport.http1.header_cache import HeaderCache
-from prepackaged.server.transport.http1.reader import Incoming, RequestReader
+from prepackaged.server.transport.http1.incoming import Incoming
+from prepackaged.server.transport.http1.reader import RequestReader
+from prepackaged.server.transport.http2.memory import (
+    FREE_STREAMS,
+    STREAM_BYTES,
+    STREAMS,
+    StreamMemory,
+)
 from prepackaged.server.transport.memory import LARGE, MemoryBudget
 from prepackaged.server.transport.routing import Target
 from prepackaged.server.transport.unread import Unread
@@ -53,6 +67,65 @@ def test_large_requests_leave_a_part_to_small_ones() -> None:
     budget.take(LARGE, held=LARGE)
     assert status_of(lambda: budget.take(LARGE, held=LARGE)) == 503
     budget.take(LARGE)
+
+
+def test_what_is_no_request_yet_leaves_a_part_to_requests() -> None:
+    """Whoever opens streams and sends half of heads keeps nobody out."""
+    budget = MemoryBudget(1000)
+    budget.take(750, is_request=False)
+    assert status_of(lambda: budget.take(1, is_request=False)) == 503
+    budget.take(250)
+
+
+def test_a_head_that_is_not_whole_is_counted_by_its_fields() -> None:
+    """Of a thousand small fields each takes far more than its bytes."""
+    budget = MemoryBudget(400_000)
+    head = PartialHead(budget)
+    head.grow(0, 10)
+    assert budget.used == 0
+    head.grow(4000, 1000)
+    assert budget.used == 4000 + 1000 * FIELD_BYTES
+    head.grow(0, 1000)
+    assert budget.used == 4000 + 1000 * FIELD_BYTES
+    assert status_of(lambda: PartialHead(budget).grow(2000, 1000)) == 503
+    assert status_of(lambda: head.grow(1, 2000)) == 431
+    head.clear()
+    assert budget.used == 0
+
+
+def test_no_head_that_is_short_is_too_large() -> None:
+    """Whatever its fields are, it needs no counting."""
+    fields = [(b"a", b"")] * (ALWAYS_FITS // LEAST_FIELD)
+    assert memory_of(b"/", fields) > 0
+    with pytest.raises(TransportError, match="expected a request's head of at most 65536 bytes"):
+        memory_of(b"/", [(b"a", b"")] * 2000)
+
+
+def test_streams_take_memory_until_they_are_over() -> None:
+    """The first ones of a connection take none; large headers count by themselves."""
+    budget = MemoryBudget(3 * STREAMS * STREAM_BYTES)
+    streams = StreamMemory(budget)
+    assert all(streams.admits(number, number, 100) for number in range(FREE_STREAMS))
+    assert (budget.used, streams.is_used) == (0, False)
+    assert streams.admits(5, FREE_STREAMS, 60_000)
+    assert (budget.used, streams.room) == (60_000 + STREAMS * STREAM_BYTES, FREE_STREAMS + STREAMS)
+    assert not streams.admits(7, streams.room, 60_000)  # of which nothing is kept
+    assert not streams.admits_block()
+    streams.release(5, FREE_STREAMS + 1)
+    assert (budget.used, streams.is_used) == (STREAMS * STREAM_BYTES, True)
+    streams.release(7, FREE_STREAMS)
+    assert (budget.used, streams.is_used, streams.room) == (0, False, FREE_STREAMS)
+
+
+def test_a_connection_that_is_over_has_no_memory() -> None:
+    """Whatever was open on it."""
+    budget = MemoryBudget(10**6)
+    streams = StreamMemory(budget)
+    assert streams.admits(1, 0, 5000)
+    assert streams.admits(3, FREE_STREAMS, 5000)
+    assert streams.admits_block()
+    streams.close()
+    assert budget.used == 0
 
 
 def test_a_time_of_large_requests_is_over_when_less_than_half_is_used() -> None:

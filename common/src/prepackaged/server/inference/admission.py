@@ -2,8 +2,10 @@
 
 In overload a queue of fixed length is of no use: the model then works for clients that are just
 about to leave. So a request is admitted by how long it would wait, which the calls so far tell.
-As soon as clients leave unanswered, nobody is admitted who would wait for longer than a part of
-their patience, and who has waited for almost as long is refused rather than computed.
+Where its client's deadline is known, that decides. Others are taken to be patient until a part of
+the calls is made for clients that leave: then nobody is admitted who would wait for longer than
+half of the time that those have stayed, and who has waited for almost as long is refused rather
+than computed. The longer nobody leaves, the more patient they are taken to be again.
 """
 
 import math
@@ -12,16 +14,21 @@ from collections.abc import Callable
 
 from prepackaged.errors import RequestError
 from prepackaged.server.inference.latency import LatencyTracker
+from prepackaged.server.telemetry.context import RequestContext
 
-MOST_SECONDS = 2.5  # that a request may expect to wait,
+# That a request may expect to wait where nothing is known of its client: half of the time after
+# which the gateways of most clusters and clouds give up (nginx, AWS: 60 s),
+MOST_SECONDS = 30.0
 MOST_CALLS = 16  # or as long as so many calls take
 # Where clients leave, as parts of their patience: of the wait, and of the age with the answer.
 ADMITTED, LATE = 0.5, 0.9
 LEAST_SECONDS = 0.1  # but nobody who waits for less is refused,
 LEAST_CALLS = 2  # nor who waits for no more calls than these
-LEAVING_SHARE = 0.1  # of outcomes, from which on it is the queue that clients leave for
-RECENT = 128  # outcomes that this share is of
-STRICT_SECONDS = 10.0  # for which clients that left are remembered
+LEAVING_SHARE = 0.25  # of what the model is called for, from which on it is too late for clients
+RECENT = 32  # outcomes that this share is of
+STRICT_SECONDS = 10.0  # without a client that leaves, after which patience grows,
+GROWTH = 1.5  # by this factor each time
+MOST_GROWTHS = 100  # that are counted at a time
 GONE_SECONDS = 0.1  # after which a client that sends no more is taken for one that has left
 
 
@@ -39,68 +46,88 @@ class OverloadedError(RequestError):
 class Admission:
     """Admits requests to a queue, and finds those that cannot be answered in time.
 
-    `together` is how many requests may share a call. For the event loop alone; times are in
-    seconds, by the clock of `time.perf_counter`.
+    `together` is how many requests may share a call. `most_seconds` is how long a request may
+    expect to wait, whatever its deadline; None leaves that to the deadline, or to MOST_SECONDS.
+    Times are in seconds, by the clock of `time.perf_counter`.
     """
 
     def __init__(
-        self, latency: LatencyTracker, together: Callable[[], int], most_seconds: float
+        self,
+        latency: LatencyTracker,
+        together: Callable[[], int],
+        most_seconds: float | None = None,
     ) -> None:
         self._latency = latency
         self._together = together
         self._most_seconds = most_seconds
         self._left = self._answered = 0
         self._patience = math.inf
-        self._strict_until = 0.0
+        self._grows_at = 0.0
 
-    def check(self, waiting: int, most: int, now: float, deadline: float) -> None:
+    def check(self, waiting: int, most: int, now: float, context: RequestContext | None) -> None:
         """Raise `OverloadedError` unless another request may wait behind those that do."""
-        wait = self._latency.seconds_until(waiting, self._together())
+        together = self._together()
+        wait = self._latency.seconds_until(waiting, together)
         if waiting >= most:
             why = f"{waiting} requests wait for the model, which is all that may"
             raise OverloadedError(why, wait)
-        if wait and now + wait > deadline:
-            why = f"the model is busy for {wait:.1f} s, and the request's deadline is before that"
+        deadline = math.inf if context is None else context.deadline
+        if wait and now + self._latency.seconds_until(waiting + 1, together) > deadline:
+            why = f"the model is busy for {wait:.1f} s, too long for the request's deadline"
             raise OverloadedError(why, wait)
-        if wait > LEAST_SECONDS and wait > self._most_wait(now):
+        if wait > LEAST_SECONDS and wait > self._most_wait(context, now):
             raise OverloadedError(f"the model is busy for {wait:.1f} s", wait)
 
+    def answered(self, count: int = 1) -> None:
+        """Learn that clients have waited for the answers that the model was called for."""
+        self._answered += count
+        if self._answered + self._left > RECENT:
+            self._left >>= 1
+            self._answered >>= 1
+
     def left(self, age: float) -> None:
-        """Learn that a client has left without an answer, at the age of its request."""
-        self._count(left=1)
+        """Learn that the model was called for a client that left, at the age of its request.
+
+        One that would hardly have waited for a call of its own says nothing of a queue.
+        """
+        if age < self._least():
+            return
+        self._left += 1
+        self.answered(0)
         if self._left < LEAVING_SHARE * (self._left + self._answered):
             return
         now = time.perf_counter()
-        if now > self._strict_until:
-            self._patience = math.inf
-        self._patience = min(self._patience, age)
-        self._strict_until = now + STRICT_SECONDS
+        self._patience = min(self._patience_at(now), age)
+        self._grows_at = now + STRICT_SECONDS
 
-    def answered(self, count: int) -> None:
-        """Learn that clients have waited for their answers."""
-        self._count(answered=count)
-
-    def is_late(self, age: float, now: float) -> bool:
+    def is_late(self, context: RequestContext, age: float, now: float) -> bool:
         """Whether a client that has waited for so long will have left before its answer."""
-        if now > self._strict_until:
+        if context.deadline < math.inf and context.deadline < now + self._call():
+            return True
+        if context.has_own_deadline or self._patience == math.inf:
             return False
-        return age > max(self._patience * LATE - self._call(), self._least())
+        return age > max(self._patience_at(now) * LATE - self._call(), self._least())
 
-    def _most_wait(self, now: float) -> float:
-        usual = max(self._most_seconds, MOST_CALLS * self._call())
-        if now > self._strict_until:
+    def _most_wait(self, context: RequestContext | None, now: float) -> float:
+        most = self._most_seconds
+        if most is None:
+            is_known = context is not None and context.deadline < math.inf
+            most = math.inf if is_known else MOST_SECONDS
+        usual = max(most, MOST_CALLS * self._call())
+        if context is not None and context.has_own_deadline:
             return usual
-        return min(max(self._patience * ADMITTED - self._call(), self._least()), usual)
+        return min(max(self._patience_at(now) * ADMITTED - self._call(), self._least()), usual)
+
+    def _patience_at(self, now: float) -> float:
+        """How long clients stay, as far as is known; it grows while nobody leaves."""
+        if now > self._grows_at and self._patience < math.inf:
+            growths = int((now - self._grows_at) / STRICT_SECONDS) + 1
+            self._patience *= GROWTH ** min(growths, MOST_GROWTHS)
+            self._grows_at += growths * STRICT_SECONDS
+        return self._patience
 
     def _least(self) -> float:
         return max(LEAST_SECONDS, LEAST_CALLS * self._call())
 
     def _call(self) -> float:
         return self._latency.call_seconds(self._together())
-
-    def _count(self, left: int = 0, answered: int = 0) -> None:
-        self._left += left
-        self._answered += answered
-        if self._left + self._answered > RECENT:
-            self._left >>= 1
-            self._answered >>= 1

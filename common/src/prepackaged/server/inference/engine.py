@@ -11,17 +11,13 @@ import functools
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from threading import Lock
 from typing import Any
 
-from prepackaged.server.inference.admission import (
-    GONE_SECONDS,
-    MOST_SECONDS,
-    Admission,
-    OverloadedError,
-)
+from prepackaged.server.inference.admission import Admission, OverloadedError
 from prepackaged.server.inference.latency import LatencyTracker
+from prepackaged.server.inference.queue import WorkQueue
 from prepackaged.server.inference.work import AGAIN, Work
 
 logger = logging.getLogger(__name__)
@@ -30,7 +26,6 @@ LOOP_SECONDS = 0.002  # what one iteration of the event loop may spend in calls
 MOST_CALLS = 64  # that the model's thread gets at a time,
 TRIP_SECONDS = 0.005  # as long as they take no longer than this together
 DELIVER_SECONDS = 0.001  # after which it delivers the outcomes that it has
-MOST_URGENT = 100  # functions that wait ahead of all others
 
 Submit = Callable[..., object]
 
@@ -51,39 +46,43 @@ class Engine:
         *,
         together: Callable[[], int],
         max_waiting: int,
-        max_wait: float = MOST_SECONDS,
+        max_wait: float | None = None,
         max_rows: float = math.inf,
         max_bytes: float = math.inf,
         on_loop: bool = False,
     ) -> None:
-        self._max_rows = max_rows
-        self._max_bytes = max_bytes
         self._answer = answer
         self._submit = submit
         self._together = together
-        self._max_waiting = max_waiting
         self._on_loop = on_loop
         self._loop = asyncio.get_running_loop()
-        self._urgent: deque[Work] = deque()
-        self._waiting: deque[Work] = deque()
         self._is_running = False
         self._taken: list[Work] = []
         self._call_began = math.inf
-        self._trip_began, self._trip_calls = 0.0, 1
+        self._trip_began = 0.0
+        self._taking = Lock()  # for what the model's thread takes itself
         self._idle = asyncio.Event()
         self._idle.set()
         self.latency = LatencyTracker()
         self._admission = Admission(self.latency, together, max_wait)
+        self._queue = WorkQueue(
+            self._admission,
+            together,
+            self._refuse,
+            max_waiting=max_waiting,
+            max_rows=max_rows,
+            max_bytes=max_bytes,
+        )
 
     @property
     def waiting(self) -> int:
         """How many requests wait for the model."""
-        return len(self._urgent) + len(self._waiting)
+        return len(self._queue)
 
     @property
     def in_flight(self) -> int:
         """How many requests have no answer yet: those that wait and those with the model."""
-        return self.waiting + len(self._taken)
+        return len(self._queue) + len(self._taken)
 
     @property
     def call_seconds(self) -> float:
@@ -92,7 +91,9 @@ class Engine:
 
     def submit(self, work: Work) -> None:
         """Queue work. Raises `OverloadedError` when too much waits already."""
-        self._queue(work, self._waiting, self._max_waiting)
+        self._queue.add(work)
+        if not self._is_running:
+            self._start()
 
     async def run(self, function: Callable[[], Any], *, is_urgent: bool = False) -> Any:
         """Call a function on the model's thread, in turn or, when urgent, ahead of what waits.
@@ -101,10 +102,9 @@ class Engine:
         """
         outcome: asyncio.Future[Any] = self._loop.create_future()
         work = Work(None, functools.partial(_settle, outcome), function)
-        queue, most = (
-            (self._urgent, MOST_URGENT) if is_urgent else (self._waiting, self._max_waiting)
-        )
-        self._queue(work, queue, most)
+        self._queue.add(work, is_urgent=is_urgent)
+        if not self._is_running:
+            self._start()
         try:
             result = await outcome
         except asyncio.CancelledError:
@@ -120,39 +120,33 @@ class Engine:
 
     def give_up(self, error: Exception) -> int:
         """Give this error to all work that has no outcome yet; return how much that is."""
-        works = [work for work in (*self._urgent, *self._waiting, *self._taken) if work.is_wanted]
-        self._urgent.clear()
-        self._waiting.clear()
+        with self._taking:
+            works = [*self._queue.clear(), *self._taken]
+        works = [work for work in works if work.is_wanted]
         self._deliver(works, [error] * len(works))
         for work in works:
             work.is_wanted = False
         return len(works)
 
-    def _queue(self, work: Work, queue: deque[Work], most: int) -> None:
-        now, context = time.perf_counter(), work.context
-        deadline = math.inf if context is None else context.deadline
-        self._admission.check(len(queue), most, now, deadline)
-        queue.append(work)
-        work.queue, work.since, work.on_leave = queue, now, self._admission.left
-        if not self._is_running:
-            self._is_running = True
-            self._idle.clear()
-            self._loop.call_soon(self._gather, 0)
+    def _start(self) -> None:
+        self._is_running = True
+        self._idle.clear()
+        self._loop.call_soon(self._gather, 0)
 
     def _gather(self, seen: int) -> None:
         """Wait until a loop iteration adds no work: simultaneous arrivals share a batch."""
-        if self.waiting > seen:
-            self._loop.call_soon(self._gather, self.waiting)
+        if (waiting := len(self._queue)) > seen:
+            self._loop.call_soon(self._gather, waiting)
         else:
             self._run()
 
     def _run(self) -> None:
         until = time.perf_counter() + LOOP_SECONDS
-        while batch := self._take():
+        while batch := self._queue.take():
             if not self._may_run_on_loop(batch):
                 batches = [batch, *self._more_calls()]
                 self._taken = [work for each in batches for work in each]
-                self._trip_began, self._trip_calls = time.perf_counter(), len(batches)
+                self._trip_began = time.perf_counter()
                 self._submit(self._call_on_thread, batches)
                 return
             self._taken, start = batch, time.perf_counter()
@@ -179,58 +173,49 @@ class Engine:
         if self._together() > 1 or not seconds:
             return
         for _ in range(min(MOST_CALLS, int(TRIP_SECONDS / seconds))):
-            if not (batch := self._take()):
+            if not (batch := self._queue.take()):
                 return
             yield batch
 
-    def _take(self) -> list[Work]:
-        """What goes to the model next: a function alone, or as many items as may go together."""
-        taken: list[Work] = []
-        rows = size = 0
-        queue = self._urgent or self._waiting
-        most, now = self._together(), time.perf_counter()
-        while queue and len(taken) < most:
-            work = queue[0]
-            if taken and (work.function or taken[-1].function):
-                break
-            rows, size = rows + work.rows, size + work.size
-            if taken and (rows > self._max_rows or size > self._max_bytes):
-                break
-            queue.popleft()
-            if work.is_wanted and not self._is_dropped(work, now):
-                taken.append(work)
-        return taken
-
-    def _is_dropped(self, work: Work, now: float) -> bool:
-        """Drop work that would be done for nobody: its client has left or is about to leave."""
-        context, age = work.context, now - work.since
-        if context is None:
-            return False
-        if context.deadline < now:  # the exchange's own timer answers it
-            work.is_wanted = False
-            return True
-        if context.left_at and now - context.left_at > GONE_SECONDS and self.waiting:
-            self._admission.left(context.left_at - work.since)
-        elif not self._admission.is_late(age, now):
-            return False
-        why = f"the model is too busy: the request has waited for {age:.1f} s"
-        work.on_leave = None
-        self._deliver([work], [OverloadedError(why, age)])
-        return True
-
     def _call_on_thread(self, batches: list[list[Work]]) -> None:
+        """Call the model for batches, and go on with what waits while its calls are long.
+
+        So no long call waits for the event loop, which may be busy. After quick ones the thread
+        waits for more, and the loop has the interpreter for itself meanwhile.
+        """
+        while batches:
+            done = self._calls(batches)
+            batches = self._more_on_thread(batches, done)
+            then = self._deliver_all if batches else self._deliver_and_run
+            self._loop.call_soon_threadsafe(then, done)
+
+    def _calls(self, batches: list[list[Work]]) -> list[tuple[list[Work], Sequence[Any]]]:
         """Call the model for one batch after another, and deliver now and then."""
         done: list[tuple[list[Work], Sequence[Any]]] = []
         until = time.perf_counter() + DELIVER_SECONDS
-        for batch in batches:
+        for number, batch in enumerate(batches, 1):
             if not batch[0].is_wanted and len(batch) == 1:
                 done.append((batch, [None]))
                 continue
             done.append((batch, self._call(batch, busy_clock=time.thread_time)))
-            if (now := time.perf_counter()) > until:
+            if number < len(batches) and (now := time.perf_counter()) > until:
                 self._loop.call_soon_threadsafe(self._deliver_all, done)
                 done, until = [], now + DELIVER_SECONDS
-        self._loop.call_soon_threadsafe(self._deliver_and_run, done)
+        return done
+
+    def _more_on_thread(
+        self, batches: list[list[Work]], done: list[tuple[list[Work], Sequence[Any]]]
+    ) -> list[list[Work]]:
+        """What this thread goes on with after some calls; nothing where the loop is to decide."""
+        now = time.perf_counter()
+        seconds = (now - self._trip_began) / len(batches)
+        self.latency.note_call(seconds, len(batches[-1]))
+        self._trip_began = now
+        if seconds < TRIP_SECONDS or any(outcome is AGAIN for outcome in done[-1][1]):
+            return []
+        with self._taking:
+            self._taken = self._queue.take()
+        return [self._taken] if self._taken else []
 
     def _call(
         self, works: list[Work], busy_clock: Callable[[], float] | None = None
@@ -257,8 +242,6 @@ class Engine:
 
     def _deliver_and_run(self, done: list[tuple[list[Work], Sequence[Any]]]) -> None:
         self._deliver_all(done)
-        seconds = (time.perf_counter() - self._trip_began) / self._trip_calls
-        self.latency.note_call(seconds, len(self._taken) // self._trip_calls)
         self._run()
 
     def _deliver_all(self, done: list[tuple[list[Work], Sequence[Any]]]) -> None:
@@ -266,7 +249,7 @@ class Engine:
             self._deliver(works, outcomes)
 
     def _deliver(self, works: list[Work], outcomes: Sequence[Any]) -> None:
-        again = []
+        again, answered = [], 0
         for work, outcome in zip(works, outcomes, strict=True):
             if not work.is_wanted:
                 continue
@@ -274,13 +257,21 @@ class Engine:
                 again.append(work)
                 continue
             work.is_wanted = False
-            if not isinstance(outcome, OverloadedError):
-                self._admission.answered(1)
+            if work.context is not None and work.context.left_at:
+                self._admission.left(work.age())
+            elif type(outcome) is not OverloadedError:
+                answered += 1
             try:
                 work.done(outcome)
             except Exception:  # the next answer, and the next call, do not depend on it
                 logger.exception("An answer could not be delivered")
-        self._waiting.extendleft(reversed(again))
+        self._admission.answered(answered)
+        if again:
+            self._queue.put_back(again)
+
+    def _refuse(self, work: Work, error: OverloadedError) -> None:
+        """Give an error to work that was taken, from any thread."""
+        self._loop.call_soon_threadsafe(self._deliver, [work], [error])
 
 
 def _settle(future: "asyncio.Future[Any]", outcome: Any) -> None:

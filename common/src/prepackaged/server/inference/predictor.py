@@ -15,7 +15,6 @@ from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.metrics import PREDICT_METRIC_METHOD_TAG
 
 from prepackaged.errors import ModelError, RequestError
-from prepackaged.server.inference.admission import MOST_SECONDS
 from prepackaged.server.inference.batching import Batcher
 from prepackaged.server.inference.engine import Engine, Submit
 from prepackaged.server.inference.hooks import Around, Hooks, prepare_hook
@@ -63,7 +62,7 @@ class Predictor:
         submit: Submit,
         *,
         max_waiting: int,
-        max_wait: float = MOST_SECONDS,
+        max_wait: float | None = None,
         max_rows: float = math.inf,
         max_bytes: float = math.inf,
         longest_call: float = math.inf,

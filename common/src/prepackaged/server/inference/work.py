@@ -1,6 +1,5 @@
 """What waits for the model."""
 
-import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,7 +21,8 @@ class Work:
     alone. `done` is called once, on the event loop, with the answer or the exception.
     `is_wanted` turns false with the outcome, or when the client has gone away: the model never
     sees such work, or nobody its outcome. `queue` is where it waits, and `since` since when;
-    `on_leave` is called with the seconds when the client goes away. `context` is the request.
+    `on_leave` is called with its age in seconds when the client goes away while the model works
+    for it. `context` is the request.
     """
 
     item: Any
@@ -38,9 +38,15 @@ class Work:
 
     def cancel(self) -> None:
         """Drop the work: nobody wants its outcome any more."""
-        if self.is_wanted and self.on_leave:
-            self.on_leave(time.perf_counter() - self.since)
-        self.is_wanted = False
-        with contextlib.suppress(ValueError):  # with the model already
-            if self.queue:
+        was_wanted, self.is_wanted = self.is_wanted, False
+        try:
+            if self.queue is not None:
                 self.queue.remove(self)
+        except ValueError:  # with the model already
+            if was_wanted and self.on_leave:
+                self.on_leave(self.age())
+
+    def age(self) -> float:
+        """For how many seconds its client has waited, or did until it left."""
+        left_at = 0.0 if self.context is None else self.context.left_at
+        return (left_at or time.perf_counter()) - self.since

@@ -1,9 +1,11 @@
 """grpc.reflection: clients such as grpcurl ask which services there are, and of which messages."""
 
 from collections.abc import Sequence
-from functools import cached_property
+from contextlib import suppress
+from functools import cached_property, partial
 from typing import Any
 
+from google.protobuf.descriptor_pool import Default, DescriptorPool
 from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection_pb2
 
@@ -22,11 +24,32 @@ from prepackaged.server.transport.routing import WireProtocol
 NAMES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 
 
-class Reflection:
-    """Answers questions about the named services, and about itself."""
+class Pools:
+    """Several descriptor pools as one; what more than one has, the first answers."""
 
-    def __init__(self, services: Sequence[str]) -> None:
+    def __init__(self, *pools: Any) -> None:
+        self._pools = pools
+
+    def __getattr__(self, name: str) -> Any:
+        return partial(self._first, name)
+
+    def _first(self, name: str, *values: Any) -> Any:
+        """What the first pool finds that finds something. Raises `KeyError`."""
+        for pool in self._pools:
+            with suppress(KeyError):
+                return getattr(pool, name)(*values)
+        raise KeyError(values)
+
+
+class Reflection:
+    """Answers questions about the named services, and about itself.
+
+    `pools` have descriptors of services that the default pool does not have.
+    """
+
+    def __init__(self, services: Sequence[str], pools: Sequence[DescriptorPool] = ()) -> None:
         self._services = [*services, NAMES[-1]]
+        self._pools = pools
 
     def protocol(self) -> WireProtocol:
         """What a server answers these calls with."""
@@ -42,7 +65,7 @@ class Reflection:
     def _servicer(self) -> Any:
         from grpc_reflection.v1alpha.reflection import ReflectionServicer  # it loads all of grpcio
 
-        return ReflectionServicer(self._services)
+        return ReflectionServicer(self._services, Pools(Default(), *self._pools))
 
     def _converse(self, call: StreamCall, message: bytes | None) -> None:
         if message is None:

@@ -13,6 +13,7 @@ from prepackaged.server.runtime.annotations import read_annotations
 from prepackaged.server.runtime.config import Config, read_config
 from prepackaged.server.runtime.custom_service import start_custom_service
 from prepackaged.server.runtime.event_loop import LoopThread
+from prepackaged.server.runtime.files import allow_connections
 from prepackaged.server.runtime.loading import find_class, load_model, read_metadata
 from prepackaged.server.runtime.memory import importing, settle, share_arenas
 from prepackaged.server.runtime.orphans import begin_reaping
@@ -69,6 +70,7 @@ def serve(config: Config, place: Place | None = None) -> None:
     """
     end_at_once_on_signals()
     share_arenas()
+    allow_connections(config.max_connections)
     start = time.perf_counter()
     with LoopThread() as loop:
         begin_reaping(loop)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from prepackaged.server.inference.admission import MOST_SECONDS
 from prepackaged.server.runtime.annotations import read_limits_of_pod
 from prepackaged.server.runtime.limits import (
     MAX_BATCH_BYTES,
@@ -100,7 +99,8 @@ class Config:
     answer to the next request and `grace` from the signal to end to the last answer; a call of the
     model that takes longer than `longest_call` is taken for one that never ends.
     `max_message` (gRPC) and `max_body` (REST) are in bytes, `max_waiting` in requests that wait
-    for the model, `max_wait` in seconds that one may expect to wait,
+    for the model, `max_wait` in seconds that one may expect to wait, where None leaves that to
+    its deadline,
     `max_connections` are those of a worker's port. `request_memory` is in bytes of
     all requests that have no response yet; None is half of what is free when they begin.
     Without `batches` each request is a call of its own; `max_batch_rows` and `max_batch_bytes`
@@ -142,7 +142,7 @@ class Config:
     max_body: int = MAX_BODY
     request_memory: int | None = None
     max_waiting: int = 1000
-    max_wait: float = MOST_SECONDS
+    max_wait: float | None = None
     batches: bool = True
     max_batch_rows: int = MAX_BATCH_ROWS
     max_batch_bytes: int = MAX_BATCH_BYTES

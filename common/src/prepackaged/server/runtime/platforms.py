@@ -13,6 +13,7 @@ from prepackaged.server.runtime.settings import expected, integer
 
 logger = logging.getLogger(__name__)
 
+SELDON_V2 = {"PREDICTIVE_UNIT_ID", "MLSERVER_MODEL_URI"}
 ROUTES = {"predict_route": "AIP_PREDICT_ROUTE", "health_route": "AIP_HEALTH_ROUTE"}
 MAX_MESSAGE = "MLSERVER_GRPC_MAX_MESSAGE_LENGTH"
 # MLServer's settings that are read here; of the others the log says that they are not.
@@ -45,8 +46,12 @@ def read_platform(variables: Mapping[str, str], model_dir: str | None) -> dict[s
 
 
 def opens_early(variables: Mapping[str, str]) -> str:
-    """Whether ports open before the model is loaded: Vertex AI wants one in 40 seconds."""
-    return str("AIP_HTTP_PORT" in variables)
+    """Whether ports open before the model is loaded.
+
+    Vertex AI wants one in 40 seconds. So does Seldon's operator, in 35, for its v2 protocol, for
+    which alone it sets both of these; what it asks there tells alive from ready.
+    """
+    return str("AIP_HTTP_PORT" in variables or variables.keys() >= SELDON_V2)
 
 
 def _route(variables: Mapping[str, str], name: str) -> str:

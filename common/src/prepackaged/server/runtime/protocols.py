@@ -1,20 +1,32 @@
 """The protocols that a server speaks beside Seldon's."""
 
+from collections.abc import Callable
+
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.protocols.errors import error_failure, grpc_failure
 from prepackaged.server.protocols.mlflow import errors as mlflow_errors
 from prepackaged.server.protocols.mlflow.protocol import INVOCATIONS, mlflow
 from prepackaged.server.protocols.not_ready import refusing
+from prepackaged.server.protocols.seldon.grpc import SERVICE_NAMES
 from prepackaged.server.protocols.v1.protocol import PREFIX, v1
 from prepackaged.server.protocols.v1.vertex import vertex
+from prepackaged.server.protocols.v2.descriptors import SERVICE as V2_SERVICE
+from prepackaged.server.protocols.v2.protocol import not_ready as v2_not_ready
+from prepackaged.server.protocols.v2.protocol import v2
+from prepackaged.server.protocols.v2.served import Name
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.transport.routing import WireProtocol
 
+SERVICES = (*SERVICE_NAMES, V2_SERVICE)  # of gRPC, beside health and reflection
 
-def others(predictor: Predictor, config: Config) -> list[WireProtocol]:
-    """Each of them for a loaded model."""
+
+def others(
+    predictor: Predictor, config: Config, is_ending: Callable[[], bool]
+) -> list[WireProtocol]:
+    """Each of them for a loaded model; `is_ending` says whether the server shuts down."""
     name, version = config.model_name, config.model_version
     return [
+        v2(predictor, Name(name, version), is_ending=is_ending, allows_origins=config.cors),
         v1(predictor, name, version, allows_origins=config.cors),
         mlflow(predictor, allows_origins=config.cors),
     ]
@@ -32,7 +44,11 @@ def others_not_ready(why: str, config: Config) -> list[WireProtocol]:
     failures = {PREFIX: error_failure, INVOCATIONS: mlflow_errors.http_failure}
     if chosen:
         failures[chosen] = error_failure
+    name = Name(config.model_name, config.model_version)
     return [
-        refusing(prefix, each, grpc_failure, why, config.health_route)
-        for prefix, each in failures.items()
+        *(
+            refusing(prefix, each, grpc_failure, why, config.health_route)
+            for prefix, each in failures.items()
+        ),
+        v2_not_ready(name, why),
     ]

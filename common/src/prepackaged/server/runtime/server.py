@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import resource
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,14 +14,15 @@ from prepackaged.server.protocols.grpc_health import Health
 from prepackaged.server.protocols.grpc_reflection import Reflection
 from prepackaged.server.protocols.pages.protocol import Pages
 from prepackaged.server.protocols.seldon.flask_compat import FlaskCompat, needs_flask
-from prepackaged.server.protocols.seldon.grpc import SERVICE_NAMES
 from prepackaged.server.protocols.seldon.methods import Unit
 from prepackaged.server.protocols.seldon.protocol import seldon
 from prepackaged.server.protocols.seldon.rest import PREDICTIONS
+from prepackaged.server.protocols.v2.descriptors import POOL as V2_POOL
 from prepackaged.server.runtime.config import Config
+from prepackaged.server.runtime.files import max_connections
 from prepackaged.server.runtime.memory import for_requests, give_back_after_peaks
 from prepackaged.server.runtime.metrics_port import serve_metrics
-from prepackaged.server.runtime.protocols import of_platform, others
+from prepackaged.server.runtime.protocols import SERVICES, of_platform, others
 from prepackaged.server.runtime.shutdown import end_now
 from prepackaged.server.telemetry.access_log import AccessLog
 from prepackaged.server.telemetry.metrics import Metrics
@@ -38,7 +38,6 @@ from prepackaged.server.transport.sockets import listen
 
 logger = logging.getLogger(__name__)
 
-OTHER_FILES = 256  # that a process may have open beside REST's connections
 #: Makes a further protocol for the model behind a predictor.
 MakeProtocol = Callable[[Predictor], WireProtocol]
 
@@ -84,7 +83,10 @@ class RunningServer:
             passes_payload=config.passes_payload,
             allows_origins=config.cors,
         )
-        guests = [*others(self.predictor, config), *(make(self.predictor) for make in more)]
+        guests = [
+            *others(self.predictor, config, lambda: self._is_ending),
+            *(make(self.predictor) for make in more),
+        ]
         self._protocols = [*of_platform(self.predictor, config), first, *guests]
         if config.pages:
             paths = {path: item for each in self._protocols for path, item in each.openapi.items()}
@@ -99,7 +101,8 @@ class RunningServer:
         self._memory = MemoryBudget(config.request_memory or for_requests(config.workers))
         self._http: list[HttpServer] = []
         self._grpc: GrpcServer | None = None
-        self._health = Health(SERVICE_NAMES)
+        self._health = Health(SERVICES)
+        self._is_ending = False
 
     @classmethod
     async def of(cls, *parts: Any) -> "RunningServer":
@@ -155,6 +158,7 @@ class RunningServer:
 
     async def _close(self) -> None:
         times = self.config.shutdown
+        self._is_ending = True
         stops = [server.stop() for server in self._http]
         if self._grpc:
             self._health.set_not_serving()
@@ -174,10 +178,10 @@ class RunningServer:
         config = self.config
         limits = Limits(
             config.max_body,
-            max_connections(config),
+            max_connections(config.max_connections),
             config.timeout,
             config.keepalive,
-            exempt=frozenset({"/health/ping"}),
+            exempt=frozenset({"/health/ping", "/v2/health/live"}),
             memory=self._memory,
         )
         methods = self._methods(self._grpc_limits()) if config.serves_grpc else None
@@ -192,7 +196,7 @@ class RunningServer:
         config = self.config
         return Limits(
             config.max_message,
-            max_connections(config),
+            max_connections(config.max_connections),
             config.grpc_timeout,
             config.keepalive,
             memory=self._memory,
@@ -203,12 +207,6 @@ def grpc_methods(
     protocols: Sequence[WireProtocol], health: Health, limits: Limits, observe: Any
 ) -> Methods:
     """What some protocols have over gRPC, with health and reflection beside them."""
-    names = [*SERVICE_NAMES, HEALTH_NAME]
-    own = [health.protocol(), Reflection(names).protocol()]
+    names = [*SERVICES, HEALTH_NAME]
+    own = [health.protocol(), Reflection(names, [V2_POOL]).protocol()]
     return Methods([*protocols, *own], limits, observe)
-
-
-def max_connections(config: Config) -> float:
-    """How many connections a port may have: no more than files may be open."""
-    most, (files, _) = config.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)
-    return most if files == resource.RLIM_INFINITY else min(most, max(files - OTHER_FILES, 1))

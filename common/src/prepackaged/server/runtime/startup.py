@@ -3,10 +3,9 @@
 import socket
 
 from prepackaged.server.protocols.grpc_health import Health
-from prepackaged.server.protocols.seldon.grpc import SERVICE_NAMES
 from prepackaged.server.protocols.seldon.protocol import not_ready
 from prepackaged.server.runtime.config import Config
-from prepackaged.server.runtime.protocols import others_not_ready
+from prepackaged.server.runtime.protocols import SERVICES, others_not_ready
 from prepackaged.server.runtime.server import grpc_methods
 from prepackaged.server.transport.grpc.server import GrpcServer
 from prepackaged.server.transport.limits import Limits
@@ -38,7 +37,7 @@ class EarlyServer:
         limits, methods = self._limits, None
         self._grpc = None
         if self.grpc:
-            health = Health(SERVICE_NAMES, is_serving=False)
+            health = Health(SERVICES, is_serving=False)
             methods = grpc_methods(self._protocols, health, limits, lambda *_: None)
             self._grpc = await GrpcServer.started_on(self.grpc.dup(), methods, limits)
         self._http = OnePortServer(self._protocols, limits, lambda *_: None, methods)

@@ -15,7 +15,10 @@ class RequestContext:
     arrived, as `time.perf_counter` counts. `rows` are those of its array, once that is read,
     and `span` is its span where requests are traced. `deadline` is until when its client waits,
     and `left_at` when it ceased to send, as one does that goes away; both by the same clock.
+    With `has_own_deadline` it was the client that said until when it waits.
     """
+
+    has_own_deadline = False
 
     __slots__ = (
         "__weakref__",

@@ -119,6 +119,11 @@ class Exchange(RequestContext):
             if on_cancel:
                 on_cancel()
 
+    def abandon(self) -> None:
+        """The client went away before its request was whole: nobody observes it."""
+        self.is_open = False
+        self._let_go()
+
     def expire_after(self, seconds: float, whose: str) -> None:
         """Fail with status 504 when there is no answer within so many seconds."""
         self.deadline = min(self.deadline, time.perf_counter() + seconds)

@@ -11,8 +11,8 @@ from threading import Lock
 from prepackaged.server.transport.errors import TransportError
 
 SMALL = 2**12  # bytes; smaller requests are not counted
-LARGE = 2**20  # bytes; larger requests leave a part of the budget to all others:
-LARGE_SHARE = 0.75
+LARGE = 2**20  # bytes; larger requests leave a part of the budget to all others,
+LARGE_SHARE = 0.75  # and so does what is no request yet
 RETRY_SECONDS = 1
 
 
@@ -25,13 +25,14 @@ class MemoryBudget:
         self.peak = 0  # since `peak_passed` was true last
         self._lock = Lock()
 
-    def take(self, size: int, held: int = 0) -> None:
-        """Take more for a request that holds `held` bytes.
+    def take(self, size: int, held: int = 0, *, is_request: bool = True) -> None:
+        """Take more for a request that holds `held` bytes, or for what may become one.
 
         Raises `TransportError`: 503 when there is no room now, 413 when there never is.
         """
         total = held + size
-        most = self.limit * LARGE_SHARE if total > LARGE else self.limit
+        leaves_room = total > LARGE or not is_request
+        most = self.limit * LARGE_SHARE if leaves_room else self.limit
         with self._lock:
             if self.used + size <= most:
                 self._add(size)

@@ -1,5 +1,6 @@
 """Which protocols a server speaks, and which of their handlers answers a request."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -9,6 +10,8 @@ from prepackaged.server.transport.exchange import Exchange, Response, TransportE
 from prepackaged.server.transport.grpc.stream_calls import StreamHandler
 
 LONGEST = 500  # characters of a path in an error
+# What a target may begin with, and means nothing to the server that it names (RFC 9112, 3.2.2)
+SERVER = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 
 #: Answers an exchange, at once or later.
 Handler = Callable[[Exchange], None]
@@ -78,6 +81,9 @@ class Router:
         known = self._targets.get(target)
         if known:
             return known
+        if server := SERVER.match(target):
+            rest = target[server.end() :]
+            return self.find(rest if rest.startswith(b"/") else b"/" + rest)
         path, _, query = target.partition(b"?")
         return self._target_of(path.decode("latin-1"), query)
 

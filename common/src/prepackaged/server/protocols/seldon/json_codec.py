@@ -20,7 +20,7 @@ from prepackaged.server.protocols.json_reading import JSON_TYPES, expected
 from prepackaged.server.protocols.json_writing import dump, dump_array
 from prepackaged.server.protocols.results import from_result
 from prepackaged.server.protocols.seldon import tftensor
-from prepackaged.server.protocols.seldon.payloads import shaped
+from prepackaged.server.protocols.shapes import shaped
 
 RequestPath = Mapping[str, str]
 NO_PATH: RequestPath = {}

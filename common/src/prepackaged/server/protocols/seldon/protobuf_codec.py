@@ -25,7 +25,8 @@ from prepackaged.server.protocols.seldon.json_codec import (
     answer_kind,
     merged_meta,
 )
-from prepackaged.server.protocols.seldon.payloads import shaped
+from prepackaged.server.protocols.shapes import shaped
+from prepackaged.server.protocols.wire import varint
 
 # A number in a ListValue on the wire: these bytes (an element, 9 bytes long, its field 2), then
 # the double.
@@ -153,19 +154,10 @@ def _layout(shape: Sequence[int]) -> tuple[list[bytes], int]:
     headers, width = [NUMBER], len(NUMBER) + DOUBLE.itemsize
     for length in reversed(shape[1:]):
         width *= length
-        inner = b"\x32" + _varint(width)
-        headers.append(b"\x0a" + _varint(len(inner) + width) + inner)
+        inner = b"\x32" + varint(width)
+        headers.append(b"\x0a" + varint(len(inner) + width) + inner)
         width += len(headers[-1])
     return headers[::-1], width * shape[0]
-
-
-def _varint(number: int) -> bytes:
-    """A whole number as protobuf writes it: seven bits a byte, the lowest first."""
-    written = bytearray()
-    while number > 127:
-        written.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*written, number])
 
 
 def _write_meta(parts: dict[str, Any], meta: Any) -> None:
@@ -201,7 +193,7 @@ def _write_array(value: Any, asked: str, data: Any) -> None:
     elif kind == "tensor":
         data.tensor.shape.extend(array.shape)
         values = _doubles(array).tobytes()
-        data.tensor.MergeFromString(b"\x12" + _varint(len(values)) + values)
+        data.tensor.MergeFromString(b"\x12" + varint(len(values)) + values)
     elif array.dtype.kind in "iuf" and array.size >= MANY:
         data.ndarray.MergeFromString(_to_wire(_doubles(array)))
     else:

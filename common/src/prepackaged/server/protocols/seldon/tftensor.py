@@ -9,7 +9,7 @@ from seldon_core.proto.tensorflow.core.framework.tensor_pb2 import TensorProto
 
 from prepackaged.arrays import DEEPEST, Array
 from prepackaged.errors import ClientError, ModelError
-from prepackaged.server.protocols.seldon.payloads import shaped
+from prepackaged.server.protocols.shapes import shaped
 
 LARGEST_REPEATED = 2**22  # places that a tensor with fewer values may declare
 

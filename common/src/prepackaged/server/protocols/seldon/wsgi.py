@@ -9,10 +9,18 @@ from prepackaged.server.transport.exchange import Exchange
 
 
 def environ_of(request: Exchange) -> dict[str, Any]:
-    """The environ of a request (PEP 3333)."""
+    """The environ of a request (PEP 3333).
+
+    Headers with an underscore are left out, as gunicorn and nginx do: they would have the names
+    of others, which a proxy may have checked.
+    """
     headers = headers_of(request)
     return {
-        **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()},
+        **{
+            f"HTTP_{name.upper().replace('-', '_')}": value
+            for name, value in headers.items()
+            if "_" not in name
+        },
         "REQUEST_METHOD": request.method,
         "PATH_INFO": unquote(request.path, "latin-1"),
         "QUERY_STRING": request.query.decode("latin-1"),

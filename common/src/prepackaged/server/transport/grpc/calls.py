@@ -48,6 +48,14 @@ class CallExchange(Exchange):
             Exchange.respond(self, response)
 
 
+class CallWithDeadline(CallExchange):
+    """A call whose client has said how long it waits."""
+
+    __slots__ = ()
+
+    has_own_deadline = True
+
+
 class UnaryMethod:
     """What answers the calls of a path that have one message and one response."""
 
@@ -103,7 +111,8 @@ class UnaryCall:
         self._body: bytes | None = None
         self._is_whole = False
         self._waited = 0.0  # seconds for the message
-        exchange = CallExchange(
+        make = CallExchange if headers.timeout is None else CallWithDeadline
+        exchange = make(
             "gRPC",
             headers.path,
             headers.fields,

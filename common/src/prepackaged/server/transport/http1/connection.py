@@ -10,10 +10,10 @@ from collections import deque
 from functools import partial
 from typing import Any
 
-from prepackaged.server.transport.eviction import make_room
 from prepackaged.server.transport.exchange import Exchange, Response
+from prepackaged.server.transport.http1.incoming import Incoming
 from prepackaged.server.transport.http1.port import SHUTDOWN_IDLE_SECONDS, HttpPort
-from prepackaged.server.transport.http1.reader import Incoming, RequestReader
+from prepackaged.server.transport.http1.reader import RequestReader
 from prepackaged.server.transport.http1.responses import encoded
 from prepackaged.server.transport.http1.sender_time import SenderTime
 from prepackaged.server.transport.idle_timer import IdleTimer
@@ -39,6 +39,7 @@ class HttpConnection(asyncio.Protocol):
             partial(port.check, self),
             port.limits.max_body,
             port.heads,
+            port.limits.memory,
         )
         self._timer = IdleTimer(self._loop, self._time_out)
         self._queue: deque[Incoming] = deque()
@@ -56,11 +57,8 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         """Wait for a request, but not forever; uvloop's transports are no asyncio.Transport."""
         self._transport: asyncio.Transport = transport
-        connections, limits = self._port.connections, self._port.limits
         self._idle_since = self._loop.time()
-        if len(connections) >= limits.max_connections:
-            self.is_surplus = not make_room(connections, self._idle_since)
-        connections.add(self)
+        self.is_surplus = self._port.add(self, self._idle_since)
         self._set_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's
@@ -68,7 +66,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_closing = True
         self._timer.cancel()
         self._unread.close()
-        self._port.connections.discard(self)
+        self._port.discard(self)
         waiting = [self._current, *self._queue]
         self._current = None
         self._queue.clear()
@@ -164,7 +162,7 @@ class HttpConnection(asyncio.Protocol):
 
     def end_idle(self) -> None:
         """Make room for another client."""
-        self._port.connections.discard(self)
+        self._port.discard(self)
         self._close()
 
     def send(self, exchange: Exchange, response: Response) -> None:

@@ -1,5 +1,6 @@
 """What the header fields of a request say of its body (RFC 9112, sections 3.2 and 6)."""
 
+import re
 import sys
 import zlib
 from collections.abc import Sequence
@@ -8,6 +9,17 @@ from prepackaged.server.transport.compression import CODINGS, TooLargeError, inf
 from prepackaged.server.transport.exchange import Exchange, TransportError
 
 VERSIONS = ("1.1", "1.0")
+# What is read here; all other fields are none of framing's.
+READ = frozenset({b"content-length", b"host", b"expect", b"content-encoding", b"transfer-encoding"})
+# RFC 9112, 3.2, and RFC 3986, 3.2: a name or an address, and a port; without a user.
+HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(?::\d*)?", re.ASCII)
+LONGEST_HOST = 300
+KNOWN_HOSTS: set[bytes] = set()  # which are not looked at again, as a server has few names
+MOST_KNOWN = 64
+# What a body in chunks may have beside its data: sizes, extensions and trailers,
+MOST_OVERHEAD = 2**16  # in bytes,
+OVERHEAD_SHARE = 16  # and so many more for each byte of data;
+MOST_TRAILERS = 100  # fields
 
 Fields = Sequence[tuple[bytes, bytes]]
 
@@ -15,39 +27,92 @@ Fields = Sequence[tuple[bytes, bytes]]
 class Framing:
     """The declared `length` of a body, 0 where there is none; its `coding`; and what is wrong.
 
-    `expects_continue` says that the client waits for "100 Continue" before it sends the body.
+    `expects_continue` says that the client waits for "100 Continue" before it sends the body,
+    and `is_chunked` that this tells its length by itself, and may have trailers.
     """
 
-    __slots__ = ("coding", "error", "expects_continue", "length")
+    __slots__ = ("coding", "error", "expects_continue", "is_chunked", "length")
 
     def __init__(self, fields: Fields, version: str) -> None:
         self.length, self.coding, self.expects_continue = 0, b"", False
-        hosts = 0
+        hosts, host, transfer = 0, b"", b""
         for name, value in fields:
+            if name not in READ:
+                continue
             if name == b"content-length":
                 self.length = int(value)
             elif name == b"host":
-                hosts += 1
-            elif name == b"expect":
-                self.expects_continue = value.lower() == b"100-continue"
-            elif name == b"content-encoding" and value.lower() != b"identity":
+                hosts, host = hosts + 1, value
+            elif name == b"expect":  # RFC 9110, 10.1.1: nothing of a client of HTTP/1.0
+                self.expects_continue = version == "1.1" and value.lower() == b"100-continue"
+            elif name == b"transfer-encoding":
+                transfer = value
+            elif value.lower() != b"identity":
                 self.coding = value.lower()
-        self.error = self._problem(hosts, version)
+        self.is_chunked = bool(transfer)
+        is_usual = hosts == 1 and host in KNOWN_HOSTS and not (transfer or self.coding)
+        is_right = is_usual and version in VERSIONS  # for which there is nothing more to look at
+        self.error = None if is_right else self._problem(hosts, host, version, transfer)
 
-    def _problem(self, hosts: int, version: str) -> TransportError | None:
+    def _problem(
+        self, hosts: int, host: bytes, version: str, transfer: bytes
+    ) -> TransportError | None:
         if version not in VERSIONS:
             return TransportError(400, f"expected HTTP/1.1 or 1.0, got HTTP/{version}")
-        if hosts > 1 or (hosts == 0 and version == "1.1"):  # RFC 9112, 3.2
+        if hosts > 1 or (not hosts and version == "1.1"):  # RFC 9112, 3.2
             return TransportError(400, f"expected one Host header, got {hosts}")
+        if not is_host(host):
+            return TransportError(400, f"expected Host as a name and a port, got {shown(host)}")
+        if transfer and (error := transfer_error(transfer)):
+            return error
         if self.coding and self.coding not in CODINGS:  # RFC 9110, 8.4
             return unknown_coding(self.coding)
         return None
 
 
+def is_host(value: bytes) -> bool:
+    """Whether a Host header has a form that it may have; an empty one is allowed."""
+    if len(value) > LONGEST_HOST or not HOST.fullmatch(value):
+        return False
+    if len(KNOWN_HOSTS) < MOST_KNOWN:
+        KNOWN_HOSTS.add(value)
+    return True
+
+
+def transfer_error(value: bytes) -> TransportError | None:
+    """The error of a Transfer-Encoding other than chunked alone (RFC 9112, 6.1 and 6.3)."""
+    codings = [each.strip(b" \t") for each in value.lower().split(b",")]
+    codings = list(filter(None, codings))
+    if codings == [b"chunked"]:
+        return None
+    status = 501 if codings[-1:] == [b"chunked"] else 400
+    return TransportError(status, f"expected Transfer-Encoding chunked alone, got {shown(value)}")
+
+
+def without_upgrade(fields: Fields) -> bytes:
+    """Header fields as a client sends them, but for its offer of another protocol."""
+    return b"".join(b"%b: %b\r\n" % each for each in fields if each[0] != b"upgrade")
+
+
+def shown(value: bytes) -> str:
+    """A value as errors show it."""
+    return value.decode("latin-1")[:80]
+
+
+def check_chunks(received: int, data: int, trailers: int) -> None:
+    """Raise `TransportError` for a body that brings much beside its data (RFC 9112, 7.1).
+
+    `received` are its bytes so far, of which so many are data.
+    """
+    if received - data > MOST_OVERHEAD + OVERHEAD_SHARE * data:
+        raise TransportError(400, "the body's chunks have far more sizes and extensions than data")
+    if trailers > MOST_TRAILERS:
+        raise TransportError(431, f"the body has more than {MOST_TRAILERS} trailers")
+
+
 def unknown_coding(coding: bytes) -> TransportError:
     """The refusal of a body that is compressed in another way."""
-    named = coding.decode("latin-1")[:80]
-    return TransportError(415, f"expected Content-Encoding gzip or deflate, got {named}")
+    return TransportError(415, f"expected Content-Encoding gzip or deflate, got {shown(coding)}")
 
 
 def too_large(limit: int) -> TransportError:

@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING
 
 from prepackaged.server.telemetry.context import Observer
 from prepackaged.server.transport.connections import Connection
+from prepackaged.server.transport.eviction import Eviction
 from prepackaged.server.transport.exchange import Carrier, Exchange, TransportError
 from prepackaged.server.transport.http1.framing import Fields, inflated_body
 from prepackaged.server.transport.http1.header_cache import HeaderCache
-from prepackaged.server.transport.http1.reader import Incoming
+from prepackaged.server.transport.http1.incoming import Incoming
 from prepackaged.server.transport.inflating import inflate
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.routing import Router, handler_of
 
 SENDER_SECONDS = 60  # for a request's head, and then for each further part of its body
 SURPLUS_SECONDS = 2  # the same where there are too many connections
+MOST_SURPLUS = 64  # connections too many that are told so; the oldest ends for a further one
 SHUTDOWN_SENDER_SECONDS = 2  # the same once the server shuts down
 SHUTDOWN_IDLE_SECONDS = 0.25  # for a request that is on its way when the server shuts down
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 class HttpPort:
     """The routes behind a port, its limits, its open connections, and whether it shuts down.
 
-    `heads` are those that their clients repeat.
+    `heads` are those that their clients repeat, and `surplus` the connections too many.
     """
 
     router: Router
@@ -35,7 +37,27 @@ class HttpPort:
     observe: Observer
     connections: set[Connection] = field(default_factory=set)
     heads: HeaderCache = field(default_factory=HeaderCache)
+    surplus: "dict[HttpConnection, None]" = field(default_factory=dict)
+    eviction: Eviction = field(default_factory=Eviction)
     is_shutting_down: bool = False
+
+    def add(self, connection: "HttpConnection", now: float) -> bool:
+        """Count a new connection; whether it is one too many, for all that can be ended."""
+        connections, most = self.connections, self.limits.max_connections
+        is_surplus = len(connections) >= most and not self.eviction.make_room(connections, now)
+        connections.add(connection)
+        if is_surplus:
+            self.surplus[connection] = None
+            if len(self.surplus) > MOST_SURPLUS:
+                oldest = next(iter(self.surplus))
+                self.discard(oldest)
+                oldest.abort()
+        return is_surplus
+
+    def discard(self, connection: "HttpConnection") -> None:
+        """Count a connection no more."""
+        self.connections.discard(connection)
+        self.surplus.pop(connection, None)
 
     def begin(self, carrier: Carrier, method: str, target: bytes, fields: Fields) -> Incoming:
         """A request that begins; `carrier`, such as its connection, is to send the response."""

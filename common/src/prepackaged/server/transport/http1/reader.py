@@ -7,32 +7,22 @@ import httptools
 
 from prepackaged.server.transport.exchange import Exchange, TransportError
 from prepackaged.server.transport.http1.body import Body
-from prepackaged.server.transport.http1.framing import Fields, Framing, too_large
+from prepackaged.server.transport.http1.framing import (
+    Fields,
+    Framing,
+    check_chunks,
+    too_large,
+    without_upgrade,
+)
+from prepackaged.server.transport.http1.head_size import ALWAYS_FITS, PartialHead, memory_of
 from prepackaged.server.transport.http1.header_cache import MAX_MISSES, Head, HeaderCache
-from prepackaged.server.transport.memory import SMALL
-from prepackaged.server.transport.routing import Target
+from prepackaged.server.transport.http1.incoming import Incoming
+from prepackaged.server.transport.memory import SMALL, UNLIMITED, MemoryBudget
 
-MAX_HEAD = 64 * 1024  # bytes of a request line and its header fields
 PIECE = 16 * 1024  # bytes that are parsed at a time, unless they are one body's
 
 #: Begins a request with this method, target and header fields.
-Begin = Callable[[str, bytes, Fields], "Incoming"]
-
-
-class Incoming:
-    """A request as it is read, whole or refused with `error`; neither while its body arrives.
-
-    `coding` is how its body is compressed, empty where it is not.
-    """
-
-    __slots__ = ("coding", "error", "exchange", "keep_alive", "target")
-
-    def __init__(self, exchange: Exchange, target: Target) -> None:
-        self.exchange = exchange
-        self.target = target
-        self.keep_alive = True
-        self.coding = b""
-        self.error: TransportError | None = None
+Begin = Callable[[str, bytes, Fields], Incoming]
 
 
 class StopReadingError(Exception):
@@ -44,7 +34,7 @@ class RequestReader:
 
     `begin` begins each of them. `check` raises `TransportError` for a request that is refused
     by its header fields alone. `max_body` is in bytes, None for any. `cache` is shared
-    by the connections of a port.
+    by the connections of a port, and `memory` by all requests.
     """
 
     def __init__(
@@ -53,6 +43,7 @@ class RequestReader:
         check: Callable[[Exchange], None],
         max_body: int | None,
         cache: HeaderCache,
+        memory: MemoryBudget = UNLIMITED,
     ) -> None:
         self._cache = cache
         self._misses = 0
@@ -67,7 +58,10 @@ class RequestReader:
         self._length = 0  # of the body as declared, 0 where it is not
         self._body = Body()
         self._rest: bytes | memoryview = b""  # of what was received last
-        self._later_bytes = 0  # of a head that takes several reads, without those of the first
+        self._partial_head = PartialHead(memory)
+        self._head_memory = 0  # of a large one that is whole
+        self._trailers: list[tuple[bytes, bytes]] = []  # of a body in chunks, of which so many
+        self._chunk_bytes = 0  # were received
         self._may_be_large = False  # the head that is being read
         self._has_begun = False  # a head, with the bytes that were received last
         self.reads: Literal["nothing", "head", "body"] = "nothing"
@@ -122,7 +116,7 @@ class RequestReader:
         head = Head(
             incoming.exchange.method,
             self._target,
-            self._fields,
+            incoming.exchange.headers,
             incoming.keep_alive,
             len(incoming.exchange.body),
         )
@@ -134,7 +128,7 @@ class RequestReader:
             return []
         if len(data) > PIECE:
             data = self._piece_of(memoryview(data))
-        self._may_be_large = self.reads == "head" or len(data) > MAX_HEAD
+        self._may_be_large = self.reads == "head" or len(data) > ALWAYS_FITS
         self._has_begun = False
         try:
             self._parser.feed_data(data)
@@ -146,6 +140,7 @@ class RequestReader:
         if self.reads == "head":
             self._limit_head(len(data))
         elif self.reads == "body":
+            self._limit_chunks(len(data))
             self._hold_body()
         whole, self._whole = self._whole, []
         return whole
@@ -164,8 +159,13 @@ class RequestReader:
         return whole
 
     def close(self) -> None:
-        """Let go of the parser, which leads back here: a cycle for the garbage collector."""
+        """Let go of all that was received, and of the parser, which leads back here: a cycle."""
         self._parser, self.is_done, self._misses = None, True, MAX_MISSES + 1
+        self._partial_head.clear()
+        self._body, self._rest, self._fields = Body(), b"", []
+        if self._latest:
+            self._latest.exchange.abandon()
+            self._latest = None
 
     # What follows is called by the parser.
 
@@ -175,7 +175,6 @@ class RequestReader:
         self._latest = None
         self._target = b""
         self._fields = []
-        self._later_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the request's target."""
@@ -188,8 +187,7 @@ class RequestReader:
     def on_headers_complete(self) -> None:
         """Begin an exchange, unless the request is refused by its head."""
         parser = self._parser
-        if self._may_be_large:
-            self._check_head()
+        self._head_memory = self._memory_of_head() if self._may_be_large else 0
         if parser.should_upgrade():
             return  # it is parsed again without the offer
         version = parser.get_http_version()
@@ -200,12 +198,17 @@ class RequestReader:
         self._latest = latest
         latest.coding = framing.coding
         self.reads = "body"
+        if framing.is_chunked:
+            self._trailers, self._chunk_bytes = [], 0
+            self._fields = self._trailers  # which are no headers (RFC 9110, 6.5.1)
         try:
             if framing.error:
                 raise framing.error
             if self._max_body is not None and framing.length > self._max_body:
                 raise too_large(self._max_body)
             self._check(latest.exchange)
+            if self._head_memory:
+                latest.exchange.hold(self._head_memory)
         except TransportError as refusal:
             self._refuse(refusal)
             raise StopReadingError from refusal
@@ -232,39 +235,49 @@ class RequestReader:
         self.expects_continue = False
         self._whole.append(latest)
 
+    def _limit_chunks(self, size: int) -> None:
+        """Refuse a body in chunks that are hardly data."""
+        if self._fields is self._trailers:
+            self._chunk_bytes += size
+            sizes = (self._chunk_bytes, self._body.size, len(self._trailers))
+            self._refuse_unless(check_chunks, *sizes)
+
     def _hold_body(self, copies: int = 1) -> None:
         """Count the memory of the body that is being read; refuse it where there is no room."""
         latest, size = self._latest, self._body.size
-        if latest is None or size <= SMALL:
-            return
+        if latest is not None and size > SMALL:
+            more = self._head_memory + size * copies - latest.exchange.held
+            self._refuse_unless(latest.exchange.hold, more)
+
+    def _memory_of_head(self) -> int:
+        """What a head takes, 0 where that is little. Stops where it is too much."""
+        self._partial_head.clear()
         try:
-            latest.exchange.hold(size * copies - latest.exchange.held)
+            memory = memory_of(self._target, self._fields)
         except TransportError as refusal:
             self._refuse(refusal)
-
-    def _check_head(self) -> None:
-        size = len(self._target) + sum(len(name) + len(value) for name, value in self._fields)
-        if size > MAX_HEAD:
-            self._refuse_head()
-            raise StopReadingError
+            raise StopReadingError from refusal
+        return memory if memory > SMALL else 0
 
     def _limit_head(self, size: int) -> None:
         """Refuse a head that has become too large before it is whole."""
-        if not self._has_begun:
-            self._later_bytes += size
-        if self._later_bytes > MAX_HEAD:
-            self._refuse_head()
+        more = 0 if self._has_begun else size
+        self._refuse_unless(self._partial_head.grow, more, len(self._fields))
 
-    def _refuse_head(self) -> None:
-        self._refuse(TransportError(431, f"the request's head has more than {MAX_HEAD} bytes"))
+    def _refuse_unless(self, check: Callable[..., object], *values: Any) -> None:
+        try:
+            check(*values)
+        except TransportError as refusal:
+            self._refuse(refusal)
 
     def _refuse(self, error: TransportError) -> None:
         incoming = self._latest if self.reads == "body" else None
         if incoming is None:
             incoming = self._begin("-", b"-", ())
         incoming.error, incoming.keep_alive = error, False
-        self._body, self._rest = Body(), b""
+        self._body, self._rest, self._fields = Body(), b"", []
         self._latest, self.reads, self.is_done = None, "nothing", True
+        self._partial_head.clear()
         self.expects_continue = False
         self._misses = MAX_MISSES + 1
         self._whole.append(incoming)
@@ -275,9 +288,9 @@ class RequestReader:
         if method == b"CONNECT":
             self._refuse(TransportError(400, "there are no tunnels here"))
             return
-        fields = [b"%b: %b\r\n" % each for each in self._fields if each[0] != b"upgrade"]
         version = self._parser.get_http_version().encode()
         line = b"%b %b HTTP/%b\r\n" % (method, self._target, version)
+        fields = without_upgrade(self._fields)
         self._parser = httptools.HttpRequestParser(self)
         self.reads = "nothing"
-        self._whole = self._parsed(b"".join((line, *fields, b"\r\n", rest, self._rest)))
+        self._whole = self._parsed(b"".join((line, fields, b"\r\n", rest, self._rest)))

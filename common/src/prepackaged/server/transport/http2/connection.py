@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from prepackaged.server.transport.eviction import make_room
 from prepackaged.server.transport.http2.core import Http2Core
 from prepackaged.server.transport.http2.events import (
     ConnectionFailed,
@@ -19,7 +18,9 @@ from prepackaged.server.transport.http2.events import (
 )
 from prepackaged.server.transport.http2.frames import ErrorCode
 from prepackaged.server.transport.http2.headers import HeaderBlock
+from prepackaged.server.transport.http2.memory import StreamMemory
 from prepackaged.server.transport.http2.port import Http2Port, StreamUser
+from prepackaged.server.transport.memory import SMALL
 from prepackaged.server.transport.unread import Unread
 
 PREFACE_SECONDS = 60  # for a client to say that it speaks HTTP/2
@@ -50,6 +51,7 @@ class Http2Connection(asyncio.Protocol):
         self._is_silent = False  # since the last look
         self._idle_looks = 0
         self._unread = Unread(port.memory, self._waiting, self.abort)
+        self._memory = StreamMemory(port.memory)
         self._preface_timer: asyncio.TimerHandle | None = None
         self._header_timer: asyncio.TimerHandle | None = None
         self._look_timer: asyncio.TimerHandle | None = None
@@ -60,12 +62,13 @@ class Http2Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._active_at = self._loop.time()
         self._look_timer = self._loop.call_later(LOOK_SECONDS, self._look)
-        connections, most = self._port.connections, self._port.max_connections
-        is_full = len(connections) >= most and not make_room(connections, self._active_at)
+        port, connections = self._port, self._port.connections
+        is_full = len(connections) >= port.max_connections and not port.eviction.make_room(
+            connections, self._active_at
+        )
         connections.add(self)
-        if is_full:
-            self.core.refuse_streams(ErrorCode.ENHANCE_YOUR_CALM, "too many connections")
-            self._close()
+        if is_full:  # a GOAWAY as the first word makes clients of grpc-core try without a pause
+            self._transport.abort()
 
     def expect_preface_within(self, seconds: float) -> None:
         """Close when the client has not said by then that it speaks HTTP/2."""
@@ -80,6 +83,7 @@ class Http2Connection(asyncio.Protocol):
         """Nobody waits for the streams that are open."""
         self._port.connections.discard(self)
         self._unread.close()
+        self._memory.close()
         for timer in (self._preface_timer, self._header_timer, self._look_timer):
             if timer:
                 timer.cancel()  # or it would keep all this until it is over
@@ -140,6 +144,8 @@ class Http2Connection(asyncio.Protocol):
     def release(self, stream: int) -> None:
         """Tell nobody of a stream any more: its response was given."""
         self._users.pop(stream, None)
+        if self._memory.is_used:
+            self._memory.release(stream, len(self._users))
 
     def shut_down(self) -> None:
         """Take no new streams, and close when those that are open have their responses.
@@ -170,9 +176,16 @@ class Http2Connection(asyncio.Protocol):
         stream, headers, ended = event
         self._idle_looks = 0
         self._active_at = self._loop.time()
+        opened = len(self._users)
+        is_light = opened < self._memory.room and headers.size <= SMALL
+        if not (is_light or self._memory.admits(stream, opened, headers.size)):
+            self.core.reset(stream, ErrorCode.REFUSED_STREAM)
+            return
         user = self._port.accept(self, stream, headers, ended)
         if user is not None:
             self._users[stream] = user
+        elif not is_light:
+            self.release(stream)
 
     def _take_data(self, event: DataReceived) -> None:
         stream, data, ended = event
@@ -181,8 +194,9 @@ class Http2Connection(asyncio.Protocol):
             user.data_received(data, ended=ended)
 
     def _take_reset(self, event: StreamReset) -> None:
-        user = self._users.pop(event.stream, None)
+        user = self._users.get(event.stream)
         if user is not None:
+            self.release(event.stream)
             user.lost()
 
     def _take_ping(self, event: PingAcknowledged) -> None:
@@ -230,6 +244,10 @@ class Http2Connection(asyncio.Protocol):
 
     def _watch_headers(self) -> None:
         """Look later whether a header block is whole."""
+        if not self._memory.admits_block():
+            self.core.refuse_streams(ErrorCode.ENHANCE_YOUR_CALM, "no memory for a header block")
+            self._close()
+            return
         block = self.core.open_block
         self._header_timer = self._loop.call_later(HEADER_SECONDS, self._expect_headers, block)
 
@@ -240,6 +258,8 @@ class Http2Connection(asyncio.Protocol):
             self._close()
         elif self.core.open_block:
             self._watch_headers()
+        else:
+            self._memory.release_block()
 
     def _waiting(self) -> tuple[int, tuple[int, int]]:
         """How many bytes wait for the client, and what changes when it takes some of them."""

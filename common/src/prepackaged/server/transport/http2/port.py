@@ -1,10 +1,11 @@
 """What the connections of one HTTP/2 port share, and who gets the events of their streams."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from prepackaged.server.transport.connections import Connection
+from prepackaged.server.transport.eviction import Eviction
 from prepackaged.server.transport.http2.headers import Headers
 from prepackaged.server.transport.memory import UNLIMITED, MemoryBudget
 
@@ -45,3 +46,4 @@ class Http2Port:
     max_connections: float
     not_http2: bytes
     memory: MemoryBudget = UNLIMITED
+    eviction: Eviction = field(default_factory=Eviction)

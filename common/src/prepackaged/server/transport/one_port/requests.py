@@ -4,18 +4,19 @@ import asyncio
 
 from prepackaged.server.transport.compression import CODINGS
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
+from prepackaged.server.transport.http1 import head_size
 from prepackaged.server.transport.http1.body import Body
 from prepackaged.server.transport.http1.framing import Fields, too_large, unknown_coding
+from prepackaged.server.transport.http1.incoming import Incoming
 from prepackaged.server.transport.http1.port import (
     SENDER_SECONDS,
     SHUTDOWN_SENDER_SECONDS,
     HttpPort,
 )
-from prepackaged.server.transport.http1.reader import Incoming
 from prepackaged.server.transport.http1.responses import WITHOUT_BODY
 from prepackaged.server.transport.http1.sender_time import LEAST_RATE
 from prepackaged.server.transport.http2.connection import Http2Connection
-from prepackaged.server.transport.http2.headers import MAX_HEADERS, Headers
+from prepackaged.server.transport.http2.headers import Headers
 from prepackaged.server.transport.memory import SMALL
 from prepackaged.server.transport.one_port.responses import CONTINUE, header_block
 
@@ -165,8 +166,8 @@ class RestStream:
 
 def refuse_head(exchange: Exchange, size: int, coding: bytes) -> None:
     """Raise `TransportError` for a request that nobody could answer."""
-    if size > MAX_HEADERS:
-        raise TransportError(431, f"the request's head has more than {MAX_HEADERS} bytes")
+    if size > head_size.MAX_HEAD:
+        raise head_size.too_large()
     if exchange.method == "CONNECT":
         raise TransportError(400, "there are no tunnels here")
     if coding and coding not in CODINGS:

@@ -1,0 +1,76 @@
+"""Of how many parts an image file is made, told without reading them.
+
+Pillow reads the parts of a file in Python, so that a part of a few bytes takes as long as
+thousands of bytes of a large one: a few megabytes of empty parts are a minute's work.
+"""
+
+from collections.abc import Iterator
+
+from prepackaged.errors import ClientError
+
+MOST_PARTS = 20_000  # of a file; photographs have hundreds
+PNG, JPEG, GIF = b"\x89PNG\r\n\x1a\n", b"\xff\xd8", (b"GIF87a", b"GIF89a")
+GIF_SCREEN = 13  # bytes of a GIF's header, before its colours
+START_OF_SCAN = 0xDA
+
+
+def check_parts(content: bytes) -> None:
+    """Raise `ClientError` for an image in far more parts than images have."""
+    for number, _ in enumerate(_parts(content)):
+        if number == MOST_PARTS:
+            raise ClientError(f"expected an image file of at most {MOST_PARTS} parts, got more")
+
+
+def components_of_first_scan(content: bytes) -> int:
+    """How many of a JPEG's components come in its first scan; 0 where there is no scan."""
+    at = 0
+    for at in _jpeg_parts(content):  # noqa: B007  the last of them
+        pass
+    is_scan = content[at : at + 2] == bytes([0xFF, START_OF_SCAN])
+    return content[at + 4] if is_scan and at + 4 < len(content) else 0
+
+
+def _parts(content: bytes) -> Iterator[int]:
+    """Where the parts begin that Pillow reads one by one."""
+    if content.startswith(PNG):
+        return _png_parts(content)
+    if content.startswith(JPEG):
+        return _jpeg_parts(content)
+    return _gif_parts(content) if content.startswith(GIF) else iter(())
+
+
+def _png_parts(content: bytes) -> Iterator[int]:
+    """Chunks: their length, their type, that many bytes, a checksum."""
+    at = len(PNG)
+    while at < len(content):
+        yield at
+        at += 12 + int.from_bytes(content[at : at + 4])
+
+
+def _jpeg_parts(content: bytes) -> Iterator[int]:
+    """Segments and the bytes between them, up to the first scan, which is the last."""
+    at = len(JPEG)
+    while at + 1 < len(content):
+        yield at
+        marker = content[at + 1]
+        if content[at] != 0xFF or marker in (0, 0xFF):  # read on byte by byte
+            at += 1
+        elif marker == START_OF_SCAN:
+            return
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD9:  # without a length
+            at += 2
+        else:
+            at += 2 + int.from_bytes(content[at + 2 : at + 4])
+
+
+def _gif_parts(content: bytes) -> Iterator[int]:
+    """Blocks of extensions, up to the first frame."""
+    flags = content[10] if len(content) > GIF_SCREEN else 0
+    at = GIF_SCREEN + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    while content[at : at + 1] == b"!":
+        yield at
+        at += 2
+        while at < len(content) and content[at]:
+            yield at
+            at += 1 + content[at]
+        at += 1

@@ -1,0 +1,100 @@
+"""What waits for the model, and what of it goes next."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from prepackaged.server.inference.admission import GONE_SECONDS, Admission, OverloadedError
+from prepackaged.server.inference.work import Work
+
+MOST_URGENT = 100  # functions that wait ahead of all others
+
+
+class WorkQueue:
+    """Two queues, of which the urgent one goes first.
+
+    Work is added, put back and cancelled on the event loop. It is taken there or on the model's
+    thread, on one of them at a time. `together` is how many items may go together, of at most
+    `max_rows` and `max_bytes`. `refuse` is called, on either thread, for work that was taken
+    too late.
+    """
+
+    def __init__(
+        self,
+        admission: Admission,
+        together: Callable[[], int],
+        refuse: Callable[[Work, OverloadedError], object],
+        *,
+        max_waiting: int,
+        max_rows: float,
+        max_bytes: float,
+    ) -> None:
+        self._admission = admission
+        self._together = together
+        self._refuse = refuse
+        self._max_waiting = max_waiting
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
+        self._urgent: deque[Work] = deque()
+        self._waiting: deque[Work] = deque()
+
+    def __len__(self) -> int:
+        return len(self._urgent) + len(self._waiting)
+
+    def add(self, work: Work, *, is_urgent: bool = False) -> None:
+        """Let work wait. Raises `OverloadedError` when too much waits already."""
+        now = time.perf_counter()
+        if is_urgent:
+            queue, most = self._urgent, MOST_URGENT
+        else:
+            queue, most = self._waiting, self._max_waiting
+        self._admission.check(len(queue), most, now, work.context)
+        queue.append(work)
+        work.queue, work.since, work.on_leave = queue, now, self._admission.left
+
+    def put_back(self, works: Sequence[Work]) -> None:
+        """Let works wait again, ahead of all others that are not urgent."""
+        self._waiting.extendleft(reversed(works))
+
+    def clear(self) -> list[Work]:
+        """All that waits, which waits no more."""
+        works = [*self._urgent, *self._waiting]
+        self._urgent.clear()
+        self._waiting.clear()
+        return works
+
+    def take(self) -> list[Work]:
+        """What goes to the model next: a function alone, or as many items as may go together."""
+        taken: list[Work] = []
+        rows = size = 0
+        queue = self._urgent or self._waiting
+        most, now = self._together(), time.perf_counter()
+        while queue and len(taken) < most:
+            work = queue[0]
+            if taken and (work.function or taken[-1].function):
+                break
+            rows, size = rows + work.rows, size + work.size
+            if taken and (rows > self._max_rows or size > self._max_bytes):
+                break
+            queue.popleft()
+            if work.is_wanted and not self._is_dropped(work, now):
+                taken.append(work)
+        return taken
+
+    def _is_dropped(self, work: Work, now: float) -> bool:
+        """Drop work that would be done for nobody: its client has left or is about to leave.
+
+        Where nobody else waits it is done all the same, for that cannot be known for sure.
+        """
+        context, age = work.context, now - work.since
+        if context is None:
+            return False
+        if context.deadline < now:  # the exchange's own timer answers it
+            work.is_wanted = False
+            return True
+        is_gone = context.left_at and now - context.left_at > GONE_SECONDS
+        if not (is_gone or self._admission.is_late(context, age, now)) or not len(self):
+            return False
+        why = f"the model is too busy: the request has waited for {age:.1f} s"
+        self._refuse(work, OverloadedError(why, age))
+        return True

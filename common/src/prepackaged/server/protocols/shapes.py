@@ -1,0 +1,40 @@
+"""Arrays in the shapes that clients declare, for every protocol alike."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from prepackaged.arrays import DEEPEST, Array
+from prepackaged.errors import ClientError
+from prepackaged.server.protocols.json_reading import expected
+
+LARGEST_EMPTY = 2**16  # places that a shape without values may declare besides its zeros
+
+
+def shaped(values: Array, shape: Any) -> Array:
+    """The values in a shape that the client declares. Raises `ClientError` if they do not fit."""
+    if math.prod(checked_shape(shape)) != values.size:
+        raise ClientError(
+            f"expected as many values as shape {shown_shape(shape)} has places, got {values.size}"
+        )
+    return values.reshape(shape)
+
+
+def checked_shape(shape: Any) -> list[int]:
+    """A shape that an array may have. Raises `ClientError` for anything else."""
+    if not isinstance(shape, list):
+        raise expected("shape as a list of sizes", shape)
+    if len(shape) > DEEPEST:  # before anything is done with the sizes
+        raise ClientError(f"expected a shape of at most {DEEPEST} sizes, got {len(shape)}")
+    for size in shape:
+        if type(size) is not int or size < 0:
+            raise ClientError(f"expected shape as whole numbers from 0, got {shown_shape(shape)}")
+    if 0 in shape and math.prod(filter(None, shape)) > LARGEST_EMPTY:
+        raise ClientError(f"expected a shape of reasonable size, got {shown_shape(shape)}")
+    return shape
+
+
+def shown_shape(shape: Sequence[Any]) -> str:
+    """A shape in an error, bounded in length."""
+    text = str(list(shape[:20]))
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,147 @@
+"""The tensors of a request as the value that the model's `prepare` and `predict` take.
+
+That is an array, arrays by name, or a table by columns: what Seldon's `data` and `jsonData` bring
+for the same model, so that requests of both protocols may share a call.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from prepackaged.arrays import Array, list_by_row
+from prepackaged.errors import ClientError
+from prepackaged.server.protocols.shapes import shown_shape
+from prepackaged.server.protocols.v2.codecs import decoded
+from prepackaged.server.protocols.v2.datatypes import BYTES
+from prepackaged.server.protocols.v2.tensors import Tensor, cut_name
+from prepackaged.signature import Column, declared_signature
+from prepackaged.tensors import TensorComponent
+
+PANDAS = "pd"  # the content type of a request whose tensors are the columns of a table
+
+
+class Inputs:
+    """What one model takes, and the values that requests have for it.
+
+    A model takes tensors by name, or tables, or nobody knows what: a class without a signature.
+    """
+
+    def __init__(self, model: Any) -> None:
+        known = declared_signature(model)
+        self._specs = {spec.name for spec in known.input_tensors} if known else set()
+        self._takes_others = bool(getattr(model, "takes_other_names", False))
+        self._takes_tensors = bool(self._specs) or isinstance(model, TensorComponent)
+        self._takes_tables = known is not None and not self._takes_tensors
+        columns = (known.inputs or ()) if known and self._takes_tables else ()
+        self._count = len(columns) if columns else None
+        self._names = {each.name for each in columns if isinstance(each, Column)} - {None}
+
+    def value(self, tensors: Sequence[Tensor], content_type: Any) -> tuple[Any, list[str]]:
+        """The value of a request, and the names of its columns where they are apart."""
+        _check_names(tensors)
+        if self._takes_tensors:
+            return self._tensors(tensors), []
+        first = tensors[0]
+        is_column = first.name in self._names and _is_column(first)
+        if len(tensors) == 1 and content_type != PANDAS and not is_column:
+            return self._array(first), []
+        if self._takes_tables:
+            return _columns(tensors), []
+        if content_type == PANDAS:
+            return _table(tensors), [tensor.name for tensor in tensors]
+        return {tensor.name: _with_rows(decoded(tensor, are_texts=False)) for tensor in tensors}, []
+
+    def _tensors(self, tensors: Sequence[Tensor]) -> Any:
+        """One array for a model of one input, whatever its name, else arrays by name."""
+        arrays = {each.name: _with_rows(decoded(each, are_texts=False)) for each in tensors}
+        is_one = len(arrays) == len(self._specs) == 1
+        if is_one and not (self._takes_others and tensors[0].name not in self._specs):
+            return arrays[tensors[0].name]
+        return arrays
+
+    def _array(self, tensor: Tensor) -> Array:
+        array = decoded(tensor, are_texts=self._takes_tables)
+        if not self._takes_tables or len(tensor.shape) > 1 or tensor.datatype is BYTES:
+            return _with_rows(array)
+        if self._count == 1 and array.ndim:
+            return array.reshape(-1, 1)
+        columns = "columns" if self._count is None else self._count
+        raise tensor.wrong(
+            f"expected rows of values, shape [rows, {columns}], got shape"
+            f" {shown_shape(tensor.shape)}; a single row is shape [1, {columns}]"
+        )
+
+
+def _with_rows(array: Array) -> Array:
+    """A single value, such as an image of shape [], is one row."""
+    return array if array.ndim else array.reshape(1)
+
+
+def _check_names(tensors: Sequence[Tensor]) -> None:
+    if len(tensors) > 1 and len({tensor.name for tensor in tensors}) < len(tensors):
+        counts = Counter(tensor.name for tensor in tensors)
+        twice = next(name for name, times in counts.items() if times > 1)
+        raise ClientError(f"expected each input once, got {cut_name(twice)!r} twice")
+
+
+def _columns(tensors: Sequence[Tensor]) -> dict[str, Any]:
+    """A table as `tables` reads it: one record where it has one row, else columns by name.
+
+    Raises `ClientError` for tensors of unequal lengths, or that are no columns.
+    """
+    if _row_count(tensors) == 1:
+        return {tensor.name: _cell(tensor) for tensor in tensors}
+    return {tensor.name: _column(tensor) for tensor in tensors}
+
+
+def _row_count(tensors: Sequence[Tensor]) -> int:
+    first = tensors[0].shape[0] if tensors[0].shape else 1
+    for tensor in tensors:
+        if tensor.shape not in ([first], [first, 1]):
+            got = shown_shape(tensor.shape)
+            raise tensor.wrong(f"expected a column, shape [{first}] or [{first}, 1], got {got}")
+    return first
+
+
+def _is_column(tensor: Tensor) -> bool:
+    return len(tensor.shape) == 1 or tensor.shape[1:] == [1]
+
+
+def _cell(tensor: Tensor) -> Any:
+    """The only value of a column of one row."""
+    values = tensor.values
+    if type(values) is list and len(values) == 1 and tensor.content_type is None:
+        value = values[0]
+        if value is None or type(value) is tensor.datatype.plain:
+            return value
+    column = _column(tensor)
+    return column.item() if isinstance(column, np.ndarray) else column[0]
+
+
+def _column(tensor: Tensor) -> Array | list[Any]:
+    """A column's values in the datatype that it declares; null is NaN among floats, else None."""
+    is_listed = type(tensor.values) is list and tensor.datatype.dtype.kind != "f"
+    values = tensor.flat() if is_listed else ()
+    if None not in values:
+        return decoded(tensor, are_texts=True).ravel()
+    filling = "null" if tensor.datatype is BYTES else 0  # which pd_json reads
+    filled = [filling if value is None else value for value in values]
+    present = decoded(replace(tensor, values=filled), are_texts=True).ravel().tolist()
+    pairs = zip(values, present, strict=True)
+    return [None if sent is None else value for sent, value in pairs]
+
+
+def _table(tensors: Sequence[Tensor]) -> Array:
+    """Columns side by side: of their common dtype, or of objects where one is text or has null."""
+    rows = _row_count(tensors)
+    columns = [_column(tensor) for tensor in tensors]
+    arrays = [column for column in columns if isinstance(column, np.ndarray)]
+    if len(arrays) == len(columns) and all(array.dtype.kind in "biuf" for array in arrays):
+        return np.column_stack(arrays)
+    objects = np.empty((rows, len(columns)), object)
+    for place, column in enumerate(columns):
+        objects[:, place] = list_by_row(list(column))
+    return objects

@@ -1,0 +1,228 @@
+"""Requests over REST: JSON, and binary tensors behind it (the binary tensor data extension)."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import simdjson
+
+from prepackaged.errors import ClientError
+from prepackaged.server.protocols.json_reading import (
+    LARGE,
+    array_of,
+    expected,
+    members,
+    memory_of,
+    parser_for,
+    plain,
+    read_json,
+)
+from prepackaged.server.protocols.shapes import checked_shape
+from prepackaged.server.protocols.v2.datatypes import BYTES, DATATYPES
+from prepackaged.server.protocols.v2.requests import (
+    NO_PARAMETERS,
+    Asked,
+    Message,
+    asked_output,
+    check_outputs,
+    check_shared_memory,
+    wrong_datatype,
+)
+from prepackaged.server.protocols.v2.tensors import Tensor, label_of
+
+#: What messages of other protocols have, and where those are spoken.
+OTHERS = {
+    "data": "Seldon's protocol, which is at /api/v1.0/predictions",
+    "jsonData": "Seldon's protocol, which is at /api/v1.0/predictions",
+    "strData": "Seldon's protocol, which is at /api/v1.0/predictions",
+    "binData": "Seldon's protocol, which is at /api/v1.0/predictions",
+    "instances": "TensorFlow Serving's protocol, which is at /v1/models",
+    "dataframe_split": "MLflow's protocol, which is at /invocations",
+    "dataframe_records": "MLflow's protocol, which is at /invocations",
+}
+NOTHING = memoryview(b"")
+
+
+def read(body: bytes, json_size: int | None) -> Message:
+    """The message in a body, of which `json_size` bytes are JSON; None is the whole of it.
+
+    Raises `ClientError` for whatever is wrong with it.
+    """
+    size = len(body) if json_size is None else json_size
+    if json_size is not None and not 0 < size <= len(body):
+        raise ClientError(
+            f"expected Inference-Header-Content-Length from 1 to {len(body)}, the body's length,"
+            f" got {size}"
+        )
+    is_whole = size == len(body)
+    message = _parsed(body if is_whole else body[:size])
+    if not isinstance(message, dict):
+        raise expected("an object with inputs", message)
+    return Message(
+        _tensors(message, NOTHING if is_whole else memoryview(body)[size:]),
+        _id(message.get("id")),
+        _parameters(message, "parameters"),
+        _outputs(message.get("outputs")),
+    )
+
+
+def memory_of_body(body: bytes, json_size: int | None) -> int:
+    """The bytes that a request's values may take, but for what elements of BYTES take in all."""
+    size = len(body) if json_size is None else min(json_size, len(body))
+    return memory_of(body[:size]) + 2 * (len(body) - size)
+
+
+def _parsed(body: bytes) -> Any:
+    """The JSON value, in which numbers of an input's `data` may be an array already."""
+    if len(body) >= LARGE and b'"inputs"' in body:
+        try:
+            return _with_arrays(body)
+        except (ValueError, TypeError, LookupError, RuntimeError):
+            pass  # whatever it is: what follows reads it, or says what is wrong with it
+    return read_json(body)
+
+
+def _with_arrays(body: bytes) -> dict[str, Any]:
+    """A message whose inputs are arrays where they are numbers alone; errors for all others."""
+    message = members(parser_for(body).parse(body))
+    inputs = message.pop("inputs")
+    if not isinstance(inputs, simdjson.Array):
+        raise TypeError("inputs are no list")
+    entries = [_entry(members(each)) for each in inputs]
+    rest = {name: plain(value) for name, value in message.items()}
+    lists = 1 + sum(map(_list_count, rest.values()))
+    lists += sum(_list_count(value) for entry in entries for value in entry.values())
+    # A list among the numbers would have been taken for what is in it.
+    if body.count(b"[") != lists:
+        raise ValueError("lists where none belong")
+    return {**rest, "inputs": entries}
+
+
+def _entry(fields: dict[str, Any]) -> dict[str, Any]:
+    entry = {name: plain(value) for name, value in fields.items() if name != "data"}
+    if "data" in fields:
+        data = fields["data"]
+        is_text = entry.get("datatype") == BYTES.name
+        entry["data"] = plain(data) if is_text else array_of(data)
+    return entry
+
+
+def _list_count(value: Any) -> int:
+    """How many lists there are in a value."""
+    if isinstance(value, np.ndarray):
+        return 1 + int(sum(np.cumprod(value.shape[:-1], dtype=int)))
+    if isinstance(value, dict):
+        return sum(map(_list_count, value.values()))
+    if not isinstance(value, list):
+        return 0
+    return 1 + sum(_list_count(each) for each in value if type(each) in (list, dict))
+
+
+def _tensors(message: Mapping[str, Any], binary: memoryview) -> list[Tensor]:
+    """The inputs; those that are binary take their bytes one after another."""
+    entries = message.get("inputs")
+    if not isinstance(entries, list) or not entries:
+        raise _no_inputs(message, entries)
+    tensors, at = [], 0
+    for place, entry in enumerate(entries):
+        tensor, size = _tensor(entry, place)
+        if size is not None:
+            tensor.content, at = binary[at : at + size], at + size
+            if at > len(binary):
+                raise tensor.wrong(f"expected {size} bytes behind the JSON, got fewer")
+        tensors.append(tensor)
+    if at != len(binary):
+        raise ClientError(
+            f"expected {at} bytes behind the JSON, as binary_data_size of the inputs says,"
+            f" got {len(binary)}"
+        )
+    return tensors
+
+
+def _no_inputs(message: Mapping[str, Any], entries: Any) -> ClientError:
+    other = next((f"{key}, which is {whose}" for key, whose in OTHERS.items() if key in message), 0)
+    if other:
+        return ClientError(f"expected an object with inputs, got one with {other}")
+    if entries == []:
+        return ClientError("expected at least one input, got none")
+    return expected("inputs as a list", entries)
+
+
+def _tensor(entry: Any, place: int) -> tuple[Tensor, int | None]:
+    """An input, and how many bytes it has behind the JSON; None where its values are in it."""
+    if not isinstance(entry, dict):
+        raise expected(f"inputs[{place}] as an object", entry)
+    name, datatype = entry.get("name"), entry.get("datatype")
+    if type(name) is not str:
+        raise expected(f"inputs[{place}].name as a string", name)
+    known = DATATYPES.get(datatype) if type(datatype) is str else None
+    if known is None:
+        raise wrong_datatype(label_of(name), datatype)
+    try:
+        shape = checked_shape(entry.get("shape"))
+    except ClientError as error:
+        raise ClientError(f"{label_of(name)}: {error}") from error
+    tensor = Tensor(name, known, shape, entry.get("data"))
+    if "parameters" in entry:
+        tensor.parameters = _parameters(entry, label_of(name))
+    return tensor, _size_behind(tensor)
+
+
+def _size_behind(tensor: Tensor) -> int | None:
+    """How many bytes an input has behind the JSON; None where its values are in it."""
+    values, parameters = tensor.values, tensor.parameters
+    size = _binary_size(parameters, tensor.label) if parameters else None
+    if values is None:
+        if size is None and 0 not in tensor.shape:
+            raise tensor.wrong("expected data as a list, got none")
+        return size
+    if not isinstance(values, list | np.ndarray):
+        raise expected(f"{tensor.label} with data as a list", values)
+    if size:
+        raise tensor.wrong("expected either data or binary_data_size, got both")
+    return None
+
+
+def _binary_size(parameters: Mapping[str, Any], label: str) -> int | None:
+    check_shared_memory(parameters, label)
+    size = parameters.get("binary_data_size")
+    if size is None or (type(size) is int and size >= 0):
+        return size
+    raise expected(f"{label} with parameters.binary_data_size as a number from 0", size)
+
+
+def _id(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    raise expected("id as a string", value)
+
+
+def _parameters(holder: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    parameters = holder.get("parameters")
+    if parameters is None:
+        return NO_PARAMETERS
+    if not isinstance(parameters, dict):
+        name = where if where == "parameters" else f"{where} with parameters"
+        raise expected(f"{name} as an object", parameters)
+    return parameters
+
+
+def _outputs(entries: Any) -> tuple[Asked, ...]:
+    if not entries and (entries is None or isinstance(entries, list)):
+        return ()
+    if not isinstance(entries, list):
+        raise expected("outputs as a list", entries)
+    outputs = tuple(_asked(entries))
+    check_outputs(outputs)
+    return outputs
+
+
+def _asked(entries: list[Any]) -> Iterator[Asked]:
+    for place, entry in enumerate(entries):
+        where = f"outputs[{place}]"
+        if not isinstance(entry, dict):
+            raise expected(f"{where} as an object", entry)
+        name = entry.get("name")
+        if not isinstance(name, str):
+            raise expected(f"{where}.name as a string", name)
+        yield asked_output(name, _parameters(entry, where), where)

@@ -1,0 +1,93 @@
+"""Answers over REST: JSON, and binary tensors behind it where they are asked for."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import orjson
+
+from prepackaged.arrays import Array
+from prepackaged.errors import ClientError
+from prepackaged.server.protocols.json_writing import ARRAY, dump, dump_array
+from prepackaged.server.protocols.v2.contents import content_of, elements_of
+from prepackaged.server.protocols.v2.datatypes import BYTES
+from prepackaged.server.protocols.v2.outputs import Output
+from prepackaged.server.protocols.v2.requests import InferRequest
+from prepackaged.server.protocols.v2.tensors import cut_name
+
+NARROW = (np.dtype(np.float32), np.dtype(np.float16))  # whose shortest digits orjson writes
+
+
+def head_of(name: str, version: str) -> bytes:
+    """How every answer of a model begins."""
+    return b'{"model_name":%b,"model_version":%b' % (dump(name), dump(version))
+
+
+def encode(
+    head: bytes, request: InferRequest, outputs: Sequence[Output], tags: dict[str, Any]
+) -> tuple[bytes, int | None]:
+    """The body of an answer, and how many bytes of it are JSON; None where that is all.
+
+    Raises `ClientError` for bytes that JSON cannot hold, and `ModelError` for what it cannot
+    hold of the model's.
+    """
+    parts, binary = [head], []
+    if request.id:
+        parts += (b',"id":', dump(request.id))
+    if tags:
+        parts += (b',"parameters":', dump(tags))
+    separator = b',"outputs":['
+    for output in outputs:
+        start = _about(output.name, output.datatype.name, output.array.shape)
+        if is_binary(output, request):
+            binary.append(content_of(output))
+            size = b'"parameters":{"binary_data_size":%d}}' % len(binary[-1])
+            parts += (separator, start, size)
+        else:
+            parts += (separator, start, b'"data":', _data(output), b"}")
+        separator = b","
+    parts.append(b"]}")
+    text = b"".join(parts)
+    return (b"".join([text, *binary]), len(text)) if any(binary) else (text, None)
+
+
+@lru_cache(256)
+def _about(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
+    """How an output begins, before its values."""
+    return b'{"name":%b,"datatype":"%b","shape":%b,' % (
+        dump(name),
+        datatype.encode(),
+        dump(list(shape)),
+    )
+
+
+def is_binary(output: Output, request: InferRequest) -> bool:
+    """Whether an output is binary: as it was asked for itself, else as the request says."""
+    asked = output.asked
+    return request.is_binary if asked is None or asked.is_binary is None else asked.is_binary
+
+
+def _data(output: Output) -> bytes:
+    if output.datatype is BYTES:
+        return _texts(output)
+    return _numbers(output.array.ravel())
+
+
+def _numbers(array: Array) -> bytes:
+    if array.dtype in NARROW:
+        return orjson.dumps(np.ascontiguousarray(array), option=ARRAY)
+    return dump_array(array)
+
+
+def _texts(output: Output) -> bytes:
+    if output.is_base64:
+        return dump([element.decode() for element in elements_of(output)])
+    values = output.array.ravel().tolist()
+    try:
+        return dump([value.decode() if isinstance(value, bytes) else value for value in values])
+    except UnicodeDecodeError as error:
+        raise ClientError(
+            f"output {cut_name(output.name)!r} has bytes that are no UTF-8, which JSON cannot hold:"
+            " ask for it with the parameter binary_data true or content_type base64"
+        ) from error

@@ -1,0 +1,81 @@
+"""The protocol's routes as OpenAPI describes them, with a request that the model takes."""
+
+import math
+from typing import Any
+
+from prepackaged.example_values import example_values
+from prepackaged.server.protocols.openapi import Schema, operation
+from prepackaged.server.protocols.v2.datatypes import DATATYPES
+from prepackaged.server.protocols.v2.metadata import Entry
+from prepackaged.signature import Column, Facts
+
+ANSWERS = {
+    200: "The model's answer",
+    400: "The request is wrong: `error` says where, what was expected and what it got",
+    413: "The body is too large",
+    500: "The model failed",
+    503: "The model is loading, too busy, or ends; try again after `Retry-After` seconds",
+    504: "The request's `timeout` passed",
+}
+TENSOR: Schema = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+        "datatype": {"enum": list(DATATYPES)},
+        "parameters": {"type": "object"},
+        "data": {"type": "array"},
+    },
+    "required": ["name", "shape", "datatype"],
+}
+OUTPUT: Schema = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "parameters": {"type": "object"}},
+    "required": ["name"],
+}
+REQUEST: Schema = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "parameters": {"type": "object"},
+        "inputs": {"type": "array", "minItems": 1, "items": TENSOR},
+        "outputs": {"type": "array", "items": OUTPUT},
+    },
+    "required": ["inputs"],
+}
+MOST_VALUES = 300  # of an example; a longer one helps nobody
+VALUES = {"BOOL": True, "BYTES": "a"}
+
+
+def paths(model: str, metadata: dict[str, Any], inputs: Facts | None) -> dict[str, Any]:
+    """The paths that people and programs use, of the model of this name."""
+    infer = operation("Infer", ANSWERS, REQUEST, _example(metadata["inputs"], inputs or ()))
+    ready = {200: "The model can be used", 503: "It cannot yet, or not any more"}
+    described = {200: "Name, versions, platform, inputs and outputs"}
+    return {
+        f"/v2/models/{model}/infer": {"post": infer},
+        f"/v2/models/{model}": {"get": operation("What the model takes and answers", described)},
+        "/v2/health/ready": {"get": operation("Whether the model can be used", ready)},
+    }
+
+
+def _example(entries: list[Entry], inputs: Facts) -> Any:
+    """A request of one row, None where nobody knows what the model takes, or for large inputs."""
+    columns = {each.name: each for each in inputs if isinstance(each, Column)}
+    shapes = [[abs(size) for size in entry["shape"]] for entry in entries]
+    if not entries or sum(map(math.prod, shapes)) > MOST_VALUES:
+        return None
+    return {
+        "inputs": [
+            {**entry, "shape": shape, "data": _values(entry, columns, math.prod(shape))}
+            for entry, shape in zip(entries, shapes, strict=True)
+        ]
+    }
+
+
+def _values(entry: Entry, columns: dict[Any, Column], count: int) -> list[Any]:
+    datatype = entry["datatype"]
+    usual = VALUES.get(datatype, 0.5 if "FP" in datatype else 1)
+    column = columns.get(entry["name"])
+    known = example_values(column, most=1) if column and column.kind != "any" else []
+    return [known[0] if known else usual] * count

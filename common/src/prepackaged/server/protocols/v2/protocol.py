@@ -1,0 +1,102 @@
+"""The Open Inference Protocol, version 2, as the server's transports see it."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+from urllib.parse import unquote
+
+from prepackaged.errors import NotReadyError
+from prepackaged.server.inference.predictor import Predictor
+from prepackaged.server.protocols.errors import error_failure, grpc_failure
+from prepackaged.server.protocols.json_writing import dump
+from prepackaged.server.protocols.v2 import grpc, rest
+from prepackaged.server.protocols.v2.metadata import model_metadata
+from prepackaged.server.protocols.v2.openapi import paths
+from prepackaged.server.protocols.v2.served import Name, ServedModel
+from prepackaged.server.transport.exchange import Exchange, Response, TransportError
+from prepackaged.server.transport.routing import Handler, WireProtocol
+from prepackaged.signature import declared_signature
+
+PREFIX = "/v2"
+MODELS = ("/v2/models/", "/v2/repository/models/")
+NOT_FOUND = 404
+
+
+def v2(
+    predictor: Predictor,
+    name: Name,
+    *,
+    is_ending: Callable[[], bool] = lambda: False,
+    allows_origins: bool = True,
+) -> WireProtocol:
+    """The protocol for a loaded model under this name."""
+    served = ServedModel(predictor, name, is_ending)
+    metadata = model_metadata(predictor.model, name)
+    signature = declared_signature(predictor.model)
+    return WireProtocol(
+        prefix=PREFIX,
+        http_failure=partial(_http_failure, name),
+        grpc_failure=grpc_failure,
+        routes=rest.Rest(served, metadata).routes(),
+        methods=grpc.Grpc(served, metadata).methods(),
+        allows_origins=allows_origins,
+        counted_as=_counted_as(name),
+        openapi=paths(name.model, metadata, signature.inputs if signature else None),
+    )
+
+
+def not_ready(name: Name, why: str) -> WireProtocol:
+    """The same while there is no model: alive, and otherwise 503 and UNAVAILABLE."""
+
+    def http_refusal(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001
+        return error_failure(exchange, NotReadyError(why))
+
+    return WireProtocol(
+        prefix=PREFIX,
+        http_failure=http_refusal,
+        grpc_failure=grpc_failure,
+        routes=_early_routes(name),
+        methods=grpc.early_methods(lambda exchange: exchange.fail(NotReadyError(why))),
+        counted_as=_counted_as(name),
+    )
+
+
+def _counted_as(name: Name) -> dict[str, str]:
+    return {**rest.counted_as(name), **grpc.COUNTED_AS}
+
+
+def _early_routes(name: Name) -> Mapping[str, Mapping[str, Handler]]:
+    routes: dict[str, dict[str, Handler]] = {
+        "/v2/health/live": {"GET": rest.live},
+        "/v2/health/ready": {"GET": _unavailable({"ready": False})},
+    }
+    for path in rest.model_paths(name):
+        refused = _unavailable({"name": name.model, "ready": False})
+        routes[f"{path}/ready"] = {"GET": refused}
+    return routes
+
+
+def _unavailable(body: Any) -> Handler:
+    headers = {"Retry-After": str(NotReadyError.retry_after)}
+    return lambda exchange: exchange.respond(Response(dump(body), 503, headers=headers))
+
+
+def _http_failure(name: Name, exchange: Exchange, error: BaseException) -> Response:
+    """The response to an error; where a path names another model or version, it says so."""
+    if isinstance(error, TransportError) and error.status == NOT_FOUND:
+        try:
+            _check_path(name, unquote(exchange.path))
+        except TransportError as refusal:
+            error = refusal
+    return error_failure(exchange, error)
+
+
+def _check_path(name: Name, path: str) -> None:
+    """Raise `TransportError` 404 where a path is that of another model or version."""
+    for prefix in MODELS:
+        if path.startswith(prefix):
+            asked = path.removeprefix(prefix)
+            is_ours = f"{asked}/".startswith(f"{name.model}/")
+            model = name.model if is_ours else asked.partition("/")[0]
+            _, _, version = asked.removeprefix(model).partition("/versions/")
+            name.check(model, version.partition("/")[0])

@@ -1,0 +1,163 @@
+"""An inference request, whichever transport brought it."""
+
+import reprlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from prepackaged.errors import ClientError
+from prepackaged.server.inference.requests import InferenceRequest
+from prepackaged.server.protocols.json_reading import JSON_TYPES, expected
+from prepackaged.server.protocols.v2 import raw
+from prepackaged.server.protocols.v2.codecs import check_content_type
+from prepackaged.server.protocols.v2.datatypes import BYTES, DATATYPES
+from prepackaged.server.protocols.v2.inputs import Inputs
+from prepackaged.server.protocols.v2.tensors import Tensor, cut_name
+
+NO_PARAMETERS: Mapping[str, Any] = {}
+#: Parameters of a request that are read here, or that other servers heed; the model gets the rest.
+OWN = {
+    "binary_data_output",
+    "content_type",
+    "headers",
+    "priority",
+    "sequence_end",
+    "sequence_id",
+    "sequence_start",
+    "timeout",
+}
+OTHERS_PREFIX = "triton_"
+SHARED_MEMORY = "shared_memory_"
+MICROSECOND = 1e-6
+YEAR = 366 * 86400.0  # seconds
+OBJECT_BYTES = 64  # that an element of BYTES takes beside its own
+
+
+@dataclass(slots=True, frozen=True)
+class Asked:
+    """An output that is asked for.
+
+    `is_binary` is None where the request as a whole decides; `classes` are how many of the
+    largest values are answered as classes, 0 where the values themselves are; with `is_base64`
+    BYTES are answered in Base64.
+    """
+
+    name: str
+    is_binary: bool | None = None
+    classes: int = 0
+    is_base64: bool = False
+
+
+@dataclass(slots=True)
+class Message:
+    """What a request says: its `inputs`, its parameters and the outputs that it asks for."""
+
+    inputs: Sequence[Tensor]
+    id: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Sequence[Asked] = ()
+
+
+@dataclass(slots=True)
+class InferRequest(InferenceRequest):
+    """A prediction that is asked for, and what the form of its answer depends on.
+
+    `seconds` are those that the client gives it, 0 for any number.
+    """
+
+    id: str = ""
+    outputs: Sequence[Asked] = ()
+    is_binary: bool = False
+    seconds: float = 0
+
+
+def request_of(message: Message, inputs: Inputs) -> InferRequest:
+    """The request in a message. Raises `ClientError` for whatever is wrong with it."""
+    parameters = message.parameters
+    content_type = parameters.get("content_type") if parameters else None
+    if content_type is not None:
+        check_content_type(content_type)
+    value, names = inputs.value(message.inputs, content_type)
+    request = InferRequest(value, names, id=message.id, outputs=message.outputs)
+    if message.id:
+        request.meta["puid"] = message.id
+    if parameters:
+        _heed(parameters, request)
+    return request
+
+
+def _heed(parameters: Mapping[str, Any], request: InferRequest) -> None:
+    """Note in the request what its parameters say; those for the model go where tags go."""
+    if parameters.get("sequence_id"):
+        raise ClientError("parameters.sequence_id: sequences of requests are not offered")
+    check_shared_memory(parameters, "parameters")
+    request.is_binary = read_flag(parameters, "binary_data_output", "parameters")
+    request.seconds = _seconds(parameters.get("timeout") or 0)
+    tags = {
+        key: value
+        for key, value in parameters.items()
+        if key not in OWN and not key.startswith(OTHERS_PREFIX)
+    }
+    if tags:
+        request.meta["tags"] = tags
+
+
+def _seconds(timeout: Any) -> float:
+    """A timeout in seconds; one beyond a year is a year."""
+    if not isinstance(timeout, int | float) or not timeout >= 0:
+        raise expected("parameters.timeout as a number of microseconds from 0", timeout)
+    return min(timeout * MICROSECOND, YEAR)
+
+
+def asked_output(name: str, parameters: Mapping[str, Any], where: str) -> Asked:
+    """An output that is asked for with these parameters. Raises `ClientError`."""
+    if not parameters:
+        return Asked(name)
+    check_shared_memory(parameters, where)
+    classes = parameters.get("classification") or 0
+    if type(classes) is not int or classes < 0:
+        raise expected(f"{where}.classification as a number of classes", classes)
+    is_binary = None
+    if parameters.get("binary_data") is not None:
+        is_binary = read_flag(parameters, "binary_data", where)
+    return Asked(name, is_binary, classes, parameters.get("content_type") == "base64")
+
+
+def check_outputs(outputs: Sequence[Asked]) -> None:
+    """Raise `ClientError` where an output is asked for twice."""
+    names = set()
+    for output in outputs:
+        if output.name in names:
+            raise ClientError(f"expected each output once, got {cut_name(output.name)!r} twice")
+        names.add(output.name)
+
+
+def read_flag(parameters: Mapping[str, Any], name: str, where: str) -> bool:
+    """A parameter that is true or false; false where it is absent."""
+    value = parameters.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise ClientError(f"expected {where}.{name} as true or false, got {reprlib.repr(value)}")
+
+
+def check_shared_memory(parameters: Mapping[str, Any], where: str) -> None:
+    """Refuse tensors that are not in the request: no memory is shared with clients."""
+    for name in parameters:
+        if name.startswith(SHARED_MEMORY):
+            raise ClientError(
+                f"{where}: expected the tensor in the request, got {cut_name(name)};"
+                " shared memory is not offered"
+            )
+
+
+def memory_of_elements(tensors: Sequence[Tensor]) -> int:
+    """The bytes that the elements of binary tensors take beside those that were sent."""
+    sizes = [len(each.content) for each in tensors if each.content and each.datatype is BYTES]
+    return OBJECT_BYTES * sum(size // raw.LENGTH.size for size in sizes)
+
+
+def wrong_datatype(label: str, got: Any) -> ClientError:
+    """The error for a datatype that is none."""
+    known = ", ".join(DATATYPES)
+    shown = repr(cut_name(got)) if isinstance(got, str) else JSON_TYPES.get(type(got), "a value")
+    return ClientError(f"{label}: expected datatype as one of {known}, got {shown}")

@@ -1,0 +1,192 @@
+"""The protocol's REST routes."""
+
+import gzip
+import zlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from prepackaged.errors import ClientError
+from prepackaged.server.protocols.json_reading import read_json
+from prepackaged.server.protocols.json_writing import dump
+from prepackaged.server.protocols.v2 import json_requests, json_responses, raw_requests
+from prepackaged.server.protocols.v2.metadata import (
+    model_config,
+    repository_index,
+    server_metadata,
+)
+from prepackaged.server.protocols.v2.outputs import Output
+from prepackaged.server.protocols.v2.requests import InferRequest, memory_of_elements, read_flag
+from prepackaged.server.protocols.v2.served import Name, ServedModel
+from prepackaged.server.transport.background import LARGE
+from prepackaged.server.transport.exchange import Exchange, Response, TransportError
+from prepackaged.server.transport.routing import Handler, asynchronous
+
+JSON_SIZE = b"inference-header-content-length"
+JSON_TYPE = b"application/json"
+BINARY_TYPE = "application/octet-stream"
+MOST_BATCH_ROWS = 8192  # that perf_analyzer may be told to send
+COMPRESSED_FROM = 4096  # bytes of an answer from which on it pays
+COMPRESS: dict[bytes, Callable[[bytes], bytes]] = {
+    b"gzip": partial(gzip.compress, compresslevel=1, mtime=0),
+    b"deflate": partial(zlib.compress, level=1),
+}
+
+Routes = dict[str, dict[str, Handler]]
+
+
+class Rest:
+    """The handlers of the routes of one model."""
+
+    def __init__(self, served: ServedModel, metadata: dict[str, Any]) -> None:
+        self._served = served
+        self._metadata = metadata
+        self._head = json_responses.head_of(served.name.model, served.name.version)
+
+    def routes(self) -> Routes:
+        """Every route, by path and method, its model's and its version's name unescaped."""
+        about = answer(server_metadata())
+        table: Routes = {
+            "/v2": {"GET": about},
+            "/v2/": {"GET": about},
+            "/v2/health/live": {"GET": self.live},
+            "/v2/health/ready": {"GET": asynchronous(self.ready)},
+            "/v2/models": {"GET": answer({"models": [self._served.name.model]})},
+            "/v2/repository/index": {"POST": asynchronous(self.index)},
+        }
+        for path in model_paths(self._served.name):
+            table |= {
+                path: {"GET": answer(self._metadata)},
+                f"{path}/ready": {"GET": asynchronous(self.model_ready)},
+                f"{path}/config": {"GET": answer(model_config(self._metadata, MOST_BATCH_ROWS))},
+                f"{path}/infer": {"POST": self.infer},
+            }
+        return table | refusals(self._served.name)
+
+    def live(self, exchange: Exchange) -> None:
+        """Alive, unless the model hangs."""
+        self._served.check_live()
+        live(exchange)
+
+    async def ready(self, exchange: Exchange) -> Response:
+        """Whether the server can be used, which is whether the model can."""
+        is_ready = await self._served.is_ready(exchange)
+        return Response(dump({"ready": is_ready}), 200 if is_ready else 503)
+
+    async def model_ready(self, exchange: Exchange) -> Response:
+        """Whether the model can be used."""
+        is_ready = await self._served.is_ready(exchange)
+        body = {"name": self._served.name.model, "ready": is_ready}
+        return Response(dump(body), 200 if is_ready else 503)
+
+    async def index(self, exchange: Exchange) -> Response:
+        """The models that there are or, with `{"ready": true}`, those that are ready."""
+        asked = read_json(exchange.body) if exchange.body.strip() else {}
+        if not isinstance(asked, dict):
+            raise ClientError("expected no body, or an object with ready as true or false")
+        wants_ready = read_flag(asked, "ready", "the body")
+        is_ready = await self._served.is_ready(exchange)
+        listed = repository_index(self._served.name, is_ready=is_ready)
+        return Response(dump(listed if is_ready or not wants_ready else []))
+
+    def infer(self, exchange: Exchange) -> None:
+        """Queue a prediction."""
+        queue = partial(self._served.infer, exchange, partial(self._encoded, exchange))
+        if len(exchange.body) > LARGE:
+            exchange.prepare(partial(self._read, exchange), queue)
+        else:
+            queue(self._read(exchange))
+
+    def _read(self, exchange: Exchange) -> InferRequest:
+        body, size = exchange.body, _json_size(exchange)
+        if len(body) > LARGE:
+            exchange.hold(json_requests.memory_of_body(body, size))
+        if size == 0:
+            is_binary = JSON_TYPE not in exchange.header(b"accept")
+            message = raw_requests.read(body, self._metadata["inputs"], is_binary=is_binary)
+        else:
+            message = json_requests.read(body, size)
+            if len(body) > LARGE:
+                exchange.hold(memory_of_elements(message.inputs))
+        return self._served.request(message)
+
+    def _encoded(
+        self,
+        exchange: Exchange,
+        request: InferRequest,
+        outputs: list[Output],
+        tags: dict[str, Any],
+    ) -> Response:
+        body, size = json_responses.encode(self._head, request, outputs, tags)
+        response = Response(body)
+        if size is not None:
+            response.content_type = BINARY_TYPE
+            response.headers = {
+                "Inference-Header-Content-Length": str(size),
+                "Access-Control-Expose-Headers": "Inference-Header-Content-Length",
+            }
+        return _compressed(response, exchange) if len(body) > COMPRESSED_FROM else response
+
+
+def _json_size(exchange: Exchange) -> int | None:
+    """How many bytes of the body are JSON; None where the client does not say."""
+    for name, value in exchange.headers:
+        if name == JSON_SIZE:
+            if not value.isdigit() or len(value) > 18:
+                got = value[:40].decode("latin-1")
+                why = f"expected Inference-Header-Content-Length as a number, got {got!r}"
+                raise ClientError(why)
+            return int(value)
+    return None
+
+
+def _compressed(response: Response, exchange: Exchange) -> Response:
+    """The response as tritonclient's `response_compression_algorithm` asks for it.
+
+    That is by a single coding. What browsers and aiohttp send of themselves, `gzip, deflate, br`,
+    is no wish, and tritonclient's aio client cannot read all of it.
+    """
+    coding = exchange.header(b"accept-encoding").lower()
+    if coding in COMPRESS:
+        response.body = COMPRESS[coding](response.body)
+        response.headers = {**(response.headers or {}), "Content-Encoding": coding.decode()}
+    return response
+
+
+def model_paths(name: Name) -> list[str]:
+    """The paths of a model, without and with its version."""
+    path = f"/v2/models/{name.model}"
+    return [path, f"{path}/versions/{name.version}"]
+
+
+def refusals(name: Name) -> Routes:
+    """The routes that would change which model is served, which nobody may at this port."""
+    path = f"/v2/repository/models/{name.model}"
+    return {f"{path}/{what}": {"POST": refuse_change} for what in ("load", "unload")}
+
+
+def refuse_change(exchange: Exchange) -> None:
+    """Answer 403, over gRPC PERMISSION_DENIED."""
+    exchange.fail(
+        TransportError(
+            403, "the server has one model, from its start to its end; it is not loaded by request"
+        )
+    )
+
+
+def live(exchange: Exchange) -> None:
+    """Answer that the process is alive."""
+    exchange.respond(Response(b'{"live":true}'))
+
+
+def answer(value: Any) -> Handler:
+    """The handler of a route whose answer is always this value."""
+    body = dump(value)
+    return lambda exchange: exchange.respond(Response(body))
+
+
+def counted_as(name: Name) -> dict[str, str]:
+    """What inference is counted under, by path, escaped as clients escape it or not at all."""
+    paths = [f"{path}/infer" for path in model_paths(name)]
+    return dict.fromkeys([*paths, *map(quote, paths)], "infer")

@@ -1,0 +1,200 @@
+"""The one model of a server under its name, and inference with it, whichever transport asks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from prepackaged.server.inference.hooks import find_hook
+from prepackaged.server.inference.predictor import HangingError, Predictor
+from prepackaged.server.inference.requests import Prediction
+from prepackaged.server.inference.work import Work
+from prepackaged.server.protocols.results import is_large
+from prepackaged.server.protocols.v2.inputs import Inputs
+from prepackaged.server.protocols.v2.outputs import Output, Outputs
+from prepackaged.server.protocols.v2.requests import InferRequest, Message, request_of
+from prepackaged.server.transport.exchange import Exchange, Response, TransportError
+
+NO_PREDICT = "this model has no predict: it answers Seldon's protocol alone"
+
+#: Makes the response of a request, its outputs and the tags of its answer.
+Encode = Callable[[InferRequest, Sequence[Output], dict[str, Any]], Response]
+
+
+@dataclass(frozen=True)
+class Name:
+    """The name and version under which the model is served."""
+
+    model: str
+    version: str = "1"
+
+    def is_ours(self, model: str, version: str = "") -> bool:
+        """Whether this is the model, in its version or in any."""
+        return model == self.model and version in ("", self.version)
+
+    def check(self, model: str, version: str = "") -> None:
+        """Raise `TransportError` 404 for another model, or another version that is no empty one."""
+        if model != self.model:
+            raise unknown_model(model, self.model)
+        if version not in ("", self.version):
+            raise TransportError(
+                404, f"model {self.model!r} has version {self.version!r} here, not {cut(version)!r}"
+            )
+
+
+def unknown_model(asked: str, served: str) -> TransportError:
+    """The error for a model that is not here."""
+    return TransportError(404, f"there is no model {cut(asked)!r} here; {served!r} is served")
+
+
+def cut(name: str) -> str:
+    """A name in an error, bounded in length."""
+    return name if len(name) <= 60 else f"{name[:60]}..."
+
+
+class ServedModel:
+    """A loaded model behind its name.
+
+    `is_ending` says whether the server has begun to shut down: then it is not ready any more,
+    though it answers what it is sent.
+    """
+
+    def __init__(self, predictor: Predictor, name: Name, is_ending: Callable[[], bool]) -> None:
+        self.predictor = predictor
+        self.name = name
+        self.inputs = Inputs(predictor.model)
+        self.outputs = Outputs(predictor.model)
+        self._is_ending = is_ending
+        self._has_predict = find_hook(predictor.model, "predict") is not None
+        self._health = find_hook(predictor.model, "health_status")
+
+    def check_live(self) -> None:
+        """Raise `HangingError` where a call of the model does not end."""
+        if self.predictor.hangs:
+            raise HangingError
+
+    async def is_ready(self, exchange: Exchange) -> bool:
+        """Whether the model is usable and the server does not shut down."""
+        if self._is_ending() or self.predictor.hangs:
+            return False
+        if self._health is None:
+            return True
+        try:
+            await self.predictor.health(self._health, context=exchange)
+        except Exception:  # whatever it raises, it says that it is not healthy
+            return False
+        return True
+
+    def request(self, message: Message) -> InferRequest:
+        """The request in a message. Raises `ClientError` for whatever is wrong with it."""
+        return request_of(message, self.inputs)
+
+    def infer(self, exchange: Exchange, encode: Encode, request: InferRequest) -> None:
+        """Queue the predictions of a request; its exchange is answered with what `encode` makes.
+
+        Raises `TransportError` 501 for a model that only other protocols reach.
+        """
+        if not self._has_predict:
+            raise TransportError(501, NO_PREDICT)
+        if request.seconds:
+            exchange.expire_after(request.seconds, "the timeout of the request")
+        methods = self.outputs.methods(request)
+        if len(methods) > 1:
+            Several(self, exchange, encode, request, methods).start()
+            return
+        method = methods[0]
+        request.parameters = None if method is None else {"method": method}
+        request.set_context(exchange)
+        done = partial(self._finish, exchange, encode, request, method)
+        exchange.on_cancel = self.predictor.predict(request, done).cancel
+
+    def _finish(
+        self,
+        exchange: Exchange,
+        encode: Encode,
+        request: InferRequest,
+        method: str | None,
+        outcome: Prediction | BaseException,
+    ) -> None:
+        if isinstance(outcome, BaseException):
+            exchange.fail(outcome)
+        else:
+            self.respond(exchange, encode, request, {method: outcome})
+
+    def respond(
+        self,
+        exchange: Exchange,
+        encode: Encode,
+        request: InferRequest,
+        predictions: dict[str | None, Prediction],
+    ) -> None:
+        """Answer with predictions by method; where there is much to write, on another thread."""
+        try:
+            write = partial(self._written, encode, request, predictions)
+            for each in predictions.values():
+                if is_large(each, exchange):
+                    exchange.prepare(write, exchange.respond)
+                    return
+            response = write()
+        except BaseException as error:
+            exchange.fail(error)
+        else:
+            exchange.respond(response)
+
+    def _written(
+        self,
+        encode: Encode,
+        request: InferRequest,
+        predictions: dict[str | None, Prediction],
+    ) -> Response:
+        outputs = self.outputs.selected(request, predictions)
+        tags: dict[str, Any] = {}
+        for each in predictions.values():
+            if each.tags:
+                tags |= each.tags
+        return encode(request, outputs, tags)
+
+
+class Several:
+    """The predictions of one request that asks for several methods of the model."""
+
+    def __init__(
+        self,
+        served: ServedModel,
+        exchange: Exchange,
+        encode: Encode,
+        request: InferRequest,
+        methods: Sequence[str | None],
+    ) -> None:
+        self._served = served
+        self._exchange = exchange
+        self._encode = encode
+        self._request = request
+        self._methods = methods
+        self._predictions: dict[str | None, Prediction] = {}
+
+    def start(self) -> None:
+        """Queue all of them. Raises what `Predictor.predict` raises."""
+        works: list[Work] = []
+        self._exchange.on_cancel = lambda: cancel(works)
+        for method in self._methods:
+            parameters = None if method is None else {"method": method}
+            request = replace(self._request, parameters=parameters)
+            request.set_context(self._exchange)
+            done = partial(self._finish, method)
+            works.append(self._served.predictor.predict(request, done))
+
+    def _finish(self, method: str | None, outcome: Prediction | BaseException) -> None:
+        if isinstance(outcome, BaseException):
+            self._exchange.fail(outcome)
+            return
+        self._predictions[method] = outcome
+        if len(self._predictions) == len(self._methods):
+            served, exchange, predictions = self._served, self._exchange, self._predictions
+            served.respond(exchange, self._encode, self._request, predictions)
+
+
+def cancel(works: Sequence[Work]) -> None:
+    """Drop work that nobody waits for any more."""
+    for work in works:
+        work.cancel()

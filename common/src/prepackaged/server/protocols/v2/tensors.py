@@ -1,0 +1,136 @@
+"""One input of a request: what it declares, and its values as an array.
+
+Whatever is wrong with it is a `ClientError` that names the input, what was expected and what it
+got; numbers are cast without loss, as `tensor_values` casts them.
+"""
+
+import math
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from prepackaged.arrays import Array, from_lists, list_by_row
+from prepackaged.errors import ClientError
+from prepackaged.server.protocols.shapes import shown_shape
+from prepackaged.server.protocols.v2 import raw
+from prepackaged.server.protocols.v2.datatypes import BYTES, Datatype, spec_of
+from prepackaged.tensor_values import cast_to
+
+TEXTS = {str, bytes}
+LONGEST_NAME = 60  # characters of a name in an error
+
+
+@dataclass(slots=True)
+class Tensor:
+    """An input as it was sent, its shape and datatype checked.
+
+    Its values are `values`, nested lists or an array of numbers, or else `content`, the bytes of
+    a binary tensor.
+    """
+
+    name: str
+    datatype: Datatype
+    shape: list[int]
+    values: Any = None
+    content: "bytes | memoryview | None" = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The input in an error."""
+        return label_of(self.name)
+
+    @property
+    def content_type(self) -> Any:
+        """How MLServer's clients say what the values stand for; None where it is not said."""
+        return self.parameters.get("content_type")
+
+    def wrong(self, what: Any) -> ClientError:
+        """The error for something that is wrong with it."""
+        return ClientError(f"{self.label}: {what}")
+
+    def array(self) -> Array:
+        """The values in the shape and dtype that it declares; BYTES are str or bytes objects."""
+        if self.content is not None:
+            array: Array = self._labelled(raw.read, self.content, self.datatype, self.shape)
+            return array
+        return self._texts() if self.datatype is BYTES else self._numbers()
+
+    def flat(self) -> list[Any]:
+        """The values of JSON one after another, whichever way they are nested."""
+        values = [] if self.values is None else self.values
+        if isinstance(values, np.ndarray):
+            values = values.tolist()
+        if values and type(values[0]) is list:
+            return list(self._labelled(flattened, values, self.shape))
+        self._check_count(len(values))
+        return list(values)
+
+    def wrong_at(self, number: int, what: str, value: Any) -> ClientError:
+        """The error for the value at a place, counted from 0 in row-major order."""
+        place = [int(index) for index in np.unravel_index(number, self.shape or (1,))]
+        shown = "null" if value is None else reprlib.repr(value)
+        return self.wrong(f"expected {what} at {place}, got {shown}")
+
+    def _labelled(self, function: Callable[..., Any], *values: Any) -> Any:
+        try:
+            return function(*values)
+        except ClientError as error:
+            raise self.wrong(error) from error
+
+    def _check_count(self, count: int) -> None:
+        if count != math.prod(self.shape):
+            places, shape = math.prod(self.shape), shown_shape(self.shape)
+            raise self.wrong(f"expected {places} values for shape {shape}, got {count}")
+
+    def _numbers(self) -> Array:
+        values = [] if self.values is None else self.values
+        array = values if isinstance(values, np.ndarray) else self._labelled(from_lists, values)
+        if list(array.shape) != self.shape:
+            array = self._in_shape(array)
+        if array.dtype == self.datatype.dtype:
+            return array
+        return cast_to(spec_of(cut_name(self.name), self.datatype), array)
+
+    def _in_shape(self, array: Array) -> Array:
+        if array.ndim > 1:
+            nested = shown_shape(array.shape)
+            raise self.wrong(f"expected shape {shown_shape(self.shape)}, got lists of {nested}")
+        self._check_count(array.size)
+        return array.reshape(self.shape)
+
+    def _texts(self) -> Array:
+        values = self.flat()
+        if not set(map(type, values)) <= TEXTS:
+            number = next(place for place, value in enumerate(values) if type(value) not in TEXTS)
+            raise self.wrong_at(number, "a string", values[number])
+        return list_by_row(values).reshape(self.shape)
+
+
+def flattened(lists: list[Any], shape: Sequence[int]) -> list[Any]:
+    """The values in lists that are nested as the shape says. Raises `ClientError` for others."""
+    level = [lists]
+    for size in shape:
+        for each in level:
+            if type(each) is not list or len(each) != size:
+                got = f"{len(each)} values" if type(each) is list else "a value"
+                raise ClientError(
+                    f"expected lists as shape {shown_shape(shape)} nests them,"
+                    f" got {got} in place of a list of {size}"
+                )
+        level = list(chain.from_iterable(level))
+    return level
+
+
+def label_of(name: str) -> str:
+    """An input of this name in an error."""
+    return f"input {cut_name(name)!r}"
+
+
+def cut_name(name: str) -> str:
+    """A name in an error, bounded in length."""
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."

@@ -1,0 +1,29 @@
+"""How many files a process may have open, and so how many connections."""
+
+import resource
+from contextlib import suppress
+
+PORTS = 2  # whose connections are bounded by the setting, REST's and gRPC's
+OTHER_FILES = 256  # that a process may have open beside these, the metrics port's among them
+
+
+def allow_connections(most: int) -> None:
+    """Raise the limit of open files to what so many connections to each port take.
+
+    As far as the process may: many systems begin with 1,024, for programs that call select(2).
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = PORTS * most + OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):  # a sandbox that does not allow it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def max_connections(most: int) -> int:
+    """How many connections a port may have: no more than files may be open."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return most
+    return min(most, max((files - OTHER_FILES) // PORTS, 1))

@@ -1,0 +1,72 @@
+"""The memory of a connection's streams while they are open, whatever they carry."""
+
+from prepackaged.server.transport.errors import TransportError
+from prepackaged.server.transport.http2.core import MOST_CONTINUATIONS
+from prepackaged.server.transport.http2.frames import MAX_FRAME
+from prepackaged.server.transport.memory import SMALL, MemoryBudget
+
+FREE_STREAMS = 2  # of a connection, that take nothing of the budget
+STREAMS = 8  # further ones that memory is taken for at a time
+STREAM_BYTES = 2**13  # of a stream, and of a message on it that is too small to be counted
+BLOCK_BYTES = (MOST_CONTINUATIONS + 1) * MAX_FRAME  # of a header block that is not whole
+
+
+class StreamMemory:
+    """Takes memory of a budget, shared by all connections, for the streams of one of them.
+
+    A stream that finds none is refused, which its client may try again (RFC 9113, 8.7).
+    `room` is for how many streams there is memory, and `is_used` whether some of the budget is.
+    """
+
+    __slots__ = ("_block", "_budget", "_headers", "is_used", "room")
+
+    def __init__(self, budget: MemoryBudget) -> None:
+        self._budget = budget
+        self._headers: dict[int, int] = {}  # the large ones, of streams by number
+        self._block = 0
+        self.room = FREE_STREAMS
+        self.is_used = False
+
+    def admits(self, stream: int, opened: int, headers: int) -> bool:
+        """Whether there is memory for one more stream than `opened`, with headers of a size."""
+        is_large, is_full = headers > SMALL, opened >= self.room
+        if not self._takes(headers * is_large + STREAMS * STREAM_BYTES * is_full):
+            return False
+        if is_large:
+            self._headers[stream] = headers
+        self.room += STREAMS * is_full
+        return True
+
+    def admits_block(self) -> bool:
+        """Whether there is memory for a header block that is not whole."""
+        if not self._block and self._takes(BLOCK_BYTES):
+            self._block = BLOCK_BYTES
+        return bool(self._block)
+
+    def release_block(self) -> None:
+        """The header block is whole."""
+        self._budget.give_back(self._block)
+        self._block = 0
+
+    def release(self, stream: int, opened: int) -> None:
+        """A stream is over, and so many are open still."""
+        self._budget.give_back(self._headers.pop(stream, 0))
+        spare = max(self.room - max(opened, FREE_STREAMS), 0) // STREAMS
+        self.room -= spare * STREAMS
+        self._budget.give_back(spare * STREAMS * STREAM_BYTES)
+        self.is_used = self.room > FREE_STREAMS or bool(self._headers)
+
+    def close(self) -> None:
+        """The connection is over."""
+        self.release_block()
+        for stream in list(self._headers):
+            self.release(stream, 0)
+        self.release(0, 0)
+
+    def _takes(self, size: int) -> bool:
+        try:
+            self._budget.take(size, is_request=False)
+        except TransportError:
+            return False
+        self.is_used = self.is_used or size > 0
+        return True

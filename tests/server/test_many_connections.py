@@ -1,0 +1,113 @@
+"""Clients that connect, and hold what a server has few of: files, and memory for connections."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import grpc
+import pytest
+from rawhttp import PREDICT, connected, get, post, text
+from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
+from waiting import SECONDS, wait_until
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000 04 00 00000000")
+HELLO = prediction_pb2.SeldonMessage(strData="hello")
+COUNT = 400
+MOST_KB = 16  # of memory for a connection on which nothing is asked; it takes five or six
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """What is open until the test ends."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def hold(stack: ExitStack, address: str, count: int, greeting: bytes) -> None:
+    """Open connections, of which each says the same and no more."""
+    parts = urlsplit(address if "//" in address else f"http://{address}")
+    for _ in range(count):
+        with suppress(OSError):  # the server has none left
+            connection = socket.create_connection((parts.hostname, parts.port), SECONDS)
+            stack.enter_context(connection)
+            connection.sendall(greeting)
+
+
+def answers(server: Any) -> bool:
+    """Whether a newcomer gets an answer over REST and over gRPC."""
+    try:
+        with connected(server.url) as connection:
+            over_rest = connection.ask(post(text("hello"))).text
+        with grpc.insecure_channel(server.grpc) as channel:
+            call = prediction_pb2_grpc.ModelStub(channel).Predict
+            return (over_rest, call(HELLO, timeout=SECONDS).strData) == ("hello", "hello")
+    except (OSError, KeyError, grpc.RpcError):
+        return False
+
+
+GREETINGS = [
+    (b"", b""),
+    (get("/health/ping"), PREFACE),
+    (post(text("half"))[:-3], PREFACE[:10]),
+]
+
+
+def test_idle_connections_take_little_memory_and_nobody_s_turn(
+    start_process: Callable[..., Any], stack: ExitStack
+) -> None:
+    """So many to each port that say nothing, that were answered, that have begun a request."""
+    process = start_process("Mirror")
+    assert answers(process.server)
+    before = process.memory()
+    for greetings in GREETINGS:
+        hold(stack, process.server.url, COUNT, greetings[0])
+        hold(stack, process.server.grpc, COUNT, greetings[1])
+        assert answers(process.server)
+    assert (process.memory() - before) * 1024 / (2 * COUNT * len(GREETINGS)) < MOST_KB
+
+
+def test_a_port_has_no_more_connections_than_there_are_files(
+    start_process: Callable[..., Any], stack: ExitStack
+) -> None:
+    """Where few may be open, idle ones are closed for newcomers, on both ports at a time.
+
+    Liveness is answered before any of them counts as idle.
+    """
+    process = start_process("Mirror", under=["prlimit", "--nofile=400:400"])
+    for _ in range(2):
+        for address in (process.server.url, process.server.grpc):
+            hold(stack, address, 300, b"")
+        with connected(process.server.url) as probe:
+            assert probe.ask(get("/health/ping")).body == b"pong"
+        wait_until(lambda: answers(process.server))
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be(
+    start_process: Callable[..., Any], stack: ExitStack
+) -> None:
+    """Systems begin with 1,024, for programs of another time."""
+    process = start_process("Mirror", under=["prlimit", "--nofile=300:2000"])
+    hold(stack, process.server.url, 600, b"")
+    assert answers(process.server)
+    limits = Path(f"/proc/{process.popen.pid}/limits").read_text().splitlines()
+    assert next(line.split()[3] for line in limits if "open files" in line) == "2000"
+
+
+def test_without_files_those_who_are_connected_are_answered_and_others_can_come_again(
+    start_process: Callable[..., Any],
+) -> None:
+    """accept(2) fails with EMFILE: newcomers are closed rather than left waiting."""
+    process = start_process("Greedy", under=["prlimit", "--nofile=400:400"])
+    url = process.server.url
+    with connected(url) as friend, ExitStack() as stack:
+        assert friend.ask(post(text("before"))).text == "before"
+        hold(stack, url, 30, b"")
+        with connected(url) as late, suppress(ConnectionResetError, BrokenPipeError):
+            late.send(get("/health/ping"))
+            assert late.is_closed()
+        for _ in range(100):
+            assert friend.ask(post(text("meanwhile"), PREDICT)).text == "meanwhile"
+    wait_until(lambda: answers(process.server))

@@ -1,0 +1,224 @@
+"""The Open Inference Protocol beside Seldon's, on the same ports."""
+
+import gzip
+import importlib.metadata
+import json
+import threading
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+from rawhttp import chunked, connected, get, post
+from v2 import FP64_ROW, INFER, ROW, Echo, ask, call, infer, serve_echo
+
+from prepackaged.component import Component
+from prepackaged.signature import Column, Signature
+from prepackaged.tables import Columns, Table
+from prepackaged.testing import Served, serve
+
+FACTS = (Column("age", "float64"), Column("job", "text"))
+
+
+class Ages(Component):
+    """Takes a table of ages and jobs, and answers twice the ages."""
+
+    batchable = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.signature = Signature(FACTS)
+        self.columns = Columns.of(FACTS)
+        self.ready = True
+        self.seen: list[int] = []
+
+    def prepare(self, X: Any, feature_names: Any = None) -> Any:
+        return X if isinstance(X, Table) else self.columns.table(X, feature_names)
+
+    def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
+        table = self.prepare(X, feature_names)
+        self.seen.append(len(table))
+        return table.arrays[0] * 2
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    """A server of a loaded model."""
+    with serve_echo() as served:
+        yield served
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (
+            "/v2",
+            {
+                "name": "prepackaged",
+                "version": importlib.metadata.version("prepackaged"),
+                "extensions": ["binary_tensor_data", "classification", "model_configuration"],
+            },
+        ),
+        ("/v2/health/live", {"live": True}),
+        ("/v2/health/ready", {"ready": True}),
+        ("/v2/models", {"models": ["model"]}),
+        ("/v2/models/model/ready", {"name": "model", "ready": True}),
+        ("/v2/models/model/versions/1/ready", {"name": "model", "ready": True}),
+        (
+            "/v2/models/%6dodel",
+            {"name": "model", "versions": ["1"], "platform": "echo", "inputs": [], "outputs": []},
+        ),
+    ],
+)
+def test_what_the_server_and_its_model_are(server: Served, path: str, body: Any) -> None:
+    """Names in paths may be escaped."""
+    assert ask(server, "GET", path) == (200, body)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "text"),
+    [
+        ("GET", "/v2/nowhere", 404, "there is no /v2/nowhere here"),
+        ("GET", "/v2/models/iris", 404, "there is no model 'iris' here; 'model' is served"),
+        ("POST", "/v2/models/a%20b/infer", 404, "there is no model 'a b' here; 'model' is served"),
+        (
+            "POST",
+            "/v2/models/model/versions/2/infer",
+            404,
+            "model 'model' has version '1' here, not '2'",
+        ),
+        ("GET", INFER, 405, "/v2/models/model/infer takes POST, not GET"),
+        (
+            "POST",
+            "/v2/repository/models/iris/load",
+            404,
+            "there is no model 'iris' here; 'model' is served",
+        ),
+    ],
+)
+def test_a_path_that_is_nothing_is_refused_in_this_protocols_form(
+    server: Served, method: str, path: str, status: int, text: str
+) -> None:
+    """And says which model is here."""
+    assert ask(server, method, path) == (status, {"error": text})
+
+
+def test_what_is_absent_may_be_null_or_empty_and_the_unknown_is_ignored(server: Served) -> None:
+    """As KServe's client and Seldon's executor send it: a whole answer as the next request."""
+    request = {
+        "model_name": "other",
+        "model_version": None,
+        "id": None,
+        "parameters": None,
+        "outputs": [],
+        "inputs": [{**ROW, "parameters": None}],
+    }
+    expected = {
+        "model_name": "model",
+        "model_version": "1",
+        "parameters": {"mood": "fine"},
+        "outputs": [{**ROW, "name": "output-0", "data": [1.0, 2.0]}],
+    }
+    assert infer(server, request) == (200, expected)
+
+
+def test_an_answer_is_compressed_for_who_asks_for_one_coding(server: Served) -> None:
+    """As tritonclient asks; what browsers and aiohttp send of themselves is no wish."""
+    body = {"inputs": [{**ROW, "shape": [1, 2000], "data": [0.5] * 2000}]}
+    for coding, decompress in (("gzip", gzip.decompress), ("deflate", zlib.decompress)):
+        request = post(json.dumps(body).encode(), INFER, f"Accept-Encoding: {coding}")
+        with connected(server.url) as connection:
+            answer = connection.ask(request)
+        assert answer.headers["content-encoding"] == coding
+        assert json.loads(decompress(answer.body))["outputs"][0]["data"] == [0.5] * 2000
+    request = post(json.dumps(body).encode(), INFER, "Accept-Encoding: gzip, deflate, br")
+    with connected(server.url) as connection:
+        assert "content-encoding" not in connection.ask(request).headers
+
+
+def test_chunks_and_a_patient_client_are_answered(server: Served) -> None:
+    """As Triton's tests send chunks, and curl waits before it sends much."""
+    body = json.dumps({"inputs": [ROW]}).encode()
+    with connected(server.url) as connection:
+        assert connection.ask(chunked(body[:9], body[9:], path=INFER)).status == 200
+        waiting = post(body, INFER, "Expect: 100-continue")
+        connection.send(waiting.removesuffix(body))
+        assert connection.answer(has_body=False).status == 100
+        assert connection.ask(body).status == 200
+
+
+def test_an_empty_body_and_an_object_ask_for_the_index(server: Served) -> None:
+    """With `ready` only what is ready."""
+    listed = [{"name": "model", "version": "1", "state": "READY", "reason": ""}]
+    for body in (b"", b"{}", b'{"ready": true}'):
+        assert ask(server, "POST", "/v2/repository/index", data=body) == (200, listed)
+    refused = {"error": "expected the body.ready as true or false, got 1"}
+    assert ask(server, "POST", "/v2/repository/index", data=b'{"ready": 1}') == (400, refused)
+
+
+def test_pages_of_other_origins_may_read_binary_answers(server: Served) -> None:
+    """Where browsers are let in at all."""
+    headers = [
+        "Origin: http://x",
+        "Access-Control-Request-Headers: inference-header-content-length",
+    ]
+    with connected(server.url) as connection:
+        answer = connection.ask(get(INFER, *headers, method="OPTIONS"))
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["access-control-allow-headers"] == "inference-header-content-length"
+
+
+def test_the_same_model_answers_both_protocols_from_one_batch() -> None:
+    """Requests of Seldon's protocol and this one share calls of the model."""
+    model = Ages()
+    columns = [
+        {"name": "job", "datatype": "BYTES", "shape": [1], "data": ["smith"]},
+        {"name": "age", "datatype": "INT8", "shape": [1], "data": [20]},
+    ]
+    with serve(model) as served:
+        while max(model.seen, default=0) < 2:
+            threads = [
+                threading.Thread(
+                    target=requests.post,
+                    args=[served.url + path],
+                    kwargs={"json": body, "timeout": 60},
+                )
+                for path, body in [
+                    (INFER, {"inputs": columns}),
+                    ("/predict", {"jsonData": {"age": 21, "job": "clerk"}}),
+                ]
+                * 4
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert infer(served, {"inputs": columns})[1]["outputs"] == [
+            {"name": "output-0", "datatype": "FP64", "shape": [1], "data": [40.0]}
+        ]
+
+
+def test_a_model_that_is_not_healthy_is_not_ready() -> None:
+    """Alive all the same; over gRPC `ready` is false, and no error."""
+    with serve(Echo()) as served:  # which is not loaded
+        assert ask(served, "GET", "/v2/health/live") == (200, {"live": True})
+        assert ask(served, "GET", "/v2/health/ready") == (503, {"ready": False})
+        assert ask(served, "GET", "/v2/models/model/ready") == (
+            503,
+            {"name": "model", "ready": False},
+        )
+        assert call(served, "ServerReady").ready is False
+        assert call(served, "ServerLive").live is True
+
+
+def test_inference_is_counted_as_such(server: Served) -> None:
+    """Over REST, with and without a version, and over gRPC."""
+    with serve_echo(model_name="m x") as served:
+        for path in ("m%20x/infer", "m%20x/versions/1/infer"):
+            url = f"{served.url}/v2/models/{path}"
+            assert requests.post(url, json={"inputs": [ROW]}, timeout=60).status_code == 200
+        contents = {"fp64_contents": [1]}
+        call(served, "ModelInfer", model_name="m x", inputs=[{**FP64_ROW, "contents": contents}])
+        page = requests.get(f"{served.metrics}/metrics", timeout=60).text
+    assert 'prepackaged_requests_total{code="200",method="infer"} 3.0' in page

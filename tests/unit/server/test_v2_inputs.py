@@ -1,0 +1,246 @@
+import base64
+from typing import Any
+
+import numpy as np
+import pytest
+
+from prepackaged.component import Component
+from prepackaged.errors import ClientError
+from prepackaged.server.protocols.v2.datatypes import DATATYPES
+from prepackaged.server.protocols.v2.inputs import Inputs
+from prepackaged.server.protocols.v2.tensors import Tensor
+from prepackaged.signature import Column, Signature, TensorSpec
+from prepackaged.tables import Columns
+from prepackaged.tensors import TensorComponent
+
+FACTS = (Column("age", "float64"), Column("job", "text"), Column("n", "int64"))
+
+
+def tensor(name: str, datatype: str, shape: list[int], values: Any, kind: str = "") -> Tensor:
+    """An input."""
+    parameters = {"content_type": kind} if kind else {}
+    return Tensor(name, DATATYPES[datatype], shape, values, parameters=parameters)
+
+
+def binary(name: str, datatype: str, shape: list[int], content: bytes) -> Tensor:
+    """An input in binary."""
+    return Tensor(name, DATATYPES[datatype], shape, content=content)
+
+
+class Plain:
+    """A model that says nothing of its inputs."""
+
+
+def tabular(*facts: Column) -> Any:
+    """A model of tables."""
+    model = Component()
+    model.signature = Signature(facts)
+    return model
+
+
+def of_tensors(*specs: TensorSpec) -> Any:
+    """A model of named tensors."""
+    model = TensorComponent()
+    model.signature = Signature(specs)
+    return model
+
+
+def value(model: Any, *tensors: Tensor, kind: Any = None) -> Any:
+    """What the model gets."""
+    return Inputs(model).value(tensors, kind)[0]
+
+
+def refusal(model: Any, *tensors: Tensor, kind: Any = None) -> str:
+    """What the client reads."""
+    with pytest.raises(ClientError) as caught:
+        value(model, *tensors, kind=kind)
+    return str(caught.value)
+
+
+def test_one_tensor_is_an_array_whatever_its_name() -> None:
+    """For a model of one input, for one of a table, and for one that says nothing."""
+    one = tensor("anything", "FP32", [1, 2], [1, 2])
+    for model in (
+        Plain(),
+        tabular(Column(), Column()),
+        of_tensors(TensorSpec("x", "f4", [None, 2])),
+    ):
+        array = value(model, one)
+        assert (array.dtype, array.tolist()) == (np.float32, [[1, 2]])
+
+
+def test_several_tensors_are_arrays_by_name() -> None:
+    """For a model of several inputs, and for one that says nothing."""
+    sent = [tensor("a", "INT8", [1, 1], [1]), tensor("b", "BYTES", [1], ["x"])]
+    specs = (TensorSpec("a", "i1", [None, 1]), TensorSpec("b", "O", [None]))
+    for model in (Plain(), of_tensors(*specs)):
+        arrays = value(model, *sent)
+        assert {name: (array.dtype, array.tolist()) for name, array in arrays.items()} == {
+            "a": (np.int8, [[1]]),
+            "b": (object, ["x"]),
+        }
+
+
+def test_one_tensor_for_a_model_of_several_inputs_keeps_its_name() -> None:
+    """So that the model says which is missing."""
+    model = of_tensors(TensorSpec("a", "f4", [None]), TensorSpec("b", "f4", [None]))
+    with pytest.raises(ClientError, match="missing: a"):
+        model.tensors(value(model, tensor("b", "FP32", [1], [1])))
+
+
+@pytest.mark.parametrize("kind", [None, "pd"])
+@pytest.mark.parametrize("width", [[], [1]])
+def test_columns_in_any_order_are_a_table(kind: str | None, width: list[int]) -> None:
+    """Of shape [n] or [n, 1], of any datatypes; null is missing, among integers and texts too."""
+    sent = [
+        tensor("job", "BYTES", [3, *width], ["a", None, "b"]),
+        tensor("n", "INT64", [3, *width], [2**53 + 1, 2, 3]),
+        tensor("age", "FP64", [3, *width], [0.5, None, 2]),
+    ]
+    table = Columns.of(FACTS).table(value(tabular(*FACTS), *sent, kind=kind))
+    ages, jobs, numbers = (array.tolist() for array in table.arrays)
+    assert [ages[0], str(ages[1]), ages[2]] == [0.5, "nan", 2]
+    assert [jobs[0], jobs[2]] == ["a", "b"]
+    assert jobs[1] is None or jobs[1] != jobs[1]
+    assert numbers == [2**53 + 1, 2, 3]
+
+
+def test_columns_of_one_row_are_one_record() -> None:
+    """Which tables read several times as fast as columns."""
+    sent = [
+        tensor("n", "INT32", [1], [7]),
+        tensor("age", "FP32", [1, 1], [[0.5]]),
+        tensor("job", "BYTES", [1], ["a"]),
+    ]
+    assert value(tabular(*FACTS), *sent) == {"n": 7, "age": 0.5, "job": "a"}
+    assert value(tabular(*FACTS), tensor("n", "INT32", [1], [None])) == {"n": None}
+
+
+def test_columns_in_binary_are_the_same_table() -> None:
+    """Texts are UTF-8."""
+    sent = [
+        binary("job", "BYTES", [2], b"\2\0\0\0\xc3\xa9\0\0\0\0"),
+        binary("n", "INT64", [2], np.array([1, 2]).tobytes()),
+        binary("age", "FP32", [2, 1], np.array([0.5, 1], "f4").tobytes()),
+    ]
+    table = Columns.of(FACTS).table(value(tabular(*FACTS), *sent))
+    assert [array.tolist() for array in table.arrays] == [[0.5, 1], ["\u00e9", ""], [1, 2]]
+
+
+def test_a_pd_request_for_a_model_without_a_signature_is_rows_under_names() -> None:
+    """As Seldon's data.names and data.ndarray are."""
+    sent = [tensor("a", "INT8", [2], [1, 2]), tensor("b", "FP64", [2, 1], [0.5, 1])]
+    array, names = Inputs(Plain()).value(sent, "pd")
+    assert (array.tolist(), names) == ([[1, 0.5], [2, 1]], ["a", "b"])
+    texts, _ = Inputs(Plain()).value([*sent, tensor("c", "BYTES", [2], ["x", None])], "pd")
+    assert texts.tolist() == [[1, 0.5, "x"], [2, 1.0, None]]
+
+
+def test_texts_are_strings_for_a_model_of_tables_and_bytes_for_others() -> None:
+    """In binary; JSON has strings for all."""
+    content = binary("x", "BYTES", [1], b"\1\0\0\0a")
+    assert value(tabular(), content).tolist() == ["a"]
+    assert value(Plain(), content).tolist() == [b"a"]
+    assert value(of_tensors(TensorSpec("x", "S", [None])), content).tolist() == [b"a"]
+    assert value(Plain(), tensor("x", "BYTES", [1], ["a"])).tolist() == ["a"]
+
+
+def test_a_single_value_is_one_row() -> None:
+    """An image of shape [], as KServe's own tests send it."""
+    content = binary("x", "BYTES", [], b"\4\0\0\0\x89PNG")
+    assert value(Plain(), content).tolist() == [b"\x89PNG"]
+    assert value(of_tensors(TensorSpec("x", "f4", [None, 8, 8, 3])), content).tolist() == [
+        b"\x89PNG"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "array"),
+    [
+        ("base64", base64.b64encode(b"\xff\0").decode(), b"\xff\0"),
+        ("str", "caf\u00e9", "caf\u00e9"),
+        ("np", "a", "a"),
+        ("datetime", "2026-01-31T00:00:00", "2026-01-31T00:00:00"),
+        ("pd_json", '{"a": [1]}', {"a": [1]}),
+        ("whatever", "a", "a"),
+    ],
+)
+def test_a_content_type_says_what_bytes_stand_for(kind: str, sent: str, array: Any) -> None:
+    """MLServer's; one that nobody knows is ignored where the values can be used as they are."""
+    assert value(Plain(), tensor("x", "BYTES", [1], [sent], kind)).tolist() == [array]
+
+
+@pytest.mark.parametrize(
+    ("model", "sent", "kind", "text"),
+    [
+        (
+            Plain(),
+            [tensor("x", "BYTES", [1, 2], ["YQ==", "?"], "base64")],
+            None,
+            "input 'x': expected a string in Base64 at [0, 1], got '?'",
+        ),
+        (
+            Plain(),
+            [tensor("x", "BYTES", [1], ["YQ"], "base64")],
+            None,
+            "input 'x': expected a string in Base64 at [0], got 'YQ'",
+        ),
+        (
+            Plain(),
+            [tensor("x", "BYTES", [1], ["{"], "pd_json")],
+            None,
+            "input 'x': expected JSON at [0], got '{'",
+        ),
+        (
+            tabular(),
+            [binary("x", "BYTES", [1], b"\1\0\0\0\xff")],
+            None,
+            "input 'x': expected text in UTF-8 at [0], got b'\\xff'",
+        ),
+        (
+            Plain(),
+            [tensor("x", "BYTES", [1], ["a"], "hf")],
+            None,
+            (
+                "input 'x': expected content_type as one of np, pd, pd_json, str, base64, datetime,"
+                " got 'hf'"
+            ),
+        ),
+        (
+            tabular(*FACTS),
+            [tensor("age", "FP64", [2], [1, 2]), tensor("job", "BYTES", [3], ["a"] * 3)],
+            None,
+            "input 'job': expected a column, shape [2] or [2, 1], got [3]",
+        ),
+        (
+            tabular(*FACTS),
+            [tensor("age", "FP64", [1], [1]), tensor("age", "FP64", [1], [1])],
+            None,
+            "expected each input once, got 'age' twice",
+        ),
+        (
+            tabular(Column(), Column()),
+            [tensor("x", "FP64", [2], [1, 2])],
+            None,
+            (
+                "input 'x': expected rows of values, shape [rows, 2], got shape [2];"
+                " a single row is shape [1, 2]"
+            ),
+        ),
+        (
+            tabular(*FACTS),
+            [tensor("n", "INT8", [2], [None, 300]), tensor("age", "FP64", [2], [1, 2])],
+            None,
+            "input 'n': expected int8, got 300 at [1]",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_refused(model: Any, sent: Any, kind: Any, text: str) -> None:
+    """Naming the input, the place, what was expected and what was sent."""
+    assert refusal(model, *sent, kind=kind) == text
+
+
+def test_ten_thousand_names_twice_cost_no_square() -> None:
+    """The error is found in one pass."""
+    names = [tensor(str(number % 9999), "FP32", [1], [1]) for number in range(10_000)]
+    assert refusal(Plain(), *names) == "expected each input once, got '0' twice"

@@ -1,0 +1,262 @@
+import datetime
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from prepackaged.errors import ClientError
+from prepackaged.server.inference.requests import Prediction
+from prepackaged.server.protocols.v2 import json_responses
+from prepackaged.server.protocols.v2.outputs import Outputs
+from prepackaged.server.protocols.v2.requests import Asked, InferRequest
+from prepackaged.signature import Signature, TensorSpec
+
+HEAD = json_responses.head_of("m", "1")
+
+
+class Plain:
+    """A model that says nothing of its outputs."""
+
+
+class Estimator:
+    """A model with a choice of methods."""
+
+    signature = Signature(
+        class_names=("no", "yes"),
+        method="predict_proba",
+        methods=("predict_proba", "predict", "transform"),
+    )
+
+
+class Graph:
+    """A model of named outputs."""
+
+    signature = Signature(
+        outputs=(TensorSpec("scores", "f4", [None, 2]), TensorSpec("labels", "i8", [None]))
+    )
+
+
+class OfOne:
+    """A model of one named output."""
+
+    signature = Signature(outputs=(TensorSpec("scores", "f4", [None, 2]),))
+
+
+class Series:
+    """A column of a DataFrame."""
+
+    def __init__(self, values: Any) -> None:
+        self._values = values
+
+    def to_numpy(self) -> Any:
+        return self._values
+
+
+class Frame:
+    """What pandas' DataFrame has of what is used here."""
+
+    columns = ("a", 2)
+
+    def to_numpy(self) -> Any:
+        """All of it, which no single tensor is made of."""
+        raise AssertionError
+
+    def __getitem__(self, name: Any) -> Any:
+        column = {"a": np.array([1, 2]), 2: np.array(["x", None], object)}[name]
+        return Series(column)
+
+
+def request(*names: str, **more: Any) -> InferRequest:
+    """A request that asks for these outputs, all of them binary where that is said."""
+    return InferRequest(None, [], outputs=[Asked(name) for name in names], **more)
+
+
+def answered(model: Any, value: Any, asked: InferRequest) -> list[dict[str, Any]]:
+    """The outputs of an answer in JSON, one method having answered with the value."""
+    outputs = Outputs(model)
+    predictions = {method: Prediction(value, [], {}, []) for method in outputs.methods(asked)}
+    body, _ = json_responses.encode(HEAD, asked, outputs.selected(asked, predictions), {})
+    return list(json.loads(body)["outputs"])
+
+
+def output(name: str, datatype: str, shape: list[int], data: list[Any]) -> dict[str, Any]:
+    """An output in JSON."""
+    return {"name": name, "datatype": datatype, "shape": shape, "data": data}
+
+
+@pytest.mark.parametrize(
+    ("value", "datatype", "shape", "data"),
+    [
+        (np.array([[0.1, np.nan]], np.float32), "FP32", [1, 2], [0.1, None]),
+        (np.array([[0.1], [np.inf]]), "FP64", [2, 1], [0.1, None]),
+        (np.array([0.5, 2], np.float16), "FP16", [2], [0.5, 2.0]),
+        (np.array([1, 2], np.int32), "INT32", [2], [1, 2]),
+        (np.array([2**64 - 1], np.uint64), "UINT64", [1], [2**64 - 1]),
+        (np.array([1, 2], ">i8"), "INT64", [2], [1, 2]),
+        (np.array([[1, 2], [3, 4]]).T, "INT64", [2, 2], [1, 3, 2, 4]),
+        (np.array([True, False]), "BOOL", [2], [True, False]),
+        (np.array(["a", "caf\u00e9"]), "BYTES", [2], ["a", "caf\u00e9"]),
+        (np.array([b"a", b""], object), "BYTES", [2], ["a", ""]),
+        (np.array(["a", None], object), "BYTES", [2], ["a", None]),
+        (np.array([1.5, None], object), "FP64", [2], [1.5, None]),
+        (np.array([1, "a"], object), "BYTES", [2], ["1", "a"]),
+        (np.array(["2026-01-31"], "M8[D]"), "BYTES", [1], ["2026-01-31"]),
+        (np.array(7), "INT64", [1], [7]),
+        (np.float32(0.5), "FP32", [1], [0.5]),
+        ([[1, 2]], "INT64", [1, 2], [1, 2]),
+        (["a", "b"], "BYTES", [2], ["a", "b"]),
+        ([[1], [2, 3]], "BYTES", [1], ["[[1],[2,3]]"]),
+        ("Hello", "BYTES", [1], ["Hello"]),
+        (b"Hello", "BYTES", [1], ["Hello"]),
+        (True, "BOOL", [1], [True]),
+        (1.5, "FP64", [1], [1.5]),
+        (None, "BYTES", [1], [None]),
+        ({}, "BYTES", [1], ["{}"]),
+        (np.zeros((0, 3)), "FP64", [0, 3], []),
+    ],
+)
+def test_what_a_model_returns_is_a_tensor_of_its_own_datatype(
+    value: Any, datatype: str, shape: list[int], data: list[Any]
+) -> None:
+    """Flat, in row-major order; NaN and infinity are null, for JSON has no such numbers."""
+    assert answered(Plain(), value, request()) == [output("output-0", datatype, shape, data)]
+
+
+def test_what_a_model_returns_by_name_are_tensors_of_these_names() -> None:
+    """Of a dict, and of a DataFrame's columns; what no tensor can hold is JSON."""
+    value = {"a": [1, 2], "b": {"deep": [datetime.date(2026, 1, 31)]}, "c": {"b64": "/w=="}}
+    texts = answered(Plain(), value | {"c": "x"}, request())
+    assert texts[0] == output("a", "INT64", [2], [1, 2])
+    assert texts[1]["datatype"] == "BYTES"
+    assert json.loads(texts[1]["data"][0]).keys() == {"deep"}
+    assert answered(Plain(), Frame(), request()) == [
+        output("a", "INT64", [2], [1, 2]),
+        output("2", "BYTES", [2], ["x", None]),
+    ]
+
+
+def test_lists_by_name_have_the_datatype_of_the_signature() -> None:
+    """Several outputs of a Model are lists, which have lost theirs."""
+    value = {"scores": [[0.5, 1.0]], "labels": [1]}
+    assert answered(Graph(), value, request()) == [
+        output("scores", "FP32", [1, 2], [0.5, 1.0]),
+        output("labels", "INT64", [1], [1]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "value", "names", "answers"),
+    [
+        (Graph(), {"scores": [[1.0, 2.0]], "labels": [1]}, ["labels"], ["labels"]),
+        (
+            Graph(),
+            {"scores": [[1.0, 2.0]], "labels": [1]},
+            ["labels", "scores"],
+            ["labels", "scores"],
+        ),
+        (OfOne(), np.zeros((1, 2)), [], ["scores"]),
+        (OfOne(), np.zeros((1, 2)), ["scores"], ["scores"]),
+        (OfOne(), np.zeros((1, 2)), ["output-0"], ["output-0"]),
+        (Plain(), np.zeros((1, 2)), ["output-1"], ["output-1"]),
+        (Estimator(), np.zeros((1, 2)), [], ["predict_proba"]),
+        (Estimator(), np.zeros((1, 2)), ["output-1", "predict"], ["output-1", "predict"]),
+        (Plain(), {"a": [1], "b": [2]}, ["b"], ["b"]),
+    ],
+)
+def test_the_outputs_that_are_asked_for_are_answered_in_their_order(
+    model: Any, value: Any, names: list[str], answers: list[str]
+) -> None:
+    """Under the names that they are asked by; all of them where none is asked for."""
+    assert [each["name"] for each in answered(model, value, request(*names))] == answers
+
+
+@pytest.mark.parametrize(
+    ("model", "value", "name", "text"),
+    [
+        (Graph(), {}, "x", "output 'x': expected one of scores, labels"),
+        (Graph(), {}, "output-0", "output 'output-0': expected one of scores, labels"),
+        (
+            Estimator(),
+            None,
+            "x",
+            ("output 'x': expected one of predict_proba, predict, transform, output-0, output-1"),
+        ),
+        (Plain(), np.zeros(1), "x", "output 'x': expected one of output-0, output-1"),
+        (Plain(), {"a": 1, "b": 2}, "c", "output 'c': expected one of a, b"),
+    ],
+)
+def test_an_output_that_there_is_not_is_refused(
+    model: Any, value: Any, name: str, text: str
+) -> None:
+    """With those that there are."""
+    with pytest.raises(ClientError) as caught:
+        answered(model, value, request(name))
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    ("names", "tags", "methods"),
+    [
+        ([], {}, [None]),
+        (["predict"], {}, ["predict"]),
+        (["predict_proba"], {}, [None]),
+        (["output-0", "predict_proba", "predict"], {}, [None, "predict"]),
+        ([], {"method": "predict"}, ["predict"]),
+        (["output-0", "transform"], {"method": "predict"}, ["predict", "transform"]),
+        ([], {"method": "any"}, ["any"]),
+    ],
+)
+def test_an_output_names_a_method(
+    names: list[str], tags: dict[str, Any], methods: list[str | None]
+) -> None:
+    """Each is called once; None is the usual one, whose requests share calls with all others."""
+    asked = request(*names)
+    if tags:
+        asked.meta["tags"] = tags
+    assert Outputs(Estimator()).methods(asked) == methods
+
+
+def test_classes_are_the_largest_scores_with_their_places_and_labels() -> None:
+    """In Triton's form "value:index:label", as many as are asked for."""
+    asked = InferRequest(None, [], outputs=[Asked("predict_proba", classes=2)])
+    assert answered(Estimator(), np.array([[0.25, 0.75], [1.0, 0.0]]), asked) == [
+        output(
+            "predict_proba", "BYTES", [2, 2], ["0.75:1:yes", "0.25:0:no", "1.0:0:no", "0.0:1:yes"]
+        )
+    ]
+    flags = answered(Estimator(), np.array([[True, False]]), asked)
+    assert flags[0]["data"] == ["True:0:no", "False:1:yes"]
+    with pytest.raises(ClientError, match="expected classification of rows of scores, got INT64"):
+        answered(Estimator(), np.array([1]), asked)
+
+
+def test_bytes_that_are_no_text_need_binary_or_base64() -> None:
+    """JSON holds text alone; the advice is in the error."""
+    value = np.array([b"\xff\0"], object)
+    with pytest.raises(ClientError, match="binary_data true or content_type base64"):
+        answered(Plain(), value, request())
+    asked = InferRequest(None, [], outputs=[Asked("output-0", is_base64=True)])
+    assert answered(Plain(), value, asked)[0]["data"] == ["/wA="]
+
+
+def test_binary_outputs_follow_one_another_behind_the_json() -> None:
+    """Each as it was asked for itself, else as the request says."""
+    asked = InferRequest(
+        None, [], outputs=[Asked("a"), Asked("b", is_binary=False), Asked("c")], is_binary=True
+    )
+    value = {"a": np.array([1], np.int16), "b": [2], "c": ["x"]}
+    outputs = Outputs(Plain()).selected(asked, {None: Prediction(value, [], {}, [])})
+    body, size = json_responses.encode(HEAD, asked, outputs, {"tag": 1})
+    assert size is not None
+    assert json.loads(body[:size]) == {
+        "model_name": "m",
+        "model_version": "1",
+        "parameters": {"tag": 1},
+        "outputs": [
+            {"name": "a", "datatype": "INT16", "shape": [1], "parameters": {"binary_data_size": 2}},
+            output("b", "INT64", [1], [2]),
+            {"name": "c", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 5}},
+        ],
+    }
+    assert body[size:] == b"\1\0" + b"\1\0\0\0x"

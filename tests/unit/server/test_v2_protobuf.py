@@ -1,0 +1,51 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from prepackaged.server.inference.requests import Prediction
+from prepackaged.server.protocols.v2 import protobuf_codec
+from prepackaged.server.protocols.v2.descriptors import CLASSES
+from prepackaged.server.protocols.v2.outputs import Outputs
+from prepackaged.server.protocols.v2.requests import InferRequest
+from prepackaged.server.protocols.v2.served import Name
+
+
+@pytest.mark.parametrize(
+    ("value", "field", "contents"),
+    [
+        (np.array([True]), "bool_contents", [True]),
+        (np.array([-1], np.int8), "int_contents", [-1]),
+        (np.array([2**16 - 1], np.uint16), "uint_contents", [2**16 - 1]),
+        (np.array([-(2**63)]), "int64_contents", [-(2**63)]),
+        (np.array([2**64 - 1], np.uint64), "uint64_contents", [2**64 - 1]),
+        (np.array([0.5], np.float32), "fp32_contents", [0.5]),
+        (np.array([0.1]), "fp64_contents", [0.1]),
+        (np.array(["caf\u00e9", b"\xff"], object), "bytes_contents", [b"caf\xc3\xa9", b"\xff"]),
+    ],
+)
+def test_a_typed_answer_has_its_values_in_the_field_of_its_datatype(
+    value: Any, field: str, contents: list[Any]
+) -> None:
+    """And a raw one has all in raw_output_contents."""
+    asked = InferRequest(None, [], id="r")
+    outputs = Outputs(object()).selected(asked, {None: Prediction(value, [], {}, [])})
+    tags = {"text": "x", "flag": True, "count": 2, "share": 0.5, "large": 2**70, "deep": {}}
+    typed = decoded(protobuf_codec.encode(Name("m"), asked, outputs, tags))
+    assert (typed.model_name, typed.model_version, typed.id) == ("m", "1", "r")
+    assert list(getattr(typed.outputs[0].contents, field)) == contents
+    chosen = {key: each.WhichOneof("parameter_choice") for key, each in typed.parameters.items()}
+    assert chosen == {
+        "text": "string_param", "flag": "bool_param", "count": "int64_param",
+        "share": "double_param",
+    }  # fmt: skip
+    raw = decoded(
+        protobuf_codec.encode(Name("m"), InferRequest(None, [], is_binary=True), outputs, {})
+    )
+    assert len(raw.raw_output_contents) == 1
+    assert not raw.outputs[0].HasField("contents")
+
+
+def decoded(message: bytes) -> Any:
+    """A response."""
+    return CLASSES["ModelInferResponse"].FromString(message)

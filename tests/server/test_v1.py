@@ -416,6 +416,20 @@ def test_a_model_that_answers_as_a_whole_takes_one_instance() -> None:
         assert ask(server, {"instances": [{"a": 1}, {"a": 2}]}) == (400, {"error": why})
 
 
+def test_a_model_of_raw_messages_answers_seldons_protocol_alone() -> None:
+    """Its hook reads and writes that protocol's messages."""
+
+    class Raw:
+        def predict_raw(self, message: Any) -> Any:
+            return {"strData": "raw"}
+
+    with serve(Raw()) as server:
+        why = "this model has no predict, which this protocol asks for"
+        assert ask(server, {"inputs": [1]}) == (501, {"error": why})
+        told = requests.post(f"{server.url}/invocations", json={"inputs": [1]}, timeout=60)
+        assert (told.status_code, told.json()["message"]) == (501, why)
+
+
 def test_predictions_may_be_of_unequal_length() -> None:
     """As the boxes are that are found in images."""
     with served(Boxes()) as server:

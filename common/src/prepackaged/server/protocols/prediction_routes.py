@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from prepackaged.server.inference.hooks import find_hook
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.inference.requests import InferenceRequest, Prediction
 from prepackaged.server.protocols.json_reading import expected, memory_of
 from prepackaged.server.protocols.results import is_large
 from prepackaged.server.transport.background import LARGE
-from prepackaged.server.transport.exchange import Exchange, Response
+from prepackaged.server.transport.exchange import Exchange, Response, TransportError
 from prepackaged.signature import declared_signature
 
 #: Reads a request's body. Raises `ClientError`.
@@ -28,9 +29,15 @@ class PredictionRoute:
         self._predictor = predictor
         self._read = read
         self._encode = encode
+        self._has_predict = find_hook(predictor.model, "predict") is not None
 
     def __call__(self, exchange: Exchange) -> None:
-        """Queue a prediction, which answers the exchange."""
+        """Queue a prediction, which answers the exchange.
+
+        Raises `TransportError` where the model has none but Seldon's raw hooks.
+        """
+        if not self._has_predict:
+            raise TransportError(501, "this model has no predict, which this protocol asks for")
         if len(exchange.body) > LARGE:
             exchange.prepare(partial(self._read_large, exchange), partial(self._queue, exchange))
         else:

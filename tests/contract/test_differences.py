@@ -94,6 +94,7 @@ EXAMPLES = [
     Example("unknown-route", ask("POST", "/predict/"), FAILED, NOT_FOUND),
     Example("other-protocols", ask("GET", "/v1/models"), FAILED, (200, {"models": ["model"]})),
     Example("other-protocols", ask("GET", "/v2/models"), FAILED, (200, {"models": ["model"]})),
+    Example("pages", ask("GET", "/"), FAILED, (200, {"status": "alive"})),
     Example("wrong-method", ask("GET", PREDICTIONS), FAILED, NOT_ALLOWED),
     Example("bad-json", ask("GET", "/predict", params=SLOT), FAILED, REFUSED),
     Example("bad-json", ask("POST", "/predict", data=SLOT), FAILED, REFUSED),

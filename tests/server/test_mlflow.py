@@ -54,7 +54,7 @@ class Untyped(Component):
     signature = Signature((Column(),) * 4)
 
     def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
-        return X
+        return Columns.of(self.signature.inputs).array(X, feature_names)
 
 
 class Image(TensorComponent):

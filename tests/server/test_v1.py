@@ -85,6 +85,13 @@ class Whole:
         return {"got": X, "meta": meta}
 
 
+class Boxes:
+    """Answers each row with as many values as it says."""
+
+    def predict(self, X: Any, names: Any) -> Any:
+        return [[[0.5, 1.0]] * int(count) for count in X]
+
+
 class Fewer:
     """Answers with one row, whatever it was asked."""
 
@@ -407,6 +414,15 @@ def test_a_model_that_answers_as_a_whole_takes_one_instance() -> None:
         )
         why = "expected one instance, since this model answers a request as a whole, got 2"
         assert ask(server, {"instances": [{"a": 1}, {"a": 2}]}) == (400, {"error": why})
+
+
+def test_predictions_may_be_of_unequal_length() -> None:
+    """As the boxes are that are found in images."""
+    with served(Boxes()) as server:
+        assert ask(server, {"instances": [2, 0, 1]}) == (
+            200,
+            {"predictions": [[[0.5, 1.0], [0.5, 1.0]], [], [[0.5, 1.0]]]},
+        )
 
 
 def test_too_few_predictions_are_the_models_mistake() -> None:

@@ -125,10 +125,7 @@ class Hooks:
         return Prediction(answer.value, answer.names, answer.tags, shown(answer.metrics))
 
     def _names(self, value: Any, *, is_usual: bool) -> list[str]:
-        if isinstance(value, np.ndarray):
-            shape = value.shape
-        else:
-            shape = np.shape(value) if isinstance(value, list) else ()
+        shape = _shape_of(value)
         if len(shape) < 2:
             return []
         names = _call(self._class_names, None)
@@ -149,6 +146,16 @@ def numbered(columns: int) -> list[str]:
 def shown(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The metrics that go into the answer: all or, where the environment says so, none."""
     return metrics if INCLUDE_METRICS_IN_CLIENT_RESPONSE else []
+
+
+def _shape_of(value: Any) -> tuple[int, ...]:
+    """The shape of an array, or of lists that make one; none of anything else."""
+    if isinstance(value, np.ndarray):
+        return tuple(value.shape)
+    try:
+        return np.shape(value) if isinstance(value, list) else ()
+    except ValueError:  # rows of unequal length, such as the boxes found in images
+        return ()
 
 
 def _call(hook: Callable[[], Any] | None, default: Any) -> Any:

@@ -56,7 +56,7 @@ MLSERVER := .envs/mlserver
 ENVIRONMENT_TOOLS := $(addprefix tools/,environment.py seldon_wheel.py uv.py protoc.txt)
 COMMON_IN_PLACE := --common common --editable
 
-VERBS := build test push run test-model lock sbom reproducible
+VERBS := build test push run check test-model lock sbom reproducible
 ALL := $(foreach verb,$(VERBS),$(TARGETS:%=$(verb)-%))
 .PHONY: help setup test test-common test-versions test-oldest test-wheels test-clients check facts locks format lint types lock upgrade clean \
 	matrix generate deploy base-image build-all test-all push-all build-cpu test-cpu build-ends test-ends bench bench-layers chaos \

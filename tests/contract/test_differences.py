@@ -286,6 +286,7 @@ ELSEWHERE = {  # shown by tests of their own
     "flask-request",  # test_flask.py
     "error-handlers",  # the same
     "one-port",  # tests/server/test_one_port.py
+    "pages",  # tests/unit/server/test_pages.py
     "open-inference-grpc",  # tests/server/test_v2_grpc.py
     "access-log",  # tests/server/test_access_log.py
     "tracing",  # tests/server/test_tracing.py

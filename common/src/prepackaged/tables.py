@@ -29,11 +29,7 @@ if TYPE_CHECKING:
 
 NUMBERS = "biuf"  # numpy's kinds of dtype that are numbers
 # Of columns that are all of one kind, numbers go into one array; object: they stay as they are.
-DTYPES: dict[str, np.dtype[Any]] = {
-    "float64": np.dtype("f8"),
-    "float32": np.dtype("f4"),
-    "any": np.dtype("O"),
-}
+DTYPES: dict[str, Any] = dict(zip(("float64", "float32", "any"), map(np.dtype, "dfO"), strict=True))
 SHOWN = 20  # names in an error
 LEFT_OUT = -1  # the place of a column that the request does not have
 LONGEST_NAME = 60  # characters of a name in an error

@@ -16,6 +16,7 @@ from prepackaged.server.protocols.openapi import document
 from prepackaged.server.protocols.pages.facts import page_facts
 from prepackaged.server.protocols.pages.page import page, policy
 from prepackaged.server.protocols.seldon.openapi import paths
+from prepackaged.server.protocols.seldon.rest import PREDICTIONS
 
 HOSTILE = "</script><script>alert(1)</script><!--"
 TABLE = Signature(
@@ -66,7 +67,7 @@ class Elements(HTMLParser):
 
 def facts_of(signature: Signature | None, **metadata: Any) -> dict[str, Any]:
     """What the page says of a model with this signature."""
-    return page_facts(Served(signature), metadata, "", "/predict")
+    return page_facts(Served(signature), metadata, "", PREDICTIONS[1], paths(signature))
 
 
 def test_the_policy_admits_the_page_s_own_script_and_style_alone() -> None:

@@ -3,10 +3,12 @@
 Each protocol describes its own paths; the schemas of rows and tensors are made here.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prepackaged.example_values import example_values
+from prepackaged.examples import example_request
 from prepackaged.signature import Column, Signature, TensorSpec
 
 MOST_PLACES = 200  # columns that are described one by one
@@ -44,6 +46,17 @@ def operation(
         content = {"schema": body} | ({} if example is None else {"example": example})
         described["requestBody"] = {"required": True, "content": {"application/json": content}}
     return described
+
+
+def example_parts(signature: Signature | None) -> tuple[list[str], Any, Any]:
+    """What an example of the model has: names of columns, rows, and tensors by name.
+
+    Rows are None where there are several tensors, and both where nobody knows an example.
+    """
+    text = example_request(signature)
+    message = json.loads(text) if text else {}
+    data = message.get("data", {})
+    return data.get("names", []), data.get("ndarray"), message.get("jsonData")
 
 
 def rows_schema(columns: Sequence[Column]) -> Schema:

@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from prepackaged.server.protocols.openapi import Schema, operation, records_schema, rows_schema
+from prepackaged.server.protocols.openapi import (
+    Schema,
+    example_parts,
+    operation,
+    records_schema,
+    rows_schema,
+)
 from prepackaged.signature import Column, Signature
 
 ANSWERS = {
@@ -17,12 +23,22 @@ ANSWERS = {
 def paths(signature: Signature | None) -> dict[str, Any]:
     """What scoring asks for; the body may be CSV too."""
     ready = {200: "The model is loaded", 503: "It is not"}
-    invocations = operation("Predict", ANSWERS, _body(signature or Signature()))
+    title, body = "Predict: MLflow's scoring protocol", _body(signature or Signature())
+    invocations = operation(title, ANSWERS, body, _example(signature))
     invocations["requestBody"]["content"]["text/csv"] = {"schema": {"type": "string"}}
     return {
         "/invocations": {"post": invocations},
         "/ping": {"get": operation("Whether the model is ready", ready)},
     }
+
+
+def _example(signature: Signature | None) -> Any:
+    """A table or tensors that the model takes; None where nobody knows."""
+    names, rows, others = example_parts(signature)
+    if names:
+        return {"dataframe_split": {"columns": names, "data": rows}}
+    inputs = others if rows is None else rows
+    return None if inputs is None else {"inputs": inputs}
 
 
 def _body(signature: Signature) -> Schema:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,13 @@ LONGEST = 200  # characters of a name, or of a value that the head shows
 COLOURS = (1, 3)  # channels of an image
 
 
-def page_facts(model: Any, metadata: Mapping[str, Any], image: str, path: str) -> dict[str, Any]:
-    """The facts of a loaded model. `metadata` is Seldon's; predictions go to `path`."""
+def page_facts(
+    model: Any, metadata: Mapping[str, Any], image: str, path: str, paths: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The facts of a loaded model. `metadata` is Seldon's; predictions go to `path`.
+
+    `paths` are those of all protocols, as OpenAPI describes them.
+    """
     signature = declared_signature(model) or Signature()
     columns = [each for each in signature.inputs or () if isinstance(each, Column)]
     columns = columns if len(columns) <= MOST_COLUMNS else []
@@ -33,7 +38,7 @@ def page_facts(model: Any, metadata: Mapping[str, Any], image: str, path: str) -
         "takesImages": any(map(takes_images, signature.input_tensors)),
         "example": json.loads(example) if example else {"data": {"ndarray": [[1]]}},
         "path": path,
-        "protocols": [],
+        "protocols": list(_other_requests(paths, path)),
     }
 
 
@@ -62,6 +67,15 @@ def sha256(path: Path) -> str:
         return ""
     with path.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def _other_requests(paths: Mapping[str, Any], usual: str) -> Iterator[tuple[str, str, Any]]:
+    """The example of each other protocol: its title, its path and the body."""
+    for path, item in paths.items():
+        operation = item.get("post", {})
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+        if path != usual and "example" in body:
+            yield operation["summary"], path, body["example"]
 
 
 def _about(model: Any, metadata: Mapping[str, Any], image: str) -> list[tuple[str, Any]]:

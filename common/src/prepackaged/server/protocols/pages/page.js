@@ -262,7 +262,7 @@ function showCode(text) {
   }
   for (const [name, path, body] of facts.protocols) {
     const example = `curl '${base()}${path}' \\\n  -H 'Content-Type: application/json' \\\n  -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'`;
-    at("code").append(element("h3", `${name}, with the example`), block(example));
+    at("code").append(element("h3", name), block(example));
   }
 }
 

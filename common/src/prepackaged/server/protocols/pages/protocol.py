@@ -29,7 +29,7 @@ class Pages:
         path: str,
         paths: Mapping[str, Any],
     ) -> None:
-        self._facts = partial(page_facts, predictor.model, metadata, image, path)
+        self._facts = partial(page_facts, predictor.model, metadata, image, path, paths)
         self._made: dict[str, Any] | None = None
         versions = metadata.get("versions") or [""]
         self._document = document(str(metadata.get("name", "")), str(versions[0]), paths)

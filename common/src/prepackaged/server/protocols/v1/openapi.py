@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from prepackaged.server.protocols.openapi import Schema, operation, tables_of
+from prepackaged.server.protocols.openapi import Schema, example_parts, operation, tables_of
 from prepackaged.server.protocols.v1.errors import MODELS
 from prepackaged.signature import Signature
 
@@ -19,11 +19,21 @@ def paths(name: str, signature: Signature | None) -> dict[str, Any]:
     """The paths of the served model, without its version."""
     model = f"{MODELS}/{name}"
     ready = {200: "The model is loaded", 503: "It is not yet"}
+    title = "Predict: TensorFlow Serving's and KServe's V1"
+    predict = operation(title, ANSWERS, _body(signature), _example(signature))
     return {
-        f"{model}:predict": {"post": operation("Predict", ANSWERS, _body(signature))},
+        f"{model}:predict": {"post": predict},
         model: {"get": operation("The model's state", ready)},
         f"{model}/metadata": {"get": operation("What it takes and gives", {200: "Metadata"})},
     }
+
+
+def _example(signature: Signature | None) -> Any:
+    """Instances of what the model takes; of several tensors, inputs. None where nobody knows."""
+    names, rows, others = example_parts(signature)
+    if rows is None:
+        return others and {"inputs": others}
+    return {"instances": [dict(zip(names, row, strict=True)) for row in rows] if names else rows}
 
 
 def _body(signature: Signature | None) -> Schema:

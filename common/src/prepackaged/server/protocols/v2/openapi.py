@@ -49,7 +49,8 @@ VALUES = {"BOOL": True, "BYTES": "a"}
 
 def paths(model: str, metadata: dict[str, Any], inputs: Facts | None) -> dict[str, Any]:
     """The paths that people and programs use, of the model of this name."""
-    infer = operation("Infer", ANSWERS, REQUEST, _example(metadata["inputs"], inputs or ()))
+    example = _example(metadata["inputs"], inputs or ())
+    infer = operation("Predict: the Open Inference Protocol V2", ANSWERS, REQUEST, example)
     ready = {200: "The model can be used", 503: "It cannot yet, or not any more"}
     described = {200: "Name, versions, platform, inputs and outputs"}
     return {

@@ -1,0 +1,68 @@
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+import requests
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from prepackaged import Artifact, Column, Component, Signature, TensorSpec
+from prepackaged.tables import Columns
+from prepackaged.tensors import TensorComponent
+from prepackaged.testing import serve
+
+COLUMNS = (Column("age", "float64"), Column("city", "category", ("Taipei", "Tainan")))
+NAMELESS = (Column(kind="float64"), Column(kind="float64"))
+TENSORS = (TensorSpec("x", "float32", (None, 3)), TensorSpec("k", "int64", (None,)))
+
+
+class OfTable(Component):
+    """Answers how many rows a table has, once for each."""
+
+    def __init__(self, columns: tuple[Column, ...]) -> None:
+        super().__init__()
+        self.signature = Signature(columns)
+        self.load()
+
+    def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
+        rows = len(Columns.of(self.signature.inputs).table(X, feature_names))
+        return np.full((rows, 1), rows)
+
+
+class OfTensors(TensorComponent):
+    """Answers the sum of two tensors."""
+
+    def load_model(self, artifact: Artifact | None) -> None:
+        self.signature = Signature(TENSORS)
+
+    def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
+        arrays = self.tensors(X, feature_names)
+        return arrays["x"].sum(axis=1) + arrays["k"]
+
+
+def of_tensors() -> Component:
+    """The same, loaded."""
+    model = OfTensors()
+    model.load()
+    return model
+
+
+@pytest.mark.parametrize("make", [lambda: OfTable(COLUMNS), lambda: OfTable(NAMELESS), of_tensors])
+def test_every_example_of_the_document_is_what_it_describes_and_is_answered(make: Any) -> None:
+    """In every protocol; a path without an example has no body."""
+    with serve(make()) as served:
+        document = requests.get(f"{served.url}/openapi.json").json()
+        OpenAPIV31SpecValidator(document).validate()
+        asked = []
+        for path, item in document["paths"].items():
+            for method, operation in item.items():
+                body = operation.get("requestBody", {"content": {}})["content"]
+                content = body.get("application/json", {})
+                if "example" in content:
+                    jsonschema.validate(
+                        content["example"], content["schema"], jsonschema.Draft202012Validator
+                    )
+                answer = requests.request(method, served.url + path, json=content.get("example"))
+                assert answer.status_code == 200, (path, answer.text)
+                asked.append(path)
+    assert len([path for path in asked if path.endswith(("predict", "infer", "invocations"))]) == 3

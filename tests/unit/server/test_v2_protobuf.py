@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from prepackaged.server.inference.requests import Prediction
-from prepackaged.server.protocols.v2 import protobuf_codec
+from prepackaged.server.protocols.v2 import json_responses, protobuf_codec
 from prepackaged.server.protocols.v2.descriptors import CLASSES
+from prepackaged.server.protocols.v2.json_responses import _about
 from prepackaged.server.protocols.v2.outputs import Outputs
 from prepackaged.server.protocols.v2.requests import InferRequest
 from prepackaged.server.protocols.v2.served import Name
@@ -49,3 +50,16 @@ def test_a_typed_answer_has_its_values_in_the_field_of_its_datatype(
 def decoded(message: bytes) -> Any:
     """A response."""
     return CLASSES["ModelInferResponse"].FromString(message)
+
+
+def test_nothing_is_kept_of_long_names() -> None:
+    """Names of outputs may be the client's own, in a model that answers what it is sent."""
+    outputs = Outputs(object())
+    for name in ("n" * 10_000, "m" * 10_000):
+        value = Prediction({name: np.array([1.0])}, [], {}, [])
+        asked = InferRequest(None, [], is_binary=True)
+        made = outputs.selected(asked, {None: value})
+        before = [each.cache_info().currsize for each in (protobuf_codec._head, _about)]
+        assert decoded(protobuf_codec.encode(Name("m"), asked, made, {})).outputs[0].name == name
+        assert name.encode() in json_responses.encode(b"{", asked, made, {})[0]
+        assert before == [each.cache_info().currsize for each in (protobuf_codec._head, _about)]

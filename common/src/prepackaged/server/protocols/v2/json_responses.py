@@ -16,6 +16,7 @@ from prepackaged.server.protocols.v2.outputs import Output
 from prepackaged.server.protocols.v2.requests import InferRequest
 from prepackaged.server.protocols.v2.tensors import cut_name
 
+LONGEST_KEPT = 200  # characters of names in what is kept for the next answer
 NARROW = (np.dtype(np.float32), np.dtype(np.float16))  # whose shortest digits orjson writes
 
 
@@ -39,7 +40,9 @@ def encode(
         parts += (b',"parameters":', dump(tags))
     separator = b',"outputs":['
     for output in outputs:
-        start = _about(output.name, output.datatype.name, output.array.shape)
+        name = output.name
+        about = _about if len(name) <= LONGEST_KEPT else _about.__wrapped__
+        start = about(name, output.datatype.name, output.array.shape)
         if is_binary(output, request):
             binary.append(content_of(output))
             size = b'"parameters":{"binary_data_size":%d}}' % len(binary[-1])

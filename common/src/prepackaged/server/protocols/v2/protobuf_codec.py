@@ -42,6 +42,7 @@ FIELDS: dict[str, Any] = {
     "fp32_contents": np.float32,
     "fp64_contents": np.float64,
 }
+LONGEST_KEPT = 200  # characters of names in what is kept for the next response
 ID, RAW_CONTENTS = 3, 6  # fields of ModelInferResponse
 PARAMETER_FIELDS = {bool: "bool_param", int: "int64_param", str: "string_param"}
 # Tags of a message's parts on the wire: inputs, outputs, raw contents, parameters and contents.
@@ -135,7 +136,10 @@ def encode(
     """The ModelInferResponse of outputs, serialized."""
     is_raw = request.is_binary or not all(output.datatype.field for output in outputs)
     about = tuple((each.name, each.datatype.name, each.array.shape) for each in outputs)
-    parts = [_head(name, about)] if is_raw else [_typed(name, about, outputs)]
+    head = (
+        _head if sum(len(each.name) + 1 for each in outputs) <= LONGEST_KEPT else _head.__wrapped__
+    )
+    parts = [head(name, about)] if is_raw else [_typed(name, about, outputs)]
     if request.id:
         parts.append(delimited(ID, request.id.encode()))
     if tags:

@@ -1,6 +1,6 @@
 """A fitted scikit-learn estimator as requests meet it: what it takes, and its answers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from prepackaged.estimators.answers import choose_method, to_payload
@@ -37,15 +37,13 @@ class ServedEstimator:
         self.signature = signature_of(estimator, self.method, written)
         columns = Columns.of(self.signature.inputs, allow_extra=allow_extra)
         self.inputs = Inputs(estimator, columns)
+        #: One request's rows as `predict` takes them. Raises `ClientError`.
+        self.prepare = self.inputs.prepare
         self._compiled = {
             each: Compiled(estimator, columns.used, each)
             for each in self.signature.methods
             if self.inputs.wants_names
         }
-
-    def prepare(self, X: Any, names: Iterable[str] | None = None) -> Any:
-        """One request's rows as `predict` takes them. Raises `ClientError`."""
-        return self.inputs.prepare(X, names)
 
     def rows(self, X: Any) -> Any:
         """What the estimator itself takes of a request. Raises `ClientError`."""

@@ -67,11 +67,13 @@ class Admission:
     def check(self, waiting: int, most: int, now: float, context: RequestContext | None) -> None:
         """Raise `OverloadedError` unless another request may wait behind those that do."""
         together = self._together()
+        deadline = math.inf if context is None else context.deadline
+        if waiting < most and waiting < LEAST_CALLS * together and deadline == math.inf:
+            return  # it waits for no more than these calls, and will be there
         wait = self._latency.seconds_until(waiting, together)
         if waiting >= most:
             why = f"{waiting} requests wait for the model, which is all that may"
             raise OverloadedError(why, wait)
-        deadline = math.inf if context is None else context.deadline
         if wait and now + self._latency.seconds_until(waiting + 1, together) > deadline:
             why = f"the model is busy for {wait:.1f} s, too long for the request's deadline"
             raise OverloadedError(why, wait)
@@ -100,11 +102,16 @@ class Admission:
         self._patience = min(self._patience_at(now), age)
         self._grows_at = now + STRICT_SECONDS
 
+    @property
+    def knows_patience(self) -> bool:
+        """Whether clients have left, so that it is known how long they stay."""
+        return self._patience < math.inf
+
     def is_late(self, context: RequestContext, age: float, now: float) -> bool:
         """Whether a client that has waited for so long will have left before its answer."""
         if context.deadline < math.inf and context.deadline < now + self._call():
             return True
-        if context.has_own_deadline or self._patience == math.inf:
+        if context.has_own_deadline or not self.knows_patience:
             return False
         return age > max(self._patience_at(now) * LATE - self._call(), self._least())
 

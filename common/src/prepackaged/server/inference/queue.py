@@ -1,5 +1,6 @@
 """What waits for the model, and what of it goes next."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -86,14 +87,17 @@ class WorkQueue:
 
         Where nobody else waits it is done all the same, for that cannot be known for sure.
         """
-        context, age = work.context, now - work.since
+        context, admission = work.context, self._admission
         if context is None:
             return False
+        if context.deadline == math.inf and not (context.left_at or admission.knows_patience):
+            return False
+        age = now - work.since
         if context.deadline < now:  # the exchange's own timer answers it
             work.is_wanted = False
             return True
         is_gone = context.left_at and now - context.left_at > GONE_SECONDS
-        if not (is_gone or self._admission.is_late(context, age, now)) or not len(self):
+        if not (is_gone or admission.is_late(context, age, now)) or not len(self):
             return False
         why = f"the model is too busy: the request has waited for {age:.1f} s"
         self._refuse(work, OverloadedError(why, age))

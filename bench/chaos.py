@@ -81,17 +81,17 @@ def attacked(seconds: float, *, judges_time: bool) -> Iterator[bool]:
     """Floods, of which nobody else may notice anything, and what would fill the memory."""
     with running({"PREPACKAGED_REQUEST_MEMORY_BYTES": str(MEMORY)}) as target:
         usual = observe(target, work, target.rest, seconds)
-        yield told("a busy neighbour", target, usual, is_well=True)
+        yield verdict_of("a busy neighbour", target, usual, is_well=True)
         most = usual.longest_ping + PING_SECONDS if judges_time else math.inf
         for name, attack in (REST_FLOODS | GRPC_FLOODS).items():
             port = target.grpc if name in GRPC_FLOODS else target.rest
             witness = observe(target, attack, port, seconds)
             is_away = witness.is_attacker_away or name not in SENT_AWAY
-            yield told(name, target, witness, is_well=is_away and witness.longest_ping < most)
+            yield verdict_of(name, target, witness, is_well=is_away and witness.longest_ping < most)
         for name, attack in (REST_HOGS | GRPC_HOGS).items():
             port = target.grpc if name in GRPC_HOGS else target.rest
             witness = observe(target, attack, port, seconds)
-            yield told(name, target, witness, is_well=witness.peak < MOST_MEGABYTES)
+            yield verdict_of(name, target, witness, is_well=witness.peak < MOST_MEGABYTES)
 
 
 def overloaded(seconds: float, *, judges_time: bool) -> Iterator[bool]:
@@ -104,7 +104,7 @@ def overloaded(seconds: float, *, judges_time: bool) -> Iterator[bool]:
             goodput = witness.outcomes["answered"] / capacity
             name = f"overload, {patience:g} s ({goodput:.0%})"
             least = LEAST_GOODPUT if judges_time else 0.0
-            yield told(name, target, witness, is_well=goodput > least, are_lost_expected=True)
+            yield verdict_of(name, target, witness, is_well=goodput > least, are_lost_expected=True)
 
 
 def killed(seconds: float) -> bool:
@@ -113,7 +113,9 @@ def killed(seconds: float) -> bool:
         witness = observe(target, worker_killer(target), target.rest, seconds)
         wait_until_answering(target)
         is_well = ask(target.rest) == "answered"
-        return told("a worker killed", target, witness, is_well=is_well, are_lost_expected=True)
+        return verdict_of(
+            "a worker killed", target, witness, is_well=is_well, are_lost_expected=True
+        )
 
 
 def worker_killer(target: Target) -> Attack:
@@ -203,7 +205,7 @@ def share_of_time(target: Target) -> float:
     return min(count * CALL_SECONDS / (time.perf_counter() - start), 1.0)
 
 
-def told(
+def verdict_of(
     name: str,
     target: Target,
     witness: Witness,

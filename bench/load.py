@@ -80,12 +80,12 @@ def write_samples(server: Server, samples: Sequence[Sample], directory: Path) ->
 
 def read_wrk(printed: str) -> Figures:
     """The figures in wrk's output, the last line of which is our script's."""
-    told = json.loads(printed.strip().splitlines()[-1])
+    wrk = json.loads(printed.strip().splitlines()[-1])
     return {
-        "req/s": (told["answers"] - told["wrong"]) / told["seconds"],
-        "p50 ms": told["p50"] / 1000,
-        "p99 ms": told["p99"] / 1000,
-        "errors": told["wrong"] + told["failed"],
+        "req/s": (wrk["answers"] - wrk["wrong"]) / wrk["seconds"],
+        "p50 ms": wrk["p50"] / 1000,
+        "p99 ms": wrk["p99"] / 1000,
+        "errors": wrk["wrong"] + wrk["failed"],
     }
 
 

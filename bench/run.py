@@ -133,8 +133,8 @@ class Bench:
     def note(self, case: Case, server: Server) -> None:
         """Measure once, and keep and tell the figures."""
         figures = attempt(case.measure, server)
-        told = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
-        print(f"{case.title}: {server.program.name}: {told}", file=sys.stderr)
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        print(f"{case.title}: {server.program.name}: {shown}", file=sys.stderr)
         by_server = self.measured.setdefault(case.title, {})
         by_server.setdefault(server.program.name, []).append(figures)
 

@@ -13,6 +13,6 @@ class Slow:
     batchable = True
 
     def predict(self, X: Any, names: Iterable[str], meta: dict[str, Any]) -> Any:
-        """The rows as they came."""
+        """The rows as they were sent."""
         time.sleep(SECONDS)
         return X

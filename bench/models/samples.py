@@ -20,5 +20,5 @@ def save(directory: Path, inputs: Sequence[Any], direct: Callable[[Any], Any]) -
     """Write down the inputs, arrays or lists of records, and what the framework answers."""
     answers = [np.asarray(direct(rows)).tolist() for rows in inputs]
     sent = [rows if isinstance(rows, list) else rows.tolist() for rows in inputs]
-    told = {"inputs": sent, "answers": answers}
-    (directory / "samples.json").write_text(json.dumps(told))
+    samples = {"inputs": sent, "answers": answers}
+    (directory / "samples.json").write_text(json.dumps(samples))

@@ -1,4 +1,4 @@
-"""Which Python a pickled code object was compiled by, told from its fields without making it."""
+"""Which Python a pickled code object was compiled by, read from its fields without making it."""
 
 import opcode
 import sys

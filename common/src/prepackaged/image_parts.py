@@ -1,4 +1,4 @@
-"""Of how many parts an image file is made, told without reading them.
+"""Of how many parts an image file is made, counted without reading them.
 
 Pillow reads the parts of a file in Python, so that a part of a few bytes takes as long as
 thousands of bytes of a large one: a few megabytes of empty parts are a minute's work.

@@ -42,7 +42,7 @@ class Sheet:
 
 
 def read_sheet(payload: Any, names: Iterable[str] | None = None) -> Sheet:
-    """The table in a payload; `names` are those that came beside it, and records win over them.
+    """The table in a payload; `names` were sent beside it, and those of records win over them.
 
     Raises `ClientError` for what is no table, rows of unequal length, and no rows.
     """

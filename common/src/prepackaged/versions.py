@@ -72,8 +72,8 @@ class Versions:
 
     def _more(self) -> str:
         more = {"Python": self.python, "MLflow": self.mlflow}
-        told = ", ".join(f"{name} {version}" for name, version in more.items() if version)
-        return f" ({told})" if told else ""
+        shown = ", ".join(f"{name} {version}" for name, version in more.items() if version)
+        return f" ({shown})" if shown else ""
 
     def _cure(self) -> str:
         tags = known_tags()

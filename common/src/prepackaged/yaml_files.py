@@ -1,4 +1,4 @@
-"""YAML files of a model directory, read within bounds: whoever wrote them may mean harm."""
+"""YAML files of a model directory, read within bounds: their author may mean harm."""
 
 from pathlib import Path
 from typing import Any

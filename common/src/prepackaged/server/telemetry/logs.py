@@ -1,4 +1,4 @@
-"""How logs look, beside the access log: each record bounded, and told from what clients send."""
+"""How logs look, beside the access log: bounded, and no client's text can look like a record."""
 
 import logging
 import re

@@ -6,7 +6,7 @@ from prepackaged.server.transport.eviction import Idling
 
 
 class Connection(Idling, Protocol):
-    """It ends when it is told, or when it is idle and there are too many."""
+    """It ends on request, or when it is idle and there are too many."""
 
     def shut_down(self) -> None:
         """Answer what was sent or is on its way, then close."""

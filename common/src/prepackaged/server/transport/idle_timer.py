@@ -22,7 +22,7 @@ class IdleTimer:
         self._timer_ends = NEVER
 
     def set(self, seconds: float) -> None:
-        """Ring in so many seconds, unless told otherwise before."""
+        """Ring in so many seconds, unless it is set anew before."""
         self._limit = self._loop.time() + seconds
         if self._timer is None or self._timer_ends > self._limit:
             self._wait(seconds)

@@ -18,7 +18,7 @@ def inflate(
     """Inflate a request's body, then let the handler answer.
 
     What remains small is inflated at once. For all else `work` does it on another thread, and
-    raises the errors that clients are told.
+    raises the errors for the client.
     """
 
     def handle(body: bytes) -> None:

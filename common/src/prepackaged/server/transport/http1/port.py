@@ -17,7 +17,7 @@ from prepackaged.server.transport.routing import Router, handler_of
 
 SENDER_SECONDS = 60  # for a request's head, and then for each further part of its body
 SURPLUS_SECONDS = 2  # the same where there are too many connections
-MOST_SURPLUS = 64  # connections too many that are told so; the oldest ends for a further one
+MOST_SURPLUS = 64  # connections too many that get a refusal; the oldest ends for a further one
 SHUTDOWN_SENDER_SECONDS = 2  # the same once the server shuts down
 SHUTDOWN_IDLE_SECONDS = 0.25  # for a request that is on its way when the server shuts down
 

@@ -59,7 +59,7 @@ class Http2Core(Outbound):
     def receive(self, data: bytes) -> Iterator[Event]:
         """Take bytes and yield what they mean.
 
-        Whoever stops before the last event goes on with `receive(b"")`, see `has_more`.
+        A caller that stops before the last event goes on with `receive(b"")`, see `has_more`.
         """
         if self.has_failed:
             return

@@ -27,7 +27,7 @@ MOST_EXTRA = 2**26  # bytes of all streams beyond these; one stream may have mor
 class Credit:
     """Counts what a client sends, and writes grants into `output`.
 
-    Whoever reads data takes them off `left` and off their stream's `credit`.
+    The reader of data takes them off `left` and off their stream's `credit`.
     """
 
     __slots__ = ("_extra", "_output", "_queue", "left")

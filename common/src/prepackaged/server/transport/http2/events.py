@@ -30,13 +30,13 @@ class StreamReset(NamedTuple):
 
 
 class PingAcknowledged(NamedTuple):
-    """A ping came back."""
+    """The answer to a ping."""
 
     payload: bytes
 
 
 class ConnectionFailed(NamedTuple):
-    """The client broke a rule of the connection, and was told; nothing more is read of it."""
+    """The client broke a rule of the connection, and knows why; nothing more is read of it."""
 
     code: ErrorCode
     why: str

@@ -92,7 +92,7 @@ class FrameReader:
 
     def feed(self, data: bytes) -> None:
         """Take bytes."""
-        if self._place < len(self._data):  # whoever read the frames stopped before the last
+        if self._place < len(self._data):  # the caller stopped before the last frame
             if not data:
                 return
             self._part[:0] = self._data[self._place :]

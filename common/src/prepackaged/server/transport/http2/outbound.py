@@ -48,7 +48,7 @@ class Outbound:
         self._sender = Sender(self._output, budget)
         self._credit = Credit(self._output)
         self._is_greeted = False
-        #: Whether the client was told that the connection ends.
+        #: Whether the client knows that the connection ends.
         self.is_ending = False
         self._is_refusing = False
         self._last = 0  # the latest stream that was not refused

@@ -2,8 +2,10 @@ import bz2
 import gzip
 import lzma
 import pickle
+import zipfile
 import zlib
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from pickled_code import PICKLES
 
 from prepackaged import DeploymentError, pickles
 from prepackaged.bytecode import HERE
-from prepackaged.pickles import PickleFacts, opened, read_facts
+from prepackaged.pickles import PickleFacts, imports_of, opened, read_facts
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
@@ -189,3 +191,25 @@ def test_a_pickle_that_is_cut_off_anywhere_is_read_so_far(
     for size in range(0, len(PICKLES[key]), 31):
         facts = facts_of(tmp_path, PICKLES[key][:size])
         assert facts.code.items() <= whole.code.items()
+
+
+@pytest.mark.parametrize(
+    ("content", "imports"),
+    [
+        (pickle.dumps(Fraction(1, 2)), {"fractions.Fraction"}),
+        (b"cno_such\nharm\n(tR.", {"no_such.harm"}),
+        (b"cno_such\nharm\n(tR" + b"damaged", {"no_such.harm"}),
+        (pickle.dumps([1, "a"]), None),
+        (b"{}", None),
+        (b"", None),
+    ],
+)
+def test_what_a_pickle_imports_is_read(content: bytes, imports: Any, tmp_path: Path) -> None:
+    """In a file of its own, compressed, and in an archive as PyTorch writes it."""
+    (tmp_path / "plain").write_bytes(content)
+    (tmp_path / "small").write_bytes(gzip.compress(content))
+    with zipfile.ZipFile(tmp_path / "archive", "w") as archive:
+        archive.writestr("model/data.pkl", content)
+        archive.writestr("model/data/0", b"weights")
+    for name in ("plain", "small", "archive"):
+        assert imports_of(tmp_path / name) == imports

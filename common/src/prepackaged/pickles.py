@@ -11,6 +11,7 @@ import lzma
 import math
 import pickle
 import re
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -80,17 +81,21 @@ def read_facts(path: Path) -> PickleFacts:
 
 
 def imports_of(path: Path) -> set[str] | None:
-    """What the pickle at `path` imports when it is loaded; None where it is no pickle.
+    """What the pickles in a file import when it is loaded; None where there is none.
 
-    A damaged one may import more.
+    PyTorch's archives have a pickle as their member `data.pkl`. A damaged one may import more.
     """
     facts = PickleFacts()
-    try:
-        with opened(path) as stream:
-            _Reader(stream, facts).load()
-    except Exception:  # it is of another kind, or damaged: the loader says which
-        return facts.imports or None
-    return facts.imports
+    with suppress(Exception):  # of another kind, or damaged: the loader says which
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                for name in archive.namelist():
+                    if name.endswith("data.pkl"):
+                        _Reader(archive.open(name), facts).load()
+        else:
+            with opened(path) as stream:
+                _Reader(stream, facts).load()
+    return facts.imports or None
 
 
 def facts_in(content: bytes) -> PickleFacts:

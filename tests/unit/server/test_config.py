@@ -152,13 +152,25 @@ def test_what_vertex_ai_sets_is_read() -> None:
         read_config(["Model"], {"AIP_PREDICT_ROUTE": "predict"})
 
 
-@pytest.mark.parametrize("left_out", ["PREDICTIVE_UNIT_ID", "MLSERVER_MODEL_URI"])
+@pytest.mark.parametrize("left_out", ["PREDICTIVE_UNIT_ID", "MLSERVER_MODEL_VERSION"])
 def test_seldons_operator_finds_a_port_open_at_once_for_its_v2_protocol(left_out: str) -> None:
     """For which alone it sets both: its probes would restart a server that loads for long."""
-    both = {"PREDICTIVE_UNIT_ID": "node", "MLSERVER_MODEL_URI": "/mnt/models"}
+    both = {"PREDICTIVE_UNIT_ID": "node", "MLSERVER_MODEL_VERSION": "v1"}
     assert read_config(["Model"], both).opens_early
     del both[left_out]
     assert not read_config(["Model"], both).opens_early
+
+
+def test_for_its_own_protocol_the_operator_finds_no_port_open_before_the_model_is_loaded() -> None:
+    """There it connects, and what is open is ready; it sets MLServer's ports and place too."""
+    own = {
+        "PREDICTIVE_UNIT_ID": "node",
+        "MLSERVER_HTTP_PORT": "9001",
+        "MLSERVER_GRPC_PORT": "9501",
+        "MLSERVER_MODEL_URI": "/mnt/models",
+        "MLSERVER_MODEL_NAME": "node",
+    }
+    assert not read_config(["Model"], own).opens_early
 
 
 def test_a_model_in_a_bucket_ends_the_start() -> None:

@@ -15,7 +15,12 @@ from prepackaged.errors import DeploymentError
 from prepackaged.pickles import imports_of
 from prepackaged.server.protocols.pages.facts import sha256
 from prepackaged.server.runtime.config import Config, read_config
-from prepackaged.server.runtime.loading import find_class, load_model, read_metadata
+from prepackaged.server.runtime.loading import (
+    find_class,
+    load_model,
+    read_metadata,
+    with_model_dir,
+)
 from prepackaged.server.runtime.trying import Trial
 from prepackaged.server.telemetry.logs import begin_logging
 from prepackaged.signature import declared_signature
@@ -74,7 +79,7 @@ def parts(config: Config) -> Iterator[tuple[str, Any]]:
     if artifact:
         yield "file", file_facts(artifact)
     before, start = memory(), time.perf_counter()
-    model = load_model(config.interface, config.parameters)
+    model = load_model(config.interface, config.parameters, config.model_dir)
     seconds = time.perf_counter() - start
     signature = declared_signature(model)
     yield "versions", (read_metadata(model) or {}).get("custom", {})
@@ -86,11 +91,12 @@ def parts(config: Config) -> Iterator[tuple[str, Any]]:
 
 def artifact_of(config: Config) -> Artifact | None:
     """The file that will be loaded; None of a class that reads none. Raises `DeploymentError`."""
-    files = getattr(find_class(config.interface), "files", None)
-    uri = config.parameters.get("model_uri") or mounted_model()
+    model_class = find_class(config.interface)
+    parameters = with_model_dir(model_class, config.parameters, config.model_dir)
+    files, uri = getattr(model_class, "files", None), parameters.get("model_uri") or mounted_model()
     if not (files and uri):
         return None
-    return find_artifact(str(uri), files, config.parameters.get("model_file"))
+    return find_artifact(str(uri), files, parameters.get("model_file"))
 
 
 def file_facts(artifact: Artifact) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from seldon_core import seldon_methods
 
+from prepackaged.artifacts import MOUNT, mounted_model
 from prepackaged.errors import DeploymentError, describe
 
 logger = logging.getLogger(__name__)
@@ -54,9 +55,12 @@ def with_model_dir(
 ) -> Mapping[str, Any]:
     """The constructor's arguments: the parameters, with `model_dir` where they do not say it.
 
-    Platforms say it to every server; a class that takes no `model_uri` does without.
+    Platforms say it to every server: a class that takes no `model_uri` does without, and so does
+    any where nothing is mounted.
     """
     if model_dir is None or "model_uri" in parameters:
+        return parameters
+    if model_dir == str(MOUNT) and mounted_model() is None:
         return parameters
     with suppress(TypeError, ValueError):  # a class in C that does not say what it takes
         if "model_uri" in parameters_of(model_class):

@@ -13,7 +13,7 @@ from prepackaged.server.runtime.settings import expected, integer
 
 logger = logging.getLogger(__name__)
 
-SELDON_V2 = {"PREDICTIVE_UNIT_ID", "MLSERVER_MODEL_URI"}
+SELDON_V2 = {"PREDICTIVE_UNIT_ID", "MLSERVER_MODEL_VERSION"}
 ROUTES = {"predict_route": "AIP_PREDICT_ROUTE", "health_route": "AIP_HEALTH_ROUTE"}
 MAX_MESSAGE = "MLSERVER_GRPC_MAX_MESSAGE_LENGTH"
 # MLServer's settings that are read here; of the others the log says that they are not.
@@ -49,7 +49,8 @@ def opens_early(variables: Mapping[str, str]) -> str:
     """Whether ports open before the model is loaded.
 
     Vertex AI wants one in 40 seconds. So does Seldon's operator, in 35, for its v2 protocol, for
-    which alone it sets both of these; what it asks there tells alive from ready.
+    which alone it sets both of these; what it asks there tells alive from ready, where for its own
+    protocol an open port means ready.
     """
     return str("AIP_HTTP_PORT" in variables or variables.keys() >= SELDON_V2)
 

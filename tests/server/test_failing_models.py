@@ -83,11 +83,11 @@ WHAT_IT_DOES: dict[str, tuple[Callable[[], Any], str]] = {
     "returns what exits": (lambda: {"a": Exiting()}, "no more"),
     "returns a list of it": (lambda: [Unspeakable()], "predict returned what JSON cannot hold"),
     "returns an object of it": (lambda: {"a": Unspeakable()}, "predict returned what JSON cannot"),
-    "returns a list without end": (endless_list, "setting an array element with a sequence"),
+    "returns a list without end": (endless_list, "predict returned a list that is no array: "),
     "returns an object without end": (endless_dict, "predict returned what JSON cannot hold"),
     "returns rows of unequal length": (
         lambda: [[1], [1, 2]],
-        "setting an array element with a sequence",
+        "predict returned a list that is no array: ",
     ),
     "returns complex numbers": (lambda: [1j], "predict returned what JSON cannot hold"),
 }

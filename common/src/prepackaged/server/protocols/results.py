@@ -46,5 +46,5 @@ def _from_list(result: list[Any]) -> Array:
             if str in set(map(type, objects.flat)):
                 return objects  # rather than every text padded to the longest
         return np.array(result)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # of unequal lengths, or within itself
         raise ModelError(f"predict returned a list that is no array: {error}") from error

@@ -85,6 +85,10 @@ WHAT_IT_DOES: dict[str, tuple[Callable[[], Any], str]] = {
     "returns an object of it": (lambda: {"a": Unspeakable()}, "predict returned what JSON cannot"),
     "returns a list without end": (endless_list, "predict returned a list that is no array: "),
     "returns an object without end": (endless_dict, "predict returned what JSON cannot hold"),
+    "returns a text beside a list": (
+        lambda: [[], "a"],
+        "predict returned a list that is no array: its lists are of unequal length",
+    ),
     "returns rows of unequal length": (
         lambda: [[1], [1, 2]],
         "predict returned a list that is no array: ",

@@ -43,7 +43,10 @@ def _from_list(result: list[Any]) -> Array:
     try:
         if sum_of_sizes(result) is None:
             objects = np.array(result, dtype=object)
-            if str in set(map(type, objects.flat)):
+            kinds = set(map(type, objects.flat))
+            if list in kinds:
+                raise ValueError("its lists are of unequal length")
+            if str in kinds:
                 return objects  # rather than every text padded to the longest
         return np.array(result)
     except (ValueError, RuntimeError) as error:  # of unequal lengths, or within itself

@@ -74,7 +74,8 @@ class Admission:
         if waiting >= most:
             why = f"{waiting} requests wait for the model, which is all that may"
             raise OverloadedError(why, wait)
-        if wait and now + self._latency.seconds_until(waiting + 1, together) > deadline:
+        is_bounded = deadline < math.inf and wait > 0
+        if is_bounded and now + self._latency.seconds_until(waiting + 1, together) > deadline:
             why = f"the model is busy for {wait:.1f} s, too long for the request's deadline"
             raise OverloadedError(why, wait)
         if wait > LEAST_SECONDS and wait > self._most_wait(context, now):

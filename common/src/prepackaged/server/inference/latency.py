@@ -1,7 +1,6 @@
 """How long a model takes for how many rows, and so on which thread it is called."""
 
 from collections import deque
-from itertools import accumulate
 
 QUICK_SECONDS = 0.002  # a call that the event loop can bear: 32 rows of a small model, answers made
 LONG_SECONDS = 0.01  # after one this long on the event loop, or elsewhere, leave the loop
@@ -22,7 +21,6 @@ class LatencyTracker:
         self._recent: dict[int, deque[float]] = {}
         self._calls: list[deque[float]] = [deque(maxlen=RECENT) for _ in range(SIZES)]
         self._medians = [0.0] * SIZES  # of these, 0 where nothing is known
-        self._call_seconds = [0.0] * SIZES  # by size, as `call_seconds` gives them
         self._cautious = 0
         self.seconds_per_request = 0.0  # a moving average
 
@@ -56,14 +54,18 @@ class LatencyTracker:
         recent = self._calls[size]
         recent.append(seconds)
         self._medians[size] = median(recent)
-        least = next(filter(None, self._medians), 0.0)
-        # Of a size that is not known, what the next smaller one takes: it is soon known better.
-        filled = accumulate(self._medians, lambda last, own: own or last, initial=least)
-        self._call_seconds = list(filled)[1:]
 
     def call_seconds(self, requests: int) -> float:
-        """Seconds of a call for up to so many requests; 0 where there was none."""
-        return self._call_seconds[min(requests.bit_length(), SIZES - 1)]
+        """Seconds of a call for up to so many requests; 0 where there was none.
+
+        Of a size that is not known, what the next smaller one takes: it is soon known better.
+        """
+        size = min(requests.bit_length(), SIZES - 1)
+        return self._medians[size] or self._nearest(size)
+
+    def _nearest(self, size: int) -> float:
+        smaller = next(filter(None, reversed(self._medians[:size])), 0.0)
+        return smaller or next(filter(None, self._medians), 0.0)
 
     def seconds_until(self, waiting: int, together: int) -> float:
         """Seconds that calls for so many requests take, of which some share a call."""

@@ -212,5 +212,7 @@ def test_browsers_get_the_page_and_everybody_else_a_sign_of_life() -> None:
 def test_a_setting_switches_the_pages_off() -> None:
     """What nobody uses need not be there."""
     with serve(loaded(Unknown()), pages=False) as served:
-        for path in ("/", "/ui", "/openapi.json"):
+        for path in ("/ui", "/openapi.json"):
             assert requests.get(served.url + path).status_code == 404
+        alive = requests.get(served.url + "/", headers={"Accept": "text/html"})
+        assert alive.json() == {"status": "alive"}

@@ -20,7 +20,7 @@ FP64_ROW = {"name": "x", "datatype": "FP64", "shape": [1, 1]}
 
 
 class Echo(Component):
-    """Answers what it is sent, and fails when it is told to."""
+    """Answers with the request's payload, and fails where that asks it to."""
 
     batchable = True
     platform = "echo"

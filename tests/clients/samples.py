@@ -1,4 +1,4 @@
-"""Values of every datatype, and what becomes of them on their way to a server and back."""
+"""Values of every datatype, and what a client reads after a server has answered with them."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -39,7 +39,7 @@ def outcomes(server: Server, program: str) -> Any:
 
 
 def same(*kinds: tuple[str, tuple[str, ...]]) -> dict[str, str]:
-    """Each of these datatypes came back as it was sent, by each of these ways."""
+    """Each of these datatypes is answered unchanged, in each of these ways."""
     return {f"{way} {name}": "same" for way, names in kinds for name in names}
 
 

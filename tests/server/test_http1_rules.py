@@ -24,7 +24,7 @@ Rule = tuple[str, bytes, int]
 
 
 class Mirror:
-    """Answers what it is sent, with the headers that came along as a tag."""
+    """Answers with the request's payload, and with its headers as a tag."""
 
     def predict(self, X: Any, names: Any) -> Any:
         return X

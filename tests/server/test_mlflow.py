@@ -49,7 +49,7 @@ class Table(Component):
 
 
 class Untyped(Component):
-    """Four columns of any kind without names: answers them as they came."""
+    """Four columns of any kind without names: answers them unchanged."""
 
     signature = Signature((Column(),) * 4)
 
@@ -240,7 +240,7 @@ def test_an_answer_may_be_csv(table: Served, accept: str, body: bytes) -> None:
 
 
 def test_what_is_no_table_is_not_answered_as_csv() -> None:
-    """The client is told what to accept."""
+    """The error says what to accept."""
     with serve(Deep()) as server:
         status, answer = ask(server, {"inputs": [[1]]}, Accept=CSV)
     assert status == 406

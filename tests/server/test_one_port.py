@@ -332,7 +332,7 @@ def test_a_client_that_gives_a_request_up_is_not_answered(gate: Any) -> None:
 
 
 def test_what_was_accepted_is_answered_when_the_server_ends(gate: Any) -> None:
-    """And the client is told that the connection ends; a request half sent is not waited for."""
+    """And the client learns that the connection ends; a request half sent is not waited for."""
     with serve(gate) as server:
         client = Http2Client(server.url)
         client.flush()

@@ -97,7 +97,7 @@ def test_a_request_that_is_on_its_way_is_answered(held: Any, tmp_path: Path, sen
 
 
 def test_a_server_that_ends_is_not_ready_any_more(held: Any, tmp_path: Path) -> None:
-    """In the Open Inference Protocol, for whoever asks while it answers what it has accepted."""
+    """In the Open Inference Protocol, while it still answers what it has accepted."""
     request = get("/v2/health/ready")
     with connected(held.server.url) as connection:
         assert connection.ask(request).body == b'{"ready":true}'

@@ -60,7 +60,7 @@ class TwoOutputs(TensorComponent):
 
 
 class Table(Component):
-    """Doubles the first of two columns by name; NaN is answered as it came."""
+    """Doubles the first of two columns by name; NaN stays NaN."""
 
     batchable = True
     signature = Signature(

@@ -5,6 +5,7 @@ else the only file with a known suffix. Nothing is guessed: two candidates stop 
 Symbolic links are resolved, because platforms hand out models as links into mounts.
 """
 
+import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -63,6 +64,15 @@ class Artifact:
     flavor: dict[str, Any] = field(default_factory=dict)
     code: Path | None = None
     mlmodel: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """The file's SHA-256, as `sha256:...`; empty where it cannot be read any more."""
+        try:
+            with self.path.open("rb") as file:
+                return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        except OSError:
+            return ""
 
     @contextmanager
     def reading(self, advice: str = "") -> Iterator[None]:

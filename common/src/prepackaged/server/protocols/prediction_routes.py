@@ -8,7 +8,7 @@ from prepackaged.server.inference.hooks import find_hook
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.inference.requests import InferenceRequest, Prediction
 from prepackaged.server.protocols.json_reading import expected, memory_of
-from prepackaged.server.protocols.results import is_large
+from prepackaged.server.protocols.results import finish
 from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
 from prepackaged.signature import declared_signature
@@ -49,23 +49,8 @@ class PredictionRoute:
 
     def _queue(self, exchange: Exchange, request: InferenceRequest) -> None:
         request.set_context(exchange)
-        work = self._predictor.predict(request, partial(self._finish, exchange, request))
-        exchange.on_cancel = work.cancel
-
-    def _finish(
-        self, exchange: Exchange, request: InferenceRequest, outcome: Prediction | BaseException
-    ) -> None:
-        try:
-            if isinstance(outcome, BaseException):
-                raise outcome
-            if is_large(outcome, exchange):
-                exchange.prepare(partial(self._encode, outcome, request), exchange.respond)
-                return
-            response = self._encode(outcome, request)
-        except BaseException as error:
-            exchange.fail(error)
-        else:
-            exchange.respond(response)
+        done = partial(finish, lambda prediction: self._encode(prediction, request), exchange)
+        exchange.on_cancel = self._predictor.predict(request, done).cancel
 
 
 def add_parameters(request: InferenceRequest, parameters: Any, name: str, model: Any) -> None:

@@ -1,5 +1,7 @@
 """Arrays out of what models return, for every protocol alike."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ from prepackaged.arrays import Array, sum_of_sizes
 from prepackaged.errors import ModelError
 from prepackaged.server.inference.requests import Prediction
 from prepackaged.server.transport.background import LARGE
-from prepackaged.server.transport.exchange import Exchange
+from prepackaged.server.transport.exchange import Exchange, Response
 
 
 def from_result(result: Any) -> Array:
@@ -37,6 +39,28 @@ def is_large(prediction: Prediction, exchange: Exchange) -> bool:
     value = prediction.value
     size = value.nbytes if isinstance(value, np.ndarray) else len(exchange.body)
     return size > LARGE
+
+
+def finish(
+    encode: Callable[[Prediction], Response],
+    exchange: Exchange,
+    outcome: Prediction | BaseException,
+) -> None:
+    """Answer an exchange with what `encode` makes of a prediction, or with the error.
+
+    A large prediction is encoded on another thread.
+    """
+    try:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        if is_large(outcome, exchange):
+            exchange.prepare(partial(encode, outcome), exchange.respond)
+            return
+        response = encode(outcome)
+    except BaseException as error:
+        exchange.fail(error)
+    else:
+        exchange.respond(response)
 
 
 def _from_list(result: list[Any]) -> Array:

@@ -13,7 +13,6 @@ from typing import Any
 from prepackaged.artifacts import Artifact, find_artifact, mounted_model
 from prepackaged.errors import DeploymentError
 from prepackaged.pickles import imports_of
-from prepackaged.server.protocols.pages.facts import sha256
 from prepackaged.server.runtime.config import Config, read_config
 from prepackaged.server.runtime.loading import (
     find_class,
@@ -107,7 +106,7 @@ def file_facts(artifact: Artifact) -> dict[str, Any]:
         "name": artifact.name,
         "directory": str(artifact.directory),
         "megabytes": round(artifact.path.stat().st_size / MEGABYTE, 3),
-        "digest": sha256(artifact.path),
+        "digest": artifact.digest,
         "beside it": sorted(beside),
         **({"imports": sorted(imports)} if imports is not None else {}),
     }

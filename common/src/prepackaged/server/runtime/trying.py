@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from prepackaged.errors import RequestError
 from prepackaged.examples import example_request
 from prepackaged.input_examples import mlflow_example
 from prepackaged.server.inference.batching import batch_key, part, same, stack
@@ -61,10 +60,10 @@ class Trial:
         """Of the sizes that the model takes; with what a request of that size takes to prepare."""
         times = {}
         for rows in SIZES:
-            message = repeated(self._message, rows)
             try:
+                message = repeated(self._message, rows)
                 times[str(rows)] = round(self._quickest(message) * 1000, 3)
-            except (RequestError, ValueError, TypeError):  # of a model that takes one row
+            except Exception:  # no rows, or a model that takes one row alone
                 break
         return times
 

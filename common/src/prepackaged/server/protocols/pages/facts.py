@@ -1,9 +1,7 @@
 """What the page says of a model and makes its form of, as one JSON value."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from prepackaged.component import Component
@@ -61,14 +59,6 @@ def takes_images(spec: TensorSpec) -> bool:
     return len(shape) == 4 and (shape[1] in COLOURS or shape[3] in COLOURS)
 
 
-def sha256(path: Path) -> str:
-    """The digest of a file, as `sha256:...`; empty where it is a directory or gone."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
 def _other_requests(paths: Mapping[str, Any], usual: str) -> Iterator[tuple[str, str, Any]]:
     """The example of each other protocol: its title, its path and the body."""
     for path, item in paths.items():
@@ -88,7 +78,7 @@ def _about(model: Any, metadata: Mapping[str, Any], image: str) -> list[tuple[st
         ("version", ", ".join(map(str, versions)) if isinstance(versions, list) else ""),
         ("image", image),
         ("file", _file_name(model)),
-        ("digest", sha256(artifact.path) if artifact else ""),
+        ("digest", artifact.digest if artifact else ""),
     ]
 
 

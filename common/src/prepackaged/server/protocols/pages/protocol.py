@@ -32,7 +32,8 @@ class Pages:
         self._facts = partial(page_facts, predictor.model, metadata, image, path, paths)
         self._made: dict[str, Any] | None = None
         versions = metadata.get("versions") or [""]
-        self._document = document(str(metadata.get("name", "")), str(versions[0]), paths)
+        described = document(str(metadata.get("name", "")), str(versions[0]), paths)
+        self._document = json.dumps(described).encode()
 
     def protocol(self, failure: Failure) -> WireProtocol:
         """What a server answers these routes with; errors have the form of `failure`."""
@@ -71,4 +72,4 @@ class Pages:
 
     def openapi(self, exchange: Exchange) -> None:
         """The OpenAPI document."""
-        exchange.respond(Response(json.dumps(self._document).encode()))
+        exchange.respond(Response(self._document))

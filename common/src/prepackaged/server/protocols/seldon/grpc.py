@@ -16,7 +16,7 @@ from prepackaged.errors import ClientError, ModelError
 from prepackaged.server.inference.hooks import has_any_hook
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.inference.requests import Prediction
-from prepackaged.server.protocols.results import is_large
+from prepackaged.server.protocols.results import finish
 from prepackaged.server.protocols.seldon import protobuf_codec
 from prepackaged.server.protocols.seldon.json_codec import Request
 from prepackaged.server.protocols.seldon.methods import Methods, Unit, asked_parameters
@@ -119,31 +119,11 @@ class Grpc:
     def _queue(self, exchange: Exchange, response_type: type[Message], request: Request) -> None:
         request.parameters = asked_parameters(request, self._predictor.model)
         request.set_context(exchange)
-        done = partial(self._finish, exchange, request, response_type)
+        done = partial(finish, partial(self._encoded, request, response_type), exchange)
         exchange.on_cancel = self._predictor.predict(request, done).cancel
 
-    def _finish(
-        self,
-        exchange: Exchange,
-        request: Request,
-        response_type: type[Message],
-        outcome: Prediction | BaseException,
-    ) -> None:
-        try:
-            if isinstance(outcome, BaseException):
-                raise outcome
-            encode = partial(self._encoded, outcome, request, response_type)
-            if is_large(outcome, exchange):
-                exchange.prepare(encode, exchange.respond)
-                return
-            response = encode()
-        except BaseException as error:
-            exchange.fail(error)
-        else:
-            exchange.respond(response)
-
     def _encoded(
-        self, prediction: Prediction, request: Request, response_type: type[Message]
+        self, request: Request, response_type: type[Message], prediction: Prediction
     ) -> Response:
         answer = protobuf_codec.encode(prediction, request, self._unit.path)
         return _response(answer, response_type)

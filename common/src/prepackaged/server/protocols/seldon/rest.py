@@ -15,7 +15,7 @@ from prepackaged.server.inference.hooks import has_any_hook
 from prepackaged.server.inference.predictor import HangingError, Predictor
 from prepackaged.server.inference.requests import Prediction
 from prepackaged.server.protocols.json_writing import dump
-from prepackaged.server.protocols.results import is_large
+from prepackaged.server.protocols.results import finish
 from prepackaged.server.protocols.seldon.json_codec import (
     Request,
     UnknownMessageError,
@@ -113,25 +113,10 @@ class Rest:
         if request.meta:
             request.parameters = asked_parameters(request, self._predictor.model)
         request.set_context(exchange)
-        work = self._predictor.predict(request, partial(self._finish, exchange, request))
-        exchange.on_cancel = work.cancel
+        done = partial(finish, partial(self._encoded, request), exchange)
+        exchange.on_cancel = self._predictor.predict(request, done).cancel
 
-    def _finish(
-        self, exchange: Exchange, request: Request, outcome: Prediction | BaseException
-    ) -> None:
-        try:
-            if isinstance(outcome, BaseException):
-                raise outcome
-            if is_large(outcome, exchange):
-                exchange.prepare(partial(self._encoded, outcome, request), exchange.respond)
-                return
-            response = self._encoded(outcome, request)
-        except BaseException as error:
-            exchange.fail(error)
-        else:
-            exchange.respond(response)
-
-    def _encoded(self, prediction: Prediction, request: Request) -> Response:
+    def _encoded(self, request: Request, prediction: Prediction) -> Response:
         return Response(encode(prediction, request, self._unit.path))
 
     async def predict_raw(self, exchange: Exchange) -> Response:

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from prepackaged.example_values import example_values
+from prepackaged.examples import MOST_VALUES
 from prepackaged.server.protocols.openapi import Schema, operation
 from prepackaged.server.protocols.v2.datatypes import DATATYPES
 from prepackaged.server.protocols.v2.metadata import Entry
@@ -43,7 +44,6 @@ REQUEST: Schema = {
     },
     "required": ["inputs"],
 }
-MOST_VALUES = 300  # of an example; a longer one helps nobody
 VALUES = {"BOOL": True, "BYTES": "a"}
 
 

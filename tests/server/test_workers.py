@@ -106,7 +106,7 @@ def test_the_metrics_files_are_removed(
     (tmp_path / "files").mkdir()
     process = start_process("Obedient", directory=str(tmp_path))
     wait_until(lambda: len(pids(process)) == 2)
-    wait_until(lambda: bool(list((tmp_path / "files").glob("*/counter_0.db"))))
+    wait_until(lambda: bool(list((tmp_path / "files").glob("*/*.db"))))
     process.signal(signal.SIGTERM)
     assert process.status() == 0
     assert not list((tmp_path / "files").iterdir())

@@ -18,8 +18,10 @@ NEEDED = re.compile(r"^(?:scikit-learn|numpy|scipy|joblib)==[\d.]+", re.MULTILIN
 
 
 MODELS = ("tree", "columns", "imputer", "boosting", "histogram", "vectors", "text")
-# What at least must be served of each other version, as scikit-learn itself still answers.
-SERVED = {"tree", "vectors"}
+# What at least must be served of each other version, as scikit-learn itself still answers; and of
+# each older one. A newer SVC has probability="deprecated", which older versions take for True.
+SERVED = {"tree"}
+SERVED_OF_OLDER = {"tree", "vectors"}
 
 
 @pytest.fixture(scope="module", params=TARGETS, ids=lambda target: target.name)
@@ -67,7 +69,7 @@ def test_a_model_answers_as_in_the_version_that_saved_it_or_says_which_tag_does(
     model, refusal = loaded(model_of, directory / f"{name}.joblib")
 
     if refusal:
-        assert name not in SERVED
+        assert name not in (SERVED_OF_OLDER if target.older else SERVED)
         assert refusal.endswith(advice)
         return
     given = rows.tolist() if name == "text" else rows

@@ -30,6 +30,7 @@ from bench.attacks import (
     SENT_AWAY,
     Attack,
 )
+from bench.memory_limit import limited
 from bench.servers import family, pss_megabytes
 from bench.target import (
     ASK_SECONDS,
@@ -79,7 +80,10 @@ def main() -> None:
 
 def attacked(seconds: float, *, judges_time: bool) -> Iterator[bool]:
     """Floods, of which nobody else may notice anything, and what would fill the memory."""
-    with running({"PREPACKAGED_REQUEST_MEMORY_BYTES": str(MEMORY)}) as target:
+    with (
+        limited(MOST_MEGABYTES * 2**20) as under,
+        running({"PREPACKAGED_REQUEST_MEMORY_BYTES": str(MEMORY)}, "Pixels", under) as target,
+    ):
         usual = observe(target, work, target.rest, seconds)
         yield verdict_of("a busy neighbour", target, usual, is_well=True)
         most = usual.longest_ping + PING_SECONDS if judges_time else math.inf

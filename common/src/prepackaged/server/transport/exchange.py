@@ -105,9 +105,13 @@ class Exchange(RequestContext):
             self._carrier.send(self, response)
 
     def fail(self, error: BaseException) -> None:
-        """Send the response to an error, unless the exchange is over."""
+        """Send the response to an error, unless the exchange is over.
+
+        Nothing reads the error's traceback after this.
+        """
         if self.is_open:
             self.respond(self._failure(self, error))
+        forget_frames(error)
 
     def cancel(self) -> None:
         """The client went away: nothing is sent, and the work for it may stop."""
@@ -191,3 +195,15 @@ class Exchange(RequestContext):
     def _let_go(self) -> None:
         held, self.held = self.held, 0
         self._memory.give_back(held)
+
+
+def forget_frames(error: BaseException | None) -> None:
+    """Drop the tracebacks of an error and of those that led to it.
+
+    Their frames hold the request, and lead to the error: a cycle, which would keep bodies of
+    many megabytes until the garbage collector comes by.
+    """
+    while error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        forget_frames(error.__cause__)
+        error = error.__context__

@@ -17,7 +17,7 @@ from prepackaged.arrays import Array, from_lists
 from prepackaged.errors import ClientError, describe
 from prepackaged.server.inference.requests import InferenceRequest, Prediction
 from prepackaged.server.protocols.json_reading import JSON_TYPES, expected
-from prepackaged.server.protocols.json_writing import dump, dump_array
+from prepackaged.server.protocols.json_writing import dump, dump_array, dump_text
 from prepackaged.server.protocols.results import from_result
 from prepackaged.server.protocols.seldon import tftensor
 from prepackaged.server.protocols.shapes import shaped
@@ -93,7 +93,7 @@ def encode(answer: Prediction, request: Request, path: RequestPath = NO_PATH) ->
         names, data = dump(answer.names), _data(value, request.kind)
         parts = b'{"data":{"names":', names, b",", *data, b'},"meta":', meta, b"}\n"
     elif isinstance(value, str):
-        parts = b'{"meta":', meta, b',"strData":', dump(value), b"}\n"
+        parts = b'{"meta":', meta, b',"strData":', dump_text(value), b"}\n"
     elif isinstance(value, dict):
         parts = b'{"jsonData":', dump(value), b',"meta":', meta, b"}\n"
     else:

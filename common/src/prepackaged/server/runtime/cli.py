@@ -17,6 +17,7 @@ from prepackaged.server.runtime.files import allow_connections
 from prepackaged.server.runtime.loading import find_class, load_model, read_metadata
 from prepackaged.server.runtime.memory import importing, settle, share_arenas
 from prepackaged.server.runtime.orphans import begin_reaping
+from prepackaged.server.runtime.self_test import check_samples
 from prepackaged.server.runtime.server import RunningServer
 from prepackaged.server.runtime.shutdown import (
     ShutdownSignals,
@@ -85,6 +86,7 @@ def serve(config: Config, place: Place | None = None) -> None:
         metrics = Metrics(place.directory, place.number) if place else Metrics()
         server = loop.run(RunningServer.of(model, metadata, config, thread.submit, metrics))
         metrics.set_gauge("prepackaged_model_load_seconds", time.perf_counter() - start)
+        check_samples(model, metadata, config, loop)
         settle()
         serve_loaded(server, loop, thread, early, parent)
 

@@ -28,8 +28,10 @@ from prepackaged.server.telemetry.access_log import AccessLog
 from prepackaged.server.telemetry.metrics import Metrics
 from prepackaged.server.telemetry.observer import build_info, observer
 from prepackaged.server.telemetry.tracing import start_tracing
+from prepackaged.server.transport.exchange import Response
 from prepackaged.server.transport.grpc.server import GrpcServer, Methods
 from prepackaged.server.transport.http1.server import HttpServer
+from prepackaged.server.transport.in_process import ask
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.memory import MemoryBudget
 from prepackaged.server.transport.one_port.server import OnePortServer
@@ -108,6 +110,10 @@ class RunningServer:
     async def of(cls, *parts: Any) -> "RunningServer":
         """The same, for a thread that has no event loop."""
         return cls(*parts)
+
+    async def answer(self, method: str, path: str, body: bytes = b"") -> Response:
+        """The answer to a request for JSON over REST that comes from this process."""
+        return await ask(self._protocols, method, path, body)
 
     async def start(
         self, rest: socket.socket | None = None, grpc: socket.socket | None = None

@@ -42,6 +42,9 @@ def main() -> None:
     """
     begin_logging()
     options = read_command_line()
+    if options.page:
+        print_page(options)
+        return
     report: dict[str, Any] = {}
     why = None
     try:
@@ -63,12 +66,27 @@ def failure_in(report: dict[str, Any]) -> str:
     return next(failed, "").removeprefix(FAILED)
 
 
+def print_page(options: argparse.Namespace) -> None:
+    """Print the page to try the model; end with status 1 where it cannot be loaded."""
+    try:
+        config = config_of(options)
+        model = load_model(config.interface, config.parameters, config.model_dir)
+        with LoopThread() as loop:
+            page = SelfTest(model, read_metadata(model), config, loop).page()
+    except DeploymentError as error:
+        logger.critical("%s", error)
+        sys.exit(1)
+    sys.stdout.buffer.write(page)
+
+
 def read_command_line() -> argparse.Namespace:
     """Which model, and how to say what was found."""
     parser = argparse.ArgumentParser(prog="check", description=__doc__)
     parser.add_argument("model_uri", nargs="?", help="a directory or a file; /mnt/models")
     parser.add_argument("--model", default="Model", help="the class that serves it (Model)")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="for programs")
+    how.add_argument("--page", action="store_true", help="print a page to try the model, as HTML")
     return parser.parse_args()
 
 

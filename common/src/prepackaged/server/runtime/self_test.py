@@ -58,6 +58,10 @@ class SelfTest:
             self._loop.ended.result()
         return answer.result()
 
+    def page(self) -> bytes:
+        """The page to try the model, as a file."""
+        return self._server.pages.as_file()
+
     def outcomes(self, samples: Sequence[Sample]) -> Iterator[Outcome]:
         """What became of each sample."""
         for sample in samples:

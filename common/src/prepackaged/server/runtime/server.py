@@ -90,11 +90,11 @@ class RunningServer:
             *(make(self.predictor) for make in more),
         ]
         self._protocols = [*of_platform(self.predictor, config), first, *guests]
+        paths = {path: item for each in self._protocols for path, item in each.openapi.items()}
+        self.pages = Pages(self.predictor, metadata or {}, config.image, PREDICTIONS[1], paths)
         if config.pages:
-            paths = {path: item for each in self._protocols for path, item in each.openapi.items()}
-            pages = Pages(self.predictor, metadata or {}, config.image, PREDICTIONS[1], paths)
             place = self._protocols.index(first)  # before V1, which has a `/` too
-            self._protocols.insert(place, pages.protocol(first.http_failure))
+            self._protocols.insert(place, self.pages.protocol(first.http_failure))
         log = AccessLog(config.access_log_format) if config.access_log else None
         counted_as = {
             path: kind for each in self._protocols for path, kind in each.counted_as.items()

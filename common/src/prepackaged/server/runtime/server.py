@@ -62,7 +62,7 @@ class RunningServer:
     ) -> None:
         self.config = config
         self.metrics = metrics
-        self.metrics.set_gauge("prepackaged_build_info", 1, **build_info(config.image))
+        self.metrics.set_gauge("prepackaged_build_info", 1, **build_info(config.image, model))
         self.tracing = start_tracing(config.interface) if config.tracing else None
         flask = FlaskCompat(model) if needs_flask(model) else None
         self.predictor = Predictor(

@@ -46,6 +46,13 @@ VERSION_TARGETS := $(filter-out $(IMAGES),$(CPU_TARGETS))
 # Of an image's older versions the oldest, which stands for those between where time is short.
 OLDEST_TARGETS := $(foreach image,$(IMAGES),$(firstword $(sort $(filter $(image)-%,$(VERSION_TARGETS)))))
 
+# What must hold for a change, in this order: the one list, which .ci/run and the workflows call as
+# `ci`. Images come after it: .ci/run calls ci-images, the workflows call ci-image-<target> in a matrix.
+CI := setup check ci-test chaos
+# What an image's own step tests: its Model where `ci-test` has not, and the image where that needs no GPU.
+image_tests = $(filter test-model-$(1),$(filter-out $(OLDEST_TARGETS:%=test-model-%),$(VERSION_TARGETS:%=test-model-%))) \
+	$(filter test-$(1),$(CPU_TARGETS:%=test-%))
+
 # What a build's labels say of the commit: asked for once, where something is built.
 REVISION = $(eval REVISION := $$(shell $(PYTHON) tools/revision.py))$(REVISION)
 
@@ -56,10 +63,10 @@ MLSERVER := .envs/mlserver
 ENVIRONMENT_TOOLS := $(addprefix tools/,environment.py seldon_wheel.py uv.py protoc.txt)
 COMMON_IN_PLACE := --common common --editable
 
-VERBS := build test push run check test-model lock sbom reproducible
+VERBS := build test push run check test-model lock sbom reproducible ci-image
 ALL := $(foreach verb,$(VERBS),$(TARGETS:%=$(verb)-%))
 .PHONY: help setup test test-common test-versions test-oldest test-wheels test-clients check facts locks format lint types lock upgrade clean \
-	matrix generate deploy base-image build-all test-all push-all build-cpu test-cpu build-ends test-ends bench bench-layers chaos \
+	matrix generate deploy base-image build-all test-all push-all build-cpu test-cpu ci ci-test ci-images bench bench-layers chaos \
 	bench-overhead image-report audit $(ALL)
 .DELETE_ON_ERROR:
 
@@ -253,11 +260,23 @@ build-cpu: $(CPU_TARGETS:%=build-%)
 ## test-cpu: Test every built target that needs no GPU
 test-cpu: $(CPU_TARGETS:%=test-%)
 
-## build-ends: Build each image's own version and its oldest
-build-ends: $(IMAGES:%=build-%) $(OLDEST_TARGETS:%=build-%)
+## ci: Ask everything of a change that is asked before the images: what CI calls
+ci:
+	@set -e; for step in $(CI); do \
+		echo "=== $$step, at $$(date +%T)"; \
+		$(MAKE) --no-print-directory $$step CHAOS_FLAGS=--quick; \
+	done
 
-## test-ends: Test these as running containers
-test-ends: $(IMAGES:%=test-%) $(OLDEST_TARGETS:%=test-%)
+## ci-test: Run every test that needs no container engine, two at a time, with the oldest versions too
+ci-test: $(DEV)/.made
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test test-oldest
+
+## ci-images: Build and test each image's own version and its oldest, one after the other
+ci-images: $(IMAGES:%=ci-image-%) $(OLDEST_TARGETS:%=ci-image-%)
+
+## ci-image-<target>: Build the image and test what `ci` has not, as far as that needs no GPU
+$(TARGETS:%=ci-image-%): ci-image-%:
+	@$(MAKE) --no-print-directory --jobs 1 build-$* $(call image_tests,$*)
 
 ## matrix: Print the CI matrix as JSON, of the targets that CHANGED files touch where it names any
 matrix:

@@ -59,7 +59,7 @@ def commands() -> Iterator[str]:
 def test_every_target_that_is_called_exists(target: str) -> None:
     """What workflows ask of make, for each target."""
     called = {called[1].strip() for command in commands() for called in MAKE.finditer(command)}
-    assert {"setup", "check", "test", "audit", '"build-$TARGET"'} <= called
+    assert {"ci", "audit", '"ci-image-$TARGET"'} <= called
 
     for targets in called:
         assert unknown_commands(targets.replace("$TARGET", target).replace('"', "")) == []
@@ -79,6 +79,61 @@ def test_no_command_is_repeated() -> None:
     engine = re.compile(r"\b(docker|podman|buildah) (?!login)|\bpip install\b|\bpytest\b")
 
     assert [command for command in commands() if engine.search(command)] == []
+
+
+def planned(*commands: str) -> list[str]:
+    """The programs that make would run, without what is made of environments on the way."""
+    done = subprocess.run(
+        ["make", "-n", "--no-print-directory", "CONTAINER_CLI=engine", *commands],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    programs = re.compile(
+        r"(\.envs/\S+/bin/\S+ .*|python3 tools/(?!environment).*|engine build .*)"
+    )
+    return [line for line in done.stdout.splitlines() if programs.fullmatch(line)]
+
+
+def test_what_is_not_an_image_is_asked_by_one_list() -> None:
+    """The Makefile's `CI`: .ci/run, each change and each release call that and nothing beside it."""
+    by_hand = re.findall(r"^make (.*?)(?: >.*)?$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    assert by_hand == ["ci", "base-image", "ci-images"]
+
+    for workflow in ("ci", "release"):
+        job = load(ROOT / f".github/workflows/{workflow}.yml")["jobs"]["check"]
+        asked = [step["run"] for step in job["steps"] if "make " in step.get("run", "")]
+        assert asked[0] == "make ci"
+        assert not any(command in " ".join(asked[1:]) for command in ("check", "test"))
+
+
+def test_an_image_is_built_and_tested_by_one_list() -> None:
+    """`ci-images` asks of its images what a workflow asks of each target, build before test."""
+    action = load(ROOT / ".github/actions/image/action.yml")["runs"]["steps"]
+    asked = [step["run"] for step in action if "make " in step.get("run", "")]
+    assert asked[0] == 'make "ci-image-$TARGET"'
+    assert not any("test" in command for command in asked[1:])
+
+    ends = [*images.images(), "sklearn-1.6", "xgboost-2.1"]
+    assert planned("ci-images") == planned(*(f"ci-image-{target}" for target in ends))
+
+
+@pytest.mark.parametrize(
+    ("target", "tests"),
+    [
+        ("onnx", ["tests/images --image onnx"]),
+        ("sklearn-1.6", ["tests/images --image sklearn-1.6"]),
+        ("sklearn-1.7", ["tests/servers/sklearn", "tests/images --image sklearn-1.7"]),
+        ("onnx-gpu", []),
+    ],
+)
+def test_an_image_is_tested_as_far_as_a_runner_can(target: str, tests: list[str]) -> None:
+    """A Model that `ci` has not tested with this version is tested here; a runner has no GPU."""
+    build, *tested = planned(f"ci-image-{target}")
+
+    assert build.startswith("engine build ")
+    assert [line[line.index("tests/") :] for line in tested] == tests
 
 
 def test_every_action_is_pinned_to_a_commit() -> None:

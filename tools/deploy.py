@@ -16,7 +16,6 @@ from string import Template
 from typing import Any
 
 import images
-from dashboard import dashboard
 
 DEPLOY = images.ROOT / "deploy"
 KINDS = ("plain", "seldon")  # a template, and a directory with a file for each target
@@ -52,11 +51,7 @@ def rendered() -> dict[Path, str]:
         for kind in KINDS
         for target in targets
     }
-    return {
-        **manifests,
-        Path("seldon/predictor-servers.yaml"): helm_values(),
-        Path("monitoring/dashboard.json"): dashboard(template("dashboard.toml"), NOTE),
-    }
+    return {**manifests, Path("seldon/predictor-servers.yaml"): helm_values()}
 
 
 def template(name: str) -> str:

@@ -13,6 +13,9 @@ DEBIAN_MIRROR ?=
 # For bench: --quick, --case NAME, --earlier CHECKOUT, --mlserver.
 BENCH_FLAGS ?=
 
+# For audit: --ignore-vuln ID, for each that no release fixes.
+AUDIT_FLAGS ?=
+
 # For chaos: --quick.
 CHAOS_FLAGS ?=
 
@@ -66,7 +69,7 @@ COMMON_IN_PLACE := --common common --editable
 VERBS := build test push run check test-model lock sbom reproducible ci-image
 ALL := $(foreach verb,$(VERBS),$(TARGETS:%=$(verb)-%))
 .PHONY: help setup test test-common test-versions test-oldest test-wheels test-clients check facts locks format lint types lock upgrade clean \
-	matrix generate deploy base-image build-all test-all push-all build-cpu test-cpu ci ci-test ci-images bench bench-layers chaos \
+	matrix generate deploy base base-image build-all test-all push-all build-cpu test-cpu ci ci-test ci-images bench bench-layers chaos \
 	bench-overhead image-report audit $(ALL)
 .DELETE_ON_ERROR:
 
@@ -234,16 +237,28 @@ $(TARGETS:%=sbom-%): sbom-%: $(DEV)/.made
 ## reproducible-<target>: Build the built image once more, from nothing, and compare the two file by file
 $(TARGETS:%=reproducible-%): reproducible-%:
 	@REGISTRY=localhost/again $(MAKE) build-$* REGISTRY=localhost/again BUILD_FLAGS="$(BUILD_FLAGS) --no-cache"
-	@$(PYTHON) tools/reproducible.py $(firstword $(shell $(PYTHON) tools/images.py tags $*)) \
-		$(firstword $(shell REGISTRY=localhost/again $(PYTHON) tools/images.py tags $*))
+	@mkdir -p build
+	@$(call files_of,$(shell $(PYTHON) tools/images.py tags $*)) >build/$*.files
+	@$(call files_of,$(shell REGISTRY=localhost/again $(PYTHON) tools/images.py tags $*)) >build/$*.again.files
+	@diff build/$*.files build/$*.again.files
+	@echo "all files below /opt/venv and /app are the same"
+
+# Mode, owner, path, target and digest of each file of the image with these tags.
+files_of = $(CONTAINER_CLI) run --rm --user 0 $(firstword $(1)) sh -ec 'LC_ALL=C; export LC_ALL; \
+	find /opt/venv /app -printf "%p %M %U:%G %l\n" | sort; find /opt/venv /app -type f -exec sha256sum {} + | sort -k 2'
 
 ## image-report: Print what the built images weigh
 image-report:
 	@$(PYTHON) tools/image_report.py
 
 ## audit: Look for known vulnerabilities in what the locks name
+# By the public version: no advisory speaks of `+cpu`. Without advisories `--strict` is a failure.
 audit: $(DEV)/.made
-	@$(DEV)/bin/python tools/audit.py
+	@failed=; for lock in $(foreach pair,$(LOCKS),$(lastword $(subst :, ,$(pair)))) requirements-dev.txt tools/protoc.txt; do \
+		echo "-> auditing $$lock"; \
+		sed -n 's/^\([[:alnum:]._-]*==[^ ;+]*\).*/\1/p' "$$lock" | $(DEV)/bin/pip-audit --strict --disable-pip --no-deps \
+			--progress-spinner off $(AUDIT_FLAGS) --requirement /dev/stdin || failed="$$failed $$lock"; \
+	done; test -z "$$failed" || { echo "not sound, or not looked up:$$failed" >&2; exit 1; }
 
 ## build-all: Build every target
 build-all: $(TARGETS:%=build-%)
@@ -289,6 +304,11 @@ generate: deploy
 ## deploy: Write the Kubernetes files in deploy/ anew, for the images of REGISTRY
 deploy:
 	@$(PYTHON) tools/deploy.py
+
+## base: Print today's base image by its digest, a BASE_IMAGE that stays as it is; asks skopeo
+base:
+	@name="$$(sed -n 's/^ARG BASE_IMAGE=//p' skeleton/Dockerfile)" && \
+		digest="$$(skopeo inspect --no-tags --format '{{.Digest}}' "docker://$$name")" && echo "$$name@$$digest"
 
 ## base-image: Make a base image from Debian packages, for where no image registry is reached
 base-image:

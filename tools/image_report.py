@@ -1,17 +1,16 @@
 """What the built images weigh, as a Markdown table: `make image-report`.
 
-    python3 tools/image_report.py [TARGET...]
+    python3 tools/image_report.py
 
-Without a target, every target that is built here. The status is 1 where an image adds more to its
-base image than images.toml allows. Sizes are those of files, uncompressed, in megabytes of a
-million bytes.
+Of every target that is built here. The status is 1 where an image adds more to its base image
+than images.toml allows. Sizes are those of files, uncompressed, in megabytes of a million bytes.
 """
 
 import sys
 from dataclasses import dataclass
 
 import images
-from engine import inspect, is_here, look_inside
+from engine import inspect, is_here, weight
 
 BASE = "org.opencontainers.image.base.name"
 COLUMNS = ("target", "base", "added", "limit", "of it `/opt/venv`", "layers", "framework")
@@ -32,24 +31,20 @@ class Weight:
         """Whether the image is above its limit, where it has one."""
         return bool(self.target.limit) and self.added > self.target.limit * 1_000_000
 
-    def cells(self) -> list[str]:
+    def cells(self) -> tuple[str, ...]:
         """Its line in the table."""
-        base, added, environment = (
-            f"{size / 1e6:,.0f}" for size in (self.base, self.added, self.environment)
-        )
+        sizes = (self.base, self.added, self.environment)
+        base, added, environment = (f"{size / 1e6:,.0f}" for size in sizes)
         limit = f"{self.target.limit:,}" if self.target.limit else "none"
         framework = f"{self.target.package} {self.target.version()}"
-        return [self.target.name, base, added, limit, environment, str(self.layers), framework]
+        return self.target.name, base, added, limit, environment, str(self.layers), framework
 
 
-def main(names: list[str]) -> None:
+def main() -> None:
     """Print the table."""
-    built = (target for target in images.targets().values() if is_here(target.tags()[0]))
-    weights = [weigh(target) for target in [images.find(name) for name in names] or built]
-    if not weights:
-        sys.exit("no target is built: run `make build-<target>`")
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *(weight.cells() for weight in weights)]
-    print("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
+    targets = images.targets().values()
+    weights = [weigh(target) for target in targets if is_here(target.tags()[0])]
+    print(images.table(COLUMNS, (weight.cells() for weight in weights)))
     above = [weight.target.name for weight in weights if weight.is_too_much]
     sys.exit(f"above their limits: {', '.join(above)}" if above else None)
 
@@ -58,14 +53,10 @@ def weigh(target: images.Target) -> Weight:
     """Weigh the target's image and the image that it was built on."""
     tag = target.tags()[0]
     described = inspect(tag)
-    total, environment = look_inside(tag, "weight", "/", "/opt/venv")
-    (base,) = look_inside(described["Config"]["Labels"][BASE], "weight", "/")
+    base = weight(described["Config"]["Labels"][BASE], "/")
     layers = len(described["RootFS"]["Layers"])
-    return Weight(target, base, total - base, environment, layers)
+    return Weight(target, base, weight(tag, "/") - base, weight(tag, "/opt/venv"), layers)
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except images.ImagesError as error:
-        sys.exit(str(error))
+    main()

@@ -1,11 +1,9 @@
-"""What images.toml says, in the words that make, CI and the README need.
+"""What images.toml says, in the words that make and CI need.
 
     python3 tools/images.py targets            every target as `<target>:<lock>`
+    python3 tools/images.py matrix             the CI matrix, as JSON
     python3 tools/images.py tags TARGET        the tags that a build gets
     python3 tools/images.py args TARGET        the build arguments
-    python3 tools/images.py matrix          the CI matrix, as JSON
-    python3 tools/images.py table           the README's table of images, as Markdown
-    python3 tools/images.py tags            the README's table of tags, as Markdown
 
 A target is what one build makes: an image with its framework's own version (`sklearn`), with an
 older one (`sklearn-1.6`) or for GPUs (`pytorch-gpu`).
@@ -18,7 +16,7 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,11 +85,6 @@ class Target:
         return re.split(r"[^\w.-]", self.image.gpu)[0] if self.is_gpu else self.image.package
 
     @property
-    def is_own(self) -> bool:
-        """Whether it is just what the image's requirements.in says."""
-        return not self._marks()
-
-    @property
     def is_gpu(self) -> bool:
         """Whether it holds the libraries of CUDA."""
         return self.variant == "gpu"
@@ -127,10 +120,8 @@ class Target:
         As in `0.1.0-xgboost2.1:xgboost@2.1.4:scikit-learn@1.6.1`.
         """
         *_, tag = (tag for tag in self.short_tags() if tag.startswith(release()))
-        versions = {self.package.removesuffix("-cpu"): self.version()}
-        if pickles := self.pin(PICKLING):
-            versions[PICKLING] = pickles
-        return ":".join([tag, *(f"{name}@{version}" for name, version in versions.items())])
+        versions = {self.package.removesuffix("-cpu"): self.version(), PICKLING: self.pin(PICKLING)}
+        return ":".join([tag, *(f"{name}@{pin}" for name, pin in versions.items() if pin)])
 
     def known_tags(self) -> str:
         """What the image is told of the tags that may serve a model which it cannot.
@@ -224,62 +215,35 @@ def find(name: str) -> Target:
     return known[name]
 
 
-def matrix() -> str:
-    """GitHub's `strategy.matrix`: the targets that a change touches, all without a change."""
+def touched() -> list[Target]:
+    """The targets that a change touches, all without a change."""
     changed = os.environ.get("CHANGED", "").split()
-    touched = [
-        target
-        for target in targets().values()
-        if not changed or any(map(target.is_touched_by, changed))
-    ]
-    return json.dumps({"include": [matrix_entry(target) for target in touched]})
+    found = targets().values()
+    return [target for target in found if not changed or any(map(target.is_touched_by, changed))]
 
 
-def matrix_entry(target: Target) -> dict[str, str]:
-    """A target, as CI needs it."""
-    return {"target": target.name, "image": target.image.name, "variant": target.variant}
+def matrix(of: Iterable[Target]) -> str:
+    """GitHub's `strategy.matrix` with an entry for each of the targets."""
+    return json.dumps({"include": [{"target": each.name, "variant": each.variant} for each in of]})
 
 
-def table_of_images() -> str:
-    """One Markdown row an image."""
-    lines = ["| image | serves | framework |", "| --- | --- | --- |"]
-    for image in images().values():
-        name = f"[`{repository(image)}`]({image.name}/README.md)"
-        lines.append(f"| {name} | {image.summary} | {image.package} {Target(image).version()} |")
-    return "\n".join(lines)
-
-
-def table_of_tags() -> str:
-    """One Markdown row for each build of each image."""
-    lines = ["| image | tags | framework | built for |", "| --- | --- | --- | --- |"]
-    for target in targets().values():
-        tags = ", ".join(f"`{tag}`" for tag in target.short_tags())
-        framework = f"{target.package} {target.version()}"
-        lines.append(
-            f"| `{repository(target.image)}` | {tags} | {framework} | {target.variant.upper()} |"
-        )
-    return "\n".join(lines)
-
-
-OF_ALL: dict[str, Callable[[], str]] = {
-    "targets": lambda: " ".join(f"{target.name}:{target.lock}" for target in targets().values()),
-    "matrix": matrix,
-    "table": table_of_images,
-    "tags": table_of_tags,
-}
-OF_ONE: dict[str, Callable[[Target], list[str]]] = {
-    "tags": Target.tags,
-    "args": Target.build_arguments,
-}
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = (head, ["---"] * len(head), *rows)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def answer(words: list[str]) -> str:
     """What the command line asks for."""
     match words:
-        case [question] if question in OF_ALL:
-            return OF_ALL[question]()
-        case [question, name] if question in OF_ONE:
-            return " ".join(OF_ONE[question](find(name)))
+        case ["targets"]:
+            return " ".join(f"{target.name}:{target.lock}" for target in targets().values())
+        case ["matrix"]:
+            return matrix(touched())
+        case ["tags", name]:
+            return " ".join(find(name).tags())
+        case ["args", name]:
+            return " ".join(find(name).build_arguments())
     raise ImagesError((__doc__ or "").strip())
 
 

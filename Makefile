@@ -63,13 +63,12 @@ DEV := .envs/dev
 UPSTREAM := .envs/upstream
 CLIENTS := .envs/clients
 MLSERVER := .envs/mlserver
-ENVIRONMENT_TOOLS := $(addprefix tools/,environment.py seldon_wheel.py uv.py protoc.txt)
-COMMON_IN_PLACE := --common common --editable
+ENVIRONMENT_TOOLS := $(addprefix tools/,environment.py seldon_wheel.py uv.py protoc.txt seldon_core.in)
 
 VERBS := build test push run check test-model lock sbom reproducible ci-image
 ALL := $(foreach verb,$(VERBS),$(TARGETS:%=$(verb)-%))
 .PHONY: help setup test test-common test-versions test-oldest test-wheels test-clients check facts locks format lint types lock upgrade clean \
-	matrix generate deploy base base-image build-all test-all push-all build-cpu test-cpu ci ci-test ci-images bench bench-layers chaos \
+	matrix generate deploy base outdated base-image build-all test-all push-all build-cpu test-cpu ci ci-test ci-images bench bench-layers chaos \
 	bench-overhead image-report audit $(ALL)
 .DELETE_ON_ERROR:
 
@@ -82,12 +81,12 @@ help:
 setup: $(DEV)/.made $(UPSTREAM)/.made $(IMAGES:%=.envs/%/.made)
 
 $(DEV)/.made: requirements-dev.txt common/pyproject.toml $(ENVIRONMENT_TOOLS)
-	@$(PYTHON) tools/environment.py $(@D) $< $(COMMON_IN_PLACE)
+	@$(PYTHON) tools/environment.py $(@D) $< common
 	@touch $@
 
 # seldon-core as published, which tests/contract compares with.
 $(UPSTREAM)/.made: tests/contract/upstream.txt common/pyproject.toml $(ENVIRONMENT_TOOLS)
-	@$(PYTHON) tools/environment.py $(@D) $< $(COMMON_IN_PLACE)
+	@$(PYTHON) tools/environment.py $(@D) $< common
 	@touch $@
 
 # Clients of the Open Inference Protocol, which tests/clients runs.
@@ -102,7 +101,7 @@ $(MLSERVER)/.made: bench/mlserver.txt $(ENVIRONMENT_TOOLS)
 
 .SECONDEXPANSION:
 $(TARGETS:%=.envs/%/.made): .envs/%/.made: $$(call lock_of,$$*) common/pyproject.toml $(ENVIRONMENT_TOOLS)
-	@$(PYTHON) tools/environment.py $(@D) $< $(COMMON_IN_PLACE)
+	@$(PYTHON) tools/environment.py $(@D) $< common
 	@touch $@
 
 ## run-<target>: Serve MODEL_URI, or the image's example, on HTTP_PORT, GRPC_PORT and METRICS_PORT
@@ -309,6 +308,15 @@ deploy:
 base:
 	@name="$$(sed -n 's/^ARG BASE_IMAGE=//p' skeleton/Dockerfile)" && \
 		digest="$$(skopeo inspect --no-tags --format '{{.Digest}}' "docker://$$name")" && echo "$$name@$$digest"
+
+## outdated: Print the CI matrix of the targets whose published image is not on BASE_IMAGE's digest
+outdated:
+	@outdated=; for target in $(TARGETS); do \
+		tag="$$($(PYTHON) tools/images.py tags "$$target")"; \
+		on="$$(skopeo inspect --no-tags --format '{{index .Labels "org.opencontainers.image.base.digest"}}' \
+			"docker://$${tag%% *}")" || on="nothing"; \
+		test "$$on" = "$(lastword $(subst @, ,$(BASE_IMAGE)))" || outdated="$$outdated $$target"; \
+	done; $(PYTHON) tools/images.py matrix-of $$outdated
 
 ## base-image: Make a base image from Debian packages, for where no image registry is reached
 base-image:

@@ -116,13 +116,10 @@ def merged(config_map: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    try:
-        match sys.argv[1:]:
-            case []:
-                main()
-            case ["merge"]:
-                print(json.dumps(merged(json.load(sys.stdin)), indent=2))
-            case _:
-                sys.exit((__doc__ or "").strip())
-    except images.ImagesError as error:
-        sys.exit(str(error))
+    match sys.argv[1:]:
+        case []:
+            main()
+        case ["merge"]:
+            print(json.dumps(merged(json.load(sys.stdin)), indent=2))
+        case _:
+            sys.exit((__doc__ or "").strip())

@@ -3,8 +3,6 @@
 python3 tools/readme.py
 """
 
-import sys
-
 import images
 
 README = images.ROOT / "README.md"
@@ -25,33 +23,24 @@ def with_tables(text: str) -> str:
 
 def table_of_images() -> str:
     """One row an image."""
-    rows = (
-        (
-            f"[`{images.repository(image)}`]({image.name}/README.md)",
-            image.summary,
-            f"{image.package} {images.Target(image).version()}",
-        )
-        for image in images.images().values()
-    )
-    return images.table(("image", "serves", "framework"), rows)
+    lines = ["| image | serves | framework |", "| --- | --- | --- |"]
+    for image in images.images().values():
+        name = f"[`{images.repository(image)}`]({image.name}/README.md)"
+        version = images.Target(image).version()
+        lines.append(f"| {name} | {image.summary} | {image.package} {version} |")
+    return "\n".join(lines)
 
 
 def table_of_tags() -> str:
     """One row for each build of each image."""
-    rows = (
-        (
-            f"`{images.repository(target.image)}`",
-            ", ".join(f"`{tag}`" for tag in target.short_tags()),
-            f"{target.package} {target.version()}",
-            target.variant.upper(),
-        )
-        for target in images.targets().values()
-    )
-    return images.table(("image", "tags", "framework", "built for"), rows)
+    lines = ["| image | tags | framework | built for |", "| --- | --- | --- | --- |"]
+    for target in images.targets().values():
+        name = f"`{images.repository(target.image)}`"
+        tags = ", ".join(f"`{tag}`" for tag in target.short_tags())
+        framework = f"{target.package} {target.version()}"
+        lines.append(f"| {name} | {tags} | {framework} | {target.variant.upper()} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except images.ImagesError as error:
-        sys.exit(str(error))
+    main()

@@ -2,7 +2,7 @@
 
 python3 tools/release.py TAG
 
-The status is 1 unless TAG, VERSION and the head of CHANGELOG.md name the same version.
+The status is 1 unless TAG, VERSION and the head of CHANGELOG.md, with its day, name one version.
 """
 
 import re
@@ -10,35 +10,21 @@ import sys
 
 import images
 
-# A section of the change log: its version, its day where it is released, and its text.
-SECTION = re.compile(r"^## \[([^\]]+)\](?: - (\d{4}-\d\d-\d\d))?\n(.*?)(?=^## |\Z)", re.M | re.S)
-
-
-class ReleaseError(Exception):
-    """The tag, or what it stands on, is not as it must be."""
+# A section of the change log that has entries: its version, its day where it is released, its text.
+SECTION = re.compile(
+    r"^## \[(\S+)\](?: - (\d{4}-\d\d-\d\d))?\n\s*(?!## )(\S.*?)\s*(?=^## |\Z)", re.M | re.S
+)
 
 
 def notes(tag: str) -> str:
-    """The text of the change log's first section, which has to be that of the tag."""
-    if not re.fullmatch(r"v\d+\.\d+\.\d+", tag):
-        raise ReleaseError(f"a release's tag is vX.Y.Z, not {tag!r}")
-    version, text = head()
-    for place, said in (("VERSION", images.release()), ("the head of CHANGELOG.md", version)):
-        if tag != f"v{said}":
-            raise ReleaseError(f"the tag is {tag}, but {place} says {said}")
-    return text
-
-
-def head() -> tuple[str, str]:
-    """The version that the change log begins with, but for an `[Unreleased]` without entries."""
-    for name, day, text in SECTION.findall((images.ROOT / "CHANGELOG.md").read_text()):
-        if text.strip():
-            return name if day else f"[{name}] without its day", text.strip()
-    return "nothing", ""
+    """The text of the change log's first section with entries, which has to be that of the tag."""
+    head = SECTION.search((images.ROOT / "CHANGELOG.md").read_text())
+    version, day, text = head.groups() if head else ("nothing", None, "")
+    logged = f"{version} of {day or 'no day'}"
+    if not (day and tag == f"v{version}" == f"v{images.release()}"):
+        sys.exit(f"the tag is {tag}, VERSION says {images.release()}, CHANGELOG.md {logged}")
+    return str(text)
 
 
 if __name__ == "__main__":
-    try:
-        print(notes(*sys.argv[1:]))
-    except ReleaseError as error:
-        sys.exit(str(error))
+    print(notes(*sys.argv[1:]))

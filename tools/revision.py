@@ -44,4 +44,4 @@ def git(*words: str) -> str:
 
 
 if __name__ == "__main__":
-    print(" ".join(f"{name}={value}" for name, value in build_arguments().items()))
+    print(" ".join(map("=".join, build_arguments().items())))

@@ -25,8 +25,11 @@ from engine import ENGINE, engine
 
 METADATA = "cd /opt/venv/lib/python3.*/site-packages && tar --create *.dist-info"
 CYCLONEDX = ("cyclonedx_py", "environment", "--output-reproducible", "--spec-version=1.6")
-DEBIAN = r"${Package} ${Version} ${Architecture} ${db:Status-Status}\n"
-PYTHON = "import platform; print(platform.python_version())"
+# The namespace, name, version and architecture of whatever else is installed.
+OTHERS = """\
+python3 -c 'import platform; print("generic - python", platform.python_version(), "-")'
+dpkg-query --show --showformat='deb debian ${Package} ${Version} ${Architecture}\\n'
+"""
 
 
 def main(target: str, file: Path) -> None:
@@ -34,7 +37,7 @@ def main(target: str, file: Path) -> None:
     tag = images.find(target).tags()[0]
     bom = python_packages(tag)
     bom["metadata"]["component"] = {"type": "container", "bom-ref": "image", "name": tag}
-    bom["components"] += [interpreter(tag), *debian_packages(tag)]
+    bom["components"] += others(tag)
     # cyclonedx-py gives none where all is to be reproducible, and attestations need one.
     bom["serialNumber"] = uuid.uuid5(uuid.NAMESPACE_URL, json.dumps(bom, sort_keys=True)).urn
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -57,26 +60,17 @@ def python_packages(tag: str) -> dict[str, Any]:
     return dict(json.loads(found))
 
 
-def interpreter(tag: str) -> dict[str, str]:
-    """Python itself, whether the base image has it from Debian or not."""
-    version = engine("run", "--rm", tag, "python3", "-c", PYTHON).strip()
-    return component(PackageURL("generic", None, "python", version))
+def others(tag: str) -> list[dict[str, str]]:
+    """The interpreter, whether the base image has it from Debian or not, and Debian's packages."""
+    lines = engine("run", "--rm", tag, "sh", "-ec", OTHERS).splitlines()
+    return [component(*line.split()) for line in lines]
 
 
-def debian_packages(tag: str) -> list[dict[str, str]]:
-    """What the base image has installed."""
-    listed = engine("run", "--rm", tag, "dpkg-query", "--show", f"--showformat={DEBIAN}")
-    return [
-        component(PackageURL("deb", "debian", name, version, {"arch": architecture}))
-        for name, version, architecture, status in map(str.split, listed.splitlines())
-        if status == "installed"
-    ]
-
-
-def component(purl: PackageURL) -> dict[str, str]:
-    """One entry of the list."""
-    text, version = purl.to_string(), purl.version or ""
-    return {"type": "library", "bom-ref": text, "name": purl.name, "version": version, "purl": text}
+def component(kind: str, namespace: str, name: str, version: str, arch: str) -> dict[str, str]:
+    """One entry of the list; `-` stands for nothing."""
+    where = "" if namespace == "-" else namespace
+    purl = PackageURL(kind, where, name, version, {} if arch == "-" else {"arch": arch}).to_string()
+    return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
 
 
 if __name__ == "__main__":

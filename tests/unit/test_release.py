@@ -38,33 +38,29 @@ def test_the_notes_are_the_releases_own_section(repository: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "fault"),
+    ("file", "text", "said"),
     [
-        ("VERSION", "1.9.0\n", "VERSION says 1.9.0"),
-        (
-            "CHANGELOG.md",
-            CHANGES.replace(" - 2026-12-01", ""),
-            r"the head of CHANGELOG\.md says \[1\.10\.0\] without its day",
-        ),
+        ("VERSION", "1.9.0\n", "1.9.0, CHANGELOG.md 1.10.0 of 2026-12-01"),
+        ("CHANGELOG.md", CHANGES.replace(" - 2026-12-01", ""), "CHANGELOG.md 1.10.0 of no day"),
         (
             "CHANGELOG.md",
             CHANGES.replace("[Unreleased]\n", "[Unreleased]\n\n- More.\n"),
-            r"the head of CHANGELOG\.md says \[Unreleased\] without its day",
+            "CHANGELOG.md Unreleased of no day",
         ),
-        ("CHANGELOG.md", CHANGES.replace("1.10.0", "1.9.1"), "CHANGELOG.md says 1.9.1"),
-        ("CHANGELOG.md", "# Changelog\n", "CHANGELOG.md says nothing"),
+        ("CHANGELOG.md", CHANGES.replace("1.10.0", "1.9.1"), "CHANGELOG.md 1.9.1 of 2026-12-01"),
+        ("CHANGELOG.md", "# Changelog\n", "CHANGELOG.md nothing of no day"),
     ],
 )
-def test_each_place_can_stop_a_release(repository: Path, file: str, text: str, fault: str) -> None:
-    """Whichever place was forgotten is named, with what it says."""
+def test_each_place_can_stop_a_release(repository: Path, file: str, text: str, said: str) -> None:
+    """Whichever place was forgotten, all are told."""
     (repository / file).write_text(text)
 
-    with pytest.raises(release.ReleaseError, match=rf"^the tag is v1\.10\.0, but .*{fault}$"):
+    with pytest.raises(SystemExit, match=rf"^the tag is v1\.10\.0, VERSION says .*{said}$"):
         release.notes("v1.10.0")
 
 
-@pytest.mark.parametrize("tag", ["1.10.0", "v1.10", "v1.10.0-rc1", "version-1", ""])
-def test_a_tag_of_another_form_is_no_release(repository: Path, tag: str) -> None:
+@pytest.mark.parametrize("tag", ["1.10.0", "v1.10", "v1.10.0-rc1", "v1.9.0", ""])
+def test_another_tag_is_no_release(repository: Path, tag: str) -> None:
     """A tag by mistake pushes no image."""
-    with pytest.raises(release.ReleaseError, match=r"^a release's tag is vX\.Y\.Z, not "):
+    with pytest.raises(SystemExit, match=f"^the tag is {tag}, VERSION says 1.10.0"):
         release.notes(tag)

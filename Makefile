@@ -67,7 +67,7 @@ ENVIRONMENT_TOOLS := $(addprefix tools/,environment.py seldon_wheel.py uv.py pro
 
 VERBS := build test push run check test-model lock sbom reproducible ci-image
 ALL := $(foreach verb,$(VERBS),$(TARGETS:%=$(verb)-%))
-.PHONY: help setup test test-common test-versions test-oldest test-wheels test-clients check facts locks format lint types lock upgrade clean \
+.PHONY: help setup test test-common test-server test-unit test-contract test-pages test-versions test-oldest test-wheels test-clients check facts locks format lint types lock upgrade clean \
 	matrix generate deploy base outdated base-image build-all test-all push-all build-cpu test-cpu ci ci-test ci-images bench bench-layers chaos \
 	bench-overhead image-report audit $(ALL)
 .DELETE_ON_ERROR:
@@ -115,12 +115,20 @@ $(TARGETS:%=check-%): check-%: .envs/%/.made
 		$(CURDIR)/.envs/$*/bin/check "$$uri"
 
 ## test: Run every test that needs no container engine
-test: test-common $(IMAGES:%=test-model-%)
+test: test-server $(IMAGES:%=test-model-%) test-common
 
 ## test-common: Test the tools, the shared package and the wire; `check` has the repository's facts
-test-common: $(DEV)/.made $(UPSTREAM)/.made
-	@echo "-> testing what is shared"
-	@$(DEV)/bin/python -m pytest tests/unit tests/contract tests/server tests/pages
+test-common: test-server test-unit test-contract test-pages
+
+# Of the directory each, so that two can go at a time; the longest comes first.
+SUITES := server unit contract pages
+## test-server: Test what the microservice bears, as processes and in the tests' own
+## test-unit: Test each part of the shared package and of the tools
+## test-contract: Compare the microservice with seldon-core's own
+## test-pages: Test the page with a browser
+$(SUITES:%=test-%): test-%: $(DEV)/.made $(UPSTREAM)/.made
+	@echo "-> testing $*"
+	@$(DEV)/bin/python -m pytest tests/$*
 
 ## test-versions: Test the Models with the older versions of their frameworks
 test-versions: $(VERSION_TARGETS:%=test-model-%)
@@ -283,7 +291,7 @@ ci:
 
 ## ci-test: Run every test that needs no container engine, two at a time, with the oldest versions too
 ci-test: $(DEV)/.made
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test test-oldest
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-oldest test
 
 ## ci-images: Build and test each image's own version and its oldest, one after the other
 ci-images: $(IMAGES:%=ci-image-%) $(OLDEST_TARGETS:%=ci-image-%)

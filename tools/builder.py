@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import environment
@@ -74,20 +75,14 @@ def compile_bytecode(directory: Path) -> None:
 def remove(directory: Path) -> None:
     """Delete tests, headers and other sources to compile, and the installer's notes."""
     packages = site_packages(directory)
-    found = [path for path in packages.rglob("*") if not is_for_a_runtime_compiler(path)]
-    for path in found:
+    for path in [each for each in packages.rglob("*") if not RUNTIME_COMPILERS & set(each.parts)]:
         if path.is_dir() and is_for_developers(path):
             shutil.rmtree(path)
         elif path.is_file() and (path.suffix in SOURCES or path.name in INSTALLERS_NOTES):
             path.unlink()
-    for program in (program for pattern in PROGRAMS for program in packages.glob(pattern)):
+    for program in chain.from_iterable(map(packages.glob, PROGRAMS)):
         program.unlink()
     remove_without_cuda(packages)
-
-
-def is_for_a_runtime_compiler(path: Path) -> bool:
-    """Whether it belongs to one of the packages that compile while the server runs."""
-    return bool(RUNTIME_COMPILERS & set(path.parts))
 
 
 def is_for_developers(directory: Path) -> bool:

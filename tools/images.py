@@ -123,10 +123,10 @@ class Target:
 
         Those of its image, with a comma between; of a variant for GPUs the older versions too.
         """
-        targets = [
-            each for each in self.image.targets() if each.is_gpu == self.is_gpu or each.older
-        ]
-        return ",".join(each.contents() for each in targets)
+        every = self.image.targets()
+        return ",".join(
+            each.contents() for each in every if each.older or each.variant == self.variant
+        )
 
     def short_tags(self) -> list[str]:
         """Tags, behind the image's name; the first is the release's own."""

@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from itertools import compress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -41,8 +42,11 @@ def main(words: list[str]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         every = locks(Path(scratch), *targets)
         if options == ["--check"]:
-            stale = stale_among(every)
-            sys.exit(f"stale, run `make lock`: {', '.join(stale)}" if stale else None)
+            seldon_wheel.ensure(uv.CACHE / "wheels")  # once, before each asks for it
+            with ThreadPoolExecutor(AT_A_TIME) as threads:  # most of a check waits for the index
+                are_stale = threads.map(is_stale, every, every.values())
+            stale = ", ".join(map(str, compress(every, are_stale)))
+            sys.exit(f"stale, run `make lock`: {stale}" if stale else None)
         for lock, sources in every.items():
             print(f"-> compiling {lock}", flush=True)
             compile_lock(lock, *sources, *options)
@@ -89,14 +93,6 @@ def framework(target: images.Target, version: str, build: str) -> list[str]:
         return [target.image.gpu]
     # A directory of more wheels may hold the other build, which counts as the same version.
     return [f"{target.image.gpu}=={version}" + (f",!={version}{build}" if build else "")]
-
-
-def stale_among(every: dict[Path, Sources]) -> list[str]:
-    """Those that are stale; several at a time, for most of a check waits for the index."""
-    seldon_wheel.ensure(uv.CACHE / "wheels")  # once, before each asks for it
-    with ThreadPoolExecutor(AT_A_TIME) as threads:
-        stale = threads.map(is_stale, every, every.values())
-        return [str(lock) for lock, is_so in zip(every, stale, strict=True) if is_so]
 
 
 def is_stale(lock: Path, sources: Sources) -> bool:

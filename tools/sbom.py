@@ -25,7 +25,7 @@ from engine import ENGINE, engine
 
 METADATA = "cd /opt/venv/lib/python3.*/site-packages && tar --create *.dist-info"
 CYCLONEDX = ("cyclonedx_py", "environment", "--output-reproducible", "--spec-version=1.6")
-# The namespace, name, version and architecture of whatever else is installed.
+# Kind, namespace, name, version and architecture of the interpreter and of Debian's packages.
 OTHERS = """\
 python3 -c 'import platform; print("generic - python", platform.python_version(), "-")'
 dpkg-query --show --showformat='deb debian ${Package} ${Version} ${Architecture}\\n'
@@ -37,7 +37,8 @@ def main(target: str, file: Path) -> None:
     tag = images.find(target).tags()[0]
     bom = python_packages(tag)
     bom["metadata"]["component"] = {"type": "container", "bom-ref": "image", "name": tag}
-    bom["components"] += others(tag)
+    others = engine("run", "--rm", tag, "sh", "-ec", OTHERS).splitlines()
+    bom["components"] += [component(*line.split()) for line in others]
     # cyclonedx-py gives none where all is to be reproducible, and attestations need one.
     bom["serialNumber"] = uuid.uuid5(uuid.NAMESPACE_URL, json.dumps(bom, sort_keys=True)).urn
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -58,12 +59,6 @@ def python_packages(tag: str) -> dict[str, Any]:
         settings = {**os.environ, "SOURCE_DATE_EPOCH": revision.epoch()}
         found = subprocess.run(command, env=settings, stdout=subprocess.PIPE, check=True).stdout
     return dict(json.loads(found))
-
-
-def others(tag: str) -> list[dict[str, str]]:
-    """The interpreter, whether the base image has it from Debian or not, and Debian's packages."""
-    lines = engine("run", "--rm", tag, "sh", "-ec", OTHERS).splitlines()
-    return [component(*line.split()) for line in lines]
 
 
 def component(kind: str, namespace: str, name: str, version: str, arch: str) -> dict[str, str]:

@@ -1,18 +1,16 @@
 """Make a seldon-core wheel that lives with maintained releases of what it needs.
 
-seldon-core 1.17.1 is the contract, but as published it pins numpy < 2, protobuf < 4,
-Werkzeug < 2.3, gunicorn < 20.2 and more: releases without security fixes, and older than
-any current framework accepts. Its code needs none of those pins. This program takes the
-published wheel (by digest) and writes `seldon_core-1.17.1+prepackaged`, which differs in:
+seldon-core 1.17.1 is the contract, but as published it pins numpy < 2, protobuf < 4 and more:
+releases without security fixes, which no current framework accepts. Its code needs none of those
+pins. From the published wheel comes `seldon_core-1.17.1+prepackaged`, which differs in:
 
 - the protobuf modules, generated anew from the .proto files that the wheel itself carries;
 - the requirements: current releases, and no tracing packages that are no longer maintained;
 - its own tests, left out because they install as a top-level package named `tests`.
 
-A new wheel, rather than files edited after installation, cannot reach into an installer's
-cache through hard links, keeps RECORD right, and lets a fork `pip install` more packages
-without being pulled back to the old pins. The same input gives the same bytes, so the
-locks hold its digest like any other.
+A new wheel, rather than files edited after installation, keeps RECORD right and lets a fork
+install more packages without the old pins. The same input gives the same bytes, so the locks
+hold its digest like any other.
 """
 
 import base64

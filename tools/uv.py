@@ -1,12 +1,10 @@
 """Run uv, the package installer, at one pinned version.
 
-A fresh Debian has Python but neither pip nor venv, so uv is not installed with them:
-its wheel is fetched from the package index with the standard library alone, checked
-against the digest below and kept in the cache.
+A fresh Debian has Python but neither pip nor venv, so uv's wheel is fetched from the package index
+with the standard library alone, checked against the digest below and kept in the cache.
 
-The index is `UV_DEFAULT_INDEX`, else `PIP_INDEX_URL`, else PyPI; `PIP_FIND_LINKS` is
-handed on to uv, which does not read pip's settings itself. It also takes the place of the
-pages where PyTorch has its builds for CPUs, which are not on PyPI.
+The index is `UV_DEFAULT_INDEX`, else `PIP_INDEX_URL`, else PyPI. `PIP_FIND_LINKS` is handed on to
+uv, and takes the place of the pages where PyTorch has its builds for CPUs, which PyPI has not.
 """
 
 import base64

@@ -76,15 +76,13 @@ class Exchange(RequestContext):
         method: str,
         path: str,
         headers: Sequence[tuple[bytes, bytes]],
-        *,
         carrier: Carrier,
         failure: Callable[["Exchange", BaseException], Response],
         observe: Observer,
         memory: MemoryBudget = UNLIMITED,
     ) -> None:
         RequestContext.__init__(self, method, path, headers)
-        self.body = b""
-        self.query = b""
+        self.body = self.query = b""
         self.is_open = True
         self.on_cancel: Callable[[], object] | None = None
         self._carrier = carrier

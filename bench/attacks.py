@@ -167,7 +167,9 @@ def messages(size: int, port: int, seconds: float) -> bool:
     """A message of so many bytes."""
     start = PREFACE + frame(4, 0, 0) + frame(1, 4, 1, BLOCK)
     first = frame(0, 0, 1, b"\0" + size.to_bytes(4, "big"))
-    return send(port, seconds, iter([start, first, *[frame(0, 0, 1, bytes(16_000))] * (size // 16_000)]))
+    return send(
+        port, seconds, iter([start, first, *[frame(0, 0, 1, bytes(16_000))] * (size // 16_000)])
+    )
 
 
 def without_end(port: int, seconds: float) -> bool:

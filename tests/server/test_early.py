@@ -52,6 +52,8 @@ def test_rest_is_alive_and_not_ready(loading: Any, tmp_path: Path) -> None:
             answer = connection.ask(request)
             assert (answer.status, answer.headers["retry-after"]) == (503, "1")
             assert answer.info == "the model is being loaded"
+        large = connection.ask(post(text("x" * 2**21)))
+        assert (large.status, large.headers["retry-after"]) == (503, "1")
         v1 = connection.ask(get("/v1/models/model"))
         assert (v1.status, v1.headers["retry-after"]) == (503, "1")
         assert json.loads(v1.body) == {"error": "the model is being loaded"}

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Any, NoReturn
 from unittest.mock import Mock
 
+import flask
 import grpc
 import pytest
 import requests
@@ -190,6 +191,57 @@ def test_a_failing_method_is_a_500(hook: str, method: str, path: str, error: Bas
         answer = requests.request(method, server.url + path, json=body, timeout=60)
         assert (answer.status_code, answer.json()["status"]["info"]) == (500, "its words")
         assert requests.get(f"{server.url}/health/ping", timeout=60).text == "pong"
+
+
+class Ints:
+    """Returns from every method what none of them may."""
+
+    def predict(self, X: Any, names: Any) -> Any:
+        return 3
+
+    def aggregate(self, values: Any, names: Any) -> Any:
+        return 3
+
+    def send_feedback(self, *values: Any, routing: Any = None) -> Any:
+        return 3
+
+    transform_input = transform_output = predict
+
+
+@pytest.mark.parametrize("method", ["transform_input", "transform_output", "aggregate", "predict"])
+def test_a_result_of_the_wrong_kind_names_the_method(method: str) -> None:
+    """Of which a model may have several."""
+    message: Any = {"strData": "hi"}
+    body = [message] if method == "aggregate" else message
+    with serve(Ints()) as server:
+        address = f"{server.url}/{method.replace('_', '-')}"
+        told = requests.post(address, json=body, timeout=60).json()["status"]["info"]
+    assert told == f"{method} returned int; expected an array, list, str, bytes or dict"
+
+
+class Handled:
+    """A model whose handler of errors answers with the status that it is asked for."""
+
+    model_error_handler = flask.Blueprint("errors", __name__)
+
+    def predict(self, X: Any, names: Any) -> Any:
+        raise LookupError(X)
+
+
+@Handled.model_error_handler.app_errorhandler(LookupError)
+def handle(error: LookupError) -> Any:
+    """A status of the client's choice."""
+    return flask.jsonify({}), int(str(error))
+
+
+@pytest.mark.parametrize("status", [-1, 0, 99, 100, 101, 199, 600, 1000])
+def test_a_handler_s_status_that_ends_no_request_is_a_500(status: int) -> None:
+    """Clients would wait for another response, or take the connection for broken."""
+    with serve(Handled()) as server, connected(server.url) as connection:
+        assert connection.ask(post(text("418"))).status == 418
+        answer = connection.ask(post(text(f"{status}")))
+        assert answer.status == 500
+        assert answer.info.endswith(f"of the model's error handler, got {status}")
 
 
 class Rows:

@@ -58,6 +58,18 @@ def test_a_sequence_of_json_is_no_json(server: Served) -> None:
             assert connection.ask(post(text("hello"), content_type=kind)).text == "hello"
 
 
+@pytest.mark.parametrize("size", [65, 40_000])
+def test_a_shape_of_too_many_sizes_is_refused_before_it_is_multiplied(
+    server: Served, size: int
+) -> None:
+    """The product of as many large numbers takes seconds."""
+    body = json.dumps({"data": {"tensor": {"shape": [10**9] * size, "values": [1]}}}).encode()
+    with connected(server.url) as connection:
+        answer = connection.ask(post(body))
+    expected = (400, f"expected a shape of at most 64 sizes, got {size}")
+    assert (answer.status, answer.info) == expected
+
+
 @pytest.mark.parametrize(
     "request_of",
     [

@@ -94,6 +94,14 @@ def test_an_idle_connection_is_closed_after_the_time_that_is_set() -> None:
         assert silent.is_closed()
 
 
+def test_a_keepalive_of_0_is_answered_and_closed() -> None:
+    """As gunicorn has it, where 0 is no keep-alive at all."""
+    with serve(Mirror(), keepalive=0) as served, connected(served.url) as connection:
+        answer = connection.ask(post(text("hi")))
+        assert (answer.text, answer.headers["connection"]) == ("hi", "close")
+        assert connection.is_closed()
+
+
 def test_the_time_of_a_request_is_not_that_between_requests(soon: None, server: Served) -> None:
     """A request's end is the end of its sender's time."""
     with connected(server.url) as idle, connected(server.url) as late:

@@ -44,6 +44,14 @@ class ModelError(RequestError):
     """The model's own code failed on a good request: HTTP 500."""
 
 
+class ResultError(ModelError):
+    """A method of the model returned `what` cannot be answered."""
+
+    def __init__(self, what: str, method: str = "predict") -> None:
+        super().__init__(f"{method} returned {what}")
+        self.what = what
+
+
 class NotReadyError(RequestError):
     """The model is not loaded yet: HTTP 503."""
 

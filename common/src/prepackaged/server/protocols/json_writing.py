@@ -12,7 +12,7 @@ import orjson
 from flask.json.provider import DefaultJSONProvider
 
 from prepackaged.arrays import Array
-from prepackaged.errors import ModelError, describe
+from prepackaged.errors import ResultError, describe
 
 ARRAY = orjson.OPT_SERIALIZE_NUMPY
 FLOAT64 = np.dtype(np.float64)
@@ -21,7 +21,7 @@ VALUE = ARRAY | orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
 def dump(value: Any) -> bytes:
-    """The JSON of a value, keys sorted. Raises `ModelError` for what JSON cannot hold."""
+    """The JSON of a value, keys sorted. Raises `ResultError` for what JSON cannot hold."""
     try:
         return orjson.dumps(value, default=simpler, option=VALUE)
     except TypeError:
@@ -82,7 +82,7 @@ def _dump_slowly(value: Any) -> bytes:
     try:
         return json.dumps(_plain(value), sort_keys=True, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise ModelError(f"predict returned what JSON cannot hold: {describe(error)}") from error
+        raise ResultError(f"what JSON cannot hold: {describe(error)}") from error
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from prepackaged.arrays import Array, sum_of_sizes
-from prepackaged.errors import ModelError
+from prepackaged.errors import ResultError
 from prepackaged.server.inference.requests import Prediction
 from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.exchange import Exchange, Response
@@ -16,7 +16,7 @@ from prepackaged.server.transport.exchange import Exchange, Response
 def from_result(result: Any) -> Array:
     """What a model returned as an array: an array, list, numpy scalar, DataFrame or Series.
 
-    Raises `ModelError` for anything else.
+    Raises `ResultError` for anything else.
     """
     if isinstance(result, np.ndarray):
         return result
@@ -26,9 +26,7 @@ def from_result(result: Any) -> Array:
         return np.array(result)
     if hasattr(result, "to_numpy"):
         return np.asarray(result.to_numpy())
-    raise ModelError(
-        f"predict returned {type(result).__name__}; expected an array, list, str, bytes or dict"
-    )
+    raise ResultError(f"{type(result).__name__}; expected an array, list, str, bytes or dict")
 
 
 def is_large(value: Any, exchange: Exchange) -> bool:
@@ -73,4 +71,4 @@ def _from_list(result: list[Any]) -> Array:
                 return objects  # rather than every text padded to the longest
         return np.array(result)
     except (ValueError, RuntimeError) as error:  # of unequal lengths, or within itself
-        raise ModelError(f"predict returned a list that is no array: {error}") from error
+        raise ResultError(f"a list that is no array: {error}") from error

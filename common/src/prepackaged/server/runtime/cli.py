@@ -27,6 +27,7 @@ from prepackaged.server.runtime.shutdown import (
     end_at_once_on_signals,
     end_now,
 )
+from prepackaged.server.runtime.standard_streams import open_standard_streams
 from prepackaged.server.runtime.startup import EarlyServer
 from prepackaged.server.runtime.workers import Parent, Place, supervise
 from prepackaged.server.telemetry.logs import begin_logging
@@ -41,6 +42,7 @@ def main() -> None:
     Ends with status 1 and one last line when the server cannot start, and when an accepted
     request was not answered.
     """
+    open_standard_streams()
     begin_logging()
     try:
         config = read_config(sys.argv[1:], os.environ, read_annotations())

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from prepackaged.server.runtime.memory import for_requests, give_back_after_peak
 from prepackaged.server.runtime.metrics_port import serve_metrics
 from prepackaged.server.runtime.protocols import SERVICES, of_platform, others
 from prepackaged.server.runtime.shutdown import end_now
+from prepackaged.server.runtime.standard_streams import patient
 from prepackaged.server.telemetry.access_log import AccessLog
 from prepackaged.server.telemetry.metrics import Metrics
 from prepackaged.server.telemetry.observer import build_info, observer
@@ -95,7 +97,9 @@ class RunningServer:
         if config.pages:
             place = self._protocols.index(first)  # before V1, which has a `/` too
             self._protocols.insert(place, self.pages.protocol(first.http_failure))
-        log = AccessLog(config.access_log_format) if config.access_log else None
+        log = (
+            AccessLog(config.access_log_format, patient(sys.stdout)) if config.access_log else None
+        )
         counted_as = {
             path: kind for each in self._protocols for path, kind in each.counted_as.items()
         }

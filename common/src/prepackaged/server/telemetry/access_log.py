@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TextIO
+from typing import Protocol
 
 import orjson
 
@@ -15,6 +15,17 @@ from prepackaged.server.telemetry.context import RequestContext
 PLAIN = re.compile(r"[!#-\[\]-~]*")  # neither blanks, quotes and backslashes nor what is no ASCII
 
 LONGEST = 512  # characters of a path in a line
+
+
+class Stream(Protocol):
+    """Where lines go."""
+
+    def write(self, text: str, /) -> object:
+        """Write some."""
+
+    def flush(self) -> object:
+        """Write all."""
+
 
 Line = Callable[[RequestContext, int | str, int, float], str]
 
@@ -59,7 +70,7 @@ class AccessLog:
     `form` is one of LINES.
     """
 
-    def __init__(self, form: str, stream: TextIO = sys.stdout) -> None:
+    def __init__(self, form: str, stream: Stream = sys.stdout) -> None:
         self._line = LINES[form]
         self._stream = stream
         self._lines: list[str] = []

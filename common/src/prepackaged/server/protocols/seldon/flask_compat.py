@@ -25,6 +25,7 @@ from prepackaged.server.transport.exchange import Exchange, Response, TransportE
 logger = logging.getLogger(__name__)
 
 IMPORT = re.compile(r"^\s*(from|import)\b[^#\n]*\bflask\b", re.MULTILINE)
+STATUSES = range(200, 600)  # of a response that is the last to its request (RFC 9110, 15)
 OURS = {"Content-Type", "Content-Length"}  # headers that are written anyway
 NOT_THE_MODELS = {"prepackaged", "seldon_core", *sys.stdlib_module_names}
 
@@ -61,6 +62,9 @@ class FlaskCompat:
                 response = self._app.make_response(self._app.handle_user_exception(error))
             except Exception as raised:
                 return None if raised is error else http_failure(exchange, raised)
+        if response.status_code not in STATUSES:
+            why = "expected a status of 200 to 599 of the model's error handler, got"
+            return http_failure(exchange, ModelError(f"{why} {response.status_code}"))
         headers = {name: value for name, value in response.headers if name not in OURS}
         content_type = response.content_type or ""
         return Response(response.get_data(), response.status_code, content_type, headers)

@@ -22,7 +22,7 @@ from seldon_core.metrics import (
 from seldon_core.proto import prediction_pb2
 from seldon_core.user_model import SeldonNotImplementedError, SeldonResponse
 
-from prepackaged.errors import ClientError, ModelError
+from prepackaged.errors import ClientError, ResultError
 from prepackaged.server.inference.hooks import Hooks, find_hook, has_any_hook, takes_meta
 from prepackaged.server.protocols.seldon import json_codec, protobuf_codec
 from prepackaged.server.protocols.seldon.json_codec import Request
@@ -108,7 +108,7 @@ class Methods:
         request = _decoded(message, context)
         response = SeldonResponse.create(self._with_meta(method, request))
         if not isinstance(response.data, int):
-            raise ModelError(f"route returned {type(response.data).__name__}; expected an int")
+            raise ResultError(f"{type(response.data).__name__}; expected an int", method)
         branch = SeldonResponse(np.array([[response.data]]), response.tags, response.metrics)
         return self._answer(method, branch, _less_meta(request), _codec_of(message))
 
@@ -149,7 +149,10 @@ class Methods:
 
     def _answer(self, method: str, result: Any, request: Request, codec: Any) -> Any:
         answer = self._hooks.answer(result, self._metrics, TAGS[method])
-        return codec.encode(answer, request, self._unit.path)
+        try:
+            return codec.encode(answer, request, self._unit.path)
+        except ResultError as error:
+            raise ResultError(error.what, method) from error
 
 
 def asked_parameters(request: Request, model: Any) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from google.protobuf.struct_pb2 import NULL_VALUE
 from seldon_core.proto import prediction_pb2
 
 from prepackaged.arrays import Array, from_lists
-from prepackaged.errors import ClientError, ModelError, describe
+from prepackaged.errors import ClientError, ResultError, describe
 from prepackaged.server.inference.requests import Prediction
 from prepackaged.server.protocols.json_writing import key_of, simpler
 from prepackaged.server.protocols.results import from_result
@@ -61,7 +61,7 @@ def decode(message: Any) -> Request:
 def encode(answer: Prediction, request: Request, path: RequestPath = NO_PATH) -> Any:
     """The SeldonMessage of an answer.
 
-    `path` is this server's entry in the answer's `meta.requestPath`. Raises `ModelError` for
+    `path` is this server's entry in the answer's `meta.requestPath`. Raises `ResultError` for
     what cannot be answered.
     """
     message = prediction_pb2.SeldonMessage()
@@ -69,9 +69,7 @@ def encode(answer: Prediction, request: Request, path: RequestPath = NO_PATH) ->
         _write_meta(merged_meta(answer, request, path), message.meta)
         _write(answer, request.kind, message)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ModelError(
-            f"predict returned what protobuf cannot hold: {describe(error)}"
-        ) from error
+        raise ResultError(f"what protobuf cannot hold: {describe(error)}") from error
     return message
 
 

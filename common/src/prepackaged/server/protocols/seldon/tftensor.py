@@ -8,7 +8,7 @@ from seldon_core.proto.tensorflow.core.framework import types_pb2
 from seldon_core.proto.tensorflow.core.framework.tensor_pb2 import TensorProto
 
 from prepackaged.arrays import DEEPEST, Array
-from prepackaged.errors import ClientError, ModelError
+from prepackaged.errors import ClientError, ResultError
 from prepackaged.server.protocols.shapes import shaped
 
 LARGEST_REPEATED = 2**22  # places that a tensor with fewer values may declare
@@ -55,10 +55,10 @@ def decode(tensor: Any) -> Array:
 
 
 def encode(array: Array) -> Any:
-    """A numeric array as a tensor. Raises `ModelError` for a dtype that TensorFlow lacks."""
+    """A numeric array as a tensor. Raises `ResultError` for a dtype that TensorFlow lacks."""
     dtype = array.dtype.newbyteorder("<")
     if dtype not in CODES:
-        raise ModelError(f"predict returned an array of {array.dtype}; tftensor has no such dtype")
+        raise ResultError(f"an array of {array.dtype}; tftensor has no such dtype")
     tensor = TensorProto(dtype=CODES[dtype], tensor_content=array.astype(dtype).tobytes())
     for size in array.shape:
         tensor.tensor_shape.dim.add(size=size)

@@ -52,8 +52,6 @@ def test_rest_is_alive_and_not_ready(loading: Any, tmp_path: Path) -> None:
             answer = connection.ask(request)
             assert (answer.status, answer.headers["retry-after"]) == (503, "1")
             assert answer.info == "the model is being loaded"
-        large = connection.ask(post(text("x" * 2**21)))
-        assert (large.status, large.headers["retry-after"]) == (503, "1")
         v1 = connection.ask(get("/v1/models/model"))
         assert (v1.status, v1.headers["retry-after"]) == (503, "1")
         assert json.loads(v1.body) == {"error": "the model is being loaded"}
@@ -61,6 +59,15 @@ def test_rest_is_alive_and_not_ready(loading: Any, tmp_path: Path) -> None:
         assert json.loads(mlflow.body)["message"] == "the model is being loaded"
     (tmp_path / "open").touch()
     wait_until(lambda: is_answered(loading))
+
+
+def test_a_large_request_is_told_the_same(loading: Any, tmp_path: Path) -> None:
+    """And not that it is too large: once the model is loaded, it is not."""
+    with connected(loading.server.url) as connection:
+        answer = connection.ask(post(text("x" * 2**21)))
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert answer.info == "the model is being loaded"
+    (tmp_path / "open").touch()
 
 
 def test_the_open_inference_protocol_is_alive_and_not_ready(loading: Any, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""From the texts of flags, variables and annotations to values, or an error that names them.
+"""What a setting is, and from its text to its value, or an error that names every way to set it.
 
 A message names every way to say the setting, and never the value of a parameter, which may be a
 secret.
@@ -7,6 +7,7 @@ secret.
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from prepackaged.errors import DeploymentError
@@ -23,6 +24,30 @@ TYPES: dict[str, Any] = {
     "BOOL": lambda value: BOOLEANS[str(value).lower()],
 }
 LONGEST = 100  # characters of a wrong value that a message shows
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting.
+
+    `flag` is its name on the command line, empty where it has none. Of `variables` the first one
+    that is set counts; it gives the flag its default. `annotation` is a key of the pod's
+    annotations. `default` is the value that changes nothing; where the default depends on
+    something else, `otherwise` says what it is. A flag without a value means `bare`.
+    """
+
+    meaning: str
+    flag: str = ""
+    variables: tuple[str, ...] = ()
+    annotation: str = ""
+    default: object = None
+    otherwise: str = ""
+    example: str = ""
+    bare: str | None = None
+
+    def __str__(self) -> str:
+        """The first of its names."""
+        return next(filter(None, (*self.variables, self.annotation, self.flag)))
 
 
 def integer(text: object, name: str, least: int, most: float = math.inf) -> int:

@@ -1,4 +1,4 @@
-"""Write the tables of docs/settings.md from the microservice's settings: `make generate`.
+"""Write docs/reference.md and the tables of docs/settings.md from the code: `make generate`.
 
 .envs/dev/bin/python tools/pages.py
 """
@@ -6,16 +6,25 @@
 from collections.abc import Iterable
 
 import images
+import reference
 from prepackaged.server.runtime.options import GROUPS, WITHOUT_EFFECT
 from prepackaged.server.runtime.settings import Setting
 
 SETTINGS = images.ROOT / "docs/settings.md"
-MARK = "<!-- settings -->"
+REFERENCE = images.ROOT / "docs/reference.md"
+MARK = "<!-- generated -->"
 
 
 def main() -> None:
     """Write them."""
     SETTINGS.write_text(with_settings(SETTINGS.read_text()))
+    REFERENCE.write_text(with_reference(REFERENCE.read_text()))
+
+
+def with_reference(text: str) -> str:
+    """The page with the package's reference made anew, between the two comments."""
+    before, _, after = text.split(MARK)
+    return MARK.join((before, f"\n\n{reference.reference()}\n\n", after))
 
 
 def with_settings(text: str) -> str:

@@ -103,6 +103,12 @@ def test_the_tables_of_settings_are_those_of_the_code() -> None:
     assert shown == pages.with_settings(shown)
 
 
+def test_the_reference_is_made_of_the_docstrings() -> None:
+    """Run `make generate` where it is stale."""
+    shown = (ROOT / "docs/reference.md").read_text()
+    assert shown == pages.with_reference(shown)
+
+
 def test_every_setting_that_is_read_is_in_the_list() -> None:
     """What the microservice reads, flags, variables and annotations, is in the page's tables."""
     runtime = ROOT / "common/src/prepackaged/server/runtime"

@@ -66,6 +66,8 @@ class WorkQueue:
 
     def take(self) -> list[Work]:
         """What goes to the model next: a function alone, or as many items as may go together."""
+        if self._admission.is_stricter:
+            self._shed()
         taken: list[Work] = []
         rows = size = 0
         queue = self._urgent or self._waiting
@@ -81,6 +83,21 @@ class WorkQueue:
             if work.is_wanted and not self._is_dropped(work, now):
                 taken.append(work)
         return taken
+
+    def _shed(self) -> None:
+        """Refuse at once those who would be refused when their turn comes."""
+        admission, now = self._admission, time.perf_counter()
+        admission.is_stricter = False
+        kept: list[Work] = []
+        for _ in range(len(self._waiting)):  # more may be added meanwhile
+            work = self._waiting.popleft()
+            wait = admission.wait_behind(len(kept))
+            then, context = now + wait, work.context
+            if context and admission.is_late(context, then - work.since, then):
+                self._refuse(work, overloaded_after(now - work.since))
+            else:
+                kept.append(work)
+        self.put_back(kept)
 
     def _is_dropped(self, work: Work, now: float) -> bool:
         """Drop work that would be done for nobody: its client has left or is about to leave.
@@ -99,6 +116,10 @@ class WorkQueue:
         is_gone = context.left_at and now - context.left_at > GONE_SECONDS
         if not (is_gone or admission.is_late(context, age, now)) or not len(self):
             return False
-        why = f"the model is too busy: the request has waited for {age:.1f} s"
-        self._refuse(work, OverloadedError(why, age))
+        self._refuse(work, overloaded_after(age))
         return True
+
+
+def overloaded_after(age: float) -> OverloadedError:
+    """The refusal of a request that has waited for so many seconds."""
+    return OverloadedError(f"the model is too busy: the request has waited for {age:.1f} s", age)

@@ -75,7 +75,7 @@ LIMITS = (
     Setting(
         "seconds that a request may expect to wait for the model",
         variables=("PREPACKAGED_MAX_WAIT_SECONDS",),
-        otherwise="until the client's deadline; 30 if it has none",
+        otherwise="until the client's deadline; 30 if it has none, 1 in a lasting overload",
         example="1",
     ),
 )

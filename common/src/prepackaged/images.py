@@ -135,8 +135,8 @@ class Preprocessing:
         """The image as [1, H, W, C], [1, C, H, W] or [1, H, W], in the dtype of `wanted`.
 
         It uses the first frame of an animation, rotates the image as its EXIF says, puts
-        transparent parts on white, and reduces 16 bits to 8. Raises `ClientError` for data that is not an
-        image, cannot be decoded, is too large, or does not fit `wanted`.
+        transparent parts on white, and reduces 16 bits to 8. Raises `ClientError` for data that is
+        not an image, cannot be decoded, is too large, or does not fit `wanted`.
         """
         try:
             form = self._form(wanted)

@@ -1,4 +1,4 @@
-"""Reading an estimator from a pickle, whichever scikit-learn saved it and whatever it needs."""
+"""Read an estimator from a pickle, with its author's code."""
 
 import logging
 import warnings
@@ -30,12 +30,12 @@ def load_pickle(
     server: Path,
     stand_in: Callable[[str], Any] | None = None,
 ) -> Any:
-    """The object in a pickle or joblib file, with its author's code from beside it.
+    """The object in a pickle or joblib file; code comes from the files beside it.
 
-    `facts` are what the file says and `python` the version that its `MLmodel` names, `server` is
-    the directory of the image's own modules, and `stand_in` makes functions of the script that
-    saved it, where they are nowhere. Raises `DeploymentError` for code that is not here or is
-    another Python's, and what the objects themselves raise.
+    `facts` are the file's facts, `python` is the version in its `MLmodel`, `server` the directory
+    of the image's own modules, and `stand_in` creates functions of the script that saved it, if
+    they cannot be found. Raises `DeploymentError` for missing code and for code of another Python
+    version, and whatever the objects themselves raise.
     """
     facts.refuse_foreign_code(artifact.path, python)
     with own_code_of(artifact, server, facts.script, stand_in):
@@ -51,7 +51,7 @@ def load_pickle(
 
 @contextmanager
 def logged_warnings(path: Path) -> Iterator[None]:
-    """Within this block warnings go to the log, but those of another scikit-learn's models."""
+    """In this block, warnings go to the log, except those about other scikit-learn versions."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield

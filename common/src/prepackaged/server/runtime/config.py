@@ -1,4 +1,4 @@
-"""From the command line and the environment to one frozen Config; nothing else reads either.
+"""Read the command line and the environment into one frozen Config; no other module reads them.
 
 Flags, variables and defaults are those of seldon-core 1.17.1's microservice.py: a variable
 gives a flag's default, except that SELDON_LOG_LEVEL wins over its flag.
@@ -53,29 +53,27 @@ MOST_PORT = 65_535
 
 @dataclass(frozen=True)
 class Config:
-    """What a server needs to know.
+    """The settings of a server; `options` explains each.
 
-    `interface` names the class to serve: `Module`, whose class has the same name, or
-    `package.module.Class`. `parameters` are its constructor's arguments. `model_name` and
-    `model_version` are those under which protocols other than Seldon's serve the model. `model_dir`
-    is where it is, unless the parameters say so. `predict_route` and `health_route` are paths of
-    Vertex AI's choice, empty where it chose none. `host` is a name or an address to listen on.
-    `timeout` (REST) and
-    `grpc_timeout` are in seconds from a request's arrival to its answer, `keepalive` from an
-    answer to the next request and `grace` from the signal to end to the last answer; a call of the
-    model that takes longer than `longest_call` is taken for one that never ends.
-    `max_message` (gRPC) and `max_body` (REST) are in bytes, `max_waiting` in requests that wait
-    for the model, `max_wait` in seconds that one may expect to wait, where None leaves that to
-    its deadline,
-    `max_connections` are those of a worker's port. `request_memory` is in bytes of
-    all requests that have no response yet; None is half of what is free when they begin.
-    Without `batches` each request is a call of its own; `max_batch_rows` and `max_batch_bytes`
-    bound those that share one. With `pages` people who open the server in a browser find a page to
-    try the model. `cors` lets browsers of any origin call Seldon's routes.
-    With `opens_early` the ports answer 503 while the model loads; without, they open when the
-    model is loaded.
-    `passes_payload` leaves predictions over REST undecoded, for models with `predict_raw`.
-    `unit_id` is the server's name in an inference graph, and `image` that of its image.
+    `interface` names the class to serve: `Module` for the class of the same name, or
+    `package.module.Class`. `parameters` are the arguments of its constructor. `model_name` and
+    `model_version` are used by protocols other than Seldon's. `model_dir` is the model's directory
+    unless the parameters name one. `predict_route` and `health_route` are Vertex AI's paths, or
+    empty. `host` is a name or an address.
+
+    In seconds: `timeout` (REST) and `grpc_timeout` from a request to its answer, None for no limit;
+    `keepalive` from an answer to the next request; `grace` from the signal to the last answer;
+    `longest_call`, after which a call of the model is considered to hang; `max_wait` that a request
+    may expect to wait for the model, None to decide by its deadline.
+
+    In bytes: `max_message` (gRPC), `max_body` (REST), `max_batch_bytes`, and `request_memory` for
+    all unanswered requests, None for half of the free memory. Counts: `max_waiting` requests that
+    wait for the model, `max_batch_rows`, and `max_connections` per port of a worker.
+
+    `batches` allows batching, `pages` the page to try the model, and `cors` calls from browser
+    pages of any origin. With `opens_early`, the ports open at once and answer 503 until the model
+    is loaded. `passes_payload` leaves predictions over REST undecoded, for models with
+    `predict_raw`. `unit_id` is the server's name in an inference graph, `image` its image's name.
     """
 
     interface: str
@@ -120,7 +118,7 @@ class Config:
 
     @property
     def shutdown(self) -> ShutdownTimes:
-        """The times within which the process ends."""
+        """The deadlines of a shutdown."""
         return ShutdownTimes(self.grace)
 
 
@@ -129,9 +127,9 @@ def read_config(
     environment: Mapping[str, str],
     annotations: Mapping[str, str] = MappingProxyType({}),
 ) -> Config:
-    """The Config of a command line. Raises `DeploymentError` for what it cannot mean.
+    """The Config of a command line. Raises `DeploymentError` for wrong values.
 
-    A variable that is empty is one that is not set.
+    An empty variable counts as not set.
     """
     variables = {name: text for name, text in environment.items() if text.strip()}
     flags = _parser(variables).parse_args(list(map(_hyphenated, arguments)))

@@ -1,4 +1,4 @@
-"""Settings of what clients may ask for, from the environment."""
+"""Limits for clients, batching and pages, from the environment."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,6 +1,6 @@
 """What a setting is, and from its text to its value, or an error that names every way to set it.
 
-A message names every way to say the setting, and never the value of a parameter, which may be a
+A message names every way to set the setting, and never the value of a parameter, which may be a
 secret.
 """
 
@@ -63,7 +63,7 @@ def integer(text: object, name: str, least: int, most: float = math.inf) -> int:
 
 
 def number(text: object, name: str, what: str) -> float:
-    """A number that is not negative, nor infinite; `what` is of what."""
+    """A finite number of at least 0; `what` is its unit, for the error."""
     try:
         value = float(str(text))
     except ValueError:
@@ -74,7 +74,7 @@ def number(text: object, name: str, what: str) -> float:
 
 
 def switch(text: object, name: str) -> bool:
-    """True or false, in any of the ways of saying so."""
+    """True or false, in any of the accepted spellings."""
     found = BOOLEANS.get(str(text).lower())
     if found is None:
         raise expected("true or false", text, name)
@@ -82,14 +82,14 @@ def switch(text: object, name: str) -> bool:
 
 
 def choice(text: str, name: str, options: Mapping[str, Any]) -> Any:
-    """What an option stands for."""
+    """The value of an option."""
     if text not in options:
         raise expected(" or ".join(options), text, name)
     return options[text]
 
 
 def expected(what: str, text: object, name: str) -> DeploymentError:
-    """The error for a setting that is something else."""
+    """The error for a wrong value of a setting."""
     shown = str(text)
     if len(shown) > LONGEST:
         shown = f"{shown[:LONGEST]}..."

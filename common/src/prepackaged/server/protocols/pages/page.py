@@ -1,8 +1,7 @@
-"""The page itself: one file with its style and script inside, and the policy that it runs under.
+"""The page: one file with style and script, and its Content-Security-Policy.
 
-It asks nothing of any other server. The policy admits its own style and script by their hashes,
-and nothing else, so that a name that a model has is text and never runs
-(https://www.w3.org/TR/CSP3/).
+It loads nothing from other servers. The policy allows only its own style and script, by their
+hashes, so that a name in a model is text and never runs (https://www.w3.org/TR/CSP3/).
 """
 
 import hashlib
@@ -15,7 +14,7 @@ import pybase64
 
 
 def page(facts: dict[str, Any], route: str) -> bytes:
-    """The page for these facts, asked for at `route`."""
+    """The page for these facts, at `route`."""
     text = _file("page.html")
     parts = {"style": _file("page.css"), "script": _file("page.js"), "route": route}
     for name, part in (*parts.items(), ("facts", _inside_script(facts))):
@@ -43,7 +42,7 @@ def policy() -> str:
 
 
 def _inside_script(facts: dict[str, Any]) -> str:
-    """JSON that cannot end the element that it is in."""
+    """JSON that cannot close the script element that contains it."""
     return json.dumps(facts, allow_nan=False).replace("<", "\\u003c")
 
 

@@ -49,7 +49,7 @@ def _dump_rows(rows: list[Any] | Array) -> bytes:
 def _is_outputs(value: Mapping[str, Any], model: Any) -> bool:
     """Whether an object contains outputs by name, each with a row for each row.
 
-    If the model has no signature, the values must be arrays: other objects may mean anything.
+    Unless the model is a `TensorComponent`, values must be arrays: other objects may mean anything.
     """
     is_tensors = isinstance(model, TensorComponent)
     return bool(value) and all(

@@ -105,9 +105,7 @@ class Graph:
         try:
             self(arrays)
         except (ClientError, ModelError) as error:
-            logger.info(
-                "No trial run: zeros, free axes of size 1, do not suit the model: %s", error
-            )
+            logger.info("Trial run on zeros failed, with free axes of size 1: %s", error)
         self.outputs = tuple(map(self._labelled, self.outputs))
         is_unsaid = len(needed) > 1 and all(spec.axes[:1] == (None,) for spec in needed)
         if is_unsaid and have_one_batch(self._outputs, needed):

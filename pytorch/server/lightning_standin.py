@@ -139,8 +139,8 @@ class StandIns(MetaPathFinder, Loader):
             return None
         if package not in sys.modules:
             logger.warning(
-                "The model imports %s, which is not installed: a stand-in takes its place, which"
-                " is enough for the layers and for forward", package,
+                "The model imports %s, which is not installed: a substitute provides what the"
+                " layers and forward need", package,
             )  # fmt: skip
         return ModuleSpec(name, self, is_package=True)
 

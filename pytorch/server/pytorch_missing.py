@@ -100,9 +100,10 @@ class MissingModules(MetaPathFinder, Loader):
             return False
         self.packages.add(package)
         logger.warning(
-            "%s imports %s, which is not in this image: it can start as long as nothing of that is"
-            " used", self.path, name,
-        )  # fmt: skip
+            "%s imports %s, which is not in this image; that is fine unless the model uses it",
+            self.path,
+            name,
+        )
         return True
 
     def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:

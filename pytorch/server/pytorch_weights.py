@@ -62,7 +62,7 @@ def _tell(
         hint = "" if strict else "; the parameter strict set to false lets it start nevertheless"
         raise DeploymentError(f"{what}: weights are {told}{hint}")
     if told := _told(ignored):
-        logger.warning("%s in all: %s", what, told)
+        logger.warning("%s, ignored: %s", what, told)
 
 
 def _told(names: Mapping[str, list[str]]) -> str:

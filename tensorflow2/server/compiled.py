@@ -109,7 +109,8 @@ class Compiled:
                 )
         except Exception as error:
             logger.info(
-                "No trial run on zeros, so that the first request is slow: %s", reason(error)
+                "Trial run on zeros failed; the first request will be slow: %s",
+                reason(error),
             )
         return self
 

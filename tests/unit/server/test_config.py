@@ -114,7 +114,7 @@ def test_mlservers_settings_are_read(caplog: pytest.LogCaptureFixture) -> None:
     assert (config.http_port, config.grpc_port, config.metrics_port) == (9001, 9501, 6001)
     assert (config.metrics_path, config.model_dir) == ("/prometheus", "/mnt/models")
     assert config.max_message == 1000
-    assert caplog.messages == ["Without effect here: MLSERVER_DEBUG, MLSERVER_PARALLEL_WORKERS"]
+    assert caplog.messages == ["Ignored: MLSERVER_DEBUG, MLSERVER_PARALLEL_WORKERS"]
     unlimited = {"MLSERVER_GRPC_MAX_MESSAGE_LENGTH": "-1"}
     assert read_config(["Model"], unlimited).max_message is None
     ours = {**environment, "PREPACKAGED_MAX_MESSAGE_BYTES": "2000"}

@@ -70,7 +70,10 @@ class Compiled:
 
     def _check(self, fast: Step, table: Table) -> None:
         if not self._agrees(fast, table):
-            logger.warning("%s answers arrays otherwise: it gets DataFrames", self._method)
+            logger.warning(
+                "%s gives other answers to arrays than to DataFrames; using DataFrames",
+                self._method,
+            )
             self._fast = None
         self._checks, self._until_check = max(self._checks - 1, 0), CHECK_EVERY
 

@@ -63,7 +63,7 @@ def with_model_dir(
     with suppress(TypeError, ValueError):  # a class in C that does not say what it takes
         if "model_uri" in parameters_of(model_class):
             return {**parameters, "model_uri": model_dir}
-    logger.warning("The model takes no model_uri: %s is not used", model_dir)
+    logger.warning("The model has no parameter model_uri: %s is not used", model_dir)
     return parameters
 
 

@@ -72,4 +72,4 @@ def _max_message(variables: Mapping[str, str]) -> dict[str, int | None]:
 def _tell_of_ignored(variables: Mapping[str, str]) -> None:
     ignored = sorted(each for each in variables if each.startswith("MLSERVER_"))
     if ignored := [name for name in ignored if name not in MLSERVER]:
-        logger.info("Without effect here: %s", ", ".join(ignored))
+        logger.info("Ignored: %s", ", ".join(ignored))

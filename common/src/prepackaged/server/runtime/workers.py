@@ -107,7 +107,7 @@ class Worker:
         if self.serves:
             self._silent += BEAT_SECONDS
         if self._silent > longest:
-            logger.error("Worker %s has been silent for %g s", self.process.pid, longest)
+            logger.error("Worker %s has sent no heartbeat for %g s", self.process.pid, longest)
             self.process.kill()
 
     def _read(self) -> None:
@@ -211,7 +211,7 @@ class Supervisor:
     def _note_end(self, worker: Worker, status: int) -> None:
         """Raise `DeploymentError` if no worker serves and a new one would fail, too."""
         why = worker.failure or f"it ended with {status}"
-        logger.error("Worker %s: %s; a new one follows", worker.process.pid, why)
+        logger.error("Worker %s: %s; starting a new one", worker.process.pid, why)
         self._failures = 0 if worker.serves else self._failures + 1
         if worker.serves or any(other.serves for other in self._workers):
             return

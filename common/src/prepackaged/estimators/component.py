@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Protocol
 
+from prepackaged.allowed_imports import AllowedImports
 from prepackaged.artifacts import Artifact
 from prepackaged.component import Component
 from prepackaged.estimators.pickled import HERE, SKLEARN
@@ -33,7 +34,8 @@ class EstimatorComponent(Component):
     `meta.tags.method`. `extra_columns` is `ignore` or `refuse`, for unknown columns of a request.
     `class_names` is `true`, or `false` for columns t:0, t:1, ... in answers. `version_mismatch` is
     `warn`, `refuse` or `off`, if another version saved the model. `n_jobs` replaces the value that
-    the estimator was saved with; the default is 1.
+    the estimator was saved with; the default is 1. `allowed_imports` lists what a pickle may
+    import; by default anything.
     """
 
     served: Served
@@ -50,6 +52,7 @@ class EstimatorComponent(Component):
         class_names: str | None = None,
         version_mismatch: str | None = None,
         n_jobs: str | None = None,
+        allowed_imports: str | None = None,
     ) -> None:
         super().__init__(model_uri, model_file)
         self.method = method
@@ -57,6 +60,7 @@ class EstimatorComponent(Component):
         self.names_outputs = is_true("class_names", class_names or "true")
         self.policy = check_policy(version_mismatch)
         self.n_jobs = whole_number("n_jobs", n_jobs, default=1)
+        self.allowed = AllowedImports.of(allowed_imports)
 
     def serve(self, estimator: Any, versions: Versions, artifact: Artifact) -> None:
         """Choose the estimator's method, read its columns, and try a copy.

@@ -71,9 +71,11 @@ class Config:
     wait for the model, `max_batch_rows`, and `max_connections` per port of a worker.
 
     `batches` allows batching, `pages` the page to try the model, and `cors` calls from browser
-    pages of any origin. With `opens_early`, the ports open at once and answer 503 until the model
-    is loaded. `passes_payload` leaves predictions over REST undecoded, for models with
-    `predict_raw`. `unit_id` is the server's name in an inference graph, `image` its image's name.
+    pages of any origin. With `samples`, the model must answer the samples beside it before a port
+    opens. With `provenance_tags`, each answer names its model. With `opens_early`, the ports open
+    at once and answer 503 until the model is loaded. `passes_payload` leaves predictions over REST
+    undecoded, for models with `predict_raw`. `unit_id` is the server's name in an inference graph,
+    `image` its image's name.
     """
 
     interface: str
@@ -112,6 +114,8 @@ class Config:
     max_batch_bytes: int = MAX_BATCH_BYTES
     cors: bool = True
     pages: bool = True
+    samples: bool = True
+    provenance_tags: bool = False
     max_connections: int = MAX_CONNECTIONS
     unit_id: str | None = None
     image: str = ""

@@ -48,6 +48,18 @@ MODEL = (
         default="1",
         example="3",
     ),
+    Setting(
+        "false: samples beside the model are not tried before the server is ready",
+        variables=("PREPACKAGED_SAMPLES",),
+        default="true",
+        example="false",
+    ),
+    Setting(
+        "true: each answer names its model, framework and image",
+        variables=("PREPACKAGED_PROVENANCE_TAGS",),
+        default="false",
+        example="true",
+    ),
 )
 PORTS = (
     Setting(

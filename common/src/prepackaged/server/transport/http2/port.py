@@ -29,6 +29,8 @@ class StreamUser(Protocol):
         """Check timeouts; called at regular intervals."""
 
 
+IDLE_SECONDS = 3600  # without a call, after which a connection ends: clients of gRPC keep theirs
+
 #: Takes a stream that a client opened; `ended` says that nothing but headers belongs to it.
 Accept = Callable[["Http2Connection", int, Headers, bool], StreamUser | None]
 
@@ -38,7 +40,7 @@ class Http2Port:
     """The shared state of a port's connections.
 
     `not_http2` is the answer to a client that does not speak HTTP/2. `memory` is the budget of all
-    requests.
+    requests. After `idle_seconds` without a call, a connection is closed.
     """
 
     accept: Accept
@@ -46,4 +48,5 @@ class Http2Port:
     max_connections: float
     not_http2: bytes
     memory: MemoryBudget = UNLIMITED
+    idle_seconds: float = IDLE_SECONDS
     eviction: Eviction = field(default_factory=Eviction)

@@ -245,7 +245,7 @@ def test_builds_that_differ_in_a_file_are_not_reproducible(
 
 
 def test_help_lists_every_command() -> None:
-    """Whoever types `make help` sees all there is, one line each."""
+    """`make help` lists every command in one line each."""
     text = (ROOT / "Makefile").read_text().replace("\\\n", " ")
     (phony,) = (line for line in text.splitlines() if line.startswith(".PHONY:"))
     (verbs,) = (line.split()[2:] for line in text.splitlines() if line.startswith("VERBS :="))

@@ -221,7 +221,7 @@ def test_the_required_job_needs_all_others() -> None:
 
 @pytest.mark.parametrize(("red", "status"), [("false", 0), ("true", 1), ("", 1)])
 def test_the_required_job_is_red_where_one_is(red: str, status: int) -> None:
-    """It fails with any other, and where it was told nothing."""
+    """It fails with any other value, and without one."""
     (step,) = load(ROOT / ".github/workflows/ci.yml")["jobs"]["all-green"]["steps"]
     assert set(step["env"]) == {"RED"}
 
@@ -364,7 +364,7 @@ def test_who_pushes_logs_in_at_the_registrys_host(tmp_path: Path, registry: str,
 
 
 def test_an_attestation_is_about_the_pushed_images_digest(clone: Path) -> None:
-    """Skopeo tells the full name and the digest of the first tag, which stands for all."""
+    """Skopeo returns the full name and the digest of the first tag, which represents all."""
     put_program(clone, "skopeo", 'echo "$@" >call; echo name=docker.io/a; echo digest=sha256:1f')
     command = script("actions/publish/action.yml", "skopeo")
 

@@ -132,8 +132,8 @@ test-wheels: .envs/onnx/.made .envs/tensorflow2/.made $(DEV)/.made
 		.envs/$$image/bin/python tools/pytest_in.py $(DEV) tests/wheels; \
 	done
 
-## test-clients: Call a server with tritonclient and KServe's clients, over REST and gRPC
-test-clients: $(DEV)/.made $(CLIENTS)/.made
+## test-clients: Call servers with the clients of Triton, KServe and MLflow, over REST and gRPC
+test-clients: $(DEV)/.made $(CLIENTS)/.made $(IMAGES:%=.envs/%/.made)
 	@echo "-> testing with clients that others publish"
 	@$(DEV)/bin/python -m pytest tests/clients
 

@@ -63,12 +63,17 @@ class Case:
 
 @dataclass
 class Group:
-    """Cases on one model; without a warm-up, each server starts anew and runs alone."""
+    """Cases on one model; without a warm-up, each server starts anew and runs alone.
+
+    A server without a model takes no part where it `needs_model`, and one that does not speak the
+    Open Inference Protocol none where it `needs_infer`.
+    """
 
     model: Model
     cases: Sequence[Case]
     warm_up: Measure | None = None
     needs_model: bool = False
+    needs_infer: bool = False
 
 
 def groups(scratch: Path, seconds: int, names: Collection[str]) -> list[Group]:
@@ -191,12 +196,18 @@ def over_infer(server: Server, **how: Any) -> Figures:
 def tensors(rows: int, columns: int, seconds: int, *, is_binary: bool) -> Group:
     """An array of float32 in the Open Inference Protocol."""
     arrays = np.random.default_rng(0).integers(0, 256, (2, rows, columns)).astype("<f4") / 256
-    samples = [of_tensor(each, each[:, :1].tolist(), is_binary=is_binary) for each in arrays]
+    answers = [each[:, :1].tolist() for each in arrays]
+    samples = [
+        of_tensor(each, answer, is_binary=is_binary)
+        for each, answer in zip(arrays, answers, strict=True)
+    ]
     kind = "binary" if is_binary else "json"
     loaded = partial(over_infer, samples=samples, clients=BULK_CONNECTIONS)
     title = f"[{rows}, {columns}] of float32, Open Inference Protocol in {kind}"
     case = Case(f"v2-{kind}-{rows}", title, partial(loaded, seconds=seconds))
-    return Group(Model(MODELS, "First", samples), [case], partial(loaded, seconds=1))
+    model = Model(MODELS, "First", [of_rows(answers[0], answers[0])])
+    warm_up = partial(loaded, seconds=1)
+    return Group(model, [case], warm_up, needs_model=rows > 1, needs_infer=True)
 
 
 def tables(scratch: Path, seconds: int) -> list[Group]:

@@ -104,7 +104,11 @@ class Bench:
             able |= Serves.TABLES
         if not group.needs_model:
             able |= Serves.ONE_ANSWER
-        programs = [each for each in self.programs if each.serves & able]
+        programs = [
+            each
+            for each in self.programs
+            if each.serves & able and (each.speaks_infer or not group.needs_infer)
+        ]
         if group.warm_up is None:
             self.one_by_one(group, programs)
         else:

@@ -63,14 +63,12 @@ def of_tensor(tensor: Any, answer: Sequence[Sequence[float]], *, is_binary: bool
     about = {"name": "x", "shape": tensor.shape, "datatype": "FP32"}
     message = {"data": {"ndarray": answer}}
     if not is_binary:
-        about["data"] = tensor.ravel().tolist()
-        sent = json.dumps({"inputs": [about]}).encode()
-        return Sample(sent, message, infer=sent)
+        sent = json.dumps({"inputs": [about | {"data": tensor.ravel().tolist()}]}).encode()
+        return Sample(b"", message, infer=sent)
     content = tensor.astype("<f4").tobytes()
-    about["parameters"] = {"binary_data_size": len(content)}
-    header = json.dumps({"inputs": [about]}).encode()
-    sent = header + content
-    return Sample(sent, message, "application/octet-stream", sent, len(header))
+    header = {"inputs": [about | {"parameters": {"binary_data_size": len(content)}}]}
+    start = json.dumps(header).encode()
+    return Sample(b"", message, "application/octet-stream", start + content, len(start))
 
 
 def of_records(records: Sequence[Mapping[str, Any]], answer: Sequence[Sequence[float]]) -> Sample:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-from kserve import InferRequest, InferResponse, Model, ModelServer
-from kserve.utils.utils import get_predict_input, get_predict_response
+from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
+from kserve.utils.utils import get_predict_input
 
 
 class Estimator(Model):
-    """Answers with probabilities."""
+    """Answers with probabilities, under that name."""
 
     def load(self) -> bool:
         """Read the file."""
@@ -18,12 +18,18 @@ class Estimator(Model):
         self.ready = True
         return self.ready
 
-    def predict(
-        self, payload: dict[str, Any] | InferRequest, headers: Any = None
-    ) -> dict[str, Any] | InferResponse:
-        """Probabilities, in the form of the request's protocol."""
+    def predict(self, payload: InferRequest, headers: Any = None) -> InferResponse:
+        """As KServe's `get_predict_response` makes a response."""
         answer = self.estimator.predict_proba(get_predict_input(payload))
-        return get_predict_response(payload, answer, self.name)
+        output = InferOutput("predict_proba", list(answer.shape), "FP64")
+        output.set_data_from_numpy(answer, binary_data=payload.use_binary_outputs)
+        return InferResponse(
+            payload.id,
+            self.name,
+            [output],
+            use_binary_outputs=payload.use_binary_outputs,
+            requested_outputs=payload.request_outputs,
+        )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ BUILD_FLAGS ?=
 PIP_INDEX_URL ?=
 DEBIAN_MIRROR ?=
 
-# For bench: --quick, --case NAME, --earlier CHECKOUT, --mlserver.
+# For bench: --quick, --case NAME, --earlier CHECKOUT, --peer mlserver, --peer kserve, --peer triton.
 BENCH_FLAGS ?=
 
 # For audit: --ignore-vuln ID, for each that no release fixes.
@@ -89,7 +89,8 @@ $(UPSTREAM)/.made: tests/contract/upstream.txt common/pyproject.toml $(ENVIRONME
 	@$(PYTHON) tools/environment.py $(@D) $< common
 	@touch $@
 
-# Clients of the Open Inference Protocol, which tests/clients runs.
+# Clients of the Open Inference Protocol, which tests/clients runs, and servers beside them, which
+# `bench` compares with where BENCH_FLAGS asks for them.
 $(CLIENTS)/.made: tests/clients/requirements.txt $(ENVIRONMENT_TOOLS)
 	@$(PYTHON) tools/environment.py $(@D) $<
 	@touch $@
@@ -148,13 +149,14 @@ test-wheels: .envs/onnx/.made .envs/tensorflow2/.made $(DEV)/.made
 		.envs/$$image/bin/python tools/pytest_in.py $(DEV) tests/wheels; \
 	done
 
-## test-clients: Call a server with tritonclient and KServe's clients, over REST and gRPC
-test-clients: $(DEV)/.made $(CLIENTS)/.made
+## test-clients: Call servers with the clients of Triton, KServe and MLflow, over REST and gRPC
+test-clients: $(DEV)/.made $(CLIENTS)/.made $(IMAGES:%=.envs/%/.made)
 	@echo "-> testing with clients that others publish"
 	@$(DEV)/bin/python -m pytest tests/clients
 
 ## bench: Compare this server's speed with upstream's and with a bare loop; takes minutes
-bench: $(DEV)/.made $(IMAGES:%=.envs/%/.made) $(if $(findstring --mlserver,$(BENCH_FLAGS)),$(MLSERVER)/.made)
+bench: $(DEV)/.made $(IMAGES:%=.envs/%/.made) $(if $(filter mlserver,$(BENCH_FLAGS)),$(MLSERVER)/.made) \
+	$(if $(filter kserve triton,$(BENCH_FLAGS)),$(CLIENTS)/.made)
 	@$(DEV)/bin/python -m bench.run $(BENCH_FLAGS)
 
 ## chaos: Attack a server, overload it and kill its workers; prints a verdict for each

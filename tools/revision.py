@@ -12,34 +12,19 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def build_arguments() -> list[str]:
-    """The build arguments for the Dockerfiles' labels."""
-    return [
-        f"SOURCE={source()}",
-        f"REVISION={revision()}",
-        f"CREATED={created()}",
-        f"SOURCE_DATE_EPOCH={epoch()}",
-    ]
-
-
-def revision() -> str:
-    """The commit, marked where files differ from it."""
-    return git("describe", "--always", "--abbrev=40", "--exclude=*", "--dirty")
-
-
-def source() -> str:
-    """Where the sources are published: the address of `origin`, as a browser takes it."""
-    return web_address(git("remote", "get-url", "origin"))
+def build_arguments() -> dict[str, str]:
+    """The build arguments for the Dockerfiles' labels; times are UTC, in the form of RFC 3339."""
+    return {
+        "SOURCE": web_address(git("remote", "get-url", "origin")),
+        "REVISION": git("describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"),
+        "CREATED": datetime.fromtimestamp(int(epoch()), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "SOURCE_DATE_EPOCH": epoch(),
+    }
 
 
 def epoch() -> str:
     """SOURCE_DATE_EPOCH, else the time of the commit: the same sources, the same time."""
     return os.environ.get("SOURCE_DATE_EPOCH") or git("log", "-1", "--format=%ct") or "0"
-
-
-def created() -> str:
-    """The same as RFC 3339 writes it."""
-    return datetime.fromtimestamp(int(epoch()), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def web_address(remote: str) -> str:
@@ -59,4 +44,4 @@ def git(*words: str) -> str:
 
 
 if __name__ == "__main__":
-    print(" ".join(build_arguments()))
+    print(" ".join(map("=".join, build_arguments().items())))

@@ -123,8 +123,11 @@ class Columns:
             return None
         if array.dtype is not dtype and dtype.kind != "O":
             array = array.astype(dtype)
-        # A sum of squares is NaN if a value is; the columns then find out which.
-        return None if self._refuses_null and math.isnan(np.vdot(array, array)) else array
+        if self._refuses_null:
+            values = array.ravel()
+            if math.isnan(values.dot(values)):  # NaN if a value is; the columns find out which
+                return None
+        return array
 
     def frame(self, payload: Any, names: Iterable[str] | None = None) -> "DataFrame":
         """The payload as a pandas DataFrame under the names of training, a dtype for each column.

@@ -1,6 +1,5 @@
 """What sklearn's README and the project's quick start show is what the server does."""
 
-import argparse
 import json
 import subprocess
 import sys
@@ -78,6 +77,7 @@ def test_the_grpc_client_prints_what_is_shown(iris: Server) -> None:
 
 def test_the_quick_start_shows_the_line_that_make_run_prints() -> None:
     """The README's first curl line is the one that `make run-sklearn` prints."""
-    printed = run.how_to_call(argparse.Namespace(target="sklearn", http_port=9000), is_example=True)
+    request = run.request_file("sklearn").read_text().strip()
+    printed = run.how_to_call("http://localhost:9000", request)
     (line,) = (line.strip() for line in printed.splitlines() if "curl" in line)
     assert line in README.read_text()

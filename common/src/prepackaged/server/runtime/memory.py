@@ -29,7 +29,11 @@ LEAST = 16 * MEGABYTE
 
 def for_requests(workers: int = 1) -> int:
     """Half of the memory that is free, for each worker: the model takes as much for its answers."""
-    return max((memory_limit() // workers - resident()) // 2, LEAST)
+    free = memory_limit() // workers - resident()
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)  # of this process alone
+    if soft != resource.RLIM_INFINITY:
+        free = min(free, soft - addressed())
+    return max(free // 2, LEAST)
 
 
 def memory_limit() -> int:
@@ -38,8 +42,7 @@ def memory_limit() -> int:
     for file in CGROUP_LIMITS:
         with suppress(OSError, ValueError):  # "max", where there is none
             limits.append(int(file.read_text()))
-    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return min(limits if soft == resource.RLIM_INFINITY else [*limits, soft])
+    return min(limits)
 
 
 @contextmanager
@@ -93,6 +96,16 @@ async def give_back_after_peaks(budget: MemoryBudget) -> None:
             await loop.run_in_executor(None, give_back)
 
 
+def addressed() -> int:
+    """The bytes of this process's address space, in memory or not."""
+    return _pages(0) * resource.getpagesize()
+
+
 def resident() -> int:
     """The bytes that this process has in memory."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return _pages(1) * resource.getpagesize()
+
+
+def _pages(place: int) -> int:
+    """A number of statm's, see proc_pid_statm(5)."""
+    return int(Path("/proc/self/statm").read_text().split()[place])

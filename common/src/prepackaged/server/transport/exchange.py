@@ -76,15 +76,13 @@ class Exchange(RequestContext):
         method: str,
         path: str,
         headers: Sequence[tuple[bytes, bytes]],
-        *,
         carrier: Carrier,
         failure: Callable[["Exchange", BaseException], Response],
         observe: Observer,
         memory: MemoryBudget = UNLIMITED,
     ) -> None:
         RequestContext.__init__(self, method, path, headers)
-        self.body = b""
-        self.query = b""
+        self.body = self.query = b""
         self.is_open = True
         self.on_cancel: Callable[[], object] | None = None
         self._carrier = carrier
@@ -107,9 +105,13 @@ class Exchange(RequestContext):
             self._carrier.send(self, response)
 
     def fail(self, error: BaseException) -> None:
-        """Send the response to an error, unless the exchange is over."""
+        """Send the response to an error, unless the exchange is over.
+
+        Nothing reads the error's traceback after this.
+        """
         if self.is_open:
             self.respond(self._failure(self, error))
+        forget_frames(error)
 
     def cancel(self) -> None:
         """The client went away: nothing is sent, and the work for it may stop."""
@@ -193,3 +195,15 @@ class Exchange(RequestContext):
     def _let_go(self) -> None:
         held, self.held = self.held, 0
         self._memory.give_back(held)
+
+
+def forget_frames(error: BaseException | None) -> None:
+    """Drop the tracebacks of an error and of those that led to it.
+
+    Their frames hold the request, and lead to the error: a cycle, which would keep bodies of
+    many megabytes until the garbage collector comes by.
+    """
+    while error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        forget_frames(error.__cause__)
+        error = error.__context__

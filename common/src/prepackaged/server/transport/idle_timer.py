@@ -21,9 +21,9 @@ class IdleTimer:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ends = NEVER
 
-    def set(self, seconds: float) -> None:
-        """Ring in so many seconds, unless it is set anew before."""
-        self._limit = self._loop.time() + seconds
+    def set(self, seconds: float, now: float | None = None) -> None:
+        """Ring in so many seconds, unless it is set anew before; `now` is the loop's time."""
+        self._limit = (self._loop.time() if now is None else now) + seconds
         if self._timer is None or self._timer_ends > self._limit:
             self._wait(seconds)
 

@@ -132,7 +132,7 @@ class ServedModel:
         try:
             write = partial(self._written, encode, request, predictions)
             for each in predictions.values():
-                if is_large(each, exchange):
+                if is_large(each.value, exchange):
                     exchange.prepare(write, exchange.respond)
                     return
             response = write()

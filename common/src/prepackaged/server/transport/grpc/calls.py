@@ -112,15 +112,8 @@ class UnaryCall:
         self._is_whole = False
         self._waited = 0.0  # seconds for the message
         make = CallExchange if headers.timeout is None else CallWithDeadline
-        exchange = make(
-            "gRPC",
-            headers.path,
-            headers.fields,
-            carrier=self,
-            failure=method.failure,
-            observe=method.observe,
-            memory=method.limits.memory,
-        )
+        failure, observe, memory = method.failure, method.observe, method.limits.memory
+        exchange = make("gRPC", headers.path, headers.fields, self, failure, observe, memory)
         exchange.max_message = method.limits.max_body
         self._exchange: Exchange | None = exchange
         if headers.timeout is not None:

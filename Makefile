@@ -306,9 +306,10 @@ $(TARGETS:%=ci-image-%): ci-image-%:
 matrix:
 	@$(PYTHON) tools/images.py matrix
 
-## generate: Write what follows from images.toml: the README's tables and deploy/
-generate: deploy
+## generate: Write what follows from other files: deploy/, the README's tables, docs/settings.md and docs/reference.md
+generate: deploy $(DEV)/.made
 	@$(PYTHON) tools/readme.py
+	@$(DEV)/bin/python tools/pages.py
 
 ## deploy: Write the Kubernetes files in deploy/ anew, for the images of REGISTRY
 deploy:

@@ -1,4 +1,4 @@
-"""MLflow's routes as OpenAPI describes them, typed for the model that is served."""
+"""MLflow's routes in OpenAPI, with the schemas of the served model."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ ANSWERS = {
 
 
 def paths(signature: Signature | None) -> dict[str, Any]:
-    """What scoring asks for; the body may be CSV too."""
+    """The paths of scoring; the body may also be CSV."""
     ready = {200: "The model is loaded", 503: "It is not"}
     title, body = "Predict: MLflow's scoring protocol", _body(signature or Signature())
     invocations = operation(title, ANSWERS, body, _example(signature))
@@ -37,7 +37,7 @@ def paths(signature: Signature | None) -> dict[str, Any]:
 
 
 def _example(signature: Signature | None) -> Any:
-    """A table or tensors that the model takes; None where nobody knows."""
+    """A table or tensors that the model accepts; None if unknown."""
     names, rows, others = example_parts(signature)
     if names:
         return {"dataframe_split": {"columns": names, "data": rows}}

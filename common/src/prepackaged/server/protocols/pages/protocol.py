@@ -37,7 +37,7 @@ class Pages:
         self._document = json.dumps(described).encode()
 
     def protocol(self, failure: Failure) -> WireProtocol:
-        """What a server answers these routes with; errors have the form of `failure`."""
+        """The protocol with these routes; errors have the form of `failure`."""
         routes: Mapping[str, Mapping[str, Handler]] = {
             "/": {"GET": self.root},
             "/ui": {"GET": asynchronous(partial(self.page, "/ui"))},
@@ -53,14 +53,14 @@ class Pages:
         )
 
     def root(self, exchange: Exchange) -> None:
-        """The page for browsers; that the server lives, for everybody else."""
+        """The page for browsers, `{"status":"alive"}` for other clients."""
         if b"text/html" in exchange.header(b"accept"):
             exchange.answer_with(self.page("/", exchange))
         else:
             exchange.respond(Response(ALIVE))
 
     async def page(self, route: str, exchange: Exchange) -> Response:  # noqa: ARG002  a handler's
-        """The page. Its facts are made when somebody asks for it: the digest takes time."""
+        """The page. Its facts are collected on request, because the digest takes time."""
         if self._made is None:
             loop = asyncio.get_running_loop()
             self._made = await loop.run_in_executor(BACKGROUND, self._facts)

@@ -1,4 +1,4 @@
-"""V1's routes as OpenAPI describes them, typed for the model that is served."""
+"""V1's routes in OpenAPI, with the schemas of the served model."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def paths(name: str, signature: Signature | None) -> dict[str, Any]:
 
 
 def _example(signature: Signature | None) -> Any:
-    """Instances of what the model takes; of several tensors, inputs. None where nobody knows."""
+    """Example instances, or inputs for several tensors; None if unknown."""
     names, rows, others = example_parts(signature)
     if rows is None:
         return others and {"inputs": others}

@@ -1,7 +1,7 @@
 """Containers of a built image, by way of docker's or podman's command line."""
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
@@ -74,14 +74,19 @@ def running(
     *flags: str,
     environment: Mapping[str, str] | None = None,
     ports: tuple[int, int, int] = (9000, 5000, 6000),
+    command: Sequence[str] = (),
 ) -> Iterator[Container]:
-    """A container of the image until the block ends; the ports are REST's, gRPC's, the metrics'."""
+    """A container of the image until the block ends; the ports are REST's, gRPC's, the metrics'.
+
+    A `command` takes the place of the image's, as a pod's does.
+    """
     variables = [f"{name}={value}" for name, value in (environment or {}).items()]
     set_ = [word for variable in variables for word in ("-e", variable)]
     here = own_ports()
     published = [word for a, b in zip(here, ports, strict=True) for word in ("-p", f"{a}:{b}")]
     http, grpc, metrics = (f"localhost:{port}" for port in here)
-    name = engine("run", "-d", *published, *set_, *flags, tag).stdout.strip()
+    replaced = ("--entrypoint", command[0], tag, *command[1:]) if command else (tag,)
+    name = engine("run", "-d", *published, *set_, *flags, *replaced).stdout.strip()
     container = Container(name, f"http://{http}", grpc, f"http://{metrics}")
     try:
         yield container

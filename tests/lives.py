@@ -59,7 +59,8 @@ class Failure:
 
 def begun(tag: str, pod: Pod) -> AbstractContextManager[Container]:
     """The pod's container, until the block ends."""
-    return running(tag, *pod.flags, environment=pod.environment, ports=pod.ports)
+    how = {"environment": pod.environment, "ports": pod.ports, "command": pod.command}
+    return running(tag, *pod.flags, **how)
 
 
 @contextmanager

@@ -34,6 +34,27 @@ def seldon(target: images.Target) -> dict[str, Any]:
     return predictor
 
 
+def runtime(target: images.Target) -> dict[str, Any]:
+    """A target's ClusterServingRuntime; an older version has its image's, with another tag."""
+    found = {each["metadata"]["name"]: each for each in documents(DEPLOY / "kserve/runtimes.yaml")}
+    return found[f"prepackaged-{target.image.name if target.older else target.name}"]
+
+
+def inference_service(target: images.Target) -> dict[str, Any]:
+    """A target's InferenceService."""
+    (service,) = documents(DEPLOY / f"kserve/{target.name}.yaml")
+    return service
+
+
+def environment_of_kserve(target: images.Target, name: str, model: str) -> dict[str, str]:
+    """What the runtime's container has in the pod of an InferenceService of that name."""
+    (container,) = runtime(target)["spec"]["containers"]
+    values = {each["name"]: each["value"] for each in container["env"]}
+    return {key: value.replace("{{.Name}}", name) for key, value in values.items()} | {
+        "MLSERVER_MODEL_URI": model
+    }
+
+
 def pods(target: images.Target) -> list[dict[str, Any]]:
     """A target's pods, without the operator and with it: labels and what a pod is made of."""
     (component,) = seldon(target)["componentSpecs"]

@@ -1,7 +1,7 @@
-"""The pods that PrimeHub's controller and Seldon's operator make around an image.
+"""The pods that PrimeHub's controller, Seldon's operator and KServe make around an image.
 
-As read in PrimeHub's ee/controllers/phdeployment_controller.go, and in `createContainerService`
-and defaults.go of Seldon's operator 1.18.2.
+As read in PrimeHub's ee/controllers/phdeployment_controller.go, in `createContainerService` and
+defaults.go of Seldon's operator 1.18.2, and in KServe's pkg/utils/storage.go.
 """
 
 import json
@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from containers import READ_ONLY
+from manifests import environment_of_kserve, runtime
 from serving import UPSTREAM
+
+import images
 
 MODELS = "/mnt/models"
 HOOK = ("/bin/sh", "-c", "/bin/sleep 10")  # preStop, of both
@@ -22,6 +25,7 @@ UPSTREAMS = {"MICROSERVICE": UPSTREAM}
 UPSTREAMS_WITHOUT_GRPC = UPSTREAMS | {"GRPC_WORKERS": "0"}
 STRICT = ("--user", "12345:54321", *READ_ONLY)
 OPERATORS_USER = "8888"
+MODELCARS_USER = "1010"  # KServe's, where the model is an image itself
 OPENSHIFTS_USER = "1000650000:0"  # one of many: no passwd entry, root's group
 # What the pod's own annotations are to the file that Kubernetes makes of them.
 ANNOTATIONS = """prometheus.io/path="/prometheus"
@@ -42,6 +46,7 @@ class Pod:
     flags: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[int, int, int] = (9000, 5000, 6000)
+    command: tuple[str, ...] = ()
 
 
 def parameters(model_uri: str) -> str:
@@ -116,3 +121,23 @@ def operators(
         "MLSERVER_METRICS_ENDPOINT": "/prometheus",
     }
     return Pod(20 - SECONDS_OF_HOOK, flags, environment | more, ports)
+
+
+def operators_v2(tag: str, model: Path | None, podinfo: Path) -> Pod:
+    """The pod of Seldon's operator with `protocol: v2`: parameters tell nothing of the model."""
+    more = {
+        "PREDICTIVE_UNIT_PARAMETERS": "[]",
+        "MLSERVER_MODEL_VERSION": "v1",
+        "MLSERVER_MODEL_IMPLEMENTATION": "",
+    }
+    return operators(tag, model, podinfo, **more)
+
+
+def kserve(target: images.Target, model: Path | None) -> Pod:
+    """The pod of an InferenceService `flowers` with the target's runtime, by its file."""
+    (container,) = runtime(target)["spec"]["containers"]
+    mounted = ("-v", f"{model}:{MODELS}:ro") if model else ()
+    flags = ("--user", MODELCARS_USER, "--cap-drop", "ALL", *READ_ONLY, *mounted)
+    environment = environment_of_kserve(target, "flowers", MODELS)
+    seconds = 30 - SECONDS_OF_HOOK
+    return Pod(seconds, flags, environment, command=tuple(container["command"]))

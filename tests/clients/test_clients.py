@@ -32,7 +32,12 @@ def server() -> Iterator[Server]:
 
 def outcomes(server: Server, program: str) -> Any:
     """What a program of clients reports."""
-    command = [str(PYTHON), str(HERE / program), server.url, server.grpc]
+    return reported(program, server.url, server.grpc)
+
+
+def reported(program: str, *arguments: str | Path) -> Any:
+    """What a program in the clients' environment reports."""
+    command = [PYTHON, HERE / program, *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
@@ -101,4 +106,33 @@ def test_kserves_clients(server: Server) -> None:
         "grpc ready": True,
         "grpc model ready": True,
         "refused": "expected at least one input",
+    }
+
+
+def test_kserve_knows_every_field_of_our_files() -> None:
+    """Each is in its own class, or Kubernetes', with a value of the field's type."""
+    files = sorted((ROOT / "deploy/kserve").iterdir())
+
+    assert reported("kserve_fields.py", *files) == {"unknown": []}
+
+
+def test_kserve_does_not_know_what_is_misspelt(tmp_path: Path) -> None:
+    """Its own field, one of the pod's, and a number that is a text."""
+    text = (ROOT / "deploy/kserve/sklearn.yaml").read_text()
+    for right, wrong in (
+        ("storageUri", "storageURI"),
+        ("preStop", "prestop"),
+        ("scaleTarget: 70", "scaleTarget: '70'"),
+    ):
+        assert right in text
+        text = text.replace(right, wrong)
+    (tmp_path / "wrong.yaml").write_text(text)
+
+    place = "wrong.yaml: InferenceService.spec.predictor"
+    assert reported("kserve_fields.py", tmp_path / "wrong.yaml") == {
+        "unknown": [
+            f"{place}.scaleTarget: expected int, got '70'",
+            f"{place}.model: no 'storageURI' in V1beta1ModelSpec",
+            f"{place}.model.lifecycle: no 'prestop' in V1Lifecycle",
+        ]
     }

@@ -1,12 +1,16 @@
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import numpy as np
 import pytest
 import requests
+import serving
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
@@ -158,6 +162,52 @@ def test_a_file_of_the_page_asks_the_deployment_whose_address_is_given(
         page.get_by_label("Address of the deployment").fill(served.url + "/")
         page.get_by_role("button", name="Predict").click()
         expect(page.locator("#answer")).to_contain_text("0.995")
+
+
+MODEL = """
+from prepackaged import Column, Component, Signature
+
+class Model(Component):
+    signature = Signature((Column("age", "float64"),))
+
+    def predict(self, X, names=None, meta=None):
+        return [[float(X[0][0]) * 2]]
+"""
+
+
+def test_the_page_that_check_prints_asks_a_deployment_from_a_file(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """Its own policy lets it ask any server, run its own script and nothing else."""
+    (tmp_path / "Model.py").write_text(MODEL)
+    program = "from prepackaged.server.runtime.check import main; main()"
+    command = [sys.executable, "-c", program, "--page"]
+    made = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True).stdout
+    (tmp_path / "model.html").write_bytes(made)
+    assert made.startswith(b"<!doctype html>")
+
+    with serving.serve(tmp_path) as server:
+        page = opened(browser, (tmp_path / "model.html").as_uri())
+        page.get_by_label("Address of the deployment").fill(server.url)
+        page.get_by_role("textbox", name="age").fill("21")
+        page.get_by_role("button", name="Predict").click()
+        expect(page.locator("#answer")).to_contain_text("42")
+        expect(page.locator("#code")).to_contain_text(f"{server.url}/api/v1.0/predictions")
+    assert not page.evaluate(
+        "() => { const made = document.createElement('script'); window.hasRun = false;"
+        " try { made.textContent = 'window.hasRun = true'; document.head.append(made); }"
+        " catch { } return window.hasRun; }"
+    )
+
+
+def test_check_prints_no_page_of_what_cannot_be_loaded(tmp_path: Path) -> None:
+    """The last line says why."""
+    (tmp_path / "Model.py").write_text("class Model:\n    def load(self): raise OSError('gone')")
+    program = "from prepackaged.server.runtime.check import main; main()"
+    command = [sys.executable, "-c", program, "--page"]
+    made = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert (made.returncode, made.stdout) == (1, "")
+    assert "Model cannot be loaded: OSError: gone" in made.stderr.splitlines()[-1]
 
 
 def test_a_picture_is_chosen_and_sent(browser: Browser) -> None:

@@ -97,8 +97,9 @@ def test_the_operators_servers_are_the_tags_of_every_build() -> None:
     for name, server in predictor_servers().items():
         assert name.startswith("PREPACKAGED_")
         assert list(server) == ["protocols"]
-        assert list(server["protocols"]) == ["seldon"]
+        assert list(server["protocols"]) == ["seldon", "v2"]
         image = server["protocols"]["seldon"]
+        assert server["protocols"]["v2"] == image  # which speaks both, at the same time
         assert set(image) == {"image", "defaultImageVersion"}
         tags.append(f"{image['image']}:{image['defaultImageVersion']}")
 
@@ -161,7 +162,7 @@ def test_a_variant_for_gpus_asks_for_one(target: images.Target) -> None:
     """And no other does."""
     for container in containers(target):
         assert container["resources"]["limits"].get("nvidia.com/gpu") == (
-            1 if target.is_gpu else None
+            "1" if target.is_gpu else None
         )
 
 

@@ -36,6 +36,9 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 LARGE = json.dumps({"data": {"ndarray": np.arange(200_000).reshape(-1, 2).tolist()}}).encode()
 MOST = 4 * 2**20
 SOON = 0.05  # seconds that are set for what a test lets pass
+LOOKS = 5  # at a connection: enough to find it idle
+GRPC = (("content-type", "application/grpc"), ("te", "trailers"))
+SERVING = bytes.fromhex("00 00000002 0801")  # HealthCheckResponse, status 1
 CANCEL = 8  # RFC 9113, 7
 
 
@@ -295,6 +298,45 @@ def test_who_sends_nothing_is_closed_as_over_http1() -> None:
     """After the time that a connection may be idle."""
     with serve(Mirror(), keepalive=SOON) as server, connected(server.url) as connection:
         assert connection.is_closed()
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+def test_an_idle_connection_is_closed_as_over_http1(
+    monkeypatch: pytest.MonkeyPatch, *, is_used: bool
+) -> None:
+    """At the first look after that time, whether the client has asked for anything or not."""
+    monkeypatch.setattr(http2_connection, "LOOK_SECONDS", SOON)
+    with serve(Mirror(), keepalive=SOON) as server, http2(server.url) as client:
+        if is_used:
+            assert client.ask("POST", PREDICT, ROWS, JSON).status == 200
+        assert client.is_closed()
+        assert client.ended_with == 0
+
+
+def test_a_connection_with_a_request_under_way_is_not_idle(
+    monkeypatch: pytest.MonkeyPatch, gate: Any
+) -> None:
+    """However long the model takes for it; at each look the server pings."""
+    monkeypatch.setattr(http2_connection, "LOOK_SECONDS", SOON)
+    with serve(gate, keepalive=SOON) as server, http2(server.url) as client:
+        asked = client.begin("POST", PREDICT, JSON, ends=False)
+        client.send(asked, ROWS)
+        gate.wait_until_entered()
+        assert all(client.read() for _ in range(LOOKS))
+        assert client.ended_with is None
+        gate.open()
+        assert client.answer(asked).status == 200
+
+
+def test_a_connection_of_grpc_may_be_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its clients keep one for long, and expect it to be there."""
+    monkeypatch.setattr(http2_connection, "LOOK_SECONDS", SOON)
+    with serve(Mirror(), keepalive=SOON) as server, http2(server.url) as client:
+        for _ in range(2):
+            checked = client.ask("POST", "/grpc.health.v1.Health/Check", bytes(5), *GRPC)
+            assert checked.body == SERVING
+            assert all(client.read() for _ in range(LOOKS))
+        assert client.ended_with is None
 
 
 def test_a_body_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

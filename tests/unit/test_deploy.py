@@ -63,10 +63,11 @@ def test_the_operators_own_servers_stay_when_ours_come() -> None:
     servers = json.loads(merged["data"]["predictor_servers"])
 
     assert servers["SKLEARN_SERVER"] == SELDONS["SKLEARN_SERVER"]
-    assert servers["PREPACKAGED_SKLEARN_1_6"]["protocols"]["seldon"] == {
+    tag = {
         "image": "infuseai/sklearn-prepackaged",
         "defaultImageVersion": f"{images.release()}-sklearn1.6",
     }
+    assert servers["PREPACKAGED_SKLEARN_1_6"]["protocols"] == {"seldon": tag, "v2": tag}
     assert merged["metadata"] == CONFIG_MAP["metadata"]
     assert merged["data"]["credentials"] == "{}"
 
@@ -96,7 +97,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_files_of_a_target_that_is_no_more_are_removed(directory: Path) -> None:
     """What is not generated stays."""
-    for kept in ("plain/lightgbm.yaml", "seldon/lightgbm.yaml", "monitoring/alerts.yaml"):
+    for kept in (*(f"{kind}/lightgbm.yaml" for kind in deploy.KINDS), "monitoring/alerts.yaml"):
         (directory / kept).parent.mkdir()
         (directory / kept).write_text("{}")
 
@@ -117,4 +118,16 @@ def test_the_registry_is_the_one_that_is_asked_for(
 
     image = "registry.example.com/ml/sklearn-prepackaged"
     assert f"image: {image}:{images.release()}\n" in (directory / "plain/sklearn.yaml").read_text()
-    assert image in (directory / "seldon/predictor-servers.yaml").read_text()
+    for file in ("kserve/runtimes", "kustomize/base/server", "compose", "seldon/predictor-servers"):
+        assert image in (directory / f"{file}.yaml").read_text(), file
+
+
+def test_kserves_formats_are_its_words_and_the_frameworks_first_numbers() -> None:
+    """Of all versions that an image is built with, since a runtime's tag may be any of these."""
+    assert deploy.formats(images.find("tensorflow2-gpu")) == [
+        '- {name: tensorflow, version: "2", autoSelect: false}'
+    ]
+    assert deploy.formats(images.find("xgboost")) == [
+        '- {name: xgboost, version: "2", autoSelect: false}',
+        '- {name: xgboost, version: "3", autoSelect: false}',
+    ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import joblib
@@ -10,13 +11,18 @@ import pandas as pd
 import pytest
 from sklearn.cluster import KMeans
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.feature_extraction import DictVectorizer, FeatureHasher
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import MultinomialNB
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from prepackaged import Signature
+from prepackaged.server.protocols.v2.metadata import model_metadata
+from prepackaged.server.protocols.v2.served import Name
+from prepackaged.signature import Column
 
 SignatureOf = Callable[..., Signature]
 
@@ -71,11 +77,44 @@ def test_the_sources_of_a_pipeline_are_the_pipelines(iris: Any, signature_of: Si
     assert set(signature.sources.values()) == {"pipeline"}
 
 
-def test_a_pipeline_of_text_knows_no_columns(signature_of: SignatureOf) -> None:
-    """It takes documents, which are no table; its classes are known all the same."""
-    pipeline = make_pipeline(CountVectorizer(), MultinomialNB()).fit(["good", "bad"], [1, 0])
+def of_text() -> dict[str, Any]:
+    """Estimators that take documents, of different build."""
+    plain = make_pipeline(CountVectorizer(), MultinomialNB())
+    union = FeatureUnion(
+        [("words", CountVectorizer()), ("letters", CountVectorizer(analyzer="char"))]
+    )
+    return {
+        "pipeline": plain,
+        "search": GridSearchCV(plain, {"multinomialnb__alpha": [1.0]}, cv=2),
+        "union": make_pipeline(union, MultinomialNB()),
+        "passed through": make_pipeline("passthrough", HashingVectorizer(), LogisticRegression()),
+    }
 
-    signature = signature_of(pipeline)
+
+@pytest.mark.parametrize("name", of_text())
+def test_a_pipeline_of_text_takes_one_column_of_text(signature_of: SignatureOf, name: str) -> None:
+    """Documents are no table, but one value each; over V2 they are an input of BYTES."""
+    estimator = of_text()[name].fit(["good", "bad", "very good", "very bad"], [1, 0, 1, 0])
+
+    signature = signature_of(estimator)
+
+    assert signature.inputs == (Column(kind="text", nullable=False),)
+    assert signature.sources["inputs"] == signature.sources["class_names"]
+    assert signature.class_names == ("0", "1")
+    described = model_metadata(SimpleNamespace(signature=signature), Name("m"))
+    assert described["inputs"] == [{"name": "input-0", "datatype": "BYTES", "shape": [-1, 1]}]
+
+
+@pytest.mark.parametrize(
+    "step", [DictVectorizer(), CountVectorizer(analyzer=list), FeatureHasher(input_type="string")]
+)
+def test_what_takes_neither_a_table_nor_text_knows_no_columns(
+    signature_of: SignatureOf, step: Any
+) -> None:
+    """Its classes are known all the same."""
+    rows = [["a"], ["b"]] if not isinstance(step, DictVectorizer) else [{"a": 1}, {"a": 2}]
+
+    signature = signature_of(make_pipeline(step, LogisticRegression()).fit(rows, [1, 0]))
 
     assert signature.inputs is None
     assert "inputs" not in signature.sources

@@ -461,11 +461,14 @@ def test_the_environment_bounds_what_clients_may_ask_for() -> None:
             "PREPACKAGED_MAX_BATCH_ROWS": "5",
             "PREPACKAGED_MAX_BATCH_BYTES": "6000",
             "PREPACKAGED_CORS": "false",
+            "PREPACKAGED_SAMPLES": "false",
+            "PREPACKAGED_PROVENANCE_TAGS": "true",
         },
     )
     assert (config.max_body, config.max_message, config.request_memory) == (1000, 2000, 3000)
     assert (config.max_waiting, config.batches) == (4, False)
     assert (config.max_batch_rows, config.max_batch_bytes, config.cors) == (5, 6000, False)
+    assert (config.samples, config.provenance_tags) == (False, True)
     annotations = {"seldon.io/grpc-max-message-size": "7000"}
     both = read_config(["Model"], {"PREPACKAGED_MAX_MESSAGE_BYTES": "2000"}, annotations)
     assert both.max_message == 7000

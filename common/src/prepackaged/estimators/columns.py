@@ -20,11 +20,19 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 from sklearn.utils import get_tags
 
 from prepackaged.casting import is_null
-from prepackaged.estimators.steps import inner_estimators, is_dropped, is_of_sklearn, is_passthrough
+from prepackaged.estimators.steps import (
+    first_step,
+    inner_estimators,
+    is_dropped,
+    is_of_sklearn,
+    is_passthrough,
+    item_kind,
+)
 from prepackaged.signature import UNKNOWN, Column, Kind
 
 Facts = list[Column]
 ANY = Column()
+DOCUMENTS = (Column(kind="text", nullable=False),)
 ENCODERS = OneHotEncoder | OrdinalEncoder | TargetEncoder
 BOOSTING = HistGradientBoostingClassifier | HistGradientBoostingRegressor
 MOST_CATEGORIES = 1000  # beyond these, a column's values are as good as free
@@ -35,10 +43,11 @@ def columns_of(estimator: Any) -> tuple[Column, ...] | None:
     """The columns in the order of training; None where not even their number is known.
 
     Names are given where the estimator was trained on a DataFrame and its first step noted them.
+    A list of documents, which are no table, is one column of text.
     """
     names, count = names_of(estimator), _count_of(estimator)
     if names is None and count is None:
-        return None
+        return DOCUMENTS if item_kind(first_step(estimator)) == "text" else None
     named = [None] * (count or 0) if names is None else names
     facts = facts_of(estimator, [ANY] * len(named), len(named))
     return tuple(replace(fact, name=name) for fact, name in zip(facts, named, strict=True))
@@ -151,7 +160,7 @@ def _document(vectorizer: Any) -> Column:
     """A column that is given to a step alone, as a list of values."""
     takes = get_tags(vectorizer).input_tags if hasattr(vectorizer, "get_params") else None
     is_text = bool(takes and takes.string) and isinstance(getattr(vectorizer, "analyzer", ""), str)
-    return Column(kind="text", nullable=False) if is_text else ANY
+    return DOCUMENTS[0] if is_text else ANY
 
 
 def _of_encoder(encoder: Any, behind: Facts, count: int) -> Facts:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Protocol
 
+from prepackaged.allowed_imports import AllowedImports
 from prepackaged.artifacts import Artifact
 from prepackaged.component import Component
 from prepackaged.estimators.pickled import HERE, SKLEARN
@@ -34,7 +35,8 @@ class EstimatorComponent(Component):
     the estimator does not know. `class_names` is `true`, or `false` for answers whose columns
     are t:0, t:1, ... `version_mismatch` is `warn`, `refuse` or `off`: what to do where another
     version saved the model. `n_jobs` takes the place of what the estimator was saved with, 1
-    unless it is set.
+    unless it is set. `allowed_imports` lists what a pickle may import; unset, it may import
+    anything.
     """
 
     served: Served
@@ -51,6 +53,7 @@ class EstimatorComponent(Component):
         class_names: str | None = None,
         version_mismatch: str | None = None,
         n_jobs: str | None = None,
+        allowed_imports: str | None = None,
     ) -> None:
         super().__init__(model_uri, model_file)
         self.method = method
@@ -58,6 +61,7 @@ class EstimatorComponent(Component):
         self.names_outputs = is_true("class_names", class_names or "true")
         self.policy = check_policy(version_mismatch)
         self.n_jobs = whole_number("n_jobs", n_jobs, default=1)
+        self.allowed = AllowedImports.of(allowed_imports)
 
     def serve(self, estimator: Any, versions: Versions, artifact: Artifact) -> None:
         """Settle on the estimator's method, note its columns, and try a copy of it out.

@@ -8,12 +8,12 @@ import numpy as np
 from prepackaged.arrays import Array, from_lists
 from prepackaged.casting import cast
 from prepackaged.errors import ClientError
+from prepackaged.estimators.columns import DOCUMENTS
 from prepackaged.estimators.steps import first_step, forget_names, is_of_sklearn, item_kind
 from prepackaged.signature import Column
 from prepackaged.tables import Columns, Table, texts
 
 ITEMS = (Column(),)  # one value a row, whatever it is
-DOCUMENTS = (Column(kind="text", nullable=False),)
 FLOATS = {"float64", "float32"}
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+from joblib import numpy_pickle, numpy_pickle_compat
 from sklearn.exceptions import InconsistentVersionWarning
 
+from prepackaged.allowed_imports import AllowedImports
 from prepackaged.artifacts import Artifact
 from prepackaged.errors import DeploymentError
 from prepackaged.load_errors import script_names
@@ -28,17 +30,20 @@ def load_pickle(
     facts: PickleFacts,
     python: str,
     server: Path,
+    allowed: AllowedImports,
     stand_in: Callable[[str], Any] | None = None,
 ) -> Any:
     """The object in a pickle or joblib file, with its author's code from beside it.
 
     `facts` are what the file says and `python` the version that its `MLmodel` names, `server` is
-    the directory of the image's own modules, and `stand_in` makes functions of the script that
-    saved it, where they are nowhere. Raises `DeploymentError` for code that is not here or is
-    another Python's, and what the objects themselves raise.
+    the directory of the image's own modules, `allowed` are the names that the file may import, and
+    `stand_in` makes functions of the script that saved it, where they are nowhere. Raises
+    `DeploymentError` for code that is not here, not allowed or another Python's, and what the
+    objects themselves raise.
     """
+    allowed.check(artifact.path)
     facts.refuse_foreign_code(artifact.path, python)
-    with own_code_of(artifact, server, facts.script, stand_in):
+    with own_code_of(artifact, server, facts.script, stand_in), importing(allowed, artifact.path):
         try:
             return joblib.load(artifact.path)
         except TypeError as error:
@@ -47,6 +52,20 @@ def load_pickle(
                     f"model file {artifact.path} {script_names(facts.script)}"
                 ) from error
             raise
+
+
+@contextmanager
+def importing(allowed: AllowedImports, path: Path) -> Iterator[None]:
+    """Within this block joblib imports no other names for a pickle."""
+    unpicklers = ((numpy_pickle, "NumpyUnpickler"), (numpy_pickle_compat, "ZipNumpyUnpickler"))
+    kept = [(module, name, getattr(module, name)) for module, name in unpicklers]
+    for module, name, unpickler in kept:
+        setattr(module, name, allowed.restricted(unpickler, path))
+    try:
+        yield
+    finally:
+        for module, name, unpickler in kept:
+            setattr(module, name, unpickler)
 
 
 @contextmanager

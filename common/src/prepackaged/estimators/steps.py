@@ -59,6 +59,10 @@ def first_step(estimator: Any) -> Any:
 
 def item_kind(step: Any) -> str:
     """What a row is to a step that takes no table: `text`, `dict` or `any`; empty for tables."""
+    if isinstance(step, FeatureUnion):
+        steps = [each for _, each in step.transformer_list if not is_dropped(each)]
+        kinds = {item_kind(first_step(each)) for each in steps}
+        return kinds.pop() if len(kinds) == 1 else ""
     if not (isinstance(step, BaseEstimator) and is_of_sklearn(step)):
         return ""
     takes = get_tags(step).input_tags

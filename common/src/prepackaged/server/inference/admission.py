@@ -27,6 +27,7 @@ LASTING_SECONDS = 1.0  # or, in an overload that lasts, be it known or not;
 MOST_CALLS = 16  # but at least as long as so many calls take
 # Where clients leave, as parts of their patience: of the wait, and of the age with the answer.
 ADMITTED, LATE = 0.5, 0.9
+SHORT_SECONDS = 0.02  # a wait that nobody need look at more closely
 LEAST_SECONDS = 0.1  # but nobody who waits for less is refused,
 LEAST_CALLS = 2  # nor who waits for no more calls than these
 LEAVING_SHARE = 0.25  # of what the model is called for, from which on it is too late for clients
@@ -76,10 +77,10 @@ class Admission:
         """Raise `OverloadedError` unless another request may wait behind those that do."""
         together = self._together()
         deadline = math.inf if context is None else context.deadline
+        if waiting < most and deadline == math.inf and self._is_short(waiting, together):
+            return
         if waiting >= LEAST_CALLS * together:
             self._overload.arrived(now)
-        elif waiting < most and deadline == math.inf:
-            return  # it waits for no more than these calls, and will be there
         wait = self._latency.seconds_until(waiting, together)
         if waiting >= most:
             why = f"{waiting} requests wait for the model, which is all that may"
@@ -90,6 +91,12 @@ class Admission:
             raise OverloadedError(why, wait)
         if wait > LEAST_SECONDS and wait > self._most_wait(context, now):
             raise OverloadedError(f"the model is busy for {wait:.1f} s", wait)
+
+    def _is_short(self, waiting: int, together: int) -> bool:
+        """Whether it is no long wait behind so many: each will be there when its turn comes."""
+        if waiting < LEAST_CALLS * together:
+            return True
+        return 0 < waiting * self._latency.seconds_per_request < SHORT_SECONDS
 
     def answered(self, count: int = 1) -> None:
         """Learn that clients have waited for the answers that the model was called for."""

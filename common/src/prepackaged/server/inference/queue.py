@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from prepackaged.server.inference.admission import GONE_SECONDS, Admission, OverloadedError
 from prepackaged.server.inference.work import Work
+from prepackaged.server.telemetry.context import RequestContext
 
 MOST_URGENT = 100  # functions that wait ahead of all others
 
@@ -72,6 +73,7 @@ class WorkQueue:
         rows = size = 0
         queue = self._urgent or self._waiting
         most, now = self._together(), time.perf_counter()
+        are_patient = not self._admission.knows_patience
         while queue and len(taken) < most:
             work = queue[0]
             if taken and (work.function or taken[-1].function):
@@ -80,7 +82,14 @@ class WorkQueue:
             if taken and (rows > self._max_rows or size > self._max_bytes):
                 break
             queue.popleft()
-            if work.is_wanted and not self._is_dropped(work, now):
+            if not work.is_wanted:
+                continue
+            context = work.context
+            if (
+                context is None
+                or (are_patient and context.deadline == math.inf and not context.left_at)
+                or not self._is_dropped(work, context, now)
+            ):
                 taken.append(work)
         return taken
 
@@ -99,22 +108,17 @@ class WorkQueue:
                 kept.append(work)
         self.put_back(kept)
 
-    def _is_dropped(self, work: Work, now: float) -> bool:
+    def _is_dropped(self, work: Work, context: RequestContext, now: float) -> bool:
         """Drop work that would be done for nobody: its client has left or is about to leave.
 
         Where nobody else waits it is done all the same, for that cannot be known for sure.
         """
-        context, admission = work.context, self._admission
-        if context is None:
-            return False
-        if context.deadline == math.inf and not (context.left_at or admission.knows_patience):
-            return False
         age = now - work.since
         if context.deadline < now:  # the exchange's own timer answers it
             work.is_wanted = False
             return True
         is_gone = context.left_at and now - context.left_at > GONE_SECONDS
-        if not (is_gone or admission.is_late(context, age, now)) or not len(self):
+        if not (is_gone or self._admission.is_late(context, age, now)) or not len(self):
             return False
         self._refuse(work, overloaded_after(age))
         return True

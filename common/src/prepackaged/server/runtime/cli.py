@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+from functools import partial
 
 from prepackaged.errors import DeploymentError
 from prepackaged.server.inference.model_thread import ModelThread
@@ -17,6 +18,8 @@ from prepackaged.server.runtime.files import allow_connections
 from prepackaged.server.runtime.loading import find_class, load_model, read_metadata
 from prepackaged.server.runtime.memory import importing, settle, share_arenas
 from prepackaged.server.runtime.orphans import begin_reaping
+from prepackaged.server.runtime.provenance import find_digest, publish, tag_answers
+from prepackaged.server.runtime.self_test import check_samples
 from prepackaged.server.runtime.server import RunningServer
 from prepackaged.server.runtime.shutdown import (
     ShutdownSignals,
@@ -81,11 +84,16 @@ def serve(config: Config, place: Place | None = None) -> None:
         with importing():
             find_class(config.interface)
         model = load_model(config.interface, config.parameters, config.model_dir)
+        if config.provenance_tags:
+            tag_answers(model, config)
         metadata, thread = read_metadata(model), ModelThread()
         metrics = Metrics(place.directory, place.number) if place else Metrics()
         server = loop.run(RunningServer.of(model, metadata, config, thread.submit, metrics))
         metrics.set_gauge("prepackaged_model_load_seconds", time.perf_counter() - start)
+        check_samples(model, metadata, config, loop)
         settle()
+        then = partial(publish, model=model, metadata=metadata, config=config, metrics=metrics)
+        find_digest(model, lambda digest: loop.soon(then, digest))
         serve_loaded(server, loop, thread, early, parent)
 
 

@@ -105,7 +105,9 @@ class Config:
     all requests that have no response yet; None is half of what is free when they begin.
     Without `batches` each request is a call of its own; `max_batch_rows` and `max_batch_bytes`
     bound those that share one. With `pages` people who open the server in a browser find a page to
-    try the model. `cors` lets browsers of any origin call Seldon's routes.
+    try the model. With `samples` the model has to answer those beside it before any port opens.
+    With `provenance_tags` each answer says which model it is from. `cors` lets browsers of any
+    origin call Seldon's routes.
     With `opens_early` the ports answer 503 while the model loads; without, they open when the
     model is loaded.
     `passes_payload` leaves predictions over REST undecoded, for models with `predict_raw`.
@@ -148,6 +150,8 @@ class Config:
     max_batch_bytes: int = MAX_BATCH_BYTES
     cors: bool = True
     pages: bool = True
+    samples: bool = True
+    provenance_tags: bool = False
     max_connections: int = MAX_CONNECTIONS
     unit_id: str | None = None
     image: str = ""

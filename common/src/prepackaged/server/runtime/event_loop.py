@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
 from types import TracebackType
@@ -45,6 +45,11 @@ class LoopThread:
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """A coroutine's result, waited for. Raises what it raises."""
         return self.submit(work).result()
+
+    def soon(self, function: Callable[..., object], *values: Any) -> None:
+        """Call a function on the loop, unless that has ended."""
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(function, *values)
 
     def _run(self) -> None:
         try:

@@ -44,4 +44,6 @@ VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "PREPACKAGED_MAX_BATCH_BYTES": ("max_batch_bytes", _count),
     "PREPACKAGED_CORS": ("cors", _switch),
     "PREPACKAGED_PAGES": ("pages", _switch),
+    "PREPACKAGED_PROVENANCE_TAGS": ("provenance_tags", _switch),
+    "PREPACKAGED_SAMPLES": ("samples", _switch),
 }

@@ -28,8 +28,10 @@ from prepackaged.server.telemetry.access_log import AccessLog
 from prepackaged.server.telemetry.metrics import Metrics
 from prepackaged.server.telemetry.observer import build_info, observer
 from prepackaged.server.telemetry.tracing import start_tracing
+from prepackaged.server.transport.exchange import Response
 from prepackaged.server.transport.grpc.server import GrpcServer, Methods
 from prepackaged.server.transport.http1.server import HttpServer
+from prepackaged.server.transport.in_process import ask
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.memory import MemoryBudget
 from prepackaged.server.transport.one_port.server import OnePortServer
@@ -60,7 +62,7 @@ class RunningServer:
     ) -> None:
         self.config = config
         self.metrics = metrics
-        self.metrics.set_gauge("prepackaged_build_info", 1, **build_info(config.image))
+        self.metrics.set_gauge("prepackaged_build_info", 1, **build_info(config.image, model))
         self.tracing = start_tracing(config.interface) if config.tracing else None
         flask = FlaskCompat(model) if needs_flask(model) else None
         self.predictor = Predictor(
@@ -88,11 +90,11 @@ class RunningServer:
             *(make(self.predictor) for make in more),
         ]
         self._protocols = [*of_platform(self.predictor, config), first, *guests]
+        paths = {path: item for each in self._protocols for path, item in each.openapi.items()}
+        self.pages = Pages(self.predictor, metadata or {}, config.image, PREDICTIONS[1], paths)
         if config.pages:
-            paths = {path: item for each in self._protocols for path, item in each.openapi.items()}
-            pages = Pages(self.predictor, metadata or {}, config.image, PREDICTIONS[1], paths)
             place = self._protocols.index(first)  # before V1, which has a `/` too
-            self._protocols.insert(place, pages.protocol(first.http_failure))
+            self._protocols.insert(place, self.pages.protocol(first.http_failure))
         log = AccessLog(config.access_log_format) if config.access_log else None
         counted_as = {
             path: kind for each in self._protocols for path, kind in each.counted_as.items()
@@ -108,6 +110,10 @@ class RunningServer:
     async def of(cls, *parts: Any) -> "RunningServer":
         """The same, for a thread that has no event loop."""
         return cls(*parts)
+
+    async def answer(self, method: str, path: str, body: bytes = b"") -> Response:
+        """The answer to a request for JSON over REST that comes from this process."""
+        return await ask(self._protocols, method, path, body)
 
     async def start(
         self, rest: socket.socket | None = None, grpc: socket.socket | None = None

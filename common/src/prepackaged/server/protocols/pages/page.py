@@ -13,11 +13,24 @@ from typing import Any
 
 import pybase64
 
+OWN = "'self'"
+
 
 def page(facts: dict[str, Any], route: str) -> bytes:
-    """The page for these facts, asked for at `route`."""
+    """The page for these facts, asked for at `route`, whose answer has the `policy`."""
+    return _filled(facts, route, "")
+
+
+def page_as_file(facts: dict[str, Any]) -> bytes:
+    """The page as a file with its own policy: it asks the deployment that a person names."""
+    rules = _rules(asked="http: https:")
+    return _filled(facts, "", f'<meta http-equiv="Content-Security-Policy" content="{rules}">')
+
+
+def _filled(facts: dict[str, Any], route: str, meta: str) -> bytes:
     text = _file("page.html")
-    parts = {"style": _file("page.css"), "script": _file("page.js"), "route": route}
+    parts = {"policy": meta, "style": _file("page.css"), "script": _file("page.js")}
+    parts["route"] = route
     for name, part in (*parts.items(), ("facts", _inside_script(facts))):
         text = text.replace("{{" + name + "}}", part)
     return text.encode()
@@ -25,17 +38,21 @@ def page(facts: dict[str, Any], route: str) -> bytes:
 
 @cache
 def policy() -> str:
-    """The page's Content-Security-Policy."""
+    """The page's Content-Security-Policy, which an answer has in its header."""
+    return f"{_rules(OWN)}; frame-ancestors 'self'"
+
+
+def _rules(asked: str) -> str:
+    """What the page may do; `asked` are the servers that it may ask."""
     return "; ".join(
         (
             "default-src 'none'",
             f"script-src '{_hash('page.js')}'",
             f"style-src '{_hash('page.css')}'",
             "img-src blob: data:",
-            "connect-src 'self'",
+            f"connect-src {asked}",
             "base-uri 'none'",
             "form-action 'none'",
-            "frame-ancestors 'self'",
             "require-trusted-types-for 'script'",
             "trusted-types 'none'",
         )

@@ -9,7 +9,7 @@ from typing import Any
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.protocols.openapi import document
 from prepackaged.server.protocols.pages.facts import page_facts
-from prepackaged.server.protocols.pages.page import page, policy
+from prepackaged.server.protocols.pages.page import page, page_as_file, policy
 from prepackaged.server.transport.background import BACKGROUND
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Failure, Handler, WireProtocol, asynchronous
@@ -69,6 +69,10 @@ class Pages:
             "X-Content-Type-Options": "nosniff",
         }
         return Response(page(self._made, route), content_type=HTML, headers=headers)
+
+    def as_file(self) -> bytes:
+        """The page to be opened as a file, which asks the deployment at an address."""
+        return page_as_file(self._facts())
 
     def openapi(self, exchange: Exchange) -> None:
         """The OpenAPI document."""

@@ -26,7 +26,6 @@ from prepackaged.server.transport.unread import Unread
 PREFACE_SECONDS = 60  # for a client to say that it speaks HTTP/2
 HEADER_SECONDS = 10  # for a header block to be whole
 LOOK_SECONDS = 60  # between looks at a connection, see `_look`
-IDLE_LOOKS = 60  # without a call, after which a connection ends
 END_SECONDS = 1  # for a client to answer that it knows of the end
 TURN_SECONDS = 0.002  # what one iteration of the event loop may spend on one client's events
 EVENTS_AT_A_TIME = 16  # before the clock is asked
@@ -38,7 +37,8 @@ LIFE_PING = b"is alive"  # and of that which finds out whether a client is there
 class Http2Connection(asyncio.Protocol):
     """One client's connection; it is among its port's as long as it is open.
 
-    Streams are sent on through `core`, and `flush` after it.
+    Streams are sent on through `core`, and `flush` after it. After `idle_seconds` without a call
+    it ends, at the next look.
     """
 
     def __init__(self, port: Http2Port) -> None:
@@ -49,7 +49,7 @@ class Http2Connection(asyncio.Protocol):
         self._is_ending = False
         self._is_write_paused = False
         self._is_silent = False  # since the last look
-        self._idle_looks = 0
+        self.idle_seconds = port.idle_seconds
         self._unread = Unread(port.memory, self._waiting, self.abort)
         self._memory = StreamMemory(port.memory)
         self._preface_timer: asyncio.TimerHandle | None = None
@@ -174,7 +174,6 @@ class Http2Connection(asyncio.Protocol):
 
     def _take_headers(self, event: HeadersReceived) -> None:
         stream, headers, ended = event
-        self._idle_looks = 0
         self._active_at = self._loop.time()
         opened = len(self._users)
         is_light = opened < self._memory.room and headers.size <= SMALL
@@ -278,8 +277,9 @@ class Http2Connection(asyncio.Protocol):
             self._transport.abort()
             return
         self._is_silent = True
-        self._idle_looks = 0 if self.core.has_streams else self._idle_looks + 1
-        if self._idle_looks > IDLE_LOOKS:
+        if self.core.has_streams:
+            self._active_at = self._loop.time()
+        if self._loop.time() - self._active_at > self.idle_seconds:
             self.shut_down()
         elif self.core.has_preface:
             self.core.ping(LIFE_PING)

@@ -29,6 +29,8 @@ class StreamUser(Protocol):
         """So much time has passed since this was called last."""
 
 
+IDLE_SECONDS = 3600  # without a call, after which a connection ends: clients of gRPC keep theirs
+
 #: Takes a stream that a client opened; `ended` says that nothing but headers belongs to it.
 Accept = Callable[["Http2Connection", int, Headers, bool], StreamUser | None]
 
@@ -38,7 +40,7 @@ class Http2Port:
     """What the connections of a port share.
 
     `not_http2` is the answer to a client that speaks something else. `memory` is what all
-    requests share.
+    requests share. `idle_seconds` are those that a connection has until its next call.
     """
 
     accept: Accept
@@ -46,4 +48,5 @@ class Http2Port:
     max_connections: float
     not_http2: bytes
     memory: MemoryBudget = UNLIMITED
+    idle_seconds: float = IDLE_SECONDS
     eviction: Eviction = field(default_factory=Eviction)

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from prepackaged.server.telemetry.context import Observer
 from prepackaged.server.transport.grpc.headers import CONTENT_TYPE
 from prepackaged.server.transport.grpc.server import Methods
+from prepackaged.server.transport.http1.port import SENDER_SECONDS
 from prepackaged.server.transport.http1.server import HttpServer
 from prepackaged.server.transport.http2.connection import Http2Connection
 from prepackaged.server.transport.http2.headers import Headers
-from prepackaged.server.transport.http2.port import Http2Port, StreamUser
+from prepackaged.server.transport.http2.port import IDLE_SECONDS, Http2Port, StreamUser
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.one_port.first_bytes import FirstBytes
 from prepackaged.server.transport.one_port.requests import RestStreams
@@ -32,7 +33,12 @@ class OnePortServer(HttpServer):
         self._methods = methods
         self._rest = RestStreams(self._port)
         self._http2_port = Http2Port(
-            self._accept, self._port.connections, limits.max_connections, b"", limits.memory
+            self._accept,
+            self._port.connections,
+            limits.max_connections,
+            b"",
+            limits.memory,
+            limits.keepalive or SENDER_SECONDS,
         )
 
     def connect(self) -> FirstBytes:
@@ -48,6 +54,7 @@ class OnePortServer(HttpServer):
     ) -> StreamUser | None:
         """A call of gRPC or a request of REST, by its content type."""
         if self._methods and is_call(headers):
+            connection.idle_seconds = IDLE_SECONDS
             return self._methods.accept(connection, stream, headers, ended)
         return self._rest.accept(connection, stream, headers, ended)
 

@@ -1,0 +1,119 @@
+"""The pods in which platforms ask for the Open Inference Protocol: KServe's and Seldon's."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pods
+import pytest
+import requests
+from containers import Container
+from lives import begun
+from manifests import runtime
+from samples import Sample
+from waiting import wait_until
+
+import images
+from prepackaged.server.protocols.v2.descriptors import CLASSES, SERVICE
+
+NAMES = {"KServe": "flowers", "Seldon": "classifier"}
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def platform(request: pytest.FixtureRequest) -> str:
+    """Whose pod it is."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def described(
+    platform: str, image: str, tag: str, sample: Sample, new_directory: Callable[[], Path]
+) -> pods.Pod:
+    """The pod, as the platform describes it to the container engine."""
+    if platform == "KServe":
+        return pods.kserve(images.find(image), sample.model)
+    return pods.operators_v2(tag, sample.model, new_directory())
+
+
+@pytest.fixture(scope="module")
+def pod(tag: str, image: str, described: pods.Pod) -> Iterator[Container]:
+    """The pod, once its readiness probe succeeds: its port is open before."""
+    with begun(tag, described) as container:
+        wait_until(lambda: status(container, image, "readinessProbe") == 200)
+        yield container
+
+
+def status(pod: Container, image: str, probe: str) -> int:
+    """What a probe of the runtime, which are the operator's too, is answered; 0 without one."""
+    (container,) = runtime(images.find(image))["spec"]["containers"]
+    try:
+        path = container[probe]["httpGet"]["path"]
+        return requests.get(pod.url + path, timeout=60).status_code
+    except requests.ConnectionError:
+        return 0
+
+
+def rows_of(sample: Sample) -> Any:
+    """The rows, for a model that answers numbers to them."""
+    if sample.model is None or sample.rows is None:
+        pytest.skip("this server answers no numbers")
+    return np.array(sample.rows)
+
+
+def test_the_pod_is_alive_and_ready_under_its_name(
+    pod: Container, platform: str, image: str
+) -> None:
+    """That of the InferenceService, or of the graph's node."""
+    assert status(pod, image, "livenessProbe") == 200
+    assert requests.get(pod.url + "/v2/models", timeout=60).json() == {"models": [NAMES[platform]]}
+
+
+def test_rows_are_answered_over_rest(pod: Container, platform: str, sample: Sample) -> None:
+    """With what the framework itself answers."""
+    rows = rows_of(sample)
+    tensor = {"name": "x", "datatype": "FP64", "shape": rows.shape, "data": rows.tolist()}
+    path = f"/v2/models/{NAMES[platform]}/infer"
+
+    (output,) = pod.post({"inputs": [tensor]}, path).json()["outputs"]
+
+    answer = np.array(output["data"]).reshape(output["shape"])
+    np.testing.assert_allclose(answer, sample.answer, rtol=1e-4)
+
+
+def test_rows_are_answered_over_grpc_on_rests_port(
+    pod: Container, platform: str, sample: Sample
+) -> None:
+    """The one port that Knative passes on."""
+    rows = rows_of(sample).astype("<f4")
+    tensor = {"name": "x", "datatype": "FP32", "shape": rows.shape}
+    request = CLASSES["ModelInferRequest"](
+        model_name=NAMES[platform], inputs=[tensor], raw_input_contents=[rows.tobytes()]
+    )
+
+    with grpc.insecure_channel(pod.url.removeprefix("http://")) as channel:
+        response = channel.unary_unary(
+            f"/{SERVICE}/ModelInfer",
+            request_serializer=CLASSES["ModelInferRequest"].SerializeToString,
+            response_deserializer=CLASSES["ModelInferResponse"].FromString,
+        )(request, timeout=60)
+
+    kind = {"FP32": "<f4", "FP64": "<f8", "INT64": "<i8"}[response.outputs[0].datatype]
+    answer = np.frombuffer(response.raw_output_contents[0], kind)
+    np.testing.assert_allclose(answer, np.ravel(sample.answer), rtol=1e-4)
+
+
+def test_it_runs_as_the_platforms_user(pod: Container, platform: str) -> None:
+    """Without a passwd entry, a capability or a file system that it may write."""
+    users = {"KServe": pods.MODELCARS_USER, "Seldon": pods.OPERATORS_USER}
+
+    assert pod.run("id", "-u") == users[platform]
+    assert "ERROR" not in pod.log()
+
+
+def test_it_ends_before_it_is_killed(pod: Container, described: pods.Pod) -> None:
+    """With status 0, within the seconds that the preStop hook leaves; no test comes after this."""
+    pod.stop(described.seconds)
+
+    assert pod.wait() == 0

@@ -67,7 +67,7 @@ ENVIRONMENT_TOOLS := $(addprefix tools/,environment.py seldon_wheel.py uv.py pro
 
 VERBS := build test push run check test-model lock sbom reproducible ci-image
 ALL := $(foreach verb,$(VERBS),$(TARGETS:%=$(verb)-%))
-.PHONY: help setup test test-common test-server test-unit test-contract test-pages test-versions test-oldest test-wheels test-clients check facts locks format lint types lock upgrade clean \
+.PHONY: help setup test test-common test-server test-unit test-contract test-pages coverage test-versions test-oldest test-wheels test-clients check facts locks format lint types lock upgrade clean \
 	matrix generate deploy base outdated base-image build-all test-all push-all build-cpu test-cpu ci ci-test ci-images bench bench-layers chaos \
 	bench-overhead image-report audit $(ALL)
 .DELETE_ON_ERROR:
@@ -129,6 +129,12 @@ SUITES := server unit contract pages
 $(SUITES:%=test-%): test-%: $(DEV)/.made $(UPSTREAM)/.made
 	@echo "-> testing $*"
 	@$(DEV)/bin/python -m pytest tests/$*
+
+## coverage: Print which lines and branches of `common` its tests leave out; takes longer than they do
+coverage: $(DEV)/.made $(UPSTREAM)/.made
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@for suite in unit contract server; do $(DEV)/bin/coverage run -m pytest tests/$$suite || exit; done
+	@$(DEV)/bin/coverage combine --quiet && $(DEV)/bin/coverage report --skip-covered --show-missing
 
 ## test-versions: Test the Models with the older versions of their frameworks
 test-versions: $(VERSION_TARGETS:%=test-model-%)

@@ -56,8 +56,15 @@ CI := setup check ci-test chaos
 image_tests = $(filter test-model-$(1),$(filter-out $(OLDEST_TARGETS:%=test-model-%),$(VERSION_TARGETS:%=test-model-%))) \
 	$(filter test-$(1),$(CPU_TARGETS:%=test-%))
 
-# What a build's labels say of the commit: asked for once, where something is built.
-REVISION = $(eval REVISION := $$(shell $(PYTHON) tools/revision.py))$(REVISION)
+# What a build's labels say of the sources: git's answers, empty where it has none. The time is the
+# commit's unless SOURCE_DATE_EPOCH is set; the address of `origin` goes without credentials.
+EPOCH = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
+CREATED = $(shell $(PYTHON) -c "import time; print(time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime($(EPOCH))))")
+REVISION = $(shell git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null)
+SOURCE = $(shell git remote get-url origin 2>/dev/null | \
+	sed -nE 's,(\.git)?/?$$,,; s,^(https://([^@/]*@)?|(ssh://)?git@)([^:/]+)[:/](.+)$$,https://\4/\5,p')
+# Asked for once, where something is built.
+LABELS = $(eval LABELS := SOURCE=$$(SOURCE) REVISION=$$(REVISION) CREATED=$$(CREATED) SOURCE_DATE_EPOCH=$$(EPOCH))$(LABELS)
 
 DEV := .envs/dev
 UPSTREAM := .envs/upstream
@@ -67,7 +74,7 @@ ENVIRONMENT_TOOLS := $(addprefix tools/,environment.py seldon_wheel.py uv.py pro
 
 VERBS := build test push run check test-model lock sbom reproducible ci-image
 ALL := $(foreach verb,$(VERBS),$(TARGETS:%=$(verb)-%))
-.PHONY: help setup test test-common test-server test-unit test-contract test-pages test-versions test-oldest test-wheels test-clients check facts locks format lint types lock upgrade clean \
+.PHONY: help setup test test-common test-server test-unit test-contract test-pages coverage test-versions test-oldest test-wheels test-clients check facts locks format lint types lock upgrade clean \
 	matrix generate deploy base outdated base-image build-all test-all push-all build-cpu test-cpu ci ci-test ci-images bench bench-layers chaos \
 	bench-overhead image-report audit $(ALL)
 .DELETE_ON_ERROR:
@@ -130,6 +137,12 @@ SUITES := server unit contract pages
 $(SUITES:%=test-%): test-%: $(DEV)/.made $(UPSTREAM)/.made
 	@echo "-> testing $*"
 	@$(DEV)/bin/python -m pytest tests/$*
+
+## coverage: Print which lines and branches of `common` its tests leave out; takes longer than they do
+coverage: $(DEV)/.made $(UPSTREAM)/.made
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@for suite in unit contract server; do $(DEV)/bin/coverage run -m pytest tests/$$suite || exit; done
+	@$(DEV)/bin/coverage combine --quiet && $(DEV)/bin/coverage report --skip-covered --show-missing
 
 ## test-versions: Test the Models with the older versions of their frameworks
 test-versions: $(VERSION_TARGETS:%=test-model-%)
@@ -223,7 +236,7 @@ $(TARGETS:%=build-%): build-%:
 	@echo "-> building $*"
 	@$(CONTAINER_CLI) build $(BUILD_FLAGS) --file $(call image_of,$*)/Dockerfile \
 		$(addprefix --build-arg ,$(shell $(PYTHON) tools/images.py args $*)) \
-		$(addprefix --build-arg ,$(REVISION)) \
+		$(addprefix --build-arg ,$(LABELS)) \
 		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
 		$(if $(findstring @,$(BASE_IMAGE)),--label org.opencontainers.image.base.digest=$(lastword $(subst @, ,$(BASE_IMAGE)))) \
 		$(if $(PIP_INDEX_URL),--build-arg PIP_INDEX_URL=$(PIP_INDEX_URL)) \
@@ -241,7 +254,7 @@ $(TARGETS:%=push-%): push-%:
 
 ## sbom-<target>: Write what is in the built image into build/<target>.cdx.json, as CycloneDX
 $(TARGETS:%=sbom-%): sbom-%: $(DEV)/.made
-	@$(DEV)/bin/python tools/sbom.py $* build/$*.cdx.json
+	@SOURCE_DATE_EPOCH=$(EPOCH) $(DEV)/bin/python tools/sbom.py $* build/$*.cdx.json
 
 ## reproducible-<target>: Build the built image once more, from nothing, and compare the two file by file
 $(TARGETS:%=reproducible-%): reproducible-%:

@@ -111,14 +111,11 @@ class Preprocessing:
 
         Raises `ClientError` if they have different sizes, or too many pixels together.
         """
-        first = self.array(files[0], wanted)
         if len(files) == 1:
-            return first
-        if first.size * len(files) > MOST_VALUES:
-            raise ClientError(
-                f"input {wanted.name!r}: expected images of at most {MOST_VALUES} values together,"
-                f" got {len(files)} images of {first.size}: send them in several requests"
-            )
+            return self.array(files[0], wanted)
+        _check_together(self._pixel_count(files[0]), len(files), wanted)  # before any is decoded
+        first = self.array(files[0], wanted)
+        _check_together(first.size, len(files), wanted)
         images = np.empty((len(files), *first.shape[1:]), first.dtype)
         for number, content in enumerate(files):
             image = self.array(content, wanted)
@@ -145,6 +142,16 @@ class Preprocessing:
             what = "an image" if is_image else f"{len(content)} bytes that are no image"
             raise ClientError(f"got {what}: {error}") from error
         return _laid_out(self._pixels(content, wanted, form), form)
+
+    def _pixel_count(self, content: bytes) -> int:
+        """How many pixels an image will have, by its header."""
+        from prepackaged import image_files
+
+        if self.size:
+            return self.size[0] * self.size[1]
+        with image_files.reading(content):
+            image = image_files.opened(content, will_be_resized=False)
+            return image.width * image.height
 
     def _pixels(self, content: bytes, wanted: TensorSpec, form: Form) -> Array:
         from prepackaged import image_files  # here, so that authoring needs no Pillow
@@ -238,6 +245,15 @@ def image_files_in(value: Any) -> list[bytes]:
             raise ClientError(f'expected an image as {{"b64": "..."}} in each row, got another'
                               f" value in row {number}")  # fmt: skip
     return [decode_b64(row[0] if isinstance(row, list) else row) for row in rows]
+
+
+def _check_together(values: int, count: int, wanted: TensorSpec) -> None:
+    """Raise `ClientError` for too many images of a size, each of at least so many values."""
+    if values * count > MOST_VALUES:
+        raise ClientError(
+            f"input {wanted.name!r}: expected images of at most {MOST_VALUES} values together, got"
+            f" {count} images of {values}: send them in several requests"
+        )
 
 
 def _may_hold_images(value: Any) -> bool:

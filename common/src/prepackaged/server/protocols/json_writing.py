@@ -41,7 +41,7 @@ def dump_text(text: str) -> bytes:
         pieces = [orjson.dumps(text[at : at + PIECE])[1:-1] for at in places]
     except TypeError:
         return _dump_slowly(text)
-    return b'"%b"' % b"".join(pieces)
+    return b"".join([b'"', *pieces, b'"'])
 
 
 def dump_array(array: Array) -> bytes:

@@ -23,6 +23,12 @@ TYPES = {
 
 Schema = dict[str, Any]
 
+ANY_VALUE: Schema = {"type": ["array", "object", "string", "number", "boolean"]}  # but null
+NAMES: Schema = {
+    "type": "array",
+    "items": {"type": ["string", "number"]},
+}  # pandas may have numbers
+
 
 def document(title: str, version: str, paths: Mapping[str, Any]) -> dict[str, Any]:
     """The document of these paths, relative to its own address."""

@@ -109,7 +109,7 @@ BROWSERS = (
         example="false",
     ),
     Setting(
-        "false: no page to try the model at / and /ui, and no /openapi.json",
+        "false: no page to try the model at / and /ui, no /docs and no /openapi.json",
         variables=("PREPACKAGED_PAGES",),
         default="true",
         example="false",

@@ -17,6 +17,7 @@ M_TRIM_THRESHOLD, KEPT = -1, 64 * MEGABYTE
 M_MMAP_THRESHOLD, LARGEST_KEPT = -3, 32 * MEGABYTE
 M_ARENA_MAX, ARENAS = -8, 2
 LOOK_SECONDS = 0.25  # between looks whether a time of large requests is over
+FULL = 0.6  # of the memory that there is, from which on nothing that is free is kept
 
 
 # The limit of a container's memory: that of cgroups in their second version, and in their first.
@@ -84,15 +85,18 @@ def give_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-async def give_back_after_peaks(budget: MemoryBudget) -> None:
+async def give_back_after_peaks(budget: MemoryBudget, workers: int = 1) -> None:
     """Return what requests have used whenever a time of large ones is over; until cancelled.
 
-    Also while there are large ones, when more is free in between than their budget is.
+    Also while there are large ones, when more is free in between than their budget is, or when
+    this process has most of the memory that is for each of so many workers.
     """
     loop, before = asyncio.get_running_loop(), resident()
+    full = FULL * memory_limit() / workers
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        if budget.peak_passed(KEPT) or resident() - before > budget.used + budget.limit:
+        most = min(before + budget.used + budget.limit, full)
+        if budget.peak_passed(KEPT) or resident() > most:
             await loop.run_in_executor(None, give_back)
 
 

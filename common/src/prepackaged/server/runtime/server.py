@@ -125,7 +125,7 @@ class RunningServer:
         """
         config = self.config
         is_shared = config.workers > 1
-        self._giving_back = asyncio.create_task(give_back_after_peaks(self._memory))
+        self._giving_back = asyncio.create_task(give_back_after_peaks(self._memory, config.workers))
         if not is_shared:
             self._http.append(await serve_metrics(config, self._exposition))
         if config.serves_grpc:

@@ -3,6 +3,8 @@
 from typing import Any
 
 from prepackaged.server.protocols.openapi import (
+    ANY_VALUE,
+    NAMES,
     Schema,
     example_parts,
     operation,
@@ -25,7 +27,9 @@ def paths(signature: Signature | None) -> dict[str, Any]:
     ready = {200: "The model is loaded", 503: "It is not"}
     title, body = "Predict: MLflow's scoring protocol", _body(signature or Signature())
     invocations = operation(title, ANSWERS, body, _example(signature))
-    invocations["requestBody"]["content"]["text/csv"] = {"schema": {"type": "string"}}
+    invocations["requestBody"]["content"]["text/csv"] = {
+        "schema": {"type": "string", "minLength": 1}
+    }
     return {
         "/invocations": {"post": invocations},
         "/ping": {"get": operation("Whether the model is ready", ready)},
@@ -45,13 +49,12 @@ def _body(signature: Signature) -> Schema:
     columns = [each for each in signature.inputs or () if isinstance(each, Column)]
     data = rows_schema(columns) if columns else {"type": "array"}
     records = records_schema(columns) if columns else {"type": "array"}
-    names = {"type": "array", "items": {"type": "string"}}
-    split = {"type": "object", "properties": {"columns": names, "data": data}, "required": ["data"]}
+    split = {"type": "object", "properties": {"columns": NAMES, "data": data}, "required": ["data"]}
     forms: dict[str, Schema] = {
         "dataframe_split": split,
         "dataframe_records": records,
         "instances": {"type": "array"},
-        "inputs": {},
+        "inputs": ANY_VALUE,
     }
     return {
         "anyOf": [

@@ -1,4 +1,4 @@
-"""The routes of the pages: `/`, `/ui` and `/openapi.json`."""
+"""The routes of the pages: `/`, `/ui`, `/docs` and `/openapi.json`."""
 
 import asyncio
 import json
@@ -8,6 +8,7 @@ from typing import Any
 
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.protocols.openapi import document
+from prepackaged.server.protocols.pages import docs
 from prepackaged.server.protocols.pages.facts import page_facts
 from prepackaged.server.protocols.pages.page import page, page_as_file, policy
 from prepackaged.server.transport.background import BACKGROUND
@@ -41,6 +42,7 @@ class Pages:
             "/": {"GET": self.root},
             "/ui": {"GET": asynchronous(partial(self.page, "/ui"))},
             "/openapi.json": {"GET": self.openapi},
+            **docs.routes(),
         }
         return WireProtocol(
             prefix="/ui",

@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from prepackaged.server.protocols.openapi import Schema, example_parts, operation, tables_of
+from prepackaged.server.protocols.openapi import (
+    ANY_VALUE,
+    Schema,
+    example_parts,
+    operation,
+    tables_of,
+)
 from prepackaged.server.protocols.v1.errors import MODELS
 from prepackaged.signature import Signature
 
@@ -42,6 +48,6 @@ def _body(signature: Signature | None) -> Schema:
         instances = {"anyOf": tables}
     kinds = [
         {"type": "object", "properties": {"instances": instances}, "required": ["instances"]},
-        {"type": "object", "properties": {"inputs": {}}, "required": ["inputs"]},
+        {"type": "object", "properties": {"inputs": ANY_VALUE}, "required": ["inputs"]},
     ]
     return {"anyOf": kinds}

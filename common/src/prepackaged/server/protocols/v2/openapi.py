@@ -40,7 +40,7 @@ REQUEST: Schema = {
         "id": {"type": "string"},
         "parameters": {"type": "object"},
         "inputs": {"type": "array", "minItems": 1, "items": TENSOR},
-        "outputs": {"type": "array", "items": OUTPUT},
+        "outputs": {"type": ["array", "null"], "items": OUTPUT},
     },
     "required": ["inputs"],
 }

@@ -10,7 +10,7 @@ BUILD_FLAGS ?=
 PIP_INDEX_URL ?=
 DEBIAN_MIRROR ?=
 
-# For bench: --quick, --case NAME, --earlier CHECKOUT, --mlserver.
+# For bench: --quick, --case NAME, --earlier CHECKOUT, --peer mlserver, --peer kserve, --peer triton.
 BENCH_FLAGS ?=
 
 # For audit: --ignore-vuln ID, for each that no release fixes.
@@ -56,8 +56,15 @@ CI := setup check ci-test chaos
 image_tests = $(filter test-model-$(1),$(filter-out $(OLDEST_TARGETS:%=test-model-%),$(VERSION_TARGETS:%=test-model-%))) \
 	$(filter test-$(1),$(CPU_TARGETS:%=test-%))
 
-# What a build's labels say of the commit: asked for once, where something is built.
-REVISION = $(eval REVISION := $$(shell $(PYTHON) tools/revision.py))$(REVISION)
+# What a build's labels say of the sources: git's answers, empty where it has none. The time is the
+# commit's unless SOURCE_DATE_EPOCH is set; the address of `origin` goes without credentials.
+EPOCH = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
+CREATED = $(shell $(PYTHON) -c "import time; print(time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime($(EPOCH))))")
+REVISION = $(shell git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null)
+SOURCE = $(shell git remote get-url origin 2>/dev/null | \
+	sed -nE 's,(\.git)?/?$$,,; s,^(https://([^@/]*@)?|(ssh://)?git@)([^:/]+)[:/](.+)$$,https://\4/\5,p')
+# Asked for once, where something is built.
+LABELS = $(eval LABELS := SOURCE=$$(SOURCE) REVISION=$$(REVISION) CREATED=$$(CREATED) SOURCE_DATE_EPOCH=$$(EPOCH))$(LABELS)
 
 DEV := .envs/dev
 UPSTREAM := .envs/upstream
@@ -67,7 +74,7 @@ ENVIRONMENT_TOOLS := $(addprefix tools/,environment.py seldon_wheel.py uv.py pro
 
 VERBS := build test push run check test-model lock sbom reproducible ci-image
 ALL := $(foreach verb,$(VERBS),$(TARGETS:%=$(verb)-%))
-.PHONY: help setup test test-common test-server test-unit test-contract test-pages test-versions test-oldest test-wheels test-clients check facts locks format lint types lock upgrade clean \
+.PHONY: help setup test test-common test-server test-unit test-contract test-pages coverage test-versions test-oldest test-wheels test-clients check facts locks format lint types lock upgrade clean \
 	matrix generate deploy base outdated base-image build-all test-all push-all build-cpu test-cpu ci ci-test ci-images bench bench-layers chaos \
 	bench-overhead image-report audit $(ALL)
 .DELETE_ON_ERROR:
@@ -89,7 +96,8 @@ $(UPSTREAM)/.made: tests/contract/upstream.txt common/pyproject.toml $(ENVIRONME
 	@$(PYTHON) tools/environment.py $(@D) $< common
 	@touch $@
 
-# Clients of the Open Inference Protocol, which tests/clients runs.
+# Clients of the Open Inference Protocol, which tests/clients runs, and servers beside them, which
+# `bench` compares with where BENCH_FLAGS asks for them.
 $(CLIENTS)/.made: tests/clients/requirements.txt $(ENVIRONMENT_TOOLS)
 	@$(PYTHON) tools/environment.py $(@D) $<
 	@touch $@
@@ -130,6 +138,12 @@ $(SUITES:%=test-%): test-%: $(DEV)/.made $(UPSTREAM)/.made
 	@echo "-> testing $*"
 	@$(DEV)/bin/python -m pytest tests/$*
 
+## coverage: Print which lines and branches of `common` its tests leave out; takes longer than they do
+coverage: $(DEV)/.made $(UPSTREAM)/.made
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@for suite in unit contract server; do $(DEV)/bin/coverage run -m pytest tests/$$suite || exit; done
+	@$(DEV)/bin/coverage combine --quiet && $(DEV)/bin/coverage report --skip-covered --show-missing
+
 ## test-versions: Test the Models with the older versions of their frameworks
 test-versions: $(VERSION_TARGETS:%=test-model-%)
 
@@ -148,13 +162,14 @@ test-wheels: .envs/onnx/.made .envs/tensorflow2/.made $(DEV)/.made
 		.envs/$$image/bin/python tools/pytest_in.py $(DEV) tests/wheels; \
 	done
 
-## test-clients: Call a server with tritonclient and KServe's clients, over REST and gRPC
-test-clients: $(DEV)/.made $(CLIENTS)/.made
+## test-clients: Call servers with the clients of Triton, KServe and MLflow, over REST and gRPC
+test-clients: $(DEV)/.made $(CLIENTS)/.made $(IMAGES:%=.envs/%/.made)
 	@echo "-> testing with clients that others publish"
 	@$(DEV)/bin/python -m pytest tests/clients
 
 ## bench: Compare this server's speed with upstream's and with a bare loop; takes minutes
-bench: $(DEV)/.made $(IMAGES:%=.envs/%/.made) $(if $(findstring --mlserver,$(BENCH_FLAGS)),$(MLSERVER)/.made)
+bench: $(DEV)/.made $(IMAGES:%=.envs/%/.made) $(if $(filter mlserver,$(BENCH_FLAGS)),$(MLSERVER)/.made) \
+	$(if $(filter kserve triton,$(BENCH_FLAGS)),$(CLIENTS)/.made)
 	@$(DEV)/bin/python -m bench.run $(BENCH_FLAGS)
 
 ## chaos: Attack a server, overload it and kill its workers; prints a verdict for each
@@ -221,7 +236,7 @@ $(TARGETS:%=build-%): build-%:
 	@echo "-> building $*"
 	@$(CONTAINER_CLI) build $(BUILD_FLAGS) --file $(call image_of,$*)/Dockerfile \
 		$(addprefix --build-arg ,$(shell $(PYTHON) tools/images.py args $*)) \
-		$(addprefix --build-arg ,$(REVISION)) \
+		$(addprefix --build-arg ,$(LABELS)) \
 		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
 		$(if $(findstring @,$(BASE_IMAGE)),--label org.opencontainers.image.base.digest=$(lastword $(subst @, ,$(BASE_IMAGE)))) \
 		$(if $(PIP_INDEX_URL),--build-arg PIP_INDEX_URL=$(PIP_INDEX_URL)) \
@@ -239,7 +254,7 @@ $(TARGETS:%=push-%): push-%:
 
 ## sbom-<target>: Write what is in the built image into build/<target>.cdx.json, as CycloneDX
 $(TARGETS:%=sbom-%): sbom-%: $(DEV)/.made
-	@$(DEV)/bin/python tools/sbom.py $* build/$*.cdx.json
+	@SOURCE_DATE_EPOCH=$(EPOCH) $(DEV)/bin/python tools/sbom.py $* build/$*.cdx.json
 
 ## reproducible-<target>: Build the built image once more, from nothing, and compare the two file by file
 $(TARGETS:%=reproducible-%): reproducible-%:
@@ -304,9 +319,10 @@ $(TARGETS:%=ci-image-%): ci-image-%:
 matrix:
 	@$(PYTHON) tools/images.py matrix
 
-## generate: Write what follows from images.toml: the README's tables and deploy/
-generate: deploy
+## generate: Write what follows from other files: deploy/, the README's tables, docs/settings.md and docs/reference.md
+generate: deploy $(DEV)/.made
 	@$(PYTHON) tools/readme.py
+	@$(DEV)/bin/python tools/pages.py
 
 ## deploy: Write the Kubernetes files in deploy/ anew, for the images of REGISTRY
 deploy:

@@ -19,7 +19,7 @@ import numpy as np
 import orjson
 import uvloop
 
-PREDICT = b"/api/v1.0/predictions"
+PREDICT = {b"/api/v1.0/predictions", b"/v2/models/model/infer"}
 ANSWER = os.environ["BARE_ANSWER"].encode()
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 GRPC_ANSWER = bytes.fromhex(os.environ["BARE_GRPC_ANSWER"])
@@ -80,7 +80,7 @@ class Protocol(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Answer."""
-        if self.url == PREDICT:
+        if self.url in PREDICT:
             self.predict(b"".join(self.received))
         else:
             self.respond(b"", b"pong")

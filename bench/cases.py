@@ -7,16 +7,19 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from bench import load
 from bench.load import Figures
-from bench.programs import ROOT, programs_of
+from bench.programs import ROOT, Serves, programs_of
 from bench.samples import (
     GRPC_INFER,
     INFER,
     of_image,
     of_records,
     of_rows,
+    of_tensor,
     to_infer_protobuf,
     to_protobuf,
 )
@@ -40,6 +43,7 @@ TABLE_CONNECTIONS = (1, 32)
 CONNECTIONS = (1, 8, 32, 128)
 BULK_CONNECTIONS = 8
 IMAGE_BYTES = 1_000_000
+MEGABYTE = 2**20
 SLOW_CLIENTS = 32
 SLOW_REQUESTS = 320
 WARM_UP = 128  # requests: enough for several batches of all clients
@@ -59,12 +63,17 @@ class Case:
 
 @dataclass
 class Group:
-    """Cases on one model; without a warm-up, each server starts anew and runs alone."""
+    """Cases on one model; without a warm-up, each server starts anew and runs alone.
+
+    A server without a model takes no part where it `needs_model`, and one that does not speak the
+    Open Inference Protocol none where it `needs_infer`.
+    """
 
     model: Model
     cases: Sequence[Case]
     warm_up: Measure | None = None
     needs_model: bool = False
+    needs_infer: bool = False
 
 
 def groups(scratch: Path, seconds: int, names: Collection[str]) -> list[Group]:
@@ -83,6 +92,8 @@ def groups(scratch: Path, seconds: int, names: Collection[str]) -> list[Group]:
         bulk("wide", "256 rows of 784 numbers", wide, seconds),
         bulk("image-json", "1 MB image as JSON", images(is_multipart=False), seconds),
         bulk("image-file", "1 MB image as a file", images(is_multipart=True), seconds),
+        *(tensors(32, 784, seconds, is_binary=each) for each in (False, True)),
+        tensors(1, MEGABYTE // 4, seconds, is_binary=True),
         slow(),
     ]
 
@@ -158,23 +169,45 @@ def rows(iris: Model, seconds: int) -> Group:
 
 
 def infer(iris: Model, seconds: int) -> list[Case]:
-    """The same in the Open Inference Protocol, of those servers that speak it beside Seldon's."""
-
-    def over_rest(server: Server) -> Figures:
-        if not server.program.speaks_infer:
-            return {}
-        asked = replace(server, program=replace(server.program, path=INFER))
-        return load.rest(asked, iris.samples, 32, seconds)
+    """The same in the Open Inference Protocol, of those servers that speak it."""
 
     def over_grpc(server: Server) -> Figures:
-        if not server.program.speaks_infer:
+        if not server.program.speaks_infer or server.program.serves is Serves.ONE_ANSWER:
             return {}
         return load.over_grpc(server, iris, 32, seconds, path=GRPC_INFER)
 
     return [
-        Case("v2-rest", "1 row, Open Inference Protocol, REST, 32 connections", over_rest),
+        Case(
+            "v2-rest",
+            "1 row, Open Inference Protocol, REST, 32 connections",
+            partial(over_infer, samples=iris.samples, clients=32, seconds=seconds),
+        ),
         Case("v2-grpc", "1 row, Open Inference Protocol, gRPC, 32 connections", over_grpc),
     ]
+
+
+def over_infer(server: Server, **how: Any) -> Figures:
+    """Load over REST in the Open Inference Protocol, where the server speaks it."""
+    if not server.program.speaks_infer:
+        return {}
+    return load.rest(replace(server, program=replace(server.program, path=INFER)), **how)
+
+
+def tensors(rows: int, columns: int, seconds: int, *, is_binary: bool) -> Group:
+    """An array of float32 in the Open Inference Protocol."""
+    arrays = np.random.default_rng(0).integers(0, 256, (2, rows, columns)).astype("<f4") / 256
+    answers = [each[:, :1].tolist() for each in arrays]
+    samples = [
+        of_tensor(each, answer, is_binary=is_binary)
+        for each, answer in zip(arrays, answers, strict=True)
+    ]
+    kind = "binary" if is_binary else "json"
+    loaded = partial(over_infer, samples=samples, clients=BULK_CONNECTIONS)
+    title = f"[{rows}, {columns}] of float32, Open Inference Protocol in {kind}"
+    case = Case(f"v2-{kind}-{rows}", title, partial(loaded, seconds=seconds))
+    model = Model(MODELS, "First", [of_rows(answers[0], answers[0])])
+    warm_up = partial(loaded, seconds=1)
+    return Group(model, [case], warm_up, needs_model=rows > 1, needs_infer=True)
 
 
 def tables(scratch: Path, seconds: int) -> list[Group]:

@@ -62,7 +62,8 @@ def rest(
         options = ("-t1", f"-c{clients}", f"-d{seconds}s", f"--timeout={ASK_SECONDS}s")
         url = f"http://{HOST}:{server.port}{server.program.path}"
         more = ("varied",) if is_varied else ()
-        script = ("-s", str(SCRIPT), url, "--", directory, samples[0].content_type, *more)
+        headers = [":".join(each) for each in samples[0].headers.items()]
+        script = ("-s", str(SCRIPT), url, "--", directory, ",".join(headers), *more)
         with apart(server) if clients == 1 else nullcontext():
             return read_wrk(output("wrk", *options, *script, seconds=seconds + ASK_SECONDS))
 

@@ -4,7 +4,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum, auto
+from enum import Flag, auto
 from pathlib import Path
 
 from bench.samples import INFER, PREDICT, Sample
@@ -12,7 +12,7 @@ from bench.samples import INFER, PREDICT, Sample
 ROOT = Path(__file__).parents[1]
 
 
-class Serves(Enum):
+class Serves(Flag):
     """What a program can answer."""
 
     MODELS = auto()
@@ -81,7 +81,7 @@ ALL = (
     replace(PUBLISHED, name="upstream tuned", environment=TUNED, takes_plain=True),
     replace(PUBLISHED, name="upstream, our Model", serves=Serves.TABLES),
     OURS,
-    Program("bare", BARE, serves=Serves.ONE_ANSWER),
+    Program("bare", BARE, serves=Serves.ONE_ANSWER, speaks_infer=True),
     Program("bare with model", (*BARE, "--model"), serves=Serves.ESTIMATORS),
 )
 # The quickest of what was tried: batches of 32, 64 and 128 after 1, 5 and 20 ms, and with its
@@ -94,8 +94,30 @@ BATCHING = {
     "MLSERVER_PARALLEL_WORKERS": "0",
 }
 MLSERVER = Program(
-    "MLServer", ("mlserver", "start", "."), BATCHING, Serves.TABLES, programs="mlserver", path=INFER
+    "MLServer",
+    ("mlserver", "start", "."),
+    BATCHING,
+    Serves.TABLES | Serves.ESTIMATORS,
+    programs="mlserver",
+    path=INFER,
+    speaks_infer=True,
 )
+
+
+def peer(name: str) -> Program:
+    """A server of others with a model of our own, in the environment of their clients."""
+    script = str(ROOT / f"bench/models/serve_{name.lower()}.py")
+    return Program(
+        name,
+        ("python", script),
+        serves=Serves.ESTIMATORS,
+        programs="clients",
+        path=INFER,
+        speaks_infer=True,
+    )
+
+
+PEERS = {"mlserver": MLSERVER, "kserve": peer("KServe"), "triton": peer("Triton")}
 
 
 def earlier(checkout: Path) -> Program:

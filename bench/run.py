@@ -1,6 +1,6 @@
 """Compare the microservice with upstream's, under load, on this machine: `make bench`.
 
-    python -m bench.run [--quick] [--case NAME]... [--earlier CHECKOUT] [--mlserver]
+    python -m bench.run [--quick] [--case NAME]... [--earlier CHECKOUT] [--peer NAME]...
 
 Servers run as processes on localhost and are loaded in turn, several times over; what is
 printed is the medians, and their ratios to upstream's as it starts by default. It needs the
@@ -27,7 +27,7 @@ from pathlib import Path
 
 from bench.cases import FRAMEWORKS, Case, Group, Measure, groups
 from bench.load import Figures, require_tools
-from bench.programs import ALL, MLSERVER, UPSTREAM, Program, Serves, earlier, programs_of
+from bench.programs import ALL, PEERS, UPSTREAM, Program, Serves, earlier, programs_of
 from bench.servers import Model, NotStartedError, Server, running, wait_for_answer
 from bench.table import table
 
@@ -51,11 +51,16 @@ def main() -> None:
     parser.add_argument(
         "--earlier", type=Path, metavar="CHECKOUT", help="measure another checkout's server too"
     )
-    parser.add_argument("--mlserver", action="store_true", help="measure MLServer on tables too")
+    parser.add_argument(
+        "--peer",
+        action="append",
+        choices=PEERS,
+        default=[],
+        help="measure this server of others where it can; repeatable",
+    )
     options = parser.parse_args()
     programs = [*ALL, *([earlier(options.earlier)] if options.earlier else [])]
-    if options.mlserver:
-        programs.append(MLSERVER)
+    programs += [PEERS[name] for name in options.peer]
     require_tools()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended by SIGTERM"))
     rounds, seconds = QUICK if options.quick else FULL
@@ -92,14 +97,18 @@ class Bench:
 
     def measure(self, group: Group) -> None:
         """All cases of a group."""
-        able = {Serves.MODELS}
+        able = Serves.MODELS
         if group.model.is_estimator:
-            able.add(Serves.ESTIMATORS)
+            able |= Serves.ESTIMATORS
         if group.model.plain:
-            able.add(Serves.TABLES)
+            able |= Serves.TABLES
         if not group.needs_model:
-            able.add(Serves.ONE_ANSWER)
-        programs = [each for each in self.programs if each.serves in able]
+            able |= Serves.ONE_ANSWER
+        programs = [
+            each
+            for each in self.programs
+            if each.serves & able and (each.speaks_infer or not group.needs_infer)
+        ]
         if group.warm_up is None:
             self.one_by_one(group, programs)
         else:

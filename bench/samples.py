@@ -19,7 +19,10 @@ GRPC_PREDICT = "/seldon.protos.Seldon/Predict"
 GRPC_INFER = "/inference.GRPCInferenceService/ModelInfer"
 GRPC_TIMEOUT = 20
 JSON = "application/json"
+JSON_SIZE = "Inference-Header-Content-Length"
 MULTIPART = "multipart/form-data; boundary=image"
+ID = "0"  # for equal answers: without one, MLServer and KServe make one up
+SCORES = {"name": "predict_proba"}  # without which MLServer answers with classes
 TOLERANCE = 1e-6  # a batch's last digits are its own
 
 
@@ -27,13 +30,21 @@ TOLERANCE = 1e-6  # a batch's last digits are its own
 class Sample:
     """What a client sends, and the message that a right server answers, as JSON.
 
-    `infer` is the same request in the Open Inference Protocol, where it is sent in that too.
+    `infer` is the same request in the Open Inference Protocol, where it is sent in that too;
+    where tensors follow its JSON, that has `json_size` bytes.
     """
 
     body: bytes
     answer: dict[str, Any]
     content_type: str = JSON
     infer: bytes = b""
+    json_size: int | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that it is sent with."""
+        more = {} if self.json_size is None else {JSON_SIZE: str(self.json_size)}
+        return {"Content-Type": self.content_type, **more}
 
 
 def of_rows(rows: Sequence[Sequence[float]], answer: Sequence[Sequence[float]]) -> Sample:
@@ -42,10 +53,22 @@ def of_rows(rows: Sequence[Sequence[float]], answer: Sequence[Sequence[float]]) 
     message = {"data": {"names": names, "ndarray": answer}, "meta": {}}
     shape, values = [len(rows), len(rows[0])], list(flat(list(rows)))
     tensor = {"name": "x", "shape": shape, "datatype": "FP64", "data": values}
-    sent, inferred = (
-        json.dumps(each).encode() for each in ({"data": {"ndarray": rows}}, {"inputs": [tensor]})
-    )
+    infer = {"id": ID, "inputs": [tensor], "outputs": [SCORES]}
+    sent, inferred = (json.dumps(each).encode() for each in ({"data": {"ndarray": rows}}, infer))
     return Sample(sent, message, infer=inferred)
+
+
+def of_tensor(tensor: Any, answer: Sequence[Sequence[float]], *, is_binary: bool) -> Sample:
+    """An array of float32 in the Open Inference Protocol, answered in JSON by rows."""
+    about = {"name": "x", "shape": tensor.shape, "datatype": "FP32"}
+    message = {"data": {"ndarray": answer}}
+    if not is_binary:
+        sent = json.dumps({"inputs": [about | {"data": tensor.ravel().tolist()}]}).encode()
+        return Sample(b"", message, infer=sent)
+    content = tensor.astype("<f4").tobytes()
+    header = {"inputs": [about | {"parameters": {"binary_data_size": len(content)}}]}
+    start = json.dumps(header).encode()
+    return Sample(b"", message, "application/octet-stream", start + content, len(start))
 
 
 def of_records(records: Sequence[Mapping[str, Any]], answer: Sequence[Sequence[float]]) -> Sample:
@@ -53,10 +76,10 @@ def of_records(records: Sequence[Mapping[str, Any]], answer: Sequence[Sequence[f
     message = {"data": {"ndarray": answer}}
     columns = [column(name, [record[name] for record in records]) for name in records[0]]
     infer = {
-        "id": "0",  # for equal answers: without one, MLServer makes one up
+        "id": ID,
         "parameters": {"content_type": "pd"},
         "inputs": columns,
-        "outputs": [{"name": "predict_proba"}],
+        "outputs": [SCORES],
     }
     sent, inferred = (json.dumps(each).encode() for each in ({"jsonData": records}, infer))
     return Sample(sent, message, infer=inferred)
@@ -134,6 +157,7 @@ def to_infer_protobuf(rows: Sequence[Sequence[float]]) -> bytes:
     """The rows as a message of the Open Inference Protocol, in binary."""
     message = CLASSES["ModelInferRequest"](model_name="model")
     message.inputs.add(name="x", datatype="FP64", shape=[len(rows), len(rows[0])])
+    message.outputs.add(**SCORES)
     message.raw_input_contents.append(np.array(rows, "<f8").tobytes())
     return bytes(message.SerializeToString())
 

@@ -173,8 +173,8 @@ def post(server: Server, sample: Sample) -> tuple[int, bytes]:
     """One prediction: the status and the body."""
     connection = http.client.HTTPConnection(HOST, server.port, timeout=ASK_SECONDS)
     try:
-        kind = {"Content-Type": sample.content_type}
-        connection.request("POST", server.program.path, server.program.body(sample), kind)
+        body = server.program.body(sample)
+        connection.request("POST", server.program.path, body, sample.headers)
         response = connection.getresponse()
         return response.status, response.read()
     finally:

@@ -1,7 +1,8 @@
 -- Posts the requests in a directory in turn, and counts the answers that are wrong:
---   wrk [options] -s wrk.lua URL -- DIRECTORY CONTENT_TYPE [varied]
+--   wrk [options] -s wrk.lua URL -- DIRECTORY NAME:VALUE,NAME:VALUE... [varied]
 -- DIRECTORY holds request-1, request-2, ... and answer-1, answer-2, ...; an answer is right when
--- it has status 200 and is one of these, up to the last digits of its numbers.
+-- it has status 200 and is one of these, up to the last digits of its numbers. NAME and VALUE are
+-- those of the requests' headers.
 -- With `varied`, each request has an x-request-id and a traceparent of its own, as behind a proxy
 -- that traces.
 
@@ -9,7 +10,7 @@ local TOLERANCE = 1e-6
 local NUMBER = "%-?%d+%.?%d*[eE]?[%+%-]?%d*"
 local KNOWN_AT_MOST = 1000
 
-local loading, requests, bodies, varied, answers, known, known_count, next_request
+local loading, requests, bodies, headers, varied, answers, known, known_count, next_request
 
 local function read_all(directory, kind)
   local contents = {}
@@ -50,22 +51,21 @@ end
 
 function init(arguments)
   wrong = 0
-  content_type, varied = arguments[2], arguments[3] == "varied"
+  headers, varied = {}, arguments[3] == "varied"
+  for name, value in arguments[2]:gmatch("([^:,]+):([^,]+)") do headers[name] = value end
   next_request, requests, known, known_count = 0, {}, {}, 0
   answers = read_all(arguments[1], "answer")
   for _, answer in ipairs(answers) do known[answer] = true end
   bodies = read_all(arguments[1], "request")
   for index, body in ipairs(bodies) do
-    requests[index] = wrk.format("POST", nil, { ["Content-Type"] = content_type }, body)
+    requests[index] = wrk.format("POST", nil, headers, body)
   end
 end
 
 local function with_ids(number, body)
-  return wrk.format("POST", nil, {
-    ["Content-Type"] = content_type,
-    ["x-request-id"] = string.format("%08x-0000-4000-8000-%012x", number, number),
-    ["traceparent"] = string.format("00-%032x-%016x-01", number, number),
-  }, body)
+  headers["x-request-id"] = string.format("%08x-0000-4000-8000-%012x", number, number)
+  headers["traceparent"] = string.format("00-%032x-%016x-01", number, number)
+  return wrk.format("POST", nil, headers, body)
 end
 
 function request()

@@ -40,17 +40,13 @@ def main(words: list[str]) -> None:
             environment.create(ENVIRONMENT, Path(lock), "--no-compile-bytecode")
             finish(ENVIRONMENT)
         case ["package", common]:
-            add_package(Path(common))
+            # With scripts for the environment's interpreter, and without the cache, which knows
+            # sources by the time of their topmost directory.
+            where = ("--prefix", PACKAGE, "--python", ENVIRONMENT / "bin/python", "--no-cache")
+            uv.run("pip", "install", "--quiet", "--no-deps", *where, Path(common).resolve())
             finish(PACKAGE)
         case _:
             sys.exit((__doc__ or "").strip())
-
-
-def add_package(common: Path) -> None:
-    """Install the shared package on its own, with scripts for the environment's interpreter."""
-    where = ("--prefix", PACKAGE, "--python", ENVIRONMENT / "bin/python")
-    # Without the cache, which knows sources by the time of their topmost directory.
-    uv.run("pip", "install", "--quiet", "--no-deps", "--no-cache", *where, common.resolve())
 
 
 def finish(directory: Path) -> None:

@@ -23,12 +23,6 @@ def engine(*arguments: str) -> str:
     return done.stdout
 
 
-def is_here(tag: str) -> bool:
-    """Whether the engine has the image."""
-    inspect = [ENGINE, "image", "inspect", tag]
-    return subprocess.run(inspect, capture_output=True, check=False).returncode == 0
-
-
 def inspect(tag: str) -> dict[str, Any]:
     """The image's layers, labels and settings."""
     (described,) = json.loads(engine("image", "inspect", tag))

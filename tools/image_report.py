@@ -1,7 +1,5 @@
 """What the built images weigh, as a Markdown table: `make image-report`.
 
-    python3 tools/image_report.py
-
 Of every target that is built here. The status is 1 where an image adds more to its base image
 than images.toml allows; a variant for GPUs may add any number, for CUDA's libraries weigh what
 they weigh. Sizes are those of files, uncompressed, in megabytes of a million bytes.
@@ -10,7 +8,7 @@ they weigh. Sizes are those of files, uncompressed, in megabytes of a million by
 import sys
 
 import images
-from engine import inspect, is_here, weight
+from engine import engine, inspect, weight
 
 BASE = "org.opencontainers.image.base.name"
 COLUMNS = ("target", "base", "added", "limit", "of it `/opt/venv`", "layers", "framework")
@@ -19,10 +17,11 @@ COLUMNS = ("target", "base", "added", "limit", "of it `/opt/venv`", "layers", "f
 def main() -> None:
     """Print the table."""
     targets = images.targets().values()
-    built = {each: sizes(each) for each in targets if is_here(each.tags()[0])}
-    for line in (COLUMNS, ["---"] * len(COLUMNS), *(cells(*each) for each in built.items())):
+    here = (each for each in targets if engine("image", "ls", "--quiet", each.tags()[0]))
+    built = {each.name: (each, *sizes(each)) for each in here}
+    for line in (COLUMNS, ["---"] * len(COLUMNS), *(cells(*each) for each in built.values())):
         print(f"| {' | '.join(line)} |")
-    above = [each.name for each, (_, added, _) in built.items() if is_too_much(each, added)]
+    above = [name for name, (each, _, added, _) in built.items() if is_too_much(each, added)]
     sys.exit(f"above their limits: {', '.join(above)}" if above else None)
 
 
@@ -39,7 +38,7 @@ def is_too_much(target: images.Target, added: int) -> bool:
     return not target.is_gpu and 0 < limit < added
 
 
-def cells(target: images.Target, sizes: tuple[int, int, int]) -> list[str]:
+def cells(target: images.Target, *sizes: int) -> list[str]:
     """The target's line in the table."""
     base, added, environment = (f"{size / 1e6:,.0f}" for size in sizes)
     limit = "none" if target.is_gpu else f"{target.image.megabytes:,}"

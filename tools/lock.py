@@ -1,10 +1,8 @@
 """Compile every requirements.txt from what was chosen to what is shipped, with digests.
 
-python3 tools/lock.py [TARGET...]  keep the versions that a lock has, add what is missing
+python3 tools/lock.py [TARGET...]  keep the versions that locks have: of all, or of these targets
 python3 tools/lock.py --upgrade    move to the newest versions that resolve
 python3 tools/lock.py --check      write nothing; fail where a lock is not what its sources say
-
-With targets, only their locks.
 """
 
 import re

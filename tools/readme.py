@@ -1,7 +1,4 @@
-"""Write the README's tables of images and tags anew: `make generate`.
-
-python3 tools/readme.py
-"""
+"""Write the README's tables of images and tags anew: `make generate`."""
 
 import images
 
@@ -9,16 +6,12 @@ README = images.ROOT / "README.md"
 
 
 def main() -> None:
-    """Write them."""
-    README.write_text(with_tables(README.read_text()))
-
-
-def with_tables(text: str) -> str:
-    """The text with each table between the two comments that name it."""
+    """Write each table between the two comments that name it."""
+    text = README.read_text()
     for name, table in (("images", table_of_images()), ("tags", table_of_tags())):
         before, _, after = text.split(f"<!-- {name} -->")
         text = f"<!-- {name} -->".join((before, f"\n\n{table}\n\n", after))
-    return text
+    README.write_text(text)
 
 
 def table_of_images() -> str:

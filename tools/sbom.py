@@ -2,13 +2,13 @@
 
     .envs/dev/bin/python tools/sbom.py TARGET FILE
 
+SOURCE_DATE_EPOCH is the time that the list names.
 Python's packages are read by cyclonedx-py from the metadata that lies in the image's
 environment; the interpreter and Debian's packages are asked of the image and added.
 """
 
 import io
 import json
-import os
 import subprocess
 import sys
 import tarfile
@@ -20,7 +20,6 @@ from typing import Any
 from packageurl import PackageURL
 
 import images
-import revision
 from engine import ENGINE, engine
 
 METADATA = "cd /opt/venv/lib/python3.*/site-packages && tar --create *.dist-info"
@@ -56,8 +55,7 @@ def python_packages(tag: str) -> dict[str, Any]:
         with tarfile.open(fileobj=io.BytesIO(body)) as opened:
             opened.extractall(packages, filter="data")
         command = [sys.executable, "-m", *CYCLONEDX, scratch]
-        settings = {**os.environ, "SOURCE_DATE_EPOCH": revision.epoch()}
-        found = subprocess.run(command, env=settings, stdout=subprocess.PIPE, check=True).stdout
+        found = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
     return dict(json.loads(found))
 
 

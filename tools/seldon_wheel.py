@@ -37,12 +37,9 @@ PUBLISHED = (
 PUBLISHED_METADATA = "seldon_core-1.17.1.dist-info"
 METADATA = f"seldon_core-{VERSION}.dist-info"
 TENSOR = "proto/tensorflow/core/framework"
-WHEEL_FILE = """\
-Wheel-Version: 1.0
-Generator: prepackaged
-Root-Is-Purelib: true
-Tag: py3-none-any
-"""
+WHEEL_FILE = (
+    "Wheel-Version: 1.0\nGenerator: prepackaged\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+)
 
 
 def ensure(directory: Path) -> Path:

@@ -1,17 +1,15 @@
 """Clients that others publish, each in a process of its own, against our server."""
 
-import json
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from clients_of_others import reported
 from serving import ROOT, Server, serve
 
 HERE = Path(__file__).parent
-PYTHON = ROOT / ".envs/clients/bin/python"
 NUMBERS = ("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64")
 TYPED = (*NUMBERS, "FP32", "FP64", "BYTES")
 EVERY = (*TYPED, "FP16")
@@ -33,14 +31,6 @@ def server() -> Iterator[Server]:
 def outcomes(server: Server, program: str) -> Any:
     """What a program of clients reports."""
     return reported(program, server.url, server.grpc)
-
-
-def reported(program: str, *arguments: str | Path) -> Any:
-    """What a program in the clients' environment reports."""
-    command = [PYTHON, HERE / program, *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout)
 
 
 def same(*kinds: tuple[str, tuple[str, ...]]) -> dict[str, str]:

@@ -1,10 +1,6 @@
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -12,32 +8,11 @@ import pytest
 import requests
 import serving
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from browsing import COLUMNS, HOSTILE, Passengers, behind_prefix, loaded, opened
+from playwright.sync_api import Browser, expect
 
-from prepackaged import Column, Component, Signature, TensorSpec
-from prepackaged.tables import Columns
+from prepackaged import Component, Signature, TensorSpec
 from prepackaged.testing import serve
-
-HOSTILE = "<img src=x onerror=alert(1)>"
-COLUMNS = (
-    Column("age", "float64", nullable=False),
-    Column("city", "text", ("Taipei", "Tainan")),
-    Column(HOSTILE, "text"),
-    Column("unused", "float64", used=False),
-)
-
-
-class Passengers(Component):
-    """Answers with two probabilities, the first a hundredth of the age."""
-
-    signature = Signature(COLUMNS, class_names=("no", HOSTILE))
-
-    def class_names(self) -> list[str]:
-        return ["no", HOSTILE]
-
-    def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
-        age = Columns.of(COLUMNS).table(X, feature_names).arrays[0]
-        return np.column_stack([age / 100, 1 - age / 100])
 
 
 class Pictures(Component):
@@ -54,53 +29,6 @@ class Unknown(Component):
 
     def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
         return X
-
-
-def opened(browser: Browser, url: str, **how: Any) -> Page:
-    """The page at an address, where nothing fails unseen."""
-    page = browser.new_context(**how).new_page()
-    page.on("pageerror", lambda error: pytest.fail(str(error)))
-    page.on("dialog", lambda dialog: pytest.fail(f"a name has run: {dialog.message}"))
-    page.goto(url)
-    return page
-
-
-@contextmanager
-def behind_prefix(url: str) -> Iterator[str]:
-    """A proxy that serves everything of a server under /deployment/model."""
-
-    class Proxy(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.answer(None)
-
-        def do_POST(self) -> None:
-            self.answer(self.rfile.read(int(self.headers["Content-Length"])))
-
-        def answer(self, body: bytes | None) -> None:
-            path = self.path.removeprefix("/deployment/model") or "/"
-            names = ("Accept", "Content-Type")
-            headers = {name: self.headers[name] for name in names if self.headers[name]}
-            response = requests.request(self.command, url + path, data=body, headers=headers)
-            self.send_response(response.status_code)
-            for name, value in response.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(response.content)
-
-        def log_message(self, *_: Any) -> None:
-            """Keep quiet."""
-
-    server = ThreadingHTTPServer(("localhost", 0), Proxy)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://localhost:{server.server_port}/deployment/model"
-    server.shutdown()
-    server.server_close()
-
-
-def loaded(model: Component) -> Component:
-    """A model that needs no file."""
-    model.load()
-    return model
 
 
 def test_a_person_predicts_makes_a_mistake_and_reads_what_was_wrong(browser: Browser) -> None:
@@ -262,7 +190,7 @@ def test_browsers_get_the_page_and_everybody_else_a_sign_of_life() -> None:
 def test_a_setting_switches_the_pages_off() -> None:
     """What nobody uses need not be there."""
     with serve(loaded(Unknown()), pages=False) as served:
-        for path in ("/ui", "/openapi.json"):
+        for path in ("/ui", "/openapi.json", "/docs", "/docs/start.js"):
             assert requests.get(served.url + path).status_code == 404
         alive = requests.get(served.url + "/", headers={"Accept": "text/html"})
         assert alive.json() == {"status": "alive"}

@@ -2,10 +2,11 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from bench.load import in_seconds, percentile, read_h2load, read_times, read_wrk
-from bench.programs import ALL, MLSERVER, UPSTREAM, Serves
-from bench.samples import is_right, of_image, of_records, of_rows
+from bench.programs import ALL, PEERS, UPSTREAM, Serves
+from bench.samples import is_right, of_image, of_records, of_rows, of_tensor
 from bench.servers import MODELS, Model
 from bench.table import table
 
@@ -123,7 +124,7 @@ def test_a_load_gives_its_time_and_that_of_health_meanwhile() -> None:
 
 
 def test_a_server_that_refuses_requests_is_given_no_time() -> None:
-    """Wrong answers and failed pings are counted; how soon they came is not told."""
+    """Wrong answers and failed pings are counted, without their times."""
     assert read_times(0.0113, 320, [math.inf]) == {"errors": 321}
 
 
@@ -279,9 +280,35 @@ def test_upstream_serves_a_table_by_the_class_that_its_users_write() -> None:
 
 
 def test_a_program_gets_requests_of_its_protocol() -> None:
-    """MLServer has one of its own; so have the paths that they are sent to."""
+    """Servers of others have one of their own; so have the paths that they are sent to."""
     sample = of_records([RECORD], [[0.25, 0.75]])
     ours = next(each for each in ALL if each.name == "ours")
 
     assert (ours.path, ours.body(sample)) == ("/api/v1.0/predictions", sample.body)
-    assert (MLSERVER.path, MLSERVER.body(sample)) == ("/v2/models/model/infer", sample.infer)
+    for peer in PEERS.values():
+        assert (peer.path, peer.body(sample)) == ("/v2/models/model/infer", sample.infer)
+
+
+def test_a_row_is_sent_so_that_every_server_answers_alike() -> None:
+    """With an id, for those that make one up, and the method, for those that have another."""
+    sent = json.loads(of_rows([[1.0, 2.0]], [[0.5]]).infer)
+
+    assert sent == {
+        "id": "0",
+        "inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP64", "data": [1.0, 2.0]}],
+        "outputs": [{"name": "predict_proba"}],
+    }
+
+
+def test_a_tensor_is_sent_in_json_or_behind_it() -> None:
+    """The header says where it begins; float32's own bytes follow."""
+    tensor = np.array([[0.5, 2.0]], "<f4")
+    told, binary = (of_tensor(tensor, [[0.5]], is_binary=each) for each in (False, True))
+
+    about = {"name": "x", "shape": [1, 2], "datatype": "FP32"}
+    assert json.loads(told.infer) == {"inputs": [{**about, "data": [0.5, 2.0]}]}
+    assert told.headers == {"Content-Type": "application/json"}
+    size = int(binary.headers["Inference-Header-Content-Length"])
+    sized = {"parameters": {"binary_data_size": 8}}
+    assert json.loads(binary.infer[:size]) == {"inputs": [{**about, **sized}]}
+    assert binary.infer[size:] == tensor.tobytes()

@@ -1,4 +1,4 @@
-"""Reading an estimator from a pickle, whichever scikit-learn saved it and whatever it needs."""
+"""Read an estimator from a pickle, with its author's code."""
 
 import logging
 import warnings
@@ -33,13 +33,13 @@ def load_pickle(
     allowed: AllowedImports,
     stand_in: Callable[[str], Any] | None = None,
 ) -> Any:
-    """The object in a pickle or joblib file, with its author's code from beside it.
+    """The object in a pickle or joblib file; code comes from the files beside it.
 
-    `facts` are what the file says and `python` the version that its `MLmodel` names, `server` is
-    the directory of the image's own modules, `allowed` are the names that the file may import, and
-    `stand_in` makes functions of the script that saved it, where they are nowhere. Raises
-    `DeploymentError` for code that is not here, not allowed or another Python's, and what the
-    objects themselves raise.
+    `facts` are the file's facts, `python` is the version in its `MLmodel`, `server` the directory
+    of the image's own modules, and `allowed` are the names that the file may import. `stand_in`
+    creates functions of the script that saved it, if they cannot be found. Raises
+    `DeploymentError` for code that is missing, not allowed, or of another Python version, and
+    whatever the objects themselves raise.
     """
     allowed.check(artifact.path)
     facts.refuse_foreign_code(artifact.path, python)
@@ -56,7 +56,7 @@ def load_pickle(
 
 @contextmanager
 def importing(allowed: AllowedImports, path: Path) -> Iterator[None]:
-    """Within this block joblib imports no other names for a pickle."""
+    """In this block, joblib imports only the allowed names for a pickle."""
     unpicklers = ((numpy_pickle, "NumpyUnpickler"), (numpy_pickle_compat, "ZipNumpyUnpickler"))
     kept = [(module, name, getattr(module, name)) for module, name in unpicklers]
     for module, name, unpickler in kept:
@@ -70,7 +70,7 @@ def importing(allowed: AllowedImports, path: Path) -> Iterator[None]:
 
 @contextmanager
 def logged_warnings(path: Path) -> Iterator[None]:
-    """Within this block warnings go to the log, but those of another scikit-learn's models."""
+    """In this block, warnings go to the log, except those about other scikit-learn versions."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield

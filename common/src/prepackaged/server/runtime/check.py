@@ -1,4 +1,4 @@
-"""`check [MODEL_URI]`: load a model as the server does, try it, and say what was found."""
+"""`check [MODEL_URI]`: load a model as the server does, try it, and report the facts."""
 
 import argparse
 import json
@@ -38,7 +38,7 @@ FAILED = "failed: "  # before what the server would not start with
 def main() -> None:
     """Check the model that the command line or the environment names; the console script.
 
-    Ends with status 1 and one last line where it cannot be loaded or cannot answer its example.
+    Exits with status 1 and one last line if it cannot be loaded or cannot answer its example.
     """
     begin_logging()
     options = read_command_line()
@@ -80,7 +80,7 @@ def print_page(options: argparse.Namespace) -> None:
 
 
 def read_command_line() -> argparse.Namespace:
-    """Which model, and how to say what was found."""
+    """The model and the form of the report."""
     parser = argparse.ArgumentParser(prog="check", description=__doc__)
     parser.add_argument("model_uri", nargs="?", help="a directory or a file; /mnt/models")
     parser.add_argument("--model", default="Model", help="the class that serves it (Model)")
@@ -100,9 +100,9 @@ def config_of(options: argparse.Namespace) -> Config:
 
 
 def parts(config: Config) -> Iterator[tuple[str, Any]]:
-    """What is found of a model, by title; the file before it is loaded.
+    """The facts about a model, by title; those about the file come before it is loaded.
 
-    Raises `DeploymentError` where it cannot be loaded.
+    Raises `DeploymentError` if it cannot be loaded.
     """
     artifact = artifact_of(config)
     if artifact:
@@ -121,7 +121,7 @@ def parts(config: Config) -> Iterator[tuple[str, Any]]:
 
 
 def artifact_of(config: Config) -> Artifact | None:
-    """The file that will be loaded; None of a class that reads none. Raises `DeploymentError`."""
+    """The file that will be loaded; None if the class loads none. Raises `DeploymentError`."""
     model_class = find_class(config.interface)
     parameters = with_model_dir(model_class, config.parameters, config.model_dir)
     files, uri = getattr(model_class, "files", None), parameters.get("model_uri") or mounted_model()
@@ -131,7 +131,7 @@ def artifact_of(config: Config) -> Artifact | None:
 
 
 def file_facts(artifact: Artifact) -> dict[str, Any]:
-    """The file that was chosen, those beside it, and what a pickle imports."""
+    """The chosen file, the files beside it, and the imports of a pickle."""
     beside = {entry.name for entry in artifact.directory.iterdir()} - {artifact.name}
     imports = imports_of(artifact.path)
     return {
@@ -171,7 +171,7 @@ def deployment(config: Config, megabytes: float) -> dict[str, Any]:
 
 
 def memory() -> float:
-    """The most memory that this process has had so far, in MB."""
+    """The peak memory of this process, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -39,8 +39,8 @@ logger = logging.getLogger(__name__)
 def main() -> None:
     """Serve the class that the command line names; the console script.
 
-    Ends with status 1 and one last line when the server cannot start, and when an accepted
-    request was not answered.
+    Exits with status 1 and one last line if the server cannot start, or if an accepted request was
+    not answered.
     """
     open_standard_streams()
     begin_logging()
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def work(config: Config, place: Place) -> None:
-    """Serve as one of several workers: what a spawned process runs."""
+    """Serve as one of several workers, in a spawned process."""
     begin_logging(config.log_level)
     try:
         serve(config, place)
@@ -70,8 +70,8 @@ def work(config: Config, place: Place) -> None:
 def serve(config: Config, place: Place | None = None) -> None:
     """Load the model, then open the ports, then serve until a signal.
 
-    The event loop has a thread of its own. The main thread loads the model, and then calls it:
-    what seldon-core's microservice does, and what models rely on.
+    The event loop has its own thread. The main thread loads and calls the model, as in
+    seldon-core's microservice, because models rely on that.
     """
     end_at_once_on_signals()
     share_arenas()
@@ -106,7 +106,7 @@ def serve_loaded(
     early: EarlyServer | None,
     parent: Parent | None,
 ) -> None:
-    """Open the ports, and call the model on this thread until the server has ended."""
+    """Open the ports, and call the model on this thread until the server has stopped."""
     config, is_over = server.config, asyncio.Event()
     dog = Watchdog(config.shutdown.process, lambda: hanging(config, "some"))
     ShutdownSignals(loop.loop, is_over.set, on_main=dog.start)
@@ -126,7 +126,7 @@ def serve_loaded(
 
 
 async def begin(server: RunningServer, early: EarlyServer | None, parent: Parent | None) -> None:
-    """Open the ports, or take them over."""
+    """Open the ports, or take them over from the early server."""
     if early:
         await early.stop()
         await server.start(early.rest, early.grpc)
@@ -137,7 +137,7 @@ async def begin(server: RunningServer, early: EarlyServer | None, parent: Parent
 
 
 async def serve_until(is_over: asyncio.Event, server: RunningServer, dog: Watchdog) -> None:
-    """Serve until it is over, and then end: in order or, when the model hangs, at once."""
+    """Serve until a signal, then shut down: in order or, if the model hangs, at once."""
     await is_over.wait()
     dog.start()
     unanswered = await server.stop()
@@ -148,7 +148,7 @@ async def serve_until(is_over: asyncio.Event, server: RunningServer, dog: Watchd
 
 
 def hanging(config: Config, unanswered: str) -> str:
-    """What the log says last when the model did not come to an end."""
+    """The last log line if the model did not finish."""
     return (
         f"the model was still busy {config.grace:g} s after the signal to end;"
         f" {unanswered} requests had no answer"

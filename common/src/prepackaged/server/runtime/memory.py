@@ -29,7 +29,7 @@ LEAST = 16 * MEGABYTE
 
 
 def for_requests(workers: int = 1) -> int:
-    """Half of the memory that is free, for each worker: the model takes as much for its answers."""
+    """Half of the free memory, for each worker: the model needs as much for its answers."""
     free = memory_limit() // workers - resident()
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)  # of this process alone
     if soft != resource.RLIM_INFINITY:
@@ -38,7 +38,7 @@ def for_requests(workers: int = 1) -> int:
 
 
 def memory_limit() -> int:
-    """The bytes that this process and its like may have: the container's, or the machine's."""
+    """The memory limit of the container, or else of the machine, in bytes."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for file in CGROUP_LIMITS:
         with suppress(OSError, ValueError):  # "max", where there is none
@@ -48,7 +48,7 @@ def memory_limit() -> int:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Keep the garbage collector from looking at modules that stay: a tenth of a server's start."""
+    """Turn the garbage collector off during imports: it takes a tenth of a server's start."""
     gc.disable()
     try:
         yield
@@ -80,7 +80,7 @@ def share_arenas() -> None:
 
 
 def give_back() -> None:
-    """Return to the system what is free."""
+    """Return free memory to the system."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -106,7 +106,7 @@ def addressed() -> int:
 
 
 def resident() -> int:
-    """The bytes that this process has in memory."""
+    """The resident memory of this process, in bytes."""
     return _pages(1) * resource.getpagesize()
 
 

@@ -1,4 +1,4 @@
-"""The ports of one process: REST, gRPC and metrics around one model, opened and closed in order."""
+"""The server of one process: REST, gRPC and metrics ports for one model."""
 
 import asyncio
 import logging
@@ -47,10 +47,10 @@ MakeProtocol = Callable[[Predictor], WireProtocol]
 
 
 class RunningServer:
-    """What a process serves, from `start` to `stop`. Made on the event loop.
+    """A running server, from `start` to `stop`. Create it on the event loop.
 
-    `submit` runs functions on the model's thread, where `metadata` was read. `more` are
-    protocols beside Seldon's.
+    `submit` runs functions on the model's thread, where `metadata` was read. `more` are further
+    protocols.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class RunningServer:
 
     @classmethod
     async def of(cls, *parts: Any) -> "RunningServer":
-        """The same, for a thread that has no event loop."""
+        """Create one from a thread without an event loop."""
         return cls(*parts)
 
     async def answer(self, method: str, path: str, body: bytes = b"") -> Response:
@@ -124,8 +124,8 @@ class RunningServer:
     ) -> None:
         """Open the ports, REST last, so that an open REST port means that all are open.
 
-        Sockets are given where they are open already. In one of several workers they are
-        shared, and the metrics port is the parent's.
+        Sockets are passed if they are open already. Several workers share them, and their parent
+        serves the metrics port.
         """
         config = self.config
         is_shared = config.workers > 1
@@ -141,7 +141,7 @@ class RunningServer:
         logger.info("Process %d serves on http://%s:%d", os.getpid(), host, config.http_port)
 
     def check(self) -> None:
-        """What a worker does between its signs of life; one that hangs ends at once."""
+        """Check whether the model hangs; if so, a worker exits at once."""
         self.metrics.refresh()
         if self.predictor.hangs:
             bound = self.config.longest_call
@@ -151,8 +151,8 @@ class RunningServer:
     async def stop(self) -> int | None:
         """Accept nothing new, answer what was accepted, close.
 
-        When the grace is over, requests that still wait for the model are refused. Return how
-        many these are, None where the model was idle by then.
+        When the grace period is over, requests that still wait for the model are refused. Return
+        their number, None if the model was idle by then.
         """
         times = self.config.shutdown
         closing = asyncio.create_task(self._close())
@@ -184,7 +184,7 @@ class RunningServer:
         return await GrpcServer.started_on(listener, self._methods(limits), limits)
 
     async def _serve_rest(self, listener: socket.socket) -> HttpServer:
-        """Open REST's port, where gRPC is answered too unless there is none."""
+        """Open the REST port, which also answers gRPC unless gRPC is off."""
         config = self.config
         limits = Limits(
             config.max_body,
@@ -216,7 +216,7 @@ class RunningServer:
 def grpc_methods(
     protocols: Sequence[WireProtocol], health: Health, limits: Limits, observe: Any
 ) -> Methods:
-    """What some protocols have over gRPC, with health and reflection beside them."""
+    """The gRPC methods of some protocols, with health and reflection."""
     names = [*SERVICES, HEALTH_NAME]
     own = [health.protocol(), Reflection(names, [V2_POOL]).protocol()]
     return Methods([*protocols, *own], limits, observe)

@@ -1,0 +1,69 @@
+"""Clients that others publish get what the framework answers, from each image's server."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import samples
+from clients_of_others import reported
+from samples import Sample
+from serving import OURS, ROOT, Server, serve
+
+import images
+import run
+import uv
+
+TRAINING = ROOT / "tests/images/models"
+IMAGES = [name for name in images.images() if name != "skeleton"]  # which has no model
+
+
+@pytest.fixture(scope="module", params=IMAGES)
+def image(request: pytest.FixtureRequest) -> str:
+    """An image that serves models of arrays."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def sample(image: str, tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    """A model that the framework has made just now, rows, and its own answer to them."""
+    directory = tmp_path_factory.mktemp("sample")
+    command = run.training(TRAINING / f"train_{image}.py", run.bin_of(image) / "python")
+    subprocess.run([*command, directory], env=uv.environment(), check=True)
+    return samples.read(directory)
+
+
+@pytest.fixture(scope="module")
+def server(image: str, sample: Sample) -> Iterator[Server]:
+    """The image's server in the image's environment."""
+    program, uri = run.bin_of(image) / OURS, str(sample.model)
+    with serve(ROOT / image / "server", program=program, model_uri=uri) as started:
+        yield started
+
+
+def answers(program: str, server: Server, sample: Sample, directory: Path) -> dict[str, Any]:
+    """The arrays that a program of clients gets for the sample's rows, by the way it asked."""
+    rows = directory / "rows.json"
+    rows.write_text(json.dumps(sample.rows))
+    return reported(program, server.url, server.grpc, rows)
+
+
+def test_kserves_clients(server: Server, sample: Sample, tmp_path: Path) -> None:
+    """Over REST in JSON and binary, and over gRPC."""
+    found = answers("kserve_rows.py", server, sample, tmp_path)
+
+    assert set(found) == {"json", "binary", "grpc"}
+    for answer in found.values():
+        np.testing.assert_allclose(answer, sample.answer, rtol=1e-4)
+
+
+def test_mlflows_client(server: Server, sample: Sample, tmp_path: Path) -> None:
+    """An array, and where rows are flat a DataFrame."""
+    found = answers("mlflow_rows.py", server, sample, tmp_path)
+
+    assert set(found) == ({"array", "frame"} if np.ndim(sample.rows) == 2 else {"array"})
+    for answer in found.values():
+        np.testing.assert_allclose(answer, sample.answer, rtol=1e-4)

@@ -1,0 +1,18 @@
+"""Programs of tests/clients in the clients' environment, where ours and theirs do not meet."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from serving import ROOT
+
+PYTHON = ROOT / ".envs/clients/bin/python"
+
+
+def reported(program: str, *arguments: str | Path) -> Any:
+    """What a program reports."""
+    command = [PYTHON, ROOT / "tests/clients" / program, *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)

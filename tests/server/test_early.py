@@ -67,6 +67,10 @@ def test_a_large_request_is_told_the_same(loading: Any, tmp_path: Path) -> None:
         answer = connection.ask(post(text("x" * 2**21)))
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     assert answer.info == "the model is being loaded"
+    message = prediction_pb2.SeldonMessage(strData="x" * 2**21)
+    with grpc.insecure_channel(loading.server.grpc) as channel, pytest.raises(grpc.RpcError) as no:
+        prediction_pb2_grpc.ModelStub(channel).Predict(message, timeout=SECONDS)
+    assert no.value.code() == grpc.StatusCode.UNAVAILABLE
     (tmp_path / "open").touch()
 
 

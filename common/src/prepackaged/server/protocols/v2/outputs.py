@@ -71,6 +71,8 @@ class Outputs:
         usual = self._asked_method(request.meta.get("tags")) if request.meta else None
         if not request.outputs:
             return [usual]
+        if len(request.outputs) == 1:
+            return [self._method(request.outputs[0], usual)]
         return list(dict.fromkeys(self._method(each, usual) for each in request.outputs))
 
     def _asked_method(self, tags: Mapping[str, Any] | None) -> str | None:
@@ -147,6 +149,8 @@ class Outputs:
 
 def named(value: Any, name: str) -> Mapping[str, Any]:
     """What the model returned by name: its own names or, of a single value, this one."""
+    if isinstance(value, np.ndarray):
+        return {name: value}
     if isinstance(value, dict) and value:
         return {str(key): each for key, each in value.items()}
     if hasattr(value, "columns") and hasattr(value, "to_numpy"):  # a DataFrame

@@ -13,6 +13,9 @@ DEBIAN_MIRROR ?=
 # For bench: --quick, --case NAME, --earlier CHECKOUT, --peer mlserver, --peer kserve, --peer triton.
 BENCH_FLAGS ?=
 
+# For audit: --ignore-vuln ID, for each that no release fixes.
+AUDIT_FLAGS ?=
+
 # For chaos: --quick.
 CHAOS_FLAGS ?=
 
@@ -46,20 +49,33 @@ VERSION_TARGETS := $(filter-out $(IMAGES),$(CPU_TARGETS))
 # Of an image's older versions the oldest, which stands for those between where time is short.
 OLDEST_TARGETS := $(foreach image,$(IMAGES),$(firstword $(sort $(filter $(image)-%,$(VERSION_TARGETS)))))
 
-# What a build's labels say of the commit: asked for once, where something is built.
-REVISION = $(eval REVISION := $$(shell $(PYTHON) tools/revision.py))$(REVISION)
+# What must hold for a change, in this order: the one list, which .ci/run and the workflows call as
+# `ci`. Images come after it: .ci/run calls ci-images, the workflows call ci-image-<target> in a matrix.
+CI := setup check ci-test chaos
+# What an image's own step tests: its Model where `ci-test` has not, and the image where that needs no GPU.
+image_tests = $(filter test-model-$(1),$(filter-out $(OLDEST_TARGETS:%=test-model-%),$(VERSION_TARGETS:%=test-model-%))) \
+	$(filter test-$(1),$(CPU_TARGETS:%=test-%))
+
+# What a build's labels say of the sources: git's answers, empty where it has none. The time is the
+# commit's unless SOURCE_DATE_EPOCH is set; the address of `origin` goes without credentials.
+EPOCH = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
+CREATED = $(shell $(PYTHON) -c "import time; print(time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime($(EPOCH))))")
+REVISION = $(shell git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null)
+SOURCE = $(shell git remote get-url origin 2>/dev/null | \
+	sed -nE 's,(\.git)?/?$$,,; s,^(https://([^@/]*@)?|(ssh://)?git@)([^:/]+)[:/](.+)$$,https://\4/\5,p')
+# Asked for once, where something is built.
+LABELS = $(eval LABELS := SOURCE=$$(SOURCE) REVISION=$$(REVISION) CREATED=$$(CREATED) SOURCE_DATE_EPOCH=$$(EPOCH))$(LABELS)
 
 DEV := .envs/dev
 UPSTREAM := .envs/upstream
 CLIENTS := .envs/clients
 MLSERVER := .envs/mlserver
-ENVIRONMENT_TOOLS := $(addprefix tools/,environment.py seldon_wheel.py uv.py protoc.txt)
-COMMON_IN_PLACE := --common common --editable
+ENVIRONMENT_TOOLS := $(addprefix tools/,environment.py seldon_wheel.py uv.py protoc.txt seldon_core.in)
 
-VERBS := build test push run check test-model lock sbom reproducible
+VERBS := build test push run check test-model lock sbom reproducible ci-image
 ALL := $(foreach verb,$(VERBS),$(TARGETS:%=$(verb)-%))
-.PHONY: help setup test test-common test-versions test-oldest test-wheels test-clients check facts locks format lint types lock upgrade clean \
-	matrix generate deploy base-image build-all test-all push-all build-cpu test-cpu build-ends test-ends bench bench-layers chaos \
+.PHONY: help setup test test-common test-server test-unit test-contract test-pages coverage test-versions test-oldest test-wheels test-clients check facts locks format lint types lock upgrade clean \
+	matrix generate deploy base outdated base-image build-all test-all push-all build-cpu test-cpu ci ci-test ci-images bench bench-layers chaos \
 	bench-overhead image-report audit $(ALL)
 .DELETE_ON_ERROR:
 
@@ -72,12 +88,12 @@ help:
 setup: $(DEV)/.made $(UPSTREAM)/.made $(IMAGES:%=.envs/%/.made)
 
 $(DEV)/.made: requirements-dev.txt common/pyproject.toml $(ENVIRONMENT_TOOLS)
-	@$(PYTHON) tools/environment.py $(@D) $< $(COMMON_IN_PLACE)
+	@$(PYTHON) tools/environment.py $(@D) $< common
 	@touch $@
 
 # seldon-core as published, which tests/contract compares with.
 $(UPSTREAM)/.made: tests/contract/upstream.txt common/pyproject.toml $(ENVIRONMENT_TOOLS)
-	@$(PYTHON) tools/environment.py $(@D) $< $(COMMON_IN_PLACE)
+	@$(PYTHON) tools/environment.py $(@D) $< common
 	@touch $@
 
 # Clients of the Open Inference Protocol, which tests/clients runs, and servers beside them, which
@@ -93,7 +109,7 @@ $(MLSERVER)/.made: bench/mlserver.txt $(ENVIRONMENT_TOOLS)
 
 .SECONDEXPANSION:
 $(TARGETS:%=.envs/%/.made): .envs/%/.made: $$(call lock_of,$$*) common/pyproject.toml $(ENVIRONMENT_TOOLS)
-	@$(PYTHON) tools/environment.py $(@D) $< $(COMMON_IN_PLACE)
+	@$(PYTHON) tools/environment.py $(@D) $< common
 	@touch $@
 
 ## run-<target>: Serve MODEL_URI, or the image's example, on HTTP_PORT, GRPC_PORT and METRICS_PORT
@@ -107,12 +123,26 @@ $(TARGETS:%=check-%): check-%: .envs/%/.made
 		$(CURDIR)/.envs/$*/bin/check "$$uri"
 
 ## test: Run every test that needs no container engine
-test: test-common $(IMAGES:%=test-model-%)
+test: test-server $(IMAGES:%=test-model-%) test-common
 
 ## test-common: Test the tools, the shared package and the wire; `check` has the repository's facts
-test-common: $(DEV)/.made $(UPSTREAM)/.made
-	@echo "-> testing what is shared"
-	@$(DEV)/bin/python -m pytest tests/unit tests/contract tests/server tests/pages
+test-common: test-server test-unit test-contract test-pages
+
+# Of the directory each, so that two can go at a time; the longest comes first.
+SUITES := server unit contract pages
+## test-server: Test what the microservice bears, as processes and in the tests' own
+## test-unit: Test each part of the shared package and of the tools
+## test-contract: Compare the microservice with seldon-core's own
+## test-pages: Test the page with a browser
+$(SUITES:%=test-%): test-%: $(DEV)/.made $(UPSTREAM)/.made
+	@echo "-> testing $*"
+	@$(DEV)/bin/python -m pytest tests/$*
+
+## coverage: Print which lines and branches of `common` its tests leave out; takes longer than they do
+coverage: $(DEV)/.made $(UPSTREAM)/.made
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@for suite in unit contract server; do $(DEV)/bin/coverage run -m pytest tests/$$suite || exit; done
+	@$(DEV)/bin/coverage combine --quiet && $(DEV)/bin/coverage report --skip-covered --show-missing
 
 ## test-versions: Test the Models with the older versions of their frameworks
 test-versions: $(VERSION_TARGETS:%=test-model-%)
@@ -206,7 +236,7 @@ $(TARGETS:%=build-%): build-%:
 	@echo "-> building $*"
 	@$(CONTAINER_CLI) build $(BUILD_FLAGS) --file $(call image_of,$*)/Dockerfile \
 		$(addprefix --build-arg ,$(shell $(PYTHON) tools/images.py args $*)) \
-		$(addprefix --build-arg ,$(REVISION)) \
+		$(addprefix --build-arg ,$(LABELS)) \
 		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
 		$(if $(findstring @,$(BASE_IMAGE)),--label org.opencontainers.image.base.digest=$(lastword $(subst @, ,$(BASE_IMAGE)))) \
 		$(if $(PIP_INDEX_URL),--build-arg PIP_INDEX_URL=$(PIP_INDEX_URL)) \
@@ -224,21 +254,33 @@ $(TARGETS:%=push-%): push-%:
 
 ## sbom-<target>: Write what is in the built image into build/<target>.cdx.json, as CycloneDX
 $(TARGETS:%=sbom-%): sbom-%: $(DEV)/.made
-	@$(DEV)/bin/python tools/sbom.py $* build/$*.cdx.json
+	@SOURCE_DATE_EPOCH=$(EPOCH) $(DEV)/bin/python tools/sbom.py $* build/$*.cdx.json
 
 ## reproducible-<target>: Build the built image once more, from nothing, and compare the two file by file
 $(TARGETS:%=reproducible-%): reproducible-%:
 	@REGISTRY=localhost/again $(MAKE) build-$* REGISTRY=localhost/again BUILD_FLAGS="$(BUILD_FLAGS) --no-cache"
-	@$(PYTHON) tools/reproducible.py $(firstword $(shell $(PYTHON) tools/images.py tags $*)) \
-		$(firstword $(shell REGISTRY=localhost/again $(PYTHON) tools/images.py tags $*))
+	@mkdir -p build
+	@$(call files_of,$(shell $(PYTHON) tools/images.py tags $*)) >build/$*.files
+	@$(call files_of,$(shell REGISTRY=localhost/again $(PYTHON) tools/images.py tags $*)) >build/$*.again.files
+	@diff build/$*.files build/$*.again.files
+	@echo "all files below /opt/venv and /app are the same"
+
+# Mode, owner, path, target and digest of each file of the image with these tags.
+files_of = $(CONTAINER_CLI) run --rm --user 0 $(firstword $(1)) sh -ec 'LC_ALL=C; export LC_ALL; \
+	find /opt/venv /app -printf "%p %M %U:%G %l\n" | sort; find /opt/venv /app -type f -exec sha256sum {} + | sort -k 2'
 
 ## image-report: Print what the built images weigh
 image-report:
 	@$(PYTHON) tools/image_report.py
 
 ## audit: Look for known vulnerabilities in what the locks name
+# By the public version: no advisory speaks of `+cpu`. Without advisories `--strict` is a failure.
 audit: $(DEV)/.made
-	@$(DEV)/bin/python tools/audit.py
+	@failed=; for lock in $(foreach pair,$(LOCKS),$(lastword $(subst :, ,$(pair)))) requirements-dev.txt tools/protoc.txt; do \
+		echo "-> auditing $$lock"; \
+		sed -n 's/^\([[:alnum:]._-]*==[^ ;+]*\).*/\1/p' "$$lock" | $(DEV)/bin/pip-audit --strict --disable-pip --no-deps \
+			--progress-spinner off $(AUDIT_FLAGS) --requirement /dev/stdin || failed="$$failed $$lock"; \
+	done; test -z "$$failed" || { echo "not sound, or not looked up:$$failed" >&2; exit 1; }
 
 ## build-all: Build every target
 build-all: $(TARGETS:%=build-%)
@@ -255,23 +297,50 @@ build-cpu: $(CPU_TARGETS:%=build-%)
 ## test-cpu: Test every built target that needs no GPU
 test-cpu: $(CPU_TARGETS:%=test-%)
 
-## build-ends: Build each image's own version and its oldest
-build-ends: $(IMAGES:%=build-%) $(OLDEST_TARGETS:%=build-%)
+## ci: Ask everything of a change that is asked before the images: what CI calls
+ci:
+	@set -e; for step in $(CI); do \
+		echo "=== $$step, at $$(date +%T)"; \
+		$(MAKE) --no-print-directory $$step CHAOS_FLAGS=--quick; \
+	done
 
-## test-ends: Test these as running containers
-test-ends: $(IMAGES:%=test-%) $(OLDEST_TARGETS:%=test-%)
+## ci-test: Run every test that needs no container engine, two at a time, with the oldest versions too
+ci-test: $(DEV)/.made
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-oldest test
+
+## ci-images: Build and test each image's own version and its oldest, one after the other
+ci-images: $(IMAGES:%=ci-image-%) $(OLDEST_TARGETS:%=ci-image-%)
+
+## ci-image-<target>: Build the image and test what `ci` has not, as far as that needs no GPU
+$(TARGETS:%=ci-image-%): ci-image-%:
+	@$(MAKE) --no-print-directory --jobs 1 build-$* $(call image_tests,$*)
 
 ## matrix: Print the CI matrix as JSON, of the targets that CHANGED files touch where it names any
 matrix:
 	@$(PYTHON) tools/images.py matrix
 
-## generate: Write what follows from images.toml: the README's tables and deploy/
-generate: deploy
+## generate: Write what follows from other files: deploy/, the README's tables, docs/settings.md and docs/reference.md
+generate: deploy $(DEV)/.made
 	@$(PYTHON) tools/readme.py
+	@$(DEV)/bin/python tools/pages.py
 
 ## deploy: Write the Kubernetes files in deploy/ anew, for the images of REGISTRY
 deploy:
 	@$(PYTHON) tools/deploy.py
+
+## base: Print today's base image by its digest, a BASE_IMAGE that stays as it is; asks skopeo
+base:
+	@name="$$(sed -n 's/^ARG BASE_IMAGE=//p' skeleton/Dockerfile)" && \
+		digest="$$(skopeo inspect --no-tags --format '{{.Digest}}' "docker://$$name")" && echo "$$name@$$digest"
+
+## outdated: Print the CI matrix of the targets whose published image is not on BASE_IMAGE's digest
+outdated:
+	@outdated=; for target in $(TARGETS); do \
+		tag="$$($(PYTHON) tools/images.py tags "$$target")"; \
+		on="$$(skopeo inspect --no-tags --format '{{index .Labels "org.opencontainers.image.base.digest"}}' \
+			"docker://$${tag%% *}")" || on="nothing"; \
+		test "$$on" = "$(lastword $(subst @, ,$(BASE_IMAGE)))" || outdated="$$outdated $$target"; \
+	done; $(PYTHON) tools/images.py matrix-of $$outdated
 
 ## base-image: Make a base image from Debian packages, for where no image registry is reached
 base-image:

@@ -1,12 +1,17 @@
 """Clients that mean harm: what each sends, on one connection or many, for some seconds."""
 
+import base64
+import http.client
+import json
+import resource
 import socket
+import struct
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cache, partial
 from itertools import count, repeat
 
@@ -27,6 +32,7 @@ FIELDS = [
 ]
 BLOCK = Encoder().encode(FIELDS, huffman=False)
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+JSON = {"Content-Type": "application/json"}
 PING = b"GET /health/ping HTTP/1.1\r\nHost: x\r\n\r\n"
 
 #: Attacks a port for so many seconds; whether the server has sent the attacker away.
@@ -146,9 +152,77 @@ def unread(port: int, seconds: float) -> bool:
     return send(port, seconds, iter([head, body]), reads=False)
 
 
-def idle(port: int, seconds: float) -> bool:
-    """A connection on which nothing is said."""
-    return send(port, seconds, iter([b""]))
+def unread_calls(port: int, seconds: float) -> bool:
+    """A call whose answer of 8 MB is for a window of nothing."""
+    text = b"a" * (8 * MEGABYTE)
+    message = b"\x1a" + bytes([128, 128, 128, 4]) + text  # SeldonMessage.strData
+    data = b"\0" + len(message).to_bytes(4, "big") + message
+    pieces = [data[place : place + 16_000] for place in range(0, len(data), 16_000)]
+    frames = [frame(0, 0, 1, piece) for piece in pieces[:-1]] + [frame(0, 1, 1, pieces[-1])]
+    start = PREFACE + frame(4, 0, 0, struct.pack(">HI", 4, 0)) + frame(1, 4, 1, BLOCK)
+    return send(port, seconds, iter([start, *frames]))
+
+
+def messages(size: int, port: int, seconds: float) -> bool:
+    """A message of so many bytes."""
+    start = PREFACE + frame(4, 0, 0) + frame(1, 4, 1, BLOCK)
+    first = frame(0, 0, 1, b"\0" + size.to_bytes(4, "big"))
+    return send(
+        port, seconds, iter([start, first, *[frame(0, 0, 1, bytes(16_000))] * (size // 16_000)])
+    )
+
+
+def without_end(port: int, seconds: float) -> bool:
+    """A body of which a little comes now and then."""
+
+    def parts() -> Iterator[bytes]:
+        yield HEAD + b"Content-Length: %d\r\n\r\n" % (100 * MEGABYTE) + b"a" * MEGABYTE
+        while True:
+            time.sleep(0.1)
+            yield b"a"
+
+    return send(port, seconds, parts())
+
+
+@cache
+def image_bomb() -> bytes:
+    """A message with a PNG of 4096 x 4096 pixels, of which it has 50 kB."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    size = 4096
+    header = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(size * (3 * size + 1)), 9)
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return json.dumps({"binData": base64.b64encode(b"\x89PNG\r\n\x1a\n" + parts).decode()}).encode()
+
+
+def images(port: int, seconds: float) -> bool:
+    """Images that are small until they are decoded, one after another."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        connection = http.client.HTTPConnection(HOST, port, timeout=seconds)
+        with suppress(OSError, http.client.HTTPException):
+            connection.request("POST", "/predict", image_bomb(), JSON)
+            connection.getresponse().read()
+        connection.close()
+    return False
+
+
+def crowd(size: int, port: int, seconds: float) -> bool:
+    """Connections on which nothing is said, from several addresses: each has few ports."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with ExitStack() as stack, suppress(OSError):
+        for number in range(size):
+            source = f"127.0.0.{2 + number % 8}"
+            connection = socket.create_connection((HOST, port), CONNECT_SECONDS, (source, 0))
+            stack.enter_context(connection)
+        time.sleep(seconds)
+        return False
+    return True
 
 
 def many(attack: Attack, times: int, port: int, seconds: float) -> bool:
@@ -179,10 +253,18 @@ REST_FLOODS: dict[str, Attack] = {
 SENT_AWAY = {*GRPC_FLOODS, "header fields without end"}
 #: What takes memory, for REST's port and for gRPC's.
 REST_HOGS: dict[str, Attack] = {
-    "30 bodies of 200 MB": partial(many, partial(bodies, 200 * MEGABYTE, b"a" * MEGABYTE), 30),
+    "100 bodies of 200 MB": partial(many, partial(bodies, 200 * MEGABYTE, b"a" * MEGABYTE), 100),
+    "100 bodies without end": partial(many, without_end, 100),
     "bodies of empty lists": partial(many, partial(bodies, 60 * MEGABYTE, b"[]," * 2**18), 4),
     "REST bombs": partial(many, rest_bomb, 8),
     "unread answers": partial(many, unread, 40),
-    "1,000 idle connections": partial(many, idle, 1000),
+    "10,000 idle connections": partial(crowd, 10_000),
+    "image bombs": partial(many, images, 100),
 }
-GRPC_HOGS: dict[str, Attack] = {"gRPC bombs": partial(many, grpc_bomb, 20)}
+GRPC_HOGS: dict[str, Attack] = {
+    "gRPC bombs": partial(many, grpc_bomb, 20),
+    "100 messages of 60 MB": partial(many, partial(messages, 60 * MEGABYTE), 100),
+    "100 messages of 200 MB": partial(many, partial(messages, 200 * MEGABYTE), 100),
+    "unread calls": partial(many, unread_calls, 40),
+    "10,000 idle, gRPC": partial(crowd, 10_000),
+}

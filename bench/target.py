@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,13 +59,18 @@ def ask(
 
 
 @contextmanager
-def running(environment: dict[str, str]) -> Iterator[Target]:
-    """The microservice on a model that answers what it is sent, until the block ends."""
+def running(
+    environment: dict[str, str], model: str = "Slow", under: Sequence[str] = ()
+) -> Iterator[Target]:
+    """The microservice on a model that answers what it is sent, until the block ends.
+
+    `under` is a command that it is started by.
+    """
     ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
     settings = {f"PREDICTIVE_UNIT_{kind}_SERVICE_PORT": str(port) for kind, port in ports.items()}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            [Path(sys.executable).with_name("prepackaged-microservice"), "Slow"],
+            [*under, Path(sys.executable).with_name("prepackaged-microservice"), model],
             cwd=MODELS,
             env=os.environ | settings | environment,
             stdout=log,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -171,9 +172,19 @@ def how_to_call(
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on just now, all different."""
+    """Ports that nothing listens on just now, all different.
+
+    They are below those that systems give to clients' connections, of which other tests open
+    thousands meanwhile.
+    """
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("localhost", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
+        return list(map(_bound, sockets))
+
+
+def _bound(probe: socket.socket) -> int:
+    while True:
+        port = random.randrange(10_000, 32_768)
+        with suppress(OSError):
+            probe.bind(("localhost", port))
+            return port

@@ -17,7 +17,6 @@ from string import Template
 from typing import Any
 
 import images
-from dashboard import dashboard
 
 DEPLOY = images.ROOT / "deploy"
 KINDS = ("plain", "seldon", "kserve")  # a template, and a directory with a file for each target
@@ -62,7 +61,6 @@ def rendered() -> dict[Path, str]:
         Path("kserve/runtimes.yaml"): runtimes(targets),
         Path("kustomize/base/server.yaml"): manifest("plain", own, "server"),
         Path("compose.yaml"): manifest("compose", own),
-        Path("monitoring/dashboard.json"): dashboard(template("dashboard.toml"), NOTE),
     }
 
 
@@ -155,13 +153,10 @@ def merged(config_map: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    try:
-        match sys.argv[1:]:
-            case []:
-                main()
-            case ["merge"]:
-                print(json.dumps(merged(json.load(sys.stdin)), indent=2))
-            case _:
-                sys.exit((__doc__ or "").strip())
-    except images.ImagesError as error:
-        sys.exit(str(error))
+    match sys.argv[1:]:
+        case []:
+            main()
+        case ["merge"]:
+            print(json.dumps(merged(json.load(sys.stdin)), indent=2))
+        case _:
+            sys.exit((__doc__ or "").strip())

@@ -1,71 +1,51 @@
 """What the built images weigh, as a Markdown table: `make image-report`.
 
-    python3 tools/image_report.py [TARGET...]
-
-Without a target, every target that is built here. The status is 1 where an image adds more to its
-base image than images.toml allows. Sizes are those of files, uncompressed, in megabytes of a
-million bytes.
+Of every target that is built here. The status is 1 where an image adds more to its base image
+than images.toml allows; a variant for GPUs may add any number, for CUDA's libraries weigh what
+they weigh. Sizes are those of files, uncompressed, in megabytes of a million bytes.
 """
 
 import sys
-from dataclasses import dataclass
 
 import images
-from engine import inspect, is_here, look_inside
+from engine import engine, inspect, weight
 
 BASE = "org.opencontainers.image.base.name"
 COLUMNS = ("target", "base", "added", "limit", "of it `/opt/venv`", "layers", "framework")
 
 
-@dataclass(frozen=True)
-class Weight:
-    """What one built target weighs, in bytes."""
-
-    target: images.Target
-    base: int
-    added: int
-    environment: int
-    layers: int
-
-    @property
-    def is_too_much(self) -> bool:
-        """Whether the image is above its limit, where it has one."""
-        return bool(self.target.limit) and self.added > self.target.limit * 1_000_000
-
-    def cells(self) -> list[str]:
-        """Its line in the table."""
-        base, added, environment = (
-            f"{size / 1e6:,.0f}" for size in (self.base, self.added, self.environment)
-        )
-        limit = f"{self.target.limit:,}" if self.target.limit else "none"
-        framework = f"{self.target.package} {self.target.version()}"
-        return [self.target.name, base, added, limit, environment, str(self.layers), framework]
-
-
-def main(names: list[str]) -> None:
+def main() -> None:
     """Print the table."""
-    built = (target for target in images.targets().values() if is_here(target.tags()[0]))
-    weights = [weigh(target) for target in [images.find(name) for name in names] or built]
-    if not weights:
-        sys.exit("no target is built: run `make build-<target>`")
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *(weight.cells() for weight in weights)]
-    print("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
-    above = [weight.target.name for weight in weights if weight.is_too_much]
+    targets = images.targets().values()
+    here = (each for each in targets if engine("image", "ls", "--quiet", each.tags()[0]))
+    built = {each.name: (each, *sizes(each)) for each in here}
+    for line in (COLUMNS, ["---"] * len(COLUMNS), *(cells(*each) for each in built.values())):
+        print(f"| {' | '.join(line)} |")
+    above = [name for name, (each, _, added, _) in built.items() if is_too_much(each, added)]
     sys.exit(f"above their limits: {', '.join(above)}" if above else None)
 
 
-def weigh(target: images.Target) -> Weight:
-    """Weigh the target's image and the image that it was built on."""
+def sizes(target: images.Target) -> tuple[int, int, int]:
+    """The bytes of the image below the target's, what it adds to that, and its environment."""
     tag = target.tags()[0]
-    described = inspect(tag)
-    total, environment = look_inside(tag, "weight", "/", "/opt/venv")
-    (base,) = look_inside(described["Config"]["Labels"][BASE], "weight", "/")
-    layers = len(described["RootFS"]["Layers"])
-    return Weight(target, base, total - base, environment, layers)
+    base = weight(inspect(tag)["Config"]["Labels"][BASE], "/")
+    return base, weight(tag, "/") - base, weight(tag, "/opt/venv")
+
+
+def is_too_much(target: images.Target, added: int) -> bool:
+    """Whether the image adds more bytes than it may."""
+    limit = target.image.megabytes * 1_000_000
+    return not target.is_gpu and 0 < limit < added
+
+
+def cells(target: images.Target, *sizes: int) -> list[str]:
+    """The target's line in the table."""
+    base, added, environment = (f"{size / 1e6:,.0f}" for size in sizes)
+    limit = "none" if target.is_gpu else f"{target.image.megabytes:,}"
+    layers = len(inspect(target.tags()[0])["RootFS"]["Layers"])
+    framework = f"{target.package} {target.version()}"
+    return [target.name, base, added, limit, environment, str(layers), framework]
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except images.ImagesError as error:
-        sys.exit(str(error))
+    main()

@@ -1,11 +1,10 @@
-"""What images.toml says, in the words that make, CI and the README need.
+"""What images.toml says, in the words that make and CI need.
 
     python3 tools/images.py targets            every target as `<target>:<lock>`
+    python3 tools/images.py matrix             the CI matrix, as JSON
+    python3 tools/images.py matrix-of TARGET.. the same of these targets, which may be none
     python3 tools/images.py tags TARGET        the tags that a build gets
     python3 tools/images.py args TARGET        the build arguments
-    python3 tools/images.py matrix          the CI matrix, as JSON
-    python3 tools/images.py table           the README's table of images, as Markdown
-    python3 tools/images.py tags            the README's table of tags, as Markdown
 
 A target is what one build makes: an image with its framework's own version (`sklearn`), with an
 older one (`sklearn-1.6`) or for GPUs (`pytorch-gpu`).
@@ -18,14 +17,13 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 REGISTRY = os.environ.get("REGISTRY") or "infuseai"
-# What reaches no image and no test of one: of all the rest, each file touches its image's targets,
-# or every target.
+# What reaches no image and no test of one; all the rest touches its image's targets, or all.
 OF_NO_TARGET = re.compile(
     r"(bench|deploy|docs|tests/repo|tests/server|tests/unit)/.*|.*\.md|\.gitignore"
 )
@@ -34,8 +32,8 @@ OF_NO_TARGET = re.compile(
 PICKLING = "scikit-learn"
 
 
-class ImagesError(Exception):
-    """images.toml, or what it points at, is not as it must be."""
+class ImagesError(SystemExit):
+    """images.toml, or what it points at, is not as it must be: a tool ends with the message."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,9 @@ class Image:
     name: str
     summary: str
     package: str
-    framework: str
-    versions: dict[str, list[str]]
-    gpu: str
+    framework: str = ""  # the package where it is empty
+    versions: dict[str, list[str]] = field(default_factory=dict)
+    gpu: str = ""
     megabytes: int = 0
 
     def targets(self) -> Iterator["Target"]:
@@ -67,14 +65,14 @@ class Target:
     variant: str = "cpu"
 
     @property
-    def name(self) -> str:
-        """Its one word: in make's targets, in .envs and in the CI matrix."""
-        return "-".join([self.image.name, *self._marks()])
+    def is_gpu(self) -> bool:
+        """Whether it holds the libraries of CUDA."""
+        return self.variant == "gpu"
 
     @property
-    def lock(self) -> Path:
-        """Its packages, as a path in the repository."""
-        return self.sources / f"{'-'.join(['requirements', *self._marks()])}.txt"
+    def name(self) -> str:
+        """Its one word: in make's targets, in .envs and in the CI matrix."""
+        return f"{self.image.name}{self._mark}"
 
     @property
     def sources(self) -> Path:
@@ -82,44 +80,34 @@ class Target:
         return Path(self.image.name, "server")
 
     @property
+    def lock(self) -> Path:
+        """Its packages, as a path in the repository."""
+        return self.sources / f"requirements{self._mark}.txt"
+
+    @property
+    def _mark(self) -> str:
+        return f"-{self.older}" if self.older else "-gpu" if self.is_gpu else ""
+
+    @property
     def package(self) -> str:
         """The distribution that is the framework."""
         return re.split(r"[^\w.-]", self.image.gpu)[0] if self.is_gpu else self.image.package
 
-    @property
-    def is_own(self) -> bool:
-        """Whether it is just what the image's requirements.in says."""
-        return not self._marks()
-
-    @property
-    def is_gpu(self) -> bool:
-        """Whether it holds the libraries of CUDA."""
-        return self.variant == "gpu"
-
-    @property
-    def limit(self) -> int:
-        """How many megabytes it may add to its base image; 0 where there is no limit."""
-        return 0 if self.is_gpu else self.image.megabytes
-
-    def _marks(self) -> list[str]:
-        return [self.older] if self.older else ["gpu"] if self.is_gpu else []
-
     def version(self) -> str:
         """The public version of the framework in the target's lock, such as `1.9.1`."""
-        version = self.pin(self.package)
-        if version is None:
-            raise ImagesError(
-                f"{ROOT / self.lock} does not pin {self.package}, which images.toml names"
-            )
-        return version
+        if version := self.pin(self.package):
+            return version
+        raise ImagesError(
+            f"{ROOT / self.lock} does not pin {self.package}, which images.toml names"
+        )
 
-    def pin(self, package: str) -> str | None:
-        """The public version of a package in the target's lock; None where it is not in it."""
+    def pin(self, package: str) -> str:
+        """The public version of a package in the target's lock; empty where it is not in it."""
         lock = ROOT / self.lock
         if not lock.exists():
             raise ImagesError(f"{lock} is missing: run `make lock`")
         pin = re.search(rf"^{re.escape(package)}==([^\s;+]+)", lock.read_text(), re.MULTILINE)
-        return pin[1] if pin else None
+        return pin[1] if pin else ""
 
     def contents(self) -> str:
         """The tag that names the framework's version, and what decides which models it reads.
@@ -127,25 +115,23 @@ class Target:
         As in `0.1.0-xgboost2.1:xgboost@2.1.4:scikit-learn@1.6.1`.
         """
         *_, tag = (tag for tag in self.short_tags() if tag.startswith(release()))
-        versions = {self.package.removesuffix("-cpu"): self.version()}
-        if pickles := self.pin(PICKLING):
-            versions[PICKLING] = pickles
-        return ":".join([tag, *(f"{name}@{version}" for name, version in versions.items())])
+        versions = {self.package.removesuffix("-cpu"): self.version(), PICKLING: self.pin(PICKLING)}
+        return ":".join([tag, *(f"{name}@{pin}" for name, pin in versions.items() if pin)])
 
     def known_tags(self) -> str:
         """What the image is told of the tags that may serve a model which it cannot.
 
         Those of its image, with a comma between; of a variant for GPUs the older versions too.
         """
-        targets = [
-            each for each in self.image.targets() if each.is_gpu == self.is_gpu or each.older
-        ]
-        return ",".join(each.contents() for each in targets)
+        every = self.image.targets()
+        return ",".join(
+            each.contents() for each in every if each.older or each.variant == self.variant
+        )
 
     def short_tags(self) -> list[str]:
         """Tags, behind the image's name; the first is the release's own."""
         minor = ".".join(self.version().split(".")[:2])
-        framework = f"{self.image.framework}{minor}"
+        framework = f"{self.image.framework or self.image.package}{minor}"
         if self.older:
             return [f"{release()}-{framework}", f"latest-{framework}"]
         gpu = "-gpu" if self.is_gpu else ""
@@ -155,16 +141,16 @@ class Target:
         """Full image names."""
         return [f"{repository(self.image)}:{tag}" for tag in self.short_tags()]
 
-    def build_arguments(self) -> list[str]:
-        """`NAME=value` pairs for the Dockerfile's ARGs of the same names."""
-        return [
-            f"IMAGE={self.tags()[0]}",
-            f"RELEASE={release()}",
-            f"REQUIREMENTS={self.lock.name}",
-            f"FRAMEWORK={self.package}",
-            f"FRAMEWORK_VERSION={self.version()}",
-            f"TAGS={self.known_tags()}",
-        ]
+    def build_arguments(self) -> dict[str, str]:
+        """The values of the Dockerfile's ARGs by their names."""
+        return {
+            "IMAGE": self.tags()[0],
+            "RELEASE": release(),
+            "REQUIREMENTS": self.lock.name,
+            "FRAMEWORK": self.package,
+            "FRAMEWORK_VERSION": self.version(),
+            "TAGS": self.known_tags(),
+        }
 
     def is_touched_by(self, file: str) -> bool:
         """Whether a change to the file may change this build or an answer of its tests."""
@@ -189,21 +175,9 @@ def release() -> str:
 def read_images(text: str) -> dict[str, Image]:
     """The images in the text of images.toml, by name, in its order."""
     try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return {name: Image(name, **table) for name, table in tomllib.loads(text).items()}
+    except (tomllib.TOMLDecodeError, TypeError) as error:  # a key that is missing or too many
         raise ImagesError(f"images.toml: {error}") from error
-    return {name: read_image(name, table) for name, table in tables.items()}
-
-
-def read_image(name: str, table: object) -> Image:
-    """The image that one table describes."""
-    needed, allowed = {"summary", "package"}, {"framework", "versions", "gpu", "megabytes"}
-    if not isinstance(table, dict) or not needed <= set(table) <= needed | allowed:
-        raise ImagesError(
-            f"images.toml: [{name}] must hold {sorted(needed)}, may hold {sorted(allowed)}"
-        )
-    unset = {"framework": table["package"], "versions": {}, "gpu": ""}
-    return Image(name, **unset | table)
 
 
 def images() -> dict[str, Image]:
@@ -224,67 +198,34 @@ def find(name: str) -> Target:
     return known[name]
 
 
-def matrix() -> str:
-    """GitHub's `strategy.matrix`: the targets that a change touches, all without a change."""
+def touched() -> Iterator[Target]:
+    """The targets that a change touches, all without a change."""
     changed = os.environ.get("CHANGED", "").split()
-    touched = [
-        target
-        for target in targets().values()
-        if not changed or any(map(target.is_touched_by, changed))
-    ]
-    return json.dumps({"include": [matrix_entry(target) for target in touched]})
-
-
-def matrix_entry(target: Target) -> dict[str, str]:
-    """A target, as CI needs it."""
-    return {"target": target.name, "image": target.image.name, "variant": target.variant}
-
-
-def table_of_images() -> str:
-    """One Markdown row an image."""
-    lines = ["| image | serves | framework |", "| --- | --- | --- |"]
-    for image in images().values():
-        name = f"[`{repository(image)}`]({image.name}/README.md)"
-        lines.append(f"| {name} | {image.summary} | {image.package} {Target(image).version()} |")
-    return "\n".join(lines)
-
-
-def table_of_tags() -> str:
-    """One Markdown row for each build of each image."""
-    lines = ["| image | tags | framework | built for |", "| --- | --- | --- | --- |"]
     for target in targets().values():
-        tags = ", ".join(f"`{tag}`" for tag in target.short_tags())
-        framework = f"{target.package} {target.version()}"
-        lines.append(
-            f"| `{repository(target.image)}` | {tags} | {framework} | {target.variant.upper()} |"
-        )
-    return "\n".join(lines)
+        if not changed or any(map(target.is_touched_by, changed)):
+            yield target
 
 
-OF_ALL: dict[str, Callable[[], str]] = {
-    "targets": lambda: " ".join(f"{target.name}:{target.lock}" for target in targets().values()),
-    "matrix": matrix,
-    "table": table_of_images,
-    "tags": table_of_tags,
-}
-OF_ONE: dict[str, Callable[[Target], list[str]]] = {
-    "tags": Target.tags,
-    "args": Target.build_arguments,
-}
+def matrix(of: Iterable[Target]) -> str:
+    """GitHub's `strategy.matrix` with an entry for each of the targets."""
+    return json.dumps({"include": [{"target": each.name, "variant": each.variant} for each in of]})
 
 
 def answer(words: list[str]) -> str:
     """What the command line asks for."""
     match words:
-        case [question] if question in OF_ALL:
-            return OF_ALL[question]()
-        case [question, name] if question in OF_ONE:
-            return " ".join(OF_ONE[question](find(name)))
+        case ["targets"]:
+            return " ".join(f"{target.name}:{target.lock}" for target in targets().values())
+        case ["matrix"]:
+            return matrix(touched())
+        case ["matrix-of", *names]:
+            return matrix(map(find, names))
+        case ["tags", name]:
+            return " ".join(find(name).tags())
+        case ["args", name]:
+            return " ".join(map("=".join, find(name).build_arguments().items()))
     raise ImagesError((__doc__ or "").strip())
 
 
 if __name__ == "__main__":
-    try:
-        print(answer(sys.argv[1:]))
-    except ImagesError as error:
-        sys.exit(str(error))
+    print(answer(sys.argv[1:]))

@@ -1,19 +1,16 @@
 """Compile every requirements.txt from what was chosen to what is shipped, with digests.
 
-python3 tools/lock.py [TARGET...]  keep the versions that a lock has, add what is missing
+python3 tools/lock.py [TARGET...]  keep the versions that locks have: of all, or of these targets
 python3 tools/lock.py --upgrade    move to the newest versions that resolve
 python3 tools/lock.py --check      write nothing; fail where a lock is not what its sources say
-
-With targets, only their locks.
 """
 
-import argparse
 import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import compress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,7 +19,9 @@ import seldon_wheel
 import uv
 
 AT_A_TIME = 4  # locks that are checked
-COMMON = Path("common/pyproject.toml")
+COMMON = "common/pyproject.toml"
+# Locks of no target but the development environment's, each beside what it is compiled from.
+OTHERS = ("tests/contract/upstream", "tests/clients/requirements", "bench/mlserver", "tools/protoc")
 OPTIONS = (
     "--quiet",
     "--generate-hashes",
@@ -31,64 +30,53 @@ OPTIONS = (
     "--python-platform=linux",
     "--custom-compile-command=make lock",
 )
+Sources = tuple[str | Path, ...]
 
 
-def main() -> None:
+def main(words: list[str]) -> None:
     """Compile the locks, or check them."""
-    parser = argparse.ArgumentParser(description="Compile the locks.")
-    parser.add_argument("targets", nargs="*", help="whose locks; without any, all")
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--upgrade", action="store_true", help="take the newest versions")
-    how.add_argument("--check", action="store_true", help="write nothing, fail on a stale lock")
-    options = parser.parse_args()
-    wanted = {images.find(name).lock for name in options.targets}
+    options = [word for word in words if word.startswith("--")]
+    targets = [images.find(word) for word in words if word not in options]
     with tempfile.TemporaryDirectory() as scratch:
-        every = locks(Path(scratch), wanted)
-        if options.check:
-            stale = stale_among(every)
-            sys.exit(f"stale, run `make lock`: {', '.join(stale)}" if stale else None)
+        every = locks(Path(scratch), *targets)
+        if options == ["--check"]:
+            seldon_wheel.ensure(uv.CACHE / "wheels")  # once, before each asks for it
+            with ThreadPoolExecutor(AT_A_TIME) as threads:  # most of a check waits for the index
+                are_stale = threads.map(is_stale, every, every.values())
+            stale = ", ".join(map(str, compress(every, are_stale)))
+            sys.exit(f"stale, run `make lock`: {stale}" if stale else None)
         for lock, sources in every.items():
             print(f"-> compiling {lock}", flush=True)
-            compile_lock(lock, *sources, *(["--upgrade"] if options.upgrade else []))
+            compile_lock(lock, *sources, *options)
 
 
-def locks(scratch: Path, wanted: Collection[Path] = ()) -> dict[Path, tuple[str | Path, ...]]:
-    """The locks that are wanted, all where none is named, and what each is compiled from.
+def locks(scratch: Path, *wanted: images.Target) -> dict[Path, Sources]:
+    """The locks of these targets, all where none is named, and what each is compiled from.
 
     What is chosen for a target goes into `scratch`.
     """
-    targets = images.targets().values()
-    of_targets: dict[Path, tuple[str | Path, ...]] = {
-        target.lock: (COMMON, chosen(target, scratch))
-        for target in targets
-        if not wanted or target.lock in wanted
+    targets = wanted or images.targets().values()
+    every: dict[Path, Sources] = {
+        target.lock: (COMMON, chosen(target, scratch)) for target in targets
     }
-    if wanted:
-        return of_targets
-    return {
-        **of_targets,
-        Path("requirements-dev.txt"): (COMMON, "--group=pyproject.toml:dev"),
-        Path("tests/contract/upstream.txt"): (Path("tests/contract/upstream.in"),),
-        Path("tests/clients/requirements.txt"): (Path("tests/clients/requirements.in"),),
-        Path("bench/mlserver.txt"): (Path("bench/mlserver.in"),),
-        Path("tools/protoc.txt"): (Path("tools/protoc.in"),),
-    }
+    if not wanted:
+        every[Path("requirements-dev.txt")] = (COMMON, "--group=pyproject.toml:dev")
+        every |= {Path(f"{name}.txt"): (Path(f"{name}.in"),) for name in OTHERS}
+    return every
 
 
 def chosen(target: images.Target, scratch: Path) -> Path:
     """The image's requirements.in, with the target's framework in place of the image's own."""
     own = images.ROOT / target.sources / "requirements.in"
-    requirements = own.read_text()
-    pin = re.search(
-        rf"^{re.escape(target.image.package)}==([\w.]+)(\S*)", requirements, re.MULTILINE
-    )
+    requirements, package = own.read_text(), re.escape(target.image.package)
+    pin = re.search(rf"^{package}==([\w.]+)(\S*)", requirements, re.MULTILINE)
     if pin is None:
         raise images.ImagesError(f"{own} does not pin {target.image.package}, as images.toml says")
-    if target.is_own:
+    if not target.older and not target.is_gpu:
         return own
     version, build = pin.groups()
     text = requirements.replace(pin[0], "\n".join(framework(target, version, build)))
-    if build and not target.older:  # what belongs to the framework has such a build, too
+    if build and target.is_gpu:  # what belongs to the framework has such a build, too
         text = re.sub(rf"^([\w-]+==[\w.]+){re.escape(build)}", r"\1", text, flags=re.MULTILINE)
     path = scratch / f"{target.name}.in"
     path.write_text(text)
@@ -105,15 +93,7 @@ def framework(target: images.Target, version: str, build: str) -> list[str]:
     return [f"{target.image.gpu}=={version}" + (f",!={version}{build}" if build else "")]
 
 
-def stale_among(every: Mapping[Path, tuple[str | Path, ...]]) -> list[str]:
-    """Those that are stale; several at a time, for most of a check waits for the index."""
-    seldon_wheel.ensure(uv.CACHE / "wheels")  # once, before each asks for it
-    with ThreadPoolExecutor(AT_A_TIME) as threads:
-        stale = list(threads.map(is_stale, every, every.values()))
-    return [str(lock) for lock, is_so in zip(every, stale, strict=True) if is_so]
-
-
-def is_stale(lock: Path, sources: tuple[str | Path, ...]) -> bool:
+def is_stale(lock: Path, sources: Sources) -> bool:
     """Whether compiling the lock again, from the versions it has, would change it."""
     return not lock.exists() or compiled(lock, *sources) != lock.read_text()
 
@@ -154,7 +134,4 @@ def with_digests(lock: str) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except images.ImagesError as error:
-        sys.exit(str(error))
+    main(sys.argv[1:])

@@ -1,12 +1,10 @@
 """Run uv, the package installer, at one pinned version.
 
-A fresh Debian has Python but neither pip nor venv, so uv is not installed with them:
-its wheel is fetched from the package index with the standard library alone, checked
-against the digest below and kept in the cache.
+A fresh Debian has Python but neither pip nor venv, so uv's wheel is fetched from the package index
+with the standard library alone, checked against the digest below and kept in the cache.
 
-The index is `UV_DEFAULT_INDEX`, else `PIP_INDEX_URL`, else PyPI; `PIP_FIND_LINKS` is
-handed on to uv, which does not read pip's settings itself. It also takes the place of the
-pages where PyTorch has its builds for CPUs, which are not on PyPI.
+The index is `UV_DEFAULT_INDEX`, else `PIP_INDEX_URL`, else PyPI. `PIP_FIND_LINKS` is handed on to
+uv, and takes the place of the pages where PyTorch has its builds for CPUs, which PyPI has not.
 """
 
 import base64
@@ -38,9 +36,8 @@ CACHE = Path(os.environ.get("PREPACKAGED_CACHE", Path(__file__).parents[1] / ".c
 
 def run(*arguments: str | Path) -> None:
     """Run `uv` with the arguments; end this program with uv's status when it fails."""
-    completed = subprocess.run([find(), *arguments], env=environment(), check=False)
-    if completed.returncode:
-        sys.exit(completed.returncode)
+    if status := subprocess.run([find(), *arguments], env=environment(), check=False).returncode:
+        sys.exit(status)
 
 
 def quietly() -> list[str]:
@@ -50,9 +47,7 @@ def quietly() -> list[str]:
 
 def environment() -> dict[str, str]:
     """The process environment with pip's index settings translated into uv's."""
-    settings = {"UV_SYSTEM_CERTS": "1"}
-    if quietly():
-        settings["UV_NO_PROGRESS"] = "1"
+    settings = {"UV_SYSTEM_CERTS": "1"} | ({"UV_NO_PROGRESS": "1"} if quietly() else {})
     if find_links := os.environ.get("PIP_FIND_LINKS"):
         settings["UV_FIND_LINKS"] = ",".join(find_links.split())
     return {**settings, **os.environ, "UV_DEFAULT_INDEX": index()}
@@ -84,17 +79,12 @@ def find() -> Path:
     """The path of the pinned uv, fetched now if the cache has none."""
     program = CACHE / f"uv-{VERSION}" / "uv"
     if not program.exists():
+        machine = (platform.system(), platform.machine())
+        if machine not in WHEEL_DIGESTS:
+            sys.exit(f"uv: no wheel is pinned for {machine}; add its digest to {__file__}")
         print(f"-> fetching uv {VERSION}", flush=True)
-        unpack(fetch(expected_digest()), program)
+        unpack(fetch(WHEEL_DIGESTS[machine]), program)
     return program
-
-
-def expected_digest() -> str:
-    """The SHA-256 of uv's wheel for this machine; exits where there is none."""
-    machine = (platform.system(), platform.machine())
-    if machine not in WHEEL_DIGESTS:
-        sys.exit(f"uv: no wheel is pinned for {machine}; add its digest to {__file__}")
-    return WHEEL_DIGESTS[machine]
 
 
 def fetch(digest: str) -> bytes:
@@ -136,7 +126,3 @@ def unpack(wheel: bytes, program: Path) -> None:
         partial.write_bytes(archive.read(f"uv-{VERSION}.data/scripts/uv"))
     partial.chmod(0o755)
     partial.replace(program)
-
-
-if __name__ == "__main__":
-    run(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""bfloat16, which onnxruntime computes with and numpy does not know, as float32 and back."""
+"""Convert bfloat16, which numpy lacks, to float32 and back."""
 
 import ctypes
 from typing import Any
@@ -14,7 +14,7 @@ NOT_A_NUMBER = 0x7FC0
 
 
 def from_float32(array: Array) -> OrtValue:
-    """The nearest bfloat16 of each number, the even one of two that are as near."""
+    """Round each number to the nearest bfloat16, ties to even."""
     bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
     with np.errstate(over="ignore"):  # of some that are no numbers, and are replaced
         rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
@@ -23,7 +23,7 @@ def from_float32(array: Array) -> OrtValue:
 
 
 def to_array(value: OrtValue) -> Any:
-    """What onnxruntime answered, bfloat16 as float32."""
+    """An output of onnxruntime as an array, bfloat16 as float32."""
     if value.data_type() != f"tensor({NAME})":
         return value.numpy()
     shape = value.shape()

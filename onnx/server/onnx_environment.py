@@ -1,4 +1,4 @@
-"""The process's environment as onnxruntime is to find it; imported before onnxruntime."""
+"""Prepare the process's environment; import this before onnxruntime."""
 
 import locale
 import os
@@ -9,18 +9,18 @@ LENT = Path(__file__).parent / "locale"  # that name on C.UTF-8, whose letters a
 
 
 def keep_quiet() -> None:
-    """Let onnxruntime tell nobody of the models that it runs, unless it was told to.
+    """Turn onnxruntime's telemetry off, unless the variable is set.
 
-    By itself it sends their names, producers and hashes to its maker, and keeps a number for
-    this machine in the home directory. It reads the variable once, when it is loaded.
+    By default it sends names, producers and hashes of models to its maker, and stores an ID of the
+    machine in the home directory. It reads the variable once, when it is loaded.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def lend_locale() -> None:
-    """Let onnxruntime find the locale under the data of C.UTF-8 where the system lacks it.
+    """Let onnxruntime use the data of C.UTF-8 for its locale, if the system lacks that.
 
-    Slim images have no other locales than C's, and onnxruntime refuses text models without.
+    Slim images contain only C locales, without which onnxruntime refuses text models.
     """
     before = locale.setlocale(locale.LC_CTYPE)
     try:

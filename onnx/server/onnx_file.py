@@ -1,4 +1,4 @@
-"""What an ONNX file says of itself, read without its weights.
+"""Read facts from an ONNX file without its weights.
 
 An ONNX file is one protobuf message. Only its outline is walked here, so that a large model is
 not read twice and the image needs no package for writing models.
@@ -31,8 +31,8 @@ SIZES = {1: 8, 5: 4}  # in bytes, of protobuf's two wire types of fixed size
 class Outline:
     """An ONNX file's versions and producer.
 
-    `data_files` are the files beside it that hold weights, `unranked` the names of the inputs
-    that may have any number of axes, which onnxruntime does not tell from those without axes.
+    `data_files` are the files beside it that contain weights. `unranked` are the names of inputs
+    with any number of axes, which onnxruntime does not distinguish from scalars.
     """
 
     ir_version: int
@@ -47,7 +47,7 @@ class Outline:
 
 
 def outline(path: Path) -> Outline:
-    """The outline of the ONNX file. Raises `ValueError` for what is none."""
+    """The outline of the ONNX file. Raises `ValueError` for other files."""
     with path.open("rb") as file:
         content = memoryview(mmap(file.fileno(), 0, access=ACCESS_READ))
     try:
@@ -71,7 +71,7 @@ def _outline(model: memoryview) -> Outline:
 
 
 def _data_files(message: memoryview, kind: str) -> Iterator[str]:
-    """The locations that tensors anywhere below the message name.
+    """The locations named by tensors anywhere in the message.
 
     An attribute has one kind of value, and a tensor its values or the location of a file.
     """
@@ -97,7 +97,7 @@ def _unranked(graph: memoryview) -> Iterator[str]:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
-    """Number and value of each field: an int, or the bytes of what is no varint."""
+    """Number and value of each field: an int for a varint, else bytes."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)

@@ -1,4 +1,4 @@
-"""A session as a function of arrays: what its graph takes and gives, in numpy's terms."""
+"""An onnxruntime session as a function of numpy arrays."""
 
 import logging
 import os
@@ -33,11 +33,11 @@ graphs: WeakSet["Graph"] = WeakSet()
 
 
 class Graph:
-    """A model's graph, to be called with an array for each input by name.
+    """A model's graph; call it with an array for each input by name.
 
-    `inputs` and `outputs` say what it takes and gives. Where the batch is fixed at 1 it is free
-    here, and rows are run one by one. `labels` are the classes of outputs that list
-    `{class: score}`, as converters of classifiers make them; they are known after the first run.
+    `inputs` and `outputs` describe its tensors. If the batch is fixed at 1, it is free here, and
+    rows run one by one. `labels` are the classes of outputs that list `{class: score}`, as from
+    converters of classifiers; they are known after the first run.
     """
 
     def __init__(
@@ -69,17 +69,17 @@ class Graph:
 
     @property
     def session(self) -> onnxruntime.InferenceSession:
-        """The session, whether it was open or not."""
+        """The session, opened if necessary."""
         return self._session or self.open()
 
     def open(self) -> onnxruntime.InferenceSession:
-        """Open the session unless it is open: at first, and where this process was forked since."""
+        """Open the session, unless it is open in this process."""
         if self._session is None:
             self._session = self._open()
         return self._session
 
     def close(self) -> None:
-        """End the session and its threads, until it is asked for again."""
+        """Close the session and its threads until it is needed again."""
         self._session = None
 
     @property
@@ -90,24 +90,22 @@ class Graph:
     def __call__(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """An array for each output by name.
 
-        Raises `ClientError` where the graph refuses the values, `ModelError` where it fails.
+        Raises `ClientError` if the graph refuses the values, `ModelError` if it fails.
         """
         return run_by_row(self._run, dict(arrays), self._by_row, self._shapes)
 
     def try_out(self) -> None:
-        """Run the graph, free axes of size 1: the first run is slow, and tells labels.
+        """Run the graph once, with free axes of size 1: the first run is slow, and reveals labels.
 
-        Where nothing says whether the first axes of several inputs are one batch, a few more runs
-        tell.
+        If it is unknown whether the first axes of several inputs are one batch, a few more runs
+        find out.
         """
         needed = [spec for spec in self.inputs if not spec.optional]
         arrays = {spec.name: blank(spec) for spec in needed}
         try:
             self(arrays)
         except (ClientError, ModelError) as error:
-            logger.info(
-                "No trial run: zeros, free axes of size 1, do not suit the model: %s", error
-            )
+            logger.info("Trial run on zeros failed, with free axes of size 1: %s", error)
         self.outputs = tuple(map(self._labelled, self.outputs))
         is_unsaid = len(needed) > 1 and all(spec.axes[:1] == (None,) for spec in needed)
         if is_unsaid and have_one_batch(self._outputs, needed):
@@ -116,7 +114,7 @@ class Graph:
             )
 
     def signature(self) -> Signature:
-        """What the graph takes and gives, and the classes where one output lists some."""
+        """Inputs and outputs of the graph, and the classes if an output lists them."""
         labels = [*self.labels.values()]
         class_names = tuple(labels[0]) if len(labels) == 1 else None
         return Signature(self.inputs, self.outputs, class_names).with_source("model")
@@ -150,7 +148,7 @@ class Graph:
         return list(map(bfloat16.to_array, self.session.run_with_ort_values(names, given, QUIETLY)))
 
     def _array(self, name: str, value: Any) -> Array:
-        """An output as an array, whatever onnxruntime has it as."""
+        """An output as an array, whatever type onnxruntime returned."""
         if isinstance(value, np.ndarray):
             return value
         if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -169,10 +167,10 @@ def _chosen(nodes: Sequence[Any], wanted: Sequence[str]) -> list[Any]:
 
 
 def _blamed(error: Exception, differing: str) -> ClientError | ModelError:
-    """Whose fault it is: that of the values, unless memory or a GPU failed.
+    """The error for a failed run: the client's, unless memory or a GPU failed.
 
-    `differing` says which inputs differ in the size of an axis that they share. onnxruntime
-    computes with some that do, so that this is told where it does not.
+    `differing` names inputs that differ in the size of a shared axis, which onnxruntime sometimes
+    accepts; it is added to the message.
     """
     if isinstance(error, REFUSALS) and not MACHINE.search(str(error)):
         more = f"; expected {differing}" if differing else ""

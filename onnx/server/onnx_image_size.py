@@ -12,7 +12,7 @@ SIZE = re.compile(rf"\[{NUMBER},{NUMBER}\]|\({NUMBER},{NUMBER}\)|{NUMBER}[x,]{NU
 
 
 def image_size(properties: Mapping[str, str]) -> tuple[int, int] | None:
-    """Height and width; None where the file names none, or in a form that nobody knows."""
+    """Height and width; None if the file names none, or in an unknown form."""
     for key in KEYS:
         if size := SIZE.fullmatch(properties.get(key, "").strip()):
             height, *others = (int(number) for number in size.groups() if number)

@@ -1,4 +1,4 @@
-"""From a model's file and the deployment's parameters to an open onnxruntime session."""
+"""Open an onnxruntime session for a model file and the deployment's parameters."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -33,7 +33,7 @@ ERRORS_ONLY = 3  # of onnxruntime's levels of severity
 
 @dataclass(frozen=True)
 class Settings:
-    """The parameters that say how onnxruntime is to run a model.
+    """The parameters of onnxruntime.
 
     `providers` lists execution providers with commas, the preferred one first, with or without
     `ExecutionProvider` in their names; without it, CUDA's is taken where `device` is a GPU. The
@@ -124,7 +124,7 @@ def open_session(
 
 
 def reason(error: Exception) -> str:
-    """What onnxruntime's error says, in one line, without the places in its source code."""
+    """The text of an onnxruntime error in one line, without places in its source code."""
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", " ".join(str(error).split()))
     text = re.sub(r"Non-zero status code .* running (\w+) node.*?Message: ", r"\1: ", text)
     return re.sub(r"/\S+:\d+ .*?\)(?: const)? (?=\S)", "", text)
@@ -159,7 +159,7 @@ def _threads(parameter: str, asked: str | int | None) -> int:
 
 
 def _why(error: Exception, artifact: Artifact, outline: Outline | None) -> str:
-    """The one line for a model that onnxruntime does not load."""
+    """The message for a model that onnxruntime does not load, in one line."""
     text, version = reason(error), onnxruntime.__version__
     newest = re.search(r"domain (\S+) is till opset (\d+)|max supported IR version: (\d+)", text)
     if not newest or not outline:
@@ -190,10 +190,10 @@ def _check_providers(session: onnxruntime.InferenceSession, wanted: Iterable[str
 def _weights(
     artifact: Artifact, outline: Outline | None, options: onnxruntime.SessionOptions
 ) -> Iterator[None]:
-    """Within this block onnxruntime finds the weights that are in files of their own.
+    """In this block, onnxruntime finds weights in separate files.
 
-    It reads such files itself where they lie below the model's directory. Where links gather
-    them from other places it refuses to, and is given their content.
+    It reads files below the model's directory itself, but refuses symbolic links to other places;
+    for these, it gets their content.
     """
     files = {name: _locate(name, artifact) for name in (outline.data_files if outline else ())}
     home = artifact.path.parent

@@ -1,4 +1,4 @@
-"""A graph's inputs and outputs, as onnxruntime lists them, in the words of a signature."""
+"""Convert a graph's inputs and outputs, as onnxruntime lists them, to `TensorSpec`s."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -23,8 +23,8 @@ OUTPUT = re.compile(r"(optional\(|seq\()?(map\(\w+,)?tensor\((\w+)\)\)*")
 def rows_of_one(nodes: Sequence[Any], unranked: Collection[str]) -> frozenset[str]:
     """The inputs whose first axis is a batch that is fixed at 1.
 
-    None where the first axis of another input is free: then that is the batch, and 1 is the size
-    of a setting or a state.
+    Empty if the first axis of another input is free: then that is the batch, and an axis of size 1
+    belongs to a setting or a state.
     """
     ranked = [node for node in nodes if node.name not in unranked and node.shape]
     if not all(isinstance(node.shape[0], int) for node in ranked):
@@ -33,7 +33,7 @@ def rows_of_one(nodes: Sequence[Any], unranked: Collection[str]) -> frozenset[st
 
 
 def required(node: Any, by_row: Collection[str], unranked: Collection[str]) -> TensorSpec:
-    """An input, with a free batch where rows are run one by one.
+    """An input, with a free batch if rows run one by one.
 
     Raises `DeploymentError` for one that no request can hold.
     """
@@ -50,7 +50,7 @@ def required(node: Any, by_row: Collection[str], unranked: Collection[str]) -> T
 
 
 def replaceable(nodes: Iterable[Any]) -> Iterator[TensorSpec]:
-    """Initializers that are among the graph's inputs too, so that requests may replace them."""
+    """Initializers that are also inputs of the graph, which requests may replace."""
     for node in nodes:
         kind = INPUT.fullmatch(node.type)
         if kind and kind[2] in DTYPES:
@@ -58,7 +58,7 @@ def replaceable(nodes: Iterable[Any]) -> Iterator[TensorSpec]:
 
 
 def output(node: Any, *, is_by_row: bool = False) -> TensorSpec:
-    """An output; where rows are run one by one, of as many rows as a request has.
+    """An output; if rows run one by one, with as many rows as the request.
 
     Raises `DeploymentError` for one that no answer can hold.
     """
@@ -84,7 +84,7 @@ def with_one_batch(spec: TensorSpec) -> TensorSpec:
 def _spec(
     name: str, kind: str, shape: Sequence[Any] | None, *, is_optional: bool = False
 ) -> TensorSpec:
-    """A tensor whose free axes have the names that the graph gives them, if it does."""
+    """A tensor whose free axes have the names in the graph, if there are any."""
     sizes = None if shape is None else [axis if isinstance(axis, int) else None for axis in shape]
     axes = [axis if isinstance(axis, str) else None for axis in shape or ()]
     return TensorSpec(name, DTYPES[kind], sizes, optional=is_optional, axes=axes)

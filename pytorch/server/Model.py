@@ -13,6 +13,7 @@ from pytorch_files import Wanted, read
 from pytorch_look import look
 
 from prepackaged import Artifact, ModelFiles, Signature, TensorComponent, choose_device
+from prepackaged.allowed_imports import AllowedImports
 from prepackaged.parameters import is_true
 
 
@@ -20,7 +21,8 @@ class Model(TensorComponent):
     """A module's `forward`.
 
     `model_class` is the class that weights belong to and `model_class_file` the Python file that
-    defines it. `allow_pickle` lets a pickle be loaded, which runs code. `strict` is `true` where
+    defines it. `allow_pickle` lets a pickle be loaded, which runs code, and `allowed_imports` lists
+    what it may import. `strict` is `true` where
     a class must have all that the file has, `false` where neither must. `compile` is `true` or a
     backend's name for `torch.compile`. Those of `TensorComponent` follow.
     """
@@ -50,13 +52,17 @@ class Model(TensorComponent):
         model_class_file: str | None = None,
         allow_pickle: str | None = None,
         strict: str | None = None,
+        allowed_imports: str | None = None,
         compile: str | None = None,  # noqa: A002  PyTorch's word for it
         **more: Any,
     ) -> None:
         super().__init__(model_uri, model_file, **more)
         allowed = is_true("allow_pickle", allow_pickle)
         is_strict = is_true("strict", strict) if strict else None
-        self.wanted = Wanted(model_class or None, model_class_file or None, allowed, is_strict)
+        imports = AllowedImports.of(allowed_imports)
+        self.wanted = Wanted(
+            model_class or None, model_class_file or None, allowed, is_strict, imports
+        )
         self.compile = compile
         self.device = choose_device(
             self.device, [f"cuda:{number}" for number in range(torch.cuda.device_count())]

@@ -1,4 +1,4 @@
-"""What stands in for Lightning and torchmetrics while a model is loaded that imports them.
+"""Substitutes for Lightning and torchmetrics, for models that import them.
 
 A LightningModule is a torch.nn.Module with a training loop around it. To predict, only its
 layers and its `forward` are needed, so that these packages need not be in the image: a class
@@ -33,7 +33,7 @@ PACKAGES = (
 
 
 class AttributeDict(dict[str, Any]):
-    """A dict whose values are attributes as well, as hyperparameters are."""
+    """A dict whose values are also attributes, as hyperparameters are."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -43,7 +43,7 @@ class AttributeDict(dict[str, Any]):
 
 
 class LightningModule(nn.Module):
-    """A module that knows its device, its dtype and its hyperparameters, and that no one trains."""
+    """A module with device, dtype and hyperparameters, without training."""
 
     _trainer = logger = example_input_array = None
     current_epoch = global_step = global_rank = local_rank = 0
@@ -59,18 +59,18 @@ class LightningModule(nn.Module):
         self.requires_grad_().train()
 
     def log(self, *_: Any, **__: Any) -> None:
-        """Nothing is logged."""
+        """Log nothing."""
 
     log_dict = log
 
     @property
     def device(self) -> torch.device:
-        """Where its parameters are."""
+        """The device of its parameters."""
         return next((each.device for each in self.parameters()), torch.device("cpu"))
 
     @property
     def dtype(self) -> torch.dtype:
-        """What its parameters are."""
+        """The dtype of its parameters."""
         return next((each.dtype for each in self.parameters()), torch.float32)
 
     @property
@@ -96,7 +96,7 @@ class LightningModule(nn.Module):
 
 
 class Inert(nn.Module):
-    """An object of any other class: it takes whatever it is given and does nothing with it."""
+    """An object of any other class: it accepts any arguments and does nothing."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class Inert(nn.Module):
             return self
 
     def __call__(self, *_: Any, **__: Any) -> "Inert":
-        """Itself: as a decorator, as a metric, as whatever it was taken for."""
+        """Itself, whether used as a decorator, a metric or something else."""
         return self
 
 
@@ -130,7 +130,7 @@ class _StandInModule(ModuleType):
 
 
 class StandIns(MetaPathFinder, Loader):
-    """Finds these packages where nothing else does."""
+    """Find these packages if they are not installed."""
 
     def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:
         """A stand-in for one of the packages, or for a module of theirs."""
@@ -139,8 +139,8 @@ class StandIns(MetaPathFinder, Loader):
             return None
         if package not in sys.modules:
             logger.warning(
-                "The model imports %s, which is not installed: a stand-in takes its place, which"
-                " is enough for the layers and for forward", package,
+                "The model imports %s, which is not installed: a substitute provides what the"
+                " layers and forward need", package,
             )  # fmt: skip
         return ModuleSpec(name, self, is_package=True)
 

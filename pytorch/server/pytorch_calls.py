@@ -1,4 +1,4 @@
-"""Arrays into a module and out of it, and whose mistake it is when that fails."""
+"""Call a module with arrays, and classify its errors."""
 
 import dis
 import inspect
@@ -42,7 +42,7 @@ class Forward:
         ]
 
     def __call__(self, module: nn.Module, tensors: dict[str, Tensor]) -> Any:
-        """What the module, or a copy of it, gives."""
+        """Call the module, or a copy of it."""
         keywords: dict[str, Any] = {}
         for name, tensor in tensors.items():
             each = self.inputs.get(name) or Input(name, holder=self.others)
@@ -95,7 +95,7 @@ class Network:
             raise self._blame(error, arrays) from error
 
     def specs(self) -> tuple[TensorSpec, ...]:
-        """What requests are to bring."""
+        """The specs of the inputs."""
         return tuple(each.spec(self.floating) for each in self.inputs.values())
 
     def stacks(self) -> bool:
@@ -133,7 +133,7 @@ class Network:
         return joined(rows, self.row_shapes)
 
     def _tensor(self, name: str, array: Array) -> Tensor:
-        """The array as what the module takes: its own kind of values where it can be that."""
+        """The array as a tensor of a kind that the module accepts, its own if possible."""
         each = self.inputs.get(name) or Input(name)
         kind = next(kind for kind in BECOMING[array.dtype.kind] if kind in each.kinds)
         dtype = each.dtype or dtype_of(kind, self.floating)
@@ -165,7 +165,7 @@ class Network:
 
 
 def _depth(value: Any) -> int:
-    """How many axes an array or nested lists have."""
+    """The number of axes of an array or of nested lists."""
     depth = 0
     while isinstance(value, list):
         value, depth = (value[0] if value else None), depth + 1
@@ -179,7 +179,7 @@ def _as_argument(tensor: Tensor, each: Input) -> Any:
 
 
 def _is_native(error: Exception) -> bool:
-    """Whether PyTorch or the interpreter raised it, rather than a `raise` of the author's."""
+    """Whether PyTorch or the interpreter raised it, not a `raise` in the author's code."""
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
@@ -192,6 +192,6 @@ def _is_native(error: Exception) -> bool:
 
 
 def _text(error: Exception) -> str:
-    """PyTorch's own words: of an error in TorchScript they are the last line."""
+    """PyTorch's own message; for an error in TorchScript, its last line."""
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return (lines[-1] if "TorchScript" in lines[0] else lines[0]).rstrip(".")

@@ -1,4 +1,4 @@
-"""Files of `torch.save` and safetensors, read without running what a pickle asks for."""
+"""Read files of `torch.save` and safetensors without running code from pickles."""
 
 import importlib
 import json
@@ -23,7 +23,7 @@ COMPUTING = ("torch.nn.modules.", "torch.nn.functional", "torchvision.models.", 
 
 
 class Unread:
-    """What stands for an object of a class that is not loaded: inert, whatever it is given."""
+    """A harmless placeholder for an object whose class is not loaded."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
@@ -33,7 +33,7 @@ class Unread:
 
 
 def read_weights_only(path: Path, known: Callable[[str], Any] = lambda _: None) -> Any:
-    """What the file holds, read without running code; None where only unpickling can tell.
+    """The content of the file, read without running code; None if that needs unpickling.
 
     Objects beside the weights, such as a checkpoint's settings, are made of the classes that
     `known` gives for their full names, else they become `Unread`.
@@ -54,7 +54,7 @@ def read_weights_only(path: Path, known: Callable[[str], Any] = lambda _: None) 
 
 
 def harmless(name: str, module: ModuleType) -> Any:
-    """What a full name in a checkpoint stands for, None where that might do something.
+    """The object of a full name in a checkpoint; None if it might have side effects.
 
     It is a class or function of PyTorch's that computes, or a class of the author's own file
     `module` or of one beside it, which runs anyway.
@@ -71,7 +71,7 @@ def harmless(name: str, module: ModuleType) -> Any:
 
 
 def unread(values: Mapping[str, Any]) -> Iterator[str]:
-    """The keys of values that are, or hold, objects that were not loaded."""
+    """The keys of values that are or contain objects that were not loaded."""
     for key, value in values.items():
         inside = value.values() if isinstance(value, Mapping) else [value]
         if any(isinstance(each, Unread) for each in inside):

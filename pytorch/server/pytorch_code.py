@@ -1,4 +1,4 @@
-"""The model's own Python files: found, imported under private names, kept apart from ours."""
+"""Find and import the model's Python files under private names."""
 
 import ast
 import inspect
@@ -22,7 +22,7 @@ OURS = Path(__file__).resolve().parent
 
 
 def importable(*directories: Path) -> AbstractContextManager[None]:
-    """Within this block, files in these directories are imported before ours of the same name."""
+    """In this block, imports prefer files in these directories to ours of the same name."""
     return own_code.importable(directories, OURS, StandIns())
 
 

@@ -1,4 +1,4 @@
-"""torch.compile, where the operator asks for it."""
+"""Apply `torch.compile`, if the parameter requests it."""
 
 import os
 import shutil
@@ -10,10 +10,10 @@ from prepackaged import DeploymentError
 
 
 def compiled(module: nn.Module, asked: str | None) -> nn.Module:
-    """The module as `torch.compile` makes it: by a backend's name, `true` for PyTorch's usual one.
+    """The module compiled by `torch.compile`, by a backend's name or `true` for the default.
 
-    As it is for `false` and without a word. Raises `DeploymentError` for a backend that is not
-    there, or lacks its C++ compiler, and for TorchScript, which has been compiled.
+    Unchanged for `false` and if unset. Raises `DeploymentError` for a missing backend or C++
+    compiler, and for TorchScript, which is already compiled.
     """
     word = str(asked or "").strip().lower()
     if word in ("", "false"):

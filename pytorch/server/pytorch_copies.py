@@ -1,4 +1,4 @@
-"""Copies of a module, to look at in its place."""
+"""Copies of a module, for inspection."""
 
 import copy
 import functools
@@ -19,7 +19,7 @@ HOOKS = (
 
 
 def copier(module: nn.Module, again: Callable[[], nn.Module]) -> Callable[[], nn.Module | None]:
-    """What gives a copy of the module each time: a deep one, else one that `again` loads.
+    """A function that returns a new copy of the module: a deep copy, else one loaded by `again`.
 
     None where neither can be made. A module with functions among its attributes or hooks is
     loaded again, for a deep copy would share what these refer to.

@@ -1,7 +1,7 @@
-"""Which kinds of values operations and layers take.
+"""The kinds of values that operations and layers accept.
 
-b is for true and false, i for integers, f for fractions, as in numpy's dtypes. What is in no
-table here takes any of them, as far as anybody knows.
+b is for booleans, i for integers, f for floats, as in numpy's dtypes. Operations in none of the
+tables are assumed to accept any kind.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,12 +1,13 @@
 """From a model file of any of PyTorch's formats to the module that it holds."""
 
+import pickle
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -19,22 +20,28 @@ from pytorch_weights import fill
 from torch import nn
 
 from prepackaged import Artifact, DeploymentError
+from prepackaged.allowed_imports import AllowedImports
 from prepackaged.file_kinds import expect_kinds
 from prepackaged.own_code import standing_for_main
 from prepackaged.pickles import facts_in
 from prepackaged.versions import mlflow_versions
 
+ANY = AllowedImports()
 SAVED = ("a pickle", "a ZIP archive", "a tar archive")  # as PyTorch saves, and did before 1.6
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the operator says of the file: its class, whether it may run code, see also `fill`."""
+    """What the operator says of the file: its class, whether it may run code, see also `fill`.
+
+    `allowed` is what a pickle may import.
+    """
 
     model_class: str | None = None
     model_class_file: str | None = None
     allow_pickle: bool = False
     strict: bool | None = None
+    allowed: AllowedImports = ANY
 
 
 def read(artifact: Artifact, wanted: Wanted) -> tuple[nn.Module, str]:
@@ -80,7 +87,17 @@ def _read_torchscript(artifact: Artifact, _: Wanted) -> nn.Module:
 
 def _read_exported(artifact: Artifact, wanted: Wanted) -> nn.Module:
     complete_for(artifact.path)
-    return Exported(artifact.path, allow_pickle=wanted.allow_pickle)
+    if wanted.allowed.names is None:
+        return Exported(artifact.path, allow_pickle=wanted.allow_pickle)
+    try:
+        return Exported(artifact.path, allow_pickle=False)
+    except DeploymentError as error:
+        if not wanted.allow_pickle:
+            raise
+        raise DeploymentError(
+            f"model file {artifact.path} holds code beside its graph, which the parameter"
+            " allowed_imports cannot hold to a list: if you trust the file, unset it"
+        ) from error
 
 
 def _read_saved(artifact: Artifact, wanted: Wanted) -> nn.Module:
@@ -117,11 +134,18 @@ def _unpickled(artifact: Artifact, wanted: Wanted) -> Any:
             " is loaded. If you trust the file, set the parameter allow_pickle to true; else save"
             " model.state_dict(), or the model with torch.export"
         )
+    wanted.allowed.check(artifact.path)
+    pickle_module = _pickle_module(wanted.allowed, artifact.path)
     with MissingModules(artifact.path) as missing:
         while True:
             try:
                 with standing_for_main(_script(artifact, wanted)):
-                    return torch.load(artifact.path, map_location="cpu", weights_only=False)
+                    return torch.load(
+                        artifact.path,
+                        map_location="cpu",
+                        weights_only=False,
+                        pickle_module=pickle_module,
+                    )
             except ModuleNotFoundError as error:
                 if not missing.stand_in_for(error.name):
                     raise _needs_code(artifact, missing, str(error)) from error
@@ -131,6 +155,16 @@ def _unpickled(artifact: Artifact, wanted: Wanted) -> Any:
                 if not missing.packages:
                     raise
                 raise _needs_code(artifact, missing) from error
+
+
+def _pickle_module(allowed: AllowedImports, path: Path) -> Any:
+    """`pickle` as `torch.load` uses it, which imports what is allowed."""
+    unpickler = allowed.restricted(pickle.Unpickler, path)
+
+    def load(file: Any, **options: Any) -> Any:
+        return unpickler(file, **options).load()
+
+    return SimpleNamespace(__name__="pickle", Unpickler=unpickler, load=load)
 
 
 def _needs_code(artifact: Artifact, missing: MissingModules, what: str = "") -> DeploymentError:

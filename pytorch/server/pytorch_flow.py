@@ -1,4 +1,4 @@
-"""Where the values that go into a module flow, and what the first layers on their way take.
+"""Trace inputs through a module, to find what its first layers accept.
 
 Of a class `torch.fx` records forward, on a copy: it runs the forward with values that are not
 there, which the module may store. Of TorchScript the graph is read.
@@ -33,7 +33,7 @@ TABULAR = {
 
 
 class Step(NamedTuple):
-    """Something that a value goes into: its name, the kinds that it takes there, and the shape."""
+    """An operation or layer that a value reaches: its name, the kinds it accepts, and the shape."""
 
     name: str
     kinds: str = KINDS
@@ -84,7 +84,7 @@ def flow_of(module: nn.Module, fresh: Callable[[], nn.Module | None]) -> Flow:
 
 
 def is_setting(argument: inspect.Parameter) -> bool:
-    """Whether forward has a value for it, which requests leave as it is."""
+    """Whether `forward` has a default for it, which requests do not change."""
     return argument.default is not None and argument.default is not argument.empty
 
 

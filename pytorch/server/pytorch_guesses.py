@@ -1,4 +1,4 @@
-"""Values to try inputs with: their own shapes where they are known, else some that occur."""
+"""Trial values for inputs: their shapes if they are known, else common ones."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What a module takes and gives, found out without touching it."""
+"""Find a module's inputs and outputs without changing it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What stands for modules that a class file imports and that are not there.
+"""Placeholders for missing modules that a class file imports.
 
 Files written for training import what they plot, log and measure with, and use none of it to
 predict. A stand-in lets them be imported; whatever uses it gets the error that the import would
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class Unusable:
-    """Something of a module that is not there: it can be named, also in annotations, not used."""
+    """A member of a missing module: it can be named, also in annotations, but not used."""
 
     def __init__(self, module: str) -> None:
         self.__dict__["module"] = module
@@ -91,7 +91,7 @@ class MissingModules(MetaPathFinder, Loader):
             del sys.modules[name]  # what is imported later, in forward, is to fail by itself
 
     def stand_in_for(self, name: str | None) -> bool:
-        """Let a module be imported that was not found; False where it is not for that.
+        """Allow the import of a missing module; return False if that is not allowed.
 
         A part that a package which is here lacks, and a file beside the author's, are not.
         """
@@ -100,9 +100,10 @@ class MissingModules(MetaPathFinder, Loader):
             return False
         self.packages.add(package)
         logger.warning(
-            "%s imports %s, which is not in this image: it can start as long as nothing of that is"
-            " used", self.path, name,
-        )  # fmt: skip
+            "%s imports %s, which is not in this image; that is fine unless the model uses it",
+            self.path,
+            name,
+        )
         return True
 
     def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:

@@ -1,4 +1,4 @@
-"""What forward gave, as arrays by name; lists by row where rows differ in their sizes."""
+"""Convert the result of `forward` to arrays by name; lists by row if rows differ in size."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -16,7 +16,7 @@ from prepackaged.signature import FreeShape
 def named(
     result: Any, by_row: Collection[str] = (), name: str = "output"
 ) -> Iterator[tuple[str, Array]]:
-    """Every tensor in what forward gave, by name.
+    """All tensors in the result of `forward`, by name.
 
     A single one is `output`; those of a dict or a named tuple have the names there, those of a
     list or a tuple are `output_0`, `output_1`. A list of dicts, as detectors give it, and the
@@ -35,7 +35,7 @@ def named(
 
 
 def lengths(result: Any, name: str = "output") -> Iterator[tuple[str, int]]:
-    """How many entries each list in what forward gave has, by the name that it has there."""
+    """The lengths of the lists in the result of `forward`, by name."""
     if isinstance(result, list):
         yield name, len(result)
     if isinstance(result, list | tuple | Mapping):
@@ -49,7 +49,7 @@ def below(name: str, key: Any) -> str:
 
 
 def parts(result: Any) -> Sequence[tuple[Any, Any]]:
-    """What is in a dict, named tuple, list or tuple, by key. Raises `ModelError` for others."""
+    """The values of a dict, named tuple, list or tuple, by key. Raises `ModelError` for others."""
     if isinstance(result, Mapping):
         return list(result.items())
     if hasattr(result, "_fields"):

@@ -24,7 +24,6 @@ from torch import nn
 from prepackaged import DeploymentError, TensorSpec
 
 PLAIN = {"int": "i", "float": "f", "bool": "b"}
-NUMPY = {"b": np.dtype(bool), "i": np.dtype(np.int64)}
 TORCH = {"b": torch.bool, "i": torch.int64}
 # Which kind a request's values become: its own where the module takes it, else the next.
 BECOMING = {"b": "bif", "i": "ifb", "u": "ifb", "f": "fib"}

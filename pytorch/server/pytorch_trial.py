@@ -1,6 +1,6 @@
-"""What calls of a copy tell of a module: the kinds of values that it takes, and what comes out.
+"""Call copies of a module to find the kinds of its inputs, and its outputs.
 
-The module itself is not called: what forward keeps, counts or draws would be another's.
+The module itself is not called, so that its caches, counters and random numbers are unchanged.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ class Findings:
 
 @contextlib.contextmanager
 def undisturbed(device: str) -> Iterator[None]:
-    """Within this block random numbers are drawn that nobody misses afterwards."""
+    """Restore the state of random numbers after this block."""
     python, numpy = random.getstate(), np.random.get_state()
     gpus = [torch.device(device)] if device.startswith("cuda") else []
     try:
@@ -79,7 +79,7 @@ class Trial:
         self.deadline = time.monotonic() + MOST_SECONDS
 
     def call(self, rows: Callable[[Input, Shape], Shape] = lambda _, shape: shape) -> Any:
-        """What comes out, for shapes that `rows` may change; None where that fails."""
+        """The result for shapes that `rows` may change; None if the call fails."""
         by_name = {each.name: each for each in self.inputs}
         shapes = {name: rows(by_name[name], shape) for name, shape in self.shapes.items()}
         key = (self.value, *((name, shape, self.kinds[name]) for name, shape in shapes.items()))
@@ -169,7 +169,7 @@ class Trial:
 def tried(
     copied: nn.Module, called: nn.Module, inputs: list[Input], others: str | None, device: str
 ) -> Findings:
-    """What calls of a copy tell, which nobody needs afterwards.
+    """Findings from calls of a copy, which is then discarded.
 
     `called` is the copy as it is called, such as compiled.
     """
@@ -187,7 +187,7 @@ def tried(
 
 
 def assumed(module: nn.Module, inputs: list[Input]) -> Findings:
-    """The inputs where nothing could be tried."""
+    """The inputs if nothing could be tried."""
     settled = [replace(each, kinds=_assumed(each, module)) for each in inputs]
     return Findings(settled, is_settled=all(each.dtype or len(each.kinds) == 1 for each in inputs))
 

@@ -1,4 +1,4 @@
-"""torchvision's operators, where its compiled part cannot be loaded.
+"""torchvision's operators in Python, for when its compiled part cannot be loaded.
 
 The torchvision of PyPI is compiled for CUDA, so that its operators are missing beside a build of
 PyTorch for CPUs, and torchvision does not even import. Here are the operators that detectors need,

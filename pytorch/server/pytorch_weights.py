@@ -1,4 +1,4 @@
-"""Weights from a file into a module: found among what else the file holds, under their names."""
+"""Find the weights in a file, and load them into a module."""
 
 import logging
 import re
@@ -62,7 +62,7 @@ def _tell(
         hint = "" if strict else "; the parameter strict set to false lets it start nevertheless"
         raise DeploymentError(f"{what}: weights are {told}{hint}")
     if told := _told(ignored):
-        logger.warning("%s in all: %s", what, told)
+        logger.warning("%s, ignored: %s", what, told)
 
 
 def _told(names: Mapping[str, list[str]]) -> str:
@@ -70,7 +70,7 @@ def _told(names: Mapping[str, list[str]]) -> str:
 
 
 def _is_buffer(name: str, value: Any) -> bool:
-    """Whether an entry that the module does not have is surely no weight."""
+    """Whether a superfluous entry is certainly not a weight."""
     is_tensor = isinstance(value, Tensor)
     return not is_tensor or not value.is_floating_point() or bool(BUFFERS.search(name))
 

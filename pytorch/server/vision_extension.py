@@ -1,4 +1,4 @@
-"""What stands for `torchvision.extension` where our operators take the place of its compiled part.
+"""The replacement of `torchvision.extension`, if our operators replace its compiled part.
 
 Functions of their own, not lambdas: `torch.jit.script` compiles them with the models.
 """

@@ -32,6 +32,7 @@ class Model(EstimatorComponent):
         n_jobs: str | None = None,
         extra_columns: str | None = None,
         class_names: str | None = None,
+        allowed_imports: str | None = None,
     ) -> None:
         super().__init__(
             model_uri,
@@ -41,6 +42,7 @@ class Model(EstimatorComponent):
             class_names=class_names,
             version_mismatch=version_mismatch,
             n_jobs=n_jobs,
+            allowed_imports=allowed_imports,
         )
         self.trusted_types = [
             name.strip() for name in (trusted_types or "").split(",") if name.strip()
@@ -50,4 +52,4 @@ class Model(EstimatorComponent):
     def load_model(self, artifact: Artifact | None) -> None:
         """Read the estimator and serve it."""
         assert artifact is not None  # because this class sets `files`
-        self.serve(*read(artifact, self.trusted_types), artifact)
+        self.serve(*read(artifact, self.trusted_types, self.allowed), artifact)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prepackaged import Artifact, DeploymentError
+from prepackaged.allowed_imports import AllowedImports
 from prepackaged.estimators.answers import METHODS, methods_of
 from prepackaged.estimators.pickled import HERE, SKLEARN, load_pickle, logged_warnings
 from prepackaged.own_code import own_code_of
@@ -19,10 +20,13 @@ SKOPS = ".skops"
 VERSION_IN_SKOPS = re.compile(rb'"_sklearn_version":\s*\{[^}]*"content":\s*"\\"([\w.]+)\\""')
 
 
-def read(artifact: Artifact, trusted_types: Collection[str]) -> tuple[Any, Versions]:
+def read(
+    artifact: Artifact, trusted_types: Collection[str], allowed: AllowedImports
+) -> tuple[Any, Versions]:
     """The estimator in the file, and the versions that saved it.
 
-    Types that an MLflow model trusts are trusted, as its pickles would be. Raises
+    Types that an MLflow model trusts are trusted, as its pickles would be; these import what is
+    `allowed`. Raises
     `DeploymentError` where the file cannot be loaded, or holds no estimator.
     """
     is_skops = artifact.name.endswith(SKOPS)
@@ -35,7 +39,7 @@ def read(artifact: Artifact, trusted_types: Collection[str]) -> tuple[Any, Versi
             trusted = {*trusted_types, *(artifact.flavor.get("skops_trusted_types") or ())}
             model = _read_skops(artifact, trusted)
         else:
-            model = load_pickle(artifact, facts, versions.python, SERVER)
+            model = load_pickle(artifact, facts, versions.python, SERVER, allowed)
     _check_methods(model, artifact)
     return model, versions
 

@@ -1,4 +1,4 @@
-"""A compiled TensorFlow function, with named numpy arrays on both sides."""
+"""A compiled TensorFlow function of named numpy arrays."""
 
 import logging
 import re
@@ -39,10 +39,9 @@ STAND_INS: dict[str, Any] = {"string": bytes, "bfloat16": np.float32} | {
 class Compiled:
     """A function that was traced once, for batches of any size.
 
-    `function` takes a list of tensors in the order of `inputs` and gives tensors by name, which
-    `outputs` describes. `traced` is TensorFlow's function behind it, and `owner` has its
-    variables; both must live as long. `has_one_batch` says that the first axes of all inputs are
-    the same batch.
+    `function` takes a list of tensors in the order of `inputs` and returns tensors by name, which
+    `outputs` describes. `traced` is TensorFlow's function and `owner` has its variables; both must
+    live as long. `has_one_batch` is true if the first axes of all inputs are the same batch.
     """
 
     function: Callable[[list[Any]], Mapping[str, Any]]
@@ -54,9 +53,9 @@ class Compiled:
 
     @cached_property
     def by_row(self) -> frozenset[str]:
-        """The inputs whose batch is fixed at one row, so that the rows of a request run in turn.
+        """The inputs whose batch is fixed at 1, so that the rows of a request run in turn.
 
-        None where the first axis of another input is free.
+        Empty if the first axis of another input is free.
         """
         shapes = {
             name: each.shape.as_list() for name, each in self.inputs.items() if each.shape.rank
@@ -66,7 +65,7 @@ class Compiled:
         return frozenset(name for name, shape in shapes.items() if shape[0] == 1)
 
     def signature(self) -> Signature:
-        """What requests and answers bring, in batches of any size where rows run in turn.
+        """Inputs and outputs of requests, with free batches if rows run in turn.
 
         Raises `DeploymentError` for dtypes that no request or answer can hold.
         """
@@ -92,11 +91,11 @@ class Compiled:
             raise ModelError(f"the model failed: {reason(error)}") from error
 
     def tried(self) -> "Compiled":
-        """The same after a run on zeros, so that the first request does not pay for it.
+        """Run it once on zeros, so that the first request is not slow, and return it.
 
-        The model is as it was before. A failure is a line in the log and no more: a model may
-        have good reasons to refuse zeros, empty texts, or a size of 1 where sizes are free. Where
-        it does not say whether the first axes of several inputs are one batch, more runs tell.
+        The model is unchanged afterwards. A failure is only logged: a model may have good reasons
+        to refuse zeros, empty texts, or a size of 1. If it is unknown whether the first axes of
+        several inputs are one batch, more runs find out.
         """
         specs = self.signature().input_tensors
         try:
@@ -110,7 +109,8 @@ class Compiled:
                 )
         except Exception as error:
             logger.info(
-                "No trial run on zeros, so that the first request is slow: %s", reason(error)
+                "Trial run on zeros failed; the first request will be slow: %s",
+                reason(error),
             )
         return self
 
@@ -134,7 +134,7 @@ class Compiled:
 
 
 def _spec(name: str, wanted: Any, what: str, message: str) -> TensorSpec:
-    """The tensor as TensorFlow describes it, in a dtype that numpy and JSON know."""
+    """TensorFlow's description of a tensor, with a dtype that numpy and JSON have."""
     dtype, shape = wanted.dtype, _sizes(wanted)
     if dtype.name in ("resource", "variant"):
         raise DeploymentError(
@@ -152,7 +152,7 @@ def _sizes(wanted: Any) -> tuple[int | None, ...] | None:
 
 
 def reason(error: BaseException) -> str:
-    """What happened, without the graph and the Python lines that TensorFlow puts around it."""
+    """The core of a TensorFlow message, without the graph and the Python lines around it."""
     told, bracket, _ = str(getattr(error, "message", error)).partition("[[{{")
     if not bracket:
         return describe(error)
@@ -161,7 +161,7 @@ def reason(error: BaseException) -> str:
 
 
 def _tensor(array: Array, dtype: Any) -> Any:
-    """An array as a tensor; complex numbers come as pairs."""
+    """An array as a tensor; complex numbers are pairs in the array."""
     if dtype.is_complex:
         array = array[..., 0] + 1j * array[..., 1]
     return tf.constant(array, dtype)

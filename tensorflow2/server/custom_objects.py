@@ -1,4 +1,4 @@
-"""The Python objects that MLflow pickles beside a Keras model which needs them."""
+"""Read the custom objects that MLflow pickles beside a Keras model."""
 
 import logging
 import pickle
@@ -13,16 +13,16 @@ FILES = ("global_custom_objects.cloudpickle", "custom_objects.cloudpickle")
 
 
 class _ForKeras2(pickle.Unpickler):
-    """Finds in tf_keras what Keras 2 called keras."""
+    """Find objects of Keras 2's `keras` in tf_keras."""
 
     def find_class(self, module_name: str, global_name: str) -> Any:
-        """The object of that name in that module, or in the module that has its place today."""
+        """The object of that name in that module, or in the module that replaced it."""
         is_keras = module_name.partition(".")[0] == "keras"
         return super().find_class(f"tf_{module_name}" if is_keras else module_name, global_name)
 
 
 def unpickle(directory: Path, reader: str) -> dict[str, Any]:
-    """Custom objects by name, for the package that reads the model; empty where there are none."""
+    """Custom objects by name, for the package that reads the model; empty without any."""
     unpickler = _ForKeras2 if reader == "tf_keras" else pickle.Unpickler
     found: dict[str, Any] = {}
     for path in (directory / name for name in FILES if (directory / name).exists()):

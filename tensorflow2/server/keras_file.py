@@ -1,7 +1,7 @@
 """Whole Keras models in one file: `.keras`, and HDF5 under any suffix.
 
-The Keras that wrote a file reads it: Keras 3 refuses much of what Keras 2 wrote, which
-tf_keras, its continuation, does not.
+Files are read by the version of Keras that wrote them: Keras 3 refuses many files of Keras 2, which
+tf_keras, its continuation, accepts.
 """
 
 import json
@@ -27,7 +27,7 @@ from prepackaged import DeploymentError, describe
 
 @dataclass(frozen=True)
 class KerasFile:
-    """What a file says of itself: the version of Keras that wrote it, the model's configuration."""
+    """The version of Keras that wrote a file, and the model's configuration."""
 
     path: Path
     version: str
@@ -46,8 +46,8 @@ class KerasFile:
 def read_keras_file(path: Path, *, allow_lambda: bool) -> tuple[Compiled, str]:
     """The model's call, compiled, and the version of Keras that wrote the file.
 
-    Raises `DeploymentError` for Python code in the file unless `allow_lambda`, for custom
-    objects that are nowhere to be found, and for weights without a model.
+    Raises `DeploymentError` for Python code in the file unless `allow_lambda`, for missing custom
+    objects, and for weights without a model.
     """
     file = _open(path)
     if not allow_lambda and any(map(_is_code, file.tables())):
@@ -97,7 +97,7 @@ def _load(file: KerasFile, *, allow_lambda: bool) -> Any:
 
 @contextmanager
 def _authors_modules_find(reader: str) -> Iterator[None]:
-    """Within this block `tensorflow.keras` is the Keras that reads the file."""
+    """In this block, `tensorflow.keras` is the Keras that reads the file."""
     if reader == "tf_keras":
         os.environ["TF_USE_LEGACY_KERAS"] = "1"  # TensorFlow reads it at the first use
     try:
@@ -121,7 +121,7 @@ def _explained(error: Exception, file: KerasFile, package: Any) -> DeploymentErr
 
 
 def _missing(error: Exception, file: KerasFile, package: Any) -> list[str]:
-    """The names of custom objects in the configuration that nobody has registered."""
+    """The names of custom objects in the configuration that are not registered."""
     names = []
     for each in file.tables():
         registered = each.get("registered_name")
@@ -144,7 +144,7 @@ def _tables(part: Any) -> Iterator[dict[str, Any]]:
 
 
 def _is_code(table: dict[str, Any]) -> bool:
-    """Whether it is Python bytecode: in today's form, or beside a type as in that of Keras 2."""
+    """Whether it is Python bytecode, in the form of Keras 3 or of Keras 2."""
     types = [value for key, value in table.items() if key.endswith("_type")]
     return table.get("class_name") == "__lambda__" or "lambda" in types
 

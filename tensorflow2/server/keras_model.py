@@ -22,7 +22,7 @@ def compile_keras(model: Any) -> Compiled:
 
 
 def _inputs(model: Any) -> tuple[Any, dict[str, Any]]:
-    """How the model wants its inputs nested, and what they are by name."""
+    """The nesting of the model's inputs, and their specs by name."""
     tensors = getattr(model, "inputs", None)
     if not tensors:
         return _built_for(model)
@@ -36,7 +36,7 @@ def _inputs(model: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def _built_for(model: Any) -> tuple[Any, dict[str, Any]]:
-    """The single input that a class of the author's own was called with before it was saved."""
+    """The input with which a subclassed model was called before it was saved."""
     shape = (model.get_build_config() or {}).get("input_shape")
     if not shape or not all(size is None or isinstance(size, int) for size in shape):
         raise DeploymentError(

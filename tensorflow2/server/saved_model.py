@@ -1,4 +1,4 @@
-"""A SavedModel's signature, whatever wrote it: Keras, a tf.Module or TensorFlow 1."""
+"""Read the signature of a SavedModel from Keras, a tf.Module or TensorFlow 1."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ SAVED_MODEL = "saved_model.pb"
 
 
 def newest_version(directory: Path, files: ModelFiles) -> str | None:
-    """The highest number among the directories of SavedModels, as TensorFlow Serving has them.
+    """The highest number among directories of SavedModels, as for TensorFlow Serving.
 
-    None where the directory itself has a model, or is none.
+    None if the directory itself contains a model, or is not a directory.
     """
     if not directory.is_dir():
         return None
@@ -33,10 +33,10 @@ def newest_version(directory: Path, files: ModelFiles) -> str | None:
 def read_saved_model(
     directory: Path, signature: str | None = None, tags: Sequence[str] | None = None
 ) -> tuple[Compiled, str, str]:
-    """The function behind a signature, the signature's name, and the TensorFlow that saved it.
+    """The function of a signature, the signature's name, and the TensorFlow version that saved it.
 
-    Raises `DeploymentError` where no signature or more than one could be meant, and for an
-    operation that TensorFlow itself does not have.
+    Raises `DeploymentError` if no signature or several match, and for operations that TensorFlow
+    itself does not have.
     """
     try:
         loaded = tf.saved_model.load(str(directory), tags=tags)

@@ -1,4 +1,4 @@
-"""What a traced function changes beside what it gives, so that a look at it changes nothing."""
+"""Find and undo side effects of a traced function."""
 
 import re
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ ASSIGNING = re.compile(
 
 
 def changes(traced: Any) -> set[str]:
-    """The operations in a traced function that change something, such as a variable or a table."""
+    """The operations in a traced function with side effects, such as on a variable or a table."""
     graph = traced.graph.as_graph_def()
     nodes = [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
     functions = {each.signature.name for each in graph.library.function}
@@ -32,7 +32,7 @@ def changes(traced: Any) -> set[str]:
 
 @contextmanager
 def restored(traced: Any) -> Iterator[None]:
-    """Behind this block the function's variables are what they were.
+    """Restore the function's variables after this block.
 
     Raises `ValueError` for a function that changes other things, which cannot be undone.
     """

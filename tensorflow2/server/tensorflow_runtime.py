@@ -1,4 +1,4 @@
-"""How TensorFlow runs in this process: on which device, and how loud."""
+"""Set up TensorFlow in this process: its device and its log level."""
 
 import logging
 import os
@@ -9,10 +9,10 @@ from prepackaged import choose_device
 
 
 def prepare(device: str | None) -> str:
-    """Let TensorFlow see one GPU, or the CPU alone, and speak of errors alone.
+    """Let TensorFlow see one GPU, or only the CPU, and log only errors.
 
-    To be called before anything is computed, and after the microservice has forked. Gives the
-    device: `cpu` or `cuda:N`. Raises `DeploymentError` for a GPU that is not there.
+    Call it before any computation, and after the microservice has forked. Returns the device,
+    `cpu` or `cuda:N`. Raises `DeploymentError` for a GPU that is not available.
     """
     if os.environ["TF_CPP_MIN_LOG_LEVEL"] >= "2":  # notices and warnings are not asked for
         for logger in (tf.get_logger(), logging.getLogger("absl")):

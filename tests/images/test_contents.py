@@ -7,10 +7,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 import image_report
 import images
-from engine import ENGINE, engine, inspect, look_inside
+from engine import ENGINE, engine, files, inspect, weight
 
 METADATA = """
 from importlib.metadata import distributions
@@ -21,26 +23,25 @@ FOR_DEVELOPERS = re.compile(r"/tests/|/site-packages/(?!nvidia/|triton/).*\.(h|h
 
 @pytest.fixture(scope="module")
 def sbom(image: str, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
-    """The components that `make sbom-<target>` lists."""
+    """The components that `make sbom-<target>` lists, in a file that is CycloneDX 1.6."""
     file = tmp_path_factory.mktemp("sbom") / "image.cdx.json"
     command = [".envs/dev/bin/python", "tools/sbom.py", image, str(file)]
     subprocess.run(command, cwd=images.ROOT, check=True)
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(file.read_text()) is None
     components: list[dict[str, str]] = json.loads(file.read_text())["components"]
     return components
 
 
 def test_the_image_adds_no_more_than_its_limit(image: str) -> None:
     """The limits are in images.toml; a variant for GPUs has none."""
-    weight = image_report.weigh(images.find(image))
+    _, added, _ = image_report.sizes(images.find(image))
 
-    assert not weight.is_too_much, weight
+    assert not image_report.is_too_much(images.find(image), added), added
 
 
 def test_the_environment_holds_nothing_for_developers(tag: str) -> None:
     """No tests of dependencies, no headers and no other sources to compile."""
-    (files,) = look_inside(tag, "files", "/opt/venv")
-
-    assert [path for path in files if FOR_DEVELOPERS.search(path)] == []
+    assert [path for path in files(tag, "/opt/venv") if FOR_DEVELOPERS.search(path)] == []
 
 
 def test_no_cache_is_shipped(tag: str) -> None:
@@ -48,7 +49,7 @@ def test_no_cache_is_shipped(tag: str) -> None:
     places = ("/root", "/build", "/cache", "/opt/package", "/var/lib/apt/lists")
     base = inspect(tag)["Config"]["Labels"][image_report.BASE]
 
-    assert look_inside(tag, "weight", *places) == look_inside(base, "weight", *places)
+    assert weight(tag, *places) == weight(base, *places)
 
 
 def test_the_labels_tell_what_the_image_is_made_of(image: str, tag: str) -> None:
@@ -87,9 +88,9 @@ def test_the_sbom_lists_each_package_that_the_image_has(
 
 def test_bytecode_is_shipped_for_every_module(tag: str) -> None:
     """A container that may write nowhere starts as fast as one that may."""
-    (files,) = look_inside(tag, "files", "/opt/venv/lib")
-    sources = {str(cache_of(Path(path))): path for path in files if path.endswith(".py")}
-    missing = [sources[cache] for cache in sources.keys() - files.keys()]
+    found = files(tag, "/opt/venv/lib")
+    sources = {str(cache_of(Path(path))): path for path in found if path.endswith(".py")}
+    missing = [sources[cache] for cache in sources.keys() - found.keys()]
 
     assert [path for path in missing if is_for_this_python(tag, path)] == []
 

@@ -1,39 +1,18 @@
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import requests
+import serving
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from browsing import COLUMNS, HOSTILE, Passengers, behind_prefix, loaded, opened
+from playwright.sync_api import Browser, expect
 
-from prepackaged import Column, Component, Signature, TensorSpec
-from prepackaged.tables import Columns
+from prepackaged import Component, Signature, TensorSpec
 from prepackaged.testing import serve
-
-HOSTILE = "<img src=x onerror=alert(1)>"
-COLUMNS = (
-    Column("age", "float64", nullable=False),
-    Column("city", "text", ("Taipei", "Tainan")),
-    Column(HOSTILE, "text"),
-    Column("unused", "float64", used=False),
-)
-
-
-class Passengers(Component):
-    """Answers with two probabilities, the first a hundredth of the age."""
-
-    signature = Signature(COLUMNS, class_names=("no", HOSTILE))
-
-    def class_names(self) -> list[str]:
-        return ["no", HOSTILE]
-
-    def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
-        age = Columns.of(COLUMNS).table(X, feature_names).arrays[0]
-        return np.column_stack([age / 100, 1 - age / 100])
 
 
 class Pictures(Component):
@@ -50,53 +29,6 @@ class Unknown(Component):
 
     def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
         return X
-
-
-def opened(browser: Browser, url: str, **how: Any) -> Page:
-    """The page at an address, where nothing fails unseen."""
-    page = browser.new_context(**how).new_page()
-    page.on("pageerror", lambda error: pytest.fail(str(error)))
-    page.on("dialog", lambda dialog: pytest.fail(f"a name has run: {dialog.message}"))
-    page.goto(url)
-    return page
-
-
-@contextmanager
-def behind_prefix(url: str) -> Iterator[str]:
-    """A proxy that serves everything of a server under /deployment/model."""
-
-    class Proxy(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.answer(None)
-
-        def do_POST(self) -> None:
-            self.answer(self.rfile.read(int(self.headers["Content-Length"])))
-
-        def answer(self, body: bytes | None) -> None:
-            path = self.path.removeprefix("/deployment/model") or "/"
-            names = ("Accept", "Content-Type")
-            headers = {name: self.headers[name] for name in names if self.headers[name]}
-            response = requests.request(self.command, url + path, data=body, headers=headers)
-            self.send_response(response.status_code)
-            for name, value in response.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(response.content)
-
-        def log_message(self, *_: Any) -> None:
-            """Keep quiet."""
-
-    server = ThreadingHTTPServer(("localhost", 0), Proxy)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://localhost:{server.server_port}/deployment/model"
-    server.shutdown()
-    server.server_close()
-
-
-def loaded(model: Component) -> Component:
-    """A model that needs no file."""
-    model.load()
-    return model
 
 
 def test_a_person_predicts_makes_a_mistake_and_reads_what_was_wrong(browser: Browser) -> None:
@@ -160,6 +92,52 @@ def test_a_file_of_the_page_asks_the_deployment_whose_address_is_given(
         expect(page.locator("#answer")).to_contain_text("0.995")
 
 
+MODEL = """
+from prepackaged import Column, Component, Signature
+
+class Model(Component):
+    signature = Signature((Column("age", "float64"),))
+
+    def predict(self, X, names=None, meta=None):
+        return [[float(X[0][0]) * 2]]
+"""
+
+
+def test_the_page_that_check_prints_asks_a_deployment_from_a_file(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """Its own policy lets it ask any server, run its own script and nothing else."""
+    (tmp_path / "Model.py").write_text(MODEL)
+    program = "from prepackaged.server.runtime.check import main; main()"
+    command = [sys.executable, "-c", program, "--page"]
+    made = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True).stdout
+    (tmp_path / "model.html").write_bytes(made)
+    assert made.startswith(b"<!doctype html>")
+
+    with serving.serve(tmp_path) as server:
+        page = opened(browser, (tmp_path / "model.html").as_uri())
+        page.get_by_label("Address of the deployment").fill(server.url)
+        page.get_by_role("textbox", name="age").fill("21")
+        page.get_by_role("button", name="Predict").click()
+        expect(page.locator("#answer")).to_contain_text("42")
+        expect(page.locator("#code")).to_contain_text(f"{server.url}/api/v1.0/predictions")
+    assert not page.evaluate(
+        "() => { const made = document.createElement('script'); window.hasRun = false;"
+        " try { made.textContent = 'window.hasRun = true'; document.head.append(made); }"
+        " catch { } return window.hasRun; }"
+    )
+
+
+def test_check_prints_no_page_of_what_cannot_be_loaded(tmp_path: Path) -> None:
+    """The last line says why."""
+    (tmp_path / "Model.py").write_text("class Model:\n    def load(self): raise OSError('gone')")
+    program = "from prepackaged.server.runtime.check import main; main()"
+    command = [sys.executable, "-c", program, "--page"]
+    made = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert (made.returncode, made.stdout) == (1, "")
+    assert "Model cannot be loaded: OSError: gone" in made.stderr.splitlines()[-1]
+
+
 def test_a_picture_is_chosen_and_sent(browser: Browser) -> None:
     """As Base64, which is what the server takes beside JSON."""
     with serve(loaded(Pictures())) as served:
@@ -212,7 +190,7 @@ def test_browsers_get_the_page_and_everybody_else_a_sign_of_life() -> None:
 def test_a_setting_switches_the_pages_off() -> None:
     """What nobody uses need not be there."""
     with serve(loaded(Unknown()), pages=False) as served:
-        for path in ("/ui", "/openapi.json"):
+        for path in ("/ui", "/openapi.json", "/docs", "/docs/start.js"):
             assert requests.get(served.url + path).status_code == 404
         alive = requests.get(served.url + "/", headers={"Accept": "text/html"})
         assert alive.json() == {"status": "alive"}

@@ -13,6 +13,8 @@ from make_commands import unknown_commands
 from serving import OURS, PROGRAMS, ROOT, serve
 
 import images
+import pages
+import readme
 
 ENGLISH = ROOT / "docs/custom-server.md"
 CHINESE = ROOT / "docs/custom-server.zh-TW.md"
@@ -89,34 +91,41 @@ def test_what_a_fork_begins_with_passes_make_check(path: str, program: str) -> N
         assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_the_table_of_images_is_the_list_of_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run `make generate` where it is stale."""
+def test_the_readmes_tables_are_those_of_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images and tags; run `make generate` where they are stale."""
     monkeypatch.setattr(images, "REGISTRY", "infuseai")
-    _, shown, _ = (ROOT / "README.md").read_text().split("<!-- images -->")
-    assert shown.strip() == images.table_of_images()
+    text = (ROOT / "README.md").read_text()
+    for name, table in (("images", readme.table_of_images()), ("tags", readme.table_of_tags())):
+        _, shown, _ = text.split(f"<!-- {name} -->")
+        assert shown.strip() == table
 
 
-def test_the_table_of_settings_has_every_setting() -> None:
-    """What the microservice reads, flags, variables and annotations, is in the README, no more."""
-    _, shown, _ = (ROOT / "README.md").read_text().split("<!-- settings -->")
+def test_the_tables_of_settings_are_those_of_the_code() -> None:
+    """Run `make generate` where they are stale."""
+    shown = (ROOT / "docs/settings.md").read_text()
+    assert shown == pages.with_settings(shown)
+
+
+def test_the_reference_is_made_of_the_docstrings() -> None:
+    """Run `make generate` where it is stale."""
+    shown = (ROOT / "docs/reference.md").read_text()
+    assert shown == pages.with_reference(shown)
+
+
+def test_every_setting_that_is_read_is_in_the_list() -> None:
+    """What the microservice reads, flags, variables and annotations, is in the page's tables."""
     runtime = ROOT / "common/src/prepackaged/server/runtime"
     readers = ("annotations.py", "config.py", "limits.py", "platforms.py")
     source = "".join((runtime / name).read_text() for name in readers)
     program = [PROGRAMS / OURS, "--help"]
     printed = subprocess.run(program, capture_output=True, text=True, check=True).stdout
     variables = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+|seldon\.io/[a-z-]+)"', source))
+    _, shown, _ = (ROOT / "docs/settings.md").read_text().split(pages.MARK)
 
-    settings = re.findall(r"--[a-z][a-z-]+", printed) + sorted(variables - {"OUTLIER_DETECTOR"})
+    settings = {*re.findall(r"--[a-z][a-z-]+", printed), *variables}
     listed = set(re.findall(r"`(--[a-z-]+|[A-Z]+(?:_[A-Z]+)+|seldon\.io/[a-z-]+)`", shown))
 
-    assert listed == set(settings) - {"--help"}
-
-
-def test_the_tags_shown_are_those_of_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run `make generate` where it is stale."""
-    monkeypatch.setattr(images, "REGISTRY", "infuseai")
-    _, shown, _ = (ROOT / "README.md").read_text().split("<!-- tags -->")
-    assert shown.strip() == images.table_of_tags()
+    assert settings - {"--help", "OUTLIER_DETECTOR"} <= listed
 
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
@@ -142,7 +151,7 @@ def headings(document: Path) -> set[str]:
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_make_target_that_is_named_exists(document: Path) -> None:
-    """What a document tells to type can be typed; `lightgbm` is the name that a fork takes."""
+    """Every make target in a document exists; `lightgbm` is the example name of a fork."""
     text = re.sub("-(lightgbm|<image>|<target>)", "-skeleton", document.read_text())
     assert [word for named in TARGET.findall(text) for word in unknown_commands(named)] == []
 
@@ -162,3 +171,10 @@ def test_every_change_names_what_it_affects() -> None:
         affected = re.search(r"Affected: ([a-z0-9, ]+)\.$", entry)
         assert affected, entry
         assert set(affected[1].split(", ")) <= known, entry
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_small_numbers_are_written_as_the_server_writes_them(document: Path) -> None:
+    """The server writes `e-8` where Python's own writer has `e-08`."""
+    shown = [block.text for block in blocks(document) if block.language == "json"]
+    assert [text for text in shown if re.search(r"\de-0\d", text)] == []

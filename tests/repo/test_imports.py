@@ -8,7 +8,6 @@ import pytest
 from serving import ROOT
 
 PACKAGE = ROOT / "common/src/prepackaged"
-AUTHORING = "prepackaged"
 # By room, the rooms of the server that its modules may import besides itself and telemetry.
 MAY_IMPORT = {
     "telemetry": set(),

@@ -144,7 +144,7 @@ def test_setup_makes_no_environment_of_an_older_version_or_for_gpus() -> None:
 
 def test_mlserver_is_made_for_the_benchmark_that_asks_for_it() -> None:
     """With scikit-learn as the image has it, which trains the models of both."""
-    asked = make("-n", "-B", "bench", "BENCH_FLAGS=--quick --mlserver").stdout
+    asked = make("-n", "-B", "bench", "BENCH_FLAGS=--quick --peer mlserver").stdout
     not_asked = make("-n", "-B", "bench", "BENCH_FLAGS=--quick").stdout
 
     assert "tools/environment.py .envs/mlserver bench/mlserver.txt" in asked
@@ -176,8 +176,76 @@ def test_every_older_version_is_tested_by_one_command() -> None:
         assert re.findall(r"^\.envs/(\S+)/bin/python tools/pytest_in", planned, re.M) == names
 
 
+PIP_AUDIT = """\
+#!/bin/sh
+test -e "$ASKED" || status=1  # the first lock is not sound
+cat >>"$ASKED"
+exit ${status:-0}
+"""
+
+
+def test_an_audit_asks_for_every_pin_of_every_lock(tmp_path: Path) -> None:
+    """By its public version; one lock that is not sound stops no other, and is named."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/pip-audit").write_text(PIP_AUDIT)
+    (tmp_path / "bin/pip-audit").chmod(0o755)
+    (tmp_path / ".made").touch()
+    done = subprocess.run(
+        ["make", "-s", "audit", f"DEV={tmp_path}"],
+        cwd=ROOT,
+        env=os.environ | {"ASKED": str(tmp_path / "asked")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    locks = [*(str(target.lock) for target in images.targets().values()), "tools/protoc.txt"]
+    pins = re.findall(r"^([\w.-]+==[\w.]+)", "\n".join(map(read, locks)), re.MULTILINE)
+
+    assert done.returncode == 2
+    assert "not sound, or not looked up: skeleton/server/requirements.txt\n" in done.stderr
+    asked = (tmp_path / "asked").read_text().split()
+    assert {"seldon-core==1.17.1"} < set(pins) <= set(asked)
+    assert [pin for pin in asked if "+" in pin or "hash" in pin] == []
+
+
+def read(path: str) -> str:
+    """The text of a file of the repository."""
+    return (ROOT / path).read_text()
+
+
+ENGINE = """\
+#!/bin/sh
+case "$1 $*" in
+build*) ;;
+run*localhost/again*) echo "/app/Model.py $MODE 0:0" ;;
+run*) echo "/app/Model.py -rw-r--r-- 0:0" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(("mode", "status"), [("-rw-r--r--", 0), ("-rw-------", 2)])
+def test_builds_that_differ_in_a_file_are_not_reproducible(
+    tmp_path: Path, mode: str, status: int
+) -> None:
+    """What two builds hold is compared file by file, and what differs is printed."""
+    engine = tmp_path / "engine"
+    engine.write_text(ENGINE)
+    engine.chmod(0o755)
+    done = subprocess.run(
+        ["make", "-s", "reproducible-onnx", f"CONTAINER_CLI={engine}"],
+        cwd=ROOT,
+        env=os.environ | {"MODE": mode},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status
+    assert (f"> /app/Model.py {mode}" in done.stdout) == (status == 2)
+    assert ("are the same" in done.stdout) == (status == 0)
+
+
 def test_help_lists_every_command() -> None:
-    """Whoever types `make help` sees all there is, one line each."""
+    """`make help` lists every command in one line each."""
     text = (ROOT / "Makefile").read_text().replace("\\\n", " ")
     (phony,) = (line for line in text.splitlines() if line.startswith(".PHONY:"))
     (verbs,) = (line.split()[2:] for line in text.splitlines() if line.startswith("VERBS :="))

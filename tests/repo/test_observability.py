@@ -25,10 +25,11 @@ REQUESTS = [  # the context, its rows, the status, the bytes and the millisecond
 def exposed() -> list[tuple[str, str, str, str]]:
     """Every family of the server's own as Prometheus reads it: name, type, labels, help."""
     metrics = Metrics()
-    metrics.set_gauge("prepackaged_build_info", 1, **build_info(""))
+    metrics.set_gauge("prepackaged_build_info", 1, **build_info("", None))
+    metrics.set_gauge("prepackaged_model_info", 1, digest="", model="", version="")
     metrics.observe_request("predict", 200, 0.1)
     metrics.observe_batch(1)
-    for name in set(OWN_GAUGES) - {"prepackaged_build_info"}:
+    for name in set(OWN_GAUGES) - {"prepackaged_build_info", "prepackaged_model_info"}:
         metrics.set_gauge(name, 1)
     found = []
     for family in text_string_to_metric_families(metrics.exposition()[0].decode()):

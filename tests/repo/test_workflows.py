@@ -14,12 +14,11 @@ import yaml
 from make_commands import unknown_commands
 
 import images
-import published
 
 ROOT = images.ROOT
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 ACTIONS = sorted((ROOT / ".github/actions").glob("*/action.yml"))
-MAKE = re.compile(r"\bmake ((?:-s |\"?[\w$-]+\"? ?)+)")
+MAKE = re.compile(r"\bmake ((?:-s |\"?[\w$-]++\"?(?!=) ?)+)")
 PROGRAM = re.compile(r"\bpython3 (\S+)((?: \w+)*)")
 # What a job may do beyond reading the repository; nothing else is granted.
 GRANTED = {
@@ -59,7 +58,7 @@ def commands() -> Iterator[str]:
 def test_every_target_that_is_called_exists(target: str) -> None:
     """What workflows ask of make, for each target."""
     called = {called[1].strip() for command in commands() for called in MAKE.finditer(command)}
-    assert {"setup", "check", "test", "audit", '"build-$TARGET"'} <= called
+    assert {"ci", "audit", '"ci-image-$TARGET"'} <= called
 
     for targets in called:
         assert unknown_commands(targets.replace("$TARGET", target).replace('"', "")) == []
@@ -79,6 +78,61 @@ def test_no_command_is_repeated() -> None:
     engine = re.compile(r"\b(docker|podman|buildah) (?!login)|\bpip install\b|\bpytest\b")
 
     assert [command for command in commands() if engine.search(command)] == []
+
+
+def planned(*commands: str) -> list[str]:
+    """The programs that make would run, without what is made of environments on the way."""
+    done = subprocess.run(
+        ["make", "-n", "--no-print-directory", "CONTAINER_CLI=engine", *commands],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    programs = re.compile(
+        r"(\.envs/\S+/bin/\S+ .*|python3 tools/(?!environment).*|engine build .*)"
+    )
+    return [line for line in done.stdout.splitlines() if programs.fullmatch(line)]
+
+
+def test_what_is_not_an_image_is_asked_by_one_list() -> None:
+    """The Makefile's `CI`: .ci/run, each change and each release call that, nothing beside it."""
+    by_hand = re.findall(r"^make (.*?)(?: >.*)?$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    assert by_hand == ["ci", "base-image", "ci-images"]
+
+    for workflow in ("ci", "release"):
+        job = load(ROOT / f".github/workflows/{workflow}.yml")["jobs"]["check"]
+        asked = [step["run"] for step in job["steps"] if "make " in step.get("run", "")]
+        assert asked[0] == "make ci"
+        assert not any(command in " ".join(asked[1:]) for command in ("check", "test"))
+
+
+def test_an_image_is_built_and_tested_by_one_list() -> None:
+    """`ci-images` asks of its images what a workflow asks of each target, build before test."""
+    action = load(ROOT / ".github/actions/image/action.yml")["runs"]["steps"]
+    asked = [step["run"] for step in action if "make " in step.get("run", "")]
+    assert asked[0] == 'make "ci-image-$TARGET"'
+    assert not any("test" in command for command in asked[1:])
+
+    ends = [*images.images(), "sklearn-1.6", "xgboost-2.1"]
+    assert planned("ci-images") == planned(*(f"ci-image-{target}" for target in ends))
+
+
+@pytest.mark.parametrize(
+    ("target", "tests"),
+    [
+        ("onnx", ["tests/images --image onnx"]),
+        ("sklearn-1.6", ["tests/images --image sklearn-1.6"]),
+        ("sklearn-1.7", ["tests/servers/sklearn", "tests/images --image sklearn-1.7"]),
+        ("onnx-gpu", []),
+    ],
+)
+def test_an_image_is_tested_as_far_as_a_runner_can(target: str, tests: list[str]) -> None:
+    """A Model that `ci` has not tested with this version is tested here; a runner has no GPU."""
+    build, *tested = planned(f"ci-image-{target}")
+
+    assert build.startswith("engine build ")
+    assert [line[line.index("tests/") :] for line in tested] == tests
 
 
 def test_every_action_is_pinned_to_a_commit() -> None:
@@ -167,7 +221,7 @@ def test_the_required_job_needs_all_others() -> None:
 
 @pytest.mark.parametrize(("red", "status"), [("false", 0), ("true", 1), ("", 1)])
 def test_the_required_job_is_red_where_one_is(red: str, status: int) -> None:
-    """It fails with any other, and where it was told nothing."""
+    """It fails with any other value, and without one."""
     (step,) = load(ROOT / ".github/workflows/ci.yml")["jobs"]["all-green"]["steps"]
     assert set(step["env"]) == {"RED"}
 
@@ -185,20 +239,42 @@ def test_dependabot_looks_after_every_action() -> None:
         assert any(fnmatch(place, each) for each in update["directories"]), place
 
 
-def plan(event: str, directory: Path) -> list[str]:
-    """The targets that ci.yml's own step plans for an event, in a clone."""
-    job = load(ROOT / ".github/workflows/ci.yml")["jobs"]["plan"]
-    (command,) = (step["run"] for step in job["steps"] if "run" in step)
+def run_step(command: str, directory: Path, **environment: str) -> dict[str, str]:
+    """The outputs of a step whose script is run in a directory, with programs from its `bin`."""
     output = directory / "output"
-    environment = {"GITHUB_EVENT_NAME": event, "GITHUB_OUTPUT": str(output)}
+    output.touch()
+    path = f"{directory}/bin:{os.environ['PATH']}"
     subprocess.run(
         ["bash", "-e", "-c", command],
         cwd=directory,
-        env={"PATH": os.environ["PATH"], **environment},
+        env={"PATH": path, "GITHUB_OUTPUT": str(output), **environment},
         check=True,
     )
-    told = output.read_text().removeprefix("matrix=")
+    told = dict(line.split("=", 1) for line in output.read_text().splitlines())
     output.unlink()
+    return told
+
+
+def script(place: str, word: str) -> str:
+    """The one script with that word in a workflow or an action."""
+    of_actions = load(ROOT / ".github" / place)
+    jobs = of_actions.get("jobs", {"": of_actions.get("runs")}).values()
+    (found,) = (step["run"] for job in jobs for step in job["steps"] if word in step.get("run", ""))
+    return str(found)
+
+
+def put_program(directory: Path, name: str, text: str) -> None:
+    """A program on the PATH of the steps that are run there."""
+    program = directory / "bin" / name
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\n{text}\n")
+    program.chmod(0o755)
+
+
+def plan(event: str, directory: Path) -> list[str]:
+    """The targets that ci.yml's own step plans for an event, in a clone."""
+    command = script("workflows/ci.yml", "matrix")
+    told = run_step(command, directory, GITHUB_EVENT_NAME=event)["matrix"]
     return [entry["target"] for entry in json.loads(told)["include"]]
 
 
@@ -247,6 +323,93 @@ def test_a_pull_request_of_documents_builds_nothing(clone: Path) -> None:
     assert condition == "join(fromJson(needs.plan.outputs.matrix).include.*.target) != ''"
 
 
-def test_the_base_image_has_one_name() -> None:
-    """The nightly rebuild knows what to look at."""
-    assert re.fullmatch(r"python:3\.11-slim-\w+", published.base_name())
+def test_the_base_image_is_named_by_its_digest(tmp_path: Path) -> None:
+    """`make base` asks the registry for the one that all Dockerfiles name."""
+    put_program(tmp_path, "skopeo", 'echo "$@" >"$CALL"; echo sha256:2e')
+    path = f"{tmp_path}/bin:{os.environ['PATH']}"
+    call = tmp_path / "call"
+    done = subprocess.run(
+        ["make", "-s", "base"],
+        cwd=ROOT,
+        env=os.environ | {"PATH": path, "CALL": str(call)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.fullmatch(r"python:3\.11-slim-\w+@sha256:2e\n", done.stdout)
+    assert call.read_text().endswith(f" docker://{done.stdout.partition('@')[0]}\n")
+
+
+SKOPEO = """\
+case "$*" in
+*skeleton*) echo "manifest unknown" >&2; exit 1 ;;
+*onnx*gpu) echo sha256:01 ;;
+*) echo sha256:2e ;;
+esac
+"""
+
+
+def test_images_on_another_base_are_outdated(tmp_path: Path) -> None:
+    """By the digest in their label; an image that is not there is built, and the log says why."""
+    put_program(tmp_path, "skopeo", SKOPEO)
+    done = subprocess.run(
+        ["make", "-s", "outdated", "BASE_IMAGE=python:3.11-slim-bookworm@sha256:2e"],
+        cwd=ROOT,
+        env=os.environ | {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [entry["target"] for entry in json.loads(done.stdout)["include"]] == [
+        "skeleton",
+        "onnx-gpu",
+    ]
+    assert "manifest unknown" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("registry", "host"),
+    [
+        ("", "docker.io"),
+        ("infuseai", "docker.io"),
+        ("docker.io/infuseai", "docker.io"),
+        ("ghcr.io/infuseai", "ghcr.io"),
+        ("localhost/models", "localhost"),
+        ("registry:5000/models", "registry:5000"),
+    ],
+)
+def test_who_pushes_logs_in_at_the_registrys_host(tmp_path: Path, registry: str, host: str) -> None:
+    """The rule of https://github.com/distribution/reference: a dot, a port, or localhost."""
+    put_program(tmp_path, "docker", 'echo "$@" "$(cat)" >call')
+    command = script("actions/publish/action.yml", "docker login")
+
+    run_step(command, tmp_path, REGISTRY=registry, USERNAME="ann", PASSWORD="secret")
+
+    assert (tmp_path / "call").read_text() == (
+        f"login --username ann --password-stdin {host} secret\n"
+    )
+
+
+def test_an_attestation_is_about_the_pushed_images_digest(clone: Path) -> None:
+    """Skopeo returns the full name and the digest of the first tag, which represents all."""
+    put_program(clone, "skopeo", 'echo "$@" >call; echo name=docker.io/a; echo digest=sha256:1f')
+    command = script("actions/publish/action.yml", "skopeo")
+
+    told = run_step(command, clone, TARGET="sklearn", REGISTRY="ghcr.io/a")
+
+    assert told == {"name": "docker.io/a", "digest": "sha256:1f"}
+    assert (clone / "call").read_text().split()[-1] == (
+        f"docker://ghcr.io/a/sklearn-prepackaged:{images.release()}"
+    )
+
+
+def test_the_nightly_rebuild_is_of_the_highest_version(clone: Path) -> None:
+    """1.10 comes after 1.9, whichever was tagged last, and a candidate is no release."""
+    command = script("workflows/nightly.yml", "git checkout")
+    with pytest.raises(subprocess.CalledProcessError):
+        run_step(command, clone)  # nothing was released
+
+    for tag in ("v1.10.0", "v1.9.0", "v2.0.0-rc1", "nightly"):
+        git(clone, "tag", tag)
+
+    assert run_step(command, clone) == {"tag": "v1.10.0"}

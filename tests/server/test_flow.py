@@ -12,6 +12,7 @@ from rawhttp import PREDICT, WAYS, Connection, chunked, connected, get, post, te
 from seldon_core.proto import prediction_pb2
 from waiting import SECONDS, wait_until
 
+from prepackaged import ClientError
 from prepackaged.server.transport.http2.connection import Http2Connection
 from prepackaged.testing import serve
 
@@ -230,6 +231,28 @@ def test_an_answer_leaves_nothing_for_the_garbage_collector(
                 assert client.ask("POST", PREDICT, b"{", json).status == 400
                 call(message, timeout=SECONDS)
             assert garbage() == before
+
+
+class Failing:
+    """Raises what it is asked to, because of something else that failed."""
+
+    def predict(self, X: Any, names: Any) -> Any:
+        try:
+            raise LookupError(X)
+        except LookupError as error:
+            raise (ClientError if X == "client" else ValueError)(X) from error
+
+
+def test_a_failure_leaves_nothing_for_the_garbage_collector(
+    garbage: Callable[[], list[object]],
+) -> None:
+    """It would keep the request's body until then, and that of all others that fail."""
+    with serve(Failing()) as served, connected(served.url) as connection:
+        connection.ask(post(text("client")))
+        before = garbage()
+        for body in (text("client"), text("author"), text("client" + "x" * 300_000)):
+            assert connection.ask(post(body)).status in (400, 500)
+        assert garbage() == before
 
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

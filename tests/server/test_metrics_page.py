@@ -36,6 +36,8 @@ def test_the_page_says_what_runs_and_how_long_it_took_to_load(
     assert dict(labels) == {
         "version": version("prepackaged"),
         "image": "infuseai/iris:1.2",
+        "framework": "",
+        "framework_version": "",
         "python": platform.python_version(),
     }
     (seconds,) = samples(server, "prepackaged_model_load_seconds").values()

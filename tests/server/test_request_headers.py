@@ -177,7 +177,7 @@ def test_a_raw_hook_over_grpc_reads_metadata_and_nothing_of_http2s() -> None:
 
 def test_outside_of_a_request_there_are_no_headers() -> None:
     """Who asks in `load` or in a thread of their own is told so."""
-    with pytest.raises(RuntimeError, match="no headers: this is no request"):
+    with pytest.raises(RuntimeError, match="no headers: outside of a request"):
         request_headers()
 
 

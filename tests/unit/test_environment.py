@@ -93,20 +93,12 @@ def test_the_tools_write_to_no_file_of_an_environment(made: Path, tmp_path: Path
 
 
 def inode(path: Path) -> tuple[int, int]:
-    """What tells one file from another, under whatever names."""
+    """The identity of a file, independent of its name."""
     return path.stat().st_dev, path.stat().st_ino
 
 
-def test_the_shared_package_is_added_from_its_sources(made: Path) -> None:
-    """Editable, it is a link to the sources; a change there needs no new environment."""
-    environment.add_common(made.parents[2], ROOT / "common", editable=True)
-    assert (made / "prepackaged.pth").read_text().strip() == str(ROOT / "common/src")
-
-
-def test_the_shared_package_is_added_as_a_copy(made: Path) -> None:
-    """Not editable, as in an image, it is there without the sources."""
-    environment.add_common(made.parents[2], ROOT / "common", editable=False)
-    assert (made / "prepackaged/component.py").read_bytes() == (
-        ROOT / "common/src/prepackaged/component.py"
-    ).read_bytes()
-    assert (made / "prepackaged/py.typed").exists()
+def test_the_shared_package_is_a_link_to_its_sources(lock: Path, tmp_path: Path) -> None:
+    """A change there needs no new environment."""
+    environment.main(tmp_path / "env", lock, ROOT / "common")
+    packages = tmp_path / "env/lib/python3.11/site-packages"
+    assert (packages / "prepackaged.pth").read_text().strip() == str(ROOT / "common/src")

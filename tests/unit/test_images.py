@@ -721,3 +721,15 @@ def test_importing_prepackaged_does_not_import_pillow() -> None:
     command = [sys.executable, "-c", script]
     completed = subprocess.run(command, check=True, capture_output=True, text=True)
     assert completed.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("parameters", [{}, {"image_size": "4096x4096"}], ids=["as it is", "set"])
+def test_images_that_are_too_many_together_are_refused_before_one_is_decoded(
+    monkeypatch: pytest.MonkeyPatch, parameters: dict[str, str]
+) -> None:
+    """One alone takes a quarter of a gigabyte."""
+    decoded = Mock()
+    monkeypatch.setattr("prepackaged.image_files.decoded", decoded)
+    with pytest.raises(ClientError, match="values together, got 4 images of 16777216: send them"):
+        Preprocessing(**parameters).batch([png(4096, 4096)] * 4, NHWC)
+    decoded.assert_not_called()

@@ -101,8 +101,8 @@ def test_every_lock_is_compiled_unless_some_are_wanted(tmp_path: Path) -> None:
     assert {"requirements-dev.txt", "tests/contract/upstream.txt", "tools/protoc.txt"} < names
     assert {str(target.lock) for target in images.targets().values()} < names
 
-    wanted = images.find("sklearn-1.6").lock
-    assert list(lock.locks(tmp_path, {wanted})) == [wanted]
+    wanted = images.find("sklearn-1.6")
+    assert list(lock.locks(tmp_path, wanted)) == [wanted.lock]
 
 
 # What is chosen for the targets

@@ -1,25 +1,46 @@
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-import revision
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with one commit of a known time."""
+    """A repository with one commit of a known time, of all that a build is planned by."""
     for name in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{name}_DATE", "2026-01-02T03:04:05Z")
         monkeypatch.setenv(f"GIT_{name}_NAME", "someone")
         monkeypatch.setenv(f"GIT_{name}_EMAIL", "someone@example.com")
-    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
-    monkeypatch.setattr(revision, "ROOT", tmp_path)
-    (tmp_path / "file").write_text("one")
+    for name in ("SOURCE_DATE_EPOCH", "MAKEFLAGS", "MAKELEVEL"):
+        monkeypatch.delenv(name, raising=False)
+    archive(tmp_path)
     git(tmp_path, "init", "--quiet")
-    git(tmp_path, "add", "file")
+    git(tmp_path, "add", ".")
     git(tmp_path, "commit", "--quiet", "--message", "One")
     return tmp_path
+
+
+def archive(directory: Path) -> None:
+    """The same without git."""
+    shutil.copy(ROOT / "Makefile", directory)
+    shutil.copy(ROOT / "VERSION", directory)
+    (directory / "tools").mkdir()
+    shutil.copy(ROOT / "tools/images.py", directory / "tools")
+    (directory / "images.toml").write_text('[alpha]\nsummary = "Alpha"\npackage = "numpy"\n')
+    (directory / "alpha/server").mkdir(parents=True)
+    (directory / "alpha/server/requirements.txt").write_text("numpy==2.4.6\n")
+    (directory / ".gitignore").write_text("__pycache__\n")
+
+
+def told(directory: Path) -> dict[str, str]:
+    """The build arguments of an image that is built there."""
+    command = ["make", "-n", "build-alpha", "CONTAINER_CLI=engine"]
+    planned = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=True)
+    return dict(re.findall(r"--build-arg (\w+)=(\S*)", planned.stdout))
 
 
 def git(directory: Path, *words: str) -> None:
@@ -31,24 +52,24 @@ def test_a_revision_is_the_whole_commit(repository: Path) -> None:
     """Forty digits, whatever tags there are."""
     git(repository, "tag", "v1")
     head = (repository / ".git/HEAD").read_text().removeprefix("ref: ").strip()
-    assert revision.revision() == (repository / ".git" / head).read_text().strip()
+    assert told(repository)["REVISION"] == (repository / ".git" / head).read_text().strip()
 
 
 def test_a_revision_with_changes_says_so(repository: Path) -> None:
     """An image of a tree that no commit has must not claim one."""
-    (repository / "file").write_text("two")
-    assert revision.revision().endswith("-dirty")
+    (repository / "VERSION").write_text("7.0.0")
+    assert told(repository)["REVISION"].endswith("-dirty")
 
 
 def test_an_image_is_of_the_commits_time(repository: Path) -> None:
     """Building it later changes nothing."""
-    assert revision.created() == "2026-01-02T03:04:05Z"
+    assert told(repository)["CREATED"] == "2026-01-02T03:04:05Z"
 
 
 def test_source_date_epoch_wins(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The convention of reproducible builds: https://reproducible-builds.org/specs."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
-    assert revision.created() == "2001-09-09T01:46:40Z"
+    assert told(repository)["CREATED"] == "2001-09-09T01:46:40Z"
 
 
 @pytest.mark.parametrize(
@@ -63,25 +84,22 @@ def test_source_date_epoch_wins(repository: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_source_is_an_address_for_browsers(repository: Path, remote: str) -> None:
     """However the repository was cloned, and without the password that it was cloned with."""
     git(repository, "remote", "add", "origin", remote)
-    assert revision.source() == "https://example.com/models/servers"
+    assert told(repository)["SOURCE"] == "https://example.com/models/servers"
 
 
 def test_a_clone_of_a_directory_has_no_source(repository: Path) -> None:
     """The directory is nobody else's business."""
     git(repository, "remote", "add", "origin", str(repository))
-    assert revision.source() == ""
+    assert told(repository)["SOURCE"] == ""
 
 
 def test_without_git_there_is_nothing_to_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An unpacked archive builds too."""
-    monkeypatch.setattr(revision, "ROOT", tmp_path)
+    archive(tmp_path)
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert revision.build_arguments() == [
-        "SOURCE=",
-        "REVISION=",
-        "CREATED=1970-01-01T00:00:00Z",
-        "SOURCE_DATE_EPOCH=0",
-    ]
+    found = told(tmp_path)
+    assert [found["SOURCE"], found["REVISION"]] == ["", ""]
+    assert [found["CREATED"], found["SOURCE_DATE_EPOCH"]] == ["1970-01-01T00:00:00Z", "0"]

@@ -46,6 +46,7 @@ class Model(EstimatorComponent):
         n_jobs: str | None = None,
         extra_columns: str | None = None,
         class_names: str | None = None,
+        allowed_imports: str | None = None,
     ) -> None:
         super().__init__(
             model_uri,
@@ -55,6 +56,7 @@ class Model(EstimatorComponent):
             class_names=class_names,
             version_mismatch=version_mismatch,
             n_jobs=n_jobs,
+            allowed_imports=allowed_imports,
         )
         self.device = device
         self.missing = number("missing", missing)
@@ -65,7 +67,7 @@ class Model(EstimatorComponent):
         assert artifact is not None  # because this class sets `files`
         device = choose_device(self.device, gpus())
         with OPENMP.limit(limits=1):  # its threads, once started, would not survive a fork
-            model, versions = read(artifact, self.missing)
+            model, versions = read(artifact, self.allowed, self.missing)
             if isinstance(model, Loaded):
                 self._serve_booster(model, versions, artifact, device)
             else:

@@ -1,4 +1,4 @@
-"""From a request to the numbers that a booster takes: columns, categories, missing values."""
+"""Convert a request to the numbers of a booster: columns, categories, missing values."""
 
 import json
 import logging
@@ -35,7 +35,7 @@ LARGEST = float(np.finfo(np.float32).max)  # XGBoost computes in 32 bits
 class Features:
     """The columns that a booster was trained on, and the codes of their categories.
 
-    A categorical column takes labels where the booster knows them, else their codes.
+    A categorical column accepts labels if the booster knows them, else codes.
     """
 
     def __init__(self, loaded: Loaded, *, allow_extra: bool = True) -> None:
@@ -112,14 +112,14 @@ class Features:
 
 
 def _cast_kind(column: Column) -> Kind:
-    """A category, or any number, with which a booster computes whatever training had."""
+    """A category, or any number: a booster computes with all of them."""
     return "category" if column.kind == "category" else "float64"
 
 
 def columns_of_wrapper(model: XGBModel, behind: list[Column], count: int) -> list[Column]:
-    """What a wrapper inside a pipeline knows of the columns that it gets, as categories in pandas.
+    """The facts that a wrapper inside a pipeline knows about its columns, from pandas categories.
 
-    Unknown labels are refused: pandas would make missing values of them.
+    Unknown labels are refused, because pandas would convert them to missing values.
     """
     del behind  # a wrapper passes nothing on
     found = _inputs(Loaded(model.get_booster(), missing=model.missing))
@@ -135,7 +135,7 @@ READERS[XGBModel] = columns_of_wrapper
 
 
 def _inputs(loaded: Loaded) -> tuple[Column, ...]:
-    """The columns as far as the booster knows them: those of a DataFrame have names and types."""
+    """The columns as far as the booster knows them; those of a DataFrame have names and types."""
     booster, count = loaded.booster, loaded.booster.num_features()
     names = booster.feature_names or [None] * count
     kinds = [KINDS.get(each, "any") for each in booster.feature_types or [""] * count]
@@ -147,7 +147,7 @@ def _inputs(loaded: Loaded) -> tuple[Column, ...]:
 
 
 def _labels(booster: Booster, categorical: list[int]) -> dict[int, list[Any]]:
-    """By column the labels in the order of their codes, which boosters of DataFrames have."""
+    """The labels of each column in the order of their codes, if trained on a DataFrame."""
     if not categorical:
         return {}
     text = booster.save_raw("json")  # XGBoost's own way to them needs pyarrow

@@ -14,6 +14,7 @@ from xgboost import __version__ as xgboost_version
 from xgboost.core import XGBoostError
 
 from prepackaged import Artifact, DeploymentError
+from prepackaged.allowed_imports import AllowedImports
 from prepackaged.arrays import Array
 from prepackaged.estimators import pickled
 from prepackaged.estimators.answers import methods_of
@@ -60,11 +61,13 @@ class Loaded:
     missing: float = math.nan
 
 
-def read(artifact: Artifact, missing: float | None = None) -> tuple[Loaded | Any, Versions]:
+def read(
+    artifact: Artifact, allowed: AllowedImports, missing: float | None = None
+) -> tuple[Loaded | Any, Versions]:
     """The booster in the file, or the estimator that has one inside; and what saved it.
 
-    `missing` takes the place of what a wrapper says. Raises `DeploymentError` where the file has
-    neither.
+    A pickle imports what is `allowed`. `missing` takes the place of what a wrapper says. Raises
+    `DeploymentError` where the file has neither.
     """
     is_pickle = artifact.name.endswith(PICKLES)
     facts = read_facts(artifact.path) if is_pickle else PickleFacts()
@@ -74,7 +77,9 @@ def read(artifact: Artifact, missing: float | None = None) -> tuple[Loaded | Any
     with artifact.reading(versions.advice()), logged_warnings(artifact.path):
         try:
             model = (
-                _unpickled(artifact, facts, versions) if is_pickle else _native(content, artifact)
+                _unpickled(artifact, facts, versions, allowed)
+                if is_pickle
+                else _native(content, artifact)
             )
         except (XGBoostError, AttributeError) as error:
             raise _explained(error, artifact) from error
@@ -143,8 +148,10 @@ def _mistake(content: bytes) -> str:
     return ""
 
 
-def _unpickled(artifact: Artifact, facts: PickleFacts, versions: Versions) -> Loaded | Any:
-    model = load_pickle(artifact, facts, versions.python, SERVER, Unavailable)
+def _unpickled(
+    artifact: Artifact, facts: PickleFacts, versions: Versions, allowed: AllowedImports
+) -> Loaded | Any:
+    model = load_pickle(artifact, facts, versions.python, SERVER, allowed, Unavailable)
     if isinstance(model, Booster):
         return Loaded(model)
     if not callable(getattr(model, "get_booster", None)):

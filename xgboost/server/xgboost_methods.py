@@ -1,4 +1,4 @@
-"""What a booster answers, the same whichever file it came from."""
+"""The methods of a booster, the same for all file types."""
 
 import ctypes
 import json
@@ -26,10 +26,10 @@ BLOCK = 64  # rows that one thread takes at a time when XGBoost predicts in plac
 
 
 class Answers:
-    """A booster behind one of the METHODS, on one device.
+    """A booster with its METHODS, on one device.
 
-    `predict` is XGBoost's own `Booster.predict`. A model that was stopped early answers with
-    its best iteration, as XGBoost's wrappers do.
+    `predict` is XGBoost's own `Booster.predict`. A model with early stopping uses its best
+    iteration, as XGBoost's wrappers do.
     """
 
     def __init__(self, loaded: Loaded, method: str | None, device: str) -> None:
@@ -46,7 +46,7 @@ class Answers:
         self.method = self._checked(method or METHODS[0])
 
     def __call__(self, rows: Array, method: str | None = None) -> Array:
-        """The answer of a method, or the usual one, to rows [n, features].
+        """The answer of a method, or the default one, to rows [n, features].
 
         Raises `ModelError` if XGBoost fails.
         """
@@ -73,12 +73,12 @@ class Answers:
         return positive if positive.ndim == 2 else np.column_stack([1 - positive, positive])
 
     def label(self, rows: Array) -> Array:
-        """[n]: the likeliest class; with several labels a row, 1 for each that holds, else 0."""
+        """[n]: the most likely class; for several labels per row, 1 if one applies, else 0."""
         numbers = self._class_numbers(rows)
         return numbers if self.classes is None else np.asarray(self.classes[numbers])
 
     def leaf(self, rows: Array) -> Array:
-        """[n, trees]: the number of the leaf that the row comes to."""
+        """[n, trees]: the number of the row's leaf."""
         leaves = self._of_matrix(rows, pred_leaf=True)
         return leaves.reshape(len(rows), -1).astype(np.int32)
 
@@ -87,10 +87,10 @@ class Answers:
         return self._of_matrix(rows, pred_contribs=True)
 
     def signature(self, inputs: tuple[Column, ...], answer: Array) -> Signature:
-        """What the booster takes and gives, its `answer` to a row being an example.
+        """The booster's inputs and outputs; `answer` is an example answer to a row.
 
-        The columns of `predict_proba` are the classes, or their numbers where the file has no
-        names for them. Any other answer is an array of so many values a row.
+        The columns of `predict_proba` are the classes, or their numbers if the file has no names
+        for them. Any other answer is an array with a fixed number of values per row.
         """
         classes = None if self.classes is None else tuple(map(str, self.classes))
         outputs: Facts = (TensorSpec("", answer.dtype, (None, *answer.shape[1:])),)
@@ -133,7 +133,7 @@ class Answers:
         return answer
 
     def _iterations(self) -> tuple[int, int]:
-        """From the first to behind the last; 0 and 0 are all of them."""
+        """The range of iterations, end exclusive; (0, 0) means all."""
         if self.best_iteration is None or self.kind == "gblinear":
             return 0, 0
         return 0, int(self.best_iteration) + 1
@@ -148,7 +148,7 @@ class Answers:
         return method
 
     def _why_not(self, method: str) -> str:
-        """Why this booster cannot answer with one of the METHODS, empty where it can."""
+        """The reason why this booster lacks one of the METHODS; empty if it has it."""
         if self.objective not in CLASSIFYING.get(method, (self.objective,)):
             return (
                 f"method {method} needs an objective that"

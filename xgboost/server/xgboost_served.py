@@ -1,4 +1,4 @@
-"""A booster as requests meet it: what it takes, and its answers."""
+"""Serve a booster: its inputs and its answers."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -16,11 +16,11 @@ from prepackaged.methods import asked_method
 
 
 class ServedBooster:
-    """A booster behind its methods; `method` answers unless a request asks for another.
+    """A booster with its methods; `method` answers unless a request chooses another.
 
-    With `allow_extra`, columns of a request that the booster does not know are ignored, else
-    refused. `advice` goes into errors that may be the fault of another version. Raises
-    `DeploymentError` for a method that the booster cannot answer.
+    If `allow_extra` is true, unknown columns of a request are ignored, else refused. `advice` is
+    added to errors that another version may have caused. Raises `DeploymentError` if the booster
+    lacks the method.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class ServedBooster:
         self.signature = self.answers.signature(self.features.inputs, self._try_out())
 
     def prepare(self, X: Any, names: Iterable[str] | None = None) -> Array | Table:
-        """One request's rows as `predict` takes them. Raises `ClientError`."""
+        """Convert the rows of a request for `predict`. Raises `ClientError`."""
         return self.features.prepare(X, names)
 
     def predict(self, prepared: Array | Table, meta: Mapping[str, Any] | None = None) -> Array:
@@ -49,7 +49,7 @@ class ServedBooster:
             raise ModelError(self._advised(str(error))) from error
 
     def facts(self) -> dict[str, str]:
-        """What answers, and the labels of categories, as far as the file knows them."""
+        """The method and the labels of categories, as far as the file contains them."""
         answers = self.answers
         facts = {
             "method": self.method,
@@ -65,7 +65,7 @@ class ServedBooster:
         return facts
 
     def _try_out(self) -> Array:
-        """The answer to a row in which all is missing."""
+        """The answer to a row of missing values."""
         row = np.full((1, len(self.features.inputs)), np.nan)
         try:
             return self.answers(row)

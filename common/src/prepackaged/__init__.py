@@ -1,4 +1,4 @@
-"""What a Model author uses: the base class, finding the model, reading the request, errors."""
+"""The API for Model authors: base classes, model files, request payloads, errors."""
 
 import prepackaged.cpus  # before numpy, whose threads it limits
 import prepackaged.quiet  # noqa: F401  before seldon-core, which it imports quietly

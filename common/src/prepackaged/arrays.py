@@ -1,4 +1,4 @@
-"""Arrays out of nested lists."""
+"""Arrays from nested lists."""
 
 import math
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ DEEPEST = 64  # dimensions of an array, numpy's own limit
 def from_lists(rows: list[Any]) -> Array:
     """Nested JSON lists as an array of the dtype that numpy finds for numbers, booleans or texts.
 
-    As soon as kinds are mixed, or one value is null or an object, or a whole number beside
-    fractions is too large to stay exact among floats, an object array of the values unchanged.
-    Raises `ClientError` that names the row where lists are of unequal length.
+    If kinds are mixed, a value is null or an object, or a whole number beside fractions is too
+    large to be exact as a float, the result is an object array of the unchanged values. Raises
+    `ClientError`, with the row, if lists have unequal lengths.
     """
     total = sum_of_sizes(rows)
     if total is not None:
@@ -48,9 +48,9 @@ def may_round(array: Array) -> bool:
 
 
 def sum_of_sizes(rows: list[Any]) -> Any:
-    """The sum of the numbers in nested lists, each without its sign; None where one is no number.
+    """The sum of the absolute values in nested lists; None if a value is not a number.
 
-    Adding them up is the quickest way to ask whether they are numbers.
+    A sum is the fastest check that all values are numbers.
     """
     first, values = rows[0] if rows else None, iter(rows)
     for _ in range(DEEPEST):
@@ -64,7 +64,7 @@ def sum_of_sizes(rows: list[Any]) -> Any:
 
 
 def list_by_row(rows: Sequence[Any]) -> Array:
-    """An array of objects with one axis, whose values are these, lists of any length too."""
+    """A one-dimensional array of objects with these values, which may be lists of any length."""
     objects = np.empty(len(rows), object)
     for number, row in enumerate(rows):  # numpy would look into lists
         objects[number] = row
@@ -86,7 +86,7 @@ def _check_lengths(level: list[Any], shape: list[int]) -> None:
 
 
 def count_words(length: int | None) -> str:
-    """The length of a list in words; None is a value that is no list."""
+    """The length of a list as text; None stands for a value that is not a list."""
     if length is None:
         return "a single value"
     return "1 value" if length == 1 else f"{length} values"
@@ -109,7 +109,7 @@ def _is_rounded(value: Any) -> bool:
 
 
 def numeric_if_possible(table: Array) -> Array:
-    """Numbers as they are, null as NaN, anything with text as objects."""
+    """Numbers unchanged, null as NaN; objects if there is text."""
     if table.dtype.kind in "biufc":
         return table
     values = table.astype(object)

@@ -1,4 +1,4 @@
-"""From `model_uri` to the one file that holds the model, or an error that says what is there.
+"""Find the model file at `model_uri`, or raise an error that lists what is there.
 
 Order: the `model_file` parameter, else `MLmodel` (an MLflow model), else a well-known name,
 else the only file with a known suffix. Nothing is guessed: two candidates stop the start.
@@ -26,14 +26,16 @@ MOUNT = Path("/mnt/models")  # where platforms put a model
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The files that an image loads.
+    """The files that a Model can load.
 
-    `names` are the well-known file names, also in a directory below, `suffixes` the known
-    endings such as `.joblib`.
-    `flavor` is the MLflow flavor that the image reads and `flavor_key` the key that names
-    the file in that flavor's table, or a directory with such a file; both empty means that the
-    image reads no MLflow models. `other_flavors` are further ones that it can read, each with its
-    key, of models that have not the first.
+    `names` are well-known file names, which may include a directory, such as
+    `model/saved_model.pb`; `suffixes` are endings such as `.joblib`. `flavor` is the MLflow
+    flavor that the Model reads, and `flavor_key` the key in that flavor's table that names the
+    file or its directory; leave both empty if it reads no MLflow models. `other_flavors` are
+    pairs of flavor and key for MLflow models without the first flavor.
+
+    >>> ModelFiles(names=("model.npy",), suffixes=(".npy",)).wanted()
+    'model.npy, one *.npy'
     """
 
     names: tuple[str, ...]
@@ -43,19 +45,27 @@ class ModelFiles:
     other_flavors: tuple[tuple[str, str], ...] = ()
 
     def wanted(self) -> str:
-        """What to put into a model directory, in words."""
+        """The files that a model directory may contain, for messages."""
         wanted = ", ".join((*self.names, *(f"one *{suffix}" for suffix in self.suffixes)))
         return f"{wanted} or an MLflow {self.flavor} model" if self.flavor else wanted
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model file that was found.
+    """A model file.
 
-    `path` is the file with its links resolved, `name` the name that it was found under in
-    the model's `directory`. `flavor` is the MLflow flavor's table and `mlmodel` all that its
-    `MLmodel` says, both empty for a plain file; `code` is the directory of the modules that an
-    MLflow model brings along, if it does.
+    `path` is the file with symbolic links resolved, `name` its name in the model's `directory`.
+    For an MLflow model, `flavor` is the flavor's table, `mlmodel` the whole content of `MLmodel`
+    and `code` the directory of its Python modules, if it has one; else they are empty.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as directory:
+    ...     _ = Path(directory, "model.txt").write_text("1 2 3")
+    ...     artifact = find_artifact(directory, ModelFiles(("model.txt",), (".txt",)))
+    ...     with artifact.reading():
+    ...         weights = [int(word) for word in artifact.path.read_text().split()]
+    >>> artifact.name, weights
+    ('model.txt', [1, 2, 3])
     """
 
     path: Path
@@ -67,7 +77,7 @@ class Artifact:
 
     @property
     def digest(self) -> str:
-        """The file's SHA-256, as `sha256:...`; empty where it cannot be read any more."""
+        """The file's SHA-256 as `sha256:...`; empty if the file can no longer be read."""
         try:
             with self.path.open("rb") as file:
                 return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
@@ -76,10 +86,10 @@ class Artifact:
 
     @contextmanager
     def reading(self, advice: str = "") -> Iterator[None]:
-        """Within this block the file is read: whatever fails is a `DeploymentError` about it.
+        """Turn any exception in this block into a `DeploymentError` that names the file.
 
-        `advice` is what its last sentence says, as `Versions.advice` has it. The modules that an
-        MLflow model brings along can be imported from here on.
+        `advice` becomes the last sentence of the message. From here on, the Python modules of an
+        MLflow model can be imported.
         """
         if self.code and str(self.code) not in sys.path:
             sys.path.append(str(self.code))
@@ -92,7 +102,7 @@ class Artifact:
 
 
 def mounted_model() -> str | None:
-    """MOUNT where it holds something, or cannot be read, for the error to say why."""
+    """MOUNT if it contains something, or cannot be read: then loading it says why."""
     try:
         names = {entry.name for entry in MOUNT.iterdir()}
     except (FileNotFoundError, NotADirectoryError):
@@ -103,9 +113,16 @@ def mounted_model() -> str | None:
 
 
 def find_artifact(model_uri: str, files: ModelFiles, model_file: str | None = None) -> Artifact:
-    """The model at `model_uri`: a directory, or the file itself.
+    """The model file at `model_uri`, which is a directory or the file itself.
 
-    Raises `DeploymentError` where there is none, more than one, or no way to read it.
+    In a directory, the first of these that applies: the file that `model_file` names, an MLflow
+    model, one of `files.names`, the only file with one of `files.suffixes`. Raises
+    `DeploymentError` if there is no such file, more than one, or none that can be read.
+    `Component` calls this function for you.
+
+    >>> find_artifact("/no/such/model", ModelFiles(("model.txt",), (".txt",)))
+    Traceback (most recent call last):
+    prepackaged.errors.DeploymentError: model_uri '/no/such/model' does not exist
     """
     location = local_path(model_uri)
     if location.is_file():
@@ -120,9 +137,12 @@ def find_artifact(model_uri: str, files: ModelFiles, model_file: str | None = No
 
 
 def local_path(model_uri: str) -> Path:
-    """The local path that a plain path or a `file://` URI names, links resolved.
+    """The path that a plain path or a `file://` URI names, with symbolic links resolved.
 
     Raises `DeploymentError` for any other scheme and for a path that does not exist.
+
+    >>> local_path("file:///").as_posix()
+    '/'
     """
     return _resolve(_named_path(model_uri), f"model_uri {model_uri!r}")
 

@@ -1,6 +1,6 @@
 """Bytes inside JSON: `{"b64": "..."}`, an object with that key alone.
 
-TensorFlow Serving's REST API has bytes in this form, in requests and in responses.
+TensorFlow Serving's REST API uses this form in requests and in responses.
 """
 
 import base64
@@ -15,15 +15,18 @@ KEY = "b64"
 
 
 def is_b64(value: Any) -> bool:
-    """Whether a JSON value has the form of bytes."""
+    """Whether a JSON value stands for bytes."""
     return isinstance(value, dict) and len(value) == 1 and KEY in value
 
 
 def decode_b64(value: Any) -> Any:
-    """A JSON value with every `{"b64": "..."}` in it, however deep, as bytes.
+    """A JSON value in which each `{"b64": "..."}`, at any depth, is replaced by its bytes.
 
-    Takes lists, objects and arrays of objects; all other values are returned as they are. Raises
-    `ClientError` for what is not Base64.
+    Accepts lists, objects and arrays of objects; returns all other values unchanged. Raises
+    `ClientError` for text that is not Base64.
+
+    >>> decode_b64({"image": {"b64": "aGVsbG8="}, "size": 2})
+    {'image': b'hello', 'size': 2}
     """
     if is_b64(value):
         return _decoded(value[KEY])
@@ -40,7 +43,7 @@ def decode_b64(value: Any) -> Any:
 
 
 def encode_b64(content: bytes) -> dict[str, str]:
-    """Bytes in the form that JSON can hold."""
+    """Bytes as a JSON value, `{"b64": "..."}`."""
     return {KEY: base64.b64encode(content).decode()}
 
 

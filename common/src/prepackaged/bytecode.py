@@ -1,4 +1,4 @@
-"""Which Python a pickled code object was compiled by, read from its fields without making it."""
+"""The Python version that compiled a pickled code object, found without creating the object."""
 
 import opcode
 import sys
@@ -20,10 +20,10 @@ PROLOGUE = 8  # instructions before RESUME at most, but for one a cell variable
 
 
 def python_of(arguments: Sequence[Any]) -> str:
-    """The Python whose code this is, such as `3.12`; HERE where this one can run it.
+    """The Python version of the code, such as `3.12`; HERE if this Python can run it.
 
-    `arguments` are those of `types.CodeType`. A code object of another minor version is made
-    without complaint and ends the process when it is called, because nothing checks bytecode.
+    `arguments` are those of `types.CodeType`. Python creates a code object of another minor
+    version without an error, and crashes when it runs it, because nothing checks bytecode.
     """
     if len(arguments) != SINCE_3_11 or not isinstance(arguments[BYTECODE], bytes):
         return ARGUMENTS.get(len(arguments), UNKNOWN)
@@ -41,10 +41,9 @@ def _by_resume(code: bytes, most: int) -> tuple[str, ...]:
 
 
 def _is_of_this_python(code: bytes) -> bool:
-    """Whether all instructions are this Python's, each with as many cache entries behind it.
+    """Whether all instructions, with their numbers of cache entries, are those of this Python.
 
-    Versions differ in both: 3.12 has four cache entries behind LOAD_GLOBAL where 3.11 has five.
-    What passes means the same here.
+    Versions differ in both: LOAD_GLOBAL has four cache entries in 3.12 and five in 3.11.
     """
     numbers = list(code[::2])
     names = iter([opcode.opname[number] for number in numbers])

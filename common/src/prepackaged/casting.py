@@ -1,7 +1,7 @@
-"""One column of a request as an array of the kind that the model was trained on.
+"""Cast a column of a request to the type that the model was trained on.
 
-Values are a list, as JSON has them, or a one-dimensional array. What has no place in the column
-is a `ClientError` with row and column, what was expected and what it got.
+Values are a list, as in JSON, or a one-dimensional array. A value that does not fit raises
+`ClientError` with row and column, what was expected and what it got.
 """
 
 import math
@@ -50,9 +50,9 @@ LARGEST_EXACT = 2.0**63  # what a float must be below to be a 64-bit integer
 def cast(values: Values, column: Column, label: str) -> Array:
     """The values of a column as an array of shape [rows]; `label` names the column in errors.
 
-    The dtype is that of the column's kind: numbers, or object for text and for what numpy has
-    no missing value of. Null becomes the missing value that the column had in training, NaN
-    where nobody knows. Of a column of kind `any`, numpy and pandas decide: see `inferred`.
+    The dtype follows the column's kind: numbers, or object for text and for types without a
+    missing value in numpy. Null becomes the missing value of training, NaN if that is unknown.
+    For the kind `any`, `inferred` decides.
     """
     try:
         array = CASTS[column.kind](values, column)
@@ -66,7 +66,7 @@ def cast(values: Values, column: Column, label: str) -> Array:
 
 
 def expected(column: Column) -> str:
-    """What a column takes, in words."""
+    """The values that a column accepts, for errors."""
     if column.categories is None or column.open:
         return EXPECTED.get(column.kind, "a plain value")
     shown = ", ".join(map(repr, column.categories[:SHOWN]))
@@ -75,7 +75,7 @@ def expected(column: Column) -> str:
 
 
 class WrongValueError(ValueError):
-    """A value that the column cannot take, in this row."""
+    """The column cannot accept the value in this row."""
 
     def __init__(self, row: int, value: Any) -> None:
         self.row, self.got = row, shown(value)
@@ -88,14 +88,14 @@ def shown(value: Any) -> str:
 
 
 def is_null(value: Any) -> bool:
-    """Whether a cell is missing: null, or NaN as some JSON writers have it."""
+    """Whether a cell is missing: null, or NaN, which some JSON writers use."""
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def inferred(values: Values) -> Array:
-    """What numpy makes of these values alone: of integers, booleans, floats with null as NaN.
+    """The array that numpy creates from integers, booleans, or floats with null as NaN.
 
-    Text, and values of different types, are objects as they are; nothing but null, too.
+    Text and mixed types become objects, unchanged; so does a column with nothing but null.
     """
     if isinstance(values, np.ndarray) and values.dtype.kind in NUMBERS:
         return values
@@ -193,7 +193,7 @@ def _each(values: Sequence[Any], column: Column, one: Callable[[Any], Any]) -> l
 
 
 def _number(value: Any) -> float:
-    """A number, also as text, as clients send what they have read from a CSV file."""
+    """A number, or text that is a number: clients send what they read from CSV files."""
     if isinstance(value, str) and NUMBER.fullmatch(value):
         return float(value)
     if not isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""The base class of the servers: what a Model author inherits and may override."""
+"""The base class of a Model: what authors inherit and may override."""
 
 import logging
 from collections.abc import Iterable
@@ -23,37 +23,44 @@ logger = logging.getLogger(__name__)
 
 
 class Component(SeldonComponent):
-    """A model server for one framework.
+    """The base class of a Model.
 
-    A subclass says in `files` what it loads, loads it in `load_model`, and answers in
-    `predict(self, X, feature_names=None, meta=None)`. What is known of the loaded model goes
-    into `signature` and `custom`, of which `GET /metadata` is made. It may also override
-    `describe_model` and every hook of seldon-core's `SeldonComponent` (`tags`, `metrics`,
-    `class_names`, `transform_input`, ...). It runs under any Seldon v1 microservice.
+    A subclass lists its file types in `files`, loads a file in `load_model` and answers requests
+    in `predict(self, X, feature_names=None, meta=None)`. It describes the loaded model in
+    `self.signature` and `self.custom`, which `GET /metadata` shows. It may override
+    `describe_model` and every hook of seldon-core's `SeldonComponent`: `tags`, `metrics`,
+    `class_names`, `transform_input` and others. It runs under any Seldon v1 microservice.
 
-    Parameters come from `PREDICTIVE_UNIT_PARAMETERS`: `model_uri` is a local directory, a
-    file, or a `file://` URI of either, and without it `/mnt/models` where that holds something;
-    `model_file` names the file inside that directory where more than one could be meant.
+    The arguments are the parameters of the deployment. `model_uri` is a local directory, a file,
+    or a `file://` URI of either; without it, `/mnt/models` is used if it is not empty.
+    `model_file` names the file in that directory if there are several.
+
+    >>> class Doubler(Component):
+    ...     def predict(self, X, feature_names=None, meta=None):
+    ...         return [2 * value for value in X]
+    >>> model = Doubler()
+    >>> model.load()
+    >>> model.predict([1, 2])
+    [2, 4]
     """
 
-    #: The files that this server loads; without it, `load_model` gets no artifact.
+    #: The files that this Model can load; None if it loads none.
     files: ClassVar[ModelFiles | None] = None
-    #: Whether requests may be stacked into one call of `predict`: for models whose rows do not
-    #: influence each other and whose `predict` answers a row for a row, whatever `meta` says.
-    #: A model that is known only when it is loaded sets it on itself.
+    #: True if one call of `predict` may answer the rows of several requests: rows do not influence
+    #: each other, and `predict` returns a row for each row, whatever is in `meta`. Set it on
+    #: `self` in `load_model` if it depends on the model.
     batchable: bool = False
-    #: Whether the model may be called on any thread, one call at a time. A Model that does not say
-    #: so is constructed, loaded and called on the process's main thread, as under seldon-core's
-    #: microservice.
+    #: True if the model may be called on any thread, one call at a time. If False, it is
+    #: constructed, loaded and called on the main thread of the process.
     callable_from_any_thread: ClassVar[bool] = False
-    #: Whether answers name the columns that `signature.outputs` names, rather than t:0, t:1, ...
+    #: Whether answers use the column names in `signature.outputs`, rather than t:0, t:1, ...
     names_outputs: bool = True
-    #: Whether `predict` should get the rows of `data.ndarray` as the lists that were sent, where
-    #: the server can: an array has one dtype for all columns, so that 101 beside 2.5 is 101.0.
+    #: True if `predict` should get the rows of `data.ndarray` as lists: an array has one dtype for
+    #: all columns, so that 101 beside 2.5 becomes 101.0.
     takes_lists: bool = False
-    #: The framework's name, for `GET /metadata`.
+    #: The name of the framework, for `GET /metadata`.
     platform: ClassVar[str] = ""
-    #: What the model takes and gives: `load_model` sets it, None where it says nothing of it.
+    #: The model's inputs and outputs, which `load_model` sets; None if they are unknown.
     signature: Signature | None = None
 
     def __init__(self, model_uri: str | None = None, model_file: str | None = None) -> None:
@@ -63,14 +70,15 @@ class Component(SeldonComponent):
         self.model_file = model_file or None
         self.ready = False
         self.artifact: Artifact | None = None
-        #: Facts for people, such as versions: `load_model` adds them, `GET /metadata` shows them.
+        #: More facts, such as versions, which `load_model` adds and `GET /metadata` shows.
         self.custom: dict[str, str] = {}
 
     def load(self) -> None:
-        """Load the model unless it is loaded already.
+        """Find the model file and call `load_model` with it, once.
 
-        Microservices call this once a worker. Raises `DeploymentError` when the model cannot
-        be found, read or used, and for any other mistake the exception of `load_model`.
+        The microservice calls this in each worker; further calls do nothing. Raises
+        `DeploymentError` if the model cannot be found, read or used, and whatever else
+        `load_model` raises.
         """
         if self.ready:
             return
@@ -86,7 +94,7 @@ class Component(SeldonComponent):
         logger.info("Model loaded: %s", self.artifact.path if self.artifact else "no model file")
 
     def find_artifact(self, files: ModelFiles) -> Artifact:
-        """The model file at `model_uri`. Raises `DeploymentError` where there is not just one."""
+        """The model file at `model_uri`. Raises `DeploymentError` unless there is exactly one."""
         if self.model_uri is None:
             raise DeploymentError(
                 f"no model to serve: mount a directory with {files.wanted()} at {MOUNT},"
@@ -97,43 +105,43 @@ class Component(SeldonComponent):
         return find_artifact(self.model_uri, files, self.model_file)
 
     def load_model(self, artifact: Artifact | None) -> None:
-        """Hook: load `artifact` (None where `files` is not set) and keep what `predict` needs.
+        """Hook: load `artifact`, which is None if `files` is not set.
 
-        Sets `self.signature` and fills `self.custom` as far as the model is known.
+        Set `self.signature` and fill `self.custom` as far as the model is known.
         """
 
     def prepare(self, X: Any, feature_names: Iterable[str] | None = None) -> Any:
-        """Hook: a request's payload as `predict` wants it; by default the payload itself.
+        """Hook: convert a request's payload before requests are batched; by default unchanged.
 
-        The server calls it for each request before requests share a call of `predict`, so that
-        a mistake of one client's costs no other: an array, or a `Table`, with as many rows as
-        the request, or a `ClientError`. It may be called on any thread while `predict` runs, and
-        `predict` may get what it returned or, under another microservice, the payload.
+        The server calls it for each request alone, so that a wrong request fails alone. Return an
+        array or a `Table` with as many rows as the request, or raise `ClientError`. It may run on
+        any thread while `predict` runs. `predict` gets its result or, under seldon-core's
+        microservice, the payload.
         """
-        del feature_names  # which an override may need
+        del feature_names  # an override may need it
         return X
 
     def describe_model(self) -> dict[str, Any]:
-        """Hook: what the loaded model says of itself, in Seldon's metadata fields.
+        """Hook: the loaded model's description, in Seldon's metadata fields.
 
-        Unless it is overridden: `inputs` and `outputs` of `signature`, and `custom`. The first
-        two are lists such as `[{"messagetype": "tensor", "schema": {"names": ["a", "b"],
-        "shape": [2]}}]`; `custom` maps strings to strings.
+        By default `inputs` and `outputs` come from `self.signature`, and `custom` is
+        `self.custom`. `inputs` and `outputs` are lists such as `[{"messagetype": "tensor",
+        "schema": {"names": ["a", "b"], "shape": [2]}}]`; `custom` maps strings to strings.
         """
         tensors = seldon_metadata(self.signature) if self.signature else {}
         return {**tensors, "custom": dict(self.custom)} if self.custom else tensors
 
     def health_status(self) -> str:
-        """`healthy` once the model is loaded; HTTP 503 until then."""
+        """Hook: `healthy` when the model is loaded; before that, raises `NotReadyError` (503)."""
         if not self.ready:
             raise NotReadyError("the model is not loaded yet")
         return "healthy"
 
     def init_metadata(self) -> dict[str, Any]:
-        """The answer to `GET /metadata`: the model's description overlaid by `metadata.yaml`.
+        """The answer to `GET /metadata`: `describe_model`, overridden by `metadata.yaml`.
 
-        The microservice fills in `name` and `versions` from the image where neither says them.
-        Raises `DeploymentError` when the file is not what Seldon's metadata schema allows.
+        The microservice takes `name` and `versions` from the image unless one of these sets them.
+        Raises `DeploymentError` if the file does not follow Seldon's metadata schema.
         """
         return self._metadata(self.describe_model() if self.ready else {})
 

@@ -1,8 +1,8 @@
-"""How many processors this process may use, and no more threads than that.
+"""Limit the threads of libraries to the CPUs that this process may use.
 
-BLAS, OpenMP and the frameworks start a thread for every processor that they see, which in a
-container are the host's. They read these variables once, when they are loaded, so that this
-module is imported before numpy.
+BLAS, OpenMP and the frameworks start a thread for every CPU that they see, which in a container
+are those of the host. They read these variables once, when they are loaded, so this module must
+be imported before numpy.
 """
 
 import math
@@ -23,7 +23,7 @@ VARIABLES = (
 
 
 def available_cpus(cgroups: Path = CGROUPS) -> int:
-    """Processors that the scheduler and the container's limit leave us, 1 at least."""
+    """The CPUs that the scheduler and the container's limit allow, at least 1."""
     scheduled = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     processors = scheduled or os.cpu_count() or 1
     limit = _limit_v2(cgroups) or _limit_v1(cgroups) or processors
@@ -51,10 +51,10 @@ def _read(path: Path) -> str:
 
 
 def limit_threads() -> None:
-    """Let libraries that are loaded from here on start that many threads, unless variables are set.
+    """Set the variables for libraries that are loaded from now on, unless they are set already.
 
-    OpenMP's threads wait for each other asleep: where others want the processors too, or a
-    container's limit is below one, those that wait busily let a call take a hundred times as long.
+    OpenMP's threads sleep while they wait for each other. If they waited actively on busy CPUs, or
+    with a limit below one CPU, calls would take a hundred times as long.
     """
     for name in VARIABLES:
         os.environ.setdefault(name, str(available_cpus()))

@@ -1,4 +1,4 @@
-"""Where a model runs: what the parameter `device` asks for, out of what the framework sees."""
+"""The device that a model runs on: the parameter `device`, checked against what is available."""
 
 import re
 from collections.abc import Sequence
@@ -9,13 +9,18 @@ CPU = "cpu"
 
 
 def choose_device(asked: str | None, available: Sequence[str]) -> str:
-    """`cpu` or `cuda:N`, one of those that are there.
+    """The device to use: `cpu` or `cuda:N`.
 
-    `asked` is `auto` (which None and an empty text mean too: the first GPU if there is one, else
-    the CPU), `cpu`, `cuda` (the first GPU) or `cuda:N`. `available` lists the GPUs that the
-    framework sees as `cuda:N`; the CPU is there whether it is listed or not.
+    `asked` is `auto`, `cpu`, `cuda` (the first GPU) or `cuda:N`; None and an empty text mean
+    `auto`: the first GPU if there is one, else the CPU. `available` lists the GPUs that the
+    framework sees, as `cuda:N`; the CPU is always available.
 
-    Raises `DeploymentError` for any other word and for a GPU that is not there.
+    Raises `DeploymentError` for any other word and for a GPU that is not available.
+
+    >>> choose_device("auto", ["cuda:0", "cuda:1"])
+    'cuda:0'
+    >>> choose_device(None, [])
+    'cpu'
     """
     wanted = (asked or "auto").strip().lower()
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", wanted):

@@ -1,4 +1,4 @@
-"""Whose mistake it was: the client's, the model author's or the deployment's.
+"""Errors by cause: the client, the model author or the deployment.
 
 The first two are `SeldonMicroserviceException`s, so they are answered the same under
 seldon-core's microservice and under any other that keeps its contract: a body
@@ -16,9 +16,9 @@ logger = logging.getLogger(__name__)
 
 
 class RequestError(SeldonMicroserviceException):
-    """An error that is answered with a status, a reason and a message.
+    """An error that the client receives, with a status, a reason and a message.
 
-    `retry_after` is in how many seconds the client may ask again, where that would help.
+    `retry_after` is the number of seconds after which a retry makes sense, None where none does.
     """
 
     status_code = 500
@@ -31,9 +31,12 @@ class RequestError(SeldonMicroserviceException):
 
 
 class ClientError(RequestError):
-    """The request cannot be answered as it is: HTTP 400.
+    """The request is wrong: HTTP 400.
 
-    The message says what was expected and what it got, with row and column where there is one.
+    The message says what was expected and what it got, with row and column if there is one.
+
+    >>> ClientError("row 0, column 'area': expected a number, got 'large'").status_code
+    400
     """
 
     status_code = 400
@@ -41,11 +44,19 @@ class ClientError(RequestError):
 
 
 class ModelError(RequestError):
-    """The model's own code failed on a good request: HTTP 500."""
+    """The request is right, but the model's own code failed: HTTP 500.
+
+    >>> ModelError("the vocabulary has no entry for 'taipei'").status_code
+    500
+    """
 
 
 class NotReadyError(RequestError):
-    """The model is not loaded yet: HTTP 503."""
+    """The model is not loaded yet: HTTP 503.
+
+    >>> NotReadyError("the model is not loaded yet").retry_after
+    1
+    """
 
     status_code = 503
     reason = "MICROSERVICE_NOT_READY"
@@ -53,10 +64,13 @@ class NotReadyError(RequestError):
 
 
 class DeploymentError(Exception):
-    """The server cannot start as it was deployed: exit status 1 and one last log line.
+    r"""The server cannot start as it was deployed: exit status 1 and one last log line.
 
-    The message says what was looked for, what is there and how to mend it. It is kept to a
-    single line, because platforms show a container's last line to the person who deployed it.
+    The message says what was expected, what was found and how to correct it. Line breaks become
+    spaces, because platforms show the last line of the log to the person who deployed the model.
+
+    >>> print(DeploymentError("the vocabulary is missing:\nput vocabulary.txt beside the model"))
+    the vocabulary is missing: put vocabulary.txt beside the model
     """
 
     def __init__(self, message: str) -> None:
@@ -78,6 +92,10 @@ def _excepthook(
 
 
 def describe(error: BaseException) -> str:
-    """An exception as `Type: text`, its text cut to the first line."""
+    r"""An exception as `Type: text`, with the first line of its text.
+
+    >>> describe(ValueError("no such column\nTraceback: ..."))
+    'ValueError: no such column'
+    """
     text = str(error).strip()
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__

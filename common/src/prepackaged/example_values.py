@@ -1,4 +1,4 @@
-"""Values that a column takes, by what is known of it: for examples and trials alike."""
+"""Values that a column accepts, for examples and trials."""
 
 from typing import Any
 
@@ -19,10 +19,10 @@ VALUES: dict[str, list[Any]] = {
 
 
 def example_values(column: Column, most: int = MOST) -> list[Any]:
-    """Some values of the column as JSON has them, the likeliest first; none where none are known.
+    """Some JSON values for the column, the most likely first; empty if none are known.
 
-    They are up to so many categories that the model knows, else values of the column's kind.
-    Whether they make sense only the model's author can say.
+    These are categories that the model knows, else values of the column's kind. Only the author of
+    the model can say whether they make sense.
     """
     if column.categories:
         some = column.categories[:most]

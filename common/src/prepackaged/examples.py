@@ -1,4 +1,4 @@
-"""A request that a model takes, made from its signature: for people to begin with."""
+"""An example request for a model, made from its signature."""
 
 import json
 import math
@@ -15,10 +15,9 @@ MOST_VALUES = 300  # so that no longer one is made
 
 
 def example_request(signature: Signature | None) -> str | None:
-    """The JSON of a Seldon message; None where nothing is known, or a message is long.
+    """The JSON of a Seldon message; None if the inputs are unknown or the message would be long.
 
-    Its values are of the right types and of categories that the model knows; whether they make
-    sense only the model's author can say.
+    Values have the right types and known categories; they need not make sense.
     """
     if signature is None or not signature.inputs:
         return None

@@ -1,4 +1,4 @@
-"""What a file's bytes are, in words, for errors about files that are not what their names say."""
+"""Recognise a file by its bytes, for errors about files with misleading names."""
 
 import re
 from collections.abc import Collection
@@ -45,9 +45,9 @@ FIRST_LINE = 60  # characters of a text that are shown
 
 
 def describe_file(path: Path) -> str:
-    """What the file is, such as `a Git LFS pointer`, by its first bytes.
+    """A description of the file by its first bytes, such as `a Git LFS pointer`.
 
-    Raises `DeploymentError` where it cannot be read.
+    Raises `DeploymentError` if it cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -57,7 +57,7 @@ def describe_file(path: Path) -> str:
 
 
 def describe_bytes(head: bytes) -> str:
-    """What a file is that begins with these bytes."""
+    """A description of a file that begins with these bytes."""
     for pattern, words in KINDS:
         if pattern.match(head):
             return words
@@ -65,14 +65,14 @@ def describe_bytes(head: bytes) -> str:
 
 
 def expect_kinds(path: Path, kinds: Collection[str], writer: str) -> None:
-    """Raise `DeploymentError` where a file is of no kind that its writer writes."""
+    """Raise `DeploymentError` if the file is not one of the expected kinds."""
     kind = describe_file(path)
     if kind not in kinds:
         raise DeploymentError(f"model file {path} is {kind}, which {writer} does not write")
 
 
 def why_no_model(path: Path) -> str | None:
-    """Why the file is surely no model of any framework, and what to do; None where it may be."""
+    """The reason why the file cannot be a model, and what to do; None if it may be one."""
     kind = describe_file(path)
     if kind == "a Git LFS pointer":
         return f"{kind} ({path.stat().st_size} bytes), not the model: fetch it with `git lfs pull`"
@@ -82,7 +82,7 @@ def why_no_model(path: Path) -> str | None:
 
 
 def _text(head: bytes) -> str:
-    """The first line where the bytes are text, else nothing."""
+    """The first line if the bytes are text, else empty."""
     try:
         text = head.decode()
     except UnicodeDecodeError as error:

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def frame_of(facts: Sequence[Column], arrays: Sequence[Array]) -> "DataFrame":
-    """The columns' arrays, of shape [rows] each, under their names, or their places without.
+    """A DataFrame of the columns' arrays, each [rows]; columns without a name get a number.
 
-    Text has pandas' own dtype for text, but that of a column in which None meant "no value" is
-    object, where None stays None; a column with categories is categorical.
+    Text has pandas' dtype for text, or object if None meant "no value" in training, because object
+    keeps None. A column with categories is categorical.
     """
     from pandas import DataFrame
 

@@ -1,4 +1,4 @@
-"""The headers of the request that a model answers, whichever transport and server brought it."""
+"""The headers of the current request, for any transport and under either microservice."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
@@ -8,15 +8,14 @@ import flask
 
 
 class HasHeaders(Protocol):
-    """A request as its transport has it."""
+    """A request, as the transport keeps it."""
 
     @property
     def headers(self) -> Iterable[tuple[bytes, bytes]]:
         """Names and values in the order of the request; a name may occur more than once."""
 
 
-#: The one request that is being answered; None outside of requests, and while several are
-#: answered together.
+#: The current request; None outside of requests, and while a batch of several is answered.
 ANSWERED: ContextVar[HasHeaders | None] = ContextVar("answered", default=None)
 
 
@@ -52,16 +51,26 @@ def headers_of(request: HasHeaders) -> Headers:
 
 
 def request_headers() -> Headers:
-    """The headers of the request that is being answered; over gRPC, the call's metadata.
+    """The headers of the current request; over gRPC, the metadata of the call.
 
-    For `predict` and every other hook that a request calls, on the thread that it is called
-    on. Requests that are answered together have no headers of one: a `batchable` model that
-    asks for them in `predict` is called once for each request. Raises `RuntimeError` where
-    there is no request, as in `load`.
+    Names are case-insensitive. Call it in `predict` or in any other hook that a request calls,
+    on the thread of that hook. A batch of several requests has no headers: if `predict` of a
+    `batchable` model calls this function, the server calls `predict` once for each request.
+    Raises `RuntimeError` outside of a request, such as in `load`.
+
+    >>> class Model:
+    ...     def predict(self, X, feature_names=None, meta=None):
+    ...         return f"Hello, {request_headers().get('X-User', 'stranger')}"
+    >>> import requests
+    >>> from prepackaged.testing import serve
+    >>> with serve(Model()) as server:
+    ...     url, headers = f"{server.url}/api/v1.0/predictions", {"x-user": "Ada"}
+    ...     requests.post(url, json={"strData": ""}, headers=headers).json()["strData"]
+    'Hello, Ada'
     """
     request = ANSWERED.get()
     if request is not None:
         return headers_of(request)
     if flask.has_request_context():  # seldon-core-microservice answers it
         return Headers(flask.request.headers.items())
-    raise RuntimeError("no headers: this is no request, or it is answered together with others")
+    raise RuntimeError("no headers: outside of a request, or in a batch of several")

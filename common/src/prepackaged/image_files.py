@@ -1,4 +1,4 @@
-"""Reads image files. What is wrong with a file is the client's mistake: a `ClientError`.
+"""Read image files. Any fault of a file is the client's mistake: a `ClientError`.
 
 This module needs Pillow, so it is imported only when a request brings an image.
 """
@@ -26,7 +26,7 @@ ORIENTATION = 0x0112  # the tag in EXIF
 
 @contextmanager
 def reading(content: bytes) -> Iterator[None]:
-    """Within this block the image is read: whatever fails is a `ClientError` about it."""
+    """Turn any exception in this block into a `ClientError` about the image."""
     try:
         yield
     except ClientError:
@@ -43,11 +43,11 @@ def reading(content: bytes) -> Iterator[None]:
 
 
 def opened(content: bytes, *, will_be_resized: bool) -> Image.Image:
-    """The image with only its header read; one to be resized may have more pixels.
+    """The image, with only its header read; an image that will be resized may have more pixels.
 
-    A JPEG of more than `MOST_PIXELS` will be decoded at half its height and width, so that it
-    takes no more memory than others; not so one that has several scans, which are kept as a
-    whole. Raises `ClientError` for too many pixels, scans or parts.
+    A JPEG of more than `MOST_PIXELS` will be decoded at half its height and width to bound its
+    memory, unless it has several scans, which are decoded as a whole. Raises `ClientError` for too
+    many pixels, scans or parts.
     """
     check_parts(content)
     image = Image.open(io.BytesIO(content), formats=FORMATS)
@@ -72,13 +72,13 @@ def opened(content: bytes, *, will_be_resized: bool) -> Image.Image:
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Height and width when the image is turned as its EXIF says."""
+    """Height and width after the rotation that EXIF requires."""
     is_sideways = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
     return image.size if is_sideways else image.size[::-1]
 
 
 def decoded(image: Image.Image, mode: str | None) -> Image.Image:
-    """The image upright, in the mode, or in L or RGB, whichever it is, where that is None."""
+    """The image, rotated as EXIF says, in the mode; None means L or RGB, as the image is."""
     image.load()
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):  # 16 bits: keep the upper 8, as Pillow does with colours
@@ -112,7 +112,7 @@ def _scans(content: bytes) -> int:
 
 
 def _seen(content: bytes) -> str:
-    """What the bytes look like, for who sent them."""
+    """A description of the bytes, for the client."""
     start = content[:16]
     is_text = content and all(byte >= 32 or byte in b"\t\r\n" for byte in start)
     looks = f"text that begins with {start.decode(errors='replace')!r}" if is_text else repr(start)

@@ -1,4 +1,4 @@
-"""The parameters that say how images become arrays, from the texts of a deployment."""
+"""Parse the parameters for images."""
 
 import re
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ MOST_PIXELS = 2**24  # of an image that becomes floats
 
 
 def one_of(name: str, value: str | None, values: Sequence[str]) -> str | None:
-    """The value as it is written among `values`, None where it is not set.
+    """The value in the spelling of `values`, None if it is not set.
 
-    Raises `DeploymentError` that names the parameter for any other, as the rest of this module.
+    Raises `DeploymentError` with the parameter's name for any other value, as all functions here.
     """
     if not value:
         return None
@@ -39,7 +39,7 @@ def read_size(value: str | None) -> tuple[int, int] | None:
 def read_numbers(
     name: str, value: str | float | None, counts: Sequence[int] = (1, 3)
 ) -> tuple[float, ...] | None:
-    """Numbers divided by commas, each of which may be a fraction such as 1/255."""
+    """Numbers separated by commas, each possibly a fraction such as 1/255."""
     if value in (None, ""):
         return None
     try:

@@ -1,7 +1,7 @@
-"""Of how many parts an image file is made, counted without reading them.
+"""Count the parts of an image file without reading them.
 
-Pillow reads the parts of a file in Python, so that a part of a few bytes takes as long as
-thousands of bytes of a large one: a few megabytes of empty parts are a minute's work.
+Pillow reads parts in Python, so that a part of a few bytes takes as long as thousands of bytes of
+a large part: a few megabytes of empty parts would take a minute.
 """
 
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ START_OF_SCAN = 0xDA
 
 
 def check_parts(content: bytes) -> None:
-    """Raise `ClientError` for an image in far more parts than images have."""
+    """Raise `ClientError` if the image has too many parts."""
     for number, _ in enumerate(_parts(content)):
         if number == MOST_PARTS:
             raise ClientError(f"expected an image file of at most {MOST_PARTS} parts, got more")
 
 
 def components_of_first_scan(content: bytes) -> int:
-    """How many of a JPEG's components come in its first scan; 0 where there is no scan."""
+    """The number of components in a JPEG's first scan; 0 without a scan."""
     at = 0
     for at in _jpeg_parts(content):  # noqa: B007  the last of them
         pass
@@ -31,7 +31,7 @@ def components_of_first_scan(content: bytes) -> int:
 
 
 def _parts(content: bytes) -> Iterator[int]:
-    """Where the parts begin that Pillow reads one by one."""
+    """The positions of the parts that Pillow reads one by one."""
     if content.startswith(PNG):
         return _png_parts(content)
     if content.startswith(JPEG):

@@ -1,8 +1,7 @@
-"""From the bytes of an image to the array that a model takes.
+"""Convert the bytes of an image to the array that a model needs.
 
-Without parameters pixels become float32 from 0 to 1, in a batch of one. What the model's input
-shows is followed where it is unambiguous: the layout, the number of channels, whole numbers from
-0 to 255 for an input of whole numbers.
+Without parameters, pixels become float32 from 0 to 1, in a batch of one. Layout, number of channels
+and whole numbers (0 to 255) follow the model's input if they are unambiguous.
 """
 
 from collections.abc import Sequence
@@ -29,11 +28,11 @@ Size = tuple[int | None, int | None]  # height and width; None is any
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What an image is to become for an input.
+    """The target form of an image for an input.
 
-    `layout` is NHWC, NCHW, or NHW for an input without an axis for channels; `mode` is None
-    where the image's own is kept; `size` is what the model takes; `table` has what becomes
-    of each value of a pixel, [1 or channels, 256].
+    `layout` is NHWC, NCHW, or NHW for an input without an axis for channels. `mode` is None if the
+    image's own is kept. `size` is the size that the model accepts. `table` maps each pixel value to
+    its result, [1 or channels, 256].
     """
 
     layout: str
@@ -46,12 +45,12 @@ class Preprocessing:
     """How images become arrays, from the parameters of a deployment.
 
     `image_mode` is RGB, BGR (as OpenCV has it) or L (greyscale). `image_size` is "HxW", such as
-    "224x224": images are brought to it without keeping their proportions, by `image_resampling`
-    (bilinear unless it says nearest, box, hamming, bicubic or lanczos). Values become
+    "224x224": images are resized to it without keeping their proportions, by `image_resampling`
+    (bilinear by default, or nearest, box, hamming, bicubic, lanczos). Values become
     (value * image_scale - image_mean) / image_std, where value is 0 to 255, `image_scale` is
-    1/255 unless set (1 for an input of whole numbers), and the other two are one number or,
+    1/255 by default (1 for an input of whole numbers), and the other two are one number or,
     with commas, one for each channel in the order of the mode. `image_layout` is NHWC or NCHW;
-    where neither it nor the model says, it is `usual_layout`.
+    if neither it nor the model determines the layout, it is `usual_layout`.
 
     Raises `DeploymentError` for other values.
     """
@@ -80,9 +79,9 @@ class Preprocessing:
             raise DeploymentError(f"the parameter image_std must not be 0, got {image_std!r}")
 
     def check(self, inputs: Sequence[TensorSpec]) -> None:
-        """Raise `DeploymentError` where the parameters are not for a model of these inputs.
+        """Raise `DeploymentError` if the parameters do not fit any of these inputs.
 
-        Of several inputs they must fit one, and are used for each that they fit.
+        They are used for each input that they fit.
         """
         asked = (self.mode, self.size, self.layout, self.scale, self.mean, self.std)
         if not any(asked) or any(map(self._fits_input, inputs[1:])):
@@ -98,28 +97,25 @@ class Preprocessing:
             ) from error
 
     def use_size(self, size: tuple[int, int], inputs: Sequence[TensorSpec]) -> None:
-        """Take the size that the model's file names, where no parameter and no input has one."""
+        """Use the size in the model's file, if no parameter and no input sets one."""
         if self.leaves_size_free(inputs):
             self.size = size
 
     def leaves_size_free(self, inputs: Sequence[TensorSpec]) -> bool:
-        """Whether some of the inputs take images of any size, and nothing resizes those."""
+        """Whether an input accepts images of any size and nothing resizes them."""
         forms = [self._form(spec) for spec in inputs if self._fits_input(spec)]
         return self.size is None and any(form.size == (None, None) for form in forms)
 
     def batch(self, files: Sequence[bytes], wanted: TensorSpec) -> Array:
-        """Images as `array` makes them, one behind the other.
+        """The arrays of several images, stacked; each as `array` returns it.
 
-        Raises `ClientError` where they have different sizes, or too many pixels together.
+        Raises `ClientError` if they have different sizes, or too many pixels together.
         """
-        first = self.array(files[0], wanted)
         if len(files) == 1:
-            return first
-        if first.size * len(files) > MOST_VALUES:
-            raise ClientError(
-                f"input {wanted.name!r}: expected images of at most {MOST_VALUES} values together,"
-                f" got {len(files)} images of {first.size}: send them in several requests"
-            )
+            return self.array(files[0], wanted)
+        _check_together(self._pixel_count(files[0]), len(files), wanted)  # before any is decoded
+        first = self.array(files[0], wanted)
+        _check_together(first.size, len(files), wanted)
         images = np.empty((len(files), *first.shape[1:]), first.dtype)
         for number, content in enumerate(files):
             image = self.array(content, wanted)
@@ -135,9 +131,9 @@ class Preprocessing:
     def array(self, content: bytes, wanted: TensorSpec) -> Array:
         """The image as [1, H, W, C], [1, C, H, W] or [1, H, W], in the dtype of `wanted`.
 
-        Takes the first frame of an animation, turns the image as its EXIF says, lays what is
-        transparent on white, and brings values of 16 bits to 8. Raises `ClientError` for what
-        is no image, cannot be decoded, is too large, or does not fit `wanted`.
+        It uses the first frame of an animation, rotates the image as its EXIF says, puts
+        transparent parts on white, and reduces 16 bits to 8. Raises `ClientError` for data that is
+        not an image, cannot be decoded, is too large, or does not fit `wanted`.
         """
         try:
             form = self._form(wanted)
@@ -146,6 +142,16 @@ class Preprocessing:
             what = "an image" if is_image else f"{len(content)} bytes that are no image"
             raise ClientError(f"got {what}: {error}") from error
         return _laid_out(self._pixels(content, wanted, form), form)
+
+    def _pixel_count(self, content: bytes) -> int:
+        """How many pixels an image will have, by its header."""
+        from prepackaged import image_files
+
+        if self.size:
+            return self.size[0] * self.size[1]
+        with image_files.reading(content):
+            image = image_files.opened(content, will_be_resized=False)
+            return image.width * image.height
 
     def _pixels(self, content: bytes, wanted: TensorSpec, form: Form) -> Array:
         from prepackaged import image_files  # here, so that authoring needs no Pillow
@@ -173,7 +179,7 @@ class Preprocessing:
         return True
 
     def _form(self, wanted: TensorSpec) -> Form:
-        """What an image becomes for an input. Raises ValueError where that is impossible."""
+        """The target form of an image for an input. Raises ValueError if that is impossible."""
         try:
             return self._fitted(wanted.dtype, *self._axes(wanted))
         except ValueError as error:
@@ -224,9 +230,9 @@ class Preprocessing:
 
 
 def image_files_in(value: Any) -> list[bytes]:
-    """The bytes of the images in a request's value; none where it is something else.
+    """The bytes of the images in a request's value; empty if it contains none.
 
-    That is: bytes, `{"b64": ...}`, or a list of such, one for each row of a batch. Raises
+    The value is bytes, `{"b64": ...}`, or a list of them, one for each row of a batch. Raises
     `ClientError` for bad Base64, and for other values among images.
     """
     if isinstance(value, bytes) or is_b64(value):
@@ -241,6 +247,15 @@ def image_files_in(value: Any) -> list[bytes]:
     return [decode_b64(row[0] if isinstance(row, list) else row) for row in rows]
 
 
+def _check_together(values: int, count: int, wanted: TensorSpec) -> None:
+    """Raise `ClientError` for too many images of a size, each of at least so many values."""
+    if values * count > MOST_VALUES:
+        raise ClientError(
+            f"input {wanted.name!r}: expected images of at most {MOST_VALUES} values together, got"
+            f" {count} images of {values}: send them in several requests"
+        )
+
+
 def _may_hold_images(value: Any) -> bool:
     is_column = isinstance(value, np.ndarray) and value.shape[1:] in ((), (1,))
     return is_column and value.dtype == object
@@ -252,7 +267,7 @@ def _is_image(row: Any) -> bool:
 
 
 def _laid_out(pixels: Array, form: Form) -> Array:
-    """Pixels [H, W] or [H, W, C] as the batch of one that the model takes."""
+    """Pixels [H, W] or [H, W, C] as a batch of one in the layout."""
     if form.layout != "NHW":
         pixels = np.atleast_3d(pixels)
     if form.layout != "NCHW" and len(form.table) == 1:
@@ -262,7 +277,7 @@ def _laid_out(pixels: Array, form: Form) -> Array:
 
 
 def _looked_up(table: Array, parts: Array) -> Array:
-    """What the table has for the values of each part; its rows are for the parts in turn."""
+    """The table's results for the values of each part; row i of the table is for part i."""
     found = np.empty(parts.shape, table.dtype)
     rows = max(1, BLOCK // parts[0, 0].size)  # numpy makes 8 bytes of each byte on the way
     for number, part in enumerate(parts):
@@ -273,7 +288,7 @@ def _looked_up(table: Array, parts: Array) -> Array:
 
 
 def _layout_told_by(shape: tuple[int | None, ...]) -> str | None:
-    """The layout where only one of the axes for channels has the size of channels."""
+    """The layout, if only one of the possible channel axes has a size that channels can have."""
     first, last = shape[1] in MODES, shape[3] in MODES
     if first == last:
         return None

@@ -1,4 +1,4 @@
-"""Rows to try a model with before anybody asks it: its own example, or rows made of its columns."""
+"""Rows for the trial of a model at the start: its own example, or rows made up for its columns."""
 
 import json
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ LARGEST_TO_COPY = 64 * 2**20  # bytes of a model file
 def requests_to_try(
     artifact: Artifact, signature: Signature | None, most_bytes: int = LARGEST_TO_COPY
 ) -> Iterator[Any]:
-    """Requests of one row, the likeliest first; none where the model is too large to be copied.
+    """Requests of one row, the most likely first; empty if the model is too large to copy.
 
-    They are payloads as in `jsonData`. A trial needs a copy of the model, because some change when
-    they answer; its file's size stands for the memory that the copy takes.
+    They are payloads as in `jsonData`. A trial needs a copy, because some models change when they
+    answer; the size of the file estimates the memory of the copy.
     """
     if artifact.path.stat().st_size > most_bytes:
         return
@@ -34,8 +34,8 @@ def requests_to_try(
 def mlflow_example(artifact: Artifact) -> list[Any] | None:
     """The first row of an MLflow model's input example, as a payload: a record, or values.
 
-    None where there is none, or one of another form than tables have: MLflow stores a DataFrame as
-    `split`, an array as `inputs`.
+    None if there is no example, or not one of a table: MLflow stores a DataFrame as `split` and an
+    array as `inputs`.
     """
     info = artifact.mlmodel.get("saved_input_example_info")
     name = info.get("artifact_path") if isinstance(info, dict) else None
@@ -52,7 +52,7 @@ def mlflow_example(artifact: Artifact) -> list[Any] | None:
 
 
 def made_up(signature: Signature) -> Iterator[list[Any]]:
-    """Rows that the model may take, by what is known of its columns; the likeliest first."""
+    """Rows that the model may accept, made from its columns; the most likely first."""
     columns = [each for each in signature.inputs or () if isinstance(each, Column)]
     if not columns:
         yield ["a"]

@@ -1,4 +1,4 @@
-"""Why a model file cannot be loaded, in one sentence for who deployed it, and what to do."""
+"""Explain why a model file cannot be loaded, and what to do, in one sentence."""
 
 import re
 from collections.abc import Collection
@@ -15,9 +15,9 @@ MISSING_NAME = re.compile(r"Can't get attribute '([^']+)' on <module '([^']+)'")
 
 
 def explained(error: Exception, path: Path, advice: str = "") -> DeploymentError:
-    """What to say of an exception that reading the model file at `path` raised.
+    """The error for an exception raised while the model file at `path` was read.
 
-    `advice` is what is known of the versions that saved it, and takes the place of guesses.
+    `advice` is about the versions that saved it; without it, the message guesses.
     """
     if isinstance(error, PermissionError):
         return DeploymentError(f"model file {path}: {error.strerror}")
@@ -37,7 +37,7 @@ def explained(error: Exception, path: Path, advice: str = "") -> DeploymentError
 
 
 def script_names(names: Collection[str]) -> str:
-    """What a pickle lacks that names functions or classes of `__main__`, and the cures."""
+    """The message for a pickle that needs functions or classes of `__main__`, with remedies."""
     return (
         f"needs {', '.join(sorted(names))} of the notebook or script that saved it (__main__),"
         " which a pickle only names: put a Python file that defines it beside the model file, or"

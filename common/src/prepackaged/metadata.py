@@ -1,8 +1,8 @@
-"""A signature in the words of Seldon's metadata, the same for all images.
+"""Convert a signature to Seldon's metadata, the same for all images.
 
-Seldon's schema has two forms: a tensor with its name, datatype and shape, as the Open Inference
-Protocol describes it, -1 being a free size; and a `messagetype` with the names of its columns
-and the shape of a row, for arrays that have no names themselves.
+Seldon's schema has two forms: a tensor with name, datatype and shape, as in the Open Inference
+Protocol (-1 is a free size); and a `messagetype` with column names and the shape of a row, for
+arrays without names.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ DATATYPES = {"b": "BOOL", "f": "FP", "i": "INT", "u": "UINT"}  # but for the bit
 
 
 def seldon_metadata(signature: Signature) -> dict[str, Any]:
-    """`inputs` and `outputs` as `GET /metadata` has them, empty lists where they are unknown."""
+    """`inputs` and `outputs` for `GET /metadata`; empty lists if they are unknown."""
     return {"inputs": _described(signature.inputs), "outputs": _described(signature.outputs)}
 
 

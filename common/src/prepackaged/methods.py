@@ -1,4 +1,4 @@
-"""Which of a model's methods a request asks for."""
+"""The method of the model that a request chooses."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ SHOWN = 60  # characters of a word that is no method
 
 
 def asked_method(meta: Mapping[str, Any] | None, signature: Signature) -> str:
-    """The method that a request's `meta` asks for, else the one that usually answers.
+    """The method that a request's `meta` chooses, else the default.
 
     It is `method` in `meta` itself, where the server puts it, or in Seldon's `meta.tags`. Raises
     `ClientError` for a method that the signature does not list.

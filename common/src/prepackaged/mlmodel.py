@@ -1,4 +1,4 @@
-"""What the `MLmodel` file of an MLflow model says of the columns that the model takes.
+"""Read the input columns from the `MLmodel` file of an MLflow model.
 
 Reference: MLflow's model signatures, `mlflow.types.schema`.
 """
@@ -24,10 +24,10 @@ DTYPES: dict[str, Kind] = {"float64": "float64", "float32": "float32", "str": "t
 
 
 def columns_in(artifact: Artifact) -> tuple[Column, ...] | None:
-    """The input columns of an MLflow model's signature; None where there is none of a table.
+    """The input columns of an MLflow model's signature; None if it describes no table.
 
-    A tensor of shape [-1, n] is n columns without names. Raises `DeploymentError` for a
-    signature that is not MLflow's.
+    A tensor of shape [-1, n] means n columns without names. Raises `DeploymentError` if the
+    signature is not in MLflow's format.
     """
     signature = artifact.mlmodel.get("signature")
     if not isinstance(signature, Mapping) or not signature.get("inputs"):

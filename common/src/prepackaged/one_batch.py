@@ -1,4 +1,4 @@
-"""Whether the first axes of a model's inputs are one batch, where the model does not say so."""
+"""Find out whether the first axes of a model's inputs are the same batch."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,17 +12,17 @@ ROWS = 2  # with one row a framework computes what it would not with more
 
 
 def blank(spec: TensorSpec, rows: int = 1) -> Array:
-    """Zeros, or empty texts, in the input's shape: so many rows, other free axes of size 1."""
+    """Zeros or empty texts with that many rows; other free axes have size 1."""
     sizes = [size or 1 for size in spec.shape or ()]
     shape = (rows, *sizes[1:]) if spec.is_batch else tuple(sizes)
     return np.full(shape, "", object) if spec.is_text else np.zeros(shape, spec.dtype)
 
 
 def have_one_batch(run: Run, specs: Sequence[TensorSpec]) -> bool:
-    """Whether a model takes as many rows of each input, gives as many, and nothing else.
+    """Whether the model requires the same number of rows of each input, and returns as many.
 
-    That is found by running it on blanks, so that `run` must have no lasting effect. Nodes and
-    edges, or a query and its items, may differ, and are not one batch.
+    It runs the model on blanks, so `run` must have no lasting effect. Nodes and edges, or a query
+    and its items, may differ in number, so they are not one batch.
     """
     if not all(spec.is_batch for spec in specs):
         return False
@@ -33,14 +33,14 @@ def have_one_batch(run: Run, specs: Sequence[TensorSpec]) -> bool:
 
 
 def _takes_more_rows(run: Run, specs: Sequence[TensorSpec], name: str) -> bool:
-    """Whether the model computes with one row more of the input of this name."""
+    """Whether the model also accepts one more row of this input alone."""
     return bool(
         _shapes(run, {each.name: blank(each, ROWS + (each.name == name)) for each in specs})
     )
 
 
 def _shapes(run: Run, arrays: dict[str, Array]) -> list[tuple[int, ...]]:
-    """The shapes of the outputs; none where the model refuses the arrays."""
+    """The shapes of the outputs; empty if the model refuses the arrays."""
     try:
         return [array.shape for array in run(arrays).values()]
     except Exception:

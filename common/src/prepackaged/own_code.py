@@ -1,4 +1,4 @@
-"""The model author's own Python files: found, imported under private names, apart from ours."""
+"""Import the Python files of a model's author under private names."""
 
 import ast
 import importlib
@@ -27,10 +27,10 @@ PRIVATE = "_model_"  # how the private names of modules begin
 def importable(
     directories: Sequence[Path], server: Path, finder: MetaPathFinder | None = None
 ) -> Iterator[None]:
-    """Within this block, files in these directories are imported before the server's own.
+    """In this block, imports prefer the files in these directories to the server's own.
 
-    `server` is the directory of the image's modules, which have their names back afterwards; the
-    directories come last on the path then. `finder` finds modules that nothing else finds.
+    `server` is the directory of the image's modules, whose names are restored afterwards; then the
+    directories stay at the end of the path. `finder` finds modules that nothing else finds.
     """
     hidden = _take_out(_modules_in(server))
     paths = list(dict.fromkeys(map(str, directories)))
@@ -56,11 +56,11 @@ def own_code_of(
     script: set[str] | None = None,
     stand_in: Callable[[str], Any] | None = None,
 ) -> Iterator[None]:
-    """Within this block a pickle of the model finds its author's code.
+    """In this block, a pickle of the model finds its author's code.
 
-    That is in the files beside the model, in the model directory and in MLflow's `code_paths`.
-    `script` are the names that the pickle looks for in `__main__`: found in the one of these files
-    that has them all, else made by `stand_in`. Raises `DeploymentError` where neither has them.
+    The code is in files beside the model, in the model directory or in MLflow's `code_paths`.
+    `script` are the names that the pickle looks up in `__main__`: the file that defines all of them
+    is used, else `stand_in` creates them. Raises `DeploymentError` if neither is possible.
     """
     beside = (artifact.directory / artifact.name).parent
     directories = [beside, artifact.directory, *([artifact.code] if artifact.code else [])]
@@ -74,7 +74,7 @@ def own_code_of(
 
 @contextmanager
 def standing_for_main(module: ModuleType | None) -> Iterator[None]:
-    """Within this block `__main__` is that module: pickles name the script that saved them so."""
+    """In this block, `__main__` is that module, as in the script that saved the pickle."""
     real = sys.modules[MAIN]
     sys.modules[MAIN] = module or real
     try:
@@ -86,7 +86,7 @@ def standing_for_main(module: ModuleType | None) -> Iterator[None]:
 def _main_with(
     names: set[str], directories: Sequence[Path], stand_in: Callable[[str], Any] | None
 ) -> ModuleType | None:
-    """A module with all these names; None where there is none."""
+    """A module that defines all these names; None without one."""
     if all(hasattr(sys.modules[MAIN], name) for name in names):
         return sys.modules[MAIN]
     files = {path for directory in directories for path in directory.glob("*.py")}
@@ -101,10 +101,10 @@ def _main_with(
 
 
 def load_module(path: Path, stand_in: Callable[[str | None], bool] = lambda _: False) -> ModuleType:
-    """The Python file as a module under a private name, which nothing else can have.
+    """Import the Python file under a private name.
 
-    `stand_in` is asked for each module that is missing, and says whether to try again. Raises
-    `DeploymentError` for whatever goes wrong in the file.
+    `stand_in` is called for each missing module and returns whether to try again. Raises
+    `DeploymentError` for any error in the file.
     """
     name = f"{PRIVATE}{sha256(str(path).encode()).hexdigest()[:8]}"
     # As a package, so that `from .layers import Block` finds what lies beside it.
@@ -129,7 +129,7 @@ def load_module(path: Path, stand_in: Callable[[str | None], bool] = lambda _: F
 
 
 def why_not_found(path: Path, error: ModuleNotFoundError) -> str:
-    """The message for a file that needs what is not there, under the name that the author gave."""
+    """The message for a file that imports something missing, by the author's name for it."""
     name = str(error.name)
     if name.startswith(PRIVATE):  # a relative import
         name = f".{name.partition('.')[2]}"
@@ -140,9 +140,9 @@ def why_not_found(path: Path, error: ModuleNotFoundError) -> str:
 
 
 def top_level_names(path: Path) -> list[str]:
-    """The classes, functions and other names that a file gives a value to, read not run.
+    """The top-level names that a file defines, found without running it.
 
-    Of a file that cannot be read, for another may have the class, what is wrong with it.
+    For a file that cannot be parsed, the reason: another file may define the class.
     """
     try:
         body = ast.parse(path.read_bytes()).body

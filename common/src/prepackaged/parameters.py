@@ -1,4 +1,4 @@
-"""Words that operators write into parameters."""
+"""Parse parameters of a deployment."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -10,7 +10,7 @@ D = TypeVar("D")
 
 
 def is_true(name: str, value: object) -> bool:
-    """Whether the parameter `name` says true; unset it says false.
+    """Whether the parameter `name` is true; unset, it is false.
 
     Raises `DeploymentError` for anything but true and false.
     """
@@ -21,7 +21,7 @@ def is_true(name: str, value: object) -> bool:
 
 
 def chosen(name: str, value: object, words: Sequence[str]) -> str:
-    """Which of some words the parameter `name` is; unset it is the first.
+    """The parameter `name`, one of some words; unset, it is the first.
 
     Raises `DeploymentError` for any other.
     """
@@ -32,7 +32,7 @@ def chosen(name: str, value: object, words: Sequence[str]) -> str:
 
 
 def whole_number(name: str, value: object, default: int) -> int:
-    """The parameter `name` as a whole number, `default` where it is not set.
+    """The parameter `name` as a whole number; unset, it is `default`.
 
     Raises `DeploymentError` for anything else.
     """
@@ -40,7 +40,7 @@ def whole_number(name: str, value: object, default: int) -> int:
 
 
 def number(name: str, value: object) -> float | None:
-    """The parameter `name` as a number, such as -999 or nan; None where it is not set.
+    """The parameter `name` as a number, such as -999 or nan; unset, it is None.
 
     Raises `DeploymentError` for anything else.
     """

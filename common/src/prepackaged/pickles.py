@@ -1,7 +1,7 @@
-"""What a pickle says of itself, read from its opcodes: nothing in it is imported or called.
+"""Read facts from the opcodes of a pickle, without importing or calling anything in it.
 
-A joblib file is a pickle too, with the values of each array behind the object that describes
-it, and maybe compressed.
+A joblib file is also a pickle; the values of each array follow the object that describes it, and
+the file may be compressed.
 """
 
 import bz2
@@ -39,12 +39,12 @@ SOUGHT = (VERSION, re.compile(b"CodeType"), re.compile(MAIN.encode()))
 
 @dataclass
 class PickleFacts:
-    """What a pickle says of itself.
+    """Facts about a pickle.
 
     `imports` are the functions and classes that it names, as `module.name`. `sklearn` is the
-    version of scikit-learn that pickled it, empty where it has no estimators. `code` are the
-    functions that it holds by value, each with the Python that compiled it, and `script` the
-    functions and classes of the notebook or script that saved it, which it only names.
+    scikit-learn version that saved it, empty if it contains no estimators. `code` are functions
+    that it contains by value, each with the Python that compiled it. `script` are functions and
+    classes of the notebook or script that saved it, which it contains only by name.
     """
 
     sklearn: str = ""
@@ -53,9 +53,9 @@ class PickleFacts:
     imports: set[str] = field(default_factory=set)
 
     def refuse_foreign_code(self, path: Path, python: str = "") -> None:
-        """Raise `DeploymentError` where it holds code that this Python cannot run.
+        """Raise `DeploymentError` if it contains code that this Python cannot run.
 
-        `python` is the version that saved it as `MLmodel` has it, empty where nobody says.
+        `python` is the version that saved it according to `MLmodel`, empty if unknown.
         """
         named = ".".join(python.split(".")[:2])
         code = {name: named or compiled for name, compiled in self.code.items()}
@@ -72,18 +72,18 @@ class PickleFacts:
 
 
 def read_facts(path: Path) -> PickleFacts:
-    """What the pickle at `path` says, as far as it can be read: damage is the loader's to tell.
+    """The facts of the pickle at `path`, as far as it can be read; the loader reports damage.
 
-    Where its bytes show that there is neither code nor a script's name, the opcodes are not read,
-    which takes as long as loading.
+    If its bytes show that it contains neither code nor names of a script, the opcodes are not read,
+    because that takes as long as loading.
     """
     return _facts_of(lambda: opened(path))
 
 
 def imports_of(path: Path) -> set[str] | None:
-    """What the pickles in a file import when it is loaded; None where there is none.
+    """The imports of the pickles in a file; None if it contains no pickle.
 
-    PyTorch's archives have a pickle as their member `data.pkl`. A damaged one may import more.
+    PyTorch's archives contain a pickle as `data.pkl`. A damaged pickle may import more.
     """
     facts = PickleFacts()
     with suppress(Exception):  # of another kind, or damaged: the loader says which
@@ -99,7 +99,7 @@ def imports_of(path: Path) -> set[str] | None:
 
 
 def facts_in(content: bytes) -> PickleFacts:
-    """What a pickle in memory says, as far as it can be read."""
+    """The facts of a pickle in memory, as far as it can be read."""
     return _facts_of(lambda: nullcontext(io.BytesIO(content)))
 
 
@@ -116,7 +116,7 @@ def _facts_of(stream_again: Callable[[], AbstractContextManager[IO[bytes]]]) -> 
 
 
 def _search(stream: IO[bytes]) -> dict[re.Pattern[bytes], bytes]:
-    """What each of SOUGHT first matches in the stream, if it does."""
+    """The first match in the stream of each pattern in SOUGHT."""
     found: dict[re.Pattern[bytes], bytes] = {}
     window = block = stream.read(CHUNK)
     while window:
@@ -133,7 +133,7 @@ def _search(stream: IO[bytes]) -> dict[re.Pattern[bytes], bytes]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The content of a file that joblib may have compressed, as a stream to read from."""
+    """The content of a file that joblib may have compressed, as a stream."""
     with path.open("rb") as file:
         begin = file.peek(2)[:2]
         decompress = next((DECOMPRESS[each] for each in DECOMPRESS if begin.startswith(each)), None)
@@ -141,7 +141,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 class _Inflated(io.RawIOBase):
-    """A zlib stream as a file; gzip, bz2 and lzma have files of their own."""
+    """A zlib stream as a file, which Python provides only for gzip, bz2 and lzma."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._zlib = file, zlib.decompressobj()
@@ -170,10 +170,10 @@ DECOMPRESS: dict[bytes, Callable[[IO[bytes]], Any]] = {
 
 
 class _Stub:
-    """Stands for a function, a class or an object that one made: inert, whatever it is given.
+    """A harmless placeholder for a function, a class, or an object that one of them created.
 
-    `maker` is the module of a function or class and `arguments` its name; of an object, what
-    was called to make it, and with what.
+    For a function or class, `maker` is the module and `arguments` the name; for an object, the
+    callable that created it and its arguments.
     """
 
     __slots__ = ("arguments", "maker", "state")
@@ -188,18 +188,18 @@ class _Stub:
         pass
 
     def append(self, *_: Any) -> None:
-        """Take an item, as what it stands for would."""
+        """Accept an item, as a list would."""
 
     add = extend = append
 
     @property
     def name(self) -> str:
-        """The name of the function or class that it stands for, or that made it."""
+        """The name of the function or class, or of the one that created the object."""
         return self.maker.name if isinstance(self.maker, _Stub) else str(self.arguments[0])
 
 
 class _Reader(pickle._Unpickler):
-    """Follows the opcodes as Python's unpickler does, with stubs in place of all objects."""
+    """Execute the opcodes as Python's unpickler does, with placeholders for all objects."""
 
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
     stack: list[Any]
@@ -245,7 +245,7 @@ class _Reader(pickle._Unpickler):
         self._facts.code[name] = python_of(arguments)
 
     def _pass_array(self, dtype: _Stub, shape: tuple[int, ...], **more: Any) -> None:
-        """Go on behind the values of an array, which joblib writes behind its description."""
+        """Skip the values of an array, which joblib writes after its description."""
         if _has_objects(dtype):  # as a pickle of their own
             _Reader(self._stream, self._facts).load()
             return
@@ -254,7 +254,7 @@ class _Reader(pickle._Unpickler):
         _pass(self._stream.read, math.prod(shape) * np.dtype(dtype.arguments[0]).itemsize)
 
     def _bytes_of(self, size: int) -> None:
-        """Take bytes, but leave out what only a tensor can have."""
+        """Read bytes, but skip data that only a tensor can contain."""
         is_short = size <= CHUNK
         self.stack.append(self.read(size) if is_short else _pass(self.read, size))
 
@@ -281,7 +281,7 @@ def _has_objects(dtype: _Stub) -> bool:
 
 
 def _pass(read: Callable[[int], bytes], size: int) -> bytes:
-    """Read so many bytes and keep none. Raises `EOFError` where there are fewer."""
+    """Skip that many bytes. Raises `EOFError` if there are fewer."""
     while size > 0:
         passed = len(read(min(size, CHUNK)))
         if not passed:

@@ -1,10 +1,9 @@
-"""seldon-core, imported without TensorFlow's notices and with labels that it can read.
+"""Import seldon-core without TensorFlow's notices, and check the variable PREDICTOR_LABELS.
 
-seldon-core imports TensorFlow wherever it is installed. Its libraries write to the process's
-stderr while they are loaded, notices that no setting of theirs turns off; where
-`TF_CPP_MIN_LOG_LEVEL` asks for notices, 0 or 1, they are let through. It also reads
-`PREDICTOR_LABELS` as JSON when it is imported: empty means unset, and anything but an object ends
-the process with a line that says so.
+seldon-core imports TensorFlow if it is installed. While they load, its libraries write notices to
+stderr that no setting turns off; they appear only if `TF_CPP_MIN_LOG_LEVEL` is 0 or 1. seldon-core
+also parses `PREDICTOR_LABELS` as JSON when it is imported: empty means unset, and anything but an
+object stops the process with a clear line.
 """
 
 import importlib
@@ -22,7 +21,7 @@ WARNINGS = "2"  # the level that hides notices and warnings, and shows errors
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Within this block nothing reaches the process's stderr, whatever library writes to it."""
+    """In this block, nothing reaches the stderr of the process."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -36,7 +35,7 @@ def silence() -> Iterator[None]:
 
 
 def check_labels() -> None:
-    """Take `PREDICTOR_LABELS` away where it is empty. Raises `SystemExit` for what is no object."""
+    """Remove an empty `PREDICTOR_LABELS`. Raises `SystemExit` unless it is a JSON object."""
     text = os.environ.pop("PREDICTOR_LABELS", "").strip()
     if not text:
         return

@@ -1,4 +1,4 @@
-"""One record of values that need no conversion, cast in a fraction of a sheet's time."""
+"""Fast path for a single record whose values need no conversion."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,15 +18,15 @@ PLAIN: dict[str, tuple[frozenset[type], Any]] = {
 
 
 def record_in(payload: Any) -> dict[str, Any] | None:
-    """The only record of a payload; None where there is another number of them."""
+    """The record of a payload with exactly one record, else None."""
     record = payload[0] if type(payload) is list and len(payload) == 1 else payload
     return record if type(record) is dict else None
 
 
 def plain_arrays(record: Mapping[str, Any], facts: Sequence[Column]) -> list[Array] | None:
-    """The record's values as `cast` gives them, of shape [1] each, column by column.
+    """The record's values, cast as `cast` does, each of shape [1].
 
-    None where a value is missing, or needs a look beyond its type.
+    None if a value is missing or its type is not enough to decide.
     """
     arrays = []
     for fact in facts:

@@ -1,4 +1,4 @@
-"""Requests of several rows to a model that takes one row at a time."""
+"""Answer requests of several rows with a model that accepts one row at a time."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -19,9 +19,9 @@ def run_by_row(
 ) -> Arrays:
     """Call `run` for each row of the inputs `by_row`, and join its outputs.
 
-    An input that has one row, or is not among those, is the same in each call. A request of one
-    row is answered as `run` answers. `shapes` are those of the outputs of one call, for `joined`.
-    Raises `ClientError` where inputs have different numbers of rows.
+    Inputs with one row, and inputs not in `by_row`, are the same in each call. For a request of one
+    row, the result of `run` is returned unchanged. `shapes` are the shapes of one call's outputs,
+    for `joined`. Raises `ClientError` if inputs have different numbers of rows.
     """
     counts = {name: len(arrays[name]) for name in by_row if name in arrays}
     rows = max(counts.values(), default=1)
@@ -42,11 +42,11 @@ def run_by_row(
 
 
 def joined(parts: Sequence[Array], shape: FreeShape | None) -> Array:
-    """Answers to one row each, all of the output's `shape`, as one array whose first axis is rows.
+    """Join the outputs for single rows, each of `shape`, to one array whose first axis is rows.
 
-    Where the shape begins with 1, that is the axis. Where sizes are free, such as the number of
-    things that a detector finds, or unknown, the array has a list for each row, whether or not
-    they happen to be of one length.
+    If the shape begins with 1, that axis becomes the rows. If sizes are free or unknown, such as
+    the number of detected objects, the array contains a list for each row, even if they have equal
+    lengths.
     """
     has_batch = shape is not None and shape[:1] == (1,)
     if shape is not None and None not in shape and len({part.shape for part in parts}) == 1:

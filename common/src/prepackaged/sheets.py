@@ -1,4 +1,4 @@
-"""A table as a client sent it, before anything is cast: columns by place or by name.
+"""Read a table from a payload, before values are cast: columns by position or by name.
 
 As JSON, a table is a list of rows, a list of records, one record, an object of columns
 (`{"age": [30, 40]}`) or pandas' `split` form (`{"columns": [...], "data": [...]}`). As an array
@@ -28,10 +28,10 @@ SPARSEST, SMALL = 16, 4096  # places for each value of records, in tables larger
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Columns of `rows` values each; `names` is None where the request has none.
+    """Columns of `rows` values each; `names` is None if the request has none.
 
-    `values` gives those of the column at a place. Columns are found `is_by_name` where their
-    order says nothing.
+    `values` returns those of a column by its place. `is_by_name` is true if the order of columns
+    has no meaning.
     """
 
     rows: int
@@ -42,9 +42,9 @@ class Sheet:
 
 
 def read_sheet(payload: Any, names: Iterable[str] | None = None) -> Sheet:
-    """The table in a payload; `names` were sent beside it, and those of records win over them.
+    """The table in a payload; `names` were sent beside it, but names in records win.
 
-    Raises `ClientError` for what is no table, rows of unequal length, and no rows.
+    Raises `ClientError` if the payload is not a table, has rows of unequal length, or no rows.
     """
     if isinstance(payload, dict):
         sheet = _of_object(payload)
@@ -80,7 +80,7 @@ def _of_records(records: list[dict[str, Any]]) -> Sheet:
 
 
 def _check_density(cells: int, values: int) -> None:
-    """Refuse records whose names hardly ever agree: their table would be far larger than they."""
+    """Refuse records that share few names: their table would be far larger than the request."""
     if cells > SPARSEST * values + SMALL:
         raise ClientError(
             f"expected records with the same names, got {values} values for a table of {cells}"
@@ -96,7 +96,7 @@ def _of_object(value: dict[str, Any]) -> Sheet:
 
 
 def _is_column(value: Any) -> bool:
-    """Whether it is a list or, as protocols with typed columns have it, an array."""
+    """Whether it is a list or, from protocols with typed columns, an array."""
     return type(value) is list or (isinstance(value, np.ndarray) and value.ndim == 1)
 
 
@@ -146,7 +146,7 @@ def _not_two_dimensional(shape: Sequence[int]) -> ClientError:
 
 
 def _sent_names(names: Any) -> list[str] | None:
-    """The request's column names, None if it has none; numbers are names as pandas writes them."""
+    """The request's column names, None if it has none; numbers become text, as in pandas."""
     if names is None:
         return None
     if isinstance(names, Iterable) and not isinstance(names, str):

@@ -1,7 +1,7 @@
-"""What a model takes and gives, and where each fact is from: read once, when the model is loaded.
+"""A model's inputs and outputs, and the source of each fact: read once, when it is loaded.
 
-Pure facts. `tensor_values` and `tables` cast a request's values by them, and `metadata` puts them
-into `GET /metadata`.
+`tensor_values` and `tables` cast the values of requests by these facts, and `metadata` shows them
+in `GET /metadata`.
 """
 
 import math
@@ -37,15 +37,18 @@ UNKNOWN: Final = Unknown.UNKNOWN
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table that a model takes or gives.
+    """A column of a table, as an input or output of a model.
 
-    `name` is None where the model knows none. `kind` is what the values were in training, `any`
-    where nobody says. `categories` are the values that training saw where they are few, of a
-    `category` in the order of their codes, None where they are unknown; `open` is False where
-    the model refuses others. `missing` is the value that meant "no value" in training, such
-    as NaN or None; `UNKNOWN` where nobody says. `nullable` is False where the model surely
-    refuses a missing value, `used` where it surely ignores the column. A request may leave out
-    an `optional` column, which is missing in all rows then.
+    `name` is None if the model knows none. `kind` is the type of the values in training, `any` if
+    it is unknown. `categories` are the values seen in training, if they are few; for the kind
+    `category` they are in the order of their codes. `open` is False if the model refuses other
+    values. `missing` is the value that meant "no value" in training, such as NaN or None, or
+    `UNKNOWN`. `nullable` is False if the model refuses missing values, and `used` is False if it
+    ignores the column. A request may omit an `optional` column; its values are missing then.
+    Raises `ValueError` for an unknown kind.
+
+    >>> print(Column("city", "text", categories=("Taipei", "Tainan")))
+    city (text of Taipei, Tainan)
     """
 
     name: str | None = None
@@ -63,7 +66,7 @@ class Column:
         return frozenset(self.categories or ())
 
     def label(self, place: int) -> str:
-        """The column in an error: its name in quotes, else its place."""
+        """The column's name in quotes, else its place: for errors."""
         return str(place) if self.name is None else repr(self.name)
 
     def __post_init__(self) -> None:
@@ -86,17 +89,19 @@ class Column:
 
 @dataclass(init=False, frozen=True)
 class TensorSpec:
-    """One of a model's inputs or outputs.
+    """A tensor, as an input or output of a model.
 
-    `name` is empty for an output that is the only one and has no name. `dtype` is numpy's: `str`
-    or `object` for text, `bytes` for text that may also be any bytes (TensorFlow's strings),
-    None where the model takes any number. `shape` begins with the batch axis; None in it is a
-    free size, and None in its place a shape that nobody knows. A model can do without an
-    `optional` input.
+    `name` may be empty for the only output. `dtype` is numpy's: `str` or `object` for text,
+    `bytes` for text that may also be any bytes (TensorFlow's strings), None if the model takes
+    any number. `shape` begins with the batch axis; None in it is a free size, and a `shape` of
+    None is unknown. A request may omit an `optional` input.
 
-    `axes` has a name for each axis of `shape`, or None: inputs must have the same size along
-    axes of one name. Left out, a free first axis is named `batch` and the others have no names.
-    Raises `ValueError` for another number of axes than `shape` has.
+    `axes` has a name or None for each axis of `shape`: inputs must have the same size along axes
+    of the same name. By default a free first axis is named `batch` and the others have no names.
+    Raises `ValueError` if `axes` and `shape` differ in length.
+
+    >>> print(TensorSpec("image", "float32", (None, 3, None, None)))
+    image (float32 of shape [n, 3, ?, ?])
     """
 
     name: str
@@ -129,11 +134,11 @@ class TensorSpec:
 
     @property
     def is_batch(self) -> bool:
-        """Whether it has as many rows as the request."""
+        """Whether its first axis is the batch: one row for each row of the request."""
         return self.shape is not None and self.shape[:1] == (None,)
 
     def expected(self) -> str:
-        """The dtype and shape in words: `float32 of shape [n, 3, ?, ?]`."""
+        """The dtype and shape in words, such as `float32 of shape [n, 3, ?, ?]`."""
         dtype = "numbers" if self.dtype is None else "text" if self.is_text else self.dtype.name
         return dtype if self.shape is None else f"{dtype} of shape {_shown_shape(self.shape)}"
 
@@ -148,15 +153,20 @@ SOURCED = ("inputs", "outputs", "class_names", "methods")  # who deploys chooses
 
 @dataclass(frozen=True)
 class Signature:
-    """What a model takes and gives.
+    """The inputs and outputs of a model.
 
-    `inputs` and `outputs` are columns of a table or tensors, None where they are unknown; where
-    only the number of columns is known, as many columns without names. `class_names` are the
-    classes of a classifier in the order of its scores. `method` is what answers requests, and
-    `methods` are all that the model has.
+    `inputs` and `outputs` are columns or tensors, None if they are unknown; if only the number of
+    columns is known, use that many columns without names. `class_names` are the classes of a
+    classifier, in the order of its scores. `method` is the method that answers requests, and
+    `methods` are all methods of the model.
 
-    `sources` has for each of these fields but `method` where it is from: `model`, `pipeline`,
-    `MLmodel` or `metadata.yaml`. Raises `ValueError` for other names.
+    `sources` maps each of these fields except `method` to the source of the fact: `model`,
+    `pipeline`, `MLmodel` or `metadata.yaml`. Raises `ValueError` for other names.
+
+    >>> print(Signature(inputs=(Column("area", "float64"),), class_names=("cheap", "dear")))
+    inputs: area (float64)
+    outputs: unknown
+    class_names: cheap, dear
     """
 
     inputs: Facts | None = None
@@ -172,18 +182,18 @@ class Signature:
         _check("sources", self.sources.values(), get_args(Source))
 
     def with_source(self, source: Source) -> "Signature":
-        """The same signature, with `source` as the source of every known fact."""
+        """A copy with `source` as the source of every known fact."""
         known = [name for name in SOURCED if getattr(self, name) not in (None, ())]
         return replace(self, sources=dict.fromkeys(known, source))
 
     @cached_property
     def input_tensors(self) -> tuple[TensorSpec, ...]:
-        """The inputs where they are tensors, else nothing."""
+        """The inputs if they are tensors, else nothing."""
         return tuple(each for each in self.inputs or () if isinstance(each, TensorSpec))
 
     @cached_property
     def output_tensors(self) -> tuple[TensorSpec, ...]:
-        """The outputs where they are tensors, else nothing."""
+        """The outputs if they are tensors, else nothing."""
         return tuple(each for each in self.outputs or () if isinstance(each, TensorSpec))
 
     def __str__(self) -> str:
@@ -202,7 +212,7 @@ class Signature:
 
 
 def declared_signature(model: Any) -> Signature | None:
-    """What a model says of what it takes; None where it says nothing."""
+    """The model's signature, None if it has none."""
     signature = getattr(model, "signature", None)
     return signature if isinstance(signature, Signature) else None
 
@@ -219,7 +229,7 @@ def _check(what: str, got: Any, known: Sequence[str]) -> None:
 
 
 def _shown_facts(facts: Facts | None) -> str:
-    """Columns or tensors in words, each by name unless columns have none."""
+    """Columns or tensors as text, each by name unless columns have none."""
     if facts is None:
         return "unknown"
     nameless = Column()
@@ -234,7 +244,7 @@ def _enumerated(values: Sequence[Any]) -> str:
 
 
 def _shown_shape(shape: FreeShape) -> str:
-    """A shape as people write it: n is the batch, ? any other free size."""
+    """A shape as text: n is the batch, ? any other free size."""
     names = ["n", *"?" * len(shape)]
     shown = [name if size is None else str(size) for name, size in zip(names, shape, strict=False)]
     return f"[{', '.join(shown)}]"

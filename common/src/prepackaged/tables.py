@@ -1,13 +1,10 @@
-"""From a request's payload to the table that a framework wants, or a `ClientError`.
+"""Convert a request's payload to the table that a framework needs, or raise `ClientError`.
 
-A payload is what the microservice hands to `predict`: an ndarray (`data`), a string
-(`strData`), bytes (`binData`) or a JSON value (`jsonData`); `sheets` says which of these are
-tables.
+A payload is what `predict` gets: an ndarray (`data`), a string (`strData`), bytes (`binData`) or
+a JSON value (`jsonData`). The module `sheets` decides which of these are tables.
 """
 
-import difflib
 import math
-from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +15,7 @@ import numpy as np
 
 from prepackaged.arrays import Array, count_words, packed_numbers
 from prepackaged.casting import ABSENT, Values, cast
+from prepackaged.column_names import names_are_unknown, wrong_names
 from prepackaged.errors import ClientError
 from prepackaged.frames import frame_of
 from prepackaged.records import plain_arrays, record_in
@@ -30,16 +28,20 @@ if TYPE_CHECKING:
 NUMBERS = "biuf"  # numpy's kinds of dtype that are numbers
 # Of columns that are all of one kind, numbers go into one array; object: they stay as they are.
 DTYPES: dict[str, Any] = dict(zip(("float64", "float32", "any"), map(np.dtype, "dfO"), strict=True))
-SHOWN = 20  # names in an error
 LEFT_OUT = -1  # the place of a column that the request does not have
-LONGEST_NAME = 60  # characters of a name in an error
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """A request's rows, cast by column: what `Columns.table` gives.
+    """The rows of a request, cast by column: the result of `Columns.table`.
 
-    `facts` are the columns that the model uses and `arrays` their values, of shape [rows] each.
+    `facts` are the columns that the model uses and `arrays` their values, each of shape [rows].
+
+    >>> table = Columns(names=("area", "city")).table([{"city": "Taipei", "area": 85}])
+    >>> len(table), [fact.name for fact in table.facts]
+    (1, ['area', 'city'])
+    >>> table.array()
+    array([[85, 'Taipei']], dtype=object)
     """
 
     facts: tuple[Column, ...]
@@ -50,17 +52,17 @@ class Table:
 
     @property
     def batch_key(self) -> Hashable:
-        """What tables must have in common to be stacked: names, and dtypes or types of values."""
+        """Names and dtypes, or types of values: tables with equal keys can be stacked."""
         names = tuple(fact.name for fact in self.facts)
         return names, tuple(map(_key, self.facts, self.arrays))
 
     def stacked(self, others: "Sequence[Table]") -> "Table":
-        """The rows of this table, then those of others with the same `batch_key`."""
+        """The rows of this table followed by those of others with the same `batch_key`."""
         stacks = zip(self.arrays, *(other.arrays for other in others), strict=True)
         return Table(self.facts, tuple(map(np.concatenate, stacks)))
 
     def array(self) -> Array:
-        """[rows, columns]: numbers in their common dtype; beside text, objects with null as NaN."""
+        """The values, [rows, columns]: a numeric array, or objects if a column has text."""
         if all(array.dtype.kind in NUMBERS for array in self.arrays):
             return np.column_stack(self.arrays)
         columns = map(_objects_of, self.facts, self.arrays)
@@ -70,7 +72,7 @@ class Table:
         return objects
 
     def frame(self) -> "DataFrame":
-        """A pandas DataFrame under the columns' names, each with a dtype of its own."""
+        """A pandas DataFrame with the columns' names and a dtype for each column."""
         return frame_of(self.facts, self.arrays)
 
 
@@ -78,10 +80,16 @@ class Table:
 class Columns:
     """The columns that a model was trained on.
 
-    `names` are in the order of training, None where the model knows none. `count` is their
-    number, None where the model does not know it. `facts` say more of each; left out, nothing
-    else is known. With `allow_extra`, columns of a request that the model does not know are
-    ignored, else refused.
+    `names` are in the order of training, None if the model knows none. `count` is their number,
+    None if it is unknown. `facts` describe each column further. If `allow_extra` is False, a
+    request with unknown columns is refused; else they are ignored.
+
+    >>> columns = Columns(names=("area", "rooms"))
+    >>> columns.array([{"rooms": 2, "area": 100.0}])
+    array([[100.,   2.]])
+    >>> columns.array([{"rooms": 2}])
+    Traceback (most recent call last):
+    prepackaged.errors.ClientError: column names are wrong: missing: area; expected area, rooms
     """
 
     names: tuple[str, ...] | None = None
@@ -91,7 +99,11 @@ class Columns:
 
     @classmethod
     def of(cls, inputs: Facts | None, *, allow_extra: bool = True) -> "Columns":
-        """The columns that a signature's `inputs` are; of unknown inputs, of any number."""
+        """The columns in the `inputs` of a signature; None means any number of columns.
+
+        >>> Columns.of((Column("area"), Column("rooms"))).names
+        ('area', 'rooms')
+        """
         facts = tuple(each for each in inputs or () if isinstance(each, Column))
         names = tuple(each.name for each in facts if each.name is not None)
         is_named = bool(names) and len(names) == len(facts)
@@ -101,21 +113,26 @@ class Columns:
     def array(self, payload: Any, names: Iterable[str] | None = None) -> Array:
         """The payload as an array of shape [rows, columns], columns in the order of training.
 
-        Numbers become a numeric array, where null is NaN; as soon as one value is text, an
-        object array of the values unchanged. Columns that the model does not use are left out.
+        Numbers become a numeric array, in which null is NaN. If a value is text, the result is an
+        array of objects with unchanged values. Columns that the model does not use are left out.
         Raises `ClientError` for no rows, rows of unequal length, a wrong number of columns,
         missing names, and values that a column cannot take.
+
+        >>> import numpy as np
+        >>> Columns(count=2).array(np.array([[1, 2], [3, 4]]))
+        array([[1, 2],
+               [3, 4]])
         """
         array = self.numbers(payload, names) if isinstance(payload, np.ndarray) else None
         if array is not None:
             return array
         sheet = read_sheet(payload, names)
         if sheet.is_by_name and not self.names:
-            raise _names_are_unknown(sheet)
+            raise names_are_unknown(sheet.names)
         return self._table(sheet).array()
 
     def numbers(self, array: Array, names: Iterable[str] | None = None) -> Array | None:
-        """What `array` gives, at once, for numbers in the order of training; None for the rest."""
+        """Fast path of `array` for numbers in the order of training; None for anything else."""
         dtype, width = self._one_dtype
         if dtype is None or array.ndim != 2 or not array.size or (names and self.names):
             return None
@@ -123,18 +140,21 @@ class Columns:
             return None
         if array.dtype is not dtype and dtype.kind != "O":
             array = array.astype(dtype)
-        # A sum of squares is NaN if a value is; the columns then find out which.
-        return None if self._refuses_null and math.isnan(np.vdot(array, array)) else array
+        if self._refuses_null:
+            values = array.ravel()
+            if math.isnan(values.dot(values)):  # NaN if a value is; the columns find out which
+                return None
+        return array
 
     def frame(self, payload: Any, names: Iterable[str] | None = None) -> "DataFrame":
-        """The payload as a pandas DataFrame under the names of training, a dtype for each column.
+        """The payload as a pandas DataFrame with the names of training and a dtype per column.
 
         Raises what `array` raises.
         """
         return self.table(payload, names).frame()
 
     def table(self, payload: Any, names: Iterable[str] | None = None) -> Table:
-        """The payload cast by column: of unknown columns, under the names of the request.
+        """The payload cast by column; if the columns are unknown, with the names of the request.
 
         Raises what `array` raises.
         """
@@ -160,7 +180,7 @@ class Columns:
         return Table(self.used if self._known else facts, tuple(arrays))
 
     def _values(self, sheet: Sheet, place: int) -> Values:
-        """A column's values; of unknown columns, a record that lacks one has null there."""
+        """A column's values; if the columns are unknown, null where a record lacks one."""
         values = [None] * sheet.rows if place == LEFT_OUT else sheet.values(place)
         if self._known or isinstance(values, np.ndarray):
             return values
@@ -179,14 +199,15 @@ class Columns:
 
     @cached_property
     def _is_plain(self) -> bool:
-        """Whether each column has a name and is used, so that a record has just these."""
+        """Whether each column has a name and is used, so that a record has exactly these."""
         return bool(self.names) and all(fact.name and fact.used for fact in self._known)
 
     @cached_property
     def _one_dtype(self) -> tuple[np.dtype[Any] | None, int]:
-        """The dtype of all columns, where the model uses all, and their number, 0 for any.
+        """The common dtype of all columns and their number, 0 for any number.
 
-        It is object where numbers stay as they are, and None where columns differ.
+        The dtype is object if numbers stay unchanged, and None if columns differ or some are
+        unused.
         """
         kinds = {fact.kind for fact in self._known} or {"any"}
         is_one = len(kinds) == 1 and len(self.used) == len(self._known)
@@ -198,11 +219,11 @@ class Columns:
         return not all(fact.nullable for fact in self.used)
 
     def _places(self, sheet: Sheet) -> Sequence[int]:
-        """Where in the sheet each of the known columns is; of unknown ones, all."""
+        """The place in the sheet of each known column; all places if the columns are unknown."""
         if sheet.names is not None and self.names:
             return self._places_by_name(sheet.names, sheet.width, self.names)
         if sheet.is_by_name and self._known:
-            raise _names_are_unknown(sheet)
+            raise names_are_unknown(sheet.names)
         if self._known and sheet.width != len(self._known):
             raise ClientError(
                 f"expected rows of {count_words(len(self._known))}, got rows of {sheet.width}"
@@ -220,52 +241,19 @@ class Columns:
         missing = [name for name in needed if name not in place]
         extra = len(place) > len(names) or not place.keys() <= set(names)
         if missing or len(place) < len(sent) or (extra and not self.allow_extra):
-            raise _wrong_names(sent, names, [name for name in missing if name is not None])
+            raise wrong_names(sent, names, [name for name in missing if name is not None])
         return [place.get(name, LEFT_OUT) for name in names]
 
 
-def _names_are_unknown(sheet: Sheet) -> ClientError:
-    return ClientError(
-        "expected rows in the order of training: this model knows no column names,"
-        f" got records with {_enumerated(sheet.names or ())}"
-    )
-
-
-def _wrong_names(sent: Sequence[str], names: Sequence[str], missing: list[str]) -> ClientError:
-    """The error for a request's names, each unknown one with the known name nearest to it."""
-    known = set(names)
-    unknown = [name for name in dict.fromkeys(sent) if name not in known]
-    problems = {
-        "missing": missing,
-        "unknown": [_with_nearest(name, missing) for name in unknown[:SHOWN]] + unknown[SHOWN:],
-        "sent twice": sorted(name for name, times in Counter(sent).items() if times > 1),
-    }
-    wrong = "; ".join(f"{what}: {_enumerated(them)}" for what, them in problems.items() if them)
-    return ClientError(f"column names are wrong: {wrong}; expected {_enumerated(names)}")
-
-
-def _with_nearest(name: str, missing: Sequence[str]) -> str:
-    nearest = difflib.get_close_matches(name[:LONGEST_NAME], missing[:SHOWN], 1)
-    return f"{name} (perhaps {nearest[0]})" if nearest else name
-
-
-def _enumerated(names: Sequence[str]) -> str:
-    cut = [
-        name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names[:SHOWN]
-    ]
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(cut) + more
-
-
 def _key(fact: Column, array: Array) -> Hashable:
-    """Dtypes; of a column that nobody knows, the types of its values, which pandas looks at."""
+    """The dtype; for an unknown column, the types of its values, which pandas looks at."""
     if array.dtype == object and fact.kind == "any":
         return frozenset(map(type, array))
     return array.dtype
 
 
 def _objects_of(fact: Column, array: Array) -> Array:
-    """A column as objects, null as NaN unless the column's missing value is known to be None."""
+    """A column as objects, with NaN for null unless the column's missing value is None."""
     objects = array.astype(object)
     if fact.kind == "any":
         objects[objects == np.array(None)] = np.nan
@@ -273,9 +261,12 @@ def _objects_of(fact: Column, array: Array) -> Array:
 
 
 def texts(payload: Any) -> list[str] | None:
-    """The payload as a list of strings, one a document; None where it is anything else.
+    """The payload as a list of strings, one for each document; None for any other payload.
 
-    Takes a string, a list of strings, and a table of strings with a single column.
+    Accepts a string, a list of strings, and a table of strings with a single column.
+
+    >>> texts("good food"), texts([["good food"], ["bad food"]]), texts([1, 2])
+    (['good food'], ['good food', 'bad food'], None)
     """
     if isinstance(payload, str):
         return [payload]
@@ -290,7 +281,11 @@ def texts(payload: Any) -> list[str] | None:
 
 
 def find_cell(table: Any, is_wrong: Callable[[Any], bool]) -> tuple[int, int, Any] | None:
-    """Row, column and value of the first wrong cell of an array or DataFrame, by rows."""
+    """Row, column and value of the first wrong cell of an array or DataFrame, or None.
+
+    >>> find_cell([[1, 2], [3, "x"]], lambda value: isinstance(value, str))
+    (1, 1, 'x')
+    """
     for row, values in enumerate(np.asarray(table, dtype=object)):
         for column, value in enumerate(np.atleast_1d(values)):
             if is_wrong(value):

@@ -1,8 +1,8 @@
-"""Outputs of a framework as values that every form of answer can hold.
+"""Convert outputs of a framework to values that JSON and protobuf can express.
 
-Text is str. Bytes that are no text, and those of outputs whose name ends with `_bytes`, are
-`{"b64": "..."}`, both as in TensorFlow Serving's REST API. A complex number is the pair of its
-real and its imaginary part, on an axis of its own behind the others.
+Text is str. Bytes that are not text, and bytes of outputs whose name ends with `_bytes`, become
+`{"b64": "..."}`, both as in TensorFlow Serving's REST API. A complex number becomes a pair of its
+real and imaginary part, on an additional last axis.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ BYTES_SUFFIX = "_bytes"
 
 
 def printable(name: str, array: Array) -> Array:
-    """The output of this name with values that JSON and protobuf can hold."""
+    """The output of this name with values that JSON and protobuf can express."""
     if array.dtype.kind == "c":
         return np.stack([array.real, array.imag], axis=-1)
     if array.dtype.kind not in "OS":

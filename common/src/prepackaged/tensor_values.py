@@ -1,4 +1,4 @@
-"""Values of requests as arrays of the dtype and shape that a `TensorSpec` says, without loss."""
+"""Convert values of requests to the dtype and shape of a `TensorSpec`, without loss."""
 
 import math
 import reprlib
@@ -20,14 +20,13 @@ Shape = tuple[int, ...]
 def to_array(spec: TensorSpec, value: Any) -> Array:
     """Convert a request's value, an ndarray or nested lists, to the input's dtype and shape.
 
-    Text becomes an object array of str, and of bytes where the request has `{"b64": ...}`. Rows
-    come in the model's shape, or flat, or without (or with superfluous) axes of size 1. A plain
-    value is one of an input whose axes are all free or of size 1, or whose shape nobody knows.
-    Lists that are empty stand for all axes below them.
+    Text becomes an object array of str, and of bytes for `{"b64": ...}`. Rows may have the model's
+    shape, be flat, or have missing or superfluous axes of size 1. A plain value is accepted if all
+    axes of the input are free or of size 1, or if its shape is unknown. An empty list stands for
+    all axes below it.
 
-    Raises `ClientError` that names the input, what was expected and what it got, for another
-    shape and values that the dtype cannot hold: text for numbers, 1.5 or null for integers,
-    numbers out of range.
+    Raises `ClientError`, with the input's name, for a wrong shape and for values that the dtype
+    cannot hold: text for numbers, 1.5 or null for integers, numbers out of range.
     """
     array = value if isinstance(value, np.ndarray) else _listed(spec, value)
     shape = _fitted(spec, array.shape)
@@ -36,13 +35,13 @@ def to_array(spec: TensorSpec, value: Any) -> Array:
 
 
 def check_sizes(specs: Iterable[TensorSpec], arrays: Mapping[str, Array]) -> None:
-    """Raise `ClientError` where an axis of one name has two sizes, within `arrays` by name."""
+    """Raise `ClientError` if axes of the same name differ in size; `arrays` are by input name."""
     if differing := differing_sizes(specs, arrays):
         raise ClientError(f"expected {differing}")
 
 
 def differing_sizes(specs: Iterable[TensorSpec], arrays: Mapping[str, Array]) -> str:
-    """The first axis of one name with two sizes, in words; empty where there is none."""
+    """The first axes of the same name that differ in size, as text; empty if there are none."""
     sizes: dict[str, tuple[int, str]] = {}
     for spec in (spec for spec in specs if spec.name in arrays):
         for axis, size in zip(spec.axes, arrays[spec.name].shape, strict=False):
@@ -76,7 +75,7 @@ def _listed(spec: TensorSpec, value: Any) -> Array:
 
 
 def _fitted(spec: TensorSpec, got: Shape) -> Shape:
-    """The shape to bring an array of the shape `got` into."""
+    """The shape into which an array of shape `got` is reshaped."""
     wanted = spec.shape
     if wanted is None or _matches(got, wanted):
         return got
@@ -96,9 +95,9 @@ def _matches(got: Shape, wanted: FreeShape) -> bool:
 
 
 def _same_rows(got: Shape, wanted: FreeShape) -> Shape | None:
-    """The wanted shape where the request's rows differ from it in their brackets alone.
+    """The wanted shape, if the request's rows differ from it only in nesting.
 
-    That is: flat rows, and axes of size 1 that are missing or too many.
+    That means flat rows, and missing or superfluous axes of size 1.
     """
     sizes = [size for size in wanted[1:] if size is not None]
     if len(got) in (0, len(wanted)) or len(sizes) + 1 != len(wanted):
@@ -110,9 +109,9 @@ def _same_rows(got: Shape, wanted: FreeShape) -> Shape | None:
 
 
 def cast_to(spec: TensorSpec, array: Array) -> Array:
-    """Numbers in the dtype of `spec`, or text, in the shape that they have.
+    """Cast numbers or text to the dtype of `spec`, without changing the shape.
 
-    Raises `ClientError` for what the dtype cannot hold, as `to_array` does.
+    Raises `ClientError` for values that the dtype cannot hold, as `to_array` does.
     """
     if spec.is_text:
         return _text(spec, array)
@@ -126,7 +125,7 @@ def cast_to(spec: TensorSpec, array: Array) -> Array:
 
 
 def _text(spec: TensorSpec, array: Array) -> Array:
-    """The texts of an array of objects; bytes too for an input that takes them."""
+    """The texts of an array of objects; also bytes, if the input accepts them."""
     objects: Array = decode_b64(array.astype(object))
     takes_bytes = spec.dtype == np.dtype(bytes)
     for place, value in np.ndenumerate(objects):

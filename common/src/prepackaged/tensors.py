@@ -1,4 +1,4 @@
-"""The base class for models of named tensors: requests to arrays, arrays to answers."""
+"""The base class for models of named tensors."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,22 +21,33 @@ COLUMNS = ((None,), (None, 1))  # shapes of inputs that take one value a row
 
 
 class TensorComponent(Component):
-    """A model whose inputs and outputs are named tensors.
+    """The base class of a Model whose inputs and outputs are named tensors.
 
-    `load_model` of a subclass sets `signature`, whose inputs (at least one) and outputs (as far
-    as they are known) are `TensorSpec`s, and `batchable`, for which there is `stacks`. Its
-    `predict` gets the framework's arrays from `tensors`, and what to return from `payload`.
+    `load_model` must set `self.signature` with at least one input; inputs and outputs are
+    `TensorSpec`s. It may set `self.batchable = self.stacks()`. `predict` calls `answer`, or
+    `tensors` and `payload`.
 
-    Parameters beside those of `Component`: `device`, for `choose_device`, and those of
-    `Preprocessing`, which say how an image in `binData` becomes an array.
+    Parameters beside those of `Component`: `device`, for `choose_device`, and the `image_`
+    parameters, which say how an image in `binData` becomes an array.
+
+    >>> from prepackaged import Signature
+    >>> class Sum(TensorComponent):
+    ...     def load_model(self, artifact):
+    ...         self.signature = Signature(inputs=(TensorSpec("x", "float32", (None, 2)),))
+    ...
+    ...     def predict(self, X, feature_names=None, meta=None):
+    ...         return self.answer(lambda arrays: {"sum": arrays["x"].sum(axis=1)}, X)
+    >>> model = Sum()
+    >>> model.load()
+    >>> model.predict([[1, 2], [3, 4]])
+    array([3., 7.], dtype=float32)
     """
 
-    #: The layout of images for a model whose input's shape does not show it.
+    #: The layout of images, if the shape of the input does not show it.
     usual_layout: ClassVar[str] = "NHWC"
-    #: Whether the framework is to say what sizes it takes of axes that inputs share by name,
-    #: because it computes with some that differ.
+    #: True if the framework decides whether axes of the same name may differ in size.
     asks_framework_about_sizes: bool = False
-    #: Whether a request may bring tensors of other names than those of `signature`.
+    #: True if requests may contain tensors that `signature` does not name.
     takes_other_names: bool = False
 
     def __init__(
@@ -60,10 +71,10 @@ class TensorComponent(Component):
         )  # fmt: skip
 
     def load(self) -> None:
-        """Load the model as `Component` does, and check that the image parameters fit it.
+        """Load the model as `Component` does, and check the image parameters.
 
-        Raises `TypeError` where `load_model` has not set `signature`, and `DeploymentError` for
-        image parameters that do not fit the input.
+        Raises `TypeError` if `load_model` has not set `signature`, and `DeploymentError` if the
+        image parameters do not fit the input.
         """
         super().load()
         if not self._inputs() and not self.takes_other_names:
@@ -71,16 +82,16 @@ class TensorComponent(Component):
         self.preprocessing.check(self._needed())
 
     def tensors(self, X: Any, feature_names: Iterable[str] | None = None) -> dict[str, Array]:
-        """Convert a request to an array for each input, in the input's dtype and shape.
+        """Convert a request to one array per input, in the input's dtype and shape.
 
-        A model of one input takes an ndarray, lists, an image as bytes, a string, or an object
-        with its name. A model of several takes an object of lists by name. Both take rows whose
-        columns, or records whose keys, are named after the inputs. `{"b64": "..."}` stands for
-        bytes wherever there may be a string or an image.
+        A model with one input accepts an ndarray, lists, an image as bytes, a string, or an
+        object with the input's name. A model with several inputs accepts an object of lists by
+        name. Both accept rows whose columns, or records whose keys, have the names of the inputs.
+        `{"b64": "..."}` is allowed wherever a string or an image is.
 
-        Raises `ClientError` that names the input, what was expected and what it got: a name that
-        is missing or unknown, another shape, values that the dtype cannot hold, no rows, and
-        unequal sizes of an axis that inputs share, unless `asks_framework_about_sizes`.
+        Raises `ClientError`, with the input's name, for missing and unknown names, wrong shapes,
+        values that the dtype cannot hold, no rows, and, unless `asks_framework_about_sizes`,
+        unequal sizes along axes of the same name.
         """
         inputs = self._inputs()
         arrays = {
@@ -99,10 +110,11 @@ class TensorComponent(Component):
         X: Any,
         feature_names: Iterable[str] | None = None,
     ) -> Array | dict[str, Any]:
-        """What `predict` returns where `run` computes outputs by name from arrays by name.
+        """Convert the request, call `run` with the arrays, and convert its outputs.
 
-        Raises `ClientError` for data that does not suit the model; where an image was refused
-        whose size is free, it says which parameter sets one.
+        `run` maps arrays by input name to arrays by output name. Raises `ClientError` for data
+        that does not fit the model; if the framework refuses an image whose size is free, the
+        message names the parameter that sets the size.
         """
         arrays = self.tensors(X, feature_names)
         try:
@@ -112,10 +124,10 @@ class TensorComponent(Component):
         return self.payload(outputs)
 
     def payload(self, outputs: dict[str, Array]) -> Array | dict[str, Any]:
-        """Convert outputs to what `predict` returns: one array, or lists by name of several.
+        """Convert outputs to the result of `predict`: an array, or lists by name if several.
 
-        Microservices answer the first in the request's kind, the second as `jsonData`. What JSON
-        lacks is in the form of `tensor_answers`.
+        The server answers an array in the request's kind, lists by name as `jsonData`. The module
+        `tensor_answers` has the forms of values that JSON cannot express.
         """
         arrays = {name: printable(name, array) for name, array in outputs.items()}
         if len(arrays) == 1:
@@ -124,11 +136,11 @@ class TensorComponent(Component):
         return {name: array.tolist() for name, array in arrays.items()}
 
     def stacks(self) -> bool:
-        """Whether requests can be stacked and answers split, for `batchable`.
+        """Whether requests can be stacked and their answers split, as `batchable` requires.
 
-        That takes first axes that are the batch, of one name where there are several inputs, and
-        a single output: several are answered as an object, which nobody can split. Whether rows
-        influence each other, only the author of the model knows.
+        All first axes must be the batch, with the same name if there are several inputs, and
+        there must be a single output, because several are answered as an object. Only the author
+        knows whether rows influence each other.
         """
         outputs = self.signature.output_tensors if self.signature else ()
         inputs = [
@@ -143,7 +155,7 @@ class TensorComponent(Component):
         return self.signature.input_tensors if self.signature else ()
 
     def _needed(self) -> list[TensorSpec]:
-        """The inputs that a request without names is for."""
+        """The inputs that a request without names fills."""
         inputs = self._inputs()
         return [spec for spec in inputs if not spec.optional] or list(inputs[:1])
 

@@ -1,9 +1,4 @@
-"""Serve a Model inside a test: the real server, on free ports, in three lines.
-
-with serve(Model()) as server:
-    answer = requests.post(f"{server.url}/api/v1.0/predictions", json={"strData": "hi"})
-    assert answer.json()["strData"] == "hi, too"
-"""
+"""Serve a Model inside a test: the real server, on free ports."""
 
 import socket
 from collections.abc import Iterator, Sequence
@@ -21,7 +16,11 @@ from prepackaged.server.telemetry.metrics import Metrics
 
 @dataclass(frozen=True)
 class Served:
-    """Where a served model answers: the addresses of REST, gRPC and metrics."""
+    """The addresses of a served model: `http://host:port` of REST, `host:port` of gRPC, metrics.
+
+    >>> Served("http://localhost:9000", "localhost:5000", "http://localhost:6000").grpc
+    'localhost:5000'
+    """
 
     url: str
     grpc: str
@@ -30,9 +29,19 @@ class Served:
 
 @contextmanager
 def serve(model: Any, protocols: Sequence[MakeProtocol] = (), **settings: Any) -> Iterator[Served]:
-    """Serve a loaded model until the block ends; `settings` are fields of the server's Config.
+    """Serve a loaded model until the block ends.
 
-    The model is called on a thread of its own, for the main one runs the test.
+    `settings` are fields of `prepackaged.server.runtime.config.Config`, such as `batches=False`.
+    The model runs on a thread of its own, because the main thread runs the test.
+
+    >>> class Model:
+    ...     def predict(self, X, feature_names=None, meta=None):
+    ...         return f"Hello, {X}"
+    >>> import requests
+    >>> with serve(Model()) as server:
+    ...     url = f"{server.url}/api/v1.0/predictions"
+    ...     requests.post(url, json={"strData": "Ada"}).json()["strData"]
+    'Hello, Ada'
     """
     http, grpc, metrics = _free_ports(3)
     ports = {"http_port": http, "grpc_port": grpc, "metrics_port": metrics}

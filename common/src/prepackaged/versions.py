@@ -1,4 +1,4 @@
-"""Which versions saved a model, which are here, and which tag of the image has what it needs."""
+"""Compare the versions that saved a model with those here, and recommend an image tag."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 #: The tags of the image's release and what each of them has, as the build says it:
 #: `0.1.0-sklearn1.6:scikit-learn@1.6.1,...`; made by tools/images.py.
 TAGS = "PREPACKAGED_TAGS"
-# Which promise to read what their earlier versions saved.
+# Packages that promise to read files of their earlier versions.
 READ_OLDER = {"xgboost"}
 
 Policy = Literal["warn", "refuse", "off"]
@@ -24,10 +24,10 @@ Policy = Literal["warn", "refuse", "off"]
 
 @dataclass(frozen=True)
 class Versions:
-    """By package, the version that saved a model and the one that is here.
+    """For each package, the version that saved a model and the version here.
 
-    `saved` has those that the file or its `MLmodel` tells. `python` and `mlflow` are the versions
-    that an `MLmodel` names, empty without one.
+    `saved` are the versions named by the file or its `MLmodel`. `python` and `mlflow` are the
+    versions in `MLmodel`, empty without one.
     """
 
     saved: Mapping[str, str] = field(default_factory=dict)
@@ -36,12 +36,12 @@ class Versions:
     mlflow: str = ""
 
     def of(self, package: str) -> "Versions":
-        """The same of one package alone: of the others' nothing is needed."""
+        """The same, reduced to one package."""
         saved = {name: version for name, version in self.saved.items() if name == package}
         return replace(self, saved=saved)
 
     def differing(self) -> list[str]:
-        """The packages that are here in another minor version than the model needs."""
+        """The packages whose minor version here differs from the one that the model needs."""
         return [
             package
             for package, version in self.saved.items()
@@ -49,7 +49,7 @@ class Versions:
         ]
 
     def advice(self) -> str:
-        """Who saved the model, what is here, and which tag to take; empty where versions fit."""
+        """The saving versions, the versions here, and the tag to use; empty if they fit."""
         packages = self.differing()
         if not packages:
             return ""
@@ -58,10 +58,10 @@ class Versions:
         return f"it was saved by {saved}{self._more()}, and this image has {here}: {self._cure()}"
 
     def checked(self, policy: Policy, path: Path) -> str:
-        """The advice to add to errors of the model in this file, after a word in the log.
+        """Log a warning, and return the advice to add to errors of the model in this file.
 
-        Raises `DeploymentError` where versions do not fit and `policy` is `refuse`; with `off`
-        nothing is said.
+        Raises `DeploymentError` if versions do not fit and `policy` is `refuse`; with `off`,
+        nothing is logged.
         """
         advice = "" if policy == "off" else self.advice()
         if advice and policy == "refuse":
@@ -90,20 +90,20 @@ class Versions:
 
 
 def fits(package: str, saved: str, here: str) -> bool:
-    """Whether a version of the package reads, and answers as, what another one saved."""
+    """Whether this version of the package can serve what another version saved."""
     if package in READ_OLDER:
         return minor(here) >= minor(saved)
     return minor(here) == minor(saved)
 
 
 def minor(version: str) -> tuple[int, ...]:
-    """Major and minor version as numbers, such as (1, 9) of `1.9.1`; empty where there is none."""
+    """Major and minor version as numbers, such as (1, 9) for `1.9.1`; empty if there are none."""
     numbers = re.match(r"(\d+)(?:\.(\d+))?", version)
     return tuple(int(number or 0) for number in numbers.groups()) if numbers else ()
 
 
 def known_tags() -> dict[str, dict[str, str]]:
-    """By tag of the image's release, the versions of the packages that it has, as built."""
+    """The tags of the image's release, each with the package versions that it contains."""
     tags = {}
     for each in filter(None, os.environ.get(TAGS, "").split(",")):
         tag, *packages = each.split(":")
@@ -120,7 +120,7 @@ def mlflow_versions(artifact: Artifact) -> tuple[str, str]:
 
 
 def check_policy(word: str | None) -> Policy:
-    """The parameter `version_mismatch`. Raises `DeploymentError` for none of its words."""
+    """The parameter `version_mismatch`. Raises `DeploymentError` for an unknown value."""
     policies: tuple[Policy, ...] = get_args(Policy)
     for policy in policies:
         if (word or "warn").strip().lower() == policy:

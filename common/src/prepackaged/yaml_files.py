@@ -1,4 +1,4 @@
-"""YAML files of a model directory, read within bounds: their author may mean harm."""
+"""Read YAML files of a model directory within limits, because they may be malicious."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ CHARACTERS = 64  # of a text count as a value
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads no merge keys (`<<`), which can copy a small file's mappings into billions."""
+    """Refuse merge keys (`<<`), which can expand a small file to billions of mappings."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         pass
@@ -22,8 +22,8 @@ class _Loader(yaml.SafeLoader):
 def read_mapping(path: Path) -> dict[Any, Any]:
     """The mapping in a YAML file.
 
-    Raises `DeploymentError` for what is no regular file of at most MOST_BYTES, for anything but a
-    mapping, and for one that aliases expand to more than MOST_VALUES.
+    Raises `DeploymentError` unless it is a regular file of at most MOST_BYTES that contains a
+    mapping, which aliases expand to at most MOST_VALUES values.
     """
     try:
         content = yaml.load(_read(path), _Loader)  # noqa: S506  a SafeLoader
@@ -47,7 +47,7 @@ def _read(path: Path) -> str:
 
 
 def _is_within(value: Any, most: int) -> bool:
-    """Whether a value and all in it, counted as often as it is referred to, are at most so many."""
+    """Whether a value contains at most that many values, each counted as often as referenced."""
     waiting, count = [value], 0
     while waiting and count <= most:
         each = waiting.pop()

@@ -102,14 +102,14 @@ def test_the_metadata_tell_the_version_that_saved_the_model(
 def test_a_lightning_module_that_mlflow_pickled_needs_no_lightning(
     saved_by: Callable[[str], Saved], model_of: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A stand-in takes the place of Lightning, which the log tells."""
+    """A substitute replaces Lightning, and the log says so."""
     saved = saved_by("2")
     shutil.copy(HERE / "lightning_net.py", saved.directory / "lightning/data")
 
     model = model_of(saved.directory / "lightning")
 
     saved.assert_answered(model, "lightning")
-    assert "which is not installed: a stand-in takes its place" in caplog.text
+    assert "which is not installed: a substitute provides" in caplog.text
     assert model.network.module.hparams == {"features": 4, "classes": 3}
 
 

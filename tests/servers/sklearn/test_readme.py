@@ -1,6 +1,5 @@
-"""What sklearn's README and the project's quick start show is what the server does."""
+"""What sklearn's README, the project's and docs/requests.md show is what the server does."""
 
-import argparse
 import json
 import subprocess
 import sys
@@ -25,6 +24,7 @@ import images
 import run
 
 README = ROOT / "README.md"
+REQUESTS = ROOT / "docs/requests.md"
 SERVER = ROOT / "sklearn/server"
 IRIS = (ROOT / "sklearn/example/train.py").read_text()
 EXAMPLES = examples(ROOT / "sklearn/README.md")
@@ -60,16 +60,17 @@ def iris(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def test_the_curl_lines_get_the_answers_shown(iris: Server) -> None:
-    """Each curl line of the project's README is answered by the iris example as shown."""
-    answers = [block.text for block in blocks(README) if block.about == "answer"]
-    for (path, body), answer in zip(curl_lines(README), answers, strict=True):
+@pytest.mark.parametrize("page", [README, REQUESTS], ids=lambda page: page.stem)
+def test_the_curl_lines_get_the_answers_shown(iris: Server, page: Path) -> None:
+    """Each curl line is answered by the iris example as shown."""
+    answers = [block.text for block in blocks(page) if block.about == "answer"]
+    for (path, body), answer in zip(curl_lines(page), answers, strict=True):
         assert iris.post_text(body, path).json() == tolerant(answer)
 
 
 def test_the_grpc_client_prints_what_is_shown(iris: Server) -> None:
-    """The README's program runs as it is, and without a warning."""
-    texts = {block.about: block.text for block in blocks(README)}
+    """The page's program runs as it is, and without a warning."""
+    texts = {block.about: block.text for block in blocks(REQUESTS)}
     program = texts["client.py"].replace("localhost:5000", iris.grpc)
     command = [sys.executable, "-W", "error", "-c", program]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -78,6 +79,8 @@ def test_the_grpc_client_prints_what_is_shown(iris: Server) -> None:
 
 def test_the_quick_start_shows_the_line_that_make_run_prints() -> None:
     """The README's first curl line is the one that `make run-sklearn` prints."""
-    printed = run.how_to_call(argparse.Namespace(target="sklearn", http_port=9000), is_example=True)
+    request = run.request_file("sklearn").read_text().strip()
+    printed = run.how_to_call("http://localhost:9000", request)
     (line,) = (line.strip() for line in printed.splitlines() if "curl" in line)
     assert line in README.read_text()
+    assert line in REQUESTS.read_text()

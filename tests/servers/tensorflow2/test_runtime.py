@@ -117,7 +117,7 @@ def test_a_model_that_refuses_zeros_is_served(
     status, body = post({"jsonData": [-1.0]})
     assert status == 400
     assert "too small" in body["status"]["info"]
-    assert "No trial run on zeros, so that the first request is slow: Invalid" in caplog.text
+    assert "Trial run on zeros failed; the first request will be slow: Invalid" in caplog.text
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,3 @@
-import inspect
 import json
 import logging
 import math
@@ -7,9 +6,9 @@ import re
 import pytest
 
 from prepackaged import DeploymentError
-from prepackaged.server.runtime import config as config_module
-from prepackaged.server.runtime import platforms
 from prepackaged.server.runtime.config import Config, read_config
+from prepackaged.server.runtime.options import SETTINGS
+from prepackaged.server.runtime.settings import Setting
 
 
 def test_the_defaults_are_upstreams() -> None:
@@ -115,7 +114,7 @@ def test_mlservers_settings_are_read(caplog: pytest.LogCaptureFixture) -> None:
     assert (config.http_port, config.grpc_port, config.metrics_port) == (9001, 9501, 6001)
     assert (config.metrics_path, config.model_dir) == ("/prometheus", "/mnt/models")
     assert config.max_message == 1000
-    assert caplog.messages == ["Without effect here: MLSERVER_DEBUG, MLSERVER_PARALLEL_WORKERS"]
+    assert caplog.messages == ["Ignored: MLSERVER_DEBUG, MLSERVER_PARALLEL_WORKERS"]
     unlimited = {"MLSERVER_GRPC_MAX_MESSAGE_LENGTH": "-1"}
     assert read_config(["Model"], unlimited).max_message is None
     ours = {**environment, "PREPACKAGED_MAX_MESSAGE_BYTES": "2000"}
@@ -300,12 +299,51 @@ def test_a_wrong_variable_names_itself(variable: str, text: str, message: str) -
 
 def test_an_empty_variable_is_one_that_is_not_set() -> None:
     """Templates of deployments set variables to nothing."""
-    source = inspect.getsource(config_module) + inspect.getsource(platforms)
-    names = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+|TRACING)"', source))
+    names = {name for setting in SETTINGS for name in setting.variables}
 
-    assert len(names) > 20
+    assert len(names) > 40
     for nothing in ("", " "):
         assert read_config(["Model"], dict.fromkeys(names, nothing)) == Config("Model", {})
+
+
+SET_BY_NAME = [
+    pytest.param(setting, name, id=name) for setting in SETTINGS for name in setting.variables
+]
+
+
+@pytest.mark.parametrize(("setting", "variable"), SET_BY_NAME)
+def test_the_example_of_each_variable_is_taken(setting: Setting, variable: str) -> None:
+    """What docs/settings.md shows may be pasted, and changes something."""
+    assert read_config(["Model"], {variable: setting.example}) != Config("Model", {})
+
+
+@pytest.mark.parametrize("setting", [each for each in SETTINGS if each.flag], ids=str)
+def test_the_example_of_each_flag_is_taken(setting: Setting) -> None:
+    """The flag means what its variables mean, and without a value what it says."""
+    config = read_config(["Model", f"--{setting.flag}", setting.example], {})
+
+    assert config == read_config(["Model"], {setting.variables[0]: setting.example})
+    if setting.bare:
+        assert read_config(["Model", f"--{setting.flag}"], {}) == config
+
+
+@pytest.mark.parametrize("setting", [each for each in SETTINGS if each.annotation], ids=str)
+def test_the_example_of_each_annotation_is_taken(setting: Setting) -> None:
+    """An annotation changes something, too."""
+    config = read_config(["Model"], {}, {setting.annotation: setting.example})
+
+    assert config != Config("Model", {})
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+def test_the_default_of_each_setting_changes_nothing(setting: Setting) -> None:
+    """What docs/settings.md calls the default is the default."""
+    if setting.default is not None:
+        said = str(setting.default)
+        environment = dict.fromkeys(setting.variables[:1], said)
+        annotations = {setting.annotation: said} if setting.annotation else {}
+
+        assert read_config(["Model"], environment, annotations) == Config("Model", {})
 
 
 def test_the_bounds_of_time_and_connections_have_defaults_that_fit_a_cluster() -> None:
@@ -461,11 +499,14 @@ def test_the_environment_bounds_what_clients_may_ask_for() -> None:
             "PREPACKAGED_MAX_BATCH_ROWS": "5",
             "PREPACKAGED_MAX_BATCH_BYTES": "6000",
             "PREPACKAGED_CORS": "false",
+            "PREPACKAGED_SAMPLES": "false",
+            "PREPACKAGED_PROVENANCE_TAGS": "true",
         },
     )
     assert (config.max_body, config.max_message, config.request_memory) == (1000, 2000, 3000)
     assert (config.max_waiting, config.batches) == (4, False)
     assert (config.max_batch_rows, config.max_batch_bytes, config.cors) == (5, 6000, False)
+    assert (config.samples, config.provenance_tags) == (False, True)
     annotations = {"seldon.io/grpc-max-message-size": "7000"}
     both = read_config(["Model"], {"PREPACKAGED_MAX_MESSAGE_BYTES": "2000"}, annotations)
     assert both.max_message == 7000

@@ -3,6 +3,8 @@ import copy
 import datetime
 import json
 import math
+import subprocess
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +17,7 @@ from seldon_core.user_model import client_class_names
 from seldon_core.utils import construct_response_json, extract_request_parts_json
 
 from prepackaged.errors import ClientError, ModelError
+from prepackaged.server.protocols.json_writing import PIECE
 from prepackaged.server.protocols.seldon.json_codec import Prediction, Request, decode, encode
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5)
@@ -626,3 +629,27 @@ def test_what_json_cannot_hold_is_the_authors_fault(value: Any, kind: str) -> No
     """The message names the type."""
     with pytest.raises(ModelError, match="predict returned what JSON cannot hold: "):
         answered(value, kind)
+
+
+@pytest.mark.parametrize("character", ["a", "é", "\n", '"', "\\", "\x01", "😀", "\ud800"])
+def test_a_long_text_is_written_as_it_is_read(character: str) -> None:
+    """Wherever it is cut into pieces, whatever stands there."""
+    text = "x" * (PIECE - 1) + character * 3 + "x" * PIECE
+    answer = encode(Prediction(text, [], {}, []), Request(text, [], kind="strData"))
+    assert json.loads(answer) == {"meta": {}, "strData": text}
+
+
+def test_a_long_text_takes_no_more_memory_than_its_length_twice_over() -> None:
+    """In a process that has no more, which orjson ends without a word."""
+    program = """
+import resource
+from pathlib import Path
+from prepackaged.server.protocols.json_writing import dump_text
+
+text = "x" * 60_000_000
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 180_000_000,) * 2)
+print(len(dump_text(text)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "60000002\n")

@@ -1,3 +1,4 @@
+import asyncio
 import gc
 import subprocess
 import sys
@@ -6,6 +7,7 @@ from contextlib import suppress
 import pytest
 
 from prepackaged.server.runtime import memory
+from prepackaged.server.transport.memory import MemoryBudget
 
 # A process of its own, which settles for good; it prints the megabytes that it has left of what
 # it has used and freed, parts of a megabyte each, as the bodies of requests are.
@@ -59,3 +61,45 @@ def test_what_is_imported_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch
 
     assert frozen == [False]
     assert gc.isenabled()
+
+
+BUDGET = """
+import resource, sys
+from prepackaged.server.runtime import memory
+
+memory.memory_limit = lambda: memory.resident() + 400 * 2**20
+if sys.argv[1] == "limited":
+    resource.setrlimit(resource.RLIMIT_AS, (memory.addressed() + 100 * 2**20,) * 2)
+print(memory.for_requests(int(sys.argv[2])) / 2**20)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "workers", "megabytes"),
+    [("free", 1, 200), ("limited", 1, 50), ("limited", 2, 50)],
+)
+def test_requests_may_take_half_of_what_is_free(how: str, workers: int, megabytes: float) -> None:
+    """By whichever limit is nearest; that of the address space is each process's own."""
+    command = [sys.executable, "-c", BUDGET, how, str(workers)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert float(done.stdout) == pytest.approx(megabytes, abs=2)
+
+
+@pytest.mark.parametrize(("limit", "is_given_back"), [(10**15, False), (1, True)])
+def test_what_is_free_is_given_back_when_most_of_the_memory_is_taken(
+    monkeypatch: pytest.MonkeyPatch, limit: int, *, is_given_back: bool
+) -> None:
+    """Before there is none for the model."""
+    given: list[bool] = []
+    monkeypatch.setattr(memory, "memory_limit", lambda: limit)
+    monkeypatch.setattr(memory, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(memory, "give_back", lambda: given.append(True))
+
+    async def look() -> None:
+        looking = asyncio.create_task(memory.give_back_after_peaks(MemoryBudget()))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        looking.cancel()
+
+    asyncio.run(look())
+    assert bool(given) == is_given_back

@@ -229,7 +229,7 @@ def test_a_request_that_is_whole_is_not_kept() -> None:
         )
         return Incoming(exchange, Target(target.decode(), b"", {}, lambda *_: Response(b"")))
 
-    reader = RequestReader(begin, lambda _: None, None, HeaderCache())
+    reader = RequestReader(begin, None, HeaderCache())
     (incoming,) = reader.receive(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
     assert incoming.exchange.body == b"hi"
     kept = weakref.ref(incoming.exchange)

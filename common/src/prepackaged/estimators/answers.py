@@ -1,4 +1,4 @@
-"""The methods of an estimator, and what they return as an answer."""
+"""The methods of an estimator, and their results as answers."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ DEFAULT_METHODS = ("predict_proba", "predict")
 
 
 def methods_of(model: Any) -> tuple[str, ...]:
-    """The METHODS that an estimator has."""
+    """The estimator's methods, of METHODS."""
     return tuple(method for method in METHODS if callable(getattr(model, method, None)))
 
 
 def choose_method(model: Any, wanted: str | None) -> str:
-    """The estimator's method that answers requests: `wanted`, else the first default it has."""
+    """The method that answers requests: `wanted`, else the first default that the estimator has."""
     able = methods_of(model)
     if wanted and wanted not in METHODS:
         raise DeploymentError(
@@ -32,10 +32,10 @@ def choose_method(model: Any, wanted: str | None) -> str:
 
 
 def to_payload(result: Any) -> Any:
-    """An estimator's answer as an ndarray; a dict where outputs have unequal numbers of classes.
+    """An estimator's result as an ndarray; a dict if outputs have unequal numbers of classes.
 
-    A multi-output classifier's list of [rows, classes] becomes [rows, outputs, classes]. A list
-    of anything else has a row in each of its items, as a `predict` of one's own may give it.
+    A multi-output classifier's list of [rows, classes] becomes [rows, outputs, classes]. Any other
+    list contains one item per row, as a custom `predict` may return it.
     """
     if isinstance(result, list) and result and all(map(_is_matrix, result)):
         if len({array.shape for array in result}) > 1:

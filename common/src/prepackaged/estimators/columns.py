@@ -1,9 +1,9 @@
-"""What a fitted estimator knows of the columns that it was trained on.
+"""Find out what a fitted estimator knows about its training columns.
 
-Scikit-learn keeps no table of dtypes, but its steps keep what they need: an encoder its
+scikit-learn keeps no table of dtypes, but its steps keep what they need: an encoder its
 categories, an imputer the dtype and the missing value, a model the precision of its
-coefficients. Each step speaks for the columns that reach it; what passes through untouched is
-left to the steps behind.
+coefficients. Each step describes the columns that reach it; columns that it passes through are
+described by the steps after it.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,10 +40,10 @@ KINDS: dict[str, Kind] = {"i": "int64", "u": "int64", "f": "float64", "b": "bool
 
 
 def columns_of(estimator: Any) -> tuple[Column, ...] | None:
-    """The columns in the order of training; None where not even their number is known.
+    """The columns in the order of training; None if not even their number is known.
 
-    Names are given where the estimator was trained on a DataFrame and its first step noted them.
-    A list of documents, which are no table, is one column of text.
+    They have names if the estimator was trained on a DataFrame and its first step stored them.
+    A list of documents, which is not a table, is one column of text.
     """
     names, count = names_of(estimator), _count_of(estimator)
     if names is None and count is None:
@@ -54,7 +54,7 @@ def columns_of(estimator: Any) -> tuple[Column, ...] | None:
 
 
 def names_of(estimator: Any) -> list[str] | None:
-    """The names of the columns, where whatever gets them first has noted them."""
+    """The names of the columns, if the first step stored them."""
     names = _noted(estimator, "feature_names_in_")
     return None if names is None else [str(name) for name in names]
 
@@ -65,7 +65,7 @@ def _count_of(estimator: Any) -> int | None:
 
 
 def _noted(estimator: Any, attribute: str) -> Any:
-    """An attribute of what gets the columns first: steps that pass all on have noted nothing."""
+    """An attribute of the first step that stores any: passthrough steps store none."""
     if isinstance(estimator, Pipeline):
         steps = (step for _, step in estimator.steps if not is_passthrough(step))
         return _noted(next(steps, None), attribute)
@@ -76,9 +76,9 @@ def _noted(estimator: Any, attribute: str) -> Any:
 
 
 def facts_of(estimator: Any, behind: Facts, count: int) -> Facts:
-    """What is known of `count` columns that an estimator gets.
+    """The facts about `count` input columns of an estimator.
 
-    `behind` is what is known of the columns that it passes on, by what gets them then.
+    `behind` are the facts about its output columns, from the steps after it.
     """
     if is_passthrough(estimator):
         return _aligned(behind, count)
@@ -93,7 +93,7 @@ def facts_of(estimator: Any, behind: Facts, count: int) -> Facts:
 
 
 def is_numeric(estimator: Any) -> bool:
-    """Whether an estimator is scikit-learn's own and makes numbers of whatever it gets."""
+    """Whether an estimator is scikit-learn's own and converts its input to numbers."""
     if not (isinstance(estimator, BaseEstimator) and is_of_sklearn(estimator)):
         return False
     tags = get_tags(estimator)
@@ -103,7 +103,7 @@ def is_numeric(estimator: Any) -> bool:
 
 
 def is_table_encoder(estimator: Any) -> bool:
-    """Whether an estimator is one of scikit-learn's that takes columns of any kind by value."""
+    """Whether an estimator is scikit-learn's own and accepts columns of any kind."""
     return type(estimator) in (OneHotEncoder, OrdinalEncoder, TargetEncoder, SimpleImputer)
 
 
@@ -115,7 +115,7 @@ def _numeric(estimator: Any, behind: Column) -> Column:
 
 
 def _has_float32(estimator: Any, behind: Column) -> bool:
-    """Whether it was trained in 32 bits, as its own numbers or those of the steps behind tell."""
+    """Whether it was trained in 32 bits, as its own numbers or those of later steps show."""
     arrays = [each for each in vars(estimator).values() if isinstance(each, np.ndarray)]
     own = {array.dtype for array in arrays if array.dtype.kind == "f"}
     if own == {np.dtype(np.float32)} and not _counts_in_32_bits(estimator):
@@ -126,7 +126,7 @@ def _has_float32(estimator: Any, behind: Column) -> bool:
 
 
 def _counts_in_32_bits(estimator: Any) -> bool:
-    """Trees compute in 32 bits whatever they get."""
+    """Whether it computes in 32 bits whatever its input is, as trees do."""
     return type(estimator).__module__.startswith(("sklearn.tree", "sklearn.ensemble"))
 
 
@@ -157,7 +157,7 @@ def _of_union(union: Any, behind: Facts, count: int) -> Facts:
 
 
 def _document(vectorizer: Any) -> Column:
-    """A column that is given to a step alone, as a list of values."""
+    """A column that a step gets alone, as a list of values."""
     takes = get_tags(vectorizer).input_tags if hasattr(vectorizer, "get_params") else None
     is_text = bool(takes and takes.string) and isinstance(getattr(vectorizer, "analyzer", ""), str)
     return DOCUMENTS[0] if is_text else ANY
@@ -174,7 +174,7 @@ def _of_encoder(encoder: Any, behind: Facts, count: int) -> Facts:
 
 
 def _encoded(values: Any, *, may_be_null: bool, is_open: bool) -> Column:
-    """A column by its categories, the last of which may be the missing value."""
+    """A column with these categories, the last of which may be the missing value."""
     known = [value for value in values.tolist() if not is_null(value)]
     missing = next((value for value in values.tolist() if is_null(value)), UNKNOWN)
     return Column(
@@ -255,7 +255,7 @@ READERS: dict[Any, Callable[[Any, Facts, int], Facts]] = {
 
 
 def _aligned(facts: Facts, count: int) -> Facts:
-    """Facts of the columns behind for those before: as they are, or what holds for all of them."""
+    """Facts about output columns, for the input columns: one each, or what they have in common."""
     if len(facts) == count:
         return facts
     return [facts[0] if len(set(facts)) == 1 else ANY] * count
@@ -269,7 +269,7 @@ def _merged(several: Sequence[Facts], count: int) -> Facts:
 
 
 def _both(first: Column, second: Column) -> Column:
-    """What holds for a column that two steps get."""
+    """The facts about a column that two steps use."""
     if not (first.used and second.used):
         return first if first.used else second
     kinds = {first.kind, second.kind} - {"any"}

@@ -1,9 +1,9 @@
-"""A pipeline that selects its columns by name, run on arrays: by place, in a third of the time.
+"""Run a pipeline with a ColumnTransformer on arrays, in a third of the time.
 
-A ColumnTransformer spends most of an answer to a few rows on looking up names in DataFrames.
-Here each of its steps gets an array of its columns at once, and nothing else is done otherwise.
-It is used only where trial rows and the first requests show answers equal to the last bit, and
-is compared again now and then.
+For a few rows, a ColumnTransformer spends most of its time on looking up names in DataFrames. Here
+each of its steps gets an array of its columns, found once by position; the rest is unchanged. It is
+used only if trial rows and the first requests get bit-identical answers, and it is compared again
+from time to time.
 """
 
 import copy
@@ -34,7 +34,7 @@ Step = Callable[[Table], Any]
 
 
 class Compiled:
-    """Calls one method of a pipeline, on arrays where that is as good as on a DataFrame."""
+    """Call a method of a pipeline, on arrays if the result is the same as on a DataFrame."""
 
     def __init__(self, estimator: Any, facts: Sequence[Column], method: str) -> None:
         self._estimator = estimator
@@ -49,7 +49,7 @@ class Compiled:
         return self._fast is not None
 
     def __call__(self, table: Table) -> Any:
-        """The method's answer to the rows of a table. Raises whatever the estimator raises."""
+        """The method's result for the rows of a table. Raises whatever the estimator raises."""
         if self._fast is None:
             return self._exact(table)
         self._until_check -= 1
@@ -62,7 +62,7 @@ class Compiled:
         return getattr(self._estimator, self._method)(table.frame())
 
     def _is_proven(self, facts: Sequence[Column]) -> bool:
-        """Whether trial rows are answered the same: by a copy, because to look changes nothing."""
+        """Whether a copy of the estimator gives the same answers to trial rows."""
         trial = copy.copy(self)
         trial._estimator = copy.deepcopy(self._estimator)
         fast = compiled(trial._estimator, facts, self._method)
@@ -70,12 +70,15 @@ class Compiled:
 
     def _check(self, fast: Step, table: Table) -> None:
         if not self._agrees(fast, table):
-            logger.warning("%s answers arrays otherwise: it gets DataFrames", self._method)
+            logger.warning(
+                "%s gives other answers to arrays than to DataFrames; using DataFrames",
+                self._method,
+            )
             self._fast = None
         self._checks, self._until_check = max(self._checks - 1, 0), CHECK_EVERY
 
     def _agrees(self, fast: Step, table: Table) -> bool:
-        """Whether both ways give the same to the last bit, or fail with the same kind of error."""
+        """Whether both ways give bit-identical results, or the same kind of error."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of categories that nobody has seen, and so on
             expected, got = _outcome(self._exact, table), _outcome(fast, table)
@@ -87,9 +90,9 @@ class Compiled:
 
 
 def compiled(estimator: Any, facts: Sequence[Column], method: str) -> Step | None:
-    """The method as a function of tables with these columns, which leaves the pipeline as it is.
+    """The method as a function of tables with these columns; the pipeline is unchanged.
 
-    None where some step may depend on more than the values of its columns.
+    None if a step may depend on more than the values of its columns.
     """
     if type(estimator) is not Pipeline or _names_its_output(estimator):
         return None
@@ -110,13 +113,13 @@ def compiled(estimator: Any, facts: Sequence[Column], method: str) -> Step | Non
 
 
 def _names_its_output(estimator: Any) -> bool:
-    """Whether it, or a step in it, makes DataFrames: `set_output`."""
+    """Whether it, or a step in it, returns DataFrames, because of `set_output`."""
     parts = [estimator, *estimator.get_params(deep=True).values()]
     return any("_sklearn_output_config" in getattr(part, "__dict__", ()) for part in parts)
 
 
 def _by_place(transformer: ColumnTransformer, facts: Sequence[Column]) -> Step:
-    """What a fitted ColumnTransformer makes of a table."""
+    """A fitted ColumnTransformer as a function of tables."""
     places = {fact.name: place for place, fact in enumerate(facts)}
     names = [str(name) for name in transformer.feature_names_in_]
     parts = []
@@ -143,14 +146,14 @@ def _part(step: Any, columns: Any, places: list[int]) -> Step:
 
 
 def _goes_by_values(step: Any) -> bool:
-    """Whether it is scikit-learn's own and makes an array of a DataFrame before anything else."""
+    """Whether it is scikit-learn's own and converts a DataFrame to an array first."""
     if type(step) is Pipeline:
         return all(is_passthrough(each) or _goes_by_values(each) for _, each in step.steps)
     return is_numeric(step) or is_table_encoder(step)
 
 
 def _transforms_of(step: Any) -> Iterator[Call]:
-    """What a step does, one after the other where it is a pipeline, to arrays without a warning."""
+    """The step's transforms on arrays, without warnings; several if it is a pipeline."""
     for each in [each for _, each in step.steps] if type(step) is Pipeline else [step]:
         if type(each) is Pipeline:
             yield from _transforms_of(each)
@@ -161,7 +164,7 @@ def _transforms_of(step: Any) -> Iterator[Call]:
 
 
 def _block(table: Table, places: list[int]) -> Any:
-    """Columns as an array of shape [rows, columns], in memory column by column as in DataFrames."""
+    """Columns as an array [rows, columns], in column-major order as in DataFrames."""
     return np.array([table.arrays[place] for place in places]).T
 
 

@@ -1,8 +1,9 @@
-"""A server of one estimator, whichever image reads its file."""
+"""The base class of Models with an estimator, for the images sklearn and xgboost."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Protocol
 
+from prepackaged.allowed_imports import AllowedImports
 from prepackaged.artifacts import Artifact
 from prepackaged.component import Component
 from prepackaged.estimators.pickled import HERE, SKLEARN
@@ -15,26 +16,26 @@ from prepackaged.versions import Versions, check_policy
 
 
 class Served(Protocol):
-    """What `prepare` and `predict` of the component are handed on to."""
+    """The object that `prepare` and `predict` delegate to."""
 
     def prepare(self, X: Any, names: Iterable[str] | None = None) -> Any:
-        """One request's rows as `predict` takes them. Raises `ClientError`."""
+        """Convert the rows of a request for `predict`. Raises `ClientError`."""
 
     def predict(self, prepared: Any, meta: Mapping[str, Any] | None = None) -> Any:
-        """The answer to rows that are prepared. Raises `ClientError` and `ModelError`."""
+        """The answer to prepared rows. Raises `ClientError` and `ModelError`."""
 
 
 class EstimatorComponent(Component):
-    """An estimator behind its methods.
+    """A Model with an estimator.
 
-    A subclass reads it in `load_model` and hands it to `serve`. `method` is `predict_proba`,
-    `decision_function`, `predict`, `transform` or `score_samples`; unset, it is `predict_proba`
-    where the estimator has it, else `predict`. A request may ask for another in
-    `meta.tags.method`. `extra_columns` is `ignore` or `refuse`: the columns of a request that
-    the estimator does not know. `class_names` is `true`, or `false` for answers whose columns
-    are t:0, t:1, ... `version_mismatch` is `warn`, `refuse` or `off`: what to do where another
-    version saved the model. `n_jobs` takes the place of what the estimator was saved with, 1
-    unless it is set.
+    A subclass reads the estimator in `load_model` and passes it to `serve`. `method` is
+    `predict_proba`, `decision_function`, `predict`, `transform` or `score_samples`; by default
+    `predict_proba` if the estimator has it, else `predict`. A request may choose another in
+    `meta.tags.method`. `extra_columns` is `ignore` or `refuse`, for unknown columns of a request.
+    `class_names` is `true`, or `false` for columns t:0, t:1, ... in answers. `version_mismatch` is
+    `warn`, `refuse` or `off`, if another version saved the model. `n_jobs` replaces the value that
+    the estimator was saved with; the default is 1. `allowed_imports` lists what a pickle may
+    import; by default anything.
     """
 
     served: Served
@@ -51,6 +52,7 @@ class EstimatorComponent(Component):
         class_names: str | None = None,
         version_mismatch: str | None = None,
         n_jobs: str | None = None,
+        allowed_imports: str | None = None,
     ) -> None:
         super().__init__(model_uri, model_file)
         self.method = method
@@ -58,11 +60,12 @@ class EstimatorComponent(Component):
         self.names_outputs = is_true("class_names", class_names or "true")
         self.policy = check_policy(version_mismatch)
         self.n_jobs = whole_number("n_jobs", n_jobs, default=1)
+        self.allowed = AllowedImports.of(allowed_imports)
 
     def serve(self, estimator: Any, versions: Versions, artifact: Artifact) -> None:
-        """Settle on the estimator's method, note its columns, and try a copy of it out.
+        """Choose the estimator's method, read its columns, and try a copy.
 
-        Raises `DeploymentError` where it can answer no request.
+        Raises `DeploymentError` if it cannot answer any request.
         """
         advice = versions.checked(self.policy, artifact.path)
         set_jobs(estimator, self.n_jobs)

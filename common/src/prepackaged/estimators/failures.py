@@ -1,4 +1,4 @@
-"""Whose fault it is when an estimator fails: the data's or the model's."""
+"""Decide whether the data or the model caused an estimator's failure."""
 
 import logging
 import re
@@ -21,9 +21,9 @@ VALIDATING_PACKAGES = {"sklearn", "numpy", "scipy", "pandas", "xgboost"}
 
 
 def blame(error: Exception, rows: Any, advice: str = "") -> ClientError | ModelError:
-    """The error to answer with: the data's fault where scikit-learn's own checks refuse it.
+    """The error to return: a `ClientError` if scikit-learn's own checks refused the data.
 
-    `advice` is what to do where another version saved the model, which then may be at fault.
+    `advice` is added if another version saved the model, because that may be the cause.
     """
     if isinstance(error, ValueError) and _innermost_package(error) in VALIDATING_PACKAGES:
         why = describe(error).rstrip(".:")
@@ -39,7 +39,7 @@ def _innermost_package(error: Exception) -> str:
 
 
 def _cell_at_fault(error: Exception, rows: Any) -> str:
-    """Where in the request the value is that scikit-learn's message speaks of, as a sentence."""
+    """The place in the request of the value that scikit-learn's message means, as a sentence."""
     if text := re.search(r"could not convert string to float: .*?'(.*)'", str(error)):
         return _found(rows, lambda value: value == text[1])
     if "NaN" in str(error) or "infinity" in str(error):
@@ -48,7 +48,7 @@ def _cell_at_fault(error: Exception, rows: Any) -> str:
 
 
 def _found(rows: Any, is_wrong: Callable[[Any], bool]) -> str:
-    """The first such cell by rows, of columns in which a missing value is not known to be fine."""
+    """The first such cell, in columns that are not known to allow missing values."""
     if isinstance(rows, Table):
         suspects = [
             (fact.label(place), array)

@@ -1,4 +1,4 @@
-"""From a request to what an estimator takes: a DataFrame, an array, or what is no table at all."""
+"""Convert a request to the input of an estimator: a DataFrame, an array, or a list of items."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -18,12 +18,12 @@ FLOATS = {"float64", "float32"}
 
 
 class Inputs:
-    """Prepares requests for one estimator with these columns.
+    """Prepare requests for an estimator with these columns.
 
-    `prepare` gives, for one request, an array or a `Table`, which may be stacked with those of
-    other requests; `rows` makes of either what the estimator takes. `wants_names` says whether
-    that is a DataFrame under names. `takes_lists` says whether rows should come as lists,
-    because an array has one dtype for all columns.
+    `prepare` converts a request to an array or a `Table`, which can be stacked with those of other
+    requests; `rows` converts the result to the estimator's input. `wants_names` is true if that is
+    a DataFrame. `takes_lists` is true if rows should be sent as lists, because an array has one
+    dtype for all columns.
     """
 
     def __init__(self, estimator: Any, columns: Columns) -> None:
@@ -57,7 +57,7 @@ class Inputs:
         return self._array(X, names)
 
     def rows(self, prepared: Any) -> Any:
-        """What the estimator takes."""
+        """The estimator's input."""
         if not isinstance(prepared, Table):
             is_table = bool(self._columns.names) and prepared.ndim == 2
             # As in a DataFrame: sums of the same order round alike.
@@ -67,14 +67,14 @@ class Inputs:
         return prepared.frame() if prepared.facts[0].name is not None else prepared.array()
 
     def _array(self, X: Any, names: Iterable[str] | None) -> Any:
-        """Numbers as an array; with text among them a table, which becomes one when stacked."""
+        """Numbers as an array; with text, a table, which becomes an array after stacking."""
         if isinstance(X, np.ndarray) and X.dtype.kind in "biuf":
             return self._columns.array(X, names)  # or what is wrong with it
         table = self._columns.table(X, names)
         return table if any(each.dtype == object for each in table.arrays) else table.array()
 
     def _unknown(self, X: Any, names: Iterable[str] | None) -> Any:
-        """Rows for a first step that has noted nothing: as their own look suggests."""
+        """Rows for a first step that stored no columns, typed by their own values."""
         if (documents := texts(X)) is not None:
             return _items(documents, "text")
         if names:
@@ -85,7 +85,7 @@ class Inputs:
         return values if is_numeric else self._columns.table(X)
 
     def _listed(self, values: Array) -> Any:
-        """Items as scikit-learn's own steps take them; others may be written for a Series."""
+        """Items as a list for scikit-learn's own steps, as a Series for others."""
         if not self._is_own:
             return values.tolist()
         from pandas import Series  # in the images whose models are written for it
@@ -94,14 +94,14 @@ class Inputs:
 
 
 def _deep_array(X: Any) -> Array | None:
-    """Numbers of three axes or more, as images have them; None for anything else."""
+    """Numbers with three or more axes, such as images; None for anything else."""
     values = from_lists(X) if isinstance(X, list) and _depth(X) > 2 else X
     is_deep = isinstance(values, np.ndarray) and values.ndim > 2 and values.dtype.kind in "biuf"
     return values if is_deep else None
 
 
 def _depth(lists: Any) -> int:
-    """How many lists are around the first value."""
+    """The nesting depth of the first value."""
     depth = 0
     while isinstance(lists, list) and lists:
         lists, depth = lists[0], depth + 1
@@ -109,7 +109,7 @@ def _depth(lists: Any) -> int:
 
 
 def _items(X: Any, kind: str) -> Table:
-    """Rows of one value each: documents, dicts of features, or whatever an analyzer takes."""
+    """Rows of one value each: documents, dicts of features, or an analyzer's items."""
     if kind == "text":
         documents = texts(X)
         values = _list_of(X) if documents is None else documents

@@ -1,4 +1,4 @@
-"""Reading an estimator from a pickle, whichever scikit-learn saved it and whatever it needs."""
+"""Read an estimator from a pickle, with its author's code."""
 
 import logging
 import warnings
@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+from joblib import numpy_pickle, numpy_pickle_compat
 from sklearn.exceptions import InconsistentVersionWarning
 
+from prepackaged.allowed_imports import AllowedImports
 from prepackaged.artifacts import Artifact
 from prepackaged.errors import DeploymentError
 from prepackaged.load_errors import script_names
@@ -28,17 +30,20 @@ def load_pickle(
     facts: PickleFacts,
     python: str,
     server: Path,
+    allowed: AllowedImports,
     stand_in: Callable[[str], Any] | None = None,
 ) -> Any:
-    """The object in a pickle or joblib file, with its author's code from beside it.
+    """The object in a pickle or joblib file; code comes from the files beside it.
 
-    `facts` are what the file says and `python` the version that its `MLmodel` names, `server` is
-    the directory of the image's own modules, and `stand_in` makes functions of the script that
-    saved it, where they are nowhere. Raises `DeploymentError` for code that is not here or is
-    another Python's, and what the objects themselves raise.
+    `facts` are the file's facts, `python` is the version in its `MLmodel`, `server` the directory
+    of the image's own modules, and `allowed` are the names that the file may import. `stand_in`
+    creates functions of the script that saved it, if they cannot be found. Raises
+    `DeploymentError` for code that is missing, not allowed, or of another Python version, and
+    whatever the objects themselves raise.
     """
+    allowed.check(artifact.path)
     facts.refuse_foreign_code(artifact.path, python)
-    with own_code_of(artifact, server, facts.script, stand_in):
+    with own_code_of(artifact, server, facts.script, stand_in), importing(allowed, artifact.path):
         try:
             return joblib.load(artifact.path)
         except TypeError as error:
@@ -50,8 +55,22 @@ def load_pickle(
 
 
 @contextmanager
+def importing(allowed: AllowedImports, path: Path) -> Iterator[None]:
+    """In this block, joblib imports only the allowed names for a pickle."""
+    unpicklers = ((numpy_pickle, "NumpyUnpickler"), (numpy_pickle_compat, "ZipNumpyUnpickler"))
+    kept = [(module, name, getattr(module, name)) for module, name in unpicklers]
+    for module, name, unpickler in kept:
+        setattr(module, name, allowed.restricted(unpickler, path))
+    try:
+        yield
+    finally:
+        for module, name, unpickler in kept:
+            setattr(module, name, unpickler)
+
+
+@contextmanager
 def logged_warnings(path: Path) -> Iterator[None]:
-    """Within this block warnings go to the log, but those of another scikit-learn's models."""
+    """In this block, warnings go to the log, except those about other scikit-learn versions."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield

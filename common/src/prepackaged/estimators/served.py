@@ -1,4 +1,4 @@
-"""A fitted scikit-learn estimator as requests meet it: what it takes, and its answers."""
+"""Serve a fitted scikit-learn estimator: its inputs and its answers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,12 +14,11 @@ from prepackaged.tables import Columns, Table
 
 
 class ServedEstimator:
-    """An estimator behind its methods; `method` answers unless a request asks for another.
+    """An estimator with its methods; `method` answers unless a request chooses another.
 
-    `written` are the columns that its MLmodel file has. With `allow_extra`, columns of a request
-    that the estimator does not know are ignored, else refused. `advice` goes into errors that
-    may be the fault of another version. Raises `DeploymentError` for a method that the estimator
-    lacks.
+    `written` are the columns in its MLmodel file. If `allow_extra` is true, unknown columns of a
+    request are ignored, else refused. `advice` is added to errors that another version may have
+    caused. Raises `DeploymentError` if the estimator lacks the method.
     """
 
     def __init__(
@@ -37,7 +36,7 @@ class ServedEstimator:
         self.signature = signature_of(estimator, self.method, written)
         columns = Columns.of(self.signature.inputs, allow_extra=allow_extra)
         self.inputs = Inputs(estimator, columns)
-        #: One request's rows as `predict` takes them. Raises `ClientError`.
+        #: Convert the rows of a request for `predict`. Raises `ClientError`.
         self.prepare = self.inputs.prepare
         self._compiled = {
             each: Compiled(estimator, columns.used, each)
@@ -46,14 +45,14 @@ class ServedEstimator:
         }
 
     def rows(self, X: Any) -> Any:
-        """What the estimator itself takes of a request. Raises `ClientError`."""
+        """The estimator's input for a request. Raises `ClientError`."""
         return self.inputs.rows(self.prepare(X))
 
     def predict(self, prepared: Any, meta: Mapping[str, Any] | None = None) -> Any:
-        """The answer to rows that are prepared, as a payload.
+        """The answer to prepared rows, as a payload.
 
-        Raises `ClientError` for data that the estimator refuses, and for a method that it does
-        not have; `ModelError` for the rest.
+        Raises `ClientError` for data that the estimator refuses, and for a method that it lacks;
+        `ModelError` for all other failures.
         """
         method = asked_method(meta, self.signature)
         try:

@@ -1,4 +1,4 @@
-"""The signature of a fitted estimator: its own facts, overlaid by what MLflow wrote of it."""
+"""The signature of a fitted estimator: its own facts, overridden by those in MLmodel."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,8 +15,8 @@ def signature_of(
 ) -> Signature:
     """The columns, classes and methods of an estimator that answers with `method`.
 
-    `written` are the columns that its MLmodel file has. Outputs are known of `predict_proba`
-    alone, whose columns are the classes.
+    `written` are the columns in its MLmodel file. Outputs are known only for `predict_proba`, whose
+    columns are the classes.
     """
     source: Source = "pipeline" if isinstance(estimator, Pipeline) else "model"
     class_names = _class_names(estimator)
@@ -32,7 +32,7 @@ def signature_of(
 def _overlaid(
     known: tuple[Column, ...] | None, written: tuple[Column, ...]
 ) -> tuple[Column, ...] | None:
-    """The columns of MLmodel, each with what the estimator knows of it; None if they differ."""
+    """The columns of MLmodel with the estimator's facts about each; None if they differ."""
     if known is None:
         return written
     by_name = {fact.name: fact for fact in known}

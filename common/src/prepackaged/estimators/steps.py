@@ -1,4 +1,4 @@
-"""Estimators inside estimators: which get what their outer one gets."""
+"""Estimators inside estimators that get the same input."""
 
 from typing import Any
 
@@ -22,19 +22,19 @@ def is_of_sklearn(step: Any) -> bool:
 
 
 def is_passthrough(step: Any) -> bool:
-    """Whether a step hands on what it gets."""
+    """Whether a step returns its input unchanged."""
     if isinstance(step, FunctionTransformer):  # as a fitted ColumnTransformer has it
         return step.func is None and not step.validate
     return step is None or (isinstance(step, str) and step == "passthrough")
 
 
 def is_dropped(step: Any) -> bool:
-    """Whether a step drops what it gets."""
+    """Whether a step drops its input."""
     return isinstance(step, str) and step == "drop"
 
 
 def inner_estimators(estimator: Any) -> list[Any]:
-    """The fitted estimators that get the columns that this one gets, where it only hands on."""
+    """The fitted inner estimators that get this estimator's input unchanged."""
     if not is_of_sklearn(estimator) or _has_trees(estimator):
         return []
     if frozen := getattr(estimator, "estimator", None) if _is_frozen(estimator) else None:
@@ -49,7 +49,7 @@ def inner_estimators(estimator: Any) -> list[Any]:
 
 
 def first_step(estimator: Any) -> Any:
-    """What gets a request's rows first, inside pipelines and whatever wraps them."""
+    """The innermost first step, which gets the rows of a request."""
     if isinstance(estimator, Pipeline):
         steps = [step for _, step in estimator.steps if not is_passthrough(step)]
         return first_step(steps[0]) if steps else estimator
@@ -58,7 +58,7 @@ def first_step(estimator: Any) -> Any:
 
 
 def item_kind(step: Any) -> str:
-    """What a row is to a step that takes no table: `text`, `dict` or `any`; empty for tables."""
+    """The type of a row for a step that accepts no table: `text`, `dict`, `any`; else empty."""
     if isinstance(step, FeatureUnion):
         steps = [each for _, each in step.transformer_list if not is_dropped(each)]
         kinds = {item_kind(first_step(each)) for each in steps}
@@ -76,11 +76,11 @@ def item_kind(step: Any) -> str:
 
 
 def forget_names(model: Any) -> bool:
-    """Whether no answer of the model depends on column names; it has forgotten them then.
+    """Remove the column names from a model whose answers do not depend on them; return whether.
 
-    This is sure of scikit-learn's own estimators that hold no other estimator and no function,
-    and of pipelines of these: they make an array of a DataFrame before anything else, at four
-    times the price of an answer to one row, and warn of an array only while they know names.
+    That is certain for scikit-learn's own estimators that contain no other estimator and no
+    function, and for pipelines of them: they convert a DataFrame to an array first, which takes
+    four times as long as an answer to one row, and warn about arrays only if they know names.
     """
     parts = [step for _, step in model.steps] if type(model) is Pipeline else [model]
     if not all(is_passthrough(part) or _surely_ignores_names(part) for part in parts):

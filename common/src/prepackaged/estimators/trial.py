@@ -1,4 +1,4 @@
-"""Trying an estimator out before anybody asks, on a copy; and what it holds."""
+"""Try a copy of an estimator at the start; list the parts of an estimator."""
 
 import copy
 import logging
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def parts_of(estimator: Any) -> Iterator[Any]:
-    """An estimator and all that it holds, once each: steps, members of ensembles, parameters."""
+    """An estimator and everything in it, once each: steps, members of ensembles, parameters."""
     waiting, seen = [estimator], set()
     while waiting:
         each = waiting.pop()
@@ -35,10 +35,10 @@ def parts_of(estimator: Any) -> Iterator[Any]:
 
 
 def set_jobs(estimator: Any, jobs: int) -> None:
-    """Let the estimator and all that it holds share out a call among so many jobs.
+    """Set `n_jobs` in the estimator and everything in it.
 
-    A request's rows are too few to be worth it: processes of joblib's cost hundreds of megabytes
-    and seconds, threads more time than they save.
+    A request has too few rows for parallel jobs: joblib's processes cost hundreds of megabytes and
+    seconds, and threads cost more time than they save.
     """
     for part in parts_of(estimator):
         if getattr(part, "n_jobs", None) not in (None, jobs):
@@ -52,11 +52,11 @@ def try_out(
     rows: Callable[[Any], Any],
     advice: str,
 ) -> None:
-    """Let a copy of the estimator answer one of these requests before anybody asks.
+    """Let a copy of the estimator answer one of these requests.
 
-    `rows` makes of a request what the estimator takes. What fails is only logged, because the
-    request may not be what the model wants, unless no request can be answered: then it raises
-    `DeploymentError`, with `advice`.
+    `rows` converts a request to the estimator's input. A failure is only logged, because the
+    request may not fit the model. If no request can be answered, raises `DeploymentError` with
+    `advice`.
     """
     for request in requests:
         # Threads of OpenMP, once started, would not survive the fork of upstream's microservice.
@@ -74,10 +74,10 @@ def try_out(
 
 
 def is_hopeless(error: Exception) -> bool:
-    """Whether no request can be answered, because the fault is the estimator's and not the data's.
+    """Whether the error shows that no request can be answered.
 
-    So it is where the estimator was never fitted, and where it lacks what scikit-learn of another
-    version did not give it.
+    Either the estimator was never fitted, or it lacks attributes because another scikit-learn
+    version saved it.
     """
     if isinstance(error, NotFittedError):
         return True

@@ -1,4 +1,4 @@
-"""Rows to try a model with, made of what its signature knows."""
+"""Rows for the trial of a model, made from its signature."""
 
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice

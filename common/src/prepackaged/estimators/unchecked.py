@@ -1,10 +1,9 @@
-"""Common steps of scikit-learn's without its checks of their input.
+"""Common scikit-learn steps without the checks of their input.
 
-For a few rows the checks take nearly all of a step's time: 0.1 to 0.5 ms a step, however few
-the numbers are. A function here computes what the step computes of usual values, in the same
-order, and hands anything else to the step itself, whose checks then refuse or convert it:
-infinity, another dtype, a missing value where there must be none. `Compiled` proves that the
-answers are equal to the last bit.
+For a few rows, the checks take nearly all of a step's time, 0.1 to 0.5 ms per step. A function here
+computes the same as the step for usual values, in the same order. It passes anything else to the
+step itself, whose checks then refuse or convert it: infinity, another dtype, an unexpected missing
+value. `Compiled` checks that the answers are bit-identical.
 """
 
 import copy
@@ -69,7 +68,7 @@ def _as_csr(part: Any) -> Any:
 
 
 def _imputing(imputer: SimpleImputer) -> Call | None:
-    """Of columns of floats, or of objects, in which NaN is missing and all have a substitute."""
+    """SimpleImputer for columns of floats or objects, with NaN as missing value."""
     substitutes, dtype = imputer.statistics_, imputer._fit_dtype
     marker = imputer.missing_values
     is_usual = isinstance(marker, float) and is_null(marker) and dtype in (FLOAT, OBJECT)
@@ -99,7 +98,7 @@ def _scaling(scaler: StandardScaler) -> Call:
 
 
 def _encoding(encoder: OneHotEncoder) -> Call | None:
-    """Of columns of objects, in which an unknown category is no error and none is left out."""
+    """OneHotEncoder for columns of objects that ignores unknown categories and drops none."""
     categories = encoder.categories_
     is_plain = encoder.handle_unknown == "ignore" and encoder._drop_idx_after_grouping is None
     has_rest = getattr(encoder, "_infrequent_enabled", False)
@@ -125,12 +124,12 @@ def _encoding(encoder: OneHotEncoder) -> Call | None:
 
 
 def _key(value: Any) -> Any:
-    """What finds a category: one NaN is not equal to another."""
+    """The key for looking up a category: NaN is not equal to itself."""
     return value if value == value else float
 
 
 def _ones_at(places: Array, width: int, dtype: Any) -> Any:
-    """A CSR matrix of ones at these places of each row, but where they are unknown."""
+    """A CSR matrix with ones at these places of each row, except at unknown ones."""
     is_known = places != UNKNOWN
     indices = places[is_known]
     indptr = np.zeros(len(places) + 1, dtype=np.int32)
@@ -147,7 +146,7 @@ TRANSFORMS: dict[type, Callable[[Any], Call | None]] = {
 
 
 def _give_scores(quick: Any, model: Any) -> None:
-    """Let a linear model's methods, which all ask for scores first, get them without checks."""
+    """Give a linear model's methods, which all compute scores first, unchecked scores."""
     is_classifier = isinstance(model, LinearClassifierMixin)
     name = "decision_function" if is_classifier else "_decision_function"
     if getattr(type(model), name) not in (
@@ -169,7 +168,7 @@ def _give_scores(quick: Any, model: Any) -> None:
 
 
 def _give_forest(quick: Any, model: Any) -> None:
-    """Let a forest add up its trees without a scheduler of jobs around each."""
+    """Let a forest add up its trees without joblib's scheduler."""
     if model.n_outputs_ != 1 or model.n_jobs not in (None, 1):
         return
     name = "predict_proba" if isinstance(model, FOREST_CLASSIFIERS) else "predict"
@@ -191,7 +190,7 @@ def _give_forest(quick: Any, model: Any) -> None:
 
 
 def _for_trees(rows: Any) -> Array | None:
-    """The rows in the 32 bits that trees see; None where these are too few for a number."""
+    """The rows as the 32-bit numbers that trees use; None if a number does not fit."""
     if sparse.issparse(rows):
         if np.prod(rows.shape) > MOST_CELLS:
             return None

@@ -6,6 +6,9 @@ Where its client's deadline is known, that decides. Others are taken to be patie
 the calls is made for clients that leave: then nobody is admitted who would wait for longer than
 half of the time that those have stayed, and who has waited for almost as long is refused rather
 than computed. The longer nobody leaves, the more patient they are taken to be again.
+
+In an overload that lasts, a long queue has more answered by no one: it makes all wait. Nobody is
+admitted then who would wait for longer than a second or some calls, however patient.
 """
 
 import math
@@ -14,14 +17,17 @@ from collections.abc import Callable
 
 from prepackaged.errors import RequestError
 from prepackaged.server.inference.latency import LatencyTracker
+from prepackaged.server.inference.overload import Overload
 from prepackaged.server.telemetry.context import RequestContext
 
 # That a request may expect to wait where nothing is known of its client: half of the time after
 # which the gateways of most clusters and clouds give up (nginx, AWS: 60 s),
 MOST_SECONDS = 30.0
-MOST_CALLS = 16  # or as long as so many calls take
+LASTING_SECONDS = 1.0  # or, in an overload that lasts, be it known or not;
+MOST_CALLS = 16  # but at least as long as so many calls take
 # Where clients leave, as parts of their patience: of the wait, and of the age with the answer.
 ADMITTED, LATE = 0.5, 0.9
+SHORT_SECONDS = 0.02  # a wait that nobody need look at more closely
 LEAST_SECONDS = 0.1  # but nobody who waits for less is refused,
 LEAST_CALLS = 2  # nor who waits for no more calls than these
 LEAVING_SHARE = 0.25  # of what the model is called for, from which on it is too late for clients
@@ -47,7 +53,8 @@ class Admission:
     """Admits requests to a queue, and finds those that cannot be answered in time.
 
     `together` is how many requests may share a call. `most_seconds` is how long a request may
-    expect to wait, whatever its deadline; None leaves that to the deadline, or to MOST_SECONDS.
+    expect to wait, whatever its deadline; None leaves that to the deadline, or to MOST_SECONDS,
+    and to LASTING_SECONDS. `is_stricter` turns true when fewer may wait than were admitted.
     Times are in seconds, by the clock of `time.perf_counter`.
     """
 
@@ -60,6 +67,8 @@ class Admission:
         self._latency = latency
         self._together = together
         self._most_seconds = most_seconds
+        self._overload = Overload()
+        self.is_stricter = False
         self._left = self._answered = 0
         self._patience = math.inf
         self._grows_at = 0.0
@@ -68,8 +77,10 @@ class Admission:
         """Raise `OverloadedError` unless another request may wait behind those that do."""
         together = self._together()
         deadline = math.inf if context is None else context.deadline
-        if waiting < most and waiting < LEAST_CALLS * together and deadline == math.inf:
-            return  # it waits for no more than these calls, and will be there
+        if waiting < most and deadline == math.inf and self._is_short(waiting, together):
+            return
+        if waiting >= LEAST_CALLS * together:
+            self._overload.arrived(now)
         wait = self._latency.seconds_until(waiting, together)
         if waiting >= most:
             why = f"{waiting} requests wait for the model, which is all that may"
@@ -81,8 +92,15 @@ class Admission:
         if wait > LEAST_SECONDS and wait > self._most_wait(context, now):
             raise OverloadedError(f"the model is busy for {wait:.1f} s", wait)
 
+    def _is_short(self, waiting: int, together: int) -> bool:
+        """Whether it is no long wait behind so many: each will be there when its turn comes."""
+        if waiting < LEAST_CALLS * together:
+            return True
+        return 0 < waiting * self._latency.seconds_per_request < SHORT_SECONDS
+
     def answered(self, count: int = 1) -> None:
         """Learn that clients have waited for the answers that the model was called for."""
+        self._overload.answers += count
         self._answered += count
         if self._answered + self._left > RECENT:
             self._left >>= 1
@@ -96,12 +114,19 @@ class Admission:
         if age < self._least():
             return
         self._left += 1
+        self._overload.answers += 1
         self.answered(0)
         if self._left < LEAVING_SHARE * (self._left + self._answered):
             return
         now = time.perf_counter()
-        self._patience = min(self._patience_at(now), age)
+        before = self._patience_at(now)
+        self._patience = min(before, age)
+        self.is_stricter = self.is_stricter or age < before * LATE
         self._grows_at = now + STRICT_SECONDS
+
+    def wait_behind(self, waiting: int) -> float:
+        """The seconds that calls for so many requests take."""
+        return self._latency.seconds_until(waiting, self._together())
 
     @property
     def knows_patience(self) -> bool:
@@ -121,6 +146,8 @@ class Admission:
         if most is None:
             is_known = context is not None and context.deadline < math.inf
             most = math.inf if is_known else MOST_SECONDS
+            if self._overload.lasts:
+                most = LASTING_SECONDS
         usual = max(most, MOST_CALLS * self._call())
         if context is not None and context.has_own_deadline:
             return usual

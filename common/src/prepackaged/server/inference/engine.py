@@ -18,7 +18,7 @@ from typing import Any
 from prepackaged.server.inference.admission import Admission, OverloadedError
 from prepackaged.server.inference.latency import LatencyTracker
 from prepackaged.server.inference.queue import WorkQueue
-from prepackaged.server.inference.work import AGAIN, Work
+from prepackaged.server.inference.work import AGAIN, Work, rows_of
 
 logger = logging.getLogger(__name__)
 
@@ -161,11 +161,7 @@ class Engine:
         self._idle.set()
 
     def _may_run_on_loop(self, batch: list[Work]) -> bool:
-        return (
-            self._on_loop
-            and batch[0].function is None
-            and self.latency.is_quick(sum(work.rows for work in batch))
-        )
+        return self._on_loop and batch[0].function is None and self.latency.is_quick(rows_of(batch))
 
     def _more_calls(self) -> Iterator[list[Work]]:
         """Further calls for one trip to the model's thread, where each is for one request."""
@@ -237,8 +233,7 @@ class Engine:
         if works[0].function:
             self.latency.note_request(seconds)
         else:
-            rows = sum(work.rows for work in works)
-            self.latency.note(seconds, len(works), rows, busy=busy)
+            self.latency.note(seconds, len(works), rows_of(works), busy=busy)
 
     def _deliver_and_run(self, done: list[tuple[list[Work], Sequence[Any]]]) -> None:
         self._deliver_all(done)

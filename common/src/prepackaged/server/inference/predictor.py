@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.metrics import PREDICT_METRIC_METHOD_TAG
 
@@ -100,7 +101,9 @@ class Predictor:
         Cancel the work that is returned when nobody wants the answer any more. Raises
         `OverloadedError`, and what the model's `prepare` raises of a request that is wrong.
         """
-        if self._prepare and cell_count(request.value) <= CELLS_ON_LOOP:
+        value = request.value
+        cells = value.size if isinstance(value, np.ndarray) else cell_count(value)
+        if self._prepare and cells <= CELLS_ON_LOOP:
             request.prepare(self._prepare)
         size = getattr(request.value, "nbytes", 0)
         work = Work(request, done, rows=request.rows, size=size, context=request.context)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from prepackaged.server.inference.admission import GONE_SECONDS, Admission, OverloadedError
 from prepackaged.server.inference.work import Work
+from prepackaged.server.telemetry.context import RequestContext
 
 MOST_URGENT = 100  # functions that wait ahead of all others
 
@@ -66,10 +67,13 @@ class WorkQueue:
 
     def take(self) -> list[Work]:
         """What goes to the model next: a function alone, or as many items as may go together."""
+        if self._admission.is_stricter:
+            self._shed()
         taken: list[Work] = []
         rows = size = 0
         queue = self._urgent or self._waiting
         most, now = self._together(), time.perf_counter()
+        are_patient = not self._admission.knows_patience
         while queue and len(taken) < most:
             work = queue[0]
             if taken and (work.function or taken[-1].function):
@@ -78,27 +82,48 @@ class WorkQueue:
             if taken and (rows > self._max_rows or size > self._max_bytes):
                 break
             queue.popleft()
-            if work.is_wanted and not self._is_dropped(work, now):
+            if not work.is_wanted:
+                continue
+            context = work.context
+            if (
+                context is None
+                or (are_patient and context.deadline == math.inf and not context.left_at)
+                or not self._is_dropped(work, context, now)
+            ):
                 taken.append(work)
         return taken
 
-    def _is_dropped(self, work: Work, now: float) -> bool:
+    def _shed(self) -> None:
+        """Refuse at once those who would be refused when their turn comes."""
+        admission, now = self._admission, time.perf_counter()
+        admission.is_stricter = False
+        kept: list[Work] = []
+        for _ in range(len(self._waiting)):  # more may be added meanwhile
+            work = self._waiting.popleft()
+            wait = admission.wait_behind(len(kept))
+            then, context = now + wait, work.context
+            if context and admission.is_late(context, then - work.since, then):
+                self._refuse(work, overloaded_after(now - work.since))
+            else:
+                kept.append(work)
+        self.put_back(kept)
+
+    def _is_dropped(self, work: Work, context: RequestContext, now: float) -> bool:
         """Drop work that would be done for nobody: its client has left or is about to leave.
 
         Where nobody else waits it is done all the same, for that cannot be known for sure.
         """
-        context, admission = work.context, self._admission
-        if context is None:
-            return False
-        if context.deadline == math.inf and not (context.left_at or admission.knows_patience):
-            return False
         age = now - work.since
         if context.deadline < now:  # the exchange's own timer answers it
             work.is_wanted = False
             return True
         is_gone = context.left_at and now - context.left_at > GONE_SECONDS
-        if not (is_gone or admission.is_late(context, age, now)) or not len(self):
+        if not (is_gone or self._admission.is_late(context, age, now)) or not len(self):
             return False
-        why = f"the model is too busy: the request has waited for {age:.1f} s"
-        self._refuse(work, OverloadedError(why, age))
+        self._refuse(work, overloaded_after(age))
         return True
+
+
+def overloaded_after(age: float) -> OverloadedError:
+    """The refusal of a request that has waited for so many seconds."""
+    return OverloadedError(f"the model is too busy: the request has waited for {age:.1f} s", age)

@@ -33,10 +33,12 @@ class InferenceRequest:
 
     def prepare(self, prepare: Callable[[Any, list[str]], Any]) -> None:
         """Let the model make of the payload what its `predict` wants. Raises what it raises."""
-        self.value = prepare(self.value, self.names)
+        prepared = prepare(self.value, self.names)
         self.names = []  # heeded
-        if self.context is not None:
-            self.context.rows = row_count(self.value)
+        if prepared is not self.value:
+            self.value = prepared
+            if self.context is not None:
+                self.context.rows = row_count(prepared)
 
     @property
     def rows(self) -> int:
@@ -67,9 +69,7 @@ def row_count(value: Any) -> int | None:
 
 
 def cell_count(value: Any) -> int:
-    """About how many values a payload has: an array, rows, records, columns or one value."""
-    if isinstance(value, np.ndarray):
-        return value.size
+    """About how many values a payload that is no array has: rows, records, columns, one value."""
     if isinstance(value, dict):
         return sum(len(each) if isinstance(each, Sized) else 1 for each in value.values())
     if isinstance(value, list) and value:

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,3 +50,11 @@ class Work:
         """For how many seconds its client has waited, or did until it left."""
         left_at = 0.0 if self.context is None else self.context.left_at
         return (left_at or time.perf_counter()) - self.since
+
+
+def rows_of(works: Sequence[Work]) -> int:
+    """The rows of all."""
+    rows = 0
+    for work in works:
+        rows += work.rows
+    return rows

@@ -1,4 +1,4 @@
-"""Errors for clients of every protocol: the status, the text, and the bounds of both."""
+"""Statuses and messages of errors, for all protocols."""
 
 import json
 from http import HTTPStatus
@@ -43,13 +43,13 @@ def grpc_failure(exchange: Exchange, error: BaseException) -> Response:  # noqa:
 
 
 def retry_after(error: SeldonMicroserviceException) -> dict[str, str]:
-    """The header that says when to ask again, where that would help."""
+    """The `Retry-After` header, if a retry makes sense."""
     seconds = getattr(error, "retry_after", None)
     return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
 def http_status_of(error: SeldonMicroserviceException) -> int:
-    """The HTTP status that the error has; 500 where that is none, or has no body to explain it."""
+    """The HTTP status of the error; 500 if it has none, or one without a body."""
     try:
         status = index(error.status_code)
     except TypeError:
@@ -58,14 +58,14 @@ def http_status_of(error: SeldonMicroserviceException) -> int:
 
 
 def grpc_http_status_of(error: SeldonMicroserviceException) -> int:
-    """The same over gRPC, where a hook that the model does not have is 501."""
+    """The same over gRPC, where a missing hook of the model is 501."""
     if isinstance(error, SeldonNotImplementedError):
         return HTTPStatus.NOT_IMPLEMENTED
     return http_status_of(error)
 
 
 def bounded(message: Any) -> Any:
-    """A message, cut where it is a long text: it may hold what a client sent, or all of a table."""
+    """A message, shortened: it may contain a client's input, or a whole table."""
     if not isinstance(message, str) or len(message) <= LONGEST:
         return message
     return f"{message[:LONGEST]}... ({len(message) - LONGEST} more characters)"

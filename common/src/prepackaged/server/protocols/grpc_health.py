@@ -1,4 +1,4 @@
-"""grpc.health.v1: whether this server should be used."""
+"""grpc.health.v1: report whether this server is ready."""
 
 from collections.abc import Collection
 from functools import partial
@@ -23,7 +23,7 @@ HealthResponse = health_pb2.HealthCheckResponse
 
 
 class Health:
-    """All services, and the server itself by the name "", have one status."""
+    """One status for all services, and for the server itself, whose name is ""."""
 
     def __init__(self, services: Collection[str], *, is_serving: bool = True) -> None:
         self._services = {"", *services}
@@ -31,7 +31,7 @@ class Health:
         self._watches: set[tuple[StreamCall, str]] = set()
 
     def protocol(self) -> WireProtocol:
-        """What a server answers these calls with."""
+        """The protocol with these calls."""
         return WireProtocol(
             prefix=f"/{NAME}/",
             http_failure=failure,
@@ -42,7 +42,7 @@ class Health:
         )
 
     def set_not_serving(self) -> None:
-        """Report NOT_SERVING from now on, to those who watch at once."""
+        """Report NOT_SERVING from now on; watchers are notified at once."""
         self._status = HealthResponse.NOT_SERVING
         for call, service in list(self._watches):
             call.send(self._status_of(service))
@@ -54,7 +54,7 @@ class Health:
         exchange.respond(Response(self._status_of(service)))
 
     def _watch(self, call: StreamCall, message: bytes | None) -> None:
-        """Tell the status now and whenever it changes, until the client or the server ends."""
+        """Send the status now and whenever it changes, until client or server stops."""
         if message is None and call.on_end is None:
             call.fail(Status.INVALID_ARGUMENT, "expected one message, which is missing")
         elif message is not None:
@@ -79,12 +79,12 @@ class Health:
 
 
 def service_in(message: bytes) -> str:
-    """The service that is asked for. Raises `DecodeError`."""
+    """The service that the request names. Raises `DecodeError`."""
     return str(health_pb2.HealthCheckRequest.FromString(message).service)
 
 
 def not_decoded(error: DecodeError) -> str:
-    """What is wrong with a message."""
+    """The error for a malformed message."""
     return f"expected a HealthCheckRequest: {error}"
 
 

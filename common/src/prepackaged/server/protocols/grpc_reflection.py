@@ -1,4 +1,4 @@
-"""grpc.reflection: clients such as grpcurl ask which services there are, and of which messages."""
+"""grpc.reflection: describe services and messages to clients such as grpcurl."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,7 +25,7 @@ NAMES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerR
 
 
 class Pools:
-    """Several descriptor pools as one; what more than one has, the first answers."""
+    """Several descriptor pools as one; the first pool that has a name answers."""
 
     def __init__(self, *pools: Any) -> None:
         self._pools = pools
@@ -34,7 +34,7 @@ class Pools:
         return partial(self._first, name)
 
     def _first(self, name: str, *values: Any) -> Any:
-        """What the first pool finds that finds something. Raises `KeyError`."""
+        """The first result of a pool. Raises `KeyError` if no pool has one."""
         for pool in self._pools:
             with suppress(KeyError):
                 return getattr(pool, name)(*values)
@@ -42,9 +42,9 @@ class Pools:
 
 
 class Reflection:
-    """Answers questions about the named services, and about itself.
+    """Describe the named services, and itself.
 
-    `pools` have descriptors of services that the default pool does not have.
+    `pools` contain descriptors that the default pool lacks.
     """
 
     def __init__(self, services: Sequence[str], pools: Sequence[DescriptorPool] = ()) -> None:
@@ -52,7 +52,7 @@ class Reflection:
         self._pools = pools
 
     def protocol(self) -> WireProtocol:
-        """What a server answers these calls with."""
+        """The protocol with these calls."""
         return WireProtocol(
             prefix="/grpc.reflection.",
             http_failure=failure,

@@ -1,7 +1,7 @@
-"""From JSON to Python's values and numpy's arrays, for every protocol alike.
+"""Parse JSON to Python values and numpy arrays, for all protocols.
 
-Large arrays of numbers go straight into numpy's memory: to make a Python object of each number
-takes several times as long as all the rest.
+Large arrays of numbers are parsed directly into numpy's memory: creating a Python object for each
+number would take several times as long as everything else.
 """
 
 import json
@@ -34,14 +34,14 @@ JSON_TYPES = {
 
 
 def expected(what: str, value: Any) -> ClientError:
-    """The error for a part of a message that is of another type than it must be."""
+    """The error for a part of a message with the wrong type."""
     return ClientError(f"expected {what}, got {JSON_TYPES.get(type(value), type(value).__name__)}")
 
 
 def read_json(text: bytes | str) -> Any:
-    """A JSON value. NaN and infinity are read too, as Python's own reader does.
+    """A JSON value; NaN and infinity are accepted, as in Python's json module.
 
-    Raises `ClientError` for what is no JSON.
+    Raises `ClientError` for anything else.
     """
     try:
         return orjson.loads(text)
@@ -53,9 +53,9 @@ def read_json(text: bytes | str) -> Any:
 
 
 def memory_of(body: bytes) -> int:
-    """The bytes that a message's values may take, and a response of its size.
+    """An estimate of the memory for a message's values and a response of the same size, in bytes.
 
-    What CPython takes for lists and objects, numbers and texts; a body of `[],[],...` becomes
+    It uses CPython's sizes of lists, objects, numbers and texts; a body of `[],[],...` becomes
     thirty times as large.
     """
     containers = body.count(b"[") + body.count(b"{")
@@ -64,7 +64,7 @@ def memory_of(body: bytes) -> int:
 
 
 def parser_for(body: bytes) -> simdjson.Parser:
-    """The thread's own parser, with its memory; a new one for the largest bodies."""
+    """The thread's own parser, which keeps its memory; a new one for the largest bodies."""
     if len(body) > LARGEST_KEPT:
         return simdjson.Parser()
     if not hasattr(KEPT, "parser"):
@@ -74,7 +74,7 @@ def parser_for(body: bytes) -> simdjson.Parser:
 
 
 def members(value: Any) -> dict[str, Any]:
-    """The members of an object, not made into Python's objects yet; none of anything else."""
+    """The unparsed members of an object; empty for anything else."""
     if not isinstance(value, simdjson.Object):
         return {}
     if len(value) > MOST_MEMBERS:
@@ -86,14 +86,14 @@ def members(value: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A value of simdjson's as Python's own."""
+    """A simdjson value as a Python value."""
     if isinstance(value, simdjson.Object):
         return value.as_dict()
     return value.as_list() if isinstance(value, simdjson.Array) else value
 
 
 def array_of(lists: Any) -> Array:
-    """Numbers in nested lists, simdjson's, as an array. Raises `ValueError` for anything else."""
+    """Nested simdjson lists of numbers as an array. Raises `ValueError` for anything else."""
     shape = _shape(lists)
     for kind, dtype in DTYPES.items():
         try:
@@ -107,7 +107,7 @@ def array_of(lists: Any) -> Array:
 
 
 def _shape(lists: Any) -> list[int]:
-    """The sizes of lists in lists. Raises `ValueError` where they are not equal."""
+    """The shape of nested lists. Raises `ValueError` if they are ragged."""
     level, shape = [lists], []
     while True:
         size, *others = set(map(len, level))

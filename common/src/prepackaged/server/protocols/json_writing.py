@@ -16,6 +16,7 @@ from prepackaged.errors import ModelError, describe
 
 ARRAY = orjson.OPT_SERIALIZE_NUMPY
 FLOAT64 = np.dtype(np.float64)
+PIECE = 2**18  # characters of a text that are written at a time
 VALUE = ARRAY | orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
@@ -25,6 +26,22 @@ def dump(value: Any) -> bytes:
         return orjson.dumps(value, default=simpler, option=VALUE)
     except TypeError:
         return _dump_slowly(value)
+
+
+def dump_text(text: str) -> bytes:
+    """The JSON of a text, a long one in pieces.
+
+    For each text orjson asks for eight times its length, and ends the process where there is
+    not so much.
+    """
+    if len(text) <= PIECE:
+        return dump(text)
+    try:
+        places = range(0, len(text), PIECE)
+        pieces = [orjson.dumps(text[at : at + PIECE])[1:-1] for at in places]
+    except TypeError:
+        return _dump_slowly(text)
+    return b"".join([b'"', *pieces, b'"'])
 
 
 def dump_array(array: Array) -> bytes:

@@ -1,4 +1,4 @@
-"""Whether the model can answer, for protocols that ask."""
+"""The model's health, for all protocols."""
 
 from prepackaged.component import Component
 from prepackaged.errors import NotReadyError
@@ -8,7 +8,7 @@ from prepackaged.server.transport.exchange import Exchange
 
 
 class ModelHealth:
-    """The health of a loaded model, in which a Model of its author's may have a say."""
+    """The health of a loaded model; its author may override `health_status`."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor

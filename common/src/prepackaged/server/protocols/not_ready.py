@@ -1,4 +1,4 @@
-"""A protocol while there is no model: every request is refused in its own form."""
+"""A protocol while the model is not loaded: every request is refused in the protocol's form."""
 
 from prepackaged.errors import NotReadyError
 from prepackaged.server.transport.exchange import Exchange, Response
@@ -8,9 +8,9 @@ from prepackaged.server.transport.routing import Failure, WireProtocol
 def refusing(
     prefix: str, http_failure: Failure, grpc_failure: Failure, why: str, health: str = ""
 ) -> WireProtocol:
-    """Answers 503 to all that is asked under a prefix; the arguments are a protocol's own.
+    """A protocol that answers 503 to all requests under a prefix.
 
-    `health` is a path that is refused too, whichever protocol's it is otherwise.
+    `health` is another path that is refused. The other arguments are those of `WireProtocol`.
     """
 
     def over_http(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001

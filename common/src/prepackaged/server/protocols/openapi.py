@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of a server, typed for its model (https://spec.openapis.org/oas/v3.1.0).
+"""The OpenAPI 3.1 document of a server and its model (https://spec.openapis.org/oas/v3.1.0).
 
 Each protocol describes its own paths; the schemas of rows and tensors are made here.
 """
@@ -23,9 +23,15 @@ TYPES = {
 
 Schema = dict[str, Any]
 
+ANY_VALUE: Schema = {"type": ["array", "object", "string", "number", "boolean"]}  # but null
+NAMES: Schema = {
+    "type": "array",
+    "items": {"type": ["string", "number"]},
+}  # pandas may have numbers
+
 
 def document(title: str, version: str, paths: Mapping[str, Any]) -> dict[str, Any]:
-    """The document of these paths, whose addresses begin where it was asked for."""
+    """The document of these paths, relative to its own address."""
     return {
         "openapi": "3.1.0",
         "info": {"title": title or "model", "version": version or "1"},
@@ -37,7 +43,7 @@ def document(title: str, version: str, paths: Mapping[str, Any]) -> dict[str, An
 def operation(
     summary: str, answers: Mapping[int, str], body: Schema | None = None, example: Any = None
 ) -> dict[str, Any]:
-    """An operation with the JSON body that it takes, and its statuses in words."""
+    """An operation with its JSON body and a description of each status."""
     described: dict[str, Any] = {
         "summary": summary,
         "responses": {str(status): {"description": text} for status, text in answers.items()},
@@ -49,9 +55,9 @@ def operation(
 
 
 def example_parts(signature: Signature | None) -> tuple[list[str], Any, Any]:
-    """What an example of the model has: names of columns, rows, and tensors by name.
+    """The parts of an example request: column names, rows, and tensors by name.
 
-    Rows are None where there are several tensors, and both where nobody knows an example.
+    Rows are None if there are several tensors; rows and tensors are None without an example.
     """
     text = example_request(signature)
     message = json.loads(text) if text else {}
@@ -60,7 +66,7 @@ def example_parts(signature: Signature | None) -> tuple[list[str], Any, Any]:
 
 
 def rows_schema(columns: Sequence[Column]) -> Schema:
-    """Lists of one value a column, in the order of training."""
+    """The schema of rows: lists with a value for each column, in the order of training."""
     row: Schema = {"type": "array", "minItems": len(columns), "maxItems": len(columns)}
     if len(columns) <= MOST_PLACES:
         row["prefixItems"] = [value_schema(each) for each in columns]
@@ -68,7 +74,7 @@ def rows_schema(columns: Sequence[Column]) -> Schema:
 
 
 def records_schema(columns: Sequence[Column]) -> Schema:
-    """Objects of one value a column, by its name."""
+    """The schema of records: objects with a value for each column, by name."""
     named = [each for each in columns if each.name is not None][:MOST_PLACES]
     needed = [each.name for each in named if each.used and not each.optional]
     properties = {str(each.name): value_schema(each) for each in named}
@@ -77,14 +83,14 @@ def records_schema(columns: Sequence[Column]) -> Schema:
 
 
 def tables_of(signature: Signature | None) -> list[Schema]:
-    """The forms of the table that a model takes: rows, and records where it knows names."""
+    """The schemas of tables that a model accepts: rows, and records if it knows names."""
     columns = [each for each in (signature or Signature()).inputs or () if isinstance(each, Column)]
     records = [records_schema(columns)] if all(each.name for each in columns) else []
     return [rows_schema(columns), *records] if columns else []
 
 
 def value_schema(column: Column) -> Schema:
-    """What a value of the column may be."""
+    """The schema of the column's values."""
     known = example_values(column, most=MOST_PLACES)
     if column.categories and not column.open and len(column.categories) <= MOST_PLACES:
         return {"enum": [*known, None] if column.nullable else known}
@@ -98,7 +104,7 @@ def value_schema(column: Column) -> Schema:
 
 
 def tensor_schema(spec: TensorSpec) -> Schema:
-    """Nested lists of the tensor's shape."""
+    """The schema of nested lists with the tensor's shape."""
     kind = "U" if spec.is_text else "f" if spec.dtype is None else spec.dtype.kind
     names = {"b": "boolean", "i": "integer", "u": "integer", "U": "string"}
     schema: Schema = {"type": names.get(kind, "number")}

@@ -1,4 +1,4 @@
-"""Predictions over REST, whichever protocol they are asked in."""
+"""Predictions over REST, for all protocols."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -20,9 +20,9 @@ Encode = Callable[[Prediction, Any], Response]
 
 
 class PredictionRoute:
-    """The handler of a route that answers with predictions.
+    """The handler of a route for predictions.
 
-    Large bodies are read, and large answers encoded, on threads of their own.
+    Large bodies are parsed, and large answers encoded, on separate threads.
     """
 
     def __init__(self, predictor: Predictor, read: Read, encode: Encode) -> None:
@@ -32,9 +32,9 @@ class PredictionRoute:
         self._has_predict = find_hook(predictor.model, "predict") is not None
 
     def __call__(self, exchange: Exchange) -> None:
-        """Queue a prediction, which answers the exchange.
+        """Queue a prediction, whose result answers the exchange.
 
-        Raises `TransportError` where the model has none but Seldon's raw hooks.
+        Raises `TransportError` if the model has only Seldon's raw hooks.
         """
         if not self._has_predict:
             raise TransportError(501, "this model has no predict, which this protocol asks for")
@@ -54,10 +54,10 @@ class PredictionRoute:
 
 
 def add_parameters(request: InferenceRequest, parameters: Any, name: str, model: Any) -> None:
-    """Let a request say how to predict: `parameters`, the member `name` of its body, or None.
+    """Add `parameters`, the member `name` of a body or None, to a request.
 
-    The model gets them as `meta`. Where it has several methods, `method` is one of these, and
-    requests for the same one share its calls. Raises `ClientError` for what is no object.
+    The model gets them as `meta`. If it has several methods, the parameter `method` chooses one,
+    and requests for the same method share calls. Raises `ClientError` unless it is an object.
     """
     if parameters is None:
         return

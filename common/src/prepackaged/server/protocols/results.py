@@ -31,12 +31,11 @@ def from_result(result: Any) -> Array:
     )
 
 
-def is_large(prediction: Prediction, exchange: Exchange) -> bool:
-    """Whether to encode it takes so long that the event loop cannot bear it.
+def is_large(value: Any, exchange: Exchange) -> bool:
+    """Whether to encode a prediction takes so long that the event loop cannot bear it.
 
     Where the value does not tell its size, that of the request stands for it.
     """
-    value = prediction.value
     size = value.nbytes if isinstance(value, np.ndarray) else len(exchange.body)
     return size > LARGE
 
@@ -53,7 +52,7 @@ def finish(
     try:
         if isinstance(outcome, BaseException):
             raise outcome
-        if is_large(outcome, exchange):
+        if is_large(outcome.value, exchange):
             exchange.prepare(partial(encode, outcome), exchange.respond)
             return
         response = encode(outcome)

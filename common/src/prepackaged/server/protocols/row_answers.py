@@ -1,4 +1,4 @@
-"""What a model returned as JSON: a prediction for each row, or the outputs by name."""
+"""Encode a model's result as JSON: a prediction for each row, or outputs by name."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,8 +16,8 @@ from prepackaged.tensors import TensorComponent
 def dump_predictions(value: Any, rows: int, model: Any) -> bytes:
     """A JSON list with one prediction for each of the request's rows.
 
-    Of several outputs, a prediction is an object with one row of each. Raises `ModelError` where
-    the model did not answer each row, and `ClientError` where it answered several as one.
+    With several outputs, a prediction is an object with a row of each. Raises `ModelError` if the
+    model did not answer each row, and `ClientError` if it answers several rows as one.
     """
     if isinstance(value, dict) and _is_outputs(value, model):
         return dump(_by_row(value, rows))
@@ -35,21 +35,21 @@ def dump_predictions(value: Any, rows: int, model: Any) -> bytes:
 
 
 def dump_outputs(value: Any) -> bytes:
-    """The JSON of what the model returned: lists, an object of outputs by name, or a text."""
+    """The JSON of a model's result: lists, an object of outputs by name, or a text."""
     if isinstance(value, str | bytes | bytearray | dict):
         return dump(_plain(value))
     return _dump_rows(value if isinstance(value, list) else from_result(value))
 
 
 def _dump_rows(rows: list[Any] | Array) -> bytes:
-    """Lists of any lengths, or an array; a single number as a list of it."""
+    """The JSON of lists of any lengths, or of an array; a single number becomes a list."""
     return dump(rows) if isinstance(rows, list) else dump_array(np.atleast_1d(rows))
 
 
 def _is_outputs(value: Mapping[str, Any], model: Any) -> bool:
-    """Whether an object has outputs of the model by name, each with a row for a row.
+    """Whether an object contains outputs by name, each with a row for each row.
 
-    What other models return may be an object of any meaning, unless its values are arrays.
+    Unless the model is a `TensorComponent`, values must be arrays: other objects may mean anything.
     """
     is_tensors = isinstance(model, TensorComponent)
     return bool(value) and all(

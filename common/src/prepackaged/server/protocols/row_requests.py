@@ -1,7 +1,7 @@
-"""Rows of a request as a model's `prepare` and `predict` take them, whichever protocol's they are.
+"""Convert rows of a request to the payload of `prepare` and `predict`, for all protocols.
 
-Rows are what Seldon's `data.ndarray` would make of them, and records what `jsonData` would, so
-that requests of different protocols share calls of the model.
+Rows become the same as in Seldon's `data.ndarray`, and records the same as in `jsonData`, so that
+requests of different protocols share calls of the model.
 """
 
 from typing import Any
@@ -23,10 +23,10 @@ from prepackaged.server.protocols.json_reading import (
 
 
 def read_object(body: bytes, array: str | None = None) -> dict[str, Any]:
-    """The JSON object that is a request's body.
+    """The JSON object in a request's body.
 
-    Numbers in lists under the name `array` may be an array already where they are many. Raises
-    `ClientError` for anything but an object.
+    A large member `array` of numbers may already be an array. Raises `ClientError` for anything but
+    an object.
     """
     if array and len(body) >= LARGE:
         try:
@@ -40,9 +40,9 @@ def read_object(body: bytes, array: str | None = None) -> dict[str, Any]:
 
 
 def rows_of(rows: Any, *, as_lists: bool) -> Any:
-    """Rows of values as an array, or as the lists they are where the model takes lists.
+    """Rows of values as an array, or unchanged if the model takes lists.
 
-    Records, and `{"b64": ...}`, stay as they are. Raises `ClientError` for rows of unequal length.
+    Records and `{"b64": ...}` stay unchanged. Raises `ClientError` for rows of unequal length.
     """
     if not isinstance(rows, list) or as_lists or any(isinstance(row, dict) for row in rows):
         return rows
@@ -50,7 +50,7 @@ def rows_of(rows: Any, *, as_lists: bool) -> Any:
 
 
 def _with_array(body: bytes, name: str) -> dict[str, Any]:
-    """An object with nothing but numbers under `name`; errors of any kind for all others."""
+    """An object whose member `name` contains only numbers; raises any error for others."""
     message = members(parser_for(body).parse(body))
     array = array_of(message.pop(name))
     lists = sum(isinstance(value, simdjson.Array) for value in message.values())
@@ -61,7 +61,7 @@ def _with_array(body: bytes, name: str) -> dict[str, Any]:
 
 
 def only_one(message: dict[str, Any], *names: str) -> str:
-    """Which of these members an object has; null is none. Raises `ClientError` unless it is one."""
+    """The only one of these members in an object. Raises `ClientError` for none or several."""
     found = [name for name in names if message.get(name) is not None]
     if len(found) != 1:
         got = " and ".join(found) if found else _names_in(message)

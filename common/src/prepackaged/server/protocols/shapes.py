@@ -1,4 +1,4 @@
-"""Arrays in the shapes that clients declare, for every protocol alike."""
+"""Check and apply the shapes that clients declare, for all protocols."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ LARGEST_EMPTY = 2**16  # places that a shape without values may declare besides 
 
 
 def shaped(values: Array, shape: Any) -> Array:
-    """The values in a shape that the client declares. Raises `ClientError` if they do not fit."""
+    """The values in the client's shape. Raises `ClientError` if they do not fit."""
     if math.prod(checked_shape(shape)) != values.size:
         raise ClientError(
             f"expected as many values as shape {shown_shape(shape)} has places, got {values.size}"
@@ -21,7 +21,7 @@ def shaped(values: Array, shape: Any) -> Array:
 
 
 def checked_shape(shape: Any) -> list[int]:
-    """A shape that an array may have. Raises `ClientError` for anything else."""
+    """A valid shape of an array. Raises `ClientError` for anything else."""
     if not isinstance(shape, list):
         raise expected("shape as a list of sizes", shape)
     if len(shape) > DEEPEST:  # before anything is done with the sizes
@@ -35,6 +35,6 @@ def checked_shape(shape: Any) -> list[int]:
 
 
 def shown_shape(shape: Sequence[Any]) -> str:
-    """A shape in an error, bounded in length."""
+    """A shape as text of limited length, for errors."""
     text = str(list(shape[:20]))
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,8 +1,8 @@
-"""Parts of protobuf's wire format, for what is faster to write by hand."""
+"""Parts of protobuf's wire format, for messages that are faster to write by hand."""
 
 
 def varint(number: int) -> bytes:
-    """A whole number as protobuf writes it: seven bits a byte, the lowest first."""
+    """A whole number in protobuf's encoding: seven bits per byte, lowest first."""
     written = bytearray()
     while number > 127:
         written.append(number & 127 | 128)

@@ -1,4 +1,4 @@
-"""Settings of what clients may ask for, from the pod's annotations."""
+"""Limits for clients from the pod's annotations."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,13 +30,13 @@ def read_limits_of_pod(annotations: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _milliseconds(annotations: Mapping[str, str], key: str) -> float | None:
-    """Seconds; None where there is no bound, which 0 says too, as gunicorn has it."""
+    """Seconds; None for no limit, which 0 also means, as in gunicorn."""
     text = annotations.get(key, "").strip() or "0"
     return number(text, f"the annotation {key}", "milliseconds") / 1000 or None
 
 
 def _max_message(annotations: Mapping[str, str]) -> dict[str, int | None]:
-    """What the annotation sets; there is no bound with 0 and with gRPC's -1."""
+    """The limit that the annotation sets; 0 and gRPC's -1 mean no limit."""
     text = annotations.get(MAX_MESSAGE, "").strip()
     if not text:
         return {}

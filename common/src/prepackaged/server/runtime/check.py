@@ -1,4 +1,4 @@
-"""`check [MODEL_URI]`: load a model as the server does, try it, and say what was found."""
+"""`check [MODEL_URI]`: load a model as the server does, try it, and report the facts."""
 
 import argparse
 import json
@@ -7,19 +7,22 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prepackaged.artifacts import Artifact, find_artifact, mounted_model
 from prepackaged.errors import DeploymentError
 from prepackaged.pickles import imports_of
 from prepackaged.server.runtime.config import Config, read_config
+from prepackaged.server.runtime.event_loop import LoopThread
 from prepackaged.server.runtime.loading import (
     find_class,
     load_model,
     read_metadata,
     with_model_dir,
 )
+from prepackaged.server.runtime.samples import Sample, samples_of
+from prepackaged.server.runtime.self_test import Outcome, SelfTest, failure
 from prepackaged.server.runtime.trying import Trial
 from prepackaged.server.telemetry.logs import begin_logging
 from prepackaged.signature import declared_signature
@@ -29,15 +32,19 @@ logger = logging.getLogger(__name__)
 MEGABYTE = 2**20
 SPARE = 1.5  # times the memory that was seen, for requests of many rows
 SHOWN = 100  # names in a list
+FAILED = "failed: "  # before what the server would not start with
 
 
 def main() -> None:
     """Check the model that the command line or the environment names; the console script.
 
-    Ends with status 1 and one last line where it cannot be loaded or cannot answer its example.
+    Exits with status 1 and one last line if it cannot be loaded or cannot answer its example.
     """
     begin_logging()
     options = read_command_line()
+    if options.page:
+        print_page(options)
+        return
     report: dict[str, Any] = {}
     why = None
     try:
@@ -45,18 +52,41 @@ def main() -> None:
     except DeploymentError as error:
         why = str(error)
     print(json.dumps(report, indent=1) if options.json else as_text(report))
-    failed = report.get("trial", {}).get("error")
-    if why or failed:
-        logger.critical("%s", why or f"the model cannot answer its example: {failed}")
+    if why := why or failure_in(report):
+        logger.critical("%s", why)
         sys.exit(1)
 
 
+def failure_in(report: dict[str, Any]) -> str:
+    """Why the model should not be deployed; empty where nothing speaks against it."""
+    error = report.get("trial", {}).get("error")
+    if error:
+        return f"the model cannot answer its example: {error}"
+    failed = (text for text in report.get("samples", {}).values() if text.startswith(FAILED))
+    return next(failed, "").removeprefix(FAILED)
+
+
+def print_page(options: argparse.Namespace) -> None:
+    """Print the page to try the model; end with status 1 where it cannot be loaded."""
+    try:
+        config = config_of(options)
+        model = load_model(config.interface, config.parameters, config.model_dir)
+        with LoopThread() as loop:
+            page = SelfTest(model, read_metadata(model), config, loop).page()
+    except DeploymentError as error:
+        logger.critical("%s", error)
+        sys.exit(1)
+    sys.stdout.buffer.write(page)
+
+
 def read_command_line() -> argparse.Namespace:
-    """Which model, and how to say what was found."""
+    """The model and the form of the report."""
     parser = argparse.ArgumentParser(prog="check", description=__doc__)
     parser.add_argument("model_uri", nargs="?", help="a directory or a file; /mnt/models")
     parser.add_argument("--model", default="Model", help="the class that serves it (Model)")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="for programs")
+    how.add_argument("--page", action="store_true", help="print a page to try the model, as HTML")
     return parser.parse_args()
 
 
@@ -70,9 +100,9 @@ def config_of(options: argparse.Namespace) -> Config:
 
 
 def parts(config: Config) -> Iterator[tuple[str, Any]]:
-    """What is found of a model, by title; the file before it is loaded.
+    """The facts about a model, by title; those about the file come before it is loaded.
 
-    Raises `DeploymentError` where it cannot be loaded.
+    Raises `DeploymentError` if it cannot be loaded.
     """
     artifact = artifact_of(config)
     if artifact:
@@ -80,16 +110,18 @@ def parts(config: Config) -> Iterator[tuple[str, Any]]:
     before, start = memory(), time.perf_counter()
     model = load_model(config.interface, config.parameters, config.model_dir)
     seconds = time.perf_counter() - start
-    signature = declared_signature(model)
-    yield "versions", (read_metadata(model) or {}).get("custom", {})
+    signature, metadata = declared_signature(model), read_metadata(model)
+    yield "versions", (metadata or {}).get("custom", {})
     yield "takes", str(signature).splitlines() if signature else ["unknown"]
     yield "load", {"seconds": round(seconds, 3), "megabytes": round(memory() - before)}
     yield "trial", Trial(model, signature).report()
+    if samples := samples_of(model):
+        yield "samples", sample_facts(model, metadata, config, samples)
     yield "deployment", deployment(config, memory())
 
 
 def artifact_of(config: Config) -> Artifact | None:
-    """The file that will be loaded; None of a class that reads none. Raises `DeploymentError`."""
+    """The file that will be loaded; None if the class loads none. Raises `DeploymentError`."""
     model_class = find_class(config.interface)
     parameters = with_model_dir(model_class, config.parameters, config.model_dir)
     files, uri = getattr(model_class, "files", None), parameters.get("model_uri") or mounted_model()
@@ -99,7 +131,7 @@ def artifact_of(config: Config) -> Artifact | None:
 
 
 def file_facts(artifact: Artifact) -> dict[str, Any]:
-    """The file that was chosen, those beside it, and what a pickle imports."""
+    """The chosen file, the files beside it, and the imports of a pickle."""
     beside = {entry.name for entry in artifact.directory.iterdir()} - {artifact.name}
     imports = imports_of(artifact.path)
     return {
@@ -110,6 +142,22 @@ def file_facts(artifact: Artifact) -> dict[str, Any]:
         "beside it": sorted(beside),
         **({"imports": sorted(imports)} if imports is not None else {}),
     }
+
+
+def sample_facts(
+    model: Any, metadata: dict[str, Any] | None, config: Config, samples: Sequence[Sample]
+) -> dict[str, str]:
+    """What became of each of the samples beside the model."""
+    with LoopThread() as loop:
+        outcomes = SelfTest(model, metadata, config, loop).outcomes(samples)
+        return {each.sample.name: in_words(each) for each in outcomes}
+
+
+def in_words(outcome: Outcome) -> str:
+    """Whether a sample is answered as expected."""
+    if not outcome.difference:
+        return "answered as expected"
+    return (FAILED if outcome.sample.is_required else "") + failure(outcome)
 
 
 def deployment(config: Config, megabytes: float) -> dict[str, Any]:
@@ -123,7 +171,7 @@ def deployment(config: Config, megabytes: float) -> dict[str, Any]:
 
 
 def memory() -> float:
-    """The most memory that this process has had so far, in MB."""
+    """The peak memory of this process, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

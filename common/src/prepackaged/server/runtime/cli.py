@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+from functools import partial
 
 from prepackaged.errors import DeploymentError
 from prepackaged.server.inference.model_thread import ModelThread
@@ -17,6 +18,8 @@ from prepackaged.server.runtime.files import allow_connections
 from prepackaged.server.runtime.loading import find_class, load_model, read_metadata
 from prepackaged.server.runtime.memory import importing, settle, share_arenas
 from prepackaged.server.runtime.orphans import begin_reaping
+from prepackaged.server.runtime.provenance import find_digest, publish, tag_answers
+from prepackaged.server.runtime.self_test import check_samples
 from prepackaged.server.runtime.server import RunningServer
 from prepackaged.server.runtime.shutdown import (
     ShutdownSignals,
@@ -35,8 +38,8 @@ logger = logging.getLogger(__name__)
 def main() -> None:
     """Serve the class that the command line names; the console script.
 
-    Ends with status 1 and one last line when the server cannot start, and when an accepted
-    request was not answered.
+    Exits with status 1 and one last line if the server cannot start, or if an accepted request was
+    not answered.
     """
     begin_logging()
     try:
@@ -52,7 +55,7 @@ def main() -> None:
 
 
 def work(config: Config, place: Place) -> None:
-    """Serve as one of several workers: what a spawned process runs."""
+    """Serve as one of several workers, in a spawned process."""
     begin_logging(config.log_level)
     try:
         serve(config, place)
@@ -65,8 +68,8 @@ def work(config: Config, place: Place) -> None:
 def serve(config: Config, place: Place | None = None) -> None:
     """Load the model, then open the ports, then serve until a signal.
 
-    The event loop has a thread of its own. The main thread loads the model, and then calls it:
-    what seldon-core's microservice does, and what models rely on.
+    The event loop has its own thread. The main thread loads and calls the model, as in
+    seldon-core's microservice, because models rely on that.
     """
     end_at_once_on_signals()
     share_arenas()
@@ -81,11 +84,16 @@ def serve(config: Config, place: Place | None = None) -> None:
         with importing():
             find_class(config.interface)
         model = load_model(config.interface, config.parameters, config.model_dir)
+        if config.provenance_tags:
+            tag_answers(model, config)
         metadata, thread = read_metadata(model), ModelThread()
         metrics = Metrics(place.directory, place.number) if place else Metrics()
         server = loop.run(RunningServer.of(model, metadata, config, thread.submit, metrics))
         metrics.set_gauge("prepackaged_model_load_seconds", time.perf_counter() - start)
+        check_samples(model, metadata, config, loop)
         settle()
+        then = partial(publish, model=model, metadata=metadata, config=config, metrics=metrics)
+        find_digest(model, lambda digest: loop.soon(then, digest))
         serve_loaded(server, loop, thread, early, parent)
 
 
@@ -96,7 +104,7 @@ def serve_loaded(
     early: EarlyServer | None,
     parent: Parent | None,
 ) -> None:
-    """Open the ports, and call the model on this thread until the server has ended."""
+    """Open the ports, and call the model on this thread until the server has stopped."""
     config, is_over = server.config, asyncio.Event()
     dog = Watchdog(config.shutdown.process, lambda: hanging(config, "some"))
     ShutdownSignals(loop.loop, is_over.set, on_main=dog.start)
@@ -116,7 +124,7 @@ def serve_loaded(
 
 
 async def begin(server: RunningServer, early: EarlyServer | None, parent: Parent | None) -> None:
-    """Open the ports, or take them over."""
+    """Open the ports, or take them over from the early server."""
     if early:
         await early.stop()
         await server.start(early.rest, early.grpc)
@@ -127,7 +135,7 @@ async def begin(server: RunningServer, early: EarlyServer | None, parent: Parent
 
 
 async def serve_until(is_over: asyncio.Event, server: RunningServer, dog: Watchdog) -> None:
-    """Serve until it is over, and then end: in order or, when the model hangs, at once."""
+    """Serve until a signal, then shut down: in order or, if the model hangs, at once."""
     await is_over.wait()
     dog.start()
     unanswered = await server.stop()
@@ -138,7 +146,7 @@ async def serve_until(is_over: asyncio.Event, server: RunningServer, dog: Watchd
 
 
 def hanging(config: Config, unanswered: str) -> str:
-    """What the log says last when the model did not come to an end."""
+    """The last log line if the model did not finish."""
     return (
         f"the model was still busy {config.grace:g} s after the signal to end;"
         f" {unanswered} requests had no answer"

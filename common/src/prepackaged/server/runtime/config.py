@@ -1,4 +1,4 @@
-"""From the command line and the environment to one frozen Config; nothing else reads either.
+"""Read the command line and the environment into one frozen Config; no other module reads them.
 
 Flags, variables and defaults are those of seldon-core 1.17.1's microservice.py: a variable
 gives a flag's default, except that SELDON_LOG_LEVEL wins over its flag.
@@ -19,6 +19,15 @@ from prepackaged.server.runtime.limits import (
     MAX_MESSAGE,
     read_limits,
 )
+from prepackaged.server.runtime.options import (
+    CALL_SECONDS,
+    KEEPALIVE_SECONDS,
+    MAX_CONNECTIONS,
+    METRICS_PATH,
+    SETTINGS,
+    TRACED_TO,
+    WITHOUT_EFFECT,
+)
 from prepackaged.server.runtime.platforms import opens_early, read_platform
 from prepackaged.server.runtime.settings import (
     choice,
@@ -37,79 +46,36 @@ LOG_LEVELS = {
     "WARN": "WARNING",
     "FATAL": "CRITICAL",
 }
-# The variables that give flags their defaults; the first that is set counts.
-VARIABLES = {
-    "parameters": ("PREDICTIVE_UNIT_PARAMETERS",),
-    # Seldon's operator sets PREDICTIVE_UNIT_ID for its v1 protocol, and beside it MLServer's.
-    "model-name": ("PREPACKAGED_MODEL_NAME", "MLSERVER_MODEL_NAME", "PREDICTIVE_UNIT_ID"),
-    "host": ("PREPACKAGED_HOST",),
-    # PrimeHub and older operators set PREDICTIVE_UNIT_SERVICE_PORT alone.
-    # After Seldon's variables MLServer's, then those of Vertex AI and SageMaker. PORT is not
-    # among them: Knative sets it to the port that a container declares, which may be gRPC's.
-    "http-port": (
-        "PREDICTIVE_UNIT_HTTP_SERVICE_PORT",
-        "PREDICTIVE_UNIT_SERVICE_PORT",
-        "MLSERVER_HTTP_PORT",
-        "AIP_HTTP_PORT",
-        "SAGEMAKER_BIND_TO_PORT",
-    ),
-    "grpc-port": ("PREDICTIVE_UNIT_GRPC_SERVICE_PORT", "MLSERVER_GRPC_PORT"),
-    "metrics-port": ("PREDICTIVE_UNIT_METRICS_SERVICE_PORT", "MLSERVER_METRICS_PORT"),
-    "metrics-endpoint": ("PREDICTIVE_UNIT_METRICS_ENDPOINT", "MLSERVER_METRICS_ENDPOINT"),
-    "model-dir": ("MLSERVER_MODEL_URI", "AIP_STORAGE_URI"),
-    "grpc-workers": ("GRPC_WORKERS",),
-    "workers": ("GUNICORN_WORKERS",),
-    "grace-seconds": ("PREPACKAGED_GRACE_SECONDS",),
-    "keepalive": ("GUNICORN_KEEPALIVE",),
-    "max-call-seconds": ("PREPACKAGED_MAX_CALL_SECONDS",),
-    "max-connections": ("PREPACKAGED_MAX_CONNECTIONS",),
-    "access-log": ("GUNICORN_ACCESS_LOG",),
-    "tracing": ("TRACING",),
-}
-# OpenTelemetry's own variables that say where traces go.
-TRACED_TO = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-# Flags that upstream takes for its process model, which ours does not have: read and let go.
-WITHOUT_EFFECT = (
-    "--threads",
-    "--max-requests",
-    "--max-requests-jitter",
-    "--single-threaded",
-    "--pidfile",
-    "--nthread",  # KServe's
-)
-MAX_CONNECTIONS = 10_000
+# The variables that give settings their defaults; the first that is set counts.
+VARIABLES = {setting.flag: setting.variables for setting in SETTINGS if setting.flag}
 MOST_PORT = 65_535
-# Longer than proxies keep a connection, so that it is they who close it: Google's load balancer
-# keeps one for 600 s.
-KEEPALIVE_SECONDS = 620
-CALL_SECONDS = 300  # the longest call that is not taken for one that hangs
 
 
 @dataclass(frozen=True)
 class Config:
-    """What a server needs to know.
+    """The settings of a server; `options` explains each.
 
-    `interface` names the class to serve: `Module`, whose class has the same name, or
-    `package.module.Class`. `parameters` are its constructor's arguments. `model_name` and
-    `model_version` are those under which protocols other than Seldon's serve the model. `model_dir`
-    is where it is, unless the parameters say so. `predict_route` and `health_route` are paths of
-    Vertex AI's choice, empty where it chose none. `host` is a name or an address to listen on.
-    `timeout` (REST) and
-    `grpc_timeout` are in seconds from a request's arrival to its answer, `keepalive` from an
-    answer to the next request and `grace` from the signal to end to the last answer; a call of the
-    model that takes longer than `longest_call` is taken for one that never ends.
-    `max_message` (gRPC) and `max_body` (REST) are in bytes, `max_waiting` in requests that wait
-    for the model, `max_wait` in seconds that one may expect to wait, where None leaves that to
-    its deadline,
-    `max_connections` are those of a worker's port. `request_memory` is in bytes of
-    all requests that have no response yet; None is half of what is free when they begin.
-    Without `batches` each request is a call of its own; `max_batch_rows` and `max_batch_bytes`
-    bound those that share one. With `pages` people who open the server in a browser find a page to
-    try the model. `cors` lets browsers of any origin call Seldon's routes.
-    With `opens_early` the ports answer 503 while the model loads; without, they open when the
-    model is loaded.
-    `passes_payload` leaves predictions over REST undecoded, for models with `predict_raw`.
-    `unit_id` is the server's name in an inference graph, and `image` that of its image.
+    `interface` names the class to serve: `Module` for the class of the same name, or
+    `package.module.Class`. `parameters` are the arguments of its constructor. `model_name` and
+    `model_version` are used by protocols other than Seldon's. `model_dir` is the model's directory
+    unless the parameters name one. `predict_route` and `health_route` are Vertex AI's paths, or
+    empty. `host` is a name or an address.
+
+    In seconds: `timeout` (REST) and `grpc_timeout` from a request to its answer, None for no limit;
+    `keepalive` from an answer to the next request; `grace` from the signal to the last answer;
+    `longest_call`, after which a call of the model is considered to hang; `max_wait` that a request
+    may expect to wait for the model, None to decide by its deadline.
+
+    In bytes: `max_message` (gRPC), `max_body` (REST), `max_batch_bytes`, and `request_memory` for
+    all unanswered requests, None for half of the free memory. Counts: `max_waiting` requests that
+    wait for the model, `max_batch_rows`, and `max_connections` per port of a worker.
+
+    `batches` allows batching, `pages` the page to try the model, and `cors` calls from browser
+    pages of any origin. With `samples`, the model must answer the samples beside it before a port
+    opens. With `provenance_tags`, each answer names its model. With `opens_early`, the ports open
+    at once and answer 503 until the model is loaded. `passes_payload` leaves predictions over REST
+    undecoded, for models with `predict_raw`. `unit_id` is the server's name in an inference graph,
+    `image` its image's name.
     """
 
     interface: str
@@ -148,13 +114,15 @@ class Config:
     max_batch_bytes: int = MAX_BATCH_BYTES
     cors: bool = True
     pages: bool = True
+    samples: bool = True
+    provenance_tags: bool = False
     max_connections: int = MAX_CONNECTIONS
     unit_id: str | None = None
     image: str = ""
 
     @property
     def shutdown(self) -> ShutdownTimes:
-        """The times within which the process ends."""
+        """The deadlines of a shutdown."""
         return ShutdownTimes(self.grace)
 
 
@@ -163,9 +131,9 @@ def read_config(
     environment: Mapping[str, str],
     annotations: Mapping[str, str] = MappingProxyType({}),
 ) -> Config:
-    """The Config of a command line. Raises `DeploymentError` for what it cannot mean.
+    """The Config of a command line. Raises `DeploymentError` for wrong values.
 
-    A variable that is empty is one that is not set.
+    An empty variable counts as not set.
     """
     variables = {name: text for name, text in environment.items() if text.strip()}
     flags = _parser(variables).parse_args(list(map(_hyphenated, arguments)))
@@ -179,7 +147,7 @@ def read_config(
         http_port=_port(flags, "http-port"),
         grpc_port=_port(flags, "grpc-port"),
         metrics_port=_port(flags, "metrics-port"),
-        metrics_path="/" + _first(variables, "metrics-endpoint", "metrics").lstrip("/"),
+        metrics_path="/" + _first(variables, METRICS_PATH, "metrics").lstrip("/"),
         serves_grpc=_integer(flags, "grpc-workers", 0) > 0,
         log_level=choice(level, "--log-level or SELDON_LOG_LEVEL", LOG_LEVELS),
         access_log=switch(flags.access_log, _name("access-log")),
@@ -213,9 +181,9 @@ def _name(flag: str) -> str:
     return " or ".join((f"--{flag}", *VARIABLES[flag]))
 
 
-def _first(variables: Mapping[str, str], setting: str, default: Any) -> Any:
-    """What the first of a setting's variables says that is set."""
-    return next((variables[name] for name in VARIABLES[setting] if name in variables), default)
+def _first(variables: Mapping[str, str], names: Sequence[str], default: Any) -> Any:
+    """The value of the first variable that is set."""
+    return next((variables[name] for name in names if name in variables), default)
 
 
 def _text(flags: argparse.Namespace, flag: str) -> Any:
@@ -253,29 +221,16 @@ def _access_log_format(variables: Mapping[str, str]) -> str:
 def _parser(variables: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="prepackaged-microservice")
     parser.add_argument("interface_name", help="the class to serve, such as Model")
-    parser.add_argument("--service-type", choices=SERVICE_TYPES, default="MODEL")
-    parser.add_argument("--persistence", nargs="?", default=0, const=1, help="without effect")
-    parser.add_argument("--log-level", default="INFO", help=", ".join(LOG_LEVELS))
-
-    def add(flag: str, default: object, what: str, **more: Any) -> None:
+    parser.add_argument("--service-type", choices=SERVICE_TYPES, help="without effect")
+    parser.add_argument("--persistence", nargs="?", help="without effect")
+    for setting in filter(lambda each: each.flag, SETTINGS):
         parser.add_argument(
-            f"--{flag}", default=_first(variables, flag, default), help=what, **more
+            f"--{setting.flag}",
+            default=_first(variables, setting.variables, setting.default),
+            help=f"{setting.meaning}; default: {setting.otherwise or setting.default}",
+            nargs="?" if setting.bare else None,
+            const=setting.bare,
         )
-
-    add("parameters", "[]", "the class's, as a JSON list")
-    add("model-dir", "", "where the model is, unless the parameter model_uri says so")
-    add("model-name", "model", "of the model, in the paths of protocols that name it")
-    add("host", ANY_HOST, "the address to listen on")
-    for port, default in (("http", 9000), ("grpc", 5000), ("metrics", 6000)):
-        add(f"{port}-port", default, f"default: {default}")
-    add("grpc-workers", 1, "0: no gRPC")
-    add("workers", 1, "processes")
-    add("grace-seconds", GRACE_SECONDS, "for answers at the end")
-    add("keepalive", KEEPALIVE_SECONDS, "seconds for another request")
-    add("max-call-seconds", CALL_SECONDS, "for a call of the model; 0: no bound")
-    add("max-connections", MAX_CONNECTIONS, "of REST, a worker")
-    add("access-log", "false", "log a line for every request", nargs="?", const="true")
-    add("tracing", "0", "1: make spans", nargs="?", const="1")
-    for flag in ("--grpc-threads", *WITHOUT_EFFECT):
-        parser.add_argument(flag, help="without effect")
+    for flag in WITHOUT_EFFECT:
+        parser.add_argument(f"--{flag}", help="without effect")
     return parser

@@ -1,4 +1,4 @@
-"""A model's `custom_service`: a process of its own beside the server, for as long as that lives."""
+"""Run a model's `custom_service` in a separate process, as long as the server runs."""
 
 import logging
 import multiprocessing
@@ -18,7 +18,7 @@ END_SECONDS = 2  # between asking the process to end and making it
 
 
 class CustomService:
-    """The process that constructs the model, does not `load` it, and calls its `custom_service`."""
+    """The process that constructs the model, without `load`, and calls its `custom_service`."""
 
     def __init__(self, config: Config) -> None:
         self._process = SPAWN.Process(target=_serve, args=(config,), daemon=True)
@@ -33,7 +33,7 @@ class CustomService:
 
 
 def start_custom_service(model: Any, config: Config) -> CustomService | None:
-    """The model's service, started where it has one."""
+    """Start the model's service, if it has one."""
     if config.runs_custom_service and callable(getattr(model, "custom_service", None)):
         return CustomService(config)
     return None
@@ -49,7 +49,7 @@ def _serve(config: Config) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when the server has ended, for whatever reason."""
+    """Stop this process when the server has stopped, for any reason."""
     if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(1)

@@ -1,8 +1,8 @@
-"""An event loop on a thread of its own."""
+"""An event loop on its own thread."""
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
 from types import TracebackType
@@ -14,9 +14,9 @@ Result = TypeVar("Result")
 
 
 class LoopThread:
-    """Runs coroutines while its block lasts, whatever the thread that entered it does meanwhile.
+    """Run coroutines on a separate thread until the end of the `with` block.
 
-    `ended` has what ended the loop when that was not the block's end.
+    `ended` has the exception that stopped the loop before the end of the block.
     """
 
     def __enter__(self) -> "LoopThread":
@@ -39,12 +39,17 @@ class LoopThread:
         self._thread.join()
 
     def submit(self, work: Coroutine[Any, Any, Result]) -> "Future[Result]":
-        """Run a coroutine; its result is to come."""
+        """Start a coroutine, and return the future of its result."""
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """A coroutine's result, waited for. Raises what it raises."""
+        """Run a coroutine and wait for its result. Raises what it raises."""
         return self.submit(work).result()
+
+    def soon(self, function: Callable[..., object], *values: Any) -> None:
+        """Call a function on the loop, unless that has ended."""
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(function, *values)
 
     def _run(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""How many files a process may have open, and so how many connections."""
+"""The limit of open files, and so of connections."""
 
 import resource
 from contextlib import suppress
@@ -8,9 +8,9 @@ OTHER_FILES = 256  # that a process may have open beside these, the metrics port
 
 
 def allow_connections(most: int) -> None:
-    """Raise the limit of open files to what so many connections to each port take.
+    """Raise the limit of open files for that many connections to each port, as far as allowed.
 
-    As far as the process may: many systems begin with 1,024, for programs that call select(2).
+    Many systems begin with 1,024, for programs that call select(2).
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = PORTS * most + OTHER_FILES
@@ -22,7 +22,7 @@ def allow_connections(most: int) -> None:
 
 
 def max_connections(most: int) -> int:
-    """How many connections a port may have: no more than files may be open."""
+    """The connections that a port may have, within the limit of open files."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return most

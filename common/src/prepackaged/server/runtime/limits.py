@@ -1,9 +1,10 @@
-"""Settings of what clients may ask for, from the environment."""
+"""Limits for clients, batching and pages, from the environment."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from prepackaged.server.runtime.settings import integer, number, switch
+from prepackaged.server.runtime.annotations import MAX_MESSAGE as MAX_MESSAGE_ANNOTATION
+from prepackaged.server.runtime.settings import Setting, integer, number, switch
 
 MEGABYTE = 2**20
 MAX_BODY = 256 * MEGABYTE
@@ -44,4 +45,73 @@ VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "PREPACKAGED_MAX_BATCH_BYTES": ("max_batch_bytes", _count),
     "PREPACKAGED_CORS": ("cors", _switch),
     "PREPACKAGED_PAGES": ("pages", _switch),
+    "PREPACKAGED_PROVENANCE_TAGS": ("provenance_tags", _switch),
+    "PREPACKAGED_SAMPLES": ("samples", _switch),
 }
+LIMITS = (
+    Setting(
+        "bytes of a request body over REST",
+        variables=("PREPACKAGED_MAX_BODY_BYTES",),
+        default=MAX_BODY,
+        example="1048576",
+    ),
+    Setting(
+        "bytes of a message over gRPC; the annotation wins",
+        variables=("PREPACKAGED_MAX_MESSAGE_BYTES", "MLSERVER_GRPC_MAX_MESSAGE_LENGTH"),
+        annotation=MAX_MESSAGE_ANNOTATION,
+        default=MAX_MESSAGE,
+        example="1048576",
+    ),
+    Setting(
+        "bytes of memory for all unanswered requests together, for each process",
+        variables=("PREPACKAGED_REQUEST_MEMORY_BYTES",),
+        otherwise="half of the memory that is free when the model is loaded",
+        example="536870912",
+    ),
+    Setting(
+        "requests that may wait for the model",
+        variables=("PREPACKAGED_MAX_WAITING",),
+        default=1000,
+        example="100",
+    ),
+    Setting(
+        "seconds that a request may expect to wait for the model",
+        variables=("PREPACKAGED_MAX_WAIT_SECONDS",),
+        otherwise="until the client's deadline; 30 if it has none, 1 in a lasting overload",
+        example="1",
+    ),
+)
+BATCHING = (
+    Setting(
+        "false: requests never share a call of the model",
+        variables=("PREPACKAGED_BATCHING",),
+        default="true",
+        example="false",
+    ),
+    Setting(
+        "rows that share a call of the model",
+        variables=("PREPACKAGED_MAX_BATCH_ROWS",),
+        default=MAX_BATCH_ROWS,
+        example="256",
+    ),
+    Setting(
+        "bytes that share a call of the model",
+        variables=("PREPACKAGED_MAX_BATCH_BYTES",),
+        default=MAX_BATCH_BYTES,
+        example="16777216",
+    ),
+)
+BROWSERS = (
+    Setting(
+        "false: browsers do not let pages of other origins call the model",
+        variables=("PREPACKAGED_CORS",),
+        default="true",
+        example="false",
+    ),
+    Setting(
+        "false: no page to try the model at / and /ui, no /docs and no /openapi.json",
+        variables=("PREPACKAGED_PAGES",),
+        default="true",
+        example="false",
+    ),
+)

@@ -1,4 +1,4 @@
-"""From a class's name to the loaded object that answers requests."""
+"""Import, construct and load the class that answers requests."""
 
 import importlib
 import inspect
@@ -24,13 +24,11 @@ LONGEST = 100  # characters of a wrong name that a message shows
 
 
 def load_model(interface: str, parameters: Mapping[str, Any], model_dir: str | None = None) -> Any:
-    """The object of the class that `interface` names, constructed and loaded.
+    """Construct and load an object of the class that `interface` names.
 
-    `model_dir` is its `model_uri` where the parameters have none.
-
-    `Module` means the class `Module` in the module `Module`; `package.module.Class` is meant
-    as it is written. Raises `DeploymentError` when there is no such class, when it takes other
-    parameters, and when loading fails.
+    `Module` means the class `Module` in the module `Module`; `package.module.Class` names it
+    exactly. `model_dir` becomes `model_uri`, unless the parameters contain one. Raises
+    `DeploymentError` if there is no such class, if it has other parameters, or if loading fails.
     """
     model_class = find_class(interface)
     parameters = with_model_dir(model_class, parameters, model_dir)
@@ -53,10 +51,10 @@ def load_model(interface: str, parameters: Mapping[str, Any], model_dir: str | N
 def with_model_dir(
     model_class: Any, parameters: Mapping[str, Any], model_dir: str | None
 ) -> Mapping[str, Any]:
-    """The constructor's arguments: the parameters, with `model_dir` where they do not say it.
+    """The constructor's arguments: the parameters, with `model_dir` as default for `model_uri`.
 
-    Platforms say it to every server: a class that takes no `model_uri` does without, and so does
-    any where nothing is mounted.
+    Platforms set it for every server, so it is ignored if the class has no `model_uri`, or if
+    nothing is mounted.
     """
     if model_dir is None or "model_uri" in parameters:
         return parameters
@@ -65,12 +63,12 @@ def with_model_dir(
     with suppress(TypeError, ValueError):  # a class in C that does not say what it takes
         if "model_uri" in parameters_of(model_class):
             return {**parameters, "model_uri": model_dir}
-    logger.warning("The model takes no model_uri: %s is not used", model_dir)
+    logger.warning("The model has no parameter model_uri: %s is not used", model_dir)
     return parameters
 
 
 def check_parameters(interface: str, model_class: Any, given: Mapping[str, Any]) -> None:
-    """Raise `DeploymentError` where the class takes other parameters, listing those it takes."""
+    """Raise `DeploymentError`, with a list of parameters, if the class does not have these."""
     try:
         known = inspect.signature(model_class).parameters.values()
     except (TypeError, ValueError):  # a class in C that does not say what it takes
@@ -85,7 +83,7 @@ def check_parameters(interface: str, model_class: Any, given: Mapping[str, Any])
 
 
 def parameters_of(model_class: Any) -> list[str]:
-    """The parameters of a class, and of the classes above it that it hands others on to."""
+    """The parameters of a class, and of its base classes if it passes others on."""
     names: dict[str, None] = {}
     for constructor in (vars(each).get("__init__") for each in model_class.__mro__[:-1]):
         known = list(inspect.signature(constructor).parameters.values())[1:] if constructor else ()
@@ -99,7 +97,7 @@ def _unknown(interface: str, name: str, known: Sequence[str]) -> DeploymentError
 
 
 def read_metadata(model: Any) -> dict[str, Any] | None:
-    """The answer to `GET /metadata`; None, as upstream has it, where it breaks Seldon's schema."""
+    """The answer to `GET /metadata`; None, as upstream, if it violates Seldon's schema."""
     metadata: dict[str, Any] | None = seldon_methods.init_metadata(model)
     return metadata
 

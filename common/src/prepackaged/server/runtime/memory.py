@@ -17,6 +17,7 @@ M_TRIM_THRESHOLD, KEPT = -1, 64 * MEGABYTE
 M_MMAP_THRESHOLD, LARGEST_KEPT = -3, 32 * MEGABYTE
 M_ARENA_MAX, ARENAS = -8, 2
 LOOK_SECONDS = 0.25  # between looks whether a time of large requests is over
+FULL = 0.6  # of the memory that there is, from which on nothing that is free is kept
 
 
 # The limit of a container's memory: that of cgroups in their second version, and in their first.
@@ -28,23 +29,26 @@ LEAST = 16 * MEGABYTE
 
 
 def for_requests(workers: int = 1) -> int:
-    """Half of the memory that is free, for each worker: the model takes as much for its answers."""
-    return max((memory_limit() // workers - resident()) // 2, LEAST)
+    """Half of the free memory, for each worker: the model needs as much for its answers."""
+    free = memory_limit() // workers - resident()
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)  # of this process alone
+    if soft != resource.RLIM_INFINITY:
+        free = min(free, soft - addressed())
+    return max(free // 2, LEAST)
 
 
 def memory_limit() -> int:
-    """The bytes that this process and its like may have: the container's, or the machine's."""
+    """The memory limit of the container, or else of the machine, in bytes."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for file in CGROUP_LIMITS:
         with suppress(OSError, ValueError):  # "max", where there is none
             limits.append(int(file.read_text()))
-    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return min(limits if soft == resource.RLIM_INFINITY else [*limits, soft])
+    return min(limits)
 
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Keep the garbage collector from looking at modules that stay: a tenth of a server's start."""
+    """Turn the garbage collector off during imports: it takes a tenth of a server's start."""
     gc.disable()
     try:
         yield
@@ -76,23 +80,36 @@ def share_arenas() -> None:
 
 
 def give_back() -> None:
-    """Return to the system what is free."""
+    """Return free memory to the system."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
-async def give_back_after_peaks(budget: MemoryBudget) -> None:
+async def give_back_after_peaks(budget: MemoryBudget, workers: int = 1) -> None:
     """Return what requests have used whenever a time of large ones is over; until cancelled.
 
-    Also while there are large ones, when more is free in between than their budget is.
+    Also while there are large ones, when more is free in between than their budget is, or when
+    this process has most of the memory that is for each of so many workers.
     """
     loop, before = asyncio.get_running_loop(), resident()
+    full = FULL * memory_limit() / workers
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        if budget.peak_passed(KEPT) or resident() - before > budget.used + budget.limit:
+        most = min(before + budget.used + budget.limit, full)
+        if budget.peak_passed(KEPT) or resident() > most:
             await loop.run_in_executor(None, give_back)
 
 
+def addressed() -> int:
+    """The bytes of this process's address space, in memory or not."""
+    return _pages(0) * resource.getpagesize()
+
+
 def resident() -> int:
-    """The bytes that this process has in memory."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    """The resident memory of this process, in bytes."""
+    return _pages(1) * resource.getpagesize()
+
+
+def _pages(place: int) -> int:
+    """A number of statm's, see proc_pid_statm(5)."""
+    return int(Path("/proc/self/statm").read_text().split()[place])

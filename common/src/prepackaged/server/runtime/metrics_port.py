@@ -1,4 +1,4 @@
-"""The port that Prometheus reads: one path, and nothing of the protocols."""
+"""The metrics port: one path, which Prometheus reads."""
 
 from collections.abc import Awaitable, Callable
 

@@ -1,4 +1,4 @@
-"""Reap what a model's children leave behind: in a container, this process is PID 1."""
+"""Reap orphaned processes of a model: in a container, this process is PID 1."""
 
 import asyncio
 import multiprocessing
@@ -15,13 +15,13 @@ PROCESSES = Path("/proc")
 
 
 def begin_reaping(loop: LoopThread) -> None:
-    """Reap orphans on this loop if they are this process's, which is so for PID 1."""
+    """Reap orphans on this loop if this process is PID 1."""
     if os.getpid() == 1:
         loop.submit(reap_orphans())
 
 
 async def reap_orphans() -> None:
-    """Wait for children that have ended and that nobody has waited for meanwhile, for ever."""
+    """Reap, again and again, ended children that nobody else has waited for."""
     seen: set[int] = set()
     while True:
         await asyncio.sleep(LOOK_SECONDS)
@@ -34,7 +34,7 @@ async def reap_orphans() -> None:
 
 
 def ended_children() -> Iterator[int]:
-    """The zombies that wait for this process."""
+    """The children that have ended and were not waited for."""
     for file in PROCESSES.glob("[0-9]*/stat"):
         with suppress(OSError):  # it is gone
             state, parent, *_ = file.read_text().rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""What serving platforms other than Seldon's say in the environment: KServe, SageMaker, Vertex AI.
+"""Read the environment variables of KServe, SageMaker and Vertex AI.
 
 References: MLServer's settings, which Seldon's operator sets for its v2 protocol; SageMaker, "Use
 Your Own Inference Code"; Vertex AI, "Custom container requirements for prediction".
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 SELDON_V2 = {"PREDICTIVE_UNIT_ID", "MLSERVER_MODEL_VERSION"}
 ROUTES = {"predict_route": "AIP_PREDICT_ROUTE", "health_route": "AIP_HEALTH_ROUTE"}
 MAX_MESSAGE = "MLSERVER_GRPC_MAX_MESSAGE_LENGTH"
-# MLServer's settings that are read here; of the others the log says that they are not.
+# MLServer's settings that are read here; the log lists the others as ignored.
 MLSERVER = {
     MAX_MESSAGE,
     "MLSERVER_HTTP_PORT",
@@ -30,9 +30,9 @@ MLSERVER = {
 
 
 def read_platform(variables: Mapping[str, str], model_dir: str | None) -> dict[str, Any]:
-    """The fields of a Config that a platform sets; `model_dir` is where it says the model is.
+    """The fields of a Config that a platform sets; `model_dir` is its directory of the model.
 
-    Raises `DeploymentError` for what the server cannot do.
+    Raises `DeploymentError` for settings that the server cannot follow.
     """
     if model_dir and model_dir == variables.get("AIP_STORAGE_URI") and "://" in model_dir:
         raise DeploymentError(
@@ -48,9 +48,9 @@ def read_platform(variables: Mapping[str, str], model_dir: str | None) -> dict[s
 def opens_early(variables: Mapping[str, str]) -> str:
     """Whether ports open before the model is loaded.
 
-    Vertex AI wants one in 40 seconds. So does Seldon's operator, in 35, for its v2 protocol, for
-    which alone it sets both of these; what it asks there tells alive from ready, where for its own
-    protocol an open port means ready.
+    Vertex AI requires an open port after 40 seconds, Seldon's operator after 35 for its v2
+    protocol, the only one for which it sets both of these variables. Its probes there distinguish
+    live from ready; for its v1 protocol, an open port means ready.
     """
     return str("AIP_HTTP_PORT" in variables or variables.keys() >= SELDON_V2)
 
@@ -63,7 +63,7 @@ def _route(variables: Mapping[str, str], name: str) -> str:
 
 
 def _max_message(variables: Mapping[str, str]) -> dict[str, int | None]:
-    """MLServer's bound of a message, in bytes; there is none with gRPC's -1."""
+    """MLServer's limit of a message, in bytes; gRPC's -1 means no limit."""
     if MAX_MESSAGE not in variables:
         return {}
     return {"max_message": max(integer(variables[MAX_MESSAGE], MAX_MESSAGE, -1), 0) or None}
@@ -72,4 +72,4 @@ def _max_message(variables: Mapping[str, str]) -> dict[str, int | None]:
 def _tell_of_ignored(variables: Mapping[str, str]) -> None:
     ignored = sorted(each for each in variables if each.startswith("MLSERVER_"))
     if ignored := [name for name in ignored if name not in MLSERVER]:
-        logger.info("Without effect here: %s", ", ".join(ignored))
+        logger.info("Ignored: %s", ", ".join(ignored))

@@ -1,4 +1,4 @@
-"""The protocols that a server speaks beside Seldon's."""
+"""The protocols of a server other than Seldon's."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ SERVICES = (*SERVICE_NAMES, V2_SERVICE)  # of gRPC, beside health and reflection
 def others(
     predictor: Predictor, config: Config, is_ending: Callable[[], bool]
 ) -> list[WireProtocol]:
-    """Each of them for a loaded model; `is_ending` says whether the server shuts down."""
+    """All of them for a loaded model; `is_ending` returns whether the server is shutting down."""
     name, version = config.model_name, config.model_version
     return [
         v2(predictor, Name(name, version), is_ending=is_ending, allows_origins=config.cors),
@@ -33,13 +33,13 @@ def others(
 
 
 def of_platform(predictor: Predictor, config: Config) -> list[WireProtocol]:
-    """What a platform chooses paths for; those may be anyone's, so that they count first."""
+    """Protocols at paths that a platform chooses; they come first, because any path is allowed."""
     chosen = config.predict_route, config.health_route
     return [vertex(predictor, *chosen)] if any(chosen) else []
 
 
 def others_not_ready(why: str, config: Config) -> list[WireProtocol]:
-    """Each of these and those while there is no model."""
+    """All protocols while the model is not loaded."""
     chosen = config.predict_route or config.health_route
     failures = {PREFIX: error_failure, INVOCATIONS: mlflow_errors.http_failure}
     if chosen:

@@ -13,9 +13,9 @@ DEFAULTS = {"SAGEMAKER_BIND_TO_PORT": "8080", "GRPC_WORKERS": "0", "MODEL_NAME":
 
 
 def main() -> None:
-    """Serve the image's Model on SageMaker's port, with SageMaker's model and without gRPC.
+    """Serve SageMaker's model on SageMaker's port, without gRPC.
 
-    Further arguments are the microservice's own.
+    Further arguments are passed to the microservice.
     """
     for name, value in DEFAULTS.items():
         os.environ[name] = os.environ.get(name) or value

@@ -1,4 +1,4 @@
-"""The ports of one process: REST, gRPC and metrics around one model, opened and closed in order."""
+"""The server of one process: REST, gRPC and metrics ports for one model."""
 
 import asyncio
 import logging
@@ -28,8 +28,10 @@ from prepackaged.server.telemetry.access_log import AccessLog
 from prepackaged.server.telemetry.metrics import Metrics
 from prepackaged.server.telemetry.observer import build_info, observer
 from prepackaged.server.telemetry.tracing import start_tracing
+from prepackaged.server.transport.exchange import Response
 from prepackaged.server.transport.grpc.server import GrpcServer, Methods
 from prepackaged.server.transport.http1.server import HttpServer
+from prepackaged.server.transport.in_process import ask
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.memory import MemoryBudget
 from prepackaged.server.transport.one_port.server import OnePortServer
@@ -43,10 +45,10 @@ MakeProtocol = Callable[[Predictor], WireProtocol]
 
 
 class RunningServer:
-    """What a process serves, from `start` to `stop`. Made on the event loop.
+    """A running server, from `start` to `stop`. Create it on the event loop.
 
-    `submit` runs functions on the model's thread, where `metadata` was read. `more` are
-    protocols beside Seldon's.
+    `submit` runs functions on the model's thread, where `metadata` was read. `more` are further
+    protocols.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class RunningServer:
     ) -> None:
         self.config = config
         self.metrics = metrics
-        self.metrics.set_gauge("prepackaged_build_info", 1, **build_info(config.image))
+        self.metrics.set_gauge("prepackaged_build_info", 1, **build_info(config.image, model))
         self.tracing = start_tracing(config.interface) if config.tracing else None
         flask = FlaskCompat(model) if needs_flask(model) else None
         self.predictor = Predictor(
@@ -88,11 +90,11 @@ class RunningServer:
             *(make(self.predictor) for make in more),
         ]
         self._protocols = [*of_platform(self.predictor, config), first, *guests]
+        paths = {path: item for each in self._protocols for path, item in each.openapi.items()}
+        self.pages = Pages(self.predictor, metadata or {}, config.image, PREDICTIONS[1], paths)
         if config.pages:
-            paths = {path: item for each in self._protocols for path, item in each.openapi.items()}
-            pages = Pages(self.predictor, metadata or {}, config.image, PREDICTIONS[1], paths)
             place = self._protocols.index(first)  # before V1, which has a `/` too
-            self._protocols.insert(place, pages.protocol(first.http_failure))
+            self._protocols.insert(place, self.pages.protocol(first.http_failure))
         log = AccessLog(config.access_log_format) if config.access_log else None
         counted_as = {
             path: kind for each in self._protocols for path, kind in each.counted_as.items()
@@ -106,20 +108,24 @@ class RunningServer:
 
     @classmethod
     async def of(cls, *parts: Any) -> "RunningServer":
-        """The same, for a thread that has no event loop."""
+        """Create one from a thread without an event loop."""
         return cls(*parts)
+
+    async def answer(self, method: str, path: str, body: bytes = b"") -> Response:
+        """The answer to a request for JSON over REST that comes from this process."""
+        return await ask(self._protocols, method, path, body)
 
     async def start(
         self, rest: socket.socket | None = None, grpc: socket.socket | None = None
     ) -> None:
         """Open the ports, REST last, so that an open REST port means that all are open.
 
-        Sockets are given where they are open already. In one of several workers they are
-        shared, and the metrics port is the parent's.
+        Sockets are passed if they are open already. Several workers share them, and their parent
+        serves the metrics port.
         """
         config = self.config
         is_shared = config.workers > 1
-        self._giving_back = asyncio.create_task(give_back_after_peaks(self._memory))
+        self._giving_back = asyncio.create_task(give_back_after_peaks(self._memory, config.workers))
         if not is_shared:
             self._http.append(await serve_metrics(config, self._exposition))
         if config.serves_grpc:
@@ -131,7 +137,7 @@ class RunningServer:
         logger.info("Process %d serves on http://%s:%d", os.getpid(), host, config.http_port)
 
     def check(self) -> None:
-        """What a worker does between its signs of life; one that hangs ends at once."""
+        """Check whether the model hangs; if so, a worker exits at once."""
         self.metrics.refresh()
         if self.predictor.hangs:
             bound = self.config.longest_call
@@ -141,8 +147,8 @@ class RunningServer:
     async def stop(self) -> int | None:
         """Accept nothing new, answer what was accepted, close.
 
-        When the grace is over, requests that still wait for the model are refused. Return how
-        many these are, None where the model was idle by then.
+        When the grace period is over, requests that still wait for the model are refused. Return
+        their number, None if the model was idle by then.
         """
         times = self.config.shutdown
         closing = asyncio.create_task(self._close())
@@ -174,7 +180,7 @@ class RunningServer:
         return await GrpcServer.started_on(listener, self._methods(limits), limits)
 
     async def _serve_rest(self, listener: socket.socket) -> HttpServer:
-        """Open REST's port, where gRPC is answered too unless there is none."""
+        """Open the REST port, which also answers gRPC unless gRPC is off."""
         config = self.config
         limits = Limits(
             config.max_body,
@@ -206,7 +212,7 @@ class RunningServer:
 def grpc_methods(
     protocols: Sequence[WireProtocol], health: Health, limits: Limits, observe: Any
 ) -> Methods:
-    """What some protocols have over gRPC, with health and reflection beside them."""
+    """The gRPC methods of some protocols, with health and reflection."""
     names = [*SERVICES, HEALTH_NAME]
     own = [health.protocol(), Reflection(names, [V2_POOL]).protocol()]
     return Methods([*protocols, *own], limits, observe)

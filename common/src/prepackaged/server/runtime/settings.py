@@ -1,12 +1,13 @@
-"""From the texts of flags, variables and annotations to values, or an error that names them.
+"""What a setting is, and from its text to its value, or an error that names every way to set it.
 
-A message names every way to say the setting, and never the value of a parameter, which may be a
+A message names every way to set the setting, and never the value of a parameter, which may be a
 secret.
 """
 
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from prepackaged.errors import DeploymentError
@@ -25,6 +26,30 @@ TYPES: dict[str, Any] = {
 LONGEST = 100  # characters of a wrong value that a message shows
 
 
+@dataclass(frozen=True)
+class Setting:
+    """One setting.
+
+    `flag` is its name on the command line, empty where it has none. Of `variables` the first one
+    that is set counts; it gives the flag its default. `annotation` is a key of the pod's
+    annotations. `default` is the value that changes nothing; where the default depends on
+    something else, `otherwise` says what it is. A flag without a value means `bare`.
+    """
+
+    meaning: str
+    flag: str = ""
+    variables: tuple[str, ...] = ()
+    annotation: str = ""
+    default: object = None
+    otherwise: str = ""
+    example: str = ""
+    bare: str | None = None
+
+    def __str__(self) -> str:
+        """The first of its names."""
+        return next(filter(None, (*self.variables, self.annotation, self.flag)))
+
+
 def integer(text: object, name: str, least: int, most: float = math.inf) -> int:
     """A whole number within bounds."""
     try:
@@ -38,7 +63,7 @@ def integer(text: object, name: str, least: int, most: float = math.inf) -> int:
 
 
 def number(text: object, name: str, what: str) -> float:
-    """A number that is not negative, nor infinite; `what` is of what."""
+    """A finite number of at least 0; `what` is its unit, for the error."""
     try:
         value = float(str(text))
     except ValueError:
@@ -49,7 +74,7 @@ def number(text: object, name: str, what: str) -> float:
 
 
 def switch(text: object, name: str) -> bool:
-    """True or false, in any of the ways of saying so."""
+    """True or false, in any of the accepted spellings."""
     found = BOOLEANS.get(str(text).lower())
     if found is None:
         raise expected("true or false", text, name)
@@ -57,14 +82,14 @@ def switch(text: object, name: str) -> bool:
 
 
 def choice(text: str, name: str, options: Mapping[str, Any]) -> Any:
-    """What an option stands for."""
+    """The value of an option."""
     if text not in options:
         raise expected(" or ".join(options), text, name)
     return options[text]
 
 
 def expected(what: str, text: object, name: str) -> DeploymentError:
-    """The error for a setting that is something else."""
+    """The error for a wrong value of a setting."""
     shown = str(text)
     if len(shown) > LONGEST:
         shown = f"{shown[:LONGEST]}..."

@@ -1,4 +1,4 @@
-"""How a process learns that it is to end, and the times within which it does.
+"""Signals that stop a process, and the deadlines of its shutdown.
 
 All times are counted from the signal. Kubernetes kills a pod after 30 s and Seldon's operator
 after 20, of which a preStop hook sleeps 10.
@@ -22,7 +22,7 @@ GRACE_SECONDS = 7  # for responses to what was accepted
 
 @dataclass(frozen=True)
 class ShutdownTimes:
-    """Seconds from the signal; `grace` is the setting that the others follow."""
+    """Deadlines in seconds from the signal, derived from the setting `grace`."""
 
     grace: float = GRACE_SECONDS
     flush: float = 0.5  # after the grace: for the last responses to reach their clients
@@ -30,17 +30,17 @@ class ShutdownTimes:
 
     @property
     def process(self) -> float:
-        """Until the process ends, whatever the model does."""
+        """Until the process exits, whatever the model does."""
         return self.grace + self.flush + self.export + 0.5
 
     @property
     def workers(self) -> float:
-        """Until workers that have not ended by themselves are killed."""
+        """Until workers that have not exited are killed."""
         return self.process + 0.5
 
 
 def end_at_once_on_signals() -> None:
-    """While nothing is served there is nothing to lose."""
+    """Exit at once on signals: before the server runs, nothing can be lost."""
 
     def end(*_: object) -> NoReturn:
         os._exit(0)
@@ -50,12 +50,12 @@ def end_at_once_on_signals() -> None:
 
 
 class ShutdownSignals:
-    """Calls `on_signal` on an event loop for SIGTERM, SIGINT or SIGHUP, `at_once` for a second.
+    """Call `on_signal` on an event loop for SIGTERM, SIGINT or SIGHUP, `at_once` for a second one.
 
-    Made on the main thread, where Python handles signals when it runs Python code; the byte that
-    the interpreter writes for each signal reaches the loop even while the main thread is in a
-    model's C code. `on_main` is called on the main thread, in case it is the loop that hangs.
-    Forked children of the model do not inherit any of it.
+    Create it on the main thread, where Python handles signals while it runs Python code. The byte
+    that the interpreter writes for each signal reaches the loop even while the main thread runs a
+    model's C code. `on_main` is called on the main thread, in case the loop hangs. Forked children
+    of the model inherit none of this.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class ShutdownSignals:
         keep_from_children()
 
     def _read(self) -> None:
-        """Count the signals that the interpreter has noted; other signals are the model's."""
+        """Count the signals that the interpreter has reported; other signals are the model's."""
         self._bytes += sum(number in SIGNALS for number in self._reader.recv(4096))
         self._react()
 
@@ -101,10 +101,10 @@ class ShutdownSignals:
 
 
 def keep_from_children() -> None:
-    """Let forked children of the model end by signals as other processes do.
+    """Restore the default signal handlers in forked children of the model.
 
-    Signals are blocked during a fork: until a child has reset its handlers, a signal to it would
-    be written into the pipe that it shares with its parent, and end the server.
+    Signals are blocked during a fork: before a child has reset its handlers, a signal to it would
+    be written into the pipe that it shares with its parent, and would stop the server.
     """
     masks: list[set[signal.Signals]] = []
 
@@ -124,9 +124,9 @@ def keep_from_children() -> None:
 
 
 class Watchdog:
-    """Ends the process some seconds after `start`, in spite of whatever still runs.
+    """Exit the process some seconds after `start`, whatever still runs.
 
-    `status` is the exit status: 1 until everything accepted has its response.
+    `status` is the exit status: 1 until all accepted requests have their responses.
     """
 
     def __init__(self, seconds: float, why: Callable[[], str]) -> None:
@@ -137,7 +137,7 @@ class Watchdog:
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def start(self) -> None:
-        """Begin to count, from any thread and from a signal's handler; once is enough."""
+        """Begin to count; may be called repeatedly, from any thread and from a signal handler."""
         self._has_begun.set()
 
     def _watch(self) -> None:
@@ -149,6 +149,6 @@ class Watchdog:
 
 
 def end_now(status: int) -> NoReturn:
-    """End the process without waiting for any thread."""
+    """Exit the process without waiting for threads."""
     logging.shutdown()
     os._exit(status)

@@ -1,4 +1,4 @@
-"""The ports while the model loads: alive, and not ready."""
+"""Answer on the ports while the model loads: live, but not ready."""
 
 import socket
 
@@ -18,9 +18,9 @@ MAX_BODY = 2**20  # bytes that are read of a request before it is refused
 
 
 class EarlyServer:
-    """Answers on the ports of REST and gRPC from `start` to `stop`; the sockets outlive it.
+    """Answer on the REST and gRPC ports from `start` to `stop`; the sockets stay open.
 
-    Raises `DeploymentError` when a port is not free.
+    Raises `DeploymentError` if a port is not free.
     """
 
     def __init__(self, config: Config) -> None:
@@ -44,7 +44,7 @@ class EarlyServer:
         await self._http.start(self.rest.dup())
 
     async def stop(self) -> None:
-        """Answer what was sent, and then nobody any more."""
+        """Answer what was sent, then stop answering."""
         await self._http.stop()
         if self._grpc:
             await self._grpc.stop(STOP_SECONDS)

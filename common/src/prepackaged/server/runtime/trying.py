@@ -1,4 +1,4 @@
-"""Trying a loaded model with its example: what it answers, how long it takes, and in batches."""
+"""Try a loaded model with its example: answer, time, and whether requests may share a call."""
 
 import json
 import time
@@ -20,7 +20,7 @@ MOST_SECONDS = 2.0  # for the calls of one size
 
 
 class Trial:
-    """The model's calls, as the server makes them, for one example."""
+    """Calls of the model with one example, as the server makes them."""
 
     def __init__(self, model: Any, signature: Signature | None) -> None:
         self._model = model
@@ -29,7 +29,7 @@ class Trial:
         self._message = example_of(model, signature)
 
     def report(self) -> dict[str, Any]:
-        """A request that works, its answer, and what is seen of the calls."""
+        """A request that works, its answer, and facts about the calls."""
         if self._message is None:
             return {"request": "none: the model does not say what it takes"}
         try:
@@ -57,7 +57,7 @@ class Trial:
         return self._hooks.predict(request.value, request.names, request.meta)
 
     def _times(self) -> dict[str, float]:
-        """Of the sizes that the model takes; with what a request of that size takes to prepare."""
+        """Times for the sizes that the model accepts, with the preparation of a request."""
         times = {}
         for rows in SIZES:
             try:
@@ -93,7 +93,7 @@ class Trial:
 
 
 def example_of(model: Any, signature: Signature | None) -> dict[str, Any] | None:
-    """A message of Seldon's: of MLflow's example, else of what the signature says."""
+    """A Seldon message made from MLflow's example, else from the signature."""
     artifact = getattr(model, "artifact", None)
     row = mlflow_example(artifact) if artifact else None
     if row is not None:
@@ -103,7 +103,7 @@ def example_of(model: Any, signature: Signature | None) -> dict[str, Any] | None
 
 
 def repeated(message: Any, rows: int) -> dict[str, Any]:
-    """The message with its row so many times, where it has rows. Raises `ValueError`."""
+    """The message with its row repeated. Raises `ValueError` if it has no rows."""
     data = message.get("data") or message
     key = "ndarray" if "data" in message else "jsonData"
     if not isinstance(data.get(key), list) or (rows > 1 and len(data[key]) != 1):

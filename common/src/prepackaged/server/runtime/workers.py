@@ -1,9 +1,9 @@
-"""Several processes that serve the same model on the same ports, and the parent that keeps them.
+"""Several worker processes for the same model and ports, and the parent that supervises them.
 
 Workers are spawned, not forked: each loads its own model, and none inherits threads or a GPU.
 They share REST's and gRPC's ports, between which the kernel divides the connections. The
 parent serves the metrics, which workers keep in files that outlive them, and replaces workers
-that end or fall silent.
+that exit or send no heartbeat.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 @dataclass(frozen=True)
 class Place:
-    """What a worker gets from its parent: its number, the metrics' directory, a pipe."""
+    """A worker's number, the directory of the metrics, and the pipe to its parent."""
 
     number: int
     directory: Path
@@ -54,10 +54,10 @@ Target = Callable[[Config, Place], None]
 
 
 class Worker:
-    """A process that serves, seen from its parent. Made on the parent's event loop.
+    """A worker process, seen from its parent. Create it on the parent's event loop.
 
-    `serves` turns true with its first sign of life, and calls `on_serving`; `failure` is why it
-    could not.
+    `serves` becomes true with the first heartbeat, which calls `on_serving`; `failure` is the
+    reason if it could not start.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Worker:
         self._loop.add_reader(self._pipe.fileno(), self._read)
 
     async def died(self, silence: float = math.inf) -> int:
-        """Its exit status, once it has ended; it is killed after so many seconds of silence."""
+        """Wait for its exit status; it is killed after that many seconds without a heartbeat."""
         ended = asyncio.Event()
         self._loop.add_reader(self.process.sentinel, ended.set)
         try:
@@ -97,17 +97,17 @@ class Worker:
         return int(self.process.exitcode or 0)
 
     def end(self) -> None:
-        """Ask it to end."""
+        """Ask it to stop."""
         if not self._pipe.closed:
             self._loop.remove_reader(self._pipe.fileno())
             self._pipe.close()
 
     def _count_silence(self, longest: float) -> None:
-        """Count while this process runs: a clock would go on while all of them are stopped."""
+        """Count seconds only while this process runs, because a clock ignores SIGSTOP."""
         if self.serves:
             self._silent += BEAT_SECONDS
         if self._silent > longest:
-            logger.error("Worker %s has been silent for %g s", self.process.pid, longest)
+            logger.error("Worker %s has sent no heartbeat for %g s", self.process.pid, longest)
             self.process.kill()
 
     def _read(self) -> None:
@@ -123,9 +123,9 @@ class Worker:
 
 
 class Supervisor:
-    """Keeps `config.workers` processes alive; `target` is what each of them runs.
+    """Keep `config.workers` processes running; each runs `target`.
 
-    Made on the event loop. Raises `DeploymentError` where no temporary file can be written.
+    Create it on the event loop. Raises `DeploymentError` if no temporary file can be written.
     """
 
     def __init__(self, target: Target, config: Config) -> None:
@@ -149,9 +149,9 @@ class Supervisor:
         return cls(target, config)
 
     async def run(self, is_over: asyncio.Event) -> None:
-        """Serve until it is over.
+        """Serve until a signal.
 
-        Raises `DeploymentError` when no worker can start, and when one does not end in order.
+        Raises `DeploymentError` if no worker can start, or if one does not stop in order.
         """
         metrics = await serve_metrics(self._config, self._exposition)
         over = asyncio.create_task(is_over.wait())
@@ -175,18 +175,18 @@ class Supervisor:
             raise DeploymentError(f"{failed} of the workers did not end in order")
 
     def kill(self) -> None:
-        """End all workers at once."""
+        """Kill all workers at once."""
         for worker in self._workers:
             worker.process.kill()
         self._scratch.cleanup()
 
     def _configs(self) -> list[Config]:
-        """Those of the workers: the parent opens early, and the first runs a custom service."""
+        """The workers' configs: the parent opens early, and the first runs a custom service."""
         first = replace(self._config, opens_early=False)
         return [first, *[replace(first, runs_custom_service=False)] * (first.workers - 1)]
 
     async def _open_early(self) -> None:
-        """Answer on the ports until a worker does."""
+        """Answer on the ports until a worker serves."""
         early = EarlyServer(self._config)
         await early.start()
         try:
@@ -196,7 +196,7 @@ class Supervisor:
             early.close()
 
     async def _keep(self, number: int, config: Config) -> None:
-        """Keep one worker alive, after ever longer pauses where it does not live for long."""
+        """Keep one worker running, with increasing pauses if it keeps failing."""
         deaths = 0
         while True:
             worker = Worker(self._target, config, number, self._directory, self._serves.set)
@@ -209,9 +209,9 @@ class Supervisor:
             await asyncio.sleep(min(PAUSE_SECONDS * 2 ** (deaths - 2), LONGEST_PAUSE_SECONDS))
 
     def _note_end(self, worker: Worker, status: int) -> None:
-        """Raise `DeploymentError` where no worker serves, and another one would not either."""
+        """Raise `DeploymentError` if no worker serves and a new one would fail, too."""
         why = worker.failure or f"it ended with {status}"
-        logger.error("Worker %s: %s; a new one follows", worker.process.pid, why)
+        logger.error("Worker %s: %s; starting a new one", worker.process.pid, why)
         self._failures = 0 if worker.serves else self._failures + 1
         if worker.serves or any(other.serves for other in self._workers):
             return
@@ -222,7 +222,7 @@ class Supervisor:
             raise DeploymentError(f"{ended}, the last with {status}")
 
     async def _end_workers(self) -> int:
-        """End all that there are; how many were not in order."""
+        """Stop all workers; return how many did not stop in order."""
         for worker in self._workers:
             worker.end()
         ends = [asyncio.create_task(worker.died()) for worker in self._workers]
@@ -237,9 +237,9 @@ class Supervisor:
 
 
 class Parent:
-    """A worker's parent, seen from the worker. Made on the event loop that serves.
+    """A worker's parent, seen from the worker. Create it on the event loop that serves.
 
-    `on_end` is called on that loop when the parent has ended, or asks the worker to end.
+    `on_end` is called on that loop when the parent has exited or asks the worker to stop.
     """
 
     on_end: Callable[[], object] = functools.partial(os._exit, 0)  # before anything is served
@@ -255,7 +255,7 @@ class Parent:
         return cls(pipe)
 
     def begin(self, on_beat: Callable[[], object]) -> None:
-        """Report that this worker serves, and from now on that it lives; `on_beat` goes first."""
+        """Send heartbeats from now on, each after a call of `on_beat`."""
         on_beat()
         with suppress(OSError):  # the parent has ended
             self._pipe.send("")
@@ -267,7 +267,7 @@ class Parent:
 
 
 def supervise(target: Target, config: Config) -> None:
-    """Let several workers serve until a signal; the second of them ends all at once."""
+    """Run several workers until a signal; a second signal kills them at once."""
     with LoopThread() as loop:
         begin_reaping(loop)
         is_over, supervisor = asyncio.Event(), loop.run(Supervisor.of(target, config))

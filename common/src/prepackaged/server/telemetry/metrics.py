@@ -41,6 +41,7 @@ OWN_GAUGES = {
     "prepackaged_model_load_seconds": "livemax",
     "prepackaged_batching_enabled": "livemin",
     "prepackaged_build_info": "livemax",
+    "prepackaged_model_info": "livemax",
 }
 HELP = {
     "prepackaged_requests_total": "Requests answered, by method and HTTP status or its like.",
@@ -51,6 +52,7 @@ HELP = {
     "prepackaged_model_load_seconds": "Time that loading the model took.",
     "prepackaged_batching_enabled": "1 while requests may be answered together, else 0.",
     "prepackaged_build_info": "Always 1; the labels say what runs.",
+    "prepackaged_model_info": "Always 1; the labels say which model is served.",
 }
 # Upper bounds of the buckets, less the last, which is infinity.
 SECONDS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30)

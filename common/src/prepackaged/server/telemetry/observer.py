@@ -4,7 +4,9 @@ import platform
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
+from typing import Any
 
+from prepackaged.provenance import framework_of
 from prepackaged.server.telemetry.access_log import AccessLog
 from prepackaged.server.telemetry.context import Observer, RequestContext
 from prepackaged.server.telemetry.metrics import Metrics
@@ -28,10 +30,13 @@ def observer(
     return observe
 
 
-def build_info(image: str) -> dict[str, str]:
+def build_info(image: str, model: Any) -> dict[str, str]:
     """What runs, as labels."""
+    framework, framework_version = framework_of(model)
     return {
         "version": version("prepackaged"),
         "image": image,
+        "framework": framework,
+        "framework_version": framework_version,
         "python": platform.python_version(),
     }

@@ -1,7 +1,7 @@
-"""Threads for what would hold up the event loop: to read and to write large messages.
+"""Threads that parse and serialise large messages, so that the event loop is not blocked.
 
-Most of such work holds the interpreter, so that more threads would not make it faster. Two let
-a smaller message pass by a larger one.
+Most of this work holds the interpreter lock, so more threads would not make it faster. With two, a
+small message can overtake a large one.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Compressed bodies and messages: inflated in steps, so that no bomb goes off (RFC 9110, 8.4.1)."""
+"""Decompress bodies and messages in steps, to stop bombs early (RFC 9110, 8.4.1)."""
 
 import zlib
 from collections.abc import Callable
@@ -10,16 +10,16 @@ CODINGS = {b"gzip": GZIP, b"x-gzip": GZIP, b"deflate": zlib.MAX_WBITS}
 
 
 class TooLargeError(Exception):
-    """The inflated data exceed the limit; callers turn this into their protocol's error."""
+    """The decompressed data exceed the limit; callers convert this to their protocol's error."""
 
 
 def inflated(
     data: bytes, coding: bytes, limit: int, hold: Callable[[int], object] = lambda _: None
 ) -> bytes:
-    """What was compressed; a gzip file may have several members (RFC 1952, 2.2).
+    """The decompressed data; a gzip file may have several members (RFC 1952, 2.2).
 
-    `hold` is called with the memory that each step takes, and may raise. Raises `TooLargeError`
-    beyond the limit, in bytes, and `zlib.error` for what is not compressed so, or not whole.
+    `hold` is called with the memory of each step, and may raise. Raises `TooLargeError` beyond the
+    limit, in bytes, and `zlib.error` for malformed or incomplete data.
     """
     parts, size = [], 0
     while data:

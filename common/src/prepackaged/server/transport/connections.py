@@ -1,4 +1,4 @@
-"""A client's connection, of whichever version of HTTP, as its port knows it."""
+"""A client's connection, for its port: the same for all versions of HTTP."""
 
 from typing import Protocol
 
@@ -6,10 +6,10 @@ from prepackaged.server.transport.eviction import Idling
 
 
 class Connection(Idling, Protocol):
-    """It ends on request, or when it is idle and there are too many."""
+    """A connection that can be shut down or aborted."""
 
     def shut_down(self) -> None:
-        """Answer what was sent or is on its way, then close."""
+        """Answer requests that were sent or are arriving, then close."""
 
     def abort(self) -> None:
         """Close at once."""

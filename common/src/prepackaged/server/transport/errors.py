@@ -1,10 +1,10 @@
-"""What a transport answers by itself, in the form of whichever protocol was spoken to."""
+"""Errors that a transport answers itself, in the form of the request's protocol."""
 
 
 class TransportError(Exception):
-    """A transport refuses or gives up a request; protocols say so in their own form.
+    """A transport refuses or aborts a request; protocols encode the error in their own form.
 
-    `status` is HTTP's. `headers` are those that the response needs.
+    `status` is an HTTP status. `headers` are added to the response.
     """
 
     def __init__(self, status: int, message: str, **headers: str) -> None:
@@ -14,5 +14,5 @@ class TransportError(Exception):
 
 
 def deadline_exceeded(seconds: float, whose: str) -> TransportError:
-    """The error of a request without an answer in time; `whose` names the limit."""
+    """The error for a request that was not answered in time; `whose` names the limit."""
     return TransportError(504, f"no answer within {seconds:g} s, {whose}")

@@ -1,6 +1,6 @@
-"""Which connections end when there are too many: those that are idle, the longest idle first.
+"""Close idle connections if there are too many, the longest idle first.
 
-So nobody keeps others out by opening connections and doing nothing with them.
+So clients cannot lock others out by opening connections and leaving them idle.
 """
 
 import heapq
@@ -16,23 +16,23 @@ class Idling(Protocol):
     """A connection that may be idle."""
 
     def idle_since(self) -> float | None:
-        """Since when nothing is asked on it, by its loop's clock; None where something is."""
+        """The time of its loop's clock since which it is idle; None if it is busy."""
 
     def end_idle(self) -> None:
-        """End it."""
+        """Close it."""
 
 
 Connection = TypeVar("Connection", bound=Idling)
 
 
 class Eviction:
-    """Makes room among the connections of one port."""
+    """Close idle connections of a port to make room."""
 
     def __init__(self) -> None:
         self._pauses_until = 0.0
 
     def make_room(self, connections: Collection[Connection], now: float) -> bool:
-        """End some idle connections; whether there were any."""
+        """Close some idle connections; return whether there were any."""
         if now < self._pauses_until:
             return False
         idle = [

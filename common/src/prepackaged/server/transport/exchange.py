@@ -1,8 +1,8 @@
-"""One request on its way from the transport that read it to the handler, and back.
+"""A request and its response, between a transport and a handler.
 
-A transport makes an `Exchange` of each request and gives it to a handler. The handler answers
-with `respond` or `fail`, at once or later, on the event loop. Whatever happens first counts,
-once: the response, the deadline, or that the client went away; the observer hears of it.
+A transport creates an `Exchange` for each request and passes it to a handler. The handler calls
+`respond` or `fail`, at once or later, on the event loop. The first event counts: the response, the
+deadline, or that the client disconnected; the observer is notified once.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ __all__ = ["Carrier", "Exchange", "Response", "TransportError", "deadline_exceed
 
 @dataclass(slots=True, eq=False)
 class Response:
-    """What a request is answered with.
+    """A response.
 
-    `status` is HTTP's. An error over gRPC has gRPC's own `code` and message, `details`, and is
-    counted under the status.
+    `status` is an HTTP status. An error over gRPC also has gRPC's `code` and its message,
+    `details`; it is counted under the status.
     """
 
     body: bytes
@@ -39,7 +39,7 @@ class Response:
 
 
 class Carrier(Protocol):
-    """What an exchange needs of its transport."""
+    """The part of a transport that an exchange needs."""
 
     #: Names of the status where the transport has its own: of a response without an error, and
     #: of a request whose client went away. Empty where the number says it all.
@@ -51,11 +51,11 @@ class Carrier(Protocol):
 
 
 class Exchange(RequestContext):
-    """A request, and the one way to answer it.
+    """A request, and the only way to answer it.
 
-    `failure` makes the response to an error. `on_cancel` is called when nobody waits for the
-    answer any more: the client went away, or the deadline passed. What the request takes of
-    `memory`, its `held` bytes, is given back with the response.
+    `failure` creates the response to an error. `on_cancel` is called when nobody waits for the
+    answer any more, because the client disconnected or the deadline passed. The request's `held`
+    bytes of `memory` are returned with the response.
     """
 
     __slots__ = (
@@ -76,15 +76,13 @@ class Exchange(RequestContext):
         method: str,
         path: str,
         headers: Sequence[tuple[bytes, bytes]],
-        *,
         carrier: Carrier,
         failure: Callable[["Exchange", BaseException], Response],
         observe: Observer,
         memory: MemoryBudget = UNLIMITED,
     ) -> None:
         RequestContext.__init__(self, method, path, headers)
-        self.body = b""
-        self.query = b""
+        self.body = self.query = b""
         self.is_open = True
         self.on_cancel: Callable[[], object] | None = None
         self._carrier = carrier
@@ -95,7 +93,7 @@ class Exchange(RequestContext):
         self._timers: list[asyncio.TimerHandle] | None = None
 
     def header(self, name: bytes) -> bytes:
-        """The last header of this name, which is in lower case; empty where there is none."""
+        """The last header of this lower-case name; empty if there is none."""
         return dict(self.headers).get(name, b"")
 
     def respond(self, response: Response) -> None:
@@ -107,12 +105,16 @@ class Exchange(RequestContext):
             self._carrier.send(self, response)
 
     def fail(self, error: BaseException) -> None:
-        """Send the response to an error, unless the exchange is over."""
+        """Send the response to an error, unless the exchange is over.
+
+        Nothing reads the error's traceback after this.
+        """
         if self.is_open:
             self.respond(self._failure(self, error))
+        forget_frames(error)
 
     def cancel(self) -> None:
-        """The client went away: nothing is sent, and the work for it may stop."""
+        """The client disconnected: nothing is sent, and its work may stop."""
         if self.is_open:
             on_cancel = self.on_cancel
             self._close(CLIENT_CLOSED_REQUEST, 0, self._carrier.cancelled)
@@ -120,26 +122,26 @@ class Exchange(RequestContext):
                 on_cancel()
 
     def abandon(self) -> None:
-        """The client went away before its request was whole: nobody observes it."""
+        """The client disconnected before its request was complete: it is not observed."""
         self.is_open = False
         self._let_go()
 
     def expire_after(self, seconds: float, whose: str) -> None:
-        """Fail with status 504 when there is no answer within so many seconds."""
+        """Fail with status 504 if there is no answer within that many seconds."""
         self.deadline = min(self.deadline, time.perf_counter() + seconds)
         loop = asyncio.get_running_loop()
         timer = loop.call_later(seconds, self._expire, seconds, whose)
         self._timers = [*(self._timers or ()), timer]
 
     def hold(self, size: int) -> None:
-        """Take memory for the request, on any thread. Raises `TransportError`: there is none."""
+        """Take memory for the request, on any thread. Raises `TransportError` if there is none."""
         self._memory.take(size, self.held)
         self.held += size
 
     def prepare(self, work: Callable[[], Any], then: Callable[[Any], object]) -> None:
-        """Do work on a thread for large messages, then go on with its result on the event loop.
+        """Run work on a thread for large messages, then continue with its result on the event loop.
 
-        An exception of either fails the exchange; one that is over by then does not go on.
+        An exception in either fails the exchange. If the exchange is over by then, it stops.
         """
         loop = asyncio.get_running_loop()
         then_go_on = partial(self._prepared, then)
@@ -193,3 +195,15 @@ class Exchange(RequestContext):
     def _let_go(self) -> None:
         held, self.held = self.held, 0
         self._memory.give_back(held)
+
+
+def forget_frames(error: BaseException | None) -> None:
+    """Drop the tracebacks of an error and of those that led to it.
+
+    Their frames hold the request, and lead to the error: a cycle, which would keep bodies of
+    many megabytes until the garbage collector comes by.
+    """
+    while error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        forget_frames(error.__cause__)
+        error = error.__context__

@@ -1,4 +1,4 @@
-"""A time limit that is set anew with every request."""
+"""A timeout that is restarted with every request."""
 
 import asyncio
 import math
@@ -8,7 +8,7 @@ NEVER = math.inf
 
 
 class IdleTimer:
-    """Calls a function when a limit has passed, the latest that was set.
+    """Call a function when the latest timeout has passed.
 
     A timer of the loop's that ends before the limit looks at the time then and goes on: to set
     one for every request would take as long as to read a small one.
@@ -21,18 +21,18 @@ class IdleTimer:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ends = NEVER
 
-    def set(self, seconds: float) -> None:
-        """Ring in so many seconds, unless it is set anew before."""
-        self._limit = self._loop.time() + seconds
+    def set(self, seconds: float, now: float | None = None) -> None:
+        """Restart the timeout, in seconds; `now` is the loop's time."""
+        self._limit = (self._loop.time() if now is None else now) + seconds
         if self._timer is None or self._timer_ends > self._limit:
             self._wait(seconds)
 
     def unset(self) -> None:
-        """Do not ring until set again."""
+        """Do not call the function until `set` is called again."""
         self._limit = NEVER
 
     def cancel(self) -> None:
-        """Never ring again."""
+        """Never call the function again."""
         if self._timer:
             self._timer.cancel()
 

@@ -1,4 +1,4 @@
-"""When and where what clients compress is inflated."""
+"""Decompress request bodies, on the right thread."""
 
 import zlib
 from collections.abc import Callable
@@ -15,9 +15,9 @@ def inflate(
     work: Callable[[], bytes],
     handler: Callable[[Exchange], object],
 ) -> None:
-    """Inflate a request's body, then let the handler answer.
+    """Decompress a request's body, then call the handler.
 
-    What remains small is inflated at once. For all else `work` does it on another thread, and
+    Small bodies are decompressed at once. All others are decompressed on another thread, which
     raises the errors for the client.
     """
 
@@ -33,7 +33,7 @@ def inflate(
 
 
 def _small(body: bytes, coding: bytes) -> bytes | None:
-    """The inflated body, unless it is large or there is something wrong with it."""
+    """The decompressed body; None if it is large or malformed."""
     if len(body) > SMALL:
         return None
     try:

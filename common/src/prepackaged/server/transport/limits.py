@@ -1,4 +1,4 @@
-"""What the clients of one port may ask for."""
+"""Limits for the clients of a port."""
 
 import math
 from dataclasses import dataclass
@@ -10,11 +10,10 @@ from prepackaged.server.transport.memory import UNLIMITED, MemoryBudget
 class Limits:
     """The limits of a port; None is no limit.
 
-    `max_body` is in bytes, of a body over REST and of a message, either way, over gRPC.
-    `timeout` is in seconds from when a request is whole to its answer, `keepalive` in seconds
-    from an answer to the next request. One connection more than `max_connections` is closed
-    after a request, which is refused unless its path is `exempt`. `memory` is what the requests
-    of all ports share.
+    `max_body` is in bytes: of a body over REST, and of a message in either direction over gRPC.
+    `timeout` is in seconds from a complete request to its answer, `keepalive` in seconds from an
+    answer to the next request. A connection beyond `max_connections` is closed after one request,
+    which is refused unless its path is `exempt`. `memory` is the budget that all ports share.
     """
 
     max_body: int | None = None

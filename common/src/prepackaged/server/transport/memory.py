@@ -1,8 +1,8 @@
-"""The memory that requests may take: one budget of bytes, shared by all connections.
+"""The memory budget of requests, in bytes, shared by all connections.
 
-What a request holds is counted from its arrival to its response, and so are responses that their
-clients do not read. A request that finds no room is refused with 503, so that a flood of large
-ones costs nobody else more than a retry.
+The memory of a request is counted from its arrival to its response; responses that clients do not
+read are counted, too. A request beyond the budget is refused with 503, so that a flood of large
+requests costs other clients at most a retry.
 """
 
 import math
@@ -17,7 +17,7 @@ RETRY_SECONDS = 1
 
 
 class MemoryBudget:
-    """Bytes that may be held at a time; its methods may be called on any thread."""
+    """The bytes that requests may hold at a time; methods may be called on any thread."""
 
     def __init__(self, limit: float = math.inf) -> None:
         self.limit = limit
@@ -26,9 +26,9 @@ class MemoryBudget:
         self._lock = Lock()
 
     def take(self, size: int, held: int = 0, *, is_request: bool = True) -> None:
-        """Take more for a request that holds `held` bytes, or for what may become one.
+        """Take more bytes for a request that holds `held`, or for a connection before its request.
 
-        Raises `TransportError`: 503 when there is no room now, 413 when there never is.
+        Raises `TransportError`: 503 if there is no room now, 413 if there never will be.
         """
         total = held + size
         leaves_room = total > LARGE or not is_request
@@ -44,17 +44,17 @@ class MemoryBudget:
         raise TransportError(503, why, **{"Retry-After": str(RETRY_SECONDS)})
 
     def charge(self, size: int) -> None:
-        """Count what is held already, such as a response that its client does not read."""
+        """Count bytes that are already held, such as a response that its client does not read."""
         with self._lock:
             self._add(size)
 
     def give_back(self, size: int) -> None:
-        """Count bytes no more."""
+        """Return bytes."""
         with self._lock:
             self.used -= size
 
     def peak_passed(self, size: int) -> bool:
-        """Whether more than `size` bytes were used, and less than half of that peak is by now."""
+        """Whether use peaked above `size` bytes, and is now below half of the peak."""
         with self._lock:
             is_over = self.peak > max(size, 2 * self.used)
             if is_over:

@@ -1,4 +1,4 @@
-"""Which protocols a server speaks, and which of their handlers answers a request."""
+"""The protocols of a server, and the routing of requests to their handlers."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -21,15 +21,15 @@ Failure = Callable[[Exchange, BaseException], Response]
 
 @dataclass(frozen=True)
 class WireProtocol:
-    """A protocol as the transports see it.
+    """A protocol, as the transports see it.
 
-    `routes` answer requests over REST, by path and HTTP method. Over gRPC, by path, `methods`
-    answer unary calls and `streams` those of several messages, which nobody observes; nor are
-    unary calls where `is_observed` is false. Errors under a path that begins with `prefix` have
-    this protocol's form: `http_failure` over REST, `grpc_failure` over gRPC. With `allows_origins`
-    browsers let pages of any origin call the paths over REST. `counted_as` names
-    what metrics count the requests for a path under; all others are counted as `other`.
-    `openapi` are the paths that OpenAPI describes, as its path items.
+    `routes` are the REST handlers, by path and HTTP method. `methods` are the handlers of unary
+    gRPC calls and `streams` those of streaming calls, by path; streaming calls are not observed,
+    nor are unary calls if `is_observed` is false. Errors under paths that begin with `prefix` have
+    this protocol's form: `http_failure` over REST, `grpc_failure` over gRPC. With
+    `allows_origins`, browsers allow pages of any origin to call the paths. `counted_as` maps paths
+    to the method names of metrics; other paths are counted as `other`. `openapi` are OpenAPI's path
+    items.
     """
 
     prefix: str
@@ -54,7 +54,7 @@ def asynchronous(answer: Callable[[Exchange], Awaitable[Response]]) -> Handler:
 
 
 class Target(NamedTuple):
-    """What a request's target leads to: its path and query, handlers by method, and errors.
+    """The route of a request's target: path, query, handlers by method, and errors.
 
     `allows_origins` as for its protocol.
     """
@@ -67,7 +67,7 @@ class Target(NamedTuple):
 
 
 class Router:
-    """The routes of several protocols; of two for one path the first protocol's counts."""
+    """The routes of several protocols; if two have the same path, the first protocol wins."""
 
     def __init__(self, protocols: Sequence[WireProtocol]) -> None:
         self._protocols = sorted(protocols, key=lambda each: len(each.prefix), reverse=True)
@@ -77,7 +77,7 @@ class Router:
         self._targets = {path.encode(): self._target_of(path, b"") for path in self._routes}
 
     def find(self, target: bytes) -> Target:
-        """What the target of a request line leads to; without handlers where it is no route."""
+        """The route of a request line's target; without handlers if there is none."""
         known = self._targets.get(target)
         if known:
             return known
@@ -94,7 +94,7 @@ class Router:
 
 
 def handler_of(method: str, target: Target) -> Handler:
-    """What answers a request; raises `TransportError` 404 or 405 when nothing does."""
+    """The handler of a request. Raises `TransportError` 404 or 405 if there is none."""
     handlers = target.handlers
     handler = handlers.get("GET" if method == "HEAD" else method)
     if handler:
@@ -108,7 +108,7 @@ def handler_of(method: str, target: Target) -> Handler:
 
 
 def allow(methods: Mapping[str, Handler], *, allows_origins: bool) -> Handler:
-    """Answer which methods a path takes; a browser that asks before it sends JSON may send it."""
+    """Answer OPTIONS with the methods of a path, also for a browser's CORS preflight."""
     implied = {"HEAD", "OPTIONS"} if "GET" in methods else {"OPTIONS"}
     allowed = ", ".join(sorted({*methods, *implied}))
 

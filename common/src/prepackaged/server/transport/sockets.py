@@ -14,10 +14,10 @@ ANY_HOST = "::"  # every address, of IPv6 and, unless that is off here, of IPv4 
 
 
 def listen(what: str, port: int, host: str = ANY_HOST, *, is_shared: bool = False) -> socket.socket:
-    """A socket that listens on a port; 0 leaves the choice to the system.
+    """A socket that listens on a port; 0 lets the system choose.
 
     `what` is one of NAMES. With `is_shared`, processes that listen on the same port share its
-    connections. Raises `DeploymentError` when the port is not free.
+    connections. Raises `DeploymentError` if the port is not free.
     """
     try:
         listener = _listen(port, host, is_shared=is_shared)
@@ -34,7 +34,7 @@ def listen(what: str, port: int, host: str = ANY_HOST, *, is_shared: bool = Fals
 
 
 def find_dead_clients(listener: socket.socket) -> None:
-    """Let the system close connections whose clients are gone without a word.
+    """Turn on TCP keepalive, which closes connections whose clients have vanished.
 
     Linux hands a listener's options on to its connections.
     """

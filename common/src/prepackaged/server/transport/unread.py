@@ -1,4 +1,4 @@
-"""Responses that wait for their client to read them."""
+"""Responses that clients do not read."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,10 +10,10 @@ READER_SECONDS = 60  # for a client to take some of what waits for it
 
 
 class Unread:
-    """Counts what waits in the memory of all requests, and gives up a client that takes nothing.
+    """Count unread bytes in the memory budget, and drop a client that reads nothing.
 
-    `look` returns how many bytes wait, and something that changes whenever the client has taken
-    some of them. `give_up` is called when it has not for READER_SECONDS.
+    `look` returns the number of unread bytes, and a value that changes whenever the client has read
+    some. `give_up` is called if it has not changed for READER_SECONDS.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Unread:
         self.size = 0
 
     def update(self) -> None:
-        """Count what waits now."""
+        """Count the unread bytes again."""
         size, progress = self._look()
         self._count(size)
         if size and not self._timer:
@@ -37,7 +37,7 @@ class Unread:
             self._timer = loop.call_later(READER_SECONDS, self._expect, progress)
 
     def close(self) -> None:
-        """Nothing waits any more."""
+        """Stop counting."""
         self._count(0)
         if self._timer:
             self._timer.cancel()  # or it would keep all this until it is over

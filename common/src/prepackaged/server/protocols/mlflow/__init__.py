@@ -1,1 +1,1 @@
-"""MLflow's scoring protocol, which SageMaker's containers have too."""
+"""MLflow's scoring protocol, which SageMaker also uses."""

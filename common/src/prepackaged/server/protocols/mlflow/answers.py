@@ -1,4 +1,4 @@
-"""Predictions as MLflow's scoring server answers them, and as rows of CSV."""
+"""Encode predictions in MLflow's form, or as CSV."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ from prepackaged.server.transport.exchange import Response, TransportError
 
 
 def encoded(prediction: Prediction, request: MlflowRequest) -> Response:
-    """The response: `{"predictions"}`, or CSV where the client wants it."""
+    """The response: `{"predictions"}`, or CSV if the client requests it."""
     value = prediction.value
     if request.wants_csv:
         return Response(_csv(value).encode(), content_type="text/csv; charset=utf-8")
@@ -26,7 +26,7 @@ def encoded(prediction: Prediction, request: MlflowRequest) -> Response:
 
 
 def _csv(value: Any) -> str:
-    """A row for a row, without a header, as SageMaker's own algorithms answer; null is empty."""
+    """CSV without a header, as SageMaker's own algorithms answer; null is empty."""
     try:
         array = np.atleast_1d(from_result(value))
     except ModelError:

@@ -1,7 +1,7 @@
-"""Rows in CSV (RFC 4180): cells to values, by what the model takes.
+"""Read rows from CSV (RFC 4180), with the types of the model's columns.
 
-Columns whose type nobody knows are numbers, or true and false, where all their cells are, else
-text, as pandas reads them. An empty cell is null.
+A column of unknown type becomes numbers or booleans if all its cells are, else text, as in pandas.
+An empty cell is null.
 """
 
 import csv
@@ -24,10 +24,10 @@ NO_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 def read_csv(text: str, header: Header, signature: Signature) -> tuple[list[list[Any]], list[str]]:
-    """The rows of a CSV text and the names in its header, empty where it has none.
+    """The rows of a CSV text and the names in its header, empty without a header.
 
-    Unless `header` says whether the first line is one, a line of numbers alone is none, but for
-    names that the model knows. Raises `ClientError` for what is no CSV, or has no rows.
+    Unless `header` decides, the first line is a header if it contains anything but numbers, or the
+    names of the model's columns. Raises `ClientError` for malformed CSV or no rows.
     """
     lines = _lines(text)
     names: list[str] = []
@@ -49,7 +49,7 @@ def read_csv(text: str, header: Header, signature: Signature) -> tuple[list[list
 
 
 def _lines(text: str) -> list[list[str]]:
-    """The cells of each line that has any."""
+    """The cells of each line that is not empty."""
     try:
         return [cells for cells in csv.reader(io.StringIO(text, newline=""), strict=True) if cells]
     except csv.Error as error:
@@ -75,7 +75,7 @@ def _check_widths(lines: Sequence[Cells], names: Sequence[str]) -> None:
 
 
 def _kinds(signature: Signature, names: Sequence[str], width: int) -> list[str] | None:
-    """The kind of each column: by name, else by place; None where the model has another number."""
+    """The kind of each column, by name, else by position; None if the numbers differ."""
     if tensors := signature.input_tensors:
         kinds = {each.name: "text" if each.is_text else "any" for each in tensors}
         only = next(iter(kinds.values())) if len(kinds) == 1 else "any"
@@ -97,7 +97,7 @@ def _kind(column: Column) -> str:
 
 
 def _values(cells: Cells, kind: str, *, is_plain: bool) -> list[Any]:
-    """A column's values; a cell that its kind does not take stays text, for the cast to refuse."""
+    """A column's values; a cell that does not fit its kind stays text, which the cast refuses."""
     if is_plain and kind in PARSERS:
         values = _parsed(cells, PARSERS[kind])
         if values is not None:
@@ -109,7 +109,7 @@ def _values(cells: Cells, kind: str, *, is_plain: bool) -> list[Any]:
 
 
 def _parsed(cells: Cells, parsers: Sequence[Callable[[str], Any]]) -> list[Any] | None:
-    """All cells as numbers of one type, empty ones as null; None where they are not."""
+    """All cells as numbers of one type, empty ones as null; None if some are not numbers."""
     filled = [cell for cell in cells if cell] if "" in cells else cells
     for parse in parsers:
         with suppress(ValueError):

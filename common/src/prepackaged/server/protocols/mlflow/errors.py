@@ -1,4 +1,4 @@
-"""Errors as MLflow's scoring server writes them: `{"error_code", "message"}`."""
+"""Errors in MLflow's form: `{"error_code", "message"}`."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ CODES = {
 
 
 def http_failure(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001  a Failure
-    """The response to an error; a traceback stays in the log, unlike MLflow's."""
+    """The response to an error; unlike MLflow's, without a traceback, which is in the log."""
     if isinstance(error, TransportError):
         return _response(error.status, str(error), error.headers)
     shown = error_for_client(error)

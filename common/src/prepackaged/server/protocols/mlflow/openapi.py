@@ -1,8 +1,10 @@
-"""MLflow's routes as OpenAPI describes them, typed for the model that is served."""
+"""MLflow's routes in OpenAPI, with the schemas of the served model."""
 
 from typing import Any
 
 from prepackaged.server.protocols.openapi import (
+    ANY_VALUE,
+    NAMES,
     Schema,
     example_parts,
     operation,
@@ -21,11 +23,13 @@ ANSWERS = {
 
 
 def paths(signature: Signature | None) -> dict[str, Any]:
-    """What scoring asks for; the body may be CSV too."""
+    """The paths of scoring; the body may also be CSV."""
     ready = {200: "The model is loaded", 503: "It is not"}
     title, body = "Predict: MLflow's scoring protocol", _body(signature or Signature())
     invocations = operation(title, ANSWERS, body, _example(signature))
-    invocations["requestBody"]["content"]["text/csv"] = {"schema": {"type": "string"}}
+    invocations["requestBody"]["content"]["text/csv"] = {
+        "schema": {"type": "string", "minLength": 1}
+    }
     return {
         "/invocations": {"post": invocations},
         "/ping": {"get": operation("Whether the model is ready", ready)},
@@ -33,7 +37,7 @@ def paths(signature: Signature | None) -> dict[str, Any]:
 
 
 def _example(signature: Signature | None) -> Any:
-    """A table or tensors that the model takes; None where nobody knows."""
+    """A table or tensors that the model accepts; None if unknown."""
     names, rows, others = example_parts(signature)
     if names:
         return {"dataframe_split": {"columns": names, "data": rows}}
@@ -45,13 +49,12 @@ def _body(signature: Signature) -> Schema:
     columns = [each for each in signature.inputs or () if isinstance(each, Column)]
     data = rows_schema(columns) if columns else {"type": "array"}
     records = records_schema(columns) if columns else {"type": "array"}
-    names = {"type": "array", "items": {"type": "string"}}
-    split = {"type": "object", "properties": {"columns": names, "data": data}, "required": ["data"]}
+    split = {"type": "object", "properties": {"columns": NAMES, "data": data}, "required": ["data"]}
     forms: dict[str, Schema] = {
         "dataframe_split": split,
         "dataframe_records": records,
         "instances": {"type": "array"},
-        "inputs": {},
+        "inputs": ANY_VALUE,
     }
     return {
         "anyOf": [

@@ -1,4 +1,4 @@
-"""MLflow's scoring protocol as the server's transports see it."""
+"""MLflow's scoring protocol as a `WireProtocol`."""
 
 from importlib.metadata import version
 
@@ -43,6 +43,6 @@ def mlflow(predictor: Predictor, *, allows_origins: bool = True) -> WireProtocol
 
 
 def tell_version(exchange: Exchange) -> None:
-    """Answer the server's version, as text."""
+    """Answer with the server's version, as text."""
     text = version("prepackaged").encode()
     exchange.respond(Response(text, content_type="text/html; charset=utf-8"))

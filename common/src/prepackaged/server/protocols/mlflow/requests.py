@@ -1,4 +1,4 @@
-"""Bodies of `/invocations` to requests.
+"""Read requests from bodies of `/invocations`.
 
 Reference: MLflow 3's scoring server, mlflow.pyfunc.scoring_server; for CSV also Amazon SageMaker,
 "Common data formats for inference".
@@ -30,13 +30,13 @@ OLD_FORMS = (
 
 @dataclass(slots=True)
 class MlflowRequest(InferenceRequest):
-    """A prediction that is asked for, and whether it is to be answered in CSV."""
+    """A requested prediction, and whether the answer is CSV."""
 
     wants_csv: bool = False
 
 
 class Reader:
-    """Reads what one model is asked, in JSON or CSV."""
+    """Read requests for one model, in JSON or CSV."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -101,7 +101,7 @@ class Reader:
 
 
 def _content_type(exchange: Exchange) -> tuple[str, dict[str, str]]:
-    """The media type in lower case, empty where there is none, and its parameters."""
+    """The media type in lower case, empty without one, and its parameters."""
     media_type, options = parse_options_header(exchange.header(b"content-type").decode("latin-1"))
     charset = options.get("charset", "utf-8")
     if charset.lower() not in ("utf-8", "utf8", "us-ascii"):
@@ -110,7 +110,7 @@ def _content_type(exchange: Exchange) -> tuple[str, dict[str, str]]:
 
 
 def _header(options: dict[str, str]) -> Header:
-    """What SageMaker's parameter `header` says of the first line; empty where it is not there."""
+    """SageMaker's parameter `header` of the content type; empty without it."""
     word = options.get("header", "").lower()
     if word not in HEADERS:
         raise ClientError(f"expected header=present or header=absent, got {word[:100]}")
@@ -118,7 +118,7 @@ def _header(options: dict[str, str]) -> Header:
 
 
 def _names_in(columns: Any) -> list[str]:
-    """Names as text; pandas has numbers where nobody named the columns."""
+    """Names as text; pandas uses numbers for columns without names."""
     if columns is None:
         return []
     if not isinstance(columns, list):

@@ -1,1 +1,1 @@
-"""Pages for people: one to try the model by hand, and its OpenAPI document."""
+"""A page to try the model by hand, and its OpenAPI document."""

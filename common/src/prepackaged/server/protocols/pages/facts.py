@@ -1,4 +1,4 @@
-"""What the page says of a model and makes its form of, as one JSON value."""
+"""The facts about a model that the page shows, as one JSON value."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -41,7 +41,7 @@ def page_facts(
 
 
 def hint(signature: Signature) -> str:
-    """What a person has to fill in, in a sentence."""
+    """A sentence that says what to fill in."""
     columns = [each for each in signature.inputs or () if isinstance(each, Column)]
     if columns:
         source = signature.sources.get("inputs")

@@ -1,8 +1,7 @@
-"""The page itself: one file with its style and script inside, and the policy that it runs under.
+"""The page: one file with style and script, and its Content-Security-Policy.
 
-It asks nothing of any other server. The policy admits its own style and script by their hashes,
-and nothing else, so that a name that a model has is text and never runs
-(https://www.w3.org/TR/CSP3/).
+It loads nothing from other servers. The policy allows only its own style and script, by their
+hashes, so that a name in a model is text and never runs (https://www.w3.org/TR/CSP3/).
 """
 
 import hashlib
@@ -13,11 +12,24 @@ from typing import Any
 
 import pybase64
 
+OWN = "'self'"
+
 
 def page(facts: dict[str, Any], route: str) -> bytes:
-    """The page for these facts, asked for at `route`."""
+    """The page for these facts, at `route`; its response must have the header `policy`."""
+    return _filled(facts, route, "")
+
+
+def page_as_file(facts: dict[str, Any]) -> bytes:
+    """The page as a file with its own policy, for the deployment whose address a person enters."""
+    rules = _rules(asked="http: https:")
+    return _filled(facts, "", f'<meta http-equiv="Content-Security-Policy" content="{rules}">')
+
+
+def _filled(facts: dict[str, Any], route: str, meta: str) -> bytes:
     text = _file("page.html")
-    parts = {"style": _file("page.css"), "script": _file("page.js"), "route": route}
+    parts = {"policy": meta, "style": _file("page.css"), "script": _file("page.js")}
+    parts["route"] = route
     for name, part in (*parts.items(), ("facts", _inside_script(facts))):
         text = text.replace("{{" + name + "}}", part)
     return text.encode()
@@ -25,17 +37,21 @@ def page(facts: dict[str, Any], route: str) -> bytes:
 
 @cache
 def policy() -> str:
-    """The page's Content-Security-Policy."""
+    """The Content-Security-Policy of the page, for the response's header."""
+    return f"{_rules(OWN)}; frame-ancestors 'self'"
+
+
+def _rules(asked: str) -> str:
+    """The rules of the policy; `asked` are the servers that the page may call."""
     return "; ".join(
         (
             "default-src 'none'",
             f"script-src '{_hash('page.js')}'",
             f"style-src '{_hash('page.css')}'",
             "img-src blob: data:",
-            "connect-src 'self'",
+            f"connect-src {asked}",
             "base-uri 'none'",
             "form-action 'none'",
-            "frame-ancestors 'self'",
             "require-trusted-types-for 'script'",
             "trusted-types 'none'",
         )
@@ -43,7 +59,7 @@ def policy() -> str:
 
 
 def _inside_script(facts: dict[str, Any]) -> str:
-    """JSON that cannot end the element that it is in."""
+    """JSON that cannot close the script element that contains it."""
     return json.dumps(facts, allow_nan=False).replace("<", "\\u003c")
 
 

@@ -1,4 +1,4 @@
-"""The routes of the pages: `/`, `/ui` and `/openapi.json`."""
+"""The routes of the pages: `/`, `/ui`, `/docs` and `/openapi.json`."""
 
 import asyncio
 import json
@@ -8,8 +8,9 @@ from typing import Any
 
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.protocols.openapi import document
+from prepackaged.server.protocols.pages import docs
 from prepackaged.server.protocols.pages.facts import page_facts
-from prepackaged.server.protocols.pages.page import page, policy
+from prepackaged.server.protocols.pages.page import page, page_as_file, policy
 from prepackaged.server.transport.background import BACKGROUND
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Failure, Handler, WireProtocol, asynchronous
@@ -36,11 +37,12 @@ class Pages:
         self._document = json.dumps(described).encode()
 
     def protocol(self, failure: Failure) -> WireProtocol:
-        """What a server answers these routes with; errors have the form of `failure`."""
+        """The protocol with these routes; errors have the form of `failure`."""
         routes: Mapping[str, Mapping[str, Handler]] = {
             "/": {"GET": self.root},
             "/ui": {"GET": asynchronous(partial(self.page, "/ui"))},
             "/openapi.json": {"GET": self.openapi},
+            **docs.routes(),
         }
         return WireProtocol(
             prefix="/ui",
@@ -51,14 +53,14 @@ class Pages:
         )
 
     def root(self, exchange: Exchange) -> None:
-        """The page for browsers; that the server lives, for everybody else."""
+        """The page for browsers, `{"status":"alive"}` for other clients."""
         if b"text/html" in exchange.header(b"accept"):
             exchange.answer_with(self.page("/", exchange))
         else:
             exchange.respond(Response(ALIVE))
 
     async def page(self, route: str, exchange: Exchange) -> Response:  # noqa: ARG002  a handler's
-        """The page. Its facts are made when somebody asks for it: the digest takes time."""
+        """The page. Its facts are collected on request, because the digest takes time."""
         if self._made is None:
             loop = asyncio.get_running_loop()
             self._made = await loop.run_in_executor(BACKGROUND, self._facts)
@@ -69,6 +71,10 @@ class Pages:
             "X-Content-Type-Options": "nosniff",
         }
         return Response(page(self._made, route), content_type=HTML, headers=headers)
+
+    def as_file(self) -> bytes:
+        """The page to be opened as a file, which asks the deployment at an address."""
+        return page_as_file(self._facts())
 
     def openapi(self, exchange: Exchange) -> None:
         """The OpenAPI document."""

@@ -17,7 +17,7 @@ from prepackaged.arrays import Array, from_lists
 from prepackaged.errors import ClientError, describe
 from prepackaged.server.inference.requests import InferenceRequest, Prediction
 from prepackaged.server.protocols.json_reading import JSON_TYPES, expected
-from prepackaged.server.protocols.json_writing import dump, dump_array
+from prepackaged.server.protocols.json_writing import dump, dump_array, dump_text
 from prepackaged.server.protocols.results import from_result
 from prepackaged.server.protocols.seldon import tftensor
 from prepackaged.server.protocols.shapes import shaped
@@ -25,7 +25,6 @@ from prepackaged.server.protocols.shapes import shaped
 RequestPath = Mapping[str, str]
 NO_PATH: RequestPath = {}
 
-LISTS = (list, np.ndarray)
 OTHER_THAN_DATA = (str, dict, bytes, bytearray)  # what a model answers besides arrays
 # What requests of other protocols have.
 OTHERS = {
@@ -72,7 +71,7 @@ def decode(message: Any, *, as_lists: bool = False) -> Request:
     With `as_lists`, rows of `data.ndarray` stay the lists that were sent.
     """
     if isinstance(message, dict):
-        meta = _read_meta(message)
+        meta = _read_meta(message) if "meta" in message else {}
         if "data" in message:
             return _read_data(message["data"], meta, as_lists=as_lists)
         for kind, read in READERS.items():
@@ -94,7 +93,7 @@ def encode(answer: Prediction, request: Request, path: RequestPath = NO_PATH) ->
         names, data = dump(answer.names), _data(value, request.kind)
         parts = b'{"data":{"names":', names, b",", *data, b'},"meta":', meta, b"}\n"
     elif isinstance(value, str):
-        parts = b'{"meta":', meta, b',"strData":', dump(value), b"}\n"
+        parts = b'{"meta":', meta, b',"strData":', dump_text(value), b"}\n"
     elif isinstance(value, dict):
         parts = b'{"jsonData":', dump(value), b',"meta":', meta, b"}\n"
     else:
@@ -124,7 +123,7 @@ def answer_kind(array: Array, asked: str) -> str:
 
 
 def _read_meta(message: dict[str, Any]) -> dict[str, Any]:
-    meta = message.get("meta")
+    meta = message["meta"]
     if meta is None:
         return {}
     if not isinstance(meta, dict):
@@ -138,7 +137,7 @@ def _read_meta(message: dict[str, Any]) -> dict[str, Any]:
 def _read_data(data: Any, meta: dict[str, Any], *, as_lists: bool) -> Request:
     if not isinstance(data, dict):
         raise expected("data as an object", data)
-    names = _read_names(data.get("names"))
+    names = _read_names(data["names"]) if "names" in data else []
     if as_lists and isinstance(data.get("ndarray"), list) and "tensor" not in data:
         return Request(data["ndarray"], names, meta)
     for kind, read in DATA_READERS.items():
@@ -162,19 +161,19 @@ def _read_tensor(tensor: Any) -> Array:
     if not isinstance(tensor, dict):
         raise expected("data.tensor as an object with shape and values", tensor)
     values = tensor.get("values")
-    if not isinstance(values, LISTS):
+    if isinstance(values, list):
+        values = from_lists(values)
+    if not isinstance(values, np.ndarray):
         raise expected("data.tensor.values as a list", values)
-    return shaped(_read_lists(values), tensor.get("shape"))
+    return shaped(values, tensor.get("shape"))
 
 
 def _read_ndarray(rows: Any) -> Array:
-    if isinstance(rows, LISTS):
-        return _read_lists(rows)
+    if isinstance(rows, list):
+        return from_lists(rows)
+    if isinstance(rows, np.ndarray):
+        return rows
     raise expected("data.ndarray as a list", rows)
-
-
-def _read_lists(lists: list[Any] | Array) -> Array:
-    return lists if isinstance(lists, np.ndarray) else from_lists(lists)
 
 
 def _read_tftensor(tensor: Any) -> Array:
@@ -215,7 +214,7 @@ READERS = {"jsonData": lambda value: value, "strData": _read_text, "binData": _r
 
 
 def _data(value: Any, asked: str) -> tuple[bytes, ...]:
-    array = from_result(value)
+    array = value if isinstance(value, np.ndarray) else from_result(value)
     kind = answer_kind(array, asked)
     if kind == "tensor":
         shape, values = dump(array.shape), dump_array(array.ravel())

@@ -59,7 +59,7 @@ def read_payload(exchange: Exchange) -> Any:
 def _is_json(exchange: Exchange) -> bool:
     for name, value in exchange.headers:
         if name == b"content-type":
-            return value.partition(b";")[0].strip().lower() == JSON_TYPE
+            return value == JSON_TYPE or value.partition(b";")[0].strip().lower() == JSON_TYPE
     return False
 
 

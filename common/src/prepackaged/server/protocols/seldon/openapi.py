@@ -38,16 +38,15 @@ def paths(signature: Signature | None) -> dict[str, Any]:
 
 
 def message_schema(signature: Signature) -> Schema:
-    """A message: in `data`, or as `jsonData`, `strData` or `binData`."""
+    """A message: in `data`, or as `jsonData`, and where it is no table `strData` or `binData`."""
     columns = [each for each in signature.inputs or () if isinstance(each, Column)]
     data = _ndarray(rows_schema(columns)) if columns else _data(signature)
-    kinds = [
-        _object({"data": data}, "data"),
-        _object({"jsonData": _json_data(signature, columns)}, "jsonData"),
-        _object({"strData": {"type": "string"}}, "strData"),
-        _object({"binData": {"type": "string", "contentEncoding": "base64"}}, "binData"),
-    ]
-    return {"anyOf": kinds}
+    kinds = {"data": data, "jsonData": _json_data(signature, columns)}
+    if not columns or [each.kind for each in columns] == ["text"]:
+        kinds["strData"] = {"type": "string"}
+    if not columns:
+        kinds["binData"] = {"type": "string", "contentEncoding": "base64"}
+    return {"anyOf": [_object({name: schema}, name) for name, schema in kinds.items()]}
 
 
 def _data(signature: Signature) -> Schema:

@@ -1,1 +1,1 @@
-"""TensorFlow Serving's REST protocol, which KServe calls V1 and Vertex AI has as its own."""
+"""TensorFlow Serving's REST protocol, which KServe calls V1 and Vertex AI also uses."""

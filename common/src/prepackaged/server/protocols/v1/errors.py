@@ -1,4 +1,4 @@
-"""What is wrong with the address of a model."""
+"""Errors about the address of a model."""
 
 import re
 from urllib.parse import unquote
@@ -16,7 +16,7 @@ ADDRESS = re.compile(
 
 
 def failure_naming(name: str, version: str) -> Failure:
-    """Makes errors `{"error": text}`; that of a wrong address tells which model there is."""
+    """Create errors `{"error": text}`; for a wrong address, the text names the model."""
 
     def failure(exchange: Exchange, error: BaseException) -> Response:
         if isinstance(error, TransportError) and error.status == 404:
@@ -28,7 +28,7 @@ def failure_naming(name: str, version: str) -> Failure:
 
 
 def _wrong_address(path: str, name: str, version: str) -> str | None:
-    """What is wrong with the address of a model; None where it is not even one."""
+    """The message for a wrong address of a model; None for other paths."""
     address = ADDRESS.fullmatch(path)
     if address is None:
         return None

@@ -1,4 +1,4 @@
-"""What is known of a model, as TensorFlow Serving tells it (get_model_metadata.proto as JSON)."""
+"""A model's metadata in TensorFlow Serving's form (get_model_metadata.proto as JSON)."""
 
 from typing import Any
 
@@ -30,10 +30,9 @@ METHOD = "tensorflow/serving/predict"
 
 
 def metadata(name: str, version: str, model: Any) -> dict[str, Any]:
-    """The answer to `GET .../metadata`: the signature's inputs and outputs, -1 being a free size.
+    """The answer to `GET .../metadata`: inputs and outputs of the signature; -1 is a free size.
 
-    A table is an input for each column, or one of all columns where they have no names, and the
-    answer of a table is one output.
+    A table has an input for each column, or one input if columns have no names, and one output.
     """
     known = declared_signature(model) or Signature()
     described = {

@@ -1,8 +1,14 @@
-"""V1's routes as OpenAPI describes them, typed for the model that is served."""
+"""V1's routes in OpenAPI, with the schemas of the served model."""
 
 from typing import Any
 
-from prepackaged.server.protocols.openapi import Schema, example_parts, operation, tables_of
+from prepackaged.server.protocols.openapi import (
+    ANY_VALUE,
+    Schema,
+    example_parts,
+    operation,
+    tables_of,
+)
 from prepackaged.server.protocols.v1.errors import MODELS
 from prepackaged.signature import Signature
 
@@ -29,7 +35,7 @@ def paths(name: str, signature: Signature | None) -> dict[str, Any]:
 
 
 def _example(signature: Signature | None) -> Any:
-    """Instances of what the model takes; of several tensors, inputs. None where nobody knows."""
+    """Example instances, or inputs for several tensors; None if unknown."""
     names, rows, others = example_parts(signature)
     if rows is None:
         return others and {"inputs": others}
@@ -42,6 +48,6 @@ def _body(signature: Signature | None) -> Schema:
         instances = {"anyOf": tables}
     kinds = [
         {"type": "object", "properties": {"instances": instances}, "required": ["instances"]},
-        {"type": "object", "properties": {"inputs": {}}, "required": ["inputs"]},
+        {"type": "object", "properties": {"inputs": ANY_VALUE}, "required": ["inputs"]},
     ]
     return {"anyOf": kinds}

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's and KServe's V1 protocol as the server's transports see it."""
+"""TensorFlow Serving's and KServe's V1 protocol as a `WireProtocol`."""
 
 from functools import partial
 from typing import Any
@@ -42,7 +42,7 @@ def v1(
 
 
 def prediction_route(predictor: Predictor) -> PredictionRoute:
-    """The handler of `:predict`, at whatever address."""
+    """The handler of `:predict`."""
     return PredictionRoute(predictor, Reader(predictor.model), partial(_encoded, predictor.model))
 
 
@@ -71,19 +71,19 @@ class Handlers:
         exchange.respond(_json({"models": [self._name]}))
 
     async def state(self, exchange: Exchange) -> Response:
-        """The model's state, in KServe's words and in TensorFlow Serving's."""
+        """The model's state, in the fields of KServe and of TensorFlow Serving."""
         await self._health.check(exchange)
         status = {"error_code": "OK", "error_message": ""}
         version = {"version": self._version, "state": "AVAILABLE", "status": status}
         return _json({"name": self._name, "ready": True, "model_version_status": [version]})
 
     def metadata(self, exchange: Exchange) -> None:
-        """Answer what the model takes and gives."""
+        """Answer with the model's inputs and outputs."""
         exchange.respond(_json(metadata(self._name, self._version, self._predictor.model)))
 
 
 def alive(exchange: Exchange) -> None:
-    """Answer KServe's client that the server is alive."""
+    """Answer KServe's client that the server is live."""
     exchange.respond(_json({"status": "alive"}))
 
 
@@ -99,5 +99,5 @@ def _json(value: Any) -> Response:
 
 
 def with_escapes(paths: list[str]) -> list[str]:
-    """Paths as clients may write them, for those who see them before they are decoded."""
+    """Paths with and without escapes, for code that sees them before they are decoded."""
     return [*paths, *map(quote, paths)]

@@ -1,4 +1,4 @@
-"""Bodies of `:predict` to requests (reference: TensorFlow Serving, api_rest.md, "Predict API")."""
+"""Read bodies of `:predict` (reference: TensorFlow Serving, api_rest.md, "Predict API")."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,17 +17,17 @@ SIGNATURE = "serving_default"
 
 @dataclass(slots=True)
 class V1Request(InferenceRequest):
-    """A prediction that is asked for, and how many `instances` it has; None for `inputs`."""
+    """A requested prediction, and its number of `instances`; None for `inputs`."""
 
     instances: int | None = None
 
 
 class Reader:
-    """Reads what one model is asked. The body is JSON, whatever its Content-Type says.
+    """Read requests for one model. The body is JSON, whatever its Content-Type is.
 
     `instances` are rows: values, lists, or objects with a value for each input or column.
-    `inputs` are columns: one tensor, or an object of them by name. `signature_name` is
-    TensorFlow's, and `parameters`, which Vertex AI and KServe have, say how to predict.
+    `inputs` are columns: one tensor, or an object of tensors by name. `signature_name` is
+    TensorFlow's; `parameters`, as in Vertex AI and KServe, choose how to predict.
     """
 
     def __init__(self, model: Any) -> None:
@@ -61,7 +61,7 @@ class Reader:
 
 
 def served_signature(model: Any) -> str:
-    """The name of the signature that a model serves: TensorFlow's, else the usual one."""
+    """The name of the served signature: TensorFlow's, else the default name."""
     custom = getattr(model, "custom", None)
     name = custom.get("signature", SIGNATURE) if isinstance(custom, dict) else SIGNATURE
     return str(name)

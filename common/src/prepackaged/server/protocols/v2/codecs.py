@@ -1,7 +1,7 @@
-"""What values of BYTES stand for, as MLServer's clients say it in `content_type`.
+"""Decode BYTES by `content_type`, which MLServer's clients send.
 
-`np` and `pd` say nothing of the values themselves, and `datetime` is text that a table's column
-reads. An unknown one is ignored, but for those that stand for what is no tensor.
+`np` and `pd` do not concern the values, and `datetime` is text that a column of a table parses.
+Unknown content types are ignored; those that do not describe tensors are refused.
 """
 
 import json
@@ -22,7 +22,7 @@ NO_TENSORS = ("hf", "dict", "json")
 
 
 def decoded(tensor: Tensor, *, are_texts: bool) -> Array:
-    """The tensor's array, its BYTES as the content type says and, with `are_texts`, as text."""
+    """The tensor's array; BYTES are decoded by the content type and, with `are_texts`, to text."""
     array = tensor.array()
     if tensor.datatype is not BYTES:
         return array
@@ -57,7 +57,7 @@ def _as_text(value: str | bytes) -> str:
 
 
 def check_content_type(kind: Any) -> None:
-    """Refuse a request's content type that stands for what is no tensor."""
+    """Refuse a content type of a request that does not describe tensors."""
     if kind in NO_TENSORS:
         raise ClientError(
             f"expected parameters.content_type as one of {', '.join(KNOWN)}, got {kind!r}"

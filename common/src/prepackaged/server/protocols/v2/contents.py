@@ -1,4 +1,4 @@
-"""The bytes of an output, as binary tensors over REST and gRPC have them."""
+"""The bytes of an output as a binary tensor, for REST and gRPC."""
 
 from collections.abc import Iterable
 
@@ -10,14 +10,14 @@ from prepackaged.server.protocols.v2.outputs import Output
 
 
 def content_of(output: Output) -> bytes:
-    """The bytes of an output as a binary tensor has them."""
+    """The bytes of an output as a binary tensor."""
     if output.datatype is BYTES:
         return raw.write_elements(elements_of(output))
     return raw.write(output.array, output.datatype)
 
 
 def elements_of(output: Output) -> Iterable[bytes]:
-    """The elements of an output of BYTES; one that is missing is empty."""
+    """The elements of an output of BYTES; a missing one is empty."""
     for value in output.array.ravel().tolist():
         element = value.encode(errors="replace") if isinstance(value, str) else value or b""
         yield bytes(pybase64.b64encode(element)) if output.is_base64 else element

@@ -1,4 +1,4 @@
-"""The datatypes of the Open Inference Protocol, and numpy's for them.
+"""The datatypes of the Open Inference Protocol, with numpy's dtypes.
 
 Reference: open-inference-protocol, specification/protocol/inference_rest.md, "Tensor Data Types";
 BF16 is Triton's.
@@ -16,10 +16,10 @@ from prepackaged.signature import TensorSpec
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Datatype:
-    """A datatype: its values as they lie in a binary tensor, and where gRPC's contents have them.
+    """A datatype: its dtype in binary tensors, and its field in gRPC's contents.
 
-    `field` is that of InferTensorContents, empty where there is none. `plain` is the type of
-    Python's values that have it exactly.
+    `field` is a field of InferTensorContents, empty if there is none. `plain` is the Python type
+    that represents the values exactly.
     """
 
     name: str
@@ -53,14 +53,14 @@ _BY_DTYPE = {each.dtype: each for each in _ALL if each is not BF16}
 
 @lru_cache(256)
 def spec_of(name: str, datatype: Datatype) -> TensorSpec:
-    """What a tensor declares, as a spec to cast its values by."""
+    """The declaration of a tensor as a `TensorSpec`, to cast its values."""
     return TensorSpec(name, datatype.dtype)
 
 
 def datatype_of(array: Array) -> Datatype:
-    """The datatype in which an array is answered: its own width, BYTES where it is no number.
+    """The datatype for an array in an answer: the same width, or BYTES if it is not numeric.
 
-    A float wider than 64 bits is FP64.
+    Floats wider than 64 bits become FP64.
     """
     known = _BY_DTYPE.get(array.dtype)
     if known:

@@ -1,6 +1,6 @@
-"""The messages of `inference.GRPCInferenceService`, in a pool of their own.
+"""The messages of `inference.GRPCInferenceService`, in a private descriptor pool.
 
-In protobuf's default pool they would keep a Model from importing tritonclient.grpc, whose files
+In protobuf's default pool, they would prevent a Model from importing tritonclient.grpc, whose files
 define the same names. The fields are those of the Open Inference Protocol's
 open_inference_grpc.proto and, of the repository's messages, Triton's grpc_service.proto.
 """
@@ -116,7 +116,7 @@ def _add_field(message: DescriptorProto, text: str) -> None:
 
 
 def _add_entry(message: DescriptorProto, name: str, value: str) -> str:
-    """The message of an entry of a map from strings, as protoc makes it."""
+    """Add the entry message of a map with string keys, as protoc does."""
     entry = message.nested_type.add(name=f"{name.capitalize()}Entry")
     entry.options.map_entry = True
     _add_field(entry, "string key = 1")

@@ -34,7 +34,7 @@ class Grpc:
         self._metadata = {key: each for key, each in metadata.items() if key != "parameters"}
 
     def methods(self) -> dict[str, Handler]:
-        """What answers the calls, by path."""
+        """The handlers of the calls, by path."""
         answers: dict[str, Answer] = {
             "ServerLive": self._live,
             "ServerReady": self._ready,
@@ -120,7 +120,7 @@ def message_of(exchange: Exchange, name: str) -> Any:
 
 
 def early_methods(refuse: Handler) -> dict[str, Handler]:
-    """The calls while there is no model: alive and not ready, and `refuse` answers the others."""
+    """The calls while the model is not loaded: live, not ready; `refuse` answers the others."""
 
     async def live(exchange: Exchange, message: Any) -> dict[str, Any]:  # noqa: ARG001
         return {"live": True}

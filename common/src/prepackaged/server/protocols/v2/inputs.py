@@ -1,7 +1,7 @@
-"""The tensors of a request as the value that the model's `prepare` and `predict` take.
+"""Convert the tensors of a request to the payload of the model's `prepare` and `predict`.
 
-That is an array, arrays by name, or a table by columns: what Seldon's `data` and `jsonData` bring
-for the same model, so that requests of both protocols may share a call.
+The payload is an array, arrays by name, or a table by columns: the same as from Seldon's `data` and
+`jsonData`, so that requests of both protocols may share a call.
 """
 
 from collections import Counter
@@ -24,9 +24,9 @@ PANDAS = "pd"  # the content type of a request whose tensors are the columns of 
 
 
 class Inputs:
-    """What one model takes, and the values that requests have for it.
+    """Convert the tensors of requests for one model.
 
-    A model takes tensors by name, or tables, or nobody knows what: a class without a signature.
+    The model takes tensors by name or a table, or is a class without a signature.
     """
 
     def __init__(self, model: Any) -> None:
@@ -40,7 +40,7 @@ class Inputs:
         self._names = {each.name for each in columns if isinstance(each, Column)} - {None}
 
     def value(self, tensors: Sequence[Tensor], content_type: Any) -> tuple[Any, list[str]]:
-        """The value of a request, and the names of its columns where they are apart."""
+        """The payload of a request, and its column names if they are separate."""
         _check_names(tensors)
         if self._takes_tensors:
             return self._tensors(tensors), []
@@ -55,7 +55,7 @@ class Inputs:
         return {tensor.name: _with_rows(decoded(tensor, are_texts=False)) for tensor in tensors}, []
 
     def _tensors(self, tensors: Sequence[Tensor]) -> Any:
-        """One array for a model of one input, whatever its name, else arrays by name."""
+        """One array if the model has one input, whatever its name, else arrays by name."""
         arrays = {each.name: _with_rows(decoded(each, are_texts=False)) for each in tensors}
         is_one = len(arrays) == len(self._specs) == 1
         if is_one and not (self._takes_others and tensors[0].name not in self._specs):
@@ -76,7 +76,7 @@ class Inputs:
 
 
 def _with_rows(array: Array) -> Array:
-    """A single value, such as an image of shape [], is one row."""
+    """Arrays in which a single value, such as an image of shape [], is one row."""
     return array if array.ndim else array.reshape(1)
 
 
@@ -88,9 +88,9 @@ def _check_names(tensors: Sequence[Tensor]) -> None:
 
 
 def _columns(tensors: Sequence[Tensor]) -> dict[str, Any]:
-    """A table as `tables` reads it: one record where it has one row, else columns by name.
+    """A table for `tables`: a record if it has one row, else columns by name.
 
-    Raises `ClientError` for tensors of unequal lengths, or that are no columns.
+    Raises `ClientError` for tensors of unequal lengths, or that are not columns.
     """
     if _row_count(tensors) == 1:
         return {tensor.name: _cell(tensor) for tensor in tensors}
@@ -111,7 +111,7 @@ def _is_column(tensor: Tensor) -> bool:
 
 
 def _cell(tensor: Tensor) -> Any:
-    """The only value of a column of one row."""
+    """The value of a column with one row."""
     values = tensor.values
     if type(values) is list and len(values) == 1 and tensor.content_type is None:
         value = values[0]
@@ -122,7 +122,7 @@ def _cell(tensor: Tensor) -> Any:
 
 
 def _column(tensor: Tensor) -> Array | list[Any]:
-    """A column's values in the datatype that it declares; null is NaN among floats, else None."""
+    """A column's values in its declared datatype; null is NaN among floats, else None."""
     is_listed = type(tensor.values) is list and tensor.datatype.dtype.kind != "f"
     values = tensor.flat() if is_listed else ()
     if None not in values:
@@ -135,7 +135,7 @@ def _column(tensor: Tensor) -> Array | list[Any]:
 
 
 def _table(tensors: Sequence[Tensor]) -> Array:
-    """Columns side by side: of their common dtype, or of objects where one is text or has null."""
+    """Columns side by side, in their common dtype; objects if one has text or null."""
     rows = _row_count(tensors)
     columns = [_column(tensor) for tensor in tensors]
     arrays = [column for column in columns if isinstance(column, np.ndarray)]

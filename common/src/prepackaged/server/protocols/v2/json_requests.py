@@ -1,4 +1,4 @@
-"""Requests over REST: JSON, and binary tensors behind it (the binary tensor data extension)."""
+"""Requests over REST: JSON, followed by binary tensors (the binary tensor data extension)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -44,9 +44,9 @@ NOTHING = memoryview(b"")
 
 
 def read(body: bytes, json_size: int | None) -> Message:
-    """The message in a body, of which `json_size` bytes are JSON; None is the whole of it.
+    """The message in a body, whose first `json_size` bytes are JSON; None means all of it.
 
-    Raises `ClientError` for whatever is wrong with it.
+    Raises `ClientError` for any error in it.
     """
     size = len(body) if json_size is None else json_size
     if json_size is not None and not 0 < size <= len(body):
@@ -67,13 +67,13 @@ def read(body: bytes, json_size: int | None) -> Message:
 
 
 def memory_of_body(body: bytes, json_size: int | None) -> int:
-    """The bytes that a request's values may take, but for what elements of BYTES take in all."""
+    """An estimate of the memory for a request's values, without elements of BYTES."""
     size = len(body) if json_size is None else min(json_size, len(body))
     return memory_of(body[:size]) + 2 * (len(body) - size)
 
 
 def _parsed(body: bytes) -> Any:
-    """The JSON value, in which numbers of an input's `data` may be an array already."""
+    """The JSON value; `data` of an input may already be an array of numbers."""
     if len(body) >= LARGE and b'"inputs"' in body:
         try:
             return _with_arrays(body)
@@ -83,7 +83,7 @@ def _parsed(body: bytes) -> Any:
 
 
 def _with_arrays(body: bytes) -> dict[str, Any]:
-    """A message whose inputs are arrays where they are numbers alone; errors for all others."""
+    """A message whose numeric inputs are arrays; raises any error for other messages."""
     message = members(parser_for(body).parse(body))
     inputs = message.pop("inputs")
     if not isinstance(inputs, simdjson.Array):
@@ -108,7 +108,7 @@ def _entry(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _list_count(value: Any) -> int:
-    """How many lists there are in a value."""
+    """The number of lists in a value."""
     if isinstance(value, np.ndarray):
         return 1 + int(sum(np.cumprod(value.shape[:-1], dtype=int)))
     if isinstance(value, dict):
@@ -119,7 +119,7 @@ def _list_count(value: Any) -> int:
 
 
 def _tensors(message: Mapping[str, Any], binary: memoryview) -> list[Tensor]:
-    """The inputs; those that are binary take their bytes one after another."""
+    """The inputs; binary ones take their bytes in turn."""
     entries = message.get("inputs")
     if not isinstance(entries, list) or not entries:
         raise _no_inputs(message, entries)
@@ -149,7 +149,7 @@ def _no_inputs(message: Mapping[str, Any], entries: Any) -> ClientError:
 
 
 def _tensor(entry: Any, place: int) -> tuple[Tensor, int | None]:
-    """An input, and how many bytes it has behind the JSON; None where its values are in it."""
+    """An input, and its number of bytes after the JSON; None if its values are in the JSON."""
     if not isinstance(entry, dict):
         raise expected(f"inputs[{place}] as an object", entry)
     name, datatype = entry.get("name"), entry.get("datatype")
@@ -169,7 +169,7 @@ def _tensor(entry: Any, place: int) -> tuple[Tensor, int | None]:
 
 
 def _size_behind(tensor: Tensor) -> int | None:
-    """How many bytes an input has behind the JSON; None where its values are in it."""
+    """An input's number of bytes after the JSON; None if its values are in the JSON."""
     values, parameters = tensor.values, tensor.parameters
     size = _binary_size(parameters, tensor.label) if parameters else None
     if values is None:

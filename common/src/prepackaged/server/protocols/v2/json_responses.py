@@ -1,4 +1,4 @@
-"""Answers over REST: JSON, and binary tensors behind it where they are asked for."""
+"""Answers over REST: JSON, followed by binary tensors if they are requested."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -20,17 +20,17 @@ NARROW = (np.dtype(np.float32), np.dtype(np.float16))  # whose shortest digits o
 
 
 def head_of(name: str, version: str) -> bytes:
-    """How every answer of a model begins."""
+    """The common beginning of a model's answers."""
     return b'{"model_name":%b,"model_version":%b' % (dump(name), dump(version))
 
 
 def encode(
     head: bytes, request: InferRequest, outputs: Sequence[Output], tags: dict[str, Any]
 ) -> tuple[bytes, int | None]:
-    """The body of an answer, and how many bytes of it are JSON; None where that is all.
+    """The body of an answer, and the number of bytes of its JSON; None if that is all.
 
-    Raises `ClientError` for bytes that JSON cannot hold, and `ModelError` for what it cannot
-    hold of the model's.
+    Raises `ClientError` for bytes that JSON cannot express, and `ModelError` for other results of
+    the model that it cannot express.
     """
     parts, binary = [head], []
     if request.id:
@@ -56,7 +56,7 @@ def encode(
 
 @lru_cache(256)
 def _about(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
-    """How an output begins, before its values."""
+    """The JSON of an output before its values."""
     return b'{"name":%b,"datatype":"%b","shape":%b,' % (
         dump(name),
         datatype.encode(),
@@ -65,7 +65,7 @@ def _about(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
 
 
 def is_binary(output: Output, request: InferRequest) -> bool:
-    """Whether an output is binary: as it was asked for itself, else as the request says."""
+    """Whether an output is binary: by its own parameter, else by the request's."""
     asked = output.asked
     return request.is_binary if asked is None or asked.is_binary is None else asked.is_binary
 

@@ -1,4 +1,4 @@
-"""What the server and its model are: the protocol's metadata, out of the model's signature."""
+"""The protocol's metadata of server and model, made from the model's signature."""
 
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
@@ -34,7 +34,7 @@ def server_metadata() -> dict[str, Any]:
 def model_metadata(model: Any, name: Name) -> dict[str, Any]:
     """The model's metadata: -1 is a free size, and shapes begin with the batch.
 
-    Where the signature knows them, `parameters` have its classes and its methods.
+    `parameters` contain the classes and methods in the signature.
     """
     platform = getattr(model, "platform", "")
     signature = declared_signature(model) or Signature()
@@ -54,7 +54,7 @@ def model_metadata(model: Any, name: Name) -> dict[str, Any]:
 
 
 def _described(facts: Facts | None, nameless: str) -> list[Entry]:
-    """Tensors, and columns: each is a tensor where it has a name, else all together are one."""
+    """Tensors; columns become a tensor each if they have names, else one tensor together."""
     tensors = [each for each in facts or () if isinstance(each, TensorSpec)]
     if tensors:
         return [_tensor(each, nameless) for each in tensors]
@@ -67,7 +67,7 @@ def _described(facts: Facts | None, nameless: str) -> list[Entry]:
 
 
 def _outputs(model: Any, signature: Signature) -> list[Entry]:
-    """The tensors that the model answers with; of an estimator, what its usual method gives."""
+    """The model's outputs; for an estimator, the output of its default method."""
     if signature.output_tensors:
         return _described(signature.outputs, Outputs(model).default)
     if signature.method is None:
@@ -82,7 +82,7 @@ def _tensor(spec: TensorSpec, nameless: str) -> Entry:
 
 
 def datatype_of_spec(spec: TensorSpec) -> str:
-    """The datatype of a tensor; of one that takes any number, the widest."""
+    """The datatype of a tensor; the widest if it accepts any number."""
     if spec.dtype is None or spec.is_text:
         return "BYTES" if spec.is_text else UNKNOWN
     kind, bits = DATATYPES.get(spec.dtype.kind, UNKNOWN), spec.dtype.itemsize * 8
@@ -110,9 +110,9 @@ def _entry(name: str, datatype: str, shape: list[int]) -> Entry:
 
 
 def model_config(metadata: Mapping[str, Any], most_rows: int) -> dict[str, Any]:
-    """The configuration that Triton's perf_analyzer asks for.
+    """The configuration for Triton's perf_analyzer.
 
-    `max_batch_size` is 0 where an input's first axis is not the batch: then dims have all axes.
+    `max_batch_size` is 0 if an input's first axis is not the batch; then dims have all axes.
     """
     tensors = [*metadata["inputs"], *metadata["outputs"]]
     is_batch = bool(tensors) and all(each["shape"][:1] == [-1] for each in tensors)

@@ -1,4 +1,4 @@
-"""The protocol's routes as OpenAPI describes them, with a request that the model takes."""
+"""The protocol's routes in OpenAPI, with an example request."""
 
 import math
 from typing import Any
@@ -40,7 +40,7 @@ REQUEST: Schema = {
         "id": {"type": "string"},
         "parameters": {"type": "object"},
         "inputs": {"type": "array", "minItems": 1, "items": TENSOR},
-        "outputs": {"type": "array", "items": OUTPUT},
+        "outputs": {"type": ["array", "null"], "items": OUTPUT},
     },
     "required": ["inputs"],
 }
@@ -48,7 +48,7 @@ VALUES = {"BOOL": True, "BYTES": "a"}
 
 
 def paths(model: str, metadata: dict[str, Any], inputs: Facts | None) -> dict[str, Any]:
-    """The paths that people and programs use, of the model of this name."""
+    """The paths of the model of this name."""
     example = _example(metadata["inputs"], inputs or ())
     infer = operation("Predict: the Open Inference Protocol V2", ANSWERS, REQUEST, example)
     ready = {200: "The model can be used", 503: "It cannot yet, or not any more"}
@@ -61,7 +61,7 @@ def paths(model: str, metadata: dict[str, Any], inputs: Facts | None) -> dict[st
 
 
 def _example(entries: list[Entry], inputs: Facts) -> Any:
-    """A request of one row, None where nobody knows what the model takes, or for large inputs."""
+    """A request of one row; None if the inputs are unknown or large."""
     columns = {each.name: each for each in inputs if isinstance(each, Column)}
     shapes = [[abs(size) for size in entry["shape"]] for entry in entries]
     if not entries or sum(map(math.prod, shapes)) > MOST_VALUES:

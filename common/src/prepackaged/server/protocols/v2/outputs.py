@@ -1,4 +1,4 @@
-"""What the model answered as named tensors, and which of them a request gets."""
+"""Convert a model's result to named tensors, and select the requested ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ SHOWN = 20  # names in an error
 
 @dataclass(slots=True)
 class Output:
-    """A tensor of an answer; `asked` is how the request asked for it, None where it did not.
+    """A tensor of an answer; `asked` is its entry in the request, None without one.
 
-    The array of an output of BYTES has str and bytes objects, and None for what is missing.
+    The array of an output of BYTES has str and bytes objects, and None for missing values.
     """
 
     name: str
@@ -37,16 +37,15 @@ class Output:
 
     @property
     def is_base64(self) -> bool:
-        """Whether its bytes are answered in Base64."""
+        """Whether its bytes are returned in Base64."""
         return self.asked is not None and self.asked.is_base64
 
 
 class Outputs:
-    """What one model answers with.
+    """The outputs of one model.
 
-    An estimator's outputs are its methods, of which a request may ask for several. Those of
-    other models are the tensors that its signature names or, where it names none, what `predict`
-    returns.
+    The outputs of an estimator are its methods, of which a request may choose several. The outputs
+    of other models are the tensors in the signature or, without one, the result of `predict`.
     """
 
     def __init__(self, model: Any) -> None:
@@ -64,9 +63,9 @@ class Outputs:
         return next(iter(self._specs)) if len(self._specs) == 1 else ONLY
 
     def methods(self, request: InferRequest) -> list[str | None]:
-        """The methods that a request asks for, each once; None is the one that usually answers.
+        """The methods that a request chooses, each once; None is the default method.
 
-        Raises `ClientError` for an output that the model does not have, as far as that is known.
+        Raises `ClientError` for an unknown output, as far as outputs are known.
         """
         usual = self._asked_method(request.meta.get("tags")) if request.meta else None
         if not request.outputs:
@@ -90,7 +89,7 @@ class Outputs:
         return name if self._methods and name != self.default else None
 
     def unknown(self, name: str, known: Sequence[str] | Mapping[str, Any]) -> ClientError:
-        """The error for an output that the model does not have."""
+        """The error for an unknown output."""
         names = [cut_name(each) for each in known][:SHOWN]
         more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
         return ClientError(f"output {cut_name(name)!r}: expected one of {', '.join(names)}{more}")
@@ -98,7 +97,7 @@ class Outputs:
     def selected(
         self, request: InferRequest, predictions: Mapping[str | None, Prediction]
     ) -> list[Output]:
-        """The outputs that a request gets, in its order, of the predictions by method."""
+        """The requested outputs, in the request's order, from the predictions by method."""
         if not request.outputs:
             ((method, only),) = predictions.items()
             return [
@@ -148,7 +147,7 @@ class Outputs:
 
 
 def named(value: Any, name: str) -> Mapping[str, Any]:
-    """What the model returned by name: its own names or, of a single value, this one."""
+    """The model's result by name: its own names or, for a single value, this name."""
     if isinstance(value, np.ndarray):
         return {name: value}
     if isinstance(value, dict) and value:
@@ -159,9 +158,9 @@ def named(value: Any, name: str) -> Mapping[str, Any]:
 
 
 def array_of(value: Any, spec: TensorSpec | None) -> Array:
-    """A value that the model returned as an array that a datatype can hold.
+    """A value of the model's result as an array that has a datatype.
 
-    What no tensor can hold is JSON in a single element of BYTES.
+    Anything else becomes JSON in a single element of BYTES.
     """
     if isinstance(value, np.ndarray):
         return _holdable(value if value.ndim else value.reshape(1))
@@ -180,7 +179,7 @@ def array_of(value: Any, spec: TensorSpec | None) -> Array:
 
 
 def _holdable(array: Array) -> Array:
-    """Numbers as they are, all else as objects that are str, bytes or None."""
+    """Numbers unchanged, anything else as str, bytes or None."""
     kind = array.dtype.kind
     if kind in "biuf":
         return array

@@ -1,4 +1,4 @@
-"""Inference over gRPC: messages to requests, and outputs to messages.
+"""Decode requests and encode responses of inference over gRPC.
 
 Tensors are binary, all of them in `raw_input_contents`, or typed, each in its own `contents`; an
 answer has the form of its request.
@@ -52,21 +52,21 @@ TENSOR_BYTES = 400  # of an input's objects
 
 
 def memory_of_body(body: bytes) -> int:
-    """The bytes that the parts of a message may take, and a response of its size.
+    """An estimate of the memory for the parts of a message and a response of its size.
 
-    A part has two bytes at least on the wire, and begins with one of these.
+    A part has at least two bytes on the wire, and begins with one of these.
     """
     return 2 * len(body) + PART_BYTES * sum(map(body.count, TAGS))
 
 
 def memory_of_values(message: Any) -> int:
-    """The bytes that the values of typed tensors take on their way into arrays, and inputs."""
+    """The memory for converting the values of typed tensors to arrays, and for inputs."""
     size = 0 if message.raw_input_contents else 10 * message.ByteSize()
     return size + TENSOR_BYTES * len(message.inputs)
 
 
 def decode(message: Any) -> Message:
-    """The request in a ModelInferRequest. Raises `ClientError` for whatever is wrong with it."""
+    """The request in a ModelInferRequest. Raises `ClientError` for any error in it."""
     contents = message.raw_input_contents
     if not message.inputs:
         raise ClientError("expected at least one input, got none")
@@ -151,7 +151,7 @@ def encode(
 
 @lru_cache(256)
 def _head(name: Name, outputs: tuple[tuple[str, str, tuple[int, ...]], ...]) -> bytes:
-    """A response with outputs of these names, datatypes and shapes, less their contents."""
+    """A response with outputs of these names, datatypes and shapes, without contents."""
     return bytes(_message(name, outputs).SerializeToString())
 
 
@@ -179,7 +179,7 @@ def _tags(tags: Mapping[str, Any]) -> bytes:
 
 
 def _write_parameter(parameters: Any, key: str, value: Any) -> None:
-    """A tag of the model's, where it is a plain value."""
+    """Write a tag of the model, if it is a plain value."""
     if isinstance(value, float):
         parameters[key].double_param = value
     elif type(value) in PARAMETER_FIELDS and not (type(value) is int and abs(value) >= 2**63):

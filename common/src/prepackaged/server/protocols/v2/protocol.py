@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2, as the server's transports see it."""
+"""The Open Inference Protocol, version 2, as a `WireProtocol`."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -46,7 +46,7 @@ def v2(
 
 
 def not_ready(name: Name, why: str) -> WireProtocol:
-    """The same while there is no model: alive, and otherwise 503 and UNAVAILABLE."""
+    """The same while the model is not loaded: live, otherwise 503 and UNAVAILABLE."""
 
     def http_refusal(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001
         return error_failure(exchange, NotReadyError(why))
@@ -82,7 +82,7 @@ def _unavailable(body: Any) -> Handler:
 
 
 def _http_failure(name: Name, exchange: Exchange, error: BaseException) -> Response:
-    """The response to an error; where a path names another model or version, it says so."""
+    """The response to an error; it says so if the path names another model or version."""
     if isinstance(error, TransportError) and error.status == NOT_FOUND:
         try:
             _check_path(name, unquote(exchange.path))
@@ -92,7 +92,7 @@ def _http_failure(name: Name, exchange: Exchange, error: BaseException) -> Respo
 
 
 def _check_path(name: Name, path: str) -> None:
-    """Raise `TransportError` 404 where a path is that of another model or version."""
+    """Raise `TransportError` 404 if the path names another model or version."""
     for prefix in MODELS:
         if path.startswith(prefix):
             asked = path.removeprefix(prefix)

@@ -21,10 +21,10 @@ Buffer = bytes | memoryview
 
 
 def read(content: Buffer, datatype: Datatype, shape: Sequence[int]) -> Array:
-    """The values in an aligned array of their own that may be written to.
+    """The values in an aligned, writable array of their own.
 
-    Those of BYTES are objects of bytes. Raises `ClientError` where the content does not have as
-    many values as the shape has places.
+    BYTES become objects of bytes. Raises `ClientError` if the number of values does not fit the
+    shape.
     """
     count = math.prod(shape)
     if datatype is BYTES:
@@ -65,7 +65,7 @@ def _elements(content: Buffer, count: int, shape: Sequence[int]) -> Array:
 
 
 def write(array: Array, datatype: Datatype) -> bytes:
-    """The bytes of an array of numbers; of text and bytes `write_elements` makes them."""
+    """The bytes of an array of numbers; for text and bytes, see `write_elements`."""
     return np.ascontiguousarray(array, datatype.dtype).tobytes()
 
 

@@ -1,8 +1,8 @@
 """Requests whose body is the tensor itself, as `curl --data-binary @cat.jpg` sends it.
 
-They say `Inference-Header-Content-Length: 0` (Triton's "raw binary request"): the model has one
-input, one row is sent, and no size but one besides the batch is free. A body for an input of
-BYTES is one element, without its length; so is an image for a model that takes images.
+They have `Inference-Header-Content-Length: 0` (Triton's "raw binary request"). The model must have
+one input with at most one free size besides the batch, and the body is one row. For an input of
+BYTES, the body is one element without its length; for a model that takes images, it is an image.
 """
 
 import math
@@ -22,10 +22,10 @@ Entry = Mapping[str, Any]
 
 
 def read(body: bytes, inputs: Sequence[Entry], *, is_binary: bool) -> Message:
-    """The message of a body for the one input of a model, `inputs` being those of its metadata.
+    """The message of a body for the single input of a model; `inputs` are its metadata.
 
-    The answer is to be binary, or else JSON. Raises `ClientError` for a body of another size,
-    and for a model that has no such input.
+    It requests a binary answer, or else JSON. Raises `ClientError` for a body of the wrong size,
+    and for a model without such an input.
     """
     if len(inputs) != 1:
         raise ClientError(

@@ -1,4 +1,4 @@
-"""An inference request, whichever transport brought it."""
+"""An inference request, over REST or gRPC."""
 
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -37,11 +37,10 @@ OBJECT_BYTES = 64  # that an element of BYTES takes beside its own
 
 @dataclass(slots=True, frozen=True)
 class Asked:
-    """An output that is asked for.
+    """A requested output.
 
-    `is_binary` is None where the request as a whole decides; `classes` are how many of the
-    largest values are answered as classes, 0 where the values themselves are; with `is_base64`
-    BYTES are answered in Base64.
+    `is_binary` is None if the request decides. `classes` is the number of largest values to return
+    as classes, 0 to return the values themselves. If `is_base64`, BYTES are returned in Base64.
     """
 
     name: str
@@ -52,7 +51,7 @@ class Asked:
 
 @dataclass(slots=True)
 class Message:
-    """What a request says: its `inputs`, its parameters and the outputs that it asks for."""
+    """The content of a request: its `inputs`, parameters and requested outputs."""
 
     inputs: Sequence[Tensor]
     id: str = ""
@@ -62,9 +61,9 @@ class Message:
 
 @dataclass(slots=True)
 class InferRequest(InferenceRequest):
-    """A prediction that is asked for, and what the form of its answer depends on.
+    """A requested prediction, and what determines the form of its answer.
 
-    `seconds` are those that the client gives it, 0 for any number.
+    `seconds` is the client's timeout, 0 for none.
     """
 
     id: str = ""
@@ -74,7 +73,7 @@ class InferRequest(InferenceRequest):
 
 
 def request_of(message: Message, inputs: Inputs) -> InferRequest:
-    """The request in a message. Raises `ClientError` for whatever is wrong with it."""
+    """The request in a message. Raises `ClientError` for any error in it."""
     parameters = message.parameters
     content_type = parameters.get("content_type") if parameters else None
     if content_type is not None:
@@ -89,7 +88,7 @@ def request_of(message: Message, inputs: Inputs) -> InferRequest:
 
 
 def _heed(parameters: Mapping[str, Any], request: InferRequest) -> None:
-    """Note in the request what its parameters say; those for the model go where tags go."""
+    """Apply the request's parameters; those for the model become tags."""
     if parameters.get("sequence_id"):
         raise ClientError("parameters.sequence_id: sequences of requests are not offered")
     check_shared_memory(parameters, "parameters")
@@ -105,14 +104,14 @@ def _heed(parameters: Mapping[str, Any], request: InferRequest) -> None:
 
 
 def _seconds(timeout: Any) -> float:
-    """A timeout in seconds; one beyond a year is a year."""
+    """A timeout in seconds, at most a year."""
     if not isinstance(timeout, int | float) or not timeout >= 0:
         raise expected("parameters.timeout as a number of microseconds from 0", timeout)
     return min(timeout * MICROSECOND, YEAR)
 
 
 def asked_output(name: str, parameters: Mapping[str, Any], where: str) -> Asked:
-    """An output that is asked for with these parameters. Raises `ClientError`."""
+    """A requested output with these parameters. Raises `ClientError`."""
     if not parameters:
         return _output(name) if len(name) <= LONGEST_KEPT else Asked(name)
     check_shared_memory(parameters, where)
@@ -127,12 +126,12 @@ def asked_output(name: str, parameters: Mapping[str, Any], where: str) -> Asked:
 
 @lru_cache(256)
 def _output(name: str) -> Asked:
-    """An output that is asked for with its name alone: the same object in many requests."""
+    """A requested output without parameters, cached by its name."""
     return Asked(name)
 
 
 def check_outputs(outputs: Sequence[Asked]) -> None:
-    """Raise `ClientError` where an output is asked for twice."""
+    """Raise `ClientError` if an output is requested twice."""
     names: set[str] = set()
     for output in outputs if len(outputs) > 1 else ():
         if output.name in names:
@@ -149,7 +148,7 @@ def read_flag(parameters: Mapping[str, Any], name: str, where: str) -> bool:
 
 
 def check_shared_memory(parameters: Mapping[str, Any], where: str) -> None:
-    """Refuse tensors that are not in the request: no memory is shared with clients."""
+    """Refuse tensors in shared memory, which is not supported."""
     for name in parameters:
         if name.startswith(SHARED_MEMORY):
             raise ClientError(
@@ -159,13 +158,13 @@ def check_shared_memory(parameters: Mapping[str, Any], where: str) -> None:
 
 
 def memory_of_elements(tensors: Sequence[Tensor]) -> int:
-    """The bytes that the elements of binary tensors take beside those that were sent."""
+    """The memory for the elements of binary tensors, beyond the bytes received."""
     sizes = [len(each.content) for each in tensors if each.content and each.datatype is BYTES]
     return OBJECT_BYTES * sum(size // raw.LENGTH.size for size in sizes)
 
 
 def wrong_datatype(label: str, got: Any) -> ClientError:
-    """The error for a datatype that is none."""
+    """The error for an unknown datatype."""
     known = ", ".join(DATATYPES)
     shown = repr(cut_name(got)) if isinstance(got, str) else JSON_TYPES.get(type(got), "a value")
     return ClientError(f"{label}: expected datatype as one of {known}, got {shown}")

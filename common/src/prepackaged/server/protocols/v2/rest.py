@@ -65,23 +65,23 @@ class Rest:
         return table | refusals(self._served.name)
 
     def live(self, exchange: Exchange) -> None:
-        """Alive, unless the model hangs."""
+        """Live, unless the model hangs."""
         self._served.check_live()
         live(exchange)
 
     async def ready(self, exchange: Exchange) -> Response:
-        """Whether the server can be used, which is whether the model can."""
+        """Whether the server is ready, which means that the model is."""
         is_ready = await self._served.is_ready(exchange)
         return Response(dump({"ready": is_ready}), 200 if is_ready else 503)
 
     async def model_ready(self, exchange: Exchange) -> Response:
-        """Whether the model can be used."""
+        """Whether the model is ready."""
         is_ready = await self._served.is_ready(exchange)
         body = {"name": self._served.name.model, "ready": is_ready}
         return Response(dump(body), 200 if is_ready else 503)
 
     async def index(self, exchange: Exchange) -> Response:
-        """The models that there are or, with `{"ready": true}`, those that are ready."""
+        """The models or, with `{"ready": true}`, those that are ready."""
         asked = read_json(exchange.body) if exchange.body.strip() else {}
         if not isinstance(asked, dict):
             raise ClientError("expected no body, or an object with ready as true or false")
@@ -130,7 +130,7 @@ class Rest:
 
 
 def _json_size(exchange: Exchange) -> int | None:
-    """How many bytes of the body are JSON; None where the client does not say."""
+    """The number of bytes of JSON in the body; None if the client does not say."""
     for name, value in exchange.headers:
         if name == JSON_SIZE:
             if not value.isdigit() or len(value) > 18:
@@ -142,10 +142,10 @@ def _json_size(exchange: Exchange) -> int | None:
 
 
 def _compressed(response: Response, exchange: Exchange) -> Response:
-    """The response as tritonclient's `response_compression_algorithm` asks for it.
+    """The response, compressed as tritonclient's `response_compression_algorithm` requests.
 
-    That is by a single coding. What browsers and aiohttp send of themselves, `gzip, deflate, br`,
-    is no wish, and tritonclient's aio client cannot read all of it.
+    Only a single coding in `Accept-Encoding` counts. Browsers and aiohttp send `gzip, deflate, br`
+    by default, and tritonclient's aio client cannot read all of these.
     """
     coding = exchange.header(b"accept-encoding").lower()
     if coding in COMPRESS:
@@ -161,7 +161,7 @@ def model_paths(name: Name) -> list[str]:
 
 
 def refusals(name: Name) -> Routes:
-    """The routes that would change which model is served, which nobody may at this port."""
+    """The routes that load or unload models, which are refused."""
     path = f"/v2/repository/models/{name.model}"
     return {f"{path}/{what}": {"POST": refuse_change} for what in ("load", "unload")}
 
@@ -176,7 +176,7 @@ def refuse_change(exchange: Exchange) -> None:
 
 
 def live(exchange: Exchange) -> None:
-    """Answer that the process is alive."""
+    """Answer that the process is live."""
     exchange.respond(Response(b'{"live":true}'))
 
 
@@ -187,6 +187,6 @@ def answer(value: Any) -> Handler:
 
 
 def counted_as(name: Name) -> dict[str, str]:
-    """What inference is counted under, by path, escaped as clients escape it or not at all."""
+    """The method name for metrics, by path, with and without escapes."""
     paths = [f"{path}/infer" for path in model_paths(name)]
     return dict.fromkeys([*paths, *map(quote, paths)], "infer")

@@ -1,4 +1,4 @@
-"""The one model of a server under its name, and inference with it, whichever transport asks."""
+"""The model of a server, with its name, and inference over REST and gRPC."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -23,17 +23,17 @@ Encode = Callable[[InferRequest, Sequence[Output], dict[str, Any]], Response]
 
 @dataclass(frozen=True)
 class Name:
-    """The name and version under which the model is served."""
+    """The name and version of the served model."""
 
     model: str
     version: str = "1"
 
     def is_ours(self, model: str, version: str = "") -> bool:
-        """Whether this is the model, in its version or in any."""
+        """Whether this is the model, in its version or without one."""
         return model == self.model and version in ("", self.version)
 
     def check(self, model: str, version: str = "") -> None:
-        """Raise `TransportError` 404 for another model, or another version that is no empty one."""
+        """Raise `TransportError` 404 for another model or version; an empty version is allowed."""
         if model != self.model:
             raise unknown_model(model, self.model)
         if version not in ("", self.version):
@@ -43,20 +43,20 @@ class Name:
 
 
 def unknown_model(asked: str, served: str) -> TransportError:
-    """The error for a model that is not here."""
+    """The error for an unknown model."""
     return TransportError(404, f"there is no model {cut(asked)!r} here; {served!r} is served")
 
 
 def cut(name: str) -> str:
-    """A name in an error, bounded in length."""
+    """A name of limited length, for errors."""
     return name if len(name) <= 60 else f"{name[:60]}..."
 
 
 class ServedModel:
-    """A loaded model behind its name.
+    """A loaded model with its name.
 
-    `is_ending` says whether the server has begun to shut down: then it is not ready any more,
-    though it answers what it is sent.
+    `is_ending` returns whether the server is shutting down: then it is no longer ready, although it
+    still answers requests.
     """
 
     def __init__(self, predictor: Predictor, name: Name, is_ending: Callable[[], bool]) -> None:
@@ -69,12 +69,12 @@ class ServedModel:
         self._health = find_hook(predictor.model, "health_status")
 
     def check_live(self) -> None:
-        """Raise `HangingError` where a call of the model does not end."""
+        """Raise `HangingError` if a call of the model hangs."""
         if self.predictor.hangs:
             raise HangingError
 
     async def is_ready(self, exchange: Exchange) -> bool:
-        """Whether the model is usable and the server does not shut down."""
+        """Whether the model is ready and the server is not shutting down."""
         if self._is_ending() or self.predictor.hangs:
             return False
         if self._health is None:
@@ -86,13 +86,13 @@ class ServedModel:
         return True
 
     def request(self, message: Message) -> InferRequest:
-        """The request in a message. Raises `ClientError` for whatever is wrong with it."""
+        """The request in a message. Raises `ClientError` for any error in it."""
         return request_of(message, self.inputs)
 
     def infer(self, exchange: Exchange, encode: Encode, request: InferRequest) -> None:
-        """Queue the predictions of a request; its exchange is answered with what `encode` makes.
+        """Queue the predictions of a request; `encode` creates the response.
 
-        Raises `TransportError` 501 for a model that only other protocols reach.
+        Raises `TransportError` 501 for a model that only Seldon's protocol can call.
         """
         if not self._has_predict:
             raise TransportError(501, NO_PREDICT)
@@ -128,11 +128,11 @@ class ServedModel:
         request: InferRequest,
         predictions: dict[str | None, Prediction],
     ) -> None:
-        """Answer with predictions by method; where there is much to write, on another thread."""
+        """Answer with predictions by method; large ones are encoded on another thread."""
         try:
             write = partial(self._written, encode, request, predictions)
             for each in predictions.values():
-                if is_large(each, exchange):
+                if is_large(each.value, exchange):
                     exchange.prepare(write, exchange.respond)
                     return
             response = write()
@@ -156,7 +156,7 @@ class ServedModel:
 
 
 class Several:
-    """The predictions of one request that asks for several methods of the model."""
+    """The predictions of a request that chooses several methods of the model."""
 
     def __init__(
         self,
@@ -195,6 +195,6 @@ class Several:
 
 
 def cancel(works: Sequence[Work]) -> None:
-    """Drop work that nobody waits for any more."""
+    """Drop work that no client waits for."""
     for work in works:
         work.cancel()

@@ -1,7 +1,7 @@
-"""One input of a request: what it declares, and its values as an array.
+"""An input of a request: its declaration, and its values as an array.
 
-Whatever is wrong with it is a `ClientError` that names the input, what was expected and what it
-got; numbers are cast without loss, as `tensor_values` casts them.
+Any error is a `ClientError` that names the input, what was expected and what it got; numbers are
+cast without loss, as in `tensor_values`.
 """
 
 import math
@@ -26,10 +26,10 @@ LONGEST_NAME = 60  # characters of a name in an error
 
 @dataclass(slots=True)
 class Tensor:
-    """An input as it was sent, its shape and datatype checked.
+    """An input of a request with checked shape and datatype.
 
-    Its values are `values`, nested lists or an array of numbers, or else `content`, the bytes of
-    a binary tensor.
+    Its values are in `values`, nested lists or an array of numbers, or else in `content`, the bytes
+    of a binary tensor.
     """
 
     name: str
@@ -46,22 +46,22 @@ class Tensor:
 
     @property
     def content_type(self) -> Any:
-        """How MLServer's clients say what the values stand for; None where it is not said."""
+        """The content type that MLServer's clients send; None without one."""
         return self.parameters.get("content_type")
 
     def wrong(self, what: Any) -> ClientError:
-        """The error for something that is wrong with it."""
+        """An error about the input."""
         return ClientError(f"{self.label}: {what}")
 
     def array(self) -> Array:
-        """The values in the shape and dtype that it declares; BYTES are str or bytes objects."""
+        """The values in the declared shape and dtype; BYTES are str or bytes objects."""
         if self.content is not None:
             array: Array = self._labelled(raw.read, self.content, self.datatype, self.shape)
             return array
         return self._texts() if self.datatype is BYTES else self._numbers()
 
     def flat(self) -> list[Any]:
-        """The values of JSON one after another, whichever way they are nested."""
+        """The JSON values as a flat list, however they are nested."""
         values = [] if self.values is None else self.values
         if isinstance(values, np.ndarray):
             values = values.tolist()
@@ -112,7 +112,7 @@ class Tensor:
 
 
 def flattened(lists: list[Any], shape: Sequence[int]) -> list[Any]:
-    """The values in lists that are nested as the shape says. Raises `ClientError` for others."""
+    """The values of lists nested by the shape. Raises `ClientError` for other lists."""
     level = [lists]
     for size in shape:
         for each in level:
@@ -127,10 +127,10 @@ def flattened(lists: list[Any], shape: Sequence[int]) -> list[Any]:
 
 
 def label_of(name: str) -> str:
-    """An input of this name in an error."""
+    """The label of an input of this name, for errors."""
     return f"input {cut_name(name)!r}"
 
 
 def cut_name(name: str) -> str:
-    """A name in an error, bounded in length."""
+    """A name of limited length, for errors."""
     return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."

@@ -1,4 +1,4 @@
-"""Calls of one message and one response, on the streams of a connection."""
+"""Unary calls, on the streams of a connection."""
 
 from collections.abc import Callable
 from functools import partial
@@ -32,7 +32,7 @@ LEAST_RATE = 500  # and more for a larger one: the bytes that have to come in a 
 
 
 class CallExchange(Exchange):
-    """An exchange whose response has to fit into a message."""
+    """An exchange whose response must fit into a gRPC message."""
 
     __slots__ = ("max_message",)
 
@@ -49,7 +49,7 @@ class CallExchange(Exchange):
 
 
 class CallWithDeadline(CallExchange):
-    """A call whose client has said how long it waits."""
+    """A call with a deadline from its client."""
 
     __slots__ = ()
 
@@ -57,7 +57,7 @@ class CallWithDeadline(CallExchange):
 
 
 class UnaryMethod:
-    """What answers the calls of a path that have one message and one response."""
+    """The handler of the unary calls of a path."""
 
     __slots__ = ("failure", "handler", "limits", "observe")
 
@@ -74,7 +74,7 @@ class UnaryMethod:
         self.limits = limits
 
     def call(self, connection: Http2Connection, stream: int, headers: CallHeaders) -> "UnaryCall":
-        """A call that begins."""
+        """Begin a call."""
         return UnaryCall(connection, stream, headers, self)
 
 
@@ -112,15 +112,8 @@ class UnaryCall:
         self._is_whole = False
         self._waited = 0.0  # seconds for the message
         make = CallExchange if headers.timeout is None else CallWithDeadline
-        exchange = make(
-            "gRPC",
-            headers.path,
-            headers.fields,
-            carrier=self,
-            failure=method.failure,
-            observe=method.observe,
-            memory=method.limits.memory,
-        )
+        failure, observe, memory = method.failure, method.observe, method.limits.memory
+        exchange = make("gRPC", headers.path, headers.fields, self, failure, observe, memory)
         exchange.max_message = method.limits.max_body
         self._exchange: Exchange | None = exchange
         if headers.timeout is not None:
@@ -132,7 +125,7 @@ class UnaryCall:
         return self._exchange is not None
 
     def data_received(self, data: bytes, *, ended: bool) -> None:
-        """Gather the message; once it is whole, let the handler answer."""
+        """Collect the message; when it is complete, call the handler."""
         exchange = self._exchange
         if exchange is None:
             return
@@ -166,16 +159,16 @@ class UnaryCall:
         connection.flush()
 
     def lost(self) -> None:
-        """The client does not wait any more."""
+        """The client no longer waits."""
         exchange, self._exchange = self._exchange, None
         if exchange:
             exchange.cancel()
 
     def shut_down(self) -> None:
-        """It will be answered yet."""
+        """Keep the call: it will still be answered."""
 
     def look(self, seconds: float) -> None:
-        """Give up a call whose message takes too long to arrive."""
+        """Abort a call whose message takes too long to arrive."""
         exchange, reader = self._exchange, self._reader
         if exchange is None or self._is_whole:
             return
@@ -197,13 +190,13 @@ class UnaryCall:
             exchange.fail(error)
 
     def _inflate(self, exchange: Exchange) -> None:
-        """Inflate the message, a large one on another thread, then let the handler answer."""
+        """Decompress the message, a large one on another thread, then call the handler."""
         method = self._method
         work = partial(inflated_message, exchange.body, self._encoding, method.limits.max_body)
         inflate(exchange, self._encoding, partial(work, hold=exchange.hold), method.handler)
 
     def _gathered(self, exchange: Exchange, data: bytes, *, ended: bool) -> bytes:
-        """The message, where it is whole. Raises `CallError` unless there is one in the end."""
+        """The message, if it is complete. Raises `CallError` if the call ends without one."""
         reader = self._reader
         if reader is None:
             limit = self._method.limits.max_body

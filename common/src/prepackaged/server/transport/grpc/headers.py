@@ -13,9 +13,10 @@ UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9
 
 
 class CallHeaders(NamedTuple):
-    """What the headers of a call say; `fields` are all of them, names in lower case.
+    """The parsed headers of a call; `fields` are all of them, with lower-case names.
 
-    `timeout` is in seconds. `refusal` is the header block that answers what is no call.
+    `timeout` is in seconds. `refusal` is the header block that answers a stream that is not a
+    call.
     """
 
     path: str
@@ -26,7 +27,7 @@ class CallHeaders(NamedTuple):
 
 
 def read_headers(headers: Headers) -> CallHeaders:
-    """What headers say; once for those that a client repeats."""
+    """Parse headers; repeated ones are parsed once."""
     if headers.meaning is None:
         headers.meaning = _read(headers)
     call: CallHeaders = headers.meaning
@@ -56,6 +57,6 @@ def _refusal(size: int, values: dict[bytes, bytes]) -> bytes | None:
 
 
 def _seconds(text: bytes) -> float | None:
-    """A time such as `250m`, as gRPC writes it; None where there is none."""
+    """A gRPC timeout such as `250m`, in seconds; None if it is malformed or absent."""
     match = TIMEOUT.fullmatch(text)
     return int(match[1]) * UNITS[match[2]] if match else None

@@ -1,6 +1,6 @@
 """gRPC's framing of messages (gRPC over HTTP/2, "Length-Prefixed-Message").
 
-A byte that says whether the message is compressed, its length in four bytes, the message.
+A byte for compression, the length in four bytes, the message.
 """
 
 import sys
@@ -15,12 +15,12 @@ ENCODINGS = {b"gzip", b"deflate"}
 
 
 def framed(message: bytes) -> bytes:
-    """A message as it is sent."""
+    """A message with its prefix."""
     return b"\0" + len(message).to_bytes(4, "big") + message
 
 
 def only_message(data: bytes, limit: int | None) -> bytes | None:
-    """The message, where data is one, whole, within the limit and not compressed."""
+    """The message, if data is exactly one, complete, within the limit and not compressed."""
     size = len(data) - PREFIX
     if size < 0 or data[0] or int.from_bytes(data[1:PREFIX], "big") != size:
         return None
@@ -28,16 +28,16 @@ def only_message(data: bytes, limit: int | None) -> bytes | None:
 
 
 def too_large(size: int, limit: int) -> CallError:
-    """The error of a message over the limit."""
+    """The error for a message over the limit."""
     why = f"a message of {size} bytes; {limit} are allowed"
     return CallError(Status.RESOURCE_EXHAUSTED, why)
 
 
 class MessageReader:
-    """Finds the messages of one call in data as they arrive.
+    """Split arriving data into the messages of a call.
 
-    `limit` is in bytes of a message; `encoding` is how those are compressed that say so. Whether
-    the one does that `next` returned last, `is_compressed` tells.
+    `limit` is in bytes of a message; `encoding` is the compression of messages that are marked so.
+    `is_compressed` is true if the last message that `next` returned was.
     """
 
     __slots__ = ("_encoding", "_limit", "_received", "is_compressed")
@@ -49,28 +49,28 @@ class MessageReader:
         self.is_compressed = False
 
     def feed(self, data: bytes) -> None:
-        """Take data."""
+        """Add data."""
         self._received += data
 
     @property
     def has_bytes(self) -> bool:
-        """Whether there are bytes of a message that is not whole, or was not taken."""
+        """Whether there are bytes of an incomplete message, or of one that was not taken."""
         return bool(self._received)
 
     @property
     def size(self) -> int:
-        """How many bytes these are."""
+        """The number of these bytes."""
         return len(self._received)
 
     @property
     def missing(self) -> int:
-        """How many bytes the next message lacks, as far as its length is known."""
+        """The bytes that the next message lacks, as far as its length is known."""
         if len(self._received) < PREFIX:
             return 0
         return PREFIX + self._length() - len(self._received)
 
     def next(self) -> bytes | None:
-        """The next message that is whole. Raises `CallError` for what cannot become one."""
+        """The next complete message. Raises `CallError` for data that cannot become one."""
         received = self._received
         if len(received) < PREFIX:
             return None
@@ -88,7 +88,7 @@ class MessageReader:
         return int.from_bytes(self._received[1:PREFIX], "big")
 
     def _check_prefix(self) -> None:
-        """Refuse what is too large before it arrives, and what nobody could read."""
+        """Refuse a message that is too large before it arrives, or that cannot be read."""
         length, limit = self._length(), self._limit
         if limit is not None and length > limit:
             raise too_large(length, limit)
@@ -106,7 +106,7 @@ def inflated_message(
     limit: int | None,
     hold: Callable[[int], object] = lambda _: None,
 ) -> bytes:
-    """A message that was compressed; `hold` as for `compression.inflated`.
+    """The decompressed message; `hold` as for `compression.inflated`.
 
     Raises `CallError`, before it inflates beyond the limit.
     """

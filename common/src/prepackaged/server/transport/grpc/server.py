@@ -28,7 +28,7 @@ Method = UnaryMethod | StreamMethod
 
 
 class Methods:
-    """The methods of several protocols, by path; of two for one path the first counts."""
+    """The methods of several protocols, by path; if two have the same path, the first wins."""
 
     def __init__(
         self, protocols: Sequence[WireProtocol], limits: Limits, observe: Observer
@@ -49,7 +49,7 @@ class Methods:
         headers: Headers,
         ended: bool,  # noqa: FBT001
     ) -> UnaryCall | StreamCall | None:
-        """The call on a stream that a client opened; None where it is over already."""
+        """The call on a stream that a client opened; None if it is over already."""
         about = read_headers(headers)
         if about.refusal:
             connection.core.send_headers(stream, about.refusal, end=True)
@@ -61,7 +61,7 @@ class Methods:
 
 
 class GrpcServer:
-    """A server that answers; `port` is the one it has, also where it was left to choose."""
+    """A running server; `port` is its port, also if the system chose it."""
 
     def __init__(self, server: asyncio.Server, connections: set[Connection]) -> None:
         self._server = server
@@ -85,7 +85,7 @@ class GrpcServer:
         return cls(server, port.connections)
 
     async def stop(self, grace_seconds: float | None) -> None:
-        """Take no new calls and return when those that run are answered or the grace is over."""
+        """Accept no new calls; return when running ones are answered or the grace period ends."""
         self._server.close()
         for connection in list(self._connections):
             connection.shut_down()
@@ -98,7 +98,7 @@ class GrpcServer:
 
 
 def refuse_unknown(call: StreamCall, message: bytes | None) -> None:  # noqa: ARG001  a handler's
-    """Answer a call of no method, once the client has sent what it had to say."""
+    """Answer a call of an unknown method when the client has sent all of it."""
     call.fail(Status.UNIMPLEMENTED, f"there is no {call.headers.path}")
 
 

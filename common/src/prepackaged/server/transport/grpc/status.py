@@ -1,4 +1,4 @@
-"""Errors as gRPC clients read them: a status code, and the message as its details."""
+"""Errors in gRPC's form: a status code, and the message as its details."""
 
 from enum import IntEnum
 from http import HTTPStatus
@@ -9,7 +9,7 @@ from prepackaged.server.transport.http2.hpack import block_of
 
 
 class Status(IntEnum):
-    """The codes that this server answers with; gRPC has some more."""
+    """The codes that this server uses; gRPC has more."""
 
     OK = 0
     INVALID_ARGUMENT = 3
@@ -55,7 +55,7 @@ class CallError(Exception):
 
 
 def code_of(status: int) -> Status:
-    """The code that says over gRPC what an HTTP status says over REST."""
+    """The gRPC code that corresponds to an HTTP status."""
     is_clients_fault = status in range(400, 500)
     default = Status.INVALID_ARGUMENT if is_clients_fault else Status.INTERNAL
     return CODES.get(status, default)
@@ -71,14 +71,14 @@ def response_of(status: Status, details: str, *, counted_as: int | None = None) 
 
 
 def transport_failure(error: CallError | TransportError) -> Response:
-    """The response to an error of the transport's, the same in every protocol."""
+    """The response to an error of the transport, the same in every protocol."""
     if isinstance(error, CallError):
         return response_of(error.status, str(error))
     return response_of(code_of(error.status), str(error), counted_as=error.status)
 
 
 def cut(details: str) -> str:
-    """A text, cut to what a header may carry."""
+    """A text, shortened to fit into a header."""
     return details.encode(errors="replace")[:DETAILS_BYTES].decode(errors="ignore")
 
 

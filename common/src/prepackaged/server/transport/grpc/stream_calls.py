@@ -1,4 +1,4 @@
-"""Calls of any number of messages and responses, such as a watch or a conversation."""
+"""Streaming calls, such as the watch of grpc.health."""
 
 import asyncio
 import logging
@@ -34,7 +34,7 @@ StreamHandler = Callable[["StreamCall", bytes | None], None]
 
 
 class StreamMethod:
-    """What answers the calls of a path that have any number of messages and responses."""
+    """The handler of the streaming calls of a path."""
 
     __slots__ = ("handler", "limits")
 
@@ -48,12 +48,12 @@ class StreamMethod:
         return min(self.limits.max_body or MAX_MESSAGE, MAX_MESSAGE)
 
     def call(self, connection: Http2Connection, stream: int, headers: CallHeaders) -> "StreamCall":
-        """A call that begins."""
+        """Begin a call."""
         return StreamCall(connection, stream, headers, self)
 
 
 class StreamCall:
-    """A call of any number of messages and responses. Nobody observes it.
+    """A streaming call, which is not observed.
 
     `on_end` is called when it ends, on either side.
     """
@@ -91,7 +91,7 @@ class StreamCall:
             self._timer = loop.call_later(headers.timeout, self._expire, headers.timeout)
 
     def data_received(self, data: bytes, *, ended: bool) -> None:
-        """Let the handler have the messages that are whole."""
+        """Pass complete messages to the handler."""
         self._reader.feed(data)
         try:
             self._handle(ended=ended)
@@ -105,7 +105,7 @@ class StreamCall:
             self.fail(Status.INTERNAL, describe(error))
 
     def send(self, message: bytes) -> None:
-        """Send a response of several; the stream is reset when the client takes too few."""
+        """Send one response; the stream is reset if the client reads too slowly."""
         connection = self._connection
         if not self.is_open:
             return
@@ -130,15 +130,15 @@ class StreamCall:
             self._end(block_of(*begin, *trailers_of(status, cut(details))))
 
     def lost(self) -> None:
-        """The client does not want the responses any more."""
+        """The client no longer wants the responses."""
         self._close()
 
     def shut_down(self) -> None:
-        """End a call that would go on for ever."""
+        """End a call that has no end of its own."""
         self.end()
 
     def look(self, seconds: float) -> None:
-        """A stream may go on for ever; what it sends is short."""
+        """Do nothing: a stream may stay open, and its messages are short."""
 
     def _handle(self, *, ended: bool) -> None:
         reader, core = self._reader, self._connection.core
@@ -158,7 +158,7 @@ class StreamCall:
         return inflated_message(message, self.headers.encoding, MAX_MESSAGE)
 
     def _hold(self, size: int) -> None:
-        """Count the memory of a message that is not whole. Raises `TransportError`."""
+        """Count the memory of an incomplete message. Raises `TransportError`."""
         size = size if size > SMALL and self.is_open else 0
         if size > self._held:
             self._memory.take(size - self._held, self._held)

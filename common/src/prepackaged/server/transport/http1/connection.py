@@ -36,7 +36,6 @@ class HttpConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = RequestReader(
             partial(port.begin, self),
-            partial(port.check, self),
             port.limits.max_body,
             port.heads,
             port.limits.memory,
@@ -59,6 +58,8 @@ class HttpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport = transport
         self._idle_since = self._loop.time()
         self.is_surplus = self._port.add(self, self._idle_since)
+        if self.is_surplus:
+            self._reader.check = self._port.refuse_surplus
         self._set_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's
@@ -79,7 +80,7 @@ class HttpConnection(asyncio.Protocol):
         """Read requests, and answer them unless an earlier one is still being answered."""
         reader = self._reader
         incoming = reader.receive(data)
-        if reader.has_more:
+        if reader.rest:
             incoming = self._read_on(incoming)
         if len(data) > MUCH:
             self._pause_for_others()
@@ -88,9 +89,9 @@ class HttpConnection(asyncio.Protocol):
     def _read_on(self, incoming: list[Incoming]) -> list[Incoming]:
         """Read what is received until there is something to answer, or this client's turn ends."""
         until = time.perf_counter() + TURN_SECONDS
-        while self._reader.has_more and not incoming and time.perf_counter() < until:
+        while self._reader.rest and not incoming and time.perf_counter() < until:
             incoming = self._reader.read_on()
-        if self._reader.has_more:
+        if self._reader.rest:
             self._pause_for_others()
         return incoming
 
@@ -107,7 +108,7 @@ class HttpConnection(asyncio.Protocol):
         self._goes_on = False
         if self._is_closing or self._queue or not self._is_writable:
             return
-        if self._reader.has_more:
+        if self._reader.rest:
             self._take(self._read_on([]))
         self._flow()
 
@@ -220,7 +221,7 @@ class HttpConnection(asyncio.Protocol):
     def _flow(self) -> None:
         """Read on when there is nothing to answer before, and the client reads its responses."""
         reads = self._is_writable and not self._queue
-        if reads and (self._goes_on or self._reader.has_more):
+        if reads and (self._goes_on or self._reader.rest):
             self._pause_for_others()
             return
         if reads == self._is_reading or self._transport.is_closing():
@@ -266,17 +267,13 @@ class HttpConnection(asyncio.Protocol):
             return
         if self._is_half_closed:
             self._timer.set(GONE_SECONDS)
-        elif self._reader.reads == "nothing":
-            self._set_idle_timer()
-        else:
+        elif self._reader.reads != "nothing":
             self._timer.set(self._seconds_to_send())
-
-    def _set_idle_timer(self) -> None:
-        if self._is_busy():
+        elif self._current is not None or self._queue:
             self._timer.unset()
         else:
-            self._idle_since = self._loop.time()
-            self._timer.set(self._port.idle_seconds(self))
+            self._idle_since = now = self._loop.time()
+            self._timer.set(self._port.idle_seconds(self), now)
 
     def _seconds_to_send(self) -> float:
         now, seconds = self._loop.time(), self._port.sender_seconds(self)

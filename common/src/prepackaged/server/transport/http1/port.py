@@ -62,22 +62,17 @@ class HttpPort:
     def begin(self, carrier: Carrier, method: str, target: bytes, fields: Fields) -> Incoming:
         """A request that begins; `carrier`, such as its connection, is to send the response."""
         found = self.router.find(target)
+        memory = self.limits.memory  # by place, for speed
         exchange = Exchange(
-            method,
-            found.path,
-            fields,
-            carrier=carrier,
-            failure=found.failure,
-            observe=self.observe,
-            memory=self.limits.memory,
+            method, found.path, fields, carrier, found.failure, self.observe, memory
         )
         exchange.query = found.query
         return Incoming(exchange, found)
 
-    def check(self, connection: "HttpConnection", exchange: Exchange) -> None:
+    def refuse_surplus(self, exchange: Exchange) -> None:
         """Refuse a request on a connection too many: raise `TransportError` 503."""
         most = self.limits.max_connections
-        if connection.is_surplus and exchange.path not in self.limits.exempt:
+        if exchange.path not in self.limits.exempt:
             message = f"there are {most} connections, which is all that may be"
             raise TransportError(503, message, **{"Retry-After": "1"})
 
@@ -99,7 +94,8 @@ class HttpPort:
         try:
             if incoming.error:
                 raise incoming.error
-            handler = handler_of(exchange.method, incoming.target)
+            handlers, method = incoming.target.handlers, exchange.method
+            handler = handlers.get(method) or handler_of(method, incoming.target)
             if (timeout := self.limits.timeout) is not None:
                 exchange.expire_after(timeout, "the time that is set for one")
             if incoming.coding:

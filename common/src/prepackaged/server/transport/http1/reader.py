@@ -32,15 +32,14 @@ class StopReadingError(Exception):
 class RequestReader:
     """Reads the requests of one connection.
 
-    `begin` begins each of them. `check` raises `TransportError` for a request that is refused
-    by its header fields alone. `max_body` is in bytes, None for any. `cache` is shared
-    by the connections of a port, and `memory` by all requests.
+    `begin` begins each of them. `max_body` is in bytes, None for any. `cache` is shared by the
+    connections of a port, and `memory` by all requests. `check`, where there is one, raises
+    `TransportError` for a request that is refused by its header fields alone.
     """
 
     def __init__(
         self,
         begin: Begin,
-        check: Callable[[Exchange], None],
         max_body: int | None,
         cache: HeaderCache,
         memory: MemoryBudget = UNLIMITED,
@@ -48,7 +47,7 @@ class RequestReader:
         self._cache = cache
         self._misses = 0
         self._begin = begin
-        self._check = check
+        self.check: Callable[[Exchange], None] | None = None
         self._max_body = max_body
         self._parser: Any = httptools.HttpRequestParser(self)
         self._whole: list[Incoming] = []
@@ -57,7 +56,7 @@ class RequestReader:
         self._fields: list[tuple[bytes, bytes]] = []
         self._length = 0  # of the body as declared, 0 where it is not
         self._body = Body()
-        self._rest: bytes | memoryview = b""  # of what was received last
+        self.rest: bytes | memoryview = b""  # what was received and is not read yet
         self._partial_head = PartialHead(memory)
         self._head_memory = 0  # of a large one that is whole
         self._trailers: list[tuple[bytes, bytes]] = []  # of a body in chunks, of which so many
@@ -71,7 +70,7 @@ class RequestReader:
     def receive(self, data: bytes) -> list[Incoming]:
         """The requests that these bytes complete, and at last one that is refused.
 
-        There may be more of them, see `has_more`.
+        There may be more of them in the `rest`.
         """
         if self.reads != "nothing" or self._misses > MAX_MISSES:
             return self._parsed(data)
@@ -80,19 +79,14 @@ class RequestReader:
             return self._cached(*known)
         self._misses += 1
         whole = self._parsed(data)
-        is_only = len(whole) == 1 and self.reads == "nothing" and not self._rest
+        is_only = len(whole) == 1 and self.reads == "nothing" and not self.rest
         if is_only and not self.is_done:
             self._learn(data, whole[0])
         return whole
 
-    @property
-    def has_more(self) -> bool:
-        """Whether bytes were received that are not read."""
-        return bool(self._rest)
-
     def read_on(self) -> list[Incoming]:
-        """What `receive` returns, of the bytes that are not read."""
-        return self._parsed(self._rest)
+        """What `receive` returns, of the `rest`."""
+        return self._parsed(self.rest)
 
     @property
     def body_size(self) -> int:
@@ -104,7 +98,8 @@ class RequestReader:
         incoming.exchange.body = body
         incoming.keep_alive = head.keep_alive
         try:
-            self._check(incoming.exchange)
+            if self.check:
+                self.check(incoming.exchange)
             if len(body) > SMALL:
                 incoming.exchange.hold(len(body))
         except TransportError as refusal:
@@ -123,7 +118,7 @@ class RequestReader:
         self._cache.add(data, head)
 
     def _parsed(self, data: bytes | memoryview) -> list[Incoming]:
-        self._rest = b""
+        self.rest = b""
         if self.is_done:
             return []
         if len(data) > PIECE:
@@ -149,7 +144,7 @@ class RequestReader:
         """What is parsed now, where much was received: others have their turn before the rest."""
         missing = self._length - self._body.size if self.reads == "body" else 0
         size = max(PIECE, missing)
-        self._rest = data[size:]
+        self.rest = data[size:]
         return data[:size]
 
     def time_out(self) -> list[Incoming]:
@@ -162,7 +157,7 @@ class RequestReader:
         """Let go of all that was received, and of the parser, which leads back here: a cycle."""
         self._parser, self.is_done, self._misses = None, True, MAX_MISSES + 1
         self._partial_head.clear()
-        self._body, self._rest, self._fields = Body(), b"", []
+        self._body, self.rest, self._fields = Body(), b"", []
         if self._latest:
             self._latest.exchange.abandon()
             self._latest = None
@@ -206,7 +201,8 @@ class RequestReader:
                 raise framing.error
             if self._max_body is not None and framing.length > self._max_body:
                 raise too_large(self._max_body)
-            self._check(latest.exchange)
+            if self.check:
+                self.check(latest.exchange)
             if self._head_memory:
                 latest.exchange.hold(self._head_memory)
         except TransportError as refusal:
@@ -275,7 +271,7 @@ class RequestReader:
         if incoming is None:
             incoming = self._begin("-", b"-", ())
         incoming.error, incoming.keep_alive = error, False
-        self._body, self._rest, self._fields = Body(), b"", []
+        self._body, self.rest, self._fields = Body(), b"", []
         self._latest, self.reads, self.is_done = None, "nothing", True
         self._partial_head.clear()
         self.expects_continue = False
@@ -293,4 +289,4 @@ class RequestReader:
         fields = without_upgrade(self._fields)
         self._parser = httptools.HttpRequestParser(self)
         self.reads = "nothing"
-        self._whole = self._parsed(b"".join((line, fields, b"\r\n", rest, self._rest)))
+        self._whole = self._parsed(b"".join((line, fields, b"\r\n", rest, self.rest)))

@@ -1,4 +1,4 @@
-"""How many frames that do no work a client may send."""
+"""A budget for frames that carry no data."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ FOR_A_STREAM = 16  # more for each stream that is opened: its pings and window u
 
 
 class Budget:
-    """Control frames and empty frames cost; past the budget the client is sent away.
+    """Control frames and empty frames cost; beyond the budget, the connection is closed.
 
     CVE-2019-9512 (ping), 9515 (settings), 9518 (empty frames), 9511 (tiny windows), 2024-27316
     (continuations). The clock, in seconds, is asked only when the budget is used up.
@@ -24,13 +24,13 @@ class Budget:
         self._filled = clock()
 
     def spend(self, cost: int = 1) -> None:
-        """Pay. Raises `Http2Error` when there is nothing left (RFC 9113, 10.5)."""
+        """Charge a frame. Raises `Http2Error` if the budget is used up (RFC 9113, 10.5)."""
         self.left -= cost
         if self.left < 0:
             self._refill()
 
     def earn(self, amount: int) -> None:
-        """Frames that do work pay for some that do none."""
+        """Data frames earn budget for control frames."""
         if self.left < MOST:
             self.left += amount
 

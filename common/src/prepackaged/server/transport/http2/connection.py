@@ -1,4 +1,4 @@
-"""A connection of HTTP/2 on asyncio: sockets and timers around a core.
+"""An HTTP/2 connection on asyncio: sockets and timers around `Http2Core`.
 
 It passes each stream's events to the object that `accept` returned for it.
 """
@@ -35,10 +35,10 @@ LIFE_PING = b"is alive"  # and of that which finds out whether a client is there
 
 
 class Http2Connection(asyncio.Protocol):
-    """One client's connection; it is among its port's as long as it is open.
+    """A client's connection, registered with its port while it is open.
 
-    Streams are sent on through `core`, and `flush` after it. After `idle_seconds` without a call
-    it ends, at the next look.
+    To send on a stream, call `core`, then `flush`. After `idle_seconds` without a call, the next
+    check closes it.
     """
 
     def __init__(self, port: Http2Port) -> None:
@@ -71,16 +71,16 @@ class Http2Connection(asyncio.Protocol):
             self._transport.abort()
 
     def expect_preface_within(self, seconds: float) -> None:
-        """Close when the client has not said by then that it speaks HTTP/2."""
+        """Close unless the client's preface arrives within that time."""
         self._preface_timer = asyncio.get_running_loop().call_later(seconds, self.expect_preface)
 
     def expect_preface(self) -> None:
-        """Close unless the client has said that it speaks HTTP/2."""
+        """Close unless the client's preface has arrived."""
         if not self.core.has_preface:
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's
-        """Nobody waits for the streams that are open."""
+        """Cancel the open streams: the client is gone."""
         self._port.connections.discard(self)
         self._unread.close()
         self._memory.close()
@@ -92,20 +92,20 @@ class Http2Connection(asyncio.Protocol):
             user.lost()
 
     def pause_writing(self) -> None:
-        """Read nothing more from a client that does not read."""
+        """Stop reading from a client that does not read."""
         self._is_write_paused = True
         self._transport.pause_reading()
         self._unread.update()
 
     def resume_writing(self) -> None:
-        """Read on."""
+        """Resume reading."""
         self._is_write_paused = False
         self._unread.update()
         if not self.core.has_more:
             self._resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        """Handle what has arrived, some of it now and the rest when others had their turn."""
+        """Handle received bytes, in turns with other connections."""
         self._is_reading = True
         self._is_silent = False
         self._handle(data)
@@ -118,7 +118,7 @@ class Http2Connection(asyncio.Protocol):
             self._watch_headers()
 
     def _handle(self, data: bytes) -> None:
-        """Handle events until there are none, or this client's turn ends."""
+        """Handle events until none are left or this client's turn ends."""
         left, until, handlers = EVENTS_AT_A_TIME, 0.0, self.EVENT_HANDLERS
         for event in self.core.receive(data):
             handlers[type(event)](self, event)
@@ -131,7 +131,7 @@ class Http2Connection(asyncio.Protocol):
                 left = EVENTS_AT_A_TIME
 
     def flush(self) -> None:
-        """Write what the core has to send; while data is handled, that is done at its end."""
+        """Write the core's output; while data is handled, wait for the end of it."""
         if not self._is_reading:
             data = self.core.take_output()
             if data and not self._transport.is_closing():
@@ -142,16 +142,16 @@ class Http2Connection(asyncio.Protocol):
                 self._transport.close()
 
     def release(self, stream: int) -> None:
-        """Tell nobody of a stream any more: its response was given."""
+        """Stop passing on a stream's events: its response was given."""
         self._users.pop(stream, None)
         if self._memory.is_used:
             self._memory.release(stream, len(self._users))
 
     def shut_down(self) -> None:
-        """Take no new streams, and close when those that are open have their responses.
+        """Accept no new streams, and close when open ones have their responses.
 
-        A first GOAWAY announces the end; streams that the client opens before it reads it are
-        still accepted. Its answer to a ping settles the last stream (RFC 9113, 6.8).
+        A first GOAWAY announces the end; streams that the client opens before it reads it are still
+        accepted. The answer to a ping determines the last stream (RFC 9113, 6.8).
         """
         self.core.announce_end()
         self.core.ping(LAST_PING)
@@ -163,11 +163,11 @@ class Http2Connection(asyncio.Protocol):
         self._transport.abort()
 
     def idle_since(self) -> float | None:
-        """When the latest call came; None where a call has no response yet."""
+        """The time of the latest call; None while a call has no response."""
         return None if self.core.has_streams or self.core.is_ending else self._active_at
 
     def end_idle(self) -> None:
-        """Make room for another client."""
+        """Close to make room for another client."""
         self._port.connections.discard(self)
         self.core.refuse_streams()
         self._close()
@@ -225,13 +225,13 @@ class Http2Connection(asyncio.Protocol):
         self.flush()
 
     def _close(self) -> None:
-        """Send the last there is, and close."""
+        """Send the remaining output, and close."""
         self._is_reading = False
         self.flush()
         self._transport.close()
 
     def _go_on(self) -> None:
-        """Handle the rest of what has arrived."""
+        """Handle the rest of the received bytes."""
         if not self._transport.is_closing():
             self.data_received(b"")
             if not self.core.has_more:
@@ -242,7 +242,7 @@ class Http2Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _watch_headers(self) -> None:
-        """Look later whether a header block is whole."""
+        """Set a timer for an incomplete header block."""
         if not self._memory.admits_block():
             self.core.refuse_streams(ErrorCode.ENHANCE_YOUR_CALM, "no memory for a header block")
             self._close()
@@ -261,14 +261,15 @@ class Http2Connection(asyncio.Protocol):
             self._memory.release_block()
 
     def _waiting(self) -> tuple[int, tuple[int, int]]:
-        """How many bytes wait for the client, and what changes when it takes some of them."""
+        """The number of unread bytes, and a value that changes when the client reads some."""
         written = self._transport.get_write_buffer_size() if self._is_write_paused else 0
         return self.core.unsent + written, (self.core.sent, written)
 
     def _look(self) -> None:
-        """Look after the connection now and then: ping a silent client, end an idle connection.
+        """Check at intervals: ping a silent client, close an idle connection.
 
-        One that does not answer a ping until the next look is gone. Streams look to theirs.
+        A client that has not answered a ping by the next check is gone. Streams check their own
+        timeouts.
         """
         self._look_timer = self._loop.call_later(LOOK_SECONDS, self._look)
         for user in list(self._users.values()):

@@ -1,6 +1,6 @@
-"""The server's side of an HTTP/2 connection: bytes in, events out, bytes to send out (RFC 9113).
+"""The server side of an HTTP/2 connection: bytes in, events and bytes out (RFC 9113).
 
-No sockets, no timers, no event loop, and nothing of what the streams carry.
+No sockets, no timers, no event loop, and no knowledge of the streams' content.
 """
 
 import time
@@ -40,10 +40,7 @@ SMALL = 64  # bytes of data; less has to be paid for, unless it is the last of i
 
 
 class Http2Core(Outbound):
-    """One connection.
-
-    Streams go by their numbers. `clock` gives seconds.
-    """
+    """A connection. Streams are identified by number; `clock` returns seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(Budget(clock))
@@ -57,9 +54,9 @@ class Http2Core(Outbound):
     # What the client sends
 
     def receive(self, data: bytes) -> Iterator[Event]:
-        """Take bytes and yield what they mean.
+        """Process bytes and yield their events.
 
-        A caller that stops before the last event goes on with `receive(b"")`, see `has_more`.
+        A caller that stops before the last event continues with `receive(b"")`; see `has_more`.
         """
         if self.has_failed:
             return
@@ -78,21 +75,21 @@ class Http2Core(Outbound):
 
     @property
     def is_http2(self) -> bool:
-        """Whether the client began as clients of HTTP/2 do."""
+        """Whether the client's preface has arrived."""
         return self._reader.has_preface
 
     @property
     def has_more(self) -> bool:
-        """Whether there are bytes that `receive` has not looked at."""
+        """Whether there are bytes that `receive` has not processed."""
         return self._reader.has_more and not self.has_failed
 
     def _unexpected(self, kind: int) -> Http2Error:
-        """The error of a frame where another type must come (3.4, 6.10)."""
+        """The error for a frame of the wrong type at this point (3.4, 6.10)."""
         why = f"expected a frame of type {self._expects}, got {kind}"
         return Http2Error(ErrorCode.PROTOCOL_ERROR, why)
 
     def _failure(self, error: Http2Error) -> ConnectionFailed:
-        """Tell the client why the connection ends (5.4.1), unless it speaks something else."""
+        """Send GOAWAY with the error (5.4.1), unless the client does not speak HTTP/2."""
         self.has_failed = True
         if self._reader.has_preface:
             self.refuse_streams(error.code, str(error))
@@ -159,7 +156,7 @@ class Http2Core(Outbound):
         return self._receive_block(number, bytes(block.payload), ended=ended)
 
     def _receive_block(self, number: int, block: bytes, *, ended: bool) -> Event | None:
-        """Take a header block, which is decoded in any case: the next ones build on it (4.3)."""
+        """Receive a header block; it is always decoded, because later ones depend on it (4.3)."""
         headers = self._headers.read(block)
         if stream := self._streams.get(number):
             return self._receive_trailers(stream, headers, ended=ended)
@@ -190,7 +187,7 @@ class Http2Core(Outbound):
     def _receive_trailers(
         self, stream: Stream, headers: Headers, *, ended: bool
     ) -> StreamReset | DataReceived:
-        """8.1: trailers end a stream; anything else is no second header block."""
+        """8.1: a second header block must be trailers, which end the stream."""
         if stream.is_ended:  # 5.1, "half-closed (remote)"
             return self._stream_error(stream, ErrorCode.STREAM_CLOSED)
         stream.is_ended = True
@@ -265,13 +262,13 @@ class Http2Core(Outbound):
         return None
 
     def _receive_goaway(self, flags: int, number: int, payload: bytes) -> None:  # noqa: ARG002  a handler's
-        """6.8: a client that goes away still reads the responses that it waits for."""
+        """6.8: after its GOAWAY, a client still reads the responses to its streams."""
         expect_connection(frames.GOAWAY, number)
         expect_size(frames.GOAWAY, payload, len(payload) >= frames.GOAWAY_SIZE)
         self._budget.spend()
 
     def _receive_priority(self, flags: int, number: int, payload: bytes) -> None:  # noqa: ARG002  a handler's
-        """6.3: read for its form alone; priorities have no meaning any more (5.3.2)."""
+        """6.3: only the form is checked; priorities are deprecated (5.3.2)."""
         expect_size(frames.PRIORITY, payload, len(payload) == frames.PRIORITY_SIZE)
         if number == 0:
             raise Http2Error(ErrorCode.PROTOCOL_ERROR, "a priority of the connection")

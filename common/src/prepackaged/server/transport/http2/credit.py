@@ -1,10 +1,9 @@
-"""What a client may send: the credit of a connection and of its streams (RFC 9113, 5.2, 6.9).
+"""Flow-control credit for a client: of a connection and of its streams (RFC 9113, 5.2, 6.9).
 
-Each stream may send INITIAL bytes ahead. More is granted when a message that needs more has
-told its length, to as many at a time as MOST_EXTRA allows, in their order; a stream gives it
-back when it ends. So what a connection keeps is bounded, and none of its messages waits for
-another that is not whole. The connection's own credit is given back at once: it bounds what is
-on the way.
+Each stream may send INITIAL bytes. When the length of a larger message is known, its stream gets
+more, as far as MOST_EXTRA allows, in order of arrival; the credit returns when the stream ends. So
+the memory of a connection is bounded, and no message waits for another that is incomplete. The
+connection's own credit is returned at once: it only bounds the bytes in transit.
 """
 
 from prepackaged.server.transport.http2.frames import (
@@ -25,9 +24,9 @@ MOST_EXTRA = 2**26  # bytes of all streams beyond these; one stream may have mor
 
 
 class Credit:
-    """Counts what a client sends, and writes grants into `output`.
+    """Count received bytes, and write WINDOW_UPDATE frames into `output`.
 
-    The reader of data takes them off `left` and off their stream's `credit`.
+    The reader of data subtracts them from `left` and from their stream's `credit`.
     """
 
     __slots__ = ("_extra", "_output", "_queue", "left")
@@ -40,13 +39,13 @@ class Credit:
 
     @staticmethod
     def first_grant() -> bytes:
-        """The frame that makes the connection's credit what it is here."""
+        """The frame that sets the connection's initial credit."""
         return frame(WINDOW_UPDATE, 0, 0, number(CONNECTION - DEFAULT_WINDOW))
 
     def settle(self) -> None:
-        """Give the connection's credit back, of which data have taken more than half.
+        """Return the connection's credit when data have used more than half of it.
 
-        Raises `Http2Error` when they have taken too much (6.9.1).
+        Raises `Http2Error` if they have used more than allowed (6.9.1).
         """
         if self.left < 0:
             raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "more data than the window allows")
@@ -54,7 +53,7 @@ class Credit:
         self.left = CONNECTION
 
     def want(self, stream: Stream, size: int) -> None:
-        """Let a stream send so many bytes in all, now or when others have ended."""
+        """Allow a stream to send that many bytes in all, now or when others have ended."""
         size = min(size, MAX_WINDOW)
         if size > stream.credit and stream.number not in self._queue:
             if not stream.wants:
@@ -63,7 +62,7 @@ class Credit:
             self._serve()
 
     def renew(self, stream: Stream) -> None:
-        """A message was consumed, and the stream goes on."""
+        """Return a stream's credit when its message was consumed."""
         if stream.wants:
             stream.wants = False
             self.close(stream)
@@ -71,7 +70,7 @@ class Credit:
             self.grant(stream, INITIAL - stream.credit)
 
     def close(self, stream: Stream) -> None:
-        """Take back what was granted to a stream beyond the others."""
+        """Take back the additional credit of a stream."""
         self._queue.pop(stream.number, None)
         self._extra -= stream.extra
         stream.extra = 0
@@ -79,7 +78,7 @@ class Credit:
             self._serve()
 
     def grant(self, stream: Stream, size: int) -> None:
-        """Let a stream send more."""
+        """Grant a stream more credit."""
         stream.credit += size
         self._output.append(frame(WINDOW_UPDATE, 0, stream.number, number(size)))
 

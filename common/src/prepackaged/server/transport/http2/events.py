@@ -1,4 +1,4 @@
-"""What a core tells its user of."""
+"""The events that `Http2Core.receive` yields."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from prepackaged.server.transport.http2.headers import Headers
 
 
 class HeadersReceived(NamedTuple):
-    """A client opened a stream; `ended` says that nothing more of it follows."""
+    """A client opened a stream; `ended` is true if nothing more follows on it."""
 
     stream: int
     headers: Headers
@@ -15,7 +15,7 @@ class HeadersReceived(NamedTuple):
 
 
 class DataReceived(NamedTuple):
-    """Data on a stream. Trailers, whose fields have no use here, are its end without data."""
+    """Data on a stream. Trailers, whose fields are ignored, end it without data."""
 
     stream: int
     data: bytes
@@ -23,7 +23,7 @@ class DataReceived(NamedTuple):
 
 
 class StreamReset(NamedTuple):
-    """The client wants no answer any more, or broke a rule of this stream; it is gone."""
+    """The client cancelled the stream or violated the protocol on it; it is closed."""
 
     stream: int
     code: int
@@ -36,7 +36,7 @@ class PingAcknowledged(NamedTuple):
 
 
 class ConnectionFailed(NamedTuple):
-    """The client broke a rule of the connection, and knows why; nothing more is read of it."""
+    """The client violated the protocol; GOAWAY was sent, and nothing more is read."""
 
     code: ErrorCode
     why: str

@@ -1,4 +1,4 @@
-"""What header fields of a request may be (RFC 9113, 8.2 and 8.3)."""
+"""Validate the header fields of a request (RFC 9113, 8.2 and 8.3)."""
 
 import re
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ SCHEMES_WITH_AUTHORITY = {b"http", b"https"}  # 8.3.1
 
 
 class MalformedError(Exception):
-    """A request or its trailers break a rule (RFC 9113, 8.1.1); the message says which."""
+    """A request or its trailers are malformed (RFC 9113, 8.1.1); the message names the rule."""
 
 
 def check_request(fields: Fields) -> int | None:
-    """The content-length, where there is one. Raises `MalformedError`."""
+    """The content-length, None without one. Raises `MalformedError`."""
     check_characters(fields)
     pseudo = pseudo_fields(fields)
     others = fields[len(pseudo) :]
@@ -42,7 +42,7 @@ def check_trailers(fields: Fields) -> None:
 
 
 def check_characters(fields: Fields) -> None:
-    """8.2.1: what names and values are made of."""
+    """8.2.1: the characters of names and values."""
     if not NAMES.fullmatch(b"".join([name + b"\n" for name, _ in fields])):
         raise MalformedError("a field's name has a character that none may have")
     values = b"\n".join([b"", *[value for _, value in fields], b""])

@@ -63,7 +63,7 @@ class ErrorCode(IntEnum):
 
 
 class Http2Error(Exception):
-    """The peer broke a rule so that the connection cannot go on (RFC 9113, 5.4.1)."""
+    """The peer violated the protocol, and the connection must end (RFC 9113, 5.4.1)."""
 
     def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(message)
@@ -75,10 +75,10 @@ Frame = tuple[int, int, int, bytes]
 
 
 class FrameReader:
-    """Finds the preface and then frames in bytes as they arrive.
+    """Split arriving bytes into the preface and frames.
 
-    Bytes of a frame that is not whole wait in a bytearray, so that a client which sends them
-    one by one causes no more copies than bytes.
+    Bytes of an incomplete frame wait in a bytearray, so that a client that sends single bytes
+    causes no quadratic copying.
     """
 
     __slots__ = ("_data", "_needed", "_part", "_place", "has_preface")
@@ -91,7 +91,7 @@ class FrameReader:
         self._needed = 0
 
     def feed(self, data: bytes) -> None:
-        """Take bytes."""
+        """Add bytes."""
         if self._place < len(self._data):  # the caller stopped before the last frame
             if not data:
                 return
@@ -107,14 +107,14 @@ class FrameReader:
 
     @property
     def has_more(self) -> bool:
-        """Whether bytes wait that nobody has looked at."""
+        """Whether there are bytes that were not examined yet."""
         return self._place < len(self._data)
 
     def frames(self) -> Iterator[Frame]:
-        """The frames that are whole; may be left and taken up again between two of them.
+        """The complete frames; iteration may stop after a frame and continue later.
 
-        Raises `Http2Error` for a frame that is too large, as soon as its head is there, and
-        for bytes that are no HTTP/2.
+        Raises `Http2Error` for a frame that is too large, as soon as its header has arrived, and
+        for bytes that are not HTTP/2.
         """
         if not self.has_preface and not self._take_preface():
             return
@@ -138,7 +138,7 @@ class FrameReader:
         self._data, self._place = b"", 0
 
     def _take_preface(self) -> bool:
-        """Whether the preface is whole. Raises `Http2Error` when it is another (3.4)."""
+        """Whether the preface is complete. Raises `Http2Error` if it is wrong (3.4)."""
         data = self._data
         start = data[: len(PREFACE)]
         if not PREFACE.startswith(start):
@@ -216,7 +216,7 @@ def expect_size(kind: int, payload: bytes, is_right: bool) -> None:  # noqa: FBT
 
 
 def unpadded(payload: bytes) -> bytes:
-    """What lies between the length of the padding and the padding (6.1)."""
+    """The payload without padding (6.1)."""
     if not payload or payload[0] >= len(payload):
         raise Http2Error(ErrorCode.PROTOCOL_ERROR, "the padding reaches beyond the frame's end")
     return payload[1 : len(payload) - payload[0]]

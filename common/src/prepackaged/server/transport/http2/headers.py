@@ -17,7 +17,7 @@ MOST_MISSES = 128  # one after the other, until a connection's blocks are not ca
 
 
 class HeaderBlock:
-    """A header block that is not whole."""
+    """An incomplete header block."""
 
     __slots__ = ("continuations", "flags", "payload", "stream")
 
@@ -31,9 +31,9 @@ class HeaderBlock:
 class Headers:
     """The header fields of a request, their names in lower case.
 
-    `size` is counted as the setting MAX_HEADER_LIST_SIZE counts it, and `error` says what is
-    wrong with them as a request. What the user of a core reads in them, it may keep in
-    `meaning`: the same block is the same object while it is cached.
+    `size` is counted as for the setting MAX_HEADER_LIST_SIZE, and `error` is the error if they are
+    not a valid request. The user of the connection may keep its own parsed form in `meaning`: as
+    long as a block is cached, it is the same object.
     """
 
     __slots__ = ("content_length", "error", "fields", "meaning", "size")
@@ -51,7 +51,7 @@ class Headers:
 
 
 class HeaderReader:
-    """Reads the blocks of one connection, in their order."""
+    """Decode the header blocks of a connection, in their order."""
 
     __slots__ = ("_cached", "_decoder", "_misses")
 
@@ -61,7 +61,7 @@ class HeaderReader:
         self._misses = 0
 
     def read(self, block: bytes) -> Headers:
-        """What a block says. Raises `Http2Error` when it cannot be decoded."""
+        """The headers in a block. Raises `Http2Error` if it cannot be decoded."""
         if self._misses > MOST_MISSES:
             return Headers(*self._decoder.decode(block))
         if headers := self._cached.get(block):
@@ -74,7 +74,7 @@ class HeaderReader:
         return headers
 
     def _learn(self, block: bytes, headers: Headers, *, is_same: bool) -> None:
-        """Cache a block that left the table as it was; what was cached before means that too."""
+        """Cache a block that did not change the table; cached blocks stay valid then."""
         if not is_same or self._misses > MOST_MISSES or len(self._cached) >= MOST_CACHED:
             self._cached.clear()
         elif len(block) <= LARGEST_CACHED:

@@ -1,7 +1,7 @@
-"""Header blocks as HPACK compresses them (RFC 7541).
+"""Decode header blocks compressed with HPACK (RFC 7541).
 
-The table and Huffman's code are the library `hpack`'s. Its `Decoder` copies the rest of a
-block for each field, at a cost that is quadratic, where this one reads in place.
+The table and the Huffman code come from the library `hpack`. Its `Decoder` copies the rest of a
+block for each field, which is quadratic; this one reads in place.
 """
 
 from hpack import HeaderTuple, NeverIndexedHeaderTuple
@@ -26,7 +26,7 @@ HUFFMAN = 0x80
 
 
 class HeaderBlockDecoder:
-    """Decodes the header blocks of one connection, in their order."""
+    """Decode the header blocks of a connection, in their order."""
 
     __slots__ = ("_largest_table", "_most_bytes", "_table", "changes")
 
@@ -37,9 +37,9 @@ class HeaderBlockDecoder:
         self._most_bytes = most_bytes
 
     def decode(self, block: bytes) -> tuple[Fields, int]:
-        """The fields of a block, and their size as settings count it (RFC 9113, 6.5.2).
+        """The fields of a block, and their size as counted for settings (RFC 9113, 6.5.2).
 
-        Raises `Http2Error` when the block cannot be read, or is a bomb.
+        Raises `Http2Error` if the block is malformed or a decompression bomb.
         """
         try:
             return self._decoded(block)
@@ -68,7 +68,7 @@ class HeaderBlockDecoder:
         return fields, size
 
     def _literal(self, block: bytes, place: int, first: int) -> tuple[bytes, bytes, int]:
-        """A field that is spelled out, at least its value (6.2)."""
+        """A literal field (6.2)."""
         is_indexed = first & INCREMENTAL
         index, place = integer(block, place, 0x3F if is_indexed else 0x0F)
         if index:
@@ -82,7 +82,7 @@ class HeaderBlockDecoder:
         return name, value, place
 
     def _resize(self, block: bytes, place: int, *, is_first: bool) -> int:
-        """Change the table's size (6.3), which only the beginning of a block may (4.2)."""
+        """Change the table's size (6.3), allowed only at the beginning of a block (4.2)."""
         size, place = integer(block, place, 0x1F)
         if not is_first:
             raise HPACKError("the table's size changes within a block")
@@ -94,7 +94,7 @@ class HeaderBlockDecoder:
 
 
 def integer(block: bytes, place: int, mask: int) -> tuple[int, int]:
-    """A number that begins with the bits of `mask`, and the place behind it (5.1)."""
+    """An integer that begins with the bits of `mask`, and the position after it (5.1)."""
     value = block[place] & mask
     place += 1
     if value < mask:
@@ -112,7 +112,7 @@ def integer(block: bytes, place: int, mask: int) -> tuple[int, int]:
 
 
 def text(block: bytes, place: int) -> tuple[bytes, int]:
-    """A string, and the place behind it (5.2)."""
+    """A string, and the position after it (5.2)."""
     is_compressed = block[place] & HUFFMAN
     size, place = integer(block, place, 0x7F)
     end = place + size
@@ -123,6 +123,6 @@ def text(block: bytes, place: int) -> tuple[bytes, int]:
 
 
 def block_of(*fields: tuple[str, str]) -> bytes:
-    """A block that leaves the peer's table as it is, so that it can be sent at any time."""
+    """A block that does not change the peer's table, so that it can be sent at any time."""
     never_indexed: list[HeaderTuple] = [NeverIndexedHeaderTuple(*field) for field in fields]
     return Encoder().encode(never_indexed, huffman=False)

@@ -1,4 +1,4 @@
-"""The memory of a connection's streams while they are open, whatever they carry."""
+"""The memory of a connection's open streams."""
 
 from prepackaged.server.transport.errors import TransportError
 from prepackaged.server.transport.http2.core import MOST_CONTINUATIONS
@@ -12,10 +12,10 @@ BLOCK_BYTES = (MOST_CONTINUATIONS + 1) * MAX_FRAME  # of a header block that is 
 
 
 class StreamMemory:
-    """Takes memory of a budget, shared by all connections, for the streams of one of them.
+    """Take memory from the budget of all connections for the streams of one connection.
 
-    A stream that finds none is refused, which its client may try again (RFC 9113, 8.7).
-    `room` is for how many streams there is memory, and `is_used` whether some of the budget is.
+    A stream without memory is refused, and its client may retry (RFC 9113, 8.7). `room` is the
+    number of streams with memory, and `is_used` is true if part of the budget is taken.
     """
 
     __slots__ = ("_block", "_budget", "_headers", "is_used", "room")
@@ -38,18 +38,18 @@ class StreamMemory:
         return True
 
     def admits_block(self) -> bool:
-        """Whether there is memory for a header block that is not whole."""
+        """Whether there is memory for an incomplete header block."""
         if not self._block and self._takes(BLOCK_BYTES):
             self._block = BLOCK_BYTES
         return bool(self._block)
 
     def release_block(self) -> None:
-        """The header block is whole."""
+        """Return the memory of a header block that is complete."""
         self._budget.give_back(self._block)
         self._block = 0
 
     def release(self, stream: int, opened: int) -> None:
-        """A stream is over, and so many are open still."""
+        """Return the memory of a stream that ended; `opened` are still open."""
         self._budget.give_back(self._headers.pop(stream, 0))
         spare = max(self.room - max(opened, FREE_STREAMS), 0) // STREAMS
         self.room -= spare * STREAMS
@@ -57,7 +57,7 @@ class StreamMemory:
         self.is_used = self.room > FREE_STREAMS or bool(self._headers)
 
     def close(self) -> None:
-        """The connection is over."""
+        """Return all memory at the end of the connection."""
         self.release_block()
         for stream in list(self._headers):
             self.release(stream, 0)

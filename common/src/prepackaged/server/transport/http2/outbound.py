@@ -1,4 +1,4 @@
-"""The way out of a connection's core: what is sent, and how streams end."""
+"""The sending half of a connection: frames to the client, and how streams end."""
 
 from prepackaged.server.transport.http2 import credit, frames
 from prepackaged.server.transport.http2.budget import Budget
@@ -32,10 +32,10 @@ GREETING = frame(frames.SETTINGS, 0, 0, SETTINGS) + Credit.first_grant()
 
 
 class Outbound:
-    """The streams of a connection, and what is sent on them.
+    """The streams of a connection, and the frames sent on them.
 
-    Nothing is sent on a stream that is over. A response that ends before its request resets
-    the stream (RFC 9113, 8.1).
+    Nothing is sent on a closed stream. A response that ends before its request resets the stream
+    (RFC 9113, 8.1).
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -56,7 +56,7 @@ class Outbound:
         self._resets = 0
 
     def take_output(self) -> bytes:
-        """What is to be sent to the client now."""
+        """The bytes to send to the client now."""
         output = self._output
         if not self._is_greeted:
             if not (self.has_preface or self.is_ending):
@@ -69,21 +69,21 @@ class Outbound:
 
     @property
     def has_streams(self) -> bool:
-        """Whether there are streams that are not over, or not sent."""
+        """Whether there are streams that are open or not completely sent."""
         return bool(self._streams)
 
     @property
     def unsent(self) -> int:
-        """How many bytes the client's windows do not take."""
+        """The bytes that wait for the client's windows."""
         return self._sender.unsent
 
     @property
     def sent(self) -> int:
-        """How many of the bytes that waited were sent."""
+        """The bytes that waited and were sent."""
         return self._sender.sent
 
     def send_response(self, stream: int, block: bytes, data: bytes, end_block: bytes) -> None:
-        """Send a whole response that ends with trailers: at once, as most can be."""
+        """Send a complete response with trailers, at once if the windows allow."""
         known, sender, size = self._streams.get(stream), self._sender, len(data)
         if known is None:
             return
@@ -121,12 +121,12 @@ class Outbound:
             self._abandon(stream, code)
 
     def want(self, stream: int, size: int) -> None:
-        """Let the client send so many bytes more on a stream: a message that is not whole."""
+        """Allow the client to send that many more bytes of an incomplete message."""
         if known := self._streams.get(stream):
             self._credit.want(known, size)
 
     def consumed(self, stream: int) -> None:
-        """The data of a stream that goes on was consumed; let the client send more."""
+        """Return credit for consumed data of an open stream."""
         if known := self._streams.get(stream):
             self._credit.renew(known)
 
@@ -135,12 +135,12 @@ class Outbound:
         self._output.append(frame(frames.PING, 0, 0, payload))
 
     def announce_end(self) -> None:
-        """Tell that the connection will end; what is on the way meanwhile is taken (6.8)."""
+        """Announce the end of the connection; streams that are on the way are accepted (6.8)."""
         self.is_ending = True
         self._goaway(frames.STREAM_BITS, ErrorCode.NO_ERROR, "")
 
     def refuse_streams(self, code: ErrorCode = ErrorCode.NO_ERROR, why: str = "") -> None:
-        """Take no new streams from now on, and tell which was the last that was taken (6.8)."""
+        """Accept no new streams, and send GOAWAY with the last accepted one (6.8)."""
         self.is_ending = self._is_refusing = True
         self._goaway(self._last, code, why)
 
@@ -149,7 +149,7 @@ class Outbound:
         self._output.append(frame(frames.GOAWAY, 0, 0, payload))
 
     def _finish(self, stream: Stream) -> None:
-        """The end of a response was sent."""
+        """Close a stream after the end of its response."""
         self._close(stream)
         if not stream.is_ended:
             self._abandon(stream.number, ErrorCode.NO_ERROR)  # 8.1
@@ -162,19 +162,19 @@ class Outbound:
             self._credit.close(stream)
 
     def _abandon(self, stream: int, code: ErrorCode) -> None:
-        """Tell the client that a stream is over; what it sends meanwhile is ignored (5.1)."""
+        """Reset a stream; frames that the client sent meanwhile are ignored (5.1)."""
         self._early_ends.add(stream)
         self._output.append(frame(frames.RST_STREAM, 0, stream, number(code)))
 
     def _stream_error(self, stream: Stream, code: ErrorCode) -> StreamReset:
-        """A client broke a rule of one stream (5.4.2)."""
+        """Handle a stream error (5.4.2)."""
         self._close(stream)
         self._abandon(stream.number, code)
         self._count_reset()
         return StreamReset(stream.number, code)
 
     def _count_reset(self) -> None:
-        """Streams that end for nothing cost the client nothing, and this side much.
+        """Count resets: they cost the client nothing, and the server much.
 
         CVE-2023-44487 ("rapid reset"), and CVE-2025-8671, where it is this side that resets.
         """

@@ -1,4 +1,4 @@
-"""What the connections of one HTTP/2 port share, and who gets the events of their streams."""
+"""The shared state of an HTTP/2 port's connections, and the receivers of stream events."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,16 +17,16 @@ class StreamUser(Protocol):
     """The receiver of one stream's events, until `Http2Connection.release`."""
 
     def data_received(self, data: bytes, *, ended: bool) -> None:
-        """Take data; `ended` says that nothing more follows."""
+        """Receive data; `ended` is true if nothing more follows."""
 
     def lost(self) -> None:
-        """The client wants no answer any more, or its connection is lost."""
+        """The client no longer wants an answer, or its connection is lost."""
 
     def shut_down(self) -> None:
-        """The server stops; end a stream that would go on for ever."""
+        """The server is shutting down; end streams that have no end of their own."""
 
     def look(self, seconds: float) -> None:
-        """So much time has passed since this was called last."""
+        """Check timeouts; called at regular intervals."""
 
 
 IDLE_SECONDS = 3600  # without a call, after which a connection ends: clients of gRPC keep theirs
@@ -37,10 +37,10 @@ Accept = Callable[["Http2Connection", int, Headers, bool], StreamUser | None]
 
 @dataclass(frozen=True)
 class Http2Port:
-    """What the connections of a port share.
+    """The shared state of a port's connections.
 
-    `not_http2` is the answer to a client that speaks something else. `memory` is what all
-    requests share. `idle_seconds` are those that a connection has until its next call.
+    `not_http2` is the answer to a client that does not speak HTTP/2. `memory` is the budget of all
+    requests. After `idle_seconds` without a call, a connection is closed.
     """
 
     accept: Accept

@@ -1,4 +1,4 @@
-"""What a connection sends: frames as the client's windows allow (RFC 9113, 5.2 and 6.9)."""
+"""Send frames as the client's flow-control windows allow (RFC 9113, 5.2 and 6.9)."""
 
 from prepackaged.server.transport.http2 import frames
 from prepackaged.server.transport.http2.budget import Budget
@@ -16,7 +16,7 @@ from prepackaged.server.transport.http2.streams import Stream
 
 
 class Sender:
-    """Writes streams into `output`, and keeps what the windows do not take.
+    """Write streams into `output`, and keep the bytes for which the windows have no room.
 
     Functions return whether the stream's end was written. `sent` and `unsent` count bytes.
     """
@@ -52,17 +52,17 @@ class Sender:
         return self._end(stream, ending, has_data=bool(data))
 
     def forget(self, stream: Stream) -> None:
-        """Drop what is kept for a stream that is over."""
+        """Drop the kept bytes of a closed stream."""
         if stream.unsent:
             self.unsent -= len(stream.unsent)
             stream.unsent = None
             self._waiting.pop(stream.number, None)
 
     def widen(self, more: int) -> list[Stream]:
-        """The connection's window has grown; returns the streams whose end was written.
+        """Increase the connection's window; return the streams whose end was written.
 
-        Raises `Http2Error` when it has grown too much. Each stream that is looked at is through
-        with its data or waits for its own window from now on, but for the last.
+        Raises `Http2Error` if it becomes too large. Afterwards each examined stream, except the
+        last, has sent its data or waits for its own window.
         """
         self.window = larger(self.window, more)
         ended = []
@@ -73,14 +73,14 @@ class Sender:
         return ended
 
     def widen_stream(self, stream: Stream, more: int) -> bool:
-        """A stream's window has grown. Raises `Http2Error` when it has grown too much."""
+        """Increase a stream's window. Raises `Http2Error` if it becomes too large."""
         stream.window = larger(stream.window, more)
         return bool(stream.unsent) and self._pump(stream)
 
     def resize(self, size: int, streams: list[Stream]) -> list[Stream]:
-        """The windows of all streams have another size (RFC 9113, 6.9.2).
+        """Resize the windows of all streams (RFC 9113, 6.9.2).
 
-        Returns the streams whose end was written.
+        Return the streams whose end was written.
         """
         if size > MAX_WINDOW:
             raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, f"a window of {size} bytes")
@@ -95,7 +95,7 @@ class Sender:
         self.unsent += len(data)
 
     def _pump(self, stream: Stream) -> bool:
-        """Write as much of what is kept as the windows take."""
+        """Write as many of the kept bytes as the windows allow."""
         unsent = stream.unsent or bytearray()
         while (size := min(len(unsent), MAX_FRAME, stream.window, self.window)) > 0:
             part = bytes(memoryview(unsent)[:size])
@@ -125,7 +125,7 @@ class Sender:
 
 
 def larger(window: int, more: int) -> int:
-    """A window that has grown. Raises `Http2Error` when it has grown too much (6.9.1)."""
+    """The increased window. Raises `Http2Error` if it is too large (6.9.1)."""
     if window + more > MAX_WINDOW:
         raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, f"a window of {window + more} bytes")
     return window + more

@@ -1,4 +1,4 @@
-"""The streams of a connection: those that are open, and those that ended early."""
+"""The streams of a connection: open ones, and those that the server reset."""
 
 from prepackaged.server.transport.http2.frames import ErrorCode, Http2Error
 
@@ -8,11 +8,11 @@ MOST_REMEMBERED = 1024  # streams that ended before the client had sent everythi
 class Stream:
     """A stream that is open (RFC 9113, 5.1).
 
-    `window` is how many bytes the client takes, `credit` how many it may send; it `wants` more
-    than each stream has where a message is large. `is_ended` says that the client sends nothing
-    more. `unsent` waits for the window, with `ending` after it: a block of trailers, an empty
-    one for END_STREAM alone, None while more may follow. `length_left` is what is missing of
-    the content-length, where there was one.
+    `window` is the number of bytes that the client accepts, `credit` the number that it may send;
+    `wants` is more credit for a large message. `is_ended` is true if the client sends nothing more.
+    `unsent` bytes wait for the window, followed by `ending`: a block of trailers, an empty block
+    for END_STREAM alone, None while more may follow. `length_left` is the rest of the
+    content-length, if there was one.
     """
 
     __slots__ = (
@@ -47,15 +47,15 @@ class Stream:
         self.unsent: bytearray | None = None
 
     def fits(self, size: int) -> bool:
-        """Whether data of a size agrees with the content-length, which there is (8.1.1)."""
+        """Whether data of this size agrees with the content-length (8.1.1)."""
         self.length_left = left = (self.length_left or 0) - size
         return left == 0 if self.is_ended else left >= 0
 
 
 class EarlyEnds:
-    """The streams that this side reset: what a client sent before it knew is ignored.
+    """The streams that the server reset: frames that the client sent meanwhile are ignored.
 
-    RFC 9113, 5.1 ("closed"). Of many, the older ones are remembered as a range.
+    RFC 9113, 5.1 ("closed"). Older ones are remembered as a range.
     """
 
     __slots__ = ("_forgotten", "_numbers", "seen")
@@ -74,12 +74,12 @@ class EarlyEnds:
             self._forgotten = max(self._forgotten, oldest)
 
     def expect_not_idle(self, number: int) -> None:
-        """Raise `Http2Error` for a frame on a stream that nobody opened (5.1, "idle")."""
+        """Raise `Http2Error` for a frame on an idle stream (5.1, "idle")."""
         if number > self.seen or number % 2 == 0:
             raise Http2Error(ErrorCode.PROTOCOL_ERROR, f"stream {number} is not open")
 
     def expect(self, number: int) -> None:
-        """Raise `Http2Error` for data or headers on a stream that the client had ended (5.1)."""
+        """Raise `Http2Error` for data or headers after the end of a stream (5.1)."""
         self.expect_not_idle(number)
         if number > self._forgotten and number not in self._numbers:
             raise Http2Error(ErrorCode.STREAM_CLOSED, f"stream {number} is closed")

@@ -1,4 +1,4 @@
-"""Which protocol a client speaks: HTTP/2 begins with its preface, and HTTP/1 never does."""
+"""Detect the protocol of a connection: HTTP/2 begins with its preface, and HTTP/1 never does."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ from prepackaged.server.transport.http2.port import Http2Port
 
 
 class FirstBytes(asyncio.Protocol):
-    """A connection until that is known; meanwhile it is HTTP/1's, with its limits and timeouts."""
+    """A connection of unknown protocol, under HTTP/1's limits and timeouts."""
 
     def __init__(self, port: HttpPort, http2_port: Http2Port) -> None:
         self._port = port
@@ -26,12 +26,12 @@ class FirstBytes(asyncio.Protocol):
         self._http1.connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client has gone away, and asked for nothing."""
+        """The client disconnected without a request."""
         self._stop_timer()
         self._http1.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Hand the bytes over, once they are or are not HTTP/2's preface (RFC 9113, 3.4)."""
+        """Pass the bytes on when they match, or cannot match, HTTP/2's preface (RFC 9113, 3.4)."""
         self._start = start = self._start + data
         if not PREFACE.startswith(start[: len(PREFACE)]):
             self._become_http1(start)

@@ -1,4 +1,4 @@
-"""REST over HTTP/2: a request on a stream, to the same handlers as over HTTP/1."""
+"""REST over HTTP/2: a request on a stream, for the same handlers as over HTTP/1."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ LONGEST_METHOD = 24  # characters, of which HTTP's own methods have up to 17
 
 
 class RestStreams:
-    """Takes the streams of REST's requests for the handlers of a port."""
+    """Route the streams of REST requests to the handlers of a port."""
 
     def __init__(self, port: HttpPort) -> None:
         self._port = port
@@ -38,7 +38,7 @@ class RestStreams:
         headers: Headers,
         ended: bool,  # noqa: FBT001  as `http2.port.Accept` has it
     ) -> "RestStream | None":
-        """The request that a client begins; None where it has its response already."""
+        """Begin a request; None if it has its response already."""
         request = RestStream(connection, stream, headers, self._port)
         if ended and request.is_open:
             request.data_received(b"", ended=True)
@@ -88,7 +88,7 @@ class RestStream:
         return self._incoming is not None
 
     def data_received(self, data: bytes, *, ended: bool) -> None:
-        """Gather the body; once it is whole, let the handler answer."""
+        """Collect the body; when it is complete, call the handler."""
         incoming = self._incoming
         if incoming is None:
             return
@@ -119,18 +119,18 @@ class RestStream:
         connection.flush()
 
     def lost(self) -> None:
-        """The client does not wait any more."""
+        """The client no longer waits."""
         incoming, self._incoming = self._incoming, None
         if incoming:
             incoming.exchange.cancel()
 
     def shut_down(self) -> None:
-        """Wait for the rest of a request, but not for long; one that is whole is answered yet."""
+        """Wait a short time for the rest of a request; a complete one is still answered."""
         if not self._is_whole:
             asyncio.get_running_loop().call_later(SHUTDOWN_SENDER_SECONDS, self._give_up)
 
     def look(self, seconds: float) -> None:
-        """Give up a request whose body takes too long to arrive."""
+        """Abort a request whose body takes too long to arrive."""
         self._waited += seconds
         if self._waited > SENDER_SECONDS + self._body.size / LEAST_RATE:
             self._give_up()
@@ -142,7 +142,7 @@ class RestStream:
             )
 
     def _begin(self, incoming: Incoming, headers: Headers) -> None:
-        """Let the client send the body, unless the request is refused by its head."""
+        """Allow the client to send the body, unless the headers are refused."""
         exchange, length = incoming.exchange, self._length or 0
         coding = exchange.header(b"content-encoding").lower()
         incoming.coding = b"" if coding == b"identity" else coding
@@ -155,7 +155,7 @@ class RestStream:
             self._connection.core.send_headers(self._stream, CONTINUE)
 
     def _gather(self, exchange: Exchange, data: bytes, copies: int) -> None:
-        """Take a part of the body. Raises `TransportError` where it is too large."""
+        """Add a part of the body. Raises `TransportError` if it is too large."""
         body, most = self._body, self._port.limits.max_body
         body.add(data)
         if most is not None and body.size > most:
@@ -165,7 +165,7 @@ class RestStream:
 
 
 def refuse_head(exchange: Exchange, size: int, coding: bytes) -> None:
-    """Raise `TransportError` for a request that nobody could answer."""
+    """Raise `TransportError` for a request that cannot be answered."""
     if size > head_size.MAX_HEAD:
         raise head_size.too_large()
     if exchange.method == "CONNECT":
@@ -175,7 +175,7 @@ def refuse_head(exchange: Exchange, size: int, coding: bytes) -> None:
 
 
 def read_request(headers: Headers) -> Request:
-    """What headers ask; read once of those that a client repeats."""
+    """The request in headers; repeated headers are parsed once."""
     if headers.meaning is None:
         headers.meaning = read_fields(headers.fields)
     request: Request = headers.meaning
@@ -183,7 +183,7 @@ def read_request(headers: Headers) -> Request:
 
 
 def read_fields(fields: Fields) -> Request:
-    """Method, target and the header fields as HTTP/1 has them (RFC 9113, 8.2.3 and 8.3.1).
+    """Method, target and header fields as in HTTP/1 (RFC 9113, 8.2.3 and 8.3.1).
 
     `:authority` is the host, and the parts of a cookie are one field again.
     """

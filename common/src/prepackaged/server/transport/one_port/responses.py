@@ -1,4 +1,4 @@
-"""Responses of REST as header blocks of HTTP/2 (RFC 9113, 8.3.2)."""
+"""REST responses as HTTP/2 header blocks (RFC 9113, 8.3.2)."""
 
 import time
 from functools import lru_cache
@@ -12,7 +12,7 @@ CONTINUE = block_of((":status", "100"))
 
 
 def header_block(response: Response, *, allows_origins: bool) -> bytes:
-    """The header block of a response; with `allows_origins` browsers let any page read it."""
+    """The header block of a response; `allows_origins` adds the CORS header."""
     status = response.status
     content_type = "" if status in WITHOUT_BODY else response.content_type
     block = _start(status, content_type, allows_origins) + _date(int(time.time()))

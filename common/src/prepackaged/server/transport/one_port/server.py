@@ -1,6 +1,6 @@
-"""A port of REST over HTTP/1 and HTTP/2, and of gRPC: platforms such as Knative give a server one.
+"""One port for REST over HTTP/1 and HTTP/2, and for gRPC, as Knative requires.
 
-HTTP/2 is that without TLS, which clients begin because they know of it ("prior knowledge").
+HTTP/2 is without TLS and with prior knowledge (RFC 9113, 3.3).
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from prepackaged.server.transport.routing import WireProtocol
 
 
 class OnePortServer(HttpServer):
-    """A REST server whose clients may speak HTTP/2 too, and gRPC where there are `methods`."""
+    """A REST server that also accepts HTTP/2, and gRPC if there are `methods`."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class OnePortServer(HttpServer):
         )
 
     def connect(self) -> FirstBytes:
-        """A connection whose first bytes tell its protocol."""
+        """A connection whose protocol is detected by its first bytes."""
         return FirstBytes(self._port, self._http2_port)
 
     def _accept(
@@ -52,7 +52,7 @@ class OnePortServer(HttpServer):
         headers: Headers,
         ended: bool,  # noqa: FBT001  as `http2.port.Accept` has it
     ) -> StreamUser | None:
-        """A call of gRPC or a request of REST, by its content type."""
+        """A gRPC call or a REST request, by its content type."""
         if self._methods and is_call(headers):
             connection.idle_seconds = IDLE_SECONDS
             return self._methods.accept(connection, stream, headers, ended)
@@ -60,7 +60,7 @@ class OnePortServer(HttpServer):
 
 
 def is_call(headers: Headers) -> bool:
-    """Whether a stream is a call of gRPC (gRPC over HTTP/2, "Requests")."""
+    """Whether a stream is a gRPC call (gRPC over HTTP/2, "Requests")."""
     return any(
         name == b"content-type" and CONTENT_TYPE.fullmatch(value) for name, value in headers.fields
     )

@@ -1,0 +1,20 @@
+"""A quick model of images."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from prepackaged import TensorSpec
+from prepackaged.images import Preprocessing
+
+PREPROCESSING = Preprocessing()
+INPUT = TensorSpec("x", "float32", (None, None, None, 3))
+
+
+class Pixels:
+    """Answers an image's mean colour, and all else as it was sent."""
+
+    batchable = True
+
+    def predict(self, X: Any, names: Iterable[str], meta: dict[str, Any]) -> Any:
+        """[1, 3], or what was sent."""
+        return PREPROCESSING.array(X, INPUT).mean(axis=(1, 2)) if isinstance(X, bytes) else X

@@ -1,0 +1,266 @@
+"""Every setting of the microservice, with its names, default, an example and its meaning.
+
+The command line, `--help` and the tables of docs/settings.md are made of this list.
+"""
+
+from prepackaged.server.runtime.limits import BATCHING, BROWSERS, LIMITS
+from prepackaged.server.runtime.settings import Setting
+from prepackaged.server.runtime.shutdown import GRACE_SECONDS
+from prepackaged.server.transport.sockets import ANY_HOST
+
+MAX_CONNECTIONS = 10_000
+# Longer than proxies keep a connection, so that it is they who close it: Google's load balancer
+# keeps one for 600 s.
+KEEPALIVE_SECONDS = 620
+CALL_SECONDS = 300  # a call of the model that takes longer is considered to hang
+METRICS_PATH = ("PREDICTIVE_UNIT_METRICS_ENDPOINT", "MLSERVER_METRICS_ENDPOINT")
+# OpenTelemetry's own variables that say where traces go.
+TRACED_TO = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+
+MODEL = (
+    Setting(
+        "the Model's parameters, a JSON list; each image's page lists its own",
+        flag="parameters",
+        variables=("PREDICTIVE_UNIT_PARAMETERS",),
+        default="[]",
+        example='[{"name": "method", "type": "STRING", "value": "predict"}]',
+    ),
+    Setting(
+        "the directory of the model, unless the parameter model_uri names one",
+        flag="model-dir",
+        variables=("MLSERVER_MODEL_URI", "AIP_STORAGE_URI"),
+        default="",
+        otherwise="/mnt/models, if it is not empty",
+        example="/models/iris",
+    ),
+    # Seldon's operator sets PREDICTIVE_UNIT_ID for its v1 protocol, and beside it MLServer's.
+    Setting(
+        "the model's name, in protocols that name it",
+        flag="model-name",
+        variables=("PREPACKAGED_MODEL_NAME", "MLSERVER_MODEL_NAME", "PREDICTIVE_UNIT_ID"),
+        default="model",
+        example="iris",
+    ),
+    Setting(
+        "the model's version, in protocols that name it",
+        variables=("MLSERVER_MODEL_VERSION",),
+        default="1",
+        example="3",
+    ),
+    Setting(
+        "false: samples beside the model are not tried before the server is ready",
+        variables=("PREPACKAGED_SAMPLES",),
+        default="true",
+        example="false",
+    ),
+    Setting(
+        "true: each answer names its model, framework and image",
+        variables=("PREPACKAGED_PROVENANCE_TAGS",),
+        default="false",
+        example="true",
+    ),
+)
+PORTS = (
+    Setting(
+        "the address to listen on; :: is every address of IPv6 and IPv4",
+        flag="host",
+        variables=("PREPACKAGED_HOST",),
+        default=ANY_HOST,
+        example="127.0.0.1",
+    ),
+    # PrimeHub and older operators set PREDICTIVE_UNIT_SERVICE_PORT alone.
+    # After Seldon's variables MLServer's, then those of Vertex AI and SageMaker. PORT is not
+    # among them: Knative sets it to the port that a container declares, which may be gRPC's.
+    Setting(
+        "the port of REST; it also accepts gRPC",
+        flag="http-port",
+        variables=(
+            "PREDICTIVE_UNIT_HTTP_SERVICE_PORT",
+            "PREDICTIVE_UNIT_SERVICE_PORT",
+            "MLSERVER_HTTP_PORT",
+            "AIP_HTTP_PORT",
+            "SAGEMAKER_BIND_TO_PORT",
+        ),
+        default=9000,
+        example="8080",
+    ),
+    Setting(
+        "the port of gRPC",
+        flag="grpc-port",
+        variables=("PREDICTIVE_UNIT_GRPC_SERVICE_PORT", "MLSERVER_GRPC_PORT"),
+        default=5000,
+        example="5001",
+    ),
+    Setting(
+        "the port of the metrics",
+        flag="metrics-port",
+        variables=("PREDICTIVE_UNIT_METRICS_SERVICE_PORT", "MLSERVER_METRICS_PORT"),
+        default=6000,
+        example="8002",
+    ),
+    Setting(
+        "the path of the metrics",
+        variables=METRICS_PATH,
+        default="/metrics",
+        example="/prometheus",
+    ),
+    Setting(
+        "0 turns gRPC off, on both ports",
+        flag="grpc-workers",
+        variables=("GRPC_WORKERS",),
+        default=1,
+        example="0",
+    ),
+    Setting(
+        "true opens the ports at once, and they answer 503 until the model is loaded",
+        variables=("PREPACKAGED_OPEN_EARLY",),
+        default="false",
+        otherwise="false; true on Vertex AI, and under Seldon's operator for protocol: v2",
+        example="true",
+    ),
+    Setting(
+        "one more path for predictions; Vertex AI sets it",
+        variables=("AIP_PREDICT_ROUTE",),
+        default="",
+        example="/predict",
+    ),
+    Setting(
+        "one more path for the model's health; Vertex AI sets it",
+        variables=("AIP_HEALTH_ROUTE",),
+        default="",
+        example="/healthz",
+    ),
+)
+PROCESSES = (
+    Setting(
+        "processes; each loads the model, and their metrics are summed",
+        flag="workers",
+        variables=("GUNICORN_WORKERS",),
+        default=1,
+        example="2",
+    ),
+    Setting(
+        "open connections to REST, and as many to gRPC, for each process",
+        flag="max-connections",
+        variables=("PREPACKAGED_MAX_CONNECTIONS",),
+        default=MAX_CONNECTIONS,
+        example="1000",
+    ),
+)
+TIME = (
+    Setting(
+        "seconds for the last answers after the signal to shut down",
+        flag="grace-seconds",
+        variables=("PREPACKAGED_GRACE_SECONDS",),
+        default=GRACE_SECONDS,
+        example="17",
+    ),
+    Setting(
+        "seconds that an idle connection stays open; 0 closes each after its response",
+        flag="keepalive",
+        variables=("GUNICORN_KEEPALIVE",),
+        default=KEEPALIVE_SECONDS,
+        example="65",
+    ),
+    Setting(
+        "seconds after which a call of the model is considered to hang; 0: never",
+        flag="max-call-seconds",
+        variables=("PREPACKAGED_MAX_CALL_SECONDS",),
+        default=CALL_SECONDS,
+        example="900",
+    ),
+    Setting(
+        "milliseconds from a REST request to its answer; 0: no bound",
+        annotation="seldon.io/rest-timeout",
+        default="0",
+        example="20000",
+    ),
+    Setting(
+        "milliseconds from a gRPC request to its answer; 0: no bound",
+        annotation="seldon.io/grpc-timeout",
+        default="0",
+        example="20000",
+    ),
+)
+LOGS = (
+    Setting(
+        "DEBUG, INFO, WARNING, ERROR or CRITICAL; the variable wins over the flag",
+        flag="log-level",
+        variables=("SELDON_LOG_LEVEL",),
+        default="INFO",
+        example="DEBUG",
+    ),
+    Setting(
+        "true: a line in the log for every request; the images set the flag",
+        flag="access-log",
+        variables=("GUNICORN_ACCESS_LOG",),
+        default="false",
+        example="true",
+        bare="true",
+    ),
+    Setting(
+        "the form of these lines: text or json",
+        variables=("PREPACKAGED_ACCESS_LOG_FORMAT",),
+        default="text",
+        example="json",
+    ),
+    Setting(
+        "1: a span for every request, with OpenTelemetry",
+        flag="tracing",
+        variables=("TRACING",),
+        default="0",
+        example="1",
+        bare="1",
+    ),
+    Setting(
+        "where spans are sent; either variable turns tracing on",
+        variables=TRACED_TO,
+        otherwise="http://localhost:4318",
+        example="http://collector:4318",
+    ),
+)
+SELDON = (
+    Setting(
+        "the server's name in an inference graph, for meta.requestPath",
+        variables=("PREDICTIVE_UNIT_ID",),
+        otherwise="none; Seldon's operator sets it",
+        example="iris",
+    ),
+    Setting(
+        "the image's name, for meta.requestPath and metrics",
+        variables=("PREDICTIVE_UNIT_IMAGE",),
+        otherwise="each image sets its own",
+        example="infuseai/sklearn-prepackaged:0.1.0",
+    ),
+    Setting(
+        "true: predict_raw gets the body of a request undecoded",
+        variables=("PAYLOAD_PASSTHROUGH",),
+        default="false",
+        example="true",
+    ),
+)
+#: The settings by what they are about, in the order in which they are documented.
+GROUPS = {
+    "Model": MODEL,
+    "Ports": PORTS,
+    "Processes and connections": PROCESSES,
+    "Time": TIME,
+    "Limits": LIMITS,
+    "Batching": BATCHING,
+    "Browsers": BROWSERS,
+    "Logs and tracing": LOGS,
+    "Seldon": SELDON,
+}
+SETTINGS = tuple(setting for group in GROUPS.values() for setting in group)
+#: Flags that upstream takes for its process model, which this server does not have: accepted,
+#: without effect.
+WITHOUT_EFFECT = (
+    "grpc-threads",
+    "threads",
+    "max-requests",
+    "max-requests-jitter",
+    "single-threaded",
+    "pidfile",
+    "nthread",  # KServe's
+)

@@ -1,0 +1,62 @@
+"""Telling what is served: in the log, in metrics and metadata, and in answers where asked to."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from seldon_core.user_model import SeldonNotImplementedError
+
+from prepackaged.provenance import framework_of, model_digest
+from prepackaged.server.inference.hooks import find_hook
+from prepackaged.server.runtime.config import Config
+from prepackaged.server.telemetry.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+LEAST_PRIORITY = 19
+KEY = "model_digest"
+
+
+def tag_answers(model: Any, config: Config) -> None:
+    """Let each answer say in its tags which model, framework and image it is from."""
+    name, version = framework_of(model)
+    facts = {KEY: model_digest(model), "framework": f"{name} {version}".strip()}
+    tags = {key: value for key, value in {**facts, "image": config.image}.items() if value}
+    own = find_hook(model, "tags")
+
+    def with_provenance() -> dict[str, Any]:
+        with suppress(SeldonNotImplementedError):
+            return {**tags, **((own() if own else None) or {})}
+        return tags
+
+    model.tags = with_provenance
+
+
+def find_digest(model: Any, then: Callable[[str], None]) -> None:
+    """Compute the model's digest on a thread that yields to all others, and go on with it there."""
+
+    def work() -> None:
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LEAST_PRIORITY)
+        then(model_digest(model))
+
+    threading.Thread(target=work, name="digest", daemon=True).start()
+
+
+def publish(
+    digest: str, model: Any, metadata: dict[str, Any] | None, config: Config, metrics: Metrics
+) -> None:
+    """Write what is served into the log, the metrics and the metadata; on the event loop."""
+    if not digest:
+        return
+    name, version = framework_of(model)
+    framework = f", {name} {version}" if name else ""
+    image = f", image {config.image}" if config.image else ""
+    logger.info("Serving %s, digest %s%s%s", config.model_name, digest, framework, image)
+    labels = {"digest": digest, "model": config.model_name, "version": config.model_version}
+    metrics.set_gauge("prepackaged_model_info", 1, **labels)
+    if metadata is not None:
+        metadata["custom"] = {**(metadata.get("custom") or {}), KEY: digest}

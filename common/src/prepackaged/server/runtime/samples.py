@@ -1,0 +1,215 @@
+"""`samples/` beside a model: requests, and the answers that the model must give to them.
+
+What is compared is what a sample says: members of an answer that it does not name may be
+anything. Numbers with a fraction may differ by a share of the number, all else not at all.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prepackaged.artifacts import Artifact, local_path
+from prepackaged.errors import DeploymentError
+from prepackaged.input_examples import mlflow_example
+
+DIRECTORY = "samples"
+MOST_FILES = 100
+MOST_BYTES = 16 * 2**20  # of a file
+TOLERANCE = 1e-3  # a share of the number
+NEAR_ZERO = 1e-6  # by which numbers may differ however small they are
+MODEL = "{model}"  # in a path: the name under which the model is served
+SELDON, V2, MLFLOW = "/api/v1.0/predictions", f"/v2/models/{MODEL}/infer", "/invocations"
+MLFLOW_FORMS = {"dataframe_split", "dataframe_records", "instances", "inputs"}
+SHOWN = 100  # characters of a value in an error
+LONGEST = 500  # characters of an answer that is an error itself
+# MLflow's requests: the name since 2.16, and the one before it.
+MLFLOW_FILES = ("serving_input_example.json", "serving_input_payload.json")
+
+
+class _Nothing:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+NOTHING = _Nothing()  # where an answer has nothing, or a sample expects nothing
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A request of JSON to a path, with the status and the body that it must get.
+
+    `expected` is NOTHING where any body will do. The server does not start where a sample
+    `is_required` and gets another answer.
+    """
+
+    name: str
+    path: str
+    body: Any
+    expected: Any = NOTHING
+    status: int = 200
+    tolerance: float = TOLERANCE
+    is_required: bool = True
+
+    def difference(self, status: int, text: bytes) -> str:
+        """Where the answer differs, what was expected and what it got; empty where it does not."""
+        if status != self.status:
+            shown = text.decode(errors="replace")[:LONGEST]
+            return f"expected status {self.status}, got {status}: {shown}"
+        if self.expected is NOTHING:
+            return ""
+        try:
+            return next(_differences(self.expected, _read_answer(text), self.tolerance, ""), "")
+        except RecursionError:
+            return "the answer is nested too deeply to compare"
+
+
+def samples_of(model: Any) -> list[Sample]:
+    """The samples beside a loaded model, then MLflow's own examples, which have no answers.
+
+    Raises `DeploymentError`, which names the file, for one that is no sample.
+    """
+    artifact = getattr(model, "artifact", None)
+    directory = artifact.directory if isinstance(artifact, Artifact) else _directory_of(model)
+    if directory is None:
+        return []
+    return [*map(read_sample, _files_in(directory / DIRECTORY)), *_of_mlflow(artifact)]
+
+
+def read_sample(file: Path) -> Sample:
+    """The sample in a file. Raises `DeploymentError`."""
+    content = read_json(file)
+    request = content.get("request") if isinstance(content, dict) else None
+    if not isinstance(request, dict) or "body" not in request:
+        raise _broken(file, 'expected {"request": {"path", "body"}, "response": {"body"}}')
+    response, tolerance = content.get("response", {}), content.get("tolerance", TOLERANCE)
+    if not isinstance(response, dict):
+        raise _broken(file, f"expected response as an object, got {_cut(response)}")
+    path, status = request.get("path", path_for(request["body"])), response.get("status", 200)
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise _broken(file, f"expected request.path such as {SELDON}, got {_cut(path)}")
+    if type(status) is not int:
+        raise _broken(file, f"expected response.status as a number, got {_cut(status)}")
+    if not _is_number(tolerance) or not 0 <= tolerance < math.inf:
+        raise _broken(file, f"expected tolerance as a number from 0, got {_cut(tolerance)}")
+    expected = response.get("body", NOTHING)
+    return Sample(file.name, path, request["body"], expected, status, float(tolerance))
+
+
+def read_json(file: Path) -> Any:
+    """What a file of JSON has. Raises `DeploymentError`, which names the file."""
+    try:
+        if (size := file.stat().st_size) > MOST_BYTES:
+            raise _broken(file, f"expected at most {MOST_BYTES} bytes, got {size}")
+        return json.loads(file.read_bytes())
+    except OSError as error:
+        raise _broken(file, f"it cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise _broken(file, f"expected JSON: {error}") from error
+
+
+def path_for(body: Any) -> str:
+    """Where a body of this form goes: V2's, MLflow's, or else Seldon's."""
+    if not isinstance(body, dict):
+        return SELDON
+    inputs = body.get("inputs")
+    if isinstance(inputs, list) and inputs and all(_is_v2(each) for each in inputs):
+        return V2
+    return MLFLOW if MLFLOW_FORMS & body.keys() else SELDON
+
+
+def _is_v2(tensor: Any) -> bool:
+    return isinstance(tensor, dict) and {"name", "datatype", "shape"} <= tensor.keys()
+
+
+def _directory_of(model: Any) -> Path | None:
+    """The directory of a model that reads no file of a known kind."""
+    uri = getattr(model, "model_uri", None)
+    if not isinstance(uri, str):
+        return None
+    try:
+        location = local_path(uri)
+    except DeploymentError:  # the model's own way to say where it is
+        return None
+    return location if location.is_dir() else None
+
+
+def _files_in(directory: Path) -> list[Path]:
+    if not directory.is_dir():
+        return []
+    try:
+        files = sorted(each for each in directory.glob("*.json") if each.name[0] != ".")
+    except OSError as error:
+        raise DeploymentError(f"{directory} cannot be read: {error.strerror}") from error
+    if len(files) > MOST_FILES:
+        raise DeploymentError(
+            f"{directory}: expected at most {MOST_FILES} samples, got {len(files)}"
+        )
+    return files
+
+
+def _of_mlflow(artifact: Any) -> Iterator[Sample]:
+    """MLflow's example, as the request for `/invocations` that it has beside it, or as a row."""
+    if not isinstance(artifact, Artifact):
+        return
+    info = artifact.mlmodel.get("saved_input_example_info")
+    if not isinstance(info, dict):
+        return
+    for name in (info.get("serving_input_path"), *MLFLOW_FILES):
+        file = artifact.directory / str(name)
+        if name and file.is_file():
+            yield Sample(file.name, MLFLOW, read_json(file), is_required=False)
+            return
+    row = mlflow_example(artifact)
+    if row is not None:
+        name = str(info.get("artifact_path"))
+        yield Sample(name, SELDON, {"jsonData": row}, is_required=False)
+
+
+def _differences(expected: Any, got: Any, tolerance: float, place: str) -> Iterator[str]:
+    """Each place where an answer is not what is expected."""
+    if isinstance(expected, dict) and isinstance(got, dict):
+        for name, value in expected.items():
+            inside = f"{place}.{name}" if place else str(name)
+            yield from _differences(value, got.get(name, NOTHING), tolerance, inside)
+    elif isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
+        for number, (value, other) in enumerate(zip(expected, got, strict=True)):
+            yield from _differences(value, other, tolerance, f"{place}[{number}]")
+    elif not _is_same(expected, got, tolerance):
+        where = f"{place}: " if place else ""
+        yield f"{where}expected {_described(expected)}, got {_described(got)}"
+
+
+def _is_same(expected: Any, got: Any, tolerance: float) -> bool:
+    if _is_number(expected) and _is_number(got):
+        if isinstance(expected, int) and isinstance(got, int):
+            return expected == got
+        is_near = math.isclose(expected, got, rel_tol=tolerance, abs_tol=NEAR_ZERO)
+        return is_near or (math.isnan(expected) and math.isnan(got))
+    return type(expected) is type(got) and bool(expected == got)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _described(value: Any) -> str:
+    return f"{len(value)} values" if isinstance(value, list) else _cut(value)
+
+
+def _cut(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def _read_answer(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text.decode(errors="replace")
+
+
+def _broken(file: Path, why: str) -> DeploymentError:
+    return DeploymentError(f"sample {file}: {why}")

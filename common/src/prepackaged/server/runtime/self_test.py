@@ -1,0 +1,96 @@
+"""A loaded model asked as clients ask it, in its own process and before any port is open."""
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote
+
+from prepackaged.errors import DeploymentError
+from prepackaged.server.inference.model_thread import ModelThread
+from prepackaged.server.runtime.config import Config
+from prepackaged.server.runtime.event_loop import LoopThread
+from prepackaged.server.runtime.samples import MODEL, Sample, samples_of
+from prepackaged.server.runtime.server import RunningServer
+from prepackaged.server.telemetry.metrics import Metrics
+from prepackaged.server.transport.exchange import Response
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A sample and how its answer differs; empty where it does not."""
+
+    sample: Sample
+    difference: str
+
+
+class SelfTest:
+    """The protocols around a loaded model, for requests from this process.
+
+    Made and used on the model's thread. It counts and traces apart from the server that is to be,
+    and `loop` is an event loop on another thread.
+    """
+
+    def __init__(
+        self, model: Any, metadata: dict[str, Any] | None, config: Config, loop: LoopThread
+    ) -> None:
+        self._config = replace(config, tracing=False, access_log=False)
+        self._loop, self._thread = loop, ModelThread()
+        parts = model, metadata, self._config, self._thread.submit, Metrics()
+        self._server: RunningServer = loop.run(RunningServer.of(*parts))
+
+    def ask(self, method: str, path: str, body: Any = None) -> Response:
+        """The answer over REST, for which the model is called on this thread."""
+        path = path.replace(MODEL, quote(self._config.model_name, safe=""))
+        content = b"" if body is None else json.dumps(body).encode()
+        answer = self._loop.submit(self._server.answer(method, path, content))
+        return self._result(answer)
+
+    def _result(self, answer: "Future[Response]") -> Response:
+        for ended in (answer, self._loop.ended):
+            ended.add_done_callback(lambda _: self._thread.stop())
+        self._thread.run()
+        if self._loop.ended.done():
+            self._loop.ended.result()
+        return answer.result()
+
+    def page(self) -> bytes:
+        """The page to try the model, as a file."""
+        return self._server.pages.as_file()
+
+    def outcomes(self, samples: Sequence[Sample]) -> Iterator[Outcome]:
+        """What became of each sample."""
+        for sample in samples:
+            answer = self.ask("POST", sample.path, sample.body)
+            yield Outcome(sample, sample.difference(answer.status, answer.body))
+
+
+def check_samples(
+    model: Any, metadata: dict[str, Any] | None, config: Config, loop: LoopThread
+) -> None:
+    """Run what is in `samples/` beside the model, where it is.
+
+    Raises `DeploymentError` of the first answer that is not the expected one; where a sample is
+    not required, the log says so.
+    """
+    samples = samples_of(model) if config.samples else []
+    if not samples:
+        return
+    outcomes = [*SelfTest(model, metadata, config, loop).outcomes(samples)]
+    for outcome in outcomes:
+        if outcome.difference and outcome.sample.is_required:
+            raise DeploymentError(failure(outcome))
+    for outcome in outcomes:
+        if outcome.difference:
+            logger.warning("%s", failure(outcome))
+    good = sum(not outcome.difference for outcome in outcomes)
+    logger.info("Samples: %d of %d are answered as expected", good, len(outcomes))
+
+
+def failure(outcome: Outcome) -> str:
+    """Which sample, where its answer differs, what was expected and what it got."""
+    return f"sample {outcome.sample.name}: {outcome.difference}"

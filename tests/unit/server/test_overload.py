@@ -1,0 +1,192 @@
+"""Minutes of overload before a model of 20 ms, on a clock that runs as fast as it can."""
+
+import heapq
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+import pytest
+
+from prepackaged.server.inference.admission import Admission, OverloadedError
+from prepackaged.server.inference.latency import LatencyTracker
+from prepackaged.server.inference.queue import WorkQueue
+from prepackaged.server.inference.work import Work
+from prepackaged.server.telemetry.context import RequestContext
+
+CALL = 0.02  # seconds
+CAPACITY = 1 / CALL  # requests a second
+FOR_EVER = 1e6  # seconds that a client waits
+
+
+@dataclass
+class World:
+    """A model, the queue before it, and clients; what became of them is noted with their ages."""
+
+    max_wait: float | None = None
+    now: float = 1000.0
+    answered: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
+    left: list[float] = field(default_factory=list)
+    then: Callable[[], None] | None = None  # what a client does with its answer
+
+    def __post_init__(self) -> None:
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = count()
+        self._is_busy = False
+        self._latency = LatencyTracker()
+        self._admission = Admission(self._latency, lambda: 1, self.max_wait)
+        self._queue = WorkQueue(
+            self._admission,
+            lambda: 1,
+            self._refuse,
+            max_waiting=5000,
+            max_rows=math.inf,
+            max_bytes=math.inf,
+        )
+
+    def at(self, when: float, event: Callable[[], None]) -> None:
+        """Let something happen."""
+        heapq.heappush(self._events, (when, next(self._numbers), event))
+
+    def run(self, seconds: float) -> None:
+        """Let so much time pass."""
+        until = self.now + seconds
+        while self._events and self._events[0][0] <= until:
+            self.now, _, event = heapq.heappop(self._events)
+            event()
+        self.now = until
+
+    def ask(self, patience: float = FOR_EVER) -> None:
+        """A client asks, and leaves after so many seconds without an answer."""
+        work = Work(None, print, context=RequestContext("POST", "/", ()))
+        try:
+            self._queue.add(work)
+        except OverloadedError:
+            self.refused.append(0.0)
+            return
+        self.at(self.now + patience, lambda: self._leave(work))
+        if not self._is_busy:
+            self._call()
+
+    def load(self, times: float, seconds: float, patience: float = FOR_EVER) -> None:
+        """Requests in even distances, so many times as many as the model can answer."""
+        number = int(times * CAPACITY * seconds)
+        for each in range(number):
+            self.at(self.now + each * seconds / number, lambda: self.ask(patience))
+
+    def _leave(self, work: Work) -> None:
+        if work.is_wanted:
+            self.left.append(work.age())
+            work.cancel()
+
+    def _refuse(self, work: Work, _: OverloadedError) -> None:
+        work.is_wanted = False
+        self.refused.append(work.age())
+
+    def _call(self) -> None:
+        works = self._queue.take()
+        self._is_busy = bool(works)
+        if works:
+            self.at(self.now + CALL, lambda: self._answer(works[0]))
+
+    def _answer(self, work: Work) -> None:
+        self._latency.note_call(CALL, 1)
+        if work.is_wanted:
+            work.is_wanted = False
+            self.answered.append(work.age())
+            self._admission.answered()
+        if self.then:
+            self.then()
+        self._call()
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> World:
+    """A world whose clock the server looks at."""
+    world = World(getattr(request, "param", None))
+    monkeypatch.setattr("time.perf_counter", lambda: world.now)
+    return world
+
+
+@pytest.mark.parametrize("patience", [0.5, 2.0, 10.0, FOR_EVER])
+def test_at_five_times_the_load_the_model_works_for_clients_that_stay(
+    world: World, patience: float
+) -> None:
+    """For nine tenths of its time and more, however long they stay."""
+    world.load(5, 20, patience)
+    world.run(20)
+    assert len(world.answered) >= 0.9 * CAPACITY * 20
+
+
+@pytest.mark.parametrize("patience", [0.5, 2.0, 10.0, FOR_EVER])
+def test_who_is_refused_is_refused_at_once_and_few_leave(world: World, patience: float) -> None:
+    """After three seconds, in which it is learned that this is no burst, or how long they stay."""
+    world.load(5, 20, patience)
+    world.run(3)
+    world.refused, world.left = [], []
+    world.run(17)
+    assert max(world.refused) == 0.0
+    assert world.left == []
+
+
+@pytest.mark.parametrize("patience", [10.0, FOR_EVER])
+def test_patient_clients_that_are_admitted_are_answered_soon(world: World, patience: float) -> None:
+    """Those of the beginning too."""
+    world.load(5, 20, patience)
+    world.run(60)
+    assert not world.left
+    assert not any(world.refused)
+    assert max(world.answered) < 4.5
+
+
+def test_an_overload_is_over_with_its_cause(world: World) -> None:
+    """The queue is short by then, and a burst may wait again."""
+    world.load(5, 20)
+    world.run(20 + 3)
+    refusals = len(world.refused)
+    world.ask()
+    world.run(CALL)
+    assert world.answered[-1] == pytest.approx(CALL)
+    for _ in range(1000):
+        world.ask()
+    world.run(60)
+    assert len(world.refused) == refusals
+
+
+def test_a_burst_is_answered_whole(world: World) -> None:
+    """A thousand that come within half a second, and those that come when it is over."""
+    world.load(40, 0.5)
+    world.run(1)
+    world.load(1, 30)
+    world.run(90)
+    assert (len(world.answered), world.refused) == (1000 + 1500, [])
+
+
+def test_clients_that_ask_again_once_they_are_answered_are_no_overload(world: World) -> None:
+    """However many there are, and however they begin."""
+    world.then = world.ask
+    for begin in (lambda: None, lambda: world.run(0.1)):
+        for _ in range(100):
+            begin()
+            world.ask()
+    world.run(100)
+    assert world.refused == []
+
+
+@pytest.mark.parametrize("world", [10.0], indirect=True)
+def test_a_bound_that_is_set_is_kept_in_an_overload_that_lasts(world: World) -> None:
+    """Who operates it has chosen how long clients may wait."""
+    world.load(5, 20)
+    world.run(60)
+    assert max(world.answered) == pytest.approx(10 + CALL, abs=2 * CALL)
+    assert not any(world.refused)
+
+
+def test_once_it_is_known_how_long_clients_stay_nobody_is_left_to_be_late(world: World) -> None:
+    """Of a smaller overload too: they wait no longer for a refusal that is certain."""
+    world.load(1.8, 10, 2.0)
+    world.run(10)
+    late = [age for age in world.refused if age]
+    assert 0 < len(late) < 100
+    assert sum(late) / len(late) < 1.5

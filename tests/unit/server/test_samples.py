@@ -1,0 +1,293 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from prepackaged import Artifact, ClientError, Component, DeploymentError
+from prepackaged.server.runtime import samples
+from prepackaged.server.runtime.config import Config
+from prepackaged.server.runtime.event_loop import LoopThread
+from prepackaged.server.runtime.samples import Sample, read_sample, samples_of
+from prepackaged.server.runtime.self_test import check_samples
+
+REQUEST = {"path": "/predict", "body": {"data": {"ndarray": [[1.0, 2.0]]}}}
+V2_REQUEST = {
+    "path": "/v2/models/{model}/infer",
+    "body": {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP64", "data": [1, 2]}]},
+}
+
+
+class Sum(Component):
+    """Answers the sum of each row, and counts its calls."""
+
+    calls = 0
+
+    def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
+        self.calls += 1
+        if np.shape(X)[-1] != 2:
+            raise ClientError("expected two columns")
+        return np.sum(np.asarray(X, float), axis=1, keepdims=True)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Sum:
+    """A model in a directory of its own."""
+    model = Sum(str(tmp_path))
+    model.load()
+    return model
+
+
+def put(directory: Path, content: Any, name: str = "a.json") -> Path:
+    """A sample, or what should be one, beside the model."""
+    (directory / "samples").mkdir(exist_ok=True)
+    file = directory / "samples" / name
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    return file
+
+
+def check(model: Any, **settings: Any) -> None:
+    """Run the samples as a server does."""
+    with LoopThread() as loop:
+        check_samples(model, None, Config("Sum", {}, **settings), loop)
+
+
+def answers(body: Any, request: Any = REQUEST, **more: Any) -> dict[str, Any]:
+    """A sample that expects this body."""
+    return {"request": request, "response": {"body": body}, **more}
+
+
+def difference(expected: Any, got: Any, tolerance: float = 1e-3) -> str:
+    """Where an answer is not the expected one."""
+    sample = Sample("a.json", "/", {}, expected, tolerance=tolerance)
+    return sample.difference(200, json.dumps(got).encode())
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        answers({"data": {"ndarray": [[3.0]]}}),
+        answers({"data": {"names": ["t:0"]}}),
+        answers({"outputs": [{"data": [3.0], "shape": [1, 1]}]}, V2_REQUEST),
+        answers({"predictions": [[3]]}, {"body": {"instances": [[1.0, 2.0]]}}),
+        answers({"data": {"ndarray": [[3.0]]}}, {"body": REQUEST["body"]}),
+        answers({"data": {"ndarray": [[3.2]]}}, tolerance=0.1),
+        {"request": REQUEST},
+        {"request": {"body": {"data": {"ndarray": [[1]]}}}, "response": {"status": 400}},
+    ],
+)
+def test_a_model_that_answers_as_expected_becomes_ready(
+    sample: Any, model: Sum, tmp_path: Path
+) -> None:
+    """In any protocol, in a part of its answer alone, or with an error that is expected."""
+    put(tmp_path, sample)
+    check(model, model_name="no other")
+    assert model.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("sample", "why"),
+    [
+        (
+            answers({"data": {"ndarray": [[4.0]]}}),
+            "sample a.json: data.ndarray[0][0]: expected 4.0, got 3.0",
+        ),
+        (
+            answers({"outputs": [{"data": [3.5]}]}, V2_REQUEST),
+            "sample a.json: outputs[0].data[0]: expected 3.5, got 3.0",
+        ),
+        (
+            answers({"strData": "3"}),
+            "sample a.json: strData: expected '3', got nothing",
+        ),
+        (
+            answers({}, {"path": "/other", "body": {}}),
+            "sample a.json: expected status 200, got 404: ",
+        ),
+        (
+            answers({}, {"path": "/metadata", "body": {}}),
+            "sample a.json: expected status 200, got 405: ",
+        ),
+        (
+            {"request": {"body": {"data": {"ndarray": [[1]]}}}},
+            "sample a.json: expected status 200, got 400: ",
+        ),
+    ],
+)
+def test_a_model_that_answers_otherwise_keeps_the_server_from_its_start(
+    sample: Any, why: str, model: Sum, tmp_path: Path
+) -> None:
+    """The error names the sample and the number, what was expected and what it got."""
+    put(tmp_path, sample)
+    with pytest.raises(DeploymentError) as caught:
+        check(model)
+    assert str(caught.value).startswith(why)
+
+
+def test_a_setting_switches_samples_off(model: Sum, tmp_path: Path) -> None:
+    """For those who must serve in spite of them."""
+    put(tmp_path, answers({"data": {"ndarray": [[4.0]]}}))
+    check(model, samples=False)
+    assert model.calls == 0
+
+
+def test_a_model_without_samples_is_not_called(model: Sum, tmp_path: Path) -> None:
+    """Nor is one whose directory has other things of that name, or that says it in its own way."""
+    check(model)
+    (tmp_path / "samples").write_text("a file")
+    check(model)
+    model.model_uri = "s3://bucket/model"
+    check(model)
+    check(object())
+    assert model.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("expected", "got"),
+    [
+        (0.5, 0.5004),
+        (1e9, 1.0005e9),
+        (0.0, 1e-7),
+        (float("nan"), float("nan")),
+        (float("inf"), float("inf")),
+        (3, 3.0),
+        ([1, "a", None, True], [1, "a", None, True]),
+        ({"a": 1}, {"a": 1, "b": 2}),
+    ],
+)
+def test_answers_that_are_as_good_as_equal_are_equal(expected: Any, got: Any) -> None:
+    """Fractions differ between processors, and members that nobody names may be anything."""
+    assert difference(expected, got) == ""
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "why"),
+    [
+        (0.5, 0.502, "expected 0.5, got 0.502"),
+        (1000, 1001, "expected 1000, got 1001"),
+        (0.0, 1e-5, "expected 0.0, got 1e-05"),
+        (float("nan"), 1.0, "expected nan, got 1.0"),
+        (1.0, None, "expected 1.0, got None"),
+        (1, True, "expected 1, got True"),
+        ("1", 1, "expected '1', got 1"),
+        ([1, 2], [1], "expected 2 values, got 1 values"),
+        ([[1], [2]], [[1], [3]], "[1][0]: expected 2, got 3"),
+        ({"a": {"b": [1]}}, {"a": {"b": [2]}}, "a.b[0]: expected 1, got 2"),
+        ({"a": 1}, [1], "expected {'a': 1}, got 1 values"),
+        ("x" * 200, "", f"expected '{'x' * 99}..., got ''"),
+    ],
+)
+def test_the_first_difference_is_told(expected: Any, got: Any, why: str) -> None:
+    """Where it is, what was expected and what it got, bounded in length."""
+    assert difference(expected, got) == why
+
+
+def test_an_answer_that_is_no_json_is_compared_as_text() -> None:
+    """As a model with `predict_raw` may answer."""
+    sample = Sample("a.json", "/", {}, "yes")
+    assert sample.difference(200, b"yes") == ""
+    assert sample.difference(200, b"no") == "expected 'yes', got 'no'"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("{", "expected JSON: "),
+        ("[" * 100_000, "expected JSON: "),
+        ("\x00", "expected JSON: "),
+        ([], 'expected {"request": {"path", "body"}, "response": {"body"}}'),
+        ({"request": {}}, 'expected {"request": {"path", "body"}'),
+        ({"request": {"body": 1}, "response": 2}, "expected response as an object, got 2"),
+        ({"request": {"body": 1, "path": 2}}, "expected request.path such as /api"),
+        ({"request": {"body": 1, "path": "predict"}}, "expected request.path such as /api"),
+        (
+            {"request": {"body": 1}, "response": {"status": "200"}},
+            "expected response.status as a number, got '200'",
+        ),
+        (answers({}, tolerance="1"), "expected tolerance as a number from 0, got '1'"),
+        (answers({}, tolerance=-1), "expected tolerance as a number from 0, got -1"),
+        (answers({}, tolerance=True), "expected tolerance as a number from 0, got True"),
+    ],
+)
+def test_a_file_that_is_no_sample_is_named(
+    content: Any, why: str, model: Sum, tmp_path: Path
+) -> None:
+    """With what was expected in it."""
+    file = put(tmp_path, content)
+    with pytest.raises(DeploymentError) as caught:
+        check(model)
+    assert str(caught.value).startswith(f"sample {file}: {why}")
+
+
+def test_samples_are_bounded_in_size_and_number(
+    model: Sum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start may not take forever."""
+    file = put(tmp_path, answers({}))
+    monkeypatch.setattr(samples, "MOST_BYTES", 10)
+    with pytest.raises(DeploymentError, match=f"sample {file}: expected at most 10 bytes, got "):
+        read_sample(file)
+    for number in range(samples.MOST_FILES):
+        put(tmp_path, answers({}), f"{number}.json")
+    with pytest.raises(DeploymentError, match="expected at most 100 samples, got 101"):
+        check(model)
+
+
+def test_other_files_beside_samples_are_left_alone(model: Sum, tmp_path: Path) -> None:
+    """Notes, and what editors leave."""
+    put(tmp_path, "notes", "README.md")
+    put(tmp_path, "{", ".a.json.swp")
+    put(tmp_path, "{", ".a.json")
+    check(model)
+
+
+@pytest.mark.parametrize(
+    ("info", "files", "expected"),
+    [
+        (
+            {"artifact_path": "input_example.json", "serving_input_path": "mine.json"},
+            {"mine.json": {"inputs": [1]}, "input_example.json": {"data": [[2]]}},
+            ("mine.json", "/invocations", {"inputs": [1]}),
+        ),
+        (
+            {"artifact_path": "input_example.json"},
+            {"serving_input_example.json": {"dataframe_split": {}}, "input_example.json": [[2]]},
+            ("serving_input_example.json", "/invocations", {"dataframe_split": {}}),
+        ),
+        (
+            {"artifact_path": "input_example.json"},
+            {"input_example.json": {"columns": ["a"], "data": [[2], [3]]}},
+            ("input_example.json", "/api/v1.0/predictions", {"jsonData": [{"a": 2}]}),
+        ),
+    ],
+)
+def test_mlflow_examples_are_requests_without_answers(
+    info: Any, files: dict[str, Any], expected: Any, tmp_path: Path
+) -> None:
+    """The request that MLflow stores with newer models, else the first row of the example."""
+    for name, content in files.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    model = Sum()
+    model.artifact = Artifact(
+        tmp_path / "m", "m", tmp_path, mlmodel={"saved_input_example_info": info}
+    )
+    (sample,) = samples_of(model)
+    assert (sample.name, sample.path, sample.body) == expected
+    assert not sample.is_required
+
+
+def test_an_mlflow_example_that_fails_is_told_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """MLflow saves it with the model and nobody keeps it up: it is no reason not to start."""
+    (tmp_path / "serving_input_example.json").write_text('{"inputs": [[1, 2, 3]]}')
+    model = Sum()
+    info = {"artifact_path": "input_example.json"}
+    model.artifact = Artifact(
+        tmp_path / "m", "m", tmp_path, mlmodel={"saved_input_example_info": info}
+    )
+    with caplog.at_level("INFO"):
+        check(model)
+    assert "sample serving_input_example.json: expected status 200, got 400" in caplog.text
+    assert "Samples: 0 of 1 are answered as expected" in caplog.text

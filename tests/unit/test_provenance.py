@@ -1,0 +1,103 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prepackaged import Artifact, Component, provenance
+from prepackaged.provenance import framework_of, model_digest
+
+# What model_signing 1.1.1 makes of FILES, of their first one alone, and of no file at all.
+FILES = {
+    ".hidden": "h",
+    "Z": "z",
+    "model.joblib": "abc",
+    "samples/q.json": "q",
+    "sub.txt": "y",
+    "sub/a.txt": "x",
+}
+ROOT = "sha256:5300b903e3c3e4885c7eac064e2ada7f153817bff0543b94ce4b1f6bc53916a7"
+OF_Z = "sha256:c27cd49cb724724842a58b799b1009ecc968b3499767b73ee54693661ff723ca"
+
+
+def model_in(directory: Path, name: str = "model.joblib", uri: Any = None) -> Component:
+    """A model that was loaded from a file there."""
+    model = Component(str(uri or directory))
+    model.artifact = Artifact(directory / name, name, directory)
+    return model
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A model directory with FILES."""
+    for name, content in FILES.items():
+        file = tmp_path / "m" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    return tmp_path / "m"
+
+
+def test_the_digest_is_the_one_that_model_signing_signs(directory: Path) -> None:
+    """In the order of paths, a directory's files before the file that begins with its name."""
+    assert model_digest(model_in(directory)) == ROOT
+
+
+@pytest.mark.parametrize("name", [".git/config", ".gitignore", ".gitattributes", "model.sig"])
+def test_what_is_not_signed_does_not_count(directory: Path, name: str) -> None:
+    """The signature itself, and what git keeps."""
+    (directory / name).parent.mkdir(exist_ok=True)
+    (directory / name).write_text("g")
+    assert model_digest(model_in(directory)) == ROOT
+
+
+@pytest.mark.parametrize("name", ["new", "sub/new", "samples/b.json"])
+def test_every_other_file_counts(directory: Path, name: str) -> None:
+    """Also one that the model may not need."""
+    (directory / name).write_text("g")
+    assert model_digest(model_in(directory)) != ROOT
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_file_that_is_named_alone_counts_alone(directory: Path, scheme: str) -> None:
+    """Whatever is beside it."""
+    assert model_digest(model_in(directory, "Z", f"{scheme}{directory / 'Z'}")) == OF_Z
+
+
+def test_links_of_a_mount_are_followed_once(directory: Path, tmp_path: Path) -> None:
+    """As Kubernetes mounts a ConfigMap; one that leads back to its directory ends there."""
+    mount = tmp_path / "mount"
+    (mount / "..2026_01").mkdir(parents=True)
+    (mount / "..data").symlink_to("..2026_01")
+    for each in directory.iterdir():
+        each.rename(mount / "..2026_01" / each.name)
+        (mount / each.name).symlink_to(f"..data/{each.name}")
+    (mount / "again").symlink_to(mount)
+    assert model_digest(model_in(mount)) == ROOT
+
+
+def test_a_model_without_files_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor has one whose files are gone, or are too many for a model."""
+    assert model_digest(object()) == model_digest(Component()) == ""
+    assert model_digest(model_in(tmp_path / "gone")) == ""
+    for name in "abc":
+        (tmp_path / name).write_text(name)
+    monkeypatch.setattr(provenance, "MOST_FILES", 2)
+    assert model_digest(model_in(tmp_path)) == ""
+
+
+@pytest.mark.parametrize(
+    ("platform", "custom", "expected"),
+    [
+        ("sklearn", {"scikit-learn": "1.9.1"}, ("scikit-learn", "1.9.1")),
+        ("xgboost", {"xgboost": "3.4.0", "scikit-learn": "1.9.1"}, ("xgboost", "3.4.0")),
+        ("mine", {"mine": "1"}, ("mine", "1")),
+        ("mine", {}, ("", "")),
+    ],
+)
+def test_the_framework_is_what_the_component_says(
+    platform: str, custom: dict[str, str], expected: tuple[str, str]
+) -> None:
+    """The metadata contain its version."""
+    model = type("Model", (Component,), {"platform": platform})()
+    model.custom = custom
+    assert framework_of(model) == expected
+    assert framework_of(object()) == ("", "")

@@ -102,7 +102,7 @@ def header(name: str, **headers: str) -> Ask:
 
 
 def health(server: Server) -> str:
-    """What the server tells of its health over gRPC."""
+    """The server's health over gRPC."""
     with grpc.insecure_channel(server.grpc) as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(

@@ -36,7 +36,7 @@ class Asked:
         return self.messages[-1] if self.messages else {}
 
     def refused(self) -> "Told":
-        """The answer that tells a client of its own mistake."""
+        """The answer for a client's mistake."""
         if self.is_grpc:
             return Told("INVALID_ARGUMENT")
         return Told(400, "MICROSERVICE_BAD_DATA")
@@ -51,14 +51,14 @@ class Told:
 
 
 def told(response: requests.Response) -> Told:
-    """What a server told over REST."""
+    """A server's answer over REST."""
     assert response.headers["Content-Type"] == "application/json"
     body = response.json()
     return Told(response.status_code, body if response.ok else body["status"]["reason"])
 
 
 def said(server: Server, call: str, request: Message) -> Told:
-    """What a server told over gRPC; `call` is `Service.Method`."""
+    """A server's answer over gRPC; `call` is `Service.Method`."""
     service, _, method = call.partition(".")
     with grpc.insecure_channel(server.grpc) as channel:
         stub = getattr(prediction_pb2_grpc, service + "Stub")(channel)
@@ -87,7 +87,7 @@ def ids() -> list[str]:
 
 
 def expected(asked: Asked, told: Told) -> Told:
-    """What our server is to tell where upstream tells this."""
+    """The expected answer of our server, given upstream's."""
     for rule in RULES.values():
         told = rule(asked, told)
     return told

@@ -211,7 +211,7 @@ class Client:
             self.run(lambda: self.server.data_received(data))
 
     def exchange(self, pieces: int | None = None) -> list[Event]:
-        """Carry bytes both ways until there are none; give all that was told so far."""
+        """Exchange bytes in both directions until there are none; return all events so far."""
         while data := self.h2.data_to_send():
             size = pieces or len(data)
             for start in range(0, len(data), size):

@@ -50,7 +50,7 @@ class Pod:
 
 
 def parameters(model_uri: str) -> str:
-    """What a platform sets when it is told of a model."""
+    """The settings of a platform for a model."""
     return json.dumps([{"name": "model_uri", "value": model_uri, "type": "STRING"}])
 
 
@@ -62,7 +62,7 @@ def plain(model: str, *flags: str, **more: str) -> Pod:
 
 
 def nowhere(**more: str) -> Pod:
-    """A container that is told of a model that is not there."""
+    """A container with a model URI that does not exist."""
     return Pod(10, environment={"PREDICTIVE_UNIT_PARAMETERS": parameters("/mnt/nothing")} | more)
 
 

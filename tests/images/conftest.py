@@ -105,7 +105,7 @@ def asked(
 def ending(
     tag: str, sample: Sample, new_directory: Callable[[], Path]
 ) -> dict[str, tuple[Pod, tuple[Client, ...]]]:
-    """Pods that are told to end, each with the clients that ask it until then and beyond."""
+    """Pods that get SIGTERM, each with clients that send requests before and after it."""
     primehubs = partial(pods.primehub, tag, sample.model)
     openshifts = pods.operators(tag, sample.model, new_directory(), pods.OPENSHIFTS_USER)
     return {

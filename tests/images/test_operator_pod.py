@@ -129,7 +129,7 @@ def test_calls_over_grpc_are_answered(
 
 
 def feedback_count(pod: Container, tag: str) -> float:
-    """How much feedback the metrics page tells of, under Seldon's labels for this deployment."""
+    """The feedback counter on the metrics page, with Seldon's labels for this deployment."""
     image, _, version = tag.rpartition(":")
     labels = {
         "deployment_name": "flowers",
@@ -176,7 +176,7 @@ def test_the_health_of_the_model_is_told(pod: Container) -> None:
 
 
 def test_the_metadata_has_the_image(pod: Container, channels: list[grpc.Channel], tag: str) -> None:
-    """Over REST and gRPC, name and version are those that the operator has told."""
+    """Over REST and gRPC, name and version are those that the operator has set."""
     told = requests.get(pod.url + "/metadata", headers=FORWARDED, timeout=60).json()
     called = prediction_pb2_grpc.ModelStub(channels[0]).Metadata(
         Empty(), timeout=60, wait_for_ready=True

@@ -15,7 +15,7 @@ PREDICTED = ('"POST /predict" 200', '"gRPC /seldon.protos.Model/Predict" OK')
 
 @pytest.fixture(params=EITHER)
 def life(request: pytest.FixtureRequest, begun: Begun) -> Life:
-    """What a pod has told, with our microservice or with upstream's."""
+    """The log of a pod, under our microservice or upstream's."""
     return begun[request.param].result()
 
 
@@ -40,7 +40,7 @@ def assert_answered(life: Life, form: str, kind: str, sample: Sample) -> None:
 
 
 def test_whoever_connects_first_is_answered(life: Life) -> None:
-    """A TCP probe that succeeds has told the truth: the very first request gets its answer."""
+    """When a TCP probe succeeds, the very first request gets its answer."""
     assert life.first.strip() == "HTTP/1.1 200 OK"
 
 

@@ -199,7 +199,7 @@ def test_a_server_answers_where_the_probes_ask(server: Server) -> None:
 
 
 def test_the_annotations_lead_to_the_metrics(server: Server) -> None:
-    """Whoever scrapes by them finds the path and the port of the server's defaults."""
+    """The annotations contain the default path and port of the metrics."""
     annotations = runtime(TARGETS[0])["spec"]["annotations"]
     page = requests.get(server.metrics + annotations["prometheus.kserve.io/path"], timeout=60)
 

@@ -14,6 +14,7 @@ from serving import OURS, PROGRAMS, ROOT, serve
 
 import images
 import pages
+import readme
 
 ENGLISH = ROOT / "docs/custom-server.md"
 CHINESE = ROOT / "docs/custom-server.zh-TW.md"
@@ -90,11 +91,13 @@ def test_what_a_fork_begins_with_passes_make_check(path: str, program: str) -> N
         assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_the_table_of_images_is_the_list_of_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run `make generate` where it is stale."""
+def test_the_readmes_tables_are_those_of_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images and tags; run `make generate` where they are stale."""
     monkeypatch.setattr(images, "REGISTRY", "infuseai")
-    _, shown, _ = (ROOT / "README.md").read_text().split("<!-- images -->")
-    assert shown.strip() == images.table_of_images()
+    text = (ROOT / "README.md").read_text()
+    for name, table in (("images", readme.table_of_images()), ("tags", readme.table_of_tags())):
+        _, shown, _ = text.split(f"<!-- {name} -->")
+        assert shown.strip() == table
 
 
 def test_the_tables_of_settings_are_those_of_the_code() -> None:
@@ -125,13 +128,6 @@ def test_every_setting_that_is_read_is_in_the_list() -> None:
     assert settings - {"--help", "OUTLIER_DETECTOR"} <= listed
 
 
-def test_the_tags_shown_are_those_of_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run `make generate` where it is stale."""
-    monkeypatch.setattr(images, "REGISTRY", "infuseai")
-    _, shown, _ = (ROOT / "README.md").read_text().split("<!-- tags -->")
-    assert shown.strip() == images.table_of_tags()
-
-
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_inside_the_project_lead_somewhere(document: Path) -> None:
     """Each link to a file finds the file, and each link to a heading the heading."""
@@ -155,7 +151,7 @@ def headings(document: Path) -> set[str]:
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_make_target_that_is_named_exists(document: Path) -> None:
-    """What a document tells to type can be typed; `lightgbm` is the name that a fork takes."""
+    """Every make target in a document exists; `lightgbm` is the example name of a fork."""
     text = re.sub("-(lightgbm|<image>|<target>)", "-skeleton", document.read_text())
     assert [word for named in TARGET.findall(text) for word in unknown_commands(named)] == []
 

@@ -18,7 +18,7 @@ import images
 ROOT = images.ROOT
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 ACTIONS = sorted((ROOT / ".github/actions").glob("*/action.yml"))
-MAKE = re.compile(r"\bmake ((?:-s |\"?[\w$-]+\"? ?)+)")
+MAKE = re.compile(r"\bmake ((?:-s |\"?[\w$-]++\"?(?!=) ?)+)")
 PROGRAM = re.compile(r"\bpython3 (\S+)((?: \w+)*)")
 # What a job may do beyond reading the repository; nothing else is granted.
 GRANTED = {
@@ -221,7 +221,7 @@ def test_the_required_job_needs_all_others() -> None:
 
 @pytest.mark.parametrize(("red", "status"), [("false", 0), ("true", 1), ("", 1)])
 def test_the_required_job_is_red_where_one_is(red: str, status: int) -> None:
-    """It fails with any other, and where it was told nothing."""
+    """It fails with any other value, and without one."""
     (step,) = load(ROOT / ".github/workflows/ci.yml")["jobs"]["all-green"]["steps"]
     assert set(step["env"]) == {"RED"}
 
@@ -340,6 +340,33 @@ def test_the_base_image_is_named_by_its_digest(tmp_path: Path) -> None:
     assert call.read_text().endswith(f" docker://{done.stdout.partition('@')[0]}\n")
 
 
+SKOPEO = """\
+case "$*" in
+*skeleton*) echo "manifest unknown" >&2; exit 1 ;;
+*onnx*gpu) echo sha256:01 ;;
+*) echo sha256:2e ;;
+esac
+"""
+
+
+def test_images_on_another_base_are_outdated(tmp_path: Path) -> None:
+    """By the digest in their label; an image that is not there is built, and the log says why."""
+    put_program(tmp_path, "skopeo", SKOPEO)
+    done = subprocess.run(
+        ["make", "-s", "outdated", "BASE_IMAGE=python:3.11-slim-bookworm@sha256:2e"],
+        cwd=ROOT,
+        env=os.environ | {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [entry["target"] for entry in json.loads(done.stdout)["include"]] == [
+        "skeleton",
+        "onnx-gpu",
+    ]
+    assert "manifest unknown" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("registry", "host"),
     [
@@ -364,7 +391,7 @@ def test_who_pushes_logs_in_at_the_registrys_host(tmp_path: Path, registry: str,
 
 
 def test_an_attestation_is_about_the_pushed_images_digest(clone: Path) -> None:
-    """Skopeo tells the full name and the digest of the first tag, which stands for all."""
+    """Skopeo returns the full name and the digest of the first tag, which represents all."""
     put_program(clone, "skopeo", 'echo "$@" >call; echo name=docker.io/a; echo digest=sha256:1f')
     command = script("actions/publish/action.yml", "skopeo")
 

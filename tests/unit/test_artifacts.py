@@ -212,7 +212,7 @@ def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_broken_link_names_its_target(tmp_path: Path) -> None:
-    """A link to nowhere is told apart from a path that was mistyped."""
+    """A dangling link and a mistyped path have different errors."""
     (tmp_path / "models").symlink_to("/phfs/gone")
     assert refusal(tmp_path / "models") == (
         f"model_uri '{tmp_path}/models' is a link to /phfs/gone, which does not exist"
@@ -258,7 +258,7 @@ def test_model_uri_may_name_the_file(tmp_path: Path) -> None:
 
 
 def test_a_link_to_the_file_keeps_its_own_name(tmp_path: Path) -> None:
-    """The name tells the format; the target in a content store has none that does."""
+    """The name shows the format; the target's name in a content store does not."""
     put(tmp_path, "blobs/5f2c")
     (tmp_path / "snapshot").mkdir()
     (tmp_path / "snapshot/model.pkl").symlink_to("../blobs/5f2c")
@@ -419,7 +419,7 @@ def test_an_mlflow_flavor_may_name_the_directory_of_its_file(tmp_path: Path) -> 
 
 
 def test_an_mlflow_model_without_its_file_lists_what_is_there(tmp_path: Path) -> None:
-    """An MLflow directory that was copied in part is told by the missing file's name."""
+    """For an incomplete copy of an MLflow directory, the error names the missing file."""
     (tmp_path / "MLmodel").write_text(MLFLOW_1)
     assert refusal(tmp_path) == (
         f"'model.pkl', which MLmodel names, does not exist; {tmp_path} has MLmodel"
@@ -594,7 +594,7 @@ def test_a_deployment_error_passes_through() -> None:
 
 
 def test_an_interrupt_passes_through() -> None:
-    """Someone who ends the process while it loads is not told of a damaged file."""
+    """A signal during loading is not reported as a damaged file."""
     with pytest.raises(KeyboardInterrupt), ARTIFACT.reading():
         raise KeyboardInterrupt
 
@@ -635,7 +635,7 @@ def look_as_anyone(model_uri: Path) -> str:
 
 
 def test_a_directory_that_may_not_be_listed_is_named(tmp_path: Path) -> None:
-    """An unreadable model directory is told as such, in one line."""
+    """The error for an unreadable model directory says so, in one line."""
     put(tmp_path, "models/model.pkl")
     with permissions(tmp_path / "models", 0o000):
         message = look_as_anyone(tmp_path / "models")
@@ -643,7 +643,7 @@ def test_a_directory_that_may_not_be_listed_is_named(tmp_path: Path) -> None:
 
 
 def test_a_path_that_may_not_be_walked_is_named(tmp_path: Path) -> None:
-    """A directory on the way that may not be entered is told as such."""
+    """The error for a parent directory without permission says so."""
     put(tmp_path, "private/models/model.pkl")
     with permissions(tmp_path / "private", 0o600):
         message = look_as_anyone(tmp_path / "private/models")

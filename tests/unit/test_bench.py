@@ -124,7 +124,7 @@ def test_a_load_gives_its_time_and_that_of_health_meanwhile() -> None:
 
 
 def test_a_server_that_refuses_requests_is_given_no_time() -> None:
-    """Wrong answers and failed pings are counted; how soon they came is not told."""
+    """Wrong answers and failed pings are counted, without their times."""
     assert read_times(0.0113, 320, [math.inf]) == {"errors": 321}
 
 

@@ -113,7 +113,7 @@ def test_model_file_is_handed_on(directory: Path) -> None:
 
 @pytest.mark.parametrize("model_uri", [None, ""])
 def test_a_missing_model_uri_names_the_parameter(model_uri: str | None) -> None:
-    """Who forgot the model is told the parameter, the files and the way to write it."""
+    """The error for a missing model names the parameter, the files and the syntax."""
     assert failure(Counting(model_uri)) == (
         "no model to serve: mount a directory with model.txt, one *.txt at /mnt/models,"
         " or set the parameter model_uri to such a directory,"
@@ -334,7 +334,7 @@ def test_metadata_yaml_is_found_beside_a_model_file(directory: Path) -> None:
 def test_a_wrong_metadata_yaml_stops_the_start(
     directory: Path, text: bytes, complaint: str
 ) -> None:
-    """A mistake in the file is told when the server starts, not to the first who asks."""
+    """A mistake in the file stops the start, instead of failing the first request."""
     (directory / "metadata.yaml").write_bytes(text)
     model = Counting(str(directory))
     assert complaint in failure(model)

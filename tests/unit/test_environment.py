@@ -93,7 +93,7 @@ def test_the_tools_write_to_no_file_of_an_environment(made: Path, tmp_path: Path
 
 
 def inode(path: Path) -> tuple[int, int]:
-    """What tells one file from another, under whatever names."""
+    """The identity of a file, independent of its name."""
     return path.stat().st_dev, path.stat().st_ino
 
 

@@ -78,5 +78,5 @@ def test_a_deployment_error_survives_pickling() -> None:
     ],
 )
 def test_an_exception_is_described_in_one_line(error: Exception, text: str) -> None:
-    """The type is always told, the text as far as its first line."""
+    """The type is always included, and the first line of the text."""
     assert describe(error) == text

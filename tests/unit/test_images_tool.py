@@ -106,7 +106,7 @@ def test_a_table_must_hold_just_what_is_expected(text: str, told: str) -> None:
 
 
 def test_a_file_that_is_no_toml_is_refused() -> None:
-    """A slip of the pen is told with its line."""
+    """The error for a syntax error contains its line."""
     with pytest.raises(images.ImagesError, match=r"images\.toml: .*line 2"):
         images.read_images("[alpha]\nsummary = oops\n")
 
@@ -308,7 +308,7 @@ def test_the_table_has_a_row_for_every_image(repository: Path) -> None:
 
 
 def test_the_table_of_tags_has_every_target(repository: Path) -> None:
-    """Whoever looks for a framework's version finds the tag to pull."""
+    """The table lists the tag of every framework version."""
     assert shown(repository, "tags") == (
         "| image | tags | framework | built for |\n"
         "| --- | --- | --- | --- |\n"

@@ -177,7 +177,7 @@ def test_nothing_is_called_or_imported(tmp_path: Path) -> None:
     ],
 )
 def test_damaged_and_hostile_files_say_nothing(content: bytes, tmp_path: Path) -> None:
-    """Whoever loads them tells of the damage."""
+    """The loader reports the damage."""
     assert facts_of(tmp_path, content) == PickleFacts()
 
 

@@ -96,7 +96,7 @@ def test_a_model_without_files_has_none(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_framework_is_what_the_component_says(
     platform: str, custom: dict[str, str], expected: tuple[str, str]
 ) -> None:
-    """Its version is among what it tells people."""
+    """The metadata contain its version."""
     model = type("Model", (Component,), {"platform": platform})()
     model.custom = custom
     assert framework_of(model) == expected

@@ -84,7 +84,7 @@ def test_a_build_for_cpus_is_locked_and_installed(page: Path, tmp_path: Path) ->
 def test_the_lock_is_the_same_where_the_wheel_is_in_a_directory(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever has the wheel at hand checks and makes the same lock as who has the internet."""
+    """A local wheel gives the same lock as a download."""
     chosen, locked = tmp_path / "requirements.in", tmp_path / "requirements.txt"
     chosen.write_text("tinytorch==2.13.0+cpu\n")
     lock.compile_lock(locked, chosen)

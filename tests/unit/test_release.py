@@ -33,7 +33,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_notes_are_the_releases_own_section(repository: Path) -> None:
-    """The page of a release tells what is new in it, and nothing of the one before."""
+    """The page of a release contains its own changes, and none of the one before."""
     assert release.notes("v1.10.0") == "### Added\n\n- Serves more.\n  Affected: all."
 
 
@@ -52,7 +52,7 @@ def test_the_notes_are_the_releases_own_section(repository: Path) -> None:
     ],
 )
 def test_each_place_can_stop_a_release(repository: Path, file: str, text: str, said: str) -> None:
-    """Whichever place was forgotten, all are told."""
+    """If one place disagrees, the error lists all of them."""
     (repository / file).write_text(text)
 
     with pytest.raises(SystemExit, match=rf"^the tag is v1\.10\.0, VERSION says .*{said}$"):

@@ -50,7 +50,7 @@ def test_copies_are_equal(fact: Any) -> None:
 
 
 def test_sources_are_a_copy() -> None:
-    """Whoever made the signature cannot change it behind its back."""
+    """Changing the caller's dict does not change the signature."""
     sources: dict[str, Any] = {"inputs": "model"}
     signature = Signature(sources=sources)
     sources["inputs"] = "MLmodel"
@@ -58,7 +58,7 @@ def test_sources_are_a_copy() -> None:
 
 
 def test_any_nan_is_the_same_missing_value() -> None:
-    """One of numpy and a computed one, which equal nothing, are told apart nowhere."""
+    """NaN of numpy and a computed NaN are the same missing value."""
     assert Column("age", missing=np.float64("nan")) == Column("age", missing=float("nan"))
 
 
@@ -79,7 +79,7 @@ def test_no_missing_value_is_not_the_missing_value_none() -> None:
     ],
 )
 def test_a_mistake_in_a_fact_is_refused(make: Any, message: str) -> None:
-    """A word that nobody would look for is the author's mistake, told at once."""
+    """An unknown word is the author's mistake and raises at once."""
     with pytest.raises(ValueError, match=message):
         make()
 

@@ -180,7 +180,7 @@ def test_no_dimension_is_refused_with_its_shape() -> None:
     ],
 )
 def test_an_empty_table_is_refused(payload: Any, shape: str) -> None:
-    """Rows without columns and columns without rows are both told by their shape."""
+    """The errors for rows without columns and columns without rows contain the shape."""
     assert refusal(payload) == f"expected at least one row and one column, got shape {shape}"
 
 
@@ -342,7 +342,7 @@ def test_names_that_the_model_does_not_know_are_ignored() -> None:
 
 
 def test_names_that_the_model_does_not_know_are_refused_where_it_is_strict() -> None:
-    """Whoever deploys may want to hear of a field that is dropped."""
+    """An operator can refuse requests with unknown fields."""
     strict = Columns(NAMED.names, allow_extra=False)
     assert refusal({"age": 1, "city": 2, "fare": 3, "id": 4}, columns=strict) == (
         "column names are wrong: unknown: id; expected age, city, fare"

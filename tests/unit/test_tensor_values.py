@@ -112,7 +112,7 @@ def test_an_axis_may_be_empty(
 
 
 def test_a_row_without_its_batch_is_explained() -> None:
-    """Who forgets the outer brackets is told so."""
+    """The error for missing outer brackets says so."""
     message = refusal(TensorSpec("x", "float32", (None, 3, 32, 32)), np.zeros((3, 32, 32)))
     assert message.endswith(
         "got shape [3, 32, 32]; a single row goes into one more pair of brackets"

@@ -382,7 +382,7 @@ def test_images_may_be_bytes_in_json(payload: Any, count: int) -> None:
 
 
 def test_an_image_may_be_one_of_several_inputs() -> None:
-    """As of a detector that is told the original size too; the parameters are for the image."""
+    """As for a detector with the original size as input; the parameters apply to the image."""
     scale = TensorSpec("scale", "float32", (None, 2))
     pixels = TensorSpec("pixels", "float32", (None, 3, None, None))
     model = Echo(pixels, scale, image_mode="BGR", image_scale="1")
@@ -594,7 +594,7 @@ def test_an_optional_input_is_no_second_input_for_images() -> None:
 
 @pytest.mark.parametrize("signature", [None, Signature(), Signature((Column("age"),))])
 def test_a_model_of_tensors_must_say_which(signature: Signature | None) -> None:
-    """Without inputs no request could be read: the author is told at the start."""
+    """Without inputs no request could be read, so the start fails with a message for the author."""
 
     class Silent(TensorComponent):
         def load_model(self, artifact: Artifact | None) -> None:

@@ -112,7 +112,7 @@ def test_a_file_with_another_digest_is_refused(index: Index) -> None:
 
 
 def test_an_index_without_the_file_is_named(index: Index) -> None:
-    """Whoever uses a mirror that lacks the file sees which mirror it was."""
+    """The error for a file that a mirror lacks names the mirror."""
     index.bodies = {"/simple/uv/": listing(f"uv.whl#sha256={'1' * 64}")}
     digest = sha256(b"wheel")
     assert end(uv.fetch, digest) == f"uv: {index.url}/simple/uv/ lists no file with sha256 {digest}"
@@ -134,7 +134,7 @@ def test_credentials_in_the_address_are_sent_and_not_shown(
 
 
 def test_an_index_without_the_project_is_one_line(index: Index) -> None:
-    """HTTP errors are told with the address and the status."""
+    """HTTP errors contain the address and the status."""
     address = f"{index.url}/simple/uv/"
     assert end(uv.fetch, "0") == f"uv: cannot fetch {address}: HTTP Error 404: Not Found"
 
@@ -151,7 +151,7 @@ def test_an_index_that_is_no_address_is_one_line(
 
 
 def test_an_unreachable_index_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing listens, the address and the system's reason are told."""
+    """If nothing listens, the error contains the address and the system's reason."""
     (port,) = free_ports(1)
     monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://localhost:{port}/simple")
     message = end(uv.fetch, "0")
@@ -213,7 +213,7 @@ def test_the_index_is_pypi_unless_something_else_is_set() -> None:
 
 
 def test_pips_index_is_uvs_index(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who has told pip has told us, and uv."""
+    """Settings of pip also apply to us and to uv."""
     monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example.com/simple")
     assert uv.index() == "https://mirror.example.com/simple"
     assert uv.environment()["UV_DEFAULT_INDEX"] == "https://mirror.example.com/simple"
@@ -259,7 +259,7 @@ def test_pips_directories_of_wheels_are_uvs(monkeypatch: pytest.MonkeyPatch) -> 
 def test_wheels_are_found_where_we_make_them_where_we_are_told_and_at_pytorchs(
     monkeypatch: pytest.MonkeyPatch, told: str, requirements: str, options: list[str]
 ) -> None:
-    """PyTorch's page is asked for builds for CPUs alone, and never where we are told of a place."""
+    """PyTorch's index is used only for CPU builds, and never if another place is set."""
     monkeypatch.setenv("PIP_FIND_LINKS", told)
     found = uv.find_links(requirements, Path("/made"))
     assert found == [f"--find-links={place}" for place in options]

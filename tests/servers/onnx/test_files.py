@@ -65,7 +65,7 @@ def test_the_known_name_goes_before_others(tmp_path: Path, model_of: Callable[..
 def test_a_file_in_onnxruntimes_own_format_is_loaded(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """It tells less of itself than an ONNX file, but its tensors."""
+    """It contains fewer facts than an ONNX file, but its tensors."""
     save(tmp_path / "model.onnx")
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "ort/model.ort")

@@ -74,7 +74,7 @@ def test_bfloat16_goes_beside_other_types(loaded: Load) -> None:
 
 
 def test_a_batch_that_is_fixed_takes_just_that_many_rows(loaded: Load) -> None:
-    """More or fewer are the client's mistake, with both numbers told."""
+    """More or fewer rows are the client's mistake; the error contains both numbers."""
     model = loaded(doubled(shape=(3, 4)))
 
     assert model.predict(np.ones((3, 4))).tolist() == [[2] * 4] * 3
@@ -141,7 +141,7 @@ def test_a_setting_goes_with_every_row(loaded: Load) -> None:
 
 
 def test_a_setting_beside_a_free_batch_is_no_batch(loaded: Load) -> None:
-    """Its size is told and taken as it is, as that of a state of shape [1, 1, 128]."""
+    """Its size is fixed in metadata and requests, as for a state of shape [1, 1, 128]."""
     inputs: Any = {
         "x": ("float", ("batch", 2)),
         "factor": ("float", (1,)),
@@ -189,7 +189,7 @@ ROWS = {count: np.arange(2.0 * count, dtype=np.float32).reshape(count, 2) for co
 def test_onnxruntime_says_whether_axes_of_one_name_may_differ(
     count: int, loaded: Load, tmp_path: Path
 ) -> None:
-    """It computes with one row beside many; of what it refuses, both sizes are told."""
+    """It computes with one row beside many; if it refuses, the error contains both sizes."""
     inputs: Any = {"a": ("float", ("batch", 2)), "b": ("float", ("batch", 2))}
     model = loaded(graph([node("Add", "a b", "y")], inputs, {"y": ("float", ("batch", 2))}))
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
@@ -398,7 +398,7 @@ def test_requests_are_batched_where_the_batch_is_free_and_the_output_one(
 
 
 def test_an_index_out_of_range_is_the_clients_mistake(loaded: Load) -> None:
-    """What the graph says of the values is told."""
+    """The error contains the graph's own message about the values."""
     words = graph(
         [node("Gather", "w i", "y")],
         {"i": ("int64", ("n",))},
@@ -421,7 +421,7 @@ def test_a_text_that_is_no_number_is_the_clients_mistake(loaded: Load) -> None:
 
 
 def test_sizes_that_do_not_fit_the_graph_are_the_clients_mistake(loaded: Load) -> None:
-    """Where the file does not say which sizes do, the graph's own words are told."""
+    """If the file does not state valid sizes, the error contains the graph's own message."""
     free = graph(
         [node("MatMul", "x w", "y")],
         {"x": ("float", ("n", None))},

@@ -45,7 +45,7 @@ def mixed(
 
 
 def told(response: requests.Response) -> str:
-    """What a client is told of a mistake."""
+    """The error message for a client's mistake."""
     body = response.json()["status"]
     assert response.status_code == 400, body
     assert (body["status"], body["code"], body["reason"]) == (1, -1, "MICROSERVICE_BAD_DATA")

@@ -15,7 +15,7 @@ Load = Callable[..., Any]
 
 
 def told_by_onnxruntime(path: Path) -> tuple[list[Any], list[Any]]:
-    """Inputs and outputs as a session of its own tells them."""
+    """Inputs and outputs are those of a separate session."""
     session = onnxruntime.InferenceSession(path)
     return session.get_inputs(), session.get_outputs()
 

@@ -90,7 +90,7 @@ def test_a_damaged_file_stops_the_start(
 
 
 def test_a_damaged_skops_file_stops_the_start(tmp_path: Path) -> None:
-    """Files of every format are told by name."""
+    """The error lists files of every format by name."""
     (tmp_path / "model.skops").write_bytes(b"PK\x03\x04 no zip file")
 
     assert_stops("model.skops cannot be loaded", model_uri=str(tmp_path))
@@ -161,7 +161,7 @@ def as_an_ordinary_user() -> tuple[str, ...]:
 
 
 def test_a_wrong_metadata_file_stops_the_start(tmp_path: Path, classifier: Any) -> None:
-    """A metadata.yaml that the schema refuses is told at the start, not at the first question."""
+    """A metadata.yaml that the schema refuses stops the start, not the first request."""
     joblib.dump(classifier, tmp_path / "model.joblib")
     Path(tmp_path / "metadata.yaml").write_text("versions: 3\n")
 

@@ -84,7 +84,7 @@ def test_a_number_that_is_none_is_refused(iris_server: Server, value: str, shown
 
 @pytest.mark.parametrize("kind", ["ndarray", "jsonData"])
 def test_ragged_rows_are_refused(iris_server: Server, kind: str) -> None:
-    """Rows of unequal length are told which row differs."""
+    """The error for rows of unequal length names the row."""
     rows = [[5.3, 3.5, 1.4, 0.2], [5.3, 3.5]]
     body = {"jsonData": rows} if kind == "jsonData" else {"data": {"ndarray": rows}}
 

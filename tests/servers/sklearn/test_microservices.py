@@ -31,7 +31,7 @@ def server(request: pytest.FixtureRequest, iris_directory: Path) -> Iterator[Ser
 
 
 def test_the_server_starts_and_is_healthy(server: Server) -> None:
-    """Liveness and readiness are told under the same paths."""
+    """Liveness and readiness have the same paths."""
     assert requests.get(server.url + "/health/ping", timeout=60).text == "pong"
     status = requests.get(server.url + "/health/status", timeout=60)
     assert (status.status_code, status.json()["strData"]) == (200, "healthy")

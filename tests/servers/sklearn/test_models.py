@@ -67,7 +67,7 @@ def test_integers_and_booleans_are_numbers(post_to: Callable[..., Any], classifi
 
 
 def test_a_regressor_predicts(post_to: Callable[..., Any]) -> None:
-    """An estimator without probabilities answers with predict, without being told."""
+    """An estimator without probabilities answers with predict by default."""
     features, target = load_diabetes(return_X_y=True)
     regressor = LinearRegression().fit(features, target)
 

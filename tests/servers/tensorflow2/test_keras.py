@@ -163,7 +163,7 @@ def test_missing_custom_objects_are_named(
 def test_a_registered_class_of_the_image_is_found(
     tmp_path: Path, post_to: Callable[..., Any]
 ) -> None:
-    """A fork that registers the author's class serves the model; the class tells no inputs."""
+    """A fork that registers the class serves the model, although the class names no inputs."""
 
     @keras.saving.register_keras_serializable("of this test")
     class Doubling(keras.Model):

@@ -60,7 +60,7 @@ def test_every_request_gets_the_answer_shown(
 def test_every_last_log_line_is_the_one_shown(
     example: Example, laid_out: Callable[..., dict[str, str]], tmp_path: Path
 ) -> None:
-    """A deployment that cannot work is told in the README's words."""
+    """The last log line of a broken deployment is the one in the README."""
     parameters = laid_out(example)
 
     with pytest.raises(DeploymentError) as caught:

@@ -30,7 +30,7 @@ class Scaling(tf.Module):
 def test_tensors_are_those_of_the_saved_models_signature(
     tmp_path: Path, load: Callable[..., Any]
 ) -> None:
-    """Names, dtypes and shapes as TensorFlow tells them, which ties no axes of several inputs."""
+    """Names, dtypes and shapes are TensorFlow's, which ties no axes of several inputs."""
     module = Scaling()
     tf.saved_model.save(module, str(tmp_path), signatures=module.scaled)
     saved = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]

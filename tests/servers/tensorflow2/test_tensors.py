@@ -382,7 +382,7 @@ def test_a_setting_goes_with_every_row(tmp_path: Path, post_to: Post) -> None:
 def test_a_setting_beside_a_free_batch_is_no_batch(
     tmp_path: Path, post_to: Post, load: Callable[..., Any]
 ) -> None:
-    """Its size is told and taken as it is."""
+    """Its size is fixed in metadata and requests."""
     x, k = tf.TensorSpec([None, 2], tf.float32, "x"), tf.TensorSpec([1], tf.float32, "k")
     save(tmp_path, lambda x, k: {"y": x * k}, x, k)
 

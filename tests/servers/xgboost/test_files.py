@@ -214,7 +214,7 @@ def save_as(model: XGBClassifier, path: Path) -> Path:
 def test_the_missing_value_of_a_pickled_wrapper_is_its_own(
     tmp_path: Path, rows: Array, classes: Array, model_of: Callable[..., Any]
 ) -> None:
-    """A wrapper that was told that -999 is missing takes -999, null and NaN for missing."""
+    """A wrapper with `missing=-999` treats -999, null and NaN as missing."""
     filled = np.nan_to_num(rows, nan=-999.0)
     wrapper = XGBClassifier(n_estimators=5, missing=-999.0).fit(filled, classes)
     joblib.dump(wrapper, tmp_path / "model.joblib")

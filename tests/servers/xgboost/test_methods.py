@@ -194,7 +194,7 @@ def test_a_hinge_has_labels_but_no_probabilities(answered: Callable[..., Array])
 
 
 def test_a_method_outside_the_list_stops_the_start(answered: Callable[..., Array]) -> None:
-    """A typo is told, with all that may be chosen."""
+    """The error for a typo lists all choices."""
     with pytest.raises(DeploymentError, match=r"one of predict, predict_proba, .*; not 'proba'"):
         answered("binary", "proba")
 

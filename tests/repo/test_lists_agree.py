@@ -144,7 +144,7 @@ def test_setup_makes_no_environment_of_an_older_version_or_for_gpus() -> None:
 
 def test_mlserver_is_made_for_the_benchmark_that_asks_for_it() -> None:
     """With scikit-learn as the image has it, which trains the models of both."""
-    asked = make("-n", "-B", "bench", "BENCH_FLAGS=--quick --mlserver").stdout
+    asked = make("-n", "-B", "bench", "BENCH_FLAGS=--quick --peer mlserver").stdout
     not_asked = make("-n", "-B", "bench", "BENCH_FLAGS=--quick").stdout
 
     assert "tools/environment.py .envs/mlserver bench/mlserver.txt" in asked

@@ -18,7 +18,7 @@ import images
 ROOT = images.ROOT
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 ACTIONS = sorted((ROOT / ".github/actions").glob("*/action.yml"))
-MAKE = re.compile(r"\bmake ((?:-s |\"?[\w$-]+\"? ?)+)")
+MAKE = re.compile(r"\bmake ((?:-s |\"?[\w$-]++\"?(?!=) ?)+)")
 PROGRAM = re.compile(r"\bpython3 (\S+)((?: \w+)*)")
 # What a job may do beyond reading the repository; nothing else is granted.
 GRANTED = {
@@ -338,6 +338,33 @@ def test_the_base_image_is_named_by_its_digest(tmp_path: Path) -> None:
     )
     assert re.fullmatch(r"python:3\.11-slim-\w+@sha256:2e\n", done.stdout)
     assert call.read_text().endswith(f" docker://{done.stdout.partition('@')[0]}\n")
+
+
+SKOPEO = """\
+case "$*" in
+*skeleton*) echo "manifest unknown" >&2; exit 1 ;;
+*onnx*gpu) echo sha256:01 ;;
+*) echo sha256:2e ;;
+esac
+"""
+
+
+def test_images_on_another_base_are_outdated(tmp_path: Path) -> None:
+    """By the digest in their label; an image that is not there is built, and the log says why."""
+    put_program(tmp_path, "skopeo", SKOPEO)
+    done = subprocess.run(
+        ["make", "-s", "outdated", "BASE_IMAGE=python:3.11-slim-bookworm@sha256:2e"],
+        cwd=ROOT,
+        env=os.environ | {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [entry["target"] for entry in json.loads(done.stdout)["include"]] == [
+        "skeleton",
+        "onnx-gpu",
+    ]
+    assert "manifest unknown" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Requests over REST: JSON, followed by binary tensors (the binary tensor data extension)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -212,17 +212,18 @@ def _outputs(entries: Any) -> tuple[Asked, ...]:
         return ()
     if not isinstance(entries, list):
         raise expected("outputs as a list", entries)
-    outputs = tuple(_asked(entries))
+    outputs = tuple([_asked(entry, place) for place, entry in enumerate(entries)])
     check_outputs(outputs)
     return outputs
 
 
-def _asked(entries: list[Any]) -> Iterator[Asked]:
-    for place, entry in enumerate(entries):
-        where = f"outputs[{place}]"
-        if not isinstance(entry, dict):
-            raise expected(f"{where} as an object", entry)
-        name = entry.get("name")
-        if not isinstance(name, str):
-            raise expected(f"{where}.name as a string", name)
-        yield asked_output(name, _parameters(entry, where), where)
+def _asked(entry: Any, place: int) -> Asked:
+    name = entry.get("name") if isinstance(entry, dict) else None
+    if isinstance(name, str) and len(entry) == 1:
+        return asked_output(name, NO_PARAMETERS, "")
+    where = f"outputs[{place}]"
+    if not isinstance(entry, dict):
+        raise expected(f"{where} as an object", entry)
+    if not isinstance(name, str):
+        raise expected(f"{where}.name as a string", name)
+    return asked_output(name, _parameters(entry, where), where)

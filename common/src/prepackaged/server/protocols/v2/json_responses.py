@@ -13,10 +13,9 @@ from prepackaged.server.protocols.json_writing import ARRAY, dump, dump_array
 from prepackaged.server.protocols.v2.contents import content_of, elements_of
 from prepackaged.server.protocols.v2.datatypes import BYTES
 from prepackaged.server.protocols.v2.outputs import Output
-from prepackaged.server.protocols.v2.requests import InferRequest
+from prepackaged.server.protocols.v2.requests import LONGEST_KEPT, InferRequest
 from prepackaged.server.protocols.v2.tensors import cut_name
 
-LONGEST_KEPT = 200  # characters of names in what is kept for the next answer
 NARROW = (np.dtype(np.float32), np.dtype(np.float16))  # whose shortest digits orjson writes
 
 

@@ -70,6 +70,8 @@ class Outputs:
         usual = self._asked_method(request.meta.get("tags")) if request.meta else None
         if not request.outputs:
             return [usual]
+        if len(request.outputs) == 1:
+            return [self._method(request.outputs[0], usual)]
         return list(dict.fromkeys(self._method(each, usual) for each in request.outputs))
 
     def _asked_method(self, tags: Mapping[str, Any] | None) -> str | None:
@@ -146,6 +148,8 @@ class Outputs:
 
 def named(value: Any, name: str) -> Mapping[str, Any]:
     """The model's result by name: its own names or, for a single value, this name."""
+    if isinstance(value, np.ndarray):
+        return {name: value}
     if isinstance(value, dict) and value:
         return {str(key): each for key, each in value.items()}
     if hasattr(value, "columns") and hasattr(value, "to_numpy"):  # a DataFrame

@@ -3,6 +3,7 @@
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from prepackaged.errors import ClientError
@@ -29,6 +30,7 @@ OWN = {
 OTHERS_PREFIX = "triton_"
 SHARED_MEMORY = "shared_memory_"
 MICROSECOND = 1e-6
+LONGEST_KEPT = 200  # characters of names in what is kept for the next request
 YEAR = 366 * 86400.0  # seconds
 OBJECT_BYTES = 64  # that an element of BYTES takes beside its own
 
@@ -111,7 +113,7 @@ def _seconds(timeout: Any) -> float:
 def asked_output(name: str, parameters: Mapping[str, Any], where: str) -> Asked:
     """A requested output with these parameters. Raises `ClientError`."""
     if not parameters:
-        return Asked(name)
+        return _output(name) if len(name) <= LONGEST_KEPT else Asked(name)
     check_shared_memory(parameters, where)
     classes = parameters.get("classification") or 0
     if type(classes) is not int or classes < 0:
@@ -122,10 +124,16 @@ def asked_output(name: str, parameters: Mapping[str, Any], where: str) -> Asked:
     return Asked(name, is_binary, classes, parameters.get("content_type") == "base64")
 
 
+@lru_cache(256)
+def _output(name: str) -> Asked:
+    """A requested output without parameters, cached by its name."""
+    return Asked(name)
+
+
 def check_outputs(outputs: Sequence[Asked]) -> None:
     """Raise `ClientError` if an output is requested twice."""
-    names = set()
-    for output in outputs:
+    names: set[str] = set()
+    for output in outputs if len(outputs) > 1 else ():
         if output.name in names:
             raise ClientError(f"expected each output once, got {cut_name(output.name)!r} twice")
         names.add(output.name)

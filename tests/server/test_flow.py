@@ -13,6 +13,7 @@ from seldon_core.proto import prediction_pb2
 from waiting import SECONDS, wait_until
 
 from prepackaged import ClientError
+from prepackaged.server.transport.exchange import Exchange
 from prepackaged.server.transport.http2.connection import Http2Connection
 from prepackaged.testing import serve
 
@@ -248,11 +249,9 @@ def test_a_failure_leaves_nothing_for_the_garbage_collector(
 ) -> None:
     """It would keep the request's body until then, and that of all others that fail."""
     with serve(Failing()) as served, connected(served.url) as connection:
-        connection.ask(post(text("client")))
-        before = garbage()
         for body in (text("client"), text("author"), text("client" + "x" * 300_000)):
             assert connection.ask(post(body)).status in (400, 500)
-        assert garbage() == before
+        assert [each for each in garbage() if isinstance(each, Exchange)] == []
 
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -152,7 +152,7 @@ def test_a_worker_that_cannot_be_replaced_leaves_the_others(
     wait_until(lambda: len(pids(process)) == 2)
     (tmp_path / "open").write_text("fail")
     os.kill(pids(process)[0], signal.SIGKILL)
-    wait_until(lambda: process.server.log().count("ValueError: the model is broken; a new") > 1)
+    wait_until(lambda: process.server.log().count("ValueError: the model is broken; starting") > 1)
     predicted(process, 5)
     (tmp_path / "open").write_text("")
     wait_until(lambda: len(pids(process)) == 3)

@@ -51,7 +51,7 @@ def test_the_image_has_the_versions_that_its_tag_says(container: Any, image: str
     version = container.run("python", "-c", program).partition("+")[0]
 
     assert version == target.version()
-    framework = target.image.framework or target.package
+    framework = target.image.framework or target.image.package
     minor = ".".join(version.split(".")[:2])
     assert any(f"-{framework}{minor}" in tag for tag in target.tags())
     told = json.loads(requests.get(container.url + "/metadata", timeout=60).text)

@@ -136,9 +136,9 @@ def nan(asked: Asked, told: Told) -> Told:
 
 RULES: dict[str, Callable[[Asked, Told], Told]] = {
     "grpc-status": grpc_status,
+    "no-answer": no_answer,  # ahead of what is refused before the model is asked
     "empty-aggregate": empty_aggregate,
     "wrong-shape": wrong_shape,
-    "no-answer": no_answer,
     "mixed-row": mixed_row,
     "nan": nan,
 }

@@ -65,9 +65,9 @@ def test_requests_are_answered_while_the_hook_runs(life: Life) -> None:
     assert life.while_hooked > 0
 
 
-def test_the_pod_ends_before_it_is_killed(life: Life) -> None:
-    """Hook and end fit into the grace period; upstream's does that without gRPC alone."""
-    assert life.status == 0
+def test_the_pod_ends_before_it_is_killed(begun: Begun) -> None:
+    """Hook and shutdown fit into the grace period; upstream's may not on a busy machine."""
+    assert begun["PrimeHub"].result().status == 0
 
 
 @pytest.mark.parametrize("pod", ["PrimeHub", "OpenShift"])

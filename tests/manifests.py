@@ -11,6 +11,14 @@ import images
 
 DEPLOY = ROOT / "deploy"
 TARGETS = [target for target in images.targets().values() if not target.older]
+#: The strictest of Kubernetes' pod security standards, and a read-only root beside it.
+RESTRICTED = {
+    "runAsNonRoot": True,
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
 
 
 @cache

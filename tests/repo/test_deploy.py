@@ -9,7 +9,17 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import requests
-from manifests import DEPLOY, TARGETS, containers, documents, environment, plain, pods, seldon
+from manifests import (
+    DEPLOY,
+    RESTRICTED,
+    TARGETS,
+    containers,
+    documents,
+    environment,
+    plain,
+    pods,
+    seldon,
+)
 from serving import Server, serve
 
 import deploy
@@ -192,13 +202,7 @@ def test_a_pod_is_not_killed_before_its_server_has_ended(target: images.Target) 
 def test_containers_have_no_right_that_they_do_not_need(target: images.Target) -> None:
     """They pass the strictest of Kubernetes' pod security standards, with a read-only root."""
     for container in containers(target):
-        assert container["securityContext"] == {
-            "runAsNonRoot": True,
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        }
+        assert container["securityContext"] == RESTRICTED
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)

@@ -11,6 +11,7 @@ import requests
 from custom_resources import validate
 from manifests import (
     DEPLOY,
+    RESTRICTED,
     TARGETS,
     documents,
     environment_of_kserve,
@@ -149,13 +150,7 @@ def test_a_container_has_what_it_needs_and_no_right_beyond(target: images.Target
     limits = container(target)["resources"]["limits"]
 
     assert limits.get("nvidia.com/gpu") == ("1" if target.is_gpu else None)
-    assert container(target)["securityContext"] == {
-        "runAsNonRoot": True,
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
+    assert container(target)["securityContext"] == RESTRICTED
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)

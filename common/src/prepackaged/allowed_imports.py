@@ -56,7 +56,7 @@ class AllowedImports:
         """
         if self.names is None:
             return unpickler
-        names = frozenset(self.names)
+        names = self.names
 
         class Restricted(unpickler):
             """Imports what is allowed."""

@@ -7,8 +7,8 @@ the calls is made for clients that leave: then nobody is admitted who would wait
 half of the time that those have stayed, and who has waited for almost as long is refused rather
 than computed. The longer nobody leaves, the more patient they are taken to be again.
 
-In an overload that lasts, a long queue has more answered by no one: it makes all wait. Nobody is
-admitted then who would wait for longer than a second or some calls, however patient.
+In a lasting overload, a longer queue does not raise the number of answers; it only makes everybody
+wait. Then no request is admitted that would wait longer than a second or some calls.
 """
 
 import math
@@ -23,11 +23,11 @@ from prepackaged.server.telemetry.context import RequestContext
 # That a request may expect to wait where nothing is known of its client: half of the time after
 # which the gateways of most clusters and clouds give up (nginx, AWS: 60 s),
 MOST_SECONDS = 30.0
-LASTING_SECONDS = 1.0  # or, in an overload that lasts, be it known or not;
+LASTING_SECONDS = 1.0  # the same in a lasting overload, also if the deadline is known;
 MOST_CALLS = 16  # but at least as long as so many calls take
 # Where clients leave, as parts of their patience: of the wait, and of the age with the answer.
 ADMITTED, LATE = 0.5, 0.9
-SHORT_SECONDS = 0.02  # a wait that nobody need look at more closely
+SHORT_SECONDS = 0.02  # a shorter wait is admitted without further checks
 LEAST_SECONDS = 0.1  # but nobody who waits for less is refused,
 LEAST_CALLS = 2  # nor who waits for no more calls than these
 LEAVING_SHARE = 0.25  # of what the model is called for, from which on it is too late for clients
@@ -93,7 +93,7 @@ class Admission:
             raise OverloadedError(f"the model is busy for {wait:.1f} s", wait)
 
     def _is_short(self, waiting: int, together: int) -> bool:
-        """Whether it is no long wait behind so many: each will be there when its turn comes."""
+        """Whether the wait is so short that every client stays for its answer."""
         if waiting < LEAST_CALLS * together:
             return True
         return 0 < waiting * self._latency.seconds_per_request < SHORT_SECONDS
@@ -125,7 +125,7 @@ class Admission:
         self._grows_at = now + STRICT_SECONDS
 
     def wait_behind(self, waiting: int) -> float:
-        """The seconds that calls for so many requests take."""
+        """The expected wait behind that many requests, in seconds."""
         return self._latency.seconds_until(waiting, self._together())
 
     @property

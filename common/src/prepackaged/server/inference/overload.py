@@ -1,17 +1,17 @@
-"""Whether more requests come than the model answers, and for longer than a burst lasts."""
+"""Detect a lasting overload: more requests arrive than the model answers, not just in a burst."""
 
-WINDOW_SECONDS = 0.5  # that arrivals and answers are counted for at a time,
-LEAST_ANSWERS = 16  # or until there are so many: of a slow model few say nothing
+WINDOW_SECONDS = 0.5  # the shortest window in which arrivals and answers are counted;
+LEAST_ANSWERS = 16  # it also needs this many answers, because a slow model gives few
 TOO_MANY = 2.0  # arrivals for each answer
-WINDOWS = 2  # one after another, of too many arrivals; clients that start together take one
-OVER_SECONDS = 3.0  # without an arrival, after which an overload is over
+WINDOWS = 2  # consecutive windows with too many arrivals; clients that start together cause one
+OVER_SECONDS = 3.0  # without an arrival, the overload has ended
 
 
 class Overload:
-    """Compares arrivals at a queue with answers, on one thread at a time.
+    """Compare arrivals at a queue with answers, on one thread at a time.
 
-    A burst of any size, and clients of any number that each wait for an answer before they ask
-    again, are none: their queue does not grow. Times are in seconds, by the clock of `now`.
+    A burst is no lasting overload, and neither are clients that each wait for an answer before
+    they ask again: their queue does not grow. Times are in seconds, by the clock of `now`.
     """
 
     def __init__(self) -> None:
@@ -22,11 +22,11 @@ class Overload:
 
     @property
     def lasts(self) -> bool:
-        """Whether there were too many arrivals for some time."""
+        """Whether too many requests have arrived in several consecutive windows."""
         return self._windows >= WINDOWS
 
     def arrived(self, now: float) -> None:
-        """Learn that a request has come where others wait, admitted or not."""
+        """Count a request that arrived while others wait, admitted or not."""
         if now - self._latest > OVER_SECONDS:
             self._windows = 0
             self._begin(now)

@@ -101,10 +101,11 @@ class Predictor:
         Cancel the work that is returned when nobody wants the answer any more. Raises
         `OverloadedError`, and what the model's `prepare` raises of a request that is wrong.
         """
-        value = request.value
-        cells = value.size if isinstance(value, np.ndarray) else cell_count(value)
-        if self._prepare and cells <= CELLS_ON_LOOP:
-            request.prepare(self._prepare)
+        if self._prepare:
+            value = request.value
+            cells = value.size if isinstance(value, np.ndarray) else cell_count(value)
+            if cells <= CELLS_ON_LOOP:
+                request.prepare(self._prepare)
         size = getattr(request.value, "nbytes", 0)
         work = Work(request, done, rows=request.rows, size=size, context=request.context)
         self.engine.submit(work)

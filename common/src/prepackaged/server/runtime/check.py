@@ -22,7 +22,7 @@ from prepackaged.server.runtime.loading import (
     with_model_dir,
 )
 from prepackaged.server.runtime.samples import Sample, samples_of
-from prepackaged.server.runtime.self_test import Outcome, SelfTest, failure
+from prepackaged.server.runtime.self_test import Outcome, SelfTest, failure, loaded
 from prepackaged.server.runtime.trying import Trial
 from prepackaged.server.telemetry.logs import begin_logging
 from prepackaged.signature import declared_signature
@@ -69,10 +69,8 @@ def failure_in(report: dict[str, Any]) -> str:
 def print_page(options: argparse.Namespace) -> None:
     """Print the page to try the model; end with status 1 where it cannot be loaded."""
     try:
-        config = config_of(options)
-        model = load_model(config.interface, config.parameters, config.model_dir)
-        with LoopThread() as loop:
-            page = SelfTest(model, read_metadata(model), config, loop).page()
+        with loaded(config_of(options)) as test:
+            page = test.page()
     except DeploymentError as error:
         logger.critical("%s", error)
         sys.exit(1)

@@ -86,8 +86,7 @@ def serve(config: Config, place: Place | None = None) -> None:
         with importing():
             find_class(config.interface)
         model = load_model(config.interface, config.parameters, config.model_dir)
-        if config.provenance_tags:
-            tag_answers(model, config)
+        known = tag_answers(model, config) if config.provenance_tags else ""
         metadata, thread = read_metadata(model), ModelThread()
         metrics = Metrics(place.directory, place.number) if place else Metrics()
         server = loop.run(RunningServer.of(model, metadata, config, thread.submit, metrics))
@@ -95,7 +94,7 @@ def serve(config: Config, place: Place | None = None) -> None:
         check_samples(model, metadata, config, loop)
         settle()
         then = partial(publish, model=model, metadata=metadata, config=config, metrics=metrics)
-        find_digest(model, lambda digest: loop.soon(then, digest))
+        find_digest(model, lambda digest: loop.soon(then, digest), known)
         serve_loaded(server, loop, thread, early, parent)
 
 

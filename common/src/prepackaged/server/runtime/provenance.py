@@ -20,10 +20,11 @@ LEAST_PRIORITY = 19
 KEY = "model_digest"
 
 
-def tag_answers(model: Any, config: Config) -> None:
-    """Let each answer say in its tags which model, framework and image it is from."""
+def tag_answers(model: Any, config: Config) -> str:
+    """Put the model, framework and image into the tags of each answer; return the digest."""
     name, version = framework_of(model)
-    facts = {KEY: model_digest(model), "framework": f"{name} {version}".strip()}
+    digest = model_digest(model)
+    facts = {KEY: digest, "framework": f"{name} {version}".strip()}
     tags = {key: value for key, value in {**facts, "image": config.image}.items() if value}
     own = find_hook(model, "tags")
 
@@ -33,15 +34,16 @@ def tag_answers(model: Any, config: Config) -> None:
         return tags
 
     model.tags = with_provenance
+    return digest
 
 
-def find_digest(model: Any, then: Callable[[str], None]) -> None:
-    """Compute the model's digest on a thread that yields to all others, and go on with it there."""
+def find_digest(model: Any, then: Callable[[str], None], known: str = "") -> None:
+    """Compute the model's digest, unless it is known, on a low-priority thread, and pass it on."""
 
     def work() -> None:
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LEAST_PRIORITY)
-        then(model_digest(model))
+        then(known or model_digest(model))
 
     threading.Thread(target=work, name="digest", daemon=True).start()
 

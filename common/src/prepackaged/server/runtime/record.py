@@ -14,8 +14,6 @@ from urllib.request import Request, urlopen
 
 from prepackaged.errors import DeploymentError
 from prepackaged.server.runtime.check import artifact_of, config_of
-from prepackaged.server.runtime.event_loop import LoopThread
-from prepackaged.server.runtime.loading import load_model, read_metadata
 from prepackaged.server.runtime.samples import (
     DIRECTORY,
     LONGEST,
@@ -26,7 +24,7 @@ from prepackaged.server.runtime.samples import (
     path_for,
     read_json,
 )
-from prepackaged.server.runtime.self_test import SelfTest
+from prepackaged.server.runtime.self_test import loaded
 from prepackaged.server.telemetry.logs import begin_logging
 
 logger = logging.getLogger(__name__)
@@ -81,9 +79,7 @@ def record(options: argparse.Namespace) -> list[Path]:
     config = config_of(options)
     artifact = artifact_of(config)
     into = options.into or (artifact.directory if artifact else Path()) / DIRECTORY
-    model = load_model(config.interface, config.parameters, config.model_dir)
-    with LoopThread() as loop:
-        test = SelfTest(model, read_metadata(model), config, loop)
+    with loaded(config) as test:
 
         def ask(method: str, path: str, body: Any) -> tuple[int, bytes]:
             answer = test.ask(method, path, body)

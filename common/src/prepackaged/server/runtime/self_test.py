@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +13,7 @@ from prepackaged.errors import DeploymentError
 from prepackaged.server.inference.model_thread import ModelThread
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.event_loop import LoopThread
+from prepackaged.server.runtime.loading import load_model, read_metadata
 from prepackaged.server.runtime.samples import MODEL, Sample, samples_of
 from prepackaged.server.runtime.server import RunningServer
 from prepackaged.server.telemetry.metrics import Metrics
@@ -67,6 +69,14 @@ class SelfTest:
         for sample in samples:
             answer = self.ask("POST", sample.path, sample.body)
             yield Outcome(sample, sample.difference(answer.status, answer.body))
+
+
+@contextmanager
+def loaded(config: Config) -> Iterator[SelfTest]:
+    """Load the model of these settings and wrap it in a `SelfTest`. Raises `DeploymentError`."""
+    model = load_model(config.interface, config.parameters, config.model_dir)
+    with LoopThread() as loop:
+        yield SelfTest(model, read_metadata(model), config, loop)
 
 
 def check_samples(

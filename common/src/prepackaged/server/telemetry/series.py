@@ -71,7 +71,7 @@ class Histogram:
         if total.file:
             bucket.add(1)
             total.add(value)
-        else:  # the same, at half of what two more calls a request take
+        else:  # the same without two calls, which each request would make
             bucket.value += 1
             total.value += value
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from forking import Forked, fork, may_fork
 
 from prepackaged import testing
 
@@ -114,23 +115,29 @@ def start(
     parameters: Mapping[str, str],
     ports: Mapping[str, int],
     log_file: Path,
-) -> "subprocess.Popen[bytes]":
-    """Start the microservice with the environment that a Seldon deployment sets."""
+) -> "subprocess.Popen[bytes] | Forked":
+    """Start the microservice with the environment that a Seldon deployment sets.
+
+    Ours is forked where that makes no difference.
+    """
     typed = [{"name": key, "value": value, "type": "STRING"} for key, value in parameters.items()]
     environment = {f"PREDICTIVE_UNIT_{key}_SERVICE_PORT": str(port) for key, port in ports.items()}
-    environment["PREDICTIVE_UNIT_PARAMETERS"] = json.dumps(typed)
+    environment = os.environ | environment | {"PREDICTIVE_UNIT_PARAMETERS": json.dumps(typed)}
+    words = [*command, name, "--service-type", "MODEL", "--access-log"]
     with log_file.open("wb") as log:
+        if command == [PROGRAMS / OURS] and may_fork(environment):
+            return fork(words, directory, environment, log)
         return subprocess.Popen(
-            [*command, name, "--service-type", "MODEL", "--access-log"],
+            words,
             cwd=directory,
-            env=os.environ | environment,
+            env=environment,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
 
 
-def end(process: "subprocess.Popen[Any]") -> None:
+def end(process: "subprocess.Popen[Any] | Forked") -> None:
     """End the server with all its processes: upstream's parent waits forever on SIGTERM."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, 9)

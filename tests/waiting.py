@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+import requests
+
 SECONDS = 60  # a bound for what hangs, far above any honest wait
 
 
@@ -12,3 +14,9 @@ def wait_until(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.001)
+
+
+def wait_until_in_flight(metrics: str, count: int) -> None:
+    """Return once so many requests are in flight at the server whose metrics are at this URL."""
+    gauge = f"\nprepackaged_in_flight_requests {float(count)}\n"
+    wait_until(lambda: gauge in requests.get(f"{metrics}/metrics", timeout=SECONDS).text)

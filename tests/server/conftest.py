@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forking import Forked
 from serving import OURS, PROGRAMS, Server, end, free_ports, start, wait_until_answering
 from waiting import SECONDS
 
@@ -20,7 +21,7 @@ MODELS = Path(__file__).parent / "models"
 class Process:
     """A server that is a process of its own."""
 
-    popen: "subprocess.Popen[Any]"
+    popen: "subprocess.Popen[Any] | Forked"
     server: Server
 
     def signal(self, number: int) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import importlib
 import logging
 import signal
 import sys
@@ -7,7 +8,6 @@ from contextlib import ExitStack
 from typing import Any, NoReturn
 from unittest.mock import Mock
 
-import flask
 import grpc
 import pytest
 import requests
@@ -16,6 +16,9 @@ from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 
 from prepackaged.testing import Served, serve
+
+# An `import flask` here would stop batching in the models of every test beside this one.
+flask = importlib.import_module("flask")
 
 
 class Unspeakable:

@@ -11,12 +11,12 @@ import pytest
 import requests
 from rawhttp import WAYS, Connection, connected, get, post
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
+from waiting import SECONDS, wait_until_in_flight
 
 from prepackaged import request_headers
 from prepackaged.testing import Served, serve
 
 ROW = b'{"data": {"ndarray": [[1]]}}'
-SECONDS = 60
 
 
 def caller() -> str:
@@ -215,20 +215,10 @@ def asked_together(model: Batched, count: int, turns: int) -> list[tuple[Any, st
                 rows = b'{"data": {"ndarray": [[%d]]}}' % (100 * number)
                 connection.send(post(rows, WAYS[0], f"X-Caller: {number}"))
             if not model.gate.is_set():
-                wait_until_all_are_there(server, count)
+                wait_until_in_flight(server.metrics, count)
                 model.gate.set()
             found += [value_and_caller(connection) for connection in connections]
     return found
-
-
-def wait_until_all_are_there(server: Served, count: int) -> None:
-    """Return once so many requests are in flight."""
-    name = "prepackaged_in_flight_requests"
-    for _ in range(10_000):
-        text = requests.get(f"{server.metrics}/metrics", timeout=SECONDS).text
-        if f"\n{name} {float(count)}" in text:
-            return
-    raise AssertionError("they never came")
 
 
 def value_and_caller(connection: Connection) -> tuple[Any, str]:

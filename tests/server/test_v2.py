@@ -6,12 +6,14 @@ import json
 import threading
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 import requests
 from rawhttp import chunked, connected, get, post
 from v2 import FP64_ROW, INFER, ROW, Echo, ask, call, infer, serve_echo
+from waiting import SECONDS, wait_until_in_flight
 
 from prepackaged.component import Component
 from prepackaged.signature import Column, Signature
@@ -32,11 +34,14 @@ class Ages(Component):
         self.columns = Columns.of(FACTS)
         self.ready = True
         self.seen: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
 
     def prepare(self, X: Any, feature_names: Any = None) -> Any:
         return X if isinstance(X, Table) else self.columns.table(X, feature_names)
 
     def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
+        self.gate.wait(SECONDS)
         table = self.prepare(X, feature_names)
         self.seen.append(len(table))
         return table.arrays[0] * 2
@@ -171,32 +176,25 @@ def test_pages_of_other_origins_may_read_binary_answers(server: Served) -> None:
 
 def test_the_same_model_answers_both_protocols_from_one_batch() -> None:
     """Requests of Seldon's protocol and this one share calls of the model."""
-    model = Ages()
     columns = [
         {"name": "job", "datatype": "BYTES", "shape": [1], "data": ["smith"]},
         {"name": "age", "datatype": "INT8", "shape": [1], "data": [20]},
     ]
-    with serve(model) as served:
-        while max(model.seen, default=0) < 2:
-            threads = [
-                threading.Thread(
-                    target=requests.post,
-                    args=[served.url + path],
-                    kwargs={"json": body, "timeout": 60},
-                )
-                for path, body in [
-                    (INFER, {"inputs": columns}),
-                    ("/predict", {"jsonData": {"age": 21, "job": "clerk"}}),
-                ]
-                * 4
-            ]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        assert infer(served, {"inputs": columns})[1]["outputs"] == [
-            {"name": "output-0", "datatype": "FP64", "shape": [1], "data": [40.0]}
-        ]
+    of_v2 = post(json.dumps({"inputs": columns}).encode(), INFER)
+    of_seldon = post(b'{"jsonData": {"age": 21, "job": "clerk"}}', "/predict")
+    model = Ages()
+    model.gate.clear()
+    with serve(model) as served, ExitStack() as stack:
+        stack.callback(model.gate.set)
+        connections = [stack.enter_context(connected(served.url)) for _ in range(8)]
+        for connection, request in zip(connections, [of_v2, of_seldon] * 4, strict=True):
+            connection.send(request)
+        wait_until_in_flight(served.metrics, 8)
+        model.gate.set()
+        answers = [json.loads(connection.answer().body) for connection in connections]
+    assert [answer["outputs"][0]["data"] for answer in answers[::2]] == [[40.0]] * 4
+    assert [answer["data"]["tensor"]["values"] for answer in answers[1::2]] == [[42.0]] * 4
+    assert max(model.seen) > 1
 
 
 def test_a_model_that_is_not_healthy_is_not_ready() -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import shutil
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -143,21 +144,28 @@ def save_with_mlflow(major: str, directory: Path, *arguments: str | Path) -> Non
     uv.run(*run, *requirements, "python", "-W", "ignore", script, directory, *arguments)
 
 
+@pytest.fixture(scope="module")
+def mlflow_skops(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that MLflow 3 saved in its default format."""
+    directory = tmp_path_factory.mktemp("mlflow") / "model"
+    save_with_mlflow("3", directory)
+    return directory
+
+
 def test_the_skops_model_that_mlflow_3_saves_is_served(
-    tmp_path: Path, classifier: Any, serve_model: Callable[..., Server]
+    mlflow_skops: Path, classifier: Any, serve_model: Callable[..., Server]
 ) -> None:
     """The format skops is MLflow 3's default format."""
-    save_with_mlflow("3", tmp_path / "model")
-    assert (tmp_path / "model/model.skops").exists()
+    assert (mlflow_skops / "model.skops").exists()
 
-    assert_answers_as(classifier, serve_model(tmp_path / "model"))
+    assert_answers_as(classifier, serve_model(mlflow_skops))
 
 
 def test_the_types_that_an_mlflow_model_trusts_are_trusted(
-    tmp_path: Path, iris: Any, serve_model: Callable[..., Server]
+    tmp_path: Path, mlflow_skops: Path, iris: Any, serve_model: Callable[..., Server]
 ) -> None:
     """Whoever could write them could as well have written a pickle, which is loaded unasked."""
-    save_with_mlflow("3", tmp_path / "model")
+    shutil.copytree(mlflow_skops, tmp_path / "model")
     model = make_pipeline(FunctionTransformer(doubled), LogisticRegression(max_iter=500))
     skops.io.dump(model.fit(iris.data, iris.target), tmp_path / "model/model.skops")
     mlmodel = tmp_path / "model/MLmodel"

@@ -1,0 +1,132 @@
+"""Start servers by forking a process that has already imported what they import.
+
+A fresh process spends seconds on its imports, and a suite starts a hundred servers. Images and
+`make run` are tested with fresh ones.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import IO, Any
+
+SERVER = "prepackaged.server.runtime.cli"
+# What the images' models import, each where it is installed.
+FRAMEWORKS = ("pandas", "sklearn.ensemble", "xgboost", "torch", "tensorflow", "onnxruntime")
+# Variables that are read at a server's start. Others may be read while modules are imported.
+READ_AT_START = ("PREDICTIVE_UNIT_", "PREPACKAGED_", "PYTEST_")
+MOST_BYTES = 200_000  # of an order
+
+
+class Forked:
+    """A process that was forked: what tests use of `subprocess.Popen`."""
+
+    def __init__(self, news: socket.socket) -> None:
+        self._news = news
+        self.pid = int(news.recv(64))
+        self._status: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit status, or None while the process runs."""
+        with contextlib.suppress(BlockingIOError):
+            return self.wait(0)
+        return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit status, once the process has ended. Raises `TimeoutError`."""
+        if self._status is None:
+            self._news.settimeout(timeout)
+            self._status = int(self._news.recv(64))
+            self._news.close()
+        return self._status
+
+
+def may_fork(environment: Mapping[str, str]) -> bool:
+    """Whether a server with these variables is the same forked as started afresh."""
+    different = set(environment.items()) ^ set(_parent().environment.items())
+    return all(name.startswith(READ_AT_START) for name, _ in different)
+
+
+def fork(
+    command: Sequence[str | Path],
+    directory: Path,
+    environment: Mapping[str, str],
+    output: IO[bytes],
+) -> Forked:
+    """Run a Python program, with its output in a file, as the leader of a process group."""
+    words = [str(word) for word in command]
+    order = json.dumps([words, str(directory), dict(environment)]).encode()
+    news, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with end:
+        socket.send_fds(_parent().orders, [order], [output.fileno(), end.fileno()])
+    return Forked(news)
+
+
+class _Parent:
+    """The process that is forked. It ends with this one."""
+
+    def __init__(self) -> None:
+        self.environment = dict(os.environ)
+        self.orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen([sys.executable, "-P", __file__], stdin=theirs)
+
+
+_parent = cache(_Parent)
+
+
+def _follow(orders: socket.socket) -> None:
+    """Start a process for each order, until nobody is left to give one; return in each."""
+    while True:
+        order, descriptors, *_ = socket.recv_fds(orders, MOST_BYTES, 2)
+        if not order:
+            sys.exit()
+        if os.fork() == 0:
+            orders.close()
+            return _keep(json.loads(order), *descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _keep(order: list[Any], output: int, news: int) -> None:
+    """Fork once more: the child returns, the parent reports its process ID and exit status."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if (child := os.fork()) == 0:
+        os.close(news)
+        return _become(*order, output)
+    os.write(news, b"%d" % child)
+    _, status = os.waitpid(child, 0)
+    with contextlib.suppress(BrokenPipeError):  # the tests have ended
+        os.write(news, b"%d" % os.waitstatus_to_exitcode(status))
+    os._exit(0)
+
+
+def _become(command: list[str], directory: str, environment: dict[str, str], output: int) -> None:
+    """Take the place of a process that was started with this command."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for old, new in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(old, new)
+    os.close(nothing)
+    os.close(output)
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = command
+
+
+if __name__ == "__main__":
+    for name in (SERVER, *FRAMEWORKS):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for keepers that have ended
+    _follow(socket.socket(fileno=0))
+    runpy.run_path(sys.argv[0], run_name="__main__")

@@ -88,6 +88,8 @@ def _with_arrays(body: bytes) -> dict[str, Any]:
     inputs = message.pop("inputs")
     if not isinstance(inputs, simdjson.Array):
         raise TypeError("inputs are no list")
+    if len(body) < LARGE * len(inputs):
+        raise ValueError("many small inputs, for which arrays cost more than lists")
     entries = [_entry(members(each)) for each in inputs]
     rest = {name: plain(value) for name, value in message.items()}
     lists = 1 + sum(map(_list_count, rest.values()))

@@ -113,7 +113,7 @@ def world(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Wo
 def test_at_five_times_the_load_the_model_works_for_clients_that_stay(
     world: World, patience: float
 ) -> None:
-    """At five times its capacity, the model answers waiting clients at 90% of its capacity."""
+    """At five times its capacity, a model spends 90% of its time or more on clients that stay."""
     world.load(5, 20, patience)
     world.run(20)
     assert len(world.answered) >= 0.9 * CAPACITY * 20

@@ -547,7 +547,7 @@ def test_bytes_that_are_no_text_are_answered_in_base64() -> None:
 def test_requests_stack_where_first_axes_are_the_batch(
     inputs: list[Any], outputs: list[Any], stacks: Any
 ) -> None:
-    """Requests can be stacked if all inputs and the single output have a variable first axis."""
+    """Requests cannot be stacked if a first axis is fixed, or if there are several outputs."""
     component = TensorComponent()
     component.signature = Signature(
         tuple(TensorSpec(f"i{n}", "float32", shape) for n, shape in enumerate(inputs)),
@@ -569,7 +569,7 @@ def test_requests_stack_where_first_axes_are_the_batch(
 def test_requests_of_several_inputs_stack_where_one_axis_is_the_batch_of_all(
     second: TensorSpec, stacks: Any
 ) -> None:
-    """Several inputs can be stacked if they share the batch axis of the output."""
+    """Inputs can be stacked if they share one batch axis; a replaceable weight does not count."""
     component = TensorComponent()
     first = TensorSpec("a", "float32", (None, 3), axes=("n", None))
     output = TensorSpec("y", "float32", (None, 2))

@@ -178,7 +178,7 @@ def test_after_many_bad_requests_the_others_come_alone() -> None:
 def test_a_model_that_is_slower_together_is_not_batched(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Batching is turned off if a batch takes longer than its rows one by one."""
+    """Batching is turned off if a batch takes clearly longer than its rows one by one."""
     now = [0.0]
     monkeypatch.setattr("prepackaged.server.inference.batching.time.perf_counter", lambda: now[0])
 

@@ -72,7 +72,7 @@ def test_what_is_no_whole_message_under_a_known_head_is_the_parsers(data: bytes)
     ids=["expects", "in chunks", "upgrades", "two", "a part", "a large head", "no head"],
 )
 def test_a_head_that_says_more_than_a_length_is_not_learned(data: bytes, told: Head) -> None:
-    """Requests whose headers need more than the body's length are not cached."""
+    """Only a single whole request is cached, without special headers such as Expect."""
     heads = HeaderCache()
 
     heads.add(data, told)

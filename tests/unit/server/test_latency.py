@@ -38,7 +38,7 @@ def after(*calls: float, rows: int = 1) -> LatencyTracker:
 def test_most_of_the_recent_calls_decide_and_a_long_one_for_long(
     *, calls: list[float], is_quick: bool
 ) -> None:
-    """A single slow call does not make a model slow, but a long one does for many calls."""
+    """Most of the recent calls decide whether a model is quick, but a long call counts for many."""
     assert after(*calls).is_quick(1) == is_quick
 
 

@@ -185,7 +185,7 @@ def test_json_of_any_kind_is_answered_or_refused(data: st.DataObject, model: Any
 def test_bytes_behind_the_json_are_answered_or_refused(
     data: st.DataObject, shift: int, model: Any
 ) -> None:
-    """Binary data that is complete, truncated or too long, with any declared size, is handled."""
+    """Binary data, complete or not, with any declared sizes, is answered or refused."""
     message, contents = data.draw(messages(model)), b""
     for entry in message.get("inputs") or [] if isinstance(message.get("inputs"), list) else []:
         if isinstance(entry, dict) and data.draw(st.booleans()):

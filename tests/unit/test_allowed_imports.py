@@ -16,7 +16,7 @@ FRACTION = "fractions.Fraction"
 
 
 def loaded(content: bytes, names: str | None, tmp_path: Path) -> Any:
-    """What an unpickler makes that is held to these names, once the opcodes are."""
+    """Load a pickle with an unpickler that only allows these names."""
     file = tmp_path / "model.pkl"
     file.write_bytes(content)
     allowed = AllowedImports.of(names)
@@ -26,7 +26,7 @@ def loaded(content: bytes, names: str | None, tmp_path: Path) -> Any:
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_pickle_that_imports_what_is_listed_is_loaded(protocol: int, tmp_path: Path) -> None:
-    """Whatever protocol wrote it, and however the names are separated."""
+    """A pickle that only imports listed names is loaded, in any protocol and list syntax."""
     value = [Fraction(1, 3), OrderedDict(a=1)]
     content = pickle.dumps(value, protocol)
     names = [arg for op, arg, _ in pickletools.genops(content) if op.name == "GLOBAL"]
@@ -36,7 +36,7 @@ def test_a_pickle_that_imports_what_is_listed_is_loaded(protocol: int, tmp_path:
 
 
 def test_without_a_list_anything_may_be_imported(tmp_path: Path) -> None:
-    """As before; an empty parameter is one that is not set."""
+    """Without a list, or with an empty one, a pickle may import anything."""
     for names in (None, "", " , "):
         assert loaded(pickle.dumps(Fraction(1, 3)), names, tmp_path) == Fraction(1, 3)
 
@@ -60,7 +60,7 @@ def test_without_a_list_anything_may_be_imported(tmp_path: Path) -> None:
 def test_a_name_that_is_not_listed_is_refused_before_anything_is_loaded(
     content: bytes, name: str, tmp_path: Path
 ) -> None:
-    """However the pickle hides it: the error names the file and what it would import."""
+    """A name that is not listed is refused before loading, however the pickle hides it."""
     file = tmp_path / "model.pkl"
     file.write_bytes(content)
     with pytest.raises(DeploymentError) as caught:
@@ -71,7 +71,7 @@ def test_a_name_that_is_not_listed_is_refused_before_anything_is_loaded(
 
 
 def test_what_the_opcodes_do_not_show_is_refused_while_it_is_loaded(tmp_path: Path) -> None:
-    """Such as what lies behind what is read of a file."""
+    """Imports that the check of the opcodes missed are refused while loading."""
     content = b"cos\nsystem\n(S'exit 1'\ntR."
     allowed = AllowedImports.of(FRACTION)
     with pytest.raises(DeploymentError, match=r"imports os\.system, which"):
@@ -81,14 +81,14 @@ def test_what_the_opcodes_do_not_show_is_refused_while_it_is_loaded(tmp_path: Pa
 
 
 def test_compressed_pickles_are_read_too(tmp_path: Path) -> None:
-    """As joblib writes them."""
+    """Compressed pickles, such as joblib's, are checked too."""
     (tmp_path / "model.joblib").write_bytes(zlib.compress(b"cos\nsystem\n."))
     with pytest.raises(DeploymentError, match=r"imports os\.system, which"):
         AllowedImports.of(FRACTION).check(tmp_path / "model.joblib")
 
 
 def test_many_names_are_cut_in_the_error(tmp_path: Path) -> None:
-    """And so is a long one."""
+    """The error message truncates long names and long lists of names."""
     names = b"".join(b"cmodule\nname%02d\n" % number for number in range(30))
     (tmp_path / "m").write_bytes(names + b"ca\n" + b"b" * 5000 + b"\n.")
     with pytest.raises(DeploymentError) as caught:
@@ -99,7 +99,7 @@ def test_many_names_are_cut_in_the_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("word", ["true", "*", "sklearn.*", "a.b;c.d", ".a", "a..b", "1.a"])
 def test_a_list_of_anything_but_names_is_refused(word: str) -> None:
-    """A package is no name: it has functions that run anything."""
+    """The list must contain full names: a whole package would allow functions that run anything."""
     with pytest.raises(DeploymentError) as caught:
         AllowedImports.of(f"{FRACTION}, {word}")
     assert str(caught.value).startswith("expected the parameter allowed_imports to be names such")

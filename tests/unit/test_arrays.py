@@ -24,7 +24,7 @@ ID = 1623456789012345679
     ],
 )
 def test_a_whole_number_beside_fractions_stays_exact(rows: Any) -> None:
-    """A float would have rounded it; an array of objects has the values unchanged."""
+    """Integers that a float would round are kept exactly, in an object array."""
     array = from_lists(rows)
     assert array.dtype == object
     assert array.tolist() == rows
@@ -45,7 +45,7 @@ def test_a_whole_number_beside_fractions_stays_exact(rows: Any) -> None:
     ],
 )
 def test_other_numbers_are_as_numpy_has_them(rows: Any, dtype: str) -> None:
-    """Where no value changes; a power of two is exact at any size."""
+    """Other numbers get numpy's usual dtype, if no value changes."""
     array = from_lists(rows)
     assert array.dtype == dtype
     assert array.tolist() == rows
@@ -53,7 +53,7 @@ def test_other_numbers_are_as_numpy_has_them(rows: Any, dtype: str) -> None:
 
 @pytest.mark.parametrize("kind", ["ndarray", "tensor"])
 def test_a_large_request_is_as_exact_as_a_small_one(kind: str) -> None:
-    """The reader of large arrays hands those on that it would round."""
+    """The fast parser for large requests leaves inexact values to the exact one."""
     rows = [[ID, 0.5]] * 1000
     values = {"shape": [1000, 2], "values": [ID, 0.5] * 1000}
     body = orjson.dumps({"data": {"ndarray": rows} if kind == "ndarray" else {"tensor": values}})
@@ -64,7 +64,7 @@ def test_a_large_request_is_as_exact_as_a_small_one(kind: str) -> None:
 
 
 def test_lists_of_any_length_are_values_of_an_array() -> None:
-    """Where they are of one length, they are no further axis."""
+    """Each list becomes one element of an object array, also if all lengths are equal."""
     for rows in ([[1, 2], [3, 4]], [[1], [2, 3]], [[], []], []):
         array = list_by_row(rows)
         assert array.shape == (len(rows),)

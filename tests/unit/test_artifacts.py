@@ -99,13 +99,13 @@ def put(directory: Path, *names: str) -> None:
 
 
 def refusal(model_uri: Path | str, model_file: str | None = None) -> str:
-    """The message of the error that looking for a model raises."""
+    """Return the error message of a search for a model."""
     with pytest.raises(DeploymentError) as caught:
         find_artifact(str(model_uri), FILES, model_file)
     return str(caught.value)
 
 
-# Where the model is: model_uri
+# The location of the model: model_uri
 
 
 def test_a_plain_path_names_a_directory(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_plain_path_names_a_directory(tmp_path: Path) -> None:
 def test_a_relative_path_starts_at_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A relative path is meant from the working directory, and the answer is absolute."""
+    """A relative path starts at the working directory, and the result is absolute."""
     put(tmp_path, "models/model.pkl")
     monkeypatch.chdir(tmp_path)
     assert find_artifact("models/model.pkl", FILES).directory == tmp_path / "models"
@@ -127,26 +127,26 @@ def test_a_relative_path_starts_at_the_working_directory(
 
 @pytest.mark.parametrize("prefix", ["file://", "file://localhost", "file:", "FILE://"])
 def test_a_file_uri_names_a_local_path(tmp_path: Path, prefix: str) -> None:
-    """Every way to write a file URI of this machine leads to the path."""
+    """All forms of a local file URI are accepted."""
     assert local_path(f"{prefix}{tmp_path}") == tmp_path
 
 
 def test_a_file_uri_is_percent_decoded(tmp_path: Path) -> None:
-    """Characters that a URI cannot hold are written with percent signs."""
+    """Percent-encoded characters in a file URI are decoded."""
     put(tmp_path, "a b/100%/模型.pkl")
     uri = f"file://{tmp_path}/a%20b/100%25/%E6%A8%A1%E5%9E%8B.pkl"
     assert local_path(uri) == tmp_path / "a b" / "100%" / "模型.pkl"
 
 
 def test_a_plain_path_is_taken_literally(tmp_path: Path) -> None:
-    """Percent signs, hashes, question marks and colons in a plain path are its own."""
+    """Special characters in a plain path are taken literally."""
     put(tmp_path, "a%20b#1?:c/model.pkl")
     assert local_path(f"{tmp_path}/a%20b#1?:c") == tmp_path / "a%20b#1?:c"
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20))
 def test_any_file_name_survives_its_uri(name: str) -> None:
-    """What the standard library writes as a file URI leads back to the same file."""
+    """A file URI from the standard library is converted back to the same path."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory).resolve() / f"-{name}"
         path.touch()
@@ -154,7 +154,7 @@ def test_any_file_name_survives_its_uri(name: str) -> None:
 
 
 def test_a_file_uri_of_another_host_is_refused() -> None:
-    """Two slashes too few make a host of the first directory; that is said."""
+    """A file URI with a host is refused, with a hint at the missing slash."""
     assert refusal("file://mnt/models") == (
         "model_uri 'file://mnt/models' names the host 'mnt', not a local path:"
         " write file:///path, with three slashes"
@@ -173,7 +173,7 @@ def test_a_file_uri_of_another_host_is_refused() -> None:
     ],
 )
 def test_a_scheme_of_another_place_is_refused(model_uri: str, scheme: str) -> None:
-    """Downloading is the platform's part, and the message says so."""
+    """A remote URI is refused, since the platform has to download models."""
     assert refusal(model_uri) == (
         f"model_uri {model_uri!r}: the scheme {scheme}:// is not supported here."
         " Give a local path or file://; downloading is the platform's part"
@@ -183,12 +183,12 @@ def test_a_scheme_of_another_place_is_refused(model_uri: str, scheme: str) -> No
 
 @pytest.mark.parametrize("model_uri", ["file://[", "/mnt/\0models", "/mnt/" + 300 * "m"])
 def test_what_is_no_path_at_all_is_refused(model_uri: str) -> None:
-    """What the system cannot even look up is a deployment's mistake, not a crash."""
+    """A path that the system cannot look up is a deployment error."""
     assert "cannot be read: " in refusal(model_uri)
 
 
 def test_a_missing_path_lists_its_parent(tmp_path: Path) -> None:
-    """The message about a path that does not exist says what is next to it."""
+    """The error for a missing path lists its parent directory."""
     put(tmp_path, "iris/model.pkl", "wine/model.pkl")
     assert refusal(tmp_path / "irsi") == (
         f"model_uri '{tmp_path}/irsi' does not exist; {tmp_path} has iris, wine"
@@ -196,13 +196,13 @@ def test_a_missing_path_lists_its_parent(tmp_path: Path) -> None:
 
 
 def test_a_missing_path_in_a_missing_parent_is_said_plainly(tmp_path: Path) -> None:
-    """Where the parent is missing too there is nothing to list."""
+    """If the parent directory is missing too, the error only says that the path does not exist."""
     uri = tmp_path / "a/b"
     assert refusal(uri) == f"model_uri '{uri}' does not exist"
 
 
 def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
-    """A file that is taken for a directory is named."""
+    """The error for a path below a file says that it is not a directory."""
     put(tmp_path, "model.pkl")
     message = refusal(tmp_path / "model.pkl/model.pkl")
     assert "cannot be read: [Errno 20] Not a directory" in message
@@ -212,7 +212,7 @@ def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_broken_link_names_its_target(tmp_path: Path) -> None:
-    """A dangling link and a mistyped path have different errors."""
+    """The error for a broken link names its target."""
     (tmp_path / "models").symlink_to("/phfs/gone")
     assert refusal(tmp_path / "models") == (
         f"model_uri '{tmp_path}/models' is a link to /phfs/gone, which does not exist"
@@ -220,7 +220,7 @@ def test_a_broken_link_names_its_target(tmp_path: Path) -> None:
 
 
 def test_a_broken_link_to_the_model_file_names_its_target(tmp_path: Path) -> None:
-    """The same holds for a link inside the model directory."""
+    """The error for a broken link to the model file names its target."""
     (tmp_path / "model.pkl").symlink_to("/phfs/gone.pkl")
     assert refusal(tmp_path) == (
         "'model.pkl', which the model directory names,"
@@ -229,13 +229,13 @@ def test_a_broken_link_to_the_model_file_names_its_target(tmp_path: Path) -> Non
 
 
 def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
-    """A link that leads back to itself does not hang or crash the start."""
+    """A cycle of links is a deployment error."""
     (tmp_path / "models").symlink_to(tmp_path / "models")
     assert "cannot be read: " in refusal(tmp_path / "models")
 
 
 def test_links_into_a_read_only_mount_are_followed(tmp_path: Path) -> None:
-    """The model's directory and file may both be links into a directory nobody may write."""
+    """Links into a read-only mount are followed, for the directory and for the file."""
     mount = tmp_path / "mount"
     put(mount, "v3/weights.pkl")
     (mount / "v3").chmod(0o555)
@@ -247,18 +247,18 @@ def test_links_into_a_read_only_mount_are_followed(tmp_path: Path) -> None:
     )
 
 
-# Which file it is
+# The choice of the model file
 
 
 def test_model_uri_may_name_the_file(tmp_path: Path) -> None:
-    """A file that is named needs no known name and no known suffix."""
+    """If model_uri names a file, it may have any name and suffix."""
     put(tmp_path, "iris-2024.bin", "model.pkl")
     found = find_artifact(f"file://{tmp_path}/iris-2024.bin", FILES)
     assert found == Artifact(tmp_path / "iris-2024.bin", "iris-2024.bin", tmp_path)
 
 
 def test_a_link_to_the_file_keeps_its_own_name(tmp_path: Path) -> None:
-    """The name shows the format; the target's name in a content store does not."""
+    """A link's own name counts, since the target's name may not show the format."""
     put(tmp_path, "blobs/5f2c")
     (tmp_path / "snapshot").mkdir()
     (tmp_path / "snapshot/model.pkl").symlink_to("../blobs/5f2c")
@@ -268,40 +268,40 @@ def test_a_link_to_the_file_keeps_its_own_name(tmp_path: Path) -> None:
 
 
 def test_model_file_wins_over_everything(tmp_path: Path) -> None:
-    """What the deployer names is loaded, whatever else is there."""
+    """The parameter model_file takes precedence over all other files."""
     put(tmp_path, "MLmodel", "model.joblib", "model.pkl", "old/other.pkl")
     assert find_artifact(str(tmp_path), FILES, "old/other.pkl").name == "old/other.pkl"
 
 
 def test_an_mlmodel_wins_over_a_well_known_name(tmp_path: Path) -> None:
-    """An MLflow model says itself which of its files is the model."""
+    """MLmodel takes precedence over files with well-known names."""
     put(tmp_path, "model.joblib", "model.pkl")
     (tmp_path / "MLmodel").write_text(MLFLOW_2)
     assert find_artifact(str(tmp_path), FILES).name == "model.pkl"
 
 
 def test_a_server_without_a_flavor_ignores_an_mlmodel(tmp_path: Path) -> None:
-    """An image that reads no MLflow models takes its own file from among theirs."""
+    """A server without an MLflow flavor ignores MLmodel."""
     put(tmp_path, "model.joblib")
     (tmp_path / "MLmodel").write_text(MLFLOW_2)
     assert find_artifact(str(tmp_path), PLAIN_FILES).name == "model.joblib"
 
 
 def test_a_well_known_name_wins_over_a_known_suffix(tmp_path: Path) -> None:
-    """Other files with the suffix do not matter beside one with a well-known name."""
+    """A file with a well-known name takes precedence over files with a known suffix."""
     put(tmp_path, "model.pkl", "scaler.pkl", "encoder.joblib")
     assert find_artifact(str(tmp_path), FILES).name == "model.pkl"
 
 
 def test_a_well_known_name_may_be_in_a_directory_below(tmp_path: Path) -> None:
-    """So that a model of several files is found as a whole."""
+    """A well-known name may include a directory, for models of several files."""
     put(tmp_path, "model/graph.pb")
     files = ModelFiles(names=("graph.pb", "model/graph.pb"), suffixes=(".pb",))
     assert find_artifact(str(tmp_path), files).path == tmp_path / "model/graph.pb"
 
 
 def test_the_only_file_with_a_known_suffix_is_the_model(tmp_path: Path) -> None:
-    """A file under a name of its own is found by its suffix."""
+    """A single file with a known suffix is the model."""
     put(tmp_path, "README.md", "iris-2024.joblib", "metadata.yaml")
     assert find_artifact(str(tmp_path), FILES).name == "iris-2024.joblib"
 
@@ -310,7 +310,7 @@ def test_the_only_file_with_a_known_suffix_is_the_model(tmp_path: Path) -> None:
     "names", [("a.pkl", "b.joblib"), ("model.joblib", "model.pkl")], ids=["suffixes", "known names"]
 )
 def test_two_candidates_are_refused_by_name(tmp_path: Path, names: tuple[str, str]) -> None:
-    """Nothing is guessed: both files are named, and so is the parameter that decides."""
+    """With two candidates, the error names both and the parameter that decides."""
     put(tmp_path, *names)
     candidates = {"a.pkl": "a.pkl, b.joblib", "model.joblib": "model.joblib, model.pkl"}[names[0]]
     assert refusal(tmp_path) == (
@@ -320,7 +320,7 @@ def test_two_candidates_are_refused_by_name(tmp_path: Path, names: tuple[str, st
 
 
 def test_no_candidate_lists_what_is_there(tmp_path: Path) -> None:
-    """The message says what was looked for and what was found."""
+    """If there is no candidate, the error lists the expected names and the existing files."""
     put(tmp_path, "weights.h5", "README.md")
     assert refusal(tmp_path) == (
         f"model directory {tmp_path} has no model: expected model.joblib, model.pkl,"
@@ -329,30 +329,30 @@ def test_no_candidate_lists_what_is_there(tmp_path: Path) -> None:
 
 
 def test_an_empty_directory_has_nothing(tmp_path: Path) -> None:
-    """A directory without files is said to hold nothing."""
+    """The error for an empty directory says that nothing was found."""
     assert refusal(tmp_path).endswith("; found nothing")
 
 
 def test_a_long_list_is_cut(tmp_path: Path) -> None:
-    """A directory of many files cannot drown the message."""
+    """The error truncates a long list of files."""
     put(tmp_path, *(f"part-{number:03}.csv" for number in range(25)))
     assert refusal(tmp_path).endswith(", part-018.csv, part-019.csv and 5 more")
 
 
 def test_hidden_files_are_no_candidates(tmp_path: Path) -> None:
-    """What editors and operating systems leave behind is never loaded."""
+    """Hidden files are never loaded."""
     put(tmp_path, "._model.pkl", ".model.pkl", ".pkl", "iris.pkl")
     assert find_artifact(str(tmp_path), FILES).name == "iris.pkl"
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
-    """A file of zero bytes is an upload that failed."""
+    """An empty file, as a failed upload leaves it, is refused."""
     (tmp_path / "model.pkl").touch()
     assert refusal(tmp_path) == f"model file {tmp_path}/model.pkl is empty (0 bytes)"
 
 
 def test_a_directory_named_like_a_model_is_refused(tmp_path: Path) -> None:
-    """A directory cannot be loaded, whatever it is called."""
+    """A directory with the name of a model file is refused."""
     (tmp_path / "model.pkl").mkdir()
     assert refusal(tmp_path) == (
         f"{tmp_path}/model.pkl, which the model directory names, is not a file"
@@ -360,7 +360,7 @@ def test_a_directory_named_like_a_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_model_file_lists_the_directory(tmp_path: Path) -> None:
-    """A mistyped `model_file` is answered with the names that would have worked."""
+    """The error for a missing model_file lists the directory."""
     put(tmp_path, "a.pkl", "b.pkl")
     assert refusal(tmp_path, "c.pkl") == (
         f"'c.pkl', which the parameter model_file names, does not exist; {tmp_path} has a.pkl,"
@@ -373,7 +373,7 @@ def test_a_missing_model_file_lists_the_directory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mlmodel", [MLFLOW_1, MLFLOW_2, MLFLOW_3], ids=["1", "2", "3"])
 def test_every_mlflow_layout_is_read(tmp_path: Path, mlmodel: str) -> None:
-    """The flavor's file is found for MLflow 1, 2 and 3, with the flavor's table."""
+    """The flavor's file and its table are found in MLmodel files of MLflow 1, 2 and 3."""
     put(tmp_path, "model.pkl", "input_example.pkl")
     (tmp_path / "MLmodel").write_text(mlmodel)
     found = find_artifact(str(tmp_path), FILES)
@@ -382,7 +382,7 @@ def test_every_mlflow_layout_is_read(tmp_path: Path, mlmodel: str) -> None:
 
 
 def test_an_mlflow_model_without_the_flavor_names_those_it_has(tmp_path: Path) -> None:
-    """The person who took the wrong image sees which flavors the model has."""
+    """If MLmodel lacks the image's flavor, the error lists the existing ones."""
     (tmp_path / "MLmodel").write_text("flavors: {xgboost: {data: model.xgb}, python_function: {}}")
     assert refusal(tmp_path) == (
         f"{tmp_path}/MLmodel: this image serves the MLflow flavor 'sklearn';"
@@ -392,26 +392,26 @@ def test_an_mlflow_model_without_the_flavor_names_those_it_has(tmp_path: Path) -
 
 @pytest.mark.parametrize("flavors", ["{}", "{1: {}, sklearn: null}"])
 def test_an_mlflow_model_without_a_flavor_table_is_refused(tmp_path: Path, flavors: str) -> None:
-    """A flavor table of another shape is a deployment's mistake, not a crash."""
+    """A malformed flavor table is a deployment error."""
     (tmp_path / "MLmodel").write_text(f"flavors: {flavors}")
     assert "this image serves the MLflow flavor 'sklearn'" in refusal(tmp_path)
 
 
 def test_an_mlflow_flavor_that_names_no_file_is_refused(tmp_path: Path) -> None:
-    """The message says which key is missing."""
+    """If the flavor names no file, the error names the missing key."""
     (tmp_path / "MLmodel").write_text("flavors: {sklearn: {other: a}}")
     assert "flavor 'sklearn' has no 'pickled_model'" in refusal(tmp_path)
 
 
 def test_a_directory_with_a_models_suffix_is_no_candidate(tmp_path: Path) -> None:
-    """Only files are models."""
+    """Directories with a model's suffix are ignored."""
     (tmp_path / "cache.joblib").mkdir()
     (tmp_path / "iris.joblib").write_bytes(b"model")
     assert find_artifact(str(tmp_path), FILES).name == "iris.joblib"
 
 
 def test_an_mlflow_flavor_may_name_the_directory_of_its_file(tmp_path: Path) -> None:
-    """As `pytorch` does, where the file has one of the known names."""
+    """The flavor may name a directory, as `pytorch` does, that has a file with a known name."""
     put(tmp_path, "data/model.pkl", "data/pickle_module_info.txt")
     (tmp_path / "MLmodel").write_text("flavors: {sklearn: {pickled_model: data}}")
     found = find_artifact(str(tmp_path), FILES)
@@ -419,7 +419,7 @@ def test_an_mlflow_flavor_may_name_the_directory_of_its_file(tmp_path: Path) -> 
 
 
 def test_an_mlflow_model_without_its_file_lists_what_is_there(tmp_path: Path) -> None:
-    """For an incomplete copy of an MLflow directory, the error names the missing file."""
+    """If the flavor's file is missing, the error names it and lists the directory."""
     (tmp_path / "MLmodel").write_text(MLFLOW_1)
     assert refusal(tmp_path) == (
         f"'model.pkl', which MLmodel names, does not exist; {tmp_path} has MLmodel"
@@ -428,7 +428,7 @@ def test_an_mlflow_model_without_its_file_lists_what_is_there(tmp_path: Path) ->
 
 @pytest.mark.parametrize("text", [b"flavors: [unclosed", b"\xff\xfe\x00", b"flavors: !!evil x"])
 def test_an_mlmodel_that_is_not_yaml_is_refused(tmp_path: Path, text: bytes) -> None:
-    """A damaged MLmodel is named, in one line."""
+    """The error for an MLmodel that is not YAML is a single line."""
     (tmp_path / "MLmodel").write_bytes(text)
     message = refusal(tmp_path)
     assert message.startswith(f"{tmp_path}/MLmodel cannot be read: ")
@@ -437,7 +437,7 @@ def test_an_mlmodel_that_is_not_yaml_is_refused(tmp_path: Path, text: bytes) -> 
 
 @pytest.mark.parametrize("text", ["flavors: [sklearn]", "run_id: a", "flavors:", "{}"])
 def test_an_mlmodel_without_flavors_is_refused(tmp_path: Path, text: str) -> None:
-    """YAML of another shape is not an MLflow model."""
+    """An MLmodel without flavors is refused."""
     (tmp_path / "MLmodel").write_text(text)
     assert refusal(tmp_path) == (f"{tmp_path}/MLmodel has no table `flavors`: not an MLflow model")
 
@@ -445,7 +445,7 @@ def test_an_mlmodel_without_flavors_is_refused(tmp_path: Path, text: str) -> Non
 def test_the_code_of_an_mlflow_model_can_be_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Modules that were logged with the model are found while its file is read."""
+    """Modules logged with an MLflow model can be imported while its file is read."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     put(tmp_path, "model.pkl")
     (tmp_path / "MLmodel").write_text(MLFLOW_2.replace("code: null", "code: code"))
@@ -463,7 +463,7 @@ def test_the_code_of_an_mlflow_model_can_be_imported(
 
 
 def failure(artifact: Artifact, error: Exception) -> str:
-    """The message of the `DeploymentError` that an error turns into while the file is read."""
+    """Return the deployment error message for an exception while the model file is read."""
     with pytest.raises(DeploymentError) as caught, artifact.reading():
         raise error
     return str(caught.value)
@@ -473,7 +473,7 @@ ARTIFACT = Artifact(Path("/mnt/models/model.pkl"), "model.pkl", Path("/mnt/model
 
 
 def test_a_missing_module_is_named() -> None:
-    """A pickle that needs a module names it, and says what to do."""
+    """The error for a missing module names the module and the remedies."""
     error = ModuleNotFoundError("No module named 'lightgbm'", name="lightgbm")
     assert failure(ARTIFACT, error) == (
         "model file /mnt/models/model.pkl needs the Python module 'lightgbm', which is neither"
@@ -483,13 +483,13 @@ def test_a_missing_module_is_named() -> None:
 
 
 def test_a_module_that_another_of_our_images_has_is_told_with_that_image() -> None:
-    """A pipeline with a booster inside is for the image of XGBoost."""
+    """If another of our images has the missing module, the error recommends that image."""
     error = ModuleNotFoundError("No module named 'xgboost.sklearn'", name="xgboost.sklearn")
     assert failure(ARTIFACT, error).endswith(": take the image xgboost-prepackaged")
 
 
 def test_a_module_that_has_moved_is_told_as_another_version() -> None:
-    """A part that is missing of a package that is here."""
+    """If the package exists but lacks the module, the error says that the version differs."""
     error = ModuleNotFoundError("No module named 'json.old'", name="json.old")
     assert failure(ARTIFACT, error) == (
         "model file /mnt/models/model.pkl needs the Python module 'json.old', which the json of"
@@ -499,7 +499,7 @@ def test_a_module_that_has_moved_is_told_as_another_version() -> None:
 
 
 def test_a_name_that_has_moved_is_told_as_another_version() -> None:
-    """As pickle says it of a class that a package no longer has."""
+    """If a package lacks a pickled class, the error says that the version differs."""
     error = AttributeError(
         "Can't get attribute '_Old' on <module 'json.decoder' from '/usr/lib/json/decoder.py'>"
     )
@@ -511,14 +511,14 @@ def test_a_name_that_has_moved_is_told_as_another_version() -> None:
 
 
 def test_a_name_of_the_script_that_saved_the_model_is_told_with_the_cures() -> None:
-    """A notebook's own function is in no module that could be imported."""
+    """The error for a function of the saving script or notebook names it."""
     error = AttributeError("Can't get attribute 'clip' on <module '__main__' (built-in)>")
     assert "needs clip of the notebook or script that saved it" in failure(ARTIFACT, error)
 
 
 @pytest.mark.parametrize("name", ["_loss", "json.old", ""])
 def test_what_is_known_of_versions_takes_the_place_of_guesses(name: str) -> None:
-    """Which module, class or bytes are missing follows from the version that saved them."""
+    """If a version hint is known, it replaces guesses about missing modules or classes."""
     errors = [ModuleNotFoundError(f"No module named {name!r}", name=name), ValueError("dtype:")]
     for error in errors:
         with pytest.raises(DeploymentError) as caught, ARTIFACT.reading("take the tag 1.0"):
@@ -530,7 +530,7 @@ def test_what_is_known_of_versions_takes_the_place_of_guesses(name: str) -> None
 
 
 def test_an_own_module_is_missing_whatever_is_known_of_versions() -> None:
-    """No other version of a framework brings it."""
+    """A missing module that is not the framework's is reported despite a version hint."""
     error = ModuleNotFoundError("No module named 'my_features'", name="my_features")
     with (
         pytest.raises(DeploymentError, match="'my_features', which is neither beside it"),
@@ -540,14 +540,14 @@ def test_an_own_module_is_missing_whatever_is_known_of_versions() -> None:
 
 
 def test_bytes_of_another_kind_are_named(tmp_path: Path) -> None:
-    """What the file is says more than what its loader stumbled over."""
+    """The error says what kind of file it is, such as a PNG image."""
     (tmp_path / "model.pkl").write_bytes(b"\x89PNG\r\n")
     artifact = Artifact(tmp_path / "model.pkl", "model.pkl", tmp_path)
     assert failure(artifact, KeyError("P")).endswith("KeyError: 'P'; the file is a PNG image")
 
 
 def test_a_pointer_of_git_lfs_is_no_model(tmp_path: Path) -> None:
-    """It is refused before anything reads it, whichever image it is for."""
+    """A Git LFS pointer is refused before it is read, with a hint to fetch the file."""
     (tmp_path / "model.pkl").write_text(
         "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
     )
@@ -558,7 +558,7 @@ def test_a_pointer_of_git_lfs_is_no_model(tmp_path: Path) -> None:
 
 
 def test_a_further_flavor_is_read_where_the_first_is_not_there(tmp_path: Path) -> None:
-    """An image may read what another flavor saved; its own comes first."""
+    """An image can read a second flavor, but prefers its own."""
     files = replace(FILES, other_flavors=(("other", "data"),))
     put(tmp_path, "model.pkl", "other.pkl")
     other = "flavors: {other: {data: other.pkl}}"
@@ -581,7 +581,7 @@ def test_a_further_flavor_is_read_where_the_first_is_not_there(tmp_path: Path) -
     ],
 )
 def test_any_other_failure_is_told_with_the_file(error: Exception, told: str) -> None:
-    """Whatever a loader raises ends the start with the file's name and the error's text."""
+    """Any other exception becomes an error with the file's name and the exception's text."""
     assert failure(ARTIFACT, error) == (
         f"model file /mnt/models/model.pkl cannot be loaded, it is damaged or of another kind:"
         f" {told}"
@@ -589,17 +589,17 @@ def test_any_other_failure_is_told_with_the_file(error: Exception, told: str) ->
 
 
 def test_a_deployment_error_passes_through() -> None:
-    """A message that already names the fix is not wrapped in a vaguer one."""
+    """A DeploymentError is passed on unchanged."""
     assert failure(ARTIFACT, DeploymentError("set trusted_types")) == "set trusted_types"
 
 
 def test_an_interrupt_passes_through() -> None:
-    """A signal during loading is not reported as a damaged file."""
+    """A KeyboardInterrupt is passed on unchanged."""
     with pytest.raises(KeyboardInterrupt), ARTIFACT.reading():
         raise KeyboardInterrupt
 
 
-# What may not be read. Root may read everything, so a child process gives that up first.
+# Missing permissions: root may read everything, so a child process drops that capability.
 
 LOOK = """
 import sys
@@ -613,7 +613,7 @@ except DeploymentError as error:
 
 @contextmanager
 def permissions(path: Path, mode: int) -> Iterator[None]:
-    """Within this block the path has these permissions."""
+    """Set the permissions of a path within this block."""
     before = path.stat().st_mode
     path.chmod(mode)
     try:
@@ -623,7 +623,7 @@ def permissions(path: Path, mode: int) -> Iterator[None]:
 
 
 def look_as_anyone(model_uri: Path) -> str:
-    """What looking for a model says in a process that permissions hold for."""
+    """Return the result of a search for a model in a process without root's capabilities."""
     prefix: list[str] = []
     if os.geteuid() == 0:
         dropped = "-dac_override,-dac_read_search"
@@ -635,7 +635,7 @@ def look_as_anyone(model_uri: Path) -> str:
 
 
 def test_a_directory_that_may_not_be_listed_is_named(tmp_path: Path) -> None:
-    """The error for an unreadable model directory says so, in one line."""
+    """The error for an unreadable model directory is a single line."""
     put(tmp_path, "models/model.pkl")
     with permissions(tmp_path / "models", 0o000):
         message = look_as_anyone(tmp_path / "models")
@@ -654,7 +654,7 @@ def test_a_path_that_may_not_be_walked_is_named(tmp_path: Path) -> None:
 
 
 def test_a_file_that_may_not_be_reached_is_named(tmp_path: Path) -> None:
-    """A directory that may be listed but not entered does not crash the start."""
+    """A directory that can be listed but not entered is a deployment error."""
     put(tmp_path, "models/model.pkl")
     with permissions(tmp_path / "models", 0o400):
         message = look_as_anyone(tmp_path / "models")
@@ -665,7 +665,7 @@ def test_a_file_that_may_not_be_reached_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_path_in_an_unlistable_parent_is_still_missing(tmp_path: Path) -> None:
-    """That the parent may not be listed does not hide what is wrong."""
+    """A missing path in an unreadable parent directory is reported as missing."""
     (tmp_path / "models").mkdir()
     with permissions(tmp_path / "models", 0o100):
         message = look_as_anyone(tmp_path / "models/iris")

@@ -18,12 +18,12 @@ from prepackaged.b64 import decode_b64, encode_b64, is_b64
     ],
 )
 def test_base64_is_decoded_as_rfc_4648_has_it(text: str, content: bytes) -> None:
-    """Line breaks, which some encoders put in, do not count."""
+    """Base64 is decoded as in RFC 4648, ignoring line breaks."""
     assert decode_b64({"b64": text}) == content
 
 
 def test_bytes_may_be_anywhere() -> None:
-    """In lists, objects and arrays of objects; everything else stays what it is."""
+    """Base64 objects are decoded anywhere in lists, objects and arrays; the input is unchanged."""
     bits = {"b64": "aGk="}
     cells = np.array([[bits, 1], [None, "x"]], dtype=object)
     value = {"a": [bits, [bits, "aGk="]], "b": {"c": bits}, "d": 2.5, "e": {"b64": bits, "more": 1}}
@@ -35,7 +35,7 @@ def test_bytes_may_be_anywhere() -> None:
         "e": {"b64": b"hi", "more": 1},
     }
     assert decode_b64(cells).tolist() == [[b"hi", 1], [None, "x"]]
-    assert cells[0, 0] == bits  # the request itself is left alone
+    assert cells[0, 0] == bits  # the request is not changed
     numbers = np.zeros(3)
     assert decode_b64(numbers) is numbers
 
@@ -53,7 +53,7 @@ def test_bytes_may_be_anywhere() -> None:
     ],
 )
 def test_what_is_no_base64_is_the_clients_mistake(value: Any, got: str) -> None:
-    """The message shows what it got, shortened."""
+    """The error message for invalid Base64 shows the value, truncated."""
     with pytest.raises(ClientError) as caught:
         decode_b64([{"b64": value}])
     wanted = 'expected {"b64": "..."} with a string in Base64, got '
@@ -61,7 +61,7 @@ def test_what_is_no_base64_is_the_clients_mistake(value: Any, got: str) -> None:
 
 
 def test_a_long_text_is_shortened_in_the_message() -> None:
-    """Megabytes that somebody sent are not sent back."""
+    """A long value is truncated in the error message."""
     with pytest.raises(ClientError) as caught:
         decode_b64({"b64": "*" * 10**6})
     assert len(str(caught.value)) < 200
@@ -69,12 +69,12 @@ def test_a_long_text_is_shortened_in_the_message() -> None:
 
 @pytest.mark.parametrize("value", [{"b64": "aGk=", "x": 1}, {"B64": "aGk="}, {}, "b64", ["b64"]])
 def test_other_values_are_no_bytes(value: Any) -> None:
-    """Only an object with that key alone is, as in TensorFlow Serving."""
+    """Only an object whose single key is "b64" is decoded, as in TensorFlow Serving."""
     assert not is_b64(value)
     assert decode_b64(value) == value
 
 
 def test_bytes_come_back_in_the_same_form() -> None:
-    """What is encoded is decoded to the same."""
+    """Encoded bytes are decoded to the same bytes."""
     assert encode_b64(b"hi") == {"b64": "aGk="}
     assert decode_b64(encode_b64(bytes(range(256)))) == bytes(range(256))

@@ -67,7 +67,7 @@ COLUMNS = {"upstream": "upstream", "ours": "ours"}
 
 
 def test_wrk_gives_rate_latencies_and_errors() -> None:
-    """29249 answers in 2.099472 s are wrk's own 13931.60 a second; latencies are in ms."""
+    """The rate is wrk's own, 13931.60 per second, and latencies are in ms."""
     figures = read_wrk(WRK)
 
     assert figures.pop("req/s") == pytest.approx(13931.60, abs=0.005)
@@ -75,21 +75,21 @@ def test_wrk_gives_rate_latencies_and_errors() -> None:
 
 
 def test_wrong_answers_are_errors_and_no_throughput() -> None:
-    """A server that is fast at answering wrongly is not fast."""
+    """Wrong answers count as errors, and not in the rate."""
     figures = read_wrk(WRK_ALL_WRONG)
 
     assert (figures["req/s"], figures["errors"]) == (0, 47)
 
 
 def test_broken_connections_and_timeouts_are_errors() -> None:
-    """What wrk counts as failed is added to what was answered wrongly."""
+    """Errors are wrk's failed requests and the wrong answers."""
     printed = '{"answers": 9, "wrong": 1, "failed": 3, "seconds": 2.0, "p50": 1000, "p99": 2000}'
 
     assert read_wrk(printed) == {"req/s": 4.0, "p50 ms": 1.0, "p99 ms": 2.0, "errors": 4}
 
 
 def test_h2load_gives_rate_latencies_and_errors() -> None:
-    """The rate is h2load's own 985.02; the latencies are those of its log, in ms."""
+    """The rate is h2load's own, 985.02 per second, and the latencies in ms are from its log."""
     figures = read_h2load(H2LOAD, H2LOAD_LOG, 56)
 
     assert figures.pop("req/s") == pytest.approx(985.02, abs=0.01)
@@ -97,24 +97,24 @@ def test_h2load_gives_rate_latencies_and_errors() -> None:
 
 
 def test_answers_of_another_size_are_errors() -> None:
-    """28000 bytes are 280 answers of 100: the other 220 of 500 calls were not answered right."""
+    """Missing response bytes count as errors: 28,000 bytes are only 280 answers of 100 bytes."""
     assert read_h2load(H2LOAD, H2LOAD_LOG, 100)["errors"] == 220
 
 
 def test_answers_larger_than_expected_are_an_error() -> None:
-    """Data left over is no right answer, though there is enough of it for every call."""
+    """Extra response bytes count as an error."""
     assert read_h2load(H2LOAD, H2LOAD_LOG, 55)["errors"] == 1
 
 
 def test_calls_that_fail_are_errors_without_latencies() -> None:
-    """A gRPC error is status 200 in HTTP: it counts for nothing but an error."""
+    """A gRPC error, which is HTTP status 200, counts only as an error."""
     figures = read_h2load(H2LOAD_ALL_FAILED, H2LOAD_FAILED_LOG, 56)
 
     assert figures == {"req/s": 0, "errors": 20}
 
 
 def test_a_load_gives_its_time_and_that_of_health_meanwhile() -> None:
-    """The median and the longest of the pings, in ms."""
+    """The figures of a load test are its time and the median and maximum health ping, in ms."""
     assert read_times(0.42, 0, [3.0, 1.0, 2.0]) == {
         "total s": 0.42,
         "ping p50 ms": 2.0,
@@ -124,7 +124,7 @@ def test_a_load_gives_its_time_and_that_of_health_meanwhile() -> None:
 
 
 def test_a_server_that_refuses_requests_is_given_no_time() -> None:
-    """Wrong answers and failed pings are counted, without their times."""
+    """If requests are refused or pings fail, errors are counted but no times are reported."""
     assert read_times(0.0113, 320, [math.inf]) == {"errors": 321}
 
 
@@ -132,19 +132,19 @@ def test_a_server_that_refuses_requests_is_given_no_time() -> None:
     ("printed", "seconds"), [("950us", 0.00095), ("507.60ms", 0.5076), ("2.01s", 2.01)]
 )
 def test_durations_are_read_in_every_unit(printed: str, seconds: float) -> None:
-    """h2load chooses the unit by the size."""
+    """Durations are read in every unit that h2load prints."""
     assert in_seconds(printed) == pytest.approx(seconds)
 
 
 def test_a_percentile_is_one_of_the_values() -> None:
-    """The nearest rank: 99 of a hundred values are no larger than the 99th percentile."""
+    """A percentile is the nearest rank."""
     values = [float(each) for each in range(1, 101)]
 
     assert [percentile(values, each) for each in (0, 50, 99, 100)] == [1, 50, 99, 100]
 
 
 def test_the_table_gives_medians_and_ratios_to_upstream() -> None:
-    """The middle round counts; upstream is once itself."""
+    """The table has the median of the rounds and the ratio to upstream."""
     upstream = [{"req/s": rate} for rate in (390.0, 400.0, 900.0)]
     ours = [{"req/s": rate} for rate in (11000.0, 10000.0, 12000.0)]
 
@@ -156,7 +156,7 @@ def test_the_table_gives_medians_and_ratios_to_upstream() -> None:
 
 
 def test_the_table_adds_errors_up() -> None:
-    """One bad round of three is not lost in a median, and errors have no ratio."""
+    """The table has the sum of all errors, without a ratio."""
     upstream = [{"req/s": 400.0, "errors": 0}] * 3
     ours = [{"req/s": 800.0, "errors": errors} for errors in (0, 0, 7)]
 
@@ -169,7 +169,7 @@ def test_the_table_adds_errors_up() -> None:
 
 
 def test_the_table_has_a_place_for_a_server_that_is_not_there() -> None:
-    """Its column says so and stays empty, and a case without errors has no row for them."""
+    """A server that was not measured has an empty column; without errors there is no error row."""
     measured = {"start": {"upstream": [{"start s": 4.96, "errors": 0}]}}
 
     rows = table(measured, {"upstream": "upstream", "ours": "ours (not installed)"}, "upstream")
@@ -182,7 +182,7 @@ def test_the_table_has_a_place_for_a_server_that_is_not_there() -> None:
 
 
 def test_the_table_does_without_upstream() -> None:
-    """Where upstream gave no figure, there is no ratio to it."""
+    """Without upstream's figure there is no ratio."""
     measured = {"1 row": {"upstream": [{"errors": 1.0}], "ours": [{"req/s": 5.0}]}}
 
     assert table(measured, COLUMNS, "upstream").splitlines()[2:] == [
@@ -192,7 +192,7 @@ def test_the_table_does_without_upstream() -> None:
 
 
 def test_an_answer_may_differ_in_its_last_digits() -> None:
-    """Rows computed together are rounded differently; names and key order are another test's."""
+    """Answers may differ in rounding, key order and names."""
     answer = of_rows([[1, 2]], [[0.25, 0.75]]).answer
 
     assert is_right(b'{"meta":{},"data":{"ndarray":[[0.25000000000000006,0.75]]}}', answer)
@@ -211,18 +211,18 @@ def test_an_answer_may_differ_in_its_last_digits() -> None:
     ],
 )
 def test_another_answer_is_wrong(body: bytes) -> None:
-    """Other numbers, more of them, an error's body, and what is no message at all."""
+    """Other numbers, more numbers, errors and malformed bodies are wrong answers."""
     assert not is_right(body, of_rows([[1, 2]], [[0.25, 0.75]]).answer)
 
 
 def test_an_image_is_sent_in_two_forms() -> None:
-    """Three bytes: base64 in JSON, and as they are in a multipart file."""
+    """An image is sent as Base64 in JSON or unchanged in a multipart file."""
     assert of_image(b"\x00\xff\n", is_multipart=False).body == b'{"binData": "AP8K"}'
     assert b"\r\n\r\n\x00\xff\n\r\n--image--" in of_image(b"\x00\xff\n", is_multipart=True).body
 
 
 def test_an_image_is_answered_by_its_length() -> None:
-    """What the benchmark's model of images returns, in Seldon's form."""
+    """The expected answer for an image is its length, as the benchmark's model returns it."""
     assert of_image(b"abc", is_multipart=False).answer["data"]["tensor"]["values"] == [3]
 
 
@@ -230,7 +230,7 @@ RECORD = {"n0": 0.5, "t0": "north"}
 
 
 def test_a_record_is_sent_in_two_protocols() -> None:
-    """As Seldon's jsonData, and column by column as MLServer's codec for pandas wants it."""
+    """A record is sent as Seldon's jsonData, or as one input per column for MLServer."""
     sample = of_records([RECORD], [[0.25, 0.75]])
 
     assert json.loads(sample.body) == {"jsonData": [RECORD]}
@@ -260,7 +260,7 @@ def test_a_record_is_sent_in_two_protocols() -> None:
     ],
 )
 def test_a_record_is_answered_in_the_form_of_each_server(body: bytes) -> None:
-    """The numbers count, wherever a protocol has them; others are wrong there too."""
+    """The numbers of an answer are compared in each server's response format."""
     answer = of_records([RECORD], [[0.25, 0.75]]).answer
 
     assert is_right(body, answer)
@@ -268,7 +268,7 @@ def test_a_record_is_answered_in_the_form_of_each_server(body: bytes) -> None:
 
 
 def test_upstream_serves_a_table_by_the_class_that_its_users_write() -> None:
-    """All others get the image's own Model, and a model without such a class its own."""
+    """Upstream serves a table with the users' own class, other servers with the image's Model."""
     table = Model(Path("sklearn/server"), "Model", [], {"model_uri": "here"}, plain="Frame")
     array = Model(Path("sklearn/server"), "Model", [])
     served = {each.name: table.of(each) for each in ALL if each.serves is not Serves.ONE_ANSWER}
@@ -280,7 +280,7 @@ def test_upstream_serves_a_table_by_the_class_that_its_users_write() -> None:
 
 
 def test_a_program_gets_requests_of_its_protocol() -> None:
-    """Servers of others have one of their own; so have the paths that they are sent to."""
+    """Each server gets requests in its own protocol and at its own path."""
     sample = of_records([RECORD], [[0.25, 0.75]])
     ours = next(each for each in ALL if each.name == "ours")
 
@@ -290,7 +290,7 @@ def test_a_program_gets_requests_of_its_protocol() -> None:
 
 
 def test_a_row_is_sent_so_that_every_server_answers_alike() -> None:
-    """With an id, for those that make one up, and the method, for those that have another."""
+    """The request has an id and the output's name, so that all servers answer alike."""
     sent = json.loads(of_rows([[1.0, 2.0]], [[0.5]]).infer)
 
     assert sent == {
@@ -301,7 +301,7 @@ def test_a_row_is_sent_so_that_every_server_answers_alike() -> None:
 
 
 def test_a_tensor_is_sent_in_json_or_behind_it() -> None:
-    """The header says where it begins; float32's own bytes follow."""
+    """A tensor is sent in JSON, or in binary after it with the JSON's length in a header."""
     tensor = np.array([[0.5, 2.0]], "<f4")
     told, binary = (of_tensor(tensor, [[0.5]], is_binary=each) for each in (False, True))
 

@@ -9,7 +9,7 @@ import builder
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory of a package, and an interpreter to compile it."""
+    """The directory of a package, with an interpreter to compile it."""
     monkeypatch.setattr(builder, "ENVIRONMENT", Path(sys.prefix))
     directory = tmp_path / "lib/alpha"
     directory.mkdir(parents=True)
@@ -20,19 +20,19 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def bytecode(package: Path) -> bytes:
-    """What was compiled."""
+    """Return the compiled bytecode."""
     (compiled,) = package.glob("__pycache__/*.pyc")
     return compiled.read_bytes()
 
 
 def test_bytecode_holds_no_time(package: Path) -> None:
-    """Its flags say that it has the source's digest, and that nobody needs to compare (PEP 552)."""
+    """Bytecode has the source's hash instead of its time, and imports do not check it (PEP 552)."""
     builder.compile_bytecode(package.parents[1])
     assert bytecode(package)[4:8] == (1).to_bytes(4, "little")
 
 
 def test_bytecode_is_the_same_each_time(package: Path) -> None:
-    """Twice the same source, twice the same bytes."""
+    """Compiling the same source twice gives the same bytes."""
     builder.compile_bytecode(package.parents[1])
     first = bytecode(package)
     (package / "__init__.py").touch()
@@ -42,14 +42,14 @@ def test_bytecode_is_the_same_each_time(package: Path) -> None:
 
 
 def test_a_module_for_a_later_python_is_passed_over(package: Path) -> None:
-    """PyTorch has one, which it imports where it can."""
+    """A module in a newer Python's syntax, as PyTorch has one, is skipped."""
     (package / "later.py").write_text("def f[T]() -> T: ...\n")
     builder.compile_bytecode(package.parents[1])
     assert bytecode(package)
 
 
 def test_a_wrong_command_is_answered_with_the_usage() -> None:
-    """And nothing is made."""
+    """A wrong command prints the usage."""
     done = subprocess.run(
         [sys.executable, builder.__file__, "nothing"], capture_output=True, text=True, check=False
     )

@@ -9,13 +9,13 @@ import builder
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Path:
-    """An environment without a package."""
+    """An environment without packages."""
     (tmp_path / "lib/python3.11/site-packages").mkdir(parents=True)
     return tmp_path
 
 
 def put(environment: Path, name: str, body: bytes = b"") -> Path:
-    """A file of an installed package."""
+    """Write a file of an installed package."""
     path = environment / "lib/python3.11/site-packages" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(body)
@@ -38,7 +38,7 @@ def put(environment: Path, name: str, body: bytes = b"") -> Path:
     ],
 )
 def test_what_only_developers_need_is_left_out(environment: Path, name: str) -> None:
-    """Tests, headers, sources to compile and notes on the installation go."""
+    """Tests, headers, sources and installation notes are removed."""
     path = put(environment, name)
     builder.remove(environment)
     assert not path.exists()
@@ -59,7 +59,7 @@ COMPILED = ("torchvision/_C.so", "torchvision/image.so", "torchvision.libs/libnv
 def test_what_cannot_be_loaded_without_cuda_is_left_out(
     environment: Path, body: bytes, *, has_cuda: bool, stays: bool
 ) -> None:
-    """The compiled part of PyPI's torchvision, beside a PyTorch without CUDA."""
+    """Libraries that need CUDA are removed if PyTorch is built without it."""
     libraries = [put(environment, name, body) for name in COMPILED]
     if has_cuda:
         put(environment, "torch/lib/libtorch_cuda.so")
@@ -84,21 +84,21 @@ def test_what_cannot_be_loaded_without_cuda_is_left_out(
     ],
 )
 def test_what_a_server_may_read_stays(environment: Path, name: str) -> None:
-    """Modules for testing, the headers that compilers of GPU code read, and licences stay."""
+    """Modules for testing, headers for GPU compilers and licences are kept."""
     path = put(environment, name)
     builder.remove(environment)
     assert path.exists()
 
 
 def test_a_module_named_test_stays(environment: Path) -> None:
-    """TensorFlow's `tf.test` is imported with TensorFlow."""
+    """TensorFlow's module `tf.test` is kept."""
     module = put(environment, "tensorflow/_api/v2/test/__init__.py")
     builder.remove(environment)
     assert module.exists()
 
 
 def test_every_file_has_the_time_that_zip_knows_as_the_first(environment: Path) -> None:
-    """Files, directories and links: 1 January 1980, whenever the build runs."""
+    """All files, directories and links get the time 1 January 1980, the first that ZIP supports."""
     file = put(environment, "alpha/core.py")
     link = environment / "link"
     link.symlink_to("lib")
@@ -109,7 +109,7 @@ def test_every_file_has_the_time_that_zip_knows_as_the_first(environment: Path) 
 
 @pytest.fixture
 def library(environment: Path) -> Path:
-    """A library with debugging symbols: what a compiler makes of nothing, with `-g`."""
+    """A compiled library with debugging symbols."""
     if not shutil.which("cc"):
         pytest.skip("there is no compiler")
     path = put(environment, "alpha/core.so")
@@ -119,20 +119,20 @@ def library(environment: Path) -> Path:
 
 
 def test_a_library_with_debugging_symbols_may_be_stripped(library: Path) -> None:
-    """And then has none."""
+    """A library with debugging symbols is stripped."""
     assert builder.may_be_stripped(library)
     builder.strip(library.parents[4])
     assert not builder.may_be_stripped(library)
 
 
 def test_a_stripped_library_is_left_alone(library: Path) -> None:
-    """There is nothing to gain."""
+    """A stripped library is not stripped again."""
     subprocess.run(["strip", "--strip-debug", library], check=True)
     assert not builder.may_be_stripped(library)
 
 
 def test_a_library_that_auditwheel_patched_is_left_alone(library: Path) -> None:
-    """`strip` would break it: its segments were moved to make room for a path to `.libs`."""
+    """Libraries that auditwheel patched are not stripped, since `strip` would break them."""
     patched = library.with_name("patched.so")
     patched.write_bytes(library.read_bytes() + b"$ORIGIN/../alpha.libs\0")
     bundled = library.parents[1] / "alpha.libs/libgfortran.so.5"
@@ -143,7 +143,7 @@ def test_a_library_that_auditwheel_patched_is_left_alone(library: Path) -> None:
 
 
 def test_what_is_no_library_is_left_alone(environment: Path) -> None:
-    """A linker's script has the name of a library, and an empty file has no header."""
+    """Linker scripts and empty files with the name of a library are not stripped."""
     assert not builder.may_be_stripped(
         put(environment, "alpha/libalpha.so", b"INPUT(libalpha.so.1)")
     )

@@ -1,4 +1,4 @@
-"""A column's values, cast to what training had."""
+"""Tests of casting a column's values to the types of the training data."""
 
 import math
 from contextlib import suppress
@@ -14,7 +14,7 @@ from prepackaged.casting import cast
 
 
 def refusal(values: Any, column: Column) -> str:
-    """The message that a client gets for the values of a column named x."""
+    """Return the error message for values of a column named x."""
     with pytest.raises(ClientError) as caught:
         cast(values, column, "'x'")
     return str(caught.value)
@@ -42,7 +42,7 @@ def refusal(values: Any, column: Column) -> str:
 def test_values_get_the_dtype_of_the_kind(
     kind: Any, values: Any, dtype: str, expected: list[Any]
 ) -> None:
-    """However a client writes them."""
+    """Values are cast to the column's dtype, in any form that is exact."""
     array = cast(values, Column(kind=kind), "0")
     assert (array.dtype, array.tolist()) == (dtype, expected)
 
@@ -59,13 +59,13 @@ def test_values_get_the_dtype_of_the_kind(
     ],
 )
 def test_null_is_the_missing_value_of_training(kind: Any, missing: Any, expected: Any) -> None:
-    """None where the column had None, NaN where it had NaN; numbers know NaN alone."""
+    """Null becomes the training data's missing value: None or NaN, and always NaN for numbers."""
     (value,) = cast([None], Column(kind=kind, missing=missing), "0").tolist()
     assert value is expected or (value != value and expected != expected)
 
 
 def test_a_date_is_a_date() -> None:
-    """ISO 8601, with or without a time; null is no time."""
+    """Dates are parsed as ISO 8601, with or without a time; null is NaT."""
     array = cast(["2024-02-29", "2024-02-29T12:30:00Z", None], Column(kind="datetime"), "0")
     assert array.astype("datetime64[s]").astype(str).tolist() == [
         "2024-02-29T00:00:00",
@@ -95,19 +95,19 @@ def test_a_date_is_a_date() -> None:
 def test_what_has_no_place_is_refused_by_row(
     kind: Any, value: Any, expected: str, got: str
 ) -> None:
-    """With what was expected and what it got."""
+    """The error names the row, the column, the expected and the actual value."""
     good = {"bool": True, "text": "a", "datetime": "2024-01-01"}.get(kind, 1)
     message = refusal([good, value], Column(kind=kind))
     assert message.startswith(f"row 1, column 'x': expected {expected}, got {got}")
 
 
 def test_a_long_value_is_cut_in_the_message() -> None:
-    """A client is shown enough to find it."""
+    """A long value is truncated in the error message."""
     assert len(refusal(["x" * 100_000], Column(kind="float64"))) < 120
 
 
 def test_null_is_refused_where_the_model_refuses_it() -> None:
-    """Also as NaN, which Python's clients send."""
+    """Null and NaN are refused if the column allows no missing values."""
     column = Column(kind="float64", nullable=False)
     for values in ([1.0, None], [1.0, math.nan], np.array([1.0, math.nan])):
         assert refusal(values, column) == "row 1, column 'x': expected a number, got null"
@@ -120,7 +120,7 @@ def test_null_is_refused_where_the_model_refuses_it() -> None:
 def test_a_value_beyond_the_categories_is_refused_where_they_are_all(
     kind: Any, known: tuple[Any, ...], value: Any
 ) -> None:
-    """Where the model takes others, they pass."""
+    """Values outside the categories are refused only if the categories are complete."""
     shown = ", ".join(map(repr, known))
     closed = Column(kind=kind, categories=known, open=False)
     assert refusal([known[0], value], closed) == (
@@ -142,6 +142,6 @@ kinds = st.sampled_from(["float64", "float32", "int64", "bool", "text", "categor
 
 @given(st.lists(cells, min_size=1, max_size=4), kinds, st.booleans())
 def test_no_value_crashes_a_cast(values: list[Any], kind: Any, nullable: Any) -> None:
-    """Any JSON is either as many values or a client's mistake."""
+    """Any JSON values are either cast or refused with a ClientError."""
     with suppress(ClientError):
         assert cast(values, Column(kind=kind, nullable=nullable), "0").shape == (len(values),)

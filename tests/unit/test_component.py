@@ -23,7 +23,7 @@ from prepackaged import (
 
 @pytest.fixture(autouse=True)
 def excepthook(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every component sets the hook for uncaught errors; give it back after the test."""
+    """Restore the hook for uncaught exceptions, which every component replaces."""
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
 
 
@@ -35,7 +35,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 class Counting(Component):
-    """Counts how often it was loaded."""
+    """A component that counts how often it was loaded."""
 
     files = ModelFiles(names=("model.txt",), suffixes=(".txt",))
     platform = "counting"
@@ -54,17 +54,17 @@ class Counting(Component):
 
 
 class WithoutFiles(Component):
-    """Needs no model."""
+    """A component that needs no model."""
 
 
 def loaded(component: Component) -> Component:
-    """The component after the microservice's call."""
+    """Load a component."""
     component.load()
     return component
 
 
 def failure(component: Component) -> str:
-    """The message of the deployment error that loading raises."""
+    """Return the deployment error message of a failing load."""
     with pytest.raises(DeploymentError) as caught:
         component.load()
     return str(caught.value)
@@ -74,12 +74,12 @@ def failure(component: Component) -> str:
 
 
 def test_a_component_runs_under_any_seldon_microservice() -> None:
-    """It is the class that upstream's microservice asks for."""
+    """Components are subclasses of the class that upstream's microservice expects."""
     assert issubclass(Component, SeldonComponent)
 
 
 def test_the_model_is_loaded_once(directory: Path) -> None:
-    """Microservices call `load` for every worker and server; the model is read at the first."""
+    """Only the first of several calls of `load` reads the model."""
     model = Counting(str(directory))
     assert (model.loaded, model.ready) == (0, False)
     for _ in range(3):
@@ -88,7 +88,7 @@ def test_the_model_is_loaded_once(directory: Path) -> None:
 
 
 def test_a_failed_load_leaves_the_component_unready_and_is_tried_again(directory: Path) -> None:
-    """A failure is not taken for a loaded model by the next call."""
+    """After a failed load the component is not ready, and a later call tries again."""
     (directory / "model.txt").rename(directory / "later")
     model = Counting(str(directory))
     assert failure(model).startswith(f"model directory {directory} has no model")
@@ -98,13 +98,13 @@ def test_a_failed_load_leaves_the_component_unready_and_is_tried_again(directory
 
 
 def test_a_component_without_files_loads_without_a_model() -> None:
-    """A server that needs no model gets none."""
+    """A component that needs no files loads without a model."""
     model = loaded(WithoutFiles())
     assert (model.ready, model.artifact) == (True, None)
 
 
 def test_model_file_is_handed_on(directory: Path) -> None:
-    """The parameter decides where two files could be meant."""
+    """The parameter model_file selects one of two files."""
     (directory / "other.txt").write_text("another model")
     model = Counting(str(directory), "other.txt")
     model.load()
@@ -124,7 +124,7 @@ def test_a_missing_model_uri_names_the_parameter(model_uri: str | None) -> None:
 
 @pytest.fixture
 def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What stands for `/mnt/models`, which is not there yet."""
+    """A replacement for `/mnt/models`, which does not exist yet."""
     monkeypatch.setattr(artifacts, "MOUNT", tmp_path / "mount")
     return tmp_path / "mount"
 
@@ -133,14 +133,14 @@ def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_without_a_model_uri_the_mounted_model_is_served(
     mount: Path, model_uri: str | None
 ) -> None:
-    """`docker run -v` and `COPY model /mnt/models` need no parameter."""
+    """Without model_uri, the model in /mnt/models is served."""
     mount.mkdir()
     (mount / "model.txt").write_text("mounted")
     assert loaded(Counting(model_uri)).content == "mounted"
 
 
 def test_a_model_uri_wins_over_the_mounted_model(mount: Path, directory: Path) -> None:
-    """What is said is meant."""
+    """The parameter model_uri takes precedence over the mounted model."""
     mount.mkdir()
     (mount / "model.txt").write_text("mounted")
     assert loaded(Counting(str(directory))).content != "mounted"
@@ -148,7 +148,7 @@ def test_a_model_uri_wins_over_the_mounted_model(mount: Path, directory: Path) -
 
 @pytest.mark.parametrize("names", [(), ("lost+found",)])
 def test_an_empty_mount_is_no_model(mount: Path, names: tuple[str, ...]) -> None:
-    """A volume that nothing was put into: the line says what is missing."""
+    """An empty mount counts as a missing model."""
     mount.mkdir()
     for name in names:
         (mount / name).mkdir()
@@ -156,7 +156,7 @@ def test_an_empty_mount_is_no_model(mount: Path, names: tuple[str, ...]) -> None
 
 
 def test_a_mount_without_a_model_lists_what_it_holds(mount: Path) -> None:
-    """Files of another kind are not passed over."""
+    """The error for a mount without a model lists its files."""
     mount.mkdir()
     (mount / "notes.md").touch()
     assert failure(Counting()) == (
@@ -165,7 +165,7 @@ def test_a_mount_without_a_model_lists_what_it_holds(mount: Path) -> None:
 
 
 def test_a_server_without_a_model_is_shown_the_mount(mount: Path) -> None:
-    """The skeleton may read what is there, and runs without."""
+    """A server that needs no model gets the mount as model_uri if it exists."""
     assert loaded(WithoutFiles()).model_uri is None
     mount.mkdir()
     (mount / "anything").touch()
@@ -177,7 +177,7 @@ def test_a_server_without_a_model_is_shown_the_mount(mount: Path) -> None:
 def test_an_error_that_microservices_swallow_becomes_another(
     directory: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception], hook: str
 ) -> None:
-    """Upstream takes these two for "there is no load" and serves on without a model."""
+    """AttributeError and NotImplementedError are wrapped, since upstream would ignore them."""
 
     def fail(*arguments: object) -> None:
         raise kind("no attribute 'weights'")
@@ -186,7 +186,7 @@ def test_an_error_that_microservices_swallow_becomes_another(
     model = Counting(str(directory))
     with pytest.raises(RuntimeError, match="no attribute 'weights'") as caught:
         model.load()
-    assert type(caught.value) is RuntimeError  # NotImplementedError is a RuntimeError, too
+    assert type(caught.value) is RuntimeError  # NotImplementedError is a subclass of RuntimeError
     assert str(caught.value) == f"loading the model failed: {kind.__name__}: no attribute 'weights'"
     assert isinstance(caught.value.__cause__, kind)
     assert model.ready is False
@@ -195,7 +195,7 @@ def test_an_error_that_microservices_swallow_becomes_another(
 def test_any_other_error_of_an_author_stays_itself(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An author finds the exception that was raised."""
+    """Any other exception is raised unchanged."""
 
     def fail(*arguments: object) -> None:
         raise KeyError("weights")
@@ -209,7 +209,7 @@ def test_any_other_error_of_an_author_stays_itself(
 
 
 def test_health_is_refused_until_the_model_is_loaded(directory: Path) -> None:
-    """A probe of the model's health fails with HTTP 503 until then."""
+    """Before the model is loaded, the health check fails with HTTP 503."""
     model = Counting(str(directory))
     with pytest.raises(NotReadyError, match="the model is not loaded yet") as caught:
         model.health_status()
@@ -218,7 +218,7 @@ def test_health_is_refused_until_the_model_is_loaded(directory: Path) -> None:
 
 
 def test_seldon_answers_health_with_the_text(directory: Path) -> None:
-    """Upstream's own function makes an answer of it."""
+    """Upstream's health function returns the component's status."""
     answer = seldon_methods.health_status(loaded(Counting(str(directory))), SeldonMetrics())
     assert answer == {"strData": "healthy", "meta": {}}
 
@@ -227,7 +227,7 @@ def test_seldon_answers_health_with_the_text(directory: Path) -> None:
 
 
 def test_metadata_is_what_the_model_says_of_itself(directory: Path) -> None:
-    """Platform and description come from the server without any file."""
+    """The metadata consists of the platform and the model's description."""
     assert loaded(Counting(str(directory))).init_metadata() == {
         "platform": "counting",
         "inputs": [{"messagetype": "ndarray", "schema": {"names": ["a"], "shape": [1]}}],
@@ -236,7 +236,7 @@ def test_metadata_is_what_the_model_says_of_itself(directory: Path) -> None:
 
 
 def test_metadata_is_made_of_the_signature_and_custom() -> None:
-    """A Model that overrides nothing states facts, and describes nothing by hand."""
+    """Without describe_model, the metadata comes from `signature` and `custom`."""
 
     class Stating(Component):
         platform = "stating"
@@ -256,12 +256,12 @@ def test_metadata_is_made_of_the_signature_and_custom() -> None:
 
 
 def test_a_model_that_states_nothing_has_its_platform_alone() -> None:
-    """As a server that takes anything."""
+    """Without a signature, the metadata has only the platform."""
     assert loaded(WithoutFiles()).init_metadata() == {"platform": ""}
 
 
 def test_a_description_of_ones_own_wins_over_the_signature(directory: Path) -> None:
-    """What `describe_model` of a subclass gives is all that is said."""
+    """A subclass's describe_model replaces the description from the signature."""
     model = Counting(str(directory))
     model.signature = Signature((Column("other"),))
     assert loaded(model).describe_model() == {
@@ -271,20 +271,20 @@ def test_a_description_of_ones_own_wins_over_the_signature(directory: Path) -> N
 
 
 def test_a_model_is_called_on_the_main_thread_unless_it_says_otherwise() -> None:
-    """A fork of a Model that says nothing of threads gets what seldon-core gives it."""
+    """By default a model is called on the main thread only, as in seldon-core."""
     assert Component.callable_from_any_thread is False
     assert TensorComponent.callable_from_any_thread is False
 
 
 def test_metadata_before_loading_is_the_platform(directory: Path) -> None:
-    """A model that is not loaded is not asked to describe itself."""
+    """Before loading, the metadata has only the platform."""
     assert Counting(str(directory)).init_metadata() == {"platform": "counting"}
 
 
 def test_name_and_version_come_from_the_image(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Upstream's own function adds them, as neither the model nor a file says otherwise."""
+    """Upstream takes the name and version in the metadata from the image."""
     monkeypatch.setattr(metadata, "MODEL_IMAGE", "infuseai/counting-prepackaged:0.1.0")
     answer = seldon_methods.init_metadata(loaded(Counting(str(directory))))
     assert answer["name"] == "infuseai/counting-prepackaged"
@@ -293,7 +293,7 @@ def test_name_and_version_come_from_the_image(
 
 
 def test_metadata_yaml_overlays_the_description(directory: Path) -> None:
-    """What the file says wins, `custom` is merged key by key, the rest stays."""
+    """Values in metadata.yaml take precedence, and `custom` is merged by key."""
     (directory / "metadata.yaml").write_text(
         "name: iris\nversions: [v3]\nplatform: mine\ncustom: {method: mine, owner: 王小明}\n"
     )
@@ -307,7 +307,7 @@ def test_metadata_yaml_overlays_the_description(directory: Path) -> None:
 
 
 def test_metadata_yaml_is_found_beside_a_model_file(directory: Path) -> None:
-    """It is read as well where `model_uri` names the file."""
+    """If model_uri names a file, metadata.yaml is read from its directory."""
     (directory / "metadata.yaml").write_text("name: iris")
     model = loaded(Counting(f"file://{directory}/model.txt"))
     assert model.init_metadata()["name"] == "iris"
@@ -334,7 +334,7 @@ def test_metadata_yaml_is_found_beside_a_model_file(directory: Path) -> None:
 def test_a_wrong_metadata_yaml_stops_the_start(
     directory: Path, text: bytes, complaint: str
 ) -> None:
-    """A mistake in the file stops the start, instead of failing the first request."""
+    """An invalid metadata.yaml is a deployment error."""
     (directory / "metadata.yaml").write_bytes(text)
     model = Counting(str(directory))
     assert complaint in failure(model)
@@ -344,37 +344,37 @@ def test_a_wrong_metadata_yaml_stops_the_start(
 def test_a_wrong_description_is_not_blamed_on_the_file(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where there is no metadata.yaml, the author's own hook is named."""
+    """Without metadata.yaml, the error for an invalid description names describe_model."""
     monkeypatch.setattr(Counting, "describe_model", lambda _: {"custom": {"n": 3}})
     assert (
         failure(Counting(str(directory))) == "describe_model: $.custom.n: 3 is not of type 'string'"
     )
 
 
-# The end of a server that cannot start
+# Exit of a server that cannot start
 
 
 def run_to_its_end(script: str) -> tuple[int, str]:
-    """Exit status and standard error of a Python process."""
+    """Return the exit status and the standard error of a Python process."""
     command = [sys.executable, "-c", f"from prepackaged import *\nComponent()\n{script}"]
     completed = subprocess.run(command, capture_output=True, text=True)
     return completed.returncode, completed.stderr
 
 
 def test_an_uncaught_deployment_error_is_exit_status_1_and_one_line() -> None:
-    """The last and only line names the fix, however it was written."""
+    """An uncaught DeploymentError exits with status 1 and a single line."""
     script = r"raise DeploymentError('no model:\nput one\n  into /mnt/models')"
     assert run_to_its_end(script) == (1, "no model: put one into /mnt/models\n")
 
 
 def test_the_line_goes_through_the_log_where_there_is_one() -> None:
-    """Under a microservice the line has the form of its other lines."""
+    """If logging is configured, the line is logged."""
     script = "import logging; logging.basicConfig()\nraise DeploymentError('no model')"
     assert run_to_its_end(script) == (1, "CRITICAL:prepackaged.errors:no model\n")
 
 
 def test_the_line_has_no_trace_of_what_caused_it() -> None:
-    """The exceptions underneath are for programmers, not for the person who deploys."""
+    """The line does not include the causing exceptions."""
     script = "Component.files = ModelFiles(('a',), ())\nComponent('/mnt/nowhere').load()"
     status, text = run_to_its_end(script)
     assert (status, text.count("\n")) == (1, 1)
@@ -382,7 +382,7 @@ def test_the_line_has_no_trace_of_what_caused_it() -> None:
 
 
 def test_any_other_uncaught_error_keeps_its_traceback() -> None:
-    """An author who makes a mistake needs to see where."""
+    """Any other uncaught exception prints its traceback."""
     status, text = run_to_its_end("raise ValueError('a mistake')")
     assert status == 1
     assert text.startswith("Traceback (most recent call last):\n")

@@ -11,7 +11,7 @@ PROCESSORS = len(os.sched_getaffinity(0))
 
 
 def cgroup(directory: Path, files: dict[str, str]) -> Path:
-    """A cgroup file system with these files."""
+    """Write a cgroup file system with these files."""
     for name, text in files.items():
         (directory / name).parent.mkdir(exist_ok=True)
         (directory / name).write_text(text + "\n")
@@ -27,7 +27,7 @@ def cgroup(directory: Path, files: dict[str, str]) -> Path:
     ],
 )
 def test_a_limit_of_one_processor_or_less_leaves_one(tmp_path: Path, files: dict[str, str]) -> None:
-    """The limits of cgroup v2 and v1, in quota and period."""
+    """A CPU limit of 1 or less in cgroup v1 or v2 gives one processor."""
     assert available_cpus(cgroup(tmp_path, files)) == 1
 
 
@@ -43,7 +43,7 @@ def test_a_limit_of_one_processor_or_less_leaves_one(tmp_path: Path, files: dict
 def test_without_a_lower_limit_all_processors_are_ours(
     tmp_path: Path, files: dict[str, str]
 ) -> None:
-    """As many as the scheduler gives to this process."""
+    """Without a lower limit, all processors that the scheduler allows are used."""
     assert available_cpus(cgroup(tmp_path, files)) == PROCESSORS
 
 
@@ -54,7 +54,7 @@ def test_without_a_lower_limit_all_processors_are_ours(
 def test_importing_the_package_limits_threads_before_numpy_is_there(
     variable: str, value: str
 ) -> None:
-    """What is set already is left as it is."""
+    """Importing the package sets thread limits before numpy is imported, unless they are set."""
     script = f"import os, prepackaged; print(os.environ['{variable}'])"
 
     def printed(**variables: str) -> str:

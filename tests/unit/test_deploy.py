@@ -1,4 +1,4 @@
-"""tools/deploy.py writes what the list of images says, and nothing beside it."""
+"""tools/deploy.py generates its files from images.toml."""
 
 import json
 import os
@@ -20,7 +20,7 @@ CONFIG_MAP = {
 
 
 def run(*words: str, given: str = "") -> "subprocess.CompletedProcess[str]":
-    """What the command line does."""
+    """Run the command."""
     return subprocess.run(
         [sys.executable, Path(deploy.__file__), *words],
         input=given,
@@ -32,7 +32,7 @@ def run(*words: str, given: str = "") -> "subprocess.CompletedProcess[str]":
 
 
 def test_a_targets_word_in_a_graph_is_its_name_in_capitals() -> None:
-    """With nothing but letters, digits and underscores."""
+    """A target's name in a graph is in capitals, with underscores for other characters."""
     words = {name: deploy.implementation(target) for name, target in images.targets().items()}
 
     assert words["sklearn"] == "PREPACKAGED_SKLEARN"
@@ -42,7 +42,7 @@ def test_a_targets_word_in_a_graph_is_its_name_in_capitals() -> None:
 
 
 def test_a_word_alone_on_its_line_becomes_lines_as_far_to_the_right() -> None:
-    """Words within a line stay in it."""
+    """A placeholder alone on its line is replaced by lines of the same indentation."""
     text = "a: $name\nb:\n  - c: 1\n    $more\n"
 
     assert deploy.filled(text, {"name": "x", "more": "d: 2\ne:\n  f: 3\n"}) == (
@@ -51,13 +51,13 @@ def test_a_word_alone_on_its_line_becomes_lines_as_far_to_the_right() -> None:
 
 
 def test_a_word_that_nothing_explains_is_an_error() -> None:
-    """A template with a typo writes no file."""
+    """An unknown placeholder in a template is an error."""
     with pytest.raises(KeyError, match="nmae"):
         deploy.filled("a: $nmae\nb: 1\n", {"name": "x"})
 
 
 def test_the_operators_own_servers_stay_when_ours_come() -> None:
-    """And so does all else that the ConfigMap says."""
+    """Merging keeps the operator's own servers and all other data of the ConfigMap."""
     done = run("merge", given=json.dumps(CONFIG_MAP))
     merged = json.loads(done.stdout)
     servers = json.loads(merged["data"]["predictor_servers"])
@@ -73,14 +73,14 @@ def test_the_operators_own_servers_stay_when_ours_come() -> None:
 
 
 def test_merging_twice_is_merging_once() -> None:
-    """A new release replaces its own entries."""
+    """Merging is idempotent."""
     once = deploy.merged(CONFIG_MAP)
 
     assert deploy.merged(once) == once
 
 
 def test_a_word_too_many_is_told_what_there_is() -> None:
-    """Nothing is written then."""
+    """A wrong command prints the usage."""
     done = run("clean")
 
     assert done.returncode == 1
@@ -89,14 +89,14 @@ def test_a_word_too_many_is_told_what_there_is() -> None:
 
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A deploy/ with its templates and nothing else."""
+    """A deploy/ directory with only its templates."""
     (tmp_path / "templates").symlink_to(deploy.DEPLOY / "templates")
     monkeypatch.setattr(deploy, "DEPLOY", tmp_path)
     return tmp_path
 
 
 def test_the_files_of_a_target_that_is_no_more_are_removed(directory: Path) -> None:
-    """What is not generated stays."""
+    """Generated files of a removed target are deleted; other files are kept."""
     for kept in (*(f"{kind}/lightgbm.yaml" for kind in deploy.KINDS), "monitoring/alerts.yaml"):
         (directory / kept).parent.mkdir()
         (directory / kept).write_text("{}")
@@ -111,7 +111,7 @@ def test_the_files_of_a_target_that_is_no_more_are_removed(directory: Path) -> N
 def test_the_registry_is_the_one_that_is_asked_for(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In every file that names an image."""
+    """Generated files use the configured registry."""
     monkeypatch.setattr(images, "REGISTRY", "registry.example.com/ml")
 
     deploy.main()
@@ -123,7 +123,7 @@ def test_the_registry_is_the_one_that_is_asked_for(
 
 
 def test_kserves_formats_are_its_words_and_the_frameworks_first_numbers() -> None:
-    """Of all versions that an image is built with, since a runtime's tag may be any of these."""
+    """KServe's formats list the major versions of all framework versions of an image."""
     assert deploy.formats(images.find("tensorflow2-gpu")) == [
         '- {name: tensorflow, version: "2", autoSelect: false}'
     ]

@@ -6,7 +6,7 @@ GPUS = ["cuda:0", "cuda:1"]
 
 
 def refusal(asked: str, available: list[str]) -> str:
-    """The message of a server that cannot start."""
+    """Return the error message for a device that cannot be used."""
     with pytest.raises(DeploymentError) as caught:
         choose_device(asked, available)
     return str(caught.value)
@@ -32,20 +32,20 @@ def refusal(asked: str, available: list[str]) -> str:
 def test_the_device_is_the_one_that_was_asked_for(
     asked: str | None, available: list[str], chosen: str
 ) -> None:
-    """By default the first GPU that is there, else the CPU; otherwise what is asked for."""
+    """The default is the first GPU or else the CPU; otherwise the requested device is used."""
     assert choose_device(asked, available) == chosen
 
 
 @pytest.mark.parametrize("asked", ["cuda", "cuda:0"])
 def test_a_gpu_where_there_is_none_stops_the_start(asked: str) -> None:
-    """An explicit GPU is not replaced by the CPU; the error says what the framework sees."""
+    """If a requested GPU is missing, the error says what the framework sees."""
     message = refusal(asked, ["cpu"])
     assert f"asks for {asked}, which is not there" in message
     assert "sees cpu." in message
 
 
 def test_a_gpu_beyond_those_that_are_there_stops_the_start() -> None:
-    """The error lists the GPUs that could be asked for."""
+    """If the GPU's number is too high, the error lists the existing GPUs."""
     assert "asks for cuda:2, which is not there: the framework sees cpu, cuda:0, cuda:1." in (
         refusal("cuda:2", GPUS)
     )
@@ -53,7 +53,7 @@ def test_a_gpu_beyond_those_that_are_there_stops_the_start() -> None:
 
 @pytest.mark.parametrize("asked", ["gpu", "cuda:", "cuda:x", "cuda:-1", "0", "mps", "cuda 1"])
 def test_another_word_stops_the_start(asked: str) -> None:
-    """What is no device is named, and what would be one."""
+    """The error for an invalid device lists the valid forms."""
     assert refusal(asked, GPUS) == (
         f"the parameter device must be auto, cpu, cuda or cuda:N; not {asked!r}"
     )

@@ -1,4 +1,4 @@
-"""The examples in the docstrings of the authoring API."""
+"""Tests of the examples in the docstrings of the authoring API."""
 
 import doctest
 import importlib
@@ -14,14 +14,14 @@ MODULES = sorted({home.stem for home in EXPORTED.values()})
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_example_gives_the_result_shown(module: str) -> None:
-    """Each example runs by itself, in its module."""
+    """The examples of each module give the documented results."""
     outcome = doctest.testmod(importlib.import_module(f"prepackaged.{module}"))
     assert outcome.attempted > 0
     assert outcome.failed == 0
 
 
 def test_every_name_for_authors_is_in_the_reference_with_an_example() -> None:
-    """What the package exports is documented, and nothing else is."""
+    """The reference documents exactly the exported names, each with an example."""
     documented = {name for names in reference.GROUPS.values() for name in names}
     missing = [
         name for name in documented if ">>> " not in reference.described(name, EXPORTED[name])

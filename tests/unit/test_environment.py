@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def lock(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lock that names seldon-core alone, as the repository's locks do."""
+    """A lock that only pins seldon-core, as the repository's locks do."""
     text = (ROOT / "requirements-dev.txt").read_text()
     start = text.index("seldon-core==")
     pin = text[start : text.index("setuptools==")]
@@ -25,14 +25,14 @@ def lock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def made(private_cache: None, lock: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site-packages of an environment made from it."""
+    """The site-packages of an environment created from this lock."""
     directory = tmp_path_factory.mktemp("environment") / "env"
     environment.create(directory, lock)
     return directory / "lib/python3.11/site-packages"
 
 
 def test_an_environment_holds_what_the_lock_names(made: Path) -> None:
-    """Nothing is resolved: what seldon-core requires is not installed, for no lock names it."""
+    """Only the packages in the lock are installed, without resolving their requirements."""
     assert {path.name for path in made.glob("*.dist-info")} == {
         "seldon_core-1.17.1+prepackaged.dist-info"
     }
@@ -40,24 +40,24 @@ def test_an_environment_holds_what_the_lock_names(made: Path) -> None:
 
 
 def test_an_environment_comes_with_bytecode(made: Path) -> None:
-    """A server that may not write into its environment starts as fast as one that may."""
+    """Bytecode is compiled, so that a read-only environment also starts fast."""
     assert list((made / "seldon_core/__pycache__").glob("microservice.*.pyc"))
 
 
 def test_bytecode_may_be_left_for_later(lock: Path, tmp_path: Path) -> None:
-    """An image's comes last, when what no server needs is gone."""
+    """Compiling can be skipped: images compile after removing unneeded files."""
     environment.create(tmp_path / "env", lock, "--no-compile-bytecode")
     assert not list((tmp_path / "env/lib").rglob("seldon_core/**/*.pyc"))
 
 
 def test_an_environment_is_of_the_line_that_ships(made: Path) -> None:
-    """It runs Python 3.11, whatever runs the tool."""
+    """The environment has Python 3.11, whichever Python runs the tool."""
     command = [made.parents[2] / "bin/python", "-c", "import sys; print(sys.version_info[:2])"]
     assert subprocess.run(command, capture_output=True, text=True).stdout == "(3, 11)\n"
 
 
 def test_an_environment_is_made_anew(lock: Path, tmp_path: Path) -> None:
-    """What an earlier lock left behind does not survive."""
+    """An existing environment is replaced."""
     directory = tmp_path / "env"
     (directory / "lib").mkdir(parents=True)
     (directory / "lib/leftover").touch()
@@ -73,7 +73,7 @@ def test_an_environment_is_made_anew(lock: Path, tmp_path: Path) -> None:
 def test_only_what_was_locked_is_installed(
     digest: str, complaint: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A package with another digest than the lock's stops the making, and so does none."""
+    """A package with another hash than in the lock, or without one, is an error."""
     lock = tmp_path / "requirements.txt"
     lock.write_text(f"seldon-core==1.17.1+prepackaged{digest}\n")
     with pytest.raises(SystemExit) as caught:
@@ -83,7 +83,7 @@ def test_only_what_was_locked_is_installed(
 
 
 def test_the_tools_write_to_no_file_of_an_environment(made: Path, tmp_path: Path) -> None:
-    """Environments share files with uv's cache; what the wheel's maker writes is its own."""
+    """Files that the tools change are not hard links into uv's cache."""
     seldon_wheel.make(tmp_path / "wheels" / seldon_wheel.WHEEL, tmp_path)
     written = {inode(path) for path in (tmp_path / "tree").rglob("*") if path.is_file()}
     wheels = {inode(path) for path in (uv.CACHE / "wheels").rglob("*.whl")}
@@ -93,12 +93,12 @@ def test_the_tools_write_to_no_file_of_an_environment(made: Path, tmp_path: Path
 
 
 def inode(path: Path) -> tuple[int, int]:
-    """The identity of a file, independent of its name."""
+    """Return the identity of a file, independent of its name."""
     return path.stat().st_dev, path.stat().st_ino
 
 
 def test_the_shared_package_is_a_link_to_its_sources(lock: Path, tmp_path: Path) -> None:
-    """A change there needs no new environment."""
+    """The shared package is linked to its sources, so changes need no new environment."""
     environment.main(tmp_path / "env", lock, ROOT / "common")
     packages = tmp_path / "env/lib/python3.11/site-packages"
     assert (packages / "prepackaged.pth").read_text().strip() == str(ROOT / "common/src")

@@ -17,7 +17,7 @@ ANSWERED = [
 def test_an_error_is_answered_as_the_contract_says(
     kind: type[RequestError], status: int, reason: str
 ) -> None:
-    """The HTTP status and the body are those of Seldon's v1 protocol."""
+    """Errors have the HTTP status and the body of Seldon's v1 protocol."""
     error = kind("expected 4 values")
     assert error.status_code == status
     assert error.to_dict() == {
@@ -29,7 +29,7 @@ def test_an_error_is_answered_as_the_contract_says(
 def test_an_error_has_its_message_as_text(
     kind: type[RequestError], status: int, reason: str
 ) -> None:
-    """Over gRPC and in the log, `str(error)` is the message that HTTP clients get."""
+    """In gRPC and in the log, `str(error)` is the message that HTTP clients get."""
     assert str(kind("expected 4 values")) == "expected 4 values"
 
 
@@ -37,14 +37,14 @@ def test_an_error_has_its_message_as_text(
 def test_an_error_is_caught_where_seldon_catches_its_own(
     kind: type[RequestError], status: int, reason: str
 ) -> None:
-    """seldon-core's microservice turns exactly this class into an answer."""
+    """Errors are subclasses of the class that seldon-core's microservice converts to responses."""
     with pytest.raises(SeldonMicroserviceException, match="expected 4 values"):
         raise kind("expected 4 values")
 
 
 @pytest.mark.parametrize(("kind", "status", "reason"), ANSWERED)
 def test_an_error_survives_pickling(kind: type[RequestError], status: int, reason: str) -> None:
-    """An error may cross from one process to another and is still answered the same."""
+    """Errors can be pickled, for use between processes."""
     error = kind("expected 4 values")
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), again.status_code) == (kind, "expected 4 values", status)
@@ -52,17 +52,17 @@ def test_an_error_survives_pickling(kind: type[RequestError], status: int, reaso
 
 
 def test_a_deployment_error_is_no_answer() -> None:
-    """A mistake in the deployment must not be answered to a client."""
+    """A deployment error is not converted to a response for a client."""
     assert not isinstance(DeploymentError("no model"), SeldonMicroserviceException)
 
 
 def test_a_deployment_error_is_one_line() -> None:
-    """Whatever is quoted in the message, it stays the one line that platforms show."""
+    """A deployment error's message is always a single line."""
     assert str(DeploymentError("no model:\n  in\t/mnt\r\n")) == "no model: in /mnt"
 
 
 def test_a_deployment_error_survives_pickling() -> None:
-    """A worker's reason not to start may cross to its parent."""
+    """Deployment errors can be pickled, so that a worker can report one to its parent process."""
     again = pickle.loads(pickle.dumps(DeploymentError("no model")))
     assert (type(again), str(again)) == (DeploymentError, "no model")
 
@@ -78,5 +78,5 @@ def test_a_deployment_error_survives_pickling() -> None:
     ],
 )
 def test_an_exception_is_described_in_one_line(error: Exception, text: str) -> None:
-    """The type is always included, and the first line of the text."""
+    """The description is the exception's type and the first line of its text."""
     assert describe(error) == text

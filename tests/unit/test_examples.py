@@ -52,7 +52,7 @@ from prepackaged.examples import LONGEST, example_request
     ],
 )
 def test_an_example_has_the_types_and_shapes_of_the_signature(inputs: Any, message: Any) -> None:
-    """One row of each; free sizes are 1, and a category is one that the model knows."""
+    """The example is one row; variable sizes are 1, and categories are known ones."""
     example = example_request(Signature(inputs))
     assert example is not None
     assert json.loads(example) == message
@@ -72,5 +72,5 @@ def test_an_example_has_the_types_and_shapes_of_the_signature(inputs: Any, messa
     ids=str,
 )
 def test_where_an_example_is_unknown_or_long_there_is_none(signature: Any) -> None:
-    """No message holds more than it."""
+    """There is no example without a signature, or if it would be too long."""
     assert example_request(signature) is None

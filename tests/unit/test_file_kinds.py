@@ -20,27 +20,27 @@ LFS = (
 
 
 def zipped() -> bytes:
-    """A ZIP archive of one file."""
+    """Create a ZIP archive with one file."""
     with zipfile.ZipFile(content := io.BytesIO(), "w") as archive:
         archive.writestr("a", "b")
     return content.getvalue()
 
 
 def tarred() -> bytes:
-    """A tar archive of one file."""
+    """Create a tar archive with one file."""
     with tarfile.open(fileobj=(content := io.BytesIO()), mode="w") as archive:
         archive.addfile(tarfile.TarInfo("model.pkl"))
     return content.getvalue()
 
 
 def saved_array() -> bytes:
-    """What numpy.save writes."""
+    """Return the output of numpy.save."""
     np.save(content := io.BytesIO(), np.zeros(3))
     return content.getvalue()
 
 
 def database() -> bytes:
-    """An SQLite database of one table."""
+    """Create an SQLite database with one table."""
     with sqlite3.connect(":memory:") as connection:
         connection.execute("create table t (a)")
         return connection.serialize()
@@ -82,14 +82,14 @@ def database() -> bytes:
     ],
 )
 def test_files_are_told_by_their_first_bytes(content: bytes, words: str, tmp_path: Path) -> None:
-    """Each is what the program wrote whose format it is, or begins as its format says."""
+    """The kind of a file is recognised by its first bytes."""
     (tmp_path / "model.bin").write_bytes(content)
 
     assert describe_file(tmp_path / "model.bin") == words
 
 
 def test_many_comments_take_no_time() -> None:
-    """Nobody can make a description hang."""
+    """Many comments before HTML do not make the description slow."""
     assert describe_bytes(b"<!---->" * 10_000 + b"x") == "an HTML page"
 
 
@@ -103,7 +103,7 @@ def test_many_comments_take_no_time() -> None:
 def test_what_is_no_model_at_all_is_told_with_the_cure(
     content: bytes, words: str, tmp_path: Path
 ) -> None:
-    """Before any framework reads it."""
+    """Files that cannot be a model are reported with a remedy before any framework reads them."""
     (tmp_path / "model.pkl").write_bytes(content)
 
     assert words in (why_no_model(tmp_path / "model.pkl") or "")
@@ -111,7 +111,7 @@ def test_what_is_no_model_at_all_is_told_with_the_cure(
 
 @pytest.mark.parametrize("content", [b'{"learner": 1}', b"any bytes", pickle.dumps(1), zipped()])
 def test_what_may_be_a_model_is_left_to_its_framework(content: bytes, tmp_path: Path) -> None:
-    """Only what no framework saves is refused unread."""
+    """Files that may be a model are not refused before the framework reads them."""
     (tmp_path / "model.pkl").write_bytes(content)
 
     assert why_no_model(tmp_path / "model.pkl") is None

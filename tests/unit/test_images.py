@@ -25,12 +25,12 @@ BYTES = TensorSpec("x", "uint8", (None, None, None, 3))
 GREY = TensorSpec("x", "uint8", (None, None, None))
 FORMATS = ["PNG", "JPEG", "BMP", "GIF", "WEBP"]
 RED, BLUE = (255, 0, 0), (0, 0, 255)
-# An image of 2 x 3 pixels whose values differ in every place and channel.
+# an image of 2 x 3 pixels with a different value in each place and channel
 COLOURS = (np.arange(18) * 10).astype(np.uint8).reshape(2, 3, 3)
 
 
 def encoded(image: Any, form: str = "PNG", mode: str | None = None, **options: Any) -> bytes:
-    """The bytes of a file with the image, an array of pixels or a Pillow image."""
+    """Encode an array of pixels or a Pillow image as a file."""
     image = image if isinstance(image, Image.Image) else Image.fromarray(image)
     file = io.BytesIO()
     (image.convert(mode) if mode else image).save(file, form, **options)
@@ -38,7 +38,7 @@ def encoded(image: Any, form: str = "PNG", mode: str | None = None, **options: A
 
 
 def png(width: int, height: int, *, bits: int = 8, colour: int = 0, rows: bytes = b"") -> bytes:
-    """A PNG of which every part is as it is said to be."""
+    """Build a PNG with these header fields and this data."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         checksum = struct.pack(">I", zlib.crc32(kind + content))
@@ -50,30 +50,30 @@ def png(width: int, height: int, *, bits: int = 8, colour: int = 0, rows: bytes 
 
 
 def pixels(content: bytes, wanted: TensorSpec = BYTES, **parameters: Any) -> Any:
-    """The image's rows of pixels as lists."""
+    """Return the image's rows of pixels as lists."""
     (image,) = Preprocessing(**parameters).array(content, wanted).tolist()
     return image
 
 
 def refusal(content: bytes, wanted: TensorSpec = ANY, **parameters: Any) -> str:
-    """The message that a client gets for an image."""
+    """Return the error message for an image."""
     with pytest.raises(ClientError) as caught:
         Preprocessing(**parameters).array(content, wanted)
     return str(caught.value)
 
 
 def stop(*inputs: TensorSpec, **parameters: Any) -> str:
-    """The message of a server that cannot start with these parameters."""
+    """Return the deployment error message for these parameters."""
     with pytest.raises(DeploymentError) as caught:
         Preprocessing(**parameters).check(inputs)
     return str(caught.value)
 
 
-# Without parameters
+# Defaults
 
 
 def test_values_become_floats_from_0_to_1() -> None:
-    """All 256 values are what dividing them by 255 gives, in float32, to the last bit."""
+    """Values become float32 from 0 to 1, exactly as when divided by 255."""
     values = np.arange(256, dtype=np.uint8).reshape(16, 16)
     answer = Preprocessing().array(encoded(values), TensorSpec("x", None, (None, 16, 16)))
     assert answer.dtype == np.float32
@@ -81,14 +81,14 @@ def test_values_become_floats_from_0_to_1() -> None:
 
 
 def test_an_image_is_a_batch_of_one() -> None:
-    """Colours go to an unknown input as [1, height, width, 3]."""
+    """An image becomes a batch of shape [1, height, width, 3]."""
     answer = Preprocessing(image_scale="1").array(encoded(COLOURS), ANY)
     assert answer.shape == (1, 2, 3, 3)
     assert answer[0].tolist() == COLOURS.tolist()
 
 
 def test_a_grey_image_has_one_channel() -> None:
-    """What has no colours goes to an unknown input as [1, height, width, 1]."""
+    """A grey image becomes a batch of shape [1, height, width, 1]."""
     answer = Preprocessing(image_scale="1").array(encoded(COLOURS[..., 0]), ANY)
     assert answer.shape == (1, 2, 3, 1)
     assert answer[0, ..., 0].tolist() == COLOURS[..., 0].tolist()
@@ -111,14 +111,14 @@ def test_a_grey_image_has_one_channel() -> None:
 def test_channels_and_layout_follow_the_model(
     wanted: tuple[int | None, ...], shape: tuple[int, ...]
 ) -> None:
-    """The axis of size 1 or 3 is the channels; three axes have none."""
+    """An axis of size 1 or 3 is the channels; an input of three axes has no channel axis."""
     assert (
         Preprocessing().array(encoded(COLOURS), TensorSpec("x", "float32", wanted)).shape == shape
     )
 
 
 def test_the_usual_layout_decides_what_the_model_leaves_open() -> None:
-    """A framework's own layout is taken where neither model nor parameter says another."""
+    """If the model and the parameters leave the layout open, the framework's usual one is used."""
     usual = Preprocessing(usual_layout="NCHW")
     assert usual.array(encoded(COLOURS), ANY).shape == (1, 3, 2, 3)
     assert usual.array(encoded(COLOURS[:, :, 0]), ANY).shape == (1, 1, 2, 3)
@@ -128,7 +128,7 @@ def test_the_usual_layout_decides_what_the_model_leaves_open() -> None:
 
 
 def test_both_layouts_hold_the_same_pixels() -> None:
-    """Channels first is channels last, turned."""
+    """Both layouts hold the same pixels."""
     last = Preprocessing().array(encoded(COLOURS), NHWC)
     first = Preprocessing().array(encoded(COLOURS), NCHW)
     assert (first == last.transpose(0, 3, 1, 2)).all()
@@ -136,7 +136,7 @@ def test_both_layouts_hold_the_same_pixels() -> None:
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "int64", "uint16"])
 def test_whole_numbers_stay_from_0_to_255(dtype: str) -> None:
-    """An input of whole numbers gets the values of the pixels as they are."""
+    """Integer inputs get the pixel values unchanged."""
     answer = Preprocessing().array(encoded(COLOURS), TensorSpec("x", dtype, NHWC.shape))
     assert answer.dtype == dtype
     assert answer[0].tolist() == COLOURS.tolist()
@@ -144,7 +144,7 @@ def test_whole_numbers_stay_from_0_to_255(dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
 def test_other_floats_are_scaled_too(dtype: str) -> None:
-    """Half and double precision get values from 0 to 1."""
+    """Other float types get values from 0 to 1 too."""
     answer = Preprocessing().array(encoded(COLOURS), TensorSpec("x", dtype, NHWC.shape))
     assert answer.dtype == dtype
     assert answer[0, 1, 2, 2] == np.dtype(dtype).type(170 / 255)
@@ -154,7 +154,7 @@ def test_other_floats_are_scaled_too(dtype: str) -> None:
 
 
 def test_the_mode_may_be_set() -> None:
-    """Colours become grey by Pillow's weights, grey becomes three equal channels."""
+    """The mode L converts colours by Pillow's weights, and RGB repeats a grey channel."""
     grey = np.asarray(Image.fromarray(COLOURS).convert("L"))
     assert pixels(encoded(COLOURS), ANY, image_mode="L", image_scale=1) == grey[..., None].tolist()
     answer = pixels(encoded(grey), ANY, image_mode="rgb", image_scale=1)
@@ -163,7 +163,7 @@ def test_the_mode_may_be_set() -> None:
 
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
 def test_blue_may_come_first(layout: str) -> None:
-    """BGR is the order of OpenCV; mean and deviation follow it, and the layout is another thing."""
+    """BGR, as in OpenCV, reverses the channels; mean and deviation are in this order too."""
     answer = Preprocessing(
         image_mode="BGR", image_scale=1, image_mean="1,2,3", image_std="1,2,4", image_layout=layout
     ).array(encoded(np.full((1, 1, 3), (31, 22, 11), np.uint8)), ANY)
@@ -175,26 +175,26 @@ def test_blue_may_come_first(layout: str) -> None:
 
 @pytest.mark.parametrize("name", ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"])
 def test_the_size_may_be_set(name: str) -> None:
-    """Height and width, in this order, by the way of resampling that is named."""
+    """The image is resized to this height and width with the named resampling."""
     expected = Image.fromarray(COLOURS).resize((5, 4), Image.Resampling[name.upper()])
     answer = pixels(encoded(COLOURS), image_size="4x5", image_resampling=name)
     assert answer == np.asarray(expected).tolist()
 
 
 def test_the_usual_resampling_is_bilinear() -> None:
-    """Without a word about it, images are resized as most training code does."""
+    """The default resampling is bilinear."""
     expected = Image.fromarray(COLOURS).resize((5, 4), Image.Resampling.BILINEAR)
     assert pixels(encoded(COLOURS), image_size="4 X 5") == np.asarray(expected).tolist()
 
 
 def test_an_image_of_the_set_size_stays_as_it_is() -> None:
-    """Resizing to its own size changes no pixel."""
+    """An image that already has this size is unchanged."""
     assert pixels(encoded(COLOURS), image_size="2x3") == COLOURS.tolist()
 
 
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
 def test_values_are_scaled_and_normalized_by_channel(layout: str) -> None:
-    """(value * scale - mean) / std, each channel with its own numbers, in either layout."""
+    """Values are (value * scale - mean) / std, with the numbers of each channel, in any layout."""
     answer = Preprocessing(
         image_scale="1/255", image_mean="0.5, 0.25,0", image_std="0.5,0.25,1", image_layout=layout
     ).array(encoded(np.full((1, 2, 3), (0, 255, 51), np.uint8)), ANY)
@@ -203,27 +203,27 @@ def test_values_are_scaled_and_normalized_by_channel(layout: str) -> None:
 
 
 def test_one_mean_and_deviation_are_for_all_channels() -> None:
-    """A single number normalizes every channel, here to -1 to 1."""
+    """A single mean and deviation applies to all channels."""
     content = encoded(np.array([[RED, BLUE]], np.uint8))
     answer = pixels(content, NHWC, image_mean="0.5", image_std=0.5)
     assert answer == [[[1, -1, -1], [-1, -1, 1]]]
 
 
 def test_normalizing_by_channel_asks_for_colours() -> None:
-    """Three means make three channels of a grey image."""
+    """A mean for each of three channels converts a grey image to RGB."""
     answer = Preprocessing(image_mean="0,0,0").array(encoded(COLOURS[..., 0]), ANY)
     assert answer.shape == (1, 2, 3, 3)
 
 
 def test_the_scale_is_told_in_any_notation() -> None:
-    """As a fraction, a decimal or a number."""
+    """The scale may be a fraction, a decimal or a number."""
     content = encoded(np.full((1, 1), 100, np.uint8))
     for scale in ("1/100", "0.01", "1e-2", 0.01):
         assert pixels(content, ANY, image_scale=scale) == [[[1.0]]]
 
 
 def test_signed_bytes_come_by_a_mean() -> None:
-    """A quantized model's -128 to 127 is 0 to 255 less 128."""
+    """A mean of 128 converts to int8; without it, the values would not fit."""
     signed = TensorSpec("x", "int8", (None, None, None))
     content = encoded(np.array([[0, 128, 255]], np.uint8))
     assert pixels(content, signed, image_mean="128") == [[-128, 0, 127]]
@@ -253,7 +253,7 @@ def test_signed_bytes_come_by_a_mean() -> None:
     ],
 )
 def test_a_wrong_parameter_stops_the_start(name: str, value: str, accepted: str) -> None:
-    """The error names the parameter, what it accepts and what it got."""
+    """The error names the parameter, the accepted values and the actual value."""
     message = stop(ANY, **{name: value})
     assert f"the parameter {name} must" in message
     assert accepted in message
@@ -284,14 +284,14 @@ def test_a_wrong_parameter_stops_the_start(name: str, value: str, accepted: str)
 def test_parameters_that_contradict_the_model_stop_the_start(
     wanted: TensorSpec, parameters: dict[str, str], reason: str
 ) -> None:
-    """No server starts that would refuse every image for what its operator has set."""
+    """Parameters that do not fit the model's input are a deployment error."""
     message = stop(wanted, **parameters)
     assert message.startswith("the image parameters do not fit the model: input 'x' takes ")
     assert reason in message
 
 
 def test_image_parameters_are_for_an_input_that_takes_images() -> None:
-    """Of several inputs one is enough, wherever it stands."""
+    """With several inputs, one that accepts images is enough."""
     ids = TensorSpec("ids", "int64", (None, 4))
     for inputs in ([ids, NHWC], [NHWC, ids], [NHWC, NHWC]):
         Preprocessing(image_mode="RGB").check(inputs)
@@ -302,22 +302,22 @@ def test_image_parameters_are_for_an_input_that_takes_images() -> None:
 
 
 def test_image_parameters_without_an_input_stop_the_start() -> None:
-    """A model that takes tensors of any names has none that they could fit."""
+    """Image parameters are an error if the inputs are unknown."""
     assert stop(image_mode="L") == "the image parameters are for models whose inputs are known"
 
 
 def test_a_model_that_takes_no_image_starts_without_parameters() -> None:
-    """Where nothing is set, nothing has to fit."""
+    """Without parameters, a model that takes no images is accepted."""
     Preprocessing().check([TensorSpec("x", "str", (None,)), TensorSpec("y", None)])
     Preprocessing(image_size="8x9").check([TensorSpec("x", None, (None, 3, 8, 9))])
 
 
-# What files hold
+# File contents
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_format_is_read(form: str) -> None:
-    """An image of one grey is the same in all five formats, lossy or not."""
+    """All five formats are decoded."""
     grey = np.full((8, 16, 3), 128, np.uint8)
     assert pixels(encoded(grey, form)) == grey.tolist()
 
@@ -339,7 +339,7 @@ def test_every_format_is_read(form: str) -> None:
 def test_an_image_is_turned_as_its_exif_says(
     orientation: int, turned: list[list[int]], form: str
 ) -> None:
-    """What a camera held sideways took is seen upright, as in a browser."""
+    """The image is rotated as its Exif orientation says."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     lossless = {"lossless": True} if form == "WEBP" else {}
@@ -348,7 +348,7 @@ def test_an_image_is_turned_as_its_exif_says(
 
 
 def test_a_jpeg_is_turned_as_its_exif_says() -> None:
-    """The commonest case: the dark left half of a JPEG comes to the top."""
+    """A JPEG is rotated as its Exif orientation says."""
     exif = Image.Exif()
     exif[0x0112] = 6
     halves = np.repeat([[0, 255]], 8, axis=1).repeat(8, axis=0).astype(np.uint8)
@@ -369,19 +369,19 @@ def test_a_jpeg_is_turned_as_its_exif_says() -> None:
     ],
 )
 def test_transparent_parts_lie_on_white(pixel: Any, mode: str, seen: list[int]) -> None:
-    """Alpha does not leave the hidden colours behind."""
+    """Transparent pixels are blended with white."""
     assert pixels(encoded(Image.new(mode, (1, 1), pixel))) == [[seen]]
 
 
 def test_grey_with_alpha_stays_one_channel() -> None:
-    """Transparency is no colour."""
+    """A grey image with alpha has one channel."""
     answer = Preprocessing(image_scale=1).array(encoded(Image.new("LA", (1, 1), (7, 255))), ANY)
     assert answer.tolist() == [[[[7.0]]]]
 
 
 @pytest.mark.parametrize("form", ["PNG", "GIF"])
 def test_a_palette_becomes_colours(form: str) -> None:
-    """The indices of a palette are not taken for brightness, and one may be transparent."""
+    """Palette images are converted to colours, including a transparent colour."""
     image = Image.new("P", (3, 1))
     image.putpalette([*RED, *BLUE, 0, 0, 0])
     image.putdata([0, 1, 2])
@@ -390,33 +390,33 @@ def test_a_palette_becomes_colours(form: str) -> None:
 
 
 def test_a_transparent_colour_lies_on_white() -> None:
-    """A PNG without alpha may name one colour as transparent."""
+    """A transparent colour in a PNG without alpha becomes white."""
     content = encoded(np.array([[RED, BLUE]], np.uint8), transparency=RED)
     assert pixels(content) == [[[255, 255, 255], [*BLUE]]]
 
 
 def test_black_and_white_is_0_and_255() -> None:
-    """One bit a pixel is stretched to the whole range."""
+    """Black and white become 0 and 255."""
     image = Image.new("1", (2, 1))
     image.putpixel((1, 0), 1)
     assert pixels(encoded(image), GREY) == [[0, 255]]
 
 
 def test_grey_of_16_bits_becomes_8() -> None:
-    """The upper half of each value is kept, rather than everything above 255 made white."""
+    """Grey values of 16 bits are reduced to their upper 8 bits."""
     values = np.array([[0, 255, 256, 0x7FFF, 0xFFFF]], np.uint16)
     assert pixels(encoded(values), GREY) == [[0, 0, 1, 127, 255]]
     assert Preprocessing().array(encoded(values), ANY).shape == (1, 1, 5, 1)
 
 
 def test_colours_of_16_bits_become_8() -> None:
-    """The same holds for each channel."""
+    """Colours of 16 bits are reduced to their upper 8 bits."""
     row = b"\0" + struct.pack(">3H", 0x0100, 0x7FFF, 0xFFFF)
     assert pixels(png(1, 1, bits=16, colour=2, rows=row)) == [[[1, 127, 255]]]
 
 
 def test_printing_colours_become_screen_colours() -> None:
-    """A JPEG in CMYK has four channels, of which none is alpha."""
+    """A CMYK JPEG is converted to RGB."""
     red = np.asarray(pixels(encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG")))
     assert red[..., 0].min() > 247
     assert red[..., 1:].max() < 8
@@ -424,7 +424,7 @@ def test_printing_colours_become_screen_colours() -> None:
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG"])
 def test_an_animation_is_its_first_frame(form: str) -> None:
-    """What follows is not looked at."""
+    """The first frame of an animation is used."""
     frames = [Image.new("RGB", (2, 1), colour) for colour in (RED, BLUE)]
     options = {"lossless": True} if form == "WEBP" else {}
     content = encoded(frames[0], form, save_all=True, append_images=frames[1:], **options)
@@ -432,13 +432,13 @@ def test_an_animation_is_its_first_frame(form: str) -> None:
 
 
 def test_a_jpeg_with_more_images_in_it_is_its_first() -> None:
-    """Telephones put previews and brightness maps behind the image."""
+    """The first image of a JPEG with several images is used."""
     frames = [Image.new("L", (8, 8), grey) for grey in (50, 100)]
     content = encoded(frames[0], "MPO", save_all=True, append_images=frames[1:])
     assert pixels(content, GREY) == [[50] * 8] * 8
 
 
-# What is refused
+# Errors
 
 
 @pytest.mark.parametrize(
@@ -452,26 +452,26 @@ def test_a_jpeg_with_more_images_in_it_is_its_first() -> None:
     ],
 )
 def test_what_is_no_image_is_named(content: bytes, got: str) -> None:
-    """The error says which formats are read and what the bytes look like."""
+    """The error lists the supported formats and shows the first bytes."""
     assert refusal(content) == f"expected an image (PNG, JPEG, BMP, GIF, WEBP), got {got}"
 
 
 def test_a_format_that_is_not_listed_is_refused() -> None:
-    """Pillow's other readers stay out of reach of clients."""
+    """Other formats are refused, although Pillow supports them."""
     assert "expected an image (PNG" in refusal(encoded(COLOURS, "TIFF"))
     assert "expected an image (PNG" in refusal(encoded(COLOURS, "PPM"))
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_truncated_image_is_refused(form: str) -> None:
-    """Half a file is no half image."""
+    """A truncated image is refused."""
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     content = encoded(noise, form)
     assert "it is truncated or damaged" in refusal(content[: len(content) // 2])
 
 
 def declared(form: str, width: int, height: int) -> bytes:
-    """A small file whose header promises an image of another size."""
+    """Build a small file whose header declares an image of this size."""
     if form == "PNG":
         return png(width, height)
     frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE)]
@@ -502,7 +502,7 @@ def declared(form: str, width: int, height: int) -> bytes:
 def test_a_decompression_bomb_is_refused_unopened(
     form: str, width: int, height: int, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The size that a file declares is looked at before a pixel is decoded."""
+    """A decompression bomb is refused by its declared size, before decoding."""
     decode = Mock()
     monkeypatch.setattr(ImageFile.ImageFile, "load", decode)
     assert refusal(declared(form, width, height)).startswith(reason)
@@ -510,7 +510,7 @@ def test_a_decompression_bomb_is_refused_unopened(
 
 
 def test_an_image_to_be_resized_may_be_larger() -> None:
-    """It becomes small before it becomes floats: up to twice as many pixels."""
+    """An image that will be resized may have twice as many pixels."""
     grey = encoded(np.full((5000, 6000), 9, np.uint8))
     assert pixels(grey, GREY, image_size="1x2") == [[9, 9]]
     assert refusal(declared("GIF", 6000, 6000), image_size="1x2") == (
@@ -519,16 +519,16 @@ def test_an_image_to_be_resized_may_be_larger() -> None:
 
 
 def halves(height: int, width: int, **options: Any) -> bytes:
-    """A JPEG whose upper half is black and whose lower half is white."""
+    """Build a JPEG whose upper half is black and whose lower half is white."""
     grey = Image.new("L", (width, height))
     grey.paste(255, (0, height // 2, width, height))
     return encoded(grey, "JPEG", **options)
 
 
 def test_a_photo_of_48_megapixels_is_resized() -> None:
-    """As today's telephones make them, upright and sideways; a JPEG is decoded at half its size."""
+    """A JPEG of 48 megapixels is decoded at half its size and resized, rotated or not."""
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn clockwise: black comes to the right
+    exif[0x0112] = 6  # rotate clockwise: black moves to the right
     size = {"image_size": "224x224"}
     upright = np.array(pixels(halves(6048, 8064), GREY, **size))
     turned = np.array(pixels(halves(6048, 8064, exif=exif), GREY, **size))
@@ -542,7 +542,7 @@ def test_a_photo_of_48_megapixels_is_resized() -> None:
 
 
 def test_a_large_photo_takes_no_more_memory_than_others() -> None:
-    """At no time are there more pixels than of an image that is not resized."""
+    """Decoding a large JPEG never uses more pixels than the limit without resizing."""
     largest = []
     load = ImageFile.ImageFile.load
 
@@ -557,7 +557,7 @@ def test_a_large_photo_takes_no_more_memory_than_others() -> None:
 
 
 def test_a_photo_of_usual_size_is_decoded_as_it_is() -> None:
-    """Resized from all of its pixels, as in training."""
+    """A JPEG of usual size is resized from all of its pixels, as in training."""
     noise = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
     content = encoded(noise, "JPEG")
     with Image.open(io.BytesIO(content)) as image:
@@ -566,7 +566,7 @@ def test_a_photo_of_usual_size_is_decoded_as_it_is() -> None:
 
 
 def with_scans(count: int, *, exif: bytes = b"") -> bytes:
-    """A progressive JPEG of so many scans, the last of which is repeated."""
+    """Build a progressive JPEG with this many scans by repeating the last one."""
     content = halves(64, 64, progressive=True, exif=exif)
     last = content.rindex(b"\xff\xda")
     scan = content[last:-2]
@@ -574,14 +574,14 @@ def with_scans(count: int, *, exif: bytes = b"") -> bytes:
 
 
 def test_a_progressive_jpeg_of_many_scans_is_refused() -> None:
-    """Each takes as long as a whole image, and an encoder makes ten; a small file may have more."""
+    """A JPEG of over 100 scans is refused, since each scan takes as long as an image."""
     assert np.shape(pixels(with_scans(10), GREY)) == (64, 64)
     assert refusal(with_scans(101), GREY) == "expected a JPEG of at most 100 scans, got 101"
     assert refusal(with_scans(5000), GREY) == "expected a JPEG of at most 100 scans, got 5000"
 
 
 def test_what_only_looks_like_scans_does_not_count() -> None:
-    """Bytes of a camera's notes before the image, or of a film behind it."""
+    """Bytes that look like scans in metadata or behind the image do not count."""
     thumbnail = b"Exif\0\0" + b"\xff\xda\0\2" * 200
     content = with_scans(5, exif=thumbnail) + b"\xff\xda\0\2" * 200
     assert content.count(b"\xff\xda") == 405
@@ -589,7 +589,7 @@ def test_what_only_looks_like_scans_does_not_count() -> None:
 
 
 def test_a_large_jpeg_whose_colours_come_one_by_one_is_not_reduced() -> None:
-    """Such a file is kept as a whole until its last scan, however small it becomes."""
+    """A large JPEG with separate scans per colour, which needs full decoding, is refused."""
     content = bytearray(declared("JPEG", 6000, 6000))
     assert components_of_first_scan(bytes(content)) == 3
     assert np.shape(pixels(bytes(content), image_size="1x2")) == (1, 2, 3)
@@ -601,27 +601,27 @@ def test_a_large_jpeg_whose_colours_come_one_by_one_is_not_reduced() -> None:
 
 
 def gif_with(blocks: bytes) -> bytes:
-    """A GIF with blocks before its first frame."""
+    """Build a GIF with blocks before its first frame."""
     content = encoded(Image.new("RGB", (8, 8), RED), "GIF")
     frame = content.index(b",\0\0\0\0")
     return content[:frame] + blocks + content[frame:]
 
 
 def png_with(chunks: bytes) -> bytes:
-    """A PNG with chunks before its pixels."""
+    """Build a PNG with chunks before its pixels."""
     content = encoded(Image.new("RGB", (8, 8), RED))
     data = content.index(b"IDAT") - 4
     return content[:data] + chunks + content[data:]
 
 
 def jpeg_with(segments: bytes) -> bytes:
-    """A JPEG with segments before its frame."""
+    """Build a JPEG with segments before its frame."""
     content = encoded(Image.new("RGB", (8, 8), RED), "JPEG")
     return content[:2] + segments + content[2:]
 
 
 CHUNK = bytes(4) + b"teSt" + struct.pack(">I", zlib.crc32(b"teSt"))
-#: Files with so many parts more than they need.
+#: Files with this many additional parts.
 IN_PARTS: dict[str, Callable[[int], bytes]] = {
     "PNG, chunks": lambda count: png_with(CHUNK * count),
     "PNG, chunks behind the pixels": lambda count: png_with(b"") + CHUNK * count,
@@ -636,7 +636,7 @@ IN_PARTS: dict[str, Callable[[int], bytes]] = {
 def test_a_file_in_far_too_many_parts_is_refused_unread(
     file_of: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each would take as long as a large one; so many as an image may have are read."""
+    """A file with too many parts, which would take long to parse, is refused unread."""
     assert np.shape(pixels(file_of(50))) == (8, 8, 3)
     monkeypatch.setattr(Image, "open", Mock(side_effect=AssertionError))
     expected = "expected an image file of at most 20000 parts, got more"
@@ -644,7 +644,7 @@ def test_a_file_in_far_too_many_parts_is_refused_unread(
 
 
 def test_the_parts_of_a_photo_are_far_fewer() -> None:
-    """However large it is."""
+    """Even a large photo has far fewer parts than the limit."""
     noise = np.random.default_rng(0).integers(0, 256, (2000, 2000, 3), dtype=np.uint8)
     for form in ("PNG", "JPEG", "GIF"):
         content = encoded(noise, form)
@@ -656,7 +656,7 @@ def test_the_parts_of_a_photo_are_far_fewer() -> None:
 @settings(max_examples=200, deadline=None)
 @given(rest=st.binary(max_size=40))
 def test_the_parts_of_any_bytes_can_be_counted(start: bytes, rest: bytes) -> None:
-    """Of what is cut off, and of what only begins as an image does."""
+    """Any bytes can be counted, including truncated files and files that are no images."""
     check_parts(start + rest)
     assert components_of_first_scan(start + rest) >= 0
 
@@ -665,7 +665,7 @@ def test_the_parts_of_any_bytes_can_be_counted(start: bytes, rest: bytes) -> Non
 def test_an_image_of_another_size_is_refused(
     orientation: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A model of a fixed size gets no image that was resized behind its back."""
+    """An image of another size than the model's fixed one is refused before decoding."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     content = encoded(COLOURS, "WEBP", exif=exif)
@@ -691,7 +691,7 @@ def test_an_image_of_another_size_is_refused(
     ],
 )
 def test_an_image_for_what_takes_none_is_refused(wanted: TensorSpec, reason: str) -> None:
-    """The error says what the input takes instead."""
+    """If the input takes no images, the error says what it takes."""
     assert refusal(encoded(COLOURS), wanted) == f"got an image: input 'x' takes {reason}"
 
 
@@ -703,7 +703,7 @@ def test_an_image_for_what_takes_none_is_refused(wanted: TensorSpec, reason: str
 def test_damaged_images_are_read_or_refused(
     form: str, changes: list[tuple[int, int]], cut: int
 ) -> None:
-    """Whatever is wrong with a file, it is the client's mistake."""
+    """Any damaged image is decoded or refused with a ClientError."""
     content = bytearray(encoded(COLOURS.repeat(9, axis=0).repeat(9, axis=1), form))
     for place, value in changes:
         content[place % len(content)] = value
@@ -716,7 +716,7 @@ def test_damaged_images_are_read_or_refused(
 
 
 def test_importing_prepackaged_does_not_import_pillow() -> None:
-    """A container image whose models take no images need not have it."""
+    """Importing prepackaged does not import Pillow, which images without image models may lack."""
     script = "import sys, prepackaged; print('PIL' in sys.modules)"
     command = [sys.executable, "-c", script]
     completed = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -727,7 +727,7 @@ def test_importing_prepackaged_does_not_import_pillow() -> None:
 def test_images_that_are_too_many_together_are_refused_before_one_is_decoded(
     monkeypatch: pytest.MonkeyPatch, parameters: dict[str, str]
 ) -> None:
-    """One alone takes a quarter of a gigabyte."""
+    """Images that are too large in total are refused before decoding: one alone takes 256 MB."""
     decoded = Mock()
     monkeypatch.setattr("prepackaged.image_files.decoded", decoded)
     with pytest.raises(ClientError, match="values together, got 4 images of 16777216: send them"):

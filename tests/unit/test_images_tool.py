@@ -27,16 +27,16 @@ summary = "Beta models"
 package = "seldon-core"
 """
 TARGETS = ["alpha", "alpha-1.8", "alpha-1.6", "alpha-gpu", "beta"]
-# What an image is told of its release's tags.
+# the part of the build arguments that lists the release's tags
 NEWEST = "0.3.0-sklearn1.9:scikit-learn@1.9.1"
 OLDER = "0.3.0-sklearn1.8:scikit-learn@1.8.0,0.3.0-sklearn1.6:scikit-learn@1.6.1"
-# The grammar of image references: https://github.com/distribution/reference
+# the grammar of image references: https://github.com/distribution/reference
 TAG = re.compile(r"[a-z0-9./:-]+/[a-z0-9]+([._-][a-z0-9]+)*:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A repository of two images with a lock each, and the tool."""
+    """A repository of two images with their locks and the tool."""
     (tmp_path / "tools").mkdir()
     shutil.copy(ROOT / "tools/images.py", tmp_path / "tools")
     (tmp_path / "images.toml").write_text(TWO_IMAGES)
@@ -50,14 +50,14 @@ def repository(tmp_path: Path) -> Path:
 
 
 def write_lock(repository: Path, image: str, text: str, mark: str = "") -> None:
-    """The lock of an image, or of its target with that mark."""
+    """Write the lock of an image or of one of its targets."""
     lock = repository / image / f"server/requirements{mark}.txt"
     lock.parent.mkdir(parents=True, exist_ok=True)
     lock.write_text(text)
 
 
 def ask(repository: Path, *words: str, **variables: str) -> tuple[int, str, str]:
-    """Exit status, output and errors of the tool with these environment variables."""
+    """Run the tool, and return its exit status, output and errors."""
     unset = {"REGISTRY", "CHANGED"}
     environment = {name: value for name, value in os.environ.items() if name not in unset}
     completed = subprocess.run(
@@ -74,14 +74,14 @@ def ask(repository: Path, *words: str, **variables: str) -> tuple[int, str, str]
 
 
 def test_the_images_are_read_in_their_order() -> None:
-    """Every table is an image, in the order of the file."""
+    """Each table of the file is an image, in the file's order."""
     found = images.read_images(TWO_IMAGES)
     assert list(found) == ["alpha", "beta"]
     assert found["beta"] == images.Image("beta", "Beta models", "seldon-core")
 
 
 def test_an_image_has_a_target_for_itself_for_each_older_version_and_for_gpus() -> None:
-    """A target is what one build makes."""
+    """An image has a target for itself, for each older version and for GPUs."""
     read = images.read_images(TWO_IMAGES).values()
     targets = [target for image in read for target in image.targets()]
     assert [target.name for target in targets] == TARGETS
@@ -100,13 +100,13 @@ def test_an_image_has_a_target_for_itself_for_each_older_version_and_for_gpus() 
     ids=["a key missing", "a key too many", "no table", "a list of tables"],
 )
 def test_a_table_must_hold_just_what_is_expected(text: str, told: str) -> None:
-    """A key that nobody reads is a mistake, and so is one that is missing."""
+    """Unknown and missing keys are errors."""
     with pytest.raises(images.ImagesError, match=rf"^images\.toml: .*{told}"):
         images.read_images(text)
 
 
 def test_a_file_that_is_no_toml_is_refused() -> None:
-    """The error for a syntax error contains its line."""
+    """The error for invalid TOML contains the line number."""
     with pytest.raises(images.ImagesError, match=r"images\.toml: .*line 2"):
         images.read_images("[alpha]\nsummary = oops\n")
 
@@ -115,7 +115,7 @@ def test_a_file_that_is_no_toml_is_refused() -> None:
 
 
 def test_targets_are_one_line_of_words(repository: Path) -> None:
-    """The Makefile reads the targets and their locks from it."""
+    """The command `targets` prints the targets and their locks on one line, for the Makefile."""
     assert ask(repository, "targets") == (
         0,
         (
@@ -135,14 +135,14 @@ def test_targets_are_one_line_of_words(repository: Path) -> None:
         ("alpha", ["0.3.0", "0.3.0-sklearn1.9", "latest"]),
         ("alpha-1.6", ["0.3.0-sklearn1.6", "latest-sklearn1.6"]),
         ("alpha-gpu", ["0.3.0-gpu", "0.3.0-sklearn26.2-gpu", "latest-gpu"]),
-        # A local version's plus sign cannot be in a tag, and another package's pin is not taken.
+        # A tag cannot contain a local version's plus sign, and other packages' pins do not count.
         ("beta", ["0.3.0", "0.3.0-seldon-core1.17", "latest"]),
     ],
 )
 def test_tags_name_the_release_the_framework_and_the_latest(
     repository: Path, target: str, tags: list[str]
 ) -> None:
-    """The version in the tag is the one that the target's lock pins."""
+    """The version in a tag is the one that the target's lock pins."""
     image = target.partition("-")[0]
     names = " ".join(f"infuseai/{image}-prepackaged:{tag}" for tag in tags)
     assert ask(repository, "tags", target) == (0, f"{names}\n", "")
@@ -162,14 +162,14 @@ def test_tags_name_the_release_the_framework_and_the_latest(
 def test_the_registry_comes_from_the_environment(
     repository: Path, registry: str | None, first: str
 ) -> None:
-    """REGISTRY names it; unset or empty it is infuseai."""
+    """REGISTRY sets the registry; the default is infuseai."""
     variables = {} if registry is None else {"REGISTRY": registry}
     _, output, _ = ask(repository, "tags", "alpha", **variables)
     assert output.split()[0] == first
 
 
 def test_the_tags_of_this_repository_are_tags() -> None:
-    """A container engine takes every one of them, and none is given to two builds."""
+    """All tags of this repository are valid and unique."""
     tags = [tag for target in images.targets().values() for tag in target.tags()]
     assert len(tags) >= 2 * len(images.targets())
     assert len(set(tags)) == len(tags)
@@ -209,18 +209,18 @@ def test_the_tags_of_this_repository_are_tags() -> None:
 def test_build_arguments_name_the_image_the_release_and_the_lock(
     repository: Path, target: str, arguments: str
 ) -> None:
-    """The Dockerfile learns what it is built as, and of what."""
+    """The build arguments name the image, the release, the lock and the framework."""
     assert ask(repository, "args", target) == (0, f"{arguments}\n", "")
 
 
 def touched(repository: Path, **variables: str) -> list[str]:
-    """The targets of the matrix."""
+    """Return the targets in the matrix."""
     matrix = json.loads(ask(repository, "matrix", **variables)[1])
     return [entry["target"] for entry in matrix["include"]]
 
 
 def test_the_matrix_is_json_with_an_entry_for_each_target(repository: Path) -> None:
-    """GitHub reads it as `strategy.matrix`."""
+    """The command `matrix` prints the JSON for GitHub's `strategy.matrix`."""
     status, output, _ = ask(repository, "matrix")
     entries = json.loads(output)["include"]
     assert status == 0
@@ -244,7 +244,7 @@ def test_the_matrix_is_json_with_an_entry_for_each_target(repository: Path) -> N
     ],
 )
 def test_what_all_images_share_touches_every_target(repository: Path, file: str) -> None:
-    """A file that nobody thought of is shared, too."""
+    """A change of a shared or unknown file affects all targets."""
     assert touched(repository, CHANGED=file) == TARGETS
 
 
@@ -264,12 +264,12 @@ def test_what_all_images_share_touches_every_target(repository: Path, file: str)
 def test_a_change_touches_the_targets_of_its_image_or_lock(
     repository: Path, changed: str, targets: list[str]
 ) -> None:
-    """Documents touch none, and one target's lock touches just that target."""
+    """A change affects the targets of its image or lock, and documents affect none."""
     assert touched(repository, CHANGED=changed) == targets
 
 
 def test_a_matrix_of_some_targets_has_these_alone(repository: Path) -> None:
-    """The nightly rebuild names those that it builds; on most nights there are none."""
+    """The command `matrix-of` prints the matrix of the given targets, which may be none."""
     assert json.loads(ask(repository, "matrix-of", "beta", "alpha-gpu")[1]) == {
         "include": [
             {"target": "beta", "variant": "cpu"},
@@ -280,12 +280,12 @@ def test_a_matrix_of_some_targets_has_these_alone(repository: Path) -> None:
 
 
 def test_no_change_named_is_the_whole_matrix(repository: Path) -> None:
-    """Empty is as good as unset: make hands an unset variable on as an empty one."""
+    """If CHANGED is empty, as make passes an unset variable, the matrix has all targets."""
     assert touched(repository, CHANGED="") == TARGETS
 
 
 def shown(repository: Path, name: str) -> str:
-    """A table of a README that `make generate` has written."""
+    """Return a table of a README after `make generate`."""
     shutil.copy(ROOT / "tools/readme.py", repository / "tools")
     readme = repository / "README.md"
     readme.write_text("".join(f"<!-- {each} -->old<!-- {each} -->" for each in ("images", "tags")))
@@ -296,7 +296,7 @@ def shown(repository: Path, name: str) -> str:
 
 
 def test_the_table_has_a_row_for_every_image(repository: Path) -> None:
-    """The README's table is Markdown with what is served and by which version."""
+    """The table of images has a row for each image with its framework's version."""
     assert shown(repository, "images") == (
         "| image | serves | framework |\n"
         "| --- | --- | --- |\n"
@@ -308,7 +308,7 @@ def test_the_table_has_a_row_for_every_image(repository: Path) -> None:
 
 
 def test_the_table_of_tags_has_every_target(repository: Path) -> None:
-    """The table lists the tag of every framework version."""
+    """The table of tags has a row for each target."""
     assert shown(repository, "tags") == (
         "| image | tags | framework | built for |\n"
         "| --- | --- | --- | --- |\n"
@@ -326,7 +326,7 @@ def test_the_table_of_tags_has_every_target(repository: Path) -> None:
 
 
 def test_an_unknown_target_is_an_error_that_lists_those_there_are(repository: Path) -> None:
-    """A typo ends with status 1 and the names that would have worked."""
+    """The error for an unknown target lists the existing ones."""
     assert ask(repository, "tags", "gamma") == (
         1,
         "",
@@ -335,14 +335,14 @@ def test_an_unknown_target_is_an_error_that_lists_those_there_are(repository: Pa
 
 
 def test_a_missing_lock_names_the_command_that_makes_it(repository: Path) -> None:
-    """A new image has no lock yet; what to do about it is said."""
+    """The error for a missing lock names the command that creates it."""
     lock = repository / "alpha/server/requirements.txt"
     lock.unlink()
     assert ask(repository, "tags", "alpha") == (1, "", f"{lock} is missing: run `make lock`\n")
 
 
 def test_a_lock_without_the_package_is_refused(repository: Path) -> None:
-    """The package of the tag has to be in the image."""
+    """A lock that does not pin the image's package is an error."""
     write_lock(repository, "alpha", "scikit-learn-extra==0.3.0\nnumpy==2.4.6\n")
     lock = repository / "alpha/server/requirements.txt"
     assert ask(repository, "tags", "alpha") == (
@@ -353,7 +353,7 @@ def test_a_lock_without_the_package_is_refused(repository: Path) -> None:
 
 
 def test_targets_do_not_need_the_locks(repository: Path) -> None:
-    """What makes the locks is a make target, and make has to read the names before that."""
+    """The command `targets` works without locks, since make needs it to create them."""
     shutil.rmtree(repository / "alpha")
     assert ask(repository, "targets")[0] == 0
 
@@ -362,7 +362,7 @@ def test_targets_do_not_need_the_locks(repository: Path) -> None:
 def test_a_wrong_question_is_answered_with_the_usage(
     repository: Path, words: tuple[str, ...]
 ) -> None:
-    """Status 1, nothing on standard output, and every question that there is."""
+    """A wrong command prints the usage with status 1, and nothing on standard output."""
     status, output, errors = ask(repository, *words)
     assert (status, output) == (1, "")
     assert re.findall(r"python3 tools/images\.py (\w+)", errors) == [

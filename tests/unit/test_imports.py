@@ -13,7 +13,7 @@ FRAMEWORKS = {
 
 
 def test_importing_prepackaged_imports_no_framework(tmp_path: Path) -> None:
-    """Where all frameworks are installed, none is loaded but TensorFlow, by seldon-core itself."""
+    """Importing prepackaged imports no framework but TensorFlow, which seldon-core imports."""
     for name in FRAMEWORKS:
         (tmp_path / f"{name}.py").touch()
     script = "import sys, prepackaged; print(*sorted(set(sys.argv) & set(sys.modules)))"
@@ -28,7 +28,7 @@ def test_importing_prepackaged_imports_no_framework(tmp_path: Path) -> None:
 
 
 def test_the_sources_mention_no_framework_but_pandas_and_scikit_learn() -> None:
-    """DataFrames are made of pandas, and `estimators` is for images that have scikit-learn."""
+    """The package imports pandas, and scikit-learn and its dependencies only in `estimators`."""
     found = {
         (str(path.relative_to(SOURCES / "prepackaged").parent), name)
         for path in SOURCES.rglob("*.py")
@@ -40,7 +40,7 @@ def test_the_sources_mention_no_framework_but_pandas_and_scikit_learn() -> None:
 
 
 def test_nothing_but_estimators_imports_estimators() -> None:
-    """What every image imports stays without scikit-learn."""
+    """Only `estimators` imports `estimators`, so other images need no scikit-learn."""
     found = {
         path.relative_to(SOURCES / "prepackaged").parts[0]
         for path in SOURCES.rglob("*.py")
@@ -50,7 +50,7 @@ def test_nothing_but_estimators_imports_estimators() -> None:
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """The top-level names of all that a module imports, anywhere in it."""
+    """Return the top-level names of all modules that a module imports."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)

@@ -10,7 +10,7 @@ from prepackaged.input_examples import made_up, mlflow_example, requests_to_try
 
 
 def model_with(directory: Path, example: Any, name: str = "input_example.json") -> Artifact:
-    """A model directory whose MLmodel names an example with this content."""
+    """Build a model whose MLmodel names an input example with this content."""
     (directory / "model.pkl").write_bytes(b"a model")
     (directory / "input_example.json").write_text(json.dumps(example))
     mlmodel = {"saved_input_example_info": {"artifact_path": name}}
@@ -35,18 +35,18 @@ def model_with(directory: Path, example: Any, name: str = "input_example.json") 
 def test_the_first_row_of_mlflows_example_is_taken(
     content: Any, row: list[Any] | None, tmp_path: Path
 ) -> None:
-    """As MLflow stores DataFrames and arrays, with and without parameters beside them."""
+    """The first row is read from MLflow's formats for DataFrames and arrays."""
     assert mlflow_example(model_with(tmp_path, content)) == row
 
 
 @pytest.mark.parametrize("name", ["missing.json", "../..", "", 3])
 def test_an_example_that_is_not_there_is_none(name: Any, tmp_path: Path) -> None:
-    """Whatever MLmodel says."""
+    """If the example file does not exist, there is no example."""
     assert mlflow_example(model_with(tmp_path, {"inputs": [[1]]}, name)) is None
 
 
 def test_an_example_that_is_a_pipe_or_large_is_not_read(tmp_path: Path) -> None:
-    """Nothing in a model directory makes the start wait."""
+    """An example that is a pipe or too large is not read, so that startup never blocks."""
     artifact = model_with(tmp_path, {"inputs": [[1]]})
     os.truncate(tmp_path / "input_example.json", 2**40)
     assert mlflow_example(artifact) is None
@@ -56,7 +56,7 @@ def test_an_example_that_is_a_pipe_or_large_is_not_read(tmp_path: Path) -> None:
 
 
 def test_rows_are_made_up_of_what_is_known_of_columns() -> None:
-    """Categories from the model, numbers where numbers were; the rest is tried as both."""
+    """Example rows use known categories and types; others are tried as numbers and as texts."""
     columns = (
         Column("age", "int64"),
         Column("city", "category", ("Tainan", "Taipei")),
@@ -72,7 +72,7 @@ def test_rows_are_made_up_of_what_is_known_of_columns() -> None:
 
 
 def test_the_example_comes_first_and_a_large_model_is_not_tried(tmp_path: Path) -> None:
-    """A trial takes a copy of the model."""
+    """MLflow's example is tried first; a large model is not tried, since it would be copied."""
     artifact = model_with(tmp_path, {"inputs": [[5.0]]})
     signature = Signature((Column(kind="float64"),))
 

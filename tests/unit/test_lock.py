@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """What was chosen: one tiny package without requirements of its own."""
+    """A source file with one small package without requirements."""
     source = tmp_path / "requirements.in"
     source.write_text("iniconfig\n")
     return source
@@ -23,26 +23,26 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def compiled(tmp_path: Path, source: Path) -> Path:
-    """The lock that is compiled from it."""
+    """The lock compiled from this source."""
     compiled = tmp_path / "requirements.txt"
     lock.compile_lock(compiled, source)
     return compiled
 
 
 def test_a_lock_pins_a_version_with_its_digests(compiled: Path) -> None:
-    """What ships is fixed to the byte, and the lock says who wrote it."""
+    """A lock pins versions with hashes, and names the command that wrote it."""
     comments, pins = compiled.read_text().split("iniconfig==")
     assert "make lock" in comments
     assert pins.count("--hash=sha256:") >= 2
 
 
 def test_a_fresh_lock_is_not_stale(compiled: Path, source: Path) -> None:
-    """Compiling again, from the versions that the lock has, changes nothing."""
+    """A lock that was just compiled is not stale."""
     assert lock.is_stale(compiled, (source,)) is False
 
 
 def test_a_lock_is_stale_when_its_source_asks_for_more(compiled: Path, source: Path) -> None:
-    """One more package makes the lock stale, and checking does not write it."""
+    """A lock is stale if its source has a new package; the check does not change it."""
     before = compiled.read_bytes()
     source.write_text("iniconfig\npluggy\n")
     assert lock.is_stale(compiled, (source,)) is True
@@ -50,19 +50,19 @@ def test_a_lock_is_stale_when_its_source_asks_for_more(compiled: Path, source: P
 
 
 def test_a_lock_is_stale_when_its_source_asks_for_less(compiled: Path, source: Path) -> None:
-    """What nobody asks for any more must not ship."""
+    """A lock is stale if its source lacks one of its packages."""
     source.write_text("# nothing\n")
     assert lock.is_stale(compiled, (source,)) is True
 
 
 def test_a_missing_lock_is_stale(tmp_path: Path, source: Path) -> None:
-    """An image whose lock was never compiled fails the check."""
+    """A missing lock is stale, and the check does not create it."""
     assert lock.is_stale(tmp_path / "missing.txt", (source,)) is True
     assert not (tmp_path / "missing.txt").exists()
 
 
 def test_a_newer_release_does_not_make_a_lock_stale(tmp_path: Path, source: Path) -> None:
-    """The check does not fail on the day that some package has a new release."""
+    """A newer release of a package does not make a lock stale."""
     compiled = tmp_path / "requirements.txt"
     source.write_text("iniconfig==2.0.0\n")
     lock.compile_lock(compiled, source)
@@ -72,7 +72,7 @@ def test_a_newer_release_does_not_make_a_lock_stale(tmp_path: Path, source: Path
 
 
 def test_a_lock_takes_the_wheel_that_is_made_here(tmp_path: Path, source: Path) -> None:
-    """Asking for seldon-core 1.17.1 gives the changed wheel, and none of its old pins."""
+    """The lock pins the modified seldon-core wheel, without its old dependencies."""
     compiled = tmp_path / "requirements.txt"
     source.write_text("seldon-core==1.17.1\n")
     lock.compile_lock(compiled, source)
@@ -83,7 +83,7 @@ def test_a_lock_takes_the_wheel_that_is_made_here(tmp_path: Path, source: Path) 
 
 
 def test_a_lock_that_stays_as_it_is_keeps_its_time(compiled: Path, source: Path) -> None:
-    """To make it is unchanged, and so is the environment that is made from it."""
+    """An unchanged lock keeps its modification time, so that environments are not rebuilt."""
     os.utime(compiled, (1, 1))
     lock.compile_lock(compiled, source)
     assert compiled.stat().st_mtime == 1
@@ -92,11 +92,11 @@ def test_a_lock_that_stays_as_it_is_keeps_its_time(compiled: Path, source: Path)
     assert compiled.stat().st_mtime > 1
 
 
-# Which locks there are
+# The list of locks
 
 
 def test_every_lock_is_compiled_unless_some_are_wanted(tmp_path: Path) -> None:
-    """Those of all targets, of the development environment, and of two tools."""
+    """By default all locks are listed, for a target only its own."""
     names = {str(path) for path in lock.locks(tmp_path)}
     assert {"requirements-dev.txt", "tests/contract/upstream.txt", "tools/protoc.txt"} < names
     assert {str(target.lock) for target in images.targets().values()} < names
@@ -105,12 +105,12 @@ def test_every_lock_is_compiled_unless_some_are_wanted(tmp_path: Path) -> None:
     assert list(lock.locks(tmp_path, wanted)) == [wanted.lock]
 
 
-# What is chosen for the targets
+# The requirements of each target
 
 
 @pytest.fixture
 def alpha(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The requirements.in of an image whose framework comes in a build of its own."""
+    """The requirements.in of an image with a CPU build of its framework."""
     monkeypatch.setattr(images, "ROOT", tmp_path)
     requirements = tmp_path / "alpha/server/requirements.in"
     requirements.parent.mkdir(parents=True)
@@ -121,14 +121,14 @@ def alpha(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def target_of(older: str = "", gpu: str = "") -> images.Target:
-    """A target of that image."""
+    """Build a target of this image."""
     versions = {"2.12": ["numpy<2.4", "pillow<13"]}
     image = images.Image("alpha", "Alpha models", "torch", "pytorch", versions, gpu)
     return images.Target(image, older, "gpu" if gpu else "cpu")
 
 
 def test_an_images_own_target_is_what_was_chosen(alpha: Path, tmp_path: Path) -> None:
-    """Its lock is compiled from requirements.in itself."""
+    """An image's own target is compiled from requirements.in itself."""
     assert lock.chosen(target_of(), tmp_path) == alpha
 
 
@@ -136,7 +136,7 @@ def test_an_images_own_target_is_what_was_chosen(alpha: Path, tmp_path: Path) ->
     ("of", "framework", "build"),
     [
         (target_of(older="2.12"), "numpy<2.4\npillow<13\ntorch==2.12.*", "+cpu"),
-        # The build for CPUs, which PIP_FIND_LINKS may lead to, is of the same public version.
+        # PIP_FIND_LINKS may lead to the CPU build, which has the same public version.
         (target_of(gpu="torch"), "torch==2.13.0,!=2.13.0+cpu", ""),
         (target_of(gpu="torch[all]==2.11.0"), "torch[all]==2.11.0", ""),
     ],
@@ -145,14 +145,14 @@ def test_an_images_own_target_is_what_was_chosen(alpha: Path, tmp_path: Path) ->
 def test_a_target_has_its_framework_in_place_of_the_images_own(
     of: images.Target, framework: str, build: str, alpha: Path, tmp_path: Path
 ) -> None:
-    """All else stays as chosen but builds for CPUs, and requirements.in stays its one home."""
+    """A target replaces the image's framework, and a GPU target drops all CPU builds."""
     chosen = lock.chosen(of, tmp_path).read_text()
     rest = f"# the build for CPUs\ntorchvision==0.28.0{build}\npillow\n"
     assert chosen == f"# chosen\n{framework}  {rest}"
 
 
 def test_a_framework_that_is_not_pinned_is_refused(alpha: Path, tmp_path: Path) -> None:
-    """What images.toml calls the package has to be chosen, with its version."""
+    """A framework without a pin in requirements.in is an error."""
     alpha.write_text("torch>=2\n")
     with pytest.raises(
         images.ImagesError, match=r"alpha/server/requirements\.in does not pin torch"
@@ -166,7 +166,7 @@ def test_a_framework_that_is_not_pinned_is_refused(alpha: Path, tmp_path: Path) 
 def test_every_lock_of_the_repository_is_compiled(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """No requirements.txt here is written by hand."""
+    """All requirements.txt files of the repository are compiled locks."""
     monkeypatch.chdir(ROOT)
     of_images = {str(path.relative_to(ROOT)) for path in ROOT.glob("*/server/requirements*.txt")}
     assert "sklearn/server/requirements.txt" in of_images
@@ -183,7 +183,7 @@ def test_every_lock_of_the_repository_is_compiled(
 def test_a_lock_of_the_repository_is_not_stale(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A committed lock, checked where it lies, is what its source says."""
+    """A committed lock is up to date with its source."""
     monkeypatch.chdir(ROOT)
     path = Path("tools/protoc.txt")
     assert lock.is_stale(path, lock.locks(tmp_path)[path]) is False
@@ -191,7 +191,7 @@ def test_a_lock_of_the_repository_is_not_stale(
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of what `make lock` reads."""
+    """A copy of all files that `make lock` reads."""
     for name in ("tools", "common", "tests/clients", "tests/contract", "bench", *images.images()):
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in ("Makefile", "VERSION", "pyproject.toml", "images.toml", "requirements-dev.txt"):
@@ -200,7 +200,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 def test_adding_a_version_is_one_line_and_make_lock(copy: Path) -> None:
-    """Then there are its lock, its commands and its entry in the CI matrix; all else stays."""
+    """One line in images.toml and `make lock` add a version's lock, commands and CI entry."""
     listed = copy / "images.toml"
     line = '"1.5" = ["pandas<3", "scipy<1.15"]'
     listed.write_text(
@@ -222,7 +222,7 @@ def test_adding_a_version_is_one_line_and_make_lock(copy: Path) -> None:
 
 
 def make(directory: Path, *arguments: str) -> str:
-    """What make prints, whatever make runs this test."""
+    """Return make's output, independent of an outer make."""
     outer = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "REGISTRY", "CHANGED"}
     environment = {name: value for name, value in os.environ.items() if name not in outer}
     done = subprocess.run(

@@ -13,27 +13,27 @@ SETTING = TensorSpec("k", "float32", (1,))
 
 
 def joined(a: Any, b: Any) -> Any:
-    """Both side by side, which takes as many rows of each."""
+    """Join both inputs side by side, which requires equal numbers of rows."""
     return {"y": np.concatenate([a, b], axis=1)}
 
 
 def scored(a: Any, b: Any) -> Any:
-    """Each row of one by each of the other."""
+    """Multiply each row of one input by each of the other."""
     return {"y": a[:, :1] @ b[:, :1].T}
 
 
 def first_only(a: Any, b: Any) -> Any:
-    """The other is not looked at."""
+    """Ignore the second input."""
     return {"y": a}
 
 
 def counted(a: Any, b: Any) -> Any:
-    """One number of all rows."""
+    """Return a single number for all rows."""
     return {"y": (a + b).sum()}
 
 
 def failing(a: Any, b: Any) -> Any:
-    """Refuses zeros."""
+    """Refuse all input."""
     raise ValueError("zeros")
 
 
@@ -44,17 +44,17 @@ def failing(a: Any, b: Any) -> Any:
 def test_inputs_have_one_batch_where_the_model_takes_no_other_numbers(
     function: Any, is_one: Any
 ) -> None:
-    """It gives as many rows as it gets, and refuses one more of any of them."""
+    """Inputs share a batch if output rows equal input rows and unequal numbers of rows fail."""
     assert have_one_batch(lambda arrays: function(**arrays), [A, B]) is is_one
 
 
 def test_a_setting_is_no_batch() -> None:
-    """Nothing has to be tried."""
+    """An input without a batch axis needs no trial."""
     assert not have_one_batch(lambda arrays: arrays, [A, SETTING])
 
 
 def test_blanks_are_zeros_and_empty_texts() -> None:
-    """Of the input's shape, free axes of size 1 but for the rows."""
+    """A blank input has zeros or empty texts, with variable axes of size 1."""
     assert blank(B, 3).tolist() == [[0.0]] * 3
     assert blank(WORD, 2).tolist() == ["", ""]
     assert blank(SETTING, 2).tolist() == [0.0]

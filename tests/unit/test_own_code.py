@@ -8,7 +8,7 @@ from prepackaged.own_code import load_module, own_code_of, top_level_names
 
 
 def model_beside(directory: Path, **files: str) -> Artifact:
-    """A model file with these Python files beside it."""
+    """Write Python files beside a model file."""
     for name, source in files.items():
         (directory / f"{name}.py").write_text(source)
     return Artifact(directory / "model.pkl", "model.pkl", directory)
@@ -17,7 +17,7 @@ def model_beside(directory: Path, **files: str) -> Artifact:
 def test_files_beside_the_model_come_before_the_servers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Afterwards the server's own have their names back, and new names are still found."""
+    """While the model loads, modules beside it take precedence over the server's."""
     server, model = tmp_path / "server", tmp_path / "model"
     server.mkdir()
     model.mkdir()
@@ -36,7 +36,7 @@ def test_files_beside_the_model_come_before_the_servers(
 
 
 def test_the_one_file_with_all_names_stands_for_the_script(tmp_path: Path) -> None:
-    """Others are not run."""
+    """A file that defines all missing names replaces `__main__`; other files are not run."""
     artifact = model_beside(
         tmp_path,
         functions="def one(): return 1\nclass Two: pass\nthree = 3\n",
@@ -52,7 +52,7 @@ def test_the_one_file_with_all_names_stands_for_the_script(tmp_path: Path) -> No
 
 
 def test_names_that_are_nowhere_are_made_up_where_that_is_wanted(tmp_path: Path) -> None:
-    """Else the model is refused, with all their names."""
+    """Missing names are made by a function, if one is given, or reported in one error."""
     artifact = model_beside(tmp_path, functions="def one(): return 1\n")
 
     with own_code_of(artifact, tmp_path / "server", {"one", "two"}, str.upper):
@@ -75,7 +75,7 @@ def test_names_that_are_nowhere_are_made_up_where_that_is_wanted(tmp_path: Path)
     ],
 )
 def test_what_is_wrong_in_a_file_is_told(source: str, words: str, tmp_path: Path) -> None:
-    """In the author's own words."""
+    """The error has the message of the exception in the author's file."""
     (tmp_path / "train.py").write_text(source)
 
     with pytest.raises(DeploymentError) as caught:
@@ -85,7 +85,7 @@ def test_what_is_wrong_in_a_file_is_told(source: str, words: str, tmp_path: Path
 
 
 def test_names_are_read_and_not_run(tmp_path: Path) -> None:
-    """Classes, functions and what is assigned."""
+    """The top-level names of a file are found without running it."""
     (tmp_path / "a.py").write_text("raise SystemExit\na = b = 1\nclass C: d = 2\ndef e(): f = 3\n")
 
     assert top_level_names(tmp_path / "a.py") == ["C", "e", "a", "b"]

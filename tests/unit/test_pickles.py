@@ -20,24 +20,24 @@ PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
 
 class Reduced:
-    """An object that is pickled as a call, and maybe a state."""
+    """An object that is pickled as a call with an optional state."""
 
     def __init__(self, *parts: Any) -> None:
         self.parts = parts
 
     def __reduce__(self) -> Any:
-        """What pickle writes."""
+        """Return the parts of the call."""
         return self.parts
 
 
 def facts_of(tmp_path: Path, content: bytes) -> PickleFacts:
-    """What a file with these bytes says of itself."""
+    """Return the facts of a file with these bytes."""
     (tmp_path / "model.pkl").write_bytes(content)
     return read_facts(tmp_path / "model.pkl")
 
 
 def message_of(facts: PickleFacts, python: str = "") -> str:
-    """The message that foreign code is refused with; empty where it is not."""
+    """Return the error message for foreign code, or "" if the code is accepted."""
     try:
         facts.refuse_foreign_code(Path("model.pkl"), python)
     except DeploymentError as error:
@@ -64,7 +64,7 @@ def message_of(facts: PickleFacts, python: str = "") -> str:
 def test_code_of_another_python_is_refused_by_name(
     python: str, what: str, names: str, tmp_path: Path
 ) -> None:
-    """Its first call would end the process without a word."""
+    """Functions compiled by another Python are refused by name, since calling them would crash."""
     facts = facts_of(tmp_path, PICKLES[python, what])
 
     told = "3.8 to 3.10" if python == "3.10" else python
@@ -75,7 +75,7 @@ def test_code_of_another_python_is_refused_by_name(
 
 @pytest.mark.parametrize("what", [what for python, what in PICKLES if python == HERE])
 def test_code_of_this_python_is_not_refused(what: str, tmp_path: Path) -> None:
-    """Functions, classes, closures and generators pickled by value are served."""
+    """Functions, classes and generators that this Python compiled are accepted."""
     facts = facts_of(tmp_path, PICKLES[HERE, what])
 
     assert facts.code
@@ -84,14 +84,14 @@ def test_code_of_this_python_is_not_refused(what: str, tmp_path: Path) -> None:
 
 
 def test_code_that_means_the_same_in_both_pythons_is_not_refused(tmp_path: Path) -> None:
-    """Arithmetic alone compiles to the same instructions in 3.11 and 3.12."""
+    """Code with the same instructions in Python 3.11 and 3.12, such as arithmetic, is accepted."""
     facts = facts_of(tmp_path, PICKLES["3.12", "arithmetic"])
 
     assert message_of(facts) == ""
 
 
 def test_what_mlmodel_says_of_python_decides(tmp_path: Path) -> None:
-    """Where it names the version, the code is that version's."""
+    """If MLmodel names the Python version, that decides."""
     facts = facts_of(tmp_path, PICKLES["3.12", "arithmetic"])
 
     assert "holds code of Python 3.12 (<lambda>)" in message_of(facts, "3.12.4")
@@ -99,7 +99,7 @@ def test_what_mlmodel_says_of_python_decides(tmp_path: Path) -> None:
 
 
 def test_many_functions_are_told_briefly() -> None:
-    """A line that a platform shows is bounded."""
+    """The error message truncates a long list of functions."""
     facts = PickleFacts(code={f"function_{number}": "3.12" for number in range(100)})
 
     assert "(function_0, function_1, function_2, function_3, function_4, ...)" in message_of(facts)
@@ -111,7 +111,7 @@ def test_many_functions_are_told_briefly() -> None:
     ids=["zlib", "gzip", "bz2", "xz", "plain"],
 )
 def test_compressed_files_are_read(compress: Callable[[bytes], bytes], tmp_path: Path) -> None:
-    """Those that joblib writes with `compress`."""
+    """Compressed files, as joblib writes them, are read."""
     content = PICKLES["3.13", "function"] + bytes(3_000_000)
     path = tmp_path / "model.joblib"
     path.write_bytes(compress(content))
@@ -123,7 +123,7 @@ def test_compressed_files_are_read(compress: Callable[[bytes], bytes], tmp_path:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_version_of_scikit_learn_is_read(protocol: int, tmp_path: Path) -> None:
-    """It is among the attributes of each estimator, whichever protocol wrote them."""
+    """The version of scikit-learn is found in an estimator's attributes, in any pickle protocol."""
     state = {"C": 1.0, "_sklearn_version": "1.5.2"}
     content = pickle.dumps([Reduced(Exception, (), state)] * 2, protocol)
 
@@ -134,7 +134,7 @@ def test_the_version_of_scikit_learn_is_read(protocol: int, tmp_path: Path) -> N
 def test_a_version_is_read_whole_wherever_blocks_end(
     version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file is searched block by block."""
+    """A version is found wherever it lies across the blocks in which a file is searched."""
     monkeypatch.setattr(pickles, "CHUNK", 256)
     content = pickle.dumps({"_sklearn_version": version, "n_features_in_": 3})
     for place in range(200, 320):
@@ -143,7 +143,7 @@ def test_a_version_is_read_whole_wherever_blocks_end(
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_names_of_the_script_that_saved_it_are_read(protocol: int, tmp_path: Path) -> None:
-    """What is of `__main__` is nowhere in the server."""
+    """Names from `__main__` are found, since the server lacks the script that defined them."""
     content = pickle.dumps(["__main__", Reduced(Reduced, (1,))], protocol)
     module = __name__.encode()
     length = bytes([len(module)])
@@ -153,7 +153,7 @@ def test_names_of_the_script_that_saved_it_are_read(protocol: int, tmp_path: Pat
 
 
 def test_nothing_is_called_or_imported(tmp_path: Path) -> None:
-    """Reading is no unpickling."""
+    """Reading the facts neither imports nor calls anything."""
     trap = tmp_path / "trap"
     harm = Reduced(eval, (f"open({str(trap)!r}, 'w')",), {"__main__": "CodeType"})
 
@@ -169,15 +169,15 @@ def test_nothing_is_called_or_imported(tmp_path: Path) -> None:
         b"\x80\x04\x96" + b"\xff" * 7 + b"\x0f" + b"CodeType ",  # BYTEARRAY8 of 2**60 bytes
         b"\x80\x04\x95" + b"\xff" * 7 + b"\x0f" + b"CodeType ",  # a frame of 2**60 bytes
         b"\x80\x04" + b"(" * 100_000 + b"CodeType ",
-        b"\x80\x04]\x94h\x00a" * 1000 + b"CodeType ",  # a list in itself
-        b"\x80\x02\x82\x01.CodeType ",  # an extension's code
+        b"\x80\x04]\x94h\x00a" * 1000 + b"CodeType ",  # a list that contains itself
+        b"\x80\x02\x82\x01.CodeType ",  # an extension code
         b"Pan id\n.CodeType ",  # a persistent id
         b"x CodeType",
         b"\x1f\x8b CodeType",
     ],
 )
 def test_damaged_and_hostile_files_say_nothing(content: bytes, tmp_path: Path) -> None:
-    """The loader reports the damage."""
+    """Damaged and malicious files have no facts and cause no error."""
     assert facts_of(tmp_path, content) == PickleFacts()
 
 
@@ -185,7 +185,7 @@ def test_damaged_and_hostile_files_say_nothing(content: bytes, tmp_path: Path) -
 def test_a_pickle_that_is_cut_off_anywhere_is_read_so_far(
     key: tuple[str, str], tmp_path: Path
 ) -> None:
-    """No cut makes the reader fail, and none makes it see what is not there."""
+    """A truncated pickle gives only facts that the complete one has."""
     whole = facts_of(tmp_path, PICKLES[key])
 
     for size in range(0, len(PICKLES[key]), 31):
@@ -205,7 +205,7 @@ def test_a_pickle_that_is_cut_off_anywhere_is_read_so_far(
     ],
 )
 def test_what_a_pickle_imports_is_read(content: bytes, imports: Any, tmp_path: Path) -> None:
-    """In a file of its own, compressed, and in an archive as PyTorch writes it."""
+    """Imports are found in plain and compressed pickles and in PyTorch's archives."""
     (tmp_path / "plain").write_bytes(content)
     (tmp_path / "small").write_bytes(gzip.compress(content))
     with zipfile.ZipFile(tmp_path / "archive", "w") as archive:

@@ -6,7 +6,7 @@ import pytest
 from prepackaged import Artifact, Component, provenance
 from prepackaged.provenance import framework_of, model_digest
 
-# What model_signing 1.1.1 makes of FILES, of their first one alone, and of no file at all.
+# The digests of FILES and of the file Z alone from model_signing 1.1.1.
 FILES = {
     ".hidden": "h",
     "Z": "z",
@@ -20,7 +20,7 @@ OF_Z = "sha256:c27cd49cb724724842a58b799b1009ecc968b3499767b73ee54693661ff723ca"
 
 
 def model_in(directory: Path, name: str = "model.joblib", uri: Any = None) -> Component:
-    """A model that was loaded from a file there."""
+    """Build a model that was loaded from a file in this directory."""
     model = Component(str(uri or directory))
     model.artifact = Artifact(directory / name, name, directory)
     return model
@@ -37,13 +37,13 @@ def directory(tmp_path: Path) -> Path:
 
 
 def test_the_digest_is_the_one_that_model_signing_signs(directory: Path) -> None:
-    """In the order of paths, a directory's files before the file that begins with its name."""
+    """The digest equals model_signing's, which sorts files by their path components."""
     assert model_digest(model_in(directory)) == ROOT
 
 
 @pytest.mark.parametrize("name", [".git/config", ".gitignore", ".gitattributes", "model.sig"])
 def test_what_is_not_signed_does_not_count(directory: Path, name: str) -> None:
-    """The signature itself, and what git keeps."""
+    """The signature and git's files do not affect the digest."""
     (directory / name).parent.mkdir(exist_ok=True)
     (directory / name).write_text("g")
     assert model_digest(model_in(directory)) == ROOT
@@ -51,19 +51,19 @@ def test_what_is_not_signed_does_not_count(directory: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["new", "sub/new", "samples/b.json"])
 def test_every_other_file_counts(directory: Path, name: str) -> None:
-    """Also one that the model may not need."""
+    """Every other file affects the digest."""
     (directory / name).write_text("g")
     assert model_digest(model_in(directory)) != ROOT
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
 def test_a_file_that_is_named_alone_counts_alone(directory: Path, scheme: str) -> None:
-    """Whatever is beside it."""
+    """If model_uri names a file, only that file counts."""
     assert model_digest(model_in(directory, "Z", f"{scheme}{directory / 'Z'}")) == OF_Z
 
 
 def test_links_of_a_mount_are_followed_once(directory: Path, tmp_path: Path) -> None:
-    """As Kubernetes mounts a ConfigMap; one that leads back to its directory ends there."""
+    """Links, as in a mounted ConfigMap, are followed; a link back to its directory is ignored."""
     mount = tmp_path / "mount"
     (mount / "..2026_01").mkdir(parents=True)
     (mount / "..data").symlink_to("..2026_01")
@@ -75,7 +75,7 @@ def test_links_of_a_mount_are_followed_once(directory: Path, tmp_path: Path) -> 
 
 
 def test_a_model_without_files_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor has one whose files are gone, or are too many for a model."""
+    """Models without files, with missing files or with too many have no digest."""
     assert model_digest(object()) == model_digest(Component()) == ""
     assert model_digest(model_in(tmp_path / "gone")) == ""
     for name in "abc":
@@ -96,7 +96,7 @@ def test_a_model_without_files_has_none(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_framework_is_what_the_component_says(
     platform: str, custom: dict[str, str], expected: tuple[str, str]
 ) -> None:
-    """The metadata contain its version."""
+    """The framework's name and version are found in the component's metadata."""
     model = type("Model", (Component,), {"platform": platform})()
     model.custom = custom
     assert framework_of(model) == expected

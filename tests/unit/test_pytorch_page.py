@@ -1,4 +1,4 @@
-"""Builds for CPUs come from a page of PyTorch's: locked by it and installed from it."""
+"""CPU builds of PyTorch are locked and installed from its own index page."""
 
 import hashlib
 import threading
@@ -21,15 +21,15 @@ INFO = "tinytorch-2.13.0+cpu.dist-info"
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves a directory without a word."""
+    """A server for a directory that logs nothing."""
 
     def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A wheel that is linked on a page such as PyTorch's, which takes that one's place."""
+    """A wheel on a local copy of PyTorch's index page."""
     site = tmp_path / "site"
     (site / "whl/cpu/tinytorch").mkdir(parents=True)
     with zipfile.ZipFile(site / WHEEL, "w") as wheel:
@@ -62,12 +62,12 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def digest(path: Path) -> str:
-    """A file's digest as a lock has it."""
+    """Return a file's hash as in a lock."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_a_build_for_cpus_is_locked_and_installed(page: Path, tmp_path: Path) -> None:
-    """The lock has its version and digest, and an environment is made of it, both from the page."""
+    """The lock has the version and hash of the CPU build, and an environment installs it."""
     chosen, locked = tmp_path / "requirements.in", tmp_path / "requirements.txt"
     chosen.write_text("tinytorch==2.13.0+cpu\n")
 
@@ -84,7 +84,7 @@ def test_a_build_for_cpus_is_locked_and_installed(page: Path, tmp_path: Path) ->
 def test_the_lock_is_the_same_where_the_wheel_is_in_a_directory(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A local wheel gives the same lock as a download."""
+    """A wheel in a local directory gives the same lock as a download."""
     chosen, locked = tmp_path / "requirements.in", tmp_path / "requirements.txt"
     chosen.write_text("tinytorch==2.13.0+cpu\n")
     lock.compile_lock(locked, chosen)
@@ -96,13 +96,13 @@ def test_the_lock_is_the_same_where_the_wheel_is_in_a_directory(
 
 
 def test_a_build_without_a_digest_is_not_locked(page: Path) -> None:
-    """What could be exchanged unseen is not to be installed."""
+    """A CPU build without a hash on the page is an error."""
     with pytest.raises(SystemExit, match=r"lists no digest for tinytorch==2\.14\.0\+cpu"):
         lock.with_digests("tinytorch==2.14.0+cpu\n")
 
 
 def test_the_pytorch_image_ships_no_cuda() -> None:
-    """Neither the packages that bring it nor a build that asks for them."""
+    """The PyTorch image has a CPU build and no CUDA packages."""
     text = (Path(__file__).parents[2] / "pytorch/server/requirements.txt").read_text()
 
     assert "\ntorch==2.13.0+cpu \\\n    --hash=sha256:" in text

@@ -9,7 +9,7 @@ from prepackaged.quiet import silence
 
 
 def imported(directory: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """Import the package where TensorFlow is a module that says so on the process's stderr."""
+    """Import the package with a fake TensorFlow that writes to stderr."""
     (directory / "tensorflow.py").write_text("import os\nos.write(2, b'custom operations are on')")
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("TF_CPP")}
     return subprocess.run(
@@ -22,19 +22,19 @@ def imported(directory: Path, **variables: str) -> "subprocess.CompletedProcess[
 
 
 def test_tensorflow_is_imported_without_its_notices(tmp_path: Path) -> None:
-    """seldon-core imports it, and nothing of what its libraries write is in the log."""
+    """Output of TensorFlow's libraries during the import is discarded."""
     done = imported(tmp_path)
 
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 def test_notices_that_are_asked_for_come_through(tmp_path: Path) -> None:
-    """TensorFlow's own variable decides."""
+    """TensorFlow's own variable enables its output."""
     assert "custom operations" in imported(tmp_path, TF_CPP_MIN_LOG_LEVEL="0").stderr
 
 
 def test_silence_ends_with_its_block(capfd: pytest.CaptureFixture[str]) -> None:
-    """What is written to stderr afterwards is there, after an exception too."""
+    """After the block, stderr works again, even after an exception."""
 
     def fail() -> None:
         with silence():
@@ -49,7 +49,7 @@ def test_silence_ends_with_its_block(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def label(text: str) -> "subprocess.CompletedProcess[str]":
-    """Import the package with this as PREDICTOR_LABELS, and print the version that metrics show."""
+    """Import the package with these PREDICTOR_LABELS, and print the version for metrics."""
     shown = "import prepackaged, seldon_core.metrics as m; print(m.predictor_version)"
     return subprocess.run(
         [sys.executable, "-c", shown],
@@ -65,13 +65,13 @@ def label(text: str) -> "subprocess.CompletedProcess[str]":
     [("", "NOT_IMPLEMENTED"), (" ", "NOT_IMPLEMENTED"), ('{"version": "7"}', "7")],
 )
 def test_the_labels_may_be_empty(text: str, version: str) -> None:
-    """Which is how some templates leave them out."""
+    """Empty labels count as unset."""
     assert label(text).stdout == f"{version}\n"
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "7", "version=7"])
 def test_labels_that_are_none_end_the_process_with_one_line(text: str) -> None:
-    """It names the variable."""
+    """Invalid labels end the process with a single line that names the variable."""
     done = label(text)
     assert done.returncode == 1
     assert done.stderr == f"PREDICTOR_LABELS: expected a JSON object, got {text!r}\n"

@@ -1,4 +1,4 @@
-"""One record is cast as the same record among others, by whichever way."""
+"""A single record is cast exactly like the same record in a list."""
 
 import math
 from typing import Any
@@ -37,7 +37,7 @@ OTHERS = {
 
 
 def cast(columns: Columns, payload: Any) -> Any:
-    """Dtypes and values of the first row, or the error."""
+    """Return the dtypes and values of the first row, or the error."""
     try:
         arrays = columns.table(payload).arrays
     except ClientError as error:
@@ -48,7 +48,7 @@ def cast(columns: Columns, payload: Any) -> Any:
 @pytest.mark.parametrize("change", OTHERS.values(), ids=OTHERS)
 @pytest.mark.parametrize("columns", [OPEN, COLUMNS], ids=["open", "with a closed one"])
 def test_a_record_alone_is_cast_as_among_others(columns: Columns, change: dict[str, Any]) -> None:
-    """In a list, by itself, and twice over: dtypes, values and errors are the same."""
+    """A record gives the same dtypes, values and errors alone, in a list and twice in a list."""
     record = {**RECORD, **({} if columns is OPEN else {"way": "air"}), **change}
     expected = cast(columns, [record, record])
     assert [cast(columns, record), cast(columns, [record])] == [expected, expected]
@@ -56,7 +56,7 @@ def test_a_record_alone_is_cast_as_among_others(columns: Columns, change: dict[s
 
 @pytest.mark.parametrize("missing", RECORD)
 def test_a_record_without_a_column_is_refused(missing: str) -> None:
-    """Though a name that nobody knows takes the column's place."""
+    """A record without a column is refused, also if it has an unknown name instead."""
     others = {name: value for name, value in RECORD.items() if name != missing}
     for record in (others, {**others, "colour": "red"}):
         with pytest.raises(ClientError, match=f"missing: {missing}"):
@@ -64,13 +64,13 @@ def test_a_record_without_a_column_is_refused(missing: str) -> None:
 
 
 def test_the_order_of_a_record_does_not_matter() -> None:
-    """Columns are found by name."""
+    """Columns are matched by name, in any order."""
     table = OPEN.table([dict(reversed(RECORD.items()))])
     assert [array.tolist() for array in table.arrays] == [[30.5], [2.25], [3], ["Tainan"]]
     assert [array.dtype for array in table.arrays] == [np.float64, np.float32, np.int64, object]
 
 
 def test_a_category_that_is_none_is_refused() -> None:
-    """A column that takes no other category says what it got."""
+    """An unknown category in a closed column is an error that lists the known ones."""
     with pytest.raises(ClientError, match="row 0, column 'way': expected one of 'air', 'rail'"):
         COLUMNS.table([{**RECORD, "way": "sea"}])

@@ -25,7 +25,7 @@ CHANGES = """\
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository whose two places name release 1.10.0."""
+    """A repository whose VERSION and CHANGELOG.md name release 1.10.0."""
     (tmp_path / "VERSION").write_text("1.10.0\n")
     (tmp_path / "CHANGELOG.md").write_text(CHANGES)
     monkeypatch.setattr(images, "ROOT", tmp_path)
@@ -33,7 +33,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_notes_are_the_releases_own_section(repository: Path) -> None:
-    """The page of a release contains its own changes, and none of the one before."""
+    """The notes of a release are only its own section of the changelog."""
     assert release.notes("v1.10.0") == "### Added\n\n- Serves more.\n  Affected: all."
 
 
@@ -52,7 +52,7 @@ def test_the_notes_are_the_releases_own_section(repository: Path) -> None:
     ],
 )
 def test_each_place_can_stop_a_release(repository: Path, file: str, text: str, said: str) -> None:
-    """If one place disagrees, the error lists all of them."""
+    """If one file disagrees with the tag, the error lists the versions in all places."""
     (repository / file).write_text(text)
 
     with pytest.raises(SystemExit, match=rf"^the tag is v1\.10\.0, VERSION says .*{said}$"):
@@ -61,6 +61,6 @@ def test_each_place_can_stop_a_release(repository: Path, file: str, text: str, s
 
 @pytest.mark.parametrize("tag", ["1.10.0", "v1.10", "v1.10.0-rc1", "v1.9.0", ""])
 def test_another_tag_is_no_release(repository: Path, tag: str) -> None:
-    """A tag by mistake pushes no image."""
+    """A tag that does not match the version is an error."""
     with pytest.raises(SystemExit, match=f"^the tag is {tag}, VERSION says 1.10.0"):
         release.notes(tag)

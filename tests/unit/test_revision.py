@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with one commit of a known time, of all that a build is planned by."""
+    """A repository with one commit at a known time and the files that a build needs."""
     for name in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{name}_DATE", "2026-01-02T03:04:05Z")
         monkeypatch.setenv(f"GIT_{name}_NAME", "someone")
@@ -25,7 +25,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def archive(directory: Path) -> None:
-    """The same without git."""
+    """Create these files without git."""
     shutil.copy(ROOT / "Makefile", directory)
     shutil.copy(ROOT / "VERSION", directory)
     (directory / "tools").mkdir()
@@ -37,37 +37,37 @@ def archive(directory: Path) -> None:
 
 
 def told(directory: Path) -> dict[str, str]:
-    """The build arguments of an image that is built there."""
+    """Return the build arguments of an image in this directory."""
     command = ["make", "-n", "build-alpha", "CONTAINER_CLI=engine"]
     planned = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=True)
     return dict(re.findall(r"--build-arg (\w+)=(\S*)", planned.stdout))
 
 
 def git(directory: Path, *words: str) -> None:
-    """Run git there."""
+    """Run git in this directory."""
     subprocess.run(["git", *words], cwd=directory, check=True)
 
 
 def test_a_revision_is_the_whole_commit(repository: Path) -> None:
-    """Forty digits, whatever tags there are."""
+    """The revision is the complete commit hash, even if there is a tag."""
     git(repository, "tag", "v1")
     head = (repository / ".git/HEAD").read_text().removeprefix("ref: ").strip()
     assert told(repository)["REVISION"] == (repository / ".git" / head).read_text().strip()
 
 
 def test_a_revision_with_changes_says_so(repository: Path) -> None:
-    """An image of a tree that no commit has must not claim one."""
+    """With uncommitted changes, the revision ends with "-dirty"."""
     (repository / "VERSION").write_text("7.0.0")
     assert told(repository)["REVISION"].endswith("-dirty")
 
 
 def test_an_image_is_of_the_commits_time(repository: Path) -> None:
-    """Building it later changes nothing."""
+    """The creation time is the commit's."""
     assert told(repository)["CREATED"] == "2026-01-02T03:04:05Z"
 
 
 def test_source_date_epoch_wins(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The convention of reproducible builds: https://reproducible-builds.org/specs."""
+    """SOURCE_DATE_EPOCH takes precedence: https://reproducible-builds.org/specs."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
     assert told(repository)["CREATED"] == "2001-09-09T01:46:40Z"
 
@@ -82,13 +82,13 @@ def test_source_date_epoch_wins(repository: Path, monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_a_source_is_an_address_for_browsers(repository: Path, remote: str) -> None:
-    """However the repository was cloned, and without the password that it was cloned with."""
+    """The source is an HTTPS address without credentials, for any form of the remote."""
     git(repository, "remote", "add", "origin", remote)
     assert told(repository)["SOURCE"] == "https://example.com/models/servers"
 
 
 def test_a_clone_of_a_directory_has_no_source(repository: Path) -> None:
-    """The directory is nobody else's business."""
+    """A remote that is a local directory is not a source."""
     git(repository, "remote", "add", "origin", str(repository))
     assert told(repository)["SOURCE"] == ""
 
@@ -96,7 +96,7 @@ def test_a_clone_of_a_directory_has_no_source(repository: Path) -> None:
 def test_without_git_there_is_nothing_to_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An unpacked archive builds too."""
+    """Without git, source and revision are empty and the time is 0."""
     archive(tmp_path)
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

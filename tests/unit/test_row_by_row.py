@@ -10,13 +10,13 @@ FREE = {"y": (1, None)}
 
 
 def found(arrays: dict[str, Any]) -> dict[str, Any]:
-    """Where the one row has no zeros, as of a detector: no two rows need have as many places."""
+    """Return the indices of nonzero values, whose number differs between rows, as in a detector."""
     assert len(arrays["x"]) == 1
     return {"y": np.argwhere(arrays["x"][0])}
 
 
 def called(**arrays: Any) -> list[dict[str, Any]]:
-    """What a model that takes one row of x and of k is called with."""
+    """Return the inputs of each call of a model that takes one row of x and k."""
     calls: list[dict[str, Any]] = []
 
     def run(row: dict[str, Any]) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def called(**arrays: Any) -> list[dict[str, Any]]:
 
 
 def test_each_row_is_a_call_of_its_own() -> None:
-    """Inputs that go by row are taken apart together; all others are whole in every call."""
+    """Each row is a separate call with that row of each batch input and all of the other inputs."""
     assert called(x=[[1], [2]], k=[[3], [4]], table=[7, 8]) == [
         {"x": [[1]], "k": [[3]], "table": [7, 8]},
         {"x": [[2]], "k": [[4]], "table": [7, 8]},
@@ -37,12 +37,12 @@ def test_each_row_is_a_call_of_its_own() -> None:
 
 
 def test_an_input_of_one_row_is_the_same_for_all() -> None:
-    """Such as a threshold of shape [1] beside images of shape [1, 3, 640, 640]."""
+    """An input with a single row is used for all rows."""
     assert called(x=[[1], [2]], k=[9]) == [{"x": [[1]], "k": [9]}, {"x": [[2]], "k": [9]}]
 
 
 def test_other_numbers_of_rows_are_refused() -> None:
-    """The message counts the rows of both inputs."""
+    """If the numbers of rows differ, the error gives both."""
     with pytest.raises(ClientError) as caught:
         called(x=[[1], [2], [3]], k=[8, 9])
     assert str(caught.value) == (
@@ -51,7 +51,7 @@ def test_other_numbers_of_rows_are_refused() -> None:
 
 
 def test_a_request_of_one_row_is_answered_as_the_model_answers() -> None:
-    """No axis is put in front."""
+    """A request of one row is answered with the model's output unchanged."""
     answer = run_by_row(found, {"x": np.array([[0, 1, 1]])}, ("x",), {"y": (None, 1)})
     assert answer["y"].tolist() == [[1], [2]]
 
@@ -63,7 +63,7 @@ def test_a_request_of_one_row_is_answered_as_the_model_answers() -> None:
 )
 @pytest.mark.parametrize("shape", [(None, 1), None], ids=["free", "unknown"])
 def test_answers_of_free_length_are_lists_by_row(rows: Any, shape: Any) -> None:
-    """Whatever is found, nobody's is strung together with another's."""
+    """Outputs of variable length become an object array with one list per row."""
     answer = run_by_row(found, {"x": np.array(rows)}, ("x",), {"y": shape})
     assert answer["y"].dtype == object
     assert answer["y"].tolist() == [np.argwhere(row).tolist() for row in rows]
@@ -84,5 +84,5 @@ def test_answers_of_free_length_are_lists_by_row(rows: Any, shape: Any) -> None:
 def test_the_axis_of_rows_is_the_models_where_it_has_one(
     shape: Any, parts: Any, expected: Any
 ) -> None:
-    """A first axis that is fixed at 1 is the batch; any other is part of a row's answer."""
+    """A fixed first axis of size 1 is the batch; other axes belong to the row."""
     assert joined([np.array(part) for part in parts], shape).tolist() == expected

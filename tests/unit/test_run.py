@@ -9,7 +9,7 @@ import run
 
 
 def options(**given: Any) -> argparse.Namespace:
-    """A command line."""
+    """Build parsed command line options."""
     return argparse.Namespace(**{"model_uri": "", "parameters": ""} | given)
 
 
@@ -31,14 +31,14 @@ def options(**given: Any) -> argparse.Namespace:
     ],
 )
 def test_words_are_parameters_of_the_type_that_they_look_like(words: str, kind: str) -> None:
-    """Seldon's types, and the value as it was written."""
+    """A parameter gets the Seldon type that its value looks like."""
     name, _, value = words.partition("=")
     expected = {name: {"name": name, "value": value.strip("'"), "type": kind}}
     assert run.given_parameters(options(parameters=words), "") == expected
 
 
 def test_exported_parameters_stay_and_the_command_line_wins() -> None:
-    """By name; of the two ways to name the model on the command line, PARAMETERS is the nearer."""
+    """Command line parameters override exported ones, and PARAMETERS overrides MODEL_URI."""
     exported = [
         {"name": "method", "value": "predict_proba", "type": "STRING"},
         {"name": "model_uri", "value": "/exported", "type": "STRING"},
@@ -60,13 +60,13 @@ def test_exported_parameters_stay_and_the_command_line_wins() -> None:
 
 @pytest.mark.parametrize("words", ["predict", "=predict", "method="])
 def test_a_word_that_is_no_parameter_is_an_error(words: str) -> None:
-    """It shows what one looks like."""
+    """The error for an invalid parameter shows the expected form."""
     with pytest.raises(SystemExit, match=f"^PARAMETERS: expected name=value, got '{words}'$"):
         run.given_parameters(options(parameters=words), "")
 
 
 @pytest.mark.parametrize("exported", ["{", "7", "[1]", '[{"value": 1}]'])
 def test_exported_parameters_that_are_none_are_an_error(exported: str) -> None:
-    """The variable is named; its value may be secret."""
+    """The error for invalid exported parameters names the variable without its value."""
     with pytest.raises(SystemExit, match=r"^PREDICTIVE_UNIT_PARAMETERS: expected a JSON list"):
         run.given_parameters(options(), exported)

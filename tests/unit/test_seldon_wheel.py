@@ -42,7 +42,7 @@ GENERATED = {
 
 
 def make(directory: Path) -> Path:
-    """A wheel that is made now, whatever the cache has."""
+    """Build the wheel without the cache."""
     wheel = directory / "wheels" / seldon_wheel.WHEEL
     scratch = directory / "scratch"
     scratch.mkdir()
@@ -51,7 +51,7 @@ def make(directory: Path) -> Path:
 
 
 def install_published(directory: Path) -> Path:
-    """The seldon-core that its authors published, linked from uv's cache as uv likes best."""
+    """Install the published seldon-core, hard-linked from uv's cache."""
     requirements = directory / "published.txt"
     requirements.write_text(seldon_wheel.PUBLISHED)
     target = directory / "published"
@@ -61,7 +61,7 @@ def install_published(directory: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(private_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel."""
+    """The built wheel."""
     return make(tmp_path_factory.mktemp("wheel"))
 
 
@@ -73,7 +73,7 @@ def published(private_cache: None, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def files(wheel: Path) -> dict[str, bytes]:
-    """The wheel's files."""
+    """The files in the wheel."""
     with zipfile.ZipFile(wheel) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
@@ -88,7 +88,7 @@ def headers(files: dict[str, bytes]) -> Message:
 
 
 def test_the_same_input_gives_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
-    """Made in another directory, the wheel does not differ in a single byte."""
+    """Building the wheel in another directory gives the same bytes."""
     assert make(tmp_path).read_bytes() == wheel.read_bytes()
 
 
@@ -98,14 +98,14 @@ def test_the_same_input_gives_the_same_bytes(wheel: Path, tmp_path: Path) -> Non
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_the_locks_hold_its_digest(wheel: Path, lock: Path) -> None:
-    """What is made is what the locks let in."""
+    """The locks pin the hash of the built wheel."""
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     pin = f"seldon-core==1.17.1+prepackaged \\\n    --hash=sha256:{digest}\n"
     assert pin in lock.read_text()
 
 
 def test_the_record_is_right_for_every_file(files: dict[str, bytes]) -> None:
-    """RECORD lists every file with its digest and size, and itself with neither."""
+    """RECORD lists each file with its hash and size, and itself with neither."""
     rows = list(csv.reader(io.StringIO(files[f"{INFO}/RECORD"].decode())))
     expected = [
         [name, "sha256=" + urlsafe_sha256(body), str(len(body))]
@@ -116,18 +116,18 @@ def test_the_record_is_right_for_every_file(files: dict[str, bytes]) -> None:
 
 
 def urlsafe_sha256(body: bytes) -> str:
-    """A digest in the alphabet of wheels, without padding."""
+    """Return a hash as in a wheel's RECORD."""
     return base64.urlsafe_b64encode(hashlib.sha256(body).digest()).decode().rstrip("=")
 
 
 def test_it_installs_nothing_but_seldon_core(files: dict[str, bytes]) -> None:
-    """The published wheel's top-level package `tests` is gone, and so is bytecode."""
+    """The wheel has no top-level package `tests` and no bytecode, unlike the published one."""
     assert {name.partition("/")[0] for name in files} == {"seldon_core", INFO}
     assert not [name for name in files if "__pycache__" in name or "/tests/" in name]
 
 
 def test_it_keeps_every_module_that_was_published(files: dict[str, bytes], published: Path) -> None:
-    """Apart from the protobuf modules, the code is upstream's, byte for byte."""
+    """All modules but the protobuf ones are identical to the published ones."""
     modules = [
         path for path in (published / "seldon_core").rglob("*.py") if "_pb2" not in path.name
     ]
@@ -137,7 +137,7 @@ def test_it_keeps_every_module_that_was_published(files: dict[str, bytes], publi
 
 
 def test_it_keeps_the_programs_and_the_license(files: dict[str, bytes], published: Path) -> None:
-    """`seldon-core-microservice` is installed as ever, and the license goes with the code."""
+    """The entry points and the license are identical to the published ones."""
     for name in ("entry_points.txt", "LICENSE"):
         original = published / "seldon_core-1.17.1.dist-info" / name
         assert files[f"{INFO}/{name}"] == original.read_bytes()
@@ -145,14 +145,14 @@ def test_it_keeps_the_programs_and_the_license(files: dict[str, bytes], publishe
 
 
 def test_it_says_that_it_was_changed(headers: Message) -> None:
-    """Name, version and license stay the published ones, and the changes are stated."""
+    """The metadata has the published name and license, a local version, and states the changes."""
     assert (headers["Name"], headers["Version"]) == ("seldon-core", "1.17.1+prepackaged")
     assert "Apache" in headers["License"]
     assert headers.get_payload().startswith("Changed from the published 1.17.1: ")
 
 
 def test_it_requires_what_its_code_needs_and_no_tracing(headers: Message) -> None:
-    """Nothing of Jaeger and OpenTracing is required, and nothing is optional."""
+    """The wheel requires only what its code imports, without Jaeger and OpenTracing."""
     names = {Requirement(line).name for line in headers.get_all("Requires-Dist")}
     assert names == {
         "click", "flask", "flask-cors", "grpcio", "grpcio-reflection", "gunicorn", "jsonschema",
@@ -162,14 +162,14 @@ def test_it_requires_what_its_code_needs_and_no_tracing(headers: Message) -> Non
 
 
 def test_this_environment_meets_its_requirements(headers: Message) -> None:
-    """No old pin is left that maintained releases would violate."""
+    """The installed packages meet the wheel's requirements."""
     requirements = [Requirement(line) for line in headers.get_all("Requires-Dist")]
     unmet = [each for each in requirements if metadata.version(each.name) not in each.specifier]
     assert unmet == []
 
 
 def test_making_it_leaves_the_published_one_alone(published: Path, tmp_path: Path) -> None:
-    """The cache of uv is reached through hard links, and nothing is written through them."""
+    """Building the wheel does not write through hard links into uv's cache."""
     make(tmp_path)
     again = install_published(tmp_path)
     assert wrong_files(published) == []
@@ -177,7 +177,7 @@ def test_making_it_leaves_the_published_one_alone(published: Path, tmp_path: Pat
 
 
 def wrong_files(target: Path) -> list[str]:
-    """The installed files whose content is not what their RECORD says."""
+    """Return the installed files that do not match their RECORD."""
     record = (target / "seldon_core-1.17.1.dist-info/RECORD").read_text()
     rows = [(name, digest) for name, digest, _ in csv.reader(io.StringIO(record)) if digest]
     assert len(rows) > 50
@@ -189,7 +189,7 @@ def wrong_files(target: Path) -> list[str]:
 
 
 def test_it_is_made_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """The second who asks for the wheel gets the first one's."""
+    """The wheel is built once and then taken from the cache."""
     first = seldon_wheel.ensure(tmp_path)
     assert capfd.readouterr().out == ("-> making seldon_core-1.17.1+prepackaged-py3-none-any.whl\n")
     assert seldon_wheel.ensure(tmp_path) == first
@@ -197,25 +197,25 @@ def test_it_is_made_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> N
     assert first.parent.parent == tmp_path
 
 
-# What is installed from it
+# The installed package
 
 
 @pytest.mark.parametrize("module", ["seldon_core.microservice", "seldon_core.user_model"])
 def test_seldon_core_is_imported_without_a_warning(module: str) -> None:
-    """Not even a deprecation is left in what the import runs."""
+    """Importing seldon_core causes no warnings."""
     command = [sys.executable, "-W", "error", "-c", f"import {module}"]
     completed = subprocess.run(command, capture_output=True, text=True)
     assert (completed.returncode, completed.stdout, completed.stderr) == (0, "", "")
 
 
 def test_the_file_is_named_as_upstream_names_it() -> None:
-    """Reflection and other generated code find the messages under their published file."""
+    """The protobuf file has its published name, by which reflection finds it."""
     assert prediction_pb2.DESCRIPTOR.name == "proto/prediction.proto"
 
 
 @pytest.mark.parametrize("module", GENERATED)
 def test_the_messages_are_the_published_ones(published: Path, module: str) -> None:
-    """Every message, field and number is what the published modules describe."""
+    """All protobuf messages equal those in the published modules."""
     source = (published / "seldon_core/proto" / module).read_text()
     theirs = FileDescriptorProto.FromString(published_descriptor(ast.parse(source)))
     ours = FileDescriptorProto.FromString(GENERATED[module].DESCRIPTOR.serialized_pb)
@@ -223,14 +223,14 @@ def test_the_messages_are_the_published_ones(published: Path, module: str) -> No
 
 
 def published_descriptor(tree: ast.Module) -> bytes:
-    """The serialized descriptor that a module of the old generator passes on."""
+    """Return the serialized descriptor in a module from the old generator."""
     keywords = (node for node in ast.walk(tree) if isinstance(node, ast.keyword))
     (found,) = (node.value for node in keywords if node.arg == "serialized_pb")
     return bytes(ast.literal_eval(found))
 
 
 def test_the_services_are_the_published_ones() -> None:
-    """Clients call the methods that seldon-core's own clients call."""
+    """The services have the published names and methods."""
     services = prediction_pb2.DESCRIPTOR.services_by_name
     methods = [method.name for method in services["Model"].methods]
     assert methods == ["Predict", "SendFeedback", "Metadata"]
@@ -239,7 +239,7 @@ def test_the_services_are_the_published_ones() -> None:
 
 
 def messages() -> Iterator[prediction_pb2.SeldonMessage]:
-    """One message for each kind of payload that needs a nested message."""
+    """Generate messages with each kind of nested payload."""
     tensor = prediction_pb2.Tensor(shape=[2, 2], values=[1.0, 2.5, -3.0, 4.0])
     yield prediction_pb2.SeldonMessage(
         data=prediction_pb2.DefaultData(names=["a", "b"], tensor=tensor)
@@ -257,14 +257,14 @@ def messages() -> Iterator[prediction_pb2.SeldonMessage]:
 
 @pytest.mark.parametrize("message", list(messages()), ids=["tensor", "tftensor", "jsonData"])
 def test_a_message_survives_both_ways_of_the_wire(message: prediction_pb2.SeldonMessage) -> None:
-    """What gRPC and REST carry is read as what was written."""
+    """Messages are unchanged by encoding and decoding, as protobuf and as JSON."""
     kind = type(message)
     assert kind.FromString(message.SerializeToString()) == message
     assert json_format.ParseDict(json_format.MessageToDict(message), kind()) == message
 
 
 def test_a_message_has_the_published_wire_format() -> None:
-    """Bytes written by hand after prediction.proto are read as the message they spell."""
+    """Hand-written bytes in the published wire format are decoded correctly."""
     tensor = b"\x0a\x01\x02" + b"\x12\x10" + np.array([1.0, 2.5]).tobytes()
     data = b"\x0a\x01a" + b"\x12" + bytes([len(tensor)]) + tensor
     message = prediction_pb2.SeldonMessage.FromString(b"\x1a" + bytes([len(data)]) + data)

@@ -26,16 +26,16 @@ PEOPLE = Signature(
 
 
 def with_fields(fact: Any) -> list[str]:
-    """The names of a dataclass's fields."""
+    """Return the names of a dataclass's fields."""
     return [each.name for each in dataclasses.fields(fact)]
 
 
-# Facts that stay
+# Immutability
 
 
 @pytest.mark.parametrize("fact", [AGE, PIXELS, PEOPLE], ids=lambda fact: type(fact).__name__)
 def test_no_fact_can_be_changed(fact: Any) -> None:
-    """What was read at load is the same for every request."""
+    """The fields of columns, tensors and signatures cannot be changed."""
     for name in with_fields(fact):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(fact, name, None)
@@ -43,7 +43,7 @@ def test_no_fact_can_be_changed(fact: Any) -> None:
 
 @pytest.mark.parametrize("fact", [AGE, CITY, PIXELS, PEOPLE], ids=["nan", "none", "tensor", "all"])
 def test_copies_are_equal(fact: Any) -> None:
-    """A component may be copied, and a worker may be given a signature through a pipe."""
+    """Copied and unpickled objects are equal to the original."""
     assert copy.deepcopy(fact) == fact
     assert pickle.loads(pickle.dumps(fact)) == fact
     assert hash(copy.copy(fact)) == hash(fact)
@@ -58,12 +58,12 @@ def test_sources_are_a_copy() -> None:
 
 
 def test_any_nan_is_the_same_missing_value() -> None:
-    """NaN of numpy and a computed NaN are the same missing value."""
+    """All NaN values are equal as missing values."""
     assert Column("age", missing=np.float64("nan")) == Column("age", missing=float("nan"))
 
 
 def test_no_missing_value_is_not_the_missing_value_none() -> None:
-    """Training with None says something; nobody's word does not."""
+    """An unknown missing value differs from the missing value None."""
     assert Column("flag").missing is UNKNOWN
     assert Column("flag", missing=None) != Column("flag")
 
@@ -79,7 +79,7 @@ def test_no_missing_value_is_not_the_missing_value_none() -> None:
     ],
 )
 def test_a_mistake_in_a_fact_is_refused(make: Any, message: str) -> None:
-    """An unknown word is the author's mistake and raises at once."""
+    """Invalid values raise a ValueError at once."""
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -88,7 +88,7 @@ def test_a_mistake_in_a_fact_is_refused(make: Any, message: str) -> None:
 
 
 def test_dtype_and_shape_are_brought_into_one_form() -> None:
-    """Whatever an author writes for them."""
+    """Dtypes and shapes are normalised."""
     spec = TensorSpec("x", float, [None, 3])
     assert (spec.dtype, spec.shape) == (np.dtype("float64"), (None, 3))
     assert spec == TensorSpec("x", "float64", (None, 3))
@@ -105,20 +105,20 @@ def test_dtype_and_shape_are_brought_into_one_form() -> None:
     ],
 )
 def test_a_free_first_axis_is_the_batch(shape: Any, axes: Any) -> None:
-    """Unless the model has a name for it."""
+    """A variable first axis is named "batch" by default."""
     assert TensorSpec("x", None, shape).axes == axes
 
 
 def test_the_models_own_names_of_axes_are_kept() -> None:
-    """Also where an axis has none."""
+    """The model's own axis names are kept."""
     assert TensorSpec("x", None, (None, None), axes=("nodes", None)).axes == ("nodes", None)
 
 
-# In words
+# As text
 
 
 def test_a_signature_can_be_read() -> None:
-    """One line a fact, with who says it."""
+    """The text has one line per field, with its source."""
     assert str(PEOPLE) == (
         "inputs: age (float64, missing: nan), city (category of Taipei, Tainan, missing: None),"
         " id (int64, unused) [pipeline]\n"
@@ -130,7 +130,7 @@ def test_a_signature_can_be_read() -> None:
 
 
 def test_tensors_can_be_read() -> None:
-    """The batch is n, ? any other free size."""
+    """In the text, n is the batch and ? any other variable size."""
     mask = TensorSpec("mask", "bool", (None, None), optional=True)
     score = TensorSpec("", "float32", (None,))
     assert str(Signature((PIXELS, mask), (score,))) == (
@@ -140,19 +140,19 @@ def test_tensors_can_be_read() -> None:
 
 
 def test_what_is_unknown_can_be_read() -> None:
-    """Nothing known, and nothing but a number."""
+    """The text says which parts are unknown."""
     assert str(Signature()) == "inputs: unknown\noutputs: unknown"
     assert str(Signature((Column(),) * 4)) == "inputs: 4 columns without names\noutputs: unknown"
 
 
 def test_a_long_signature_is_cut() -> None:
-    """A thousand columns are no text to read."""
+    """The text truncates a long list of columns."""
     columns = tuple(Column(f"c{number}") for number in range(1000))
     assert str(Signature(columns)).endswith("c19 (any) and 980 more\noutputs: unknown")
 
 
 def test_one_source_may_tell_all_that_is_known() -> None:
-    """What is unknown has no source, and the method in use is the deployment's choice."""
+    """A single source applies to all known parts but the method, which the deployment chooses."""
     assert PEOPLE.with_source("MLmodel").sources == dict.fromkeys(
         ["inputs", "outputs", "class_names", "methods"], "MLmodel"
     )
@@ -163,7 +163,7 @@ def test_one_source_may_tell_all_that_is_known() -> None:
 
 
 def test_columns_are_an_array_with_names() -> None:
-    """The names of training, and how many values a row has."""
+    """Columns are described as an ndarray with names and the number of columns."""
     assert seldon_metadata(PEOPLE) == {
         "inputs": [
             {"messagetype": "ndarray", "schema": {"names": ["age", "city", "id"], "shape": [3]}}
@@ -176,14 +176,14 @@ def test_columns_are_an_array_with_names() -> None:
 
 
 def test_columns_without_names_are_counted() -> None:
-    """Names that are known of some columns alone would name the wrong ones."""
+    """Unless all columns have names, only their number is given."""
     counted = [{"messagetype": "ndarray", "schema": {"shape": [2]}}]
     assert seldon_metadata(Signature((Column(), Column())))["inputs"] == counted
     assert seldon_metadata(Signature((Column("a"), Column())))["inputs"] == counted
 
 
 def test_an_array_without_a_name_has_the_shape_of_a_row() -> None:
-    """A single value, a matrix, and what nobody knows."""
+    """An unnamed tensor is described as an ndarray with the shape of a row, if known."""
     for shape, schema in {(None,): [], (None, 3, 5): [3, 5]}.items():
         told = seldon_metadata(Signature(outputs=(TensorSpec("", "float32", shape),)))["outputs"]
         assert told == [{"messagetype": "ndarray", "schema": {"shape": schema}}]
@@ -194,7 +194,7 @@ def test_an_array_without_a_name_has_the_shape_of_a_row() -> None:
 
 
 def test_what_nobody_knows_is_an_empty_list() -> None:
-    """As of a pipeline that takes text."""
+    """Unknown inputs and outputs are empty lists."""
     assert seldon_metadata(Signature()) == {"inputs": [], "outputs": []}
 
 
@@ -212,7 +212,7 @@ def test_what_nobody_knows_is_an_empty_list() -> None:
     ],
 )
 def test_a_tensor_has_name_datatype_and_shape(dtype: str, datatype: str) -> None:
-    """A free size is -1, and Seldon's own check passes."""
+    """A tensor has a name, a datatype and a shape with -1 for variable sizes."""
     told = seldon_metadata(Signature((TensorSpec("x", dtype, (None, 3, 224, 224)),)))
     assert told["inputs"] == [{"name": "x", "datatype": datatype, "shape": [-1, 3, 224, 224]}]
     validate_model_metadata(told)
@@ -220,5 +220,5 @@ def test_a_tensor_has_name_datatype_and_shape(dtype: str, datatype: str) -> None
 
 @pytest.mark.parametrize("dtype", [None, "complex64"])
 def test_a_datatype_that_has_no_name_is_left_out(dtype: Any) -> None:
-    """A tensor of any dtype and shape has a name alone."""
+    """An unknown or unsupported dtype is omitted."""
     assert seldon_metadata(Signature((TensorSpec("x", dtype),)))["inputs"] == [{"name": "x"}]

@@ -14,7 +14,7 @@ NAMED = Columns(names=("age", "city", "fare"), count=3)
 
 
 def refusal(payload: Any, names: Any = None, columns: Columns = ANY) -> str:
-    """The message that a client gets for a payload."""
+    """Return the error message for a payload."""
     with pytest.raises(ClientError) as caught:
         columns.array(payload, names)
     return str(caught.value)
@@ -25,7 +25,7 @@ def refusal(payload: Any, names: Any = None, columns: Columns = ANY) -> str:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "uint8", "bool"])
 def test_a_numeric_array_passes_untouched(dtype: str) -> None:
-    """An array that is numeric already is neither copied nor converted."""
+    """A numeric array is returned without a copy."""
     payload = np.zeros((2, 3), dtype=dtype)
     assert ANY.array(payload) is payload
 
@@ -45,17 +45,17 @@ def test_a_numeric_array_passes_untouched(dtype: str) -> None:
     ],
 )
 def test_rows_get_the_narrowest_fitting_dtype(rows: list[list[Any]], dtype: str) -> None:
-    """Integers stay integers, null and fractions make floats, text makes objects."""
+    """Integers stay integers, null and fractions make floats, and texts make objects."""
     assert ANY.array(rows).dtype == dtype
 
 
 def test_rows_keep_their_values() -> None:
-    """JSON rows become an array of the same numbers in the same places."""
+    """Rows become an array of the same values."""
     assert ANY.array([[1, 2, 3], [4, 5, 6]]).tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
 def test_null_is_nan() -> None:
-    """A null among numbers is the missing number."""
+    """A null among numbers is NaN."""
     answer = ANY.array([[1, None], [2.5, 3]])
     assert answer[0, 0] == 1.0
     assert math.isnan(answer[0, 1])
@@ -63,14 +63,14 @@ def test_null_is_nan() -> None:
 
 
 def test_null_in_an_object_array_is_nan() -> None:
-    """The same holds for the arrays that a microservice makes of such rows."""
+    """A null in an object array is NaN too."""
     answer = ANY.array(np.array([[1, None]], dtype=object))
     assert answer.dtype == np.float64
     assert math.isnan(answer[0, 1])
 
 
 def test_mixed_rows_keep_the_type_of_every_value() -> None:
-    """One text does not turn its neighbours into texts."""
+    """In rows with texts, each value keeps its type."""
     (row,) = ANY.array([[1, "Paris", None, True, 2.5]]).tolist()
     assert (row[0], row[1], row[3], row[4]) == (1, "Paris", True, 2.5)
     assert math.isnan(row[2])
@@ -78,23 +78,23 @@ def test_mixed_rows_keep_the_type_of_every_value() -> None:
 
 
 def test_texts_that_look_like_numbers_stay_texts() -> None:
-    """Whoever sends "1" gets it treated as text: the client knows its types, we do not."""
+    """Texts that look like numbers stay texts."""
     assert ANY.array(np.array([["1", "2"]])).tolist() == [["1", "2"]]
 
 
 def test_an_integer_beyond_64_bits_becomes_a_float() -> None:
-    """A number that no integer type holds is rounded as JSON readers do."""
+    """Integers of over 64 bits are rounded to floats."""
     assert ANY.array([[2**70, None]])[0, 0] == 1180591620717411303424.0
 
 
 @pytest.mark.parametrize("rows", [[[10**400]], [[1.5, -(10**400)]], [[None, 10**400]]])
 def test_an_integer_beyond_floating_point_is_refused(rows: list[list[Any]]) -> None:
-    """A number that no float holds is the client's mistake."""
+    """An integer above the range of floats is refused."""
     assert refusal(rows) == "expected numbers within 64-bit floating point; one is larger"
 
 
 def test_nan_and_infinity_are_left_to_the_model() -> None:
-    """Some models take them, so they are not refused here."""
+    """NaN and infinity are accepted."""
     assert ANY.array([[math.inf, -math.inf]]).tolist() == [[math.inf, -math.inf]]
     assert math.isnan(ANY.array([[math.nan]])[0, 0])
 
@@ -105,7 +105,7 @@ cells = numbers | st.none() | st.text(max_size=3)
 
 @given(st.lists(st.tuples(cells, cells).map(list), min_size=1, max_size=4))
 def test_any_plain_table_is_accepted(rows: list[list[Any]]) -> None:
-    """Whatever plain values JSON can hold, the array has one cell for each of them."""
+    """Any table of plain JSON values gives an array of the same shape."""
     answer = ANY.array(rows)
     assert answer.shape == (len(rows), 2)
     if any(isinstance(value, str) for row in rows for value in row):
@@ -116,7 +116,7 @@ def test_any_plain_table_is_accepted(rows: list[list[Any]]) -> None:
 
 @given(st.lists(st.tuples(cells, cells).map(list), min_size=1, max_size=4))
 def test_null_and_nothing_else_becomes_nan(rows: list[list[Any]]) -> None:
-    """A cell is NaN after the conversion exactly where it was null before."""
+    """A cell is NaN exactly if it was null."""
     answer = ANY.array(rows).tolist()
     assert [[value != value for value in row] for row in answer] == [
         [value is None for value in row] for row in rows
@@ -134,14 +134,14 @@ json_values = st.recursive(
 
 @given(json_values, json_values)
 def test_no_payload_at_all_crashes(payload: Any, names: Any) -> None:
-    """Any JSON, as rows or as names, is either a table of two dimensions or a client's mistake."""
+    """Any JSON value, as rows or names, gives a table or a ClientError."""
     with suppress(ClientError):
         assert NAMED.array(payload, names).ndim == 2
 
 
 @given(json_values)
 def test_no_payload_crashes_the_search_for_texts(payload: Any) -> None:
-    """Any JSON is either strings or not."""
+    """For any JSON value, `texts` returns strings or None."""
     answer = texts(payload)
     assert answer is None or all(type(text) is str for text in answer)
 
@@ -150,7 +150,7 @@ def test_no_payload_crashes_the_search_for_texts(payload: Any) -> None:
 
 
 def test_one_dimension_is_refused_with_the_way_out() -> None:
-    """The most common mistake, a row without its outer brackets, is answered with the fix."""
+    """The error for one dimension explains the missing brackets."""
     assert refusal([1, 2]) == (
         "expected rows of values, an array of 2 dimensions, got shape [2];"
         " one row goes into two brackets: [[...]]"
@@ -158,14 +158,14 @@ def test_one_dimension_is_refused_with_the_way_out() -> None:
 
 
 def test_three_dimensions_are_refused_with_their_shape() -> None:
-    """A tensor of another rank is answered with its shape."""
+    """The error for three dimensions gives the shape."""
     assert refusal(np.zeros((1, 2, 3))) == (
         "expected rows of values, an array of 2 dimensions, got shape [1, 2, 3]"
     )
 
 
 def test_no_dimension_is_refused_with_its_shape() -> None:
-    """A tensor of shape [] is a number, not a table."""
+    """The error for a scalar gives the shape."""
     assert refusal(np.array(5.0)).endswith(", got shape []")
 
 
@@ -180,12 +180,12 @@ def test_no_dimension_is_refused_with_its_shape() -> None:
     ],
 )
 def test_an_empty_table_is_refused(payload: Any, shape: str) -> None:
-    """The errors for rows without columns and columns without rows contain the shape."""
+    """The error for a table without rows or columns gives the shape."""
     assert refusal(payload) == f"expected at least one row and one column, got shape {shape}"
 
 
 def test_an_empty_list_is_refused() -> None:
-    """A batch of nothing has nothing to answer."""
+    """An empty list is refused."""
     message = refusal([])
     assert message == "expected rows of values, an array of 2 dimensions, got shape [0]"
 
@@ -200,7 +200,7 @@ def test_an_empty_list_is_refused() -> None:
     ],
 )
 def test_ragged_rows_name_the_first_that_differs(rows: list[Any], got: str) -> None:
-    """The row whose length differs is named with both lengths."""
+    """The error for ragged rows names the first row of another length, and both lengths."""
     assert refusal(rows) == f"expected rows of equal length; {got}"
 
 
@@ -215,20 +215,20 @@ def test_ragged_rows_name_the_first_that_differs(rows: list[Any], got: str) -> N
     ],
 )
 def test_a_list_or_an_object_in_a_cell_is_refused(payload: Any) -> None:
-    """A cell holds one plain value."""
+    """A list or an object in a cell is refused."""
     assert refusal(payload) == "expected rows of plain values; a row holds a list or an object"
 
 
 @pytest.mark.parametrize("payload", [[{"a": [1, 2]}], {"a": {"b": 1}}])
 def test_a_list_or_an_object_in_a_record_is_refused(payload: Any) -> None:
-    """A record's values are as plain as a row's."""
+    """A list or an object in a record is refused."""
     with pytest.raises(ClientError, match="a row holds a list or an object"):
         Columns(names=("a",)).array(payload)
 
 
 @pytest.mark.parametrize("payload", [{"a": 1, "b": 2}, [{"a": 1, "b": 2}]])
 def test_records_need_a_model_that_knows_names(payload: Any) -> None:
-    """The order of an object's keys says nothing, so nothing is guessed from it."""
+    """Records are refused if the model has no column names."""
     assert refusal(payload) == (
         "expected rows in the order of training: this model knows no column names,"
         " got records with a, b"
@@ -247,7 +247,7 @@ def test_records_need_a_model_that_knows_names(payload: Any) -> None:
     ],
 )
 def test_what_is_no_table_is_refused_by_its_kind(payload: Any, got: str) -> None:
-    """Bytes, text, numbers and nothing are answered with what would have been a table."""
+    """The error for a value that is no table names its type and where tables are expected."""
     assert refusal(payload) == (
         f"expected rows of values in data.ndarray, data.tensor or jsonData, got {got}"
     )
@@ -255,7 +255,7 @@ def test_what_is_no_table_is_refused_by_its_kind(payload: Any, got: str) -> None
 
 @pytest.mark.parametrize("columns", [Columns(count=2), Columns(names=("a", "b"))])
 def test_a_wrong_number_of_columns_names_both_numbers(columns: Columns) -> None:
-    """The message has what the model was trained on and what it got."""
+    """The error for a wrong number of columns gives both numbers."""
     assert refusal(np.zeros((4, 3)), columns=columns) == (
         "expected rows of 2 values, got rows of 3 (shape [4, 3])"
     )
@@ -265,30 +265,30 @@ def test_a_wrong_number_of_columns_names_both_numbers(columns: Columns) -> None:
 
 
 def test_named_columns_are_put_in_the_order_of_training() -> None:
-    """The order in a request is the client's own affair."""
+    """Named columns are sorted into the training order."""
     answer = NAMED.array(np.array([[1.0, 2.0, 3.0]]), ["fare", "age", "city"])
     assert answer.tolist() == [[2.0, 3.0, 1.0]]
 
 
 def test_columns_without_names_are_in_the_order_of_training() -> None:
-    """Names may be left out: then the position counts."""
+    """Columns without names are taken in the training order."""
     assert NAMED.array([[1, 2, 3]]).tolist() == [[1, 2, 3]]
     assert NAMED.array([[1, 2, 3]], []).tolist() == [[1, 2, 3]]
 
 
 def test_names_are_ignored_by_a_model_that_knows_none() -> None:
-    """A model trained on a plain array goes by position, whatever the columns are called."""
+    """A model without column names ignores the names in a request."""
     assert Columns(count=2).array([[1, 2]], ["x", "y"]).tolist() == [[1, 2]]
 
 
 def test_names_may_be_of_any_script() -> None:
-    """Column names are text, not identifiers."""
+    """Column names may contain any characters."""
     columns = Columns(("年齡", "prix (€)"), 2)
     assert columns.array([[1, 2]], ["prix (€)", "年齡"]).tolist() == [[2, 1]]
 
 
 def test_records_carry_their_own_names() -> None:
-    """A list of records needs no order at all, and their names win over the request's."""
+    """Records may have any key order, and their keys override the request's names."""
     records = [
         {"fare": 7.5, "age": 30, "city": "Paris"},
         {"age": 40, "city": "Rome", "fare": 8.5},
@@ -300,12 +300,12 @@ def test_records_carry_their_own_names() -> None:
 
 
 def test_a_single_record_is_a_table_of_one_row() -> None:
-    """One record needs no list around it."""
+    """A single record is a table of one row."""
     assert NAMED.array({"city": 2, "fare": 3, "age": 1}).tolist() == [[1, 2, 3]]
 
 
 def test_a_record_without_a_column_is_refused_by_row() -> None:
-    """A missing value is sent as null: a record that lacks the name may be a mistake."""
+    """A missing value in a record is an error: it must be sent as null."""
     records = [{"age": 1, "city": 2, "fare": 3}, {"age": 1, "city": 2}]
     assert refusal(records, columns=NAMED) == (
         "row 1, column 'fare': expected a plain value, got no value"
@@ -321,28 +321,28 @@ def test_a_record_without_a_column_is_refused_by_row() -> None:
     ],
 )
 def test_wrong_names_are_told_apart(names: list[str], wrong: str) -> None:
-    """Missing, unknown and repeated names are listed, and so is what was expected."""
+    """The error lists missing, unknown and repeated names and the expected ones."""
     assert refusal([[1, 2, 3]], names, NAMED) == (
         f"column names are wrong: {wrong}; expected age, city, fare"
     )
 
 
 def test_records_that_hardly_ever_agree_are_refused() -> None:
-    """A table of them would have a place for each name in each row, almost all of them empty."""
+    """Records with too few common names are refused, since their table would be almost empty."""
     records = [{f"name {number}": number} for number in range(1000)]
     with pytest.raises(ClientError, match="got 1000 values for a table of 1000000"):
         ANY.table(records)
 
 
 def test_names_that_the_model_does_not_know_are_ignored() -> None:
-    """A client may send the whole row of its database: the model takes what it was trained on."""
+    """Unknown columns are ignored."""
     record = {"id": 4, "age": 1, "city": 2, "fare": 3}
     assert NAMED.array(record).tolist() == [[1, 2, 3]]
     assert NAMED.array([list(record.values())], list(record)).tolist() == [[1, 2, 3]]
 
 
 def test_names_that_the_model_does_not_know_are_refused_where_it_is_strict() -> None:
-    """An operator can refuse requests with unknown fields."""
+    """In strict mode, unknown columns are refused."""
     strict = Columns(NAMED.names, allow_extra=False)
     assert refusal({"age": 1, "city": 2, "fare": 3, "id": 4}, columns=strict) == (
         "column names are wrong: unknown: id; expected age, city, fare"
@@ -350,7 +350,7 @@ def test_names_that_the_model_does_not_know_are_refused_where_it_is_strict() -> 
 
 
 def test_an_unknown_name_is_shown_with_the_missing_one_that_is_nearest() -> None:
-    """A typing mistake is seen at once."""
+    """The error suggests the nearest missing name for an unknown one."""
     assert refusal({"age": 1, "cities": 2, "fare": 3}, columns=NAMED) == (
         "column names are wrong: missing: city; unknown: cities (perhaps city);"
         " expected age, city, fare"
@@ -358,7 +358,7 @@ def test_an_unknown_name_is_shown_with_the_missing_one_that_is_nearest() -> None
 
 
 def test_a_name_for_every_column_is_expected() -> None:
-    """Fewer or more names than columns cannot be matched."""
+    """The numbers of names and columns must be equal."""
     assert refusal([[1, 2, 3]], ["age", "city"], NAMED) == (
         "expected one name a column, got 2 names, 3 columns"
     )
@@ -369,13 +369,13 @@ def test_a_name_for_every_column_is_expected() -> None:
     [([None, 2, 3], "[None, 2, 3]"), ("age", "'age'"), (5, "5"), ([["a"], "b"], "[['a'], 'b']")],
 )
 def test_names_that_are_no_list_of_strings_are_refused(names: Any, got: str) -> None:
-    """The names of a JSON request may be anything, and only strings are names."""
+    """Names that are not a list of strings are refused."""
     assert refusal([[1, 2, 3]], names, NAMED) == (f"expected names as a list of strings, got {got}")
 
 
 @given(st.permutations(range(5)))
 def test_any_order_of_named_columns_is_the_same_request(order: list[int]) -> None:
-    """A permutation of columns together with their names changes nothing."""
+    """The order of named columns does not matter."""
     columns = Columns(("a", "b", "c", "d", "e"), 5)
     values = [10, 20, 30, 40, 50]
     sent = columns.array([[values[i] for i in order]], ["abcde"[i] for i in order])
@@ -390,14 +390,14 @@ def test_any_order_of_named_columns_is_the_same_request(order: list[int]) -> Non
     [["a", "b"], [["a"], ["b"]], np.array(["a", "b"]), np.array([["a"], ["b"]], dtype=object)],
 )
 def test_documents_are_a_list_or_a_column_of_strings(payload: Any) -> None:
-    """Every way to send strings gives the same documents, as plain strings."""
+    """Documents may be a list or a column of strings."""
     answer = texts(payload)
     assert answer == ["a", "b"]
     assert {type(text) for text in answer} == {str}
 
 
 def test_a_string_is_one_document() -> None:
-    """`strData` is a batch of one, and the empty text is a text."""
+    """A single string, even an empty one, is one document."""
     assert texts("a document") == ["a document"]
     assert texts("") == [""]
 
@@ -421,7 +421,7 @@ def test_a_string_is_one_document() -> None:
     ],
 )
 def test_anything_else_is_no_list_of_documents(payload: Any) -> None:
-    """What is not all strings, one a row, is left to the other ways of reading a payload."""
+    """Anything but one string per row is not a list of documents."""
     assert texts(payload) is None
 
 
@@ -429,7 +429,7 @@ def test_anything_else_is_no_list_of_documents(payload: Any) -> None:
 
 
 def is_text(value: Any) -> bool:
-    """Whether a cell holds text."""
+    """Return whether a cell holds text."""
     return isinstance(value, str)
 
 
@@ -443,5 +443,5 @@ def is_text(value: Any) -> bool:
     ],
 )
 def test_the_first_wrong_cell_is_found_by_rows(table: Any, cell: Any) -> None:
-    """Row, column and value of the first offender are what a client needs to mend it."""
+    """The first matching cell is returned with its row, column and value."""
     assert find_cell(table, is_text) == cell

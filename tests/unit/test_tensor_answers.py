@@ -11,7 +11,7 @@ PNG_IN_JSON = {"b64": "iVBORw0KGgoA"}
 
 
 def objects(*values: Any) -> Any:
-    """An array of objects, each of which may be a list."""
+    """Build an object array, whose elements may be lists."""
     array = np.empty(len(values), object)
     for number, value in enumerate(values):
         array[number] = value
@@ -20,7 +20,7 @@ def objects(*values: Any) -> Any:
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int64", "uint8", "bool"])
 def test_numbers_stay_what_they_are(dtype: str) -> None:
-    """Without a copy."""
+    """Numeric arrays are returned without a copy."""
     array = np.zeros((2, 3), dtype)
     assert printable("y", array) is array
 
@@ -39,19 +39,19 @@ def test_numbers_stay_what_they_are(dtype: str) -> None:
     ],
 )
 def test_text_is_text_and_other_bytes_are_base64(array: Any, expected: Any) -> None:
-    """In ragged answers too; each value says which it is."""
+    """UTF-8 bytes are returned as text and other bytes as Base64 objects, in ragged arrays too."""
     assert json.loads(json.dumps(printable("y", array).tolist())) == expected
 
 
 def test_outputs_that_are_named_after_bytes_are_base64() -> None:
-    """As in TensorFlow Serving: a name that ends with _bytes says it, whatever the values."""
+    """An output whose name ends with _bytes is always Base64, as in TensorFlow Serving."""
     answer = printable("image_bytes", objects(b"hi", PNG, [b"hi"]))
     assert answer.tolist() == [{"b64": "aGk="}, PNG_IN_JSON, [{"b64": "aGk="}]]
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 def test_complex_numbers_are_pairs(dtype: str) -> None:
-    """The real part, then the imaginary part, on a last axis of their own."""
+    """Complex numbers become pairs of real and imaginary parts on a new last axis."""
     answer = printable("spectrum", np.array([[1 + 2j, -0.5j]], dtype))
     assert answer.tolist() == [[[1.0, 2.0], [0.0, -0.5]]]
     assert printable("y", np.array(1 + 2j, dtype)).tolist() == [1.0, 2.0]

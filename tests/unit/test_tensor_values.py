@@ -13,7 +13,7 @@ INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uin
 
 
 def refusal(spec: TensorSpec, value: Any) -> str:
-    """The message that a client gets for a value."""
+    """Return the error message for a value."""
     with pytest.raises(ClientError) as caught:
         to_array(spec, value)
     return str(caught.value)
@@ -37,7 +37,7 @@ def refusal(spec: TensorSpec, value: Any) -> str:
     ],
 )
 def test_a_shape_that_fits_stays(got: tuple[int, ...], wanted: tuple[int | None, ...]) -> None:
-    """An array of the input's dtype and shape is handed on as it is, without a copy."""
+    """An array of the right dtype and shape is returned without a copy."""
     values = np.zeros(got, np.float32)
     assert to_array(TensorSpec("x", "float32", wanted), values) is values
 
@@ -59,7 +59,7 @@ def test_a_shape_that_fits_stays(got: tuple[int, ...], wanted: tuple[int | None,
 def test_rows_may_come_flat_or_with_other_axes_of_size_1(
     got: tuple[int, ...], wanted: tuple[int | None, ...], becomes: tuple[int, ...]
 ) -> None:
-    """Where the brackets alone differ, the values keep their order in the model's shape."""
+    """Flat rows and axes of size 1 are reshaped to the model's shape without reordering values."""
     values = np.arange(np.prod(got), dtype=np.float32).reshape(got)
     answer = to_array(TensorSpec("x", "float32", wanted), values)
     assert answer.shape == becomes
@@ -86,7 +86,7 @@ def test_rows_may_come_flat_or_with_other_axes_of_size_1(
 def test_another_shape_is_refused(
     got: tuple[int, ...], wanted: tuple[int | None, ...], expected: str
 ) -> None:
-    """The error names the input, the shape that it takes and the one that it got."""
+    """The error names the input, the expected and the actual shape."""
     message = refusal(TensorSpec("pixels", "float32", wanted), np.zeros(got))
     assert message == f"input 'pixels': expected float32 of shape {expected}"
 
@@ -105,14 +105,14 @@ def test_another_shape_is_refused(
 def test_an_axis_may_be_empty(
     got: tuple[int, ...], wanted: tuple[int | None, ...] | None, becomes: tuple[int, ...]
 ) -> None:
-    """What frameworks compute, such as a cache of no steps; JSON's empty lists end the axes."""
+    """Axes may be empty, such as a cache of no steps; in JSON, later axes are then implied."""
     values = np.zeros(got).tolist()
     answer = to_array(TensorSpec("past", "float32", wanted), values)
     assert (answer.shape, answer.dtype) == (becomes, np.float32)
 
 
 def test_a_row_without_its_batch_is_explained() -> None:
-    """The error for missing outer brackets says so."""
+    """The error for a row without a batch axis explains the missing brackets."""
     message = refusal(TensorSpec("x", "float32", (None, 3, 32, 32)), np.zeros((3, 32, 32)))
     assert message.endswith(
         "got shape [3, 32, 32]; a single row goes into one more pair of brackets"
@@ -147,20 +147,20 @@ def test_a_row_without_its_batch_is_explained() -> None:
     ],
 )
 def test_numbers_take_the_dtype_of_the_input(values: list[Any], dtype: str) -> None:
-    """Where the dtype can hold the values, they are the same afterwards."""
+    """Numbers are converted to the input's dtype if it holds them exactly."""
     answer = to_array(TensorSpec("x", dtype, (None, None)), values)
     assert answer.dtype == dtype
     assert answer.tolist() == values
 
 
 def test_fractions_round_to_the_nearest_that_the_dtype_has() -> None:
-    """A decimal fraction of JSON becomes the float32 next to it."""
+    """Fractions are rounded to the nearest float32."""
     answer = to_array(TensorSpec("x", "float32", (None, 1)), [[0.1]])
     assert answer[0, 0] == np.float32(0.1)
 
 
 def test_nothing_and_infinity_are_numbers_of_a_float_input() -> None:
-    """NaN and infinity pass as what they are, and null is NaN."""
+    """For a float input, NaN and infinity are accepted, and null is NaN."""
     answer = to_array(
         TensorSpec("x", "float32", (None, 4)), [[None, float("nan"), float("inf"), 1]]
     )
@@ -170,12 +170,12 @@ def test_nothing_and_infinity_are_numbers_of_a_float_input() -> None:
 
 @pytest.mark.parametrize("values", [np.array([[1.5, 2]]), np.array([[3]]), np.array([[True]])])
 def test_an_input_of_any_number_takes_them_as_they_are(values: Any) -> None:
-    """Where the model does not say a dtype, the request's own is kept."""
+    """An input of unknown dtype keeps the request's dtype."""
     assert to_array(TensorSpec("x", None), values) is values
 
 
 def test_an_input_of_any_number_takes_no_text() -> None:
-    """It does take numbers alone."""
+    """An input of unknown dtype accepts only numbers."""
     assert (
         refusal(TensorSpec("x", None), [["a"]]) == "input 'x': expected numbers, got 'a' at [0, 0]"
     )
@@ -215,7 +215,7 @@ def test_an_input_of_any_number_takes_no_text() -> None:
     ],
 )
 def test_what_the_dtype_cannot_hold_is_refused(dtype: str, values: Any, got: str) -> None:
-    """The error names the input, its dtype, the first wrong value and the place of that."""
+    """The error names the input, its dtype, and the first wrong value with its place."""
     message = refusal(TensorSpec("ids", dtype, (None, 2)), values)
     assert message == f"input 'ids': expected {dtype} of shape [n, 2], got {got}"
 
@@ -228,7 +228,7 @@ def test_what_the_dtype_cannot_hold_is_refused(dtype: str, values: Any, got: str
     st.sampled_from([*INTEGERS, "bool"]),
 )
 def test_integers_are_exact_or_refused(values: Any, dtype: str) -> None:
-    """Between any two dtypes, no number changes unseen."""
+    """Integers are converted exactly or refused, between any two dtypes."""
     got = [value.item() for value in values.flat]
     limits = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     if all(limits[0] <= value <= limits[1] and value == value // 1 for value in got):
@@ -240,7 +240,7 @@ def test_integers_are_exact_or_refused(values: Any, dtype: str) -> None:
 
 
 def test_a_list_that_is_no_array_is_refused() -> None:
-    """Rows of unequal length are counted for who sent them."""
+    """The error for ragged rows names the first row of another length."""
     assert refusal(TensorSpec("x", "float32", (None, 2)), [[1, 2], [3]]) == (
         "expected rows of equal length; row 0 has 2 values, row 1 has 1 value"
     )
@@ -251,7 +251,7 @@ def test_a_list_that_is_no_array_is_refused() -> None:
     [("abc", "a string"), (5, "a number"), (None, "null"), (True, "a boolean"), ({}, "an object")],
 )
 def test_what_is_no_list_is_refused(value: Any, got: str) -> None:
-    """JSON values that hold no rows are named as the client knows them."""
+    """The error for a value that is no list names its JSON type."""
     assert refusal(TensorSpec("x", "float32", (None, 2)), value).endswith(f", got {got}")
 
 
@@ -265,7 +265,7 @@ def test_what_is_no_list_is_refused(value: Any, got: str) -> None:
 def test_an_input_of_one_value_takes_a_plain_one(
     shape: Any, becomes: Any, dtype: str | None, value: Any
 ) -> None:
-    """A threshold, say, or TensorFlow 1's `is_training`, whose shape nobody knows."""
+    """An input of one value, or of unknown shape, accepts a plain value."""
     answer = to_array(TensorSpec("setting", dtype, shape), value)
     assert (answer.shape, answer.item()) == (becomes, value)
     assert answer.dtype == dtype or dtype is None
@@ -282,7 +282,7 @@ def test_an_input_of_one_value_takes_a_plain_one(
     ],
 )
 def test_a_plain_value_of_another_type_is_refused(dtype: str, value: Any, got: str) -> None:
-    """The same rules as in lists."""
+    """Plain values are checked like values in lists."""
     assert refusal(TensorSpec("k", dtype, ()), value).endswith(f"of shape [], got {got}")
 
 
@@ -292,7 +292,7 @@ def test_a_plain_value_of_another_type_is_refused(dtype: str, value: Any, got: s
 @pytest.mark.parametrize("dtype", ["str", "object", "bytes"])
 @pytest.mark.parametrize("values", [[["a"], ["bcd"]], np.array([["a"], ["bcd"]])])
 def test_text_stays_text(dtype: str, values: Any) -> None:
-    """Whatever frameworks call text, they are given an object array of str."""
+    """Text becomes an object array of str for all text dtypes."""
     answer = to_array(TensorSpec("words", dtype, (None, 1)), values)
     assert answer.dtype == object
     assert answer.tolist() == [["a"], ["bcd"]]
@@ -307,13 +307,13 @@ def test_text_stays_text(dtype: str, values: Any) -> None:
     ],
 )
 def test_an_input_of_text_takes_nothing_else(values: Any, got: str) -> None:
-    """Numbers are not made into text, which the model would read as something else."""
+    """A text input refuses numbers and null."""
     assert refusal(TensorSpec("words", "str", (None, 1)), values) == (
         f"input 'words': expected text of shape [n, 1], got {got}"
     )
 
 
-BYTES = b"\x89PNG\0\0"  # with zeros at the end, which fixed-size strings of numpy lose
+BYTES = b"\x89PNG\0\0"  # trailing zeros, which numpy's fixed-size strings would lose
 IN_JSON = {"b64": "iVBORwAA"}
 
 
@@ -331,12 +331,12 @@ IN_JSON = {"b64": "iVBORwAA"}
     ],
 )
 def test_bytes_go_where_text_goes(value: Any, shape: Any, becomes: Any) -> None:
-    """To TensorFlow's strings, which may hold any bytes."""
+    """Base64 objects are decoded for bytes inputs, in any nesting."""
     assert to_array(TensorSpec("image", "bytes", shape), value).tolist() == becomes
 
 
 def test_bytes_for_an_input_of_text_are_utf_8() -> None:
-    """ONNX's and pandas' strings are text; anything else is refused with its place."""
+    """For a text input, bytes must be UTF-8."""
     spec = TensorSpec("words", "str", (None,))
     assert to_array(spec, [{"b64": "a8O2eg=="}, "b"]).tolist() == ["köz", "b"]
     assert refusal(spec, ["b", IN_JSON]) == (
@@ -346,17 +346,17 @@ def test_bytes_for_an_input_of_text_are_utf_8() -> None:
 
 @pytest.mark.parametrize("shape", [(None,), (None, 1), (), None])
 def test_a_plain_text_is_one_row(shape: Any) -> None:
-    """As in strData, by name too."""
+    """A plain text is one row."""
     answer = to_array(TensorSpec("words", "str", shape), "hi")
     assert answer.shape == (1,) * len(shape or ())
     assert answer.item() == "hi"
 
 
-# Axes that inputs share
+# Shared axes
 
 
 def test_axes_of_one_name_have_one_size() -> None:
-    """Along every axis, of one input or of several, however its name is written."""
+    """Axes of the same name must have the same size, within an input and between inputs."""
     square = TensorSpec("square", "float32", (None, None), axes=("n", "n"))
     row = TensorSpec("row", "float32", (None, None), axes=("m", "n"))
     check_sizes([square, row], {"square": np.zeros((2, 2)), "row": np.zeros((7, 2))})
@@ -370,7 +370,7 @@ def test_axes_of_one_name_have_one_size() -> None:
 
 
 def test_axes_without_names_may_differ() -> None:
-    """An input that is left out, or that has no shape, has nothing to differ in."""
+    """Unnamed axes, missing inputs and unknown shapes are not compared."""
     image = TensorSpec("image", "float32", (None, None))
     others = [TensorSpec("any", None), TensorSpec("left_out", "float32", (None,))]
     check_sizes([image, *others], {"image": np.zeros((2, 5)), "any": np.zeros((3, 4))})

@@ -35,12 +35,12 @@ MASK = TensorSpec("mask", "bool", (None, 3), optional=True)
 
 @pytest.fixture(autouse=True)
 def excepthook(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every component sets the hook for uncaught errors; give it back after the test."""
+    """Restore the hook for uncaught exceptions, which every component replaces."""
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
 
 
 class Echo(TensorComponent):
-    """Answers its inputs under their own names."""
+    """A model that returns its inputs under their names."""
 
     platform = "echo"
 
@@ -58,19 +58,19 @@ class Echo(TensorComponent):
 
 
 def given(*specs: TensorSpec, X: Any, names: Any = None) -> dict[str, Any]:
-    """What the model's framework is given for a request, as lists."""
+    """Return the arrays that the framework gets for a request, as lists."""
     return {name: array.tolist() for name, array in Echo(*specs).tensors(X, names).items()}
 
 
 def refusal(*specs: TensorSpec, X: Any, names: Any = None) -> str:
-    """The message that a client gets for a request."""
+    """Return the error message for a request."""
     with pytest.raises(ClientError) as caught:
         Echo(*specs).tensors(X, names)
     return str(caught.value)
 
 
 def image() -> bytes:
-    """A PNG of one red pixel."""
+    """Return a PNG of one red pixel."""
     file = io.BytesIO()
     Image.new("RGB", (1, 1), "red").save(file, "PNG")
     return file.getvalue()
@@ -92,7 +92,7 @@ def image() -> bytes:
     ],
 )
 def test_a_single_input_takes_every_payload_of_numbers(payload: Any, names: Any) -> None:
-    """An array, lists and an object with its name are the same; names of columns say nothing."""
+    """A single input accepts arrays, lists or an object with its name, and ignores column names."""
     arrays = Echo(VECTOR).tensors(payload, names)
     assert list(arrays) == ["x"]
     assert arrays["x"].dtype == np.float32
@@ -103,28 +103,28 @@ def test_a_single_input_takes_every_payload_of_numbers(payload: Any, names: Any)
     "payload", ["hi", np.array([["hi"]]), [["hi"]], ["hi"], {"words": [["hi"]]}]
 )
 def test_an_input_of_text_takes_strings(payload: Any) -> None:
-    """A string is one row of it."""
+    """A text input accepts strings in any nesting."""
     assert given(WORDS, X=payload) == {"words": [["hi"]]}
 
 
 def test_a_string_is_one_row_of_what_has_no_other_axis() -> None:
-    """The same for a shape with the batch alone, and for one that nobody knows."""
+    """A string is one row also if the shape is only the batch, or is unknown."""
     assert given(CITY, X="Paris") == {"city": ["Paris"]}
     assert given(TensorSpec("city", "str"), X="Paris") == {"city": ["Paris"]}
 
 
 def test_an_input_of_bytes_takes_a_file_as_it_is() -> None:
-    """A model that decodes images itself is given the bytes."""
+    """A bytes input gets binary data unchanged."""
     assert given(TensorSpec("image", "bytes", (None,)), X=b"\xff\xd8") == {"image": [b"\xff\xd8"]}
 
 
 def test_an_image_becomes_the_input() -> None:
-    """Bytes are decoded into what the input takes."""
+    """Binary data for an image input is decoded."""
     assert given(PIXELS, X=image()) == {"pixels": [[[[255, 0, 0]]]]}
 
 
 def test_the_image_parameters_are_the_deployments() -> None:
-    """A component hands its parameters on to the preprocessing, and its own usual layout."""
+    """The image parameters of a component are applied."""
     parameters = {"image_mode": "L", "image_size": "2x1", "image_scale": "1/76", "image_mean": "1"}
     more = {"image_std": "2", "image_resampling": "nearest", "image_layout": "NCHW"}
     component = Echo(TensorSpec("x", "float32"), **parameters, **more)
@@ -132,7 +132,7 @@ def test_the_image_parameters_are_the_deployments() -> None:
 
 
 def test_a_component_has_the_layout_of_its_framework() -> None:
-    """Where the model does not tell the layout, the class does."""
+    """If the model's layout is unknown, the class's usual layout is used."""
 
     class ChannelsFirst(Echo):
         usual_layout = "NCHW"
@@ -153,19 +153,19 @@ def test_a_component_has_the_layout_of_its_framework() -> None:
     ],
 )
 def test_another_payload_is_refused(payload: Any, got: str) -> None:
-    """The error names the input, what it takes and what it got."""
+    """The error names the input, what it accepts and what was sent."""
     assert refusal(VECTOR, X=payload) == f"input 'x': {got}"
 
 
 def test_an_image_for_numbers_is_refused() -> None:
-    """Rows of three numbers are no image."""
+    """An image is refused if the input is not an image."""
     assert refusal(VECTOR, X=image()) == (
         "got an image: input 'x' takes float32 of shape [n, 3], which is no image"
     )
 
 
 def test_a_file_that_is_no_image_is_not_called_one() -> None:
-    """Such as a CSV that was sent as `binData`."""
+    """If binary data is no image, the error says so."""
     assert refusal(VECTOR, X=b"1,2,3") == (
         "got 5 bytes that are no image: input 'x' takes float32 of shape [n, 3], which is no image"
     )
@@ -175,7 +175,7 @@ def test_a_file_that_is_no_image_is_not_called_one() -> None:
 
 
 def test_several_inputs_come_by_name() -> None:
-    """In any order, each in its own shape and dtype."""
+    """Several inputs are matched by name, each with its own shape and dtype."""
     payload = {"words": [["a"], ["b"]], "x": [[1, 2, 3], [4, 5, 6]]}
     assert given(VECTOR, WORDS, X=payload) == {
         "x": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]],
@@ -184,7 +184,7 @@ def test_several_inputs_come_by_name() -> None:
 
 
 def test_missing_and_unknown_names_are_listed() -> None:
-    """The error says which, and what each input is."""
+    """The error lists missing and unknown names and describes each input."""
     assert refusal(VECTOR, WORDS, X={"x": [[1, 2, 3]], "word": ["a"], "y": 1}) == (
         "expected 'x' (float32 of shape [n, 3]), 'words' (text of shape [n, 1]), by name;"
         " missing: words; unknown: word, y"
@@ -202,7 +202,7 @@ def test_missing_and_unknown_names_are_listed() -> None:
     ],
 )
 def test_a_payload_without_names_is_refused(payload: Any, got: str) -> None:
-    """Which of several inputs it is for cannot be guessed."""
+    """A payload without names is refused if there are several inputs."""
     assert refusal(VECTOR, WORDS, X=payload) == (
         "expected jsonData with 'x' (float32 of shape [n, 3]), 'words' (text of shape [n, 1]),"
         f" by name, got {got}"
@@ -210,7 +210,7 @@ def test_a_payload_without_names_is_refused(payload: Any, got: str) -> None:
 
 
 def test_inputs_have_as_many_rows_as_each_other() -> None:
-    """The error counts the rows of each."""
+    """If the numbers of rows differ, the error gives the number of each input."""
     assert refusal(VECTOR, WORDS, X={"x": [[1, 2, 3]] * 2, "words": [["a"]]}) == (
         "expected as many rows in every input; 'x' has 2, 'words' has 1"
     )
@@ -218,7 +218,7 @@ def test_inputs_have_as_many_rows_as_each_other() -> None:
 
 @pytest.mark.parametrize("shape", [(), (2, 2)])
 def test_an_input_that_is_no_batch_has_its_own_size(shape: tuple[int, ...]) -> None:
-    """What has no free first axis is the same for all rows."""
+    """An input without a variable first axis is used for all rows."""
     values = np.ones(shape, np.float32).tolist()
     arrays = Echo(VECTOR, TensorSpec("weights", "float32", shape)).tensors(
         {"x": [[1, 2, 3]] * 5, "weights": values}
@@ -238,7 +238,7 @@ def test_an_input_that_is_no_batch_has_its_own_size(shape: tuple[int, ...]) -> N
     ],
 )
 def test_inputs_of_one_value_a_row_come_as_columns(payload: Any, names: list[str]) -> None:
-    """A table whose columns are named after the inputs, records, or each input by name."""
+    """Inputs of one value per row may be sent as a table, as records or by name."""
     assert given(AGE, CITY, X=payload, names=names) == {
         "age": [[7.0], [8.0]],
         "city": ["Paris", "Oslo"],
@@ -246,7 +246,7 @@ def test_inputs_of_one_value_a_row_come_as_columns(payload: Any, names: list[str
 
 
 def test_columns_with_other_names_are_refused() -> None:
-    """Columns are known by their names, not by their places."""
+    """Columns with unknown names are refused."""
     assert refusal(AGE, CITY, X=[[7, "Paris"]], names=["age", "town"]) == (
         "expected 'age' (float32 of shape [n, 1]), 'city' (text of shape [n]), by name;"
         " missing: city; unknown: town"
@@ -266,12 +266,12 @@ def test_columns_with_other_names_are_refused() -> None:
 def test_a_table_that_does_not_suit_its_names_is_refused(
     payload: Any, names: list[str], wrong: str
 ) -> None:
-    """Names that are too many or twice, and rows and records that differ from the first."""
+    """Wrong or repeated names, ragged rows and unequal records are refused."""
     assert wrong in refusal(AGE, CITY, X=payload, names=names)
 
 
 ID = TensorSpec("id", "int64", (None,))
-LARGE = 1623456789012345679  # of which a float keeps the first 16 digits
+LARGE = 1623456789012345679  # a float only keeps the first 16 digits
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ LARGE = 1623456789012345679  # of which a float keeps the first 16 digits
     ],
 )
 def test_an_id_of_64_bits_is_exact_beside_a_fraction(payload: Any, names: list[str]) -> None:
-    """Columns are converted one by one, each as its own input says."""
+    """Each column is converted separately, so 64-bit integers stay exact beside fractions."""
     arrays = Echo(ID, AGE).tensors(payload, names)
     assert arrays["id"].tolist() == [LARGE, 2]
     assert arrays["age"][0].tolist() == [0.5]
@@ -292,7 +292,7 @@ def test_an_id_of_64_bits_is_exact_beside_a_fraction(payload: Any, names: list[s
 
 
 def test_records_hold_rows_of_any_shape() -> None:
-    """As in the row format of TensorFlow Serving, for one input and for several."""
+    """Values in records may have any shape, as in TensorFlow Serving's row format."""
     assert given(VECTOR, X=[{"x": [1, 2, 3]}, {"x": [4, 5, 6]}]) == {"x": [[1, 2, 3], [4, 5, 6]]}
     records = [{"x": [1, 2, 3], "words": ["a"]}, {"words": ["b"], "x": [4, 5, 6]}]
     assert given(VECTOR, WORDS, X=records) == {
@@ -302,7 +302,7 @@ def test_records_hold_rows_of_any_shape() -> None:
 
 
 def test_columns_without_names_are_refused() -> None:
-    """The order of a model's inputs is nobody's agreement."""
+    """Columns without names are refused, since the order of inputs is not defined."""
     assert refusal(AGE, CITY, X=np.array([[7, 8]])) == (
         "expected jsonData with 'age' (float32 of shape [n, 1]), 'city' (text of shape [n]),"
         " by name, got an array of shape [1, 2]"
@@ -310,7 +310,7 @@ def test_columns_without_names_are_refused() -> None:
 
 
 def test_an_optional_input_may_be_left_out() -> None:
-    """A payload without names is for the input that the model needs."""
+    """An optional input may be omitted; a payload without names is for the required input."""
     assert given(VECTOR, MASK, X=[[1, 2, 3]]) == {"x": [[1.0, 2.0, 3.0]]}
     assert given(VECTOR, MASK, X={"x": [[1, 2, 3]]}) == {"x": [[1.0, 2.0, 3.0]]}
     assert given(VECTOR, MASK, X={"x": [[1, 2, 3]], "mask": [[1, 0, 1]]}) == {
@@ -321,12 +321,12 @@ def test_an_optional_input_may_be_left_out() -> None:
 
 @pytest.mark.parametrize("payload", [[], np.zeros((0, 3)), {"x": []}])
 def test_a_request_without_rows_is_refused(payload: Any) -> None:
-    """There is nothing to answer."""
+    """A request without rows is refused."""
     assert refusal(VECTOR, X=payload) == "expected 'x' (float32 of shape [n, 3]), got no rows"
 
 
 def test_one_of_several_inputs_may_be_empty() -> None:
-    """Such as the edges of a graph that has none, or a cache of earlier steps."""
+    """One of several inputs may be empty, such as the edges of a graph."""
     edges = TensorSpec("edges", "int64", (None, 2), axes=("edges", None))
     past = TensorSpec("past", "float32", (None, 2, None, 4))
     assert given(VECTOR, edges, X={"x": [[1, 2, 3]], "edges": []}) == {
@@ -338,7 +338,7 @@ def test_one_of_several_inputs_may_be_empty() -> None:
 
 
 def test_a_framework_may_be_asked_about_sizes() -> None:
-    """Where it computes inputs whose axes share a name and differ, they are not refused."""
+    """With asks_framework_about_sizes, unequal axis sizes are left to the framework."""
 
     class Asking(Echo):
         asks_framework_about_sizes = True
@@ -348,7 +348,7 @@ def test_a_framework_may_be_asked_about_sizes() -> None:
 
 
 def test_a_message_lists_twenty_names_and_counts_the_rest() -> None:
-    """A model of hundreds of inputs, and a client of hundreds of names."""
+    """The error message truncates long lists of names."""
     inputs = [TensorSpec(f"i{number}", "float32", (None,)) for number in range(200)]
     message = refusal(*inputs, X={f"k{number}": 1 for number in range(200)})
     assert message.count(" and 180 more") == 3
@@ -377,12 +377,12 @@ FILE = TensorSpec("file", "bytes", (None,))
     ids=range(9),
 )
 def test_images_may_be_bytes_in_json(payload: Any, count: int) -> None:
-    """Wherever a row may be, one image is one row."""
+    """Images may be Base64 objects wherever a row may be."""
     assert given(PIXELS, X=payload) == {"pixels": [[[[255, 0, 0]]]] * count}
 
 
 def test_an_image_may_be_one_of_several_inputs() -> None:
-    """As for a detector with the original size as input; the parameters apply to the image."""
+    """One of several inputs may be an image, to which the image parameters apply."""
     scale = TensorSpec("scale", "float32", (None, 2))
     pixels = TensorSpec("pixels", "float32", (None, 3, None, None))
     model = Echo(pixels, scale, image_mode="BGR", image_scale="1")
@@ -396,7 +396,7 @@ def test_an_image_may_be_one_of_several_inputs() -> None:
 
 
 def test_files_may_be_strings_of_several_inputs() -> None:
-    """A model that decodes images itself, and takes settings beside them."""
+    """Base64 objects are decoded for bytes inputs, also beside other inputs."""
     count = TensorSpec("count", "int32", ())
     answer = {"file": [image()], "count": 3}
     assert given(FILE, count, X={"file": IMAGE_IN_JSON, "count": 3}) == answer
@@ -416,12 +416,12 @@ def test_files_may_be_strings_of_several_inputs() -> None:
     ],
 )
 def test_bytes_that_are_no_image_are_refused(payload: Any, wrong: str) -> None:
-    """Bad Base64, other values among images, and a file of another kind."""
+    """Invalid Base64, mixed values and files that are no images are refused."""
     assert refusal(PIXELS, X=payload).startswith(wrong)
 
 
 def test_images_of_two_sizes_are_no_batch() -> None:
-    """The message names the parameter that makes them one."""
+    """Images of different sizes are refused, with a hint at the parameter image_size."""
     file = io.BytesIO()
     Image.new("RGB", (2, 1)).save(file, "PNG")
     other = {"b64": base64.b64encode(file.getvalue()).decode()}
@@ -434,7 +434,7 @@ def test_images_of_two_sizes_are_no_batch() -> None:
 
 
 def test_images_of_a_request_are_bounded_together() -> None:
-    """A small file may have many pixels, and a request many files."""
+    """The images of a request are limited in their total number of values."""
     file = io.BytesIO()
     Image.new("L", (4000, 4000)).save(file, "PNG")
     large = {"b64": base64.b64encode(file.getvalue()).decode()}
@@ -446,12 +446,12 @@ def test_images_of_a_request_are_bounded_together() -> None:
 
 
 def test_an_input_may_be_called_b64() -> None:
-    """Then an object of that name has its value."""
+    """An input may be named b64; then such an object is its value."""
     assert given(TensorSpec("b64", "int64", (None,)), X={"b64": [1, 2]}) == {"b64": [1, 2]}
 
 
 def refused_by_the_framework(model: Echo, X: Any) -> str:
-    """What a client gets where the framework refuses what it is given."""
+    """Return the error message if the framework refuses the input."""
 
     def run(arrays: Any) -> Any:
         raise ClientError("the model refuses the data: sizes of 27 and 28")
@@ -463,7 +463,7 @@ def refused_by_the_framework(model: Echo, X: Any) -> str:
 
 @pytest.mark.parametrize("payload", [image(), IMAGE_IN_JSON, {"pixels": [IMAGE_IN_JSON]}])
 def test_an_image_that_the_framework_refuses_may_need_another_size(payload: Any) -> None:
-    """A detector takes sizes that it does not tell; the parameter that sets one is named."""
+    """If the framework refuses an image, the error recommends the parameter image_size."""
     assert refused_by_the_framework(Echo(PIXELS), payload) == (
         "the model refuses the data: sizes of 27 and 28; its images may need another size: resize"
         " them, or have the parameter image_size set, such as 640x640"
@@ -471,7 +471,7 @@ def test_an_image_that_the_framework_refuses_may_need_another_size(payload: Any)
 
 
 def test_the_size_is_named_only_where_it_may_be_the_cause() -> None:
-    """Not for numbers, nor where a parameter or the model sets it."""
+    """The recommendation is omitted for numbers, or if the size is already fixed."""
     told = "the model refuses the data: sizes of 27 and 28"
     fixed = TensorSpec("pixels", "uint8", (None, 1, 1, 3))
     assert refused_by_the_framework(Echo(PIXELS), np.zeros((1, 1, 1, 3))) == told
@@ -479,24 +479,24 @@ def test_the_size_is_named_only_where_it_may_be_the_cause() -> None:
     assert refused_by_the_framework(Echo(fixed), image()) == told
 
 
-# Answers
+# Results
 
 
 def test_a_single_output_is_answered_as_the_array() -> None:
-    """So that the answer keeps the request's kind."""
+    """A single output is returned as an array."""
     output = np.ones((2, 3), np.float32)
     assert Echo(VECTOR).payload({"y": output}) is output
 
 
 def test_a_single_number_is_answered_as_an_array() -> None:
-    """An output without axes becomes an array of one value."""
+    """A scalar output is returned as an array of one value."""
     answer = Echo(VECTOR).payload({"loss": np.array(0.5)})
     assert isinstance(answer, np.ndarray)
     assert answer.tolist() == [0.5]
 
 
 def test_several_outputs_are_answered_as_lists_by_name() -> None:
-    """What JSON can hold, whatever the dtypes."""
+    """Several outputs are returned as JSON values by name."""
     outputs = {
         "scores": np.array([[0.5]], np.float32),
         "ids": np.array([7]),
@@ -514,19 +514,19 @@ def test_several_outputs_are_answered_as_lists_by_name() -> None:
 
 @pytest.mark.parametrize("dtype", [object, bytes])
 def test_text_is_answered_as_text(dtype: Any) -> None:
-    """Frameworks that keep text as bytes do not show it that way to clients."""
+    """Bytes that are UTF-8 are returned as text."""
     answer = Echo(VECTOR).payload({"labels": np.array([[b"cat"], [b"dog"]], dtype=dtype)})
     assert isinstance(answer, np.ndarray)
     assert answer.tolist() == [["cat"], ["dog"]]
 
 
 def test_bytes_that_are_no_text_are_answered_in_base64() -> None:
-    """In the form in which they may be sent."""
+    """Other bytes are returned as Base64 objects."""
     answer = Echo(VECTOR).payload({"image": np.array([image()], dtype=object)})
     assert answer.tolist() == [IMAGE_IN_JSON]
 
 
-# What is known of the model
+# The signature
 
 
 @pytest.mark.parametrize(
@@ -547,7 +547,7 @@ def test_bytes_that_are_no_text_are_answered_in_base64() -> None:
 def test_requests_stack_where_first_axes_are_the_batch(
     inputs: list[Any], outputs: list[Any], stacks: Any
 ) -> None:
-    """A fixed number of rows, or several outputs, cannot be put together and split again."""
+    """Requests cannot be stacked if a first axis is fixed, or if there are several outputs."""
     component = TensorComponent()
     component.signature = Signature(
         tuple(TensorSpec(f"i{n}", "float32", shape) for n, shape in enumerate(inputs)),
@@ -569,7 +569,7 @@ def test_requests_stack_where_first_axes_are_the_batch(
 def test_requests_of_several_inputs_stack_where_one_axis_is_the_batch_of_all(
     second: TensorSpec, stacks: Any
 ) -> None:
-    """Nodes and edges do not; a weight that may be replaced is no row of anything."""
+    """Inputs can be stacked if they share one batch axis; a replaceable weight does not count."""
     component = TensorComponent()
     first = TensorSpec("a", "float32", (None, 3), axes=("n", None))
     output = TensorSpec("y", "float32", (None, 2))
@@ -578,7 +578,7 @@ def test_requests_of_several_inputs_stack_where_one_axis_is_the_batch_of_all(
 
 
 def test_image_parameters_that_do_not_fit_stop_the_start() -> None:
-    """The model's input is compared with the parameters once it is loaded."""
+    """Image parameters that do not fit the model are a deployment error."""
     with pytest.raises(DeploymentError, match="and image_mode is L"):
         Echo(PIXELS, image_mode="L")
     with pytest.raises(DeploymentError, match="is no image, nor any other of its inputs"):
@@ -588,13 +588,13 @@ def test_image_parameters_that_do_not_fit_stop_the_start() -> None:
 
 
 def test_an_optional_input_is_no_second_input_for_images() -> None:
-    """Image parameters are for the input that the model needs."""
+    """An optional input does not affect the image parameters."""
     assert Echo(PIXELS, MASK, image_mode="RGB").ready
 
 
 @pytest.mark.parametrize("signature", [None, Signature(), Signature((Column("age"),))])
 def test_a_model_of_tensors_must_say_which(signature: Signature | None) -> None:
-    """Without inputs no request could be read, so the start fails with a message for the author."""
+    """A tensor model without a signature of tensors fails to load."""
 
     class Silent(TensorComponent):
         def load_model(self, artifact: Artifact | None) -> None:
@@ -605,7 +605,7 @@ def test_a_model_of_tensors_must_say_which(signature: Signature | None) -> None:
 
 
 def test_metadata_has_every_tensor() -> None:
-    """Names, datatypes and shapes are in the answer to GET /metadata."""
+    """The metadata has the name, datatype and shape of each tensor."""
     metadata = seldon_methods.init_metadata(Echo(VECTOR, WORDS))
     tensors = [
         {"name": "x", "datatype": "FP32", "shape": [-1, 3]},
@@ -643,7 +643,7 @@ EXCHANGES = {
 
 @pytest.mark.parametrize("exchange", EXCHANGES.values(), ids=EXCHANGES)
 def test_requests_are_answered_by_our_microservice(exchange: Any) -> None:
-    """Over REST and gRPC, whatever the kinds of request and answer."""
+    """Our server answers over REST and gRPC, for all kinds of payload."""
     inputs, request, answer = exchange
     with serve(Echo(*inputs)) as server:
         rest = requests.post(f"{server.url}/api/v1.0/predictions", json=request, timeout=60)
@@ -656,7 +656,7 @@ def test_requests_are_answered_by_our_microservice(exchange: Any) -> None:
 
 @pytest.mark.parametrize("exchange", EXCHANGES.values(), ids=EXCHANGES)
 def test_requests_are_answered_by_seldons_microservice(exchange: Any) -> None:
-    """The same through seldon_core's own functions."""
+    """Upstream's functions answer over REST and gRPC, for all kinds of payload."""
     inputs, request, answer = exchange
     model = Echo(*inputs)
     rest = seldon_methods.predict(model, request, SeldonMetrics())
@@ -666,7 +666,7 @@ def test_requests_are_answered_by_seldons_microservice(exchange: Any) -> None:
 
 
 def test_an_image_may_be_sent_as_a_file() -> None:
-    """As PrimeHub documents it: curl -F binData=@image.png."""
+    """An image may be uploaded as a multipart file, as PrimeHub documents it."""
     with serve(Echo(PIXELS)) as server:
         url = f"{server.url}/api/v1.0/predictions"
         response = requests.post(url, files={"binData": image()}, timeout=60)
@@ -674,6 +674,6 @@ def test_an_image_may_be_sent_as_a_file() -> None:
 
 
 def told(message: dict[str, Any]) -> Any:
-    """What a message says, less what names and meta add to it."""
+    """Return the payload of a message without names and meta."""
     said = message.get("jsonData") or message["data"]
     return {key: said[key] for key in said if key != "names"}

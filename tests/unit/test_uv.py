@@ -16,7 +16,7 @@ import uv
 
 
 class Index:
-    """A package index: the bodies by their path, and the paths that were asked for."""
+    """A package index with its bodies by path, which records the requested paths."""
 
     def __init__(self) -> None:
         self.bodies: dict[str, bytes] = {}
@@ -27,7 +27,7 @@ class Index:
 
 @pytest.fixture(autouse=True)
 def settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the machine's own, and no proxy between us and localhost."""
+    """Remove the machine's own settings, and use no proxy for localhost."""
     for name in ("UV_DEFAULT_INDEX", "PIP_INDEX_URL", "PIP_FIND_LINKS", "UV_FIND_LINKS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("no_proxy", "localhost")
@@ -35,7 +35,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
-    """An index on localhost, in use until the test ends."""
+    """An index on localhost."""
     served = Index()
 
     class Handler(BaseHTTPRequestHandler):
@@ -48,7 +48,7 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
             self.wfile.write(body or b"")
 
         def log_message(self, *arguments: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("localhost", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -61,18 +61,18 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
 
 
 def listing(*links: str) -> bytes:
-    """A project's page as PEP 503 has it."""
+    """Build a project's page as in PEP 503."""
     anchors = "".join(f'<a href="{link}">a file</a><br/>\n' for link in links)
     return f"<!DOCTYPE html><html><body>\n{anchors}</body></html>".encode()
 
 
 def sha256(body: bytes) -> str:
-    """A digest as an index writes it."""
+    """Return a hash as in an index."""
     return hashlib.sha256(body).hexdigest()
 
 
 def end(call: Callable[..., object], *arguments: str) -> str:
-    """The message that a call ends the program with."""
+    """Return the message with which a call exits."""
     with pytest.raises(SystemExit) as caught:
         call(*arguments)
     if isinstance(answer := caught.value.__context__, HTTPError):
@@ -80,7 +80,7 @@ def end(call: Callable[..., object], *arguments: str) -> str:
     return str(caught.value.code)
 
 
-# Fetching
+# Downloads
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def end(call: Callable[..., object], *arguments: str) -> str:
     ],
 )
 def test_the_file_with_the_digest_is_fetched(index: Index, link: str, path: str) -> None:
-    """Of all files that a project lists, the one that was pinned is taken, wherever it lies."""
+    """The file with the pinned hash is downloaded, wherever it is."""
     others = [f"other.whl#sha256={'0' * 64}", "old.whl"]
     index.bodies = {
         "/simple/uv/": listing(*others, f"{link}#sha256={sha256(b'wheel')}"),
@@ -103,7 +103,7 @@ def test_the_file_with_the_digest_is_fetched(index: Index, link: str, path: str)
 
 
 def test_a_file_with_another_digest_is_refused(index: Index) -> None:
-    """An index that lists the right digest but sends other bytes is not trusted."""
+    """A file with another hash than the listed one is refused."""
     digest = sha256(b"wheel")
     index.bodies = {"/simple/uv/": listing(f"uv.whl#sha256={digest}"), "/simple/uv/uv.whl": b"evil"}
     assert end(uv.fetch, digest) == (
@@ -112,7 +112,7 @@ def test_a_file_with_another_digest_is_refused(index: Index) -> None:
 
 
 def test_an_index_without_the_file_is_named(index: Index) -> None:
-    """The error for a file that a mirror lacks names the mirror."""
+    """If the index lacks the file, the error names the index."""
     index.bodies = {"/simple/uv/": listing(f"uv.whl#sha256={'1' * 64}")}
     digest = sha256(b"wheel")
     assert end(uv.fetch, digest) == f"uv: {index.url}/simple/uv/ lists no file with sha256 {digest}"
@@ -121,7 +121,7 @@ def test_an_index_without_the_file_is_named(index: Index) -> None:
 def test_credentials_in_the_address_are_sent_and_not_shown(
     index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An index behind a password gets it as HTTP has it (RFC 7617), and no message repeats it."""
+    """Credentials in the address are sent (RFC 7617), but not shown in error messages."""
     address = index.url.replace("http://", "http://me:p%40ss@")
     monkeypatch.setenv("PIP_INDEX_URL", f"{address}/simple")
     index.bodies["/simple/uv/"] = listing("other#sha256=1")
@@ -134,7 +134,7 @@ def test_credentials_in_the_address_are_sent_and_not_shown(
 
 
 def test_an_index_without_the_project_is_one_line(index: Index) -> None:
-    """HTTP errors contain the address and the status."""
+    """The error for a missing project gives the address and the status in one line."""
     address = f"{index.url}/simple/uv/"
     assert end(uv.fetch, "0") == f"uv: cannot fetch {address}: HTTP Error 404: Not Found"
 
@@ -143,7 +143,7 @@ def test_an_index_without_the_project_is_one_line(index: Index) -> None:
 def test_an_index_that_is_no_address_is_one_line(
     monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    """A mistyped setting ends in a sentence that quotes it."""
+    """The error for an invalid address is one line that quotes it."""
     monkeypatch.setenv("PIP_INDEX_URL", address)
     message = end(uv.fetch, "0")
     assert message.startswith(f"uv: cannot fetch {address}/uv/: ")
@@ -151,7 +151,7 @@ def test_an_index_that_is_no_address_is_one_line(
 
 
 def test_an_unreachable_index_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If nothing listens, the error contains the address and the system's reason."""
+    """The error for an unreachable index is one line with the address and the reason."""
     (port,) = free_ports(1)
     monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://localhost:{port}/simple")
     message = end(uv.fetch, "0")
@@ -165,7 +165,7 @@ def test_an_unreachable_index_is_one_line(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture
 def program(index: Index, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Where uv is kept: an empty cache, and an index that has a `uv` which ends with 3."""
+    """The path of uv in an empty cache, with an index that has a fake `uv` that exits with 3."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr(f"uv-{uv.VERSION}.data/scripts/uv", "#!/bin/sh\nexit 3\n")
@@ -180,7 +180,7 @@ def program(index: Index, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pa
 
 
 def test_uv_is_fetched_once(program: Path, index: Index) -> None:
-    """The program from the wheel is kept, and nothing else is left beside it."""
+    """The program is downloaded once, and only the program is kept."""
     assert uv.find() == uv.find() == program
     assert index.asked == ["/simple/uv/", "/simple/uv/uv.whl"]
     assert list(program.parent.iterdir()) == [program]
@@ -188,14 +188,14 @@ def test_uv_is_fetched_once(program: Path, index: Index) -> None:
 
 
 def test_the_status_of_uv_is_the_tools_own(program: Path) -> None:
-    """When uv fails, so does the tool that ran it, as uv did."""
+    """If uv fails, the tool exits with uv's status."""
     assert end(uv.run, "pip") == "3"
 
 
 def test_a_machine_without_a_digest_is_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """An unknown machine gets no unchecked program, and the place to add its digest."""
+    """The error for an unknown machine says where to add its hash."""
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     monkeypatch.setattr(platform, "system", lambda: "Linux")
     monkeypatch.setattr(uv, "CACHE", tmp_path)
@@ -208,19 +208,19 @@ def test_a_machine_without_a_digest_is_told(
 
 
 def test_the_index_is_pypi_unless_something_else_is_set() -> None:
-    """Nobody has to configure anything."""
+    """The default index is PyPI."""
     assert uv.index() == "https://pypi.org/simple"
 
 
 def test_pips_index_is_uvs_index(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings of pip also apply to us and to uv."""
+    """PIP_INDEX_URL also applies to uv."""
     monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example.com/simple")
     assert uv.index() == "https://mirror.example.com/simple"
     assert uv.environment()["UV_DEFAULT_INDEX"] == "https://mirror.example.com/simple"
 
 
 def test_uvs_own_setting_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The name that uv has for the index comes before pip's."""
+    """UV_DEFAULT_INDEX overrides PIP_INDEX_URL."""
     monkeypatch.setenv("PIP_INDEX_URL", "https://pip.example.com/simple")
     monkeypatch.setenv("UV_DEFAULT_INDEX", "https://uv.example.com/simple")
     assert uv.index() == "https://uv.example.com/simple"
@@ -229,14 +229,14 @@ def test_uvs_own_setting_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["PIP_INDEX_URL", "UV_DEFAULT_INDEX"])
 def test_an_empty_index_is_none(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """The Makefile exports variables that are empty; they say nothing."""
+    """An empty variable, as exported by the Makefile, counts as unset."""
     monkeypatch.setenv(name, "")
     assert uv.index() == "https://pypi.org/simple"
     assert uv.environment()["UV_DEFAULT_INDEX"] == "https://pypi.org/simple"
 
 
 def test_pips_directories_of_wheels_are_uvs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What pip separates with spaces, uv separates with commas."""
+    """PIP_FIND_LINKS also applies to uv, which uses commas instead of spaces."""
     monkeypatch.setenv("PIP_FIND_LINKS", "/srv/wheels  https://example.com/wheels")
     assert uv.environment()["UV_FIND_LINKS"] == "/srv/wheels,https://example.com/wheels"
 
@@ -266,5 +266,5 @@ def test_wheels_are_found_where_we_make_them_where_we_are_told_and_at_pytorchs(
 
 
 def test_without_directories_of_wheels_uv_gets_none() -> None:
-    """An empty setting would be a directory to uv."""
+    """Without PIP_FIND_LINKS, UV_FIND_LINKS is not set, since uv would treat "" as a directory."""
     assert "UV_FIND_LINKS" not in uv.environment()

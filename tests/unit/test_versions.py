@@ -30,13 +30,13 @@ XGBOOST_TAGS = (
     ],
 )
 def test_minor_versions_differ(saved: dict[str, str], differing: list[str]) -> None:
-    """XGBoost reads what older versions saved; scikit-learn is only sure to read its own."""
+    """XGBoost reads models of older versions; scikit-learn needs the same minor version."""
     assert Versions(saved, HERE).differing() == differing
     assert bool(Versions(saved, HERE).advice()) == bool(differing)
 
 
 def test_the_tag_with_the_version_is_recommended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who saved it, with what beside it, what is here, and what to take."""
+    """The advice names the saving and the installed versions, and the tag to use."""
     monkeypatch.setenv("PREPACKAGED_TAGS", SKLEARN_TAGS)
     versions = Versions({"scikit-learn": "1.6.0"}, HERE, "3.10.13", "2.22.5")
 
@@ -47,7 +47,7 @@ def test_the_tag_with_the_version_is_recommended(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_tag_must_have_all_that_the_model_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pipeline with a booster inside is tied to two packages."""
+    """The recommended tag must have the versions of all packages in the model."""
     monkeypatch.setenv("PREPACKAGED_TAGS", XGBOOST_TAGS)
 
     older = Versions({"scikit-learn": "1.6.1", "xgboost": "2.0.3"}, HERE).advice()
@@ -58,7 +58,7 @@ def test_a_tag_must_have_all_that_the_model_needs(monkeypatch: pytest.MonkeyPatc
 
 
 def test_no_tag_is_recommended_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The versions that there are tags with are listed instead."""
+    """If no tag has the version, the advice lists the available versions."""
     monkeypatch.setenv("PREPACKAGED_TAGS", SKLEARN_TAGS)
 
     assert Versions({"scikit-learn": "1.2.2"}, HERE).advice() == (
@@ -72,14 +72,14 @@ def test_no_tag_is_recommended_that_there_is_not(monkeypatch: pytest.MonkeyPatch
 def test_an_image_that_knows_no_tags_recommends_none(
     tags: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As one that was not built by make, or whose variable somebody changed."""
+    """Without valid tags in the environment, none is recommended."""
     monkeypatch.setenv("PREPACKAGED_TAGS", tags)
 
     assert "take the tag" not in Versions({"scikit-learn": "1.2.2"}, HERE).advice()
 
 
 def test_the_policy_warns_refuses_or_is_off(caplog: pytest.LogCaptureFixture) -> None:
-    """Where versions fit it does nothing."""
+    """The policy is to warn, to refuse or to do nothing about different versions."""
     differing, fitting = Versions({"scikit-learn": "1.8.0"}, HERE), Versions({}, HERE)
     path = Path("model.pkl")
 
@@ -94,12 +94,12 @@ def test_the_policy_warns_refuses_or_is_off(caplog: pytest.LogCaptureFixture) ->
 
 @pytest.mark.parametrize(("word", "policy"), [(None, "warn"), ("", "warn"), (" Refuse ", "refuse")])
 def test_the_policy_is_warn_unless_it_is_set(word: str | None, policy: str) -> None:
-    """In any case, as operators write it."""
+    """The default policy is warn; its case does not matter."""
     assert check_policy(word) == policy
 
 
 def test_another_policy_is_refused() -> None:
-    """With the words that there are."""
+    """The error for an unknown policy lists the known ones."""
     with pytest.raises(DeploymentError, match="to be warn, refuse, off, got 'strict'"):
         check_policy("strict")
 
@@ -120,7 +120,7 @@ def test_another_policy_is_refused() -> None:
     ],
 )
 def test_mlmodel_names_python_and_mlflow(mlmodel: object, expected: tuple[str, str]) -> None:
-    """As MLflow writes them, and whatever else somebody wrote."""
+    """The Python and MLflow versions are read from MLmodel; malformed values are ignored."""
     artifact = Artifact(Path("/m/model.pkl"), "model.pkl", Path("/m"), mlmodel=mlmodel)  # type: ignore[arg-type]
 
     assert mlflow_versions(artifact) == expected

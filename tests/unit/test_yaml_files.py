@@ -8,20 +8,20 @@ from prepackaged.yaml_files import MOST_BYTES, read_mapping
 
 
 def refusal(path: Path) -> str:
-    """The message that reading the file raises."""
+    """Return the error message for a file."""
     with pytest.raises(DeploymentError) as caught:
         read_mapping(path)
     return str(caught.value)
 
 
 def written(tmp_path: Path, text: str) -> Path:
-    """A file with this text."""
+    """Write a file with this text."""
     (tmp_path / "MLmodel").write_text(text)
     return tmp_path / "MLmodel"
 
 
 def test_a_mapping_is_read(tmp_path: Path) -> None:
-    """Dates, lists and aliases as YAML has them."""
+    """A mapping with dates, lists and aliases is read."""
     text = "a: &list [1, 'two']\nb: *list\nc: {d: 2024-01-01, e: null}\n"
 
     content = read_mapping(written(tmp_path, text))
@@ -46,14 +46,14 @@ def test_a_mapping_is_read(tmp_path: Path) -> None:
     ids=["lists", "mappings", "itself", "text"],
 )
 def test_aliases_that_expand_to_millions_are_refused(text: str, tmp_path: Path) -> None:
-    """A small file must not become a large answer."""
+    """Aliases that expand to millions of values are refused."""
     assert "has aliases that expand to more than 1,000,000 values" in refusal(
         written(tmp_path, text)
     )
 
 
 def test_merge_keys_are_refused(tmp_path: Path) -> None:
-    """They copy mappings while the file is read, nine times as many on each line."""
+    """Merge keys are refused, since they expand exponentially while the file is read."""
     lines = [
         "a0: &a0 {x: y}",
         *(f"a{n}: &a{n} {{<<: [{f'*a{n - 1}, ' * 9}]}}" for n in range(1, 12)),
@@ -64,12 +64,12 @@ def test_merge_keys_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "{a: " * 50_000, "? " * 50_000])
 def test_lists_in_lists_without_end_are_refused(text: str, tmp_path: Path) -> None:
-    """Whatever the reader's own bound is."""
+    """Very deep nesting is refused."""
     assert "MLmodel" in refusal(written(tmp_path, text))
 
 
 def test_a_large_file_is_refused(tmp_path: Path) -> None:
-    """It is not read, but for its beginning."""
+    """A file that is too large is refused without reading it."""
     path = written(tmp_path, "a: 1\n")
     os.truncate(path, 2**40)
 
@@ -77,7 +77,7 @@ def test_a_large_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_pipe_is_refused(tmp_path: Path) -> None:
-    """Reading it would wait for ever."""
+    """A pipe is refused, since reading it could block forever."""
     os.mkfifo(tmp_path / "MLmodel")
 
     assert "cannot be read: it is not a regular file" in refusal(tmp_path / "MLmodel")
@@ -85,5 +85,5 @@ def test_a_pipe_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "kind"), [("", "NoneType"), ("[a]", "list"), ("word", "str")])
 def test_anything_but_a_mapping_is_refused(text: str, kind: str, tmp_path: Path) -> None:
-    """The message says what came instead."""
+    """The error for YAML that is no mapping names its type."""
     assert refusal(written(tmp_path, text)).endswith(f"must be a YAML mapping, not {kind}")

@@ -15,19 +15,19 @@ PATH = "/api/v1.0/predictions"
 
 
 def line(form: str, path: str = PATH, rows: int | None = 3, status: int | str = 200) -> str:
-    """The line of a request."""
+    """Format the access log line of one request."""
     context = RequestContext("POST", path, ())
     context.rows = rows
     return LINES[form](context, status, 57, 1.23456)
 
 
 def test_a_line_of_text_has_what_there_is_to_know_of_a_request() -> None:
-    """Method, path, status, bytes, milliseconds and rows, in this order."""
+    """A text line has the method, path, status, bytes, milliseconds and rows, in this order."""
     assert line("text") == '"POST /api/v1.0/predictions" 200 57B 1.2ms rows=3\n'
 
 
 def test_a_line_of_json_has_the_same() -> None:
-    """By these names."""
+    """A JSON line has the same values under these names."""
     assert json.loads(line("json")) == {
         "method": "POST",
         "path": "/api/v1.0/predictions",
@@ -39,13 +39,13 @@ def test_a_line_of_json_has_the_same() -> None:
 
 
 def test_what_is_no_array_has_no_rows() -> None:
-    """A dash in text, and null in JSON."""
+    """If the number of rows is unknown, the log writes a dash in text and null in JSON."""
     assert line("text", rows=None).endswith(" rows=-\n")
     assert json.loads(line("json", rows=None))["rows"] is None
 
 
 def test_a_call_over_grpc_has_its_code_as_status() -> None:
-    """Whatever stands for the status is written as it is."""
+    """The log writes a gRPC status code as it is."""
     assert " INVALID_ARGUMENT 57B" in line("text", status="INVALID_ARGUMENT")
     assert json.loads(line("json", status="OK"))["status"] == "OK"
 
@@ -53,10 +53,10 @@ def test_a_call_over_grpc_has_its_code_as_status() -> None:
 @example(path="\x7f")
 @given(path=st.text(st.characters(max_codepoint=255)))
 def test_no_path_can_forge_a_line_or_a_part_of_one(path: str) -> None:
-    """Whatever bytes a path has: one line, of ASCII, with the path between its only quotes."""
+    """Any path gives a single ASCII line, with the path inside the line's only quotes."""
     text = line("text", path)
     assert text.isascii()
-    assert text.isprintable() is False  # its end is the only one that is not
+    assert text.isprintable() is False  # only the newline is not printable
     assert text[:-1].isprintable()
     shown = text.removeprefix('"POST ').removesuffix('" 200 57B 1.2ms rows=3\n')
     assert json.loads(f'"{shown}"') == path
@@ -65,7 +65,7 @@ def test_no_path_can_forge_a_line_or_a_part_of_one(path: str) -> None:
 
 @given(path=st.text(st.characters(max_codepoint=255)))
 def test_json_is_json_whatever_the_path(path: str) -> None:
-    """One line, and the path comes out of it as it went in."""
+    """Any path gives a single JSON line, from which the same path can be parsed."""
     text = line("json", path)
     assert text.count("\n") == 1
     assert json.loads(text)["path"] == path
@@ -73,12 +73,12 @@ def test_json_is_json_whatever_the_path(path: str) -> None:
 
 @pytest.mark.parametrize("form", LINES)
 def test_a_long_path_is_cut_off(form: str) -> None:
-    """No client fills the log with one request."""
+    """The log truncates long paths, so that one request cannot fill the log."""
     assert len(line(form, "/" + "\0" * 60_000)) < 4000
 
 
 class Stream(io.StringIO):
-    """Notes what is written at a time."""
+    """A stream that records each write separately."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Stream(io.StringIO):
 
 
 def logged(form: str, do: Callable[[AccessLog], Any]) -> list[str]:
-    """What is written at a time, of what is noted in one turn of a loop."""
+    """Return the separate writes of an access log that is filled in one event loop iteration."""
     stream = Stream()
 
     async def turn() -> None:
@@ -103,7 +103,7 @@ def logged(form: str, do: Callable[[AccessLog], Any]) -> list[str]:
 
 @pytest.mark.parametrize("form", LINES)
 def test_lines_of_a_turn_are_written_together(form: str) -> None:
-    """Many requests cost one write."""
+    """Log lines of one event loop iteration are written in a single write."""
 
     def note_three(log: AccessLog) -> None:
         for number in range(3):

@@ -20,7 +20,7 @@ from prepackaged.server.transport.grpc.calls import CallWithDeadline
 
 
 class Clock:
-    """A time that stands still unless it is set."""
+    """A fake clock, which only moves when a test sets it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -31,7 +31,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock that admission looks at."""
+    """Replace the clock that the admission control reads."""
     clock = Clock()
     monkeypatch.setattr("prepackaged.server.inference.admission.time.perf_counter", clock)
     return clock
@@ -44,14 +44,14 @@ def admission(
     most_seconds: float | None = None,
     requests: int = 1,
 ) -> Admission:
-    """Admission to a model whose calls, for so many requests, take so long."""
+    """An admission control whose calls took `call_seconds`, for `requests` requests each."""
     latency = LatencyTracker()
     latency.note_call(call_seconds, requests)
     return Admission(latency, lambda: together, most_seconds)
 
 
 def request(seconds: float = math.inf, *, is_own: bool = False) -> RequestContext:
-    """A request whose client waits for so long, as far as is known, and whether it said so."""
+    """A request with a deadline, set by the client (`is_own`) or by the server."""
     kind = CallWithDeadline if is_own else RequestContext
     context = kind.__new__(kind)
     RequestContext.__init__(context, "POST", "/", ())
@@ -62,7 +62,7 @@ def request(seconds: float = math.inf, *, is_own: bool = False) -> RequestContex
 def most_waiting(
     admission: Admission, clock: Clock, context: RequestContext | None = None, most: int = 5000
 ) -> int:
-    """How many requests may wait."""
+    """Return how many requests may wait before the next one is refused."""
     for waiting in range(most + 1):
         try:
             admission.check(waiting, most, clock.now, context)
@@ -72,20 +72,20 @@ def most_waiting(
 
 
 def leave(model: Admission, age: float, times: int = 20) -> None:
-    """Let the model be called for clients that leave at this age."""
+    """Record clients that disconnected at this age during their model call."""
     for _ in range(times):
         model.left(age)
 
 
 def test_requests_are_admitted_by_how_long_they_would_wait(clock: Clock) -> None:
-    """Calls of 20 ms for half a minute; and of a slow model as many as are no crowd."""
+    """The queue is limited to 30 s of estimated work, but always admits a few requests."""
     assert most_waiting(admission(0.02), clock) == 1501
     assert most_waiting(admission(3.0), clock) == 17
     assert most_waiting(admission(0.0001), clock) == 5000
 
 
 def test_a_bound_that_is_set_holds_for_all(clock: Clock) -> None:
-    """Whatever their deadlines are; and of a slow model as many as are no crowd."""
+    """A configured limit applies whatever the deadline, but a few requests are always admitted."""
     for context in (None, request(), request(60), request(60, is_own=True)):
         assert most_waiting(admission(0.02, most_seconds=2.5), clock, context) == 126
         assert most_waiting(admission(1.0, most_seconds=2.5), clock, context) == 17
@@ -93,7 +93,7 @@ def test_a_bound_that_is_set_holds_for_all(clock: Clock) -> None:
 
 
 def test_patient_clients_of_a_slow_model_are_not_refused(clock: Clock) -> None:
-    """Four who would wait for a minute each, one after another too, whether they say so or not."""
+    """A slow model admits four sequential clients, with or without deadlines."""
     slow = admission(3.0)
     for context in (request(), request(60), request(60, is_own=True)):
         for waiting in range(4):
@@ -101,14 +101,14 @@ def test_patient_clients_of_a_slow_model_are_not_refused(clock: Clock) -> None:
 
 
 def test_requests_that_share_a_call_wait_for_it_together(clock: Clock) -> None:
-    """Of 64 at a time more may wait, and sizes that are not known yet count as the known ones."""
+    """Requests that share a batch wait for one call; an unknown size counts as a known one."""
     assert most_waiting(admission(0.5, together=64), clock) == 3841
     assert most_waiting(admission(4.0, together=8, requests=8), clock) == 16 * 8 + 1
 
 
 @pytest.mark.parametrize("is_own", [True, False])
 def test_the_answer_has_to_come_before_the_deadline(clock: Clock, *, is_own: bool) -> None:
-    """Where it is known; with nobody before it a request is always tried."""
+    """A request is refused if it cannot meet its deadline, unless the queue is empty."""
     quick = admission(0.02)
     assert most_waiting(quick, clock, request(0.1, is_own=is_own)) == 5
     assert most_waiting(quick, clock, request(0.001, is_own=is_own)) == 1
@@ -116,7 +116,7 @@ def test_the_answer_has_to_come_before_the_deadline(clock: Clock, *, is_own: boo
 
 
 def test_a_refusal_tells_when_to_come_again(clock: Clock) -> None:
-    """When those who wait are answered, and at least a second from now."""
+    """Retry-After is the estimated time until the queue is empty."""
     slow = admission(3.0)
     for waiting, seconds in ((20, 60), (1000, 3000)):
         with pytest.raises(OverloadedError) as caught:
@@ -125,7 +125,7 @@ def test_a_refusal_tells_when_to_come_again(clock: Clock) -> None:
 
 
 def test_nobody_waits_longer_than_clients_stay(clock: Clock) -> None:
-    """Half of the time after which those left whom the model was called for is for the wait."""
+    """The queue is limited to half of the time after which clients disconnected."""
     quick = admission(0.02)
     leave(quick, 0.5)
     assert most_waiting(quick, clock) == 12
@@ -134,7 +134,7 @@ def test_nobody_waits_longer_than_clients_stay(clock: Clock) -> None:
 
 
 def test_patience_grows_again_while_nobody_leaves(clock: Clock) -> None:
-    """By half each ten seconds, so that what is learned is not forgotten while it lasts."""
+    """The learned limit grows by half every ten seconds while no client disconnects."""
     quick = admission(0.02)
     leave(quick, 0.5)
     clock.now += STRICT_SECONDS + 1
@@ -147,7 +147,7 @@ def test_patience_grows_again_while_nobody_leaves(clock: Clock) -> None:
 
 
 def test_a_client_s_own_deadline_counts_more_than_what_others_do(clock: Clock) -> None:
-    """Who said that it waits is waited for; a limit that is the server's says nothing of it."""
+    """A client's own deadline overrides the learned limit; one set by the server does not."""
     quick = admission(0.02)
     leave(quick, 0.5)
     assert most_waiting(quick, clock, request(60, is_own=True)) == 3000
@@ -157,7 +157,7 @@ def test_a_client_s_own_deadline_counts_more_than_what_others_do(clock: Clock) -
 
 
 def test_a_client_that_leaves_now_and_then_does_not_matter(clock: Clock) -> None:
-    """Somebody always does; only when a quarter of the calls is for nobody it is the queue."""
+    """The limit is only learned once a quarter of the calls were for disconnected clients."""
     quick = admission(0.02)
     for _ in range(20):
         quick.answered(4)
@@ -168,7 +168,7 @@ def test_a_client_that_leaves_now_and_then_does_not_matter(clock: Clock) -> None
 
 
 def test_clients_that_leave_at_once_keep_nobody_out(clock: Clock) -> None:
-    """Who stays for no more than two calls says nothing of how long a queue may be."""
+    """Clients that disconnect within two call times or 0.1 s do not shorten the queue."""
     for seconds, waiting in ((0.02, 1501), (3.0, 17)):
         model = admission(seconds)
         leave(model, max(0.1, 2 * seconds) - 0.001, 100)
@@ -176,7 +176,7 @@ def test_clients_that_leave_at_once_keep_nobody_out(clock: Clock) -> None:
 
 
 def test_two_calls_are_waited_for_whatever_others_do(clock: Clock) -> None:
-    """And a tenth of a second."""
+    """The learned limit always allows two calls and at least a tenth of a second."""
     for seconds, waiting in ((0.02, 6), (1.0, 3)):
         model, least = admission(seconds), max(0.1, 2 * seconds)
         leave(model, least)
@@ -185,7 +185,7 @@ def test_two_calls_are_waited_for_whatever_others_do(clock: Clock) -> None:
 
 
 class Held:
-    """A model that holds its first call until it is let go, and notes what it is asked."""
+    """A model that blocks in its first call until released, and records its inputs."""
 
     def __init__(self) -> None:
         self.is_entered, self.may_go = threading.Event(), threading.Event()
@@ -199,7 +199,7 @@ class Held:
 
 
 def outcomes(*contexts: RequestContext | None) -> tuple[list[int], dict[int, Any]]:
-    """What a model saw, and who got what, of requests that waited for another one."""
+    """Queue requests behind a running call; return what the model computed and each outcome."""
     model, got = Held(), {}
 
     async def scenario() -> None:
@@ -220,21 +220,21 @@ def outcomes(*contexts: RequestContext | None) -> tuple[list[int], dict[int, Any
 
 
 def context(path: str, left_at: float = 0.0) -> RequestContext:
-    """A request that waits."""
+    """Create a queued request."""
     request = RequestContext("POST", path, ())
     request.left_at = left_at
     return request
 
 
 def test_what_is_past_its_deadline_is_not_computed() -> None:
-    """Its own timer tells the client; the model works for the others."""
+    """Requests past their deadline are not computed; their own timer answers the client."""
     seen, got = outcomes(context("/late"), context("/good"))
     assert seen == [0, 2]
     assert got == {0: 0, 2: 2}
 
 
 def test_a_client_that_sends_no_more_is_not_computed_while_others_wait() -> None:
-    """Most of those have left; without others it is answered, for some do still read."""
+    """While others wait, a half-closed client is refused, since most of those have left."""
     seen, got = outcomes(context("/gone", 0.001), context("/good"), context("/gone", 0.001))
     assert seen == [0, 2, 3]
     assert isinstance(got.pop(1), OverloadedError)
@@ -242,7 +242,7 @@ def test_a_client_that_sends_no_more_is_not_computed_while_others_wait() -> None
 
 
 def test_a_client_that_leaves_the_queue_costs_nothing_and_teaches_nothing() -> None:
-    """The model was not called for it; one that leaves during its call was called for in vain."""
+    """Only clients that disconnect during their model call count towards the learned limit."""
     ages: list[float] = []
 
     async def scenario() -> None:
@@ -266,6 +266,6 @@ def test_a_client_that_leaves_the_queue_costs_nothing_and_teaches_nothing() -> N
 
 
 def test_the_age_of_a_client_that_sends_no_more_is_that_of_its_last_word() -> None:
-    """However late it is noticed."""
+    """The age of a half-closed client ends when it stopped sending, even if noticed later."""
     work = Work(0, print, context=context("/gone", 3.0), since=1.0)
     assert work.age() == 2.0

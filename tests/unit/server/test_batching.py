@@ -18,17 +18,17 @@ from prepackaged.server.inference.work import AGAIN
 
 
 def asked(value: Any, names: Sequence[str] = (), **parameters: Any) -> InferenceRequest:
-    """A request for a prediction."""
+    """Build a prediction request."""
     return InferenceRequest(value, list(names), parameters=parameters or None)
 
 
 def row(*values: float) -> InferenceRequest:
-    """A request of one row."""
+    """Build a request with a single row."""
     return asked(np.array([values]))
 
 
 class Counting:
-    """A predict that notes how many rows each call had."""
+    """A predict function that records the number of rows of each call."""
 
     def __init__(self, function: Callable[[Any], Any] = lambda rows: rows * 2) -> None:
         self.function = function
@@ -40,7 +40,7 @@ class Counting:
 
 
 def trusted(predict: Any) -> Batcher:
-    """A batcher that has seen as many good batches as it wants."""
+    """Return a batcher that has passed its initial checks."""
     batcher = Batcher(predict, is_offered=True)
     for _ in range(CHECKS):
         batcher([row(1.0), row(2.0)])
@@ -49,12 +49,12 @@ def trusted(predict: Any) -> Batcher:
 
 
 def values(outcomes: list[Any]) -> list[Any]:
-    """Arrays as lists, exceptions as they are."""
+    """Convert arrays to lists, and keep exceptions."""
     return [each.tolist() if isinstance(each, np.ndarray) else each for each in outcomes]
 
 
 def test_a_model_that_does_not_offer_it_is_never_batched() -> None:
-    """Each request is a call of its own."""
+    """Without the model's opt-in, each request is a separate call."""
     predict = Counting()
     batcher = Batcher(predict, is_offered=False)
 
@@ -64,7 +64,7 @@ def test_a_model_that_does_not_offer_it_is_never_batched() -> None:
 
 
 def test_the_first_batches_are_compared_before_the_model_is_trusted() -> None:
-    """One by one and together; from then on together alone."""
+    """The first batches are computed both row by row and together, later ones only together."""
     predict = Counting()
     batcher = Batcher(predict, is_offered=True)
     for _ in range(CHECKS + 1):
@@ -74,7 +74,7 @@ def test_the_first_batches_are_compared_before_the_model_is_trusted() -> None:
 
 
 def test_a_trusted_model_is_compared_again_now_and_then() -> None:
-    """Trust is not for ever."""
+    """A trusted model is checked again once in CHECK_EVERY batches."""
     predict = Counting()
     batcher = trusted(predict)
     for _ in range(CHECK_EVERY + 1):
@@ -87,7 +87,7 @@ def test_a_trusted_model_is_compared_again_now_and_then() -> None:
 def test_a_model_whose_rows_influence_each_other_is_not_batched(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The one-by-one answers are given, and batching ends with a line in the log."""
+    """If rows influence each other, batching ends, and each request gets its own result."""
     batcher = Batcher(Counting(lambda rows: rows - rows.mean(axis=0)), is_offered=True)
 
     assert values(batcher([row(1.0), row(3.0)])) == [[[0.0]], [[0.0]]]
@@ -96,7 +96,7 @@ def test_a_model_whose_rows_influence_each_other_is_not_batched(
 
 
 def test_equal_rows_prove_nothing() -> None:
-    """Rows that are the same cannot be seen to influence each other."""
+    """Identical rows cannot reveal cross-row effects, so such batches do not count as checks."""
     predict = Counting(lambda rows: rows - rows.mean(axis=0))
     batcher = Batcher(predict, is_offered=True)
     for _ in range(CHECKS + 1):
@@ -107,7 +107,7 @@ def test_equal_rows_prove_nothing() -> None:
 
 
 def test_a_model_that_answers_fewer_rows_is_not_batched() -> None:
-    """There is no telling whose answer is missing."""
+    """If a batch returns too few rows, its requests are repeated singly, and batching ends."""
     predict = Counting(lambda rows: rows)
     batcher = trusted(predict)
     predict.function = lambda rows: rows[:1]
@@ -120,14 +120,14 @@ def test_a_model_that_answers_fewer_rows_is_not_batched() -> None:
 
 
 def refuse_negative(rows: Any) -> Any:
-    """A predict that fails on negative numbers."""
+    """A predict function that fails on negative numbers."""
     if (rows < 0).any():
         raise ValueError("negative")
     return rows
 
 
 def test_a_large_batch_is_not_computed_one_by_one_to_be_compared() -> None:
-    """Two requests of different rows are; the others go again, and soon all go together."""
+    """A check computes two different requests singly; the rest of a large batch is queued again."""
     predict = Counting()
     batcher = Batcher(predict, is_offered=True)
     waiting = [row(1.0)] * 100 + [row(float(number)) for number in range(100)]
@@ -144,7 +144,7 @@ def test_a_large_batch_is_not_computed_one_by_one_to_be_compared() -> None:
 
 @pytest.mark.parametrize("place", [0, 1, 100, 127, 128, 200, 255])
 def test_one_bad_request_among_many_is_found_by_halving(place: int) -> None:
-    """Of 256, with eight more calls; one for its own error, and one for the answers of the rest."""
+    """A bad request in a batch of 256 is found by bisection, in eleven calls."""
     predict = Counting(refuse_negative)
     batcher = trusted(predict)
     requests = [row(-1.0 if number == place else 1.0) for number in range(256)]
@@ -158,7 +158,7 @@ def test_one_bad_request_among_many_is_found_by_halving(place: int) -> None:
 
 
 def test_after_many_bad_requests_the_others_come_alone() -> None:
-    """It would take longer to find them all; and none is asked for more than once more."""
+    """After MOST_SOUGHT bad requests, the rest of the batch is repeated one by one, once each."""
     batcher = trusted(Counting(refuse_negative))
     requests = [row(-1.0), row(1.0)] * 8
 
@@ -178,7 +178,7 @@ def test_after_many_bad_requests_the_others_come_alone() -> None:
 def test_a_model_that_is_slower_together_is_not_batched(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Batching is for speed."""
+    """Batching is turned off if a batch takes clearly longer than its rows one by one."""
     now = [0.0]
     monkeypatch.setattr("prepackaged.server.inference.batching.time.perf_counter", lambda: now[0])
 
@@ -195,7 +195,7 @@ def test_a_model_that_is_slower_together_is_not_batched(
 
 
 def test_one_bad_request_spoils_no_other() -> None:
-    """It gets its own error."""
+    """A failing request gets its own error; the other requests of its batch get their results."""
     batcher = trusted(Counting(refuse_negative))
 
     good, bad, last = batcher([row(1.0), row(-1.0), row(3.0)])
@@ -206,7 +206,7 @@ def test_one_bad_request_spoils_no_other() -> None:
 
 
 def test_what_does_not_stack_stays_apart() -> None:
-    """Other names, another dtype, another width, text, and no array at all."""
+    """Requests with other names, dtypes, widths or with non-arrays are not batched together."""
     predict = Counting(lambda value: value)
     batcher = trusted(predict)
     items = [
@@ -226,7 +226,7 @@ def test_what_does_not_stack_stays_apart() -> None:
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=8))
 def test_answers_are_split_as_the_requests_were(sizes: list[int]) -> None:
-    """Requests of several rows get all of their rows back, in order."""
+    """Each request of a batch gets the results of its own rows, in order."""
     batcher = trusted(Counting())
     start = np.cumsum([0, *sizes])
     items = [
@@ -239,11 +239,11 @@ def test_answers_are_split_as_the_requests_were(sizes: list[int]) -> None:
     assert values(outcomes) == [(item.value * 2).tolist() for item in items]
 
 
-# Several arrays by name, and parameters
+# Several named arrays, and parameters
 
 
 class Adding:
-    """A predict of two named arrays that gives two; it keeps how it was called."""
+    """A predict function with two named inputs and outputs, which records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[int, dict[str, Any]]] = []
@@ -254,12 +254,12 @@ class Adding:
 
 
 def pair(a: list[int], b: list[int], **parameters: Any) -> InferenceRequest:
-    """A request of two named arrays."""
+    """Build a request with two named arrays."""
     return asked({"a": np.array(a), "b": np.array(b)}, **parameters)
 
 
 def test_arrays_by_name_are_stacked_and_answers_by_name_are_split() -> None:
-    """Each request gets its own rows of every output."""
+    """Named inputs are stacked, and each request gets its own rows of every named output."""
     predict = Adding()
     batcher = Batcher(predict, is_offered=True)
     for _ in range(CHECKS):
@@ -297,13 +297,13 @@ def test_arrays_by_name_are_stacked_and_answers_by_name_are_split() -> None:
     ],
 )
 def test_arrays_that_do_not_stack_share_no_call(other: InferenceRequest) -> None:
-    """The names, dtypes, trailing shapes and parameters of two requests must be equal."""
+    """Requests share a batch only if names, dtypes, trailing shapes and parameters are equal."""
     assert batch_key(pair([1], [2])) is not None
     assert batch_key(other) != batch_key(pair([1], [2])) or batch_key(other) is None
 
 
 def test_the_parameters_of_a_batch_reach_the_model() -> None:
-    """Together or alone, the model is told how to predict."""
+    """The model gets the request parameters, in a batch and in a single call."""
     predict = Adding()
     batcher = Batcher(predict, is_offered=True)
 

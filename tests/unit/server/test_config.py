@@ -12,12 +12,12 @@ from prepackaged.server.runtime.settings import Setting
 
 
 def test_the_defaults_are_upstreams() -> None:
-    """Ports, paths and log level as seldon-core 1.17.1 has them."""
+    """Ports, paths and log level default to those of seldon-core 1.17.1."""
     assert read_config(["Model"], {}) == Config("Model", {})
 
 
 def test_the_environment_gives_the_defaults_of_flags() -> None:
-    """The variables that Seldon's operator sets."""
+    """The environment variables of Seldon's operator set the defaults of the flags."""
     environment = {
         "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": "9001",
         "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": "9501",
@@ -53,7 +53,7 @@ def test_the_environment_gives_the_defaults_of_flags() -> None:
 def test_the_older_port_variable_counts_where_the_newer_is_absent(
     environment: dict[str, str], port: int
 ) -> None:
-    """PrimeHub sets the older one alone."""
+    """The older port variable, the only one that PrimeHub sets, applies if the newer is missing."""
     assert read_config(["Model"], environment).http_port == port
 
 
@@ -72,7 +72,7 @@ def test_the_older_port_variable_counts_where_the_newer_is_absent(
 def test_the_models_name_is_what_is_said_closest_to_it(
     flags: list[str], environment: dict[str, str], name: str
 ) -> None:
-    """KServe's default, what Seldon's operator sets, our variable, and the flag in any spelling."""
+    """The model name is the flag's, else our variable's, MLServer's or Seldon's, else "model"."""
     assert read_config(["Model", *flags], environment).model_name == name
 
 
@@ -82,7 +82,7 @@ PORTS_OF_CLOUDS = ("AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT")
 
 @pytest.mark.parametrize("first", range(len(PORTS + PORTS_OF_CLOUDS)))
 def test_of_several_platforms_port_the_first_counts(first: int) -> None:
-    """Seldon's, then MLServer's, Vertex AI's and SageMaker's; a flag wins over all."""
+    """The port variables of Seldon, MLServer, Vertex AI and SageMaker apply in this order."""
     names = (*PORTS, *PORTS_OF_CLOUDS)[first:]
     environment = {name: str(9100 + number) for number, name in enumerate(names)}
 
@@ -91,13 +91,13 @@ def test_of_several_platforms_port_the_first_counts(first: int) -> None:
 
 
 def test_port_is_not_read() -> None:
-    """Knative sets it to the port that a container declares, which may be gRPC's."""
+    """PORT is ignored: Knative sets it to the container's declared port, which may be gRPC's."""
     config = read_config(["Model"], {"PORT": "5000"})
     assert (config.http_port, config.grpc_port) == (9000, 5000)
 
 
 def test_mlservers_settings_are_read(caplog: pytest.LogCaptureFixture) -> None:
-    """Those that Seldon's operator sets for its v2 protocol; of the others the log tells."""
+    """MLServer's variables that Seldon's operator sets are read; others are logged as ignored."""
     environment = {
         "MLSERVER_HTTP_PORT": "9001",
         "MLSERVER_GRPC_PORT": "9501",
@@ -122,7 +122,7 @@ def test_mlservers_settings_are_read(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_kserves_flags_are_read() -> None:
-    """As its runtimes' containers get them."""
+    """The flags of KServe's runtime containers are accepted."""
     flags = "--model_name=iris --model_dir=/mnt/models --http_port=8080 --grpc_port=8081"
     config = read_config(["Model", *flags.split(), "--workers=2", "--nthread=1"], {})
 
@@ -140,7 +140,7 @@ VERTEX = {
 
 
 def test_what_vertex_ai_sets_is_read() -> None:
-    """Its port, its two routes, and a port that opens before the model is loaded."""
+    """Vertex AI's port and routes are read, and the port opens before the model is loaded."""
     config = read_config(["Model"], VERTEX)
 
     assert (config.http_port, config.opens_early, config.model_dir) == (8080, True, None)
@@ -153,7 +153,7 @@ def test_what_vertex_ai_sets_is_read() -> None:
 
 @pytest.mark.parametrize("left_out", ["PREDICTIVE_UNIT_ID", "MLSERVER_MODEL_VERSION"])
 def test_seldons_operator_finds_a_port_open_at_once_for_its_v2_protocol(left_out: str) -> None:
-    """For which alone it sets both: its probes would restart a server that loads for long."""
+    """For the v2 protocol, which sets both variables, the port opens before the model is loaded."""
     both = {"PREDICTIVE_UNIT_ID": "node", "MLSERVER_MODEL_VERSION": "v1"}
     assert read_config(["Model"], both).opens_early
     del both[left_out]
@@ -161,7 +161,7 @@ def test_seldons_operator_finds_a_port_open_at_once_for_its_v2_protocol(left_out
 
 
 def test_for_its_own_protocol_the_operator_finds_no_port_open_before_the_model_is_loaded() -> None:
-    """There it connects, and what is open is ready; it sets MLServer's ports and place too."""
+    """For Seldon's protocol, where an open port means ready, it opens after the model is loaded."""
     own = {
         "PREDICTIVE_UNIT_ID": "node",
         "MLSERVER_HTTP_PORT": "9001",
@@ -173,7 +173,7 @@ def test_for_its_own_protocol_the_operator_finds_no_port_open_before_the_model_i
 
 
 def test_a_model_in_a_bucket_ends_the_start() -> None:
-    """Unless something that counts before says where the model is."""
+    """A bucket as model location is an error, unless another setting names a directory."""
     bucket = {**VERTEX, "AIP_STORAGE_URI": "gs://bucket/model"}
     with pytest.raises(DeploymentError) as caught:
         read_config(["Model"], bucket)
@@ -186,20 +186,20 @@ def test_a_model_in_a_bucket_ends_the_start() -> None:
 
 
 def test_the_models_version_is_what_the_operator_sets() -> None:
-    """For MLServer, whose variable it is."""
+    """The model version is read from MLServer's variable."""
     assert read_config(["Model"], {}).model_version == "1"
     assert read_config(["Model"], {"MLSERVER_MODEL_VERSION": "v1"}).model_version == "v1"
 
 
 def test_the_command_line_of_the_images_is_understood() -> None:
-    """Flags without effect are read and let go."""
+    """The images' command line is accepted, including flags that have no effect."""
     line = "Model --service-type MODEL --persistence 0 --access-log --threads 8 --max-requests 9"
 
     assert read_config(line.split(), {}).access_log
 
 
 def test_parameters_have_the_types_that_they_say() -> None:
-    """Seldon's five types."""
+    """Parameters are converted to Seldon's five types."""
     given = [("s", "7", "STRING"), ("i", "7", "INT"), ("f", "7", "FLOAT"), ("d", "0.5", "DOUBLE")]
     given += [("yes", "True", "BOOL"), ("no", "0", "BOOL")]
     text = json.dumps([{"name": n, "value": v, "type": t} for n, v, t in given])
@@ -225,7 +225,7 @@ def test_parameters_have_the_types_that_they_say() -> None:
     ],
 )
 def test_wrong_parameters_are_a_deployments_mistake(text: str, why: str) -> None:
-    """The message names the parameter and its type, and no value: it may be a secret."""
+    """The error names the parameter and its type, but no value, since it may be a secret."""
     good = '{"name": "token", "value": "S3CRET", "type": "STRING"}, '
     with pytest.raises(DeploymentError) as caught:
         read_config(["Model"], {"PREDICTIVE_UNIT_PARAMETERS": text.replace("[{", f"[{good}{{")})
@@ -270,7 +270,7 @@ METRICS_PORT = "PREDICTIVE_UNIT_METRICS_SERVICE_PORT or MLSERVER_METRICS_PORT"
 def test_a_wrong_setting_names_its_flag_and_its_variable(
     variable: str, flag: str, text: str, expected: str
 ) -> None:
-    """Whichever of them said it."""
+    """The error message names both the flag and the variable, whichever was set."""
     message = f"{flag} or {variable}: {expected}, got {text!r}"
     said = [([], {name: text}) for name in variable.split(" or ")]
     for arguments, environment in (*said, ([f"{flag}={text}"], {})):
@@ -292,13 +292,13 @@ def test_a_wrong_setting_names_its_flag_and_its_variable(
     ],
 )
 def test_a_wrong_variable_names_itself(variable: str, text: str, message: str) -> None:
-    """A typing error does not turn a switch off in silence, and the message is bounded."""
+    """A misspelt value is an error instead of a silent default, and the message is truncated."""
     with pytest.raises(DeploymentError, match=f"^{variable}: {re.escape(message)}$"):
         read_config(["Model"], {variable: text})
 
 
 def test_an_empty_variable_is_one_that_is_not_set() -> None:
-    """Templates of deployments set variables to nothing."""
+    """Empty variables count as unset, since deployment templates set variables to nothing."""
     names = {name for setting in SETTINGS for name in setting.variables}
 
     assert len(names) > 40
@@ -313,13 +313,13 @@ SET_BY_NAME = [
 
 @pytest.mark.parametrize(("setting", "variable"), SET_BY_NAME)
 def test_the_example_of_each_variable_is_taken(setting: Setting, variable: str) -> None:
-    """What docs/settings.md shows may be pasted, and changes something."""
+    """The examples in docs/settings.md are valid and change the configuration."""
     assert read_config(["Model"], {variable: setting.example}) != Config("Model", {})
 
 
 @pytest.mark.parametrize("setting", [each for each in SETTINGS if each.flag], ids=str)
 def test_the_example_of_each_flag_is_taken(setting: Setting) -> None:
-    """The flag means what its variables mean, and without a value what it says."""
+    """A flag has the same effect as its variable; without a value it means the documented value."""
     config = read_config(["Model", f"--{setting.flag}", setting.example], {})
 
     assert config == read_config(["Model"], {setting.variables[0]: setting.example})
@@ -329,7 +329,7 @@ def test_the_example_of_each_flag_is_taken(setting: Setting) -> None:
 
 @pytest.mark.parametrize("setting", [each for each in SETTINGS if each.annotation], ids=str)
 def test_the_example_of_each_annotation_is_taken(setting: Setting) -> None:
-    """An annotation changes something, too."""
+    """The example of each annotation changes the configuration."""
     config = read_config(["Model"], {}, {setting.annotation: setting.example})
 
     assert config != Config("Model", {})
@@ -337,7 +337,7 @@ def test_the_example_of_each_annotation_is_taken(setting: Setting) -> None:
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=str)
 def test_the_default_of_each_setting_changes_nothing(setting: Setting) -> None:
-    """What docs/settings.md calls the default is the default."""
+    """Setting the documented default changes nothing."""
     if setting.default is not None:
         said = str(setting.default)
         environment = dict.fromkeys(setting.variables[:1], said)
@@ -347,7 +347,7 @@ def test_the_default_of_each_setting_changes_nothing(setting: Setting) -> None:
 
 
 def test_the_bounds_of_time_and_connections_have_defaults_that_fit_a_cluster() -> None:
-    """The end fits the operator's 20 s less preStop's 10; a proxy closes connections first."""
+    """Shutdown fits the operator's 20 s less preStop's 10 s, and proxies close idle connections."""
     config = read_config(["Model"], {})
 
     assert (config.grace, config.keepalive, config.max_connections) == (7, 620, 10_000)
@@ -355,7 +355,7 @@ def test_the_bounds_of_time_and_connections_have_defaults_that_fit_a_cluster() -
 
 
 def test_the_bounds_can_be_set() -> None:
-    """By the environment, and by flags that win over it."""
+    """Environment variables set the limits, and flags override them."""
     environment = {
         "PREPACKAGED_GRACE_SECONDS": "25",
         "GUNICORN_KEEPALIVE": "75",
@@ -373,7 +373,7 @@ def test_the_bounds_can_be_set() -> None:
 
 
 def test_annotations_bound_the_time_of_each_transport() -> None:
-    """In milliseconds, as the operator has them."""
+    """Annotations set the timeouts of REST and gRPC in milliseconds, as in Seldon's operator."""
     annotations = {"seldon.io/rest-timeout": "1500", "seldon.io/grpc-timeout": "2500"}
 
     config = read_config(["Model"], {}, annotations)
@@ -383,7 +383,7 @@ def test_annotations_bound_the_time_of_each_transport() -> None:
 
 @pytest.mark.parametrize("text", ["0", "0.0", ""])
 def test_a_time_of_0_is_no_bound(text: str) -> None:
-    """As gunicorn and the operator mean it."""
+    """A timeout of 0 or an empty one means no timeout, as in gunicorn and the operator."""
     annotations = {"seldon.io/rest-timeout": text, "seldon.io/grpc-timeout": text}
     config = read_config(["Model"], {"PREPACKAGED_MAX_CALL_SECONDS": "0"}, annotations)
     assert (config.timeout, config.grpc_timeout, config.longest_call) == (None, None, math.inf)
@@ -393,7 +393,7 @@ def test_a_time_of_0_is_no_bound(text: str) -> None:
     ("text", "bound"), [("1000", 1000), ("0", None), ("-1", None), ("", 64 * 2**20)]
 )
 def test_the_size_of_messages_may_have_no_bound(text: str, bound: int | None) -> None:
-    """-1 is gRPC's word for it."""
+    """A message size of -1, as in gRPC, or 0 means no limit."""
     annotations = {"seldon.io/grpc-max-message-size": text}
     assert read_config(["Model"], {}, annotations).max_message == bound
 
@@ -407,7 +407,7 @@ def test_the_size_of_messages_may_have_no_bound(text: str, bound: int | None) ->
     ],
 )
 def test_a_wrong_annotation_names_itself(key: str, text: str, expected: str) -> None:
-    """Its value is in the message too."""
+    """The error message names the annotation and its value."""
     message = f"the annotation {key}: expected {expected}, got {text!r}"
     with pytest.raises(DeploymentError, match=f"^{re.escape(message)}$"):
         read_config(["Model"], {}, {key: text})
@@ -424,13 +424,13 @@ def test_a_wrong_annotation_names_itself(key: str, text: str, expected: str) -> 
     ],
 )
 def test_log_levels_are_pythons(text: str, level: str) -> None:
-    """With the short forms that Python's logging knows."""
+    """Log levels are Python's, including its short forms."""
     assert read_config(["Model"], {"SELDON_LOG_LEVEL": text}).log_level == level
     assert logging.getLevelName(text.upper()) == logging.getLevelName(level)
 
 
 def test_an_unknown_log_level_is_a_deployments_mistake() -> None:
-    """The message lists those that there are."""
+    """The error message lists the valid log levels."""
     message = "--log-level or SELDON_LOG_LEVEL: expected DEBUG or INFO or .*, got 'LOUD'"
     with pytest.raises(DeploymentError, match=message):
         read_config(["Model"], {"SELDON_LOG_LEVEL": "loud"})
@@ -438,20 +438,20 @@ def test_an_unknown_log_level_is_a_deployments_mistake() -> None:
 
 @pytest.mark.parametrize("text", ["/prometheus", "prometheus", "//prometheus"])
 def test_the_path_of_the_metrics_begins_with_a_slash(text: str) -> None:
-    """Whether that was written or not."""
+    """The metrics path gets a leading slash if it has none."""
     environment = {"PREDICTIVE_UNIT_METRICS_ENDPOINT": text}
     assert read_config(["Model"], environment).metrics_path == "/prometheus"
 
 
 def test_the_host_can_be_set() -> None:
-    """Every address is the default."""
+    """The server listens on all addresses by default, or on the configured host."""
     assert read_config(["Model"], {}).host == "::"
     assert read_config(["Model"], {"PREPACKAGED_HOST": "10.0.0.1"}).host == "10.0.0.1"
     assert read_config(["Model", "--host", "localhost"], {}).host == "localhost"
 
 
 def test_the_access_log_is_text_unless_the_environment_says_json() -> None:
-    """The variable is read beside the flag that turns the log on."""
+    """The access log format is text by default; an environment variable selects JSON."""
     assert read_config(["Model"], {}).access_log_format == "text"
     environment = {"PREPACKAGED_ACCESS_LOG_FORMAT": "json"}
     assert read_config(["Model"], environment).access_log_format == "json"
@@ -470,24 +470,24 @@ def test_the_access_log_is_text_unless_the_environment_says_json() -> None:
 def test_tracing_is_asked_for_in_upstreams_way_or_in_opentelemetrys(
     arguments: list[str], environment: dict[str, str]
 ) -> None:
-    """Any one of these is enough."""
+    """The flag, TRACING or OpenTelemetry's endpoint variables each enable tracing."""
     assert read_config(["Model", *arguments], environment).tracing
 
 
 @pytest.mark.parametrize("environment", [{}, {"TRACING": "0"}, {"OTEL_SERVICE_NAME": "iris"}])
 def test_tracing_is_off_otherwise(environment: dict[str, str]) -> None:
-    """A name alone asks for nothing."""
+    """Tracing is off by default; a service name alone does not enable it."""
     assert not read_config(["Model"], environment).tracing
 
 
 def test_payloads_are_passed_through_where_the_environment_says_so() -> None:
-    """Upstream's variable, with its values."""
+    """Upstream's PAYLOAD_PASSTHROUGH variable enables payload passthrough."""
     assert not read_config(["Model"], {}).passes_payload
     assert read_config(["Model"], {"PAYLOAD_PASSTHROUGH": "true"}).passes_payload
 
 
 def test_the_environment_bounds_what_clients_may_ask_for() -> None:
-    """Bytes, requests and rows; the pod's annotation counts before the variable."""
+    """Environment variables set the limits on requests; the pod's annotation takes precedence."""
     config = read_config(
         ["Model"],
         {
@@ -513,7 +513,7 @@ def test_the_environment_bounds_what_clients_may_ask_for() -> None:
 
 
 def test_a_bound_that_is_none_names_its_variable() -> None:
-    """The message says what was expected."""
+    """The error message names the variable and the expected values."""
     with pytest.raises(DeploymentError) as caught:
         read_config(["Model"], {"PREPACKAGED_MAX_BODY_BYTES": "0"})
     assert str(caught.value) == (

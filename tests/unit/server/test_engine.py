@@ -21,7 +21,7 @@ def run(
     most: int = 100,
     on_loop: bool = False,
 ) -> Any:
-    """Run a scenario on an engine whose model has a thread of its own."""
+    """Run a scenario with an engine whose model runs on its own thread."""
 
     async def main() -> Any:
         with started(ModelThread()) as thread:
@@ -46,12 +46,12 @@ async def submit_all(engine: Engine, items: Sequence[Any]) -> list[Any]:
 
 
 def doubled(items: Sequence[int]) -> list[int]:
-    """An answer for each item."""
+    """Double each item."""
     return [item * 2 for item in items]
 
 
 def test_every_item_gets_its_own_answer() -> None:
-    """In whatever groups they went."""
+    """Each item gets its own result, however the items were batched."""
 
     async def scenario(engine: Engine) -> list[Any]:
         return await submit_all(engine, range(10))
@@ -60,7 +60,7 @@ def test_every_item_gets_its_own_answer() -> None:
 
 
 def test_what_waits_goes_together() -> None:
-    """The next call takes what is queued, up to the most that may go together."""
+    """The next call takes all queued items, up to the maximum batch size."""
     groups: list[list[int]] = []
 
     def answer(items: Sequence[int]) -> list[int]:
@@ -76,7 +76,7 @@ def test_what_waits_goes_together() -> None:
 
 
 def test_an_exception_is_the_outcome_of_all_that_went_together() -> None:
-    """The engine goes on."""
+    """An exception is the outcome of its call, and the engine keeps running."""
 
     def answer(items: Sequence[int]) -> list[int]:
         if 0 in items:
@@ -96,7 +96,7 @@ def test_an_exception_is_the_outcome_of_all_that_went_together() -> None:
 def test_a_quick_model_is_called_on_the_loop_if_it_may_and_a_slow_one_is_not(
     *, on_loop: bool
 ) -> None:
-    """How long its calls took decides, for a model that may be called on any thread."""
+    """Quick models that allow any thread are called on the event loop, slow ones are not."""
     threads: list[bool] = []
 
     def answer(items: Sequence[int]) -> list[int]:
@@ -116,7 +116,7 @@ def test_a_quick_model_is_called_on_the_loop_if_it_may_and_a_slow_one_is_not(
 
 
 def test_a_large_batch_of_a_quick_model_is_not_called_on_the_loop() -> None:
-    """The batch at hand is judged, and not the average."""
+    """The estimate for the current batch decides, not the average call time."""
     threads: list[bool] = []
 
     def answer(items: Sequence[int]) -> list[int]:
@@ -137,7 +137,7 @@ def test_a_large_batch_of_a_quick_model_is_not_called_on_the_loop() -> None:
 
 
 def test_calls_for_one_request_share_a_trip_to_the_thread_and_are_made_in_order() -> None:
-    """A model that is not batched answers all who wait without a switch of threads between."""
+    """Queued calls of an unbatched model run in order, with a single switch to the model thread."""
     calls: list[list[int]] = []
     trips: list[Any] = []
 
@@ -158,12 +158,12 @@ def test_calls_for_one_request_share_a_trip_to_the_thread_and_are_made_in_order(
 
 @pytest.fixture
 def long_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every call counts as one that is not quick."""
+    """Make every call count as a long one."""
     monkeypatch.setattr("prepackaged.server.inference.engine.TRIP_SECONDS", 0)
 
 
 def test_long_calls_follow_one_another_without_the_loop(long_calls: None) -> None:
-    """A loop that is busy keeps no slow model waiting: the thread takes the next by itself."""
+    """After a long call, the model thread takes the next batch itself, even if the loop is busy."""
     calls: list[list[int]] = []
     is_open = threading.Event()
 
@@ -176,7 +176,7 @@ def test_long_calls_follow_one_another_without_the_loop(long_calls: None) -> Non
         outcomes = asyncio.ensure_future(submit_all(engine, range(5)))
         await asyncio.sleep(0.01)
         is_open.set()
-        wait_until(lambda: len(calls) == 3)  # which holds up the loop
+        wait_until(lambda: len(calls) == 3)  # this blocks the event loop
         return await outcomes
 
     assert run(scenario, answer, together=2) == [0, 2, 4, 6, 8]
@@ -184,7 +184,7 @@ def test_long_calls_follow_one_another_without_the_loop(long_calls: None) -> Non
 
 
 def test_who_is_given_up_during_long_calls_gets_the_error_once(long_calls: None) -> None:
-    """Those with the model and those who wait, whichever thread takes them."""
+    """After give_up, running and queued requests each get the error exactly once."""
     given: list[Any] = []
     is_open = threading.Event()
     entered = threading.Semaphore(0)
@@ -212,7 +212,7 @@ def test_who_is_given_up_during_long_calls_gets_the_error_once(long_calls: None)
 
 
 def test_who_goes_away_during_a_trip_is_not_computed() -> None:
-    """The model's thread looks once more before each call."""
+    """The model thread skips cancelled requests before each call."""
     computed: list[int] = []
     works: list[Work] = []
 
@@ -235,7 +235,7 @@ def test_who_goes_away_during_a_trip_is_not_computed() -> None:
 
 
 def test_what_is_urgent_waits_for_the_running_call_alone() -> None:
-    """Probes of the model's health go ahead of the predictions that wait, up to a bound."""
+    """Health probes overtake queued predictions, up to MOST_URGENT of them."""
     order: list[Any] = []
     is_open = threading.Event()
 
@@ -265,12 +265,12 @@ def test_what_is_urgent_waits_for_the_running_call_alone() -> None:
 def test_too_many_that_wait_are_told_when_to_come_back(
     monkeypatch: pytest.MonkeyPatch, together: int, seconds: int
 ) -> None:
-    """The bound is on the queue, and the time is how long the model takes for what is in it."""
+    """A full queue refuses requests with 503, and Retry-After is the time to empty the queue."""
     now = [0.0]
     monkeypatch.setattr("prepackaged.server.inference.engine.time.perf_counter", lambda: now[0])
 
     def answer(items: Sequence[int]) -> list[int]:
-        now[0] += 3  # for however many
+        now[0] += 3  # whatever the number of items
         return doubled(items)
 
     async def scenario(engine: Engine) -> OverloadedError:
@@ -289,7 +289,7 @@ def test_too_many_that_wait_are_told_when_to_come_back(
 
 
 def test_what_nobody_wants_is_not_computed() -> None:
-    """A client that goes away frees its place."""
+    """Cancelled requests leave the queue and are not computed."""
     computed: list[int] = []
 
     def answer(items: Sequence[int]) -> list[int]:
@@ -309,7 +309,7 @@ def test_what_nobody_wants_is_not_computed() -> None:
 
 
 def test_functions_take_their_turn_alone() -> None:
-    """What is not a prediction waits in the same queue, on the engine's thread."""
+    """Functions run alone on the model thread, in the same queue as predictions."""
     order: list[Any] = []
 
     def answer(items: Sequence[int]) -> list[int]:
@@ -336,7 +336,7 @@ def test_functions_take_their_turn_alone() -> None:
 
 
 def test_a_functions_exception_is_raised() -> None:
-    """Where it was asked for."""
+    """The exception of a function is raised to its caller."""
 
     def function() -> None:
         raise KeyError("missing")
@@ -349,7 +349,7 @@ def test_a_functions_exception_is_raised() -> None:
 
 
 def test_the_time_to_come_back_counts_functions_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not a prediction takes its time in the queue as well."""
+    """Retry-After includes the time of queued functions."""
     now = [0.0]
     monkeypatch.setattr("prepackaged.server.inference.engine.time.perf_counter", lambda: now[0])
 
@@ -369,7 +369,7 @@ def test_the_time_to_come_back_counts_functions_too(monkeypatch: pytest.MonkeyPa
 
 
 def test_who_waits_can_be_given_up() -> None:
-    """Everybody gets the error, also who waits for a call that goes on, and then nothing more."""
+    """give_up sends the error once to running and queued requests, except cancelled ones."""
     entered, is_open = threading.Event(), threading.Event()
     given: list[Any] = []
 
@@ -385,7 +385,7 @@ def test_who_waits_can_be_given_up() -> None:
         await asyncio.to_thread(entered.wait, 30)
         works[3].cancel()
         count = engine.give_up(ValueError("given up"))
-        assert engine.in_flight == 2  # with the model still
+        assert engine.in_flight == 2  # still in the model's call
         is_open.set()
         await engine.drained()
         return count
@@ -395,7 +395,7 @@ def test_who_waits_can_be_given_up() -> None:
 
 
 def test_an_outcome_that_cannot_be_given_holds_nobody_up() -> None:
-    """The others get theirs, and the engine goes on."""
+    """If the callback of an outcome fails, the others are still called, and the engine goes on."""
     given: list[Any] = []
 
     def fail(outcome: Any) -> None:
@@ -414,7 +414,7 @@ def test_an_outcome_that_cannot_be_given_holds_nobody_up() -> None:
 
 
 def test_a_call_is_bounded_in_rows_and_bytes() -> None:
-    """One request may have more; of several, no more go together."""
+    """A batch is limited in rows and bytes, but a single request may exceed the limits."""
     groups: list[list[int]] = []
 
     def answer(items: Sequence[int]) -> list[int]:
@@ -441,7 +441,7 @@ def test_a_call_is_bounded_in_rows_and_bytes() -> None:
 
 
 def test_what_goes_again_keeps_its_place() -> None:
-    """Ahead of those who came later, in their order."""
+    """Requests that must be repeated go ahead of later ones, in their order."""
     groups: list[list[int]] = []
 
     def answer(items: Sequence[int]) -> list[Any]:

@@ -7,7 +7,7 @@ from prepackaged.server.runtime.event_loop import LoopThread
 
 
 def test_coroutines_run_while_their_caller_does_something_else() -> None:
-    """The loop's thread is its own, and gives results to any other."""
+    """The loop runs on its own thread and returns results to other threads."""
     gate = threading.Event()
 
     async def work() -> int:
@@ -22,7 +22,7 @@ def test_coroutines_run_while_their_caller_does_something_else() -> None:
 
 
 def test_an_exception_is_raised_where_the_result_was_wanted() -> None:
-    """It does not end the loop."""
+    """An exception is raised to the caller and does not end the loop."""
 
     async def fail() -> None:
         raise KeyError("missing")
@@ -34,7 +34,7 @@ def test_an_exception_is_raised_where_the_result_was_wanted() -> None:
 
 
 def test_what_ends_the_loop_is_told() -> None:
-    """A loop that is no more is not waited for in vain."""
+    """If something ends the loop, `ended` raises it instead of waiting forever."""
 
     async def leave() -> None:
         asyncio.get_running_loop().call_soon(exit, 3)

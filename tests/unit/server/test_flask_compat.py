@@ -25,7 +25,7 @@ WITH = {
 
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
-    """Makes a Model of the text of its module, and of those of others beside it."""
+    """Return a function that writes modules and returns an instance of the first one's Model."""
     before = set(sys.modules)
     monkeypatch.syspath_prepend(str(tmp_path))
 
@@ -43,17 +43,17 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
 
 @pytest.mark.parametrize("what", WITH)
 def test_a_model_with_flask_in_its_module_needs_it(load: Load, what: str) -> None:
-    """Wherever it is imported there, or where Flask is to answer the model's exceptions."""
+    """An import of Flask anywhere in the model's module or a Flask error handler requires Flask."""
     assert needs_flask(load(WITH[what]))
 
 
 def test_a_model_needs_flask_for_the_sake_of_a_module_beside_it(load: Load) -> None:
-    """Or below, as a fork may have put its own things."""
+    """An import of Flask in a module beside the model requires Flask."""
     assert needs_flask(load("import callers\n" + MODEL, callers="from flask import request\n"))
 
 
 def test_a_model_needs_flask_for_the_sake_of_its_base(load: Load) -> None:
-    """Which may come from elsewhere."""
+    """An import of Flask in the module of a base class requires Flask."""
     text = "from bases.asking import Base\nclass Model(Base):\n    pass\n"
     base = "import flask\nclass Base:\n    pass\n"
     assert needs_flask(load(text, **{"bases.asking": base}))
@@ -69,24 +69,24 @@ def test_a_model_needs_flask_for_the_sake_of_its_base(load: Load) -> None:
     ],
 )
 def test_other_models_do_not(load: Load, text: str) -> None:
-    """Nor for the sake of our own or of seldon-core's base class."""
+    """Models without Flask, including those with our base class, do not require it."""
     assert not needs_flask(load(text, flasky="request = None\n"))
 
 
 def test_a_package_that_is_installed_below_the_model_is_not_the_models(load: Load) -> None:
-    """An environment in the model's directory has Flask, which says nothing."""
+    """Packages in an environment within the model's directory do not count as the model's code."""
     place = "Path(__file__).parent / 'venv/site-packages'"
     text = f"import sys\nfrom pathlib import Path\nsys.path.append(str({place}))\nimport web\n"
     assert not needs_flask(load(text + MODEL, **{"venv/site-packages/web": "import flask\n"}))
 
 
 def test_a_class_of_no_file_does_not() -> None:
-    """As in an interactive session."""
+    """A class without a source file, as in an interactive session, does not require Flask."""
     assert not needs_flask(type("Model", (Component,), {"__module__": "nowhere"})())
 
 
 def test_a_header_with_an_underscore_does_not_stand_for_another() -> None:
-    """In an environ both would have one name, and proxies check the usual one alone."""
+    """Headers with underscores are dropped: in WSGI they would replace those that proxies check."""
     exchange = Exchange(
         "POST",
         "/predict",

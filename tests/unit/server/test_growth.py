@@ -1,4 +1,4 @@
-"""No request costs more than in proportion to its size."""
+"""The cost of a request grows at most in proportion to its size."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from prepackaged.server.protocols.v2 import json_requests
 from prepackaged.signature import Column
 from prepackaged.tables import Columns
 
-ROWS = [[1.0] * 100] * 20  # so that the body is read as a large one
+ROWS = [[1.0] * 100] * 20  # large enough that the body is read as a large one
 HUGE = 10**18 + 7
 
 JSON: dict[str, Callable[[int], Any]] = {
@@ -66,12 +66,12 @@ TABLES: dict[str, Callable[[int], Any]] = {
 
 
 def members(size: int) -> dict[str, int]:
-    """So many members of an object."""
+    """Return an object with this many members."""
     return {f"k{number}": number for number in range(size)}
 
 
 def tftensor(size: int) -> TensorProto:
-    """A tensor of so many dimensions."""
+    """Return a tensor with this many dimensions."""
     tensor = TensorProto(dtype=1, float_val=[1.0])
     for _ in range(size):
         tensor.tensor_shape.dim.add(size=HUGE)
@@ -79,20 +79,20 @@ def tftensor(size: int) -> TensorProto:
 
 
 def read_json(body: bytes) -> None:
-    """Read a message, good or bad."""
+    """Read a JSON message, valid or not."""
     with suppress(ClientError):
         decode(read_prediction(body))
 
 
 def read_protobuf(body: bytes) -> None:
-    """Read a message, good or bad."""
+    """Read a protobuf message, valid or not."""
     with suppress(ClientError):
         protobuf_codec.decode(prediction_pb2.SeldonMessage.FromString(body))
 
 
 @pytest.mark.parametrize("part", JSON)
 def test_json_costs_in_proportion_to_its_size(part: str) -> None:
-    """Members beside the data and in it, names, lists, sizes."""
+    """JSON requests with many members, names, lists or dimensions take linear time."""
     assert growth(read_json, lambda size: json.dumps(JSON[part](size)).encode(), 2500) < MOST
 
 
@@ -120,7 +120,7 @@ def test_a_table_costs_in_proportion_to_its_size(form: str) -> None:
 
 @pytest.mark.parametrize("part", DATA)
 def test_protobuf_costs_in_proportion_to_its_size(part: str) -> None:
-    """The same over gRPC."""
+    """Protobuf requests with many names or dimensions take linear time."""
 
     def message(size: int) -> bytes:
         data = prediction_pb2.DefaultData(**DATA[part](size))

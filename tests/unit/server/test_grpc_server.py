@@ -35,21 +35,21 @@ from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.routing import WireProtocol
 from prepackaged.server.transport.sockets import listen
 
-SECONDS = 30  # a bound for what hangs, far above what anything here takes
+SECONDS = 30  # a timeout for hanging calls, far longer than any test takes
 MEGABYTE = 1024 * 1024
 HELLO = prediction_pb2.SeldonMessage(strData="hello")
 OK, NOT_OK = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class Raw:
-    """A model that reads messages."""
+    """A model with a raw gRPC method."""
 
     def predict_grpc(self, message: Any) -> Any:
         raise AssertionError("nobody calls it here")
 
 
 class FakePredictor:
-    """Notes what it is asked and answers with `outcome`; without one, what it was given."""
+    """A predictor that records its requests, and returns `outcome` or, without one, its input."""
 
     def __init__(self, outcome: Any = None, *, is_raw: bool = False) -> None:
         self.outcome = outcome
@@ -79,12 +79,12 @@ class FakePredictor:
 
 
 def outcome_of(task: "asyncio.Task[Any]") -> Any:
-    """What a task gave or raised."""
+    """Return the result or the exception of a task."""
     return task.exception() or task.result()
 
 
 class Loop:
-    """An event loop on a thread of its own."""
+    """An event loop on a separate thread."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -92,7 +92,7 @@ class Loop:
         self.thread.start()
 
     def run(self, work: Awaitable[Any]) -> Any:
-        """Let the loop do some work, and give its result."""
+        """Run a coroutine on the loop and return its result."""
 
         async def do() -> Any:
             return await work
@@ -100,11 +100,11 @@ class Loop:
         return asyncio.run_coroutine_threadsafe(do(), self.loop).result(SECONDS)
 
     def future(self) -> "asyncio.Future[None]":
-        """A future of this loop."""
+        """Create a future of this loop."""
         return self.loop.create_future()
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the loop and its thread."""
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
         self.loop.close()
@@ -118,19 +118,19 @@ UNLIMITED = Limits()
 
 @dataclass
 class Running:
-    """A server, and the health that it tells."""
+    """A running server and its health service."""
 
     server: GrpcServer
     health: Health
 
     @property
     def port(self) -> int:
-        """The port that the system has chosen."""
+        """The port that the operating system has chosen."""
         return self.server.port
 
 
 async def started(predictor: Any, port: int = 0, limits: Limits = UNLIMITED) -> Running:
-    """A server of Seldon's services, health and reflection, which counts its calls."""
+    """Start a server with Seldon's services, health, reflection and request metrics."""
     methods: Any = SimpleNamespace(call=None)
     seldon = WireProtocol(
         prefix="",
@@ -147,7 +147,7 @@ async def started(predictor: Any, port: int = 0, limits: Limits = UNLIMITED) -> 
 
 @pytest.fixture(scope="module")
 def loop() -> Iterator[Loop]:
-    """The loop that every server here runs on."""
+    """The event loop of all servers in this module."""
     loop = Loop()
     yield loop
     loop.close()
@@ -155,7 +155,7 @@ def loop() -> Iterator[Loop]:
 
 @pytest.fixture
 def servers(loop: Loop) -> Iterator[list[Running]]:
-    """The servers that a test starts, stopped in the end."""
+    """The servers that a test starts; they are stopped after the test."""
     servers: list[Running] = []
     yield servers
     for server in servers:
@@ -164,7 +164,7 @@ def servers(loop: Loop) -> Iterator[list[Running]]:
 
 @pytest.fixture
 def serve(loop: Loop, servers: list[Running]) -> Iterator[Serve]:
-    """Starts a server and gives a channel to it, without limits of its own."""
+    """Return a function that starts a server and returns a channel without message limits."""
     unlimited = [(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]
     with ExitStack() as stack:
 
@@ -177,25 +177,25 @@ def serve(loop: Loop, servers: list[Running]) -> Iterator[Serve]:
 
 
 def predict(channel: grpc.Channel, message: prediction_pb2.SeldonMessage = HELLO) -> Any:
-    """The answer of Model's Predict."""
+    """Call Model.Predict."""
     return prediction_pb2_grpc.ModelStub(channel).Predict(message, timeout=SECONDS)
 
 
 def failure(call: Callable[[], Any]) -> tuple[grpc.StatusCode, str]:
-    """The code and the details that a call fails with."""
+    """Return the code and the details of the error that a call raises."""
     with pytest.raises(grpc.RpcError) as caught:
         call()
     return caught.value.code(), caught.value.details()
 
 
 def health_of(channel: grpc.Channel, service: str = "") -> int:
-    """What the server says of a service's health."""
+    """Return the health status of a service."""
     request = health_pb2.HealthCheckRequest(service=service)
     return int(health_pb2_grpc.HealthStub(channel).Check(request, timeout=SECONDS).status)
 
 
 def counted(predictor: FakePredictor) -> dict[tuple[str, str], float]:
-    """How many requests were counted, by method and code."""
+    """Return the number of counted requests by method and code."""
     text = predictor.metrics.exposition()[0].decode()
     return {
         (sample.labels["method"], sample.labels["code"]): sample.value
@@ -228,7 +228,7 @@ def counted(predictor: FakePredictor) -> dict[tuple[str, str], float]:
 def test_a_call_reaches_its_hook(
     serve: Serve, service: str, method: str, kind: str, hook: str
 ) -> None:
-    """Every call of every service hands its message on, and the hook's message back."""
+    """Each call of each service passes its message to the hook and returns the hook's message."""
     predictor = FakePredictor()
     stub = getattr(prediction_pb2_grpc, f"{service}Stub")(serve(predictor))
     message = {
@@ -245,7 +245,7 @@ def test_a_call_reaches_its_hook(
 
 @pytest.mark.parametrize("service", ["Model", "Seldon"])
 def test_a_prediction_is_decoded_and_encoded(serve: Serve, service: str) -> None:
-    """The predictor gets a value and its kind; the client gets the answer's value."""
+    """Predict decodes the request for the predictor and encodes its result."""
     predictor = FakePredictor()
     stub = getattr(prediction_pb2_grpc, f"{service}Stub")(serve(predictor))
 
@@ -257,7 +257,7 @@ def test_a_prediction_is_decoded_and_encoded(serve: Serve, service: str) -> None
 
 
 def test_a_model_that_reads_messages_gets_the_message(serve: Serve) -> None:
-    """A raw predict is asked with the message as it came, and its message is the answer."""
+    """A raw model gets the protobuf message and returns the response message."""
     predictor = FakePredictor(is_raw=True)
     message = prediction_pb2.SeldonMessage(strData="a", meta={"puid": "7"})
 
@@ -268,7 +268,7 @@ def test_a_model_that_reads_messages_gets_the_message(serve: Serve) -> None:
 
 
 def test_the_metadata_is_told_by_both_services(serve: Serve) -> None:
-    """Model and Seldon have a call each for the same metadata."""
+    """The Model and Seldon services return the same metadata."""
     predictor = FakePredictor()
     predictor.metadata = {
         "name": "iris",
@@ -291,14 +291,14 @@ def test_the_metadata_is_told_by_both_services(serve: Serve) -> None:
 
 
 def test_metadata_that_is_not_valid_is_told_as_none(serve: Serve) -> None:
-    """As upstream answers it: an empty message."""
+    """Without valid metadata, the server returns an empty message, as upstream does."""
     stub = prediction_pb2_grpc.ModelStub(serve(FakePredictor()))
 
     assert stub.Metadata(Empty(), timeout=SECONDS) == prediction_pb2.SeldonModelMetadata()
 
 
 def test_there_is_no_metadata_of_a_graph(serve: Serve) -> None:
-    """A model knows nothing of the graph that it may be part of."""
+    """GraphMetadata is not implemented, since a model does not know its graph."""
     stub = prediction_pb2_grpc.SeldonStub(serve(FakePredictor()))
 
     assert failure(lambda: stub.GraphMetadata(Empty(), timeout=SECONDS)) == (
@@ -308,7 +308,7 @@ def test_there_is_no_metadata_of_a_graph(serve: Serve) -> None:
 
 
 def test_reflection_lists_every_service(serve: Serve) -> None:
-    """A client that knows no .proto file can find out what it may call."""
+    """Reflection lists every service for clients without .proto files."""
     stub = reflection_pb2_grpc.ServerReflectionStub(serve(FakePredictor()))
     question = reflection_pb2.ServerReflectionRequest(list_services="")
 
@@ -333,12 +333,12 @@ def test_reflection_lists_every_service(serve: Serve) -> None:
 
 @pytest.mark.parametrize("service", ["", "seldon.protos.Model", "seldon.protos.Seldon"])
 def test_a_started_server_is_healthy(serve: Serve, service: str) -> None:
-    """A probe may ask for the whole server or for a service."""
+    """The whole server and each of its services report healthy."""
     assert health_of(serve(FakePredictor()), service) == OK
 
 
 def test_an_unknown_service_has_no_health(serve: Serve) -> None:
-    """A probe with a typing error is told."""
+    """A health check of an unknown service fails with NOT_FOUND."""
     channel = serve(FakePredictor())
 
     code, _ = failure(lambda: health_of(channel, "seldon.protos.Modle"))
@@ -350,7 +350,7 @@ def test_an_unknown_service_has_no_health(serve: Serve) -> None:
 def test_readiness_turns_red_while_calls_are_answered(
     loop: Loop, serve: Serve, servers: list[Running], service: str
 ) -> None:
-    """Before it stops, a server says that it will, and answers what still comes."""
+    """Before it stops, a server reports NOT_SERVING but still answers calls."""
     channel = serve(FakePredictor())
 
     loop.loop.call_soon_threadsafe(servers[0].health.set_not_serving)
@@ -360,7 +360,7 @@ def test_readiness_turns_red_while_calls_are_answered(
 
 
 def test_a_watch_is_told_of_the_change(loop: Loop, serve: Serve, servers: list[Running]) -> None:
-    """A load balancer that watches need not ask again."""
+    """A health watch receives the change to NOT_SERVING."""
     watch = health_pb2_grpc.HealthStub(serve(FakePredictor())).Watch(
         health_pb2.HealthCheckRequest(service="seldon.protos.Model"), timeout=SECONDS
     )
@@ -372,7 +372,7 @@ def test_a_watch_is_told_of_the_change(loop: Loop, serve: Serve, servers: list[R
 
 
 def test_a_watch_on_an_unknown_service_is_told_so(serve: Serve) -> None:
-    """The protocol's own answer, where a check would fail."""
+    """A health watch of an unknown service receives SERVICE_UNKNOWN instead of an error."""
     watch = health_pb2_grpc.HealthStub(serve(FakePredictor())).Watch(
         health_pb2.HealthCheckRequest(service="seldon.protos.Modle"), timeout=SECONDS
     )
@@ -397,7 +397,7 @@ def test_a_watch_on_an_unknown_service_is_told_so(serve: Serve) -> None:
 def test_an_error_is_told_with_its_code_and_message(
     serve: Serve, error: Exception, code: grpc.StatusCode, details: str
 ) -> None:
-    """The party at fault can be told from the code, the fault from the details."""
+    """Each kind of error has its gRPC code, and its message is in the details."""
     channel = serve(FakePredictor(error))
 
     assert failure(lambda: predict(channel)) == (code, details)
@@ -424,7 +424,7 @@ def test_an_error_is_told_with_its_code_and_message(
 def test_a_status_of_the_model_s_own_has_its_code(
     serve: Serve, status: int, code: grpc.StatusCode
 ) -> None:
-    """What an author raises for REST means the same over gRPC."""
+    """HTTP status codes that a model raises are mapped to gRPC codes."""
     channel = serve(FakePredictor(SeldonMicroserviceException("why", status_code=status)))
 
     assert failure(lambda: predict(channel)) == (code, "why")
@@ -433,7 +433,7 @@ def test_a_status_of_the_model_s_own_has_its_code(
 def test_an_exception_of_the_author_s_is_told_and_logged(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The client gets the text, the log the traceback."""
+    """After an exception in the model, the client gets its text and the log its traceback."""
     channel = serve(FakePredictor(ZeroDivisionError("division by zero")))
 
     assert failure(lambda: predict(channel)) == (grpc.StatusCode.INTERNAL, "division by zero")
@@ -443,14 +443,14 @@ def test_an_exception_of_the_author_s_is_told_and_logged(
 
 
 def test_a_long_message_is_cut_to_what_details_may_carry(serve: Serve) -> None:
-    """Clients refuse an answer whose details are larger than 8 KiB on the way."""
+    """Error details are truncated, since clients refuse more than 8 KiB of encoded details."""
     channel = serve(FakePredictor(ClientError("錯" * 10_000)))
 
     assert failure(lambda: predict(channel)) == (grpc.StatusCode.INVALID_ARGUMENT, "錯" * 666)
 
 
 def test_a_message_that_is_no_unicode_is_told(serve: Serve) -> None:
-    """A lone surrogate, which JSON can smuggle in, does not hide the error."""
+    """A lone surrogate in an error message is replaced, so that the error reaches the client."""
     channel = serve(FakePredictor(ClientError("column \ud800 is unknown")))
 
     assert failure(lambda: predict(channel)) == (
@@ -460,7 +460,7 @@ def test_a_message_that_is_no_unicode_is_told(serve: Serve) -> None:
 
 
 def test_bytes_that_are_no_message_are_the_client_s_fault(serve: Serve) -> None:
-    """The client learns what was expected, and the server does not log an error of its own."""
+    """Bytes that are no valid message are an INVALID_ARGUMENT that says what was expected."""
     call = serve(FakePredictor()).unary_unary("/seldon.protos.Model/Predict")
 
     code, details = failure(lambda: call(b"\xff\xff\xff", timeout=SECONDS))
@@ -470,7 +470,7 @@ def test_bytes_that_are_no_message_are_the_client_s_fault(serve: Serve) -> None:
 
 
 def test_an_answer_that_is_no_message_is_the_model_s_fault(serve: Serve) -> None:
-    """A raw hook that returns the wrong thing is told what was expected."""
+    """If a raw model returns the wrong message type, the INTERNAL error names both types."""
     predictor = FakePredictor(prediction_pb2.Feedback(), is_raw=True)
     channel = serve(predictor)
 
@@ -481,7 +481,7 @@ def test_an_answer_that_is_no_message_is_the_model_s_fault(serve: Serve) -> None
 
 
 def test_an_unknown_call_is_told(serve: Serve) -> None:
-    """What no service has is not implemented."""
+    """An unknown method is UNIMPLEMENTED."""
     call = serve(FakePredictor()).unary_unary("/seldon.protos.Model/Predikt")
 
     code, _ = failure(lambda: call(b"", timeout=SECONDS))
@@ -493,14 +493,14 @@ def test_an_unknown_call_is_told(serve: Serve) -> None:
 
 
 def test_large_messages_pass_both_ways(serve: Serve) -> None:
-    """20 MB, five times gRPC's own limit, need no setting."""
+    """Messages of 20 MB, five times gRPC's own default limit, pass without any setting."""
     large = prediction_pb2.SeldonMessage(binData=b"\x07" * (20 * MEGABYTE))
 
     assert predict(serve(FakePredictor()), large).binData == large.binData
 
 
 def test_a_message_over_the_limit_is_refused(serve: Serve) -> None:
-    """The limit is told, and a smaller message still passes."""
+    """A request above the limit is refused with the limit in the details; the connection stays."""
     channel = serve(FakePredictor(), limits=Limits(MEGABYTE))
     large = prediction_pb2.SeldonMessage(binData=b"\x07" * (2 * MEGABYTE))
 
@@ -512,7 +512,7 @@ def test_a_message_over_the_limit_is_refused(serve: Serve) -> None:
 
 
 def test_an_answer_over_the_limit_is_refused(serve: Serve) -> None:
-    """The client learns why there is no answer."""
+    """A response above the limit is replaced by an error with the limit in the details."""
     large = prediction_pb2.SeldonMessage(binData=b"\x07" * (2 * MEGABYTE))
     predictor = FakePredictor(large, is_raw=True)
     channel = serve(predictor, limits=Limits(MEGABYTE))
@@ -529,7 +529,7 @@ def test_an_answer_over_the_limit_is_refused(serve: Serve) -> None:
 def test_a_client_that_goes_away_leaves_no_trace_in_the_log(
     loop: Loop, serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Cancelling is a client's right: what waits for it is cancelled, and it is counted as 499."""
+    """Cancelling a call cancels its work, counts as 499 and logs nothing."""
     caplog.set_level(logging.INFO)
     never = loop.future()
     predictor = FakePredictor(never)
@@ -551,7 +551,7 @@ def test_a_client_that_goes_away_leaves_no_trace_in_the_log(
 def test_what_was_accepted_is_answered_before_the_end(
     loop: Loop, serve: Serve, servers: list[Running]
 ) -> None:
-    """Stopping waits for the running call; later ones are refused."""
+    """Stopping the server waits for running calls and refuses later ones."""
     predictor = FakePredictor(loop.future())
     channel = serve(predictor)
     running = prediction_pb2_grpc.ModelStub(channel).Predict.future(HELLO)
@@ -568,7 +568,7 @@ def test_what_was_accepted_is_answered_before_the_end(
 def test_open_streams_do_not_delay_the_end(
     loop: Loop, serve: Serve, servers: list[Running]
 ) -> None:
-    """A watch on the health and a conversation with reflection end when the server stops."""
+    """Open health watches and reflection streams end when the server stops."""
     channel = serve(FakePredictor())
     watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
     assert next(watch).status == OK
@@ -587,7 +587,7 @@ def test_open_streams_do_not_delay_the_end(
 def test_a_port_that_is_taken_is_a_deployment_error(
     loop: Loop, serve: Serve, servers: list[Running]
 ) -> None:
-    """The one who deploys is told which port it is and how to choose another."""
+    """The error names the port in use and the flag that changes it."""
     serve(FakePredictor())
     port = servers[0].port
 
@@ -596,7 +596,7 @@ def test_a_port_that_is_taken_is_a_deployment_error(
 
 
 def test_calls_are_counted_by_method_and_status(serve: Serve) -> None:
-    """Names and numbers are those of REST, so that one query sums both."""
+    """Calls are counted with the same methods and status codes as REST, so one query sums both."""
     predictor = FakePredictor()
     channel = serve(predictor)
 

@@ -12,12 +12,12 @@ BODY = b'{"strData": "hi"}'
 
 
 def head(*headers: tuple[bytes, bytes], length: int = len(BODY)) -> Head:
-    """A head as the parser tells it."""
+    """Build a header block as the parser returns it."""
     return Head("POST", b"/predict", headers, keep_alive=True, length=length)
 
 
 def test_a_head_that_was_read_is_known_again_with_another_body() -> None:
-    """Only the body is new: the same head, the same length."""
+    """A cached header block is found again for a request with the same headers and another body."""
     heads, known = HeaderCache(), head()
 
     heads.add(post(BODY), known)
@@ -51,7 +51,7 @@ def test_a_head_that_was_read_is_known_again_with_another_body() -> None:
     ],
 )
 def test_what_is_no_whole_message_under_a_known_head_is_the_parsers(data: bytes) -> None:
-    """The short cut is for one whole message; everything else is parsed."""
+    """The cache only serves a single whole request with a known header block."""
     heads = HeaderCache()
     heads.add(post(BODY), head())
 
@@ -72,7 +72,7 @@ def test_what_is_no_whole_message_under_a_known_head_is_the_parsers(data: bytes)
     ids=["expects", "in chunks", "upgrades", "two", "a part", "a large head", "no head"],
 )
 def test_a_head_that_says_more_than_a_length_is_not_learned(data: bytes, told: Head) -> None:
-    """What the parser does for such a request is not done by remembering its head."""
+    """Only a single whole request is cached, without special headers such as Expect."""
     heads = HeaderCache()
 
     heads.add(data, told)
@@ -81,7 +81,7 @@ def test_a_head_that_says_more_than_a_length_is_not_learned(data: bytes, told: H
 
 
 def test_no_more_heads_are_kept_than_there_is_room_for() -> None:
-    """A client whose heads are all different, as with an id in each, fills no memory."""
+    """The cache is bounded, so that unique headers, such as request ids, cannot fill the memory."""
     heads = HeaderCache()
     sent = [post(BODY, "/predict", f"Id: {number}") for number in range(MAX_HEADS + 1)]
     for data in sent:

@@ -1,4 +1,4 @@
-"""Calls of gRPC on HTTP/2, seen by `h2`, a client that holds its peer to every rule."""
+"""gRPC calls over HTTP/2, tested with `h2`, a client that enforces the protocol."""
 
 import asyncio
 import gc
@@ -26,14 +26,14 @@ REFLECT = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 
 @pytest.fixture(scope="module", autouse=True)
 def loop() -> Iterator[None]:
-    """The loop of every server here."""
+    """The event loop of all servers in this module."""
     with looping():
         yield
 
 
 @pytest.fixture
 def service() -> Service:
-    """Methods that answer, that wait and that fail."""
+    """Methods that respond, wait or fail."""
     return Service()
 
 
@@ -46,7 +46,7 @@ def client(service: Service) -> Client:
 def test_a_call_is_answered_with_headers_message_and_trailers(
     client: Client, service: Service
 ) -> None:
-    """The three parts of a response, as gRPC over HTTP/2 has them; it is observed once."""
+    """A response has headers, a message and trailers, and is observed once."""
     stream = client.call(b"hello")
 
     (begin,) = client.of(ResponseReceived)
@@ -60,7 +60,7 @@ def test_a_call_is_answered_with_headers_message_and_trailers(
 
 @pytest.mark.parametrize("pieces", [1, 7, 100])
 def test_frames_may_arrive_in_pieces(client: Client, pieces: int) -> None:
-    """A connection delivers bytes as it likes."""
+    """Frames may arrive in pieces of any size."""
     first, second = client.begin(), client.begin()
     client.h2.send_data(first, framed(b"first"), end_stream=True)
     client.h2.send_data(second, framed(b"second"), end_stream=True)
@@ -72,7 +72,7 @@ def test_frames_may_arrive_in_pieces(client: Client, pieces: int) -> None:
 
 
 def test_the_end_of_a_message_may_arrive_alone(client: Client, service: Service) -> None:
-    """Some clients end a stream with an empty frame."""
+    """An empty DATA frame may end the request, as some clients send it."""
     stream = client.begin()
     client.send(stream, framed(b"hello"), ends=False)
     assert service.observed == []
@@ -84,7 +84,7 @@ def test_the_end_of_a_message_may_arrive_alone(client: Client, service: Service)
 
 
 def test_trailers_may_end_a_message(client: Client) -> None:
-    """HTTP/2 allows them, and gRPC has no use for them."""
+    """Trailers may end the request; gRPC ignores them."""
     stream = client.begin()
     client.send(stream, framed(b"hello"), ends=False)
 
@@ -95,7 +95,7 @@ def test_trailers_may_end_a_message(client: Client) -> None:
 
 
 def test_a_large_message_passes_in_parts(client: Client) -> None:
-    """Both ways, as the windows allow."""
+    """A large message passes in both directions within the flow-control windows."""
     message = bytes(range(256)) * 700
 
     stream = client.call(message)
@@ -108,7 +108,7 @@ def test_a_large_message_passes_in_parts(client: Client) -> None:
 
 
 def test_a_response_waits_for_the_client_s_window(client: Client) -> None:
-    """Not a byte more than the client takes: `h2` would refuse it."""
+    """A response is sent only as far as the client's window allows; `h2` would reject more."""
     client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 10})
     client.exchange()
 
@@ -125,7 +125,7 @@ def test_a_response_waits_for_the_client_s_window(client: Client) -> None:
 
 
 def test_a_window_may_become_smaller_than_nothing(client: Client) -> None:
-    """RFC 9113, 6.9.2: then the server waits until it has grown again."""
+    """If a window becomes negative, the server waits until it is positive (RFC 9113, 6.9.2)."""
     client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 10})
     client.exchange()
     stream = client.call(b"0123456789")
@@ -142,7 +142,7 @@ def test_a_window_may_become_smaller_than_nothing(client: Client) -> None:
 
 
 def test_headers_may_be_continued(client: Client) -> None:
-    """Headers that are larger than a frame arrive in several."""
+    """Headers larger than a frame may continue in CONTINUATION frames."""
     stream = client.begin(("x-long", "a" * 40_000))
 
     client.send(stream, framed(b"hello"))
@@ -151,10 +151,10 @@ def test_headers_may_be_continued(client: Client) -> None:
 
 
 def test_too_much_metadata_fails_its_call_alone(client: Client, service: Service) -> None:
-    """The client is told how much is allowed, and other calls of the connection are answered."""
+    """A call with too much metadata fails with the limit; other calls on the connection go on."""
     client.call(b"waits", path="/wait")
 
-    stream = client.begin(("x-long", "X" * 100_000))  # eight bits each in Huffman's code
+    stream = client.begin(("x-long", "X" * 100_000))  # eight bits per character in Huffman coding
     client.send(stream, framed(b"hello"))
 
     assert client.status(stream)["grpc-status"] == "8"
@@ -171,7 +171,7 @@ def test_too_much_metadata_fails_its_call_alone(client: Client, service: Service
 def test_a_compressed_message_is_read(
     client: Client, encoding: str, squeeze: Callable[[bytes], bytes]
 ) -> None:
-    """Clients that compress are answered without."""
+    """A compressed request is decompressed, and the response is not compressed."""
     stream = client.begin(("grpc-encoding", encoding))
     client.send(stream, framed(squeeze(b"hello " * 100), flag=1))
 
@@ -202,7 +202,7 @@ def test_what_is_no_message_is_refused(
     details: str,
     status: int,
 ) -> None:
-    """With the code that the contract of gRPC has for it, and a reason; observed once."""
+    """An invalid message is refused with gRPC's code and a reason, and is observed once."""
     stream = client.begin(("grpc-encoding", encoding))
     client.send(stream, data)
 
@@ -213,7 +213,7 @@ def test_what_is_no_message_is_refused(
 
 
 def test_a_second_message_fails_a_unary_call_at_once(client: Client, service: Service) -> None:
-    """Whoever sends 20,000 messages on one call makes the server keep one."""
+    """A second message fails a unary call at once, so that messages cannot pile up."""
     stream = client.begin()
 
     client.send(stream, framed(b"one"), ends=False)
@@ -227,7 +227,7 @@ def test_a_second_message_fails_a_unary_call_at_once(client: Client, service: Se
 
 
 def test_a_message_that_will_be_too_large_is_refused_before_it_arrives(client: Client) -> None:
-    """Its length says so; the client is told to stop sending."""
+    """A message above the limit is refused by its length prefix, before it arrives."""
     stream = client.begin()
     client.send(stream, b"\0" + (LIMIT + 1).to_bytes(4, "big"), ends=False)
 
@@ -241,7 +241,7 @@ def test_a_message_that_will_be_too_large_is_refused_before_it_arrives(client: C
 def test_a_response_over_the_limit_is_refused_and_observed_as_that(
     client: Client, service: Service
 ) -> None:
-    """The client learns why there is no answer."""
+    """A response above the limit is replaced by an error with the limit, and observed as 413."""
     stream = client.call(b"hello", path="/wait")
 
     client.run(lambda: service.exchanges[0].respond(Response(bytes(LIMIT + 1))))
@@ -253,7 +253,7 @@ def test_a_response_over_the_limit_is_refused_and_observed_as_that(
 
 
 def test_what_a_handler_raises_is_the_response(client: Client, service: Service) -> None:
-    """In the protocol's own form."""
+    """An exception in a handler becomes an error response of the protocol."""
     stream = client.call(b"hello", path="/fail")
 
     assert client.status(stream)["grpc-status"] == "13"
@@ -262,7 +262,7 @@ def test_what_a_handler_raises_is_the_response(client: Client, service: Service)
 
 
 def test_an_unknown_path_is_unimplemented(client: Client, service: Service) -> None:
-    """As everywhere in gRPC."""
+    """An unknown path is UNIMPLEMENTED."""
     stream = client.call(b"hello", path="/nobody")
 
     assert client.status(stream)["grpc-status"] == "12"
@@ -281,7 +281,7 @@ def test_an_unknown_path_is_unimplemented(client: Client, service: Service) -> N
 def test_what_is_no_call_of_grpc_gets_a_status_of_http(
     client: Client, name: str, value: str, status: str
 ) -> None:
-    """A browser, or a client of REST that has the wrong port."""
+    """A request that is not gRPC, as from a browser, gets an HTTP status."""
     stream = client.h2.get_next_available_stream_id()
     fields = {
         ":method": "POST",
@@ -298,7 +298,7 @@ def test_what_is_no_call_of_grpc_gets_a_status_of_http(
 
 
 def test_a_client_that_gives_up_cancels_its_call(client: Client, service: Service) -> None:
-    """Its place is free, and an answer that is made later goes nowhere; it is observed once."""
+    """If the client resets its call, the call is cancelled, and a late response is dropped."""
     stream = client.call(b"hello", path="/wait")
 
     client.h2.reset_stream(stream, ErrorCodes.CANCEL)
@@ -312,7 +312,7 @@ def test_a_client_that_gives_up_cancels_its_call(client: Client, service: Servic
 
 
 def test_a_lost_connection_cancels_its_calls(client: Client, service: Service) -> None:
-    """All of them."""
+    """If the connection is lost, all of its calls are cancelled."""
     client.call(b"one", path="/wait")
     client.call(b"two", path="/wait")
 
@@ -327,7 +327,7 @@ def test_a_lost_connection_cancels_its_calls(client: Client, service: Service) -
 def test_the_client_s_deadline_ends_a_call(
     client: Client, service: Service, *, sends: bool
 ) -> None:
-    """What it waits for no longer need not be done, nor need its message arrive."""
+    """At the client's deadline the call ends, whether or not its message has arrived."""
     stream = client.begin(("grpc-timeout", "1m"), path="/wait")
     if sends:
         client.send(stream, framed(b"hello"))
@@ -347,7 +347,7 @@ def test_the_client_s_deadline_ends_a_call(
 
 
 def test_the_port_s_timeout_ends_a_call(service: Service) -> None:
-    """From when the message is whole."""
+    """The port's timeout ends a call; it starts when the message is complete."""
     client = Client(service.port(Limits(LIMIT, timeout=0.001)))
     stream = client.call(b"hello", path="/wait")
 
@@ -363,7 +363,7 @@ def test_the_port_s_timeout_ends_a_call(service: Service) -> None:
 
 
 def test_a_stream_s_messages_are_answered_one_by_one(client: Client, service: Service) -> None:
-    """Reflection is such a stream, which nobody observes."""
+    """Each message of a stream is answered when it arrives; streams are not observed."""
     stream = client.begin(path="/repeat")
 
     client.send(stream, framed(b"one") + framed(b"two")[:3], ends=False)
@@ -376,7 +376,7 @@ def test_a_stream_s_messages_are_answered_one_by_one(client: Client, service: Se
 
 
 def test_a_stream_may_have_more_messages_than_its_window(client: Client) -> None:
-    """Its credit is given back as they are consumed."""
+    """The server returns flow-control credit as it consumes the messages of a stream."""
     stream = client.begin(path="/repeat")
 
     for _ in range(20):
@@ -390,7 +390,7 @@ def test_a_stream_may_have_more_messages_than_its_window(client: Client) -> None
 
 
 def test_a_stream_whose_responses_are_not_taken_is_reset(client: Client) -> None:
-    """Questions are short and answers long; those of a closed window would fill the memory."""
+    """A stream is reset if its client does not read the responses, so that memory stays bounded."""
     client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
     client.exchange()
     stream = client.begin(path="/repeat")
@@ -407,12 +407,12 @@ def test_a_stream_whose_responses_are_not_taken_is_reset(client: Client) -> None
 
 
 def health_request(service: str = "") -> bytes:
-    """A question to the health service."""
+    """Build a request to the health service."""
     return bytes(health_pb2.HealthCheckRequest(service=service).SerializeToString())
 
 
 def statuses(data: bytes) -> list[int]:
-    """What a health service told, message by message."""
+    """Return the health statuses of a sequence of messages."""
     found = []
     while data:
         end = 5 + int.from_bytes(data[1:5], "big")
@@ -422,7 +422,7 @@ def statuses(data: bytes) -> list[int]:
 
 
 def test_a_health_check_is_answered_and_not_observed(service: Service) -> None:
-    """Probes are no requests of the model."""
+    """Health checks are answered, but not observed as requests to the model."""
     client = Client(service.port_of(Health(["a.Service"]).protocol()))
     check = "/grpc.health.v1.Health/Check"
 
@@ -438,7 +438,7 @@ def test_a_health_check_is_answered_and_not_observed(service: Service) -> None:
 
 
 def test_watches_are_told_of_the_change_while_they_last(service: Service) -> None:
-    """Whoever has left is not."""
+    """Open health watches receive the change of status; closed ones do not."""
     health = Health(["a.Service"])
     client = Client(service.port_of(health.protocol()))
     stays, leaves, unknown = (
@@ -465,7 +465,7 @@ def test_watches_are_told_of_the_change_while_they_last(service: Service) -> Non
 
 
 def test_a_watch_takes_one_message(service: Service) -> None:
-    """20,000 messages on one watch would be as many watches."""
+    """A health watch takes a single message, or 20,000 messages would start 20,000 watches."""
     client = Client(service.port_of(Health([]).protocol()))
     watch, empty = client.begin(path=WATCH), client.begin(path=WATCH)
 
@@ -478,7 +478,7 @@ def test_a_watch_takes_one_message(service: Service) -> None:
 
 
 def test_reflection_lists_services_and_refuses_noise(service: Service) -> None:
-    """A client that knows no .proto file can find out what it may call."""
+    """Reflection lists the services, and refuses invalid messages."""
     client = Client(service.port_of(Reflection(["grpc.health.v1.Health"]).protocol()))
     question = reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString()
 
@@ -498,7 +498,7 @@ def test_reflection_lists_services_and_refuses_noise(service: Service) -> None:
 def test_a_call_that_is_over_leaves_nothing_to_the_garbage_collector(
     client: Client, service: Service, outcome: str
 ) -> None:
-    """Whose work would hold up the calls that follow."""
+    """A finished call leaves no reference cycles, whose collection would delay later calls."""
     gc.collect()
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)
@@ -514,7 +514,7 @@ def test_a_call_that_is_over_leaves_nothing_to_the_garbage_collector(
 
 
 def finish(client: Client, service: Service, outcome: str) -> None:
-    """Let a call have an outcome."""
+    """Make a call that ends with this outcome."""
     stream = client.call(b"hello", path="/nobody" if outcome == "unknown" else "/wait")
     exchanges, service.exchanges = service.exchanges, []
     for exchange in exchanges:
@@ -531,7 +531,7 @@ def finish(client: Client, service: Service, outcome: str) -> None:
 
 
 def test_messages_of_a_connection_are_admitted_in_turn(service: Service) -> None:
-    """As many bytes at a time as there is room for; each is granted what it needs to be whole."""
+    """Each message is granted its full window in turn, as far as the connection's budget allows."""
     client = Client(service.port(Limits(2**27)))
     size = 40 * 2**20
     first, second, third = (client.begin(path="/wait") for _ in range(3))
@@ -549,5 +549,5 @@ def test_messages_of_a_connection_are_admitted_in_turn(service: Service) -> None
 
 
 def window_of(client: Client, stream: int) -> Any:
-    """How many bytes the server lets a client send on a stream."""
+    """Return how many bytes the server allows a client to send on a stream."""
     return client.h2.streams[stream].outbound_flow_control_window

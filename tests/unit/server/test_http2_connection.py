@@ -1,4 +1,4 @@
-"""A connection of HTTP/2 on asyncio: its timers, its end, its budgets."""
+"""HTTP/2 connections on asyncio: timeouts, shutdown and limits."""
 
 import asyncio
 from collections.abc import Iterator
@@ -21,26 +21,26 @@ from prepackaged.server.transport.http2.port import Http2Port
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.memory import MemoryBudget
 
-GOODBYE = raw(6, 1, 0, b"goodbye!")  # the acknowledgement of the ping that goes with a GOAWAY
+GOODBYE = raw(6, 1, 0, b"goodbye!")  # acknowledges the ping that follows a GOAWAY
 GREETING = PREFACE + raw(4, 0, 0)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def loop() -> Iterator[None]:
-    """The loop of every server here."""
+    """The event loop of all servers in this module."""
     with looping():
         yield
 
 
 @pytest.fixture
 def service() -> Service:
-    """Methods that answer, that wait and that fail."""
+    """Methods that respond, wait or fail."""
     return Service()
 
 
 @pytest.fixture
 def port(service: Service) -> Http2Port:
-    """The port of these methods."""
+    """A port that serves these methods."""
     return service.port(Limits(LIMIT))
 
 
@@ -51,7 +51,7 @@ def client(port: Http2Port) -> Client:
 
 
 def error_of(client: Client) -> ErrorCodes:
-    """The code that a connection was ended with."""
+    """Return the error code with which the server closed the connection."""
     (end,) = client.of(ConnectionTerminated)
     assert end.additional_data
     assert client.transport.is_closed
@@ -70,7 +70,7 @@ def error_of(client: Client) -> ErrorCodes:
 def test_whoever_speaks_no_http2_reads_a_response_of_http1_and_nothing_else(
     port: Http2Port, data: bytes
 ) -> None:
-    """REST that was sent to the port of gRPC: no binary frame comes before the text."""
+    """A client that does not speak HTTP/2 gets an HTTP/1.1 response and no binary frames."""
     client = Client(port, greets=False)
 
     client.receive(data)
@@ -87,7 +87,7 @@ def test_whoever_speaks_no_http2_reads_a_response_of_http1_and_nothing_else(
 
 
 def test_settings_are_the_first_frame(port: Http2Port) -> None:
-    """RFC 9113, 3.4: whatever follows."""
+    """The server's first frame is SETTINGS (RFC 9113, 3.4)."""
     client = Client(port, greets=False)
     client.receive(GREETING)
 
@@ -97,7 +97,7 @@ def test_settings_are_the_first_frame(port: Http2Port) -> None:
 
 
 def test_a_connection_too_many_is_closed_without_a_word(client: Client) -> None:
-    """Clients fail at once and come back later; those that are open go on."""
+    """A connection above the limit is closed without any data; open connections go on."""
     full = Http2Port(client.server._port.accept, client.server._port.connections, 1, b"")
     newcomer = Client(full, greets=False)
 
@@ -107,7 +107,7 @@ def test_a_connection_too_many_is_closed_without_a_word(client: Client) -> None:
 
 
 def test_streams_for_which_there_is_no_memory_are_refused(service: Service) -> None:
-    """The client may try them again (RFC 9113, 8.7); those that are open are answered."""
+    """Streams without memory left are refused with REFUSED_STREAM (RFC 9113, 8.7), so retryable."""
     budget = MemoryBudget(2 * STREAMS * STREAM_BYTES)
     client = Client(service.port(Limits(LIMIT, memory=budget)))
     waiting = [client.call(b"hello", path="/wait") for _ in range(FREE_STREAMS + STREAMS)]
@@ -128,7 +128,7 @@ def test_streams_for_which_there_is_no_memory_are_refused(service: Service) -> N
 
 @pytest.mark.parametrize("path", ["/echo", "/repeat", "/unknown"])
 def test_large_headers_take_memory_until_their_call_is_over(service: Service, path: str) -> None:
-    """Whatever answers it; and where there is none it is refused."""
+    """Large headers use the memory budget until their call ends, and are refused without memory."""
     budget = MemoryBudget(100_000)
     client = Client(service.port(Limits(LIMIT, memory=budget)))
     first, second = (client.begin(("x", "y" * 50_000), path=path) for _ in range(2))
@@ -144,7 +144,7 @@ def test_large_headers_take_memory_until_their_call_is_over(service: Service, pa
 
 
 def test_a_header_block_that_is_not_whole_takes_memory(service: Service) -> None:
-    """Until its connection is over, or it is whole; where there is none the client is sent away."""
+    """An incomplete header block uses the memory budget; without memory the connection ends."""
     budget = MemoryBudget(2 * BLOCK_BYTES - 1)
     clients = [Client(service.port(Limits(LIMIT, memory=budget))) for _ in range(2)]
     for client in clients:
@@ -156,7 +156,7 @@ def test_a_header_block_that_is_not_whole_takes_memory(service: Service) -> None
 
 
 def test_a_client_without_a_preface_is_not_waited_for(port: Http2Port, client: Client) -> None:
-    """It takes the place of one that speaks."""
+    """A connection without a preface is closed; others stay open."""
     silent = Client(port, greets=False)
     silent.receive(PREFACE[:10])
 
@@ -168,7 +168,7 @@ def test_a_client_without_a_preface_is_not_waited_for(port: Http2Port, client: C
 
 
 def test_streams_that_are_given_up_again_and_again_end_the_connection(client: Client) -> None:
-    """CVE-2023-44487: opening and resetting streams costs the client nothing, the server much."""
+    """Repeatedly resetting streams ends the connection (rapid reset, CVE-2023-44487)."""
     while not client.of(ConnectionTerminated):
         stream = client.call(b"", path="/wait")
         client.h2.reset_stream(stream)
@@ -179,7 +179,7 @@ def test_streams_that_are_given_up_again_and_again_end_the_connection(client: Cl
 
 
 def test_streams_that_the_server_has_to_reset_count_too(client: Client) -> None:
-    """CVE-2025-8671: a client may make the server reset what it works on."""
+    """Making the server reset streams ends the connection as well (CVE-2025-8671)."""
     while not client.of(ConnectionTerminated):
         stream = client.call(b"", path="/wait")
         client.raw(raw(0, 1, stream))
@@ -189,7 +189,7 @@ def test_streams_that_the_server_has_to_reset_count_too(client: Client) -> None:
 
 
 def test_streams_beyond_the_most_at_a_time_are_refused(client: Client, service: Service) -> None:
-    """All 1,030 at once, by a client that has not read the settings: 1,024 are answered."""
+    """Of 1,030 streams that a client opens at once, 1,024 are answered and the others refused."""
     client.h2.remote_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 1030
     client.h2.remote_settings.acknowledge()
     streams = [client.begin(path="/wait") for _ in range(1030)]
@@ -209,7 +209,7 @@ def test_streams_beyond_the_most_at_a_time_are_refused(client: Client, service: 
 
 
 def test_a_ping_is_answered(client: Client) -> None:
-    """Clients measure their way with pings."""
+    """A ping is acknowledged."""
     client.h2.ping(b"12345678")
     client.exchange()
 
@@ -239,7 +239,7 @@ FLOODS = {
 def test_frames_that_ask_for_nothing_have_a_budget(
     port: Http2Port, client: Client, service: Service, flood: str
 ) -> None:
-    """Whoever sends nothing else is sent away; other connections do not notice."""
+    """A flood of cheap frames ends the connection; other connections are not affected."""
     client.begin(path="/repeat")
     client.h2.reset_stream(client.begin(path="/wait"))
     client.exchange()
@@ -254,7 +254,7 @@ def test_frames_that_ask_for_nothing_have_a_budget(
 
 
 def test_calls_pay_for_the_frames_that_go_with_them(client: Client) -> None:
-    """A client that pings and widens windows for each call is served as long as it likes."""
+    """Each call adds to the budget, so pings and window updates with each call are allowed."""
     for _ in range(700):
         client.call(b"hello")
         for _ in range(6):
@@ -267,7 +267,7 @@ def test_calls_pay_for_the_frames_that_go_with_them(client: Client) -> None:
 
 
 def test_a_header_block_has_a_most_of_continuations(client: Client) -> None:
-    """CVE-2024-27316: eight of them, whatever they hold."""
+    """A header block has at most eight CONTINUATION frames (CVE-2024-27316)."""
     client.raw(raw(1, 0, 1) + raw(9, 0, 1) * 9)
 
     assert error_of(client) == ErrorCodes.ENHANCE_YOUR_CALM
@@ -276,7 +276,7 @@ def test_a_header_block_has_a_most_of_continuations(client: Client) -> None:
 def test_a_header_block_that_takes_too_long_ends_the_connection(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten seconds, which are none here; a block that is whole in time is no cause."""
+    """An incomplete header block ends the connection after a timeout, which the test sets to 0."""
     stream = client.begin(("x-long", "a" * 40_000))
     data = client.h2.data_to_send()
     client.receive(data[:20_000])
@@ -295,7 +295,7 @@ def test_a_header_block_that_takes_too_long_ends_the_connection(
 
 
 def wait_until_closed(client: Client) -> None:
-    """Let the loop run until the server has closed the connection."""
+    """Run the loop until the server has closed the connection."""
 
     async def wait() -> None:
         while not client.transport.is_closed:
@@ -307,7 +307,7 @@ def wait_until_closed(client: Client) -> None:
 def test_a_client_that_takes_nothing_for_long_is_left(
     client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A response waits for its window for a minute, which is none here; its memory is free."""
+    """A connection is closed if its client opens no window within a timeout, here 0."""
     monkeypatch.setattr("prepackaged.server.transport.unread.READER_SECONDS", 0)
     client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
     client.exchange()
@@ -321,7 +321,7 @@ def test_a_client_that_takes_nothing_for_long_is_left(
 def test_a_client_that_takes_some_is_waited_for(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However slowly."""
+    """A client that reads slowly is not disconnected."""
     monkeypatch.setattr("prepackaged.server.transport.unread.READER_SECONDS", 0)
     client.transport.buffered = 100_000
 
@@ -339,7 +339,7 @@ def test_a_client_that_takes_some_is_waited_for(
 
 
 def test_a_client_that_does_not_read_is_not_read(client: Client) -> None:
-    """Else its pings alone would fill the memory."""
+    """The server stops reading from a client that does not read its responses."""
     client.run(client.server.pause_writing)
     assert not client.transport.reads
 
@@ -350,7 +350,7 @@ def test_a_client_that_does_not_read_is_not_read(client: Client) -> None:
 def test_other_connections_have_their_turn_while_one_sends_much(
     client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When its turn is over, what has arrived waits, and everything is answered in the end.
+    """One connection with much input does not block others; later its input is all processed.
 
     Here 500 header blocks arrive and then 500 messages, and a turn lasts for 16 of them.
     """
@@ -376,7 +376,7 @@ def test_other_connections_have_their_turn_while_one_sends_much(
 
 
 def test_the_end_lets_open_calls_be_answered(client: Client, service: Service) -> None:
-    """A first GOAWAY names no last stream: what is on its way meanwhile is taken as well."""
+    """During shutdown open calls are answered, including those sent before the GOAWAY arrived."""
     client.call(b"first", path="/wait")
     second = client.begin(path="/wait")
     client.h2.send_data(second, framed(b"second"), end_stream=True)
@@ -401,7 +401,7 @@ def test_the_end_lets_open_calls_be_answered(client: Client, service: Service) -
 def test_what_arrives_after_the_last_goaway_is_refused_and_loses_nothing(
     client: Client, service: Service
 ) -> None:
-    """The client may send it elsewhere; what it sends on those streams is ignored."""
+    """Streams after the last GOAWAY are refused, so that the client can retry them elsewhere."""
     client.call(b"first", path="/wait")
     for _ in range(28):
         client.h2.send_data(client.begin(path="/wait"), framed(b"late"), end_stream=True)
@@ -422,7 +422,7 @@ def test_what_arrives_after_the_last_goaway_is_refused_and_loses_nothing(
 
 
 def test_the_end_ends_streams_and_idle_connections(client: Client) -> None:
-    """Watches would last for ever."""
+    """Shutdown ends open streams and closes idle connections."""
     stream = client.begin(path="/repeat")
     client.exchange()
 
@@ -442,7 +442,7 @@ def test_the_end_ends_streams_and_idle_connections(client: Client) -> None:
 def test_a_client_that_does_not_answer_the_goaway_is_not_waited_for(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its connection is closed a second later, which is none here."""
+    """A client that does not acknowledge the GOAWAY is disconnected after a timeout, here 0."""
     monkeypatch.setattr("prepackaged.server.transport.http2.connection.END_SECONDS", 0)
 
     client.run(client.server.shut_down)
@@ -453,7 +453,7 @@ def test_a_client_that_does_not_answer_the_goaway_is_not_waited_for(
 def test_a_closed_connection_is_among_those_of_its_port_no_more(
     client: Client, port: Http2Port
 ) -> None:
-    """Nor do its timers keep it."""
+    """A closed connection is removed from the connections of its port."""
     assert port.connections == {client.server}
 
     client.run(lambda: client.server.connection_lost(None))
@@ -464,7 +464,7 @@ def test_a_closed_connection_is_among_those_of_its_port_no_more(
 def test_an_answer_after_the_connection_is_lost_goes_nowhere(
     client: Client, service: Service
 ) -> None:
-    """The model may be slower than the client."""
+    """A response after the connection is lost is dropped."""
     client.call(b"hello", path="/wait")
     client.transport.close()
     client.run(lambda: client.server.connection_lost(None))
@@ -477,7 +477,7 @@ def test_an_answer_after_the_connection_is_lost_goes_nowhere(
 def test_an_answer_after_the_connection_has_failed_goes_nowhere(
     client: Client, service: Service
 ) -> None:
-    """What is written to a transport that closes would be warned of in the log."""
+    """A response after a connection error is dropped, since writing it would log a warning."""
     client.call(b"hello", path="/wait")
     client.raw(raw(6, 0, 0, bytes(7)))
     assert error_of(client) == ErrorCodes.FRAME_SIZE_ERROR

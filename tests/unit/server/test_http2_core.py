@@ -1,4 +1,4 @@
-"""The core of a connection: bytes in, events out, bytes to send out."""
+"""The core of an HTTP/2 connection: it turns bytes into events, and responses into bytes."""
 
 import pytest
 from h2_client import PREFACE, frames_in, raw
@@ -34,7 +34,7 @@ PLAIN = block_of(*((name.decode(), value.decode()) for name, value in REQUEST))
 
 @pytest.fixture
 def core() -> Http2Core:
-    """A core that has greeted its client."""
+    """A core that has received the client's preface and settings."""
     core = Http2Core()
     assert list(core.receive(GREETING)) == []
     core.take_output()
@@ -42,17 +42,17 @@ def core() -> Http2Core:
 
 
 def received(core: Http2Core, *frames: bytes) -> list[Event]:
-    """The events of some frames."""
+    """Return the events of some frames."""
     return list(core.receive(b"".join(frames)))
 
 
 def request(stream: int = 1, *, end: bool = False) -> bytes:
-    """A request's header block."""
+    """Build a HEADERS frame for a request."""
     return raw(1, 4 + end, stream, PLAIN)
 
 
 def sent(core: Http2Core) -> list[tuple[str, int, list[str], bytes]]:
-    """The frames that a core has to send."""
+    """Return the frames that the core has to send."""
     return [
         (type(each).__name__, each.stream_id, sorted(each.flags), each.serialize_body())
         for each in frames_in(core.take_output())
@@ -60,7 +60,7 @@ def sent(core: Http2Core) -> list[tuple[str, int, list[str], bytes]]:
 
 
 def test_a_request_is_headers_and_data(core: Http2Core) -> None:
-    """Two events, of which the latter says that no more follows."""
+    """A request gives an event for its headers and one for its data, which ends it."""
     headers, data = received(core, request(), raw(0, 1, 1, b"hello"))
 
     assert isinstance(headers, HeadersReceived)
@@ -69,7 +69,7 @@ def test_a_request_is_headers_and_data(core: Http2Core) -> None:
 
 
 def test_padding_and_priorities_are_taken_off(core: Http2Core) -> None:
-    """RFC 9113, 6.1 and 6.2: up to the most that there may be."""
+    """Padding and priorities are removed, at their maximum lengths too (RFC 9113, 6.1 and 6.2)."""
     padded = raw(1, 4 + 8 + 32, 1, b"\x03" + bytes(5) + PLAIN + bytes(3))
 
     headers, data, empty = received(
@@ -82,7 +82,7 @@ def test_padding_and_priorities_are_taken_off(core: Http2Core) -> None:
 
 
 def test_a_response_with_trailers_is_three_frames(core: Http2Core) -> None:
-    """At once, where the windows allow it."""
+    """A response with trailers is sent at once as three frames, if the windows allow it."""
     received(core, request(end=True))
 
     core.send_response(1, OK, b"hello", END)
@@ -96,7 +96,7 @@ def test_a_response_with_trailers_is_three_frames(core: Http2Core) -> None:
 
 
 def test_a_response_may_end_with_its_data(core: Http2Core) -> None:
-    """As those of REST do."""
+    """A response without trailers ends with its last DATA frame."""
     received(core, request(end=True), request(3, end=True))
 
     core.send_headers(1, OK)
@@ -113,7 +113,7 @@ def test_a_response_may_end_with_its_data(core: Http2Core) -> None:
 
 
 def test_a_response_before_its_request_ends_resets_the_stream(core: Http2Core) -> None:
-    """RFC 9113, 8.1: so that the client stops sending; what it sends meanwhile is ignored."""
+    """A response before the request's end resets the stream, and ignores its further data (8.1)."""
     received(core, request())
 
     core.send_headers(1, OK, end=True)
@@ -127,7 +127,7 @@ def test_a_response_before_its_request_ends_resets_the_stream(core: Http2Core) -
 
 
 def test_a_large_header_block_is_continued(core: Http2Core) -> None:
-    """RFC 9113, 6.10."""
+    """A large header block is continued in CONTINUATION frames (RFC 9113, 6.10)."""
     received(core, request(end=True))
     block = block_of(("x-long", "a" * 40_000))
 
@@ -140,7 +140,7 @@ def test_a_large_header_block_is_continued(core: Http2Core) -> None:
 
 
 def test_what_the_windows_do_not_take_waits(core: Http2Core) -> None:
-    """The stream's and the connection's: 65,535 bytes of each at first."""
+    """Data above the stream's or the connection's window of 65,535 bytes waits for an update."""
     received(core, request(end=True), request(3, end=True))
     core.send_response(1, OK, bytes(60_000), END)
     core.send_response(3, OK, bytes(10_000), END)
@@ -161,7 +161,7 @@ def test_what_the_windows_do_not_take_waits(core: Http2Core) -> None:
 
 
 def test_a_stream_that_waits_for_its_own_window_holds_up_no_other(core: Http2Core) -> None:
-    """The connection's window goes to those that can use it."""
+    """A stream that waits for its own window does not block others."""
     received(core, raw(8, 0, 0, (2**20).to_bytes(4, "big")))
     received(core, request(end=True), request(3, end=True))
     core.send_response(1, OK, bytes(70_000), END)
@@ -178,7 +178,7 @@ def test_a_stream_that_waits_for_its_own_window_holds_up_no_other(core: Http2Cor
 
 
 def test_a_reset_drops_what_waits(core: Http2Core) -> None:
-    """From either side."""
+    """A reset by either side drops the stream's unsent data."""
     received(core, request(end=True), request(3, end=True))
     core.send_response(1, OK, bytes(100_000), END)
     core.send_response(3, OK, bytes(100_000), END)
@@ -194,7 +194,7 @@ def test_a_reset_drops_what_waits(core: Http2Core) -> None:
 
 
 def test_credit_is_granted_to_a_message_whose_length_is_known(core: Http2Core) -> None:
-    """And counted: nobody may send more."""
+    """A stream gets a window for its announced message; more data is a FLOW_CONTROL_ERROR."""
     received(core, request())
 
     core.want(1, 100_000)
@@ -208,7 +208,7 @@ def test_credit_is_granted_to_a_message_whose_length_is_known(core: Http2Core) -
 
 
 def test_the_credit_of_a_stream_is_bounded(core: Http2Core) -> None:
-    """65,536 bytes, unless it has told that a message is larger."""
+    """A stream has a window of 65,536 bytes, unless it has announced a larger message."""
     received(core, request())
 
     *_, failed = received(core, raw(0, 0, 1, bytes(16_384)) * 4 + raw(0, 0, 1, b"\0"))
@@ -218,7 +218,7 @@ def test_the_credit_of_a_stream_is_bounded(core: Http2Core) -> None:
 
 
 def test_credit_of_the_connection_is_given_back(core: Http2Core) -> None:
-    """Also for data that nobody wants."""
+    """The connection's window is refilled, also for data of closed streams."""
     total = 0
     for stream in range(1, 1025, 2):
         received(core, request(stream), raw(0, 0, stream, bytes(16_384)) * 3)
@@ -234,7 +234,7 @@ def test_credit_of_the_connection_is_given_back(core: Http2Core) -> None:
 
 
 def test_events_may_be_taken_some_at_a_time(core: Http2Core) -> None:
-    """And the rest later, in their order."""
+    """Events can be consumed one by one; later calls return the rest in order."""
     events = core.receive(request() + raw(0, 0, 1, b"one" * 30) + raw(0, 1, 1, b"two"))
     assert isinstance(next(events), HeadersReceived)
     del events
@@ -248,7 +248,7 @@ def test_events_may_be_taken_some_at_a_time(core: Http2Core) -> None:
 
 
 def test_pings_are_acknowledged_and_acknowledgements_told(core: Http2Core) -> None:
-    """RFC 9113, 6.7."""
+    """Pings are acknowledged, and acknowledgements are events (RFC 9113, 6.7)."""
     assert received(core, raw(6, 0, 0, b"12345678"), raw(6, 1, 0, b"abcdefgh")) == [
         PingAcknowledged(b"abcdefgh")
     ]
@@ -256,7 +256,7 @@ def test_pings_are_acknowledged_and_acknowledgements_told(core: Http2Core) -> No
 
 
 def test_a_failure_is_told_to_both_sides(core: Http2Core) -> None:
-    """The user gets an event, the client a GOAWAY with the last stream; then nothing is read."""
+    """A connection error is an event and a GOAWAY frame; all further input is ignored."""
     received(core, request(5))
 
     (failed,) = received(core, raw(6, 0, 0, bytes(7)), request(7))
@@ -268,7 +268,7 @@ def test_a_failure_is_told_to_both_sides(core: Http2Core) -> None:
 
 
 def test_the_budget_fills_with_time() -> None:
-    """A client may ping for years, once in a while."""
+    """The budget for cheap frames refills over time, so that rare pings never exhaust it."""
     now = 0.0
     core = Http2Core(lambda: now)
     received(core, GREETING)
@@ -283,7 +283,7 @@ def test_the_budget_fills_with_time() -> None:
 
 @given(st.lists(st.integers(1, 400)))
 def test_bytes_may_arrive_in_any_pieces(sizes: list[int]) -> None:
-    """The events are the same."""
+    """The events do not depend on how the input is split."""
     data = GREETING + request() + raw(0, 0, 1, b"one" * 100) + raw(6, 1, 0, bytes(8))
     data += raw(0, 1, 1, b"two") + request(3, end=True)
     whole = [event for event in Http2Core().receive(data) if not isinstance(event, HeadersReceived)]
@@ -298,7 +298,7 @@ def test_bytes_may_arrive_in_any_pieces(sizes: list[int]) -> None:
 
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_core(data: bytes) -> None:
-    """Whatever arrives, it fails in order or goes on."""
+    """Any input is either accepted or ends in a single connection error."""
     for start in (b"", PREFACE, GREETING, GREETING + request()):
         core = Http2Core()
         failures = [
@@ -308,7 +308,7 @@ def test_no_bytes_break_the_core(data: bytes) -> None:
 
 
 def test_bytes_that_arrive_one_by_one_are_copied_once(core: Http2Core) -> None:
-    """What waits for the rest of its frame is in one bytearray, which only grows."""
+    """An incomplete frame is buffered in a single bytearray, without copying it again."""
     received(core, raw(0, 0, 1, bytes(MAX_FRAME))[:9])
     waiting = core._reader._part
     for byte in bytes(MAX_FRAME - 1):

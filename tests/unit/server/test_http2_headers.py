@@ -1,4 +1,4 @@
-"""Header blocks: decoded as `hpack` decodes them, checked, and cached while they mean the same."""
+"""Header blocks are decoded like `hpack`, checked, and cached while their meaning is fixed."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ FIELDS = st.lists(
     st.lists(st.tuples(FIELDS, st.booleans(), st.sampled_from([None, 0, 100, 4096])), max_size=8)
 )
 def test_blocks_are_decoded_as_hpack_decodes_them(blocks: list[Any]) -> None:
-    """One after the other, with tables that change and are resized, with Huffman's code or not."""
+    """Consecutive blocks are decoded like `hpack`, with table resizing and Huffman coding."""
     encoder, ours, theirs = Encoder(), HeaderBlockDecoder(), Decoder()
     for fields, is_compressed, size in blocks:
         if size is not None:
@@ -41,7 +41,7 @@ def test_blocks_are_decoded_as_hpack_decodes_them(blocks: list[Any]) -> None:
 
 @given(st.lists(st.binary(max_size=40), max_size=5))
 def test_what_hpack_refuses_is_refused(blocks: list[bytes]) -> None:
-    """Whatever bytes arrive: both refuse them, or both read the same in them."""
+    """For any bytes, our decoder raises an error exactly if `hpack` does."""
     ours, theirs = HeaderBlockDecoder(), Decoder()
     for block in blocks:
         try:
@@ -57,24 +57,24 @@ def test_what_hpack_refuses_is_refused(blocks: list[bytes]) -> None:
 @pytest.mark.parametrize(
     "block",
     [
-        b"\x7f\xff\xff\xff\xff\xff\xff\xff\xff\x7f",  # a number of more than 32 bits
-        b"\x82\x20",  # the table's size changes in the middle
+        b"\x7f\xff\xff\xff\xff\xff\xff\xff\xff\x7f",  # an integer of more than 32 bits
+        b"\x82\x20",  # a change of the table size in the middle
         b"\x3f\xe2\x1f",  # a table of 4,097 bytes
-        b"\xff",  # a number that is cut off
-        b"\x00\x05ab",  # a string that is cut off
+        b"\xff",  # a truncated integer
+        b"\x00\x05ab",  # a truncated string
         b"\x80",  # the index 0
         b"\xbe",  # the first entry of an empty table
     ],
 )
 def test_a_block_that_breaks_a_rule_of_hpack_is_refused(block: bytes) -> None:
-    """RFC 7541, 5 and 6."""
+    """Invalid header blocks are a COMPRESSION_ERROR (RFC 7541, 5 and 6)."""
     with pytest.raises(Http2Error) as caught:
         HeaderBlockDecoder().decode(block)
     assert caught.value.code == ErrorCode.COMPRESSION_ERROR
 
 
 def test_a_bomb_is_refused_before_it_goes_off() -> None:
-    """A byte of a block may stand for 4,000 of fields."""
+    """A block that decompresses to far too much is refused: one byte may stand for 4,000."""
     decoder = HeaderBlockDecoder()
     decoder.decode(Encoder().encode([(b"x", bytes(4000))], huffman=False))
 
@@ -85,7 +85,7 @@ def test_a_bomb_is_refused_before_it_goes_off() -> None:
 
 @given(st.lists(FIELDS.map(lambda fields: fields[:3]), max_size=8))
 def test_headers_are_read_the_same_when_they_are_repeated(requests: list[Any]) -> None:
-    """Blocks are cached only as long as they mean the same: new fields change the table."""
+    """Repeated blocks are read correctly, even if the dynamic table changes in between."""
     encoder, reader = Encoder(), HeaderReader()
     for fields in requests * 3:
         headers = reader.read(encoder.encode([*REQUEST, *fields]))
@@ -93,7 +93,7 @@ def test_headers_are_read_the_same_when_they_are_repeated(requests: list[Any]) -
 
 
 def never_indexed(*fields: tuple[bytes, bytes]) -> bytes:
-    """A block that leaves the table as it is."""
+    """Build a block that does not change the dynamic table."""
     return b"".join(
         b"\x10" + bytes([len(name)]) + name + b"\x7f" + number(len(value)) + value
         for name, value in fields
@@ -101,13 +101,13 @@ def never_indexed(*fields: tuple[bytes, bytes]) -> bytes:
 
 
 def number(size: int) -> bytes:
-    """A length of 127 or more (RFC 7541, 5.1)."""
+    """Encode a length of 127 or more (RFC 7541, 5.1)."""
     rest = size - 127
     return bytes([rest % 128 + 128, rest // 128])
 
 
 def test_a_repeated_block_is_decoded_once_and_what_is_read_in_it_kept() -> None:
-    """It is the same object, while the table does not change."""
+    """A repeated block is decoded once, until the dynamic table changes."""
     reader, block = HeaderReader(), never_indexed(*REQUEST[:0], (b"x-a", b"1" * 200))
 
     first = reader.read(block)
@@ -119,14 +119,14 @@ def test_a_repeated_block_is_decoded_once_and_what_is_read_in_it_kept() -> None:
 
 
 def test_nothing_above_a_kilobyte_is_cached() -> None:
-    """64 blocks of 64 KB would stay with each connection."""
+    """Blocks above a kilobyte are not cached: 64 blocks of 64 KB would stay per connection."""
     reader, block = HeaderReader(), never_indexed((b"x-a", b"1" * 1100))
 
     assert reader.read(block) is not reader.read(block)
 
 
 def test_learning_stops_when_blocks_never_repeat() -> None:
-    """As behind a proxy that numbers its requests: to learn would cost and gain nothing."""
+    """Caching stops if blocks never repeat, as behind a proxy that adds request ids."""
     reader, block = HeaderReader(), never_indexed((b"x-a", b"1" * 200))
     for count in range(MOST_MISSES + 1):
         reader.read(never_indexed((b"x-a", b"%0200d" % count)))
@@ -151,5 +151,5 @@ def test_learning_stops_when_blocks_never_repeat() -> None:
     ],
 )
 def test_a_timeout_is_read_as_grpc_writes_it(text: bytes, seconds: float | None) -> None:
-    """At most eight digits and a unit."""
+    """A grpc-timeout has at most eight digits and a unit; others are ignored."""
     assert read_headers(Headers([(b"grpc-timeout", text)], 0)).timeout == seconds

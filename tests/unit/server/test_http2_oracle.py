@@ -1,8 +1,8 @@
-"""Any sequence of frames, through our core and through `h2` as a server: both refuse the same.
+"""Fuzzing with frames: our core and `h2` as a server refuse the same input.
 
-Refused is what ends the connection or the stream. `h2` ends the connection for each malformed
-request, where RFC 9113, 8.1.1 asks for the stream alone, and ours ends it where a frame comes on
-a stream that the client had closed, as 5.4.1 allows; so the two count alike.
+To refuse means to end the connection or to reset the stream. The two count alike, since `h2` ends
+the connection for a malformed request, where RFC 9113, 8.1.1 asks for a stream error, and our core
+ends it for a frame on a stream that the client had closed, as 5.4.1 allows.
 """
 
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ REQUEST = [
 
 
 def block(*fields: tuple[str, str]) -> bytes:
-    """A header block that leaves the table as it is."""
+    """Build a header block that does not change the dynamic table."""
     never_indexed = [NeverIndexedHeaderTuple(*each) for each in fields]
     return bytes(Encoder().encode(never_indexed, huffman=False))
 
@@ -74,7 +74,7 @@ BLOCKS = [
     b"\xbe",
     Encoder().encode([("x-indexed", "1")]),
 ]
-CONNECTIONS = {SETTINGS, PING, GOAWAY}  # the types whose frames have no stream
+CONNECTIONS = {SETTINGS, PING, GOAWAY}  # the types of frames without a stream
 NUMBERS = st.sampled_from(
     [1, 2, 3, 9, 0, 100, 16_384, 65_535, 2**24 - 1, 2**31 - 1, 2**31, 2**32 - 1]
 )
@@ -82,12 +82,12 @@ NUMBERS = st.sampled_from(
 
 @dataclass
 class OurCore:
-    """Our core, frame by frame."""
+    """Feeds our core frame by frame."""
 
     core: Http2Core = field(default_factory=Http2Core)
 
     def refuses(self, data: bytes) -> bool:
-        """Whether the client is told that something is wrong with these bytes."""
+        """Return whether these bytes cause a connection error or a stream reset."""
         events = list(self.core.receive(data))
         written = frames_in(self.core.take_output())
         resets = [each for each in written if each.type == RST_STREAM]
@@ -95,7 +95,7 @@ class OurCore:
         return self.core.has_failed or bool(resets)
 
     def answers(self, stream: int) -> bool:
-        """Whether a good call is answered."""
+        """Return whether a valid call is answered."""
         call = raw(HEADERS, 4, stream, GOOD) + raw(DATA, 1, stream, b"hello")
         headers, data = self.core.receive(call)
         assert isinstance(headers, HeadersReceived)
@@ -107,7 +107,7 @@ class OurCore:
 
 
 class TheirCore:
-    """`h2`, frame by frame."""
+    """Feeds `h2` frame by frame."""
 
     def __init__(self) -> None:
         self.h2 = H2Connection(H2Configuration(client_side=False, header_encoding=None))
@@ -115,7 +115,7 @@ class TheirCore:
         self.h2.data_to_send()
 
     def refuses(self, data: bytes) -> bool:
-        """Whether the client is told that something is wrong with these bytes."""
+        """Return whether these bytes cause a connection error or a stream reset."""
         try:
             self.h2.receive_data(data)
         except ProtocolError:
@@ -133,12 +133,12 @@ class Sent:
     payload: bytes
 
     def bytes(self) -> bytes:
-        """The frame as it is on the wire."""
+        """Return the frame as bytes."""
         return raw(self.kind, self.flags, self.stream, self.payload)
 
 
 def payload_of(kind: int) -> st.SearchStrategy[bytes]:
-    """What a frame of this type may have, right or wrong."""
+    """Generate mostly valid payloads for this frame type."""
     number = NUMBERS.map(lambda value: value.to_bytes(4, "big"))
     setting = st.tuples(st.sampled_from([1, 2, 3, 4, 5, 6, 8, 99]), NUMBERS)
     right: dict[int, st.SearchStrategy[bytes]] = {
@@ -160,13 +160,13 @@ def payload_of(kind: int) -> st.SearchStrategy[bytes]:
 
 
 def flags_of(kind: int) -> st.SearchStrategy[int]:
-    """The flags that a frame of this type mostly has."""
+    """Generate mostly usual flags for this frame type."""
     usual = {DATA: [0, 1], HEADERS: [4, 5, 4, 5, 0, 1], CONTINUATION: [4, 0]}.get(kind, [0, 0, 1])
     return st.one_of(*[st.sampled_from(usual)] * 9, st.sampled_from([8, 12, 13, 32, 36, 0xFF]))
 
 
 def streams_of(kind: int) -> st.SearchStrategy[int]:
-    """The stream that a frame of this type mostly has."""
+    """Generate mostly usual streams for this frame type."""
     usual = [0] if kind in CONNECTIONS else [1, 3, 5, 7] + [0] * (kind == WINDOW_UPDATE)
     return st.one_of(*[st.sampled_from(usual)] * 9, st.sampled_from([0, 1, 2, 101]))
 
@@ -180,7 +180,7 @@ FRAMES = KINDS.flatmap(
 
 
 def is_exempt(frame: Sent, core: Http2Core) -> bool:
-    """What the two judge differently on purpose."""
+    """Return whether the two cores differ on this frame on purpose."""
     seen = core._early_ends.seen
     is_idle = frame.stream > seen or frame.stream % 2 == 0
     is_padded = frame.kind == HEADERS and frame.flags & 8  # PRIORITY has no flags (6.3)
@@ -190,28 +190,28 @@ def is_exempt(frame: Sent, core: Http2Core) -> bool:
     beside_padding = len(frame.payload) - (6 if frame.flags & 32 else 1)
     is_all_padding = frame.payload[:1] == bytes([max(beside_padding, 0) & 0xFF])
     return bool(
-        # 6.2: padding may be all that there is, which `hyperframe` refuses in HEADERS.
+        # 6.2: HEADERS may consist of padding only, which `hyperframe` refuses.
         (is_padded and is_all_padding)
-        # 6.4: a reset of an idle stream ends the connection, which `h2` ignores.
+        # 6.4: a reset of an idle stream is a connection error, but `h2` ignores it.
         or (frame.kind == RST_STREAM and is_idle)
-        # 5.3.2: priorities have no meaning any more, nor has one that depends on itself.
+        # 5.3.2: priorities are obsolete, so a stream that depends on itself is no error.
         or (has_priority and depends_on == frame.stream)
-        # 6.8: a client that goes away may go on with its streams, where `h2` takes no more.
+        # 6.8: after a client's GOAWAY its streams may go on, but `h2` accepts no more frames.
         or frame.kind == GOAWAY
-        # 6.9: the first bit of a window update is reserved, where `h2` counts it.
+        # 6.9: the first bit of a window update is reserved, but `h2` counts it.
         or (frame.kind == WINDOW_UPDATE and frame.payload[:1] >= b"\x80")
-        # 5.1.1, 8.4: ours needs no whole header block to refuse these.
+        # 5.1.1, 8.4: our core refuses these before the header block is complete.
         or (not frame.flags & 4 and frame.kind == PUSH_PROMISE)
         or (not frame.flags & 4 and frame.kind == HEADERS and frame.stream % 2 == 0)
-        # 8.1.1: data may be missing at a stream's end, of which `h2` looks at those in DATA.
+        # 8.1.1: at a stream's end data may be missing, which `h2` only checks in DATA frames.
         or (frame.kind in (HEADERS, CONTINUATION) and is_length_missing(frame, core))
-        # RFC 7838, 4: ALTSVC is an extension, which `h2` reads.
+        # RFC 7838, 4: ALTSVC is an extension, but `h2` parses it.
         or frame.kind == ALTSVC
     )
 
 
 def is_length_missing(frame: Sent, core: Http2Core) -> bool:
-    """Whether a header block ends a stream, whose content-length has told of more data."""
+    """Return whether a header block ends a stream that has less data than its content-length."""
     stream = core._streams.get(frame.stream)
     is_end = frame.kind == CONTINUATION or frame.flags & 1
     return bool(is_end and (LENGTH in frame.payload or (stream and stream.length_left)))
@@ -220,7 +220,7 @@ def is_length_missing(frame: Sent, core: Http2Core) -> bool:
 @settings(max_examples=400, deadline=None)
 @given(st.lists(FRAMES, max_size=12))
 def test_what_h2_refuses_is_refused_and_nothing_else(sent: list[Sent]) -> None:
-    """Frame by frame, until the first that is refused; while ours goes on, it answers calls."""
+    """Our core refuses exactly the frames that `h2` refuses; otherwise it still answers calls."""
     ours, theirs = OurCore(), TheirCore()
     start = PREFACE + raw(SETTINGS, 0, 0) + raw(SETTINGS, 1, 0)
     assert (ours.refuses(start), theirs.refuses(start)) == (False, False)
@@ -239,7 +239,7 @@ def test_what_h2_refuses_is_refused_and_nothing_else(sent: list[Sent]) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_mutated_bytes_are_refused_as_h2_refuses_them(data: st.DataObject) -> None:
-    """Good sequences with a byte that is not what it was, wherever it is."""
+    """Valid sequences with one changed byte are refused exactly if `h2` refuses them."""
     good = raw(HEADERS, 4, 1, GOOD) + raw(DATA, 0, 1, b"hello") + raw(HEADERS, 5, 3, GOOD)
     wire = bytearray(good + raw(PING, 0, 0, bytes(8)) + raw(WINDOW_UPDATE, 0, 1, b"\0\0\0\1"))
     place = data.draw(st.integers(0, len(wire) - 1))
@@ -257,7 +257,7 @@ def test_mutated_bytes_are_refused_as_h2_refuses_them(data: st.DataObject) -> No
 
 
 def split(wire: bytes) -> list[Sent]:
-    """The frames that are whole."""
+    """Split bytes into their complete frames."""
     frames = []
     while len(wire) >= 9 and len(wire) >= 9 + (size := int.from_bytes(wire[:3], "big")):
         stream = int.from_bytes(wire[5:9], "big")
@@ -267,7 +267,7 @@ def split(wire: bytes) -> list[Sent]:
 
 
 def test_a_stream_that_both_refuse_is_over_in_ours_alone() -> None:
-    """What the oracle cannot say: after a malformed request ours goes on, as 8.1.1 asks."""
+    """After a malformed request our core resets only the stream (8.1.1), unlike `h2`."""
     ours = OurCore()
     ours.refuses(PREFACE + raw(SETTINGS, 0, 0))
 

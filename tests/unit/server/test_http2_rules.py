@@ -1,7 +1,7 @@
-"""What a server must check of HTTP/2, rule by rule (RFC 9113, sections 3 to 8).
+"""The rules that a server must enforce in HTTP/2 (RFC 9113, sections 3 to 8), one test each.
 
-Each rule is broken in the middle of other calls. A rule of the connection ends it, with the code
-that is prescribed. A rule of a stream ends the stream, and the other calls are answered.
+Each rule is violated during other calls. Violating a connection rule ends the connection with the
+prescribed code. Violating a stream rule ends the stream, and the other calls are answered.
 """
 
 from collections.abc import Iterator
@@ -16,17 +16,17 @@ from hyperframe.frame import GoAwayFrame, SettingsFrame
 from prepackaged.server.transport.exchange import Response
 from prepackaged.server.transport.limits import Limits
 
-WAITS = 1  # a stream whose message is whole, and which waits for its response
-OPEN = 3  # a stream whose message is not whole
-ANSWERED = 5  # a stream that is over
-GIVEN_UP = 7  # a stream that the client reset
+WAITS = 1  # a stream with a complete message that waits for its response
+OPEN = 3  # a stream with an incomplete message
+ANSWERED = 5  # a stream that is closed
+GIVEN_UP = 7  # a stream that the client has reset
 NEW = 9  # the next stream
 IDLE = 99
 Rule = tuple[str, bytes, ErrorCodes]
 
 
 def block(*changes: tuple[str, str | None], more: tuple[tuple[str, str], ...] = ()) -> bytes:
-    """The header block of a call, changed, which leaves the table as it is."""
+    """Build a call's header block with changes, which does not change the dynamic table."""
     changed = dict(changes)
     fields = [(name, changed.get(name, value)) for name, value in CALL]
     kept = [(name, value) for name, value in fields if value is not None]
@@ -34,22 +34,22 @@ def block(*changes: tuple[str, str | None], more: tuple[tuple[str, str], ...] = 
 
 
 def never_indexed(fields: list[tuple[str, str]]) -> list[NeverIndexedHeaderTuple]:
-    """Fields that leave the table as it is."""
+    """Mark fields as never indexed, so that they do not change the dynamic table."""
     return [NeverIndexedHeaderTuple(*field) for field in fields]
 
 
 def literal(name: str, value: str) -> bytes:
-    """A field, spelled out (RFC 7541, 6.2.2)."""
+    """Encode a literal header field (RFC 7541, 6.2.2)."""
     return bytes([0, len(name), *name.encode(), len(value), *value.encode()])
 
 
 def headers(fields: bytes, stream: int = NEW, flags: int = 4) -> bytes:
-    """A HEADERS frame, whole by its flags."""
+    """Build a HEADERS frame; by default it is complete."""
     return raw(1, flags, stream, fields)
 
 
 def number(value: int) -> bytes:
-    """Four bytes."""
+    """Encode a number in four bytes."""
     return value.to_bytes(4, "big")
 
 
@@ -185,20 +185,20 @@ BROKEN_STREAMS: list[tuple[str, bytes, int, ErrorCodes]] = [
 
 @pytest.fixture(scope="module", autouse=True)
 def loop() -> Iterator[None]:
-    """The loop of every server here."""
+    """The event loop of all servers in this module."""
     with looping():
         yield
 
 
 @pytest.fixture
 def service() -> Service:
-    """Methods that answer, that wait and that fail."""
+    """Methods that respond, wait or fail."""
     return Service()
 
 
 @pytest.fixture
 def client(service: Service) -> Client:
-    """A client with a stream in each state."""
+    """A client with one stream in each state."""
     client = Client(service.port(Limits(LIMIT)))
     client.call(b"hello", path="/wait")
     client.begin()
@@ -210,13 +210,13 @@ def client(service: Service) -> Client:
 
 
 def announce(client: Client) -> None:
-    """Let the client believe that it has opened the stream NEW."""
+    """Make the client assume that it has opened the stream NEW."""
     client.h2.send_headers(NEW, never_indexed(CALL))
     client.h2.clear_outbound_data_buffer()
 
 
 def names(rules: list[Rule]) -> list[object]:
-    """Parameters that go by the names of rules."""
+    """Use the names of the rules as test ids."""
     return [pytest.param(*rest, id=name) for name, *rest in rules]
 
 
@@ -224,7 +224,7 @@ def names(rules: list[Rule]) -> list[object]:
 def test_a_broken_rule_of_the_connection_ends_it_and_says_which(
     client: Client, service: Service, data: bytes, code: ErrorCodes
 ) -> None:
-    """With the prescribed code and a reason; calls that wait are cancelled with it."""
+    """Violating a connection rule ends the connection with the prescribed code and a reason."""
     client.raw(data)
 
     (end,) = client.of(ConnectionTerminated)
@@ -239,14 +239,14 @@ def test_a_broken_rule_of_the_connection_ends_it_and_says_which(
 def test_a_malformed_request_ends_its_stream_alone(
     client: Client, service: Service, data: bytes, code: ErrorCodes
 ) -> None:
-    """RFC 9113, 8.1.1: no handler sees it, and the other calls are answered."""
+    """A malformed request resets its stream only, without calling a handler (RFC 9113, 8.1.1)."""
     announce(client)
     before = len(service.observed)
     client.raw(data)
 
     (reset,) = client.of(StreamReset)
     assert (reset.stream_id, reset.error_code) == (NEW, code)
-    assert len(service.observed) - before in (0, 1)  # where data disagrees, the call had begun
+    assert len(service.observed) - before in (0, 1)  # 1 if only the data is wrong
     assert [status for status, _, _ in service.observed[before:]] in ([], [499])
     others_are_answered(client, service)
 
@@ -257,7 +257,7 @@ def test_a_malformed_request_ends_its_stream_alone(
 def test_a_broken_rule_of_a_stream_ends_it_alone(
     client: Client, service: Service, data: bytes, stream: int, code: ErrorCodes
 ) -> None:
-    """The call is cancelled, what follows on its stream is ignored, the others are answered."""
+    """Violating a stream rule resets the stream only and cancels its call."""
     client.raw(data)
 
     (reset,) = client.of(StreamReset)
@@ -272,7 +272,7 @@ def test_a_broken_rule_of_a_stream_ends_it_alone(
 
 
 def others_are_answered(client: Client, service: Service) -> None:
-    """The call that waits, and a new one."""
+    """Check that a waiting call and a new one are answered."""
     client.run(lambda: service.exchanges[0].respond(Response(b"answer")))
     client.take()
     assert client.data(WAITS) == framed(b"answer")
@@ -299,7 +299,7 @@ ALLOWED = {
 
 @pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in ALLOWED.items()])
 def test_what_is_allowed_disturbs_nothing(client: Client, service: Service, data: bytes) -> None:
-    """The calls are answered."""
+    """Unusual but valid frames do not affect other calls."""
     announce(client)
     client.raw(data)
     assert not client.of(ConnectionTerminated)
@@ -316,7 +316,7 @@ def test_what_is_allowed_disturbs_nothing(client: Client, service: Service, data
     ],
 )
 def test_the_first_frame_is_the_client_s_settings(service: Service, first: bytes) -> None:
-    """RFC 9113, 3.4: anything else ends the connection, with a GOAWAY behind the settings."""
+    """If the first frame is not SETTINGS, the connection ends with a GOAWAY (RFC 9113, 3.4)."""
     client = Client(service.port(Limits(LIMIT)), greets=False)
 
     client.receive(PREFACE + first)

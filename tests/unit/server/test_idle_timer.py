@@ -8,7 +8,7 @@ SOON, LATE = 0.001, 3600
 
 
 def rung(*acts: str | float) -> int:
-    """How often an alarm has rung that was set to these seconds, unset or cancelled, in order."""
+    """Return how often a timer fires after these delays and actions, in order."""
 
     async def act() -> int:
         rings: list[None] = []
@@ -20,7 +20,7 @@ def rung(*acts: str | float) -> int:
             else:
                 alarm.set(each)
         over = IdleTimer(loop, (is_over := asyncio.Event()).set)
-        over.set(20 * SOON)  # set last and later than what may ring
+        over.set(20 * SOON)  # set last, and later than any timer that may fire
         await is_over.wait()
         alarm.cancel()
         return len(rings)
@@ -29,23 +29,23 @@ def rung(*acts: str | float) -> int:
 
 
 def test_an_alarm_rings_once_when_its_time_has_come() -> None:
-    """And not again."""
+    """A timer fires once."""
     assert rung(SOON) == 1
 
 
 def test_the_latest_time_counts() -> None:
-    """Whether it is sooner than the one before or later."""
+    """The latest delay counts, whether it is shorter or longer than the previous one."""
     assert rung(LATE, SOON) == 1
     assert rung(SOON, LATE) == 0
 
 
 def test_an_alarm_that_was_put_off_rings_at_its_new_time() -> None:
-    """The timer that ends meanwhile goes on."""
+    """A postponed timer fires at its new time."""
     assert rung(SOON, 2 * SOON) == 1
     assert rung(SOON, "unset", 2 * SOON) == 1
 
 
 def test_an_alarm_that_is_unset_or_cancelled_is_silent() -> None:
-    """As while a request is answered, and when the connection is gone."""
+    """A timer that is unset or cancelled does not fire."""
     assert rung(SOON, "unset") == 0
     assert rung(SOON, "cancel") == 0

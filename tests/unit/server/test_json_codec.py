@@ -28,7 +28,7 @@ OBJECTS = st.dictionaries(TEXTS, SCALARS, max_size=3)
 JSON_VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4)
 )
-# What can stand together in one array and is left as it is by upstream, too.
+# values that may share an array, and that upstream does not convert either
 CELLS = [
     st.floats(),
     WHOLE,
@@ -58,13 +58,13 @@ ARRAYS = hnp.arrays(
 
 @st.composite
 def nested_lists(draw: st.DrawFn) -> Any:
-    """Lists in lists of equal lengths."""
+    """Generate nested lists of equal lengths."""
     shape, cells = draw(SHAPES), draw(st.sampled_from(CELLS))
     return fill(draw, shape, cells)
 
 
 def fill(draw: st.DrawFn, shape: list[int], cells: st.SearchStrategy[Any]) -> Any:
-    """A cell, or as many lists of them as the shape says."""
+    """Fill nested lists of this shape with cells."""
     if not shape:
         return draw(cells)
     return [fill(draw, shape[1:], cells) for _ in range(shape[0])]
@@ -72,7 +72,7 @@ def fill(draw: st.DrawFn, shape: list[int], cells: st.SearchStrategy[Any]) -> An
 
 @st.composite
 def tensors(draw: st.DrawFn) -> Any:
-    """A shape and as many values as it has places."""
+    """Generate a tensor whose number of values fits its shape."""
     shape, cells = draw(SHAPES), draw(st.sampled_from(CELLS))
     count = math.prod(shape)
     return {"shape": shape, "values": draw(st.lists(cells, min_size=count, max_size=count))}
@@ -87,41 +87,41 @@ MESSAGES = st.fixed_dictionaries({"data": DATA}) | st.sampled_from(
 
 
 def facts(value: Any) -> Any:
-    """What tells two values apart, NaN being itself."""
+    """Return a comparable form of a value, in which NaN equals itself."""
     if isinstance(value, np.ndarray):
         return value.dtype, value.shape, repr(value.tolist())
     return type(value), repr(value)
 
 
 def request(kind: str = "ndarray", **meta: Any) -> Request:
-    """A request of one row, of which only kind and meta matter to the answer."""
+    """A request with one row; only its kind and meta affect the response."""
     return Request(np.array([[1.0]]), [], meta, kind=kind)
 
 
 def answered(value: Any, kind: str = "ndarray", **rest: Any) -> Any:
-    """The JSON value of the answer to a request of that kind."""
+    """Return the response to a request of this kind, parsed as strict JSON."""
     parts = {"names": [], "tags": {}, "metrics": []} | rest
     return json.loads(encode(Prediction(value, **parts), request(kind)), parse_constant=pytest.fail)
 
 
 def refusal(message: Any) -> str:
-    """What a client is told about its message."""
+    """Return the error message for an invalid message."""
     with pytest.raises(ClientError) as caught:
         decode(message)
     return str(caught.value)
 
 
 def data_refusal(**data: Any) -> str:
-    """What a client is told about its data."""
+    """Return the error message for invalid data."""
     return refusal({"data": data})
 
 
-# Requests, as upstream reads them
+# Requests, decoded like upstream
 
 
 @given(DATA, st.lists(TEXTS | st.integers(0, 9), max_size=3), METAS)
 def test_arrays_are_read_as_upstream_reads_them(data: Any, names: list[Any], meta: Any) -> None:
-    """Values, dtype and shape of tensor and ndarray are those that every Model.py knows."""
+    """Tensors and ndarrays are decoded to the same values, dtype and shape as upstream."""
     message = {"data": {**data, "names": names}, "meta": meta}
 
     decoded = decode(message)
@@ -134,7 +134,7 @@ def test_arrays_are_read_as_upstream_reads_them(data: Any, names: list[Any], met
 
 @given(st.fixed_dictionaries({}, optional={"jsonData": JSON_VALUES, "strData": TEXTS}), st.binary())
 def test_other_payloads_are_read_as_upstream_reads_them(parts: Any, binary: bytes) -> None:
-    """JSON, text and bytes pass as they are, the first of them that a message has."""
+    """Without data, the first of jsonData, strData and binData is decoded like upstream."""
     message = {**parts, "binData": base64.b64encode(binary).decode()}
 
     decoded = decode(message)
@@ -145,12 +145,12 @@ def test_other_payloads_are_read_as_upstream_reads_them(parts: Any, binary: byte
 
 
 def test_data_comes_before_other_payloads() -> None:
-    """A message with several payloads is what its data says."""
+    """If a message has several payloads, its data is used."""
     assert decode({"strData": "a", "data": {"ndarray": [7]}}).value.tolist() == [7]
 
 
 def test_data_without_an_array_is_an_empty_array() -> None:
-    """It is answered as an ndarray."""
+    """Empty data is decoded to an empty ndarray."""
     decoded = decode({"data": {}})
 
     assert facts(decoded.value) == (np.float64, (0,), "[]")
@@ -158,24 +158,24 @@ def test_data_without_an_array_is_an_empty_array() -> None:
 
 
 def test_null_meta_and_names_are_absent() -> None:
-    """Clients that write null for what they have not are understood."""
+    """A null for meta or names counts as missing."""
     decoded = decode({"data": {"names": None, "ndarray": [1]}, "meta": None})
 
     assert (decoded.names, decoded.meta) == ([], {})
 
 
-# Requests, where we differ from upstream
+# Requests, decoded differently from upstream
 
 
 def test_numbers_and_texts_in_one_array_keep_their_types() -> None:
-    """Upstream makes every number of such an array a text."""
+    """Numbers and texts in one array keep their types; upstream converts the numbers to texts."""
     value = decode({"data": {"ndarray": [[1, "a", 2.5, True]]}}).value
 
     assert facts(value) == (object, (1, 4), "[[1, 'a', 2.5, True]]")
 
 
 def test_one_long_text_does_not_pad_the_others() -> None:
-    """A '<U' array of these would take four gigabytes."""
+    """One long text does not pad the others: a '<U' array of these would take 4 GB."""
     value = decode({"data": {"ndarray": ["x" * 100_000, *["a"] * 10_000]}}).value
 
     assert (value.dtype, value.shape, value[-1]) == (object, (10_001,), "a")
@@ -183,18 +183,18 @@ def test_one_long_text_does_not_pad_the_others() -> None:
 
 @pytest.mark.parametrize("rows", [[1, "a"], [[1.5], ["a"]], [True, "a"]])
 def test_a_number_and_a_text_are_objects(rows: Any) -> None:
-    """The same in every order and depth."""
+    """An array with numbers and texts becomes an object array, in any order and depth."""
     for each in (rows, rows[::-1]):
         assert decode({"data": {"ndarray": each}}).value.tolist() == each
 
 
 def test_base64_may_have_line_breaks() -> None:
-    """The command `base64` breaks its lines, and upstream takes that."""
+    """Base64 may contain line breaks, which the command `base64` writes and upstream allows."""
     assert decode({"binData": "AAE\nCAwQ=\r\n"}).value == bytes([0, 1, 2, 3, 4])
 
 
 def test_tftensor_is_read_without_tensorflow() -> None:
-    """The names of fields may be JSON's or protobuf's."""
+    """A tftensor is decoded without TensorFlow, with field names of JSON or protobuf."""
     tensor = {"dtype": "DT_INT32", "tensorShape": {"dim": [{"size": "2"}]}, "int_val": [3, 4]}
 
     decoded = decode({"data": {"tftensor": tensor}})
@@ -238,7 +238,7 @@ INVALID = (
     ],
 )
 def test_a_wrong_message_is_told_what_was_expected(message: Any, told: str) -> None:
-    """Upstream answers most of these with its own server's mistakes."""
+    """The error names what was expected; upstream answers most of these with internal errors."""
     assert refusal(message).startswith(told)
 
 
@@ -263,7 +263,7 @@ def test_a_wrong_message_is_told_what_was_expected(message: Any, told: str) -> N
     ],
 )
 def test_wrong_data_is_told_what_was_expected(data: Any, told: str) -> None:
-    """Wrong types in every place of `data` are named with the place."""
+    """The error names the place in `data`, the expected type and the actual type."""
     assert data_refusal(**data).startswith(told)
 
 
@@ -282,13 +282,13 @@ def test_wrong_data_is_told_what_was_expected(data: Any, told: str) -> None:
     ],
 )
 def test_a_shape_that_does_not_fit_is_shown(shape: Any, told: str) -> None:
-    """Upstream lets numpy guess sizes, and answers 500 to the rest."""
+    """A shape that does not fit is an error with the shape; upstream guesses or answers 500."""
     assert data_refusal(tensor={"shape": shape, "values": [1, 2, 3]}) == told
 
 
 @pytest.mark.parametrize("size", [2**16 + 1, 2**62, 10**30])
 def test_an_empty_tensor_declares_no_giant_shape(size: int) -> None:
-    """Names would be made for that many columns."""
+    """An empty tensor with a huge dimension is refused: each column would get a name."""
     told = data_refusal(tensor={"shape": [0, size], "values": []})
 
     assert told == f"expected a shape of reasonable size, got [0, {size}]"
@@ -311,14 +311,14 @@ def test_an_empty_tensor_declares_no_giant_shape(size: int) -> None:
     ],
 )
 def test_a_row_of_another_length_is_named(rows: Any, told: str) -> None:
-    """A client finds the row to mend."""
+    """The error for rows of unequal length names the first wrong row."""
     assert data_refusal(ndarray=rows) == f"expected rows of equal length; {told}"
 
 
 @pytest.mark.parametrize("depth", [65, 900])
 @pytest.mark.parametrize("leaf", [1, "a"])
 def test_lists_deeper_than_an_array_are_refused(depth: int, leaf: Any) -> None:
-    """An array of numpy's has at most 64 dimensions."""
+    """Nesting deeper than numpy's maximum of 64 dimensions is refused."""
     for _ in range(depth):
         leaf = [leaf]
 
@@ -349,7 +349,7 @@ ANY_TFTENSOR = st.dictionaries(st.sampled_from(FIELDS), ANYTHING).map(
     | st.fixed_dictionaries({"data": ANY_DATA | ANY_TFTENSOR})
 )
 def test_whatever_comes_is_read_or_refused(message: Any) -> None:
-    """No JSON value makes decoding fail in any other way."""
+    """Any JSON value is either decoded or refused with a ClientError."""
     try:
         decoded = decode(message)
     except ClientError:
@@ -359,17 +359,17 @@ def test_whatever_comes_is_read_or_refused(message: Any) -> None:
 
 @pytest.mark.parametrize("place", ['{"data":%s}', '{"data":{"ndarray":%s}}', "%s", '{"meta":%s}'])
 def test_the_deepest_json_is_refused(place: str) -> None:
-    """As deep as Python's own parser goes."""
+    """The deepest JSON that Python can parse is refused with a ClientError."""
     message = json.loads(place % ("[" * 900 + "]" * 900))
 
     assert refusal(message)
 
 
-# Answers, as upstream gives them
+# Responses, as upstream encodes them
 
 
 class Author:
-    """A model whose hooks say what is in this test's answer."""
+    """A model with these class names and tags."""
 
     def __init__(self, names: list[str] | None, tags: dict[str, Any]) -> None:
         self.tags = lambda: tags
@@ -384,7 +384,7 @@ RESULTS = ARRAYS | nested_lists() | TEXTS | st.binary() | st.dictionaries(TEXTS,
 def test_answers_are_what_upstream_answers(
     result: Any, message: Any, meta: Any, tags: dict[str, Any]
 ) -> None:
-    """Kind, names, values and meta are the same as seldon_core's own function makes."""
+    """Payload, names, values and meta equal those of seldon_core's own function."""
     message = {**message, "meta": meta}
     metrics = [{"key": "k", "type": "COUNTER", "value": 1}]
     model = Author(None, tags)
@@ -405,7 +405,7 @@ def test_answers_are_what_upstream_answers(
 
 
 def without_nan(value: Any) -> Any:
-    """The value with null for what JSON has no number for."""
+    """Replace numbers that JSON lacks, such as NaN, by null."""
     if isinstance(value, dict):
         return {key: without_nan(each) for key, each in value.items()}
     if isinstance(value, list):
@@ -433,26 +433,26 @@ def without_nan(value: Any) -> Any:
     ],
 )
 def test_answers_are_compact_sorted_lines(value: Any, kind: str, body: bytes) -> None:
-    """The bytes are upstream's, but that texts are written as UTF-8."""
+    """Responses are compact JSON with sorted keys, like upstream, but in UTF-8."""
     assert encode(Prediction(value, ["a", "b"], {}, []), request(kind)) == body
 
 
 def test_float32_is_written_as_the_double_that_it_is() -> None:
-    """Clients compare answers with what upstream gave them."""
+    """A float32 is written as the double of the same value, like upstream."""
     body = encode(Prediction(np.array([0.1], np.float32), [], {}, []), request("tensor"))
 
     assert b'"values":[0.10000000149011612]' in body
 
 
 def test_a_list_is_answered_as_it_is() -> None:
-    """Whole numbers beside fractions stay whole."""
+    """In a returned list, integers beside fractions stay integers."""
     body = encode(Prediction([1, 2.5], [], {}, []), request())
 
     assert b'"ndarray":[1,2.5]' in body
 
 
 def test_the_model_is_added_to_the_request_path() -> None:
-    """Each unit of a graph leaves its name and image, and a later one's word counts."""
+    """The model adds its name and image to the requestPath of the request."""
     answer, path = Prediction("", [], {}, []), {"model": "image:1"}
 
     plain = json.loads(encode(answer, request(), path))
@@ -462,7 +462,7 @@ def test_the_model_is_added_to_the_request_path() -> None:
     assert beside["meta"] == {"requestPath": {"model": "image:1", "other": "image:2"}}
 
 
-# Answers, where we differ from upstream
+# Responses, encoded differently from upstream
 
 NOT_FINITE = [math.nan, math.inf, -math.inf, 1.5]
 
@@ -487,17 +487,17 @@ NOT_FINITE = [math.nan, math.inf, -math.inf, 1.5]
     ],
 )
 def test_what_is_no_number_is_null(value: Any, kind: str, payload: Any) -> None:
-    """Upstream writes NaN and Infinity, which no JSON parser must take."""
+    """NaN and infinity are written as null; upstream writes them, which is invalid JSON."""
     assert answered(value, kind) == {**payload, "meta": {}}
 
 
 def test_a_tag_that_is_no_number_is_null() -> None:
-    """The same holds for what the model says besides."""
+    """NaN in a tag is written as null."""
     assert answered("", tags={"score": math.nan})["meta"] == {"tags": {"score": None}}
 
 
 def test_numpy_values_in_a_dict_are_written() -> None:
-    """Upstream answers 500 to them."""
+    """Numpy values in a dict are written as JSON; upstream answers 500."""
     value = {
         "scores": np.array([[0.5]]),
         "label": np.int64(3),
@@ -527,13 +527,13 @@ def test_numpy_values_in_a_dict_are_written() -> None:
 
 
 def test_numpy_values_in_a_list_are_written() -> None:
-    """A list of arrays is an array, a list of numpy's numbers is a list of numbers."""
+    """A list of arrays is written as an array, and a list of numpy numbers as numbers."""
     assert answered([np.array([1.5]), np.array([2.5])])["data"]["ndarray"] == [[1.5], [2.5]]
     assert answered([np.int64(1), 2], "strData")["data"]["tensor"]["values"] == [1, 2]
 
 
 class Frame:
-    """What is asked of a DataFrame."""
+    """The part of a DataFrame that the codec uses."""
 
     def to_numpy(self) -> Any:
         return np.array([[1, 2]])
@@ -541,13 +541,13 @@ class Frame:
 
 @pytest.mark.parametrize("value", [Frame(), np.array([[1, 2]]).view(np.matrix)])
 def test_tables_are_arrays(value: Any) -> None:
-    """A DataFrame or a matrix is answered with its values, inside a dict, too."""
+    """A DataFrame or a matrix is written as its values, inside a dict too."""
     assert answered(value)["data"]["ndarray"] == [[1, 2]]
     assert answered({"table": value})["jsonData"] == {"table": [[1, 2]]}
 
 
 def test_a_masked_value_is_null() -> None:
-    """What the author hides stays hidden."""
+    """Masked values are written as null."""
     value = np.ma.array([1.5, 2.5], mask=[True, False])
 
     assert answered(value)["data"]["ndarray"] == [None, 2.5]
@@ -555,13 +555,13 @@ def test_a_masked_value_is_null() -> None:
 
 
 def test_numpy_scalars_are_arrays() -> None:
-    """The sum of an array is no mistake."""
+    """Numpy scalars are written as arrays without dimensions."""
     assert answered(np.float64(0.5))["data"] == {"names": [], "ndarray": 0.5}
     assert answered(np.int64(3), "strData")["data"]["tensor"] == {"shape": [], "values": [3]}
 
 
 def test_a_tftensor_is_answered_without_tensorflow() -> None:
-    """Numbers go back in the kind and dtype that they have, other values as an ndarray."""
+    """Numbers return as a tftensor of their dtype, other values as an ndarray."""
     tensor = answered(np.array([[1, 2]], np.int16), "tftensor")["data"]["tftensor"]
 
     assert tensor == {
@@ -573,19 +573,19 @@ def test_a_tftensor_is_answered_without_tensorflow() -> None:
 
 
 def test_dates_and_decimals_in_a_dict_are_written_as_upstream_does() -> None:
-    """Flask's conventions: HTTP dates, decimals as texts."""
+    """Dates become HTTP dates and decimals become texts, as in Flask."""
     value = {"at": datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC), "price": Decimal("1.10")}
 
     assert answered(value)["jsonData"] == {"at": "Mon, 01 Jan 2024 00:00:00 GMT", "price": "1.10"}
 
 
 def test_an_unpaired_surrogate_goes_back_as_it_came() -> None:
-    """Python's own parser lets them in."""
+    """A lone surrogate, which Python's JSON parser accepts, is returned unchanged."""
     assert answered("\ud800")["strData"] == "\ud800"
 
 
 def test_deep_json_goes_back_as_it_came() -> None:
-    """Deeper than orjson goes by itself."""
+    """JSON nested deeper than orjson supports is returned unchanged."""
     value: Any = 1
     for _ in range(300):
         value = [value]
@@ -594,7 +594,7 @@ def test_deep_json_goes_back_as_it_came() -> None:
 
 
 def test_long_texts_in_a_list_are_not_padded() -> None:
-    """An array of these would take four gigabytes."""
+    """Long texts in a list are not padded: an array of these would take 4 GB."""
     value = ["x" * 100_000, *["a"] * 10_000]
 
     assert answered(value)["data"]["ndarray"] == value
@@ -602,7 +602,7 @@ def test_long_texts_in_a_list_are_not_padded() -> None:
 
 @pytest.mark.parametrize("value", [None, 1, 0.5, True, (1, 2), {1, 2}, object])
 def test_what_is_no_answer_is_the_authors_fault(value: Any) -> None:
-    """The message says what predict may return."""
+    """For any other type, the error message says what predict may return."""
     with pytest.raises(ModelError) as caught:
         answered(value)
 
@@ -611,7 +611,7 @@ def test_what_is_no_answer_is_the_authors_fault(value: Any) -> None:
 
 
 def test_a_list_of_rows_of_unequal_lengths_is_the_authors_fault() -> None:
-    """It is no array, and data holds arrays."""
+    """A ragged list is a ModelError, since data only holds arrays."""
     with pytest.raises(ModelError, match="predict returned a list that is no array: "):
         answered([[1, 2], [3]])
 
@@ -626,21 +626,21 @@ ENDLESS["again"] = ENDLESS
 )
 @pytest.mark.parametrize("kind", ["ndarray", "tensor"])
 def test_what_json_cannot_hold_is_the_authors_fault(value: Any, kind: str) -> None:
-    """The message names the type."""
+    """For values that JSON cannot hold, the error message names the type."""
     with pytest.raises(ModelError, match="predict returned what JSON cannot hold: "):
         answered(value, kind)
 
 
 @pytest.mark.parametrize("character", ["a", "é", "\n", '"', "\\", "\x01", "😀", "\ud800"])
 def test_a_long_text_is_written_as_it_is_read(character: str) -> None:
-    """Wherever it is cut into pieces, whatever stands there."""
+    """A long text is written correctly wherever it is split into pieces."""
     text = "x" * (PIECE - 1) + character * 3 + "x" * PIECE
     answer = encode(Prediction(text, [], {}, []), Request(text, [], kind="strData"))
     assert json.loads(answer) == {"meta": {}, "strData": text}
 
 
 def test_a_long_text_takes_no_more_memory_than_its_length_twice_over() -> None:
-    """In a process that has no more, which orjson ends without a word."""
+    """Writing a long text needs at most twice its length; orjson would abort without memory."""
     program = """
 import resource
 from pathlib import Path

@@ -46,7 +46,7 @@ MESSAGES = st.fixed_dictionaries(
 
 
 def outcome(body: bytes) -> Any:
-    """What a body means: the request, or the error."""
+    """Return the decoded request, or the error message."""
     try:
         request = decode(json_reader.read_prediction(body))
     except ClientError as error:
@@ -64,7 +64,7 @@ def outcome(body: bytes) -> Any:
 @example({"data": {"tensor": {"shape": [1, 2], "values": [1, [2]]}}})
 @example({"data": {"ndarray": [[1]], "tensor": {"shape": [1], "values": [2]}}})
 def test_large_bodies_mean_what_small_ones_do(message: Any) -> None:
-    """The two ways of reading differ in speed alone, in good requests and in bad ones."""
+    """The fast parser for large bodies gives the same requests and errors as the one for small."""
     body = json.dumps(message).encode()
     with patch.object(json_reader, "LARGE", len(body) + 1):
         expected = outcome(body)
@@ -76,7 +76,7 @@ def test_large_bodies_mean_what_small_ones_do(message: Any) -> None:
 @pytest.mark.parametrize("key", ["ndarray", "tensor"])
 @pytest.mark.parametrize("dtype", [np.int64, np.float64])
 def test_large_arrays_are_read_without_objects(key: str, dtype: Any) -> None:
-    """The numbers that JSON's own reader gives, in an array that the model may write to."""
+    """Large arrays are parsed directly into writeable numpy arrays, with the exact numbers."""
     numbers = np.random.default_rng(0).normal(0, 1000, (40, 50)).astype(dtype)
     values = {"values": numbers.ravel().tolist(), "shape": [40, 50]}
     data = {"ndarray": numbers.tolist()} if key == "ndarray" else {"tensor": values}
@@ -101,7 +101,7 @@ def test_large_arrays_are_read_without_objects(key: str, dtype: Any) -> None:
     ],
 )
 def test_of_a_name_that_comes_twice_the_last_counts(body: bytes) -> None:
-    """As in every reader of JSON in Python."""
+    """If a key occurs twice, the last one counts, as in Python's json module."""
     request = decode(json_reader.read_prediction(body + b" " * json_reader.LARGE))
 
     assert request.value.tolist() == [[2]]
@@ -109,7 +109,7 @@ def test_of_a_name_that_comes_twice_the_last_counts(body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"{", b"nothing", b"\xff", b"null"])
 def test_what_is_no_json_is_the_client_s_mistake(body: bytes) -> None:
-    """Whether it is large or small."""
+    """Invalid JSON is a ClientError, in large and in small bodies."""
     for padding in (b"", b" " * json_reader.LARGE):
         with pytest.raises(ClientError, match="Can't find JSON in data"):
             json_reader.read_prediction(body + padding)

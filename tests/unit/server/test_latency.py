@@ -11,7 +11,7 @@ QUICK, SLOW, LONG = QUICK_SECONDS / 2, QUICK_SECONDS * 2, LONG_SECONDS * 2
 
 
 def after(*calls: float, rows: int = 1) -> LatencyTracker:
-    """What is known after calls of so many seconds, each made where the earlier ones allow."""
+    """Return a tracker of these call times, each measured on or off the loop as it allows."""
     latency = LatencyTracker()
     for seconds in calls:
         busy = None if latency.is_quick(rows) else seconds
@@ -38,12 +38,12 @@ def after(*calls: float, rows: int = 1) -> LatencyTracker:
 def test_most_of_the_recent_calls_decide_and_a_long_one_for_long(
     *, calls: list[float], is_quick: bool
 ) -> None:
-    """One that was interrupted does not make a model slow; one that blocks everybody does."""
+    """Most of the recent calls decide whether a model is quick, but a long call counts for many."""
     assert after(*calls).is_quick(1) == is_quick
 
 
 def test_a_call_off_the_loop_counts_by_its_processor_time() -> None:
-    """It waits for the interpreter while the loop is busy; but one that sleeps long is long."""
+    """Calls off the event loop count by their CPU time, unless they take very long."""
     latency = LatencyTracker()
 
     for _ in range(3):
@@ -66,12 +66,12 @@ def test_a_call_off_the_loop_counts_by_its_processor_time() -> None:
 def test_a_batch_of_another_size_is_judged_by_the_sizes_that_are_known(
     *, rows: int, seconds: float, asked: int, is_quick: bool
 ) -> None:
-    """A model that is quick for one row may be slow for a thousand: the loop does not try it."""
+    """Batches of other sizes are estimated from known sizes, so the loop tries no large batch."""
     assert after(*[seconds] * 3, rows=rows).is_quick(asked) == is_quick
 
 
 def test_sizes_that_are_known_are_judged_by_their_own_calls() -> None:
-    """A thousand rows that are as quick as one are quick."""
+    """Sizes that were measured are judged by their own calls."""
     latency = after(*[QUICK] * 3)
 
     assert not latency.is_quick(1000)
@@ -82,7 +82,7 @@ def test_sizes_that_are_known_are_judged_by_their_own_calls() -> None:
 
 
 def test_the_time_of_a_request_is_an_average() -> None:
-    """Of batches each request takes its part; what is new counts for a tenth."""
+    """The time per request is a moving average, where a new call counts for a tenth."""
     latency = after(4.0)
 
     latency.note(2.0, 4, 4)
@@ -91,7 +91,7 @@ def test_the_time_of_a_request_is_an_average() -> None:
 
 
 def test_calls_for_more_requests_take_what_they_took() -> None:
-    """Of sizes that are not known yet, the next smaller one, and else the next larger, is taken."""
+    """For unknown sizes, the time of the next smaller known size is used, else the next larger."""
     latency = LatencyTracker()
     assert latency.call_seconds(1) == 0
     for _ in range(3):
@@ -108,7 +108,7 @@ def test_calls_for_more_requests_take_what_they_took() -> None:
 
 
 def test_one_slow_call_does_not_count() -> None:
-    """The first is often slow; a median forgets it."""
+    """The median ignores a single slow call, such as the first."""
     latency = LatencyTracker()
     latency.note_call(5.0, 1)
     for _ in range(3):
@@ -117,7 +117,7 @@ def test_one_slow_call_does_not_count() -> None:
 
 
 def test_the_wait_is_that_of_all_calls_before() -> None:
-    """Full calls, and one for the rest."""
+    """The expected wait is the time of all full batches and one for the rest."""
     latency = LatencyTracker()
     latency.note_call(0.2, 8)
     latency.note_call(0.1, 1)

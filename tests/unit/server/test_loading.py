@@ -16,7 +16,7 @@ class CLASS(Above):
 
 @pytest.fixture
 def model_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any) -> str:
-    """A module of one's own in the working directory; its name is new for every test."""
+    """A module in the working directory, with a new name for each test."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     name = f"Model{abs(hash(request.node.name))}"
@@ -31,7 +31,7 @@ def model_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any) ->
     indirect=True,
 )
 def test_a_plain_class_is_constructed_with_its_parameters(model_file: str) -> None:
-    """No base class and no load are needed."""
+    """A class without a base class or load method gets its parameters."""
     assert load_model(model_file, {"size": 3}).size == 3
 
 
@@ -41,7 +41,7 @@ def test_a_plain_class_is_constructed_with_its_parameters(model_file: str) -> No
     indirect=True,
 )
 def test_a_class_may_be_named_with_its_module(model_file: str) -> None:
-    """`module.Class`, and its load is called."""
+    """The model may be named `module.Class`, and its load method is called."""
     assert load_model(f"{model_file}.Other", {}).ready
 
 
@@ -71,7 +71,7 @@ def test_a_class_may_be_named_with_its_module(model_file: str) -> None:
     indirect=["model_file"],
 )
 def test_what_cannot_be_loaded_is_a_deployments_mistake(model_file: str, message: str) -> None:
-    """An AttributeError in load is one as well: upstream's microservice would serve on."""
+    """Any failure to load is a deployment error, also an AttributeError, which upstream ignores."""
     with pytest.raises(DeploymentError, match=message):
         load_model(model_file, {"size": 3})
 
@@ -85,13 +85,13 @@ def test_what_cannot_be_loaded_is_a_deployments_mistake(model_file: str, message
     indirect=True,
 )
 def test_a_class_may_take_whatever_there_is(model_file: str) -> None:
-    """It decides for itself then."""
+    """A class with **kwargs accepts any parameter."""
     assert load_model(model_file, {"size": 3}).size == 3
 
 
 @pytest.mark.parametrize("model_file", ["class CLASS: pass"], indirect=True)
 def test_a_name_in_a_message_is_bounded(model_file: str) -> None:
-    """However long it is."""
+    """Long names are truncated in error messages."""
     with pytest.raises(DeploymentError) as caught:
         load_model(model_file, {"x" * 9999: 3})
     assert len(str(caught.value)) < 300

@@ -6,7 +6,7 @@ from prepackaged.server.telemetry.logs import LONGEST, BoundedFormatter
 
 
 def logged(text: str) -> str:
-    """What is written of a failure whose message is this text."""
+    """Return the log text of an exception with this message."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(BoundedFormatter("%(levelname)s %(message)s"))
@@ -19,7 +19,7 @@ def logged(text: str) -> str:
 
 
 def test_no_text_of_a_client_passes_for_a_line_of_the_log() -> None:
-    """Lines that belong to a record are indented, and nothing moves a terminal's cursor."""
+    """Continuation lines are indented and control characters escaped, so no line can be forged."""
     lines = logged("bad\nERROR forged\r\x1b[2Jtext\x9bm").splitlines()
     assert lines[0] == "ERROR failed"
     assert all(line.startswith("  ") for line in lines[1:])
@@ -27,7 +27,7 @@ def test_no_text_of_a_client_passes_for_a_line_of_the_log() -> None:
 
 
 def test_no_record_fills_the_log() -> None:
-    """Its beginning and its end are kept."""
+    """Long records are truncated in the middle; their beginning and end are kept."""
     text = logged("x" * 5_000_000 + "the end")
     assert len(text) < LONGEST + 100
     assert text.startswith("ERROR failed")

@@ -9,8 +9,8 @@ import pytest
 from prepackaged.server.runtime import memory
 from prepackaged.server.transport.memory import MemoryBudget
 
-# A process of its own, which settles for good; it prints the megabytes that it has left of what
-# it has used and freed, parts of a megabyte each, as the bodies of requests are.
+# Runs in a subprocess, since settling lasts. It prints how many megabytes remain after using
+# and freeing 40 MB in pieces of 1 MB, like request bodies.
 PROGRAM = """
 import os, sys
 from prepackaged.server.runtime.memory import settle
@@ -31,27 +31,27 @@ print(megabytes() - before)
 
 
 def left_after_use(how: str) -> float:
-    """What a process keeps of forty megabytes that it does not use any more."""
+    """Return how many megabytes a process keeps of 40 MB that it has freed."""
     command = [sys.executable, "-c", PROGRAM, how]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def test_memory_of_large_bodies_is_kept_for_the_next_ones() -> None:
-    """Once the server has settled; by itself the C library gives it back to the system."""
+    """Once settled, the process keeps freed memory, which glibc would return to the system."""
     assert left_after_use("settled") > 30
     assert left_after_use("as it is") < 10
 
 
 def test_a_c_library_that_cannot_be_told_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There are others than glibc, and servers run on them as well."""
+    """A C library without glibc's functions is left unchanged."""
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: object())
-    monkeypatch.setattr(memory.gc, "freeze", lambda: None)  # these tests' own objects
+    monkeypatch.setattr(memory.gc, "freeze", lambda: None)  # else it would last for all tests
 
     memory.settle()
 
 
 def test_what_is_imported_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The collector is off meanwhile, then told that all this stays, and on again whatever came."""
+    """The collector is off during imports; then objects are frozen and it is turned on again."""
     frozen: list[bool] = []
     monkeypatch.setattr(memory.gc, "freeze", lambda: frozen.append(gc.isenabled()))
 
@@ -79,7 +79,7 @@ print(memory.for_requests(int(sys.argv[2])) / 2**20)
     [("free", 1, 200), ("limited", 1, 50), ("limited", 2, 50)],
 )
 def test_requests_may_take_half_of_what_is_free(how: str, workers: int, megabytes: float) -> None:
-    """By whichever limit is nearest; that of the address space is each process's own."""
+    """Requests may use half of the free memory; an address space limit applies per process."""
     command = [sys.executable, "-c", BUDGET, how, str(workers)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert float(done.stdout) == pytest.approx(megabytes, abs=2)
@@ -89,7 +89,7 @@ def test_requests_may_take_half_of_what_is_free(how: str, workers: int, megabyte
 def test_what_is_free_is_given_back_when_most_of_the_memory_is_taken(
     monkeypatch: pytest.MonkeyPatch, limit: int, *, is_given_back: bool
 ) -> None:
-    """Before there is none for the model."""
+    """Freed memory is returned to the system only if most of the memory limit is used."""
     given: list[bool] = []
     monkeypatch.setattr(memory, "memory_limit", lambda: limit)
     monkeypatch.setattr(memory, "LOOK_SECONDS", 0)

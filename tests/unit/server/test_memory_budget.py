@@ -33,14 +33,14 @@ from prepackaged.server.transport.unread import Unread
 
 
 def status_of(function: Callable[[], object]) -> int:
-    """The status of the error that a function raises."""
+    """Return the status of the error that a function raises."""
     with pytest.raises(TransportError) as caught:
         function()
     return caught.value.status
 
 
 def test_what_is_given_back_can_be_taken_again() -> None:
-    """Up to the limit, and to the byte."""
+    """Released memory can be used again, exactly up to the limit."""
     budget = MemoryBudget(1000)
     budget.take(600)
     assert status_of(lambda: budget.take(401)) == 503
@@ -51,7 +51,7 @@ def test_what_is_given_back_can_be_taken_again() -> None:
 
 
 def test_what_never_has_room_is_told_from_what_has_none_now() -> None:
-    """Only the second may be tried again."""
+    """A request that can never fit is 413; one that does not fit at the moment is 503."""
     budget = MemoryBudget(1000)
     assert status_of(lambda: budget.take(1001)) == 413
     budget.take(1000)
@@ -60,7 +60,7 @@ def test_what_never_has_room_is_told_from_what_has_none_now() -> None:
 
 
 def test_large_requests_leave_a_part_to_small_ones() -> None:
-    """Whoever fills the memory with large bodies does not keep the small ones out."""
+    """Large requests cannot use the whole budget, so small ones are still admitted."""
     budget = MemoryBudget(4 * LARGE)
     budget.take(LARGE, held=LARGE)
     budget.take(LARGE, held=LARGE)
@@ -70,7 +70,7 @@ def test_large_requests_leave_a_part_to_small_ones() -> None:
 
 
 def test_what_is_no_request_yet_leaves_a_part_to_requests() -> None:
-    """Whoever opens streams and sends half of heads keeps nobody out."""
+    """Streams and incomplete headers can never use the whole budget, so requests still fit."""
     budget = MemoryBudget(1000)
     budget.take(750, is_request=False)
     assert status_of(lambda: budget.take(1, is_request=False)) == 503
@@ -78,7 +78,7 @@ def test_what_is_no_request_yet_leaves_a_part_to_requests() -> None:
 
 
 def test_a_head_that_is_not_whole_is_counted_by_its_fields() -> None:
-    """Of a thousand small fields each takes far more than its bytes."""
+    """An incomplete header block is counted by its fields, which use far more than their bytes."""
     budget = MemoryBudget(400_000)
     head = PartialHead(budget)
     head.grow(0, 10)
@@ -94,7 +94,7 @@ def test_a_head_that_is_not_whole_is_counted_by_its_fields() -> None:
 
 
 def test_no_head_that_is_short_is_too_large() -> None:
-    """Whatever its fields are, it needs no counting."""
+    """A short header block always fits, whatever its fields, so it is not counted."""
     fields = [(b"a", b"")] * (ALWAYS_FITS // LEAST_FIELD)
     assert memory_of(b"/", fields) > 0
     with pytest.raises(TransportError, match="expected a request's head of at most 65536 bytes"):
@@ -102,14 +102,14 @@ def test_no_head_that_is_short_is_too_large() -> None:
 
 
 def test_streams_take_memory_until_they_are_over() -> None:
-    """The first ones of a connection take none; large headers count by themselves."""
+    """The first streams of a connection are free; large headers are counted separately."""
     budget = MemoryBudget(3 * STREAMS * STREAM_BYTES)
     streams = StreamMemory(budget)
     assert all(streams.admits(number, number, 100) for number in range(FREE_STREAMS))
     assert (budget.used, streams.is_used) == (0, False)
     assert streams.admits(5, FREE_STREAMS, 60_000)
     assert (budget.used, streams.room) == (60_000 + STREAMS * STREAM_BYTES, FREE_STREAMS + STREAMS)
-    assert not streams.admits(7, streams.room, 60_000)  # of which nothing is kept
+    assert not streams.admits(7, streams.room, 60_000)  # of which nothing stays counted
     assert not streams.admits_block()
     streams.release(5, FREE_STREAMS + 1)
     assert (budget.used, streams.is_used) == (STREAMS * STREAM_BYTES, True)
@@ -118,7 +118,7 @@ def test_streams_take_memory_until_they_are_over() -> None:
 
 
 def test_a_connection_that_is_over_has_no_memory() -> None:
-    """Whatever was open on it."""
+    """When a connection closes, all of its memory is released."""
     budget = MemoryBudget(10**6)
     streams = StreamMemory(budget)
     assert streams.admits(1, 0, 5000)
@@ -129,7 +129,7 @@ def test_a_connection_that_is_over_has_no_memory() -> None:
 
 
 def test_a_time_of_large_requests_is_over_when_less_than_half_is_used() -> None:
-    """It is told once."""
+    """The end of a peak is reported once, when less than half of it is still used."""
     budget = MemoryBudget()
     budget.take(1000)
     assert not budget.peak_passed(100)
@@ -141,7 +141,7 @@ def test_a_time_of_large_requests_is_over_when_less_than_half_is_used() -> None:
 
 @pytest.mark.parametrize("sizes", [[3], [1] * 500, [5000, 1, 1, 5000, 2], [TINY, TINY + 1, 0]])
 def test_a_body_is_its_parts_in_their_order(sizes: list[int]) -> None:
-    """Whatever their sizes are."""
+    """A body is the concatenation of its parts, whatever their sizes."""
     parts = [bytes([number % 256]) * size for number, size in enumerate(sizes)]
     body = Body()
     for part in parts:
@@ -152,7 +152,7 @@ def test_a_body_is_its_parts_in_their_order(sizes: list[int]) -> None:
 
 
 def test_tiny_parts_of_a_body_are_no_objects() -> None:
-    """A hundred thousand bytes that come one by one take little more than that."""
+    """Tiny parts are merged, so 100,000 single bytes take little more memory than that."""
     body = Body()
     for _ in range(100_000):
         body.add(b"x")
@@ -161,7 +161,7 @@ def test_tiny_parts_of_a_body_are_no_objects() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, STEP, 3 * STEP + 1])
 def test_what_was_compressed_is_inflated_step_by_step(size: int) -> None:
-    """Each step's memory is asked for before the next."""
+    """Decompression reserves the memory of each step before it."""
     held: list[int] = []
     data = bytes(size)
     assert inflated(gzip.compress(data), b"gzip", size, held.append) == data
@@ -171,7 +171,7 @@ def test_what_was_compressed_is_inflated_step_by_step(size: int) -> None:
 
 
 def test_nothing_is_inflated_beyond_the_limit_or_the_memory() -> None:
-    """A gigabyte of zeros is a megabyte of gzip."""
+    """Decompression stops at the size limit or the memory budget (zip bomb)."""
     bomb = zlib.compress(bytes(4 * STEP))
     with pytest.raises(TooLargeError):
         inflated(bomb, b"deflate", 4 * STEP - 1)
@@ -183,7 +183,7 @@ def test_nothing_is_inflated_beyond_the_limit_or_the_memory() -> None:
     "data", [b"other", gzip.compress(b"hello")[:-9], gzip.compress(b"a") + b"b"]
 )
 def test_what_is_not_whole_is_an_error(data: bytes) -> None:
-    """Also behind a whole member of a gzip file."""
+    """Truncated data or data after a gzip member is an error."""
     with pytest.raises(zlib.error):
         inflated(data, b"gzip", 100)
 
@@ -191,7 +191,7 @@ def test_what_is_not_whole_is_an_error(data: bytes) -> None:
 def test_unread_responses_are_counted_and_their_clients_have_their_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One that takes something is waited for; one that takes nothing is given up."""
+    """Unread responses count as memory; only a client that reads nothing is disconnected."""
     monkeypatch.setattr(unread, "READER_SECONDS", 0)
     budget, sizes, given_up = MemoryBudget(), [100, 60, 60], []
 
@@ -216,7 +216,7 @@ def test_unread_responses_are_counted_and_their_clients_have_their_time(
 
 
 def test_a_request_that_is_whole_is_not_kept() -> None:
-    """A connection may stay open for long; its latest body does not."""
+    """A connection does not keep a finished request with its body."""
 
     def begin(method: str, target: bytes, fields: Fields) -> Incoming:
         exchange = Exchange(

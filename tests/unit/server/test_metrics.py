@@ -20,7 +20,7 @@ from prepackaged import ModelError
 from prepackaged.server.telemetry.custom_metrics import BadMetricError, validate
 from prepackaged.server.telemetry.metrics import Metrics, expose
 
-# A worker has its files open until it ends, which is later than a test here.
+# Workers keep their files open until they end, which is later than these tests.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 
 NOT_SET = "NOT_IMPLEMENTED"
@@ -42,30 +42,30 @@ Samples = dict[tuple[str, Labels], float]
 
 @pytest.fixture(scope="module")
 def shared() -> SeldonMetrics:
-    """Upstream's metrics, whose process takes long to start."""
+    """Upstream's metrics, shared because their process starts slowly."""
     return SeldonMetrics()
 
 
 @pytest.fixture
 def upstream(shared: SeldonMetrics) -> SeldonMetrics:
-    """Upstream's metrics, empty."""
+    """Upstream's metrics, cleared."""
     shared.clear()
     return shared
 
 
 @pytest.fixture
 def metrics() -> Metrics:
-    """Metrics that have counted nothing."""
+    """Metrics without any samples."""
     return Metrics()
 
 
 def text_of(metrics: Metrics) -> str:
-    """What Prometheus reads."""
+    """Return the exposition text."""
     return metrics.exposition()[0].decode()
 
 
 def samples_in(text: str, prefix: str = "") -> Samples:
-    """Each line's value by name and labels; a line that is there twice is an error."""
+    """Return the samples by name and labels, and fail on duplicates."""
     samples: Samples = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -77,19 +77,19 @@ def samples_in(text: str, prefix: str = "") -> Samples:
 
 
 def custom_in(text: str) -> Samples:
-    """The samples that are not the server's own."""
+    """Return the samples of custom metrics."""
     return {key: v for key, v in samples_in(text).items() if not key[0].startswith("prepackaged_")}
 
 
 def values_in(text: str, name: str) -> list[float]:
-    """The values of the lines of one name."""
+    """Return the values of all samples with this name."""
     return [value for (of, _), value in samples_in(text).items() if of == name]
 
 
 def metric(
     key: Any = "a", value: Any = 1, kind: Any = "COUNTER", **more: Any
 ) -> list[dict[str, Any]]:
-    """One custom metric, as a hook returns it."""
+    """Build a custom metric as a hook returns it."""
     return [{"type": kind, "key": key, "value": value, **more}]
 
 
@@ -99,7 +99,7 @@ def metric(
 def test_custom_metrics_are_exposed_as_upstream_exposes_them(
     metrics: Metrics, upstream: SeldonMetrics
 ) -> None:
-    """Names, labels and values are upstream's, only the process's id is not there."""
+    """Custom metrics have upstream's names, labels and values, except for the process id."""
     for each in (metrics, upstream):
         for method in ("predict", "predict", "inputtransform"):
             each.update(metric("hits", 2), method)
@@ -117,7 +117,7 @@ def test_custom_metrics_are_exposed_as_upstream_exposes_them(
 
 
 def test_a_counter_has_these_labels(metrics: Metrics) -> None:
-    """The identity of the deployment, its older spelling, the method and the metric's own tags."""
+    """A counter has the labels of the deployment, the method and its own tags."""
     metrics.update(metric("hits", 2.5, tags={"kind": "b"}), "predict")
 
     labels = frozenset({**LABELS, "method": "predict", "kind": "b"}.items())
@@ -125,7 +125,7 @@ def test_a_counter_has_these_labels(metrics: Metrics) -> None:
 
 
 def test_the_deployment_s_labels_win_over_tags(metrics: Metrics) -> None:
-    """Two tags that are both hidden leave one series, not the same line twice."""
+    """The deployment's labels override tags, and series that become equal are added up."""
     metrics.update(metric("hits", 1, tags={"model_name": "a"}), "predict")
     metrics.update(metric("hits", 2, tags={"model_name": "b"}), "predict")
 
@@ -134,7 +134,7 @@ def test_the_deployment_s_labels_win_over_tags(metrics: Metrics) -> None:
 
 
 def test_a_metric_s_tags_are_told_the_method(metrics: Metrics) -> None:
-    """Clients of upstream see it in the answer, where the metric has tags."""
+    """The method is added to a metric's tags, as upstream does; a metric without tags gets none."""
     tagged, plain = metric(tags={"kind": "b"}), metric()
 
     metrics.update(tagged, "predict")
@@ -145,7 +145,7 @@ def test_a_metric_s_tags_are_told_the_method(metrics: Metrics) -> None:
 
 
 def test_a_gauge_is_what_it_was_set_to_last(metrics: Metrics) -> None:
-    """Gauges do not add up."""
+    """A gauge has its last value."""
     metrics.update(metric("level", 3, "GAUGE"), "predict")
     metrics.update(metric("level", 2, "GAUGE"), "predict")
 
@@ -159,7 +159,7 @@ EDGES = [bound * 1000 for bound in seldon.BINS[1:-1]]
 def test_a_timer_fills_the_buckets_that_upstream_fills(
     shared: SeldonMetrics, values: list[float]
 ) -> None:
-    """Milliseconds in, seconds out, on the bounds of a bucket as well as between them."""
+    """Timers fill the same buckets as upstream: milliseconds in, seconds out."""
     shared.clear()
     metrics = Metrics()
     for value in values:
@@ -174,7 +174,7 @@ def test_a_timer_fills_the_buckets_that_upstream_fills(
 def test_a_timer_that_is_no_number_is_in_no_bucket(
     metrics: Metrics, upstream: SeldonMetrics
 ) -> None:
-    """As upstream has it: NaN shows in the sum."""
+    """A NaN is in no bucket but in the sum, as upstream."""
     for each in (metrics, upstream):
         each.update(metric("slow", float("nan"), "TIMER"), "predict")
 
@@ -185,14 +185,14 @@ def test_a_timer_that_is_no_number_is_in_no_bucket(
 
 @pytest.mark.parametrize("value", [np.float32(2), np.int64(2), np.array(2.0), np.array([2]), True])
 def test_numbers_of_numpy_s_are_numbers(metrics: Metrics, value: Any) -> None:
-    """A hook may report what its framework computed."""
+    """Numpy numbers are accepted as metric values."""
     metrics.update(metric(value=value), "predict")
 
     assert values_in(text_of(metrics), "a_total") == [float(np.asarray(value).item())]
 
 
 def test_a_metric_out_of_protobuf_has_its_defaults(metrics: Metrics) -> None:
-    """JSON made from protobuf leaves out a type that is COUNTER and a value that is 0."""
+    """In metrics from protobuf, a missing type means COUNTER and a missing value means 0."""
     metrics.update([{"key": "a"}, {"key": "b", "value": 2}, {"key": "c", "type": "GAUGE"}], "route")
 
     text = text_of(metrics)
@@ -200,7 +200,7 @@ def test_a_metric_out_of_protobuf_has_its_defaults(metrics: Metrics) -> None:
 
 
 def test_each_family_is_printed_once(metrics: Metrics) -> None:
-    """One TYPE and one HELP line, however many series the family has."""
+    """Each metric family has one TYPE and one HELP line."""
     for method in ("predict", "route"):
         for kind in ("COUNTER", "GAUGE", "TIMER"):
             metrics.update(metric(kind.lower(), 1, kind, tags={"x": method}), method)
@@ -214,7 +214,7 @@ def test_each_family_is_printed_once(metrics: Metrics) -> None:
 
 
 def test_a_counter_is_the_same_with_and_without_its_suffix(metrics: Metrics) -> None:
-    """`hits` and `hits_total` are one name to Prometheus, so they are one sum."""
+    """`hits` and `hits_total` are one Prometheus counter, so they are added up."""
     metrics.update([*metric("hits", 1), *metric("hits_total", 2)], "predict")
     metrics.update(metric("a_total_total", 4), "predict")
 
@@ -226,7 +226,7 @@ def test_a_counter_is_the_same_with_and_without_its_suffix(metrics: Metrics) -> 
 def test_of_two_families_with_one_name_the_first_is_shown(
     metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Prometheus knows one type by name; the author is told once."""
+    """If metrics of two types share a name, only the first is shown, with a single warning."""
     caplog.set_level(logging.WARNING)
     metrics.update(metric("a", 1, "GAUGE"), "predict")
     for _ in range(2):
@@ -240,7 +240,7 @@ def test_of_two_families_with_one_name_the_first_is_shown(
 
 
 def test_feedback_is_counted_with_its_reward(metrics: Metrics) -> None:
-    """How often, and how much in all."""
+    """Feedback is counted, and its rewards are added up."""
     metrics.update_reward(0.5)
     metrics.update_reward(2)
 
@@ -253,7 +253,7 @@ def test_feedback_is_counted_with_its_reward(metrics: Metrics) -> None:
 
 @pytest.mark.parametrize("reward", [0, 0.0, float("nan"), float("inf")])
 def test_feedback_without_a_reward_is_not_counted(metrics: Metrics, reward: float) -> None:
-    """Nothing is as upstream has it; NaN and infinity, which a client can send, never wear off."""
+    """Zero rewards are ignored, as upstream; so are NaN and infinity, which would stay forever."""
     metrics.update_reward(reward)
 
     assert custom_in(text_of(metrics)) == {}
@@ -262,7 +262,7 @@ def test_feedback_without_a_reward_is_not_counted(metrics: Metrics, reward: floa
 def test_feedback_is_not_counted_behind_the_old_engine(
     metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where SELDON_EXECUTOR_ENABLED is false, the engine counts it."""
+    """With SELDON_EXECUTOR_ENABLED=false, feedback is not counted: the old engine does it."""
     monkeypatch.setattr(seldon, "legacy_mode", True)
 
     metrics.update_reward(1)
@@ -309,7 +309,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("bad", HOSTILE, ids=repr)
 def test_a_bad_metric_is_the_model_s_fault(metrics: Metrics, bad: Any) -> None:
-    """It is answered as the contract says, nothing of its list counts, and the rest stays."""
+    """A bad metric is a model error (500), and none of the metrics in its list count."""
     metrics.update(metric("good"), "predict")
     together = metric("other") + bad if isinstance(bad, list) else bad
 
@@ -322,7 +322,7 @@ def test_a_bad_metric_is_the_model_s_fault(metrics: Metrics, bad: Any) -> None:
 
 
 def test_the_error_shows_the_metric_and_says_why() -> None:
-    """An author finds the metric by its text, and need not guess what is wrong with it."""
+    """The error message shows the metric and the reason."""
     with pytest.raises(BadMetricError) as caught:
         validate(metric("a-b"))
 
@@ -333,7 +333,7 @@ def test_the_error_shows_the_metric_and_says_why() -> None:
 
 
 def test_a_message_shows_no_more_of_a_metric_than_a_person_reads() -> None:
-    """A model may report what it was sent; the reason stays at the end."""
+    """The error message truncates a long metric, but keeps the reason."""
     with pytest.raises(BadMetricError) as caught:
         validate(metric("a-" * 100_000))
 
@@ -343,7 +343,7 @@ def test_a_message_shows_no_more_of_a_metric_than_a_person_reads() -> None:
 
 @pytest.mark.parametrize("missing", ["type", "key", "value"])
 def test_a_hook_s_metric_needs_all_three(missing: str) -> None:
-    """What only protobuf may leave out is asked of a model's own hooks."""
+    """A metric from a hook needs key, type and value; only protobuf may omit some."""
     (incomplete,) = metric()
     del incomplete[missing]
 
@@ -352,7 +352,7 @@ def test_a_hook_s_metric_needs_all_three(missing: str) -> None:
 
 
 def test_a_metric_that_cannot_be_shown_is_told_all_the_same() -> None:
-    """A metric that holds itself has no text."""
+    """A metric that contains itself is reported without its text."""
     endless: list[Any] = metric("a-b")
     endless[0]["tags"] = endless
 
@@ -378,7 +378,7 @@ ANY = TEXTS | st.integers() | st.floats() | st.none()
     )
 )
 def test_the_exposition_can_always_be_read(custom: list[dict[str, Any]]) -> None:
-    """Whatever a model reports is refused or can be read back, value by value."""
+    """Any metric is either refused or gives an exposition that can be parsed."""
     metrics = Metrics()
     for each in custom:
         with suppress(BadMetricError):
@@ -388,7 +388,7 @@ def test_the_exposition_can_always_be_read(custom: list[dict[str, Any]]) -> None
 
 
 def test_a_tag_s_value_may_be_any_text(metrics: Metrics) -> None:
-    """Quotes, lines and what is no Unicode are written so that they can be read."""
+    """Quotes, line breaks and lone surrogates in tags are escaped or replaced."""
     metrics.update(metric(tags={"x": 'a"b\\c\nd'}), "predict")
     metrics.update(metric(tags={"x": "a\ud800"}), "predict")
 
@@ -399,7 +399,7 @@ def test_a_tag_s_value_may_be_any_text(metrics: Metrics) -> None:
 def test_a_deployment_s_label_may_be_any_json(
     metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PREDICTOR_LABELS may give the version as a number."""
+    """A deployment's label in PREDICTOR_LABELS may be a number."""
     monkeypatch.setitem(seldon.DEFAULT_LABELS, "predictor_version", json.loads("2"))
     metrics.update(metric(), "predict")
 
@@ -407,11 +407,11 @@ def test_a_deployment_s_label_may_be_any_json(
     assert dict(labels)["predictor_version"] == "2"
 
 
-# The server's own
+# The server's own metrics
 
 
 def test_requests_are_counted_by_method_and_code(metrics: Metrics) -> None:
-    """Every answer is in one of the sums."""
+    """Requests are counted by method and status code."""
     for code in (200, 200, 400):
         metrics.observe_request("predict", code, 0.001)
     metrics.observe_request("route", 200, 0.001)
@@ -427,7 +427,7 @@ def test_requests_are_counted_by_method_and_code(metrics: Metrics) -> None:
 
 
 def test_latency_is_in_the_buckets_up_from_its_own(metrics: Metrics) -> None:
-    """A bucket holds what took as long as its bound or less, in seconds."""
+    """Latency buckets are cumulative and in seconds; a bound belongs to its bucket."""
     for seconds in (0.00005, 0.001, 0.0011, 100):
         metrics.observe_request("predict", 200, seconds)
 
@@ -444,7 +444,7 @@ def test_latency_is_in_the_buckets_up_from_its_own(metrics: Metrics) -> None:
 
 
 def test_batches_are_counted_by_their_size(metrics: Metrics) -> None:
-    """How many requests went into a call of the model."""
+    """Batches are counted by their number of requests."""
     for size in (1, 1, 3, 5000):
         metrics.observe_batch(size)
 
@@ -455,7 +455,7 @@ def test_batches_are_counted_by_their_size(metrics: Metrics) -> None:
 
 
 def test_a_gauge_may_be_read_when_it_is_asked_for(metrics: Metrics) -> None:
-    """A queue need not report every change of its depth."""
+    """A gauge may be a function that is called at each scrape."""
     queue = [1, 2]
     metrics.set_gauge("prepackaged_queue_depth_requests", lambda: len(queue))
     queue.append(3)
@@ -464,7 +464,7 @@ def test_a_gauge_may_be_read_when_it_is_asked_for(metrics: Metrics) -> None:
 
 
 def test_build_info_is_told_in_labels(metrics: Metrics) -> None:
-    """What runs can be joined to every other metric."""
+    """Build information is a gauge with labels, to be joined with other metrics."""
     metrics.set_gauge("prepackaged_build_info", 1, version="0.1.0", framework="sklearn")
 
     assert samples_in(text_of(metrics), "prepackaged_build_info") == {
@@ -476,13 +476,13 @@ def test_build_info_is_told_in_labels(metrics: Metrics) -> None:
 
 
 def test_only_known_gauges_can_be_set(metrics: Metrics) -> None:
-    """A typing error does not become a new family."""
+    """Setting an unknown gauge is an error."""
     with pytest.raises(KeyError, match="prepackaged_queue"):
         metrics.set_gauge("prepackaged_queue", 1)
 
 
 def test_the_content_type_names_one_charset(metrics: Metrics) -> None:
-    """The text format's version and its encoding, each once."""
+    """The content type names the format's version and the charset once."""
     assert metrics.exposition()[1] == "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -491,7 +491,7 @@ def test_the_content_type_names_one_charset(metrics: Metrics) -> None:
 
 @pytest.fixture
 def restless() -> Iterator[None]:
-    """Threads that take turns as often as they can."""
+    """Make threads switch as often as possible."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -499,7 +499,7 @@ def restless() -> Iterator[None]:
 
 
 def test_no_update_is_lost_between_threads(metrics: Metrics, restless: None) -> None:
-    """Hooks report from the inference thread while the loop reports feedback."""
+    """Concurrent updates from several threads are all counted."""
     ready = threading.Barrier(4)
 
     def count() -> None:
@@ -519,7 +519,7 @@ def test_no_update_is_lost_between_threads(metrics: Metrics, restless: None) -> 
 
 
 def workers(directory: Path, count: int) -> list[Metrics]:
-    """The metrics of several workers, each of which has counted the same and has its own load."""
+    """Create the metrics of several workers with equal counts but different loads."""
     workers = [Metrics(directory, number) for number in range(count)]
     for number, worker in enumerate(workers):
         worker.update([*metric("hits", 2), *metric("slow", 20, "TIMER")], "predict")
@@ -535,7 +535,7 @@ def workers(directory: Path, count: int) -> list[Metrics]:
 
 
 def text_in(directory: Path) -> str:
-    """What Prometheus reads of all workers."""
+    """Return the exposition text of all workers."""
     return expose(directory)[0].decode()
 
 
@@ -556,14 +556,14 @@ def text_in(directory: Path) -> str:
     ],
 )
 def test_workers_are_one_server(name: str, values: list[float], tmp_path: Path) -> None:
-    """Counts and queues add up; the slowest load and the worker that does not batch are shown."""
+    """Counts and queues of workers are added up; load time is the maximum, batching the minimum."""
     workers(tmp_path, 3)
 
     assert values_in(text_in(tmp_path), name) == pytest.approx(values)
 
 
 def test_one_worker_s_page_is_that_of_a_process_alone(tmp_path: Path, metrics: Metrics) -> None:
-    """Each line, with its name, its labels and its value, and each HELP and TYPE."""
+    """The exposition of a single worker equals that of a server without workers."""
     worker = Metrics(tmp_path, 0)
     for each in (worker, metrics):
         tags = {"kind": 'a"b', "pid": "7"}
@@ -582,7 +582,7 @@ def test_one_worker_s_page_is_that_of_a_process_alone(tmp_path: Path, metrics: M
 
 
 def test_a_worker_that_has_ended_leaves_its_counts(tmp_path: Path) -> None:
-    """What it answered was answered; what waited for it waits no more."""
+    """A dead worker's counts stay, but its gauges are removed."""
     workers(tmp_path, 2)
 
     mark_process_dead(1, str(tmp_path))
@@ -595,7 +595,7 @@ def test_a_worker_that_has_ended_leaves_its_counts(tmp_path: Path) -> None:
 
 
 def test_a_worker_s_replacement_goes_on_counting(tmp_path: Path) -> None:
-    """However many have died, their files are not more, and nothing counted goes back."""
+    """A replacement continues the dead worker's counts in the same files."""
     for death in range(1, 4):
         workers(tmp_path, 2)
         assert values_in(text_in(tmp_path), "hits_total") == [4 * death]
@@ -605,7 +605,7 @@ def test_a_worker_s_replacement_goes_on_counting(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_has_only_begun_a_file_is_no_error(tmp_path: Path) -> None:
-    """Files are empty for a moment before they have a size."""
+    """Files that are still empty are ignored."""
     workers(tmp_path, 1)
     for kind in ("counter", "histogram", "gauge_livesum"):
         (tmp_path / f"{kind}_1.db").touch()
@@ -614,7 +614,7 @@ def test_a_worker_that_has_only_begun_a_file_is_no_error(tmp_path: Path) -> None
 
 
 def test_a_gauge_of_several_workers_is_the_latest(tmp_path: Path) -> None:
-    """Whichever worker has the later file, the gauge is what was set last."""
+    """A custom gauge of several workers is the one that was set last."""
     first, second = Metrics(tmp_path, 0), Metrics(tmp_path, 1)
     for worker, value in ((second, 9), (first, 1), (second, 2)):
         worker.update(metric("level", value, "GAUGE"), "predict")
@@ -622,7 +622,7 @@ def test_a_gauge_of_several_workers_is_the_latest(tmp_path: Path) -> None:
 
 
 def test_a_name_of_two_types_in_two_workers_is_shown_once(tmp_path: Path) -> None:
-    """Workers that took different ways through a model do not break the exposition."""
+    """If workers use a name for two types, only one is shown."""
     Metrics(tmp_path, 0).update(metric("a", 1, "TIMER"), "predict")
     Metrics(tmp_path, 1).update(metric("a", 1, "GAUGE"), "predict")
 

@@ -13,13 +13,13 @@ from prepackaged.server.runtime import orphans
 from prepackaged.server.runtime.orphans import ended_children, reap_orphans
 
 PR_SET_CHILD_SUBREAPER = 36
-# Not a Popen, which looks once more after its process before it goes.
+# not Popen, which polls its process once more when it is deleted
 LEAVE_ONE_BEHIND = "import os; print(os.posix_spawnp('true', ['true'], os.environ))"
 
 
 @pytest.fixture
 def as_init(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let this process adopt orphans below it, as PID 1 does, and look at them often."""
+    """Let this process adopt orphans, as PID 1 does, and check for them often."""
     monkeypatch.setattr(orphans, "LOOK_SECONDS", 0.01)
     prctl = ctypes.CDLL(None).prctl
     assert prctl(PR_SET_CHILD_SUBREAPER, 1) == 0
@@ -28,7 +28,7 @@ def as_init(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 async def until_reaped(child: int) -> None:
-    """Reap until this child, which has ended, is no longer there."""
+    """Run the reaper until this child, which has ended, is reaped."""
     reaping = asyncio.create_task(reap_orphans())
     while child in ended_children():
         await asyncio.sleep(0.01)
@@ -36,7 +36,7 @@ async def until_reaped(child: int) -> None:
 
 
 def test_orphans_are_reaped(as_init: None) -> None:
-    """A model's child may leave children behind at every request."""
+    """Orphans that a child of the model leaves behind are reaped."""
     parent = [sys.executable, "-c", LEAVE_ONE_BEHIND]
     orphan = int(subprocess.run(parent, check=True, stdout=subprocess.PIPE).stdout)
     wait_until(lambda: orphan in ended_children())
@@ -45,7 +45,7 @@ def test_orphans_are_reaped(as_init: None) -> None:
 
 
 def test_children_of_the_model_s_keep_their_exit_status(as_init: None) -> None:
-    """Someone who waits late learns what multiprocessing has kept."""
+    """Children that multiprocessing started keep their exit status when reaped."""
     child = multiprocessing.get_context("fork").Process(target=os._exit, args=(3,))
     child.start()
     wait_until(lambda: child.pid in ended_children())

@@ -1,4 +1,4 @@
-"""Minutes of overload before a model of 20 ms, on a clock that runs as fast as it can."""
+"""Minutes of overload of a model that takes 20 ms, simulated on a fake clock."""
 
 import heapq
 import math
@@ -15,20 +15,20 @@ from prepackaged.server.inference.work import Work
 from prepackaged.server.telemetry.context import RequestContext
 
 CALL = 0.02  # seconds
-CAPACITY = 1 / CALL  # requests a second
-FOR_EVER = 1e6  # seconds that a client waits
+CAPACITY = 1 / CALL  # requests per second
+FOR_EVER = 1e6  # seconds until a client disconnects
 
 
 @dataclass
 class World:
-    """A model, the queue before it, and clients; what became of them is noted with their ages."""
+    """A simulation of a model, its queue and its clients, which records the age of each outcome."""
 
     max_wait: float | None = None
     now: float = 1000.0
     answered: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     left: list[float] = field(default_factory=list)
-    then: Callable[[], None] | None = None  # what a client does with its answer
+    then: Callable[[], None] | None = None  # called after each answer
 
     def __post_init__(self) -> None:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -46,11 +46,11 @@ class World:
         )
 
     def at(self, when: float, event: Callable[[], None]) -> None:
-        """Let something happen."""
+        """Schedule an event."""
         heapq.heappush(self._events, (when, next(self._numbers), event))
 
     def run(self, seconds: float) -> None:
-        """Let so much time pass."""
+        """Run all events of this period."""
         until = self.now + seconds
         while self._events and self._events[0][0] <= until:
             self.now, _, event = heapq.heappop(self._events)
@@ -58,7 +58,7 @@ class World:
         self.now = until
 
     def ask(self, patience: float = FOR_EVER) -> None:
-        """A client asks, and leaves after so many seconds without an answer."""
+        """Send a request; its client disconnects after `patience` seconds without an answer."""
         work = Work(None, print, context=RequestContext("POST", "/", ()))
         try:
             self._queue.add(work)
@@ -70,7 +70,7 @@ class World:
             self._call()
 
     def load(self, times: float, seconds: float, patience: float = FOR_EVER) -> None:
-        """Requests in even distances, so many times as many as the model can answer."""
+        """Send evenly spaced requests at this multiple of the model's capacity."""
         number = int(times * CAPACITY * seconds)
         for each in range(number):
             self.at(self.now + each * seconds / number, lambda: self.ask(patience))
@@ -103,7 +103,7 @@ class World:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> World:
-    """A world whose clock the server looks at."""
+    """A simulation whose clock the server reads."""
     world = World(getattr(request, "param", None))
     monkeypatch.setattr("time.perf_counter", lambda: world.now)
     return world
@@ -113,7 +113,7 @@ def world(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Wo
 def test_at_five_times_the_load_the_model_works_for_clients_that_stay(
     world: World, patience: float
 ) -> None:
-    """For nine tenths of its time and more, however long they stay."""
+    """At five times its capacity, a model spends 90% of its time or more on clients that stay."""
     world.load(5, 20, patience)
     world.run(20)
     assert len(world.answered) >= 0.9 * CAPACITY * 20
@@ -121,7 +121,7 @@ def test_at_five_times_the_load_the_model_works_for_clients_that_stay(
 
 @pytest.mark.parametrize("patience", [0.5, 2.0, 10.0, FOR_EVER])
 def test_who_is_refused_is_refused_at_once_and_few_leave(world: World, patience: float) -> None:
-    """After three seconds, in which it is learned that this is no burst, or how long they stay."""
+    """After three seconds requests are only refused on arrival, and no client disconnects."""
     world.load(5, 20, patience)
     world.run(3)
     world.refused, world.left = [], []
@@ -132,7 +132,7 @@ def test_who_is_refused_is_refused_at_once_and_few_leave(world: World, patience:
 
 @pytest.mark.parametrize("patience", [10.0, FOR_EVER])
 def test_patient_clients_that_are_admitted_are_answered_soon(world: World, patience: float) -> None:
-    """Those of the beginning too."""
+    """All patient clients that are admitted get an answer within 4.5 s."""
     world.load(5, 20, patience)
     world.run(60)
     assert not world.left
@@ -141,7 +141,7 @@ def test_patient_clients_that_are_admitted_are_answered_soon(world: World, patie
 
 
 def test_an_overload_is_over_with_its_cause(world: World) -> None:
-    """The queue is short by then, and a burst may wait again."""
+    """Soon after an overload, the queue is empty, and a burst is admitted again."""
     world.load(5, 20)
     world.run(20 + 3)
     refusals = len(world.refused)
@@ -155,7 +155,7 @@ def test_an_overload_is_over_with_its_cause(world: World) -> None:
 
 
 def test_a_burst_is_answered_whole(world: World) -> None:
-    """A thousand that come within half a second, and those that come when it is over."""
+    """A burst of 1,000 requests in 0.5 s and the normal load after it are all answered."""
     world.load(40, 0.5)
     world.run(1)
     world.load(1, 30)
@@ -164,7 +164,7 @@ def test_a_burst_is_answered_whole(world: World) -> None:
 
 
 def test_clients_that_ask_again_once_they_are_answered_are_no_overload(world: World) -> None:
-    """However many there are, and however they begin."""
+    """Clients that send a new request after each answer are never refused."""
     world.then = world.ask
     for begin in (lambda: None, lambda: world.run(0.1)):
         for _ in range(100):
@@ -176,7 +176,7 @@ def test_clients_that_ask_again_once_they_are_answered_are_no_overload(world: Wo
 
 @pytest.mark.parametrize("world", [10.0], indirect=True)
 def test_a_bound_that_is_set_is_kept_in_an_overload_that_lasts(world: World) -> None:
-    """Who operates it has chosen how long clients may wait."""
+    """A configured maximum wait also applies in a lasting overload."""
     world.load(5, 20)
     world.run(60)
     assert max(world.answered) == pytest.approx(10 + CALL, abs=2 * CALL)
@@ -184,7 +184,7 @@ def test_a_bound_that_is_set_is_kept_in_an_overload_that_lasts(world: World) -> 
 
 
 def test_once_it_is_known_how_long_clients_stay_nobody_is_left_to_be_late(world: World) -> None:
-    """Of a smaller overload too: they wait no longer for a refusal that is certain."""
+    """In a moderate overload, requests that would be late are refused early."""
     world.load(1.8, 10, 2.0)
     world.run(10)
     late = [age for age in world.refused if age]

@@ -38,14 +38,14 @@ TENSORS = Signature(
 
 
 class Served:
-    """A model with nothing but a signature."""
+    """A model with only a signature."""
 
     def __init__(self, signature: Signature | None) -> None:
         self.signature = signature
 
 
 class Elements(HTMLParser):
-    """The texts of a page's scripts and styles, by element and type."""
+    """Collect the texts of scripts and styles in a page, by element and type."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -66,12 +66,12 @@ class Elements(HTMLParser):
 
 
 def facts_of(signature: Signature | None, **metadata: Any) -> dict[str, Any]:
-    """What the page says of a model with this signature."""
+    """Return the facts on the page of a model with this signature."""
     return page_facts(Served(signature), metadata, "", PREDICTIONS[1], paths(signature))
 
 
 def test_the_policy_admits_the_page_s_own_script_and_style_alone() -> None:
-    """By the hashes of what is between the tags, as a browser takes them (CSP 3, section 6.7)."""
+    """The CSP allows only the page's own script and style, by hash (CSP 3, section 6.7)."""
     found = Elements(page(facts_of(TABLE), "/ui").decode()).found
 
     for element in ("script", "style"):
@@ -82,13 +82,13 @@ def test_the_policy_admits_the_page_s_own_script_and_style_alone() -> None:
 
 
 def test_the_page_asks_no_other_server() -> None:
-    """It works in a cluster without a way out."""
+    """The page loads nothing from other servers, so it works in an isolated cluster."""
     text = page(facts_of(None), "/").decode()
     assert set(re.findall(r"https?://[\w.]+", text)) <= {"https://example.org"}  # a placeholder
 
 
 def test_hostile_names_are_text() -> None:
-    """No name ends the element that the facts are in."""
+    """Hostile names cannot close the HTML element that contains the facts."""
     columns = Signature((Column(HOSTILE, "text", (HOSTILE, "b")),))
     facts = facts_of(columns, name=HOSTILE, custom={HOSTILE: HOSTILE})
     found = Elements(page(facts, "/").decode()).found
@@ -99,7 +99,7 @@ def test_hostile_names_are_text() -> None:
 
 @pytest.mark.parametrize("signature", [TABLE, TENSORS, Signature(), None], ids=str)
 def test_a_form_is_filled_with_a_row_of_the_columns(signature: Signature | None) -> None:
-    """Or with a message, where there are no columns."""
+    """The form is filled with an example row of the columns, or with an example message."""
     facts = facts_of(signature)
     columns = [each for each in (signature or Signature()).inputs or () if type(each) is Column]
 
@@ -109,7 +109,7 @@ def test_a_form_is_filled_with_a_row_of_the_columns(signature: Signature | None)
 
 
 def test_a_table_of_very_many_columns_is_asked_for_as_json() -> None:
-    """A form of thousands of fields helps nobody."""
+    """A table of thousands of columns gets a JSON field instead of a form."""
     facts = facts_of(Signature(tuple(Column(str(number)) for number in range(5000))))
     assert facts["columns"] == []
     assert "5000 columns" in facts["hint"]
@@ -126,7 +126,7 @@ def test_a_table_of_very_many_columns_is_asked_for_as_json() -> None:
     ],
 )
 def test_an_image_is_asked_for_where_the_model_takes_one(shape: Any, *, is_image: bool) -> None:
-    """A batch of pixels of one or three colours."""
+    """The page offers an image upload if the input is a batch of images with 1 or 3 channels."""
     assert facts_of(Signature((TensorSpec("x", "float32", shape),)))["takesImages"] is is_image
 
 
@@ -146,7 +146,7 @@ def test_an_image_is_asked_for_where_the_model_takes_one(shape: Any, *, is_image
 def test_the_document_is_openapi_and_its_example_is_what_it_describes(
     signature: Signature | None,
 ) -> None:
-    """By the specification's own schema, and JSON Schema's."""
+    """The document is valid OpenAPI 3.1, and its example matches its schema."""
     described = json.loads(json.dumps(document("a model", "1", paths(signature))))
     OpenAPIV31SpecValidator(described).validate()
 
@@ -173,7 +173,7 @@ def test_the_document_is_openapi_and_its_example_is_what_it_describes(
     ],
 )
 def test_the_schema_is_the_model_s(message: Any, *, is_right: bool) -> None:
-    """A program that checks a request by it finds what the server refuses."""
+    """The schema accepts what the server accepts, and rejects what it refuses."""
     operation = paths(TABLE)["/api/v1.0/predictions"]["post"]
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
     assert jsonschema.Draft202012Validator(schema).is_valid(message) is is_right

@@ -25,7 +25,7 @@ SCALARS = st.none() | st.booleans() | FINITE | TEXTS
 JSON_VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4)
 )
-# What can stand together in one array and is left as it is by upstream, too.
+# values that may share an array, and that upstream does not convert either
 CELLS = [FINITE, st.booleans(), TEXTS, st.none() | FINITE, st.dictionaries(TEXTS, SCALARS)]
 SHAPES = st.lists(st.integers(0, 3), min_size=1, max_size=3)
 METRICS = st.builds(
@@ -41,19 +41,19 @@ ARRAYS = hnp.arrays(
     hnp.array_shapes(max_dims=3, min_side=0, max_side=3),
     elements={"allow_nan": False, "allow_infinity": False},
 )
-# Enough numbers to be handled all at once, in rows whose lengths take 1, 2 and 3 bytes to write.
+# Enough numbers for vectorised code, in rows whose byte length takes 1, 2 or 3 varint bytes.
 LARGE = [(64,), (80, 1), (8, 9), (4, 4, 4), (1, 1, 64), (3, 30), (2, 2000), (2, 3, 40), (2, 1, 99)]
 
 
 def value_of(plain: Any) -> Value:
-    """A Value as protobuf's own library makes it."""
+    """Build a Value with protobuf's own library."""
     wrapped = ListValue()
     wrapped.extend([plain])
     return wrapped.values[0]
 
 
 def list_of(plain: list[Any]) -> ListValue:
-    """A ListValue as protobuf's own library makes it."""
+    """Build a ListValue with protobuf's own library."""
     made = ListValue()
     made.extend(plain)
     return made
@@ -61,13 +61,13 @@ def list_of(plain: list[Any]) -> ListValue:
 
 @st.composite
 def nested_lists(draw: st.DrawFn) -> Any:
-    """Lists in lists of equal lengths."""
+    """Generate nested lists of equal lengths."""
     shape, cells = draw(SHAPES), draw(st.sampled_from(CELLS))
     return fill(draw, shape, cells)
 
 
 def fill(draw: st.DrawFn, shape: list[int], cells: st.SearchStrategy[Any]) -> Any:
-    """A cell, or as many lists of them as the shape says."""
+    """Fill nested lists of this shape with cells."""
     if not shape:
         return draw(cells)
     return [fill(draw, shape[1:], cells) for _ in range(shape[0])]
@@ -75,14 +75,14 @@ def fill(draw: st.DrawFn, shape: list[int], cells: st.SearchStrategy[Any]) -> An
 
 @st.composite
 def tensors(draw: st.DrawFn) -> Any:
-    """A tensor of doubles."""
+    """Generate a tensor of doubles."""
     array = draw(hnp.arrays("<f8", hnp.array_shapes(max_dims=3)))
     return prediction_pb2.Tensor(shape=array.shape, values=array.ravel())
 
 
 @st.composite
 def metas(draw: st.DrawFn) -> Any:
-    """A Meta with something in every field."""
+    """Generate a Meta with all fields set."""
     tags = draw(st.dictionaries(TEXTS, JSON_VALUES, max_size=2))
     return prediction_pb2.Meta(
         puid=draw(TEXTS),
@@ -110,40 +110,40 @@ PAYLOADS = st.one_of(
 
 @st.composite
 def seldon_messages(draw: st.DrawFn) -> Any:
-    """A SeldonMessage with a payload, and sometimes with meta."""
+    """Generate a SeldonMessage with a payload and optional meta."""
     return prediction_pb2.SeldonMessage(
         **draw(PAYLOADS), **draw(st.fixed_dictionaries({}, optional={"meta": metas()}))
     )
 
 
 def facts(value: Any) -> Any:
-    """What tells two values apart: NaN is itself, and fields have no order."""
+    """Return a comparable form of a value, in which NaN equals itself and keys have no order."""
     if isinstance(value, np.ndarray):
         return value.dtype, value.shape, facts(value.tolist())
     return json.dumps(value, sort_keys=True, default=repr)
 
 
 def ndarray(rows: list[Any]) -> Any:
-    """A message with an ndarray."""
+    """Build a message with an ndarray."""
     data = prediction_pb2.DefaultData(ndarray=list_of(rows))
     return prediction_pb2.SeldonMessage(data=data)
 
 
 def tensor(shape: list[int], values: list[float]) -> Any:
-    """A message with a tensor."""
+    """Build a message with a tensor."""
     made = prediction_pb2.Tensor(shape=shape, values=values)
     return prediction_pb2.SeldonMessage(data=prediction_pb2.DefaultData(tensor=made))
 
 
 def refusal(message: Any) -> str:
-    """What a client is told about its message."""
+    """Return the error message for an invalid message."""
     with pytest.raises(ClientError) as caught:
         decode(message)
     return str(caught.value)
 
 
 def answered(value: Any, kind: str = "ndarray", **rest: Any) -> Any:
-    """The message that answers a request of that kind."""
+    """Return the response to a request of this kind."""
     parts = {"names": [], "tags": {}, "metrics": []} | rest
     return encode(Prediction(value, **parts), Request(None, [], {}, kind=kind))
 
@@ -153,7 +153,7 @@ def answered(value: Any, kind: str = "ndarray", **rest: Any) -> Any:
 
 @given(seldon_messages())
 def test_messages_are_read_as_upstream_reads_them(message: Any) -> None:
-    """Values, dtype and shape, names and meta are those that every Model.py knows."""
+    """Messages are decoded to the same values, dtype, shape, names and meta as upstream."""
     value, meta, datadef, kind = extract_request_parts(copy.deepcopy(message))
 
     decoded = decode(message)
@@ -167,7 +167,7 @@ def test_messages_are_read_as_upstream_reads_them(message: Any) -> None:
 
 @pytest.mark.parametrize("shape", LARGE)
 def test_many_numbers_are_read_in_their_places(shape: tuple[int, ...]) -> None:
-    """Whatever the lengths of the lists."""
+    """Large ndarrays of numbers are decoded with each number in its place."""
     array = np.arange(math.prod(shape)).reshape(shape) / 3
 
     decoded = decode(ndarray(array.tolist()))
@@ -179,7 +179,7 @@ def test_many_numbers_are_read_in_their_places(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("odd", ["a text", None, True, {}])
 @pytest.mark.parametrize("row", [0, 5, 9])
 def test_one_other_value_among_many_numbers_is_read(odd: Any, row: int) -> None:
-    """The numbers stay numbers beside it."""
+    """One other value among many numbers is decoded, and the numbers stay numbers."""
     rows: list[list[Any]] = [[float(number)] * 10 for number in range(10)]
     rows[row][row] = odd
 
@@ -187,7 +187,7 @@ def test_one_other_value_among_many_numbers_is_read(odd: Any, row: int) -> None:
 
 
 def test_elements_of_the_same_size_that_are_no_numbers_are_not_mistaken() -> None:
-    """A field that nobody knows yet says nothing."""
+    """List elements with an unknown field of a number's size are not read as numbers."""
     unknown = b"\x0a\x09\x19" + bytes(8)
     message = ndarray([])
     message.data.ndarray.MergeFromString(unknown * 100)
@@ -197,14 +197,14 @@ def test_elements_of_the_same_size_that_are_no_numbers_are_not_mistaken() -> Non
 
 @pytest.mark.parametrize("count", [1, 100])
 def test_what_is_no_number_is_read_from_an_ndarray(count: int) -> None:
-    """Upstream fails at NaN and infinity there."""
+    """NaN and infinity in an ndarray are decoded; upstream fails."""
     values = decode(ndarray([math.nan, math.inf] * count)).value
 
     assert repr(values.tolist()) == repr([math.nan, math.inf] * count)
 
 
 def test_what_is_no_number_is_read_from_meta_and_json() -> None:
-    """The same in a Value."""
+    """NaN and infinity in tags and jsonData are decoded."""
     message = prediction_pb2.SeldonMessage(jsonData=value_of({"a": [math.inf]}))
     message.meta.tags["t"].number_value = math.inf
 
@@ -214,7 +214,7 @@ def test_what_is_no_number_is_read_from_meta_and_json() -> None:
 
 
 def test_tftensor_is_read_without_tensorflow() -> None:
-    """Values, shape and dtype are the tensor's."""
+    """A tftensor is decoded without TensorFlow."""
     message = prediction_pb2.SeldonMessage()
     message.data.tftensor.dtype = 3  # DT_INT32
     message.data.tftensor.int_val.extend([4, 5])
@@ -248,7 +248,7 @@ def test_tftensor_is_read_without_tensorflow() -> None:
     ],
 )
 def test_a_wrong_message_is_told_what_was_expected(message: Any, told: str) -> None:
-    """Upstream answers UNKNOWN to all of them."""
+    """The error names what was expected; upstream answers UNKNOWN."""
     assert refusal(message) == told
 
 
@@ -257,7 +257,7 @@ def test_a_wrong_message_is_told_what_was_expected(message: Any, told: str) -> N
     | st.binary(max_size=60).map(lambda end: b"\x1a" + bytes([len(end)]) + end)
 )
 def test_whatever_comes_is_read_or_refused(wire: bytes) -> None:
-    """No message makes decoding fail in any other way."""
+    """Any message is either decoded or refused with a ClientError."""
     message = prediction_pb2.SeldonMessage()
     try:
         message.ParseFromString(wire)
@@ -267,11 +267,11 @@ def test_whatever_comes_is_read_or_refused(wire: bytes) -> None:
     assert decoded.kind in (message.WhichOneof("data_oneof"), "ndarray", "tensor", "tftensor")
 
 
-# Answers
+# Responses
 
 
 class Author:
-    """A model whose hooks say what is in this test's answer."""
+    """A model with these tags."""
 
     def __init__(self, tags: dict[str, Any]) -> None:
         self.tags = lambda: tags
@@ -284,7 +284,7 @@ RESULTS = st.one_of(
 
 @given(RESULTS, seldon_messages(), st.dictionaries(TEXTS, JSON_VALUES, max_size=2))
 def test_answers_are_what_upstream_answers(result: Any, message: Any, tags: dict[str, Any]) -> None:
-    """Kind, names, values and meta are the same as seldon_core's own function makes."""
+    """Payload, names, values and meta equal those of seldon_core's own function."""
     metrics = [{"key": "k", "type": "COUNTER", "value": 1}]
     model = Author(tags)
     is_array = isinstance(result, np.ndarray | list)
@@ -307,7 +307,7 @@ def test_answers_are_what_upstream_answers(result: Any, message: Any, tags: dict
 @pytest.mark.parametrize("shape", LARGE)
 @pytest.mark.parametrize("dtype", ["float64", "float32", "int8"])
 def test_many_numbers_are_written_in_their_places(shape: tuple[int, ...], dtype: str) -> None:
-    """Whatever the lengths of the lists, the numbers are doubles."""
+    """Large arrays of any numeric dtype are encoded as doubles, each in its place."""
     array = (np.arange(math.prod(shape)) / 3).astype(dtype).reshape(shape)
 
     answer = answered(array.T)
@@ -316,7 +316,7 @@ def test_many_numbers_are_written_in_their_places(shape: tuple[int, ...], dtype:
 
 
 def test_what_is_no_number_is_written() -> None:
-    """Protobuf has NaN and infinity."""
+    """NaN and infinity are encoded unchanged."""
     values = [math.nan, math.inf]
 
     assert repr(list(answered(np.array(values), "tensor").data.tensor.values)) == repr(values)
@@ -326,7 +326,7 @@ def test_what_is_no_number_is_written() -> None:
 
 @pytest.mark.parametrize("value", [float(np.finfo(np.float32).max), math.nan, -math.inf])
 def test_metrics_of_the_request_come_back(value: float) -> None:
-    """The largest number, too, at which upstream fails."""
+    """Metrics of the request are returned, also the largest float32, at which upstream fails."""
     message = ndarray([1])
     message.meta.metrics.add(key="k", value=value)
 
@@ -336,12 +336,12 @@ def test_metrics_of_the_request_come_back(value: float) -> None:
 
 
 def test_numbers_and_texts_in_one_list_keep_their_types() -> None:
-    """Upstream makes every number of such a list a text."""
+    """Numbers and texts in one list keep their types; upstream converts the numbers to texts."""
     assert list(answered([1, "a"]).data.ndarray) == [1.0, "a"]
 
 
 def test_numpy_values_are_written() -> None:
-    """Upstream fails at all of them."""
+    """Numpy values in dicts and tags are encoded; upstream fails."""
     value = {"a": np.array([1, 2]), "b": np.int64(3), "c": np.bool_(1), 4: (np.float32(0.5),)}
 
     answer = answered(value, tags={"t": np.float64(0.5)})
@@ -351,14 +351,14 @@ def test_numpy_values_are_written() -> None:
 
 
 def test_numpy_scalars_are_arrays() -> None:
-    """A tensor may have no dimension, an ndarray has one at least."""
+    """A numpy scalar is a tensor without dimensions, or an ndarray with one value."""
     assert answered(np.float64(0.5), "tensor") == answered(np.array(0.5), "tensor")
     assert list(answered(np.float64(0.5), "tensor").data.tensor.values) == [0.5]
     assert list(answered(np.float64(0.5)).data.ndarray) == [0.5]
 
 
 def test_a_tftensor_is_answered_without_tensorflow() -> None:
-    """Numbers go back in the kind and dtype that they have."""
+    """Numbers return as a tftensor of their dtype."""
     answer = answered(np.array([[1, 2]], np.int16), "tftensor").data.tftensor
 
     assert (answer.dtype, answer.tensor_content) == (5, b"\x01\x00\x02\x00")  # DT_INT16
@@ -366,7 +366,7 @@ def test_a_tftensor_is_answered_without_tensorflow() -> None:
 
 
 def test_the_model_is_added_to_the_request_path() -> None:
-    """Each unit of a graph leaves its name and image."""
+    """The model adds its name and image to the requestPath."""
     request = Request(None, [], {}, kind="strData")
     answer = encode(Prediction("a", [], {}, []), request, {"model": "image:1"})
 
@@ -375,7 +375,7 @@ def test_the_model_is_added_to_the_request_path() -> None:
 
 @pytest.mark.parametrize("value", [None, 1, 0.5, (1, 2)])
 def test_what_is_no_answer_is_the_authors_fault(value: Any) -> None:
-    """The message says what predict may return."""
+    """For any other type, the error message says what predict may return."""
     with pytest.raises(ModelError) as caught:
         answered(value)
 
@@ -402,6 +402,6 @@ ENDLESS["again"] = ENDLESS
     ],
 )
 def test_what_protobuf_cannot_hold_is_the_authors_fault(value: Any, rest: Any) -> None:
-    """The message names the reason."""
+    """For values that protobuf cannot hold, the error message gives the reason."""
     with pytest.raises(ModelError, match="predict returned what protobuf cannot hold: "):
         answered(value, **rest)

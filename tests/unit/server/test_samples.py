@@ -20,7 +20,7 @@ V2_REQUEST = {
 
 
 class Sum(Component):
-    """Answers the sum of each row, and counts its calls."""
+    """A model that returns the sum of each row and counts its calls."""
 
     calls = 0
 
@@ -33,14 +33,14 @@ class Sum(Component):
 
 @pytest.fixture
 def model(tmp_path: Path) -> Sum:
-    """A model in a directory of its own."""
+    """A model in its own directory."""
     model = Sum(str(tmp_path))
     model.load()
     return model
 
 
 def put(directory: Path, content: Any, name: str = "a.json") -> Path:
-    """A sample, or what should be one, beside the model."""
+    """Write a sample file, valid or not, beside the model."""
     (directory / "samples").mkdir(exist_ok=True)
     file = directory / "samples" / name
     file.write_text(content if isinstance(content, str) else json.dumps(content))
@@ -48,18 +48,18 @@ def put(directory: Path, content: Any, name: str = "a.json") -> Path:
 
 
 def check(model: Any, **settings: Any) -> None:
-    """Run the samples as a server does."""
+    """Check the samples as a server does at startup."""
     with LoopThread() as loop:
         check_samples(model, None, Config("Sum", {}, **settings), loop)
 
 
 def answers(body: Any, request: Any = REQUEST, **more: Any) -> dict[str, Any]:
-    """A sample that expects this body."""
+    """Build a sample that expects this response body."""
     return {"request": request, "response": {"body": body}, **more}
 
 
 def difference(expected: Any, got: Any, tolerance: float = 1e-3) -> str:
-    """Where an answer is not the expected one."""
+    """Return the difference between an expected and an actual response."""
     sample = Sample("a.json", "/", {}, expected, tolerance=tolerance)
     return sample.difference(200, json.dumps(got).encode())
 
@@ -80,7 +80,7 @@ def difference(expected: Any, got: Any, tolerance: float = 1e-3) -> str:
 def test_a_model_that_answers_as_expected_becomes_ready(
     sample: Any, model: Sum, tmp_path: Path
 ) -> None:
-    """In any protocol, in a part of its answer alone, or with an error that is expected."""
+    """Samples pass in any protocol, with a partial response body or with an expected error."""
     put(tmp_path, sample)
     check(model, model_name="no other")
     assert model.calls == 1
@@ -118,7 +118,7 @@ def test_a_model_that_answers_as_expected_becomes_ready(
 def test_a_model_that_answers_otherwise_keeps_the_server_from_its_start(
     sample: Any, why: str, model: Sum, tmp_path: Path
 ) -> None:
-    """The error names the sample and the number, what was expected and what it got."""
+    """A failing sample stops startup with an error that names the sample and the difference."""
     put(tmp_path, sample)
     with pytest.raises(DeploymentError) as caught:
         check(model)
@@ -126,14 +126,14 @@ def test_a_model_that_answers_otherwise_keeps_the_server_from_its_start(
 
 
 def test_a_setting_switches_samples_off(model: Sum, tmp_path: Path) -> None:
-    """For those who must serve in spite of them."""
+    """A setting turns off the check of samples."""
     put(tmp_path, answers({"data": {"ndarray": [[4.0]]}}))
     check(model, samples=False)
     assert model.calls == 0
 
 
 def test_a_model_without_samples_is_not_called(model: Sum, tmp_path: Path) -> None:
-    """Nor is one whose directory has other things of that name, or that says it in its own way."""
+    """A model without a samples directory, or with a file or URI instead, is not called."""
     check(model)
     (tmp_path / "samples").write_text("a file")
     check(model)
@@ -157,7 +157,7 @@ def test_a_model_without_samples_is_not_called(model: Sum, tmp_path: Path) -> No
     ],
 )
 def test_answers_that_are_as_good_as_equal_are_equal(expected: Any, got: Any) -> None:
-    """Fractions differ between processors, and members that nobody names may be anything."""
+    """Numbers are compared with a tolerance, and additional members are ignored."""
     assert difference(expected, got) == ""
 
 
@@ -179,12 +179,12 @@ def test_answers_that_are_as_good_as_equal_are_equal(expected: Any, got: Any) ->
     ],
 )
 def test_the_first_difference_is_told(expected: Any, got: Any, why: str) -> None:
-    """Where it is, what was expected and what it got, bounded in length."""
+    """The error gives the place of the first difference, the expected and the actual value."""
     assert difference(expected, got) == why
 
 
 def test_an_answer_that_is_no_json_is_compared_as_text() -> None:
-    """As a model with `predict_raw` may answer."""
+    """A response that is not JSON, as from `predict_raw`, is compared as text."""
     sample = Sample("a.json", "/", {}, "yes")
     assert sample.difference(200, b"yes") == ""
     assert sample.difference(200, b"no") == "expected 'yes', got 'no'"
@@ -213,7 +213,7 @@ def test_an_answer_that_is_no_json_is_compared_as_text() -> None:
 def test_a_file_that_is_no_sample_is_named(
     content: Any, why: str, model: Sum, tmp_path: Path
 ) -> None:
-    """With what was expected in it."""
+    """The error for an invalid sample names its file and what was expected."""
     file = put(tmp_path, content)
     with pytest.raises(DeploymentError) as caught:
         check(model)
@@ -223,7 +223,7 @@ def test_a_file_that_is_no_sample_is_named(
 def test_samples_are_bounded_in_size_and_number(
     model: Sum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A start may not take forever."""
+    """The size and the number of samples are limited, so that startup stays short."""
     file = put(tmp_path, answers({}))
     monkeypatch.setattr(samples, "MOST_BYTES", 10)
     with pytest.raises(DeploymentError, match=f"sample {file}: expected at most 10 bytes, got "):
@@ -235,7 +235,7 @@ def test_samples_are_bounded_in_size_and_number(
 
 
 def test_other_files_beside_samples_are_left_alone(model: Sum, tmp_path: Path) -> None:
-    """Notes, and what editors leave."""
+    """Hidden files and files that are not JSON are ignored in the samples directory."""
     put(tmp_path, "notes", "README.md")
     put(tmp_path, "{", ".a.json.swp")
     put(tmp_path, "{", ".a.json")
@@ -265,7 +265,7 @@ def test_other_files_beside_samples_are_left_alone(model: Sum, tmp_path: Path) -
 def test_mlflow_examples_are_requests_without_answers(
     info: Any, files: dict[str, Any], expected: Any, tmp_path: Path
 ) -> None:
-    """The request that MLflow stores with newer models, else the first row of the example."""
+    """MLflow's stored request is sent, or else the first row of its input example."""
     for name, content in files.items():
         (tmp_path / name).write_text(json.dumps(content))
     model = Sum()
@@ -280,7 +280,7 @@ def test_mlflow_examples_are_requests_without_answers(
 def test_an_mlflow_example_that_fails_is_told_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """MLflow saves it with the model and nobody keeps it up: it is no reason not to start."""
+    """A failing MLflow example is only logged, since MLflow does not keep it up to date."""
     (tmp_path / "serving_input_example.json").write_text('{"inputs": [[1, 2, 3]]}')
     model = Sum()
     info = {"artifact_path": "input_example.json"}

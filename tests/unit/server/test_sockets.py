@@ -18,7 +18,7 @@ from prepackaged.server.transport.sockets import listen
     ],
 )
 def test_a_port_that_is_taken_is_a_deployment_error(what: str, name: str, variable: str) -> None:
-    """The one who deploys is told which port it is and how to choose another."""
+    """The error names the port in use, and the flag and the variable that change it."""
     with listen(what, 0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(DeploymentError) as caught:
@@ -31,7 +31,7 @@ def test_a_port_that_is_taken_is_a_deployment_error(what: str, name: str, variab
 
 
 def test_workers_may_share_a_port() -> None:
-    """Two processes that agree on it listen on the same port."""
+    """Two sockets can listen on the same port if both are opened as shared."""
     with listen("grpc", 0, is_shared=True) as first:
         port = first.getsockname()[1]
         with listen("grpc", port, is_shared=True) as second:
@@ -39,7 +39,7 @@ def test_workers_may_share_a_port() -> None:
 
 
 def reaches(address: str, port: int) -> bool:
-    """Whether something listens there."""
+    """Return whether a connection to this address succeeds."""
     try:
         socket.create_connection((address, port), timeout=60).close()
     except OSError:
@@ -48,7 +48,7 @@ def reaches(address: str, port: int) -> bool:
 
 
 def test_by_default_a_port_listens_on_ipv6_and_ipv4() -> None:
-    """Clusters have the one, the other or both."""
+    """By default a port listens on both IPv4 and IPv6."""
     with listen("http", 0) as listener:
         port = listener.getsockname()[1]
         assert reaches("127.0.0.1", port)
@@ -56,7 +56,7 @@ def test_by_default_a_port_listens_on_ipv6_and_ipv4() -> None:
 
 
 def test_a_port_may_listen_on_one_address_alone() -> None:
-    """A name means its first address of IPv4, where it has one."""
+    """A port listens on a single address; a host name means its first IPv4 address, if any."""
     with listen("http", 0, "localhost") as listener:
         assert listener.getsockname()[0] == "127.0.0.1"
         assert not reaches("127.0.0.2", listener.getsockname()[1])
@@ -64,7 +64,7 @@ def test_a_port_may_listen_on_one_address_alone() -> None:
 
 @pytest.mark.parametrize("error", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])
 def test_without_ipv6_a_port_listens_on_ipv4(error: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel may lack it, or have it turned off."""
+    """Without IPv6 in the kernel, a port listens on IPv4 only."""
 
     class WithoutIPv6(socket.socket):
         def __init__(self, family: int = socket.AF_INET, *rest: Any, **more: Any) -> None:
@@ -84,7 +84,7 @@ def test_without_ipv6_a_port_listens_on_ipv4(error: int, monkeypatch: pytest.Mon
 
 
 def test_a_host_that_is_not_here_is_a_deployment_error() -> None:
-    """The message names it."""
+    """An address of another machine or an unknown host name is an error that names it."""
     with pytest.raises(
         DeploymentError, match=r"^the REST port 9000 of 192\.0\.2\.1 cannot be open"
     ):

@@ -13,8 +13,8 @@ from seldon_core.proto.tensorflow.core.framework.tensor_pb2 import TensorProto
 from prepackaged.errors import ClientError, ModelError
 from prepackaged.server.protocols.seldon.tftensor import decode, encode
 
-# As TensorFlow's documentation and tensor.proto have it: the dtype, what numpy calls it, how
-# Python's struct packs it, and the field for single values.
+# From TensorFlow's documentation and tensor.proto: the dtype, its name in numpy, its code in
+# Python's struct module, and the field for unpacked values.
 FORMATS = [
     ("DT_HALF", "float16", "e", "half_val"),
     ("DT_FLOAT", "float32", "f", "float_val"),
@@ -29,11 +29,11 @@ FORMATS = [
     ("DT_UINT64", "uint64", "Q", "uint64_val"),
     ("DT_BOOL", "bool", "?", "bool_val"),
 ]
-HALVES = {0: 0, 1: 0x3C00}  # how IEEE 754 writes them in 16 bits
+HALVES = {0: 0, 1: 0x3C00}  # their bit patterns in IEEE 754 half precision
 
 
 def tensor(dtype: str, shape: list[int], **values: Any) -> Any:
-    """A TensorProto."""
+    """Build a TensorProto."""
     proto = TensorProto(dtype=types_pb2.DataType.Value(dtype), **values)
     proto.tensor_shape.SetInParent()
     for size in shape:
@@ -42,7 +42,7 @@ def tensor(dtype: str, shape: list[int], **values: Any) -> Any:
 
 
 def refusal(proto: Any) -> str:
-    """What a client is told about its tensor."""
+    """Return the error message for an invalid tensor."""
     with pytest.raises(ClientError) as caught:
         decode(proto)
     return str(caught.value)
@@ -50,7 +50,7 @@ def refusal(proto: Any) -> str:
 
 @pytest.mark.parametrize(("dtype", "name", "code", "_field"), FORMATS)
 def test_packed_content_is_read(dtype: str, name: str, code: str, _field: str) -> None:
-    """tensor_content holds the values as they lie in memory, lowest byte first."""
+    """The tensor_content field holds the values in little-endian order."""
     content = struct.pack(f"<4{code}", 0, 1, 1, 0)
 
     array = decode(tensor(dtype, [2, 2], tensor_content=content))
@@ -60,7 +60,7 @@ def test_packed_content_is_read(dtype: str, name: str, code: str, _field: str) -
 
 @pytest.mark.parametrize(("dtype", "name", "_code", "field"), FORMATS)
 def test_listed_values_are_read(dtype: str, name: str, _code: str, field: str) -> None:
-    """Every dtype has a field of its own, some share one."""
+    """Unpacked values are read from the field of their dtype."""
     one = HALVES[1] if dtype == "DT_HALF" else 1
 
     array = decode(tensor(dtype, [3], **{field: [one, 0, one]}))
@@ -70,7 +70,7 @@ def test_listed_values_are_read(dtype: str, name: str, _code: str, field: str) -
 
 @pytest.mark.parametrize(("dtype", "name", "_code", "field"), FORMATS)
 def test_the_last_value_is_repeated(dtype: str, name: str, _code: str, field: str) -> None:
-    """A constant tensor is one value and a shape."""
+    """If there are fewer values than the shape needs, the last one is repeated."""
     one = HALVES[1] if dtype == "DT_HALF" else 1
 
     array = decode(tensor(dtype, [2, 2], **{field: [0, one]}))
@@ -80,7 +80,7 @@ def test_the_last_value_is_repeated(dtype: str, name: str, _code: str, field: st
 
 @pytest.mark.parametrize(("dtype", "name", "_code", "_field"), FORMATS)
 def test_no_value_is_zeros(dtype: str, name: str, _code: str, _field: str) -> None:
-    """A tensor of zeros is a shape alone."""
+    """A tensor without values is filled with zeros."""
     array = decode(tensor(dtype, [1, 2]))
 
     assert (array.dtype.name, array.tolist()) == (name, [[0, 0]])
@@ -94,21 +94,21 @@ def test_no_value_is_zeros(dtype: str, name: str, _code: str, _field: str) -> No
     ],
 )
 def test_complex_values_are_pairs(dtype: str, name: str, field: str) -> None:
-    """Real and imaginary parts take turns."""
+    """Complex values are pairs of a real and an imaginary part."""
     array = decode(tensor(dtype, [3], **{field: [1, 2, 3, 4]}))
 
     assert (array.dtype.name, array.tolist()) == (name, [1 + 2j, 3 + 4j, 3 + 4j])
 
 
 def test_a_half_is_its_sixteen_bits() -> None:
-    """half_val holds bit patterns: 0x3E00 is 1.5, 0xFC00 minus infinity."""
+    """The half_val field holds bit patterns: 0x3E00 is 1.5, and 0xFC00 is minus infinity."""
     array = decode(tensor("DT_HALF", [2], half_val=[0x3E00, 0xFC00]))
 
     assert array.tolist() == [1.5, -np.inf]
 
 
 def test_texts_are_objects_of_bytes() -> None:
-    """TensorFlow's strings are bytes of any length, and the last of them is repeated."""
+    """DT_STRING is read as an object array of bytes, and its last value is repeated too."""
     array = decode(tensor("DT_STRING", [3], string_val=[b"a\0", b"long"]))
 
     assert (array.dtype, array.tolist()) == (object, [b"a\0", b"long", b"long"])
@@ -116,21 +116,21 @@ def test_texts_are_objects_of_bytes() -> None:
 
 
 def test_a_tensor_without_dimensions_is_one_value() -> None:
-    """A scalar has the shape ()."""
+    """A tensor without dimensions is a scalar."""
     array = decode(tensor("DT_FLOAT", [], float_val=[0.5]))
 
     assert (array.shape, array.tolist()) == ((), 0.5)
 
 
 def test_any_byte_but_zero_is_true() -> None:
-    """A byte that is neither 0 nor 1 would be no boolean to numpy."""
+    """Any nonzero byte of a DT_BOOL is normalised to 1."""
     array = decode(tensor("DT_BOOL", [3], tensor_content=b"\x00\x02\xff"))
 
     assert array.view(np.uint8).tolist() == [0, 1, 1]
 
 
 def test_what_is_read_may_be_written_to() -> None:
-    """A Model may work on its input in place."""
+    """A decoded array is writeable, since a model may change its input in place."""
     array = decode(tensor("DT_INT8", [2], tensor_content=b"\x01\x02"))
 
     array += 1
@@ -192,12 +192,12 @@ def test_what_is_read_may_be_written_to() -> None:
     ],
 )
 def test_a_wrong_tensor_is_told_what_was_expected(proto: Any, told: str) -> None:
-    """Nothing is allocated for what a tensor only declares."""
+    """The error names what was expected, before memory for the declared shape is allocated."""
     assert refusal(proto) == told
 
 
 def test_an_unknown_rank_is_refused() -> None:
-    """A request has its values, and they have a shape."""
+    """A tensor of unknown rank is refused."""
     proto = tensor("DT_INT8", [], int_val=[1])
     proto.tensor_shape.unknown_rank = True
 
@@ -206,7 +206,7 @@ def test_an_unknown_rank_is_refused() -> None:
 
 @given(st.binary(max_size=40) | st.binary(max_size=4).map(lambda end: b"\x08\x09\x12\x00" + end))
 def test_whatever_comes_is_read_or_refused(wire: bytes) -> None:
-    """No message makes decoding fail in any other way."""
+    """Any message is either decoded or refused with a ClientError."""
     proto = TensorProto()
     try:
         proto.ParseFromString(wire)
@@ -217,7 +217,7 @@ def test_whatever_comes_is_read_or_refused(wire: bytes) -> None:
 
 
 def test_an_array_is_written_as_tensorflow_does() -> None:
-    """The dtype's number, a size for each dimension, and the values as they lie in memory."""
+    """An array is encoded with its dtype, its shape and its values in little-endian order."""
     proto = encode(np.array([[1.5, 2.5]], np.float32))
 
     assert proto == tensor("DT_FLOAT", [1, 2], tensor_content=struct.pack("<2f", 1.5, 2.5))
@@ -233,7 +233,7 @@ NUMBERS = (
 
 @given(hnp.arrays(NUMBERS, hnp.array_shapes(min_dims=0, min_side=0, max_dims=3)))
 def test_what_is_written_is_read_again(array: np.ndarray[Any, Any]) -> None:
-    """Values, shape and dtype survive, whatever the order of bytes was."""
+    """Encoding and decoding preserves values, shape and dtype, whatever the byte order."""
     again = decode(encode(array))
 
     assert again.dtype == array.dtype.newbyteorder("=")
@@ -242,7 +242,7 @@ def test_what_is_written_is_read_again(array: np.ndarray[Any, Any]) -> None:
 
 
 def test_a_dtype_that_tensorflow_lacks_is_the_authors_fault() -> None:
-    """The message names it."""
+    """The error for a dtype without an equivalent in TensorFlow names the dtype."""
     with pytest.raises(ModelError) as caught:
         encode(np.zeros(1, np.longdouble))
 

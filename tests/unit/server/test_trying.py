@@ -8,7 +8,7 @@ from prepackaged.tensors import TensorComponent
 
 
 class Sum(TensorComponent):
-    """Answers the sum of two tensors."""
+    """A model that returns the sum of two tensors."""
 
     inputs: tuple[TensorSpec, ...] = (
         TensorSpec("x", "float32", (None, 2)),
@@ -16,36 +16,36 @@ class Sum(TensorComponent):
     )
 
     def load_model(self, artifact: Artifact | None) -> None:
-        """Say what it takes."""
+        """Set the signature."""
         self.signature = Signature(self.inputs)
 
     def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
-        """Add them."""
+        """Add the tensors."""
         return np.asarray(sum(self.tensors(X, feature_names).values()))
 
 
 class OneRow(Sum):
-    """Takes one row alone."""
+    """A model that only accepts a single row."""
 
     inputs = (TensorSpec("x", "float32", (1, 2)),)
 
 
 class Refusing(Sum):
-    """Refuses everything."""
+    """A model that refuses all input."""
 
     def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
-        """Refuse it."""
+        """Refuse the input."""
         raise ClientError("expected something else")
 
 
 def report_of(model: TensorComponent) -> dict[str, Any]:
-    """What a trial of the model says."""
+    """Load a model and return the report of its trial."""
     model.load()
     return Trial(model, model.signature).report()
 
 
 def test_a_model_of_several_tensors_is_tried_with_its_example_alone() -> None:
-    """Which has no rows that could be repeated."""
+    """A model of several tensors is tried only with its example, which has no rows to repeat."""
     report = report_of(Sum())
 
     assert "error" not in report
@@ -55,7 +55,7 @@ def test_a_model_of_several_tensors_is_tried_with_its_example_alone() -> None:
 
 
 def test_a_model_that_takes_one_row_is_timed_with_one() -> None:
-    """More rows are no failure of it."""
+    """A model that only accepts one row is timed with one row, which is no error."""
     report = report_of(OneRow())
 
     assert "error" not in report
@@ -63,7 +63,7 @@ def test_a_model_that_takes_one_row_is_timed_with_one() -> None:
 
 
 def test_a_model_that_refuses_its_example_says_why() -> None:
-    """The request is shown beside it."""
+    """If a model refuses its example, the report has the error and the request."""
     report = report_of(Refusing())
 
     assert "expected something else" in report["error"]

@@ -1,4 +1,4 @@
-"""Whatever clients send is answered, or refused as their mistake: over JSON, binary and gRPC."""
+"""Any input is answered or refused as the client's error, in JSON, binary and gRPC."""
 
 import json
 from collections.abc import Callable
@@ -33,14 +33,14 @@ FACTS = (Column("a", "float64"), Column("b", "text"), Column("c", "int64"), Colu
 
 
 class Plain:
-    """Answers what it is sent."""
+    """A model that returns its input."""
 
     def predict(self, X: Any) -> Any:
         return X
 
 
 class Tables(Component):
-    """Answers the columns of a table."""
+    """A model that returns the columns of a table."""
 
     signature = Signature(FACTS)
 
@@ -50,7 +50,7 @@ class Tables(Component):
 
 
 class Tensors(TensorComponent):
-    """Answers its tensors, as models of several outputs do."""
+    """A model that returns its named tensors."""
 
     signature = Signature(
         (
@@ -87,7 +87,7 @@ TEXTS = ["", "a", "YQ==", "{}", "1", "caf\u00e9"]
 
 @st.composite
 def tensor(draw: st.DrawFn, name: str, datatype: str, shape: list[int]) -> dict[str, Any]:
-    """An input with values that its datatype has."""
+    """Generate an input with values of its datatype."""
     values = st.sampled_from(TEXTS if datatype == "BYTES" else [0, 1])
     count = int(np.prod(shape))
     data = draw(st.lists(values, min_size=count, max_size=count))
@@ -96,7 +96,7 @@ def tensor(draw: st.DrawFn, name: str, datatype: str, shape: list[int]) -> dict[
 
 @st.composite
 def tensors_for(draw: st.DrawFn, model: Any) -> list[dict[str, Any]]:
-    """Inputs that the model takes."""
+    """Generate inputs that the model accepts."""
     rows = draw(st.integers(1, 3))
     kinds = {name: draw(st.sampled_from(NUMBERS)) for name in "acd"} | {"b": "BYTES"}
     if isinstance(model, Tables):
@@ -109,7 +109,7 @@ def tensors_for(draw: st.DrawFn, model: Any) -> list[dict[str, Any]]:
 
 @st.composite
 def messages(draw: st.DrawFn, model: Any) -> Any:
-    """A message that the model answers, unless a thing or two in it was replaced."""
+    """Generate a valid message, in which up to two parts are replaced."""
     message = {"inputs": draw(tensors_for(model))}
     if draw(st.booleans()):
         message["parameters"] = draw(PARAMETERS)
@@ -122,7 +122,7 @@ def messages(draw: st.DrawFn, model: Any) -> Any:
 
 
 def replace_something(draw: st.DrawFn, holder: Any) -> None:
-    """Put any value in the place of one somewhere inside, or leave it out."""
+    """Replace or delete a random part of a message."""
     while True:
         places = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
         if not places:
@@ -142,9 +142,9 @@ FUZZ = settings(max_examples=300, suppress_health_check=list(HealthCheck), deadl
 
 
 def outcome(model: Any, read: Callable[[], Message], encode: Callable[..., Any]) -> Any:
-    """The answer to a message, or None where it is refused as the client's mistake.
+    """Return the response to a message, or None if it is refused as the client's error.
 
-    Every other exception would be a 500.
+    Any other exception would be a 500.
     """
     try:
         request = request_of(read(), Inputs(model))
@@ -161,7 +161,7 @@ def outcome(model: Any, read: Callable[[], Message], encode: Callable[..., Any])
 
 
 def over_rest(model: Any, body: bytes, size: int | None) -> Any:
-    """The JSON of an answer over REST, which every JSON reader must be able to read."""
+    """Return the response over REST as JSON, or None if the message is refused."""
     answer = outcome(
         model,
         lambda: json_requests.read(body, size),
@@ -176,7 +176,7 @@ def over_rest(model: Any, body: bytes, size: int | None) -> Any:
 @FUZZ
 @given(st.data(), st.sampled_from(MODELS))
 def test_json_of_any_kind_is_answered_or_refused(data: st.DataObject, model: Any) -> None:
-    """Right messages, and such with anything wrong in any place."""
+    """JSON messages, valid or with random changes, are answered or refused."""
     over_rest(model, json.dumps(data.draw(messages(model))).encode(), None)
 
 
@@ -185,7 +185,7 @@ def test_json_of_any_kind_is_answered_or_refused(data: st.DataObject, model: Any
 def test_bytes_behind_the_json_are_answered_or_refused(
     data: st.DataObject, shift: int, model: Any
 ) -> None:
-    """Whole, too short and too long, with any sizes declared."""
+    """Binary data, complete or not, with any declared sizes, is answered or refused."""
     message, contents = data.draw(messages(model)), b""
     for entry in message.get("inputs") or [] if isinstance(message.get("inputs"), list) else []:
         if isinstance(entry, dict) and data.draw(st.booleans()):
@@ -198,7 +198,7 @@ def test_bytes_behind_the_json_are_answered_or_refused(
 
 
 def content_of(entry: dict[str, Any]) -> bytes:
-    """The values of an input in binary, nothing where they are none."""
+    """Encode an input in binary; empty if its values are invalid."""
     try:
         values = Tensor(
             "x", DATATYPES[entry["datatype"]], [len(entry["data"])], entry["data"]
@@ -213,12 +213,12 @@ def content_of(entry: dict[str, Any]) -> bytes:
 @FUZZ
 @given(st.binary(max_size=200), st.none() | st.integers(-5, 210))
 def test_any_bytes_are_refused(body: bytes, size: int | None) -> None:
-    """What is no JSON is said to be none."""
+    """Random bytes are refused as invalid JSON."""
     over_rest(Plain(), body, size)
 
 
 def over_grpc(model: Any, message: Any) -> Any:
-    """The response over gRPC, None where it is refused."""
+    """Return the response over gRPC, or None if the message is refused."""
     answer = outcome(
         model,
         lambda: protobuf_codec.decode(message),
@@ -229,7 +229,7 @@ def over_grpc(model: Any, message: Any) -> Any:
 
 @st.composite
 def calls(draw: st.DrawFn, model: Any) -> Any:
-    """A message over gRPC, raw or typed, that the model answers unless something is wrong in it."""
+    """Generate a gRPC message with raw or typed contents, valid or with up to two changes."""
     message = CLASSES["ModelInferRequest"]()
     is_raw = draw(st.booleans())
     for entry in draw(tensors_for(model)):
@@ -247,33 +247,33 @@ def calls(draw: st.DrawFn, model: Any) -> Any:
 
 
 def change_contents(draw: st.DrawFn, message: Any) -> None:
-    """Other bytes, or bytes where there were none, or none any more."""
+    """Replace or remove raw contents."""
     del message.raw_input_contents[draw(st.integers(0, 2)) :]
     message.raw_input_contents.extend(draw(st.lists(st.binary(max_size=9), max_size=2)))
 
 
 def change_shape(draw: st.DrawFn, message: Any) -> None:
-    """Another size."""
+    """Append a size to the shape."""
     message.inputs[0].shape.append(draw(st.sampled_from([-1, 0, 1, 2, 2**62])))
 
 
 def change_datatype(draw: st.DrawFn, message: Any) -> None:
-    """Another datatype, or none that there is."""
+    """Replace the datatype by another one or an unknown one."""
     message.inputs[0].datatype = draw(st.sampled_from([*DATATYPES, "", "FP8"]))
 
 
 def change_name(draw: st.DrawFn, message: Any) -> None:
-    """Another name."""
+    """Replace the name."""
     message.inputs[0].name = draw(st.sampled_from(["", "b", "x"]))
 
 
 def add_values(draw: st.DrawFn, message: Any) -> None:
-    """Values in whatever field."""
+    """Add values to the FP32 field."""
     message.inputs[0].contents.fp32_contents.append(draw(st.floats(width=32)))
 
 
 def add_parameter(draw: st.DrawFn, message: Any) -> None:
-    """A parameter of the request, of an input or of an output."""
+    """Add a parameter to the request, an input or an output."""
     output = message.outputs.add(name=draw(st.sampled_from(["a", "output-0", "x"])))
     holder = draw(st.sampled_from([message, message.inputs[0], output]))
     chosen = holder.parameters[draw(st.sampled_from(["content_type", "timeout", "classification"]))]
@@ -289,5 +289,5 @@ WRONG = (change_contents, change_shape, change_datatype, change_name, add_values
 @FUZZ
 @given(st.data(), st.sampled_from(MODELS))
 def test_messages_over_grpc_are_answered_or_refused(data: st.DataObject, model: Any) -> None:
-    """Raw, typed, neither and both."""
+    """Messages with raw, typed, both or no contents are answered or refused."""
     over_grpc(model, data.draw(calls(model)))

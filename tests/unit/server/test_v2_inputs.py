@@ -17,48 +17,48 @@ FACTS = (Column("age", "float64"), Column("job", "text"), Column("n", "int64"))
 
 
 def tensor(name: str, datatype: str, shape: list[int], values: Any, kind: str = "") -> Tensor:
-    """An input."""
+    """Build an input with values."""
     parameters = {"content_type": kind} if kind else {}
     return Tensor(name, DATATYPES[datatype], shape, values, parameters=parameters)
 
 
 def binary(name: str, datatype: str, shape: list[int], content: bytes) -> Tensor:
-    """An input in binary."""
+    """Build an input with binary content."""
     return Tensor(name, DATATYPES[datatype], shape, content=content)
 
 
 class Plain:
-    """A model that says nothing of its inputs."""
+    """A model without a signature."""
 
 
 def tabular(*facts: Column) -> Any:
-    """A model of tables."""
+    """Build a model of tables."""
     model = Component()
     model.signature = Signature(facts)
     return model
 
 
 def of_tensors(*specs: TensorSpec) -> Any:
-    """A model of named tensors."""
+    """Build a model of named tensors."""
     model = TensorComponent()
     model.signature = Signature(specs)
     return model
 
 
 def value(model: Any, *tensors: Tensor, kind: Any = None) -> Any:
-    """What the model gets."""
+    """Return the input that the model gets."""
     return Inputs(model).value(tensors, kind)[0]
 
 
 def refusal(model: Any, *tensors: Tensor, kind: Any = None) -> str:
-    """What the client reads."""
+    """Return the error message for invalid inputs."""
     with pytest.raises(ClientError) as caught:
         value(model, *tensors, kind=kind)
     return str(caught.value)
 
 
 def test_one_tensor_is_an_array_whatever_its_name() -> None:
-    """For a model of one input, for one of a table, and for one that says nothing."""
+    """A single tensor is passed as an array, whatever its name."""
     one = tensor("anything", "FP32", [1, 2], [1, 2])
     for model in (
         Plain(),
@@ -70,7 +70,7 @@ def test_one_tensor_is_an_array_whatever_its_name() -> None:
 
 
 def test_several_tensors_are_arrays_by_name() -> None:
-    """For a model of several inputs, and for one that says nothing."""
+    """Several tensors are passed as arrays by name."""
     sent = [tensor("a", "INT8", [1, 1], [1]), tensor("b", "BYTES", [1], ["x"])]
     specs = (TensorSpec("a", "i1", [None, 1]), TensorSpec("b", "O", [None]))
     for model in (Plain(), of_tensors(*specs)):
@@ -82,7 +82,7 @@ def test_several_tensors_are_arrays_by_name() -> None:
 
 
 def test_one_tensor_for_a_model_of_several_inputs_keeps_its_name() -> None:
-    """So that the model says which is missing."""
+    """A single tensor for a model of several inputs keeps its name, so errors name the others."""
     model = of_tensors(TensorSpec("a", "f4", [None]), TensorSpec("b", "f4", [None]))
     with pytest.raises(ClientError, match="missing: a"):
         model.tensors(value(model, tensor("b", "FP32", [1], [1])))
@@ -91,7 +91,7 @@ def test_one_tensor_for_a_model_of_several_inputs_keeps_its_name() -> None:
 @pytest.mark.parametrize("kind", [None, "pd"])
 @pytest.mark.parametrize("width", [[], [1]])
 def test_columns_in_any_order_are_a_table(kind: str | None, width: list[int]) -> None:
-    """Of shape [n] or [n, 1], of any datatypes; null is missing, among integers and texts too."""
+    """Columns of shape [n] or [n, 1] form a table in any order; null is a missing value."""
     sent = [
         tensor("job", "BYTES", [3, *width], ["a", None, "b"]),
         tensor("n", "INT64", [3, *width], [2**53 + 1, 2, 3]),
@@ -106,7 +106,7 @@ def test_columns_in_any_order_are_a_table(kind: str | None, width: list[int]) ->
 
 
 def test_columns_of_one_row_are_one_record() -> None:
-    """Which tables read several times as fast as columns."""
+    """Columns of a single row form one record, which is several times as fast to read."""
     sent = [
         tensor("n", "INT32", [1], [7]),
         tensor("age", "FP32", [1, 1], [[0.5]]),
@@ -117,7 +117,7 @@ def test_columns_of_one_row_are_one_record() -> None:
 
 
 def test_columns_in_binary_are_the_same_table() -> None:
-    """Texts are UTF-8."""
+    """Binary columns form the same table, with texts in UTF-8."""
     sent = [
         binary("job", "BYTES", [2], b"\2\0\0\0\xc3\xa9\0\0\0\0"),
         binary("n", "INT64", [2], np.array([1, 2]).tobytes()),
@@ -128,7 +128,7 @@ def test_columns_in_binary_are_the_same_table() -> None:
 
 
 def test_a_pd_request_for_a_model_without_a_signature_is_rows_under_names() -> None:
-    """As Seldon's data.names and data.ndarray are."""
+    """Without a signature, "pd" columns become rows and names, as in Seldon's protocol."""
     sent = [tensor("a", "INT8", [2], [1, 2]), tensor("b", "FP64", [2, 1], [0.5, 1])]
     array, names = Inputs(Plain()).value(sent, "pd")
     assert (array.tolist(), names) == ([[1, 0.5], [2, 1]], ["a", "b"])
@@ -137,7 +137,7 @@ def test_a_pd_request_for_a_model_without_a_signature_is_rows_under_names() -> N
 
 
 def test_texts_are_strings_for_a_model_of_tables_and_bytes_for_others() -> None:
-    """In binary; JSON has strings for all."""
+    """Binary BYTES are strings for a model of tables, otherwise bytes; in JSON they are strings."""
     content = binary("x", "BYTES", [1], b"\1\0\0\0a")
     assert value(tabular(), content).tolist() == ["a"]
     assert value(Plain(), content).tolist() == [b"a"]
@@ -146,7 +146,7 @@ def test_texts_are_strings_for_a_model_of_tables_and_bytes_for_others() -> None:
 
 
 def test_a_single_value_is_one_row() -> None:
-    """An image of shape [], as KServe's own tests send it."""
+    """A tensor of shape [], as KServe's tests send an image, is passed as one row."""
     content = binary("x", "BYTES", [], b"\4\0\0\0\x89PNG")
     assert value(Plain(), content).tolist() == [b"\x89PNG"]
     assert value(of_tensors(TensorSpec("x", "f4", [None, 8, 8, 3])), content).tolist() == [
@@ -166,7 +166,7 @@ def test_a_single_value_is_one_row() -> None:
     ],
 )
 def test_a_content_type_says_what_bytes_stand_for(kind: str, sent: str, array: Any) -> None:
-    """MLServer's; one that nobody knows is ignored where the values can be used as they are."""
+    """MLServer's content types convert BYTES; unknown ones are ignored if the values are usable."""
     assert value(Plain(), tensor("x", "BYTES", [1], [sent], kind)).tolist() == [array]
 
 
@@ -236,11 +236,11 @@ def test_a_content_type_says_what_bytes_stand_for(kind: str, sent: str, array: A
     ],
 )
 def test_what_cannot_be_used_is_refused(model: Any, sent: Any, kind: Any, text: str) -> None:
-    """Naming the input, the place, what was expected and what was sent."""
+    """The error names the input, the place, the expected and the actual value."""
     assert refusal(model, *sent, kind=kind) == text
 
 
 def test_ten_thousand_names_twice_cost_no_square() -> None:
-    """The error is found in one pass."""
+    """Duplicate names among 10,000 inputs are found in linear time."""
     names = [tensor(str(number % 9999), "FP32", [1], [1]) for number in range(10_000)]
     assert refusal(Plain(), *names) == "expected each input once, got '0' twice"

@@ -25,7 +25,7 @@ from prepackaged.server.protocols.v2.tensors import Tensor
 def test_large_messages_are_read_as_small_ones_are(
     dtype: Any, dimensions: int, nesting: str, data: st.DataObject
 ) -> None:
-    """Numbers of a large body go straight into arrays, with the same values."""
+    """Large JSON bodies, parsed directly into arrays, give the same values."""
     shape = [3000, *data.draw(st.lists(st.integers(1, 2), min_size=0, max_size=dimensions - 1))]
     scale = data.draw(st.sampled_from([1, 100]))
     values = (np.random.default_rng(0).random(shape) * scale).astype(dtype)
@@ -41,7 +41,7 @@ def test_large_messages_are_read_as_small_ones_are(
 
 
 def arrays_in(body: bytes) -> list[Any]:
-    """The arrays of a message's inputs."""
+    """Return the input arrays of a message."""
     return [tensor.array() for tensor in json_requests.read(body, None).inputs]
 
 
@@ -49,7 +49,7 @@ def arrays_in(body: bytes) -> list[Any]:
     "data", ["[1,[2]]", "[[1],[2]]", '["1","2"]', "[1,null]", "[[1,2],[3]]", "[]", "{}", "[1,2,3]"]
 )
 def test_what_is_wrong_in_a_large_message_is_refused_as_in_a_small_one(data: str) -> None:
-    """In the same words."""
+    """An invalid large body gives the same error message as a small one."""
     body = f'{{"inputs":[{{"name":"x","datatype":"INT64","shape":[2],"data":{data}}}]}}'
     errors = []
     for padded in (body, body + " " * 10_000):
@@ -60,13 +60,13 @@ def test_what_is_wrong_in_a_large_message_is_refused_as_in_a_small_one(data: str
 
 
 def request(**parameters: Any) -> InferenceRequest:
-    """A request with these parameters."""
+    """Build a request with these parameters."""
     tensor = Tensor("x", DATATYPES["INT8"], [1], [1])
     return request_of(Message([tensor], "r", parameters), Inputs(object()))
 
 
 def test_parameters_of_ones_own_are_the_models_tags_and_the_id_its_puid() -> None:
-    """What other servers heed is not shown to it."""
+    """Unknown parameters become tags and the id becomes the puid; known ones are not passed on."""
     given = request(method="predict", mood="fine", priority=1, headers={}, triton_x=1, timeout=5)
     assert given.meta == {"puid": "r", "tags": {"method": "predict", "mood": "fine"}}
 
@@ -76,25 +76,25 @@ def test_parameters_of_ones_own_are_the_models_tags_and_the_id_its_puid() -> Non
     [(0, 0), (None, 0), (5000, 0.005), (2.5e6, 2.5), (float("inf"), 366 * 86400)],
 )
 def test_a_timeout_is_in_microseconds(timeout: Any, seconds: float) -> None:
-    """As tritonclient has it; one that is longer than any timer is a year."""
+    """The timeout is in microseconds, as in tritonclient, and is at most 366 days."""
     assert request(timeout=timeout).seconds == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("timeout", [-1, float("nan"), "5"])
 def test_what_is_no_time_is_refused(timeout: Any) -> None:
-    """Before a timer is set by it."""
+    """An invalid timeout is refused."""
     with pytest.raises(ClientError, match="as a number of microseconds from 0"):
         request(timeout=timeout)
 
 
 def test_the_elements_of_bytes_are_counted_before_they_are_made() -> None:
-    """Empty ones, of four bytes each, take the most."""
+    """The memory of BYTES elements is estimated before they are created."""
     tensor = Tensor("x", DATATYPES["BYTES"], [1000], content=bytes(4000))
     assert memory_of_elements([tensor]) == 64_000
 
 
 def entry(datatype: str, *shape: int) -> dict[str, Any]:
-    """The input of a model's metadata."""
+    """Build an input of a model's metadata."""
     return {"name": "x", "datatype": datatype, "shape": list(shape)}
 
 
@@ -111,7 +111,7 @@ def entry(datatype: str, *shape: int) -> dict[str, Any]:
 def test_a_body_may_be_the_tensor_itself(
     known: Any, body: bytes, shape: list[int], values: Any
 ) -> None:
-    """One row for the model's one input; an image is one for a model that takes images."""
+    """A raw body is one row of the model's only input, or an image if the model takes images."""
     (tensor,) = raw_requests.read(body, [known], is_binary=True).inputs
     assert (tensor.name, tensor.shape, tensor.array().tolist()) == ("x", shape, values)
 
@@ -126,6 +126,6 @@ def test_a_body_may_be_the_tensor_itself(
     ],
 )
 def test_a_body_that_cannot_be_the_tensor_is_refused(inputs: Any, text: str) -> None:
-    """With what the model takes."""
+    """The error for an unsuitable raw body names what the model takes."""
     with pytest.raises(ClientError, match=text):
         raw_requests.read(b"seven..", inputs, is_binary=True)

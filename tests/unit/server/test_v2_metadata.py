@@ -15,17 +15,17 @@ NAME = Name("m", "v1")
 
 
 def model(platform: str, signature: Signature | None) -> Any:
-    """A model with a signature."""
+    """Build a model with a signature."""
     return type("Model", (), {"platform": platform, "signature": signature})()
 
 
 def entry(name: str, datatype: str, shape: list[int]) -> dict[str, Any]:
-    """A tensor in metadata."""
+    """Build a tensor of the metadata."""
     return {"name": name, "datatype": datatype, "shape": shape}
 
 
 def test_tensors_are_described_with_their_batch() -> None:
-    """-1 is a free size; text is BYTES; a model that takes any number takes FP64."""
+    """A variable size is -1, text is BYTES, and an unknown datatype is FP64."""
     signature = Signature(
         inputs=(
             TensorSpec("image", "f4", [None, 3, 224, 224]),
@@ -54,7 +54,7 @@ def test_tensors_are_described_with_their_batch() -> None:
 
 
 def test_columns_with_names_are_tensors_of_one_value_a_row() -> None:
-    """And methods and classes are parameters, for people."""
+    """Named columns are tensors of shape [-1, 1]; methods and classes are parameters."""
     signature = Signature(
         inputs=(
             Column("age", "float64"),
@@ -86,7 +86,7 @@ def test_columns_with_names_are_tensors_of_one_value_a_row() -> None:
 
 
 def test_columns_without_names_are_one_tensor() -> None:
-    """Of their common datatype; what a method gives has a free shape where nobody knows it."""
+    """Unnamed columns are one tensor of their common datatype; an unknown output size is -1."""
     signature = Signature(
         inputs=(Column(kind="float32"),) * 4, method="predict", methods=("predict",)
     )
@@ -96,13 +96,13 @@ def test_columns_without_names_are_one_tensor() -> None:
 
 
 def test_a_model_that_says_nothing_has_empty_lists() -> None:
-    """As KServe and MLServer have them for every model."""
+    """Without a signature, inputs and outputs are empty lists, as in KServe and MLServer."""
     described = model_metadata(model("skeleton", None), NAME)
     assert (described["inputs"], described["outputs"]) == ([], [])
 
 
 def test_the_configuration_is_what_perf_analyzer_asks_for() -> None:
-    """Shapes less the batch, where each tensor begins with it."""
+    """The model config has shapes without the batch dimension, if all tensors have one."""
     batch = Signature(
         inputs=(TensorSpec("x", "f4", [None, 3]), TensorSpec("t", "O", [None])),
         outputs=(TensorSpec("y", "i8", [None]),),
@@ -120,7 +120,7 @@ def test_the_configuration_is_what_perf_analyzer_asks_for() -> None:
 
 
 def test_openapi_shows_a_request_that_the_model_takes() -> None:
-    """One row, with values of the columns or of the datatypes; none for large inputs."""
+    """OpenAPI has an example request of one row, except for large inputs."""
     columns = Signature(inputs=(Column("age", "float64"), Column("job", "text", ("clerk",))))
     shown = paths("m", model_metadata(model("sklearn", columns), NAME), columns.inputs)
     assert shown["/v2/models/m/infer"]["post"]["requestBody"]["content"]["application/json"][
@@ -138,7 +138,7 @@ def test_openapi_shows_a_request_that_the_model_takes() -> None:
 
 
 def test_the_messages_may_stand_beside_those_of_a_client() -> None:
-    """A Model that imports tritonclient.grpc, whose names are the same, still starts."""
+    """Our protobuf messages coexist with those of tritonclient, which have the same names."""
     theirs = descriptor_pb2.FileDescriptorProto(
         name="grpc_service.proto", package="inference", syntax="proto3"
     )
@@ -155,7 +155,7 @@ def test_the_messages_may_stand_beside_those_of_a_client() -> None:
 
 
 def test_nothing_is_added_to_the_default_pool() -> None:
-    """In a process that has imported all of the server."""
+    """Importing the whole server adds nothing to protobuf's default pool."""
     program = (
         "import prepackaged.server.runtime.cli\n"
         "from google.protobuf.descriptor_pool import Default\n"

@@ -16,11 +16,11 @@ HEAD = json_responses.head_of("m", "1")
 
 
 class Plain:
-    """A model that says nothing of its outputs."""
+    """A model without a signature."""
 
 
 class Estimator:
-    """A model with a choice of methods."""
+    """A model with several methods."""
 
     signature = Signature(
         class_names=("no", "yes"),
@@ -54,12 +54,12 @@ class Series:
 
 
 class Frame:
-    """What pandas' DataFrame has of what is used here."""
+    """The part of pandas' DataFrame that is used here."""
 
     columns = ("a", 2)
 
     def to_numpy(self) -> Any:
-        """All of it, which no single tensor is made of."""
+        """Fail, since no tensor is made of the whole frame."""
         raise AssertionError
 
     def __getitem__(self, name: Any) -> Any:
@@ -68,12 +68,12 @@ class Frame:
 
 
 def request(*names: str, **more: Any) -> InferRequest:
-    """A request that asks for these outputs, all of them binary where that is said."""
+    """Build a request for these outputs."""
     return InferRequest(None, [], outputs=[Asked(name) for name in names], **more)
 
 
 def answered(model: Any, value: Any, asked: InferRequest) -> list[dict[str, Any]]:
-    """The outputs of an answer in JSON, one method having answered with the value."""
+    """Return the response's outputs in JSON, if each method returns the value."""
     outputs = Outputs(model)
     predictions = {method: Prediction(value, [], {}, []) for method in outputs.methods(asked)}
     body, _ = json_responses.encode(HEAD, asked, outputs.selected(asked, predictions), {})
@@ -81,7 +81,7 @@ def answered(model: Any, value: Any, asked: InferRequest) -> list[dict[str, Any]
 
 
 def output(name: str, datatype: str, shape: list[int], data: list[Any]) -> dict[str, Any]:
-    """An output in JSON."""
+    """Build an output in JSON."""
     return {"name": name, "datatype": datatype, "shape": shape, "data": data}
 
 
@@ -119,12 +119,12 @@ def output(name: str, datatype: str, shape: list[int], data: list[Any]) -> dict[
 def test_what_a_model_returns_is_a_tensor_of_its_own_datatype(
     value: Any, datatype: str, shape: list[int], data: list[Any]
 ) -> None:
-    """Flat, in row-major order; NaN and infinity are null, for JSON has no such numbers."""
+    """Results are flat tensors of their own datatype; NaN and infinity are null in JSON."""
     assert answered(Plain(), value, request()) == [output("output-0", datatype, shape, data)]
 
 
 def test_what_a_model_returns_by_name_are_tensors_of_these_names() -> None:
-    """Of a dict, and of a DataFrame's columns; what no tensor can hold is JSON."""
+    """Dicts and DataFrames become named tensors; values without a datatype become JSON texts."""
     value = {"a": [1, 2], "b": {"deep": [datetime.date(2026, 1, 31)]}, "c": {"b64": "/w=="}}
     texts = answered(Plain(), value | {"c": "x"}, request())
     assert texts[0] == output("a", "INT64", [2], [1, 2])
@@ -137,7 +137,7 @@ def test_what_a_model_returns_by_name_are_tensors_of_these_names() -> None:
 
 
 def test_lists_by_name_have_the_datatype_of_the_signature() -> None:
-    """Several outputs of a Model are lists, which have lost theirs."""
+    """Lists by name get the datatypes of the signature."""
     value = {"scores": [[0.5, 1.0]], "labels": [1]}
     assert answered(Graph(), value, request()) == [
         output("scores", "FP32", [1, 2], [0.5, 1.0]),
@@ -167,7 +167,7 @@ def test_lists_by_name_have_the_datatype_of_the_signature() -> None:
 def test_the_outputs_that_are_asked_for_are_answered_in_their_order(
     model: Any, value: Any, names: list[str], answers: list[str]
 ) -> None:
-    """Under the names that they are asked by; all of them where none is asked for."""
+    """The requested outputs are returned in order under their requested names; by default all."""
     assert [each["name"] for each in answered(model, value, request(*names))] == answers
 
 
@@ -189,7 +189,7 @@ def test_the_outputs_that_are_asked_for_are_answered_in_their_order(
 def test_an_output_that_there_is_not_is_refused(
     model: Any, value: Any, name: str, text: str
 ) -> None:
-    """With those that there are."""
+    """The error for an unknown output lists the existing ones."""
     with pytest.raises(ClientError) as caught:
         answered(model, value, request(name))
     assert str(caught.value) == text
@@ -210,7 +210,7 @@ def test_an_output_that_there_is_not_is_refused(
 def test_an_output_names_a_method(
     names: list[str], tags: dict[str, Any], methods: list[str | None]
 ) -> None:
-    """Each is called once; None is the usual one, whose requests share calls with all others."""
+    """Each requested method is called once; None is the default one, which may be batched."""
     asked = request(*names)
     if tags:
         asked.meta["tags"] = tags
@@ -218,7 +218,7 @@ def test_an_output_names_a_method(
 
 
 def test_classes_are_the_largest_scores_with_their_places_and_labels() -> None:
-    """In Triton's form "value:index:label", as many as are asked for."""
+    """Classification returns the largest scores as "value:index:label", as in Triton."""
     asked = InferRequest(None, [], outputs=[Asked("predict_proba", classes=2)])
     assert answered(Estimator(), np.array([[0.25, 0.75], [1.0, 0.0]]), asked) == [
         output(
@@ -232,7 +232,7 @@ def test_classes_are_the_largest_scores_with_their_places_and_labels() -> None:
 
 
 def test_bytes_that_are_no_text_need_binary_or_base64() -> None:
-    """JSON holds text alone; the advice is in the error."""
+    """BYTES that are not UTF-8 are an error in JSON, which recommends binary data or base64."""
     value = np.array([b"\xff\0"], object)
     with pytest.raises(ClientError, match="binary_data true or content_type base64"):
         answered(Plain(), value, request())
@@ -241,7 +241,7 @@ def test_bytes_that_are_no_text_need_binary_or_base64() -> None:
 
 
 def test_binary_outputs_follow_one_another_behind_the_json() -> None:
-    """Each as it was asked for itself, else as the request says."""
+    """Binary outputs follow the JSON in order; an output's setting overrides the request's."""
     asked = InferRequest(
         None, [], outputs=[Asked("a"), Asked("b", is_binary=False), Asked("c")], is_binary=True
     )

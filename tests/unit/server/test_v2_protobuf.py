@@ -28,7 +28,7 @@ from prepackaged.server.protocols.v2.served import Name
 def test_a_typed_answer_has_its_values_in_the_field_of_its_datatype(
     value: Any, field: str, contents: list[Any]
 ) -> None:
-    """And a raw one has all in raw_output_contents."""
+    """A typed response has its values in the field of their datatype, a raw one as raw contents."""
     asked = InferRequest(None, [], id="r")
     outputs = Outputs(object()).selected(asked, {None: Prediction(value, [], {}, [])})
     tags = {"text": "x", "flag": True, "count": 2, "share": 0.5, "large": 2**70, "deep": {}}
@@ -48,12 +48,12 @@ def test_a_typed_answer_has_its_values_in_the_field_of_its_datatype(
 
 
 def decoded(message: bytes) -> Any:
-    """A response."""
+    """Parse a response."""
     return CLASSES["ModelInferResponse"].FromString(message)
 
 
 def test_nothing_is_kept_of_long_names() -> None:
-    """Names of outputs may be the client's own, in a model that answers what it is sent."""
+    """Long output names are not cached, since a client may choose them."""
     outputs = Outputs(object())
     for name in ("n" * 10_000, "m" * 10_000):
         value = Prediction({name: np.array([1.0])}, [], {}, [])

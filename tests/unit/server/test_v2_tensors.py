@@ -17,12 +17,12 @@ NUMBERS = [name for name in DATATYPES if name not in ("BYTES", "BF16")]
 
 
 def tensor(datatype: str, shape: list[int], values: Any = None, **more: Any) -> Tensor:
-    """An input named x."""
+    """Build an input named x."""
     return Tensor("x", DATATYPES[datatype], shape, values, **more)
 
 
 def refusal(made: Tensor) -> str:
-    """What a client reads of a tensor that is refused."""
+    """Return the error message for an invalid tensor."""
     with pytest.raises(ClientError) as caught:
         made.array()
     return str(caught.value)
@@ -48,7 +48,7 @@ def refusal(made: Tensor) -> str:
     ],
 )
 def test_values_of_json_keep_their_datatype(datatype: str, values: list[Any], dtype: str) -> None:
-    """Exactly, at the ends of the range; INT64 without a detour by doubles."""
+    """JSON values are converted to their datatype exactly, also at the ends of its range."""
     array = tensor(datatype, [2], values).array()
     assert (array.dtype, array.tolist()) == (np.dtype(dtype), values)
 
@@ -56,19 +56,19 @@ def test_values_of_json_keep_their_datatype(datatype: str, values: list[Any], dt
 @pytest.mark.parametrize("values", [[1, 2, 3, 4, 5, 6], [[1, 2, 3], [4, 5, 6]]])
 @pytest.mark.parametrize("datatype", ["FP32", "INT64"])
 def test_values_are_flat_or_nested_as_the_shape(datatype: str, values: list[Any]) -> None:
-    """Both in row-major order."""
+    """Values may be flat or nested, both in row-major order."""
     assert tensor(datatype, [2, 3], values).array().tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
 def test_texts_are_flat_or_nested_too() -> None:
-    """One string an element."""
+    """Texts may be flat or nested too."""
     for values in (["a", "b"], [["a"], ["b"]]):
         assert tensor("BYTES", [2, 1], values).array().tolist() == [["a"], ["b"]]
 
 
 @pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
 def test_null_is_nan_among_floats(datatype: str) -> None:
-    """As every server but Triton has it."""
+    """A null among floats is NaN, as in every server but Triton."""
     first, second = tensor(datatype, [2], [None, 1.0]).array().tolist()
     assert (math.isnan(first), second) == (True, 1.0)
 
@@ -119,12 +119,12 @@ def test_null_is_nan_among_floats(datatype: str) -> None:
     ],
 )  # fmt: skip
 def test_what_a_datatype_cannot_hold_is_refused_with_its_place(made: Tensor, text: str) -> None:
-    """Never truncated in silence: the input, what was expected, what was sent and where."""
+    """Values that do not fit are an error with the place, and never silently truncated."""
     assert refusal(made) == text
 
 
 def test_a_long_name_and_a_long_value_are_cut() -> None:
-    """Whoever reads the error reads a line."""
+    """Long names and values are truncated in error messages."""
     made = Tensor("n" * 1000, DATATYPES["BYTES"], [2], ["a", ["b" * 1000]])
     assert len(refusal(made)) < 200
 
@@ -133,7 +133,7 @@ def test_a_long_name_and_a_long_value_are_cut() -> None:
     "elements", [[b"a\0b", b"", b"\xff\xfe"], [b""], [b"\0\0"], [b"x" * 70000, b"y"]]
 )
 def test_elements_of_bytes_are_exact_in_binary(elements: list[bytes]) -> None:
-    """NUL, bytes that are no UTF-8, empty ones and long ones."""
+    """Binary BYTES elements are exact, with NUL, without UTF-8, empty or long."""
     content = b"".join(struct.pack("<I", len(each)) + each for each in elements)
     array = tensor("BYTES", [len(elements)], content=content).array()
     assert array.tolist() == elements
@@ -145,7 +145,7 @@ def test_elements_of_bytes_are_exact_in_binary(elements: list[bytes]) -> None:
     [b"", b"\0", b"\0\0\0\0", b"\0\0\0\0" * 3, b"\xff\xff\xff\xff" * 2, b"\1\0\0\0a\0\0\0"],
 )
 def test_elements_that_do_not_fill_the_shape_are_refused(content: bytes) -> None:
-    """Too few, too many, cut off, or of a length beyond the end."""
+    """Binary BYTES that are truncated or do not fit the shape are refused."""
     assert refusal(tensor("BYTES", [2], content=content)).startswith(
         "input 'x': expected 2 elements of BYTES for shape [2]"
     )
@@ -153,7 +153,7 @@ def test_elements_that_do_not_fill_the_shape_are_refused(content: bytes) -> None
 
 @given(hnp.arrays(hnp.scalar_dtypes(), hnp.array_shapes(min_dims=0, max_dims=3, min_side=0)))
 def test_a_binary_tensor_is_what_numpy_wrote(array: Any) -> None:
-    """Little-endian, in row-major order, whatever the array's own order; and may be changed."""
+    """Binary tensors are little-endian and in row-major order, and a decoded one is writeable."""
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         return
     datatype = datatype_of(array)
@@ -167,21 +167,21 @@ def test_a_binary_tensor_is_what_numpy_wrote(array: Any) -> None:
 
 
 def test_bf16_is_the_upper_half_of_a_float() -> None:
-    """Triton's datatype, which numpy does not have."""
+    """BF16, a datatype of Triton that numpy lacks, is read as float32."""
     content = np.array([1.5, -2.0], "<f4").view("<u2")[1::2].tobytes()
     array = tensor("BF16", [2], content=content).array()
     assert (array.dtype, array.tolist()) == (np.float32, [1.5, -2.0])
 
 
 def test_a_byte_other_than_0_is_true() -> None:
-    """So that no array of booleans has a third value."""
+    """Any nonzero byte of a binary BOOL is normalised to 1."""
     array = tensor("BOOL", [3], content=b"\0\1\7").array()
     assert (array.tolist(), array.view(np.uint8).tolist()) == ([False, True, True], [0, 1, 1])
 
 
 @pytest.mark.parametrize("datatype", NUMBERS)
 def test_a_tensor_of_no_rows_is_legal(datatype: str) -> None:
-    """In JSON with an empty list or nothing, and in binary."""
+    """A tensor without rows is valid with an empty list, without data and in binary."""
     for made in (
         tensor(datatype, [0, 4], []),
         tensor(datatype, [0, 4]),
@@ -192,7 +192,7 @@ def test_a_tensor_of_no_rows_is_legal(datatype: str) -> None:
 
 @given(st.lists(st.integers(-(2**70), 2**70) | st.floats() | st.booleans() | st.none() | st.text()))
 def test_whatever_json_has_is_cast_exactly_or_refused(values: list[Any]) -> None:
-    """For every datatype, by Python's own comparison."""
+    """Any JSON value is converted exactly or refused, for every datatype."""
     for name in NUMBERS:
         try:
             array = tensor(name, [len(values)], values).array()

@@ -76,7 +76,7 @@ def test_what_waits_goes_together() -> None:
 
 
 def test_an_exception_is_the_outcome_of_all_that_went_together() -> None:
-    """An exception is the outcome of its call, and the engine keeps running."""
+    """An exception is the outcome of each request in the failed call, and the next call is made."""
 
     def answer(items: Sequence[int]) -> list[int]:
         if 0 in items:
@@ -84,12 +84,13 @@ def test_an_exception_is_the_outcome_of_all_that_went_together() -> None:
         return doubled(items)
 
     async def scenario(engine: Engine) -> list[Any]:
-        return await submit_all(engine, [0, 1, 2])
+        return await submit_all(engine, [0, 1, 2, 3])
 
-    first, *rest = run(scenario, answer)
+    first, second, *rest = run(scenario, answer, together=2)
 
     assert isinstance(first, ValueError)
-    assert rest == [2, 4]
+    assert second is first
+    assert rest == [4, 6]
 
 
 @pytest.mark.parametrize("on_loop", [True, False])

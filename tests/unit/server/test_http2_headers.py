@@ -108,7 +108,7 @@ def number(size: int) -> bytes:
 
 def test_a_repeated_block_is_decoded_once_and_what_is_read_in_it_kept() -> None:
     """A repeated block is decoded once, until the dynamic table changes."""
-    reader, block = HeaderReader(), never_indexed(*REQUEST[:0], (b"x-a", b"1" * 200))
+    reader, block = HeaderReader(), never_indexed((b"x-a", b"1" * 200))
 
     first = reader.read(block)
     assert reader.read(block) is first

@@ -62,11 +62,11 @@ class Column:
 
     @cached_property
     def categories_set(self) -> frozenset[Any]:
-        """The categories, to look one up."""
+        """The categories as a set, for fast lookup."""
         return frozenset(self.categories or ())
 
     def label(self, place: int) -> str:
-        """The column's name in quotes, else its place: for errors."""
+        """The column's name in quotes, or its position if it has no name, for error messages."""
         return str(place) if self.name is None else repr(self.name)
 
     def __post_init__(self) -> None:

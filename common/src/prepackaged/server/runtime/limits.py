@@ -75,7 +75,7 @@ LIMITS = (
         example="100",
     ),
     Setting(
-        "seconds that a request may expect to wait for the model",
+        "longest expected wait for the model, in seconds; a request that would wait longer is refused",
         variables=("PREPACKAGED_MAX_WAIT_SECONDS",),
         otherwise="until the client's deadline; 30 if it has none, 1 in a lasting overload",
         example="1",

@@ -141,7 +141,7 @@ PROCESSES = (
         example="2",
     ),
     Setting(
-        "open connections to REST, and as many to gRPC, for each process",
+        "open connections of each process to the REST port, and the same number to the gRPC port",
         flag="max-connections",
         variables=("PREPACKAGED_MAX_CONNECTIONS",),
         default=MAX_CONNECTIONS,
@@ -150,7 +150,7 @@ PROCESSES = (
 )
 TIME = (
     Setting(
-        "seconds for the last answers after the signal to shut down",
+        "seconds to finish the accepted requests after the signal to shut down",
         flag="grace-seconds",
         variables=("PREPACKAGED_GRACE_SECONDS",),
         default=GRACE_SECONDS,

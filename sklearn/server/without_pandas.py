@@ -1,6 +1,6 @@
 """Import scikit-learn as if pandas were not installed.
 
-scikit-learn 1.9 imports pandas if it is installed. This costs 27 MB and a quarter of the import
+scikit-learn 1.9 imports pandas if it is installed. This costs 27 MB and a quarter of the start-up
 time, and most models never see a DataFrame. Code that needs pandas imports it later.
 """
 

@@ -115,7 +115,7 @@ class Features:
 
 
 def _cast_kind(column: Column) -> Kind:
-    """`category` for a categorical column, else `any`: a booster accepts any number."""
+    """`category` for a categorical column, else `float64`: a booster accepts any number."""
     return "category" if column.kind == "category" else "float64"
 
 

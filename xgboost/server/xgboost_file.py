@@ -126,7 +126,7 @@ def _native(content: bytes, artifact: Artifact) -> Loaded:
     booster = Booster()
     # From memory: for a path, XGBoost goes by the suffix, which the target of a link may lack.
     booster.load_model(bytearray(re.sub(rb'\A\{\s*"', b'{"', content)))
-    said = json.loads(booster.attr("scikit_learn") or "{}")  # written by the wrapper
+    said = json.loads(booster.attr("scikit_learn") or "{}")  # by the wrapper; more before 1.6
     classes = said.get("classes_")
     missing = math.nan if said.get("missing") is None else float(said["missing"])
     return Loaded(booster, None if classes is None else np.array(classes), missing)

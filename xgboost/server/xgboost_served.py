@@ -40,7 +40,7 @@ class ServedBooster:
         return self.features.prepare(X, names)
 
     def predict(self, prepared: Array | Table, meta: Mapping[str, Any] | None = None) -> Array:
-        """The result for prepared rows; `meta.tags.method` of the request may choose the method.
+        """The result for prepared rows; the request's `meta` may choose the method.
 
         Raises `ClientError` for a method that the booster lacks, `ModelError` if XGBoost fails.
         """

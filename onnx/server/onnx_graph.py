@@ -115,7 +115,7 @@ class Graph:
             )
 
     def signature(self) -> Signature:
-        """Inputs and outputs of the graph, and the classes if an output lists them."""
+        """Inputs and outputs of the graph, and class names if exactly one output has labels."""
         labels = [*self.labels.values()]
         class_names = tuple(labels[0]) if len(labels) == 1 else None
         return Signature(self.inputs, self.outputs, class_names).with_source("model")

@@ -96,7 +96,7 @@ class LightningModule(nn.Module):
 
 
 class Inert(nn.Module):
-    """An object of any other class: it accepts any arguments and does nothing."""
+    """The base of all other classes: accepts any arguments and does nothing."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         super().__init__()

@@ -22,7 +22,7 @@ OURS = Path(__file__).resolve().parent
 
 
 def importable(*directories: Path) -> AbstractContextManager[None]:
-    """In this block, imports prefer files in these directories to ours of the same name."""
+    """In this block, imports prefer files in these directories to our modules of the same name."""
     return own_code.importable(directories, OURS, StandIns())
 
 

@@ -1,4 +1,4 @@
-"""Copies of a module, for inspection."""
+"""Copy a module, for trial calls and tracing."""
 
 import copy
 import functools
@@ -28,7 +28,8 @@ def copier(module: nn.Module, again: Callable[[], nn.Module]) -> Callable[[], nn
     def fresh() -> nn.Module | None:
         ways: list[Callable[[], nn.Module]] = [lambda: copy.deepcopy(module), again]
         for make in ways[_has_functions(module) :]:
-            # With gradients, TorchScript keeps its original. Loading has shown the warnings.
+            # With gradients on, a TorchScript copy would refer to its original. Loading has
+            # already shown the warnings.
             with torch.no_grad(), warnings.catch_warnings(action="ignore"):
                 try:
                     return make()

@@ -1,4 +1,4 @@
-"""Programs of torch.export, in .pt2 files."""
+"""Read programs of torch.export from .pt2 files."""
 
 import io
 import zipfile

@@ -21,7 +21,7 @@ from prepackaged.signature import Kind
 
 logger = logging.getLogger(__name__)
 
-# XGBoost's column types. It computes in 32 bits, so wider floats become float32 as well.
+# XGBoost's column types. It computes in float32, so wider floats become float32 as well.
 KINDS: dict[str, Kind] = {
     "float": "float32",
     "q": "float32",
@@ -29,13 +29,14 @@ KINDS: dict[str, Kind] = {
     "i": "bool",
     "c": "category",
 }
-LARGEST = float(np.finfo(np.float32).max)  # XGBoost computes in 32 bits
+LARGEST = float(np.finfo(np.float32).max)  # XGBoost computes in float32
 
 
 class Features:
     """The columns that a booster was trained on, and the codes of their categories.
 
-    A categorical column accepts labels if the booster knows them, else codes.
+    A categorical column accepts labels if the booster knows them, else codes. If `allow_extra` is
+    true, unknown columns of a request are ignored, else refused.
     """
 
     def __init__(self, loaded: Loaded, *, allow_extra: bool = True) -> None:
@@ -120,9 +121,11 @@ def _cast_kind(column: Column) -> Kind:
 
 
 def columns_of_wrapper(model: XGBModel, behind: list[Column], count: int) -> list[Column]:
-    """The facts that a wrapper inside a pipeline knows about its columns, from pandas categories.
+    """The columns of a wrapper inside a pipeline, with the labels of pandas categories.
 
-    Unknown labels are refused, because pandas would convert them to missing values.
+    Returns `count` columns without facts if the wrapper has another number of them or does not
+    know all labels. Unknown labels are refused, because pandas would convert them to missing
+    values.
     """
     del behind  # a wrapper passes nothing on
     found = _inputs(Loaded(model.get_booster(), missing=model.missing))

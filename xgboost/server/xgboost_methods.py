@@ -36,7 +36,7 @@ class Answers:
     def __init__(self, loaded: Loaded, method: str | None, device: str) -> None:
         self.booster, self.classes, self.missing = loaded.booster, loaded.classes, loaded.missing
         self.device = device
-        # 0 threads: as many as OpenMP may use, whatever a pickled model was trained with.
+        # 0 means as many threads as OpenMP may use; this replaces the value of a pickled model.
         self.booster.set_param({"device": device, "nthread": 0})
         config = json.loads(self.booster.save_config())["learner"]
         self.objective = str(config["objective"]["name"])

@@ -1,9 +1,9 @@
-"""Run in an environment with skl2onnx: convert estimators to ONNX.
+"""Convert estimators to ONNX; run this in an environment with skl2onnx.
 
 python convert_sklearn.py DIRECTORY
 
-Beside each NAME.onnx, NAME.npz holds inputs by name and, as `expected <output>`, what the
-estimator itself answers to them.
+Beside each NAME.onnx, NAME.npz has inputs by name and, as `expected <output>`, the estimator's own
+outputs for them.
 """
 
 import sys

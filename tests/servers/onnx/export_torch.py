@@ -1,9 +1,9 @@
-"""Run in an environment with PyTorch and onnxscript: export networks to ONNX.
+"""Export networks to ONNX; run this in an environment with PyTorch and onnxscript.
 
 python export_torch.py DIRECTORY
 
-Beside each NAME.onnx, NAME.npz holds inputs by name and, as `expected <output>`, what PyTorch
-itself answers to them.
+Beside each NAME.onnx, NAME.npz has inputs by name and, as `expected <output>`, PyTorch's own
+outputs for them.
 """
 
 import sys

@@ -1,9 +1,9 @@
-"""Run in an environment with MLflow: save modules as it saves them, and Lightning if it is there.
+"""Save modules with MLflow, and with Lightning if installed; run this in their environment.
 
 python mlflow_save.py DIRECTORY
 
-DIRECTORY gets one directory for each model, `rows.json` and, by the models' names, the answers
-in `answers.json`.
+DIRECTORY gets a directory for each model, `rows.json`, and `answers.json` with the answers by
+model name.
 """
 
 import importlib.util

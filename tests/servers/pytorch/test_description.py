@@ -106,7 +106,7 @@ def test_requests_are_stacked_where_one_tensor_comes_out(
     *,
     stacks: bool,
 ) -> None:
-    """A model is batchable if its only output has the rows of its input."""
+    """A model with a single output tensor is batchable; whether rows interact is tested later."""
     saved(net)
 
     assert model_of(tmp_path).batchable is stacks

@@ -19,7 +19,7 @@ def test_inputs_are_the_arguments_of_forward(
 ) -> None:
     """Inputs are forward's arguments in order, with the dtype of the layer that each goes into.
 
-    An argument with a default value is not an input.
+    An argument with a default other than None is not an input.
     """
     arguments = inspect.signature(saved(Mixed).forward).parameters.values()
 

@@ -89,6 +89,6 @@ def iris_directory(classifier: Any, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def iris_server(iris_directory: Path, model_of: Callable[..., Any]) -> Iterator[Server]:
-    """Our microservice on the iris classifier, in this process."""
+    """Our microservice with the iris classifier, in this process."""
     with serve_here(model_of(iris_directory)) as server:
         yield server

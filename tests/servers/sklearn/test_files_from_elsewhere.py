@@ -175,7 +175,7 @@ def test_the_version_that_saved_a_skops_file_is_known(
     assert model_of(tmp_path).custom["saved_with"] == __version__
 
 
-# A trial before ready
+# A trial prediction before the server is ready
 
 
 def test_a_model_that_can_answer_nothing_stops_the_start(
@@ -200,7 +200,7 @@ class Counting:
         return self
 
     def predict(self, X: Any) -> Any:
-        """The number of calls, for each row."""
+        """Return the number of calls so far, for each row."""
         self.calls += 1
         asked.append(X)
         return [self.calls] * len(X)
@@ -246,7 +246,7 @@ class Choosy(Counting):
     """An author's estimator that fails on the rows that a trial makes up."""
 
     def predict(self, X: Any) -> Any:
-        """The rows, unless they are made up."""
+        """Return the rows; raise an error for made-up ones."""
         if np.asarray(X).ravel()[0] in (0, "a"):
             raise RuntimeError("made up")
         return X
@@ -274,7 +274,7 @@ class Returning(Counting):
         self.answer = answer
 
     def predict(self, X: Any) -> Any:
-        """The same, whatever the rows are."""
+        """Return the fixed value."""
         return self.answer
 
 

@@ -204,7 +204,7 @@ def forms(rows: list[list[Any]], names: list[str]) -> Iterator[tuple[str, Any]]:
 
 
 def less(record: dict[str, Any], name: str) -> dict[str, Any]:
-    """The record without that name."""
+    """The record without the column of that name."""
     return {key: value for key, value in record.items() if key != name}
 
 

@@ -177,7 +177,7 @@ def test_names_mean_nothing_to_a_model_that_knows_none(
 
 
 def test_several_outputs_of_a_regressor_are_columns(post_to: Callable[..., Any], iris: Any) -> None:
-    """A multi-output regressor answers [rows, outputs]."""
+    """A multi-output regressor answers an array [rows, outputs]."""
     model = MultiOutputRegressor(LinearRegression()).fit(iris.data[:, :2], iris.data[:, 2:])
 
     _, names, values = answered(post_to(model), {"data": {"ndarray": [[5.3, 3.5]]}})

@@ -1,8 +1,8 @@
-"""Run in an environment with some TensorFlow and MLflow: save models in all ways of their time.
+"""Save models in every format of a TensorFlow and MLflow version; run this in their environment.
 
 python keras_save.py DIRECTORY
 
-Beside the models, `answers.npz` has for each of them inputs and what the model itself answers.
+Beside the models, `answers.npz` has inputs and the model's own outputs for each of them.
 """
 
 import sys

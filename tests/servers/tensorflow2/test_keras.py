@@ -11,7 +11,7 @@ from keras import layers
 
 from prepackaged import DeploymentError
 
-# Saving weights in Keras triggers a numpy deprecation warning; the server only loads.
+# Keras saves weights in a way that numpy deprecates; the server only loads.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 ROWS = np.array([[0.5, -1.0, 2.0], [1.0, 0.0, -3.0]], np.float32)

@@ -1,4 +1,4 @@
-"""Run in an environment with MLflow: save a classifier as MLflow saves it.
+"""Save a classifier with MLflow; run this in an environment with MLflow.
 
 python mlflow_save.py DIRECTORY WHAT NAME
 

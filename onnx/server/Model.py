@@ -16,10 +16,10 @@ from prepackaged import Artifact, ModelFiles, TensorComponent
 
 
 class Model(TensorComponent):
-    """A graph of named tensors.
+    """A Model that runs an ONNX graph.
 
-    `outputs` lists, with commas, the outputs to answer with; unset, all of them. The parameters
-    from `providers` on are those of `Settings`, the rest those of `TensorComponent`.
+    `outputs` is a comma-separated list of the outputs to return; the default is all. `Settings`
+    documents the parameters from `providers` on, `TensorComponent` the others.
     """
 
     platform = "onnx"
@@ -49,16 +49,20 @@ class Model(TensorComponent):
             device, providers, graph_optimization_level, execution_mode,
             intra_op_num_threads, inter_op_num_threads,
         )  # fmt: skip
-        if not is_made_for_cuda():  # CUDA would not survive that the microservice forks
+        if not is_made_for_cuda():  # CUDA does not survive the microservice's fork
             self.load()  # before the microservice opens its port
 
     def load(self) -> None:
-        """Load the model, in each process anew."""
+        """Load the model once, and open its session in each process."""
         super().load()
         self.graph.open()
 
     def load_model(self, artifact: Artifact | None) -> None:
-        """Open the graph, note what it takes and gives, and run it once."""
+        """Open the graph, read its inputs and outputs, and make a trial run.
+
+        Raises `DeploymentError` for a model that this onnxruntime cannot run, and for inputs or
+        outputs that no request or response can hold.
+        """
         assert artifact is not None  # because this class sets `files`
         self.outline: Outline | None = None
         if not artifact.name.endswith(".ort"):  # onnxruntime's own format
@@ -76,21 +80,24 @@ class Model(TensorComponent):
     def predict(
         self, X: Any, feature_names: Iterable[str] | None = None, meta: dict[str, Any] | None = None
     ) -> Any:
-        """The array of a single output, a dict of lists by name for several.
+        """Run the graph: an array for a single output, a dict of lists by name for several.
 
-        X is what `TensorComponent.tensors` takes. Raises `ClientError` for what the graph does
-        not take, `ModelError` where it fails.
+        `X` is as for `TensorComponent.tensors`. Raises `ClientError` for data that does not fit
+        the graph, `ModelError` if it fails.
         """
         return self.answer(self.graph, X, feature_names)
 
     def class_names(self) -> Iterable[str]:
-        """The classes of a single output that scores them; otherwise nothing is known of them."""
+        """The classes of a single output that has a score for each.
+
+        Raises `SeldonNotImplementedError` if the graph does not list classes.
+        """
         if len(self.graph.outputs) == 1 and self.graph.labels:
             return self.graph.labels[self.graph.outputs[0].name]
         raise SeldonNotImplementedError("this model has no class names")
 
     def _custom(self) -> dict[str, str]:
-        """Classes, versions and providers, and what the file says in metadata_props."""
+        """Facts for the metadata: classes, versions, providers and the file's metadata_props."""
         meta = self.graph.session.get_modelmeta()
         classes = {f"classes of {name}": each for name, each in self.graph.labels.items()}
         custom = {

@@ -14,16 +14,16 @@ NOT_A_NUMBER = 0x7FC0
 
 
 def from_float32(array: Array) -> OrtValue:
-    """Round each number to the nearest bfloat16, ties to even."""
+    """Convert float32 numbers to bfloat16, rounded to nearest, ties to even; NaN stays NaN."""
     bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
-    with np.errstate(over="ignore"):  # of some that are no numbers, and are replaced
+    with np.errstate(over="ignore"):  # for NaN, which is replaced below
         rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
     halves = np.where(np.isnan(array), NOT_A_NUMBER, rounded).astype(np.uint16)
     return OrtValue.ortvalue_from_numpy_with_onnx_type(halves, NUMBER)
 
 
 def to_array(value: OrtValue) -> Any:
-    """An output of onnxruntime as an array, bfloat16 as float32."""
+    """Convert an output of onnxruntime to an array, bfloat16 to float32."""
     if value.data_type() != f"tensor({NAME})":
         return value.numpy()
     shape = value.shape()

@@ -1,7 +1,7 @@
 """Read facts from an ONNX file without its weights.
 
-An ONNX file is one protobuf message. Only its outline is walked here, so that a large model is
-not read twice and the image needs no package for writing models.
+An ONNX file is one protobuf message. This module parses only its outline, so that a large model
+is not read twice and the image does not need the package `onnx`.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
-# Field numbers of onnx.proto: by message, the fields below which tensors are found.
+# Field numbers of onnx.proto: by message, the fields that contain tensors at any depth.
 NESTED = {
     "model": {7: "graph", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse tensor"},
@@ -20,19 +20,20 @@ NESTED = {
     "sparse tensor": {1: "tensor", 2: "tensor"},
 }
 IR_VERSION, PRODUCER_NAME, PRODUCER_VERSION, OPSET_IMPORT = 1, 2, 3, 8  # of a model
-GRAPH, INPUT, TYPE, TENSOR, SHAPE = 7, 11, 2, 1, 2  # of a model, and each of the one before
+GRAPH, INPUT, TYPE, TENSOR, SHAPE = 7, 11, 2, 1, 2  # of a model; each is a field of the previous
 EXTERNAL_DATA = 13  # of a tensor
-# Fields whose values are in the message itself, in number millions: no file is named behind them.
+# Fields that hold the values themselves, often millions: no file name follows them.
 VALUES = {"tensor": {4, 5, 6, 7, 9, 10, 11}, "attribute": {2, 3, 4, 7, 8, 9}}
-SIZES = {1: 8, 5: 4}  # in bytes, of protobuf's two wire types of fixed size
+SIZES = {1: 8, 5: 4}  # in bytes, of protobuf's two fixed-size wire types
 
 
 @dataclass(frozen=True)
 class Outline:
-    """An ONNX file's versions and producer.
+    """Versions, producer and other facts in an ONNX file.
 
-    `data_files` are the files beside it that contain weights. `unranked` are the names of inputs
-    with any number of axes, which onnxruntime does not distinguish from scalars.
+    `opsets` has the version of each operator set by domain. `data_files` are the paths of separate
+    files with weights. `unranked` are the names of inputs with any number of axes, which
+    onnxruntime does not distinguish from scalars.
     """
 
     ir_version: int
@@ -47,7 +48,7 @@ class Outline:
 
 
 def outline(path: Path) -> Outline:
-    """The outline of the ONNX file. Raises `ValueError` for other files."""
+    """Read the outline of an ONNX file. Raises `ValueError` for other files."""
     with path.open("rb") as file:
         content = memoryview(mmap(file.fileno(), 0, access=ACCESS_READ))
     try:
@@ -71,9 +72,9 @@ def _outline(model: memoryview) -> Outline:
 
 
 def _data_files(message: memoryview, kind: str) -> Iterator[str]:
-    """The locations named by tensors anywhere in the message.
+    """Yield the file locations that tensors anywhere in the message name.
 
-    An attribute has one kind of value, and a tensor its values or the location of a file.
+    An attribute has one kind of value, and a tensor has either values or the location of a file.
     """
     values = VALUES.get(kind, ())
     for number, value in _fields(message):
@@ -97,7 +98,10 @@ def _unranked(graph: memoryview) -> Iterator[str]:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
-    """Number and value of each field: an int for a varint, else bytes."""
+    """Yield number and value of each field: an int for a varint, else bytes.
+
+    Raises `ValueError` or `LookupError` for a message that is truncated or not protobuf.
+    """
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -113,7 +117,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """The number that starts at this byte, and where it ends."""
+    """Decode the number that starts at this byte; returns it and the position after it."""
     number = shift = 0
     while True:
         byte = message[at]

@@ -1,4 +1,4 @@
-"""An onnxruntime session as a function of numpy arrays."""
+"""Run an onnxruntime session with numpy arrays by name."""
 
 import logging
 import os
@@ -22,12 +22,12 @@ from prepackaged.tensor_values import differing_sizes
 
 logger = logging.getLogger(__name__)
 
-REFUSALS = (InvalidArgument, Fail, RuntimeException)  # the last for a text that is no number
+REFUSALS = (InvalidArgument, Fail, RuntimeException)  # the last for text that is not a number
 
 MACHINE = re.compile("allocat|failure", re.IGNORECASE)  # no memory, or `CUDA failure 719`
-# Exceptions say what went wrong; onnxruntime's own log would only say it again.
+# Exceptions carry the message; onnxruntime's log would only repeat it.
 QUIETLY = onnxruntime.RunOptions()
-QUIETLY.log_severity_level = 4  # only what is fatal
+QUIETLY.log_severity_level = 4  # only fatal errors
 
 graphs: WeakSet["Graph"] = WeakSet()
 
@@ -35,9 +35,10 @@ graphs: WeakSet["Graph"] = WeakSet()
 class Graph:
     """A model's graph; call it with an array for each input by name.
 
-    `inputs` and `outputs` describe its tensors. If the batch is fixed at 1, it is free here, and
-    rows run one by one. `labels` are the classes of outputs that list `{class: score}`, as from
-    converters of classifiers; they are known after the first run.
+    `inputs` and `outputs` are the `TensorSpec`s of its tensors. If the graph fixes the batch at 1,
+    requests may have any number of rows, which run one by one. `labels` are the classes of outputs
+    that are lists of `{class: score}`, as converters of classifiers create them; they are known
+    after the first run.
     """
 
     def __init__(
@@ -46,10 +47,10 @@ class Graph:
         wanted: Sequence[str] = (),
         unranked: Collection[str] = (),
     ) -> None:
-        """Answer with the `wanted` outputs, with all where none are named.
+        """Open the graph to return the `wanted` outputs, or all if the list is empty.
 
-        Raises `DeploymentError` for outputs that are not there, and for inputs and outputs that
-        no request or answer can hold.
+        Raises `DeploymentError` for unknown outputs, and for inputs and outputs that no request or
+        response can hold.
         """
         self._open = open_session
         self._session: onnxruntime.InferenceSession | None = None
@@ -73,13 +74,13 @@ class Graph:
         return self._session or self.open()
 
     def open(self) -> onnxruntime.InferenceSession:
-        """Open the session, unless it is open in this process."""
+        """Open the session, unless it is open."""
         if self._session is None:
             self._session = self._open()
         return self._session
 
     def close(self) -> None:
-        """Close the session and its threads until it is needed again."""
+        """Close the session and end its threads; the next use opens it again."""
         self._session = None
 
     @property
@@ -88,17 +89,17 @@ class Graph:
         return bool(self._by_row)
 
     def __call__(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
-        """An array for each output by name.
+        """Run the graph; returns an array for each output by name.
 
         Raises `ClientError` if the graph refuses the values, `ModelError` if it fails.
         """
         return run_by_row(self._run, dict(arrays), self._by_row, self._shapes)
 
     def try_out(self) -> None:
-        """Run the graph once, with free axes of size 1: the first run is slow, and reveals labels.
+        """Run the graph once on zeros, because the first run is slow and reveals the labels.
 
-        If it is unknown whether the first axes of several inputs are one batch, a few more runs
-        find out.
+        Free axes have size 1. If it is unknown whether the first axes of several inputs are one
+        batch, a few more runs find out. A failure is only logged.
         """
         needed = [spec for spec in self.inputs if not spec.optional]
         arrays = {spec.name: blank(spec) for spec in needed}
@@ -114,7 +115,7 @@ class Graph:
             )
 
     def signature(self) -> Signature:
-        """Inputs and outputs of the graph, and the classes if an output lists them."""
+        """Inputs and outputs of the graph, and class names if exactly one output has labels."""
         labels = [*self.labels.values()]
         class_names = tuple(labels[0]) if len(labels) == 1 else None
         return Signature(self.inputs, self.outputs, class_names).with_source("model")
@@ -148,7 +149,7 @@ class Graph:
         return list(map(bfloat16.to_array, self.session.run_with_ort_values(names, given, QUIETLY)))
 
     def _array(self, name: str, value: Any) -> Array:
-        """An output as an array, whatever type onnxruntime returned."""
+        """Convert an output of any onnxruntime type to an array; stores labels if it has them."""
         if isinstance(value, np.ndarray):
             return value
         if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -167,7 +168,9 @@ def _chosen(nodes: Sequence[Any], wanted: Sequence[str]) -> list[Any]:
 
 
 def _blamed(error: Exception, differing: str) -> ClientError | ModelError:
-    """The error for a failed run: the client's, unless memory or a GPU failed.
+    """The error for a failed run: `ClientError` if onnxruntime refuses the data.
+
+    It is `ModelError` if memory or a GPU failed, and for other exceptions.
 
     `differing` names inputs that differ in the size of a shared axis, which onnxruntime sometimes
     accepts; it is added to the message.
@@ -184,5 +187,5 @@ def _close_all() -> None:
         graph.close()
 
 
-# No thread survives a fork, which upstream's microservice does after loading: sessions end before.
+# Upstream's microservice forks after loading, and threads do not survive a fork: sessions close.
 os.register_at_fork(before=_close_all)

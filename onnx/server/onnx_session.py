@@ -33,11 +33,11 @@ ERRORS_ONLY = 3  # of onnxruntime's levels of severity
 
 @dataclass(frozen=True)
 class Settings:
-    """The parameters of onnxruntime.
+    """The parameters for onnxruntime.
 
-    `providers` lists execution providers with commas, the preferred one first, with or without
-    `ExecutionProvider` in their names; without it, CUDA's is taken where `device` is a GPU. The
-    others have the names and the meaning of onnxruntime's own options.
+    `providers` is a comma-separated list of execution providers, the preferred one first, with or
+    without `ExecutionProvider` in their names. By default, CUDA's is used if `device` is a GPU,
+    else the CPU's. The other parameters are onnxruntime's options of the same names.
     """
 
     device: str | None = None
@@ -50,7 +50,7 @@ class Settings:
     def chosen_providers(self) -> list[tuple[str, dict[str, str]]]:
         """Execution providers by name, each with its options.
 
-        Raises `DeploymentError` for a device or a provider that is not there.
+        Raises `DeploymentError` for a device or a provider that is not available.
         """
         place = choose_device(self.device, [] if self.device == "cpu" else gpus())
         usual = CPU if place == "cpu" else f"{CUDA},{CPU}"
@@ -60,12 +60,12 @@ class Settings:
         return [(name, options if name in (CUDA, TENSORRT) else {}) for name in names]
 
     def session_options(self) -> onnxruntime.SessionOptions:
-        """Options for one session, with as many threads as the container may use processors.
+        """Options for one session; by default with one thread for each available processor.
 
-        Threads that have nothing to do sleep: spinning, as onnxruntime lets them by itself, took
-        20 times the processor time of a small model at 100 requests a second.
+        Idle threads sleep. Spinning, onnxruntime's default, took 20 times the processor time for a
+        small model at 100 requests a second.
 
-        Raises `DeploymentError` for values that onnxruntime does not have.
+        Raises `DeploymentError` for values that onnxruntime does not accept.
         """
         options = onnxruntime.SessionOptions()
         options.log_severity_level = ERRORS_ONLY
@@ -83,17 +83,17 @@ class Settings:
 
 
 def is_made_for_cuda() -> bool:
-    """Whether this is onnxruntime's build for CUDA, whether there is a GPU or not."""
+    """Whether this is onnxruntime's build for CUDA, with or without a GPU."""
     return CUDA in onnxruntime.get_available_providers()
 
 
 def gpus() -> list[str]:
-    """The GPUs that this onnxruntime can use, as `cuda:0` and so on."""
+    """The GPUs that this onnxruntime can use, as `cuda:0`, `cuda:1` and so on."""
     found: list[str] = []
     if is_made_for_cuda():
-        onnxruntime.preload_dlls()  # CUDA's libraries, where they are Python packages
+        onnxruntime.preload_dlls()  # CUDA's libraries, if they are Python packages
         for number in count():
-            try:  # there is no list of them to ask for
+            try:  # onnxruntime has no function that lists GPUs
                 onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(1), "cuda", number)
             except Exception:
                 break
@@ -104,13 +104,13 @@ def gpus() -> list[str]:
 def open_session(
     artifact: Artifact, outline: Outline | None, settings: Settings
 ) -> onnxruntime.InferenceSession:
-    """The model in a session; `outline` is None for a file in onnxruntime's own format.
+    """Open the model in a session; `outline` is None for a file in onnxruntime's own format.
 
-    Raises `DeploymentError` for a model that this onnxruntime cannot run, weights that are not
-    there, and a provider that does not work here.
+    Raises `DeploymentError` for a model that this onnxruntime cannot run, for missing files of
+    weights, and for a provider that does not work.
     """
     options, providers = settings.session_options(), settings.chosen_providers()
-    # From the name it was found under: what a link leads to may be called anything.
+    # Set the format, because onnxruntime goes by the suffix, which the target of a link may lack.
     options.add_session_config_entry("session.load_model_format", "ONNX" if outline else "ORT")
     with artifact.reading(), _weights(artifact, outline, options):
         try:
@@ -124,7 +124,7 @@ def open_session(
 
 
 def reason(error: Exception) -> str:
-    """The text of an onnxruntime error in one line, without places in its source code."""
+    """The message of an onnxruntime error in one line, without locations in its source code."""
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", " ".join(str(error).split()))
     text = re.sub(r"Non-zero status code .* running (\w+) node.*?Message: ", r"\1: ", text)
     return re.sub(r"/\S+:\d+ .*?\)(?: const)? (?=\S)", "", text)
@@ -159,7 +159,7 @@ def _threads(parameter: str, asked: str | int | None) -> int:
 
 
 def _why(error: Exception, artifact: Artifact, outline: Outline | None) -> str:
-    """The message for a model that onnxruntime does not load, in one line."""
+    """The message for a model that onnxruntime cannot load, in one line."""
     text, version = reason(error), onnxruntime.__version__
     newest = re.search(r"domain (\S+) is till opset (\d+)|max supported IR version: (\d+)", text)
     if not newest or not outline:
@@ -192,8 +192,8 @@ def _weights(
 ) -> Iterator[None]:
     """In this block, onnxruntime finds weights in separate files.
 
-    It reads files below the model's directory itself, but refuses symbolic links to other places;
-    for these, it gets their content.
+    It reads files below the model's directory itself, but refuses symbolic links that lead
+    elsewhere; then the content of the files is passed to it.
     """
     files = {name: _locate(name, artifact) for name in (outline.data_files if outline else ())}
     home = artifact.path.parent
@@ -206,7 +206,10 @@ def _weights(
 
 
 def _locate(name: str, artifact: Artifact) -> Path:
-    """The real path of a file of weights: beside the model's name, else beside its real file."""
+    """The resolved path of a file of weights: beside the model's link, else beside its target.
+
+    Raises `DeploymentError` if it is in neither place, or its name leads outside the directory.
+    """
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
         raise DeploymentError(
             f"model file {artifact.path} keeps weights in {name!r}, which is outside its directory:"

@@ -21,9 +21,9 @@ OUTPUT = re.compile(r"(optional\(|seq\()?(map\(\w+,)?tensor\((\w+)\)\)*")
 
 
 def rows_of_one(nodes: Sequence[Any], unranked: Collection[str]) -> frozenset[str]:
-    """The inputs whose first axis is a batch that is fixed at 1.
+    """The names of the inputs whose first axis is a batch that is fixed at 1.
 
-    Empty if the first axis of another input is free: then that is the batch, and an axis of size 1
+    Empty if the first axis of any input is free: then that is the batch, and an axis of size 1
     belongs to a setting or a state.
     """
     ranked = [node for node in nodes if node.name not in unranked and node.shape]
@@ -33,9 +33,9 @@ def rows_of_one(nodes: Sequence[Any], unranked: Collection[str]) -> frozenset[st
 
 
 def required(node: Any, by_row: Collection[str], unranked: Collection[str]) -> TensorSpec:
-    """An input, with a free batch if rows run one by one.
+    """The spec of an input, with a free batch if rows run one by one.
 
-    Raises `DeploymentError` for one that no request can hold.
+    Raises `DeploymentError` for a type that no request can hold, such as a sequence.
     """
     kind = INPUT.fullmatch(node.type)
     if kind is None or kind[2] not in DTYPES:
@@ -50,7 +50,7 @@ def required(node: Any, by_row: Collection[str], unranked: Collection[str]) -> T
 
 
 def replaceable(nodes: Iterable[Any]) -> Iterator[TensorSpec]:
-    """Initializers that are also inputs of the graph, which requests may replace."""
+    """The specs of initializers that are also inputs of the graph, which requests may replace."""
     for node in nodes:
         kind = INPUT.fullmatch(node.type)
         if kind and kind[2] in DTYPES:
@@ -58,9 +58,9 @@ def replaceable(nodes: Iterable[Any]) -> Iterator[TensorSpec]:
 
 
 def output(node: Any, *, is_by_row: bool = False) -> TensorSpec:
-    """An output; if rows run one by one, with as many rows as the request.
+    """The spec of an output; if rows run one by one, it has as many rows as the request.
 
-    Raises `DeploymentError` for one that no answer can hold.
+    Raises `DeploymentError` for a type that no response can hold.
     """
     kind = OUTPUT.fullmatch(node.type)
     if kind is None or kind[3] not in DTYPES:
@@ -68,7 +68,7 @@ def output(node: Any, *, is_by_row: bool = False) -> TensorSpec:
             f"output {node.name!r} is a {node.type}, which no answer can hold: name others in the"
             " parameter outputs"
         )
-    # An empty shape is that of a scalar, and of what nobody knows the shape of.
+    # An empty shape means a scalar or an unknown shape.
     shape = None if kind[1] else node.shape or None
     if shape and is_by_row:
         shape = [BATCH, *shape[1:]] if shape[0] == 1 else None
@@ -76,7 +76,7 @@ def output(node: Any, *, is_by_row: bool = False) -> TensorSpec:
 
 
 def with_one_batch(spec: TensorSpec) -> TensorSpec:
-    """The input with its first axis as the batch of all inputs."""
+    """The input with its first axis marked as the batch that all inputs share."""
     axes = (BATCH, *spec.axes[1:])
     return TensorSpec(spec.name, spec.dtype, spec.shape, optional=spec.optional, axes=axes)
 
@@ -84,7 +84,7 @@ def with_one_batch(spec: TensorSpec) -> TensorSpec:
 def _spec(
     name: str, kind: str, shape: Sequence[Any] | None, *, is_optional: bool = False
 ) -> TensorSpec:
-    """A tensor whose free axes have the names in the graph, if there are any."""
+    """The spec of a tensor; free axes have the graph's names, if there are any."""
     sizes = None if shape is None else [axis if isinstance(axis, int) else None for axis in shape]
     axes = [axis if isinstance(axis, str) else None for axis in shape or ()]
     return TensorSpec(name, DTYPES[kind], sizes, optional=is_optional, axes=axes)

@@ -18,13 +18,13 @@ from prepackaged.parameters import is_true
 
 
 class Model(TensorComponent):
-    """A module's `forward`.
+    """A Model that answers with the `forward` of a PyTorch module.
 
-    `model_class` is the class that weights belong to and `model_class_file` the Python file that
-    defines it. `allow_pickle` lets a pickle be loaded, which runs code, and `allowed_imports` lists
-    what it may import. `strict` is `true` where
-    a class must have all that the file has, `false` where neither must. `compile` is `true` or a
-    backend's name for `torch.compile`. Those of `TensorComponent` follow.
+    `model_class` is the class that weights belong to, and `model_class_file` the Python file that
+    defines it. `allow_pickle` is `true` to load pickles, which run code; `allowed_imports` lists
+    what a pickle may import. `strict` is `true` if names in the file and in the class must match
+    exactly, `false` to only log any difference. `compile` is `true` or the name of a backend, for
+    `torch.compile`. `TensorComponent` documents the other parameters.
     """
 
     platform = "pytorch"
@@ -69,11 +69,14 @@ class Model(TensorComponent):
         )
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"].partition(",")[0]))
         if self.device == "cpu" and not compile:
-            with _one_thread():  # before the microservice opens its port, or upstream's forks
+            with _one_thread():  # before the microservice opens its port or forks
                 self.load()
 
     def load_model(self, artifact: Artifact | None) -> None:
-        """Read the module, bring it to the device and see what it takes and answers."""
+        """Read the module, move it to the device and find its inputs and outputs.
+
+        Raises `DeploymentError` for a file that cannot be loaded, or a module without inputs.
+        """
         assert artifact is not None  # because this class sets `files`
         module, kind = read(artifact, self.wanted)
         fresh = copier(module, lambda: read(artifact, self.wanted)[0])
@@ -92,9 +95,9 @@ class Model(TensorComponent):
     def predict(
         self, X: Any, feature_names: Iterable[str] | None = None, meta: dict[str, Any] | None = None
     ) -> Any:
-        """What `forward` gives for the request's tensors: an array, or several by name.
+        """Call `forward` with the request's tensors: an array, or several outputs by name.
 
-        Raises `ClientError` for data that does not suit it, `ModelError` when it fails.
+        Raises `ClientError` for data that does not fit the module, `ModelError` if it fails.
         """
         return self.answer(self.network, X, feature_names)
 
@@ -105,9 +108,9 @@ class Model(TensorComponent):
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Within this block PyTorch starts no threads, which would be gone after a fork.
+    """In this block, PyTorch starts no threads, because threads do not survive a fork.
 
-    Neither CUDA nor compiled code can do without: their models are loaded after the fork.
+    CUDA and compiled code need threads, so their models are loaded after the fork.
     """
     usual = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,11 +1,11 @@
 """Substitutes for Lightning and torchmetrics, for models that import them.
 
-A LightningModule is a torch.nn.Module with a training loop around it. To predict, only its
-layers and its `forward` are needed, so that these packages need not be in the image: a class
-that derives from LightningModule, or a pickle of it, gets the few things here, and all else of
-the packages is there by name and does nothing. Where a package is installed, it is used.
+A LightningModule is a torch.nn.Module with a training loop around it. Prediction needs only its
+layers and its `forward`, so these packages need not be in the image. A class that derives from
+LightningModule, or a pickle of it, gets the substitutes here. All other names of the packages
+exist and do nothing. If a package is installed, it is used instead.
 
-The packages would cost each model that imports them five seconds of a processor at the start and
+The packages would cost each model that imports them five seconds of processor time at startup and
 90 MB of memory, and every image 25 MB and a dozen dependencies.
 """
 
@@ -33,7 +33,7 @@ PACKAGES = (
 
 
 class AttributeDict(dict[str, Any]):
-    """A dict whose values are also attributes, as hyperparameters are."""
+    """A dict whose values are also attributes, as in Lightning's hyperparameters."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -51,11 +51,11 @@ class LightningModule(nn.Module):
     on_gpu = False
 
     def freeze(self) -> None:
-        """As Lightning's: the weights need no gradients."""
+        """Turn gradients off and set evaluation mode, as Lightning does."""
         self.requires_grad_(requires_grad=False).eval()
 
     def unfreeze(self) -> None:
-        """The opposite of `freeze`."""
+        """Turn gradients on and set training mode, the opposite of `freeze`."""
         self.requires_grad_().train()
 
     def log(self, *_: Any, **__: Any) -> None:
@@ -65,17 +65,17 @@ class LightningModule(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """The device of its parameters."""
+        """The device of the first parameter; the CPU if there is none."""
         return next((each.device for each in self.parameters()), torch.device("cpu"))
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype of its parameters."""
+        """The dtype of the first parameter; float32 if there is none."""
         return next((each.dtype for each in self.parameters()), torch.float32)
 
     @property
     def hparams(self) -> AttributeDict:
-        """What `save_hyperparameters` has kept."""
+        """The hyperparameters that `save_hyperparameters` has stored."""
         kept: AttributeDict = self.__dict__.setdefault("_hparams", AttributeDict())
         return kept
 
@@ -86,7 +86,7 @@ class LightningModule(nn.Module):
         frame: FrameType | None = None,
         **_: Any,
     ) -> None:
-        """Keep the arguments of the constructors that call this, or those that are named."""
+        """Store the arguments of the constructors that call this, or only the named ones."""
         caller = frame or inspect.currentframe().f_back  # type: ignore[union-attr]  # CPython's
         given = _constructor_arguments(self, caller)
         if names and not isinstance(names[0], str):  # the hyperparameters themselves
@@ -96,7 +96,7 @@ class LightningModule(nn.Module):
 
 
 class Inert(nn.Module):
-    """An object of any other class: it accepts any arguments and does nothing."""
+    """The base of all other classes: accepts any arguments and does nothing."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         super().__init__()
@@ -110,30 +110,30 @@ class Inert(nn.Module):
             return self
 
     def __call__(self, *_: Any, **__: Any) -> "Inert":
-        """Itself, whether used as a decorator, a metric or something else."""
+        """Return itself, whether it is used as a decorator, a metric or something else."""
         return self
 
 
 class _StandInModule(ModuleType):
-    """A module that has every public name: our classes for two of them, `Inert`s for the rest."""
+    """A module with every public name: two substitute classes, and `Inert` ones for the rest."""
 
-    __path__: list[str] = []  # noqa: RUF012  so that it may have modules of its own
+    __path__: list[str] = []  # noqa: RUF012  so that it may have submodules
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         known = {"LightningModule": LightningModule, "AttributeDict": AttributeDict}
-        # Under the same name again it must be the same class.
+        # A second access to the name must return the same class.
         made = known.get(name) or type(name, (Inert,), {"__module__": self.__name__})
         setattr(self, name, made)
         return made
 
 
 class StandIns(MetaPathFinder, Loader):
-    """Find these packages if they are not installed."""
+    """Finds substitutes for the PACKAGES that are not installed."""
 
     def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:
-        """A stand-in for one of the packages, or for a module of theirs."""
+        """The spec of a substitute for one of the packages, or for a submodule of one."""
         package = name.partition(".")[0]
         if package not in PACKAGES:
             return None
@@ -145,15 +145,15 @@ class StandIns(MetaPathFinder, Loader):
         return ModuleSpec(name, self, is_package=True)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """The module itself."""
+        """Create the substitute module."""
         return _StandInModule(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Nothing is to be run."""
+        """Do nothing, because the module has no code."""
 
 
 def _constructor_arguments(of: nn.Module, frame: FrameType | None) -> dict[str, Any]:
-    """The arguments of the constructors that are running for an object, a derived class's last."""
+    """The arguments of an object's running constructors; those of derived classes win."""
     found: list[dict[str, Any]] = []
     while frame and frame.f_code.co_name == "__init__" and _called_on(frame) is of:
         found.append(_arguments(frame))

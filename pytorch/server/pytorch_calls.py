@@ -1,4 +1,4 @@
-"""Call a module with arrays, and classify its errors."""
+"""Call a module with arrays, and classify its errors as the client's or the model's."""
 
 import dis
 import inspect
@@ -21,13 +21,13 @@ from prepackaged.tensor_values import to_array
 logger = logging.getLogger(__name__)
 
 Arrays = dict[str, Array]
-# What PyTorch raises for data that does not suit the model, and for its own trouble.
+# Exceptions that PyTorch raises for data that does not fit the model, and for its own failures.
 REFUSALS = (RuntimeError, IndexError, ValueError, AssertionError)
 TROUBLES = (torch.OutOfMemoryError, torch.AcceleratorError, NotImplementedError, RecursionError)
 
 
 class Forward:
-    """A module's forward, called with tensors by the names of its inputs.
+    """Calls a module's `forward` with tensors by input name.
 
     `others` is the argument that takes tensors of any name, see `inputs_of`.
     """
@@ -42,7 +42,7 @@ class Forward:
         ]
 
     def __call__(self, module: nn.Module, tensors: dict[str, Tensor]) -> Any:
-        """Call the module, or a copy of it."""
+        """Call the module, or a copy of it, without gradients. Returns what `forward` returns."""
         keywords: dict[str, Any] = {}
         for name, tensor in tensors.items():
             each = self.inputs.get(name) or Input(name, holder=self.others)
@@ -56,10 +56,10 @@ class Forward:
 
 
 class Network:
-    """A module on its device, called with arrays by the names of its inputs.
+    """A module on its device, called with arrays by input name.
 
-    `by_row` are the outputs that are lists with an entry for each row, see `named`. Where the
-    kinds of values that inputs take are still open, `settle` tells them for the first request.
+    `by_row` are the outputs that are lists with an entry for each row, see `named`. If the kinds
+    of values that the inputs accept are still unknown, `settle` finds them with the first request.
     """
 
     def __init__(
@@ -82,9 +82,9 @@ class Network:
         self.settle = settle
 
     def __call__(self, arrays: Arrays) -> Arrays:
-        """The module's outputs by name, see `named`.
+        """Run the module; returns an array for each output by name, see `named`.
 
-        Raises `ClientError` where PyTorch refuses the data, `ModelError` for other failures.
+        Raises `ClientError` if PyTorch refuses the data, `ModelError` for other failures.
         """
         try:
             self._settle(arrays)
@@ -95,16 +95,16 @@ class Network:
             raise self._blame(error, arrays) from error
 
     def specs(self) -> tuple[TensorSpec, ...]:
-        """The specs of the inputs."""
+        """The inputs as `TensorSpec`s, in the order of `forward`'s arguments."""
         return tuple(each.spec(self.floating) for each in self.inputs.values())
 
     def stacks(self) -> bool:
-        """Whether rows of several requests can go into one call and out of it."""
+        """Whether rows of several requests can share a call, and its results be split again."""
         first = {(each.axes or ("batch",))[0] for each in self.inputs.values() if each.shape != ()}
         return not self.takes_one_row and not self.by_row and first <= {"batch"}
 
     def spec_for(self, spec: TensorSpec, value: Any) -> TensorSpec:
-        """The input's spec for this value: rows of features may have axes before them."""
+        """The input's spec for this value: rows of features may have further leading axes."""
         each = self.inputs.get(spec.name)
         depth = _depth(value)
         if each is None or not each.is_of_rows or depth <= len(each.shape or ()):
@@ -133,7 +133,7 @@ class Network:
         return joined(rows, self.row_shapes)
 
     def _tensor(self, name: str, array: Array) -> Tensor:
-        """The array as a tensor of a kind that the module accepts, its own if possible."""
+        """Convert the array to a tensor of a kind that the module accepts, its own if possible."""
         each = self.inputs.get(name) or Input(name)
         kind = next(kind for kind in BECOMING[array.dtype.kind] if kind in each.kinds)
         dtype = each.dtype or dtype_of(kind, self.floating)
@@ -179,7 +179,7 @@ def _as_argument(tensor: Tensor, each: Input) -> Any:
 
 
 def _is_native(error: Exception) -> bool:
-    """Whether PyTorch or the interpreter raised it, not a `raise` in the author's code."""
+    """Whether PyTorch or the interpreter raised the error, not a `raise` in the author's code."""
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
@@ -192,6 +192,6 @@ def _is_native(error: Exception) -> bool:
 
 
 def _text(error: Exception) -> str:
-    """PyTorch's own message; for an error in TorchScript, its last line."""
+    """The first line of PyTorch's message; the last line for an error in TorchScript."""
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return (lines[-1] if "TorchScript" in lines[0] else lines[0]).rstrip(".")

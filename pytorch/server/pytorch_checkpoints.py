@@ -18,7 +18,7 @@ from prepackaged import DeploymentError
 logger = logging.getLogger(__name__)
 
 INDEX = ".safetensors.index.json"
-# Where modules among a checkpoint's hyperparameters come from: classes and functions that compute.
+# Prefixes of classes and functions that only compute, allowed in a checkpoint's hyperparameters.
 COMPUTING = ("torch.nn.modules.", "torch.nn.functional", "torchvision.models.", "torchvision.ops.")
 
 
@@ -33,10 +33,10 @@ class Unread:
 
 
 def read_weights_only(path: Path, known: Callable[[str], Any] = lambda _: None) -> Any:
-    """The content of the file, read without running code; None if that needs unpickling.
+    """Return the content of the file without running code; None if it needs unpickling.
 
-    Objects beside the weights, such as a checkpoint's settings, are made of the classes that
-    `known` gives for their full names, else they become `Unread`.
+    For other objects than weights, such as a checkpoint's settings, `known` maps the full name of
+    a class to the class; if it returns None, the object becomes an `Unread`.
     """
     try:
         unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(path)
@@ -54,10 +54,10 @@ def read_weights_only(path: Path, known: Callable[[str], Any] = lambda _: None) 
 
 
 def harmless(name: str, module: ModuleType) -> Any:
-    """The object of a full name in a checkpoint; None if it might have side effects.
+    """Find the object of a full name in a checkpoint; None if it might have side effects.
 
-    It is a class or function of PyTorch's that computes, or a class of the author's own file
-    `module` or of one beside it, which runs anyway.
+    Allowed are functions and `nn.Module` classes of PyTorch that only compute, and those in the
+    author's file `module` or in a file beside it, which run anyway.
     """
     home, _, own = name.rpartition(".")
     if f"{home}.".startswith(COMPUTING):
@@ -71,7 +71,7 @@ def harmless(name: str, module: ModuleType) -> Any:
 
 
 def unread(values: Mapping[str, Any]) -> Iterator[str]:
-    """The keys of values that are or contain objects that were not loaded."""
+    """The keys whose values are or contain an `Unread`."""
     for key, value in values.items():
         inside = value.values() if isinstance(value, Mapping) else [value]
         if any(isinstance(each, Unread) for each in inside):
@@ -79,7 +79,10 @@ def unread(values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def read_safetensors(path: Path, name: str) -> dict[str, Any]:
-    """The tensors of a file, or of all the files that an index names."""
+    """The tensors of a file, or of all files that an index lists.
+
+    Raises `DeploymentError` if a listed file is not beside the index.
+    """
     if not name.endswith(INDEX):
         return dict(safetensors.torch.load_file(path))
     shards = sorted(set(map(str, json.loads(path.read_text())["weight_map"].values())))

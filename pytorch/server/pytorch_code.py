@@ -22,14 +22,14 @@ OURS = Path(__file__).resolve().parent
 
 
 def importable(*directories: Path) -> AbstractContextManager[None]:
-    """In this block, imports prefer files in these directories to ours of the same name."""
+    """In this block, imports prefer files in these directories to our modules of the same name."""
     return own_code.importable(directories, OURS, StandIns())
 
 
 def find_file(directory: Path, class_name: str, file_name: str | None) -> Path:
-    """The Python file that defines the class: the one that is named, else the only one.
+    """Find the Python file that defines the class: `file_name` if set, else the only one.
 
-    Raises `DeploymentError` where there is none, or more than one.
+    Raises `DeploymentError` if there is none or more than one.
     """
     if file_name:
         if not (directory / file_name).is_file():
@@ -46,18 +46,18 @@ def find_file(directory: Path, class_name: str, file_name: str | None) -> Path:
 
 
 def load_module(path: Path) -> ModuleType:
-    """The Python file as a module under a private name, which nothing else can have.
+    """Import the Python file as a module under a private name, which no other module can have.
 
-    Raises `DeploymentError` for whatever goes wrong in it.
+    Raises `DeploymentError` if running the file fails.
     """
     with importable(path.parent), MissingModules(path) as missing:
         return own_code.load_module(path, missing.stand_in_for)
 
 
 def construct(module: ModuleType, class_name: str, checkpoint: Mapping[str, Any]) -> nn.Module:
-    """An object of the class, which is given the hyperparameters that Lightning saved, if any.
+    """Construct an object of the class, with the hyperparameters that Lightning saved, if any.
 
-    Raises `DeploymentError` where it cannot be made or is no `nn.Module`.
+    Raises `DeploymentError` if that fails or the object is not an `nn.Module`.
     """
     made_by = getattr(module, class_name, None)
     if not callable(made_by):
@@ -83,10 +83,10 @@ def _arguments(made_by: Callable[..., Any], checkpoint: Mapping[str, Any]) -> di
     saved = checkpoint.get("hyper_parameters")
     try:
         taken = inspect.signature(made_by).parameters
-    except ValueError:  # a class without a constructor of its own may have no signature
+    except ValueError:  # a class without its own constructor may have no signature
         return {}
     if not isinstance(saved, Mapping):
-        # What torchvision's functions would download, and the file has.
+        # torchvision's functions would download these weights, which the file contains.
         return {"weights_backbone": None} if "weights_backbone" in taken else {}
     name = checkpoint.get("hparams_name")
     if name in taken and name != "kwargs":  # one argument that holds them all
@@ -97,7 +97,7 @@ def _arguments(made_by: Callable[..., Any], checkpoint: Mapping[str, Any]) -> di
 
 
 def _imported_names(path: Path) -> list[str]:
-    """The names that a file imports, such as a class of a package's."""
+    """The names that a file imports, such as a class of a package."""
     try:
         body = ast.parse(path.read_bytes()).body
     except (SyntaxError, ValueError):

@@ -10,10 +10,10 @@ from prepackaged import DeploymentError
 
 
 def compiled(module: nn.Module, asked: str | None) -> nn.Module:
-    """The module compiled by `torch.compile`, by a backend's name or `true` for the default.
+    """Compile the module with `torch.compile`; `asked` is a backend, or `true` for the default.
 
-    Unchanged for `false` and if unset. Raises `DeploymentError` for a missing backend or C++
-    compiler, and for TorchScript, which is already compiled.
+    Returns the module unchanged if `asked` is `false` or unset. Raises `DeploymentError` for a
+    missing backend or C++ compiler, and for TorchScript, which is already compiled.
     """
     word = str(asked or "").strip().lower()
     if word in ("", "false"):

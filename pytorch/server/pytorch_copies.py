@@ -1,4 +1,4 @@
-"""Copies of a module, for inspection."""
+"""Copy a module, for trial calls and tracing."""
 
 import copy
 import functools
@@ -19,16 +19,17 @@ HOOKS = (
 
 
 def copier(module: nn.Module, again: Callable[[], nn.Module]) -> Callable[[], nn.Module | None]:
-    """A function that returns a new copy of the module: a deep copy, else one loaded by `again`.
+    """Return a function that makes a copy of the module: a deep copy, else one loaded by `again`.
 
-    None where neither can be made. A module with functions among its attributes or hooks is
-    loaded again, for a deep copy would share what these refer to.
+    The function returns None if both fail. A module with functions among its attributes or hooks
+    is loaded again, because a deep copy would share the objects that these refer to.
     """
 
     def fresh() -> nn.Module | None:
         ways: list[Callable[[], nn.Module]] = [lambda: copy.deepcopy(module), again]
         for make in ways[_has_functions(module) :]:
-            # TorchScript would remember what it was copied from; warnings were told at the load.
+            # With gradients on, a TorchScript copy would refer to its original. Loading has
+            # already shown the warnings.
             with torch.no_grad(), warnings.catch_warnings(action="ignore"):
                 try:
                     return make()
@@ -40,7 +41,7 @@ def copier(module: nn.Module, again: Callable[[], nn.Module]) -> Callable[[], nn
 
 
 def _has_functions(module: nn.Module) -> bool:
-    """Whether a function that may refer to anything is kept in the module, not in its class."""
+    """Whether the module itself, not its class, holds a function, which may refer to anything."""
     return any(
         isinstance(each, FunctionType | functools.partial)
         for layer in module.modules()

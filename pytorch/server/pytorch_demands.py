@@ -1,7 +1,7 @@
 """The kinds of values that operations and layers accept.
 
-b is for booleans, i for integers, f for floats, as in numpy's dtypes. Operations in none of the
-tables are assumed to accept any kind.
+A kind is a letter as in numpy's dtypes: b for booleans, i for integers, f for floats. Operations
+in none of the tables are assumed to accept any kind.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 KINDS = "bif"
 Place = int | str
 
-# The places of whole numbers, of masks and of masks for attention: by position or by name.
+# Arguments for integers, for masks and for attention masks, by position or by name.
 INDICES: dict[str, tuple[Place, ...]] = {
     "embedding": (0, "input"),
     "aten::embedding": (1,),
@@ -51,9 +51,9 @@ FRACTIONS = {
 
 
 def demanded(operation: str, places: Iterable[Place]) -> str:
-    """The kinds that an operation takes in all of these places of its arguments.
+    """The kinds that an operation accepts in all of these arguments, such as `bf`.
 
-    `aten::` before the name says that the positions are those of TorchScript's graphs.
+    The prefix `aten::` means that the positions are those of TorchScript's graphs.
     """
     name = operation.removeprefix("aten::")
     kinds = KINDS

@@ -1,4 +1,4 @@
-"""Programs of torch.export, in .pt2 files."""
+"""Read programs of torch.export from .pt2 files."""
 
 import io
 import zipfile
@@ -16,13 +16,16 @@ from torch.utils import _pytree as pytree
 
 from prepackaged import DeploymentError
 
-# Parts of an archive that are run as machine code or unpickled whatever they hold.
+# Parts of an archive that are always run as machine code or unpickled.
 CODE = ("data/aotinductor/", "data/constants/custom_obj_", "data/constants/opaque_obj_")
 USES_PICKLE = b'"use_pickle": true'
 
 
 class Exported(nn.Module):
-    """An exported program as a module that takes its tensors by name."""
+    """A program of torch.export as a module that takes its tensors by name.
+
+    Raises `DeploymentError` for a file that contains code, unless `allow_pickle`.
+    """
 
     def __init__(self, path: Path, *, allow_pickle: bool) -> None:
         super().__init__()
@@ -31,31 +34,31 @@ class Exported(nn.Module):
                 f"model file {path} has a part that runs code when it is loaded, {part}. If you"
                 " trust the file, set the parameter allow_pickle to true"
             )
-        with path.open("rb") as file:  # whose real name may have lost its .pt2
+        with path.open("rb") as file:  # not by path: a link's target may lack the suffix .pt2
             self.program = torch.export.load(file)
         self.body = self.program.module()
 
     def forward(self, **tensors: Tensor) -> Any:
-        """What the program answers."""
+        """Run the program; returns its outputs, nested as when it was exported."""
         leaves = [tensors.get(name, value) for name, value in self._leaves().items()]
         args, kwargs = pytree.tree_unflatten(leaves, self.program.call_spec.in_spec)
         return self.body(*args, **kwargs)
 
     def inputs(self) -> dict[str, Any]:
-        """What it was exported for, without values: tensors with symbols as sizes, or numbers."""
+        """The inputs by name: tensors without values, whose free sizes are symbols, or numbers."""
         values = {node.name: node.meta.get("val") for node in self.program.graph.nodes}
         names = [name for name, value in self._leaves().items() if value is None]
         known = (Tensor, torch.SymInt, torch.SymFloat, torch.SymBool)
         return {name: values[name] for name in names if isinstance(values[name], known)}
 
     def batch(self) -> str | None:
-        """The symbol of the first axis that most inputs have, None where none is free."""
+        """The most frequent symbol among the inputs' first axes, None if none is free."""
         tensors = [each for each in self.inputs().values() if isinstance(each, Tensor)]
         free = [str(each.shape[0]) for each in tensors if each.ndim and _is_free(each.shape[0])]
         return max(free, key=free.count) if free else None
 
     def takes_one_row(self) -> bool:
-        """Whether it was exported for a batch of one: the first axis of each input is a 1."""
+        """Whether the batch is fixed at 1: the first axis of each input has size 1."""
         tensors = list(self.inputs().values())
         return bool(tensors) and all(
             isinstance(each, Tensor)
@@ -64,7 +67,7 @@ class Exported(nn.Module):
         )
 
     def outputs(self) -> dict[str, Tensor]:
-        """The tensors that `forward` gives, without values, by the names that they have there."""
+        """The outputs of `forward` by name, as tensors without values."""
         (output,) = self.program.graph.find_nodes(op="output")
         count = len(self.program.graph_signature.user_outputs)
         values = [getattr(node, "meta", {}).get("val") for node in output.args[0]]
@@ -72,21 +75,21 @@ class Exported(nn.Module):
         return dict(_tensors(given))
 
     def output_shapes(self) -> dict[str, tuple[int | None, ...]]:
-        """Their shapes, None for sizes that are free or depend on values."""
+        """The outputs' shapes, None for sizes that are free or depend on values."""
         return {name: free(each.shape) for name, each in self.outputs().items()}
 
     def eval(self) -> "Exported":
-        """Itself: whether it trains was settled when it was exported."""
+        """Return itself: the export has fixed evaluation or training mode."""
         return self
 
     def to(self, device: Any) -> "Exported":
-        """Itself, on that device, which is part of an exported program."""
+        """Move the program to the device, which is part of the program. Returns itself."""
         self.program = move_to_device_pass(self.program, device)
         self.body = self.program.module()
         return self
 
     def _leaves(self) -> dict[str, Any]:
-        """The names of what goes in, with the value of what is no tensor."""
+        """The names of all arguments, each with its value if it is constant, else None."""
         given = [
             spec.arg
             for spec in self.program.graph_signature.input_specs
@@ -96,7 +99,7 @@ class Exported(nn.Module):
 
 
 def free(shape: Iterable[Any]) -> tuple[int | None, ...]:
-    """A shape with None for each size that is a symbol."""
+    """The shape with None for each size that is a symbol."""
     return tuple(None if _is_free(size) else size for size in shape)
 
 
@@ -113,7 +116,7 @@ def _is_free(size: Any) -> bool:
 
 
 def _part_with_code(path: Path) -> str | None:
-    """The first part of the archive that is more than tensors and a graph."""
+    """The first part of the archive that may run code; None for only tensors and a graph."""
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             part = name.partition("/")[2] or name

@@ -1,4 +1,4 @@
-"""From a model file of any of PyTorch's formats to the module that it holds."""
+"""Read a module from a model file in any of PyTorch's formats."""
 
 import pickle
 import warnings
@@ -27,14 +27,15 @@ from prepackaged.pickles import facts_in
 from prepackaged.versions import mlflow_versions
 
 ANY = AllowedImports()
-SAVED = ("a pickle", "a ZIP archive", "a tar archive")  # as PyTorch saves, and did before 1.6
+SAVED = ("a pickle", "a ZIP archive", "a tar archive")  # of torch.save, now and before 1.6
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the operator says of the file: its class, whether it may run code, see also `fill`.
+    """The operator's parameters for reading the file.
 
-    `allowed` is what a pickle may import.
+    `model_class` and `model_class_file` name the class for weights. `allow_pickle` allows pickles,
+    which run code, and `allowed` limits what they import. For `strict` see `fill`.
     """
 
     model_class: str | None = None
@@ -45,10 +46,11 @@ class Wanted:
 
 
 def read(artifact: Artifact, wanted: Wanted) -> tuple[nn.Module, str]:
-    """The module in the file, on the CPU and ready to predict, and the format in words.
+    """Return the module in the file, on the CPU in evaluation mode, and the format's name.
 
-    Weights are given to the class that the Python file beside them defines. A pickle is loaded
-    where an MLflow model says so or the operator allows it. Raises `DeploymentError`.
+    Weights are loaded into the class that a Python file beside them defines. A pickle is loaded
+    if it belongs to an MLflow model or the operator allows it. Raises `DeploymentError` if the
+    file cannot be loaded.
     """
     beside = (artifact.directory / artifact.name).parent
     code = [artifact.code] if artifact.code else []
@@ -63,7 +65,7 @@ def _format(artifact: Artifact) -> str:
     if artifact.name.endswith((".safetensors", INDEX)):
         return "safetensors"
     if not zipfile.is_zipfile(artifact.path):
-        return "torch.save"  # as it was before PyTorch 1.6
+        return "torch.save"  # the format before PyTorch 1.6
     with zipfile.ZipFile(artifact.path) as archive:
         names = {name.partition("/")[2] or name for name in archive.namelist()}
     if "constants.pkl" in names:
@@ -79,7 +81,7 @@ def _read_safetensors(artifact: Artifact, wanted: Wanted) -> nn.Module:
 
 def _read_torchscript(artifact: Artifact, _: Wanted) -> nn.Module:
     complete_for(artifact.path)
-    with warnings.catch_warnings():  # deprecated is to make such files; these are made
+    with warnings.catch_warnings():  # only creating such files is deprecated
         warnings.simplefilter("ignore", DeprecationWarning)
         module: nn.Module = torch.jit.load(artifact.path, map_location="cpu")
     return module.eval()
@@ -158,7 +160,7 @@ def _unpickled(artifact: Artifact, wanted: Wanted) -> Any:
 
 
 def _pickle_module(allowed: AllowedImports, path: Path) -> Any:
-    """`pickle` as `torch.load` uses it, which imports what is allowed."""
+    """A replacement for `pickle` in `torch.load` that imports only what is allowed."""
     unpickler = allowed.restricted(pickle.Unpickler, path)
 
     def load(file: Any, **options: Any) -> Any:
@@ -177,7 +179,7 @@ def _needs_code(artifact: Artifact, missing: MissingModules, what: str = "") -> 
 
 
 def _script(artifact: Artifact, wanted: Wanted) -> ModuleType | None:
-    """The Python file that was the script which saved the model, where the pickle needs it."""
+    """Import the script that saved the model, if the pickle refers to it; else None."""
     if b"c__main__\n" not in _pickled_part(artifact.path):
         return None
     if wanted.model_class_file or wanted.model_class:
@@ -188,7 +190,7 @@ def _script(artifact: Artifact, wanted: Wanted) -> ModuleType | None:
 
 
 def _pickled_part(path: Path) -> bytes:
-    """What the file holds beside the values of tensors."""
+    """The pickles in the file, without the values of tensors."""
     if not zipfile.is_zipfile(path):
         return path.read_bytes()
     with zipfile.ZipFile(path) as archive:
@@ -211,7 +213,7 @@ def _with_weights(content: Mapping[str, Any], artifact: Artifact, wanted: Wanted
 
 
 def _with_hint(error: DeploymentError, content: Mapping[str, Any]) -> DeploymentError:
-    """The error, and which hyperparameters are of classes that were not found."""
+    """Add to the error which hyperparameters were not loaded because their classes are missing."""
     settings = content.get("hyper_parameters")
     names = {key: type(settings[key]).__name__ for key in unread(settings)} if settings else {}
     if not names:

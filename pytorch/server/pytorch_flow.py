@@ -1,7 +1,7 @@
-"""Trace inputs through a module, to find what its first layers accept.
+"""Trace inputs through a module, to find which values its first layers accept.
 
-Of a class `torch.fx` records forward, on a copy: it runs the forward with values that are not
-there, which the module may store. Of TorchScript the graph is read.
+For a class, `torch.fx` records `forward`. It does so on a copy, because it runs `forward` with
+placeholders, which the module may store. For TorchScript, the graph is read.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from pytorch_demands import KINDS, demanded
 from torch import fx, nn
 
 Shape = tuple[int | None, ...] | None
-# What a value may go through on its way to a layer: with the shape that it has, or with another.
+# Operations between an input and a layer that keep the shape, and those that change it.
 KEEPING = {
     "add", "sub", "mul", "div", "truediv", "contiguous", "clone", "dropout", "identity",
     "batchnorm1d", "batchnorm2d", "layernorm", "batch_norm", "layer_norm",
@@ -24,7 +24,7 @@ RESHAPING = {
     "flatten", "reshape", "view", "squeeze", "unsqueeze", "transpose", "permute", "getitem",
     "select", "slice", "expand", "repeat", "split", "chunk", "unbind",
 }  # fmt: skip
-# A model of nothing but these takes rows of features.
+# A model with only these operations takes rows of features.
 TABULAR = {
     "linear", "relu", "tanh", "sigmoid", "softmax", "log_softmax", "logsoftmax", "gelu", "silu",
     "elu", "leakyrelu", "leaky_relu", "hardtanh", "dropout", "batchnorm1d", "batch_norm",
@@ -33,7 +33,7 @@ TABULAR = {
 
 
 class Step(NamedTuple):
-    """An operation or layer that a value reaches: its name, the kinds it accepts, and the shape."""
+    """An operation or layer that uses a value: its name, and the kinds and shape it accepts."""
 
     name: str
     kinds: str = KINDS
@@ -41,12 +41,12 @@ class Step(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """Where values go in a module: the steps that follow one, each with what comes out of it.
+    """The flow of values in a module.
 
-    `values` has the inputs by name, as far as the module could be followed, and what is got out
-    of a dict by the names of both; `steps` are the
-    names of all steps, None where it could not be followed to its end. `keys` are what is got
-    out of a value that is a dict, each with whether forward can do without it.
+    `values` has the inputs by name, and the items of inputs that are dicts by (input, key), as far
+    as the module could be traced. `following` yields the steps that use a value, each with its
+    results. `steps` are the names of all steps, None if tracing stopped early. `keys` returns the
+    keys that are read from a value that is a dict, each with whether it is optional.
     """
 
     values: dict[str | tuple[str, str], Any]
@@ -55,9 +55,9 @@ class Flow(NamedTuple):
     keys: Callable[[Any], dict[str, bool]]
 
     def reached(self, value: Any) -> Iterator[tuple[Step, bool]]:
-        """The steps that a value goes into, each with whether it still has its shape there."""
+        """The steps that a value reaches, each with whether the value still has its shape."""
         waiting = [(value, True)]
-        for each, keeps_shape in waiting:  # which grows on the way
+        for each, keeps_shape in waiting:  # the loop appends to this list
             for step, results in self.following(each):
                 yield step, keeps_shape
                 if step.name in KEEPING | RESHAPING and len(waiting) < MOST_VALUES:
@@ -65,7 +65,7 @@ class Flow(NamedTuple):
                     waiting += [(result, keeps) for result in results]
 
     def is_of_rows(self) -> bool:
-        """Whether nothing in it but the last axis matters: it takes rows of features."""
+        """Whether the module takes rows of features: only the last axis matters."""
         return self.steps is not None and self.steps <= TABULAR
 
 
@@ -74,8 +74,8 @@ UNSEEN = Flow({}, lambda _: iter(()), None, lambda _: {})
 
 
 def flow_of(module: nn.Module, fresh: Callable[[], nn.Module | None]) -> Flow:
-    """How values flow in the module, of which `fresh` gives a copy; `UNSEEN` where it is odd."""
-    with contextlib.suppress(Exception):  # the model may answer where its graph is odd
+    """Trace the module on a copy that `fresh` makes; `UNSEEN` if that fails."""
+    with contextlib.suppress(Exception):  # a model that cannot be traced may still work
         if isinstance(module, torch.jit.ScriptModule):
             return _flow_of_script(module)
         if copied := fresh():
@@ -84,12 +84,12 @@ def flow_of(module: nn.Module, fresh: Callable[[], nn.Module | None]) -> Flow:
 
 
 def is_setting(argument: inspect.Parameter) -> bool:
-    """Whether `forward` has a default for it, which requests do not change."""
+    """Whether the argument has a default other than None, which requests do not change."""
     return argument.default is not None and argument.default is not argument.empty
 
 
 def _flow_of_module(module: nn.Module) -> Flow:
-    """What torch.fx could record of forward, until something in it needed real values."""
+    """Trace with torch.fx, as far as `forward` does not need real values."""
     arguments = inspect.signature(module.forward).parameters.items()
     settings = {name: each.default for name, each in arguments if is_setting(each)}
     tracer = fx.Tracer()
@@ -110,7 +110,7 @@ def _flow_of_module(module: nn.Module) -> Flow:
 
 
 def _got(node: fx.Node) -> Iterator[tuple[str, fx.Node]]:
-    """What is got out of a dict, by its keys."""
+    """The keys that are read from a dict, each with the node that reads it."""
     for user in node.users:
         key = user.args[1] if len(user.args) > 1 else None
         is_got = user.target is operator.getitem or user.target == "get"
@@ -166,7 +166,7 @@ def _flow_of_script(module: Any) -> Flow:
 
 
 def _read(value: Any) -> Iterator[tuple[str, Any]]:
-    """What a graph reads out of a dict, by its keys."""
+    """The keys that a graph reads from a dict, each with the resulting value."""
     for use in value.uses():
         if use.user.kind() in ("aten::__getitem__", "aten::get") and use.offset == 0:
             key = list(use.user.inputs())[1].toIValue()
@@ -196,7 +196,7 @@ def _shape_in_graph(name: str, given: list[Any], module: Any) -> Shape:
 
 
 def _weight(value: Any, module: Any) -> Any:
-    """The weight that a value in a graph stands for: a chain of attributes of the module."""
+    """The weight for a value in a graph: a constant, or a chain of attributes of the module."""
     node = value.node()
     match node.kind():
         case "prim::GetAttr":

@@ -1,4 +1,4 @@
-"""Trial values for inputs: their shapes if they are known, else common ones."""
+"""Shapes and kinds for trial inputs: the known ones, else common ones."""
 
 from collections.abc import Iterator
 
@@ -9,14 +9,14 @@ from torch import nn
 from prepackaged.arrays import Array
 
 Shape = tuple[int, ...]
-# For sizes that a model leaves open: small ones, and the usual one of images.
+# Values for free sizes: small ones, and the usual size of images.
 SIZES = (32, 28, 224)
 ROWS = 2
 MOST_WIDTHS = 4
 
 
 def shapes_to_try(each: Input, size: int, module: nn.Module) -> list[Shape]:
-    """Shapes of an input of `ROWS` rows, free sizes as `size`."""
+    """Shapes to try for an input, with `ROWS` rows and `size` for free sizes."""
     if each.shape is not None:
         sizes = [want or size for want in each.shape]
         return [(ROWS, *sizes[1:]) if each.shape[:1] == (None,) else tuple(sizes)]
@@ -29,22 +29,25 @@ def shapes_to_try(each: Input, size: int, module: nn.Module) -> list[Shape]:
 
 
 def kinds_to_try(each: Input, sample: Array | None) -> str:
-    """The kinds that an input may be of, the most probable first; for a sample only its own."""
+    """The kinds to try for an input, the most probable first.
+
+    With a sample, only kinds that can represent its values.
+    """
     if each.dtype:
-        return "f"  # which nobody asks for
+        return "f"  # unused, because the dtype is known
     order = "fib" if sample is None else BECOMING[sample.dtype.kind]
     return "".join(kind for kind in order if kind in each.kinds and _can_be(sample, kind))
 
 
 def _can_be(sample: Array | None, kind: str) -> bool:
-    """Whether a sample's values are the same as another kind's."""
+    """Whether the kind can represent the sample's values."""
     if sample is None or kind == "f" or sample.dtype.kind == kind:
         return True
     return bool(np.isin(sample, (0, 1)).all() if kind == "b" else (sample == sample // 1).all())
 
 
 def _widths(module: nn.Module) -> Iterator[int]:
-    """How many features layers take."""
+    """The number of features that each layer takes."""
     for layer in module.modules():
         match layer:
             case nn.Linear():

@@ -15,10 +15,11 @@ from prepackaged.arrays import Array
 
 @dataclass(frozen=True)
 class Found:
-    """The inputs, the argument that takes tensors of any name, the outputs, and those by row.
+    """The inputs and outputs of a module.
 
-    `outputs` is None where nobody knows. `settle` is for the first request where the kinds of
-    values that inputs take could not be tried, see `Network`.
+    `others` is the argument that takes tensors of any name. `outputs` is None if they are unknown.
+    `by_row` are the outputs that are lists with an entry for each row. `settle` is for the first
+    request if the kinds of values that the inputs accept could not be tried, see `Network`.
     """
 
     inputs: list[Input]
@@ -31,9 +32,9 @@ class Found:
 def look(
     module: nn.Module, fresh: Callable[[], nn.Module | None], device: str, compile_as: str | None
 ) -> Found:
-    """Look at the module, and try what it does not tell on copies, which `fresh` gives.
+    """Find inputs and outputs from the module, and by trial calls of copies that `fresh` makes.
 
-    Raises `DeploymentError` where forward takes no tensors.
+    Raises `DeploymentError` if `forward` takes no tensors.
     """
     with undisturbed(device):
         inputs, others = inputs_of(module, fresh)

@@ -1,8 +1,8 @@
 """Placeholders for missing modules that a class file imports.
 
-Files written for training import what they plot, log and measure with, and use none of it to
-predict. A stand-in lets them be imported; whatever uses it gets the error that the import would
-have raised.
+Training code imports packages for plots, logs and metrics that prediction does not use. With a
+placeholder, the import succeeds; code that uses the placeholder gets the error that the import
+would have raised.
 """
 
 import importlib.util
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class Unusable:
-    """A member of a missing module: it can be named, also in annotations, but not used."""
+    """A member of a missing module: code may name it, also in annotations, but not use it."""
 
     def __init__(self, module: str) -> None:
         self.__dict__["module"] = module
@@ -40,7 +40,7 @@ class Unusable:
         return False
 
     def __call__(self, *_: Any, **__: Any) -> NoReturn:
-        """Raise the error of an import that fails, as all uses do."""
+        """Raise the error of the failed import, as every use does."""
         self._refuse()
 
     def __mro_entries__(self, _: Any) -> NoReturn:
@@ -61,7 +61,7 @@ class Unusable:
 
 
 class _StandInModule(ModuleType):
-    __path__: list[str] = []  # noqa: RUF012  so that it may have modules of its own
+    __path__: list[str] = []  # noqa: RUF012  so that it may have submodules
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -70,7 +70,7 @@ class _StandInModule(ModuleType):
 
 
 class MissingModules(MetaPathFinder, Loader):
-    """Within its block, the modules that `stand_in_for` named can be imported by the file."""
+    """In its `with` block, the file can import the modules passed to `stand_in_for`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -88,12 +88,12 @@ class MissingModules(MetaPathFinder, Loader):
     ) -> None:
         sys.meta_path.remove(self)
         for name in [each for each in sys.modules if each.partition(".")[0] in self.packages]:
-            del sys.modules[name]  # what is imported later, in forward, is to fail by itself
+            del sys.modules[name]  # a later import, in forward, must fail
 
     def stand_in_for(self, name: str | None) -> bool:
         """Allow the import of a missing module; return False if that is not allowed.
 
-        A part that a package which is here lacks, and a file beside the author's, are not.
+        Not allowed are a missing part of an installed package, and a file beside the author's.
         """
         package = str(name).partition(".")[0]
         if package.startswith("_model_") or package in self.packages or _is_here(package):
@@ -107,16 +107,16 @@ class MissingModules(MetaPathFinder, Loader):
         return True
 
     def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:
-        """A stand-in for one of the packages, or for a module of theirs."""
+        """The spec of a placeholder for one of the packages, or for a submodule of one."""
         is_missing = name.partition(".")[0] in self.packages
         return ModuleSpec(name, self, is_package=True) if is_missing else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """The module itself."""
+        """Create the placeholder module."""
         return _StandInModule(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Nothing is to be run."""
+        """Do nothing, because the module has no code."""
 
 
 def _is_here(package: str) -> bool:

@@ -1,4 +1,4 @@
-"""Convert the result of `forward` to arrays by name; lists by row if rows differ in size."""
+"""Convert the result of `forward` to arrays by name, or to lists by row if rows differ in size."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -16,12 +16,12 @@ from prepackaged.signature import FreeShape
 def named(
     result: Any, by_row: Collection[str] = (), name: str = "output"
 ) -> Iterator[tuple[str, Array]]:
-    """All tensors in the result of `forward`, by name.
+    """Yield all tensors in the result of `forward`, by name.
 
-    A single one is `output`; those of a dict or a named tuple have the names there, those of a
-    list or a tuple are `output_0`, `output_1`. A list of dicts, as detectors give it, and the
-    lists named in `by_row` have an entry for each row: those become arrays of lists, whether or
-    not these happen to be of one length. Raises `ModelError` for other values.
+    A single tensor is `output`. The items of a dict or a named tuple keep their names, those of a
+    list or a tuple are `output_0`, `output_1`. A list of dicts, as detectors return it, and the
+    lists named in `by_row` have an entry for each row; they become arrays of lists, even if these
+    happen to have equal lengths. Raises `ModelError` for other values.
     """
     if isinstance(result, Tensor):
         yield name, rows_of(result.unbind()) if result.is_nested else array_of(result)
@@ -44,7 +44,7 @@ def lengths(result: Any, name: str = "output") -> Iterator[tuple[str, int]]:
 
 
 def below(name: str, key: Any) -> str:
-    """The name of what is under `key` in the output of that name."""
+    """The name of the item `key` in the output `name`."""
     return key if isinstance(key, str) and name == "output" else f"{name}_{key}"
 
 
@@ -60,7 +60,10 @@ def parts(result: Any) -> Sequence[tuple[Any, Any]]:
 
 
 def array_of(tensor: Tensor) -> Array:
-    """The tensor on the CPU, in a dtype that numpy has."""
+    """The tensor as an array: dense, on the CPU, in a dtype that numpy has.
+
+    Floating-point dtypes other than float32 and float64 become float32.
+    """
     if tensor.layout is not torch.strided:
         tensor = tensor.to_dense()
     if tensor.is_quantized:
@@ -72,7 +75,7 @@ def array_of(tensor: Tensor) -> Array:
 
 
 def rows_of(values: Iterable[Any]) -> Array:
-    """An array of objects with a list, or a number, for each row."""
+    """An array of dtype object and shape [n], with a list or a number for each row."""
     rows = [array_of(each) if isinstance(each, Tensor) else each for each in values]
     result = np.empty(len(rows), dtype=object)
     for number, row in enumerate(rows):
@@ -83,10 +86,10 @@ def rows_of(values: Iterable[Any]) -> Array:
 def joined(
     rows: Sequence[dict[str, Array]], shapes: Mapping[str, FreeShape]
 ) -> dict[str, Array]:  # fmt: skip
-    """The outputs of calls with a row each as those of one call.
+    """Join the outputs of calls with one row each, as if from a single call.
 
-    `shapes` are the outputs' in such a call, by name. A first axis of size 1 is the batch; where
-    other sizes depend on the values, as in detectors, each row has its list.
+    `shapes` are the shapes of the outputs of such a call, by name. A first axis of size 1 is the
+    batch. If other sizes depend on the values, as in detectors, each row becomes a list.
     """
     names = rows[0]
     return {
@@ -98,12 +101,12 @@ def joined(
 
 
 def of_rows(shape: FreeShape) -> FreeShape:
-    """The shape of a `joined` output that has this one in a call with a row."""
+    """The shape of a `joined` output; `shape` is its shape in a call with one row."""
     return (None, *(shape[1:] if shape[:1] == (1,) else shape))
 
 
 def spec_of(name: str, outputs: Sequence[Array]) -> TensorSpec:
-    """An output from the answers to inputs of several shapes; sizes that differ are free."""
+    """Describe an output by its arrays in several calls; sizes that differ are free."""
     dtype = outputs[0].dtype
     if dtype.kind == "O":
         return TensorSpec(name, None)

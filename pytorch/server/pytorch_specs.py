@@ -1,8 +1,9 @@
-"""What a module takes: names, dtypes and shapes of its inputs, as far as it tells them.
+"""Find the names, dtypes and shapes of a module's inputs.
 
-An exported program says it all. Of another module, forward's signature gives the names, and the
-layers that an input reaches the rest: whole numbers for an embedding, channels for a convolution,
-true and false for a mask. What is still open then, a trial on a copy tells, see `pytorch_trial`.
+An exported program describes them all. For other modules, the signature of `forward` gives the
+names, and the layers that an input reaches give the rest: integers for an embedding, channels for
+a convolution, booleans for a mask. Trial calls of a copy find what is still unknown, see
+`pytorch_trial`.
 """
 
 import inspect
@@ -25,19 +26,19 @@ from prepackaged import DeploymentError, TensorSpec
 
 PLAIN = {"int": "i", "float": "f", "bool": "b"}
 TORCH = {"b": torch.bool, "i": torch.int64}
-# Which kind a request's values become: its own where the module takes it, else the next.
+# Kinds to convert a request's values to, in order: the first one that the module accepts is used.
 BECOMING = {"b": "bif", "i": "ifb", "u": "ifb", "f": "fib"}
 DICT = re.compile(r"Dict\[str, Tensor\]$")
 
 
 @dataclass(frozen=True)
 class Input:
-    """One tensor that forward takes.
+    """One tensor that `forward` takes.
 
-    `kinds` are those of `pytorch_demands` that it may be made of, `dtype` the only one that it
-    may have, where an exported program says it. `axes` are as in `TensorSpec`. `holder` is the
-    argument that is a dict of tensors, or the list of them, that this one is in; `is_plain` says
-    that forward takes a Python number, `is_of_rows` that axes may come before the last one.
+    `kinds` are the kinds of values that it may have, see `pytorch_demands`. `dtype` is set if an
+    exported program requires it. `axes` are as in `TensorSpec`. `holder` is the dict argument that
+    contains the tensor. `is_list` is true if `forward` takes a list of tensors, `is_plain` if it
+    takes a Python number, `is_of_rows` if further axes may come before the last one.
     """
 
     name: str
@@ -52,9 +53,9 @@ class Input:
     is_of_rows: bool = False
 
     def spec(self, floating: torch.dtype) -> TensorSpec:
-        """What a request is to bring for it; `floating` is the dtype that the module computes in.
+        """The tensor that a request must contain; the module computes in the dtype `floating`.
 
-        The dtype is None where values of several kinds stay what they are.
+        The dtype is None if the input accepts several kinds of values, which are not converted.
         """
         dtype = self.dtype or (dtype_of(self.kinds, floating) if len(self.kinds) == 1 else None)
         return TensorSpec(
@@ -65,10 +66,11 @@ class Input:
 def inputs_of(
     module: nn.Module, fresh: Callable[[], nn.Module | None]
 ) -> tuple[list[Input], str | None]:
-    """The inputs of a module's forward, and the argument that takes tensors of any name.
+    """Return the inputs of a module's `forward`, and the argument that takes tensors of any name.
 
-    The second is None, the name of a dict, or with `**` before it that of keyword arguments.
-    `fresh` gives a copy of the module. Raises `DeploymentError` where forward takes no tensors.
+    The second is None, the name of a dict argument, or the name of keyword arguments with the
+    prefix `**`. `fresh` makes a copy of the module. Raises `DeploymentError` if `forward` takes no
+    tensors.
     """
     if isinstance(module, Exported):
         return _of_program(module), None
@@ -82,25 +84,25 @@ def inputs_of(
     flow = flow_of(module, fresh)
     inputs = [each for one in found for each in _unfolded(one, flow)]
     holders = [each.holder for each in (*inputs, *found) if each.holder]
-    # It may take others out of it, where forward could not be followed.
+    # If `forward` could not be traced to its end, it may read other keys of the dict.
     is_open = bool(holders) and (flow.steps is None or not inputs)
     return [_judged(each, flow) for each in inputs], holders[0] if is_open else None
 
 
 def float_dtype(module: nn.Module) -> torch.dtype:
-    """The dtype that the module computes in: that of its first floating-point weights."""
+    """The dtype that the module computes in: that of its first floating-point weight."""
     weights = [*module.parameters(), *module.buffers()]
     return next((each.dtype for each in weights if each.is_floating_point()), torch.float32)
 
 
 def dtype_of(kind: str, floating: torch.dtype) -> torch.dtype:
-    """The dtype of tensors of a kind of values."""
+    """The dtype of tensors for a kind of values: bool, int64 or `floating`."""
     return TORCH.get(kind, floating)
 
 
 @cache
 def numpy_dtype(dtype: torch.dtype | None) -> "np.dtype[Any] | None":
-    """The dtype of numpy's; float32 for bfloat16, which numpy has not."""
+    """The corresponding numpy dtype; float32 for bfloat16, which numpy lacks."""
     if dtype is None:
         return None
     dtype = torch.float32 if dtype is torch.bfloat16 else dtype
@@ -109,7 +111,7 @@ def numpy_dtype(dtype: torch.dtype | None) -> "np.dtype[Any] | None":
 
 
 def outputs_of_program(module: Exported) -> tuple[TensorSpec, ...]:
-    """What a program gives, with the axes that it has of its inputs."""
+    """The outputs of a program; axes of the same size as an input's have the input's name."""
     names = _axis_names(module)
     specs = []
     for name, value in module.outputs().items():
@@ -122,7 +124,7 @@ def outputs_of_program(module: Exported) -> tuple[TensorSpec, ...]:
 
 
 def _of_program(module: Exported) -> list[Input]:
-    """The inputs that a program was exported for; sizes that are one symbol are one axis."""
+    """The inputs that a program was exported for; equal symbols are the same axis."""
     names = _axis_names(module)
     inputs = []
     for name, value in module.inputs().items():
@@ -136,7 +138,7 @@ def _of_program(module: Exported) -> list[Input]:
 
 
 def _axis_names(module: Exported) -> dict[str, str]:
-    """Names for the symbols that stand for sizes: the batch, others by the first axis of theirs."""
+    """Names for symbolic sizes: `batch`, or the first axis with the symbol, such as `x[1]`."""
     batch = module.batch()
     names = {batch: "batch"} if batch else {}
     for name, value in module.inputs().items():
@@ -147,7 +149,7 @@ def _axis_names(module: Exported) -> dict[str, str]:
 
 
 def _arguments(module: nn.Module) -> Iterator[Input]:
-    """Arguments without a default, which are needed, and those whose default is None."""
+    """Arguments without a default, which are required, and those whose default is None."""
     for name, each in inspect.signature(module.forward).parameters.items():
         if each.kind is each.VAR_KEYWORD:
             yield Input(f"**{name}", holder=f"**{name}")
@@ -172,7 +174,7 @@ def _annotated(name: str, argument: inspect.Parameter) -> Iterator[Input]:
 
 
 def _types(annotation: Any) -> set[str]:
-    """The names of the types in an annotation, but for None."""
+    """The names of the types in an annotation, except None."""
     if isinstance(annotation, str):
         parts = re.sub(r"Optional\[(.*)\]$", r"\1", annotation).split("|")
         words = {part.strip().partition("[")[0].rpartition(".")[2] for part in parts}
@@ -207,7 +209,7 @@ def _scripted_arguments(module: Any) -> Iterator[Input]:
 
 
 def _unfolded(argument: Input, flow: Flow) -> Iterator[Input]:
-    """The argument, or what forward gets out of one that is a dict."""
+    """The argument itself, or the items that `forward` reads from it if it is a dict."""
     value = flow.values.get(argument.name)
     keys = flow.keys(value) if value is not None else {}
     for key, is_optional in keys.items():
@@ -217,7 +219,7 @@ def _unfolded(argument: Input, flow: Flow) -> Iterator[Input]:
 
 
 def _judged(argument: Input, flow: Flow) -> Input:
-    """The input with the kinds and the shape of the layers that it reaches, as far as is seen."""
+    """Add the kinds and the shape that the traced layers behind the input accept."""
     place = (argument.holder, argument.name) if argument.holder else argument.name
     if argument.is_plain or argument.is_list or place not in flow.values:
         return argument
@@ -228,6 +230,6 @@ def _judged(argument: Input, flow: Flow) -> Input:
             is_sure = keeps_shape and (step.name != "linear" or flow.is_of_rows())
             if step.shape and is_sure and shape is None:
                 shape, is_of_rows = step.shape, step.name == "linear"
-    except Exception:  # the model may answer where its graph is odd
+    except Exception:  # a model that cannot be traced may still work
         return argument
     return replace(argument, kinds=kinds, shape=shape, is_of_rows=is_of_rows)

@@ -1,6 +1,6 @@
 """Call copies of a module to find the kinds of its inputs, and its outputs.
 
-The module itself is not called, so that its caches, counters and random numbers are unchanged.
+The module itself is not called, so that its caches and counters stay unchanged.
 """
 
 import contextlib
@@ -25,14 +25,16 @@ from prepackaged.arrays import Array
 
 logger = logging.getLogger(__name__)
 
-MOST_SECONDS = 5.0  # after which shapes and kinds are not searched any more
+MOST_SECONDS = 5.0  # of searching for shapes and kinds
 
 
 @dataclass(frozen=True)
 class Findings:
-    """The inputs with the kinds that the module takes, its outputs, and those that are by row.
+    """The results of trial calls.
 
-    `outputs` is None where it is unknown what to try. The kinds are assumed unless `is_settled`.
+    `inputs` have the kinds that the module accepts. `outputs` is None if they are unknown.
+    `by_row` are the outputs that are lists with an entry for each row. Unless `is_settled`, the
+    kinds are assumptions.
     """
 
     inputs: list[Input]
@@ -56,10 +58,10 @@ def undisturbed(device: str) -> Iterator[None]:
 
 @dataclass
 class Trial:
-    """Calls of a copy with made-up values, or of what stands for it, `called`.
+    """Trial calls of `module`, a copy, in the form `called`, such as compiled.
 
-    `kinds` and `shapes` are what an input is tried with, by name. `samples` are the values where
-    there are some, else all are the same `value`.
+    `kinds` and `shapes` are those of the current call, by input. The inputs' values are from
+    `samples` if given, else they are all `value`.
     """
 
     module: nn.Module
@@ -79,7 +81,10 @@ class Trial:
         self.deadline = time.monotonic() + MOST_SECONDS
 
     def call(self, rows: Callable[[Input, Shape], Shape] = lambda _, shape: shape) -> Any:
-        """The result for shapes that `rows` may change; None if the call fails."""
+        """Call with the current shapes and kinds; None if the call fails.
+
+        `rows` may change the shape of each input.
+        """
         by_name = {each.name: each for each in self.inputs}
         shapes = {name: rows(by_name[name], shape) for name, shape in self.shapes.items()}
         key = (self.value, *((name, shape, self.kinds[name]) for name, shape in shapes.items()))
@@ -90,7 +95,10 @@ class Trial:
         return self.results[key]
 
     def find(self, needed: Sequence[Input]) -> bool:
-        """Find shapes, kinds and a value with which the needed inputs are taken."""
+        """Find shapes, kinds and a value of the needed inputs with which a call succeeds.
+
+        Returns False if there are none, or none within `MOST_SECONDS`.
+        """
         for size in SIZES:
             shapes = [self._shapes(each, size) for each in needed]
             kinds = [kinds_to_try(each, self.samples.get(each.name)) for each in needed]
@@ -107,10 +115,10 @@ class Trial:
         return False
 
     def accepted(self, each: Input) -> str:
-        """The kinds that an input may have beside the others as they were found.
+        """The kinds that an input accepts, with the other inputs unchanged.
 
-        Integers are not among them where they give other results than the same fractions: what
-        is made after their dtype is cut off.
+        Integers are excluded if the same values as floats give another result: then the module
+        creates tensors in the input's dtype, which truncates fractions.
         """
         if time.monotonic() > self.deadline:
             return _assumed(each, self.module)
@@ -126,7 +134,7 @@ class Trial:
         return "".join(kinds) or before
 
     def add(self, each: Input) -> Input:
-        """An optional input with the kinds that it may have, tried beside the needed ones."""
+        """The optional input with the kinds that it accepts, tried together with needed ones."""
         kinds = _assumed(each, self.module)
         shapes = (*self.shapes.values(), *self._shapes(each, SIZES[0]))
         for kind, shape in itertools.product(kinds_to_try(each, None), shapes):
@@ -146,7 +154,7 @@ class Trial:
     def _called(self, tensors: dict[str, torch.Tensor]) -> Any:
         try:
             result = self.forward(self.called, tensors)
-            dict(named(result))  # which the module may not give anything for
+            dict(named(result))  # fails if the result contains other values
         except Exception:
             logger.debug("A call of a copy failed", exc_info=True)
             return None
@@ -169,9 +177,9 @@ class Trial:
 def tried(
     copied: nn.Module, called: nn.Module, inputs: list[Input], others: str | None, device: str
 ) -> Findings:
-    """Findings from calls of a copy, which is then discarded.
+    """Make trial calls of the copy `copied`, which should then be discarded.
 
-    `called` is the copy as it is called, such as compiled.
+    `called` is the copy in the form that is called, such as compiled.
     """
     needed = [each for each in inputs if not each.is_optional] or inputs[:1]
     trial = Trial(copied.to(device), called, inputs, others, device)
@@ -187,7 +195,7 @@ def tried(
 
 
 def assumed(module: nn.Module, inputs: list[Input]) -> Findings:
-    """The inputs if nothing could be tried."""
+    """Findings without trial calls: the kinds are assumptions, the outputs unknown."""
     settled = [replace(each, kinds=_assumed(each, module)) for each in inputs]
     return Findings(settled, is_settled=all(each.dtype or len(each.kinds) == 1 for each in inputs))
 
@@ -199,7 +207,10 @@ def settled_by(
     device: str,
     arrays: dict[str, Array],
 ) -> list[Input]:
-    """The inputs with the kinds that the copy takes of a request's values; as they are if none."""
+    """The inputs with the kinds that the copy accepts for a request's values.
+
+    Returns the inputs unchanged if no call succeeds.
+    """
     given = [each for each in inputs if each.name in arrays]
     trial = Trial(copied.to(device), copied, inputs, others, device, samples=arrays)
     if not trial.find(given):
@@ -209,14 +220,14 @@ def settled_by(
 
 
 def _assumed(each: Input, module: nn.Module) -> str:
-    """Integers become fractions in a model that computes with those, unless it has embeddings."""
+    """The assumed kinds: no integers if the input accepts floats and there are no embeddings."""
     names = (str(getattr(one, "original_name", type(one).__name__)) for one in module.modules())
     takes_tokens = any("Embedding" in name for name in names)
     return each.kinds if takes_tokens or "f" not in each.kinds else each.kinds.replace("i", "")
 
 
 def _tied(trial: Trial, inputs: Iterable[Input]) -> Iterator[Input]:
-    """The inputs; the first axis of one that may have other rows than the others is its own."""
+    """The inputs; an input whose number of rows may differ gets its own first axis."""
     inputs = list(inputs)
     free = [each for each in inputs if each.shape and each.shape[0] is None and not each.axes]
     for each in inputs:
@@ -231,9 +242,9 @@ def _tied(trial: Trial, inputs: Iterable[Input]) -> Iterator[Input]:
 def _outputs(
     trial: Trial, needed: Sequence[Input]
 ) -> tuple[tuple[TensorSpec, ...] | None, frozenset[str]]:
-    """The outputs and those by row, from calls of several rows and of one, in two sizes.
+    """The outputs and those by row, from calls with several rows and with one, in up to two sizes.
 
-    Those are also the first calls, which take the longest.
+    The outputs are None if they are unknown.
     """
     by_row: frozenset[str] = frozenset()
     answers: list[dict[str, Array]] = []
@@ -258,7 +269,7 @@ def _outputs(
 
 
 def _by_row(several: Any, one: Any) -> frozenset[str]:
-    """The lists that have as many entries as there were rows."""
+    """The names of lists that have as many entries as the input had rows, in both calls."""
     alone = dict(lengths(one))
     return frozenset(
         name for name, count in lengths(several) if count == ROWS and alone.get(name) == 1

@@ -1,9 +1,9 @@
-"""torchvision's operators in Python, for when its compiled part cannot be loaded.
+"""torchvision's operators in Python, for use when its compiled part cannot be loaded.
 
-The torchvision of PyPI is compiled for CUDA, so that its operators are missing beside a build of
-PyTorch for CPUs, and torchvision does not even import. Here are the operators that detectors need,
-in Python; the others are known by name and refuse to be called. Where the compiled part loads, as
-in the image for GPUs or with PyTorch's own build of torchvision for CPUs, it is used.
+PyPI's torchvision is compiled for CUDA. With a CPU build of PyTorch its operators are missing, and
+importing torchvision fails. This module implements the operators that detectors need; the others
+are defined, but raise an error when called. If the compiled part loads, as in the image for GPUs or
+with PyTorch's own CPU build of torchvision, it is used instead.
 """
 
 import importlib.util
@@ -23,8 +23,9 @@ from torch import Tensor
 
 EXTENSION = "torchvision.extension"
 OURS = Path(__file__).with_name("vision_extension.py")
-# What the compiled part defines: https://github.com/pytorch/vision/tree/main/torchvision/csrc/ops;
-# torchvision registers those that end in `backward`, for training, by name when it is imported.
+# The operators of the compiled part, from
+# https://github.com/pytorch/vision/tree/main/torchvision/csrc/ops. Importing torchvision needs
+# those that end in `backward`, for training, because it registers them by name.
 SCHEMAS = """
 nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor
 qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor
@@ -64,10 +65,10 @@ MOST_SAMPLES = 2**22  # values that roi_align looks up at a time: 16 MB in float
 
 
 class Extension(MetaPathFinder):
-    """Takes the place of `torchvision.extension` where that could not load its compiled part."""
+    """Replaces `torchvision.extension` if its compiled part cannot be loaded."""
 
     def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:
-        """Our file for that name alone; by then the operators are there."""
+        """Define the operators and return the spec of our file; None for other modules."""
         if name != EXTENSION or _loads_compiled():
             return None
         define_operators()
@@ -75,13 +76,13 @@ class Extension(MetaPathFinder):
 
 
 def complete() -> None:
-    """Let `import torchvision` find its operators, from now on and in the whole process."""
+    """Let `import torchvision` find its operators, in the whole process."""
     if not any(isinstance(each, Extension) for each in sys.meta_path):
         sys.meta_path.insert(0, Extension())
 
 
 def complete_for(archive: Path) -> None:
-    """Define the operators where the code in a TorchScript or a `.pt2` archive calls them."""
+    """Define the operators if the code in a TorchScript or `.pt2` archive uses torchvision."""
     with zipfile.ZipFile(archive) as opened:
         code = [name for name in opened.namelist() if name.endswith((".py", ".json"))]
         is_used = any(b"torchvision" in opened.read(name) for name in code)
@@ -91,7 +92,7 @@ def complete_for(archive: Path) -> None:
 
 @cache
 def define_operators() -> None:
-    """Define every operator of the compiled part, once in a process."""
+    """Define every operator of the compiled part, once per process."""
     library = torch.library.Library("torchvision", "DEF")
     LIBRARIES.append(library)
     known: dict[str, Callable[..., Any]] = {"nms": nms, "qnms": nms, "roi_align": roi_align}
@@ -101,12 +102,12 @@ def define_operators() -> None:
         library.impl(name, known.get(name) or _absent(name), "CompositeExplicitAutograd")
 
 
-LIBRARIES: list[Any] = []  # which PyTorch forgets with the object
+LIBRARIES: list[Any] = []  # PyTorch drops the operators with the object
 
 
 @cache
 def _loads_compiled() -> bool:
-    """Whether torchvision's compiled part is there and loads beside this PyTorch."""
+    """Whether torchvision is installed and its compiled part loads with this PyTorch."""
     package = importlib.util.find_spec("torchvision")
     folders = package.submodule_search_locations if package else None
     try:
@@ -127,9 +128,10 @@ def _absent(name: str) -> Callable[..., Any]:
 
 
 def nms(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
-    """The boxes [N, 4] that overlap with no better one, best first: indices as int64.
+    """Return the indices (int64, best first) of boxes that no better box overlaps.
 
-    Computed in the dtype of the boxes and in the order of the compiled operator for CPUs.
+    `dets` has shape [N, 4], `scores` [N]. The computation uses the dtype of the boxes and the
+    order of the compiled operator for CPUs.
     """
     order = scores.sort(stable=True, descending=True).indices.cpu().numpy()
     boxes = dets if dets.is_floating_point() else dets.float()
@@ -157,10 +159,10 @@ def roi_align(
     sampling_ratio: int,
     aligned: bool,  # noqa: FBT001  the operator's signature
 ) -> Tensor:
-    """Regions [K, 5] of images [N, C, H, W], as [K, C, pooled_height, pooled_width].
+    """Pool regions [K, 5] of images [N, C, H, W] to [K, C, pooled_height, pooled_width].
 
-    Each value is the mean of points within its bin, between pixels by bilinear interpolation:
-    `sampling_ratio` points a side, or as many as there are pixels where that is not positive.
+    Each value is the mean of bilinearly interpolated points in its bin: `sampling_ratio` points
+    per side or, if that is not positive, as many as the bin has pixels.
     """
     pooled = torch.tensor([pooled_height, pooled_width], device=rois.device)
     start = rois[:, [2, 1]] * spatial_scale - (0.5 if aligned else 0)
@@ -182,9 +184,9 @@ def roi_align(
 
 
 def _axis(start: Tensor, step: Tensor, bins: int, count: int, size: int) -> tuple[Tensor, Tensor]:
-    """The pixels on both sides of each point along an axis, and their weights: [2, K, bins, count].
+    """The pixels on both sides of each point on an axis, and their weights: [2, K, bins, count].
 
-    Points more than a pixel outside of the image weigh nothing.
+    Points more than one pixel outside the image have weight 0.
     """
     bin_at = torch.arange(bins, device=start.device)[:, None] * step[:, None, None]
     inside = torch.arange(count, device=start.device) + 0.5
@@ -200,7 +202,7 @@ def _axis(start: Tensor, step: Tensor, bins: int, count: int, size: int) -> tupl
 def _means(
     images: Tensor, of: Tensor, rows: tuple[Tensor, Tensor], columns: tuple[Tensor, Tensor]
 ) -> Tensor:
-    """For each region the means of its bins, [K, C, rows' bins, columns' bins]."""
+    """The mean of each bin of each region, of shape [K, C, rows' bins, columns' bins]."""
     total = images.new_zeros(())
     for y, y_weight in zip(*rows, strict=True):
         for x, x_weight in zip(*columns, strict=True):

@@ -13,36 +13,37 @@ from prepackaged import DeploymentError
 logger = logging.getLogger(__name__)
 
 Weights = Mapping[str, Any]
-# Where training scripts put the weights in a checkpoint; where several fit, the first is taken.
+# Keys under which training scripts store the weights in a checkpoint; the first that fits is used.
 USUAL_KEYS = (
     "state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params",
 )  # fmt: skip
-# Fractions that are no weights, though nothing in a file says so: counters of profilers, statistics
-# that a layer no longer keeps, tables that a layer computes itself.
+# Floating-point entries that are not weights: counters of profilers, statistics that a layer no
+# longer keeps, tables that a layer computes itself.
 BUFFERS = re.compile(
     r"(^|[._])(total_ops|total_params|running_mean|running_var|inv_freq|mask|masked_bias|pe)$"
 )
-COMPILED = "_orig_mod."  # what torch.compile puts into names
+COMPILED = "_orig_mod."  # torch.compile adds this to names
 
 
 def fill(
     module: nn.Module, content: Weights, path: Path, owner: str, *, strict: bool | None
 ) -> None:
-    """Give a module the weights that a file holds, as they are or in an entry of a checkpoint.
+    """Load the weights in `content`, or in an entry of a checkpoint, into the module.
 
-    Missing weights and weights too many raise `DeploymentError`; buffers too many, and counters
-    that are missing, are told in the log. With `strict` all of these raise, where it is False none.
+    With `strict` None, missing and unexpected weights raise `DeploymentError`; unexpected buffers
+    and missing counters are logged. With True all of these raise, with False none. Weights of
+    another shape always raise `DeploymentError`.
     """
     own = module.state_dict()
     key, weights = _fitting(content, own, path)
     where = f"the entry {key!r} of model file {path}" if key else f"model file {path}"
     try:
         keys = module.load_state_dict(weights, strict=False)
-    except Exception as error:  # a weight of another shape, which the message names
+    except Exception as error:  # a weight of another shape; the message names it
         told = " ".join(str(error).split())[:500]
         raise DeploymentError(f"{where} does not fit {owner}: {told}") from error
     filled = {own[name].data_ptr() for name in own if name in weights}
-    # Tied weights are saved under one of their names by safetensors.
+    # safetensors saves tied weights under only one of their names.
     missing = [name for name in keys.missing_keys if own[name].data_ptr() not in filled]
     wrong = {"missing": missing, "unexpected": keys.unexpected_keys}
     minor = {
@@ -70,15 +71,15 @@ def _told(names: Mapping[str, list[str]]) -> str:
 
 
 def _is_buffer(name: str, value: Any) -> bool:
-    """Whether a superfluous entry is certainly not a weight."""
+    """Whether an unexpected entry is certainly not a weight."""
     is_tensor = isinstance(value, Tensor)
     return not is_tensor or not value.is_floating_point() or bool(BUFFERS.search(name))
 
 
 def _fitting(content: Weights, own: Mapping[str, Tensor], path: Path) -> tuple[str, Weights]:
-    """The key and the weights, under the module's names, of the entry that fits it best.
+    """The key and the weights, renamed to the module's names, of the entry that fits it best.
 
-    Raises `DeploymentError` where several of unusual names fit as well.
+    Raises `DeploymentError` if several entries fit equally and none has a usual key.
     """
     found = [(key, _renamed(entry, list(own))) for key, entry in _entries(content)]
     most = max(sum(name in entry for name in own) for _, entry in found)
@@ -94,7 +95,7 @@ def _fitting(content: Weights, own: Mapping[str, Tensor], path: Path) -> tuple[s
 
 
 def _entries(content: Weights, prefix: str = "") -> Iterator[tuple[str, Weights]]:
-    """The file's content, and the dicts of tensors that are entries of it, by their keys."""
+    """The file's content under the key "", and the dicts of tensors in it by their keys."""
     if not prefix:
         yield "", content
     for key, value in content.items():
@@ -108,8 +109,8 @@ def _entries(content: Weights, prefix: str = "") -> Iterator[tuple[str, Weights]
 def _renamed(weights: Weights, names: list[str]) -> Weights:
     """The weights under the module's own names.
 
-    DataParallel, torch.compile and LightningModules that wrap the module put a prefix before
-    them, and may have weights beside the module's.
+    DataParallel, torch.compile and LightningModules that wrap the module add a prefix, and may
+    have weights besides the module's.
     """
     plain = {str(key).replace(COMPILED, ""): value for key, value in weights.items()}
     found = [_without_prefix(each, names) for each in (weights, plain)]
@@ -126,7 +127,7 @@ def _without_prefix(weights: Weights, names: list[str]) -> Weights:
 
 
 def _prefix(weights: Weights, names: list[str]) -> str:
-    """What stands before most of the names; nothing where as many are there without it."""
+    """The prefix with which most names are found; empty if it is not clearly the best."""
     samples = names[:: max(1, len(names) // 5)]
     prefixes = dict.fromkeys(
         key.removesuffix(name)

@@ -1,11 +1,11 @@
-"""The replacement of `torchvision.extension`, if our operators replace its compiled part.
+"""The replacement for `torchvision.extension` if our operators replace its compiled part.
 
-Functions of their own, not lambdas: `torch.jit.script` compiles them with the models.
+These are functions, not lambdas, because `torch.jit.script` compiles them with the models.
 """
 
 
 def _load_library(lib_name: str) -> bool:  # noqa: ARG001  torchvision's own signature
-    """None is loaded: PNG and JPEG are read by Pillow."""
+    """Load nothing: Pillow reads PNG and JPEG."""
     return False
 
 
@@ -18,5 +18,5 @@ def _assert_has_ops() -> None:
 
 
 def _check_cuda_version() -> int:
-    """What the compiled part answers where it is built without CUDA."""
+    """Return -1, as the compiled part does if it is built without CUDA."""
     return -1

@@ -1,4 +1,4 @@
-"""The smallest model server: fork it, and put your framework where it says so."""
+"""The smallest model server: fork it, then load and call your framework in `Model`."""
 
 import logging
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 class Model(Component):
-    """Answers `Hello Model` to everything, with or without a model."""
+    """Answers every request with `Hello Model`, with or without a model."""
 
     platform = "skeleton"
 
@@ -19,7 +19,10 @@ class Model(Component):
         self.load()
 
     def load(self) -> None:
-        """Load the model unless it is loaded already: the microservice calls this again."""
+        """Load the model once; the microservice calls this again after the constructor.
+
+        Raises `DeploymentError` if `model_uri` does not exist.
+        """
         if self.ready:
             return
         if self.model_uri:
@@ -29,10 +32,10 @@ class Model(Component):
     def predict(
         self, X: Any, feature_names: Iterable[str] | None = None, meta: dict[str, Any] | None = None
     ) -> str:
-        """Answer one request.
+        """Return the prediction for one request.
 
         `X` is an array (`data`), str (`strData`), bytes (`binData`) or JSON value (`jsonData`).
-        An array or list is answered as `data`, a str as `strData`, bytes as `binData` and a
-        dict as `jsonData`.
+        The type of the result selects the response field: an array or list becomes `data`, a str
+        `strData`, bytes `binData` and a dict `jsonData`.
         """
         return "Hello Model"

@@ -8,10 +8,10 @@ from prepackaged.estimators.component import EstimatorComponent
 
 
 class Model(EstimatorComponent):
-    """An estimator, and the file that it is read from.
+    """A Model that reads a scikit-learn estimator from a file and answers with one of its methods.
 
-    `trusted_types` lists, with commas, the types that a .skops file may hold beyond those that
-    skops itself trusts. Those of `EstimatorComponent` come before it.
+    `trusted_types` is a comma-separated list of the types that a .skops file may contain beyond
+    those that skops itself trusts. `EstimatorComponent` documents the other parameters.
     """
 
     platform = "sklearn"
@@ -47,9 +47,12 @@ class Model(EstimatorComponent):
         self.trusted_types = [
             name.strip() for name in (trusted_types or "").split(",") if name.strip()
         ]
-        self.load()  # here for upstream's microservice, whose fork an estimator survives
+        self.load()  # before upstream's microservice forks; an estimator survives the fork
 
     def load_model(self, artifact: Artifact | None) -> None:
-        """Read the estimator and serve it."""
+        """Read the estimator from the file and serve it.
+
+        Raises `DeploymentError` if the file cannot be loaded or contains no usable estimator.
+        """
         assert artifact is not None  # because this class sets `files`
         self.serve(*read(artifact, self.trusted_types, self.allowed), artifact)

@@ -1,4 +1,4 @@
-"""From a model's file to its estimator, and the versions that saved it."""
+"""Read an estimator from a model file, and the versions of the packages that saved it."""
 
 import re
 import zipfile
@@ -16,18 +16,18 @@ from prepackaged.versions import Versions, mlflow_versions
 
 SERVER = Path(__file__).resolve().parent
 SKOPS = ".skops"
-# Where skops writes the version that an estimator has among its attributes.
+# The version of scikit-learn in a .skops file: an attribute of the estimator.
 VERSION_IN_SKOPS = re.compile(rb'"_sklearn_version":\s*\{[^}]*"content":\s*"\\"([\w.]+)\\""')
 
 
 def read(
     artifact: Artifact, trusted_types: Collection[str], allowed: AllowedImports
 ) -> tuple[Any, Versions]:
-    """The estimator in the file, and the versions that saved it.
+    """Return the estimator in the file, and the versions that saved it.
 
-    Types that an MLflow model trusts are trusted, as its pickles would be; these import what is
-    `allowed`. Raises
-    `DeploymentError` where the file cannot be loaded, or holds no estimator.
+    A pickle may only import what `allowed` permits. In a .skops file, the types in
+    `trusted_types` and those that an MLflow model lists are trusted. Raises `DeploymentError` if
+    the file cannot be loaded or contains no estimator.
     """
     is_skops = artifact.name.endswith(SKOPS)
     facts = PickleFacts() if is_skops else read_facts(artifact.path)

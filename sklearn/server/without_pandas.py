@@ -1,13 +1,13 @@
-"""Imports scikit-learn as where there is no pandas.
+"""Import scikit-learn as if pandas were not installed.
 
-scikit-learn 1.9 imports pandas if it finds it: 27 MB, and a quarter of the time that it takes
-to start, for models most of which never see a DataFrame. What needs pandas imports it later.
+scikit-learn 1.9 imports pandas if it is installed. This costs 27 MB and a quarter of the start-up
+time, and most models never see a DataFrame. Code that needs pandas imports it later.
 """
 
 import sys
 
 if "pandas" not in sys.modules:
-    sys.modules["pandas"] = None  # type: ignore[assignment]  # as Python has it: there is none
+    sys.modules["pandas"] = None  # type: ignore[assignment]  # Python's marker for a missing module
     import sklearn  # noqa: F401
 
     del sys.modules["pandas"]

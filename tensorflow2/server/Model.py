@@ -1,4 +1,4 @@
-"""Serves TensorFlow's SavedModels and Keras models."""
+"""Serves TensorFlow SavedModels and Keras models."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,16 +14,16 @@ from prepackaged import Artifact, ModelFiles, TensorComponent, local_path
 from prepackaged.artifacts import MLMODEL, find_artifact, list_directory, read_mlmodel
 from prepackaged.parameters import is_true
 
-# In which of an MLflow model's tables the model is, and under which key.
+# The flavors of an MLflow model that may contain the model, each with its key for the path.
 FLAVORS = (("keras", "data"), ("tensorflow", "data"), ("tensorflow", "saved_model_dir"))
 
 
 class Model(TensorComponent):
-    """A SavedModel's signature, or a Keras model's call in inference.
+    """A Model that runs a signature of a SavedModel, or a Keras model in inference mode.
 
-    `signature` names the signature, `serving_default` or the only one where it is unset.
-    `allow_lambda` is `true` for Keras files with Python code in them. The other parameters are
-    those of `TensorComponent`.
+    `signature` names the signature; the default is `serving_default`, else the only one.
+    `allow_lambda` is `true` to load Keras files that contain Python code. `TensorComponent`
+    documents the other parameters.
     """
 
     platform = "tensorflow"
@@ -46,14 +46,15 @@ class Model(TensorComponent):
         super().__init__(model_uri, model_file, **more)
         self.signature_key = signature or None
         self.allow_lambda = is_true("allow_lambda", allow_lambda)
-        # What is wrong with the path is told here. TensorFlow itself does not survive a fork, so
-        # that the model is loaded after that of upstream's microservice, in `load`.
+        # This reports a wrong path early. TensorFlow does not survive a fork, so the model itself
+        # is loaded after upstream's microservice has forked, in `load`.
         self.find_artifact(self.files)
 
     def find_artifact(self, files: ModelFiles) -> Artifact:
-        """The model file at `model_uri`, in whichever table an MLflow model has it.
+        """Find the model file at `model_uri`, in an MLflow model under any of `FLAVORS`.
 
-        Of the numbered directories of TensorFlow Serving it is in the one of the highest number.
+        Among the numbered directories of TensorFlow Serving, the highest number is used. Raises
+        `DeploymentError` if there is no model file.
         """
         if self.model_uri and not self.model_file:
             place = local_path(self.model_uri)
@@ -68,7 +69,11 @@ class Model(TensorComponent):
         return super().find_artifact(files)
 
     def load_model(self, artifact: Artifact | None) -> None:
-        """Read the model, compile it if it is not, and run it once."""
+        """Read the model, compile a Keras model, and make a trial run.
+
+        Raises `DeploymentError` for a file that cannot be loaded, a missing signature, or a GPU
+        that is not available.
+        """
         assert artifact is not None  # because this class sets `files`
         self.device = prepare(self.device)
         with artifact.reading():
@@ -80,7 +85,7 @@ class Model(TensorComponent):
         self.batchable = self.stacks() and not self.compiled.by_row
 
     def _read(self, artifact: Artifact) -> tuple[Compiled, dict[str, str]]:
-        path = artifact.directory / artifact.name  # its own name: a link's target may have another
+        path = artifact.directory / artifact.name  # the target of a link may have another name
         if path.name != SAVED_MODEL:
             compiled, version = read_keras_file(path, allow_lambda=self.allow_lambda)
             return compiled, {"format": "Keras", "saved_with": f"Keras {version}"}
@@ -93,8 +98,8 @@ class Model(TensorComponent):
     def predict(
         self, X: Any, feature_names: Iterable[str] | None = None, meta: dict[str, Any] | None = None
     ) -> Any:
-        """The model's output for the request's tensors, or a dict of several by name.
+        """Run the model on the request's tensors: an array, or a dict of several outputs by name.
 
-        Raises `ClientError` for data that does not suit the model, `ModelError` when it fails.
+        Raises `ClientError` for data that does not fit the model, `ModelError` if it fails.
         """
         return self.answer(self.compiled, X, feature_names)

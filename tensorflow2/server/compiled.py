@@ -1,4 +1,4 @@
-"""A compiled TensorFlow function of named numpy arrays."""
+"""Call a compiled TensorFlow function with numpy arrays by name."""
 
 import logging
 import re
@@ -25,7 +25,7 @@ from prepackaged.row_by_row import run_by_row
 
 logger = logging.getLogger(__name__)
 
-# What numpy, or JSON, has in place of TensorFlow's own dtypes.
+# Replacements for TensorFlow dtypes that numpy or JSON lack.
 STAND_INS: dict[str, Any] = {"string": bytes, "bfloat16": np.float32} | {
     "complex64": np.float32,  # pairs: see `tensor_answers`
     "complex128": np.float64,
@@ -39,9 +39,10 @@ STAND_INS: dict[str, Any] = {"string": bytes, "bfloat16": np.float32} | {
 class Compiled:
     """A function that was traced once, for batches of any size.
 
-    `function` takes a list of tensors in the order of `inputs` and returns tensors by name, which
-    `outputs` describes. `traced` is TensorFlow's function and `owner` has its variables; both must
-    live as long. `has_one_batch` is true if the first axes of all inputs are the same batch.
+    `function` takes a list of tensors in the order of `inputs` and returns tensors by name, as
+    described by `outputs`. `traced` is TensorFlow's function and `owner` has its variables; a
+    reference to both is kept as long as the function is used. `has_one_batch` is true if the first
+    axes of all inputs are the same batch.
     """
 
     function: Callable[[list[Any]], Mapping[str, Any]]
@@ -53,9 +54,9 @@ class Compiled:
 
     @cached_property
     def by_row(self) -> frozenset[str]:
-        """The inputs whose batch is fixed at 1, so that the rows of a request run in turn.
+        """The inputs whose batch is fixed at 1, so that the rows of a request run one by one.
 
-        Empty if the first axis of another input is free.
+        Empty if the first axis of any input is free.
         """
         shapes = {
             name: each.shape.as_list() for name, each in self.inputs.items() if each.shape.rank
@@ -65,7 +66,7 @@ class Compiled:
         return frozenset(name for name, shape in shapes.items() if shape[0] == 1)
 
     def signature(self) -> Signature:
-        """Inputs and outputs of requests, with free batches if rows run in turn.
+        """Inputs and outputs of requests, with free batches if rows run one by one.
 
         Raises `DeploymentError` for dtypes that no request or answer can hold.
         """
@@ -74,7 +75,7 @@ class Compiled:
         return Signature(inputs, outputs).with_source("model")
 
     def __call__(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
-        """The outputs by name; float32 for TensorFlow's bfloat16, bytes for its strings.
+        """Run the function; returns arrays by output name, bfloat16 as float32, strings as bytes.
 
         Raises `ClientError` for values that the function's operations refuse, such as an index
         out of range, and `ModelError` for any other failure.
@@ -91,11 +92,11 @@ class Compiled:
             raise ModelError(f"the model failed: {reason(error)}") from error
 
     def tried(self) -> "Compiled":
-        """Run it once on zeros, so that the first request is not slow, and return it.
+        """Run the function once on zeros, so that the first request is fast, and return it.
 
-        The model is unchanged afterwards. A failure is only logged: a model may have good reasons
-        to refuse zeros, empty texts, or a size of 1. If it is unknown whether the first axes of
-        several inputs are one batch, more runs find out.
+        The model is unchanged afterwards. A failure is only logged, because a model may have good
+        reasons to refuse zeros, empty texts, or a size of 1. If it is unknown whether the first
+        axes of several inputs are one batch, more runs find out, and the result says so.
         """
         specs = self.signature().input_tensors
         try:
@@ -134,7 +135,10 @@ class Compiled:
 
 
 def _spec(name: str, wanted: Any, what: str, message: str) -> TensorSpec:
-    """TensorFlow's description of a tensor, with a dtype that numpy and JSON have."""
+    """Convert TensorFlow's description of a tensor; its dtype becomes one that numpy and JSON have.
+
+    A complex tensor gets a last axis of size 2. Raises `DeploymentError` for a resource or variant.
+    """
     dtype, shape = wanted.dtype, _sizes(wanted)
     if dtype.name in ("resource", "variant"):
         raise DeploymentError(
@@ -152,7 +156,7 @@ def _sizes(wanted: Any) -> tuple[int | None, ...] | None:
 
 
 def reason(error: BaseException) -> str:
-    """The core of a TensorFlow message, without the graph and the Python lines around it."""
+    """The error's type and message, without the graph and Python lines that TensorFlow adds."""
     told, bracket, _ = str(getattr(error, "message", error)).partition("[[{{")
     if not bracket:
         return describe(error)
@@ -161,14 +165,14 @@ def reason(error: BaseException) -> str:
 
 
 def _tensor(array: Array, dtype: Any) -> Any:
-    """An array as a tensor; complex numbers are pairs in the array."""
+    """Convert an array to a tensor; for complex dtypes, the array's last axis has pairs."""
     if dtype.is_complex:
         array = array[..., 0] + 1j * array[..., 1]
     return tf.constant(array, dtype)
 
 
 def _array(tensor: Any) -> Array:
-    """A tensor as an array; a ragged one has a list for each row."""
+    """Convert a tensor to an array; a ragged one to an array of objects, a list for each row."""
     if isinstance(tensor, tf.SparseTensor):
         tensor = tf.sparse.to_dense(tensor)
     if isinstance(tensor, tf.RaggedTensor):

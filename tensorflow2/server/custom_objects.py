@@ -13,16 +13,19 @@ FILES = ("global_custom_objects.cloudpickle", "custom_objects.cloudpickle")
 
 
 class _ForKeras2(pickle.Unpickler):
-    """Find objects of Keras 2's `keras` in tf_keras."""
+    """Unpickles objects of Keras 2: finds its module `keras` in tf_keras."""
 
     def find_class(self, module_name: str, global_name: str) -> Any:
-        """The object of that name in that module, or in the module that replaced it."""
+        """Return the object of that name in the module, or in the module that replaces it."""
         is_keras = module_name.partition(".")[0] == "keras"
         return super().find_class(f"tf_{module_name}" if is_keras else module_name, global_name)
 
 
 def unpickle(directory: Path, reader: str) -> dict[str, Any]:
-    """Custom objects by name, for the package that reads the model; empty without any."""
+    """Read custom objects by name; `reader` is the package that reads the model.
+
+    Returns an empty dict if there are none. A file that cannot be read is only logged.
+    """
     unpickler = _ForKeras2 if reader == "tf_keras" else pickle.Unpickler
     found: dict[str, Any] = {}
     for path in (directory / name for name in FILES if (directory / name).exists()):

@@ -1,7 +1,7 @@
-"""Whole Keras models in one file: `.keras`, and HDF5 under any suffix.
+"""Read whole Keras models from one file: `.keras`, or HDF5 with any suffix.
 
-Files are read by the version of Keras that wrote them: Keras 3 refuses many files of Keras 2, which
-tf_keras, its continuation, accepts.
+The major version of Keras that wrote a file also reads it: Keras 3 refuses many files of Keras 2,
+which its continuation tf_keras accepts.
 """
 
 import json
@@ -27,7 +27,7 @@ from prepackaged import DeploymentError, describe
 
 @dataclass(frozen=True)
 class KerasFile:
-    """The version of Keras that wrote a file, and the model's configuration."""
+    """A Keras file: the version of Keras that wrote it, and the model's configuration."""
 
     path: Path
     version: str
@@ -35,19 +35,19 @@ class KerasFile:
 
     @property
     def reader(self) -> str:
-        """The package that reads the file."""
+        """The package that reads the file: `keras` or `tf_keras`."""
         return "keras" if int(self.version.partition(".")[0]) >= 3 else "tf_keras"
 
     def tables(self) -> list[dict[str, Any]]:
-        """Every table in the configuration: of layers, activations, functions and the rest."""
+        """Every dict in the configuration, of layers, activations, functions and others."""
         return list(_tables(self.config))
 
 
 def read_keras_file(path: Path, *, allow_lambda: bool) -> tuple[Compiled, str]:
-    """The model's call, compiled, and the version of Keras that wrote the file.
+    """Return the compiled call of the model, and the version of Keras that wrote the file.
 
     Raises `DeploymentError` for Python code in the file unless `allow_lambda`, for missing custom
-    objects, and for weights without a model.
+    objects, and for weights without a model; `ValueError` for files of other formats.
     """
     file = _open(path)
     if not allow_lambda and any(map(_is_code, file.tables())):
@@ -56,7 +56,7 @@ def read_keras_file(path: Path, *, allow_lambda: bool) -> tuple[Compiled, str]:
             " loaded. If you trust the file, set the parameter allow_lambda to true"
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they tell the author what will be different one day
+        warnings.simplefilter("ignore")  # about future changes, for the model's author
         return compile_keras(_load(file, allow_lambda=allow_lambda)), file.version
 
 
@@ -79,7 +79,7 @@ def _open(path: Path) -> KerasFile:
 
 
 def _load(file: KerasFile, *, allow_lambda: bool) -> Any:
-    """The model; an MLflow model's own pickle of custom objects is read if it takes that."""
+    """Load the model; custom objects that MLflow pickled are only read if loading fails without."""
     package = import_module(file.reader)
     options = {"compile": False, "safe_mode": not allow_lambda}
     try:
@@ -128,7 +128,7 @@ def _missing(error: Exception, file: KerasFile, package: Any) -> list[str]:
         if registered and package.saving.get_registered_object(registered) is None:
             is_function = each["class_name"] == "function"
             names.append(str(each["config"] if is_function else each["class_name"]))
-    # Before Keras 2.13 files did not tell which objects are custom.
+    # Before Keras 2.13, files did not say which objects are custom.
     unknown = re.search(r"Unknown [\w ]+: '?([\w>]+)'?", str(error))
     return list(dict.fromkeys(([unknown[1]] if unknown else []) + names))
 
@@ -144,7 +144,7 @@ def _tables(part: Any) -> Iterator[dict[str, Any]]:
 
 
 def _is_code(table: dict[str, Any]) -> bool:
-    """Whether it is Python bytecode, in the form of Keras 3 or of Keras 2."""
+    """Whether the table contains Python bytecode, in the form of Keras 3 or of Keras 2."""
     types = [value for key, value in table.items() if key.endswith("_type")]
     return table.get("class_name") == "__lambda__" or "lambda" in types
 

@@ -1,4 +1,4 @@
-"""A Keras model's call as a compiled function, for Keras 3 and for tf_keras."""
+"""Compile the call of a Keras model, for Keras 3 and for tf_keras."""
 
 from typing import Any
 
@@ -9,7 +9,10 @@ from prepackaged import DeploymentError
 
 
 def compile_keras(model: Any) -> Compiled:
-    """A model's call in inference, traced for batches of any size."""
+    """Trace the model's call in inference mode, for batches of any size.
+
+    Raises `DeploymentError` if the file does not describe the model's inputs.
+    """
     structure, inputs = _inputs(model)
 
     def call(tensors: list[Any]) -> dict[str, Any]:
@@ -22,7 +25,7 @@ def compile_keras(model: Any) -> Compiled:
 
 
 def _inputs(model: Any) -> tuple[Any, dict[str, Any]]:
-    """The nesting of the model's inputs, and their specs by name."""
+    """The nested structure of the model's inputs, and their specs by name."""
     tensors = getattr(model, "inputs", None)
     if not tensors:
         return _built_for(model)
@@ -36,7 +39,7 @@ def _inputs(model: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def _built_for(model: Any) -> tuple[Any, dict[str, Any]]:
-    """The input with which a subclassed model was called before it was saved."""
+    """The input with which a subclassed model was called before it was saved, as float32."""
     shape = (model.get_build_config() or {}).get("input_shape")
     if not shape or not all(size is None or isinstance(size, int) for size in shape):
         raise DeploymentError(

@@ -1,4 +1,4 @@
-"""Read the signature of a SavedModel from Keras, a tf.Module or TensorFlow 1."""
+"""Read a signature of a SavedModel that Keras, a tf.Module or TensorFlow 1 wrote."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ SAVED_MODEL = "saved_model.pb"
 
 
 def newest_version(directory: Path, files: ModelFiles) -> str | None:
-    """The highest number among directories of SavedModels, as for TensorFlow Serving.
+    """The highest-numbered subdirectory with a SavedModel, as TensorFlow Serving chooses it.
 
-    None if the directory itself contains a model, or is not a directory.
+    None if there is none, or if `directory` contains a model itself or is not a directory.
     """
     if not directory.is_dir():
         return None
@@ -33,10 +33,10 @@ def newest_version(directory: Path, files: ModelFiles) -> str | None:
 def read_saved_model(
     directory: Path, signature: str | None = None, tags: Sequence[str] | None = None
 ) -> tuple[Compiled, str, str]:
-    """The function of a signature, the signature's name, and the TensorFlow version that saved it.
+    """Return a signature's function, its name, and the TensorFlow version that saved the model.
 
-    Raises `DeploymentError` if no signature or several match, and for operations that TensorFlow
-    itself does not have.
+    Raises `DeploymentError` if no signature or several match, if the signature has no inputs or
+    outputs, and for operations that TensorFlow itself does not have.
     """
     try:
         loaded = tf.saved_model.load(str(directory), tags=tags)
@@ -53,7 +53,10 @@ def read_saved_model(
 
 
 def choose_signature(signatures: Mapping[str, Any], wanted: str | None, directory: Path) -> str:
-    """`wanted`, else the default one, else the only one."""
+    """Choose the signature `wanted` if set, else `serving_default`, else the only one.
+
+    Raises `DeploymentError` if there is no such signature, or more than one to choose from.
+    """
     there = ", ".join(sorted(signatures)) or "none"
     if wanted:
         if wanted in signatures:

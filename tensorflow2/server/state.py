@@ -6,16 +6,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework import op_def_registry  # tells which operations have effects
+from tensorflow.python.framework import op_def_registry  # says which operations have effects
 
-# Of the operations that TensorFlow calls stateful, those that only read, call or check.
+# Operations that TensorFlow calls stateful, although they only read, call or check.
 READING = re.compile(
     r"_Arg|Assert|Case|If|While|(Stateful)?PartitionedCall|Print(V2)?|Var(iable.*|HandleOp)"
     r"|VarIsInitializedOp|_?ReadVariables?Op|ResourceGather(Nd)?|(Mutable)?HashTable(V2)?"
     r"|LookupTable(Find|Size|Export)(V2)?|TensorArray.*|Stack(Push|Pop|Close)?(V2)?"
     r"|CudnnRNN.*|Ref(Identity|Enter|Exit|Switch|Merge|Select|NextIteration)|IsVariableInitialized"
 )
-# Those that change nothing but variables.
+# Operations that change only variables.
 ASSIGNING = re.compile(
     r"Assign(Add|Sub)?VariableOp|Resource(Scatter|StridedSliceAssign|Apply|SparseApply).*"
     r"|Rng(ReadAnd)?Skip(V2)?|Stateful(Standard|Truncated|Uniform|Random).*"
@@ -23,7 +23,7 @@ ASSIGNING = re.compile(
 
 
 def changes(traced: Any) -> set[str]:
-    """The operations in a traced function with side effects, such as on a variable or a table."""
+    """The names of a traced function's operations with side effects, as on variables or tables."""
     graph = traced.graph.as_graph_def()
     nodes = [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
     functions = {each.signature.name for each in graph.library.function}
@@ -34,7 +34,7 @@ def changes(traced: Any) -> set[str]:
 def restored(traced: Any) -> Iterator[None]:
     """Restore the function's variables after this block.
 
-    Raises `ValueError` for a function that changes other things, which cannot be undone.
+    Raises `ValueError` if the function changes anything else, because that cannot be undone.
     """
     changing = changes(traced)
     if lasting := sorted(kind for kind in changing if not ASSIGNING.fullmatch(kind)):
@@ -53,5 +53,5 @@ def _has_effect(kind: str) -> bool:
     if READING.fullmatch(kind):
         return False
     if operation is None:
-        return True  # of a library that TensorFlow itself does not have
+        return True  # from a library outside TensorFlow
     return operation.is_stateful or any(each.is_ref for each in operation.input_arg)

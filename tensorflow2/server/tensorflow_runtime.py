@@ -9,12 +9,12 @@ from prepackaged import choose_device
 
 
 def prepare(device: str | None) -> str:
-    """Let TensorFlow see one GPU, or only the CPU, and log only errors.
+    """Let TensorFlow use one GPU, or only the CPU, and log only errors unless configured otherwise.
 
-    Call it before any computation, and after the microservice has forked. Returns the device,
+    Call this before any computation, and after the microservice has forked. Returns the device,
     `cpu` or `cuda:N`. Raises `DeploymentError` for a GPU that is not available.
     """
-    if os.environ["TF_CPP_MIN_LOG_LEVEL"] >= "2":  # notices and warnings are not asked for
+    if os.environ["TF_CPP_MIN_LOG_LEVEL"] >= "2":  # no notices or warnings requested
         for logger in (tf.get_logger(), logging.getLogger("absl")):
             logger.setLevel(logging.ERROR)
     gpus = tf.config.list_physical_devices("GPU")

@@ -12,12 +12,12 @@ from prepackaged.versions import Versions
 
 
 class Model(EstimatorComponent):
-    """A booster behind one way to ask it, or an estimator with a booster inside.
+    """A Model with a booster, or with an estimator that contains a booster.
 
-    Of a booster, `method` is `predict` (the default, as `Booster.predict`), `predict_proba`,
-    `label`, `margin`, `leaf` or `contributions`; `missing` is a value that means a missing one,
-    besides NaN. `device` is `auto`, `cpu`, `cuda` or `cuda:N`. Those of `EstimatorComponent` are
-    taken too.
+    For a booster, `method` is `predict` (the default, as `Booster.predict`), `predict_proba`,
+    `label`, `margin`, `leaf` or `contributions`. `missing` is the number that means a missing
+    value, besides NaN. `device` is `auto`, `cpu`, `cuda` or `cuda:N`. `EstimatorComponent`
+    documents the other parameters.
     """
 
     platform = "xgboost"
@@ -32,7 +32,7 @@ class Model(EstimatorComponent):
         ),
         flavor="xgboost",
         flavor_key="data",
-        other_flavors=(("sklearn", "pickled_model"),),  # of pipelines
+        other_flavors=(("sklearn", "pickled_model"),),  # for pipelines
     )
 
     def __init__(
@@ -60,13 +60,17 @@ class Model(EstimatorComponent):
         )
         self.device = device
         self.missing = number("missing", missing)
-        self.load()  # before the microservice opens its port or forks, which a booster survives
+        self.load()  # before the microservice opens its port or forks; a booster survives a fork
 
     def load_model(self, artifact: Artifact | None) -> None:
-        """Read the model, settle on method and device, and ask it once."""
+        """Read the model, choose its method and device, and make a trial prediction.
+
+        Raises `DeploymentError` if the file cannot be loaded, contains no booster, or if the
+        model lacks the method or cannot predict.
+        """
         assert artifact is not None  # because this class sets `files`
         device = choose_device(self.device, gpus())
-        with OPENMP.limit(limits=1):  # its threads, once started, would not survive a fork
+        with OPENMP.limit(limits=1):  # OpenMP threads do not survive a fork
             model, versions = read(artifact, self.allowed, self.missing)
             if isinstance(model, Loaded):
                 self._serve_booster(model, versions, artifact, device)

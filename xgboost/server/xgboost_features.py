@@ -1,4 +1,4 @@
-"""Convert a request to the numbers of a booster: columns, categories, missing values."""
+"""Convert the rows of a request to a booster's features: columns, categories, missing values."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ from prepackaged.signature import Kind
 
 logger = logging.getLogger(__name__)
 
-# XGBoost's types of columns; it computes in 32 bits, so that wider floats are these, too.
+# XGBoost's column types. It computes in float32, so wider floats become float32 as well.
 KINDS: dict[str, Kind] = {
     "float": "float32",
     "q": "float32",
@@ -29,13 +29,14 @@ KINDS: dict[str, Kind] = {
     "i": "bool",
     "c": "category",
 }
-LARGEST = float(np.finfo(np.float32).max)  # XGBoost computes in 32 bits
+LARGEST = float(np.finfo(np.float32).max)  # XGBoost computes in float32
 
 
 class Features:
     """The columns that a booster was trained on, and the codes of their categories.
 
-    A categorical column accepts labels if the booster knows them, else codes.
+    A categorical column accepts labels if the booster knows them, else codes. If `allow_extra` is
+    true, unknown columns of a request are ignored, else refused.
     """
 
     def __init__(self, loaded: Loaded, *, allow_extra: bool = True) -> None:
@@ -51,11 +52,11 @@ class Features:
         }
 
     def prepare(self, X: Any, names: Iterable[str] | None = None) -> Array | Table:
-        """The request's rows as numbers, columns in the order of training: categories as codes.
+        """Return the rows as numbers: columns in training order, categories as codes.
 
-        A table where there are categories, else an array of shape [rows, columns]. Raises
-        `ClientError` for what `Columns` refuses, an unknown category, and a number beyond
-        32-bit floating point.
+        The result is a `Table` if the booster has categorical columns, else an array of shape
+        [rows, columns]. Raises `ClientError` for rows that `Columns` refuses, for an unknown
+        category, and for a number that is too large for float32.
         """
         if isinstance(X, Table):
             return X
@@ -73,7 +74,10 @@ class Features:
         return Table(table.facts, tuple(coded))
 
     def labels(self) -> dict[str, list[Any]]:
-        """The labels of each categorical column, where the booster knows them."""
+        """The labels of each categorical column whose labels the booster knows.
+
+        The keys are the columns' names or, if it has none, their positions as text.
+        """
         names = self.columns.names
         return {names[at] if names else str(at): [*codes] for at, codes in self.codes.items()}
 
@@ -112,14 +116,16 @@ class Features:
 
 
 def _cast_kind(column: Column) -> Kind:
-    """A category, or any number: a booster computes with all of them."""
+    """`category` for a categorical column, else `float64`: a booster accepts any number."""
     return "category" if column.kind == "category" else "float64"
 
 
 def columns_of_wrapper(model: XGBModel, behind: list[Column], count: int) -> list[Column]:
-    """The facts that a wrapper inside a pipeline knows about its columns, from pandas categories.
+    """The columns of a wrapper inside a pipeline, with the labels of pandas categories.
 
-    Unknown labels are refused, because pandas would convert them to missing values.
+    Returns `count` columns without facts if the wrapper has another number of them or does not
+    know all labels. Unknown labels are refused, because pandas would convert them to missing
+    values.
     """
     del behind  # a wrapper passes nothing on
     found = _inputs(Loaded(model.get_booster(), missing=model.missing))
@@ -135,7 +141,7 @@ READERS[XGBModel] = columns_of_wrapper
 
 
 def _inputs(loaded: Loaded) -> tuple[Column, ...]:
-    """The columns as far as the booster knows them; those of a DataFrame have names and types."""
+    """The columns as the booster describes them; only a DataFrame gives them names and types."""
     booster, count = loaded.booster, loaded.booster.num_features()
     names = booster.feature_names or [None] * count
     kinds = [KINDS.get(each, "any") for each in booster.feature_types or [""] * count]
@@ -147,10 +153,10 @@ def _inputs(loaded: Loaded) -> tuple[Column, ...]:
 
 
 def _labels(booster: Booster, categorical: list[int]) -> dict[int, list[Any]]:
-    """The labels of each column in the order of their codes, if trained on a DataFrame."""
+    """The labels of each column, ordered by code, if the booster was trained on a DataFrame."""
     if not categorical:
         return {}
-    text = booster.save_raw("json")  # XGBoost's own way to them needs pyarrow
+    text = booster.save_raw("json")  # XGBoost's own function for the labels needs pyarrow
     stored = re.search(rb'"cats":(\{.*?\}),"gbtree_model_param"', text)
     encoded = json.loads(stored[1])["enc"] if stored else []
     found = {number: _decoded(encoded[number]) for number in categorical if encoded}
@@ -162,7 +168,7 @@ def _labels(booster: Booster, categorical: list[int]) -> dict[int, list[Any]]:
 def _decoded(column: dict[str, list[int]]) -> list[Any] | None:
     if "offsets" not in column:
         return column["values"]
-    # XGBoost 3.1 to 3.3 cuts other than ASCII labels of pandas in the wrong places.
+    # XGBoost 3.1 to 3.3 splits non-ASCII labels from pandas in the wrong places.
     if min(column["values"], default=0) < 0:
         return None
     text = bytes(column["values"]).decode("ascii")

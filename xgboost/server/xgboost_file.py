@@ -1,4 +1,4 @@
-"""From a model's file to its booster, whatever saved it: save_model, a pickle or MLflow."""
+"""Read a booster from a model file that save_model, pickle or MLflow wrote."""
 
 import json
 import math
@@ -28,9 +28,9 @@ SERVER = Path(__file__).resolve().parent
 XGBOOST = "xgboost"
 HERE = {XGBOOST: str(xgboost_version), **pickled.HERE}
 PICKLES = (".joblib", ".pkl", ".pickle", ".sav")
-# Parameters of a wrapper that are functions, and of use in training alone.
+# Parameters of a wrapper that may be functions and are only used in training.
 OF_TRAINING = ("eval_metric", "objective", "callbacks")
-# What XGBoost writes last, in JSON and in UBJSON.
+# The version, which XGBoost writes at the end of the file, in JSON and in UBJSON.
 VERSION = re.compile(
     rb'version(?:"\s*:\s*\[\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\]|\[#L\0{7}\x03i(.)i(.)i(.))\s*\}\s*',
     re.DOTALL,
@@ -50,10 +50,10 @@ BEFORE_3_1 = _numbers(xgboost_version) < [3, 1]
 
 @dataclass(frozen=True)
 class Loaded:
-    """A booster, and what its file says beside it.
+    """A booster, with the class labels and the missing value from its file.
 
-    `classes` are the labels in the order of the booster's class numbers, None where the file
-    does not know them; `missing` is the number that means a missing value, besides NaN.
+    `classes` are the labels in the order of the booster's class numbers, None if the file does
+    not contain them. `missing` is the number that means a missing value, besides NaN.
     """
 
     booster: Booster
@@ -64,10 +64,11 @@ class Loaded:
 def read(
     artifact: Artifact, allowed: AllowedImports, missing: float | None = None
 ) -> tuple[Loaded | Any, Versions]:
-    """The booster in the file, or the estimator that has one inside; and what saved it.
+    """Return the booster in the file, or the estimator that contains one, and the versions.
 
-    A pickle imports what is `allowed`. `missing` takes the place of what a wrapper says. Raises
-    `DeploymentError` where the file has neither.
+    A pickle may only import what `allowed` permits. `missing` replaces the missing value that the
+    file gives for a booster. Raises `DeploymentError` if the file cannot be loaded or contains
+    neither.
     """
     is_pickle = artifact.name.endswith(PICKLES)
     facts = read_facts(artifact.path) if is_pickle else PickleFacts()
@@ -96,7 +97,7 @@ def _content(path: Path) -> bytes:
 
 
 def _versions(artifact: Artifact, content: bytes, facts: PickleFacts) -> Versions:
-    """What saved the model, as far as its file and its `MLmodel` say."""
+    """The versions that saved the model, as far as its file and its `MLmodel` state them."""
     saved_with = _version(content) or str(artifact.flavor.get("xgb_version") or "")
     saved = {XGBOOST: saved_with, SKLEARN: facts.sklearn}
     known = {package: version for package, version in saved.items() if version}
@@ -106,7 +107,7 @@ def _versions(artifact: Artifact, content: bytes, facts: PickleFacts) -> Version
 def _refuse_misread(artifact: Artifact, versions: Versions) -> None:
     saved_with = versions.saved.get(XGBOOST, "")
     if BEFORE_3_1 and saved_with and _numbers(saved_with) >= [3, 1]:
-        # It takes another base_score than is written there, and would answer with wrong numbers.
+        # Older XGBoost reads another base_score from such files, so its predictions are wrong.
         raise DeploymentError(
             f"model file {artifact.path}: XGBoost {xgboost_version} misreads what 3.1 and later"
             f" saved, and {versions.advice()}"
@@ -114,7 +115,7 @@ def _refuse_misread(artifact: Artifact, versions: Versions) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """An error's first line, without the place in XGBoost's own source."""
+    """An error's first line, without the location in XGBoost's source."""
     line = str(error).strip().partition("\n")[0]
     return re.sub(r"^\[[\d:]+\] \S+:\d+: (Check failed: )?", "", line).rstrip(" :")
 
@@ -123,16 +124,16 @@ def _native(content: bytes, artifact: Artifact) -> Loaded:
     if mistake := _mistake(content):
         raise DeploymentError(f"model file {artifact.path} {mistake}")
     booster = Booster()
-    # From memory, because for a path XGBoost goes by the suffix, which a link's target may lack.
+    # From memory: for a path, XGBoost goes by the suffix, which the target of a link may lack.
     booster.load_model(bytearray(re.sub(rb'\A\{\s*"', b'{"', content)))
-    said = json.loads(booster.attr("scikit_learn") or "{}")  # by the wrapper; before 1.6 more
+    said = json.loads(booster.attr("scikit_learn") or "{}")  # by the wrapper; more before 1.6
     classes = said.get("classes_")
     missing = math.nan if said.get("missing") is None else float(said["missing"])
     return Loaded(booster, None if classes is None else np.array(classes), missing)
 
 
 def _mistake(content: bytes) -> str:
-    """What a file is that XGBoost cannot read, empty where it may be a model."""
+    """Describe a file that XGBoost cannot read; empty if it may be a model."""
     if not (BEFORE_3_1 or content.startswith(b"{")) and OBJECTIVE.search(content[:512]):
         return (
             "is in XGBoost's old binary format, which XGBoost 3.1 and later do not read."
@@ -142,7 +143,7 @@ def _mistake(content: bytes) -> str:
         )
     if content.startswith((b"booster[", b"[")):
         return "is a dump of the trees, to be read by people: save the model with save_model"
-    # XGBoost reads beyond the end of UBJSON that was cut off, and can crash there.
+    # XGBoost reads beyond the end of truncated UBJSON, and can crash.
     if content.startswith(b"{L") and not VERSION.fullmatch(content, content.rfind(b"version")):
         return "is incomplete: it does not end as XGBoost's UBJSON ends"
     return ""
@@ -165,9 +166,10 @@ def _unpickled(
 
 
 def _checked(model: Any, artifact: Artifact) -> Any:
-    """An estimator that has a booster inside, and can answer with what is here.
+    """Return the model if it is an estimator that contains a booster and can predict.
 
-    Raises `DeploymentError` for anything else.
+    Raises `DeploymentError` for other objects, and if a function that prediction may need is
+    missing.
     """
     boosters = [part for part in parts_of(model) if isinstance(part, XGBModel)]
     if not (boosters and methods_of(model)):
@@ -186,7 +188,10 @@ def _checked(model: Any, artifact: Artifact) -> Any:
 
 
 def prepared(model: Any, device: str, jobs: int, missing: float | None) -> Any:
-    """An estimator whose boosters compute on this device, with so many threads."""
+    """Set device, number of threads and missing value of the boosters in an estimator.
+
+    `missing` None keeps the value that each booster was saved with. Returns the estimator.
+    """
     for part in parts_of(model):
         if isinstance(part, XGBModel) and part.__sklearn_is_fitted__():
             part.get_booster().set_param({"device": device, "nthread": jobs})
@@ -195,18 +200,18 @@ def prepared(model: Any, device: str, jobs: int, missing: float | None) -> Any:
 
 
 class Unavailable:
-    """Stands for a function of the script that saved a model, such as its metric in training."""
+    """A placeholder for a function of the script that saved a model, such as a training metric."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def __call__(self, *_: Any, **__: Any) -> Any:
-        """Fail, because there is nothing to call."""
+        """Raise `NotImplementedError`, because the function is not available."""
         raise NotImplementedError(f"{self.name} of the script that saved the model is not here")
 
 
 def _explained(error: Exception, artifact: Artifact) -> Exception:
-    """The same error, as helpful as can be."""
+    """The error with a clearer message, a `DeploymentError` for pickles that are too old."""
     if TOO_OLD_PICKLE.search(str(error)):
         return DeploymentError(
             f"model file {artifact.path} was pickled by XGBoost before 1.6, which this one cannot"

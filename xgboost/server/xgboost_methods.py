@@ -1,4 +1,4 @@
-"""The methods of a booster, the same for all file types."""
+"""The prediction methods of a booster, the same for all file types."""
 
 import ctypes
 import json
@@ -26,16 +26,17 @@ BLOCK = 64  # rows that one thread takes at a time when XGBoost predicts in plac
 
 
 class Answers:
-    """A booster with its METHODS, on one device.
+    """A booster on one device, with the METHODS that it can answer.
 
-    `predict` is XGBoost's own `Booster.predict`. A model with early stopping uses its best
-    iteration, as XGBoost's wrappers do.
+    `predict` is XGBoost's own `Booster.predict`. A model that stopped early uses its best
+    iteration, as XGBoost's wrappers do. Raises `DeploymentError` for a method that is unknown or
+    that the booster lacks.
     """
 
     def __init__(self, loaded: Loaded, method: str | None, device: str) -> None:
         self.booster, self.classes, self.missing = loaded.booster, loaded.classes, loaded.missing
         self.device = device
-        # 0 threads: as many as OpenMP may use, whatever a pickled model was trained with.
+        # 0 means as many threads as OpenMP may use; this replaces the value of a pickled model.
         self.booster.set_param({"device": device, "nthread": 0})
         config = json.loads(self.booster.save_config())["learner"]
         self.objective = str(config["objective"]["name"])
@@ -46,9 +47,9 @@ class Answers:
         self.method = self._checked(method or METHODS[0])
 
     def __call__(self, rows: Array, method: str | None = None) -> Array:
-        """The answer of a method, or the default one, to rows [n, features].
+        """Call a method, or the default one, with rows of shape [n, features].
 
-        Raises `ModelError` if XGBoost fails.
+        Returns an array whose first axis is n. Raises `ModelError` if XGBoost fails.
         """
         try:
             answer: Array = getattr(self, method or self.method)(rows)
@@ -57,15 +58,18 @@ class Answers:
         return answer
 
     def predict(self, rows: Array) -> Array:
-        """[n], or [n, outputs]: values, or probabilities; of `multi:softmax` class numbers."""
+        """Values or probabilities of shape [n] or [n, outputs]; class numbers for `multi:softmax`.
+
+        The dtype is float32.
+        """
         return self._scores(rows)
 
     def margin(self, rows: Array) -> Array:
-        """[n] or [n, outputs]: the sums of the trees, before the objective's transformation."""
+        """Sums of the trees before the objective's transformation, [n] or [n, outputs]."""
         return self._scores(rows, margin=True)
 
     def predict_proba(self, rows: Array) -> Array:
-        """[n, classes]; with several labels a row, the probability of each [n, labels]."""
+        """Probabilities of shape [n, classes]; [n, labels] if a row may have several labels."""
         if self.objective == "multi:softmax":
             return np.asarray(softmax(self.margin(rows), axis=1))
         is_raw = self.objective == "binary:logitraw"
@@ -73,24 +77,27 @@ class Answers:
         return positive if positive.ndim == 2 else np.column_stack([1 - positive, positive])
 
     def label(self, rows: Array) -> Array:
-        """[n]: the most likely class; for several labels per row, 1 if one applies, else 0."""
+        """The most likely class of each row, [n]; for several labels, 0 or 1 each, [n, labels].
+
+        Classes are the file's labels, else int64 numbers.
+        """
         numbers = self._class_numbers(rows)
         return numbers if self.classes is None else np.asarray(self.classes[numbers])
 
     def leaf(self, rows: Array) -> Array:
-        """[n, trees]: the number of the row's leaf."""
+        """The number of the leaf that each row reaches in each tree, int32 of shape [n, trees]."""
         leaves = self._of_matrix(rows, pred_leaf=True)
         return leaves.reshape(len(rows), -1).astype(np.int32)
 
     def contributions(self, rows: Array) -> Array:
-        """[n, features + 1] or [n, outputs, features + 1]: SHAP values, the bias last."""
+        """SHAP values of shape [n, features + 1] or [n, outputs, features + 1], the bias last."""
         return self._of_matrix(rows, pred_contribs=True)
 
     def signature(self, inputs: tuple[Column, ...], answer: Array) -> Signature:
-        """The booster's inputs and outputs; `answer` is an example answer to a row.
+        """The booster's inputs and outputs; `answer` is the result for an example row.
 
         The columns of `predict_proba` are the classes, or their numbers if the file has no names
-        for them. Any other answer is an array with a fixed number of values per row.
+        for them. Any other result is an array with a fixed number of values per row.
         """
         classes = None if self.classes is None else tuple(map(str, self.classes))
         outputs: Facts = (TensorSpec("", answer.dtype, (None, *answer.shape[1:])),)
@@ -109,17 +116,17 @@ class Answers:
         return (scores > (0 if self.objective == "binary:logitraw" else 0.5)).astype(np.int64)
 
     def _scores(self, rows: Array, *, margin: bool = False) -> Array:
-        # Others have no prediction in place, or one that differs in the last digits (dart).
+        # Other boosters cannot predict in place, or differ in the last digits (dart).
         if self.kind != "gbtree" or self.device != CPU:
             return self._of_matrix(rows, output_margin=margin)
-        # A second thread would have nothing to do and yet be waited for, longer than for the trees.
+        # A second thread would have no work, yet waiting for it takes longer than the trees.
         with OPENMP.limit(limits=1) if len(rows) <= BLOCK else nullcontext():
             scores: Array = self.booster.inplace_predict(
                 rows,
                 iteration_range=self._iterations(),
                 predict_type="margin" if margin else "value",
                 missing=self.missing,
-                validate_features=False,  # done, with better words
+                validate_features=False,  # `Features` has checked them, with clearer messages
             )
         return scores
 
@@ -168,7 +175,7 @@ class Answers:
 
     @cached_property
     def _has_trees_of_many_outputs(self) -> bool:
-        if max(self.outputs, self.class_count) <= 1:  # spares most boosters the copy
+        if max(self.outputs, self.class_count) <= 1:  # most boosters need no copy
             return False
         leaves = re.search(rb'"size_leaf_vector":"(\d+)"', self.booster.save_raw("json"))
         return leaves is not None and int(leaves[1]) > 1

@@ -1,4 +1,4 @@
-"""Serve a booster: its inputs and its answers."""
+"""Serve a booster: convert its inputs, call its methods."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -16,11 +16,11 @@ from prepackaged.methods import asked_method
 
 
 class ServedBooster:
-    """A booster with its methods; `method` answers unless a request chooses another.
+    """A booster with its methods; `method` is used unless a request chooses another.
 
     If `allow_extra` is true, unknown columns of a request are ignored, else refused. `advice` is
-    added to errors that another version may have caused. Raises `DeploymentError` if the booster
-    lacks the method.
+    added to errors that a version mismatch may have caused. Raises `DeploymentError` if the
+    booster lacks the method or cannot predict with it.
     """
 
     def __init__(
@@ -33,13 +33,16 @@ class ServedBooster:
         self.signature = self.answers.signature(self.features.inputs, self._try_out())
 
     def prepare(self, X: Any, names: Iterable[str] | None = None) -> Array | Table:
-        """Convert the rows of a request for `predict`. Raises `ClientError`."""
+        """Convert the rows of a request for `predict`, see `Features.prepare`.
+
+        Raises `ClientError` for rows that do not fit the booster's columns.
+        """
         return self.features.prepare(X, names)
 
     def predict(self, prepared: Array | Table, meta: Mapping[str, Any] | None = None) -> Array:
-        """The answer to rows that are prepared.
+        """The result for prepared rows; the request's `meta` may choose the method.
 
-        Raises `ClientError` for a method that the booster cannot answer, and `ModelError`.
+        Raises `ClientError` for a method that the booster lacks, `ModelError` if XGBoost fails.
         """
         method = asked_method(meta, self.signature)
         rows = prepared.array() if isinstance(prepared, Table) else prepared
@@ -49,7 +52,7 @@ class ServedBooster:
             raise ModelError(self._advised(str(error))) from error
 
     def facts(self) -> dict[str, str]:
-        """The method and the labels of categories, as far as the file contains them."""
+        """Facts for the metadata: method, objective, booster, device, versions, categories."""
         answers = self.answers
         facts = {
             "method": self.method,
@@ -65,7 +68,7 @@ class ServedBooster:
         return facts
 
     def _try_out(self) -> Array:
-        """The answer to a row of missing values."""
+        """The result for one row of missing values. Raises `DeploymentError` if that fails."""
         row = np.full((1, len(self.features.inputs)), np.nan)
         try:
             return self.answers(row)

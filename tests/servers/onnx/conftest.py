@@ -1,4 +1,4 @@
-"""Models of real converters, and of onnx.helper for what those do not make, behind servers."""
+"""Models from real converters, and from onnx.helper for rare cases, and servers with them."""
 
 import importlib
 import sys
@@ -23,20 +23,20 @@ Post = Callable[[Any], tuple[int, Any]]
 
 @pytest.fixture(scope="session")
 def sklearn_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What convert_sklearn.py writes."""
+    """The models that convert_sklearn.py writes."""
     wanted = ("skl2onnx==1.20.0", "scikit-learn==1.9.1", "pandas")
     return written(HERE / "convert_sklearn.py", wanted, tmp_path_factory.mktemp("sklearn"))
 
 
 @pytest.fixture(scope="session")
 def torch_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What export_torch.py writes."""
+    """The models that export_torch.py writes."""
     wanted = ("torch==2.13.0+cpu", "onnxscript", "numpy")
     return written(HERE / "export_torch.py", wanted, tmp_path_factory.mktemp("torch"))
 
 
 def written(script: Path, requirements: tuple[str, ...], directory: Path) -> Path:
-    """The directory that the script has filled, in an environment of its own."""
+    """The directory that the script has filled, run in a separate environment."""
     wanted = [word for each in requirements for word in ("--with", each)]
     options = ("--quiet", "--no-project", "--python", "3.11", *uv.find_links(str(requirements)))
     uv.run("run", *options, *wanted, "python", "-W", "ignore", script, directory)
@@ -45,7 +45,7 @@ def written(script: Path, requirements: tuple[str, ...], directory: Path) -> Pat
 
 @pytest.fixture(scope="session")
 def model_of() -> Callable[..., Any]:
-    """Give a model's directory or file and parameters, get the server's Model, loaded."""
+    """A function that takes a model directory or file and parameters and loads the Model."""
     from Model import Model  # the server's module, found once SERVER is on the path
 
     def load(place: Path, **parameters: Any) -> Any:
@@ -58,7 +58,7 @@ def model_of() -> Callable[..., Any]:
 
 @pytest.fixture
 def loaded(tmp_path: Path, model_of: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a graph of onnx.helper and parameters, get the server's Model on it."""
+    """A function that takes a graph of onnx.helper and parameters and loads the Model."""
 
     def load(graph: Any, **parameters: Any) -> Any:
         (tmp_path / "model.onnx").write_bytes(graph.SerializeToString())
@@ -69,7 +69,7 @@ def loaded(tmp_path: Path, model_of: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.fixture
 def serve_model(model_of: Callable[..., Any]) -> Iterator[Callable[..., Server]]:
-    """Give a model's directory or file and parameters, get our microservice on it, here."""
+    """A function that takes a model directory or file and serves it in this process."""
     with ExitStack() as stack:
 
         def start(place: Path, **parameters: Any) -> Server:
@@ -80,7 +80,7 @@ def serve_model(model_of: Callable[..., Any]) -> Iterator[Callable[..., Server]]
 
 @pytest.fixture
 def post_to(loaded: Callable[..., Any]) -> Iterator[Callable[..., Post]]:
-    """Give a graph of onnx.helper and parameters, get a function that posts to the server."""
+    """A function that takes a graph and parameters and returns one that posts to its server."""
     with ExitStack() as stack:
 
         def start(graph: Any, **parameters: Any) -> Post:
@@ -97,7 +97,7 @@ def post_to(loaded: Callable[..., Any]) -> Iterator[Callable[..., Post]]:
 
 @pytest.fixture(scope="session")
 def answers() -> Callable[[Path], tuple[dict[str, Any], dict[str, Any]]]:
-    """Give a script's model, get its inputs by name and the framework's own answers to them."""
+    """A function from a script's model to its inputs by name and the framework's answers."""
 
     def read(model: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         saved: Mapping[str, Any] = np.load(model.with_suffix(".npz"))

@@ -1,9 +1,9 @@
-"""Run in an environment with skl2onnx: convert estimators to ONNX.
+"""Convert estimators to ONNX; run this in an environment with skl2onnx.
 
 python convert_sklearn.py DIRECTORY
 
-Beside each NAME.onnx, NAME.npz holds inputs by name and, as `expected <output>`, what the
-estimator itself answers to them.
+Beside each NAME.onnx, NAME.npz has inputs by name and, as `expected <output>`, the estimator's own
+outputs for them.
 """
 
 import sys
@@ -27,14 +27,14 @@ rows = flowers.data[[0, 60, 149]].astype(np.float32)
 
 
 def save(name: str, model: Any, inputs: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Write the model, and inputs with the right answers to them."""
+    """Write the model, its inputs and the right answers."""
     (directory / f"{name}.onnx").write_bytes(model.SerializeToString())
     answers = {f"expected {output}": np.asarray(value) for output, value in expected.items()}
     np.savez(directory / f"{name}.npz", **inputs, **answers)
 
 
 def save_classifier(name: str, target: Any) -> None:
-    """A classifier whose probabilities come as a list of dicts, which is skl2onnx's default."""
+    """Save a classifier with probabilities as a list of dicts, skl2onnx's default."""
     model = LogisticRegression(max_iter=500).fit(flowers.data, target)
     expected = {
         "output_label": model.predict(rows).tolist(),

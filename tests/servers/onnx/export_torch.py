@@ -1,9 +1,9 @@
-"""Run in an environment with PyTorch and onnxscript: export networks to ONNX.
+"""Export networks to ONNX; run this in an environment with PyTorch and onnxscript.
 
 python export_torch.py DIRECTORY
 
-Beside each NAME.onnx, NAME.npz holds inputs by name and, as `expected <output>`, what PyTorch
-itself answers to them.
+Beside each NAME.onnx, NAME.npz has inputs by name and, as `expected <output>`, PyTorch's own
+outputs for them.
 """
 
 import sys
@@ -17,7 +17,7 @@ directory = Path(sys.argv[1])
 
 
 class Images(torch.nn.Module):
-    """A small network on images of 8 x 8 in three colours."""
+    """A small network for colour images of 8 x 8."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,12 +25,12 @@ class Images(torch.nn.Module):
         self.head = torch.nn.Linear(16 * 6 * 6, 10)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits [n, 10]."""
+        """Return logits of shape [n, 10]."""
         return self.head(torch.relu(self.convolution(image)).flatten(1))
 
 
 class Words(torch.nn.Module):
-    """A network on two inputs, whole numbers and a weight, with two outputs."""
+    """A network of two inputs, integers and a weight, and two outputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Words(torch.nn.Module):
     def forward(
         self, tokens: torch.Tensor, weight: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The weighted mean [n, 4] of the tokens, and its length [n]."""
+        """Return the weighted mean [n, 4] of the tokens, and its length [n]."""
         mean = self.words(tokens).mean(1) * weight
         return mean, mean.norm(dim=1)
 
@@ -47,7 +47,7 @@ class Words(torch.nn.Module):
 def export(
     name: str, network: torch.nn.Module, inputs: dict[str, Any], outputs: list[str], **options: Any
 ) -> None:
-    """Write the network as PyTorch's exporter does, and inputs with the right answers to them."""
+    """Write the network with PyTorch's exporter, and inputs with the right answers."""
     given = tuple(map(torch.from_numpy, inputs.values()))
     with torch.inference_mode():
         answers = network.eval()(*given)
@@ -60,7 +60,7 @@ def export(
 
 torch.manual_seed(0)
 images = np.random.default_rng(0).random((2, 3, 8, 8), np.float32)
-# The exporter of today, which puts the weights into images.onnx.data, and the one before it.
+# The current exporter, which puts the weights into images.onnx.data, and the previous one.
 batch = {0: torch.export.Dim("batch", max=1024)}
 export("images", Images(), {"image": images}, ["logits"], dynamic_shapes=(batch,))
 export("one_image", Images(), {"image": images[:1]}, ["logits"], dynamo=False)

@@ -1,4 +1,4 @@
-"""Graphs that onnx.helper makes, for what converters seldom write."""
+"""Graphs made with onnx.helper, for cases that converters rarely write."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ def graph(
     opsets: Mapping[str, int] | None = None,
     ir_version: int = 10,
 ) -> onnx.ModelProto:
-    """A model of these nodes; tensors by name are a type such as `float` and a shape."""
+    """A model with these nodes; each tensor has a name, a type such as `float` and a shape."""
     body = helper.make_graph(
         nodes,
         "graph",
@@ -39,22 +39,22 @@ def graph(
 
 
 def tensor(name: str, kind: str, shape: Shape) -> onnx.ValueInfoProto:
-    """A named tensor."""
+    """A description of a named tensor."""
     return helper.make_tensor_value_info(name, TensorProto.DataType.Value(kind.upper()), shape)
 
 
 def doubled(kind: str = "float", shape: Shape = ("batch", 4)) -> onnx.ModelProto:
-    """The sum of x and x."""
+    """A graph that adds x to x."""
     return graph([node("Add", "x x", "y")], {"x": (kind, shape)}, {"y": (kind, shape)})
 
 
 def same(kind: str, shape: Shape = ("batch", 2)) -> onnx.ModelProto:
-    """The identity of x."""
+    """A graph that returns x."""
     return graph([node("Identity", "x", "y")], {"x": (kind, shape)}, {"y": (kind, shape)})
 
 
 def product(rows: int = 4, columns: int = 3) -> onnx.ModelProto:
-    """The product of x [batch, rows] and `weights`."""
+    """A graph that multiplies x [batch, rows] by `weights`."""
     return graph(
         [node("MatMul", "x w", "y")],
         {"x": ("float", ("batch", rows))},
@@ -64,10 +64,10 @@ def product(rows: int = 4, columns: int = 3) -> onnx.ModelProto:
 
 
 def weights(rows: int, columns: int) -> Any:
-    """Whole numbers from 0 on."""
+    """Integers from 0 on."""
     return np.arange(rows * columns, dtype=np.float32).reshape(rows, columns)
 
 
 def node(operator: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
-    """A node; the names of its inputs and outputs have spaces between them."""
+    """A node; names of inputs and outputs are separated by spaces."""
     return helper.make_node(operator, inputs.split(), outputs.split(), **attributes)

@@ -1,4 +1,4 @@
-"""Run in an environment with MLflow and onnx: save a model of ONNX as MLflow saves it.
+"""Save an ONNX model with MLflow; run this in an environment with MLflow and onnx.
 
 python mlflow_save.py MODEL DIRECTORY
 """

@@ -1,4 +1,4 @@
-"""Wrong deployments: the start stops, and the line that a platform shows says how to mend it."""
+"""Wrong deployments: the start stops, and the line for the platform says how to fix it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ VERSION = onnxruntime.__version__
 
 
 def assert_stops(place: Path, model_of: Callable[..., Any], *words: str, **parameters: Any) -> None:
-    """Loading ends with one line that has these words in it."""
+    """Check that loading fails with one line that contains these words."""
     with pytest.raises(DeploymentError) as caught:
         model_of(place, **parameters)
     line = str(caught.value)
@@ -27,7 +27,7 @@ def assert_stops(place: Path, model_of: Callable[..., Any], *words: str, **param
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A directory with a good model."""
+    """A directory with a working model."""
     onnx.save(doubled(), tmp_path / "model.onnx")
     return tmp_path
 
@@ -35,14 +35,14 @@ def place(tmp_path: Path) -> Path:
 def test_a_directory_without_a_model_stops_the_start(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The line lists what was expected and what was found."""
+    """For a directory without a model, the line lists expected and existing files."""
     (tmp_path / "model.pt").touch()
 
     assert_stops(tmp_path, model_of, "expected model.onnx, one *.onnx, one *.ort", "model.pt")
 
 
 def test_two_candidates_stop_the_start(tmp_path: Path, model_of: Callable[..., Any]) -> None:
-    """Nothing is guessed; the line names both and the parameter that decides."""
+    """For two possible model files, the line names both and the parameter that chooses."""
     for name in ("encoder.onnx", "decoder.onnx"):
         onnx.save(doubled(), tmp_path / name)
 
@@ -65,14 +65,14 @@ def test_two_candidates_stop_the_start(tmp_path: Path, model_of: Callable[..., A
 def test_what_is_no_model_stops_the_start(
     content: bytes, word: str, name: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The line names the file."""
+    """For a file that is not a model, the line names the file."""
     (tmp_path / name).write_bytes(content)
 
     assert_stops(tmp_path, model_of, str(tmp_path / name), word)
 
 
 def test_an_opset_that_is_too_new_is_named(loaded: Callable[..., Any]) -> None:
-    """What the file needs, what this onnxruntime reads, and what to do."""
+    """For an opset that is too new, the line has both versions and advice."""
     content = product()
     content.opset_import[0].version = 4000
 
@@ -86,7 +86,7 @@ def test_an_opset_that_is_too_new_is_named(loaded: Callable[..., Any]) -> None:
 
 
 def test_an_opset_of_another_domain_is_named(loaded: Callable[..., Any]) -> None:
-    """Such as that of classic models."""
+    """The opset of another domain, such as ai.onnx.ml, is named."""
     content = graph(
         [node("Identity", "x", "y")],
         {"x": ("float", ("n",))},
@@ -99,7 +99,7 @@ def test_an_opset_of_another_domain_is_named(loaded: Callable[..., Any]) -> None
 
 
 def test_an_ir_version_that_is_too_new_is_named(loaded: Callable[..., Any]) -> None:
-    """It is a version of the file format itself."""
+    """For a file format version (IR) that is too new, the line names it."""
     content = product()
     content.ir_version = 999
 
@@ -108,7 +108,7 @@ def test_an_ir_version_that_is_too_new_is_named(loaded: Callable[..., Any]) -> N
 
 
 def test_an_operator_that_is_not_there_is_named(loaded: Callable[..., Any]) -> None:
-    """A custom operator needs a library that this image does not have."""
+    """The line names a custom operator, whose library the image lacks."""
     x: Any = {"x": ("float", ("n",))}
     content = graph([node("Tokens", "x", "y", domain="shop")], x, {}, opsets={"shop": 1})
     content.graph.output.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, None))
@@ -118,7 +118,7 @@ def test_an_operator_that_is_not_there_is_named(loaded: Callable[..., Any]) -> N
 
 
 def test_an_input_that_no_request_can_hold_stops_the_start(loaded: Callable[..., Any]) -> None:
-    """A sequence of tensors, as some pipelines of text take it."""
+    """An input that is a sequence of tensors, as in some text pipelines, stops the start."""
     content = graph([node("SequenceLength", "x", "y")], {}, {"y": ("int64", ())})
     content.graph.input.append(helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, None))
 
@@ -127,7 +127,7 @@ def test_an_input_that_no_request_can_hold_stops_the_start(loaded: Callable[...,
 
 
 def test_an_output_that_no_answer_can_hold_stops_the_start(loaded: Callable[..., Any]) -> None:
-    """Unless others are asked for."""
+    """An output that no answer can hold stops the start, unless others are selected."""
     x: Any = {"x": ("float", ("n", 4))}
     content = graph(
         [node("Cast", "x", "y", to=TensorProto.FLOAT8E4M3FN), node("Neg", "x", "z")],
@@ -144,7 +144,7 @@ def test_an_output_that_no_answer_can_hold_stops_the_start(loaded: Callable[...,
 def test_an_output_that_is_not_there_stops_the_start(
     place: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The line lists those that are."""
+    """For an unknown output, the line lists the existing ones."""
     assert_stops(place, model_of, "outputs names z; the model has y", outputs="y,z")
 
 
@@ -152,7 +152,7 @@ def test_an_output_that_is_not_there_stops_the_start(
 def test_a_gpu_that_is_not_there_stops_the_start(
     device: str, place: Path, model_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A GPU that was asked for is never replaced by the CPU in silence."""
+    """A requested GPU that is not available stops the start; the CPU does not replace it."""
     monkeypatch.setattr("onnx_session.gpus", list)
 
     assert_stops(place, model_of, f"asks for {device}, which is not there", device=device)
@@ -161,7 +161,7 @@ def test_a_gpu_that_is_not_there_stops_the_start(
 def test_a_provider_that_is_not_there_stops_the_start(
     place: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The line lists those that are."""
+    """For an unknown provider, the line lists the available ones."""
     line = "providers names 'NoSuchExecutionProvider'; this onnxruntime has "
     assert_stops(
         place, model_of, line, "CPUExecutionProvider", providers="NoSuchExecutionProvider,CPU"
@@ -171,7 +171,7 @@ def test_a_provider_that_is_not_there_stops_the_start(
 def test_a_provider_that_does_not_work_stops_the_start(
     place: Path, model_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As one does whose libraries are missing, without which onnxruntime itself goes on."""
+    """A provider without its libraries stops the start; onnxruntime itself would continue."""
     monkeypatch.setattr("onnxruntime.InferenceSession.get_providers", lambda _: ["Another"])
 
     assert_stops(place, model_of, "CPUExecutionProvider does not work here", "working: Another")
@@ -190,14 +190,14 @@ def test_a_provider_that_does_not_work_stops_the_start(
 def test_a_wrong_parameter_stops_the_start(
     parameter: str, value: str, line: str, place: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The line says which values there are."""
+    """For a wrong parameter, the line lists the allowed values."""
     assert_stops(place, model_of, f"the parameter {parameter} {line}", **{parameter: value})
 
 
 def test_an_image_size_that_does_not_fit_stops_the_start(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """What the model says of its input and what the parameters say contradict each other."""
+    """An image size that contradicts the model's input stops the start."""
     onnx.save(doubled(shape=("n", 3, 8, 8)), tmp_path / "model.onnx")
 
     assert_stops(tmp_path, model_of, "image parameters do not fit", "16x16", image_size="16x16")

@@ -1,4 +1,4 @@
-"""Models that real converters made, compared with the framework that was converted from."""
+"""Models from real converters, compared with the framework that they were converted from."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,19 +12,19 @@ CLOSE = {"rel": 1e-5, "abs": 1e-6}
 
 
 def ask(server: Server, body: Any) -> Any:
-    """The answer to a request that is a good one."""
+    """Post a valid request; returns the JSON answer."""
     answer = server.post(body)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
 def close(expected: Any) -> Any:
-    """Nested lists equal to the expected ones but for the last digits of float32."""
+    """An expectation: nested lists, equal except for the last digits of float32."""
     return [close(each) for each in expected] if np.ndim(expected) > 1 else approx(expected)
 
 
 def approx(expected: Any) -> Any:
-    """A list equal to the expected one but for the last digits of float32."""
+    """An expectation: a list, equal except for the last digits of float32."""
     return pytest.approx(np.asarray(expected).tolist(), **CLOSE)
 
 
@@ -35,7 +35,7 @@ def approx(expected: Any) -> Any:
 def test_the_probabilities_of_a_classifier_are_an_array_under_its_classes(
     name: str, classes: list[str], sklearn_models: Path, serve_model: Any, answers: Any
 ) -> None:
-    """Out of a list of `{class: probability}`, which converters make."""
+    """Probabilities in lists of `{class: probability}`, as converters write, become an array."""
     model = sklearn_models / f"{name}.onnx"
     server = serve_model(model, outputs="output_probability")
     inputs, expected = answers(model)
@@ -50,7 +50,7 @@ def test_the_probabilities_of_a_classifier_are_an_array_under_its_classes(
 def test_a_classifier_answers_with_its_label_and_its_probabilities(
     name: str, sklearn_models: Path, serve_model: Any, answers: Any
 ) -> None:
-    """All outputs by name, unless the parameter chooses."""
+    """Without the parameter outputs, all outputs are answered by name."""
     model = sklearn_models / f"{name}.onnx"
     inputs, expected = answers(model)
 
@@ -63,7 +63,7 @@ def test_a_classifier_answers_with_its_label_and_its_probabilities(
 def test_labels_alone_are_answered_in_the_kind_of_the_request(
     sklearn_models: Path, serve_model: Any, answers: Any
 ) -> None:
-    """One output is an array like any other."""
+    """A single output is answered in the kind of the request, also labels."""
     model = sklearn_models / "numbered.onnx"
     rows = answers(model)[0]["X"]
     tensor = {"shape": list(rows.shape), "values": rows.ravel().tolist()}
@@ -74,7 +74,7 @@ def test_labels_alone_are_answered_in_the_kind_of_the_request(
 
 
 def test_a_regressor_predicts(sklearn_models: Path, serve_model: Any, answers: Any) -> None:
-    """A column of numbers."""
+    """A regressor answers a column of numbers."""
     model = sklearn_models / "regressor.onnx"
     inputs, expected = answers(model)
 
@@ -87,7 +87,7 @@ def test_a_regressor_predicts(sklearn_models: Path, serve_model: Any, answers: A
 def test_a_text_pipeline_takes_strings(
     kind: str, sklearn_models: Path, serve_model: Any, answers: Any
 ) -> None:
-    """Its vectorizer needs a locale, which slim images do not have."""
+    """A text pipeline accepts strings, although slim images lack the locale of its vectorizer."""
     model = sklearn_models / "reviews.onnx"
     inputs, expected = answers(model)
     (text, *_), right = inputs["text"].ravel().tolist(), expected["probabilities"][:1]
@@ -108,7 +108,7 @@ def test_a_text_pipeline_takes_strings(
 def test_a_pipeline_on_named_columns_takes_records(
     form: str, sklearn_models: Path, serve_model: Any, answers: Any
 ) -> None:
-    """An input for each column, of numbers or of text."""
+    """A pipeline with an input for each column, of numbers or text, accepts records."""
     model = sklearn_models / "columns.onnx"
     inputs, expected = answers(model)
     area, city = (inputs[name].ravel().tolist() for name in ("area", "city"))
@@ -128,7 +128,7 @@ def test_a_pipeline_on_named_columns_takes_records(
 def test_a_network_with_a_free_batch_takes_any_number_of_images(
     torch_models: Path, serve_model: Any, answers: Any
 ) -> None:
-    """PyTorch's exporter of today, which keeps the weights in a second file."""
+    """A network of PyTorch's current exporter, with weights in a second file, is served."""
     model = torch_models / "images.onnx"
     inputs, expected = answers(model)
     assert model.with_suffix(".onnx.data").exists()
@@ -142,7 +142,7 @@ def test_a_network_with_a_free_batch_takes_any_number_of_images(
 def test_a_network_with_a_batch_of_one_is_run_row_by_row(
     torch_models: Path, serve_model: Any, answers: Any
 ) -> None:
-    """A batch that the exporter fixed at 1 is no limit to requests."""
+    """A network whose batch the exporter fixed at 1 accepts any number of rows."""
     model = torch_models / "one_image.onnx"
     inputs, expected = answers(model)
     server = serve_model(model)
@@ -158,7 +158,7 @@ def test_a_network_with_a_batch_of_one_is_run_row_by_row(
 def test_several_inputs_and_outputs_go_by_name(
     torch_models: Path, serve_model: Any, answers: Any
 ) -> None:
-    """Whole numbers stay whole for an embedding, and each output is answered under its name."""
+    """Several inputs and outputs go by name, and integers stay integers for an embedding."""
     model = torch_models / "words.onnx"
     inputs, expected = answers(model)
     body = {"jsonData": {name: value.tolist() for name, value in inputs.items()}}
@@ -171,7 +171,7 @@ def test_several_inputs_and_outputs_go_by_name(
 def test_a_network_of_half_precision_takes_and_gives_numbers(
     torch_models: Path, serve_model: Any, answers: Any
 ) -> None:
-    """Numbers are rounded to float16 on the way in."""
+    """A float16 network accepts and answers numbers."""
     model = torch_models / "half.onnx"
     inputs, expected = answers(model)
 
@@ -185,7 +185,7 @@ def test_a_network_of_half_precision_takes_and_gives_numbers(
 def test_the_same_answers_come_through_predict_and_through_the_server(
     name: str, torch_models: Path, model_of: Callable[..., Any], answers: Any
 ) -> None:
-    """A Model may be called as a class, without any server."""
+    """A Model can be called directly, without a server."""
     inputs, expected = answers(torch_models / f"{name}.onnx")
 
     result = model_of(torch_models / f"{name}.onnx").predict(inputs["image"])

@@ -1,4 +1,4 @@
-"""Which files the server loads, wherever links lead."""
+"""Which files the server loads, also through links."""
 
 import shutil
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from prepackaged import DeploymentError
 
 ROWS, COLUMNS = 40, 30
 INPUT = np.linspace(-1, 1, 3 * ROWS, dtype=np.float32).reshape(3, ROWS)
-# The last release of each MLflow major, with what that one needs beside it.
+# The last release of each major version of MLflow, with the packages that it needs.
 MLFLOW = {
     "1": ("mlflow-skinny==1.30.1", "setuptools<80", "pandas"),
     "2": ("mlflow-skinny==2.22.5", "pandas"),
@@ -27,12 +27,12 @@ MLFLOW = {
 
 
 def assert_answers(model: Any) -> None:
-    """The answers are those of the product with the weights."""
+    """Check that the answers are those of the product with the weights."""
     np.testing.assert_allclose(model.predict(INPUT), INPUT @ weights(ROWS, COLUMNS), rtol=1e-5)
 
 
 def save(path: Path, *, data: str = "") -> None:
-    """Save the product, with its weights in a file of that name beside it if there is one."""
+    """Save the product; with `data`, its weights go into a separate file of that name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     model = product(ROWS, COLUMNS)
     if data:
@@ -47,7 +47,7 @@ def save(path: Path, *, data: str = "") -> None:
 def test_the_known_name_and_the_only_file_are_loaded(
     name: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Other files beside it do not matter."""
+    """model.onnx, or a single file with a known suffix, is loaded beside other files."""
     save(tmp_path / name)
     (tmp_path / "README.md").touch()
 
@@ -55,7 +55,7 @@ def test_the_known_name_and_the_only_file_are_loaded(
 
 
 def test_the_known_name_goes_before_others(tmp_path: Path, model_of: Callable[..., Any]) -> None:
-    """A quantized sibling, say, is only served when it is named."""
+    """model.onnx precedes other models, such as a quantized one, which must be named."""
     save(tmp_path / "model.onnx")
     (tmp_path / "model_int8.onnx").write_bytes(b"another")
 
@@ -65,7 +65,7 @@ def test_the_known_name_goes_before_others(tmp_path: Path, model_of: Callable[..
 def test_a_file_in_onnxruntimes_own_format_is_loaded(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """It contains fewer facts than an ONNX file, but its tensors."""
+    """A file in onnxruntime's format is served, with fewer facts in the metadata."""
     save(tmp_path / "model.onnx")
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "ort/model.ort")
@@ -84,14 +84,14 @@ def test_a_file_in_onnxruntimes_own_format_is_loaded(
 def test_weights_in_a_file_of_their_own_are_found(
     data: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Beside the model or below its directory."""
+    """Weights in a separate file, beside the model or in a subdirectory, are found."""
     save(tmp_path / "model.onnx", data=data)
 
     assert_answers(model_of(tmp_path))
 
 
 def linked(directory: Path, mount: Path) -> Path:
-    """A directory of links to all that is in the mount, as PrimeHub's storage initializer makes."""
+    """Create a directory of links to the entries of the mount, as PrimeHub's initializer does."""
     directory.mkdir()
     for entry in mount.iterdir():
         (directory / entry.name).symlink_to(entry)
@@ -102,7 +102,7 @@ def linked(directory: Path, mount: Path) -> Path:
 def test_links_into_a_read_only_mount_are_followed(
     data: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """A link for each file and each directory."""
+    """Links to files and directories of a read-only mount are followed."""
     save(tmp_path / "mount/model.onnx", data=data)
     for path in [*(tmp_path / "mount").rglob("*"), tmp_path / "mount"]:
         path.chmod(0o555 if path.is_dir() else 0o444)
@@ -113,7 +113,7 @@ def test_links_into_a_read_only_mount_are_followed(
 def test_links_may_gather_the_files_from_anywhere(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Model and weights lie in different places under other names, which onnxruntime refuses."""
+    """Links to model and weights in different places work, which onnxruntime itself refuses."""
     save(tmp_path / "saved/model.onnx", data="model.onnx.data")
     models = tmp_path / "models"
     models.mkdir()
@@ -131,7 +131,7 @@ def test_links_may_gather_the_files_from_anywhere(
 def test_a_link_to_the_model_alone_finds_the_weights_beside_the_real_file(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """As when the model's URI names the file."""
+    """If the model's URI is a link to a file, weights beside the target are found."""
     save(tmp_path / "mount/model.onnx", data="model.onnx.data")
     (tmp_path / "link.onnx").symlink_to(tmp_path / "mount/model.onnx")
 
@@ -141,7 +141,7 @@ def test_a_link_to_the_model_alone_finds_the_weights_beside_the_real_file(
 def test_subgraphs_may_have_weights_in_files_too(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The branches of a condition keep theirs in a second file, in the same mount."""
+    """Weights of subgraphs, as in the branches of a condition, are found in separate files."""
     mount = tmp_path / "mount"
     mount.mkdir()
     weight = numpy_helper.from_array(np.array([5, 7], np.float32), "w")
@@ -169,7 +169,7 @@ def test_subgraphs_may_have_weights_in_files_too(
 def test_weights_that_are_missing_stop_the_start(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The line names the file that was left behind."""
+    """If the file of weights is missing, the line names it."""
     save(tmp_path / "model.onnx", data="model.onnx.data")
     (tmp_path / "model.onnx.data").unlink()
 
@@ -183,7 +183,7 @@ def test_weights_that_are_missing_stop_the_start(
 def test_weights_outside_of_the_models_directory_are_not_read(
     location: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """A model file cannot make the server read other files."""
+    """Weights outside the model's directory are refused."""
     (tmp_path / "secret").write_bytes(weights(ROWS, COLUMNS).tobytes())
     save(tmp_path / "models/model.onnx", data="w")
     content = onnx.load(tmp_path / "models/model.onnx", load_external_data=False)
@@ -198,7 +198,7 @@ def test_weights_outside_of_the_models_directory_are_not_read(
 def test_models_of_every_mlflow_are_served(
     major: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """MLflow 1 writes one file; 2 and 3 put the weights into a second one."""
+    """Models of MLflow 1, 2 and 3 are served; 2 and 3 write weights into a second file."""
     save(tmp_path / "product.onnx")
     wanted = (*MLFLOW[major], "onnx", f"onnxruntime=={onnxruntime.__version__}")
     requirements = [word for each in wanted for word in ("--with", each)]
@@ -213,7 +213,7 @@ def test_models_of_every_mlflow_are_served(
 
 
 def test_the_metadata_is_read_off_the_model(tmp_path: Path, model_of: Callable[..., Any]) -> None:
-    """Tensors, versions, the producer, and what the author wrote into metadata_props."""
+    """The metadata has tensors, versions, the producer and the file's metadata_props."""
     content = product()
     content.metadata_props.add(key="owner", value="botany")
     onnx.save(content, tmp_path / "model.onnx")
@@ -236,7 +236,7 @@ def test_the_metadata_is_read_off_the_model(tmp_path: Path, model_of: Callable[.
 
 
 def test_the_metadata_names_the_classes(sklearn_models: Path, model_of: Callable[..., Any]) -> None:
-    """Of outputs that converters wrote as lists of `{class: probability}`."""
+    """The metadata has the classes of outputs that are lists of `{class: probability}`."""
     custom = model_of(sklearn_models / "named.onnx").init_metadata()["custom"]
 
     assert custom["classes of output_probability"] == "setosa, versicolor, virginica"

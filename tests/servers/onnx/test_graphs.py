@@ -1,4 +1,4 @@
-"""What graphs may take and give: types, shapes, batches, names."""
+"""What graphs may accept and return: types, shapes, batches, names."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ DTYPES = {name: name for name in ("bool", "float16", *INTEGERS)} | {
 
 @pytest.mark.parametrize("kind", DTYPES)
 def test_values_take_the_dtype_of_the_input(kind: str, loaded: Load) -> None:
-    """Whatever dtype JSON's numbers have had."""
+    """Numbers are converted to the input's dtype."""
     model = loaded(same(kind))
 
     for rows in (np.array([[1, 0]]), np.array([[1.0, 0.0]]), [[1, 0]]):
@@ -32,7 +32,7 @@ def test_values_take_the_dtype_of_the_input(kind: str, loaded: Load) -> None:
 
 
 def test_text_stays_text(loaded: Load) -> None:
-    """An input and an output of strings."""
+    """Strings pass unchanged through a graph."""
     assert loaded(same("string")).predict([["a", "繁體"]]).tolist() == [["a", "繁體"]]
 
 
@@ -46,11 +46,11 @@ def test_text_stays_text(loaded: Load) -> None:
         (-3.1415927, -3.140625),
         (np.inf, np.inf),
         (-np.inf, -np.inf),
-        (2**-133, 2**-133),  # the smallest
+        (2**-133, 2**-133),  # the smallest bfloat16
     ],
 )
 def test_bfloat16_is_float32_to_the_client(number: float, nearest: float, loaded: Load) -> None:
-    """Rounded to the nearest on the way in, as it is on the way out."""
+    """Numbers are rounded to the nearest bfloat16, ties to even, and answered as float32."""
     result = loaded(same("bfloat16")).predict(np.array([[number, 0]], np.float32))
 
     assert result.dtype == np.float32
@@ -58,14 +58,14 @@ def test_bfloat16_is_float32_to_the_client(number: float, nearest: float, loaded
 
 
 def test_bfloat16_keeps_what_is_no_number(loaded: Load) -> None:
-    """Of every pattern of bits."""
+    """Every NaN stays NaN in bfloat16."""
     patterns = np.array([[0x7F800001, 0xFFFFFFFF]], np.uint32).view(np.float32)
 
     assert np.isnan(loaded(same("bfloat16")).predict(patterns)).all()
 
 
 def test_bfloat16_goes_beside_other_types(loaded: Load) -> None:
-    """A graph may cast between them."""
+    """A graph may mix bfloat16 with other types."""
     nodes = [node("Cast", "x", "y", to=TensorProto.FLOAT), node("Cast", "i", "z", to=16)]
     inputs = {"x": ("bfloat16", ("n", 2)), "i": ("int64", ("n", 1))}
     model = loaded(graph(nodes, inputs, {"y": ("float", ("n", 2)), "z": ("bfloat16", ("n", 1))}))
@@ -74,7 +74,7 @@ def test_bfloat16_goes_beside_other_types(loaded: Load) -> None:
 
 
 def test_a_batch_that_is_fixed_takes_just_that_many_rows(loaded: Load) -> None:
-    """More or fewer rows are the client's mistake; the error contains both numbers."""
+    """A fixed batch refuses other numbers of rows with both shapes."""
     model = loaded(doubled(shape=(3, 4)))
 
     assert model.predict(np.ones((3, 4))).tolist() == [[2] * 4] * 3
@@ -83,7 +83,7 @@ def test_a_batch_that_is_fixed_takes_just_that_many_rows(loaded: Load) -> None:
 
 
 def test_rows_are_run_one_by_one_where_the_batch_is_fixed_at_one(loaded: Load) -> None:
-    """Each row's answer is what it would be alone, here a sum over all that the graph sees."""
+    """If the batch is fixed at 1, rows run one by one, here through a sum over the whole input."""
     total = [node("ReduceSum", "x", "y", keepdims=1)]
     model = loaded(graph(total, {"x": ("float", (1, 2))}, {"y": ("float", (1, 1))}))
 
@@ -91,7 +91,7 @@ def test_rows_are_run_one_by_one_where_the_batch_is_fixed_at_one(loaded: Load) -
 
 
 def test_inputs_without_a_batch_are_the_same_for_every_row(loaded: Load) -> None:
-    """A scalar beside an input whose batch is fixed at one."""
+    """If the batch is fixed at 1, a scalar input applies to every row."""
     inputs = {"x": ("float", (1, 2)), "factor": ("float", ())}
     model = loaded(graph([node("Mul", "x factor", "y")], inputs, {"y": ("float", (1, 2))}))
 
@@ -113,7 +113,7 @@ NONZERO = node("NonZero", "x", "found")
 )
 @pytest.mark.parametrize("first", [False, True], ids=["[axes, found]", "[found, axes]"])
 def test_answers_of_free_length_are_lists_by_row(rows: Any, first: Any, loaded: Load) -> None:
-    """As of a detector, which finds any number of things in every image, even one in each."""
+    """Outputs of free length, as of a detector, are lists by row, also if lengths are equal."""
     nodes, shape = [NONZERO], [2, None]
     if first:
         nodes, shape = [node("NonZero", "x", "z"), node("Transpose", "z", "found")], [None, 2]
@@ -128,7 +128,7 @@ def test_answers_of_free_length_are_lists_by_row(rows: Any, first: Any, loaded: 
 
 
 def test_a_setting_goes_with_every_row(loaded: Load) -> None:
-    """A threshold of shape [1] beside a batch that is fixed at one, sent once or for each row."""
+    """If the batch is fixed at 1, an input of shape [1] is sent once or for each row."""
     inputs: Any = {"x": ("float", (1, 2)), "factor": ("float", (1,))}
     model = loaded(graph([node("Mul", "x factor", "y")], inputs, {"y": ("float", (1, 2))}))
     rows = [[1, 2], [3, 4]]
@@ -141,7 +141,7 @@ def test_a_setting_goes_with_every_row(loaded: Load) -> None:
 
 
 def test_a_setting_beside_a_free_batch_is_no_batch(loaded: Load) -> None:
-    """Its size is fixed in metadata and requests, as for a state of shape [1, 1, 128]."""
+    """Beside a free batch, an input whose first size is 1 keeps its size, as a state does."""
     inputs: Any = {
         "x": ("float", ("batch", 2)),
         "factor": ("float", (1,)),
@@ -175,7 +175,7 @@ def test_a_setting_beside_a_free_batch_is_no_batch(loaded: Load) -> None:
 
 
 def test_answers_without_a_batch_are_stacked(loaded: Load) -> None:
-    """A scalar for a row becomes a list of as many."""
+    """If rows run one by one, scalar outputs become a list with one per row."""
     total = [node("ReduceSum", "x", "y", keepdims=0)]
     model = loaded(graph(total, {"x": ("float", (1, 2))}, {"y": ("float", ())}))
 
@@ -189,7 +189,7 @@ ROWS = {count: np.arange(2.0 * count, dtype=np.float32).reshape(count, 2) for co
 def test_onnxruntime_says_whether_axes_of_one_name_may_differ(
     count: int, loaded: Load, tmp_path: Path
 ) -> None:
-    """It computes with one row beside many; if it refuses, the error contains both sizes."""
+    """Unequal sizes of a named axis pass if onnxruntime computes them; else the error has both."""
     inputs: Any = {"a": ("float", ("batch", 2)), "b": ("float", ("batch", 2))}
     model = loaded(graph([node("Add", "a b", "y")], inputs, {"y": ("float", ("batch", 2))}))
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
@@ -209,7 +209,7 @@ def test_onnxruntime_says_whether_axes_of_one_name_may_differ(
 
 
 def test_axes_of_different_names_may_differ(loaded: Load) -> None:
-    """As the nodes and the edges of a graph neural network do."""
+    """Axes of different names may differ in size, as nodes and edges."""
     inputs = {"nodes": ("float", ("nodes", 2)), "edges": ("int64", ("edges", 1))}
     gathered = graph([node("Gather", "nodes edges", "y")], inputs, {"y": ("float", None)})
 
@@ -219,7 +219,7 @@ def test_axes_of_different_names_may_differ(loaded: Load) -> None:
 
 
 def test_an_input_of_any_rank_takes_any_shape(loaded: Load) -> None:
-    """To onnxruntime itself it looks like a scalar."""
+    """An input of unknown rank accepts any shape, although onnxruntime describes it as a scalar."""
     model = loaded(doubled(shape=None))
 
     assert model.predict(np.array([1, 2])).tolist() == [2, 4]
@@ -227,7 +227,7 @@ def test_an_input_of_any_rank_takes_any_shape(loaded: Load) -> None:
 
 
 def test_an_optional_input_may_be_left_out(loaded: Load) -> None:
-    """ONNX's optional type, whose tensor is sent like any other."""
+    """An input of ONNX's optional type may be sent or left out."""
     element = helper.make_tensor_type_proto(TensorProto.FLOAT, ["n", 2])
     kind = helper.make_optional_type_proto(element)
     content = graph(
@@ -243,7 +243,7 @@ def test_an_optional_input_may_be_left_out(loaded: Load) -> None:
 
 
 def test_an_input_with_a_default_need_not_be_sent(loaded: Load) -> None:
-    """Older files list weights among the inputs."""
+    """Weights that an older file lists among its inputs need not be sent."""
     content = product(4, 3)
     content.ir_version = 3
     content.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [4, 3]))
@@ -252,7 +252,7 @@ def test_an_input_with_a_default_need_not_be_sent(loaded: Load) -> None:
 
 
 def test_a_weight_among_the_inputs_may_be_sent(loaded: Load, tmp_path: Path) -> None:
-    """Since IR version 4 it is a default, which onnxruntime lets callers replace."""
+    """Since IR version 4, a weight among the inputs is a default that a request may replace."""
     content = product(4, 3)
     content.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [4, 3]))
     model = loaded(content)
@@ -271,7 +271,7 @@ def test_a_weight_among_the_inputs_may_be_sent(loaded: Load, tmp_path: Path) -> 
 
 
 def test_a_weight_of_one_row_is_no_batch(loaded: Load) -> None:
-    """Only inputs that must be sent tell what a batch is."""
+    """A weight with one row does not fix the batch at 1; only required inputs do."""
     content = graph(
         [node("Mul", "x w", "y")],
         {"x": ("float", ("n", 2)), "w": ("float", (1, 2))},
@@ -286,7 +286,7 @@ def test_a_weight_of_one_row_is_no_batch(loaded: Load) -> None:
 
 
 def test_a_cache_may_be_empty(loaded: Load) -> None:
-    """As `past_key_values` are at the first step of a decoder."""
+    """A cache may have size 0, as `past_key_values` at a decoder's first step."""
     inputs: Any = {
         "step": ("float", ("batch", 2, 1, 4)),
         "past": ("float", ("batch", 2, "past", 4)),
@@ -304,7 +304,7 @@ def test_a_cache_may_be_empty(loaded: Load) -> None:
 
 
 def test_a_graph_may_have_no_edges(loaded: Load) -> None:
-    """An axis of size 0 that is not the batch goes to onnxruntime as it is."""
+    """An axis of size 0 other than the batch is passed to onnxruntime."""
     inputs: Any = {"nodes": ("float", ("nodes", 2)), "edges": ("int64", ("edges",))}
     gathered = graph([node("Gather", "nodes edges", "y")], inputs, {"y": ("float", ("edges", 2))})
 
@@ -323,7 +323,7 @@ ID = 1623456789012345679
     ],
 )
 def test_an_id_of_64_bits_stays_exact(payload: Any, names: Any, loaded: Load) -> None:
-    """Beside a fraction, a null, and a whole number that JavaScript wrote as a float."""
+    """A 64-bit ID stays exact beside a fraction, a null, and an integer sent as a float."""
     inputs: Any = {"id": ("int64", ("n",)), "amount": ("float", ("n",))}
     nodes = [node("Identity", "id", "a"), node("Identity", "amount", "b")]
     model = loaded(graph(nodes, inputs, {"a": inputs["id"], "b": inputs["amount"]}))
@@ -336,7 +336,7 @@ def test_an_id_of_64_bits_stays_exact(payload: Any, names: Any, loaded: Load) ->
 
 
 def test_a_sequence_of_tensors_is_answered_as_an_array(loaded: Load) -> None:
-    """Where they are of one shape; one row each, they are the rows."""
+    """A sequence of tensors of equal shape is answered as one array."""
     nodes = [node("SequenceConstruct", "x x x", "y")]
     content = graph(nodes, {"x": ("float", (2,))}, {})
     info = helper.make_tensor_sequence_value_info("y", TensorProto.FLOAT, None)
@@ -346,7 +346,7 @@ def test_a_sequence_of_tensors_is_answered_as_an_array(loaded: Load) -> None:
 
 
 def test_the_outputs_that_are_named_are_answered(loaded: Load) -> None:
-    """In the order of the parameter."""
+    """The parameter outputs selects outputs and their order."""
     nodes = [node(each, "x", each.lower()) for each in ("Neg", "Abs", "Sign")]
     shape: tuple[str, list[Any]] = ("float", ["n", 1])
     content = graph(nodes, {"x": shape}, {each.lower(): shape for each in ("Neg", "Abs", "Sign")})
@@ -391,14 +391,14 @@ NOT_BATCHABLE = {
 def test_requests_are_batched_where_the_batch_is_free_and_the_output_one(
     kind: str, loaded: Load
 ) -> None:
-    """Anything else could not be taken apart again."""
+    """A graph is batchable only with a free batch and a single output that has it."""
     content = (BATCHABLE | NOT_BATCHABLE)[kind]
 
     assert loaded(content).batchable == (kind in BATCHABLE)
 
 
 def test_an_index_out_of_range_is_the_clients_mistake(loaded: Load) -> None:
-    """The error contains the graph's own message about the values."""
+    """For an index out of range, the client error has the graph's message."""
     words = graph(
         [node("Gather", "w i", "y")],
         {"i": ("int64", ("n",))},
@@ -411,7 +411,7 @@ def test_an_index_out_of_range_is_the_clients_mistake(loaded: Load) -> None:
 
 
 def test_a_text_that_is_no_number_is_the_clients_mistake(loaded: Load) -> None:
-    """A graph may read numbers from texts."""
+    """If a graph cannot parse a text as a number, that is a client error."""
     cast = node("Cast", "x", "y", to=TensorProto.FLOAT)
     model = loaded(graph([cast], {"x": ("string", ("n",))}, {"y": ("float", ("n",))}))
 
@@ -421,7 +421,7 @@ def test_a_text_that_is_no_number_is_the_clients_mistake(loaded: Load) -> None:
 
 
 def test_sizes_that_do_not_fit_the_graph_are_the_clients_mistake(loaded: Load) -> None:
-    """If the file does not state valid sizes, the error contains the graph's own message."""
+    """For sizes that the graph refuses, the client error has the graph's message."""
     free = graph(
         [node("MatMul", "x w", "y")],
         {"x": ("float", ("n", None))},
@@ -434,7 +434,7 @@ def test_sizes_that_do_not_fit_the_graph_are_the_clients_mistake(loaded: Load) -
 
 
 def test_a_failure_of_memory_is_no_mistake_of_the_client(loaded: Load) -> None:
-    """It is a status of 500: the request may be right."""
+    """A failed memory allocation is a ModelError (status 500), not a client error."""
     inputs: Any = {"x": ("float", (1,)), "shape": ("int64", (2,))}
     huge = graph([node("Expand", "x shape", "y")], inputs, {"y": ("float", None)})
 

@@ -1,6 +1,6 @@
-"""The same Model behind our own microservice and behind upstream's, as processes of their own.
+"""The same Model under our microservice and under upstream's, in separate processes.
 
-All other tests here run under ours, in the test's own process.
+All other tests here run under ours, in the test's process.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ ANSWERS = (ROWS @ weights(SIZE, 2)).tolist()
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of one product."""
+    """A directory with a model of one product."""
     directory = tmp_path_factory.mktemp("product")
     onnx.save(product(SIZE, 2), directory / "model.onnx")
     return directory
@@ -34,7 +34,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=[OURS, UPSTREAM])
 def server(request: pytest.FixtureRequest, directory: Path) -> Iterator[Server]:
-    """The product behind each microservice in turn, with threads for every request."""
+    """A server with the product, under each microservice, with several threads per request."""
     parameters = {"model_uri": str(directory), "intra_op_num_threads": "2"}
     parameters |= {"execution_mode": "parallel", "inter_op_num_threads": "2"}
     with serve(SERVER, program=PROGRAMS / request.param, **parameters) as server:
@@ -42,21 +42,21 @@ def server(request: pytest.FixtureRequest, directory: Path) -> Iterator[Server]:
 
 
 def test_the_server_starts_and_is_healthy(server: Server) -> None:
-    """Liveness and readiness have the same paths."""
+    """Both microservices have the same paths for liveness and readiness."""
     assert requests.get(server.url + "/health/ping", timeout=60).text == "pong"
     status = requests.get(server.url + "/health/status", timeout=60)
     assert (status.status_code, status.json()["strData"]) == (200, "healthy")
 
 
 def test_threads_work_in_the_workers(server: Server) -> None:
-    """Upstream's microservice forks its workers after the model is loaded."""
+    """Sessions with threads work in upstream's workers, which are forked after loading."""
     for _ in range(3):
         answer = server.post({"data": {"ndarray": ROWS.tolist()}})
         assert answer.json()["data"]["ndarray"] == ANSWERS
 
 
 def test_grpc_answers_and_refuses_as_rest_does(server: Server) -> None:
-    """The same numbers, and the same words for a mistake."""
+    """Over gRPC, the numbers and the error messages are the same as over REST."""
     flat = {"shape": [1, SIZE], "values": [1] * SIZE}
     narrow = {"shape": [1, 3], "values": [1] * 3}
     with grpc.insecure_channel(server.grpc) as channel:
@@ -76,7 +76,7 @@ def message(tensor: Any) -> SeldonMessage:
 
 
 def test_the_metadata_is_the_models(server: Server) -> None:
-    """Under both, before any request."""
+    """Under both microservices, the metadata is available before any request."""
     metadata = requests.get(server.url + "/metadata", timeout=60).json()
 
     assert metadata["platform"] == "onnx"
@@ -87,7 +87,7 @@ def test_the_metadata_is_the_models(server: Server) -> None:
 def test_a_wrong_deployment_ends_with_the_line_that_says_why(
     microservice: str, tmp_path: Path
 ) -> None:
-    """Exit status 1, and nothing after the line that a platform shows."""
+    """The server exits with status 1, and nothing follows the line that a platform shows."""
     content = product()
     content.ir_version = 999
     onnx.save(content, tmp_path / "model.onnx")

@@ -1,6 +1,6 @@
-"""Requests made of the OpenAPI document are answered as it says.
+"""The server answers generated requests as the OpenAPI document says.
 
-No error of the server's, and no status, type or method that the document does not have.
+No 5xx errors, and no status, type or method that is not in the document.
 """
 
 from collections.abc import Callable
@@ -28,6 +28,6 @@ SEVERAL = graph(
 def test_of_every_kind_of_tensor(
     model: onnx.ModelProto, tmp_path: Path, serve_model: Callable[..., Server]
 ) -> None:
-    """Numbers and texts, one tensor and several."""
+    """Models of numbers and of texts, with one tensor and with several."""
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
     assert findings(serve_model(tmp_path).url, tmp_path) == ""

@@ -1,4 +1,4 @@
-"""The parts that no request reaches in every case: the file's outline, forks, errors' words."""
+"""Parts that requests do not reach in every case: file outline, forks, error messages."""
 
 import os
 import select
@@ -21,11 +21,11 @@ from serving import ROOT
 
 SERVER = ROOT / "onnx/server"
 
-BOUND_SECONDS = 20  # far above any honest answer
+BOUND_SECONDS = 20  # far longer than any answer takes
 
 
 def test_the_outline_is_what_onnx_itself_reads(tmp_path: Path) -> None:
-    """Versions and producer, without the package that writes such files."""
+    """The outline has the versions and the producer that the package onnx wrote."""
     from onnx_file import outline  # found once conftest.py has set the path
 
     content = product()
@@ -41,7 +41,7 @@ def test_the_outline_is_what_onnx_itself_reads(tmp_path: Path) -> None:
 
 
 def test_values_in_the_file_are_not_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tree ensemble has millions of numbers in its attributes, and a vocabulary texts."""
+    """Parsing the outline skips values, such as millions of numbers in a tree ensemble."""
     import onnx_file
 
     walked = []
@@ -72,7 +72,7 @@ def test_values_in_the_file_are_not_walked(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_files_are_found_wherever_a_tensor_may_be(tmp_path: Path) -> None:
-    """Among a graph's weights, in a node's attribute, and in the graph of a branch."""
+    """Data files are found for weights, for attributes of nodes, and in graphs of branches."""
     from onnx_file import outline
 
     def outside(name: str) -> onnx.TensorProto:
@@ -98,7 +98,7 @@ def test_files_are_found_wherever_a_tensor_may_be(tmp_path: Path) -> None:
 def test_any_bytes_have_an_outline_or_none(
     content: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Nothing but a ValueError comes of what is no model."""
+    """Bytes that are not a model raise only ValueError."""
     from onnx_file import outline
 
     path = tmp_path_factory.getbasetemp() / "any"
@@ -113,7 +113,7 @@ def test_any_bytes_have_an_outline_or_none(
 def test_a_damaged_model_has_an_outline_or_none(
     place: int, byte: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Wherever the damage is."""
+    """A model with any damaged byte raises only ValueError."""
     from onnx_file import outline
 
     content = bytearray(product().SerializeToString())
@@ -126,7 +126,7 @@ def test_a_damaged_model_has_an_outline_or_none(
 
 
 def test_a_model_answers_on_both_sides_of_a_fork(loaded: Callable[..., Any]) -> None:
-    """A session's threads end with a fork, which upstream's microservice does after loading."""
+    """A model answers in parent and child after a fork, which ends a session's threads."""
     model = loaded(product(512, 512), execution_mode="parallel", inter_op_num_threads=2)
     rows = np.ones((512, 512), np.float32)
     before = model.predict(rows).sum()
@@ -148,7 +148,7 @@ def test_a_model_answers_on_both_sides_of_a_fork(loaded: Callable[..., Any]) -> 
 
 
 def test_nobody_is_told_of_the_models_that_are_served(tmp_path: Path) -> None:
-    """Without a word to it, onnxruntime leaves a number for its maker in the home directory."""
+    """The server writes no telemetry ID into the home directory, as onnxruntime does by default."""
     (tmp_path / "model.onnx").write_bytes(product().SerializeToString())
     program = f"from Model import Model; Model({str(tmp_path)!r})"
     loud = f"import onnxruntime; onnxruntime.InferenceSession({str(tmp_path / 'model.onnx')!r})"
@@ -183,7 +183,7 @@ INVALID, FAILED = "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : ", "[ONNXRuntimeE
     ids=["node", "source", "both", "foreign"],
 )
 def test_errors_are_told_without_onnxruntimes_own_places(text: str, said: str) -> None:
-    """What is left is for the person who deployed the model or sent the request."""
+    """Error messages omit locations in onnxruntime's source."""
     from onnx_session import reason
 
     assert reason(RuntimeError(text)) == said

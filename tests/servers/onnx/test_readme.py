@@ -1,4 +1,4 @@
-"""What onnx's README shows is what the server does."""
+"""The examples in onnx's README are correct."""
 
 import shutil
 from collections.abc import Callable
@@ -17,7 +17,7 @@ FAILING = [example for example in EXAMPLES if example.last_log_line]
 
 @pytest.fixture(scope="module")
 def iris(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model of the image's example, made once: converting takes seconds."""
+    """The model of the image's example, converted once, because that takes seconds."""
     directory = tmp_path_factory.mktemp("iris")
     lay_out(Example(files={"train.py": IRIS}), directory)
     return directory / "models/model.onnx"
@@ -25,7 +25,7 @@ def iris(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def laid_out(tmp_path: Path, iris: Path) -> Callable[[Example], dict[str, str]]:
-    """Give an example, get its parameters, its model made: that of iris where it shows none."""
+    """A function from an example to its parameters; without files it uses the model of iris."""
 
     def prepare(example: Example) -> dict[str, str]:
         parameters = lay_out(example, tmp_path)
@@ -40,7 +40,7 @@ def laid_out(tmp_path: Path, iris: Path) -> Callable[[Example], dict[str, str]]:
 def test_every_request_gets_the_answer_shown(
     example: Example, laid_out: Callable[..., dict[str, str]]
 ) -> None:
-    """Each model of the README is made and served, each request sent, each answer compared."""
+    """For each model of the README, each request gets the shown answer."""
     with serve(SERVER, **laid_out(example)) as server:
         assert_shown(server, example)
 
@@ -49,7 +49,7 @@ def test_every_request_gets_the_answer_shown(
 def test_every_last_log_line_is_the_one_shown(
     example: Example, laid_out: Callable[..., dict[str, str]], tmp_path: Path
 ) -> None:
-    """A server that cannot work ends with status 1 and the README's line."""
+    """A broken deployment ends with status 1 and the README's log line."""
     failed = fail_to_serve(SERVER, **laid_out(example))
     assert failed.status == 1
     last_line = failed.last_line.replace(str(tmp_path / "models"), MOUNTED)

@@ -1,4 +1,4 @@
-"""Requests over HTTP: each wrong one is told what was expected and what it got; images."""
+"""Requests over HTTP: errors say what was expected and received; images."""
 
 import base64
 import io
@@ -23,7 +23,7 @@ PIXELS = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 10
 def server(
     model_of: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """Doubles rows of four numbers."""
+    """A server that doubles rows of four numbers."""
     directory = tmp_path_factory.mktemp("rows")
     onnx.save(graph([node("Add", "x x", "y")], X, {"y": X["x"]}), directory / "model.onnx")
     with serve_here(model_of(directory)) as server:
@@ -34,7 +34,7 @@ def server(
 def mixed(
     model_of: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """Takes whole numbers and text."""
+    """A server with inputs of integers and text."""
     directory = tmp_path_factory.mktemp("mixed")
     inputs: Any = {"ids": ("int64", ("n", 2)), "words": ("string", ("n",))}
     nodes = [node("Identity", "ids", "a"), node("Identity", "words", "b")]
@@ -45,7 +45,7 @@ def mixed(
 
 
 def told(response: requests.Response) -> str:
-    """The error message for a client's mistake."""
+    """Check for Seldon's client error (400); returns its message."""
     body = response.json()["status"]
     assert response.status_code == 400, body
     assert (body["status"], body["code"], body["reason"]) == (1, -1, "MICROSERVICE_BAD_DATA")
@@ -65,7 +65,7 @@ def told(response: requests.Response) -> str:
     ],
 )
 def test_values_that_do_not_fit_are_told(server: Server, body: Any, got: str) -> None:
-    """The input's name, its dtype and shape, and what it got."""
+    """For wrong values, the message has the input's name, dtype and shape, and what it received."""
     info = told(server.post(body))
 
     assert info.startswith("input 'x': expected float32 of shape [n, 4], ")
@@ -87,19 +87,19 @@ def test_values_that_do_not_fit_are_told(server: Server, body: Any, got: str) ->
     ],
 )  # fmt: skip
 def test_names_and_types_of_several_inputs_are_told(mixed: Server, values: Any, wrong: str) -> None:
-    """What the graph would refuse in words of its own, or not at all."""
+    """Wrong names and types of several inputs are refused with clear messages."""
     assert wrong in told(mixed.post({"jsonData": values}))
 
 
 def test_several_inputs_go_by_name(mixed: Server) -> None:
-    """In any order."""
+    """Several inputs go by name, in any order."""
     answer = mixed.post({"jsonData": {"words": ["a", "b"], "ids": [[1, 2], [3, 4]]}})
 
     assert answer.json()["jsonData"] == {"a": [[1, 2], [3, 4]], "b": ["a", "b"]}
 
 
 def test_text_may_be_base64(mixed: Server) -> None:
-    """As in TensorFlow Serving, wherever a string may be."""
+    """Text may be sent as Base64 anywhere, as in TensorFlow Serving."""
     words = [{"b64": "57mB6auU"}, "b"]
     rows = [{"ids": [1, 2], "words": words[0]}, {"ids": [3, 4], "words": words[1]}]
 
@@ -109,7 +109,7 @@ def test_text_may_be_base64(mixed: Server) -> None:
 
 
 def test_the_answer_keeps_the_kind_of_the_request(server: Server) -> None:
-    """An ndarray for an ndarray, a tensor for all other numbers."""
+    """An ndarray is answered by an ndarray, other numbers by a tensor."""
     tensor = {"shape": [1, 4], "values": [1, 2, 3, 4]}
     doubled = {"shape": [1, 4], "values": [2, 4, 6, 8]}
 
@@ -122,7 +122,7 @@ def test_the_answer_keeps_the_kind_of_the_request(server: Server) -> None:
 
 
 def test_many_clients_at_once_get_each_their_own_answer(server: Server) -> None:
-    """Their rows may be run together."""
+    """Simultaneous clients, whose rows may share batches, each get their own answer."""
     with ThreadPoolExecutor(16) as clients:
         rows = [[number, 0, 0, 0] for number in range(200)]
         answers = clients.map(lambda row: server.post({"data": {"ndarray": [row]}}).json(), rows)
@@ -132,7 +132,7 @@ def test_many_clients_at_once_get_each_their_own_answer(server: Server) -> None:
 
 
 def png(pixels: Any) -> bytes:
-    """The bytes of a file with these pixels."""
+    """A PNG file with these pixels."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
@@ -147,7 +147,7 @@ def png(pixels: Any) -> bytes:
 def test_an_image_comes_in_the_layout_of_the_input(
     way: str, shape: Any, axes: tuple[int, ...], tmp_path: Path, serve_model: Any
 ) -> None:
-    """As float32 from 0 to 1 in a batch of one; PyTorch's layout where both could be meant."""
+    """An image becomes float32 from 0 to 1 in the input's layout, NCHW if both are possible."""
     onnx.save(same("float", shape), tmp_path / "model.onnx")
     server = serve_model(tmp_path)
 
@@ -164,7 +164,7 @@ def test_an_image_comes_in_the_layout_of_the_input(
 
 
 def test_a_grey_image_and_a_flat_row_fit_the_digits_model(tmp_path: Path, serve_model: Any) -> None:
-    """PrimeHub's documents post [1, 28, 28], flat rows of 784 and greyscale images."""
+    """Arrays of [1, 28, 28], flat rows of 784 and grey images work, as PrimeHub documents."""
     onnx.save(same("float", ("n", 28, 28)), tmp_path / "model.onnx")
     server = serve_model(tmp_path)
     pixels = np.arange(784, dtype=np.uint32).reshape(28, 28).astype(np.uint8)
@@ -181,7 +181,7 @@ def test_a_grey_image_and_a_flat_row_fit_the_digits_model(tmp_path: Path, serve_
 
 
 def test_parameters_change_the_preprocessing(tmp_path: Path, serve_model: Any) -> None:
-    """Size, greyscale, mean and standard deviation, without a fork of the server."""
+    """Parameters set size, greyscale, mean and standard deviation."""
     onnx.save(same("float", ("n", 1, 1, 1)), tmp_path / "model.onnx")
     parameters = {"image_mode": "L", "image_size": "1x1", "image_mean": "0.5", "image_std": "0.25"}
     server = serve_model(tmp_path, **parameters)
@@ -195,7 +195,7 @@ def test_parameters_change_the_preprocessing(tmp_path: Path, serve_model: Any) -
 
 
 def test_blue_comes_first_where_the_parameter_says_so(tmp_path: Path, serve_model: Any) -> None:
-    """As in what OpenCV reads, and what its and Paddle's models take."""
+    """With image_mode BGR, blue comes first, as OpenCV's and Paddle's models expect."""
     onnx.save(same("uint8", ("n", 3, "h", "w")), tmp_path / "model.onnx")
     server = serve_model(tmp_path, image_mode="BGR")
 
@@ -205,12 +205,12 @@ def test_blue_comes_first_where_the_parameter_says_so(tmp_path: Path, serve_mode
 
 
 def in_json(pixels: Any) -> dict[str, str]:
-    """An image as bytes inside JSON."""
+    """An image as JSON: an object with its bytes in Base64."""
     return {"b64": base64.b64encode(png(pixels)).decode()}
 
 
 def test_images_are_rows_of_a_batch(tmp_path: Path, serve_model: Any) -> None:
-    """As many as a client sends, in JSON."""
+    """A JSON request may contain several images, one per row."""
     onnx.save(same("uint8", ("n", "h", "w", 3)), tmp_path / "model.onnx")
     server = serve_model(tmp_path)
     images = [in_json(PIXELS), in_json(255 - PIXELS)]
@@ -222,7 +222,7 @@ def test_images_are_rows_of_a_batch(tmp_path: Path, serve_model: Any) -> None:
 
 
 def detector(*, imgsz: str | None = None) -> onnx.ModelProto:
-    """Takes images whose height and width are even, as detectors take multiples of 32."""
+    """A model that accepts images of even height and width, as detectors need multiples of 32."""
     nodes = [
         node("AveragePool", "x", "half", kernel_shape=[2, 2], strides=[2, 2]),
         node("Resize", "half  scales", "whole", mode="nearest"),
@@ -245,7 +245,7 @@ def detector(*, imgsz: str | None = None) -> onnx.ModelProto:
 def test_a_detector_that_refuses_a_size_is_told_of_the_parameter(
     tmp_path: Path, serve_model: Any
 ) -> None:
-    """The file does not say which sizes it takes, and onnxruntime's words alone tell nobody."""
+    """If the graph refuses an image's size, the message names the parameter image_size."""
     onnx.save(detector(), tmp_path / "model.onnx")
     image = {"binData": in_json(PIXELS)["b64"]}  # 2 x 3
 
@@ -263,7 +263,7 @@ def test_a_detector_that_refuses_a_size_is_told_of_the_parameter(
 def test_images_take_the_size_that_the_file_names(
     imgsz: str, size: list[int], tmp_path: Path, serve_model: Any
 ) -> None:
-    """Ultralytics writes imgsz into metadata_props; a parameter goes before it."""
+    """Images are resized to Ultralytics' imgsz in metadata_props, unless image_size is set."""
     onnx.save(detector(imgsz=imgsz), tmp_path / "model.onnx")
     image = {"binData": in_json(PIXELS)["b64"]}
 
@@ -276,14 +276,14 @@ def test_images_take_the_size_that_the_file_names(
 
 @pytest.mark.parametrize("imgsz", ["", "large", "[3, 640, 640]", "0", "99999", "[640"])
 def test_a_size_that_nobody_can_read_is_no_size(imgsz: str) -> None:
-    """Then the file says nothing of it."""
+    """An invalid imgsz is ignored."""
     from onnx_image_size import image_size
 
     assert image_size({"imgsz": imgsz, "task": "detect"}) is None
 
 
 def test_a_model_of_a_fixed_size_resizes_nothing_unasked(tmp_path: Path, serve_model: Any) -> None:
-    """What its file says of sizes agrees with its input, and is no parameter."""
+    """If the input has a fixed size, imgsz does not turn on resizing."""
     content = same("float", ("n", 3, 4, 4))
     content.metadata_props.add(key="imgsz", value="[4, 4]")
     onnx.save(content, tmp_path / "model.onnx")
@@ -294,7 +294,7 @@ def test_a_model_of_a_fixed_size_resizes_nothing_unasked(tmp_path: Path, serve_m
 
 
 def test_what_is_no_image_is_told(tmp_path: Path, serve_model: Any) -> None:
-    """Text, and half an image."""
+    """Text and a truncated image are refused."""
     onnx.save(same("float", ("n", 3, "h", "w")), tmp_path / "model.onnx")
     server = serve_model(tmp_path)
 
@@ -303,7 +303,7 @@ def test_what_is_no_image_is_told(tmp_path: Path, serve_model: Any) -> None:
 
 
 def test_an_image_for_a_table_is_told(server: Server) -> None:
-    """The input is no image."""
+    """An image for an input that is not an image is refused."""
     info = told(server.post({"binData": base64.b64encode(png(PIXELS)).decode()}))
 
     assert "input 'x' takes float32 of shape [n, 4], which is no image" in info

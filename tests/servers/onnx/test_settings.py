@@ -1,4 +1,4 @@
-"""How onnxruntime is set up: threads, providers, options."""
+"""The setup of onnxruntime: threads, providers, options."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,14 +12,14 @@ HAS_CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
 def options_of(model: Any) -> onnxruntime.SessionOptions:
-    """What its session was opened with."""
+    """The options that the session was opened with."""
     return model.graph.session.get_session_options()
 
 
 def test_threads_follow_the_containers_limit_and_sleep_when_idle(
     loaded: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Onnxruntime by itself takes all the host's processors and lets its threads spin."""
+    """Threads follow the container's limit and do not spin, unlike onnxruntime's defaults."""
     monkeypatch.setattr("onnx_session.available_cpus", lambda: 3)
 
     options = options_of(loaded(doubled()))
@@ -30,7 +30,7 @@ def test_threads_follow_the_containers_limit_and_sleep_when_idle(
 
 
 def test_the_options_are_onnxruntimes_own(loaded: Callable[..., Any]) -> None:
-    """Unset, as it would have them."""
+    """Without parameters, the options are onnxruntime's defaults."""
     ours, own = options_of(loaded(doubled())), onnxruntime.SessionOptions()
 
     assert ours.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -38,7 +38,7 @@ def test_the_options_are_onnxruntimes_own(loaded: Callable[..., Any]) -> None:
 
 
 def test_the_parameters_set_the_options(loaded: Callable[..., Any]) -> None:
-    """Numbers may come as text, which is what platforms make of all parameters."""
+    """Parameters set the options; numbers may be text, as platforms send them."""
     options = options_of(
         loaded(
             doubled(),
@@ -57,7 +57,7 @@ def test_the_parameters_set_the_options(loaded: Callable[..., Any]) -> None:
 @pytest.mark.skipif(HAS_CUDA, reason="this is onnxruntime's build for CUDA")
 @pytest.mark.parametrize("device", ["auto", "cpu", None])
 def test_the_cpu_is_taken_where_there_is_no_gpu(device: str, loaded: Callable[..., Any]) -> None:
-    """The metadata says which provider works."""
+    """Without a GPU the CPU is used, and the metadata names the provider."""
     custom = loaded(doubled(), device=device).init_metadata()["custom"]
 
     assert custom["providers"] == "CPUExecutionProvider"
@@ -79,7 +79,7 @@ def test_tensorrt_is_taken_only_when_it_is_asked_for(
     chosen: list[tuple[str, str | None]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """CUDA where there is a GPU, with the number of that which the parameter device names."""
+    """With a GPU, CUDA is the default, on the parameter's device; TensorRT must be requested."""
     from onnx_session import Settings  # found once conftest.py has set the path
 
     there = [f"{name}ExecutionProvider" for name in ("Tensorrt", "CUDA", "CPU")]
@@ -97,7 +97,7 @@ def test_tensorrt_is_taken_only_when_it_is_asked_for(
 @pytest.mark.skipif(not HAS_CUDA, reason="needs a GPU and onnxruntime's build for CUDA")
 @pytest.mark.parametrize("device", ["auto", "cuda", "cuda:0"])
 def test_a_gpu_is_used_where_there_is_one(device: str, loaded: Callable[..., Any]) -> None:
-    """The answers are the CPU's."""
+    """An available GPU is used and gives the CPU's answers."""
     model = loaded(doubled(), device=device)
 
     assert model.graph.session.get_providers()[0] == "CUDAExecutionProvider"

@@ -1,4 +1,4 @@
-"""The Model's signature says what onnxruntime says of the graph, axis by axis."""
+"""The Model's signature equals onnxruntime's description of the graph, axis by axis."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,18 +15,18 @@ Load = Callable[..., Any]
 
 
 def told_by_onnxruntime(path: Path) -> tuple[list[Any], list[Any]]:
-    """Inputs and outputs are those of a separate session."""
+    """The inputs and outputs of a separate session."""
     session = onnxruntime.InferenceSession(path)
     return session.get_inputs(), session.get_outputs()
 
 
 def axes(shape: list[Any]) -> tuple[str | None, ...]:
-    """The names of axes in onnxruntime's shapes, which have names in the place of sizes."""
+    """The names of axes in onnxruntime's shapes, where a name replaces a size."""
     return tuple(axis if isinstance(axis, str) else None for axis in shape)
 
 
 def test_tensors_and_their_axes_are_those_of_the_session(tmp_path: Path, loaded: Load) -> None:
-    """Names of axes as the graph has them: those of one name have one size."""
+    """Tensors and axes have the graph's names; axes of one name have one size."""
     inputs: Any = {
         "nodes": ("float", ("nodes", 2)),
         "edges": ("int64", ("edges", None)),
@@ -47,7 +47,7 @@ def test_tensors_and_their_axes_are_those_of_the_session(tmp_path: Path, loaded:
 
 
 def test_a_batch_of_one_is_free(tmp_path: Path, loaded: Load) -> None:
-    """Rows run one by one, so that requests bring any number of them."""
+    """A batch that is fixed at 1 is free in the signature, because rows run one by one."""
     model = loaded(doubled(shape=(1, 4)))
     (given,), _ = told_by_onnxruntime(tmp_path / "model.onnx")
     assert given.shape == [1, 4]
@@ -57,7 +57,7 @@ def test_a_batch_of_one_is_free(tmp_path: Path, loaded: Load) -> None:
 
 
 def test_a_free_axis_without_a_name_is_tied_to_none(loaded: Load) -> None:
-    """The graph does not say that two such axes are one."""
+    """Free axes without names may differ in size."""
     nodes = [node("Gather", "x at", "y")]
     inputs: Any = {"x": ("float", (None, 2)), "at": ("int64", (None,))}
     model = loaded(graph(nodes, inputs, {"y": ("float", (None, 2))}))
@@ -67,7 +67,7 @@ def test_a_free_axis_without_a_name_is_tied_to_none(loaded: Load) -> None:
 
 
 def test_an_optional_input_is_told(loaded: Load) -> None:
-    """ONNX's optional type, whose element is a tensor."""
+    """An input of ONNX's optional type is optional in the signature."""
     element = helper.make_tensor_type_proto(TensorProto.FLOAT, ["n", 2])
     content = graph(
         [node("Identity", "x", "y")], {"x": ("float", ("n", 2))}, {"y": ("float", None)}
@@ -87,7 +87,7 @@ CLASSES = ("cat", "dog")
 
 
 def scores(shape: Any = ("n", 2)) -> Any:
-    """A classifier's scores under the names of its classes, as converters make them."""
+    """A classifier's scores under the names of its classes, as converters write them."""
     return graph(
         [node("ZipMap", "x", "scores", domain="ai.onnx.ml", classlabels_strings=CLASSES)],
         {"x": ("float", shape)},
@@ -98,7 +98,7 @@ def scores(shape: Any = ("n", 2)) -> Any:
 
 @pytest.fixture
 def classifier(loaded: Load) -> Any:
-    """The server's Model on such scores."""
+    """The server's Model with such scores."""
     content = scores()
     kind = helper.make_map_type_proto(
         TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, [])
@@ -110,7 +110,7 @@ def classifier(loaded: Load) -> Any:
 
 
 def test_class_names_are_the_labels_of_the_scores(classifier: Any) -> None:
-    """They come with the first run, at the start, and give the output its columns."""
+    """The first run, at load, finds the class names and the number of columns."""
     signature = classifier.signature
 
     assert signature.class_names == CLASSES

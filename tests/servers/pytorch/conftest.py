@@ -1,4 +1,4 @@
-"""Models that PyTorch itself saves, and the server on them."""
+"""Models that PyTorch itself saves, and servers with them."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ sys.path[:0] = [str(SERVER), str(Path(__file__).parent)]
 
 @pytest.fixture(autouse=True)
 def forgotten(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """After a test, nothing that its model's directories had can be imported any more."""
+    """After each test, make the modules in its model directories impossible to import."""
     path = [*sys.path]
     yield
     sys.path[:] = path
@@ -30,7 +30,7 @@ def forgotten(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def model_of() -> Callable[..., Any]:
-    """Give a model directory and parameters, get the server's Model, loaded."""
+    """A function that takes a model directory and parameters and returns the loaded Model."""
     from Model import Model  # the server's module, found once SERVER is on the path
 
     def load(directory: Path, **parameters: str) -> Any:
@@ -43,7 +43,7 @@ def model_of() -> Callable[..., Any]:
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Callable[..., nn.Module]:
-    """Give a class of torch_nets, get a module whose weights and source are in `tmp_path`."""
+    """A function that saves a class of torch_nets in `tmp_path`: weights and source."""
     from torch_nets import seeded, source_of  # beside this file, found once that is on the path
 
     def save(net: type[nn.Module]) -> nn.Module:
@@ -57,7 +57,7 @@ def saved(tmp_path: Path) -> Callable[..., nn.Module]:
 
 @pytest.fixture
 def server_on(model_of: Callable[..., Any]) -> Iterator[Callable[..., Server]]:
-    """Give a model directory and parameters, get our microservice on it, in this process."""
+    """A function that takes a model directory and parameters and serves it in this process."""
     with ExitStack() as stack:
 
         def start(directory: Path, **parameters: str) -> Server:
@@ -68,7 +68,7 @@ def server_on(model_of: Callable[..., Any]) -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def asked() -> Callable[..., Any]:
-    """Give a module and values, get what PyTorch itself answers to them."""
+    """A function that takes a module and values and returns PyTorch's own answer."""
 
     def ask(module: nn.Module, *values: Any, dtype: torch.dtype = torch.float32) -> Any:
         with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""A LightningModule, saved by Lightning and by MLflow in environments that have them."""
+"""A LightningModule that Lightning and MLflow save in environments that have them."""
 
 import pytorch_lightning as pl
 import torch

@@ -1,9 +1,9 @@
-"""Run in an environment with MLflow: save modules as it saves them, and Lightning if it is there.
+"""Save modules with MLflow, and with Lightning if installed; run this in their environment.
 
 python mlflow_save.py DIRECTORY
 
-DIRECTORY gets one directory for each model, `rows.json` and, by the models' names, the answers
-in `answers.json`.
+DIRECTORY gets a directory for each model, `rows.json`, and `answers.json` with the answers by
+model name.
 """
 
 import importlib.util
@@ -24,7 +24,7 @@ IS_NEW = int(mlflow.__version__.partition(".")[0]) > 2
 
 
 class OfTheScript(nn.Module):
-    """A class of this very script, which MLflow pickles with its code."""
+    """A class of this script, which MLflow pickles with its code."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class OfTheScript(nn.Module):
 
 
 def trained(directory: Path) -> nn.Module:
-    """A LightningModule after a step of training, whose checkpoint is in the directory."""
+    """A LightningModule after one training step, with its checkpoint in the directory."""
     import pytorch_lightning as pl
     from lightning_net import PyTorchModel
 
@@ -49,20 +49,20 @@ def trained(directory: Path) -> nn.Module:
 
 
 def save(model: nn.Module, directory: Path, **options: object) -> None:
-    """Save as this MLflow does by pickle."""
+    """Save a module as this MLflow does, by pickle."""
     if IS_NEW:
         options.setdefault("serialization_format", "pickle")
     mlflow.pytorch.save_model(model, directory, pip_requirements=["torch"], **options)
 
 
 def export(model: nn.Module, directory: Path) -> None:
-    """Save as MLflow 3 does by default."""
+    """Save a module as MLflow 3 does by default, with torch.export."""
     rows = np.array(ROWS, dtype=np.float32)
     save(model, directory, serialization_format="pt2", input_example=rows)
 
 
 def main(directory: Path) -> None:
-    """Save every model, and what it answers."""
+    """Save every model, and its answers."""
     directory.mkdir()
     code = directory / "net_of_mlflow.py"
     code.write_text(source_of(Mlp, "Net"))

@@ -15,18 +15,18 @@ sys.path.insert(0, str(ROOT / "pytorch/server"))
 
 
 class Harm:
-    """What runs a command when it is loaded."""
+    """An object that runs a command when it is unpickled."""
 
     def __init__(self, command: str) -> None:
         self.command = command
 
     def __reduce__(self) -> Any:
-        """As pickle writes it."""
+        """Return the command to pickle."""
         return os.system, (self.command,)
 
 
 def test_a_module_is_served_with_a_list_of_what_it_imports(tmp_path: Path) -> None:
-    """And not with one name fewer."""
+    """A module loads with the list of its imports, and is refused if one name is missing."""
     from Model import Model
 
     module = nn.Sequential(nn.Linear(2, 1), nn.ReLU())
@@ -44,7 +44,7 @@ def test_a_module_is_served_with_a_list_of_what_it_imports(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("is_zip", [True, False])
 def test_what_is_not_in_the_list_does_not_run(*, is_zip: bool, tmp_path: Path) -> None:
-    """In either of PyTorch's formats."""
+    """Code that is not in the list does not run, in either of PyTorch's formats."""
     from Model import Model
 
     marker = tmp_path / "it_has_run"

@@ -1,4 +1,4 @@
-"""How forward may take its tensors: optional ones, by keyword, in dicts and lists, with numbers."""
+"""How `forward` takes its tensors: optional, by keyword, in dicts and lists, with numbers."""
 
 import textwrap
 from collections.abc import Callable
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
 @pytest.fixture
 def forward(tmp_path: Path, model_of: Callable[..., Any]) -> Callable[[str, str], Any]:
-    """Give forward's arguments and body, get the server's Model on a module of it."""
+    """A function that takes forward's arguments and body and returns a Model with that module."""
 
     def make(arguments: str, body: str) -> Any:
         source = f"""
@@ -61,7 +61,7 @@ return logits if labels is None else {"logits": logits, "loss": (logits - labels
 def test_arguments_with_a_default_may_be_left_out(
     request_data: Any, expected: Any, forward: Callable[[str, str], Any]
 ) -> None:
-    """Also where all of them have one, as in models of text."""
+    """Arguments with a default may be left out, even if all have one, as in text models."""
     model = forward("input_ids=None, attention_mask=None, labels=None", MODEL_OF_TEXT)
 
     answer = model.predict(request_data)
@@ -80,7 +80,7 @@ def test_arguments_with_a_default_may_be_left_out(
 def test_what_the_model_needs_nevertheless_is_asked_for(
     request_data: Any, words: str, forward: Callable[[str, str], Any]
 ) -> None:
-    """The message names what was left out."""
+    """If the model needs an argument with a default, the message names what was left out."""
     model = forward("input_ids=None, attention_mask=None, labels=None", MODEL_OF_TEXT)
 
     with pytest.raises(ClientError, match=words):
@@ -105,14 +105,14 @@ def test_what_the_model_needs_nevertheless_is_asked_for(
 def test_tensors_are_given_by_name_however_forward_takes_them(
     arguments: str, body: str, forward: Callable[[str, str], Any]
 ) -> None:
-    """By keyword alone, by position alone, in a dict, and as keywords without a name."""
+    """Keyword-only, positional-only, dict and `**` arguments all take tensors by name."""
     model = forward(arguments, body)
 
     assert model.predict({"self_": [[3.5, 2]], "y": [[1, 1.5]]}).tolist() == [[2.5, 0.5]]
 
 
 def test_keys_of_a_dict_are_inputs(forward: Callable[[str, str], Any]) -> None:
-    """What forward reads out of it is asked for, and what it does not is unknown."""
+    """The keys that `forward` reads from a dict are inputs; other names are unknown."""
     model = forward("batch: Dict[str, Tensor]", "return batch['a'] - batch['b']")
 
     assert [each.name for each in model.signature.inputs] == ["a", "b"]
@@ -147,7 +147,7 @@ class ByName(nn.Module):
 def test_torchscript_takes_plain_numbers_and_lists(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Numbers are sent as they are; the suffix is one that people use."""
+    """TorchScript takes plain numbers and lists of tensors; the suffix .jit is accepted."""
     torch.jit.script(Numbers()).save(tmp_path / "numbers.jit")
     model = model_of(tmp_path)
     numbers = {"x": [[1.0, 2, 3]], "count": 2, "scale": 0.5, "flag": False}
@@ -162,7 +162,7 @@ def test_torchscript_takes_plain_numbers_and_lists(
 
 
 def test_torchscript_takes_a_dict_of_tensors(tmp_path: Path, model_of: Callable[..., Any]) -> None:
-    """Its graph says which."""
+    """The keys of a dict argument are read from TorchScript's graph."""
     torch.jit.script(ByName()).save(tmp_path / "model.pt")
     model = model_of(tmp_path)
 
@@ -178,7 +178,7 @@ def test_layers_of_features_take_axes_before_them(
     model_of: Callable[..., Any],
     asked: Callable[..., Any],
 ) -> None:
-    """A model of Linear layers alone answers rows, sequences of rows and more of these."""
+    """A model with only Linear layers takes rows, sequences of rows, and more leading axes."""
     from torch_nets import Mlp  # beside this file, found once that is on the path
 
     module = saved(Mlp)

@@ -1,4 +1,4 @@
-"""Wrong deployments: the start stops with one line that says how to mend it."""
+"""Wrong deployments: the start stops with one line that says how to fix it."""
 
 import re
 import subprocess
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def assert_refused(
     model_of: Callable[..., Any], directory: Path | str, *words: str, **given: str
 ) -> None:
-    """The model of this directory is refused with these words, in a single line."""
+    """Check that loading fails with a single line that contains these words."""
     with pytest.raises(DeploymentError) as caught:
         model_of(directory, **given)
     message = str(caught.value)
@@ -32,7 +32,7 @@ def assert_refused(
 
 
 def test_the_last_log_line_of_a_process_is_the_message(tmp_path: Path) -> None:
-    """Exit status 1, and no traceback of ours before it."""
+    """The server exits with status 1, and its message is the last log line, without a traceback."""
     (tmp_path / "model.onnx").touch()
 
     failed = fail_to_serve(ROOT / "pytorch/server", model_uri=str(tmp_path))
@@ -44,12 +44,12 @@ def test_the_last_log_line_of_a_process_is_the_message(tmp_path: Path) -> None:
 
 
 def test_no_model_uri_is_refused(model_of: Callable[..., Any]) -> None:
-    """The line names the parameter and what the directory should hold."""
+    """Without model_uri, the line names the parameter and what the directory should contain."""
     assert_refused(model_of, "", "no model to serve: mount a directory with model.pt")
 
 
 def test_two_candidates_are_refused(tmp_path: Path, model_of: Callable[..., Any]) -> None:
-    """Nothing is guessed."""
+    """Two possible model files are refused."""
     for name in ("one.pt", "two.pth"):
         torch.save({}, tmp_path / name)
 
@@ -70,7 +70,7 @@ def test_two_candidates_are_refused(tmp_path: Path, model_of: Callable[..., Any]
 def test_bytes_that_pytorch_does_not_write_are_named(
     content: bytes, words: str, allowed: dict[str, str], tmp_path: Path, model_of: Any
 ) -> None:
-    """Nobody is led to the switch that lets pickles run code."""
+    """For content that PyTorch does not write, the message does not suggest to allow pickles."""
     (tmp_path / "model.pt").write_bytes(content)
 
     with pytest.raises(DeploymentError) as caught:
@@ -82,7 +82,7 @@ def test_bytes_that_pytorch_does_not_write_are_named(
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_code_of_another_python_is_refused(tmp_path: Path, model_of: Callable[..., Any]) -> None:
-    """As MLflow saves a module of the notebook's own: its first call would end the process."""
+    """Pickled code of another Python, as from MLflow, is refused: calling it would crash."""
     content = PICKLES["3.12", "class"]
     writer = torch._C.PyTorchFileWriter(str(tmp_path / "model.pt"))
     writer.write_record("data.pkl", content, len(content))
@@ -96,7 +96,7 @@ def test_code_of_another_python_is_refused(tmp_path: Path, model_of: Callable[..
 def test_a_file_of_another_kind_is_refused(
     name: str, content: bytes, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The line names the file, whatever reading it said."""
+    """For a file of another kind, the line names the file."""
     (tmp_path / name).write_bytes(content)
     (tmp_path / "net.py").write_text(source_of(Mlp))
 
@@ -107,7 +107,7 @@ def test_a_file_of_another_kind_is_refused(
 def test_a_truncated_file_is_refused(
     kind: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """So is one that was copied in part."""
+    """For a truncated file, the line names the file."""
     path = tmp_path / "model.pt"
     module = seeded(Mlp)
     if kind == "weights":
@@ -127,21 +127,21 @@ def test_a_truncated_file_is_refused(
 def test_a_file_of_something_else_is_refused(
     content: Any, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """A tensor or a list is neither weights nor a module."""
+    """A file with a tensor or a list is refused: neither weights nor a module."""
     torch.save(content, tmp_path / "model.pt")
 
     assert_refused(model_of, tmp_path, f"holds a {type(content).__name__}: neither weights")
 
 
 def test_weights_without_a_class_are_refused(tmp_path: Path, model_of: Callable[..., Any]) -> None:
-    """The line names the two ways out."""
+    """For weights without a class, the line names both solutions."""
     torch.save(seeded(Mlp).state_dict(), tmp_path / "model.pt")
 
     assert_refused(model_of, tmp_path, "put a .py file with a class PyTorchModel", "torch.export")
 
 
 def test_a_class_of_another_name_is_refused(tmp_path: Path, model_of: Callable[..., Any]) -> None:
-    """The line lists the names that the files have, and the parameter that chooses one."""
+    """For a missing class, the line lists the classes in the files and the parameter to set."""
     torch.save(seeded(Mlp).state_dict(), tmp_path / "model.pt")
     (tmp_path / "net.py").write_text(source_of(Mlp, "Net"))
 
@@ -149,7 +149,7 @@ def test_a_class_of_another_name_is_refused(tmp_path: Path, model_of: Callable[.
 
 
 def test_two_files_with_the_class_are_refused(tmp_path: Path, model_of: Callable[..., Any]) -> None:
-    """The line names both, and the parameter that chooses one."""
+    """If two files define the class, the line names both and the parameter that chooses."""
     torch.save(seeded(Mlp).state_dict(), tmp_path / "model.pt")
     for name in ("one.py", "two.py"):
         (tmp_path / name).write_text(source_of(Mlp))
@@ -183,7 +183,7 @@ def test_two_files_with_the_class_are_refused(tmp_path: Path, model_of: Callable
 def test_a_class_file_that_does_not_work_is_refused(
     source: str, words: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The line names the file and what went wrong in it."""
+    """For a class file that fails, the line names the file and the error."""
     torch.save(seeded(Mlp).state_dict(), tmp_path / "model.pt")
     (tmp_path / "net.py").write_text(source)
 
@@ -191,7 +191,7 @@ def test_a_class_file_that_does_not_work_is_refused(
 
 
 def test_weights_of_another_class_are_refused(tmp_path: Path, model_of: Callable[..., Any]) -> None:
-    """The line names the weights that are missing and those that are not expected."""
+    """For weights of another class, the line names missing and unexpected weights."""
     torch.save(seeded(Tokens).state_dict(), tmp_path / "model.pt")
     (tmp_path / "net.py").write_text(source_of(Mlp))
 
@@ -205,7 +205,7 @@ def test_weights_of_another_class_are_refused(tmp_path: Path, model_of: Callable
 
 
 def test_weights_of_another_shape_are_refused(tmp_path: Path, model_of: Callable[..., Any]) -> None:
-    """The line names the weight and both shapes."""
+    """For a weight of another shape, the line names it and both shapes."""
     torch.save(Mlp(hidden=6).state_dict(), tmp_path / "model.pt")
     (tmp_path / "net.py").write_text(source_of(Mlp))
 
@@ -215,7 +215,7 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path, model_of: Callable
 def test_a_pickle_whose_class_is_not_there_is_refused(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The line names the class and where its file goes."""
+    """For a pickle without its class, the line names the class and where to put its file."""
     (tmp_path / "left_out.py").write_text(source_of(Mlp, "Net"))
     save = "import torch, left_out; torch.save(left_out.Net(), 'model.pt')"
     subprocess.run([sys.executable, "-c", save], cwd=tmp_path, check=True)
@@ -227,14 +227,14 @@ def test_a_pickle_whose_class_is_not_there_is_refused(
 def test_torchscript_that_takes_no_tensors_is_refused(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The line names the argument and its type."""
+    """For TorchScript with an unsupported argument, the line names it and its type."""
     torch.jit.script(Summing()).save(tmp_path / "model.pt")
 
     assert_refused(model_of, tmp_path, "'parts' as Dict[int, Tensor]")
 
 
 class Summing(nn.Module):
-    """The sum of what has numbers for names."""
+    """Sums the tensors of a dict whose keys are numbers."""
 
     def forward(self, parts: dict[int, torch.Tensor]) -> torch.Tensor:
         return torch.stack(list(parts.values())).sum(0)
@@ -243,7 +243,7 @@ class Summing(nn.Module):
 def test_forward_without_named_tensors_is_refused(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Requests would have nothing to be mapped to."""
+    """A `forward` without named arguments is refused, as requests could not be mapped to it."""
     source = (
         "from torch import nn\nclass PyTorchModel(nn.Module):\n    def forward(self, *x): ...\n"
     )
@@ -275,14 +275,14 @@ def test_a_wrong_parameter_is_refused(
     saved: Callable[..., nn.Module],
     model_of: Callable[..., Any],
 ) -> None:
-    """The line names the parameter and what it may be."""
+    """For a wrong parameter, the line names it and the allowed values."""
     saved(Mlp)
 
     assert_refused(model_of, tmp_path, words, **given)
 
 
 def test_torchscript_is_not_compiled_again(tmp_path: Path, model_of: Callable[..., Any]) -> None:
-    """torch.compile does not take it."""
+    """The parameter compile is refused for TorchScript, which torch.compile does not accept."""
     torch.jit.script(seeded(Mlp)).save(tmp_path / "model.pt")
 
     assert_refused(model_of, tmp_path, "compile is not for TorchScript", compile="true")
@@ -294,7 +294,7 @@ def test_compiling_needs_a_compiler(
     model_of: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The image has none, which is told at the start and not by the first request."""
+    """If compile needs a C++ compiler, which the image lacks, the start stops, not a request."""
     saved(Mlp)
     monkeypatch.setenv("PATH", str(tmp_path))
 
@@ -304,7 +304,7 @@ def test_compiling_needs_a_compiler(
 def test_a_mlflow_model_of_another_flavor_is_refused(
     tmp_path: Path, saved: Callable[..., nn.Module], model_of: Callable[..., Any]
 ) -> None:
-    """The line names the flavors that the model has."""
+    """For an MLflow model of another flavor, the line names the flavors that it has."""
     saved(Mlp)
     (tmp_path / "MLmodel").write_text("flavors:\n  python_function: {}\n  xgboost: {}\n")
 
@@ -313,7 +313,7 @@ def test_a_mlflow_model_of_another_flavor_is_refused(
 
 
 def test_an_empty_mlflow_model_is_refused(tmp_path: Path, model_of: Callable[..., Any]) -> None:
-    """The line names the directory that should have the model, and what it has."""
+    """For an MLflow model without a file, the line names the directory and its content."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data/pickle_module_info.txt").write_text("mlflow.pytorch.pickle_module")
     (tmp_path / "MLmodel").write_text("flavors:\n  pytorch: {model_data: data}\n")

@@ -1,4 +1,4 @@
-"""Wrong requests: each is told the input, what was expected and what it got, and harms nothing."""
+"""Wrong requests: errors name the input, what was expected and received; serving continues."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ GOOD = {
 def servers(
     model_of: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Server]]:
-    """Give a class's name, get the server on it."""
+    """A function that takes a class's name and returns a server with it."""
     running: dict[str, Server] = {}
     with ExitStack() as stack:
 
@@ -68,7 +68,7 @@ def servers(
 def test_wrong_data_is_refused(
     servers: Callable[[str], Server], name: str, data: Any, words: list[str]
 ) -> None:
-    """HTTP 400 with the input, what was expected and what it got; the next request is answered."""
+    """Wrong data gets an HTTP 400 with input, expected and received; the next request works."""
     server = servers(name)
 
     answer = server.post({"jsonData": data})
@@ -81,7 +81,7 @@ def test_wrong_data_is_refused(
 
 
 def test_a_size_that_only_a_later_layer_minds_is_refused(servers: Callable[[str], Server]) -> None:
-    """The message has PyTorch's own words, the input, what was expected and what it got."""
+    """If a later layer refuses a size, the message has PyTorch's words, expected and received."""
     pixels = torch.zeros(1, 3, 31, 31).tolist()
 
     answer = servers("Cifar").post({"data": {"ndarray": pixels}})
@@ -97,7 +97,7 @@ def test_a_size_that_only_a_later_layer_minds_is_refused(servers: Callable[[str]
 
 @pytest.mark.parametrize("body", [{"binData": "aGVsbG8="}, {"strData": "hello"}])
 def test_what_is_no_image_is_refused(servers: Callable[[str], Server], body: Any) -> None:
-    """Text is neither an image nor rows."""
+    """Text for an image model gets an HTTP 400."""
     assert servers("Cifar").post(body).status_code == 400
 
 
@@ -130,7 +130,7 @@ class PyTorchModel(nn.Module):
 def test_a_forward_that_fails_is_the_models_mistake(
     statement: str, words: str, model_of: Callable[..., Any], tmp_path: Any
 ) -> None:
-    """Not the client's: an HTTP 500 with the exception's own text."""
+    """An exception in the author's `forward` is a ModelError with its text."""
     (tmp_path / "net.py").write_text(FAILING.replace("{statement}", statement))
     torch.save(
         {f"fc.{k}": v for k, v in torch.nn.Linear(2, 2).state_dict().items()}, tmp_path / "a.pt"
@@ -142,7 +142,7 @@ def test_a_forward_that_fails_is_the_models_mistake(
 
 
 def test_torchscripts_own_words_are_told(model_of: Callable[..., Any], tmp_path: Any) -> None:
-    """Of its long message the line that says what is wrong."""
+    """For an error in TorchScript, the message has the line that says what is wrong."""
     with warnings.catch_warnings(action="ignore"):
         torch.jit.script(seeded(Cifar)).save(tmp_path / "model.pt")
     model = model_of(tmp_path)

@@ -1,4 +1,4 @@
-"""Weights among what else a file holds: checkpoints, prefixes, leftovers, files in parts."""
+"""Weights among other content: checkpoints, prefixes, unexpected entries, files in parts."""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ ROWS = np.array([[5.3, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]])
 
 
 def assert_answers_as(module: nn.Module, model: Any, asked: Callable[..., Any]) -> None:
-    """The server's numbers are those of the module."""
+    """Check that the server's answer equals the module's."""
     np.testing.assert_allclose(
         model.predict(ROWS), asked(module, ROWS).numpy(), rtol=1e-5, atol=1e-7
     )
@@ -28,7 +28,7 @@ def assert_answers_as(module: nn.Module, model: Any, asked: Callable[..., Any]) 
 
 @pytest.fixture
 def served(tmp_path: Path, model_of: Callable[..., Any]) -> Callable[..., Any]:
-    """Give what a file holds and parameters, get the server's Model on it and Mlp's source."""
+    """A function that takes a file's content and parameters and loads a Model with Mlp's source."""
 
     def serve(content: Any, **parameters: str) -> Any:
         torch.save(content, tmp_path / "last.pt")
@@ -44,7 +44,7 @@ def served(tmp_path: Path, model_of: Callable[..., Any]) -> Callable[..., Any]:
 def test_weights_are_found_in_a_checkpoint(
     key: str, tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
-    """Training scripts save them with an epoch, an optimizer and settings of their own classes."""
+    """Weights are found in checkpoints that also have an epoch, an optimizer and settings."""
     module = seeded(Mlp)
     settings = argparse.Namespace(where=Path("somewhere"), reader=re.compile("x"))
     checkpoint = {"epoch": 3, key: module.state_dict(), "settings": settings, "optimizer": {}}
@@ -62,7 +62,7 @@ def test_weights_are_found_in_a_checkpoint(
 def test_a_wrappers_prefix_is_dropped(
     prefix: str, tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
-    """DataParallel, torch.compile and Lightning save the module's weights as an attribute's."""
+    """The prefixes of DataParallel, torch.compile and Lightning are removed from names."""
     module = seeded(Mlp)
     weights = {prefix + name: value for name, value in module.state_dict().items()}
     torch.save({**weights, "loss.weight": torch.ones(3)}, tmp_path / "model.pt")
@@ -74,7 +74,7 @@ def test_a_wrappers_prefix_is_dropped(
 def test_a_part_that_was_compiled_alone_keeps_its_names(
     served: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
-    """torch.compile puts its word in the middle of names, too."""
+    """The infix that torch.compile adds in the middle of names is removed."""
     module = seeded(Mlp)
     weights = {
         name.replace("layers.", "layers._orig_mod."): value
@@ -97,14 +97,14 @@ def test_a_part_that_was_compiled_alone_keeps_its_names(
 def test_the_entry_that_fits_the_class_is_taken(
     around: Callable[[Any], Any], served: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
-    """Whatever else a checkpoint has."""
+    """The entry that fits the class is used, whatever else the checkpoint contains."""
     module = seeded(Mlp)
 
     assert_answers_as(module, served(around(module.state_dict())), asked)
 
 
 def test_two_entries_that_fit_are_refused(served: Callable[..., Any]) -> None:
-    """Nothing is guessed."""
+    """Two entries of unusual names that fit equally are refused."""
     weights = seeded(Mlp).state_dict()
 
     with pytest.raises(DeploymentError, match="2 entries that fit: online, target"):
@@ -112,7 +112,7 @@ def test_two_entries_that_fit_are_refused(served: Callable[..., Any]) -> None:
 
 
 def test_the_entry_that_does_not_fit_is_named(served: Callable[..., Any]) -> None:
-    """With what it lacks."""
+    """The message names an entry that does not fit, and its missing weights."""
     weights = seeded(Mlp).state_dict()
     del weights["layers.3.bias"]
 
@@ -130,7 +130,7 @@ LEFTOVERS = {
 def test_leftover_buffers_are_told_and_do_not_stop_the_start(
     served: Callable[..., Any], asked: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What older releases and profilers leave in files."""
+    """Buffers that older releases and profilers leave in files are logged and ignored."""
     module = seeded(Mlp)
 
     assert_answers_as(module, served({**module.state_dict(), **LEFTOVERS}), asked)
@@ -154,7 +154,7 @@ def test_strict_says_what_stops_the_start(
     served: Callable[..., Any],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Missing weights and those too many, unless it is false; anything where it is true."""
+    """By default only wrong weights stop the start, with strict any difference, with false none."""
     weights = {**seeded(Mlp).state_dict(), **change}
     content = {name: each for name, each in weights.items() if each is not None}
     given = {"strict": strict} if strict else {}
@@ -168,7 +168,7 @@ def test_strict_says_what_stops_the_start(
 
 
 def save_in_parts(module: nn.Module, directory: Path) -> list[str]:
-    """Two files of safetensors and their index, as the transformers library saves them."""
+    """Save two safetensors files and their index, as the transformers library does."""
     weights = module.state_dict()
     names = {key: f"model-0000{1 + number % 2}-of-00002.safetensors"
              for number, key in enumerate(weights)}  # fmt: skip
@@ -184,7 +184,7 @@ def save_in_parts(module: nn.Module, directory: Path) -> list[str]:
 def test_safetensors_in_parts_are_loaded_by_their_index(
     tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
-    """The index alone is the model."""
+    """A model in several safetensors files is loaded through its index."""
     module = seeded(Mlp)
     save_in_parts(module, tmp_path)
 
@@ -192,7 +192,7 @@ def test_safetensors_in_parts_are_loaded_by_their_index(
 
 
 def test_a_part_that_is_not_there_is_named(tmp_path: Path, model_of: Callable[..., Any]) -> None:
-    """The message names the index and the file."""
+    """If a part is missing, the message names the index and the part."""
     first, _ = save_in_parts(seeded(Mlp), tmp_path)
     (tmp_path / first).unlink()
 
@@ -236,7 +236,7 @@ class PyTorchModel(Base):
 
 
 class Backbone(nn.Module):
-    """What the file has under the same name."""
+    """A class with the same name as one in the class file."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -245,11 +245,11 @@ class Backbone(nn.Module):
 
 
 class Optimizer:
-    """Something that is not there where the model is served."""
+    """A class that is not available where the model is served."""
 
 
 def lightning_checkpoint(**more: Any) -> tuple[nn.Module, dict[str, Any]]:
-    """A module, and what Lightning saves of one that has nets among its hyperparameters."""
+    """A module, and its Lightning checkpoint with nets among the hyperparameters."""
     torch.manual_seed(0)
     net, norm, head = Backbone(), nn.Sequential(nn.LayerNorm(5), nn.ReLU()), nn.Linear(5, 3)
     parts = {"net": net, "norm": norm, "head": head}
@@ -265,7 +265,7 @@ def lightning_checkpoint(**more: Any) -> tuple[nn.Module, dict[str, Any]]:
 def test_nets_among_lightnings_hyperparameters_are_made_anew(
     tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
-    """PyTorch's own and the file's, without running a pickle; others are nothing."""
+    """Nets of PyTorch and of the class file are rebuilt without unpickling; others are ignored."""
     module, checkpoint = lightning_checkpoint()
     torch.save(checkpoint, tmp_path / "last.ckpt")
     (tmp_path / "net.py").write_text(LIGHTNING)
@@ -279,7 +279,7 @@ def test_nets_among_lightnings_hyperparameters_are_made_anew(
 def test_a_net_whose_class_is_not_there_is_named(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Rather than the weights that it would have had."""
+    """If a hyperparameter's class is missing, the message names it, not only its weights."""
     _, checkpoint = lightning_checkpoint()
     torch.save(checkpoint, tmp_path / "last.ckpt")
     (tmp_path / "net.py").write_text(LIGHTNING.replace("class Backbone", "class Renamed"))

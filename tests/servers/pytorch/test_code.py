@@ -1,4 +1,4 @@
-"""The model's own Python files beside the server's: any name works, and ours keep theirs."""
+"""The model's Python files beside the server's modules: any name works, also one of ours."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ SIBLING = "def width():\n    return 2\n"
 
 @pytest.fixture
 def linear(tmp_path: Path) -> torch.nn.Module:
-    """A layer whose weights, under the name `fc`, are in `tmp_path`."""
+    """A layer, whose weights are saved in `tmp_path` under the name `fc`."""
     torch.manual_seed(0)
     layer = torch.nn.Linear(4, 2)
     torch.save(
@@ -45,7 +45,7 @@ def linear(tmp_path: Path) -> torch.nn.Module:
 def test_the_class_file_may_have_any_name(
     name: str, tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
-    """One of ours, one that no import statement can name, or one of PyTorch's own."""
+    """The class file may have the name of our modules, of PyTorch's, or no valid module name."""
     module = seeded(Mlp)
     torch.save(module.state_dict(), tmp_path / "model.pt")
     (tmp_path / name).write_text(source_of(Mlp))
@@ -66,7 +66,7 @@ def test_the_class_file_imports_what_lies_beside_it(
     model_of: Callable[..., Any],
     asked: Callable[..., Any],
 ) -> None:
-    """A module, one with the name of ours, one in a package, one by a relative import."""
+    """The class file may import modules beside it, also with our names, in packages or relative."""
     (tmp_path / "net.py").write_text(USES_SIBLING.format(module=module))
     sibling = tmp_path / f"{module.strip('.').replace('.', '/')}.py"
     sibling.parent.mkdir(exist_ok=True)
@@ -82,7 +82,7 @@ def test_the_class_file_imports_what_lies_beside_it(
 def test_a_class_file_in_a_directory_of_its_own_is_named(
     tmp_path: Path, linear: torch.nn.Module, model_of: Callable[..., Any]
 ) -> None:
-    """It imports from there as well as from the model's directory."""
+    """A class file in a subdirectory can import from there and from the model's directory."""
     (tmp_path / "src").mkdir()
     source = USES_SIBLING.format(module="beside_the_class")
     (tmp_path / "src/net.py").write_text(source + "from beside_the_weights import width as _\n")
@@ -95,7 +95,7 @@ def test_a_class_file_in_a_directory_of_its_own_is_named(
 def test_what_forward_imports_is_found_when_it_is_called(
     tmp_path: Path, linear: torch.nn.Module, model_of: Callable[..., Any]
 ) -> None:
-    """The model's directory stays on the path, behind everything else."""
+    """`forward` can import modules, because the model's directory stays last in sys.path."""
     late = USES_SIBLING.format(module="imported_early").replace(
         "return self.fc(x)",
         "import imported_late\n        return self.fc(x) * imported_late.width()",
@@ -111,7 +111,7 @@ def test_what_forward_imports_is_found_when_it_is_called(
 def test_a_pickle_finds_its_class_in_a_file_with_the_name_of_ours(
     tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
-    """A module that was saved as `Model.Net` is the author's, not the server's."""
+    """A pickle of `Model.Net` finds the author's Model.py, not the server's."""
     (tmp_path / "Model.py").write_text(source_of(Mlp, "Net"))
     save = "import torch, Model; torch.manual_seed(0); torch.save(Model.Net().eval(), 'model.pt')"
     subprocess.run([sys.executable, "-c", save], cwd=tmp_path, check=True)
@@ -126,7 +126,7 @@ def test_a_pickle_finds_its_class_in_a_file_with_the_name_of_ours(
 def test_the_files_are_read_and_not_run_to_find_the_class(
     tmp_path: Path, linear: torch.nn.Module, model_of: Callable[..., Any]
 ) -> None:
-    """A training script may lie beside the model: only the file with the class is imported."""
+    """Only the file with the class is imported, not a training script beside it."""
     (tmp_path / "net.py").write_text(USES_SIBLING.format(module="of_the_net"))
     (tmp_path / "of_the_net.py").write_text(SIBLING)
     (tmp_path / "train.py").write_text("raise SystemExit('trained anew')\n")
@@ -154,7 +154,7 @@ def test_modules_that_are_imported_and_not_used_need_not_be_there(
     asked: Callable[..., Any],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """What only training uses; the log says which are not there."""
+    """Missing modules that only training uses are logged and do not stop the start."""
     source = USES_SIBLING.format(module="near").replace("class PyTorch", f"{UNUSED}\nclass PyTorch")
     (tmp_path / "net.py").write_text(source)
     (tmp_path / "near.py").write_text(f"import wandb\n{SIBLING}")
@@ -170,7 +170,7 @@ def test_modules_that_are_imported_and_not_used_need_not_be_there(
 def test_a_module_that_forward_uses_is_missed_by_name(
     tmp_path: Path, linear: torch.nn.Module, model_of: Callable[..., Any]
 ) -> None:
-    """Such a request is answered with an error of the model's."""
+    """If `forward` uses a missing module, the request fails with a ModelError that names it."""
     source = USES_SIBLING.format(module="near").replace("self.fc(x)", "nosuch.softmax(self.fc(x))")
     (tmp_path / "net.py").write_text(f"import nosuch\n{source}")
     (tmp_path / "near.py").write_text(SIBLING)
@@ -182,7 +182,7 @@ def test_a_module_that_forward_uses_is_missed_by_name(
 def test_a_file_that_does_without_a_module_is_left_to(
     tmp_path: Path, linear: torch.nn.Module, model_of: Callable[..., Any]
 ) -> None:
-    """An import that the file itself expects to fail fails."""
+    """An import in `try` fails as the file expects, without a placeholder."""
     source = USES_SIBLING.format(module="near")
     optional = "try:\n    import nosuch\nexcept ImportError:\n    nosuch = None\n"
     (tmp_path / "net.py").write_text(f"{optional}{source}\nassert nosuch is None\n")

@@ -1,4 +1,4 @@
-"""What the server reads off a model: names, dtypes, shapes, and whether requests are stacked."""
+"""Facts that the server finds in a model: names, dtypes, shapes, and whether requests stack."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
 
 def tensor(name: str, shape: list[int] | None = None, datatype: str | None = "FP32") -> Any:
-    """An input or an output as metadata describe it."""
+    """The metadata of an input or an output."""
     described = {"name": name, "datatype": datatype, "shape": shape}
     return {key: value for key, value in described.items() if value is not None}
 
@@ -49,7 +49,7 @@ def test_inputs_and_outputs_of_a_class_are_described(
     saved: Callable[..., nn.Module],
     model_of: Callable[..., Any],
 ) -> None:
-    """Inputs by forward's arguments and the layers they go into, outputs by a first call."""
+    """A class's inputs come from forward's arguments and layers, its outputs from a first call."""
     saved(net)
 
     metadata = model_of(tmp_path).init_metadata()
@@ -69,7 +69,7 @@ def test_inputs_and_outputs_of_torchscript_are_described(
     *,
     is_traced: bool,
 ) -> None:
-    """Its graph says what the class would."""
+    """TorchScript's graph gives the same metadata as the class."""
     module = seeded(net)
     script = torch.jit.trace(module, example) if is_traced else torch.jit.script(module)
     script.save(tmp_path / "model.pt")
@@ -82,7 +82,7 @@ def test_inputs_and_outputs_of_torchscript_are_described(
 def test_inputs_and_outputs_of_a_program_are_described(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """torch.export keeps all sizes, and the free ones as such."""
+    """An exported program's metadata have all sizes, -1 for free ones."""
     rows = torch.export.Dim("rows", max=1000)
     program = torch.export.export(
         seeded(Tokens), (torch.ones(2, 3, dtype=torch.long),), dynamic_shapes={"tokens": {0: rows}}
@@ -106,14 +106,14 @@ def test_requests_are_stacked_where_one_tensor_comes_out(
     *,
     stacks: bool,
 ) -> None:
-    """That rows do not influence each other is for the server to find out."""
+    """A model with a single output tensor is batchable; whether rows interact is tested later."""
     saved(net)
 
     assert model_of(tmp_path).batchable is stacks
 
 
 class Typed(NamedTuple):
-    """Two tensors with names."""
+    """A named tuple of two tensors."""
 
     best: torch.Tensor
     rest: torch.Tensor
@@ -137,7 +137,7 @@ ANSWERS: dict[str, tuple[Any, Any]] = {
 
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_whatever_forward_gives_becomes_arrays(kind: str) -> None:
-    """By name, on the CPU, in a dtype that JSON has."""
+    """Results of `forward` of any kind become arrays by name, on the CPU, in a JSON dtype."""
     from pytorch_calls import Network  # the server's module, found once conftest has run
     from pytorch_specs import Input
 
@@ -151,7 +151,7 @@ def test_whatever_forward_gives_becomes_arrays(kind: str) -> None:
 
 
 class Giving(nn.Module):
-    """What it was made with, whatever it is asked."""
+    """A module that returns a fixed result."""
 
     def __init__(self, given: Any) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Where models run: on the CPU here, on a GPU where there is one; threads; compiled."""
+"""Where models run: on the CPU, or on a GPU if there is one; threads; compilation."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch se
 def test_the_cpu_is_used_where_there_is_no_gpu(
     device: str, tmp_path: Path, saved: Callable[..., nn.Module], model_of: Callable[..., Any]
 ) -> None:
-    """Asked for or not."""
+    """Without a GPU the CPU is used, by default or on request."""
     saved(Mlp)
 
     model = model_of(tmp_path, device=device)
@@ -46,7 +46,7 @@ def test_a_gpu_answers_as_the_cpu_does(
     model_of: Callable[..., Any],
     asked: Callable[..., Any],
 ) -> None:
-    """Weights and rows go there, the answer comes back."""
+    """A GPU gives the CPU's answers."""
     module = saved(Mlp)
     if kind == "TorchScript":
         torch.jit.script(module).save(tmp_path / "model.pt")
@@ -67,7 +67,7 @@ def test_a_gpu_answers_as_the_cpu_does(
 def test_a_gpu_is_used_under_both_microservices(
     microservice: str, tmp_path: Path, saved: Callable[..., nn.Module], asked: Callable[..., Any]
 ) -> None:
-    """CUDA does not survive upstream's fork: the model is loaded after it."""
+    """A GPU works under both microservices; the model is loaded after upstream's fork."""
     module = saved(Mlp)
     with serve(SERVER, program=PROGRAMS / microservice, model_uri=str(tmp_path)) as server:
         answer = server.post({"data": {"ndarray": ROWS}})
@@ -81,7 +81,7 @@ def test_a_gpu_is_used_under_both_microservices(
 def test_threads_serve_both_microservices(
     microservice: str, tmp_path: Path, saved: Callable[..., nn.Module], asked: Callable[..., Any]
 ) -> None:
-    """Loading starts none, which would be gone after upstream's fork and hang the first call."""
+    """Loading starts no threads, whose loss at upstream's fork would hang the first call."""
     module = saved(Cifar)
     pixels = np.random.default_rng(0).random((8, 3, 32, 32))
     with serve(SERVER, program=PROGRAMS / microservice, model_uri=str(tmp_path)) as server:
@@ -98,7 +98,7 @@ def test_threads_serve_both_microservices(
 def test_threads_are_as_many_as_the_container_may_use(
     told: dict[str, str], threads: int, tmp_path: Path, saved: Callable[..., nn.Module]
 ) -> None:
-    """Or as many as the operator says, on the thread that calls the model too."""
+    """The number of threads is the container's limit or the operator's, also on other threads."""
     saved(Mlp)
     program = (
         "import sys, threading; from Model import Model; import torch;"
@@ -127,7 +127,7 @@ def test_a_compiled_model_answers_as_it_does_uncompiled(
     saved: Callable[..., nn.Module],
     model_of: Callable[..., Any],
 ) -> None:
-    """torch.compile with a backend that needs no compiler."""
+    """A compiled model gives the same answers, with a backend that needs no compiler."""
     saved(net)
     rows = {Mlp: np.array(ROWS), Mixed: {"category": [[1], [2]], "size": [[1, 2], [3, 4]]}}[net]
     plain, compiled = model_of(tmp_path), model_of(tmp_path, compile="aot_eager")
@@ -140,7 +140,7 @@ def test_a_compiled_model_answers_as_it_does_uncompiled(
 def test_no_request_waits_for_compiling(
     tmp_path: Path, saved: Callable[..., nn.Module], model_of: Callable[..., Any]
 ) -> None:
-    """Before the server is ready the model is compiled for one row and for any other number."""
+    """The model is compiled before the server is ready, for one row and for any other number."""
     saved(Mlp)
     model = model_of(tmp_path, compile="eager")
     counts = torch._dynamo.utils.counters["stats"]

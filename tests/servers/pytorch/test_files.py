@@ -1,4 +1,4 @@
-"""Which files the server loads, each saved by PyTorch or safetensors, answers compared."""
+"""Which files the server loads, each saved by PyTorch or safetensors; answers are compared."""
 
 import subprocess
 import sys
@@ -21,13 +21,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
 
 def export(module: nn.Module, path: Path) -> None:
-    """Save a program that takes any number of rows."""
+    """Save a program that accepts any number of rows."""
     rows = {"x": {0: torch.export.Dim("rows")}}
     torch.export.save(torch.export.export(module, (torch.zeros(2, 4),), dynamic_shapes=rows), path)
 
 
 def save_as_before(module: nn.Module, path: Path) -> None:
-    """Save weights in the format of PyTorch before 1.6."""
+    """Save weights in the format before PyTorch 1.6."""
     torch.save(module.state_dict(), path, _use_new_zipfile_serialization=False)
 
 
@@ -47,7 +47,7 @@ PROGRAMS: dict[str, Callable[[nn.Module, Path], Any]] = {
 
 
 def assert_answers_as(module: nn.Module, model: Any, asked: Callable[..., Any]) -> None:
-    """The server's numbers are those of the module."""
+    """Check that the server's answer equals the module's."""
     np.testing.assert_allclose(
         model.predict(ROWS), asked(module, ROWS).numpy(), rtol=1e-5, atol=1e-7
     )
@@ -57,7 +57,7 @@ def assert_answers_as(module: nn.Module, model: Any, asked: Callable[..., Any]) 
 def test_weights_are_given_to_the_class_beside_them(
     name: str, tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
-    """One file of weights and one Python file, of any names: the documented layout."""
+    """One file of weights and one Python file of any names are loaded, as documented."""
     module = seeded(Mlp)
     WEIGHTS[name](module, tmp_path / name)
     (tmp_path / "AnyName.py").write_text(source_of(Mlp))
@@ -69,7 +69,7 @@ def test_weights_are_given_to_the_class_beside_them(
 def test_programs_need_no_python_file(
     name: str, tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
-    """TorchScript, scripted or traced, and torch.export bring their own code."""
+    """Scripted or traced TorchScript and torch.export programs need no Python file."""
     module = seeded(Mlp)
     PROGRAMS[name](module, tmp_path / name)
 
@@ -79,7 +79,7 @@ def test_programs_need_no_python_file(
 def test_dropout_is_off_whatever_the_file_says(
     tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
-    """A module that was scripted while it trained predicts nonetheless."""
+    """A module that was scripted in training mode predicts in evaluation mode."""
     module = seeded(Mlp)
     torch.jit.script(module.train()).save(tmp_path / "model.pt")
 
@@ -89,7 +89,7 @@ def test_dropout_is_off_whatever_the_file_says(
 def test_a_program_for_one_row_is_run_row_by_row(
     tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
-    """torch.export fixes the batch to the example's unless it is told otherwise."""
+    """A program whose batch torch.export fixed at 1 runs row by row."""
     module = seeded(Mlp)
     torch.export.save(torch.export.export(module, (torch.zeros(1, 4),)), tmp_path / "model.pt2")
 
@@ -99,7 +99,7 @@ def test_a_program_for_one_row_is_run_row_by_row(
 def test_tied_weights_are_loaded_from_safetensors(
     tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
-    """Weights that two layers share are saved by safetensors under one of their names."""
+    """Tied weights, which safetensors saves under one name, are loaded."""
     source = source_of(Tied)
     module = seeded(Tied)
     safetensors.torch.save_model(module, str(tmp_path / "model.safetensors"))
@@ -109,7 +109,7 @@ def test_tied_weights_are_loaded_from_safetensors(
 
 
 class Tied(nn.Module):
-    """Two layers of the same weights."""
+    """Two layers that share weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class Tied(nn.Module):
 def test_links_into_a_read_only_mount_are_followed(
     tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
-    """PrimeHub gives a directory of links to files that lie elsewhere, under other names."""
+    """The server follows links to files elsewhere under other names, as PrimeHub creates them."""
     mount, models = tmp_path / "mount", tmp_path / "models"
     mount.mkdir()
     models.mkdir()
@@ -147,7 +147,7 @@ def test_links_into_a_read_only_mount_are_followed(
 def test_a_link_to_a_program_is_followed(
     tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
-    """The link's name tells the format, and torch.export does not mind the target's."""
+    """The link's name determines the format, although the target lacks the suffix .pt2."""
     module = seeded(Mlp)
     export(module, tmp_path / "whole.pt2")
     (tmp_path / "whole.pt2").rename(tmp_path / "0a1b2c")
@@ -160,7 +160,7 @@ def test_a_link_to_a_program_is_followed(
 def test_the_parameters_choose_file_and_class(
     tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
-    """Several models may lie in one directory when the parameters say which is meant."""
+    """Parameters select the file and the class if a directory has several models."""
     module = seeded(Mlp)
     torch.save(module.state_dict(), tmp_path / "mlp.pt")
     torch.save(seeded(Tokens).state_dict(), tmp_path / "model.pt")
@@ -175,7 +175,7 @@ def test_the_parameters_choose_file_and_class(
 def test_a_pickled_module_is_loaded_where_the_operator_allows_it(
     tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any], *, is_legacy: bool
 ) -> None:
-    """`torch.save(module)`: refused with the parameter to set, and loaded when it is set."""
+    """A file of `torch.save(module)` is refused with the parameter to set, and then loads."""
     module = nn.Sequential(nn.Linear(4, 3), nn.Sigmoid()).eval()
     torch.save(module, tmp_path / "model.pt", _use_new_zipfile_serialization=not is_legacy)
 
@@ -188,7 +188,7 @@ def test_a_pickled_module_is_loaded_where_the_operator_allows_it(
 def test_nothing_of_a_pickle_is_run_before_it_is_allowed(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Neither in place of weights nor beside them."""
+    """Pickled code does not run unless allowed, whether beside weights or in place of them."""
     torch.save({"state_dict": seeded(Mlp).state_dict(), "extra": Trap()}, tmp_path / "model.pt")
     (tmp_path / "net.py").write_text(source_of(Mlp))
     sprung.clear()
@@ -205,14 +205,14 @@ sprung: list[str] = []
 
 
 class Trap:
-    """An object whose unpickling is noticed."""
+    """An object that records its unpickling."""
 
     def __reduce__(self) -> Any:
         return spring, ()
 
 
 def spring() -> None:
-    """Note that the trap was sprung."""
+    """Record that the trap was unpickled."""
     sprung.append("sprung")
 
 
@@ -220,7 +220,7 @@ def spring() -> None:
 def test_nothing_of_a_program_is_unpickled_before_it_is_allowed(
     part: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """A .pt2 archive can hold pickles, which PyTorch would load."""
+    """A .pt2 archive with a pickle, which PyTorch would load, is refused unless allowed."""
     export(seeded(Mlp), tmp_path / "whole.pt2")
     torch.save(Trap(), tmp_path / "trap")
     with zipfile.ZipFile(tmp_path / "whole.pt2") as whole:
@@ -241,7 +241,7 @@ def test_nothing_of_a_program_is_unpickled_before_it_is_allowed(
 def test_the_script_that_pickled_a_module_stands_for_main(
     tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
-    """`torch.save(module)` in a script names its classes as those of `__main__`."""
+    """A script beside the pickle provides the classes that the pickle names in `__main__`."""
     script = source_of(Mlp, "Net") + (
         "\nif __name__ == '__main__':\n"
         "    torch.manual_seed(0)\n    torch.save(Net().eval(), 'model.pt')\n"
@@ -255,7 +255,7 @@ def test_the_script_that_pickled_a_module_stands_for_main(
 def test_a_wrapper_for_several_gpus_is_unwrapped(
     tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
-    """DataParallel's own forward says nothing of what the module takes."""
+    """A DataParallel is replaced by its module, which describes the inputs."""
     module = nn.Sequential(nn.Linear(4, 3)).eval()
     torch.save(nn.DataParallel(module), tmp_path / "model.pt")
 
@@ -271,7 +271,7 @@ def test_a_wrapper_for_several_gpus_is_unwrapped(
 def test_the_metadata_tell_the_format_the_device_and_the_version(
     name: str, kind: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """`GET /metadata` says how the file was understood."""
+    """The metadata have format, device and PyTorch's version."""
     PROGRAMS[name](seeded(Mlp), tmp_path / name)
 
     metadata = model_of(tmp_path, device="cpu").init_metadata()

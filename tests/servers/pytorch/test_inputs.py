@@ -1,4 +1,4 @@
-"""What requests may bring: dtypes that the layers want, several tensors, images."""
+"""What requests may contain: the dtypes that layers need, several tensors, images."""
 
 import base64
 import io
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
 
 def values_of(response: requests.Response) -> Any:
-    """The array of an answer, whatever its kind."""
+    """The array in a response of any kind."""
     body = response.json()
     assert response.status_code == 200, body
     data = body["data"]
@@ -30,7 +30,7 @@ def values_of(response: requests.Response) -> Any:
 
 
 def close(expected: Any) -> Any:
-    """Equal to what PyTorch gives but for rounding."""
+    """An expectation: equal to PyTorch's answer except for rounding."""
     return pytest.approx(np.asarray(expected), rel=1e-5, abs=1e-6)
 
 
@@ -51,7 +51,7 @@ def test_rows_are_taken_in_every_kind(
     server_on: Callable[..., Server],
     asked: Callable[..., Any],
 ) -> None:
-    """JSON's doubles become the 32 bits of the weights."""
+    """Rows in any payload are converted from JSON's doubles to the weights' float32."""
     module = saved(Mlp)
 
     answer = server_on(tmp_path).post(request_body)
@@ -68,7 +68,7 @@ def test_the_documented_requests_are_answered(
     server_on: Callable[..., Server],
     asked: Callable[..., Any],
 ) -> None:
-    """CIFAR10 and MNIST as nested lists of four levels, answered with ten numbers."""
+    """CIFAR10 and MNIST images as nested lists of four levels are answered with ten numbers."""
     module = saved(net)
     pixels = np.random.default_rng(0).random(shape)
 
@@ -83,7 +83,7 @@ def test_the_documented_requests_are_answered(
 def test_rows_take_the_dtype_of_the_weights(
     dtype: torch.dtype, tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
 ) -> None:
-    """Weights of other precisions get rows of theirs; short floats are answered as 32 bits."""
+    """Rows get the dtype of the weights; 16-bit floats are answered as 32-bit floats."""
     module = nn.Sequential(nn.Linear(4, 3)).to(dtype).eval()
     torch.save(module, tmp_path / "model.pt")
 
@@ -110,7 +110,7 @@ def test_an_embedding_gets_whole_numbers(
     server_on: Callable[..., Server],
     asked: Callable[..., Any],
 ) -> None:
-    """Even from a tensor, whose values are doubles on the way."""
+    """An embedding gets integers, also from a tensor, which transports doubles."""
     module = saved(Tokens)
 
     answer = server_on(tmp_path).post(request_body)
@@ -127,7 +127,7 @@ def test_an_embedding_in_torchscript_gets_whole_numbers(
     model_of: Callable[..., Any],
     asked: Callable[..., Any],
 ) -> None:
-    """Its graph tells where an input goes."""
+    """An embedding in TorchScript gets integers, because the graph is traced."""
     module = seeded(Tokens)
     save(module).save(tmp_path / "model.pt")
 
@@ -139,7 +139,7 @@ def test_an_embedding_in_torchscript_gets_whole_numbers(
 def test_whole_numbers_stay_so_where_forward_cannot_be_followed(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """A model with an embedding somewhere takes numbers as they come."""
+    """If `forward` cannot be traced, a model with an embedding gets numbers as sent."""
     source = """
         import torch
 
@@ -165,7 +165,7 @@ def test_whole_numbers_stay_so_where_forward_cannot_be_followed(
 def test_several_inputs_are_given_by_name(
     tmp_path: Path, saved: Callable[..., nn.Module], server_on: Callable[..., Server]
 ) -> None:
-    """Each with the dtype that it needs; one with a default may be left out."""
+    """Several inputs get the dtypes they need; one with a default may be left out."""
     module = saved(Mixed)
     inputs = {"size": [[1, 2], [3, 4]], "category": [[0, 1], [2, 3]]}
     server = server_on(tmp_path)
@@ -186,7 +186,7 @@ def test_several_inputs_are_given_by_name(
 def test_several_inputs_of_a_program_are_given_by_name(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """A .pt2 file takes what it was exported for, tensors in lists and dicts too."""
+    """A .pt2 file takes the inputs it was exported for, also tensors in lists and dicts."""
     module = Nested().eval()
     example = (torch.ones(2, 3), {"more": [torch.ones(2, 3)]})
     torch.export.save(torch.export.export(module, example), tmp_path / "model.pt2")
@@ -199,7 +199,7 @@ def test_several_inputs_of_a_program_are_given_by_name(
 
 
 class Nested(nn.Module):
-    """The sum of a tensor and of one in a list in a dict."""
+    """The sum of a tensor and a tensor in a list in a dict."""
 
     def forward(self, x: torch.Tensor, others: dict[str, list[torch.Tensor]]) -> torch.Tensor:
         return x + others["more"][0]
@@ -219,7 +219,7 @@ def test_several_outputs_are_answered_by_name(
     saved: Callable[..., nn.Module],
     server_on: Callable[..., Server],
 ) -> None:
-    """A dict's keys, and numbers for what a tuple or a tuple in it has."""
+    """Outputs are named by a dict's keys, or numbered in a tuple, also a nested one."""
     saved(net)
     inputs = {
         Mixed: {"category": [[1]], "size": [[1, 2]]},
@@ -246,7 +246,7 @@ def test_an_image_becomes_the_channels_that_the_first_layer_takes(
     server_on: Callable[..., Server],
     asked: Callable[..., Any],
 ) -> None:
-    """Channels first, from 0 to 1, a batch of one: as Base64 and as a file in a form."""
+    """An image, as Base64 or in a form, becomes a batch of one, channels first, from 0 to 1."""
     module = saved(Cifar)
     content, pixels = image(32, 32)
     server = server_on(tmp_path)
@@ -267,7 +267,7 @@ def test_an_image_is_brought_to_grey_for_a_layer_of_one_channel(
     model_of: Callable[..., Any],
     asked: Callable[..., Any],
 ) -> None:
-    """And to the size and the scale that parameters ask for."""
+    """An image becomes greyscale for a one-channel layer, with the size and scale of parameters."""
     module = saved(Mnist)
     content, _ = image(40, 30)
 
@@ -281,7 +281,7 @@ def test_an_image_is_brought_to_grey_for_a_layer_of_one_channel(
 def test_columns_of_the_inputs_names_are_several_inputs(
     tmp_path: Path, saved: Callable[..., nn.Module], server_on: Callable[..., Server]
 ) -> None:
-    """Records, too, where each input takes one value a row."""
+    """Columns and records fill inputs of one value per row by name."""
     saved(Pair)
     inputs = {"left": [1.5, 2.5], "right": [10.0, 20.0]}
 

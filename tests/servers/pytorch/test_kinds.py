@@ -1,4 +1,4 @@
-"""Which dtypes values become: what an input's first layers take, else what a trial shows."""
+"""The dtypes that values are converted to: by an input's first layers, else by trial calls."""
 
 import inspect
 from collections.abc import Callable
@@ -66,7 +66,7 @@ class Diffusion(nn.Module):
 
 
 class Hidden(nn.Module):
-    """What branches on values cannot be followed, only tried."""
+    """A module that branches on values, so it cannot be traced, only tried."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class Hidden(nn.Module):
 
 
 class Odd(nn.Module):
-    """Takes a shape that nobody guesses."""
+    """A module with an input shape that trial calls do not guess."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ CASES: dict[str, tuple[type[nn.Module], dict[str, Any], dict[str, torch.dtype]]]
 def test_values_become_what_the_model_takes(
     case: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The answer is PyTorch's own to tensors of the right dtype."""
+    """The answer equals PyTorch's for tensors of the right dtype."""
     net, inputs, dtypes = CASES[case]
     torch.manual_seed(0)
     module = net().eval()
@@ -164,7 +164,7 @@ def test_values_become_what_the_model_takes(
 def test_an_integer_is_what_the_program_was_exported_for(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """A program says the dtype of each input, and which sizes are one."""
+    """A program determines the dtype of each input, and which sizes must be equal."""
     rows, steps = torch.export.Dim("rows"), torch.export.Dim("steps")
     example = (torch.ones(2, 3, dtype=torch.int32), torch.ones(2, 3, dtype=torch.bool))
     program = torch.export.export(
@@ -193,7 +193,7 @@ class Chosen(nn.Module):
 def test_inputs_of_unequal_rows_are_taken_where_the_model_takes_them(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Queries and items, of which each has its own number."""
+    """Inputs such as queries and items may have unequal numbers of rows if the model accepts it."""
     module = Matching().eval()
     torch.save(module.state_dict(), tmp_path / "model.pt")
     source = inspect.getsource(Matching).replace("class Matching(", "class PyTorchModel(")

@@ -1,4 +1,4 @@
-"""Looking never changes the model: whatever is traced or tried at load is tried on a copy."""
+"""Loading never changes the model: tracing and trial calls use a copy."""
 
 import random
 from collections.abc import Callable
@@ -41,7 +41,7 @@ LIGHTNING = SOURCE.replace("nn.Module)", "pl.LightningModule)").replace(
 
 
 class Counting(nn.Module):
-    """Keeps count of its calls in a buffer, as TorchScript and torch.export allow."""
+    """Counts its calls in a buffer, as TorchScript and torch.export allow."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,37 +55,37 @@ class Counting(nn.Module):
 
 
 def weights() -> dict[str, Any]:
-    """The same each time."""
+    """Weights that are the same on each call."""
     torch.manual_seed(0)
     return Counting().state_dict()
 
 
 def save_class(directory: Path) -> None:
-    """Weights with their class."""
+    """Save weights with their class."""
     (directory / "net.py").write_text(SOURCE)
     torch.save(weights(), directory / "model.pt")
 
 
 def save_lightning(directory: Path) -> None:
-    """A checkpoint of Lightning's."""
+    """Save a Lightning checkpoint."""
     (directory / "net.py").write_text(LIGHTNING)
     torch.save({"state_dict": weights(), "hyper_parameters": {}}, directory / "last.ckpt")
 
 
 def save_program(directory: Path) -> None:
-    """A program of torch.export."""
+    """Save a program of torch.export."""
     rows = {"x": {0: torch.export.Dim("rows")}}
     program = torch.export.export(Counting().eval(), (torch.ones(2, 4),), dynamic_shapes=rows)
     torch.export.save(program, directory / "model.pt2")
 
 
 def save_pickle(directory: Path) -> None:
-    """A pickled module."""
+    """Save a pickled module."""
     torch.save(Counting().eval(), directory / "model.pt")
 
 
 def save_script(directory: Path) -> None:
-    """TorchScript."""
+    """Save TorchScript."""
     torch.jit.script(Counting().eval()).save(directory / "model.pt")
 
 
@@ -93,7 +93,7 @@ WAYS = [save_class, save_lightning, save_program, save_pickle, save_script]
 
 
 def state_of(module: nn.Module) -> dict[str, Any]:
-    """All that a module keeps: weights, buffers, plain attributes, whether it trains."""
+    """The state of a module: weights, buffers, plain attributes, training mode."""
     kept = {name: value.tolist() for name, value in module.state_dict().items()}
     for name, layer in module.named_modules():
         kept[f"{name} trains"] = layer.training
@@ -110,7 +110,7 @@ def state_of(module: nn.Module) -> dict[str, Any]:
 def test_a_loaded_model_is_as_it_was_in_the_file(
     save: Callable[[Path], None], tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Neither its state nor the source of its random numbers, for every way of loading."""
+    """For every format, the loaded model has the state of the file."""
     from pytorch_files import Wanted, read  # the server's modules, found once conftest has run
 
     save(tmp_path)
@@ -124,7 +124,7 @@ def test_a_loaded_model_is_as_it_was_in_the_file(
 def test_looking_draws_no_random_numbers(
     save: Callable[[Path], None], tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Those that come after the load are those that would have come without a look."""
+    """Loading does not change the state of the random number generators."""
     from pytorch_files import Wanted, read  # as above
 
     def drawn() -> list[float]:
@@ -149,7 +149,7 @@ def test_looking_draws_no_random_numbers(
 def test_what_forward_keeps_is_its_own_and_not_a_tracers(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """A module that stores what it computes, as masks and caches are, answers."""
+    """A module that stores computed values, as in masks or caches, stores no placeholders."""
     save_class(tmp_path)
 
     model = model_of(tmp_path)
@@ -187,7 +187,7 @@ class PyTorchModel(nn.Module):
 def test_a_module_that_cannot_be_copied_is_loaded_again(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """A lock has no copy; the second one tells what goes in."""
+    """A module that cannot be copied, as one with a lock, is loaded again for trial calls."""
     (tmp_path / "net.py").write_text(UNCOPIED)
     torch.save(weights(), tmp_path / "model.pt")
 
@@ -200,7 +200,7 @@ def test_a_module_that_cannot_be_copied_is_loaded_again(
 def test_a_module_of_which_there_is_only_one_is_not_tried(
     tmp_path: Path, model_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is served as it is, and nobody knows what comes out before it answers."""
+    """A module without any copy is served without trial calls, so its outputs are unknown."""
     import Model  # the server's modules, found once conftest has run
     import pytorch_look
 
@@ -217,7 +217,7 @@ def test_a_module_of_which_there_is_only_one_is_not_tried(
 
 
 def only_once(read: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, for a file that is gone once it was read."""
+    """A function that reads once, then raises an error as if the file were gone."""
     reads: list[Any] = []
 
     def read_once(*given: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Models that MLflow and Lightning saved, in environments of their own, answers compared."""
+"""Models that MLflow and Lightning saved in separate environments; answers are compared."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ import uv
 from prepackaged import DeploymentError
 
 HERE = Path(__file__).parent
-# The last release of each MLflow major, with what else is to be there.
+# The last release of each major version of MLflow, with the packages that it needs.
 MLFLOW = {
     "1": ("mlflow-skinny==1.30.1", "setuptools<80"),
     "2": ("mlflow-skinny==2.22.5", "pytorch-lightning==2.6.6"),
@@ -31,7 +31,7 @@ class Saved:
     directory: Path
 
     def assert_answered(self, model: Any, name: str) -> None:
-        """The model that is served answers as that one did."""
+        """Check that the served model gives the answers that were saved."""
         rows, answers = (
             json.loads((self.directory / f"{each}.json").read_text())
             for each in ("rows", "answers")
@@ -41,7 +41,7 @@ class Saved:
 
 @pytest.fixture(scope="session")
 def saved_by(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Saved]:
-    """Give a major version of MLflow, get what that saved; all of them save at the same time."""
+    """A function from an MLflow major version to its models; all versions save in parallel."""
     scratch = tmp_path_factory.mktemp("mlflow")
 
     def save(major: str) -> Saved:
@@ -61,7 +61,7 @@ def saved_by(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Saved]
 def test_models_of_every_mlflow_are_served(
     name: str, major: str, saved_by: Callable[[str], Saved], model_of: Callable[..., Any]
 ) -> None:
-    """Pickled with its class, pickled with its file as the model's code, and TorchScript."""
+    """Models pickled with their class, pickled with code files, and TorchScript are served."""
     saved = saved_by(major)
 
     saved.assert_answered(model_of(saved.directory / name), name)
@@ -70,7 +70,7 @@ def test_models_of_every_mlflow_are_served(
 def test_the_exported_program_that_mlflow_3_saves_is_served(
     saved_by: Callable[[str], Saved], model_of: Callable[..., Any]
 ) -> None:
-    """torch.export is MLflow 3's default format."""
+    """An exported program, MLflow 3's default format, is served."""
     saved = saved_by("3")
 
     saved.assert_answered(model_of(saved.directory / "exported"), "exported")
@@ -81,7 +81,7 @@ def test_the_class_may_lie_beside_the_pickle(
     model_of: Callable[..., Any],
     tmp_path: Path,
 ) -> None:
-    """The documented layout for MLflow's autologging: the Python file is in `data`."""
+    """The Python file may be in `data`, the layout documented for MLflow's autologging."""
     saved = saved_by("2")
     shutil.copytree(saved.directory / "with_code", tmp_path / "model")
     code, data = (tmp_path / "model" / each / "net_of_mlflow.py" for each in ("code", "data"))
@@ -93,7 +93,7 @@ def test_the_class_may_lie_beside_the_pickle(
 def test_the_metadata_tell_the_version_that_saved_the_model(
     saved_by: Callable[[str], Saved], model_of: Callable[..., Any]
 ) -> None:
-    """MLflow notes it."""
+    """The metadata have the PyTorch version that MLflow recorded."""
     model = model_of(saved_by("2").directory / "of_the_script")
 
     assert model.init_metadata()["custom"]["saved_with"] == torch.__version__
@@ -116,7 +116,7 @@ def test_a_lightning_module_that_mlflow_pickled_needs_no_lightning(
 def test_a_lightning_checkpoint_needs_no_lightning(
     saved_by: Callable[[str], Saved], model_of: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """Its class is constructed with the hyperparameters that the checkpoint has."""
+    """A checkpoint's class is constructed with its hyperparameters, without Lightning."""
     saved = saved_by("2")
     shutil.copy(saved.directory / "last.ckpt", tmp_path / "epoch=0-step=2.ckpt")
     shutil.copy(HERE / "lightning_net.py", tmp_path)
@@ -127,7 +127,7 @@ def test_a_lightning_checkpoint_needs_no_lightning(
 def test_a_lightning_checkpoint_fits_a_plain_module_with_the_same_layers(
     saved_by: Callable[[str], Saved], model_of: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """Only those hyperparameters are given that the class takes."""
+    """A plain module gets only the hyperparameters that its constructor accepts."""
     saved = saved_by("2")
     shutil.copy(saved.directory / "last.ckpt", tmp_path / "model.ckpt")
     (tmp_path / "net.py").write_text(PLAIN)
@@ -151,7 +151,7 @@ class PyTorchModel(nn.Module):
 def test_an_mlflow_model_without_its_code_stops_the_start(
     saved_by: Callable[[str], Saved], model_of: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """The message names the module and where its file goes."""
+    """If the code is missing, the message names the module and where to put its file."""
     shutil.copytree(saved_by("2").directory / "with_code", tmp_path / "model")
     shutil.rmtree(tmp_path / "model/code")
     mlmodel = tmp_path / "model/MLmodel"

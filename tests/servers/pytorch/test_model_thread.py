@@ -1,4 +1,4 @@
-"""What PyTorch keeps for a thread, for a Model that says nothing of threads."""
+"""PyTorch's thread-local state, for a Model that says nothing about threads."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ class Model:
 def test_the_grad_mode_that_load_sets_holds_in_predict(
     tmp_path: Path, program: str, times: int
 ) -> None:
-    """Under both microservices, however quick the calls were before."""
+    """Under both microservices, the grad mode that load sets applies in every call of predict."""
     (tmp_path / "Model.py").write_text(MODEL)
     with serve(tmp_path, program=PROGRAMS / program) as server, requests.Session() as session:
         url = f"{server.url}/api/v1.0/predictions"

@@ -1,6 +1,6 @@
-"""Requests made of the OpenAPI document are answered as it says.
+"""The server answers generated requests as the OpenAPI document says.
 
-No error of the server's, and no status, type or method that the document does not have.
+No 5xx errors, and no status, type or method that is not in the document.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,6 @@ def test_of_tokens_images_and_several_tensors(
     tmp_path: Path,
     server_on: Callable[..., Server],
 ) -> None:
-    """Each is a file of weights beside its source."""
+    """Models of tokens, images and several tensors, each a file of weights with its source."""
     saved(net)
     assert findings(server_on(tmp_path).url, tmp_path) == ""

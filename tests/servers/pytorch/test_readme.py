@@ -1,4 +1,4 @@
-"""What pytorch's README shows is what the server does."""
+"""The examples in pytorch's README are correct."""
 
 import shutil
 import subprocess
@@ -28,7 +28,7 @@ def circle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def laid_out(example: Example, directory: Path, circle: Path) -> dict[str, str]:
-    """The Model's arguments for an example, which is about the circle where it trains no model."""
+    """The Model's arguments for an example; it uses the circle unless it trains a model."""
     parameters = lay_out(example, directory)
     if not example.files:
         shutil.copytree(circle, parameters["model_uri"], dirs_exist_ok=True)
@@ -39,7 +39,7 @@ def laid_out(example: Example, directory: Path, circle: Path) -> dict[str, str]:
 def test_every_request_gets_the_answer_shown(
     example: Example, tmp_path: Path, circle: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Each model of the README is made and served, each request sent, each answer compared."""
+    """For each model of the README, each request gets the shown answer."""
     with serve_here(model_of(**laid_out(example, tmp_path, circle))) as server:
         assert_shown(server, example)
 
@@ -48,7 +48,7 @@ def test_every_request_gets_the_answer_shown(
 def test_every_last_log_line_is_the_one_shown(
     example: Example, tmp_path: Path, circle: Path, model_of: Callable[..., Any]
 ) -> None:
-    """A server that cannot work says so in the README's words."""
+    """A broken deployment ends with the README's log line."""
     with pytest.raises(DeploymentError) as caught:
         model_of(**laid_out(example, tmp_path, circle))
 

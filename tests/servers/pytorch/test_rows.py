@@ -1,4 +1,4 @@
-"""Answers by row: as many as the request has, as lists where rows differ, whatever the values."""
+"""Answers by row: one entry per row of the request, as lists if rows differ in size."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
 
 class Squeezed(nn.Module):
-    """Ends in a squeeze, as exports of one picture do."""
+    """Ends in a squeeze, as exports for one image do."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Summed(nn.Module):
 
 
 class Detector(nn.Module):
-    """The values above a half, however many there are, and their places."""
+    """Returns the values above 0.5, any number of them, and their positions."""
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         places = (x[0] > 0.5).nonzero()[:, 0]
@@ -38,28 +38,28 @@ class Detector(nn.Module):
 
 
 class Lists(nn.Module):
-    """As torchvision's detectors answer: a dict for each picture."""
+    """Returns a dict for each image, as torchvision's detectors do."""
 
     def forward(self, x: Tensor) -> list[dict[str, Tensor]]:
         return [{"places": (row > 0.5).nonzero()[:, 0], "best": row.max()} for row in x]
 
 
 class Plain(nn.Module):
-    """A list with a tensor for each row."""
+    """Returns a list with a tensor for each row."""
 
     def forward(self, x: Tensor) -> list[Tensor]:
         return [row[row > 0.5] for row in x]
 
 
 class Levels(nn.Module):
-    """A list of two tensors, whatever the rows."""
+    """Returns a list of two tensors, for any number of rows."""
 
     def forward(self, x: Tensor) -> list[Tensor]:
         return [x * 2, x * 3]
 
 
 def export(module: nn.Module, path: Path) -> None:
-    """Save a program of a batch of one row."""
+    """Save a program whose batch is one row."""
     torch.manual_seed(0)
     torch.export.save(torch.export.export(module.eval(), (torch.rand(1, 4),)), path / "model.pt2")
 
@@ -68,7 +68,7 @@ def export(module: nn.Module, path: Path) -> None:
 def test_a_squeezed_program_of_one_row_answers_rows(
     count: int, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """As many as it was asked for."""
+    """A program for one row that squeezes its output answers as many rows as requested."""
     module = Squeezed().eval()
     export(module, tmp_path)
     model = model_of(tmp_path)
@@ -84,7 +84,7 @@ def test_a_squeezed_program_of_one_row_answers_rows(
 def test_a_program_of_one_row_may_answer_a_number(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """One for each row."""
+    """A program for one row that returns a number answers one number per row."""
     export(Summed(), tmp_path)
 
     assert model_of(tmp_path).predict([[1, 2, 3, 4], [1, 1, 1, 1]]).tolist() == [10, 4]
@@ -99,7 +99,7 @@ FOUND = {tuple(FEW): [0], tuple(MANY): [0, 1, 3]}
 def test_detectors_answer_a_list_for_each_row(
     save: str, rows: list[list[float]], tmp_path: Path, server_on: Callable[..., Server]
 ) -> None:
-    """Never strung together, and never an array because the lengths happen to be equal."""
+    """A detector's rows are answered as lists, even if their lengths are equal."""
     allowed = {}
     if save == "program":
         export(Detector(), tmp_path)
@@ -118,7 +118,7 @@ def test_detectors_answer_a_list_for_each_row(
 def test_a_list_that_has_a_tensor_for_each_row_is_answered_by_row(
     rows: list[list[float]], tmp_path: Path, server_on: Callable[..., Server]
 ) -> None:
-    """That it does is seen by trying different numbers of rows."""
+    """Trial calls with different numbers of rows detect a list with a tensor for each row."""
     torch.save(Plain(), tmp_path / "model.pt")
 
     answer = server_on(tmp_path, allow_pickle="true").post({"data": {"ndarray": rows}})
@@ -132,7 +132,7 @@ def test_a_list_that_has_a_tensor_for_each_row_is_answered_by_row(
 def test_a_list_of_other_tensors_is_several_outputs(
     count: int, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Also for as many rows as there are tensors."""
+    """Other lists are several outputs, even if there are as many rows as tensors."""
     torch.save(Levels(), tmp_path / "model.pt")
 
     answer = model_of(tmp_path, allow_pickle="true").predict(np.ones((count, 4)))

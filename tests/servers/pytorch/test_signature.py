@@ -1,4 +1,4 @@
-"""The Model's signature says what the module itself says, and a call needs no state of a thread."""
+"""The signature has the facts that the module knows; calls do not depend on the thread."""
 
 import inspect
 import threading
@@ -17,9 +17,9 @@ from prepackaged import TensorSpec
 def test_inputs_are_the_arguments_of_forward(
     tmp_path: Path, saved: Callable[..., nn.Module], model_of: Callable[..., Any]
 ) -> None:
-    """By name, in their order, with the dtype of the layer that each goes into.
+    """Inputs are forward's arguments in order, with the dtype of the layer that each goes into.
 
-    An argument with a value of its own is left as it is.
+    An argument with a default other than None is not an input.
     """
     arguments = inspect.signature(saved(Mixed).forward).parameters.values()
 
@@ -34,7 +34,7 @@ def test_inputs_are_the_arguments_of_forward(
 def test_outputs_are_what_the_module_gives(
     tmp_path: Path, saved: Callable[..., nn.Module], model_of: Callable[..., Any]
 ) -> None:
-    """The dtype and the shape of a row, in a batch of any size."""
+    """Outputs have the dtype and row shape of forward's result, in a batch of any size."""
     answer = saved(Mlp)(torch.zeros(5, 4))
 
     signature = model_of(tmp_path).signature
@@ -47,7 +47,7 @@ def test_outputs_are_what_the_module_gives(
 def test_outputs_are_unknown_where_nothing_could_be_tried(
     tmp_path: Path, saved: Callable[..., nn.Module], model_of: Callable[..., Any]
 ) -> None:
-    """A module whose input may have any shape."""
+    """Outputs are unknown for a module whose input may have any shape."""
     saved(Tokens)
 
     signature = model_of(tmp_path).signature
@@ -57,7 +57,7 @@ def test_outputs_are_unknown_where_nothing_could_be_tried(
 
 
 def test_an_exported_program_tells_it_all(tmp_path: Path, model_of: Callable[..., Any]) -> None:
-    """Its own graph has the placeholders' dtypes, fixed sizes and free ones."""
+    """An exported program has dtypes, fixed and free sizes in its graph."""
     rows = torch.export.Dim("rows")
     program = torch.export.export(seeded(Mlp), (torch.ones(2, 4),), dynamic_shapes=({0: rows},))
     torch.export.save(program, tmp_path / "model.pt2")
@@ -70,7 +70,7 @@ def test_an_exported_program_tells_it_all(tmp_path: Path, model_of: Callable[...
 
 
 def test_inputs_share_the_batch_alone(tmp_path: Path, model_of: Callable[..., Any]) -> None:
-    """Two inputs with a free first axis have as many rows; one of a fixed size has its own."""
+    """Inputs with a free first axis share the batch; one of a fixed size does not."""
 
     class Scaled(nn.Module):
         def forward(self, x: torch.Tensor, y: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
@@ -87,7 +87,7 @@ def test_inputs_share_the_batch_alone(tmp_path: Path, model_of: Callable[..., An
 
 
 class Watching(nn.Module):
-    """Notes in which state of its thread it is called."""
+    """Records the thread-local state of each call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class Watching(nn.Module):
 
 
 def on_a_new_thread(function: Callable[[], Any]) -> Any:
-    """What a function gives on a thread that has called nothing before."""
+    """The function's result on a new thread."""
     results: list[Any] = []
     thread = threading.Thread(target=lambda: results.append(function()))
     thread.start()
@@ -113,7 +113,7 @@ def on_a_new_thread(function: Callable[[], Any]) -> Any:
 def test_a_call_is_the_same_on_any_thread(
     tmp_path: Path, saved: Callable[..., nn.Module], model_of: Callable[..., Any]
 ) -> None:
-    """Gradients are off in the call itself, and the number of threads is the process's."""
+    """On any thread, a call has gradients off and the process's number of threads."""
     saved(Mlp)
     model = model_of(tmp_path)
     assert model.callable_from_any_thread

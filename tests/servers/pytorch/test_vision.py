@@ -1,4 +1,4 @@
-"""Models of torchvision: the documented example, published networks, detectors, its operators."""
+"""Models of torchvision: the documented example, published networks, detectors, operators."""
 
 import base64
 import io
@@ -34,7 +34,7 @@ NETWORKS = {
 
 @pytest.fixture(autouse=True)
 def operators(model_of: Callable[..., Any]) -> None:
-    """The operators, as the server has them when torchvision is imported."""
+    """The operators that the server defines when torchvision is imported."""
     from pytorch_vision import complete  # the server's module, found once conftest has run
 
     complete()
@@ -48,12 +48,12 @@ def made(name: str) -> nn.Module:
     backbone = {} if name in ("resnet18", "vit_b_16") else {"weights_backbone": None}
     module: nn.Module = torchvision.models.get_model(name, weights=None, **backbone)
     if "rcnn" in name:
-        module.roi_heads.score_thresh = 0.0  # of random weights nothing is sure
+        module.roi_heads.score_thresh = 0.0  # random weights give low scores
     return module.eval()
 
 
 def saved_as_weights(name: str, directory: Path) -> nn.Module:
-    """The network, whose weights and one line of Python are in the directory."""
+    """The network; its weights and one line of Python are saved in the directory."""
     module = made(name)
     torch.save(module.state_dict(), directory / "model.pt")
     line = NETWORKS[name]
@@ -67,7 +67,7 @@ def saved_as_weights(name: str, directory: Path) -> nn.Module:
 
 
 def picture(size: int) -> tuple[bytes, torch.Tensor]:
-    """A PNG of random pixels, and these as a batch of one from 0 to 1."""
+    """A PNG of random pixels, and the pixels as a batch of one from 0 to 1."""
     pixels = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
@@ -78,7 +78,7 @@ def picture(size: int) -> tuple[bytes, torch.Tensor]:
 def test_the_documented_example_is_served_unchanged(
     tmp_path: Path, server_on: Callable[..., Server], asked: Callable[..., Any]
 ) -> None:
-    """PyTorch's CIFAR10 tutorial, whose class file begins with torchvision's imports."""
+    """PyTorch's CIFAR10 tutorial is served, although its class file imports torchvision."""
     torch.manual_seed(0)
     module = Cifar().eval()
     torch.save(module.state_dict(), tmp_path / "model.pt")
@@ -97,7 +97,7 @@ def test_the_documented_example_is_served_unchanged(
 def test_published_networks_answer_as_they_do_in_pytorch(
     name: str, tmp_path: Path, server_on: Callable[..., Server]
 ) -> None:
-    """Weights with one line of Python, asked with a picture."""
+    """Published networks, as weights with one line of Python, answer images as in PyTorch."""
     module = saved_as_weights(name, tmp_path)
     content, pixels = picture(224 if name == "vit_b_16" else 64)
 
@@ -115,7 +115,7 @@ def test_published_networks_answer_as_they_do_in_pytorch(
 def test_a_detector_answers_the_boxes_of_each_picture(
     save: str, tmp_path: Path, server_on: Callable[..., Server]
 ) -> None:
-    """As a class of torchvision's and as TorchScript that calls its operators."""
+    """A detector, as a torchvision class or as TorchScript, answers the boxes of each image."""
     name = "fasterrcnn_mobilenet_v3_large_320_fpn"
     module = saved_as_weights(name, tmp_path)
     if save == "TorchScript":
@@ -136,7 +136,7 @@ def test_a_detector_answers_the_boxes_of_each_picture(
 def test_a_detectors_backbone_is_not_downloaded(
     tmp_path: Path, model_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Functions of torchvision would, although the file has its weights."""
+    """The weights of a backbone are not downloaded, because the file contains them."""
     name = "fasterrcnn_mobilenet_v3_large_320_fpn"
     monkeypatch.setattr("torch.hub.download_url_to_file", pytest.fail)
     saved_as_weights(name, tmp_path)
@@ -146,7 +146,7 @@ def test_a_detectors_backbone_is_not_downloaded(
 
 
 def test_boxes_are_suppressed_as_one_by_one(operators: None) -> None:
-    """The best box stays, and each that overlaps with it does not; ties in their order."""
+    """The best box is kept and overlapping ones are removed; ties keep their order."""
     from torchvision.ops import box_iou, nms
 
     generator = torch.Generator().manual_seed(0)
@@ -168,7 +168,7 @@ def test_boxes_are_suppressed_as_one_by_one(operators: None) -> None:
 def test_regions_are_sampled_as_torchvisions_own_python_does(
     sampling_ratio: int, operators: None, *, aligned: bool
 ) -> None:
-    """What torchvision would compile for itself, called without a compiler."""
+    """Our roi_align equals torchvision's Python version, which it would otherwise compile."""
     from torchvision.ops import roi_align
     from torchvision.ops.roi_align import _roi_align
 
@@ -185,7 +185,7 @@ def test_regions_are_sampled_as_torchvisions_own_python_does(
 
 
 def test_points_outside_of_an_image_count_nothing(operators: None) -> None:
-    """More than a pixel beyond its edge, as in the compiled operator."""
+    """Points more than a pixel outside the image count as zero, as in the compiled operator."""
     from torchvision.ops import roi_align
 
     regions = torch.tensor([[0.0, 0, 0, 4, 4], [0, 8, 8, 12, 12], [0, 2, 2, 6, 6]])
@@ -196,7 +196,7 @@ def test_points_outside_of_an_image_count_nothing(operators: None) -> None:
 
 
 def test_an_operator_that_is_not_here_says_so(operators: None) -> None:
-    """With the images that have it."""
+    """An operator that is not implemented raises an error that names the images that have it."""
     from pytorch_vision import _loads_compiled
     from torchvision.ops import roi_pool
 

@@ -1,4 +1,4 @@
-"""Modules that the tests save in every format; each file of weights gets one's source."""
+"""Modules that the tests save in every format; the source is saved beside the weights."""
 
 import inspect
 from typing import Any
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Mlp(nn.Module):
-    """Rows of four features to three classes."""
+    """Maps rows of four features to three classes."""
 
     def __init__(self, hidden: int = 8) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class Mlp(nn.Module):
 
 
 class Cifar(nn.Module):
-    """The network of PyTorch's CIFAR10 tutorial: images of 32 by 32 pixels in colour."""
+    """The network of PyTorch's CIFAR10 tutorial, for colour images of 32 by 32 pixels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Cifar(nn.Module):
 
 
 class Mnist(nn.Module):
-    """Grey images of any size, at least 3 by 3 pixels, to the logarithms of ten chances."""
+    """Maps grey images of at least 3 by 3 pixels to the log-probabilities of ten classes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Mnist(nn.Module):
 
 
 class Tokens(nn.Module):
-    """Numbers of words to two classes."""
+    """Maps token numbers to two classes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Tokens(nn.Module):
 
 
 class Mixed(nn.Module):
-    """Categories and measurements, and weights that may be left out, to two tensors by name."""
+    """Maps categories, measurements and optional weights to two tensors by name."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,14 +81,14 @@ class Mixed(nn.Module):
 
 
 class Pair(nn.Module):
-    """Two columns of numbers, one value a row each, to their sum."""
+    """Adds two inputs of one value per row."""
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         return left + right
 
 
 class Recurrent(nn.Module):
-    """Sequences to an LSTM's output and state, a tuple in a tuple."""
+    """Maps sequences to an LSTM's output and state, a tuple in a tuple."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,12 +99,12 @@ class Recurrent(nn.Module):
 
 
 def source_of(net: type[nn.Module], name: str = "PyTorchModel") -> str:
-    """A Python file that defines the class under this name."""
+    """The text of a Python file that defines the class under this name."""
     head = "from typing import Any\n\nimport torch\nfrom torch import Tensor, nn\n\n\n"
     return head + inspect.getsource(net).replace(f"class {net.__name__}(", f"class {name}(")
 
 
 def seeded(net: type[nn.Module]) -> nn.Module:
-    """A module with the same random weights each time, ready to predict."""
+    """A module with the same random weights each time, in evaluation mode."""
     torch.manual_seed(0)
     return net().eval()

@@ -1,4 +1,4 @@
-"""The skeleton's own guarantees, under both microservices. A fork replaces them by its own."""
+"""The skeleton's behaviour, under both microservices. A fork replaces these tests by its own."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,14 +36,14 @@ def server(program: Path) -> Iterator[Server]:
 
 @pytest.mark.parametrize("request_body", REQUESTS, ids=lambda body: next(iter(body)))
 def test_every_kind_of_rest_request_is_answered(server: Server, request_body: Any) -> None:
-    """Whatever the payload, the answer is the documented greeting, as strData."""
+    """The server answers any payload over REST with the documented greeting, as strData."""
     answer = server.post(request_body)
     assert (answer.status_code, answer.json()) == (200, {"meta": {}, "strData": "Hello Model"})
 
 
 @pytest.mark.parametrize("request_body", REQUESTS, ids=lambda body: next(iter(body)))
 def test_every_kind_of_grpc_request_is_answered(server: Server, request_body: Any) -> None:
-    """Over gRPC the answer to every payload is the same greeting."""
+    """The server answers any payload over gRPC with the same greeting."""
     with grpc.insecure_channel(server.grpc) as channel:
         grpc.channel_ready_future(channel).result(timeout=60)  # upstream's opens after REST
         answer = SeldonStub(channel).Predict(ParseDict(request_body, SeldonMessage()), timeout=60)
@@ -51,14 +51,14 @@ def test_every_kind_of_grpc_request_is_answered(server: Server, request_body: An
 
 
 def test_it_serves_with_a_model_uri(program: Path, tmp_path: Path) -> None:
-    """A model_uri that exists is accepted, and the log says that a model was loaded."""
+    """The server accepts a model_uri that exists, and logs that it has loaded a model."""
     with serve(SERVER, program=program, model_uri=str(tmp_path)) as server:
         assert server.post({"strData": ""}).json()["strData"] == "Hello Model"
         assert str(tmp_path.resolve()) in server.log()
 
 
 def test_a_missing_model_stops_the_start(program: Path, tmp_path: Path) -> None:
-    """A model_uri that does not exist ends the server with status 1 and a line that says it."""
+    """The server exits with status 1 and a clear log line if model_uri does not exist."""
     failed = fail_to_serve(SERVER, program=program, model_uri=str(tmp_path / "absent"))
     assert failed.status == 1
     assert failed.last_line.endswith(

@@ -1,4 +1,4 @@
-"""Estimators that scikit-learn itself fits and saves, and clients to the server on them."""
+"""Estimators that scikit-learn itself fits and saves, and clients for servers with them."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -27,13 +27,13 @@ def iris() -> Any:
 
 @pytest.fixture(scope="session")
 def classifier(iris: Any) -> LogisticRegression:
-    """A classifier of iris flowers that knows no column names."""
+    """A classifier of iris flowers that was trained without column names."""
     return LogisticRegression(max_iter=500).fit(iris.data, iris.target)
 
 
 @pytest.fixture(scope="session")
 def people() -> pd.DataFrame:
-    """Named columns of different kinds, one of them with holes."""
+    """A table of named columns of different kinds, one of them with missing values."""
     return pd.DataFrame(
         {
             "age": [22.0, 35.0, None, 58.0, 41.0, 30.0],
@@ -45,7 +45,7 @@ def people() -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def model_of() -> Callable[..., Any]:
-    """Give a model directory and parameters, get the server's Model, loaded."""
+    """A function that takes a model directory and parameters and returns the loaded Model."""
     from Model import Model  # the server's module, found once SERVER is on the path
 
     return lambda directory, **parameters: Model(str(directory), **parameters)
@@ -53,7 +53,7 @@ def model_of() -> Callable[..., Any]:
 
 @pytest.fixture
 def serve_model(model_of: Callable[..., Any]) -> Iterator[Callable[..., Server]]:
-    """Give a model directory and parameters, get our microservice on it, in this process."""
+    """A function that takes a model directory and parameters and serves it in this process."""
     with ExitStack() as stack:
 
         def start(directory: Path, **parameters: str) -> Server:
@@ -64,7 +64,7 @@ def serve_model(model_of: Callable[..., Any]) -> Iterator[Callable[..., Server]]
 
 @pytest.fixture
 def post_to(tmp_path: Path, serve_model: Callable[..., Server]) -> Callable[..., Post]:
-    """Give an estimator, get a function that posts to the server on it."""
+    """A function that takes an estimator and returns a function that posts to a server with it."""
 
     def start(estimator: Any, **parameters: str) -> Post:
         joblib.dump(estimator, tmp_path / "model.joblib")
@@ -89,6 +89,6 @@ def iris_directory(classifier: Any, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def iris_server(iris_directory: Path, model_of: Callable[..., Any]) -> Iterator[Server]:
-    """Our microservice on the iris classifier, in this process."""
+    """Our microservice with the iris classifier, in this process."""
     with serve_here(model_of(iris_directory)) as server:
         yield server

@@ -1,8 +1,8 @@
-"""Run in an environment with MLflow: save a classifier of iris flowers as MLflow saves it.
+"""Save a classifier of iris flowers with MLflow; run this in an environment with MLflow.
 
 python mlflow_save.py DIRECTORY [SERIALIZATION_FORMAT [MODULE]]
 
-MODULE is a file with a transformer class `Doubling`, to be saved along as the model's code.
+MODULE is a file with a transformer class `Doubling`, which is saved as the model's code.
 """
 
 import importlib

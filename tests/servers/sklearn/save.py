@@ -1,9 +1,9 @@
-"""Run in an environment with some scikit-learn: train models of many kinds and save them.
+"""Train and save models of many kinds; run this in an environment with any scikit-learn.
 
 python save.py DIRECTORY
 
-Each is saved as NAME.joblib; the rows and the model's own answer to them go into NAME.npz, where
-`text` has documents in place of numbers.
+Each model is saved as NAME.joblib; NAME.npz has rows and the model's own answer to them. The rows
+of the model `text` are documents.
 """
 
 import sys

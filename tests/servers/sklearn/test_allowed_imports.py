@@ -20,13 +20,13 @@ WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
 
 
 def pipeline(people: pd.DataFrame) -> Any:
-    """A pipeline of numbers and texts, with arrays of objects inside."""
+    """A pipeline for numbers and texts that contains arrays of objects."""
     columns = make_column_transformer((SimpleImputer(), ["age"]), (OneHotEncoder(), ["city"]))
     return make_pipeline(columns, LogisticRegression()).fit(people, [0, 1] * 3)
 
 
 def save(directory: Path, model: Any, form: str) -> Path:
-    """The model in a file, as this program writes it."""
+    """Save the model in the given form and return the path."""
     path = directory / ("model.pkl" if form == "pickle" else "model.joblib")
     if form == "pickle":
         path.write_bytes(pickle.dumps(model))
@@ -39,7 +39,7 @@ def save(directory: Path, model: Any, form: str) -> Path:
 def test_a_model_is_served_with_a_list_of_what_it_imports(
     form: str, people: pd.DataFrame, model_of: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """The list is what `check` prints; one name fewer, and the server does not start."""
+    """A model loads with the list of its imports, and is refused if one name is missing."""
     expected = pipeline(people)
     names = sorted(imports_of(save(tmp_path, expected, form)) or ())
     model = model_of(tmp_path, allowed_imports=", ".join(names))
@@ -58,7 +58,7 @@ def test_a_model_is_served_with_a_list_of_what_it_imports(
 def test_a_function_that_the_pipeline_calls_is_in_the_list_or_refused(
     iris: Any, model_of: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """It is imported by its own name."""
+    """A model is refused if the list lacks a function that the pipeline calls."""
     model = make_pipeline(FunctionTransformer(np.log1p), LogisticRegression(max_iter=500))
     names = imports_of(save(tmp_path, model.fit(iris.data, iris.target), "joblib")) or set()
     functions = {name for name in names if "log1p" in name or "ufunc" in name}
@@ -70,7 +70,7 @@ def test_a_function_that_the_pipeline_calls_is_in_the_list_or_refused(
 def test_a_file_that_only_looks_harmless_imports_nothing_more(
     model_of: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """Here an array's values are longer than they look, and behind them something else goes on."""
+    """A forged pickle that hides code behind an array's values is refused, without running it."""
     dtype = b"cnumpy\ndtype\n(S'V8'\nI00\nI01\ntR(I3\nS'|'\nNNNI100\nI1\nI0\ntb"
     state = (
         b"(dS'subclass'\ncnumpy\nndarray\nsS'shape'\n(I1\ntsS'order'\nS'C'\nsS'dtype'\n"
@@ -93,7 +93,7 @@ def test_a_file_that_only_looks_harmless_imports_nothing_more(
 def test_skops_files_have_a_list_of_their_own(
     classifier: LogisticRegression, model_of: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """They are no pickles."""
+    """The list of imports does not apply to .skops files, which are not pickles."""
     import skops.io
 
     skops.io.dump(classifier, tmp_path / "model.skops")

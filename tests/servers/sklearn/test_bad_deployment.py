@@ -1,4 +1,4 @@
-"""Wrong deployments: the start stops with status 1, and its last log line says how to mend it."""
+"""Wrong deployments: the server exits with status 1, and its last log line says how to fix it."""
 
 import os
 import pickle
@@ -22,7 +22,7 @@ WITHOUT_ROOTS_RIGHTS = (
 
 
 def assert_stops(*words: str, prefix: tuple[str, ...] = (), **parameters: str) -> None:
-    """The server ends with status 1 and a single last line that has these words in it."""
+    """Check that the server exits with status 1 and one last log line that contains these words."""
     failed = fail_to_serve(SERVER, prefix=prefix, **parameters)
     assert failed.status == 1, failed.log
     for word in words:
@@ -31,12 +31,12 @@ def assert_stops(*words: str, prefix: tuple[str, ...] = (), **parameters: str) -
 
 
 def test_no_model_uri_stops_the_start() -> None:
-    """The line names the parameter, where it is set, and what the directory should hold."""
+    """Without model_uri, the line names the parameter and what the directory should contain."""
     assert_stops("model_uri", "PREDICTIVE_UNIT_PARAMETERS", "model.joblib")
 
 
 def test_a_path_that_does_not_exist_stops_the_start(tmp_path: Path) -> None:
-    """The line says what is there instead."""
+    """For a missing path, the line says what exists instead."""
     (tmp_path / "modle").mkdir()
 
     assert_stops("model' does not exist", "has modle", model_uri=str(tmp_path / "model"))
@@ -44,19 +44,19 @@ def test_a_path_that_does_not_exist_stops_the_start(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("uri", ["s3://bucket/model", "gs://bucket/model", "https://host/model"])
 def test_a_scheme_that_is_not_supported_stops_the_start(uri: str) -> None:
-    """Downloading is the platform's part, and the line says so."""
+    """For a URI that needs a download, the line says that the platform downloads models."""
     assert_stops(uri, "not supported", "/mnt/models", model_uri=uri)
 
 
 def test_a_directory_without_a_model_stops_the_start(tmp_path: Path) -> None:
-    """The line lists what was expected and what was found."""
+    """For a directory without a model, the line lists the expected and the existing files."""
     (tmp_path / "model.onnx").touch()
 
     assert_stops("expected model.joblib", "found model.onnx", model_uri=str(tmp_path))
 
 
 def test_two_candidates_stop_the_start(tmp_path: Path, classifier: Any) -> None:
-    """Nothing is guessed; the line names both and the parameter that decides."""
+    """For two possible model files, the line names both and the parameter that chooses."""
     joblib.dump(classifier, tmp_path / "one.joblib")
     joblib.dump(classifier, tmp_path / "two.joblib")
 
@@ -81,7 +81,7 @@ def truncated(content: bytes) -> bytes:
 def test_a_damaged_file_stops_the_start(
     damage: Callable[[bytes], bytes], words: str, tmp_path: Path, classifier: Any
 ) -> None:
-    """The line names the file and what reading it said."""
+    """For a damaged file, the line names the file and the error that reading it raised."""
     joblib.dump(classifier, tmp_path / "whole")
     (tmp_path / "model.joblib").write_bytes(damage((tmp_path / "whole").read_bytes()))
     (tmp_path / "whole").unlink()
@@ -90,14 +90,14 @@ def test_a_damaged_file_stops_the_start(
 
 
 def test_a_damaged_skops_file_stops_the_start(tmp_path: Path) -> None:
-    """The error lists files of every format by name."""
+    """For a damaged .skops file, the line names the file."""
     (tmp_path / "model.skops").write_bytes(b"PK\x03\x04 no zip file")
 
     assert_stops("model.skops cannot be loaded", model_uri=str(tmp_path))
 
 
 def test_a_pickle_that_needs_a_missing_module_stops_the_start(tmp_path: Path) -> None:
-    """The line names the module and the image that has it."""
+    """For a pickle that needs a missing module, the line names it and the image that has it."""
     # Protocol 0 by hand: the global `module.name` called with no argument.
     (tmp_path / "model.pkl").write_bytes(b"cxgboost.sklearn\nXGBClassifier\n(tR.")
 
@@ -105,7 +105,7 @@ def test_a_pickle_that_needs_a_missing_module_stops_the_start(tmp_path: Path) ->
 
 
 def test_a_pickle_that_needs_a_missing_name_stops_the_start(tmp_path: Path) -> None:
-    """A class of the notebook's own is an AttributeError, which upstream would swallow."""
+    """A missing class of the notebook stops the start; upstream would hide the AttributeError."""
     (tmp_path / "model.pkl").write_bytes(b"c__main__\nMyEstimator\n(tR.")
 
     assert_stops(
@@ -114,21 +114,21 @@ def test_a_pickle_that_needs_a_missing_name_stops_the_start(tmp_path: Path) -> N
 
 
 def test_a_pickle_of_something_else_stops_the_start(tmp_path: Path) -> None:
-    """The line says what the file holds."""
+    """For a pickle of another object, the line says what the file contains."""
     (tmp_path / "model.pkl").write_bytes(pickle.dumps({"coef": [1.0]}))
 
     assert_stops("holds a builtins.dict", model_uri=str(tmp_path))
 
 
 def test_an_estimator_that_was_never_fitted_stops_the_start(tmp_path: Path) -> None:
-    """It could not answer a single request."""
+    """An estimator that is not fitted stops the start, because it cannot answer any request."""
     joblib.dump(LogisticRegression(), tmp_path / "model.joblib")
 
     assert_stops("not fitted yet", model_uri=str(tmp_path))
 
 
 def test_an_unreadable_directory_stops_the_start(tmp_path: Path, classifier: Any) -> None:
-    """The line names the directory and the reason."""
+    """For an unreadable directory, the line names the directory and the reason."""
     locked = tmp_path / "locked"
     locked.mkdir()
     joblib.dump(classifier, locked / "model.joblib")
@@ -142,7 +142,7 @@ def test_an_unreadable_directory_stops_the_start(tmp_path: Path, classifier: Any
 
 
 def test_an_unreadable_file_stops_the_start(tmp_path: Path, classifier: Any) -> None:
-    """The line names the file and the reason."""
+    """For an unreadable file, the line names the file and the reason."""
     joblib.dump(classifier, tmp_path / "model.joblib")
     (tmp_path / "model.joblib").chmod(0)
 
@@ -152,7 +152,7 @@ def test_an_unreadable_file_stops_the_start(tmp_path: Path, classifier: Any) -> 
 
 
 def as_an_ordinary_user() -> tuple[str, ...]:
-    """What to put before a command so that file permissions count, for root too."""
+    """A command prefix that drops root's right to read every file; empty for ordinary users."""
     if os.geteuid() != 0:
         return ()
     if not shutil.which("setpriv") or subprocess.run([*WITHOUT_ROOTS_RIGHTS, "true"]).returncode:

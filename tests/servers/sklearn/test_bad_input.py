@@ -1,4 +1,4 @@
-"""Wrong requests over HTTP: each is told what was expected and what it got, and harms nothing."""
+"""Wrong requests over HTTP: errors say what was expected and received, and serving continues."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,13 +14,13 @@ GOOD = {"data": {"ndarray": [[5.3, 3.5, 1.4, 0.2]]}}
 
 @pytest.fixture(autouse=True)
 def keeps_serving(iris_server: Server) -> Iterator[None]:
-    """After every wrong request the server answers a good one."""
+    """Check after each test that the server still answers a valid request."""
     yield
     assert iris_server.post(GOOD).status_code == 200
 
 
 def assert_refused(response: Any, *words: str) -> None:
-    """The answer is Seldon's error body with HTTP 400 and these words in its message."""
+    """Check for HTTP 400 with Seldon's error body and a message that contains these words."""
     body = response.json()["status"]
     assert response.status_code == 400, body
     assert (body["status"], body["code"], body["reason"]) == (1, -1, "MICROSERVICE_BAD_DATA")
@@ -30,13 +30,13 @@ def assert_refused(response: Any, *words: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "not JSON", "{'data': 1}", "null", "\x00"])
 def test_what_is_not_json_is_refused(iris_server: Server, text: str) -> None:
-    """A body that does not parse is the client's mistake."""
+    """A body that is not JSON gets an HTTP 400."""
     assert_refused(iris_server.post_text(text), "Can't find JSON in data")
 
 
 @pytest.mark.parametrize("body", [{}, [], 7, "text", {"ndarray": [[1]]}, {"rows": [[1, 2, 3, 4]]}])
 def test_json_of_the_wrong_shape_is_refused(iris_server: Server, body: Any) -> None:
-    """A message without data, jsonData, strData or binData is none."""
+    """JSON without a valid data, jsonData, strData or binData gets an HTTP 400."""
     assert_refused(iris_server.post(body), "Invalid request data type")
 
 
@@ -51,7 +51,7 @@ def test_json_of_the_wrong_shape_is_refused(iris_server: Server, body: Any) -> N
 def test_a_wrong_number_of_features_is_refused(
     iris_server: Server, rows: Any, got: str, kind: str
 ) -> None:
-    """The message gives both numbers."""
+    """For a wrong number of features, the message contains both numbers."""
     body = {"jsonData": rows} if kind == "jsonData" else {"data": {"ndarray": rows}}
 
     assert_refused(iris_server.post(body), "expected rows of 4 values", got)
@@ -59,7 +59,7 @@ def test_a_wrong_number_of_features_is_refused(
 
 @pytest.mark.parametrize("kind", ["ndarray", "jsonData"])
 def test_text_where_numbers_belong_is_refused(iris_server: Server, kind: str) -> None:
-    """The message gives row, column and the text."""
+    """For text in a number column, the message contains row, column and the text."""
     rows = [[5.3, 3.5, 1.4, 0.2], [5.3, "wide", 1.4, 0.2]]
     body = {"jsonData": rows} if kind == "jsonData" else {"data": {"ndarray": rows}}
 
@@ -76,7 +76,7 @@ def test_text_where_numbers_belong_is_refused(iris_server: Server, kind: str) ->
     ],
 )
 def test_a_number_that_is_none_is_refused(iris_server: Server, value: str, shown: str) -> None:
-    """A model without missing values says where the missing or infinite one is."""
+    """A model that accepts no missing or infinite values reports where the value is."""
     text = '{"data": {"ndarray": [[5.3, 3.5, 1.4, 0.2], [5.3, 3.5, VALUE, 0.2]]}}'
 
     assert_refused(iris_server.post_text(text.replace("VALUE", value)), shown)
@@ -84,7 +84,7 @@ def test_a_number_that_is_none_is_refused(iris_server: Server, value: str, shown
 
 @pytest.mark.parametrize("kind", ["ndarray", "jsonData"])
 def test_ragged_rows_are_refused(iris_server: Server, kind: str) -> None:
-    """The error for rows of unequal length names the row."""
+    """For rows of unequal length, the message names the rows."""
     rows = [[5.3, 3.5, 1.4, 0.2], [5.3, 3.5]]
     body = {"jsonData": rows} if kind == "jsonData" else {"data": {"ndarray": rows}}
 
@@ -92,7 +92,7 @@ def test_ragged_rows_are_refused(iris_server: Server, kind: str) -> None:
 
 
 def test_a_tensor_that_does_not_fill_its_shape_is_refused(iris_server: Server) -> None:
-    """The message gives the shape and the number of values."""
+    """For a tensor that does not fill its shape, the message has shape and number of values."""
     body = {"data": {"tensor": {"shape": [2, 4], "values": [1.0]}}}
 
     assert_refused(iris_server.post(body), "shape [2, 4]", "got 1")
@@ -100,23 +100,23 @@ def test_a_tensor_that_does_not_fill_its_shape_is_refused(iris_server: Server) -
 
 @pytest.mark.parametrize("body", [{"data": {"ndarray": []}}, {"jsonData": []}, {"data": {}}])
 def test_an_empty_batch_is_refused(iris_server: Server, body: Any) -> None:
-    """There is nothing to predict for no rows."""
+    """A request without rows gets an HTTP 400."""
     assert_refused(iris_server.post(body), "shape [0]")
 
 
 @pytest.mark.parametrize("rows", [[[]], [[], []]])
 def test_rows_without_values_are_refused(iris_server: Server, rows: Any) -> None:
-    """A row needs a value."""
+    """A request whose rows are empty gets an HTTP 400."""
     assert_refused(iris_server.post({"data": {"ndarray": rows}}), "at least one row and one column")
 
 
 def test_a_single_row_without_its_outer_bracket_is_refused(iris_server: Server) -> None:
-    """The message shows the brackets that a single row needs."""
+    """For a flat list of values, the message shows the brackets that a single row needs."""
     assert_refused(iris_server.post({"data": {"ndarray": [5.3, 3.5, 1.4, 0.2]}}), "[[...]]")
 
 
 def test_too_many_dimensions_are_refused(iris_server: Server) -> None:
-    """Rows of rows are no table."""
+    """An array of three dimensions gets an HTTP 400."""
     body = {"data": {"ndarray": [[[5.3, 3.5, 1.4, 0.2]]]}}
 
     assert_refused(iris_server.post(body), "2 dimensions", "shape [1, 1, 4]")
@@ -126,7 +126,7 @@ def test_too_many_dimensions_are_refused(iris_server: Server) -> None:
     "body", [{"strData": "5.3 3.5"}, {"binData": "AAAA"}, {"jsonData": 7}, {"jsonData": None}]
 )
 def test_a_payload_that_is_no_table_is_refused(iris_server: Server, body: Any) -> None:
-    """The model takes rows of numbers; the message says in which fields."""
+    """For a payload that is not a table, the message names the fields that accept rows."""
     assert_refused(iris_server.post(body), "data.ndarray, data.tensor or jsonData")
 
 
@@ -134,7 +134,7 @@ def test_a_payload_that_is_no_table_is_refused(iris_server: Server, body: Any) -
 def named_server(
     iris: Any, tmp_path_factory: pytest.TempPathFactory, model_of: Callable[..., Any]
 ) -> Iterator[Server]:
-    """A classifier that knows its columns' names."""
+    """A server with a classifier that was trained on named columns."""
     directory = tmp_path_factory.mktemp("named")
     frame = pd.DataFrame(iris.data, columns=["sl", "sw", "pl", "pw"])
     joblib.dump(
@@ -153,21 +153,21 @@ def named_server(
     ],
 )
 def test_wrong_column_names_are_refused(named_server: Server, names: list[str], words: Any) -> None:
-    """The message lists what is missing, what is unknown and what was expected."""
+    """For wrong column names, the message lists the missing, unknown and expected names."""
     body = {"data": {"names": names, "ndarray": [[5.3, 3.5, 1.4, 0.2]]}}
 
     assert_refused(named_server.post(body), *words)
 
 
 def test_a_record_without_a_column_is_refused(named_server: Server) -> None:
-    """Records name their values, so a missing one is known by name."""
+    """For a record without a required column, the message names the column."""
     assert_refused(
         named_server.post({"jsonData": {"sl": 5.3, "sw": 3.5, "pl": 1.4}}), "missing: pw"
     )
 
 
 def test_a_record_that_lacks_a_column_is_refused(named_server: Server) -> None:
-    """Every record needs every column, though the others have it."""
+    """A record that lacks a column is refused even if the other records have it."""
     first = {"sl": 5.3, "sw": 3.5, "pl": 1.4, "pw": 0.2}
     second = {"sl": 5.3, "sw": 3.5, "pl": 1.4, "petal": 0.2}
 

@@ -19,7 +19,7 @@ TABLE = pd.DataFrame({"age": [1.0, 2.0, 3.0, 9.0], "city": ["a", "b", "a", "b"]}
 
 
 def checked(*arguments: Any) -> "subprocess.CompletedProcess[str]":
-    """What the program says."""
+    """Run `check` on the directory; returns the completed process."""
     program = Path(sys.executable).with_name("check")
     command = [program, *map(str, arguments)]
     environment = {**os.environ, "PREDICTIVE_UNIT_PARAMETERS": "[]"}
@@ -30,7 +30,7 @@ def checked(*arguments: Any) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """A pipeline of a number and a text, and another file beside it."""
+    """A directory with a pipeline for a number and a text, and another file."""
     columns = make_column_transformer((StandardScaler(), ["age"]), (OneHotEncoder(), ["city"]))
     pipeline = make_pipeline(columns, LogisticRegression()).fit(TABLE, ["no", "yes", "no", "yes"])
     joblib.dump(pipeline, tmp_path / "model.joblib")
@@ -39,7 +39,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def test_a_model_is_loaded_tried_and_described(directory: Path) -> None:
-    """As the server would serve it; its answer is scikit-learn's own."""
+    """`check --json` reports file, inputs and a trial answer equal to scikit-learn's."""
     completed = checked(directory, "--json")
 
     assert completed.returncode == 0, completed.stderr
@@ -58,7 +58,7 @@ def test_a_model_is_loaded_tried_and_described(directory: Path) -> None:
 
 
 def test_people_read_it_as_text(directory: Path) -> None:
-    """A title for each part, and a request to copy."""
+    """Without `--json`, `check` prints a title for each part, and a request to copy."""
     text = checked(directory).stdout
     for title in ("file", "versions", "takes", "load", "trial", "deployment"):
         assert f"{title}\n" in text
@@ -66,7 +66,7 @@ def test_people_read_it_as_text(directory: Path) -> None:
 
 
 def test_what_a_pickle_imports_is_said_although_it_cannot_be_loaded(tmp_path: Path) -> None:
-    """It is read from the opcodes, before anything runs."""
+    """`check` reports the imports of a pickle that cannot be loaded, read from its opcodes."""
     (tmp_path / "model.pkl").write_bytes(b"cno_such_module\nharm\n(tR.")
     completed = checked(tmp_path, "--json")
 
@@ -76,7 +76,7 @@ def test_what_a_pickle_imports_is_said_although_it_cannot_be_loaded(tmp_path: Pa
 
 
 def test_a_directory_without_a_model_ends_with_one_line(tmp_path: Path) -> None:
-    """And status 1, for a pipeline that deploys models."""
+    """For a directory without a model, `check` ends with status 1 and a clear last line."""
     completed = checked(tmp_path)
     assert completed.returncode == 1
     assert "has no model: expected" in completed.stderr.splitlines()[-1]

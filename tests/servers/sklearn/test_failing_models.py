@@ -1,4 +1,4 @@
-"""A model that fails on a good request: the exception reaches the client with its text."""
+"""A model that fails on a valid request: the client gets the exception's text."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,18 +18,18 @@ calls: list[str] = []
 
 
 class Failing(ClassifierMixin, BaseEstimator):
-    """An author's own estimator that raises what it was given."""
+    """An author's estimator that raises the exception it was given."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
 
     def fit(self, X: Any, y: Any) -> "Failing":
-        """Become a fitted estimator."""
+        """Set the attribute of a fitted estimator."""
         self.classes_ = np.unique(y)
         return self
 
     def predict(self, X: Any) -> None:
-        """Note the call, and fail."""
+        """Record the call, then raise the exception."""
         calls.append("predict")
         raise self.error
 
@@ -42,7 +42,7 @@ class Failing(ClassifierMixin, BaseEstimator):
 def test_an_exception_in_predict_is_an_internal_error_with_its_text(
     post_to: Callable[..., Any], error: Exception
 ) -> None:
-    """Status 500, the exception's type and text, and one call of predict."""
+    """An exception in predict becomes a 500 with its type and text; predict is called once."""
     post = post_to(Failing(error).fit([[0.0], [1.0]], [0, 1]))
     calls.clear()
 
@@ -58,7 +58,7 @@ def test_an_exception_in_predict_is_an_internal_error_with_its_text(
 def test_a_category_that_the_model_does_not_know_is_the_clients_mistake(
     post_to: Callable[..., Any],
 ) -> None:
-    """scikit-learn's own verdict on the data is a 400 with its text."""
+    """An unknown category becomes a 400 with scikit-learn's text."""
     model = make_pipeline(OneHotEncoder(), LogisticRegression())
     post = post_to(model.fit([["a"], ["b"], ["c"]], [0, 1, 0]))
 
@@ -68,9 +68,9 @@ def test_a_category_that_the_model_does_not_know_is_the_clients_mistake(
     assert "row 0, column 0: expected one of 'a', 'b', 'c', got 'z'" in body["status"]["info"]
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # numpy's own, on the way
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # by numpy
 def test_a_number_too_large_for_a_tree_is_located(post_to: Callable[..., Any], iris: Any) -> None:
-    """Trees compute in 32 bits; the message says which value does not fit."""
+    """For a number that is too large for a tree's float32, the message says where it is."""
     model = DecisionTreeClassifier().fit(iris.data, iris.target)
 
     status, body = post_to(model)({"data": {"ndarray": [[5.3, 3.5, 1e300, 0.2]]}})
@@ -82,7 +82,7 @@ def test_a_number_too_large_for_a_tree_is_located(post_to: Callable[..., Any], i
 def test_text_in_a_number_column_of_a_pipeline_is_located(
     post_to: Callable[..., Any], people: Any
 ) -> None:
-    """Row and column are those of the request, not of a step inside the pipeline."""
+    """The message has row and column of the request, not those of a step in the pipeline."""
     columns = ColumnTransformer(
         [("n", SimpleImputer(), ["age", "visits"]), ("c", OneHotEncoder(), ["city"])]
     )

@@ -1,4 +1,4 @@
-"""Which files the server loads, each saved by the program whose format it is."""
+"""Which files the server loads, each saved by the program that defines its format."""
 
 import logging
 import pickle
@@ -24,7 +24,7 @@ import uv
 from prepackaged import DeploymentError
 
 ROWS = [[5.3, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
-# The last release of each MLflow major, with what that one needs beside it.
+# The last release of each major version of MLflow, with the packages that it needs.
 MLFLOW = {
     "1": ("mlflow-skinny==1.30.1", "setuptools<80"),
     "2": ("mlflow-skinny==2.22.5",),
@@ -33,7 +33,7 @@ MLFLOW = {
 
 
 def dump_pickle(model: Any, path: Path) -> None:
-    """Save as plain pickle."""
+    """Save the model as a plain pickle."""
     path.write_bytes(pickle.dumps(model))
 
 
@@ -55,28 +55,28 @@ SAVERS: dict[str, Callable[[Any, Path], Any]] = {
 def test_every_known_name_and_suffix_is_loaded(
     name: str, tmp_path: Path, classifier: Any, serve_model: Callable[..., Server]
 ) -> None:
-    """The well-known names, and any name with a known suffix when it is the only one."""
+    """The server loads the well-known names, and a single file with a known suffix."""
     SAVERS[name](classifier, tmp_path / name)
 
     assert_answers_as(classifier, serve_model(tmp_path))
 
 
 def assert_answers_as(model: Any, server: Server) -> None:
-    """The server's probabilities are the estimator's own."""
+    """Check that the server's probabilities equal the estimator's."""
     answer = server.post({"data": {"ndarray": ROWS}})
     assert answer.status_code == 200, answer.text
     assert answer.json()["data"]["ndarray"] == model.predict_proba(np.array(ROWS)).tolist()
 
 
 def metadata_of(server: Server) -> Any:
-    """The answer to GET /metadata."""
+    """The response to GET /metadata."""
     return requests.get(server.url + "/metadata", timeout=60).json()
 
 
 def test_links_into_a_read_only_mount_are_followed(
     tmp_path: Path, classifier: Any, serve_model: Callable[..., Server]
 ) -> None:
-    """PrimeHub gives a directory of links to files that lie elsewhere, under other names."""
+    """The server follows links to files elsewhere under other names, as PrimeHub creates them."""
     mount = tmp_path / "mount"
     mount.mkdir()
     joblib.dump(classifier, mount / "0a1b2c")
@@ -92,7 +92,7 @@ def test_links_into_a_read_only_mount_are_followed(
 def test_the_model_file_parameter_decides(
     tmp_path: Path, classifier: Any, serve_model: Callable[..., Server]
 ) -> None:
-    """Beside a well-known name another file is served when it is named."""
+    """The parameter model_file selects a file although another has a well-known name."""
     joblib.dump(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), tmp_path / "model.joblib")
     joblib.dump(classifier, tmp_path / "other.joblib")
 
@@ -100,14 +100,14 @@ def test_the_model_file_parameter_decides(
 
 
 def doubled(features: Any) -> Any:
-    """A function of this module, which no server has."""
+    """A function of this module, which the server does not have."""
     return features * 2
 
 
 def test_types_in_a_skops_file_are_trusted_by_the_operator_alone(
     tmp_path: Path, iris: Any, serve_model: Callable[..., Server]
 ) -> None:
-    """The start stops with the types to list; listed, the model is served."""
+    """A .skops file with untrusted types is refused with their names; once listed, it loads."""
     model = make_pipeline(FunctionTransformer(doubled), LogisticRegression(max_iter=500))
     skops.io.dump(model.fit(iris.data, iris.target), tmp_path / "model.skops")
     untrusted = skops.io.get_untrusted_types(file=tmp_path / "model.skops")
@@ -129,14 +129,14 @@ def test_pickled_models_of_every_mlflow_are_served(
     classifier: Any,
     serve_model: Callable[..., Server],
 ) -> None:
-    """MLflow 1, 2 and 3 write the same table `sklearn` in MLmodel, under different neighbours."""
+    """Models of MLflow 1, 2 and 3 are served; all have the table `sklearn` in MLmodel."""
     save_with_mlflow(major, tmp_path / "model", serialization_format)
 
     assert_answers_as(classifier, serve_model(tmp_path / "model"))
 
 
 def save_with_mlflow(major: str, directory: Path, *arguments: str | Path) -> None:
-    """Let MLflow itself, in an environment of its own, save the iris classifier."""
+    """Save the iris classifier with MLflow, in a separate environment."""
     wanted = (*MLFLOW[major], f"scikit-learn=={sklearn.__version__}", f"pandas=={pd.__version__}")
     requirements = [word for each in wanted for word in ("--with", each)]
     script = Path(__file__).with_name("mlflow_save.py")
@@ -146,7 +146,7 @@ def save_with_mlflow(major: str, directory: Path, *arguments: str | Path) -> Non
 
 @pytest.fixture(scope="module")
 def mlflow_skops(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that MLflow 3 saved in its default format."""
+    """A model that MLflow 3 saved in its default format, skops."""
     directory = tmp_path_factory.mktemp("mlflow") / "model"
     save_with_mlflow("3", directory)
     return directory
@@ -155,7 +155,7 @@ def mlflow_skops(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_skops_model_that_mlflow_3_saves_is_served(
     mlflow_skops: Path, classifier: Any, serve_model: Callable[..., Server]
 ) -> None:
-    """The format skops is MLflow 3's default format."""
+    """The server loads the skops format, MLflow 3's default."""
     assert (mlflow_skops / "model.skops").exists()
 
     assert_answers_as(classifier, serve_model(mlflow_skops))
@@ -164,7 +164,7 @@ def test_the_skops_model_that_mlflow_3_saves_is_served(
 def test_the_types_that_an_mlflow_model_trusts_are_trusted(
     tmp_path: Path, mlflow_skops: Path, iris: Any, serve_model: Callable[..., Server]
 ) -> None:
-    """Whoever could write them could as well have written a pickle, which is loaded unasked."""
+    """Types that an MLflow model lists are trusted, since its author could use a pickle instead."""
     shutil.copytree(mlflow_skops, tmp_path / "model")
     model = make_pipeline(FunctionTransformer(doubled), LogisticRegression(max_iter=500))
     skops.io.dump(model.fit(iris.data, iris.target), tmp_path / "model/model.skops")
@@ -182,7 +182,7 @@ def test_the_types_that_an_mlflow_model_trusts_are_trusted(
 def test_the_code_that_an_mlflow_model_brings_is_importable(
     tmp_path: Path, iris: Any, serve_model: Callable[..., Server]
 ) -> None:
-    """A transformer of the author's own module is loaded from the model's code directory."""
+    """A transformer of the author's module is loaded from the MLflow model's code directory."""
     module = tmp_path / "doubling_of_this_test.py"
     module.write_text(
         textwrap.dedent("""
@@ -209,7 +209,7 @@ def test_the_code_that_an_mlflow_model_brings_is_importable(
 def test_an_mlflow_model_of_another_flavor_is_refused(
     tmp_path: Path, classifier: Any, serve_model: Callable[..., Server]
 ) -> None:
-    """The message names the flavors that the model has."""
+    """For an MLflow model of another flavor, the message names the flavors that it has."""
     (tmp_path / "MLmodel").write_text("flavors:\n  python_function: {}\n  xgboost: {}\n")
     joblib.dump(classifier, tmp_path / "model.joblib")
 
@@ -241,7 +241,7 @@ def test_a_model_of_another_scikit_learn_is_served_with_a_warning(
 def test_the_metadata_describes_the_model(
     tmp_path: Path, iris: Any, serve_model: Callable[..., Server]
 ) -> None:
-    """Columns and classes in the model's own words, overlaid by metadata.yaml."""
+    """The metadata has the model's columns and classes, overridden by metadata.yaml."""
     frame = pd.DataFrame(iris.data, columns=["sl", "sw", "pl", "pw"])
     model = LogisticRegression(max_iter=500).fit(frame, iris.target_names[iris.target])
     joblib.dump(model, tmp_path / "model.joblib")

@@ -1,4 +1,4 @@
-"""Files that other programs saved: another Python, a notebook, code of the author's own."""
+"""Files from other programs: another Python, a notebook, an author's own code."""
 
 import json
 import pickle
@@ -35,17 +35,17 @@ FOREIGN = [key for key in PICKLES if key[0] != HERE and key != ("3.12", "arithme
 
 
 class Reduced:
-    """An object that is pickled as a call."""
+    """An object that is pickled as a function call."""
 
     def __init__(self, *parts: Any) -> None:
         self.parts = parts
 
     def __reduce__(self) -> Any:
-        """What pickle writes."""
+        """Return the call to pickle."""
         return self.parts
 
     def __call__(self) -> None:
-        """Nothing: pickle wants to see that it could be called."""
+        """Do nothing; pickle requires a callable."""
 
 
 # Code of another Python
@@ -55,7 +55,7 @@ class Reduced:
 def test_code_of_another_python_stops_the_start(
     key: tuple[str, str], tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Its first call would end the process, so that it is refused unread and by name."""
+    """Code of another Python is refused before it is loaded: calling it would crash the process."""
     (tmp_path / "model.pkl").write_bytes(PICKLES[key])
     told = "3.8 to 3.10" if key[0] == "3.10" else key[0]
 
@@ -64,7 +64,7 @@ def test_code_of_another_python_stops_the_start(
 
 
 def test_the_last_log_line_of_the_process_names_the_python(tmp_path: Path) -> None:
-    """There is no traceback, and no process that is ready and dies of a request."""
+    """The server exits before it is ready; the last log line names the Python version."""
     (tmp_path / "model.pkl").write_bytes(PICKLES["3.12", "class"])
 
     failed = fail_to_serve(SERVER, model_uri=str(tmp_path))
@@ -78,7 +78,7 @@ def test_the_last_log_line_of_the_process_names_the_python(tmp_path: Path) -> No
 def test_code_between_arrays_of_a_joblib_file_is_seen(
     compress: Any, iris: Any, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Joblib puts an array's bytes behind its description, where no opcodes are."""
+    """Code is found behind arrays in a joblib file, whose raw bytes are not opcodes."""
     constants = pickletools.genops(PICKLES["3.12", "function"])
     code = next(value for _, value, _ in constants if isinstance(value, bytes))
     arguments = (1, 0, 0, 2, 6, 3, code, (None, 0, 1), (), (), "", "f", "clip", 1, b"", b"", (), ())
@@ -95,7 +95,7 @@ def test_code_between_arrays_of_a_joblib_file_is_seen(
 def test_a_class_that_cloudpickle_pickled_here_is_served(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """It has neither scikit-learn's base class nor an attribute that ends with an underscore."""
+    """A class without scikit-learn's base class or attributes like `coef_` is served."""
     (tmp_path / "model.pkl").write_bytes(PICKLES[HERE, "class"])
 
     model = model_of(tmp_path, method="transform")
@@ -104,7 +104,7 @@ def test_a_class_that_cloudpickle_pickled_here_is_served(
 
 
 def test_what_mlmodel_says_of_python_counts(tmp_path: Path, model_of: Callable[..., Any]) -> None:
-    """Where the code itself does not tell which Python compiled it."""
+    """The Python version in MLmodel is used if the pickled code does not reveal it."""
     (tmp_path / "model.pkl").write_bytes(PICKLES["3.12", "arithmetic"])
     (tmp_path / "MLmodel").write_text(
         "flavors:\n"
@@ -120,7 +120,7 @@ def test_what_mlmodel_says_of_python_counts(tmp_path: Path, model_of: Callable[.
 
 
 def saved_by(version: str, model: Any, path: Path) -> None:
-    """Pickle a model as if another scikit-learn had."""
+    """Pickle a model with another scikit-learn version number in the file."""
     content = pickle.dumps(model)
     assert content.count(__version__.encode()) == 1
     assert len(version) == len(__version__)
@@ -128,7 +128,7 @@ def saved_by(version: str, model: Any, path: Path) -> None:
 
 
 def fails_from_five(rows: Any) -> Any:
-    """A step that answers some rows."""
+    """A step that raises an error for values above five."""
     if np.max(rows) > 5:
         raise RuntimeError("too large")
     return rows
@@ -137,7 +137,7 @@ def fails_from_five(rows: Any) -> Any:
 def test_an_error_of_a_model_of_another_version_says_so(
     iris: Any, tmp_path: Path, serve_model: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which version saved it, which is here, and the tag that has it."""
+    """The error names the version that saved the model, this image's, and the matching tag."""
     monkeypatch.setenv("PREPACKAGED_TAGS", "0.1-sklearn1.2:scikit-learn@1.2.2")
     model = make_pipeline(FunctionTransformer(fails_from_five), LogisticRegression(max_iter=500))
     saved_by("1.2.0", model.fit(iris.data / 2, iris.target), tmp_path / "model.pkl")
@@ -154,7 +154,7 @@ def test_an_error_of_a_model_of_another_version_says_so(
 def test_another_version_is_refused_where_the_operator_wants_it(
     classifier: Any, tmp_path: Path, model_of: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """`version_mismatch` is `warn` unless it is set; with `off` nothing is said."""
+    """`version_mismatch` refuses, logs a warning (the default), or does nothing (`off`)."""
     saved_by("1.0.2", classifier, tmp_path / "model.pkl")
 
     with pytest.raises(DeploymentError, match=r"version_mismatch is refuse, .* scikit-learn 1\.0"):
@@ -169,19 +169,19 @@ def test_another_version_is_refused_where_the_operator_wants_it(
 def test_the_version_that_saved_a_skops_file_is_known(
     classifier: Any, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """It is among the attributes of the estimator, as in a pickle."""
+    """The metadata has the scikit-learn version of a .skops file."""
     skops.io.dump(classifier, tmp_path / "model.skops")
 
     assert model_of(tmp_path).custom["saved_with"] == __version__
 
 
-# A trial before ready
+# A trial prediction before the server is ready
 
 
 def test_a_model_that_can_answer_nothing_stops_the_start(
     iris: Any, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """What scikit-learn's own estimator lacks is not the fault of any request."""
+    """A scikit-learn estimator that lacks an attribute it needs stops the start."""
     model = KNeighborsClassifier().fit(iris.data, iris.target)
     del model._tree
     saved_by("1.0.2", model, tmp_path / "model.pkl")
@@ -191,16 +191,16 @@ def test_a_model_that_can_answer_nothing_stops_the_start(
 
 
 class Counting:
-    """An estimator of one's own that changes when it answers."""
+    """An author's estimator that changes its state when it predicts."""
 
     calls = 0
 
     def fit(self, X: Any, y: Any = None) -> "Counting":
-        """Learn nothing."""
+        """Do nothing."""
         return self
 
     def predict(self, X: Any) -> Any:
-        """The number of calls, for each row."""
+        """Return the number of calls so far, for each row."""
         self.calls += 1
         asked.append(X)
         return [self.calls] * len(X)
@@ -210,7 +210,7 @@ asked: list[Any] = []
 
 
 def test_a_trial_does_not_change_the_model(tmp_path: Path, serve_model: Callable[..., Any]) -> None:
-    """It is made with a copy."""
+    """The trial prediction uses a copy of the model."""
     asked.clear()
     joblib.dump(Counting(), tmp_path / "model.joblib")
 
@@ -225,7 +225,7 @@ def test_a_trial_does_not_change_the_model(tmp_path: Path, serve_model: Callable
 def test_the_example_of_an_mlflow_model_is_tried_first(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """As MLflow saves a DataFrame."""
+    """The trial uses the input example of an MLflow model, here a DataFrame."""
     asked.clear()
     joblib.dump(Counting(), tmp_path / "model.joblib")
     example = {"columns": ["age", "city"], "data": [[33, "Tainan"], [44, "Taipei"]]}
@@ -243,10 +243,10 @@ def test_the_example_of_an_mlflow_model_is_tried_first(
 
 
 class Choosy(Counting):
-    """An estimator of one's own that fails on what a trial can make up."""
+    """An author's estimator that fails on the rows that a trial makes up."""
 
     def predict(self, X: Any) -> Any:
-        """The rows, unless they are made up."""
+        """Return the rows; raise an error for made-up ones."""
         if np.asarray(X).ravel()[0] in (0, "a"):
             raise RuntimeError("made up")
         return X
@@ -255,7 +255,7 @@ class Choosy(Counting):
 def test_a_trial_that_fails_on_made_up_rows_does_not_stop_the_start(
     tmp_path: Path, serve_model: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody knows what such a model takes, and nobody is alarmed."""
+    """A trial that fails on made-up rows neither stops the start nor logs a warning."""
     joblib.dump(Choosy(), tmp_path / "model.joblib")
 
     answer = serve_model(tmp_path).post(ROW)
@@ -264,17 +264,17 @@ def test_a_trial_that_fails_on_made_up_rows_does_not_stop_the_start(
     assert caplog.text == ""
 
 
-# Estimators of one's own
+# Estimators of an author
 
 
 class Returning(Counting):
-    """An estimator of one's own whose predict returns what it was given."""
+    """An author's estimator whose predict returns a fixed value."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
 
     def predict(self, X: Any) -> Any:
-        """The same, whatever the rows are."""
+        """Return the fixed value."""
         return self.answer
 
 
@@ -293,7 +293,7 @@ class Returning(Counting):
     ],
 )
 def test_lists_are_answered(post_to: Callable[..., Any], answer: Any, sent: Any) -> None:
-    """A row in each item, numbers or text."""
+    """A list that predict returns is answered as rows, of numbers or text."""
     rows = [[1.0]] * len(sent)
 
     status, body = post_to(Returning(answer))({"data": {"ndarray": rows}})
@@ -302,7 +302,7 @@ def test_lists_are_answered(post_to: Callable[..., Any], answer: Any, sent: Any)
 
 
 def test_a_dict_is_answered_as_json(post_to: Callable[..., Any]) -> None:
-    """What is no array is no table either."""
+    """A dict that predict returns is answered as jsonData."""
     status, body = post_to(Returning({"label": "spam"}))(ROW)
 
     assert (status, body["jsonData"]) == (200, {"label": "spam"})
@@ -325,7 +325,7 @@ class Doubling(TransformerMixin, BaseEstimator):
 def test_a_module_beside_the_model_is_found(
     name: str, iris: Any, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """As where the model was trained; what it imports later is found there, too."""
+    """Modules beside the model can be imported, at load and later during a prediction."""
     (tmp_path / "my_features.py").write_text(FEATURES)
     (tmp_path / "more_of_it.py").write_text("factor = 2\n")
     with pytest.MonkeyPatch.context() as patched:
@@ -341,7 +341,7 @@ def test_a_module_beside_the_model_is_found(
 
 
 def test_a_module_that_is_nowhere_stops_the_start(tmp_path: Path) -> None:
-    """The line says where to put it."""
+    """For a missing module, the last log line says where to put it."""
     (tmp_path / "model.pkl").write_bytes(b"cmy_other_features\nDoubling\n(tR.")
 
     failed = fail_to_serve(SERVER, model_uri=str(tmp_path))
@@ -352,7 +352,7 @@ def test_a_module_that_is_nowhere_stops_the_start(tmp_path: Path) -> None:
 
 @contextmanager
 def script() -> Iterator[ModuleType]:
-    """Within this block `__main__` is this module, as while a notebook saves its model."""
+    """In this block, `__main__` is a new module, as while a notebook saves its model."""
     module = ModuleType("__main__")
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(sys.modules, "__main__", module)
@@ -360,7 +360,7 @@ def script() -> Iterator[ModuleType]:
 
 
 def save_of_script(iris: Any, path: Path, dump: Callable[[Any], bytes]) -> Any:
-    """A pipeline with a function of the notebook's own."""
+    """Save and return a pipeline with a function that is defined in `__main__`."""
     with script() as module:
         exec("def doubled(rows):\n    return rows * 2\n", vars(module))
         model = make_pipeline(FunctionTransformer(vars(module)["doubled"]), LogisticRegression())
@@ -373,7 +373,7 @@ def save_of_script(iris: Any, path: Path, dump: Callable[[Any], bytes]) -> Any:
 def test_a_function_of_the_notebook_stops_the_start(
     iris: Any, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The message says what it is, and the cures."""
+    """A pickle that needs a function of the notebook is refused; the message lists solutions."""
     save_of_script(iris, tmp_path / "model.pkl", pickle.dumps)
 
     with pytest.raises(DeploymentError) as caught:
@@ -390,7 +390,7 @@ def test_a_function_of_the_notebook_stops_the_start(
 def test_a_file_beside_the_model_may_stand_for_the_notebook(
     iris: Any, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The one that defines what the pickle names."""
+    """A file that defines the function replaces the notebook; other files are not run."""
     model = save_of_script(iris, tmp_path / "model.pkl", pickle.dumps)
     (tmp_path / "functions.py").write_text("def doubled(rows):\n    return rows * 2\n")
     (tmp_path / "train.py").write_text("raise SystemExit('not to be run')\n")
@@ -403,7 +403,7 @@ def test_a_file_beside_the_model_may_stand_for_the_notebook(
 def test_cloudpickle_brings_the_notebooks_function_along(
     iris: Any, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The last of the cures, as MLflow's default saves."""
+    """A model saved with cloudpickle contains the notebook's function and is served."""
     model = save_of_script(iris, tmp_path / "model.pkl", cloudpickle.dumps)
 
     assert np.array_equal(model_of(tmp_path).predict(iris.data, []), model.predict_proba(iris.data))
@@ -413,13 +413,13 @@ def test_cloudpickle_brings_the_notebooks_function_along(
 
 
 def jobs_of(model: Any) -> set[Any]:
-    """The n_jobs of a served model's estimators, wherever they are."""
+    """The n_jobs of all estimators in a served model."""
     text = repr([vars(part).get("n_jobs") for part in walked(model.served.estimator)])
     return set(text.strip("[]").split(", ")) - {"None"}
 
 
 def walked(each: Any) -> Iterator[Any]:
-    """An estimator and those in its attributes."""
+    """Yield an estimator and all estimators in its attributes."""
     if isinstance(each, list | tuple | np.ndarray):
         for item in each:
             yield from walked(item)
@@ -442,7 +442,7 @@ PARALLEL = [
 def test_one_request_is_not_shared_out(
     estimator: Any, iris: Any, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Whatever the model was trained with; the parameter says otherwise."""
+    """n_jobs becomes 1 in all estimators, whatever was saved, unless the parameter sets it."""
     joblib.dump(estimator.fit(iris.data, iris.target), tmp_path / "model.joblib")
 
     assert jobs_of(model_of(tmp_path)) == {"1"}
@@ -455,7 +455,7 @@ def test_one_request_is_not_shared_out(
 def test_models_that_start_processes_start_none(
     iris: Any, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Joblib's processes cost hundreds of megabytes."""
+    """n_jobs is 1 for models that would start joblib processes of hundreds of megabytes."""
     target = np.column_stack([iris.target, iris.target])
     model = MultiOutputClassifier(LogisticRegression(max_iter=500), n_jobs=-1)
     joblib.dump(model.fit(iris.data, target), tmp_path / "model.joblib")
@@ -466,7 +466,7 @@ def test_models_that_start_processes_start_none(
 def test_a_wrong_number_of_jobs_stops_the_start(
     classifier: Any, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The message names the parameter."""
+    """For a wrong n_jobs, the message names the parameter."""
     joblib.dump(classifier, tmp_path / "model.joblib")
 
     with pytest.raises(DeploymentError, match="parameter n_jobs to be a whole number, got 'all'"):

@@ -12,14 +12,14 @@ COLUMNS = Columns(names=("age", "city", "fare"), count=3)
 
 
 def test_a_frame_has_the_names_of_training_in_their_order() -> None:
-    """Columns are found by name, so the order of a request does not matter."""
+    """Columns are matched by name and put in training order, whatever the request's order."""
     frame = COLUMNS.frame([["Paris", 7.5, 30]], ["city", "fare", "age"])
     expected = pd.DataFrame({"age": [30], "city": ["Paris"], "fare": [7.5]})
     pd.testing.assert_frame_equal(frame, expected)
 
 
 def test_a_frame_gets_its_names_though_the_request_has_none() -> None:
-    """Rows without names are taken by position, and selected by name all the same."""
+    """Rows without names are matched by position and get the names of training."""
     frame = COLUMNS.frame(np.array([[1.0, 2.0, 3.0]]))
     expected = pd.DataFrame({"age": [1.0], "city": [2.0], "fare": [3.0]})
     pd.testing.assert_frame_equal(frame, expected)
@@ -35,20 +35,20 @@ def test_a_frame_gets_its_names_though_the_request_has_none() -> None:
     ids=["rows", "array", "records"],
 )
 def test_every_column_has_a_dtype_of_its_own(payload: Any) -> None:
-    """Text in one column leaves the numbers in the others numbers, as they were in training."""
+    """Numbers stay numbers although another column contains text."""
     expected = pd.DataFrame({"age": [30, 40], "city": ["Paris", "Rome"], "fare": [7.5, 8.5]})
     pd.testing.assert_frame_equal(COLUMNS.frame(payload), expected)
 
 
 def test_a_single_record_is_a_frame_of_one_row() -> None:
-    """One record needs no list around it."""
+    """A single record is accepted without a list around it."""
     frame = COLUMNS.frame({"city": "Paris", "fare": 7.5, "age": 30})
     expected = pd.DataFrame({"age": [30], "city": ["Paris"], "fare": [7.5]})
     pd.testing.assert_frame_equal(frame, expected)
 
 
 def test_null_is_missing_in_numbers_and_in_text() -> None:
-    """A missing value is what pandas itself takes for one, and keeps the column's kind."""
+    """Null becomes a missing value as in pandas, and the column keeps its dtype."""
     frame = COLUMNS.frame([[None, "Paris", 7.5], [40, None, None]])
     assert frame.isna().to_numpy().tolist() == [[True, False, False], [False, True, True]]
     assert (frame["age"].dtype, frame["fare"].dtype) == (np.float64, np.float64)
@@ -56,14 +56,14 @@ def test_null_is_missing_in_numbers_and_in_text() -> None:
 
 
 def test_a_column_of_nulls_is_what_pandas_makes_of_it() -> None:
-    """Where nobody knows what the column was in training, nothing is guessed."""
+    """A column of nulls becomes what pandas makes of it if its kind in training is unknown."""
     rows = [[None, "Paris", 7.5], [None, "Rome", 8.5]]
     expected = pd.DataFrame(rows, columns=["age", "city", "fare"])
     pd.testing.assert_frame_equal(COLUMNS.frame(rows), expected)
 
 
 def test_a_column_of_nulls_is_one_of_missing_numbers_where_training_had_numbers() -> None:
-    """What the signature knows does not depend on the request."""
+    """A column of nulls becomes float64 if the signature says that it has numbers."""
     columns = Columns.of([Column("age", "float64"), Column("city", "text")])
     frame = columns.frame([[None, "Paris"]])
     assert frame["age"].dtype == np.float64
@@ -71,13 +71,13 @@ def test_a_column_of_nulls_is_one_of_missing_numbers_where_training_had_numbers(
 
 
 def test_integers_stay_integers() -> None:
-    """A frame of whole numbers is not turned into floats on the way."""
+    """Whole numbers keep dtype int64."""
     frame = COLUMNS.frame([[1, 2, 3]])
     assert [str(dtype) for dtype in frame.dtypes] == ["int64", "int64", "int64"]
 
 
 def test_a_frame_is_refused_like_an_array() -> None:
-    """What is no table of these columns is a client's mistake here, too."""
+    """Wrong column names and wrong row lengths raise ClientError for frames too."""
     with pytest.raises(ClientError, match="missing: fare; unknown: price"):
         COLUMNS.frame([{"age": 30, "city": "Paris", "price": 7.5}])
     with pytest.raises(ClientError, match="expected rows of 3 values, got rows of 2"):
@@ -89,7 +89,7 @@ def test_a_frame_is_refused_like_an_array() -> None:
 @settings(deadline=None, derandomize=True, database=None)
 @given(st.permutations(["age", "city", "fare"]), st.booleans())
 def test_any_order_of_named_columns_is_the_same_frame(order: list[str], as_record: Any) -> None:
-    """Neither the order of columns nor that of a record's keys changes what the model gets."""
+    """The order of columns, or of a record's keys, does not change the frame."""
     record = {"age": 30, "city": "Paris", "fare": 7.5}
     sent = {name: record[name] for name in order}
     frame = COLUMNS.frame(sent) if as_record else COLUMNS.frame([list(sent.values())], order)

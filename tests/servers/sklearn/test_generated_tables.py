@@ -1,6 +1,6 @@
-"""Generated pipelines on generated tables: every form of a request answers as scikit-learn does.
+"""Generated pipelines and tables: the server answers all request forms as scikit-learn does.
 
-The judge is the pipeline itself, called with a DataFrame of the dtypes that it was trained on.
+The reference is the pipeline itself, called with a DataFrame with the dtypes of training.
 """
 
 import json
@@ -43,25 +43,25 @@ UNKNOWN = "never seen"
 
 
 class Lengths(TransformerMixin, BaseEstimator):
-    """An author's own step: what each value is as text, which shows ints that became floats."""
+    """An author's step: the length of each value as text, which shows if ints became floats."""
 
     def fit(self, X: Any, y: Any = None) -> "Lengths":
-        """Note nothing but that it was fitted."""
+        """Only mark the step as fitted."""
         self.is_fitted_ = True
         return self
 
     def transform(self, X: Any) -> Any:
-        """The length of each value's text."""
+        """The length of each value as text."""
         return np.array([[len(str(value)) for value in row] for row in np.asarray(X, object)])
 
 
 def texts_of(frame: Any) -> Any:
-    """An author's own function, which sees whether numbers are whole."""
+    """An author's function whose result shows whether numbers are whole."""
     return frame.map(lambda value: len(str(value)))
 
 
 def numbers(dtype: str, missing: float | None = None) -> pd.Series:
-    """A column of numbers, some of them missing if they may be."""
+    """A column of numbers, with missing values if allowed."""
     values = pd.Series(np.random.default_rng(ROWS).integers(1, 9, ROWS).astype(dtype))
     if missing is not None:
         values[::7] = missing
@@ -69,7 +69,7 @@ def numbers(dtype: str, missing: float | None = None) -> pd.Series:
 
 
 def words(dtype: Any, missing: Any = "") -> pd.Series:
-    """A column of few words, some of them missing if they may be."""
+    """A column of few distinct words, with missing values if allowed."""
     cities = np.random.default_rng(ROWS).choice(["Taipei", "Tainan", "Hualien"], ROWS)
     values = pd.Series(cities, dtype=object)
     if missing != "":
@@ -153,7 +153,7 @@ def fitted(draw: Any) -> tuple[Any, pd.DataFrame]:
 
 
 def value_of(value: Any) -> Any:
-    """A cell as JSON has it; a whole number without its point, as JavaScript writes it."""
+    """A cell as JSON; whole floats become integers, as JavaScript writes them."""
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return None
     value = getattr(value, "item", lambda: value)()
@@ -162,7 +162,7 @@ def value_of(value: Any) -> Any:
 
 @st.composite
 def rows_of(draw: Any, table: pd.DataFrame) -> list[list[Any]]:
-    """Rows of the table as JSON has them, with a null or an unknown word here and there."""
+    """Rows of the table as JSON, sometimes with a null or an unknown word."""
     chosen = draw(st.lists(st.integers(0, ROWS - 1), min_size=1, max_size=4))
     rows = [[value_of(value) for value in table.iloc[row].tolist()] for row in chosen]
     if draw(st.booleans()):
@@ -173,7 +173,7 @@ def rows_of(draw: Any, table: pd.DataFrame) -> list[list[Any]]:
 
 
 def as_trained(rows: list[list[Any]], table: pd.DataFrame) -> pd.DataFrame:
-    """The rows as a DataFrame of the dtypes of training, as far as they hold the values."""
+    """The rows as a DataFrame with the dtypes of training where these can hold the values."""
     series = {}
     for at, (name, dtype) in enumerate(table.dtypes.items()):
         values = [row[at] for row in rows]
@@ -188,7 +188,7 @@ def as_trained(rows: list[list[Any]], table: pd.DataFrame) -> pd.DataFrame:
 
 
 def forms(rows: list[list[Any]], names: list[str]) -> Iterator[tuple[str, Any]]:
-    """The same rows in every form that a client may send."""
+    """Yield the same rows in every form that a client may send."""
     records = [dict(zip(names, row, strict=True)) for row in rows]
     yield "records", {"jsonData": records}
     yield "shuffled records", {"jsonData": [dict(reversed(each.items())) for each in records]}
@@ -204,12 +204,12 @@ def forms(rows: list[list[Any]], names: list[str]) -> Iterator[tuple[str, Any]]:
 
 
 def less(record: dict[str, Any], name: str) -> dict[str, Any]:
-    """The record without that name."""
+    """The record without the column of that name."""
     return {key: value for key, value in record.items() if key != name}
 
 
 def answer_to(model: Any, message: Any) -> Any:
-    """The model's answer to a message, through JSON, or the error."""
+    """The model's answer to a JSON message, or the error it raised."""
     request = decode(json.loads(json.dumps(message)), as_lists=model.inputs.takes_lists)
     try:
         return model.predict(model.prepare(request.value, request.names))
@@ -218,24 +218,24 @@ def answer_to(model: Any, message: Any) -> Any:
 
 
 def traceback_of(error: Exception) -> str:
-    """The names of the files that an error passed through."""
+    """The traceback of an error as text, with the names of the files."""
     return "".join(traceback.format_tb(error.__traceback__))
 
 
-@pytest.mark.filterwarnings("ignore")  # of unknown categories, which scikit-learn warns of
+@pytest.mark.filterwarnings("ignore")  # scikit-learn's warnings about unknown categories
 @settings(
     deadline=None,
     derandomize=True,
     database=None,
     max_examples=60,
-    phases=[Phase.generate],  # to shrink takes minutes, and the first example says enough
+    phases=[Phase.generate],  # shrinking takes minutes, and the first example suffices
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(st.data())
 def test_every_form_of_a_request_is_answered_as_scikit_learn_answers_a_data_frame(
     data: Any,
 ) -> None:
-    """Equal, or refused where scikit-learn refuses the same rows."""
+    """The answer equals scikit-learn's, or is refused if scikit-learn refuses the same rows."""
     from prepackaged.estimators.served import ServedEstimator
 
     pipeline, table = data.draw(fitted())
@@ -244,7 +244,7 @@ def test_every_form_of_a_request_is_answered_as_scikit_learn_answers_a_data_fram
             warnings.simplefilter("ignore")
             pipeline.fit(table, TARGET)
     except (TypeError, ValueError):
-        return  # no such pipeline on such columns
+        return  # this pipeline does not fit these columns
     rows = data.draw(rows_of(table))
     model = ServedEstimator(pipeline)
     try:

@@ -1,4 +1,4 @@
-"""The same server over gRPC."""
+"""The sklearn server over gRPC."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ ROWS = [[5.3, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
 
 @pytest.fixture
 def predict(iris_server: Server) -> Iterator[Any]:
-    """The Predict call of Seldon's Model service."""
+    """Call Predict of Seldon's Model service."""
     with grpc.insecure_channel(iris_server.grpc) as channel:
         grpc.channel_ready_future(channel).result(timeout=60)
         yield prediction_pb2_grpc.ModelStub(channel).Predict
@@ -26,7 +26,7 @@ def tensor(*shape: int, values: list[float]) -> prediction_pb2.SeldonMessage:
 
 
 def test_a_tensor_is_answered_by_a_tensor(predict: Any, classifier: Any) -> None:
-    """Shape, names and values are the classifier's."""
+    """A tensor is answered by a tensor with the classifier's shape, names and values."""
     answer = predict(tensor(2, 4, values=[*ROWS[0], *ROWS[1]]), timeout=60).data
 
     assert list(answer.names) == ["0", "1", "2"]
@@ -35,7 +35,7 @@ def test_a_tensor_is_answered_by_a_tensor(predict: Any, classifier: Any) -> None
 
 
 def test_a_wrong_number_of_features_is_told(predict: Any) -> None:
-    """The code says that the client is at fault, the details are the message that REST gives."""
+    """For a wrong number of features, gRPC returns a client error with the same message as REST."""
     with pytest.raises(grpc.RpcError) as caught:
         predict(tensor(1, 3, values=ROWS[0][:3]), timeout=60)
 

@@ -1,4 +1,4 @@
-"""Which method of the estimator answers."""
+"""Which method of the estimator the server calls."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ REQUEST = {"data": {"ndarray": ROWS}}
 def test_the_method_parameter_chooses(
     post_to: Callable[..., Any], classifier: Any, method: str
 ) -> None:
-    """The answer is that of the estimator's method of the same name."""
+    """The parameter method selects the estimator's method of the same name."""
     status, body = post_to(classifier, method=method)(REQUEST)
 
     assert status == 200
@@ -30,7 +30,7 @@ def test_the_method_parameter_chooses(
 
 
 def test_score_samples_is_offered(post_to: Callable[..., Any], iris: Any) -> None:
-    """An outlier detector's raw score is one parameter away."""
+    """An outlier detector answers raw scores with method=score_samples."""
     model = IsolationForest(random_state=0).fit(iris.data)
 
     status, body = post_to(model, method="score_samples")(REQUEST)
@@ -40,7 +40,7 @@ def test_score_samples_is_offered(post_to: Callable[..., Any], iris: Any) -> Non
 
 
 def test_transform_is_offered(post_to: Callable[..., Any], iris: Any) -> None:
-    """A transformer is served with method=transform."""
+    """A transformer answers with method=transform."""
     model = PCA(2).fit(iris.data)
 
     status, body = post_to(model, method="transform")(REQUEST)
@@ -50,7 +50,7 @@ def test_transform_is_offered(post_to: Callable[..., Any], iris: Any) -> None:
 
 
 def test_sparse_answers_are_written_out(post_to: Callable[..., Any]) -> None:
-    """An encoder's sparse matrix becomes rows of numbers."""
+    """A sparse matrix from an encoder is answered as rows of numbers."""
     model = OneHotEncoder().fit([["a"], ["b"], ["c"]])
 
     status, body = post_to(model, method="transform")({"data": {"ndarray": [["b"]]}})
@@ -60,7 +60,7 @@ def test_sparse_answers_are_written_out(post_to: Callable[..., Any]) -> None:
 
 
 def test_a_data_frame_answer_becomes_rows(post_to: Callable[..., Any], iris: Any) -> None:
-    """A transformer set to answer pandas is served as any other."""
+    """A transformer that returns a DataFrame is answered as rows."""
     model = StandardScaler().fit(iris.data).set_output(transform="pandas")
 
     status, body = post_to(model, method="transform")(REQUEST)
@@ -73,7 +73,7 @@ def test_a_data_frame_answer_becomes_rows(post_to: Callable[..., Any], iris: Any
 def test_the_decision_of_a_logistic_regression_is_its_logit(
     post_to: Callable[..., Any], iris: Any
 ) -> None:
-    """decision_function really is another scale than predict_proba."""
+    """decision_function answers logits, not probabilities."""
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression().fit(iris.data, iris.target == 0)
@@ -86,7 +86,7 @@ def test_the_decision_of_a_logistic_regression_is_its_logit(
 def test_an_explicit_method_that_the_estimator_lacks_stops_the_start(
     post_to: Callable[..., Any], iris: Any
 ) -> None:
-    """The message names the method and those that there are."""
+    """For a method that the estimator lacks, the message names it and the available methods."""
     model = LinearRegression().fit(iris.data, iris.target)
 
     with pytest.raises(
@@ -98,19 +98,19 @@ def test_an_explicit_method_that_the_estimator_lacks_stops_the_start(
 def test_a_method_outside_the_list_stops_the_start(
     post_to: Callable[..., Any], classifier: Any
 ) -> None:
-    """`fit` is a method of every estimator, and not one to serve."""
+    """A method that is not for serving, such as fit, stops the start."""
     with pytest.raises(DeploymentError, match=r"must be one of predict_proba.*not 'fit'"):
         post_to(classifier, method="fit")
 
 
 def test_a_transformer_needs_its_method_named(post_to: Callable[..., Any], iris: Any) -> None:
-    """Without predict there is no default; the message says what to set."""
+    """An estimator without predict has no default method; the message says what to set."""
     with pytest.raises(DeploymentError, match=r"no predict_proba and no predict;.*: transform"):
         post_to(PCA(2).fit(iris.data))
 
 
 def test_an_estimator_without_any_method_is_refused(post_to: Callable[..., Any], iris: Any) -> None:
-    """DBSCAN cannot say anything about rows that it was not fitted on."""
+    """An estimator without any of the methods, such as DBSCAN, is refused."""
     with pytest.raises(
         DeploymentError, match=r"DBSCAN, which has none of the methods predict_proba"
     ):

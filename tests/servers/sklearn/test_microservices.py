@@ -1,6 +1,6 @@
-"""The same Model behind our own microservice and behind upstream's, as processes of their own.
+"""The same Model under our microservice and under upstream's, in separate processes.
 
-All other tests here run under ours, in the test's own process.
+All other tests here run under ours, in the test's process.
 """
 
 from collections.abc import Iterator
@@ -24,14 +24,14 @@ TENSOR = {"tensor": {"shape": [2, 4], "values": [*ROWS[0], *ROWS[1]]}}
 
 @pytest.fixture(scope="module", params=[OURS, UPSTREAM])
 def server(request: pytest.FixtureRequest, iris_directory: Path) -> Iterator[Server]:
-    """The iris classifier behind each microservice in turn."""
+    """A server with the iris classifier, under each microservice in turn."""
     program = PROGRAMS / request.param
     with serve(SERVER, program=program, model_uri=str(iris_directory)) as server:
         yield server
 
 
 def test_the_server_starts_and_is_healthy(server: Server) -> None:
-    """Liveness and readiness have the same paths."""
+    """Both microservices have the same paths for liveness and readiness."""
     assert requests.get(server.url + "/health/ping", timeout=60).text == "pong"
     status = requests.get(server.url + "/health/status", timeout=60)
     assert (status.status_code, status.json()["strData"]) == (200, "healthy")
@@ -40,7 +40,7 @@ def test_the_server_starts_and_is_healthy(server: Server) -> None:
 def test_rows_are_answered_in_their_kind(
     server: Server, classifier: Any, request: pytest.FixtureRequest
 ) -> None:
-    """An ndarray for an ndarray, a tensor for a tensor and for rows as jsonData."""
+    """An ndarray is answered by an ndarray; a tensor, or rows as jsonData, by a tensor."""
     expected = classifier.predict_proba(ROWS)
     names = NAMES[request.node.callspec.params["server"]]
     ndarray = {"names": names, "ndarray": expected.tolist()}
@@ -64,7 +64,7 @@ def test_rows_are_answered_in_their_kind(
     ids=["width", "ragged", "string", "bytes", "nothing"],
 )
 def test_the_clients_mistakes_are_told(server: Server, request_body: Any, info: str) -> None:
-    """Each is an HTTP 400 in Seldon's shape of an error."""
+    """Each client error is an HTTP 400 with Seldon's error body."""
     answer = server.post(request_body)
 
     assert answer.status_code == 400
@@ -74,7 +74,7 @@ def test_the_clients_mistakes_are_told(server: Server, request_body: Any, info: 
 
 
 def test_grpc_answers_and_refuses_as_rest_does(server: Server, classifier: Any) -> None:
-    """The same numbers, and the same words for a mistake."""
+    """Over gRPC, the numbers and the error messages are the same as over REST."""
     narrow = {"data": {"tensor": {"shape": [1, 3], "values": [5.3, 3.5, 1.4]}}}
     with grpc.insecure_channel(server.grpc) as channel:
         grpc.channel_ready_future(channel).result(timeout=60)  # upstream's opens after REST
@@ -92,7 +92,7 @@ def test_grpc_answers_and_refuses_as_rest_does(server: Server, classifier: Any) 
 def test_a_wrong_deployment_ends_with_the_line_that_says_why(
     microservice: str, tmp_path: Path
 ) -> None:
-    """Exit status 1, and no traceback after the line that a platform shows."""
+    """The server exits with status 1, and no traceback follows the line that a platform shows."""
     failed = fail_to_serve(SERVER, program=PROGRAMS / microservice, model_uri=str(tmp_path / "no"))
 
     assert failed.status == 1

@@ -1,4 +1,4 @@
-"""An MLflow model's signature is the contract: what it says of a column wins."""
+"""The signature of an MLflow model determines the types of columns."""
 
 import json
 from collections.abc import Callable
@@ -36,13 +36,13 @@ IS_LATE = [0, 1, 0, 1]
 
 
 def reciprocal(frame: Any) -> Any:
-    """An author's own step, of which whole numbers make zeros."""
+    """An author's step that would give zeros for whole numbers."""
     return np.nan_to_num(np.reciprocal(frame.to_numpy()))
 
 
 @pytest.fixture
 def model(tmp_path: Path, model_of: Callable[..., Any]) -> Any:
-    """A pipeline that has noted nothing of its columns, with MLflow's signature beside it."""
+    """A pipeline without information about its columns, with MLflow's signature beside it."""
     pipeline = make_pipeline(FunctionTransformer(reciprocal), LogisticRegression())
     joblib.dump(pipeline.fit(TABLE, IS_LATE), tmp_path / "model.pkl")
     (tmp_path / "MLmodel").write_text(MLMODEL.format(inputs=json.dumps(COLUMNS)))
@@ -50,7 +50,7 @@ def model(tmp_path: Path, model_of: Callable[..., Any]) -> Any:
 
 
 def test_a_column_is_of_the_type_that_mlflow_wrote(model: Any) -> None:
-    """A float of training that is sent as 2 is the float 2.0."""
+    """A float column that is sent as 2 becomes the float 2.0."""
     got = model.predict([{"fare": 2, "visits": 3, "age": 40}])
 
     sent = pd.DataFrame({"fare": [2.0], "visits": [3], "age": [40.0]})
@@ -60,7 +60,7 @@ def test_a_column_is_of_the_type_that_mlflow_wrote(model: Any) -> None:
 
 
 def test_a_column_that_mlflow_says_is_optional_may_be_left_out(model: Any) -> None:
-    """It is missing then."""
+    """An optional column may be left out; its values are then missing."""
     got = model.predict([{"fare": 2, "visits": 3}])
 
     sent = pd.DataFrame({"fare": [2.0], "visits": [3], "age": [np.nan]})
@@ -68,7 +68,7 @@ def test_a_column_that_mlflow_says_is_optional_may_be_left_out(model: Any) -> No
 
 
 def test_what_the_type_cannot_hold_is_refused(model: Any) -> None:
-    """As MLflow's own server refuses it."""
+    """A value that the column's type cannot hold is refused, as in MLflow's server."""
     with pytest.raises(ClientError, match="row 0, column 'visits': expected a whole number, got 2"):
         model.predict([{"fare": 2, "visits": 2.5, "age": 40}])
 
@@ -76,7 +76,7 @@ def test_what_the_type_cannot_hold_is_refused(model: Any) -> None:
 def test_a_signature_that_is_none_of_mlflow_stops_the_start(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Rather than to be ignored."""
+    """An invalid signature stops the start instead of being ignored."""
     joblib.dump(LogisticRegression().fit([[1.0], [2]], [0, 1]), tmp_path / "model.pkl")
     (tmp_path / "MLmodel").write_text(MLMODEL.format(inputs="[{]"))
     with pytest.raises(DeploymentError, match="MLmodel has inputs that are no MLflow schema"):

@@ -1,4 +1,4 @@
-"""What kinds of estimators are served, each compared with calling the estimator itself."""
+"""The kinds of estimators that are served, each compared with a direct call of the estimator."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +35,7 @@ def answered(post: Callable[..., Any], data: Any) -> tuple[str, list[str], Any]:
 def test_a_classifier_answers_probabilities_in_the_kind_of_the_request(
     post_to: Callable[..., Any], classifier: Any
 ) -> None:
-    """A tensor comes back as a tensor and an ndarray as an ndarray, under the classes' names."""
+    """A tensor is answered by a tensor and an ndarray by an ndarray, with the classes as names."""
     post = post_to(classifier)
     expected = classifier.predict_proba(ROWS)
 
@@ -52,7 +52,7 @@ def test_a_classifier_answers_probabilities_in_the_kind_of_the_request(
 def test_rows_as_json_data_are_answered_as_a_tensor(
     post_to: Callable[..., Any], classifier: Any
 ) -> None:
-    """A request without `data` gets numbers as a tensor, as the contract says."""
+    """Rows as jsonData are answered as a tensor if the result is numeric."""
     kind, _, values = answered(post_to(classifier), {"jsonData": ROWS})
 
     assert kind == "tensor"
@@ -60,7 +60,7 @@ def test_rows_as_json_data_are_answered_as_a_tensor(
 
 
 def test_integers_and_booleans_are_numbers(post_to: Callable[..., Any], classifier: Any) -> None:
-    """Whole numbers need no decimal point."""
+    """Integers and booleans are accepted as numbers."""
     _, _, values = answered(post_to(classifier), {"data": {"ndarray": [[5, 3, 1, 0]]}})
 
     assert values == classifier.predict_proba([[5, 3, 1, 0]]).tolist()
@@ -78,7 +78,7 @@ def test_a_regressor_predicts(post_to: Callable[..., Any]) -> None:
 
 
 def test_an_svc_without_probabilities_predicts(post_to: Callable[..., Any], iris: Any) -> None:
-    """SVC has predict_proba only when it was asked for at training."""
+    """An SVC trained without probability=True answers with predict."""
     svc = SVC().fit(iris.data, iris.target)
 
     _, _, values = answered(post_to(svc), {"data": {"ndarray": ROWS}})
@@ -87,7 +87,7 @@ def test_an_svc_without_probabilities_predicts(post_to: Callable[..., Any], iris
 
 
 def test_labels_of_text_are_answered_as_text(post_to: Callable[..., Any], iris: Any) -> None:
-    """A classifier trained on names answers names."""
+    """A classifier trained on text labels answers text labels."""
     svc = SVC().fit(iris.data, iris.target_names[iris.target])
 
     kind, _, values = answered(post_to(svc), {"data": {"tensor": tensor_of(ROWS)}})
@@ -103,7 +103,7 @@ def tensor_of(rows: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def pipeline(people: Any) -> Any:
-    """A pipeline that selects its columns by name: numbers with holes, words, and counts."""
+    """A pipeline that selects columns by name: numbers with missing values, words, and counts."""
     columns = ColumnTransformer(
         [
             ("age", make_pipeline(SimpleImputer(), StandardScaler()), ["age"]),
@@ -117,7 +117,7 @@ def pipeline(people: Any) -> Any:
 def test_a_pipeline_on_named_mixed_columns_takes_records(
     post_to: Callable[..., Any], pipeline: Any
 ) -> None:
-    """Records carry their own names, so their order is free; null is a missing value."""
+    """Records may have their keys in any order, and null is a missing value."""
     records = [
         {"visits": 5, "city": "Tainan", "age": 33.0},
         {"visits": 1, "city": "Taipei", "age": None},
@@ -132,7 +132,7 @@ def test_a_pipeline_on_named_mixed_columns_takes_records(
 def test_a_pipeline_on_named_mixed_columns_takes_rows_in_training_order(
     post_to: Callable[..., Any], pipeline: Any, people: Any
 ) -> None:
-    """Rows as jsonData keep numbers numbers and words words."""
+    """In rows as jsonData, numbers stay numbers and words stay words."""
     rows = [[33.0, "Tainan", 5], [None, "Taipei", 1]]
 
     _, _, values = answered(post_to(pipeline), {"jsonData": rows})
@@ -144,7 +144,7 @@ def test_a_pipeline_on_named_mixed_columns_takes_rows_in_training_order(
 def test_an_ndarray_keeps_numbers_and_text_apart(
     post_to: Callable[..., Any], pipeline: Any, people: Any
 ) -> None:
-    """The values of a row keep their types, so that a mixed table needs no jsonData."""
+    """Values in an ndarray keep their types, so a mixed table does not need jsonData."""
     rows = [[33.0, "Tainan", 5], [None, "Taipei", 1]]
 
     kind, _, values = answered(post_to(pipeline), {"data": {"ndarray": rows}})
@@ -154,7 +154,7 @@ def test_an_ndarray_keeps_numbers_and_text_apart(
 
 
 def test_names_of_an_ndarray_reorder_its_columns(post_to: Callable[..., Any], iris: Any) -> None:
-    """The request's own order does not matter as long as it says it."""
+    """An ndarray with names may have its columns in any order."""
     frame = pd.DataFrame(iris.data, columns=["sl", "sw", "pl", "pw"])
     model = LogisticRegression(max_iter=500).fit(frame, iris.target)
     shuffled = {"names": ["pw", "pl", "sw", "sl"], "ndarray": [[0.2, 1.4, 3.5, 5.3]]}
@@ -168,7 +168,7 @@ def test_names_of_an_ndarray_reorder_its_columns(post_to: Callable[..., Any], ir
 def test_names_mean_nothing_to_a_model_that_knows_none(
     post_to: Callable[..., Any], classifier: Any
 ) -> None:
-    """Clients often send names of their own; an array-trained model takes the order as it is."""
+    """A model trained without column names ignores the names of a request."""
     data = {"names": ["a", "b", "c", "d"], "ndarray": ROWS}
 
     _, _, values = answered(post_to(classifier), {"data": data})
@@ -177,7 +177,7 @@ def test_names_mean_nothing_to_a_model_that_knows_none(
 
 
 def test_several_outputs_of_a_regressor_are_columns(post_to: Callable[..., Any], iris: Any) -> None:
-    """A multi-output regressor answers [rows, outputs]."""
+    """A multi-output regressor answers an array [rows, outputs]."""
     model = MultiOutputRegressor(LinearRegression()).fit(iris.data[:, :2], iris.data[:, 2:])
 
     _, names, values = answered(post_to(model), {"data": {"ndarray": [[5.3, 3.5]]}})
@@ -189,7 +189,7 @@ def test_several_outputs_of_a_regressor_are_columns(post_to: Callable[..., Any],
 def test_several_outputs_of_a_classifier_are_one_array(
     post_to: Callable[..., Any], iris: Any
 ) -> None:
-    """scikit-learn's list of [rows, classes] becomes [rows, outputs, classes]."""
+    """scikit-learn's list of [rows, classes] becomes an array [rows, outputs, classes]."""
     targets = np.column_stack([iris.target, iris.target[::-1]])
     model = RandomForestClassifier(5, random_state=0).fit(iris.data, targets)
     first, second = model.predict_proba(ROWS)
@@ -204,7 +204,7 @@ def test_several_outputs_of_a_classifier_are_one_array(
 def test_outputs_with_unequal_numbers_of_classes_stay_apart(
     post_to: Callable[..., Any], iris: Any
 ) -> None:
-    """No padding: each output's probabilities come as a list of its own."""
+    """Outputs with unequal numbers of classes are answered as separate lists, without padding."""
     targets = np.column_stack([iris.target, iris.target > 0])
     model = RandomForestClassifier(5, random_state=0).fit(iris.data, targets)
 
@@ -215,7 +215,7 @@ def test_outputs_with_unequal_numbers_of_classes_stay_apart(
 
 
 def text_models() -> list[Any]:
-    """Text pipelines of different build, fitted."""
+    """Fitted text pipelines of different structures."""
     vectorizers = FeatureUnion([("counts", CountVectorizer()), ("tfidf", TfidfVectorizer())])
     plain = make_pipeline(TfidfVectorizer(), LogisticRegression())
     search = GridSearchCV(plain, {"logisticregression__C": [1.0]}, cv=2)
@@ -239,7 +239,7 @@ def text_models() -> list[Any]:
     ids=["strData", "ndarray", "one column", "jsonData list", "jsonData text"],
 )
 def test_a_text_pipeline_takes_strings(post_to: Callable[..., Any], model: Any, body: Any) -> None:
-    """A document may come as strData, as a list of strings or as a single column."""
+    """A document may be sent as strData, in a list of strings or in a single column."""
     _, _, values = answered(post_to(model), body)
 
     got = values["values"] if isinstance(values, dict) else values[0]
@@ -247,7 +247,7 @@ def test_a_text_pipeline_takes_strings(post_to: Callable[..., Any], model: Any, 
 
 
 def test_a_clusterer_answers_the_cluster(post_to: Callable[..., Any], iris: Any) -> None:
-    """KMeans has both predict and transform; unset means predict."""
+    """KMeans answers with predict by default, although it also has transform."""
     model = KMeans(3, random_state=0, n_init=1).fit(iris.data)
 
     _, _, values = answered(post_to(model), {"data": {"ndarray": ROWS}})
@@ -258,7 +258,7 @@ def test_a_clusterer_answers_the_cluster(post_to: Callable[..., Any], iris: Any)
 def test_an_outlier_detector_answers_one_or_minus_one(
     post_to: Callable[..., Any], iris: Any
 ) -> None:
-    """Inliers are 1, outliers -1, as scikit-learn has it."""
+    """An outlier detector answers 1 for inliers and -1 for outliers."""
     model = IsolationForest(random_state=0).fit(iris.data)
 
     _, _, values = answered(post_to(model), {"data": {"ndarray": [ROWS[0], [99.0] * 4]}})

@@ -1,4 +1,4 @@
-"""Estimators that were trained on named columns: who is given a DataFrame, and who need not be."""
+"""Estimators trained on named columns: which ones need a DataFrame, and which work on arrays."""
 
 import warnings
 from collections.abc import Callable
@@ -21,35 +21,35 @@ from sklearn.utils import all_estimators
 
 METHODS = ("predict_proba", "decision_function", "predict", "transform", "score_samples")
 NAMES = ["area", "rooms", "floor", "age"]
-# In the range of every estimator that takes no negative numbers, or none beyond 1. Made of
-# columns, because pandas 2 keeps an array that it is given as it is, row after row.
+# Values from 0 to 1, which every estimator accepts. Created from columns, because pandas 2 keeps
+# an array in its row-major layout.
 FRAME = pd.DataFrame(dict(zip(NAMES, np.random.default_rng(0).random((4, 60)), strict=True)))
 TARGET = np.arange(60) % 3
 
 
 def able(estimator: Any) -> list[str]:
-    """The methods that an estimator has to answer with."""
+    """The methods that the estimator has."""
     return [method for method in METHODS if hasattr(estimator, method)]
 
 
 def fitted() -> dict[str, Any]:
-    """Every estimator of scikit-learn that is fitted on the frame as it is, by its name."""
+    """All scikit-learn estimators, by name, that can be fitted on FRAME and store its names."""
     estimators = {}
     for name, kind in all_estimators():
-        if name == "BernoulliRBM" or not able(kind):  # whose scores are random
+        if name == "BernoulliRBM" or not able(kind):  # its scores are random
             continue
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what training warns of is not ours
+                warnings.simplefilter("ignore")  # warnings of training do not matter
                 estimators[name] = kind().fit(FRAME, TARGET)
         except (TypeError, ValueError, AttributeError, IndexError):
-            pass  # needs another one, other data or no target
+            pass  # needs another estimator, other data or no target
     return {name: each for name, each in estimators.items() if hasattr(each, "feature_names_in_")}
 
 
-@pytest.mark.filterwarnings("ignore", "error:X .*feature names")  # others warn of this data
+@pytest.mark.filterwarnings("ignore", "error:X .*feature names")  # others: about the data
 def test_arrays_are_answered_as_data_frames_are_by_whoever_forgets_names() -> None:
-    """For each method of each estimator there is: the same answer to the last bit, no warning."""
+    """Without names, every method gives a bit-identical result for an array, without warnings."""
     from prepackaged.estimators.answers import to_payload
     from prepackaged.estimators.steps import forget_names
 
@@ -70,20 +70,20 @@ def test_arrays_are_answered_as_data_frames_are_by_whoever_forgets_names() -> No
 
 
 class Total(RegressorMixin, BaseEstimator):
-    """An author's own estimator, which reads a column by its name."""
+    """An author's estimator that reads a column by name."""
 
     def fit(self, X: Any, y: Any) -> "Total":
-        """Note what scikit-learn's own estimators note."""
+        """Set the attributes that scikit-learn's estimators set."""
         self.feature_names_in_, self.n_features_in_ = np.array(X.columns, dtype=object), X.shape[1]
         return self
 
     def predict(self, X: Any) -> Any:
-        """The areas of all rows together."""
+        """The sum of the areas of all rows, for each row."""
         return np.full(len(X), X["area"].sum())
 
 
 def doubled_rooms(frame: Any) -> Any:
-    """An author's own step, which reads a column by its name."""
+    """An author's step that reads a column by name."""
     return frame.assign(rooms=frame["rooms"] * 2)
 
 
@@ -106,7 +106,7 @@ SELECTING = {
 def test_names_are_kept_for_whom_they_may_matter(
     tmp_path: Path, model_of: Callable[..., Any], name: str
 ) -> None:
-    """Estimators that select by name, hold others or run an author's code get a DataFrame."""
+    """Estimators that select by name, contain others or run an author's code get a DataFrame."""
     estimator = SELECTING[name].fit(FRAME, TARGET)
     joblib.dump(estimator, tmp_path / "model.joblib")
     model = model_of(tmp_path, method="predict")
@@ -127,7 +127,7 @@ PLAIN = {
 def test_named_columns_are_put_in_order_for_an_estimator_without_names(
     tmp_path: Path, model_of: Callable[..., Any], name: str
 ) -> None:
-    """Forgetting the names changes no answer: the server knows them still, and puts them right."""
+    """An estimator whose names were dropped gets its columns in training order."""
     estimator = PLAIN[name].fit(FRAME, TARGET)
     joblib.dump(estimator, tmp_path / "model.joblib")
     model = model_of(tmp_path)
@@ -141,7 +141,7 @@ def test_named_columns_are_put_in_order_for_an_estimator_without_names(
 def test_text_reaches_an_estimator_without_names_column_by_column(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Columns of numbers beside columns of text stay numbers, as they were in training."""
+    """Number columns beside text columns stay numbers, as in training."""
     flats = pd.DataFrame({"city": ["Taipei", "Tainan", "Taipei"], "rooms": [3, 4, 4]})
     imputer = SimpleImputer(strategy="most_frequent").fit(flats)
     joblib.dump(imputer, tmp_path / "model.joblib")

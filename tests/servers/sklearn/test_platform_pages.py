@@ -1,4 +1,4 @@
-"""The pages on KServe and Seldon: each request gets its answer in the platform's environment."""
+"""The pages on KServe and Seldon: requests get the shown answers in the platform's environment."""
 
 import json
 import re
@@ -21,7 +21,7 @@ TAG = "infuseai/sklearn-prepackaged:0.1.0"
 
 
 def shown(page: str) -> list[tuple[str, str]]:
-    """Each curl line of a page, with the answer below it."""
+    """Each curl command of a page, with the answer below it."""
     texts = [
         block.text.strip()
         for block in blocks(ROOT / "docs" / page)
@@ -38,7 +38,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def environment_of_seldon(model: str, podinfo: Path) -> dict[str, str]:
-    """What the operator sets for a node `model`, but for ports: these are the test's."""
+    """The environment that the operator sets for a node `model`, with the test's ports."""
     pod = pods.operators_v2(TAG, Path(model), podinfo)
     named = {"MLSERVER_MODEL_NAME": "model", "PREDICTIVE_UNIT_ID": "model"}
     kept = {name: value for name, value in pod.environment.items() if not name.endswith("_PORT")}
@@ -69,7 +69,7 @@ def server(page: str, model: str, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 def test_the_curl_lines_get_the_answers_shown(server: Server, page: str) -> None:
-    """To the last key, and numbers but for their last digits."""
+    """Each curl command gets the shown answer, except for the last digits of numbers."""
     assert shown(page)
     for line, answer in shown(page):
         asked = re.sub(r"http://localhost:\d+", server.url, line)

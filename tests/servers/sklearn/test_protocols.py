@@ -1,4 +1,4 @@
-"""The pages on other protocols: each request is sent with curl, and its answer compared."""
+"""The pages on other protocols: curl sends each request, and its answer is compared."""
 
 import json
 import re
@@ -18,7 +18,7 @@ VERTEX = {
 
 
 def shown(page: str) -> Iterator[tuple[str, str, str]]:
-    """Each curl line of a page, with the language and the text of the answer below it."""
+    """Each curl command of a page, with the language and the text of the answer below it."""
     command = ""
     for block in blocks(ROOT / "docs" / page):
         if block.language == "bash":
@@ -29,7 +29,7 @@ def shown(page: str) -> Iterator[tuple[str, str, str]]:
 
 @pytest.fixture(scope="module")
 def iris(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The server of the quick start, as Vertex AI would start it."""
+    """The server of the quick start, started as Vertex AI would."""
     train = (ROOT / "sklearn/example/train.py").read_text()
     parameters = lay_out(Example(files={"train.py": train}), tmp_path_factory.mktemp("iris"))
     with pytest.MonkeyPatch.context() as patch:
@@ -40,7 +40,7 @@ def iris(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def values(language: str, text: str) -> str:
-    """An answer as JSON, rows of CSV as lists."""
+    """Parse an answer: JSON, or CSV as lists."""
     if language == "json":
         return text
     return json.dumps([list(map(float, line.split(","))) for line in text.split()])
@@ -54,7 +54,7 @@ def values(language: str, text: str) -> str:
 def test_the_curl_lines_get_the_answers_shown(
     iris: Server, page: str, line: str, language: str, answer: str
 ) -> None:
-    """Whichever port the page has."""
+    """Each curl command gets the shown answer, whichever port the page uses."""
     del page
     asked = re.sub(r"http://localhost:\d+", iris.url, line)
     command = ["sh", "-c", f"{asked} --silent --show-error"]

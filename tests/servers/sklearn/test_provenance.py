@@ -17,7 +17,7 @@ FLOWER = {"data": {"ndarray": [[5.1, 3.5, 1.4, 0.2]]}}
 
 
 def labels_of(server: Server, family: str) -> list[dict[str, str]]:
-    """The labels of a family on the metrics page."""
+    """The labels of a metric family on the metrics page."""
     text = requests.get(server.metrics + "/metrics").text
     found = text_string_to_metric_families(text)
     return [sample.labels for each in found for sample in each.samples if sample.name == family]
@@ -25,13 +25,13 @@ def labels_of(server: Server, family: str) -> list[dict[str, str]]:
 
 @pytest.fixture
 def directory(tmp_path: Path, classifier: LogisticRegression) -> Path:
-    """A classifier of iris flowers."""
+    """A directory with a classifier of iris flowers."""
     joblib.dump(classifier, tmp_path / "model.joblib")
     return tmp_path
 
 
 def test_a_server_tells_what_it_serves(directory: Path) -> None:
-    """A moment after it serves; answers stay as they were."""
+    """Log, metrics and metadata have the model's digest and versions; by default answers do not."""
     digest = digest_of([directory / "model.joblib"])
     with serve(SERVER, model_uri=str(directory)) as server:
         wait_until(lambda: "Serving model, digest" in server.log())
@@ -51,7 +51,7 @@ def test_a_server_tells_what_it_serves(directory: Path) -> None:
 def test_answers_tell_it_where_a_setting_says_so(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the first one on, in Seldon's protocol and in V2."""
+    """With the setting, all answers have digest and versions, in Seldon's protocol and in V2."""
     monkeypatch.setenv("PREPACKAGED_PROVENANCE_TAGS", "true")
     monkeypatch.setenv("PREDICTIVE_UNIT_IMAGE", "infuseai/sklearn-prepackaged:0.1.0")
     expected = {

@@ -1,4 +1,4 @@
-"""What sklearn's README, the project's and docs/requests.md show is what the server does."""
+"""The examples in sklearn's README, the project's README and docs/requests.md are correct."""
 
 import json
 import subprocess
@@ -34,9 +34,9 @@ FAILING = [example for example in EXAMPLES if example.last_log_line]
 
 @pytest.mark.parametrize("example", SERVING)
 def test_every_request_gets_the_answer_shown(example: Example, tmp_path: Path) -> None:
-    """Each model of the README is trained and served, each request sent, each answer compared."""
+    """For each model of the README, each request gets the shown answer."""
     example.files.setdefault("train.py", IRIS)
-    # What is shown is of the image's own version of scikit-learn, and may be tested with another.
+    # The README shows the image's version of scikit-learn; the tests may run with another.
     example.metadata = example.metadata.replace(images.find("sklearn").version(), __version__)
     with serve(SERVER, **lay_out(example, tmp_path)) as server:
         assert_shown(server, example)
@@ -44,7 +44,7 @@ def test_every_request_gets_the_answer_shown(example: Example, tmp_path: Path) -
 
 @pytest.mark.parametrize("example", FAILING)
 def test_every_last_log_line_is_the_one_shown(example: Example, tmp_path: Path) -> None:
-    """A server that cannot work ends with status 1 and the README's line."""
+    """A broken deployment ends with status 1 and the README's log line."""
     example.files.setdefault("train.py", IRIS)
     failed = fail_to_serve(SERVER, **lay_out(example, tmp_path))
     assert failed.status == 1
@@ -62,14 +62,14 @@ def iris(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.mark.parametrize("page", [README, REQUESTS], ids=lambda page: page.stem)
 def test_the_curl_lines_get_the_answers_shown(iris: Server, page: Path) -> None:
-    """Each curl line is answered by the iris example as shown."""
+    """Each curl command for the iris example gets the shown answer."""
     answers = [block.text for block in blocks(page) if block.about == "answer"]
     for (path, body), answer in zip(curl_lines(page), answers, strict=True):
         assert iris.post_text(body, path).json() == tolerant(answer)
 
 
 def test_the_grpc_client_prints_what_is_shown(iris: Server) -> None:
-    """The page's program runs as it is, and without a warning."""
+    """The page's gRPC client runs unchanged, without warnings, and prints the shown output."""
     texts = {block.about: block.text for block in blocks(REQUESTS)}
     program = texts["client.py"].replace("localhost:5000", iris.grpc)
     command = [sys.executable, "-W", "error", "-c", program]
@@ -78,7 +78,7 @@ def test_the_grpc_client_prints_what_is_shown(iris: Server) -> None:
 
 
 def test_the_quick_start_shows_the_line_that_make_run_prints() -> None:
-    """The README's first curl line is the one that `make run-sklearn` prints."""
+    """The README's first curl command is the one that `make run-sklearn` prints."""
     request = run.request_file("sklearn").read_text().strip()
     printed = run.how_to_call("http://localhost:9000", request)
     (line,) = (line.strip() for line in printed.splitlines() if "curl" in line)

@@ -1,4 +1,4 @@
-"""Samples beside a model, as a server, `check` and `record` have them."""
+"""Samples beside a model, used by the server, `check` and `record`."""
 
 import json
 import os
@@ -20,13 +20,13 @@ PROGRAM = "from prepackaged.server.runtime.{0} import main; main()"
 
 @pytest.fixture
 def directory(tmp_path: Path, classifier: LogisticRegression) -> Path:
-    """A classifier of iris flowers."""
+    """A directory with a classifier of iris flowers."""
     joblib.dump(classifier, tmp_path / "model.joblib")
     return tmp_path
 
 
 def run(program: str, *arguments: Any) -> "subprocess.CompletedProcess[str]":
-    """What a program of the image says."""
+    """Run a program of the image; returns the completed process."""
     command = [sys.executable, "-c", PROGRAM.format(program), *map(str, arguments)]
     environment = {**os.environ, "PREDICTIVE_UNIT_PARAMETERS": "[]"}
     return subprocess.run(
@@ -35,19 +35,19 @@ def run(program: str, *arguments: Any) -> "subprocess.CompletedProcess[str]":
 
 
 def last_line(completed: "subprocess.CompletedProcess[str]") -> str:
-    """What the log says last."""
+    """The last line of the log."""
     return completed.stderr.splitlines()[-1]
 
 
 def sample_of(probabilities: Any) -> str:
-    """A sample of the flowers with these answers."""
+    """A sample: a request with flowers, and these answers."""
     request = {"body": {"data": {"ndarray": FLOWERS}}}
     response = {"body": {"data": {"ndarray": np.asarray(probabilities).tolist()}}}
     return json.dumps({"request": request, "response": response})
 
 
 def put(directory: Path, text: str) -> None:
-    """A sample beside the model."""
+    """Write a sample into the model's directory."""
     (directory / "samples").mkdir()
     (directory / "samples/flowers.json").write_text(text)
 
@@ -55,7 +55,7 @@ def put(directory: Path, text: str) -> None:
 def test_a_model_that_answers_its_samples_is_served(
     directory: Path, classifier: LogisticRegression
 ) -> None:
-    """The expected answers are scikit-learn's own; metrics do not count these requests."""
+    """A model that answers its samples correctly is served; metrics do not count these requests."""
     put(directory, sample_of(classifier.predict_proba(FLOWERS)))
     with serve(SERVER, model_uri=str(directory)) as server:
         assert server.post({"data": {"ndarray": FLOWERS}}).status_code == 200
@@ -69,7 +69,7 @@ def test_another_model_than_the_samples_are_of_does_not_start(
     workers: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The last line says which number differs, also where workers load the model."""
+    """A model that answers a sample differently stops the start, also if workers load the model."""
     monkeypatch.setenv("GUNICORN_WORKERS", workers)
     probabilities = classifier.predict_proba(FLOWERS)
     put(directory, sample_of(probabilities[::-1]))
@@ -83,7 +83,7 @@ def test_another_model_than_the_samples_are_of_does_not_start(
 
 
 def test_check_runs_samples_too(directory: Path, classifier: LogisticRegression) -> None:
-    """And fails where the server would not start."""
+    """`check` runs the samples, and fails if the server would not start."""
     probabilities = classifier.predict_proba(FLOWERS)
     put(directory, sample_of(probabilities))
     completed = run("check", directory, "--json")
@@ -98,7 +98,7 @@ def test_check_runs_samples_too(directory: Path, classifier: LogisticRegression)
 
 
 def test_what_is_recorded_of_a_model_is_what_it_answers(directory: Path) -> None:
-    """Its examples where nobody says what to ask; a second time nothing is written over."""
+    """`record` stores the model's answers to its examples, and does not overwrite files."""
     completed = run("record", directory)
     assert completed.returncode == 0, completed.stderr
     files = sorted((directory / "samples").iterdir())
@@ -121,7 +121,7 @@ def test_what_is_recorded_of_a_model_is_what_it_answers(directory: Path) -> None
 def test_requests_in_a_file_are_recorded(
     directory: Path, tmp_path: Path, form: str, classifier: LogisticRegression
 ) -> None:
-    """From a running server, each under its protocol's path."""
+    """`record` sends requests from a file to a running server, each to its protocol's path."""
     tensor = {"name": "x", "shape": [1, 4], "datatype": "FP64", "data": FLOWERS[1]}
     bodies: list[Any] = [{"data": {"ndarray": FLOWERS}}, {"inputs": [tensor]}]
     if form == "samples":
@@ -152,7 +152,7 @@ def test_requests_in_a_file_are_recorded(
 def test_a_request_that_fails_is_not_recorded(
     directory: Path, tmp_path: Path, text: str, why: str
 ) -> None:
-    """Nor are the others."""
+    """If a request fails, `record` stores nothing."""
     file = tmp_path / "requests.json"
     file.write_text(text)
     completed = run("record", directory, "--requests", file)
@@ -162,7 +162,7 @@ def test_a_request_that_fails_is_not_recorded(
 
 
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """And so is an address that is none."""
+    """`record` names a server that does not respond, or an invalid address."""
     completed = run("record", "--url", "http://localhost:9", "--into", tmp_path / "x")
     assert completed.returncode == 1
     assert "the server at http://localhost:9 does not answer" in last_line(completed)

@@ -1,4 +1,4 @@
-"""The Model's signature says what the estimator itself says, and nothing more."""
+"""The Model's signature has exactly the facts that the estimator knows."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ SignatureOf = Callable[..., Signature]
 
 @pytest.fixture
 def signature_of(tmp_path: Path, model_of: Callable[..., Any]) -> SignatureOf:
-    """Give a fitted estimator and parameters, get the signature of the server's Model on it."""
+    """A function that takes a fitted estimator and parameters and returns the Model's signature."""
 
     def load(estimator: Any, **parameters: str) -> Signature:
         joblib.dump(estimator, tmp_path / "model.joblib")
@@ -47,7 +47,7 @@ def names(facts: Any) -> list[Any]:
 def test_a_classifier_of_a_frame_tells_columns_and_classes(
     iris: Any, signature_of: SignatureOf
 ) -> None:
-    """The names of training, and the classes as columns of the probabilities."""
+    """Inputs have the names of training, and the outputs of predict_proba are the classes."""
     frame = pd.DataFrame(iris.data, columns=["sl", "sw", "pl", "pw"])
     estimator = LogisticRegression(max_iter=500).fit(frame, iris.target_names[iris.target])
 
@@ -62,12 +62,12 @@ def test_a_classifier_of_a_frame_tells_columns_and_classes(
 def test_without_names_the_number_of_columns_is_told(
     classifier: Any, signature_of: SignatureOf
 ) -> None:
-    """An array was trained on: as many columns, none of which has a name."""
+    """An estimator trained on an array has inputs without names."""
     assert names(signature_of(classifier).inputs) == [None] * classifier.n_features_in_
 
 
 def test_the_sources_of_a_pipeline_are_the_pipelines(iris: Any, signature_of: SignatureOf) -> None:
-    """Its first step knows the columns, its last one the classes."""
+    """A pipeline's inputs and classes have the source `pipeline`."""
     pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(iris.data, iris.target)
 
     signature = signature_of(pipeline)
@@ -78,7 +78,7 @@ def test_the_sources_of_a_pipeline_are_the_pipelines(iris: Any, signature_of: Si
 
 
 def of_text() -> dict[str, Any]:
-    """Estimators that take documents, of different build."""
+    """Text estimators of different structures."""
     plain = make_pipeline(CountVectorizer(), MultinomialNB())
     union = FeatureUnion(
         [("words", CountVectorizer()), ("letters", CountVectorizer(analyzer="char"))]
@@ -93,7 +93,7 @@ def of_text() -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", of_text())
 def test_a_pipeline_of_text_takes_one_column_of_text(signature_of: SignatureOf, name: str) -> None:
-    """Documents are no table, but one value each; over V2 they are an input of BYTES."""
+    """A text pipeline has one text column as its input, BYTES in the V2 protocol."""
     estimator = of_text()[name].fit(["good", "bad", "very good", "very bad"], [1, 0, 1, 0])
 
     signature = signature_of(estimator)
@@ -111,7 +111,7 @@ def test_a_pipeline_of_text_takes_one_column_of_text(signature_of: SignatureOf, 
 def test_what_takes_neither_a_table_nor_text_knows_no_columns(
     signature_of: SignatureOf, step: Any
 ) -> None:
-    """Its classes are known all the same."""
+    """An estimator for other inputs has unknown inputs but known classes."""
     rows = [["a"], ["b"]] if not isinstance(step, DictVectorizer) else [{"a": 1}, {"a": 2}]
 
     signature = signature_of(make_pipeline(step, LogisticRegression()).fit(rows, [1, 0]))
@@ -129,7 +129,7 @@ def test_what_takes_neither_a_table_nor_text_knows_no_columns(
 def test_the_methods_are_those_that_the_estimator_has(
     iris: Any, signature_of: SignatureOf, estimator: Any
 ) -> None:
-    """Each of them can be asked for, and is the one in use then."""
+    """The signature lists the estimator's methods, and any of them can be selected."""
     known = ["predict_proba", "decision_function", "predict", "transform", "score_samples"]
     estimator.fit(iris.data, iris.target)
 
@@ -145,7 +145,7 @@ def test_the_methods_are_those_that_the_estimator_has(
 def test_outputs_are_unknown_of_what_is_not_probabilities(
     classifier: Any, signature_of: SignatureOf
 ) -> None:
-    """The classes are the model's all the same."""
+    """For other methods than predict_proba, outputs are unknown but classes are known."""
     signature = signature_of(classifier, method="predict")
 
     assert signature.outputs is None
@@ -153,7 +153,7 @@ def test_outputs_are_unknown_of_what_is_not_probabilities(
 
 
 def test_several_outputs_have_no_class_names(iris: Any, signature_of: SignatureOf) -> None:
-    """Each output has classes of its own."""
+    """A classifier with several outputs has no class names, since each has its own classes."""
     targets = np.column_stack([iris.target, iris.target % 2])
     forest = RandomForestClassifier(5, random_state=0).fit(iris.data, targets)
     assert isinstance(forest.classes_, list)

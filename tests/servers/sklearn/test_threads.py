@@ -1,4 +1,4 @@
-"""Estimators that compute in several threads, called on the server's own and after a fork."""
+"""Estimators that compute in several threads, called on the server's thread and after a fork."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ ESTIMATORS = [
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda each: type(each).__name__)
 def test_threads_of_every_kind_work(post_to: Callable[..., Any], iris: Any, estimator: Any) -> None:
-    """OpenMP's, BLAS's and joblib's threads serve the server's own thread."""
+    """Estimators that use threads of OpenMP, BLAS or joblib work on the server's thread."""
     model = estimator.fit(iris.data, iris.target)
     post = post_to(model, method="predict")
 
@@ -35,7 +35,7 @@ def test_threads_of_every_kind_work(post_to: Callable[..., Any], iris: Any, esti
 def test_threads_of_openmp_work_after_upstreams_fork(
     tmp_path: Path, iris: Any, estimator: Any
 ) -> None:
-    """Loading starts none, which would be gone in upstream's workers and hang their first call."""
+    """Loading starts no OpenMP threads, whose loss at upstream's fork would hang the first call."""
     model = estimator.fit(iris.data, iris.target)
     joblib.dump(model, tmp_path / "model.joblib")
     settings = {"model_uri": str(tmp_path), "method": "predict"}

@@ -1,4 +1,4 @@
-"""What training knew decides what a request means: public reports, each next to scikit-learn."""
+"""The training data determine how requests are read: public bug reports, against scikit-learn."""
 
 import json
 from collections.abc import Callable
@@ -30,13 +30,13 @@ CITIES = pd.DataFrame({"city": ["Taipei", "Tainan", "Taipei", "Hualien", "Tainan
 
 
 def lengths(values: Any) -> Any:
-    """How long each value is as text: "101" is shorter than "101.0"."""
+    """The length of each value as text: "101" is shorter than "101.0"."""
     return np.array([[len(str(value)) for value in row] for row in np.asarray(values, object)])
 
 
 @pytest.fixture
 def served(tmp_path: Path, model_of: Callable[..., Any]) -> Callable[..., Any]:
-    """Give an estimator, get a function from a message to the Model's answer."""
+    """A function that takes an estimator and returns a function from a message to its answer."""
 
     def serve(estimator: Any, **parameters: str) -> Any:
         joblib.dump(estimator, tmp_path / "model.joblib")
@@ -46,7 +46,7 @@ def served(tmp_path: Path, model_of: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def answering(model: Any) -> Callable[[Any], Any]:
-    """What the Model answers to a message, through JSON."""
+    """A function that returns the Model's answer to a JSON message."""
 
     def answer(message: Any) -> Any:
         request = decode(json.loads(json.dumps(message)), as_lists=model.takes_lists)
@@ -57,7 +57,7 @@ def answering(model: Any) -> Callable[[Any], Any]:
 
 
 def refusal(answer: Callable[[Any], Any], message: Any) -> str:
-    """The message that a client gets for a wrong request."""
+    """The error message that a client gets for a wrong request."""
     with pytest.raises(ClientError) as caught:
         answer(message)
     return str(caught.value)
@@ -73,7 +73,7 @@ ENCODERS = {
 def test_a_null_alone_in_a_column_of_text_is_a_missing_text(
     served: Callable[..., Any], name: str
 ) -> None:
-    """It is no missing number, though nothing in the request says that the column is text."""
+    """A null in a text column becomes a missing text, not a number, even without other values."""
     encoder = make_column_transformer((ENCODERS[name], ["city"]))
     pipeline = make_pipeline(encoder, HistGradientBoostingClassifier()).fit(CITIES, IS_LATE)
 
@@ -84,7 +84,7 @@ def test_a_null_alone_in_a_column_of_text_is_a_missing_text(
 
 
 def test_null_is_none_where_training_had_none(served: Callable[..., Any]) -> None:
-    """As an imputer of None expects."""
+    """Null becomes None if the training data had None."""
     table = pd.DataFrame({"flag": [True, None, False, True, None, True]}, dtype=object)
     imputer = SimpleImputer(missing_values=None, strategy="most_frequent")
     pipeline = make_pipeline(imputer, OneHotEncoder(), LogisticRegression()).fit(table, IS_LATE)
@@ -100,7 +100,7 @@ def test_null_is_none_where_training_had_none(served: Callable[..., Any]) -> Non
 def test_a_whole_number_beside_a_fraction_stays_whole(
     served: Callable[..., Any], row: list[Any]
 ) -> None:
-    """A column is what pandas makes of it alone, whatever stands beside it; so is a boolean."""
+    """Integers and booleans keep their type, whatever is in other columns."""
     table = pd.DataFrame({"id": [7, 8, 9, 10, 11, 12], "fare": [0.5] * 6})
     pipeline = make_pipeline(FunctionTransformer(lengths), LogisticRegression())
     answer = served(pipeline.fit(table, IS_LATE))
@@ -121,7 +121,7 @@ def test_a_whole_number_beside_a_fraction_stays_whole(
     ],
 )
 def test_a_model_of_32_bits_gets_32_bits(served: Callable[..., Any], estimator: Any) -> None:
-    """Some refuse any other precision than that of their training."""
+    """An estimator trained on float32 gets float32, because some refuse other dtypes."""
     rows = np.random.default_rng(0).random((40, 3), dtype=np.float32)
     pipeline = make_pipeline(FunctionTransformer(None), estimator).fit(rows)
     answer = served(pipeline, method="transform")
@@ -132,7 +132,7 @@ def test_a_model_of_32_bits_gets_32_bits(served: Callable[..., Any], estimator: 
 
 
 def test_a_number_as_text_is_that_number_or_refused(served: Callable[..., Any]) -> None:
-    """It is never another category in silence."""
+    """Text in a number column is converted or refused, never treated as an unknown category."""
     table = pd.DataFrame({"class": [1, 2, 3, 1, 2, 3]})
     encoder = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["class"]))
     pipeline = make_pipeline(encoder, LogisticRegression()).fit(table, IS_LATE)
@@ -147,22 +147,22 @@ def test_a_number_as_text_is_that_number_or_refused(served: Callable[..., Any]) 
 
 
 class Own(TransformerMixin, BaseEstimator):
-    """An author's own first step, which notes nothing of what it was trained on."""
+    """An author's first step, which stores nothing about its training data."""
 
     def fit(self, X: Any, y: Any = None) -> "Own":
-        """Fit nothing."""
+        """Do nothing but mark the step as fitted."""
         self.is_fitted_ = True
         return self
 
     def transform(self, X: Any) -> Any:
-        """Two columns, found by name."""
+        """Compute two columns, which are read by name."""
         return np.column_stack([X["area"], X["rooms"] * 2])
 
 
 def test_an_own_first_step_gets_a_data_frame_of_the_names_in_the_request(
     served: Callable[..., Any],
 ) -> None:
-    """Nothing else knows them."""
+    """An author's first step gets a DataFrame with the request's column names."""
     table = pd.DataFrame({"rooms": [1, 2, 3, 4, 5, 6], "area": [10.0, 20, 35, 40, 50, 66]})
     pipeline = make_pipeline(Own(), LogisticRegression()).fit(table, IS_LATE)
     answer = served(pipeline)
@@ -177,7 +177,7 @@ def test_an_own_first_step_gets_a_data_frame_of_the_names_in_the_request(
 def test_a_null_is_refused_by_the_name_of_the_column_that_cannot_be_null(
     served: Callable[..., Any],
 ) -> None:
-    """The column beside it may be: an imputer fills it."""
+    """A null is refused in a column without an imputer, and accepted in one with it."""
     table = pd.DataFrame({"age": [20.0, None, 40, 50, 60, 70], "fare": [1.0, 2, 3, 4, 5, 6]})
     columns = make_column_transformer((SimpleImputer(), ["age"]), (StandardScaler(), ["fare"]))
     pipeline = make_pipeline(columns, LogisticRegression()).fit(table, IS_LATE)
@@ -194,7 +194,7 @@ def test_a_null_is_refused_by_the_name_of_the_column_that_cannot_be_null(
 def test_an_unknown_category_is_refused_by_column_with_the_known_ones(
     served: Callable[..., Any],
 ) -> None:
-    """Where the encoder refuses it, by the request's name for the column."""
+    """If the encoder refuses unknown categories, the message has the column and the known ones."""
     table = CITIES.assign(fare=1.0)
     encoder = make_column_transformer((OneHotEncoder(), ["city"]), (StandardScaler(), ["fare"]))
     answer = served(make_pipeline(encoder, LogisticRegression()).fit(table, IS_LATE))
@@ -208,7 +208,7 @@ def test_an_unknown_category_is_refused_by_column_with_the_known_ones(
 def test_what_is_no_text_is_refused_by_row_and_column(
     served: Callable[..., Any], value: Any, got: str
 ) -> None:
-    """A vectorizer takes text alone."""
+    """A value that is not text is refused for a vectorizer, with row and column."""
     table = CITIES.assign(note=["a walk", "a long walk", "long", "a", "walk", "long walk"])
     columns = make_column_transformer((TfidfVectorizer(), "note"))
     answer = served(make_pipeline(columns, LogisticRegression()).fit(table, IS_LATE))
@@ -220,7 +220,7 @@ def test_what_is_no_text_is_refused_by_row_and_column(
 
 
 def test_columns_that_nothing_uses_may_be_left_out(served: Callable[..., Any]) -> None:
-    """Scikit-learn answers without them, and ignores any others."""
+    """Columns that the pipeline does not use may be left out, and unknown columns are ignored."""
     table = CITIES.assign(fare=[1.0, 2, 3, 4, 5, 6], id=range(6))
     pipeline = make_pipeline(
         make_column_transformer((StandardScaler(), ["fare"])), LogisticRegression()
@@ -235,7 +235,7 @@ def test_columns_that_nothing_uses_may_be_left_out(served: Callable[..., Any]) -
 def test_columns_that_the_model_does_not_know_are_refused_where_it_is_strict(
     served: Callable[..., Any],
 ) -> None:
-    """The parameter extra_columns says so."""
+    """Unknown columns are refused with extra_columns=refuse."""
     table = pd.DataFrame({"fare": [1.0, 2, 3, 4, 5, 6], "age": 3.0})
     answer = served(LogisticRegression().fit(table, IS_LATE), extra_columns="refuse")
 
@@ -247,7 +247,7 @@ def test_columns_that_the_model_does_not_know_are_refused_where_it_is_strict(
 def test_requests_of_one_signature_stack_whatever_their_form(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Records, rows, shuffled columns, null or not: they share a call of the model."""
+    """Requests of all forms, with or without nulls, have the same batch key and share a call."""
     table = CITIES.assign(age=[20.0, None, 40, 50, 60, 70], visits=[1, 2, 3, 4, 5, 6])
     columns = make_column_transformer(
         (make_pipeline(SimpleImputer(), StandardScaler()), ["age"]),
@@ -272,7 +272,7 @@ def test_requests_of_one_signature_stack_whatever_their_form(
 
 
 def test_a_dict_vectorizer_gets_dicts(served: Callable[..., Any]) -> None:
-    """Of any keys: it is the model that ignores those it does not know."""
+    """A DictVectorizer gets dicts with any keys, and ignores unknown ones itself."""
     dicts = [{"city": "Taipei", "fare": 2}, {"city": "Tainan"}, {"fare": 1}] * 2
     pipeline = make_pipeline(DictVectorizer(), LogisticRegression()).fit(dicts, IS_LATE)
     answer = served(pipeline)
@@ -284,7 +284,7 @@ def test_a_dict_vectorizer_gets_dicts(served: Callable[..., Any]) -> None:
 
 
 def tokens_of(document: list[str]) -> list[str]:
-    """An analyzer of documents that are split already."""
+    """An analyzer for documents that are already split."""
     return document
 
 
@@ -300,7 +300,7 @@ SPLIT = [["good", "film"], ["bad"], ["good"], ["bad", "bad", "film"], ["bad"], [
 def test_lists_of_tokens_reach_the_model_as_lists(
     served: Callable[..., Any], vectorizer: Any, kind: str
 ) -> None:
-    """Of unequal lengths, and also where each has one token."""
+    """Lists of tokens stay lists, of unequal lengths or with one token each."""
     pipeline = make_pipeline(vectorizer, LogisticRegression()).fit(SPLIT, IS_LATE)
     answer = served(pipeline)
 
@@ -310,12 +310,12 @@ def test_lists_of_tokens_reach_the_model_as_lists(
 
 
 def flattened(images: Any) -> Any:
-    """An author's own step on images."""
+    """An author's step that flattens images."""
     return images.reshape(len(images), -1)
 
 
 def test_images_reach_a_pipeline_that_flattens_them(served: Callable[..., Any]) -> None:
-    """An array of any number of axes is no wrong table to a step that takes arrays."""
+    """A first step that accepts arrays gets arrays with any number of axes."""
     images = np.random.default_rng(0).random((6, 8, 8))
     pipeline = make_pipeline(FunctionTransformer(flattened), LogisticRegression())
     answer = served(pipeline.fit(images, IS_LATE))
@@ -326,12 +326,12 @@ def test_images_reach_a_pipeline_that_flattens_them(served: Callable[..., Any]) 
 
 
 def lower(documents: Any) -> Any:
-    """An author's own step on a Series."""
+    """An author's step that needs a Series."""
     return documents.str.lower()
 
 
 def test_an_own_step_on_texts_gets_a_series(served: Callable[..., Any]) -> None:
-    """Which can do all that a list is used for."""
+    """An author's step on texts gets a Series, which also works like a list."""
     documents = pd.Series(["Good", "BAD", "good", "bad", "Bad", "GOOD"])
     pipeline = make_pipeline(FunctionTransformer(lower), CountVectorizer(), LogisticRegression())
     answer = served(pipeline.fit(documents, IS_LATE))
@@ -343,12 +343,12 @@ def test_an_own_step_on_texts_gets_a_series(served: Callable[..., Any]) -> None:
 
 
 def kinds_of(rows: Any) -> Any:
-    """An author's own step on a table of one column of mixed values."""
+    """An author's step for a table with one column of mixed values."""
     return np.array([[isinstance(value, str)] for value in np.asarray(rows, object)[:, 0]])
 
 
 def test_a_table_of_one_mixed_column_is_a_table(served: Callable[..., Any]) -> None:
-    """And no list of items, which has one axis."""
+    """A table with one mixed column stays two-dimensional."""
     rows = np.array([["a"], [1], ["b"], [2], [3], ["c"]], dtype=object)
     pipeline = make_pipeline(FunctionTransformer(kinds_of), LogisticRegression())
     answer = served(pipeline.fit(rows, IS_LATE))
@@ -358,26 +358,26 @@ def test_a_table_of_one_mixed_column_is_a_table(served: Callable[..., Any]) -> N
 
 
 class Names(ClassifierMixin, BaseEstimator):
-    """An author's own model, which answers a list."""
+    """An author's model whose predict returns a list."""
 
     def fit(self, X: Any, y: Any) -> "Names":
-        """Note the classes."""
+        """Store the classes."""
         self.classes_ = np.unique(y)
         return self
 
     def predict(self, X: Any) -> list[str]:
-        """A name a row."""
+        """Return a name for each row."""
         return ["late" if row[0] > 1 else "in time" for row in np.asarray(X)]
 
 
 def test_a_list_of_an_own_predict_is_answered(served: Callable[..., Any]) -> None:
-    """Its items are the rows' answers."""
+    """A list that predict returns is answered with one item per row."""
     answer = served(Names().fit([[1], [2]], [0, 1]))
     assert answer({"data": {"ndarray": [[1], [2]]}}).tolist() == ["in time", "late"]
 
 
 def test_a_request_may_ask_for_another_method(served: Callable[..., Any]) -> None:
-    """Among those that the signature lists; the next request gets the usual one."""
+    """A request may choose a method that the signature lists; the next one gets the default."""
     model = LogisticRegression().fit([[1.0], [2], [3], [4], [5], [6]], IS_LATE)
     answer = served(model)
     rows = [[1.5], [5.5]]

@@ -1,4 +1,4 @@
-"""Pipelines run on arrays without scikit-learn's checks answer as scikit-learn does, to the bit."""
+"""Pipelines that run on arrays without scikit-learn's checks give bit-identical results."""
 
 import math
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from sklearn.svm import LinearSVC
 from prepackaged.estimators.served import ServedEstimator
 from prepackaged.tables import Table
 
-# What scikit-learn says itself of such values.
+# Warnings that scikit-learn itself gives for such values.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Found unknown categories:UserWarning"),
     pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning"),
@@ -84,7 +84,7 @@ MODELS: dict[str, Any] = {
 
 
 def fitted(numbers: Any, texts: Any, model: Any, classes: Any = CLASSES) -> Any:
-    """The steps on the columns of each kind, and the model behind them."""
+    """A fitted pipeline: transformers for number and text columns, then the model."""
     columns = [
         ("numbers", clone(numbers), ["age", "fare"]),
         ("texts", clone(texts), ["city", "way"]),
@@ -93,7 +93,7 @@ def fitted(numbers: Any, texts: Any, model: Any, classes: Any = CLASSES) -> Any:
 
 
 def outcome(call: Callable[[Any], Any], rows: Any) -> Any:
-    """The answer with its dtype, or the error."""
+    """The answer with its dtype, or the error's text."""
     try:
         answer = call(rows)
     except ValueError as error:
@@ -102,14 +102,14 @@ def outcome(call: Callable[[Any], Any], rows: Any) -> Any:
 
 
 def assert_same(pipeline: Any, request: Any) -> None:
-    """Every method on arrays answers what the pipeline answers to the DataFrame."""
+    """Check that every method on arrays gives what the pipeline gives for the DataFrame."""
     served = ServedEstimator(pipeline)
     prepared = served.prepare(request)
     assert isinstance(prepared, Table)
     assert served._compiled
     for method, compiled in served._compiled.items():
         assert compiled.is_fast, method
-        compiled._checks = 0  # or the next calls were answered by the DataFrame
+        compiled._checks = 0  # else the next calls would use the DataFrame
         expected = outcome(getattr(pipeline, method), prepared.frame())
         assert outcome(compiled, prepared) == expected, method
 
@@ -119,14 +119,14 @@ def assert_same(pipeline: Any, request: Any) -> None:
     ("numbers", "texts"), [*product(NUMBERS, ["imputed"]), *product(["imputed and scaled"], TEXTS)]
 )
 def test_transformers_compute_the_same(numbers: str, texts: str, rows: Any) -> None:
-    """Each step by itself, those that are not known to be simple too, behind each other."""
+    """Each transformer, and each sequence of them, gives the same result."""
     assert_same(fitted(NUMBERS[numbers], TEXTS[texts], MODELS["three classes"]), rows)
 
 
 @pytest.mark.parametrize("rows", REQUESTS, ids=IDS)
 @pytest.mark.parametrize("model", MODELS)
 def test_models_compute_the_same(model: str, rows: Any) -> None:
-    """All their methods, those that ask another of their methods first too."""
+    """All methods of each model give the same result, also those that call another method."""
     classes = CLASSES % 2 if model == "two classes" else CLASSES
     assert_same(
         fitted(NUMBERS["imputed and scaled"], TEXTS["imputed"], MODELS[model], classes), rows

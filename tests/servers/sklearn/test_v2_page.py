@@ -1,4 +1,4 @@
-"""The page on the Open Inference Protocol: each request is sent with curl, its answer compared."""
+"""The page on the Open Inference Protocol: curl sends each request, and its answer is compared."""
 
 import json
 import re
@@ -14,7 +14,7 @@ PAGE = ROOT / "docs/v2.md"
 
 
 def shown() -> Iterator[tuple[str, str]]:
-    """Each curl line of the page, with the answer below it."""
+    """Each curl command of the page, with the answer below it."""
     command = ""
     for block in blocks(PAGE):
         if block.language == "bash":
@@ -35,7 +35,7 @@ def iris(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 @pytest.mark.parametrize(("line", "answer"), list(shown()))
 def test_the_curl_lines_get_the_answers_shown(iris: Server, line: str, answer: str) -> None:
-    """To the last key, and numbers but for their last digits."""
+    """Each curl command gets the shown answer, except for the last digits of numbers."""
     asked = re.sub(r"http://localhost:\d+", iris.url, line)
     command = ["sh", "-c", f"{asked} --silent --show-error"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout

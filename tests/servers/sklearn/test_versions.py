@@ -1,4 +1,4 @@
-"""Models of every version of scikit-learn that there is an image with, served by this one."""
+"""Models saved by each scikit-learn version that has an image, served by this version."""
 
 import re
 from collections.abc import Callable
@@ -18,8 +18,8 @@ NEEDED = re.compile(r"^(?:scikit-learn|numpy|scipy|joblib)==[\d.]+", re.MULTILIN
 
 
 MODELS = ("tree", "columns", "imputer", "boosting", "histogram", "vectors", "text")
-# What at least must be served of each other version, as scikit-learn itself still answers; and of
-# each older one. A newer SVC has probability="deprecated", which older versions take for True.
+# The models of any other version, and of any older one, that must be served, because scikit-learn
+# itself can use them. A newer SVC has probability="deprecated", which older versions read as True.
 SERVED = {"tree"}
 SERVED_OF_OLDER = {"tree", "vectors"}
 
@@ -28,7 +28,7 @@ SERVED_OF_OLDER = {"tree", "vectors"}
 def saved(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[images.Target, Path]:
-    """A target, and a directory with what its releases save in an environment of their own."""
+    """A target, and a directory with models that its versions save in a separate environment."""
     target: images.Target = request.param
     directory = tmp_path_factory.mktemp(target.name)
     releases = NEEDED.findall((images.ROOT / target.lock).read_text())
@@ -40,7 +40,7 @@ def saved(
 
 
 def loaded(model_of: Callable[..., Any], path: Path) -> tuple[Any, str]:
-    """The server's Model on a file, or the message that it does not start with."""
+    """The server's Model for a file, or the message of the error that loading raises."""
     try:
         return model_of(path), ""
     except DeploymentError as error:
@@ -55,7 +55,7 @@ def test_a_model_answers_as_in_the_version_that_saved_it_or_says_which_tag_does(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The same version serves it without a word; another one tells, and starts or does not."""
+    """A model of another version is served with a warning or refused, and a tag is named."""
     target, directory = saved
     monkeypatch.setenv("PREPACKAGED_TAGS", target.known_tags())
     tag = target.short_tags()[0 if target.older else 1]
@@ -79,5 +79,5 @@ def test_a_model_answers_as_in_the_version_that_saved_it_or_says_which_tag_does(
 
 
 def test_the_tests_run_with_a_version_that_there_is_an_image_with() -> None:
-    """One of the models above is of this very version."""
+    """The scikit-learn version of this test run has an image."""
     assert __version__ in {target.version() for target in TARGETS}

@@ -1,4 +1,4 @@
-"""A module of the author's own, which MLflow keeps beside the model as its code."""
+"""An author's module, which MLflow stores beside the model as its code."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ from tensorflow import keras
 
 
 class Halving(keras.layers.Layer):
-    """Half of the values."""
+    """A layer that halves its values."""
 
     def call(self, values: Any) -> Any:
-        """Half of the values."""
+        """Halve the values."""
         return values / 2

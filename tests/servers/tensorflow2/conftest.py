@@ -1,4 +1,4 @@
-"""Models that TensorFlow and Keras save, of today and of earlier times, behind servers."""
+"""Models that current and earlier versions of TensorFlow and Keras save, and servers with them."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ Post = Callable[[Any], tuple[int, Any]]
 
 @pytest.fixture(scope="session")
 def load() -> Callable[..., Any]:
-    """Give a model's directory or file and parameters, get the server's Model, loaded."""
+    """A function that takes a model directory or file and parameters and loads the Model."""
     from Model import Model  # the server's module, found once SERVER is on the path
 
     def load_model(place: Path, **parameters: Any) -> Any:
@@ -30,14 +30,14 @@ def load() -> Callable[..., Any]:
 
 @pytest.fixture
 def serve_model(load: Callable[..., Any]) -> Iterator[Callable[..., Server]]:
-    """Give a model's directory or file and parameters, get our microservice on it, here."""
+    """A function that takes a model directory or file and serves it in this process."""
     with ExitStack() as stack:
         yield lambda place, **parameters: stack.enter_context(serve_here(load(place, **parameters)))
 
 
 @pytest.fixture
 def post_to(serve_model: Callable[..., Server]) -> Callable[..., Post]:
-    """Give a model's directory or file and parameters, get a function that posts to the server."""
+    """A function that takes a model and parameters and returns one that posts to its server."""
 
     def start(place: Path, **parameters: Any) -> Post:
         server = serve_model(place, **parameters)

@@ -1,8 +1,8 @@
-"""Run in an environment with some TensorFlow and MLflow: save models in all ways of their time.
+"""Save models in every format of a TensorFlow and MLflow version; run this in their environment.
 
 python keras_save.py DIRECTORY
 
-Beside the models, `answers.npz` has for each of them inputs and what the model itself answers.
+Beside the models, `answers.npz` has inputs and the model's own outputs for each of them.
 """
 
 import sys
@@ -23,7 +23,7 @@ H5 = {"keras_model_kwargs": {"save_format": "h5"}}
 
 
 class Scale(tf.Module):
-    """No Keras at all."""
+    """A module without Keras."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,20 +31,20 @@ class Scale(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, name="values")])
     def __call__(self, values: Any) -> Any:
-        """Three times the values."""
+        """Multiply the values by three."""
         return self.factor * values
 
 
 class Twice(keras.layers.Layer):
-    """A layer of the author's own, in the author's program."""
+    """An author's layer, defined in the author's program."""
 
     def call(self, values: Any) -> Any:
-        """Two times the values."""
+        """Multiply the values by two."""
         return values * 2
 
 
 def digits() -> Any:
-    """Images of 28 x 28 in, ten probabilities out, as in every tutorial."""
+    """A model from images of 28 x 28 to ten probabilities, as in every tutorial."""
     inner = [keras.layers.Flatten(), keras.layers.Dense(16, activation="relu")]
     outer = keras.layers.Dense(10, activation="softmax")
     model = keras.Sequential([keras.layers.Input((28, 28)), *inner, outer])
@@ -54,9 +54,9 @@ def digits() -> Any:
 
 
 def flowers() -> Any:
-    """Two inputs and two outputs; in Keras 2 with operations that are no layers between them."""
+    """A model of two inputs and outputs; in Keras 2 with operations that are not layers."""
     measures, place = keras.Input((4,), name="measures"), keras.Input((2,), name="place")
-    # In HDF5, Keras 3 cannot read such operations of its own either.
+    # Keras 3 cannot read such operations from HDF5, not even its own.
     log = keras.layers.ReLU()(measures) if IS_KERAS_3 else tf.math.log(measures + 2.0)
     joined = keras.layers.Concatenate()([log, place])
     species = keras.layers.Dense(3, name="species")(joined)
@@ -64,12 +64,12 @@ def flowers() -> Any:
 
 
 def own() -> Any:
-    """Two layers that are not Keras's."""
+    """A model of two layers that are not part of Keras."""
     return keras.Sequential([keras.layers.Input((2,)), Twice(), author_layers.Halving()])
 
 
 def save_keras(model: Any, path: Path) -> None:
-    """Save as HDF5, as .keras and as a SavedModel."""
+    """Save the model as HDF5, as .keras and as a SavedModel."""
     model.save(f"{path}.h5")
     model.save(f"{path}.keras")
     if IS_KERAS_3:
@@ -79,7 +79,7 @@ def save_keras(model: Any, path: Path) -> None:
 
 
 def save_in_mlflow_1(model: Any, root: Path) -> None:
-    """The flavors keras, and tensorflow for what is a SavedModel already."""
+    """Save with MLflow 1: flavor keras, and flavor tensorflow for an existing SavedModel."""
     from mlflow import keras as mlflow_keras
 
     mlflow_keras.save_model(model, root / "mlflow-digits", **OPTIONS)
@@ -94,7 +94,7 @@ def save_in_mlflow_1(model: Any, root: Path) -> None:
 
 
 def save_in_mlflow(model: Any, scale: Any, custom: Any, root: Path) -> None:
-    """The flavor tensorflow of MLflow 2 and 3, and the flavor keras where there is one."""
+    """Save with MLflow 2 or 3: flavor tensorflow, and flavor keras for Keras 3."""
     mlflow_tensorflow.save_model(model, str(root / "mlflow-digits"), **OPTIONS)
     mlflow_tensorflow.save_model(model, str(root / "mlflow-digits-h5"), **H5, **OPTIONS)
     mlflow_tensorflow.save_model(scale, str(root / "mlflow-scale"), **OPTIONS)

@@ -1,4 +1,4 @@
-"""Wrong deployments: the start stops, and its last log line says how to mend it."""
+"""Wrong deployments: the start stops, and its last log line says how to fix it."""
 
 import warnings
 import zipfile
@@ -19,13 +19,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 
 def model() -> Any:
-    """A model of Keras 3."""
+    """A Keras 3 model."""
     return keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
 
 
 @pytest.mark.parametrize("program", [OURS, UPSTREAM])
 def test_a_server_without_a_model_ends_with_one_line(program: str) -> None:
-    """Status 1, no traceback, and the parameter to set, under both microservices."""
+    """Without a model, the server exits with status 1, no traceback, and the parameter to set."""
     failed = fail_to_serve(ROOT / "tensorflow2/server", program=PROGRAMS / program)
 
     assert failed.status == 1
@@ -34,7 +34,7 @@ def test_a_server_without_a_model_ends_with_one_line(program: str) -> None:
 
 
 def test_a_server_on_a_damaged_file_ends_with_one_line(tmp_path: Path) -> None:
-    """Status 1, and nothing of TensorFlow's own after the line."""
+    """For a damaged file, the server exits with status 1, and TensorFlow logs nothing after."""
     (tmp_path / "saved_model.pb").write_bytes(b"no protobuf at all")
 
     failed = fail_to_serve(ROOT / "tensorflow2/server", model_uri=str(tmp_path))
@@ -45,7 +45,7 @@ def test_a_server_on_a_damaged_file_ends_with_one_line(tmp_path: Path) -> None:
 
 
 def assert_stops(load: Callable[..., Any], place: Path, *words: str, **parameters: str) -> None:
-    """Loading ends with a line that has these words in it."""
+    """Check that loading fails with a message that contains these words."""
     with pytest.raises(DeploymentError) as caught:
         load(place, **parameters)
     for word in words:
@@ -53,14 +53,14 @@ def assert_stops(load: Callable[..., Any], place: Path, *words: str, **parameter
 
 
 def test_a_directory_without_a_model_is_told(tmp_path: Path, load: Callable[..., Any]) -> None:
-    """The line lists what was expected and what was found; weights alone are no model."""
+    """The line lists expected and existing files; a file of weights alone is not a model."""
     (tmp_path / "frozen_graph.pb").touch()
 
     assert_stops(load, tmp_path, "expected saved_model.pb", "one *.keras", "found frozen_graph.pb")
 
 
 def test_two_candidates_are_told(tmp_path: Path, load: Callable[..., Any]) -> None:
-    """Nothing is guessed."""
+    """For two possible model files, the line names both and the parameter that chooses."""
     model().save(tmp_path / "one.keras")
     model().save(tmp_path / "two.h5")
 
@@ -84,7 +84,7 @@ def test_a_damaged_keras_file_is_told(
     tmp_path: Path,
     load: Callable[..., Any],
 ) -> None:
-    """The line names the file."""
+    """For a damaged Keras file, the line names the file."""
     model().save(tmp_path / name)
     (tmp_path / name).write_bytes(damage((tmp_path / name).read_bytes()))
 
@@ -94,7 +94,7 @@ def test_a_damaged_keras_file_is_told(
 def test_a_saved_model_without_its_variables_is_told(
     tmp_path: Path, load: Callable[..., Any]
 ) -> None:
-    """Half a directory is a common mistake when models are copied."""
+    """A SavedModel without its variables, as after an incomplete copy, is refused."""
     model().export(tmp_path, verbose=False)
     (tmp_path / "variables/variables.index").unlink()
 
@@ -102,14 +102,14 @@ def test_a_saved_model_without_its_variables_is_told(
 
 
 def test_weights_without_a_model_are_told(tmp_path: Path, load: Callable[..., Any]) -> None:
-    """The line says how to save the whole model."""
+    """For weights without a model, the line says how to save the whole model."""
     model().save_weights(tmp_path / "model.weights.h5")
 
     assert_stops(load, tmp_path, "weights without a model", "model.save(")
 
 
 def test_an_archive_of_something_else_is_told(tmp_path: Path, load: Callable[..., Any]) -> None:
-    """A zip file is not yet a model."""
+    """A zip file without a Keras model is refused."""
     with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
         archive.writestr("model.txt", "mine")
 
@@ -117,7 +117,7 @@ def test_an_archive_of_something_else_is_told(tmp_path: Path, load: Callable[...
 
 
 def test_a_file_of_a_keras_to_come_is_told(tmp_path: Path, load: Callable[..., Any]) -> None:
-    """The line has both versions, for that is the likely cause."""
+    """For an unreadable file of a newer Keras, the line has both versions."""
     model().save(tmp_path / "model.h5")
     with h5py.File(tmp_path / "model.h5", "r+") as file:
         file.attrs["keras_version"] = "4.1.0"
@@ -133,7 +133,7 @@ def test_a_file_of_a_keras_to_come_is_told(tmp_path: Path, load: Callable[..., A
 def test_a_lambda_layer_of_keras_2_needs_the_operators_word(
     name: str, tmp_path: Path, load: Callable[..., Any]
 ) -> None:
-    """Keras 2 itself would run the code of its HDF5 files unasked."""
+    """A Lambda layer of Keras 2 needs allow_lambda, although Keras 2 would run its code."""
     layer = tf_keras.layers.Lambda(lambda x: x * 2)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* HDF5 file", UserWarning)
@@ -149,7 +149,7 @@ def test_a_lambda_layer_of_keras_2_needs_the_operators_word(
 def test_code_in_any_place_of_a_layer_of_keras_2_is_found(
     place: str, tmp_path: Path, load: Callable[..., Any]
 ) -> None:
-    """A Lambda layer has three functions, and each can be bytecode."""
+    """Bytecode is found in each of the functions of a Lambda layer."""
     layer = tf_keras.layers.Lambda(tf_keras.activations.relu)
     with pytest.warns(UserWarning, match="HDF5"):
         tf_keras.Sequential([tf_keras.layers.Input((3,)), layer]).save(tmp_path / "model.h5")
@@ -162,7 +162,7 @@ def test_code_in_any_place_of_a_layer_of_keras_2_is_found(
 
 
 def test_a_custom_layer_of_an_early_file_is_named(tmp_path: Path, load: Callable[..., Any]) -> None:
-    """Files before Keras 2.13 do not mark what is custom."""
+    """The message names a custom layer in a file of Keras before 2.13, which does not mark it."""
 
     class Wavelet(tf_keras.layers.Layer):
         def call(self, values: Any) -> Any:
@@ -175,7 +175,7 @@ def test_a_custom_layer_of_an_early_file_is_named(tmp_path: Path, load: Callable
 
 
 def test_a_missing_operation_is_named(tmp_path: Path, load: Callable[..., Any]) -> None:
-    """Packages such as tensorflow_text bring operations that the image does not have."""
+    """The message names an operation that the image lacks, such as those of tensorflow_text."""
     module = tf.Module()
     module.function = tf.function(
         tf.strings.upper, input_signature=[tf.TensorSpec([None], tf.string)]
@@ -190,7 +190,7 @@ def test_a_missing_operation_is_named(tmp_path: Path, load: Callable[..., Any]) 
 def test_an_mlflow_model_of_another_flavor_is_told(
     tmp_path: Path, load: Callable[..., Any]
 ) -> None:
-    """The line names the flavors that the model has."""
+    """For an MLflow model of another flavor, the line names the flavors that it has."""
     (tmp_path / "MLmodel").write_text("flavors:\n  python_function: {}\n  sklearn: {}\n")
 
     assert_stops(load, tmp_path, "'keras or tensorflow'", "python_function, sklearn")
@@ -208,14 +208,14 @@ def test_an_mlflow_model_of_another_flavor_is_told(
 def test_a_parameter_that_cannot_be_is_told(
     parameters: dict[str, str], words: str, tmp_path: Path, load: Callable[..., Any]
 ) -> None:
-    """An explicit GPU that is not there stops the start like a misspelt word."""
+    """A wrong parameter, or a GPU that is not available, stops the start."""
     model().save(tmp_path / "model.keras")
 
     assert_stops(load, tmp_path, words, **parameters)
 
 
 def test_a_subclass_that_tells_no_inputs_is_told(tmp_path: Path, load: Callable[..., Any]) -> None:
-    """Two inputs of a class of the author's own have no names or shapes in the file."""
+    """A subclass of two inputs, whose file lacks their names and shapes, is refused."""
 
     @keras.saving.register_keras_serializable("of this test too")
     class Adding(keras.Model):

@@ -1,4 +1,4 @@
-"""Wrong requests: each names the input, what was expected and what it got, and harms nothing."""
+"""Wrong requests: errors name the input, what was expected and received; serving continues."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ GOOD = {"jsonData": {"measures": [[1, 2, 3]], "kind": [[1]]}}
 
 @pytest.fixture(scope="module")
 def server(load: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A model of two inputs: three measures, and a kind out of five."""
+    """A server with a model of two inputs: three measures, and one of five kinds."""
     directory = tmp_path_factory.mktemp("model")
     measures = keras.Input((3,), name="measures")
     kind = keras.Input((1,), dtype="int32", name="kind")
@@ -28,13 +28,13 @@ def server(load: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
 
 @pytest.fixture(autouse=True)
 def keeps_serving(server: Server) -> Iterator[None]:
-    """After every wrong request the server answers a good one."""
+    """Check after each test that the server still answers a valid request."""
     yield
     assert server.post(GOOD).status_code == 200
 
 
 def measures(rows: Any) -> dict[str, Any]:
-    """A request whose measures are these."""
+    """A request with these measures."""
     return {"jsonData": {"measures": rows, "kind": [[1]]}}
 
 
@@ -79,7 +79,7 @@ def measures(rows: Any) -> dict[str, Any]:
     ],
 )
 def test_a_wrong_request_is_told_what_was_expected(server: Server, body: Any, told: str) -> None:
-    """HTTP 400, with Seldon's error body."""
+    """A wrong request gets an HTTP 400 with Seldon's error body, which says what was expected."""
     answer = server.post(body)
 
     assert answer.status_code == 400, answer.text
@@ -89,7 +89,7 @@ def test_a_wrong_request_is_told_what_was_expected(server: Server, body: Any, to
 
 
 def test_a_model_that_fails_is_not_the_clients_mistake(tmp_path: Path, load: Any) -> None:
-    """HTTP 500 with TensorFlow's reason, once the request was good."""
+    """If the model fails on a valid request, the response is a 500 with TensorFlow's reason."""
     shape = keras.Input((3,))
     keras.Model(shape, keras.layers.Reshape((3,))(shape)).save(tmp_path / "model.keras")
     model = load(tmp_path)

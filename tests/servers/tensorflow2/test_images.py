@@ -1,4 +1,4 @@
-"""Images in binData, as documented for the MNIST server and as the parameters change them."""
+"""Images in binData, as documented for the MNIST server, and as changed by parameters."""
 
 import base64
 import io
@@ -19,7 +19,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
 
 
 def digits(directory: Path, *shape: int) -> Any:
-    """A classifier of images of this shape, saved in the directory, and given."""
+    """Save a classifier for images of this shape in the directory; returns the model."""
     layers = [keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
     model = keras.Sequential([keras.Input(shape), *layers])
     model.export(directory, verbose=False)
@@ -27,7 +27,7 @@ def digits(directory: Path, *shape: int) -> Any:
 
 
 def image(pixels: Any, kind: str = "PNG") -> bytes:
-    """An image file of these pixels."""
+    """An image file with these pixels."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind)
     return file.getvalue()
@@ -43,7 +43,7 @@ def upload(server: Server, content: bytes) -> requests.Response:
 def test_the_documented_requests_work(
     shape: tuple[int, ...], tmp_path: Path, serve_model: Callable[..., Server]
 ) -> None:
-    """Rows of 28 x 28, flat rows of 784, and an uploaded image, which is divided by 255."""
+    """Rows of 28 x 28, flat rows of 784, and an uploaded image, divided by 255, are accepted."""
     model = digits(tmp_path, *shape)
     expected = np.asarray(model(PIXELS.reshape(1, *shape) / np.float32(255)))
     server = serve_model(tmp_path)
@@ -60,7 +60,7 @@ def test_the_documented_requests_work(
 
 
 def test_an_image_may_be_base64(tmp_path: Path, serve_model: Callable[..., Server]) -> None:
-    """In JSON, bytes are Base64."""
+    """An image may be sent as Base64 in JSON."""
     digits(tmp_path, 28, 28)
     server = serve_model(tmp_path)
     content = image(PIXELS)
@@ -74,7 +74,7 @@ def test_an_image_may_be_base64(tmp_path: Path, serve_model: Callable[..., Serve
 def test_a_colour_image_goes_to_a_colour_model(
     tmp_path: Path, serve_model: Callable[..., Server]
 ) -> None:
-    """Three channels come last, as Keras has them; a model of one channel gets grey."""
+    """A colour model gets channels last, as in Keras; a one-channel model gets greyscale."""
     colours = np.random.default_rng(1).integers(0, 256, (8, 6, 3), dtype=np.uint8)
     model = digits(tmp_path, 8, 6, 3)
 
@@ -87,7 +87,7 @@ def test_a_colour_image_goes_to_a_colour_model(
 def test_parameters_say_how_images_are_prepared(
     tmp_path: Path, serve_model: Callable[..., Server]
 ) -> None:
-    """A grey image of another size, for a colour model that wants values from -1 to 1."""
+    """Parameters prepare a grey image of another size for a colour model of values from -1 to 1."""
     model = digits(tmp_path, 28, 28, 3)
     server = serve_model(
         tmp_path,
@@ -108,7 +108,7 @@ def test_parameters_say_how_images_are_prepared(
 def test_an_image_of_the_wrong_size_or_none_is_refused(
     tmp_path: Path, serve_model: Callable[..., Server]
 ) -> None:
-    """The message names the parameter that would help, or says that it is no image."""
+    """For a wrong size, the message names the parameter; for other data, it says so."""
     digits(tmp_path, 28, 28)
     server = serve_model(tmp_path)
 

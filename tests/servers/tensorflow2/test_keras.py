@@ -1,4 +1,4 @@
-"""Keras 3 files of every kind of model, each compared with calling the model itself."""
+"""Keras 3 files of every kind of model, each compared with a direct call of the model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +11,14 @@ from keras import layers
 
 from prepackaged import DeploymentError
 
-# Keras saves weights in a way that numpy is going to change; the server only loads.
+# Keras saves weights in a way that numpy deprecates; the server only loads.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 ROWS = np.array([[0.5, -1.0, 2.0], [1.0, 0.0, -3.0]], np.float32)
 
 
 def answered(post: Callable[..., Any], body: Any) -> Any:
-    """The answer's values, under whichever key it has them."""
+    """The values in the answer, in data or jsonData."""
     status, answer = post(body)
     assert status == 200, answer
     return answer["jsonData"] if "jsonData" in answer else answer["data"]["ndarray"]
@@ -28,7 +28,7 @@ def answered(post: Callable[..., Any], body: Any) -> Any:
 def test_every_suffix_of_keras_is_loaded(
     name: str, tmp_path: Path, post_to: Callable[..., Any]
 ) -> None:
-    """File names are free where there is only one file."""
+    """A single file with any known suffix is loaded, whatever its name."""
     model = keras.Sequential([keras.Input((3,)), layers.Dense(4, activation="tanh")])
     model.save(tmp_path / name)
 
@@ -38,7 +38,7 @@ def test_every_suffix_of_keras_is_loaded(
 
 
 def test_a_saved_model_goes_before_keras_files(tmp_path: Path, post_to: Callable[..., Any]) -> None:
-    """As documented for PrimeHub; a name in model_file decides otherwise."""
+    """A SavedModel precedes Keras files, as PrimeHub documents, unless model_file is set."""
     one, two = (keras.Sequential([keras.Input((1,)), layers.Rescaling(k)]) for k in (2.0, 3.0))
     one.export(tmp_path, verbose=False)
     two.save(tmp_path / "other.keras")
@@ -51,7 +51,7 @@ def test_a_saved_model_goes_before_keras_files(tmp_path: Path, post_to: Callable
 def test_dropout_and_batch_normalization_are_those_of_inference(
     tmp_path: Path, post_to: Callable[..., Any]
 ) -> None:
-    """Answers do not depend on chance, nor on the other rows."""
+    """Dropout and batch normalization run in inference mode, without randomness."""
     model = keras.Sequential(
         [keras.Input((3,)), layers.BatchNormalization(), layers.Dropout(0.9), layers.Dense(2)]
     )
@@ -67,7 +67,7 @@ def test_dropout_and_batch_normalization_are_those_of_inference(
 def test_dictionaries_of_inputs_and_outputs_keep_their_names(
     tmp_path: Path, post_to: Callable[..., Any], load: Callable[..., Any]
 ) -> None:
-    """What the author called them is what the client calls them."""
+    """Inputs and outputs in dicts keep the author's names."""
     inputs = {"b": keras.Input((1,), name="b"), "a": keras.Input((2,), name="a")}
     joined = layers.Concatenate()([inputs["a"], inputs["b"]])
     model = keras.Model(inputs, {"total": layers.Dense(1)(joined), "same": joined})
@@ -85,7 +85,7 @@ def test_dictionaries_of_inputs_and_outputs_keep_their_names(
 def test_integers_stay_integers_for_an_embedding(
     tmp_path: Path, post_to: Callable[..., Any]
 ) -> None:
-    """A fraction is refused, an index beyond the table too; sequences may have any length."""
+    """An embedding gets integers; fractions and out-of-range indices are refused."""
     model = keras.Sequential(
         [keras.Input((None,), dtype="int32"), layers.Embedding(10, 4), layers.LSTM(3)]
     )
@@ -103,7 +103,7 @@ def test_integers_stay_integers_for_an_embedding(
 def test_a_convolution_runs_on_images_of_any_size(
     tmp_path: Path, post_to: Callable[..., Any]
 ) -> None:
-    """Sizes that the model leaves free are the request's."""
+    """A model with free image sizes accepts any size."""
     model = keras.Sequential(
         [keras.Input((None, None, 1)), layers.Conv2D(2, 3), layers.GlobalMaxPooling2D()]
     )
@@ -116,7 +116,7 @@ def test_a_convolution_runs_on_images_of_any_size(
 
 
 def test_half_precision_is_answered_in_full(tmp_path: Path, post_to: Callable[..., Any]) -> None:
-    """bfloat16 is nothing that JSON, numpy or protobuf know."""
+    """Outputs in bfloat16, which JSON, numpy and protobuf lack, are answered as float32."""
     policy = keras.DTypePolicy("mixed_bfloat16")
     model = keras.Sequential([keras.Input((3,)), layers.Dense(2, dtype=policy)])
     model.save(tmp_path / "model.keras")
@@ -130,7 +130,7 @@ def test_half_precision_is_answered_in_full(tmp_path: Path, post_to: Callable[..
 def test_a_lambda_layer_needs_the_operators_word(
     name: str, tmp_path: Path, load: Callable[..., Any], post_to: Callable[..., Any]
 ) -> None:
-    """Its Python code would run; the line says which parameter allows it."""
+    """A Lambda layer is refused with the parameter that allows its Python code."""
     keras.Sequential([keras.Input((3,)), layers.Lambda(lambda x: x * 2)]).save(tmp_path / name)
 
     with pytest.raises(DeploymentError, match="set the parameter allow_lambda to true"):
@@ -144,7 +144,7 @@ def test_a_lambda_layer_needs_the_operators_word(
 def test_missing_custom_objects_are_named(
     name: str, tmp_path: Path, load: Callable[..., Any]
 ) -> None:
-    """Classes and functions of the author's program, and a way that needs none of them."""
+    """The message names missing classes and functions, and a way to save without them."""
 
     class Wavelet(layers.Layer):
         def call(self, values: Any) -> Any:
@@ -163,7 +163,7 @@ def test_missing_custom_objects_are_named(
 def test_a_registered_class_of_the_image_is_found(
     tmp_path: Path, post_to: Callable[..., Any]
 ) -> None:
-    """A fork that registers the class serves the model, although the class names no inputs."""
+    """A subclass that a fork registers is served, although it has no named inputs."""
 
     @keras.saving.register_keras_serializable("of this test")
     class Doubling(keras.Model):
@@ -180,7 +180,7 @@ def test_a_registered_class_of_the_image_is_found(
 
 
 def test_the_metadata_describes_the_model(tmp_path: Path, load: Callable[..., Any]) -> None:
-    """Inputs and outputs by the names of their layers, and the version that wrote the file."""
+    """The metadata has inputs and outputs by layer names, and the version that wrote the file."""
     images = keras.Input((28, 28, 1), name="images")
     model = keras.Model(images, layers.Dense(10, name="digits")(layers.Flatten()(images)))
     model.save(tmp_path / "model.keras")

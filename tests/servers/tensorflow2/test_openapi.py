@@ -1,6 +1,6 @@
-"""Requests made of the OpenAPI document are answered as it says.
+"""The server answers generated requests as the OpenAPI document says.
 
-No error of the server's, and no status, type or method that the document does not have.
+No 5xx errors, and no status, type or method that is not in the document.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 
 def images() -> keras.Model:
-    """Small images in colour."""
+    """A model for small colour images."""
     return keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(2)])
 
 
 def several() -> keras.Model:
-    """Words as numbers and measurements, to two outputs."""
+    """A model from token numbers and measurements to two outputs."""
     words = keras.Input((4,), dtype="int32", name="words")
     sizes = keras.Input((2,), name="sizes")
     mean = layers.GlobalAveragePooling1D()(layers.Embedding(10, 3)(words))
@@ -34,6 +34,6 @@ def several() -> keras.Model:
 def test_of_images_and_several_tensors(
     make: Callable[[], keras.Model], tmp_path: Path, serve_model: Callable[..., Server]
 ) -> None:
-    """Each is a Keras file."""
+    """Models of images and of several tensors, each a Keras file."""
     make().save(tmp_path / "model.keras")
     assert findings(serve_model(tmp_path).url, tmp_path) == ""

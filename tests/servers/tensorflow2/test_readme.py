@@ -1,4 +1,4 @@
-"""What tensorflow2's README shows is what the server does."""
+"""The examples in tensorflow2's README are correct."""
 
 import shutil
 from collections.abc import Callable
@@ -19,7 +19,7 @@ FAILING = [example for example in EXAMPLES if example.last_log_line]
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model of the image's example, made once: training takes seconds."""
+    """The model of the image's example, trained once, because that takes seconds."""
     directory = tmp_path_factory.mktemp("digits")
     lay_out(Example(files={"train.py": DIGITS}), directory)
     return directory / "models/model.keras"
@@ -27,7 +27,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def laid_out(tmp_path: Path, digits: Path) -> Callable[[Example], dict[str, str]]:
-    """Give an example, get its parameters, its model made: that of digits where it shows none."""
+    """A function from an example to its parameters; without files it uses the model of digits."""
 
     def prepare(example: Example) -> dict[str, str]:
         parameters = lay_out(example, tmp_path)
@@ -51,7 +51,7 @@ def loaded(parameters: dict[str, str]) -> Any:
 def test_every_request_gets_the_answer_shown(
     example: Example, laid_out: Callable[..., dict[str, str]]
 ) -> None:
-    """Each model of the README is made and served, each request sent, each answer compared."""
+    """For each model of the README, each request gets the shown answer."""
     with serve_here(loaded(laid_out(example))) as server:
         assert_shown(server, example)
 

@@ -1,4 +1,4 @@
-"""How TensorFlow runs in the server: once compiled, tried out, quiet, in few threads."""
+"""How TensorFlow runs in the server: compiled once, tried at load, quiet, with few threads."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ traces: list[Any] = []
 
 @keras.saving.register_keras_serializable("of this test")
 class Noting(keras.layers.Layer):
-    """Notes each time that Python runs it, which is once a trace."""
+    """Records each Python call, which happens once per trace."""
 
     def call(self, values: Any) -> Any:
         traces.append(values)
@@ -37,7 +37,7 @@ class Noting(keras.layers.Layer):
 
 
 def test_batches_of_all_sizes_run_one_trace(tmp_path: Path, load: Callable[..., Any]) -> None:
-    """A model is traced when it is loaded and never again."""
+    """A model is traced when it is loaded, and never again."""
     keras.Sequential([keras.Input((3,)), Noting()]).save(tmp_path / "model.keras")
     model = load(tmp_path)
     traces.clear()
@@ -51,7 +51,7 @@ def test_batches_of_all_sizes_run_one_trace(tmp_path: Path, load: Callable[..., 
 def test_the_function_of_a_file_is_traced_once(
     tmp_path: Path, load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """TensorFlow's own count says the same, whatever the size of a batch."""
+    """TensorFlow's trace count stays one for batches of all sizes."""
     counted: list[Any] = []
     function = tf.function
     monkeypatch.setattr(tf, "function", lambda call: counted.append(function(call)) or counted[-1])
@@ -67,7 +67,7 @@ def test_the_function_of_a_file_is_traced_once(
 def test_requests_at_the_same_time_get_their_own_answers(
     tmp_path: Path, load: Callable[..., Any]
 ) -> None:
-    """They are run together, and each gets its own rows back."""
+    """Simultaneous requests share batches, and each gets its own rows."""
     layers = [keras.Input((3,)), keras.layers.Dense(4, activation="tanh")]
     keras.Sequential(layers).save(tmp_path / "model.keras")
     model = load(tmp_path)
@@ -85,7 +85,7 @@ def test_requests_at_the_same_time_get_their_own_answers(
 def test_the_model_has_run_before_the_first_request(
     tmp_path: Path, load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What TensorFlow makes at the first call is made before the server is ready."""
+    """The model runs once before the server is ready."""
     from compiled import Compiled  # found once conftest.py has set the path
 
     run, calls = Compiled._run, []
@@ -101,7 +101,7 @@ def test_the_model_has_run_before_the_first_request(
 def test_a_model_that_refuses_zeros_is_served(
     tmp_path: Path, post_to: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Trying out proves nothing about requests; the log says what happened."""
+    """A model whose trial run fails is served, and the log has the reason."""
 
     def positive(values: Any) -> Any:
         tf.debugging.assert_positive(values, message="too small")
@@ -122,7 +122,7 @@ def test_a_model_that_refuses_zeros_is_served(
 
 @pytest.fixture(scope="module")
 def keras_2_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a file of Keras 2, about which TensorFlow and Keras have much to say."""
+    """A directory with a Keras 2 file, for which TensorFlow and Keras log many notices."""
     directory = tmp_path_factory.mktemp("keras-2")
     layers = [tf_keras.layers.Dense(2, input_shape=(3,), kernel_initializer="ones")]
     model = tf_keras.Sequential(layers)
@@ -134,7 +134,7 @@ def keras_2_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def servers(keras_2_file: Path) -> Iterator[dict[str, Server]]:
-    """The server on that file, as a process of its own, under each microservice."""
+    """Servers with that file as separate processes, one for each microservice."""
     with ExitStack() as stack:
         yield {
             program: stack.enter_context(
@@ -146,19 +146,19 @@ def servers(keras_2_file: Path) -> Iterator[dict[str, Server]]:
 
 @pytest.fixture(params=[OURS, UPSTREAM])
 def server(request: pytest.FixtureRequest, servers: dict[str, Server]) -> Server:
-    """One of the two."""
+    """One of the two servers."""
     return servers[request.param]
 
 
 def test_both_microservices_answer(server: Server) -> None:
-    """Upstream's forks after it has imported TensorFlow and before the model is loaded."""
+    """Both microservices answer; upstream's forks after importing TensorFlow, before loading."""
     for _ in range(3):
         answer = server.post({"data": {"ndarray": [[1, 2, 3]]}})
         assert answer.json()["data"]["ndarray"] == [[6.0, 6.0]]
 
 
 def test_a_tftensor_is_answered_by_a_tftensor_over_rest(server: Server) -> None:
-    """seldon-core's protobuf modules and TensorFlow's own are in one process, and get along."""
+    """Over REST a tftensor is answered by a tftensor, although both protobuf modules are loaded."""
     tensor = tf.make_tensor_proto(np.array([[1, 2, 3]], np.float32))
 
     answer = server.post({"data": {"tftensor": MessageToDict(tensor)}}).json()
@@ -168,7 +168,7 @@ def test_a_tftensor_is_answered_by_a_tftensor_over_rest(server: Server) -> None:
 
 
 def test_a_tftensor_is_answered_by_a_tftensor_over_grpc(server: Server) -> None:
-    """TensorFlow itself makes the request and reads the answer."""
+    """Over gRPC a tftensor that TensorFlow makes is answered by one that TensorFlow reads."""
     tensor = tf.make_tensor_proto(np.array([[1, 2, 3]], np.float32))
     request = prediction_pb2.SeldonMessage(data=prediction_pb2.DefaultData(tftensor=tensor))
 
@@ -183,7 +183,7 @@ NOTICES = ("oneDNN", "absl", "TensorFlow binary", "WARNING:", "UserWarning", "co
 
 
 def test_the_log_is_quiet(servers: dict[str, Server]) -> None:
-    """Nothing of TensorFlow's and Keras's own stands before the lines that matter."""
+    """The log has no notices of TensorFlow or Keras."""
     log = servers[OURS].log()
 
     assert "Model loaded" in log
@@ -193,22 +193,22 @@ def test_the_log_is_quiet(servers: dict[str, Server]) -> None:
 def test_the_operator_can_ask_for_notices(
     keras_2_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """TensorFlow's own variable means what it always means."""
+    """TF_CPP_MIN_LOG_LEVEL=0 turns TensorFlow's notices on."""
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
 
     with serve(SERVER, model_uri=str(keras_2_file)) as server:
-        # Which notices there are depends on the processor; the first says where they go.
+        # The notices depend on the processor, except the first, about where messages go.
         assert "log messages before absl::InitializeLog() is called" in server.log()
 
 
 @pytest.mark.parametrize("name", ["TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS"])
 def test_threads_follow_the_containers_limit(name: str) -> None:
-    """TensorFlow would count the host's processors; an operator's own number is left alone."""
+    """TensorFlow's variables for threads are the container's processors, not the host's."""
     assert os.environ[name] == str(available_cpus())
 
 
 def test_tensorflow_starts_as_many_threads_as_it_is_told() -> None:
-    """Its two pools are those that the variables name."""
+    """TensorFlow's two thread pools have the sizes in the variables."""
     script = """if True:
         import pathlib, prepackaged
         import tensorflow as tf
@@ -231,7 +231,7 @@ def test_tensorflow_starts_as_many_threads_as_it_is_told() -> None:
     not tf.config.list_physical_devices("GPU"), reason="TensorFlow sees no GPU here"
 )
 def test_a_gpu_is_used_and_its_memory_is_taken_as_needed(tmp_path: Path) -> None:
-    """In a process of its own, because TensorFlow decides this once."""
+    """A GPU is used with memory growth, in a separate process, as TensorFlow sets it once."""
     keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]).save(tmp_path / "model.keras")
     script = """if True:
         import sys

@@ -14,7 +14,7 @@ ROWS = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
 
 
 class Two(tf.Module):
-    """A module with two functions, of which neither is the default."""
+    """A module with two functions, neither of them a default signature."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,17 +22,17 @@ class Two(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32)])
     def times(self, values: Any) -> Any:
-        """The values times the factor."""
+        """Multiply the values by the factor."""
         return {"product": values * self.factor}
 
     @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32)])
     def plus(self, values: Any) -> Any:
-        """The values plus the factor."""
+        """Add the factor to the values."""
         return {"sum": values + self.factor}
 
 
 def save(directory: Path, function: Callable[..., Any], *inputs: tf.TensorSpec) -> Path:
-    """Save a function of these inputs as a module's only signature."""
+    """Save a function with these inputs as a module's only signature."""
     module = tf.Module()
     module.function = tf.function(function, input_signature=inputs)
     tf.saved_model.save(module, str(directory))
@@ -40,7 +40,7 @@ def save(directory: Path, function: Callable[..., Any], *inputs: tf.TensorSpec) 
 
 
 def save_two(directory: Path, *names: str) -> Path:
-    """Save the module of two functions with these of them as signatures."""
+    """Save the module of two functions with these functions as signatures."""
     module = Two()
     tf.saved_model.save(
         module, str(directory), signatures={name: getattr(module, name) for name in names}
@@ -51,7 +51,7 @@ def save_two(directory: Path, *names: str) -> Path:
 def test_the_only_signature_is_served_under_any_name(
     tmp_path: Path, post_to: Callable[..., Any]
 ) -> None:
-    """No name is needed where nothing else could be meant."""
+    """The only signature is served, whatever its name."""
     post = post_to(save_two(tmp_path, "plus"))
 
     assert post({"data": {"ndarray": ROWS}})[1]["data"]["ndarray"] == [[3, 4], [5, 6], [7, 8]]
@@ -64,7 +64,7 @@ def test_the_only_signature_is_served_under_any_name(
 def test_the_parameter_signature_names_one_of_several(
     name: str, expected: Any, tmp_path: Path, post_to: Callable[..., Any]
 ) -> None:
-    """The metadata says which one is served."""
+    """The parameter signature selects one of several, and the metadata names it."""
     post = post_to(save_two(tmp_path, "plus", "times"), signature=name)
 
     assert post({"data": {"ndarray": ROWS}})[1]["data"]["ndarray"] == expected
@@ -85,7 +85,7 @@ def test_the_parameter_signature_names_one_of_several(
 def test_a_signature_that_cannot_be_chosen_stops_the_start(
     saved: tuple[str, ...], asked: str | None, told: str, tmp_path: Path, load: Callable[..., Any]
 ) -> None:
-    """The line lists what the model has."""
+    """If no signature can be chosen, the message lists those of the model."""
     save_two(tmp_path, *saved)
 
     with pytest.raises(DeploymentError, match=told):
@@ -93,7 +93,7 @@ def test_a_signature_that_cannot_be_chosen_stops_the_start(
 
 
 def test_inputs_and_outputs_go_by_name(tmp_path: Path, post_to: Callable[..., Any]) -> None:
-    """Several of each, in jsonData."""
+    """Several inputs and outputs go by name in jsonData."""
     spec = tf.TensorSpec([None], tf.float32)
     directory = save(
         tmp_path,
@@ -131,7 +131,7 @@ def test_inputs_and_outputs_go_by_name(tmp_path: Path, post_to: Callable[..., An
 def test_values_take_the_dtype_of_the_input(
     dtype: Any, tmp_path: Path, post_to: Callable[..., Any]
 ) -> None:
-    """Numbers of JSON become what the signature declares, and come back as numbers."""
+    """JSON numbers are converted to the signature's dtype, and come back as numbers."""
     post = post_to(save(tmp_path, tf.identity, tf.TensorSpec([None, 2], dtype, "values")))
 
     status, body = post({"data": {"ndarray": [[1, 0]]}})
@@ -141,7 +141,7 @@ def test_values_take_the_dtype_of_the_input(
 
 
 def test_text_goes_in_and_comes_out(tmp_path: Path, post_to: Callable[..., Any]) -> None:
-    """TensorFlow's strings are bytes; JSON has text, and characters beyond ASCII survive."""
+    """Text, also non-ASCII, is converted to TensorFlow's bytes and back."""
     directory = save(tmp_path, tf.strings.upper, tf.TensorSpec([None], tf.string, "text"))
     post = post_to(directory)
 
@@ -153,7 +153,7 @@ def test_text_goes_in_and_comes_out(tmp_path: Path, post_to: Callable[..., Any])
 def test_a_batch_that_is_fixed_at_one_runs_row_by_row(
     tmp_path: Path, post_to: Callable[..., Any], load: Callable[..., Any]
 ) -> None:
-    """Rows of a request run in turn, and the metadata promises any number of them."""
+    """If the batch is fixed at 1, rows run one by one, and the metadata has a free batch."""
     save(tmp_path, lambda x: x - tf.reduce_mean(x), tf.TensorSpec([1, 2], tf.float32, "values"))
 
     status, body = post_to(tmp_path)({"data": {"ndarray": ROWS}})
@@ -165,7 +165,7 @@ def test_a_batch_that_is_fixed_at_one_runs_row_by_row(
 
 
 def test_a_batch_of_another_fixed_size_is_told(tmp_path: Path, post_to: Callable[..., Any]) -> None:
-    """The model takes no other number of rows, and the message says so."""
+    """For another fixed batch size, other numbers of rows are refused with a message."""
     post = post_to(save(tmp_path, tf.identity, tf.TensorSpec([2, 2], tf.float32, "values")))
 
     assert post({"data": {"ndarray": ROWS[:2]}})[0] == 200
@@ -177,7 +177,7 @@ def test_a_batch_of_another_fixed_size_is_told(tmp_path: Path, post_to: Callable
 def test_an_answer_without_rows_is_given_and_never_split(
     tmp_path: Path, post_to: Callable[..., Any], load: Callable[..., Any]
 ) -> None:
-    """A sum over the batch is one number, and requests must not be stacked for it."""
+    """A model that sums over the batch answers one number and is not batchable."""
     save(tmp_path, tf.reduce_sum, tf.TensorSpec([None, 2], tf.float32, "values"))
 
     status, body = post_to(tmp_path)({"data": {"ndarray": ROWS}})
@@ -188,7 +188,7 @@ def test_an_answer_without_rows_is_given_and_never_split(
 
 
 def test_an_input_of_unknown_shape_takes_any(tmp_path: Path, post_to: Callable[..., Any]) -> None:
-    """What TensorFlow does not know, the server does not check."""
+    """An input of unknown shape accepts any shape."""
     post = post_to(save(tmp_path, tf.identity, tf.TensorSpec(None, tf.float32, "values")))
 
     assert post({"data": {"ndarray": [[[1.0]]]}})[1]["data"]["ndarray"] == [[[1.0]]]
@@ -197,7 +197,7 @@ def test_an_input_of_unknown_shape_takes_any(tmp_path: Path, post_to: Callable[.
 def test_a_saved_model_of_tensorflow_1_is_served(
     tmp_path: Path, post_to: Callable[..., Any]
 ) -> None:
-    """Graph and session of old; the only signature has the name that it got then."""
+    """A SavedModel of TensorFlow 1 is served under its only signature."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         rows = tf.compat.v1.placeholder(tf.float32, [None, 2], "rows")
         weight = tf.compat.v1.Variable(2.0)
@@ -216,7 +216,7 @@ def test_a_saved_model_of_tensorflow_1_is_served(
 
 
 def test_the_metadata_describes_the_tensors(tmp_path: Path, load: Callable[..., Any]) -> None:
-    """Names, dtypes and shapes of the signature, its name, and versions."""
+    """The metadata has tensors with dtypes and shapes, the signature's name, and versions."""
     metadata = load(save_two(tmp_path, "plus")).init_metadata()
 
     assert metadata["platform"] == "tensorflow"
@@ -234,7 +234,7 @@ def test_the_metadata_describes_the_tensors(tmp_path: Path, load: Callable[..., 
 def test_a_mounted_model_is_served_through_links(
     tmp_path: Path, post_to: Callable[..., Any]
 ) -> None:
-    """PrimeHub gives links, here one for each entry, into a mount that cannot be written."""
+    """A model behind PrimeHub's links into a read-only mount is served."""
     save_two(tmp_path / "mount", "plus")
     (tmp_path / "mount/saved_model.pb").rename(tmp_path / "mount/0a1b2c")
     links = tmp_path / "models"
@@ -251,7 +251,7 @@ def test_a_mounted_model_is_served_through_links(
 
 
 def versions(directory: Path, **models: str) -> Path:
-    """Directories as TensorFlow Serving has them, each with a module's `plus` or `times`."""
+    """Numbered directories as for TensorFlow Serving, each with a module's `plus` or `times`."""
     for name, function in models.items():
         save_two(directory / name.removeprefix("v"), function)
     return directory
@@ -260,7 +260,7 @@ def versions(directory: Path, **models: str) -> Path:
 def test_the_highest_version_of_tensorflow_serving_is_served(
     tmp_path: Path, post_to: Callable[..., Any]
 ) -> None:
-    """By number; a directory that has no model yet, and those that are no numbers, do not count."""
+    """The highest number with a model is served; other directories are ignored."""
     versions(tmp_path, v1="plus", v9="plus", v10="times", vbest="plus")
     (tmp_path / "11/variables").mkdir(parents=True)
 
@@ -268,7 +268,7 @@ def test_the_highest_version_of_tensorflow_serving_is_served(
 
 
 def test_a_version_can_be_named(tmp_path: Path, post_to: Callable[..., Any]) -> None:
-    """As any file below the model's directory."""
+    """model_file can select a version."""
     post = post_to(versions(tmp_path, v1="plus", v2="times"), model_file="1/saved_model.pb")
 
     assert post({"data": {"ndarray": ROWS[:1]}})[1]["data"]["ndarray"] == [[3, 4]]
@@ -277,7 +277,7 @@ def test_a_version_can_be_named(tmp_path: Path, post_to: Callable[..., Any]) -> 
 def test_a_model_goes_before_numbered_directories(
     tmp_path: Path, post_to: Callable[..., Any]
 ) -> None:
-    """What the directory itself has is the model."""
+    """A model in the directory itself takes precedence over numbered directories."""
     save_two(versions(tmp_path, v1="plus"), "times")
 
     assert post_to(tmp_path)({"data": {"ndarray": ROWS[:1]}})[1]["data"]["ndarray"] == [[2, 4]]
@@ -286,7 +286,7 @@ def test_a_model_goes_before_numbered_directories(
 def test_values_that_an_operation_refuses_are_the_clients_mistake(
     tmp_path: Path, post_to: Callable[..., Any]
 ) -> None:
-    """The message is TensorFlow's own, without the graph around it."""
+    """If an operation refuses values, the client gets TensorFlow's message without the graph."""
     table = tf.constant([10.0, 20.0, 30.0])
     post = post_to(
         save(tmp_path, lambda rows: tf.gather(table, rows), tf.TensorSpec([None], tf.int32, "rows"))

@@ -1,4 +1,4 @@
-"""The Model's signature says what TensorFlow's own signature or Keras's model says."""
+"""The Model's signature equals that of TensorFlow or of the Keras model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from prepackaged import TensorSpec
 
 
 class Scaling(tf.Module):
-    """Whole numbers and words in, two tensors out."""
+    """A module with inputs of integers and words, and two outputs."""
 
     @tf.function(
         input_signature=[
@@ -22,7 +22,7 @@ class Scaling(tf.Module):
         ]
     )
     def scaled(self, counts: Any, words: Any, factor: Any) -> dict[str, Any]:
-        """The counts times the factor, and the lengths of the words."""
+        """Return the counts times the factor, and the lengths of the words."""
         scaled = tf.cast(counts, tf.float32) * factor
         return {"scaled": scaled, "lengths": tf.strings.length(words)}
 
@@ -30,7 +30,7 @@ class Scaling(tf.Module):
 def test_tensors_are_those_of_the_saved_models_signature(
     tmp_path: Path, load: Callable[..., Any]
 ) -> None:
-    """Names, dtypes and shapes are TensorFlow's, which ties no axes of several inputs."""
+    """Names, dtypes and shapes are TensorFlow's; axes of several inputs are not tied."""
     module = Scaling()
     tf.saved_model.save(module, str(tmp_path), signatures=module.scaled)
     saved = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
@@ -58,7 +58,7 @@ def test_tensors_are_those_of_the_saved_models_signature(
 def test_tensors_are_those_of_the_keras_model(
     tmp_path: Path, load: Callable[..., Any], batch: int | None
 ) -> None:
-    """A batch that is fixed at one row is free here, because rows run in turn."""
+    """A batch that is fixed at 1 is free in the signature, because rows run one by one."""
     left = keras.Input((2,), batch_size=batch, name="left")
     right = keras.Input((2,), batch_size=batch, name="right")
     model = keras.Model([left, right], keras.layers.Add(name="sum")([left, right]))

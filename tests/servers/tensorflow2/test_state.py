@@ -1,4 +1,4 @@
-"""Looking at a model changes nothing in it: the first answer is TensorFlow's own first answer."""
+"""Loading changes nothing in a model: the first answer is TensorFlow's own first answer."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ VALUES = tf.TensorSpec([None], tf.float32, name="values")
 
 
 class Stateful(tf.Module):
-    """Functions that change a variable in every way there is."""
+    """Functions that change a variable in different ways."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,12 +27,12 @@ class Stateful(tf.Module):
 
     @tf.function(input_signature=[VALUES])
     def counting(self, values: Any) -> Any:
-        """How often it was called."""
+        """Count the calls."""
         return {"y": values + self.count.assign_add(1.0)}
 
     @tf.function(input_signature=[VALUES])
     def within(self, values: Any) -> Any:
-        """The same in a branch and in a loop, which are functions of their own."""
+        """Change the count in a branch and a loop, which are separate functions."""
         if tf.reduce_sum(values) < 100.0:
             for _ in tf.range(3):
                 self.count.assign(self.count * 2.0 + 1.0)
@@ -40,20 +40,20 @@ class Stateful(tf.Module):
 
     @tf.function(input_signature=[VALUES])
     def scattering(self, values: Any) -> Any:
-        """Some rows of a table are written."""
+        """Write some rows of a variable."""
         self.rows.scatter_nd_add([[1]], [[1.0, 2.0]])
         self.rows[0, 0].assign(9.0)
         return {"y": values + tf.reduce_sum(self.rows)}
 
     @tf.function(input_signature=[VALUES])
     def drawing(self, values: Any) -> Any:
-        """A number of a generator, whose state is a variable."""
+        """Draw a random number, which changes the generator's variable."""
         return {"y": values + self.chance.uniform([])}
 
 
 @pytest.mark.parametrize("name", ["counting", "within", "scattering", "drawing"])
 def test_a_saved_model_is_as_it_was_saved(name: str, tmp_path: Path, load: Load) -> None:
-    """All of its variables, and so its first answers."""
+    """A SavedModel's variables and first answers are those of the file."""
     module = Stateful()
     tf.saved_model.save(module, str(tmp_path), signatures=getattr(module, name))
     own = tf.saved_model.load(str(tmp_path))
@@ -69,14 +69,14 @@ def test_a_saved_model_is_as_it_was_saved(name: str, tmp_path: Path, load: Load)
 
 
 def changed(served: Any, own: Any) -> list[int]:
-    """The places of variables whose values differ between two loads of a model."""
+    """The indices of variables whose values differ between two loads of a model."""
     both = [(each.count, each.rows, each.chance._state_var) for each in (served, own)]
     pairs = enumerate(zip(*both, strict=True))
     return [place for place, (a, b) in pairs if not np.array_equal(a.numpy(), b.numpy())]
 
 
 class Remembering(tf.Module):
-    """Keeps what it was given in a table, which is no variable."""
+    """Stores its input in a table, which is not a variable."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Remembering(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="words")])
     def __call__(self, words: Any) -> Any:
-        """How many words there have been."""
+        """Return the number of distinct words so far."""
         self.table.insert(words, tf.ones_like(words, tf.int64))
         return {"size": tf.expand_dims(self.table.size(), 0)}
 
@@ -92,7 +92,7 @@ class Remembering(tf.Module):
 def test_what_cannot_be_undone_is_not_tried(
     tmp_path: Path, load: Load, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A table keeps what a trial would have put there; the log says why there was none."""
+    """A model that changes a table gets no trial run, and the log says why."""
     tf.saved_model.save(Remembering(), str(tmp_path))
 
     with caplog.at_level("INFO"):
@@ -106,7 +106,7 @@ def test_what_cannot_be_undone_is_not_tried(
 def test_a_graph_of_tensorflow_1_is_as_it_was_saved(
     use_resource: Any, tmp_path: Path, load: Load
 ) -> None:
-    """Of variables of both kinds."""
+    """A TensorFlow 1 graph keeps its variables, of both kinds."""
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
         rows = v1.placeholder(tf.float32, [None], "rows")
@@ -124,7 +124,7 @@ def test_a_graph_of_tensorflow_1_is_as_it_was_saved(
 
 
 def test_a_graph_that_only_reads_variables_is_tried(tmp_path: Path, load: Load) -> None:
-    """Most do; reading, calling and checking are no changes."""
+    """Operations that only read, call or check do not count as changes."""
     from state import changes  # found once conftest.py has set the path
 
     words = keras.layers.TextVectorization(vocabulary=["a", "b"], output_sequence_length=3)
@@ -144,20 +144,20 @@ def test_a_graph_that_only_reads_variables_is_tried(tmp_path: Path, load: Load) 
 
 @keras.saving.register_keras_serializable("of this test")
 class Counting(keras.layers.Layer):
-    """Adds how often it was called."""
+    """Adds the number of its calls."""
 
     def build(self, shape: Any) -> None:
-        """Make the counter."""
+        """Create the counter."""
         self.count = self.add_weight(name="count", initializer="zeros", trainable=False)
 
     def call(self, values: Any) -> Any:
-        """The values, plus the number of this call."""
+        """Return the values plus the number of this call."""
         self.count.assign(self.count + 1.0)
         return values + self.count
 
 
 def values(model: Any) -> list[Any]:
-    """All variables and states, but for the seeds of chance, which are new in every load."""
+    """All variables and states, except seeds of generators, which are new in every load."""
     variables = [*model.variables, *model.layers[0].states]
     return [each.numpy().tolist() for each in variables if "seed_generator" not in each.path]
 
@@ -167,7 +167,7 @@ STEPS = np.array([[[1.0], [0.5]]], np.float32)
 
 @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
 def test_a_keras_3_file_is_as_it_was_saved(name: str, tmp_path: Path, load: Load) -> None:
-    """The states of its layers among it."""
+    """A Keras 3 file's variables and layer states are those of the file."""
     rnn = keras.layers.LSTM(2, stateful=True)
     keras.Sequential([keras.Input((2, 1), batch_size=1), rnn, Counting()]).save(tmp_path / name)
     own = keras.models.load_model(tmp_path / name)
@@ -181,7 +181,7 @@ def test_a_keras_3_file_is_as_it_was_saved(name: str, tmp_path: Path, load: Load
 
 
 def test_a_keras_2_file_is_as_it_was_saved(tmp_path: Path, load: Load) -> None:
-    """The same of what tf_keras reads."""
+    """A Keras 2 file's layer states are those of the file."""
     rnn = tf_keras.layers.GRU(2, stateful=True, batch_input_shape=(1, 2, 1))
     with pytest.warns(UserWarning, match="HDF5"):
         tf_keras.Sequential([rnn]).save(tmp_path / "model.h5")

@@ -1,4 +1,4 @@
-"""Tensors of every kind in and out of SavedModels and Keras models, as TensorFlow computes them."""
+"""Tensors of every kind in SavedModels and Keras models are read and answered as in TensorFlow."""
 
 import base64
 from collections.abc import Callable
@@ -23,7 +23,7 @@ IN_JSON = {"b64": base64.b64encode(PNG).decode()}
 
 
 def save(directory: Path, function: Callable[..., Any], *inputs: Any) -> Path:
-    """Save a function of these inputs as a module's only signature."""
+    """Save a function with these inputs as a module's only signature."""
     module = tf.Module()
     module.function = tf.function(function, input_signature=inputs)
     tf.saved_model.save(module, str(directory))
@@ -31,7 +31,7 @@ def save(directory: Path, function: Callable[..., Any], *inputs: Any) -> Path:
 
 
 def answered(post: Any, payload: Any) -> Any:
-    """The answer's values, under whichever key it has them."""
+    """The values in the answer, in data or jsonData."""
     status, answer = post({"jsonData": payload})
     assert status == 200, answer
     return answer["jsonData"] if "jsonData" in answer else answer["data"].get("ndarray") or answer
@@ -41,7 +41,7 @@ def answered(post: Any, payload: Any) -> Any:
 
 
 def test_ragged_values_and_row_splits_have_their_own_sizes(tmp_path: Path, post_to: Post) -> None:
-    """A ragged input is two in a signature."""
+    """A ragged input is two inputs of a signature, whose first axes may differ in size."""
     save(
         tmp_path,
         lambda rows: {"sum": tf.reduce_sum(rows, axis=1)},
@@ -64,7 +64,7 @@ def test_ragged_values_and_row_splits_have_their_own_sizes(tmp_path: Path, post_
 def test_a_query_goes_with_any_number_of_items(
     tmp_path: Path, post_to: Post, load: Callable[..., Any]
 ) -> None:
-    """As nodes with edges: nothing in a signature says that first axes are one batch."""
+    """Inputs may have unequal numbers of rows if the model accepts that."""
     query, items = (tf.TensorSpec([None, 2], tf.float32, name) for name in ("query", "items"))
     save(
         tmp_path, lambda query, items: {"scores": tf.matmul(query, items, transpose_b=True)},
@@ -81,7 +81,7 @@ def test_a_query_goes_with_any_number_of_items(
 def test_sizes_that_tensorflow_refuses_are_the_clients_mistake(
     tmp_path: Path, post_to: Post
 ) -> None:
-    """In TensorFlow's words; one row beside many it computes."""
+    """Sizes that TensorFlow refuses get a 400 with its message; one row beside many is computed."""
     specs = [tf.TensorSpec([None], tf.float32, name) for name in ("a", "b")]
     post = post_to(save(tmp_path, lambda a, b: {"y": a + b}, *specs))
 
@@ -99,7 +99,7 @@ def test_sizes_that_tensorflow_refuses_are_the_clients_mistake(
 def test_columns_are_one_batch_where_tensorflow_takes_no_others(
     is_one: Any, tmp_path: Path, load: Callable[..., Any]
 ) -> None:
-    """A signature does not say so; a trial does, and requests are run together."""
+    """A trial run finds out whether inputs share a batch, so that requests can be batched."""
     specs = [tf.TensorSpec([None, 1], tf.float32, name) for name in ("a", "b")]
     save(
         tmp_path,
@@ -120,7 +120,7 @@ def test_columns_are_one_batch_where_tensorflow_takes_no_others(
 def test_a_placeholder_without_a_shape_takes_a_plain_value(
     is_training: Any, expected: Any, tmp_path: Path, post_to: Post
 ) -> None:
-    """TensorFlow 1's `is_training` and `k`."""
+    """Scalar placeholders, as TensorFlow 1's `is_training` and `k`, accept plain values."""
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
         x = v1.placeholder(tf.float32, [None, 2], "x")
@@ -147,7 +147,7 @@ def test_a_placeholder_without_a_shape_takes_a_plain_value(
 
 
 def test_an_id_of_64_bits_stays_exact(tmp_path: Path, post_to: Post) -> None:
-    """Beside a fraction, a null, and a whole number that JavaScript wrote as a float."""
+    """A 64-bit ID stays exact beside a fraction, a null, and an integer sent as a float."""
     ids, amount = (
         tf.TensorSpec([None], tf.int64, "key"),
         tf.TensorSpec([None], tf.float32, "amount"),
@@ -171,7 +171,7 @@ def test_an_id_of_64_bits_stays_exact(tmp_path: Path, post_to: Post) -> None:
 def test_what_an_int64_cannot_hold_is_named_with_its_place(
     value: Any, got: str, tmp_path: Path, post_to: Post
 ) -> None:
-    """What was expected, what it got and where, beside an id that would have been rounded."""
+    """A value that int64 cannot hold is refused with its position, also beside a large ID."""
     post = post_to(
         save(tmp_path, lambda key: {"y": key}, tf.TensorSpec([None, 2], tf.int64, "key"))
     )
@@ -188,7 +188,7 @@ def test_what_an_int64_cannot_hold_is_named_with_its_place(
 
 
 def test_complex_numbers_are_pairs(tmp_path: Path, post_to: Post, load: Callable[..., Any]) -> None:
-    """In and out: the real part, then the imaginary part."""
+    """Complex numbers are pairs of real and imaginary part, in inputs and outputs."""
     spec = tf.TensorSpec([None, 4], tf.float32, "signal")
     save(tmp_path / "fft", lambda signal: {"spectrum": tf.signal.rfft(signal)}, spec)
     spec = tf.TensorSpec([None], tf.complex64, "z")
@@ -207,7 +207,7 @@ def test_complex_numbers_are_pairs(tmp_path: Path, post_to: Post, load: Callable
 
 @pytest.mark.parametrize("dtype", ["float8_e5m2", "float8_e4m3fn", "int4", "uint4"])
 def test_small_numbers_are_numbers(dtype: str, tmp_path: Path, post_to: Post) -> None:
-    """Dtypes that neither JSON nor numpy has."""
+    """Dtypes that JSON and numpy lack are answered as numbers."""
     kind = tf.as_dtype(dtype)
     table = tf.constant(np.array([1, 2, 3], np.float32 if "float" in dtype else np.int8), kind)
     spec = tf.TensorSpec([None], tf.int32, "place")
@@ -220,7 +220,7 @@ def test_small_numbers_are_numbers(dtype: str, tmp_path: Path, post_to: Post) ->
 
 
 def test_quantized_numbers_are_their_whole_numbers(tmp_path: Path, post_to: Post) -> None:
-    """As TensorFlow's own `numpy` has them."""
+    """Quantized outputs are answered as the integers that TensorFlow's `numpy` gives."""
     spec = tf.TensorSpec([None], tf.float32, "x")
     save(tmp_path, lambda x: {"y": tf.quantization.quantize(x, -1, 1, tf.qint8).output}, spec)
 
@@ -231,7 +231,7 @@ def test_quantized_numbers_are_their_whole_numbers(tmp_path: Path, post_to: Post
 
 
 def test_ragged_text_is_a_list_for_each_row(tmp_path: Path, post_to: Post) -> None:
-    """Whether or not rows have as many words."""
+    """Ragged text is answered as a list per row, also if all rows have equal lengths."""
     spec = tf.TensorSpec([None], tf.string, "text")
     save(tmp_path, lambda text: {"words": tf.strings.split(text)}, spec)
     post = post_to(tmp_path)
@@ -241,7 +241,7 @@ def test_ragged_text_is_a_list_for_each_row(tmp_path: Path, post_to: Post) -> No
 
 
 def test_ragged_answers_of_keras_2_are_lists(tmp_path: Path, post_to: Post) -> None:
-    """Beside another output."""
+    """A ragged output of Keras 2 is answered as lists, beside another output."""
     text = tf_keras.Input((), dtype="string")
     words = tf_keras.layers.Lambda(lambda text: tf.strings.split(text), name="words")(text)
     size = tf_keras.layers.Lambda(lambda text: tf.strings.length(text), name="size")(text)
@@ -255,7 +255,7 @@ def test_ragged_answers_of_keras_2_are_lists(tmp_path: Path, post_to: Post) -> N
 
 
 def test_bytes_are_answered_in_base64(tmp_path: Path, post_to: Post) -> None:
-    """An image as PNG; text stays text, unless the name says that it is bytes."""
+    """Bytes such as a PNG are answered in Base64, and text only if its name ends in _bytes."""
 
     def drawn(grey: Any) -> Any:
         image = tf.io.encode_png(tf.fill([1, 1, 1], grey))
@@ -274,7 +274,7 @@ def test_bytes_are_answered_in_base64(tmp_path: Path, post_to: Post) -> None:
 
 
 def test_a_plain_string_keeps_its_zeros(tmp_path: Path, post_to: Post) -> None:
-    """Bytes may end with zeros, alone and in a list."""
+    """Bytes keep trailing zeros."""
     spec = tf.TensorSpec([], tf.string, "raw")
     post = post_to(save(tmp_path, lambda raw: {"raw": raw}, spec))
 
@@ -287,14 +287,14 @@ def test_a_plain_string_keeps_its_zeros(tmp_path: Path, post_to: Post) -> None:
 
 
 def decoded(image: Any, k: Any) -> Any:
-    """Images that the model itself decodes, times k."""
+    """Decode PNG images in the model, and multiply them by k."""
     each = tf.map_fn(lambda one: tf.io.decode_png(one, 3), image, fn_output_signature=tf.uint8)
     return {"pixels": each * k}
 
 
 @pytest.mark.parametrize("payload", [IN_JSON, [IN_JSON], [IN_JSON, IN_JSON]])
 def test_images_are_strings_of_several_inputs(payload: Any, tmp_path: Path, post_to: Post) -> None:
-    """As TensorFlow Serving takes them, by name and in records."""
+    """Images for a model that decodes them are strings, as in TensorFlow Serving."""
     specs = tf.TensorSpec([None], tf.string, "image"), tf.TensorSpec([], tf.uint8, "k")
     post = post_to(save(tmp_path, decoded, *specs))
     count = len(payload) if isinstance(payload, list) else 1
@@ -319,7 +319,7 @@ def test_images_are_strings_of_several_inputs(payload: Any, tmp_path: Path, post
 def test_bytes_that_are_no_image_are_the_clients_mistake(
     image: Any, info: str, tmp_path: Path, post_to: Post
 ) -> None:
-    """Bad Base64, no image, and a number."""
+    """Invalid Base64, bytes that are not an image, and a number get a 400."""
     specs = tf.TensorSpec([None], tf.string, "image"), tf.TensorSpec([], tf.uint8, "k")
     status, body = post_to(save(tmp_path, decoded, *specs))({"jsonData": {"image": image, "k": 2}})
 
@@ -328,7 +328,7 @@ def test_bytes_that_are_no_image_are_the_clients_mistake(
 
 
 def test_an_image_may_stand_beside_other_inputs(tmp_path: Path, post_to: Post) -> None:
-    """Decoded by the server, as in binData of a model that has one input."""
+    """The server decodes an image that is sent beside other inputs."""
     image, k = keras.Input((2, 3, 3), name="image"), keras.Input((1,), name="k")
     total = keras.layers.GlobalAveragePooling2D()(image)
     keras.Model([image, k], keras.layers.Concatenate()([total, k])).save(tmp_path / "model.keras")
@@ -340,7 +340,7 @@ def test_an_image_may_stand_beside_other_inputs(tmp_path: Path, post_to: Post) -
     np.testing.assert_allclose(answer["data"]["tensor"]["values"], expected, rtol=1e-6)
 
 
-# Rows in turn
+# Rows that run one by one
 
 
 @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ def test_an_image_may_stand_beside_other_inputs(tmp_path: Path, post_to: Post) -
 def test_what_a_detector_of_batch_1_finds_is_a_list_for_each_row(
     rows: Any, tmp_path: Path, post_to: Post
 ) -> None:
-    """Whose boxes they are is never lost, even where each row has one."""
+    """A detector with batch 1 answers a list per row, even if each row has one result."""
     spec = tf.TensorSpec([1, 3], tf.float32, "x")
     post = post_to(save(tmp_path, lambda x: {"found": tf.where(x[0] > 0)}, spec))
 
@@ -360,7 +360,7 @@ def test_what_a_detector_of_batch_1_finds_is_a_list_for_each_row(
 
 
 def test_a_setting_goes_with_every_row(tmp_path: Path, post_to: Post) -> None:
-    """A scalar, or a shape of [1], beside a batch that is fixed at one."""
+    """If the batch is fixed at 1, a scalar or an input of shape [1] applies to every row."""
     specs = [
         tf.TensorSpec([1, 2], tf.float32, "x"),
         tf.TensorSpec([1], tf.float32, "k"),
@@ -382,7 +382,7 @@ def test_a_setting_goes_with_every_row(tmp_path: Path, post_to: Post) -> None:
 def test_a_setting_beside_a_free_batch_is_no_batch(
     tmp_path: Path, post_to: Post, load: Callable[..., Any]
 ) -> None:
-    """Its size is fixed in metadata and requests."""
+    """An input of shape [1] beside a free batch keeps its size in metadata and requests."""
     x, k = tf.TensorSpec([None, 2], tf.float32, "x"), tf.TensorSpec([1], tf.float32, "k")
     save(tmp_path, lambda x, k: {"y": x * k}, x, k)
 
@@ -399,7 +399,7 @@ def test_a_setting_beside_a_free_batch_is_no_batch(
 def test_a_signature_of_other_things_than_tensors_stops_the_start(
     tmp_path: Path, load: Callable[..., Any]
 ) -> None:
-    """No request could hold it; the line says what it is."""
+    """For an input that no request can hold, the message names it and its type."""
     spec = tf.TensorSpec([], tf.variant, "some")
     save(tmp_path, lambda some: {"y": tf.raw_ops.TensorListLength(input_handle=some)}, spec)
 

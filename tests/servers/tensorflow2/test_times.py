@@ -1,4 +1,4 @@
-"""Models saved by the TensorFlow, Keras and MLflow of several years."""
+"""Models saved by TensorFlow, Keras and MLflow versions of several years."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ from serving import ROOT, serve
 
 import uv
 
-# MLflow's major releases, each with a TensorFlow of its time. The first two have Keras 2.
+# MLflow's major releases, each with a TensorFlow version of its time. The first two use Keras 2.
 TIMES = {
     "mlflow-1": ("mlflow-skinny==1.30.1", "tensorflow-cpu==2.12.1", "pandas<2", "setuptools<80"),
     "mlflow-2": ("mlflow-skinny==2.22.5", "tensorflow-cpu==2.15.1", "pandas<3"),
@@ -25,7 +25,7 @@ SERVER = ROOT / "tensorflow2/server"
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What keras_save.py saves, a directory for each of the times."""
+    """The models that keras_save.py saves, a directory for each set of versions."""
     directory = tmp_path_factory.mktemp("times")
     with ThreadPoolExecutor() as pool:
         for saved in [pool.submit(save, time, directory / time) for time in TIMES]:
@@ -34,16 +34,16 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def save(time: str, directory: Path) -> None:
-    """Let the programs of that time save their models."""
+    """Save the models with these versions, in a separate environment."""
     requirements = [word for each in TIMES[time] for word in ("--with", each)]
     script = Path(__file__).with_name("keras_save.py")
     run = ("run", "--quiet", "--no-project", "--python", "3.11")
-    # Without the environment's word against it, what was compiled is kept for the next time.
+    # -E ignores environment variables that turn bytecode off, so the next run can reuse it.
     uv.run(*run, *requirements, "python", "-E", "-W", "ignore", script, directory)
 
 
 def answers(directory: Path, name: str) -> tuple[list[Any], list[Any]]:
-    """The inputs of a model, and what it answered to them where it was saved."""
+    """The inputs of a model, and its outputs where it was saved."""
     kept = np.load(directory / "answers.npz")
     return tuple(
         [kept[key] for key in kept if key.startswith(f"{name}_{kind}_")] for kind in ("in", "out")
@@ -51,7 +51,7 @@ def answers(directory: Path, name: str) -> tuple[list[Any], list[Any]]:
 
 
 def assert_same(got: Any, expected: Any) -> None:
-    """Equal but for rounding: another release may add up in another order."""
+    """Check equality except for rounding, since releases may add up in another order."""
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
 
 
@@ -60,7 +60,7 @@ def assert_same(got: Any, expected: Any) -> None:
 def test_a_model_of_its_time_answers_as_it_did(
     time: str, name: str, models: Path, post_to: Callable[..., Any]
 ) -> None:
-    """SavedModel, HDF5 and .keras, plain and in MLflow's layouts, as ndarray and as tensor."""
+    """SavedModel, HDF5 and .keras, also in MLflow's layouts, answer ndarray and tensor as saved."""
     (images,), (expected,) = answers(models / time, "digits")
     post = post_to(models / time / name)
 
@@ -80,7 +80,7 @@ def test_a_model_of_its_time_answers_as_it_did(
 def test_inputs_and_outputs_have_names(
     time: str, name: str, models: Path, post_to: Callable[..., Any]
 ) -> None:
-    """Two inputs as jsonData, two outputs as jsonData; an operation between layers is no matter."""
+    """Two inputs and two outputs go by name, also with operations between layers."""
     (measures, place), (species, height) = answers(models / time, "flowers")
     request = {"place": place.tolist(), "measures": measures.tolist()}
 
@@ -97,7 +97,7 @@ def test_inputs_and_outputs_have_names(
 def test_a_plain_module_is_served(
     time: str, name: str, models: Path, post_to: Callable[..., Any]
 ) -> None:
-    """A tf.Module without any Keras, as `tfmodel` and `tf2model` in MLflow's layouts."""
+    """A tf.Module without Keras is served, also in MLflow's layouts `tfmodel` and `tf2model`."""
     (values,), (expected,) = answers(models / time, "scale")
 
     status, body = post_to(models / time / name)({"data": {"ndarray": values.tolist()}})
@@ -110,7 +110,7 @@ def test_a_plain_module_is_served(
 def test_the_metadata_tells_what_saved_the_model(
     time: str, models: Path, load: Callable[..., Any]
 ) -> None:
-    """The version of TensorFlow for a SavedModel, that of Keras for its own files."""
+    """The metadata has the TensorFlow version of a SavedModel, and Keras's of a Keras file."""
 
     def saved_with(name: str) -> Any:
         return load(models / time / name).init_metadata()["custom"]["saved_with"]
@@ -122,7 +122,7 @@ def test_the_metadata_tells_what_saved_the_model(
 
 @pytest.mark.parametrize("time", ["mlflow-2", "mlflow-3"])
 def test_layers_of_the_authors_own_come_along_with_mlflow(time: str, models: Path) -> None:
-    """One is pickled as a custom object, the other is in a module that MLflow keeps as code."""
+    """An author's layers are found: pickled as custom objects, or in MLflow's code directory."""
     (values,), (expected,) = answers(models / time, "own")
 
     with serve(SERVER, model_uri=str(models / time / "mlflow-own")) as server:
@@ -132,7 +132,7 @@ def test_layers_of_the_authors_own_come_along_with_mlflow(time: str, models: Pat
 
 
 def test_the_flavor_keras_of_mlflow_3_is_served(models: Path, post_to: Callable[..., Any]) -> None:
-    """MLflow 3 has a flavor for Keras 3 beside the one for TensorFlow."""
+    """MLflow 3's flavor for Keras 3 is served."""
     (images,), (expected,) = answers(models / "mlflow-3", "digits")
     post = post_to(models / "mlflow-3/mlflow-keras")
 

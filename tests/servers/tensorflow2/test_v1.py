@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST protocol with SavedModels, as its api_rest.md shows it."""
+"""TensorFlow Serving's REST protocol with SavedModels, as in its api_rest.md."""
 
 import base64
 from collections.abc import Callable
@@ -17,7 +17,7 @@ SIGNALS = tf.TensorSpec([None, 2], tf.float32, "signal")
 
 
 class HalfPlusTwo(tf.Module):
-    """TensorFlow Serving's example; `twice` is another signature."""
+    """TensorFlow Serving's example, with a second signature `twice`."""
 
     @tf.function(input_signature=[FLOATS])
     def half(self, x: Any) -> Any:
@@ -38,7 +38,7 @@ class Tagged(tf.Module):
 
 @pytest.fixture
 def half(tmp_path: Path, serve_model: Callable[..., Server]) -> Callable[..., Server]:
-    """Give parameters, get a server of the example."""
+    """A function that takes parameters and returns a server with the example."""
     module = HalfPlusTwo()
     signatures = {"serving_default": module.half, "twice": module.twice}
     tf.saved_model.save(module, str(tmp_path), signatures=signatures)
@@ -46,7 +46,7 @@ def half(tmp_path: Path, serve_model: Callable[..., Server]) -> Callable[..., Se
 
 
 def ask(server: Server, body: Any) -> tuple[int, Any]:
-    """Ask for predictions."""
+    """Post to :predict; returns the status and the JSON answer."""
     response = server.post(body, f"{MODEL}:predict")
     return response.status_code, response.json()
 
@@ -54,14 +54,14 @@ def ask(server: Server, body: Any) -> tuple[int, Any]:
 def test_the_example_of_tensorflow_serving_is_answered_as_there(
     half: Callable[..., Server],
 ) -> None:
-    """Rows and columns."""
+    """TensorFlow Serving's example gets its documented answers, as rows and as columns."""
     server = half()
     assert ask(server, {"instances": [1.0, 2.0, 5.0]}) == (200, {"predictions": [2.5, 3.0, 4.5]})
     assert ask(server, {"inputs": {"x": [1.0, 2.0]}}) == (200, {"outputs": [2.5, 3.0]})
 
 
 def test_the_signature_that_is_served_may_be_named(half: Callable[..., Server]) -> None:
-    """Another is refused, and the metadata has the one."""
+    """A request may name the served signature; others are refused."""
     server = half(signature="twice")
     asked = {"signature_name": "twice", "instances": [{"x": 3}]}
     assert ask(server, asked) == (200, {"predictions": [6.0]})
@@ -74,7 +74,7 @@ def test_the_signature_that_is_served_may_be_named(half: Callable[..., Server]) 
 
 
 def test_bytes_go_both_ways(tmp_path: Path, serve_model: Callable[..., Server]) -> None:
-    """In objects of `b64`, as rows and as columns."""
+    """Bytes go in and out as objects with `b64`, as rows and as columns."""
     tf.saved_model.save(Tagged(), str(tmp_path))
     server = serve_model(tmp_path)
     tags = [{"b64": base64.b64encode(tag).decode()} for tag in (b"\xff\x00", b"\xfb")]

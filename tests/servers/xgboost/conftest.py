@@ -1,4 +1,4 @@
-"""Models that XGBoost itself trains and saves, and servers on them."""
+"""Models that XGBoost itself trains and saves, and servers with them."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -21,14 +21,14 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @pytest.fixture
 def before_3_1() -> None:
-    """For what XGBoost 3.1 took out, such as its old binary format."""
+    """Skip the test unless XGBoost is older than 3.1, which removed the old binary format."""
     if VERSION >= (3, 1):
         pytest.skip(f"of XGBoost before 3.1, and not of {__version__}")
 
 
 @pytest.fixture
 def since_3_1() -> None:
-    """For what XGBoost 3.1 brought, such as models that know the labels of their categories."""
+    """Skip the test before XGBoost 3.1, for what 3.1 added, such as labels of categories."""
     if VERSION < (3, 1):
         pytest.skip(f"of XGBoost 3.1 and later, and not of {__version__}")
 
@@ -50,7 +50,7 @@ def classes(rows: Array) -> Array:
 
 @pytest.fixture(scope="session")
 def classifier(rows: Array, classes: Array) -> XGBClassifier:
-    """A wrapper of three classes that was stopped early and knows no column names."""
+    """A wrapper with three classes that was stopped early, trained without column names."""
     model = XGBClassifier(n_estimators=40, learning_rate=1.0, max_depth=3, early_stopping_rounds=2)
     model.fit(rows[:60], classes[:60], eval_set=[(rows[60:], classes[60:])], verbose=False)
     assert model.best_iteration + 1 < model.get_booster().num_boosted_rounds()
@@ -72,7 +72,7 @@ def flats() -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def rents(flats: pd.DataFrame) -> XGBRegressor:
-    """What the flats cost, learned from a DataFrame with categories."""
+    """A model of the flats' rents, trained on a DataFrame with categories."""
     cost = flats["area"] * np.where(flats["city"] == "Taipei", 2.0, 1.0)
     cost = cost + np.where(flats["district"] == 20, 15.0, 0.0)
     return XGBRegressor(n_estimators=10, max_depth=3, enable_categorical=True).fit(flats, cost)
@@ -80,7 +80,7 @@ def rents(flats: pd.DataFrame) -> XGBRegressor:
 
 @pytest.fixture(scope="session")
 def model_of() -> Callable[..., Any]:
-    """Give a model directory or file and parameters, get the server's Model on it, loaded."""
+    """A function that takes a model directory or file and parameters and loads the Model."""
     from Model import Model  # the server's module, found once SERVER is on the path
 
     def load(path: Path, **parameters: str) -> Any:
@@ -91,7 +91,7 @@ def model_of() -> Callable[..., Any]:
 
 @pytest.fixture
 def serve_model(model_of: Callable[..., Any]) -> Iterator[Callable[..., Server]]:
-    """Give a model directory or file, get our microservice on it, in this process."""
+    """A function that takes a model directory or file and serves it in this process."""
     with ExitStack() as stack:
 
         def start(path: Path, **parameters: str) -> Server:
@@ -102,7 +102,7 @@ def serve_model(model_of: Callable[..., Any]) -> Iterator[Callable[..., Server]]
 
 @pytest.fixture(scope="session")
 def classifier_file(classifier: XGBClassifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The classifier as model.ubj in a directory of its own."""
+    """The classifier as model.ubj in a separate directory."""
     file = tmp_path_factory.mktemp("classifier") / "model.ubj"
     classifier.save_model(file)
     return file
@@ -110,7 +110,7 @@ def classifier_file(classifier: XGBClassifier, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="session")
 def rents_file(rents: XGBRegressor, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The rents as model.json in a directory of its own."""
+    """The model of rents as model.json in a separate directory."""
     file = tmp_path_factory.mktemp("rents") / "model.json"
     rents.save_model(file)
     return file

@@ -1,10 +1,10 @@
-"""Run in an environment with MLflow: save a classifier as MLflow saves it.
+"""Save a classifier with MLflow; run this in an environment with MLflow.
 
 python mlflow_save.py DIRECTORY WHAT NAME
 
-WHAT is `wrapper` or `booster`, NAME the file's, whose suffix MLflow is told as the format unless
-it is MLflow's own choice. The classifier's own probabilities of the rows that it was trained on
-go into expected.npz beside the model.
+WHAT is `wrapper` or `booster`. NAME is the file's name; its suffix is passed to MLflow as the
+format, unless it is model.xgb, MLflow's default. The file expected.npz beside the model has the
+training rows and the classifier's own probabilities for them.
 """
 
 import sys

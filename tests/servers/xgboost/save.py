@@ -1,8 +1,8 @@
-"""Run in an environment with some XGBoost: save a booster in each of its formats.
+"""Save a booster in each of XGBoost's formats; run this in an environment with any XGBoost.
 
 python save.py DIRECTORY
 
-The rows that it was trained on and its own answer to them go into expected.npz.
+The file expected.npz has the training rows and the booster's own answer to them.
 """
 
 import pickle

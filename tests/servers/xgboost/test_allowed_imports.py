@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "xgboost/server"))
 
 
 def test_a_wrapper_is_served_with_a_list_of_what_it_imports(tmp_path: Path) -> None:
-    """And not with one name fewer."""
+    """A wrapper loads with the list of its imports, and is refused if one name is missing."""
     from Model import Model
 
     rows = np.arange(40.0).reshape(20, 2)
@@ -29,7 +29,7 @@ def test_a_wrapper_is_served_with_a_list_of_what_it_imports(tmp_path: Path) -> N
 
 
 def test_files_of_its_own_import_nothing(tmp_path: Path) -> None:
-    """So that no list stands in their way."""
+    """The list of imports does not apply to XGBoost's own formats."""
     from Model import Model
 
     rows = np.arange(40.0).reshape(20, 2)

@@ -1,4 +1,4 @@
-"""Wrong deployments: the server does not start, and the error says how to mend it."""
+"""Wrong deployments: the server does not start, and the error says how to fix it."""
 
 import pickle
 from collections.abc import Callable
@@ -20,13 +20,13 @@ import uv
 from prepackaged import DeploymentError
 
 Array = np.ndarray[Any, np.dtype[Any]]
-# The oldest version that there is an image with writes the old binary format and the new ones.
+# The oldest version with an image, which writes the old binary format and the new ones.
 TARGETS = images.images()["xgboost"].targets()
 NEWEST, *_, OLD = (target.version() for target in TARGETS if not target.is_gpu)
 
 
 def test_a_wrong_deployment_ends_with_status_1_and_one_last_line(tmp_path: Path) -> None:
-    """A platform shows that line; no traceback is above it."""
+    """The server exits with status 1 and a last line for the platform, without a traceback."""
     (tmp_path / "model.onnx").touch()
 
     failed = fail_to_serve(ROOT / "xgboost/server", model_uri=str(tmp_path))
@@ -38,13 +38,13 @@ def test_a_wrong_deployment_ends_with_status_1_and_one_last_line(tmp_path: Path)
 
 
 def test_no_model_uri_stops_the_start(model_of: Callable[..., Any]) -> None:
-    """The message says what the directory should hold."""
+    """Without model_uri, the message says what the directory should contain."""
     with pytest.raises(DeploymentError, match=r"no model to serve: .* MLflow xgboost model"):
         model_of("")
 
 
 def test_two_candidates_stop_the_start(classifier: Any, tmp_path: Path, model_of: Any) -> None:
-    """Nothing is guessed; the message names both and the parameter that decides."""
+    """For two possible model files, the message names both and the parameter that chooses."""
     classifier.save_model(tmp_path / "model.json")
     classifier.save_model(tmp_path / "model.ubj")
 
@@ -54,12 +54,12 @@ def test_two_candidates_stop_the_start(classifier: Any, tmp_path: Path, model_of
 
 @pytest.fixture(scope="module")
 def of_old_xgboost(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the oldest XGBoost saves in each of its formats."""
+    """The files that the oldest XGBoost saves in each of its formats."""
     return saved_by(OLD, tmp_path_factory.mktemp("old"))
 
 
 def saved_by(version: str, directory: Path) -> Path:
-    """The directory, with what this XGBoost, in an environment of its own, saves there."""
+    """Save the model with this XGBoost version in a separate environment; returns the directory."""
     run = ("run", "--quiet", "--no-project", "--python", "3.11")
     script = Path(__file__).with_name("save.py")
     uv.run(*run, "--with", f"xgboost-cpu=={version}", "python", "-W", "ignore", script, directory)
@@ -70,7 +70,7 @@ def saved_by(version: str, directory: Path) -> Path:
 def test_the_old_binary_format_is_named_with_the_version_that_converts_it(
     of_old_xgboost: Path, model_of: Callable[..., Any]
 ) -> None:
-    """XGBoost itself speaks of an unknown construct at position 1."""
+    """For the old binary format, the message names the version that converts it."""
     with pytest.raises(
         DeploymentError, match=r"model\.deprecated is in .*old binary .*XGBoost 3.0:.* image with"
     ):
@@ -81,7 +81,7 @@ def test_the_old_binary_format_is_named_with_the_version_that_converts_it(
 def test_the_old_binary_format_is_served_by_an_older_xgboost(
     of_old_xgboost: Path, model_of: Callable[..., Any]
 ) -> None:
-    """That is what the row with the older version is for; the format does not tell who saved it."""
+    """The image with the older version serves the old binary format, which lacks the version."""
     with np.load(of_old_xgboost / "expected.npz") as saved:
         rows, expected = saved["rows"], saved["answer"]
 
@@ -95,7 +95,7 @@ def test_the_old_binary_format_is_served_by_an_older_xgboost(
 def test_the_other_formats_of_an_old_xgboost_are_served(
     name: str, of_old_xgboost: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The answers are those of the version that saved the model."""
+    """Files of an old version give the same answers as in that version."""
     with np.load(of_old_xgboost / "expected.npz") as saved:
         rows, expected = saved["rows"], saved["answer"]
 
@@ -110,13 +110,13 @@ def test_the_other_formats_of_an_old_xgboost_are_served(
 def test_what_a_newer_xgboost_saved_is_refused_by_an_older_one(
     name: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """XGBoost before 3.1 would answer with wrong numbers; which image has the right is said."""
+    """XGBoost before 3.1 refuses newer files, which it would misread, and names the right image."""
     with pytest.raises(DeploymentError, match=rf"misreads .* saved by xgboost {NEWEST},.* take"):
         model_of(saved_by(NEWEST, tmp_path), model_file=name)
 
 
 def pickled(model: XGBClassifier, header: bytes) -> bytes:
-    """The model's booster, pickled with the beginning that another version gave it."""
+    """The model's booster, pickled with the header of another version."""
     state = model.get_booster().__getstate__() | {"handle": bytearray(header * 9)}
     return pickle.dumps(Reduced(Booster.__new__, (Booster,), state))
 
@@ -124,7 +124,7 @@ def pickled(model: XGBClassifier, header: bytes) -> bytes:
 def test_a_pickle_that_is_too_old_is_named_with_the_way_out(
     classifier: XGBClassifier, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Those of XGBoost 0.90 begin a booster with another header than today's."""
+    """A pickle of XGBoost 0.90, with another header, is refused with a solution."""
     (tmp_path / "model.pkl").write_bytes(pickled(classifier, b"\0\0\0?\x04\0"))
 
     with pytest.raises(DeploymentError, match=r"pickled by XGBoost before 1\.6.*1\.7 reads"):
@@ -135,7 +135,7 @@ def test_a_pickle_that_is_too_old_is_named_with_the_way_out(
 def test_a_pickle_that_only_older_versions_read_is_named_with_the_way_out(
     classifier: XGBClassifier, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Those of XGBoost 1.0 to 1.5 say where their configuration begins."""
+    """A pickle of XGBoost 1.0 to 1.5, with its own header, is refused with a solution."""
     (tmp_path / "model.pkl").write_bytes(pickled(classifier, b"CONFIG-offset:\x10\0\0\0"))
 
     with pytest.raises(DeploymentError, match=r"pickled by XGBoost before 1\.6.*1\.7 reads"):
@@ -143,20 +143,20 @@ def test_a_pickle_that_only_older_versions_read_is_named_with_the_way_out(
 
 
 class Reduced:
-    """An object that is pickled as a call and a state."""
+    """An object that is pickled as a function call and a state."""
 
     def __init__(self, *parts: Any) -> None:
         self.parts = parts
 
     def __reduce__(self) -> Any:
-        """What pickle writes."""
+        """Return the call and the state to pickle."""
         return self.parts
 
 
 def test_a_pickled_wrapper_with_old_labels_is_named_with_the_way_out(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Wrappers of XGBoost 1.3 to 1.5 hold an encoder that no longer exists."""
+    """A wrapper of XGBoost 1.3 to 1.5, with an encoder since removed, is refused with advice."""
     # Protocol 0 by hand: the global `module.name` called with no argument.
     (tmp_path / "model.pkl").write_bytes(b"cxgboost.compat\nXGBoostLabelEncoder\n(tR.")
 
@@ -169,7 +169,7 @@ def test_a_pickled_wrapper_with_old_labels_is_named_with_the_way_out(
 def test_a_truncated_file_stops_the_start(
     name: str, size: int, classifier: XGBClassifier, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Told by name, also where XGBoost would read on behind the end of the file and crash."""
+    """A truncated file is refused by name, also where XGBoost would read past its end and crash."""
     path = tmp_path / name
     if path.suffix == ".pkl":
         path.write_bytes(pickle.dumps(classifier))
@@ -185,7 +185,7 @@ def test_a_truncated_file_stops_the_start(
 def test_a_dump_is_no_model(
     form: str, classifier: XGBClassifier, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """dump_model and save_model are easily mistaken for each other."""
+    """A file of dump_model is refused, and the message names save_model."""
     classifier.get_booster().dump_model(tmp_path / "model.json", dump_format=form)
 
     with pytest.raises(DeploymentError, match=r"is a dump of the trees.* save_model"):
@@ -199,7 +199,7 @@ def test_a_dump_is_no_model(
 def test_a_file_of_another_kind_stops_the_start(
     content: bytes, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Told by name, in one line, without a stack trace of XGBoost's."""
+    """For a file of another kind, the message names it, without XGBoost's stack trace."""
     (tmp_path / "model.json").write_bytes(content)
 
     with pytest.raises(DeploymentError) as caught:
@@ -213,7 +213,7 @@ def test_a_file_of_another_kind_stops_the_start(
 def test_a_file_of_a_newer_xgboost_that_cannot_be_read_says_so(
     classifier: XGBClassifier, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The way out is another image."""
+    """For an unreadable file of a newer XGBoost, the message names its version."""
     classifier.save_model(tmp_path / "model.json")
     text = (tmp_path / "model.json").read_text()
     major = xgboost_version.partition(".")[0]
@@ -232,7 +232,7 @@ def test_a_file_of_a_newer_xgboost_that_cannot_be_read_says_so(
 def test_a_pickle_of_something_else_stops_the_start(
     model: Any, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The message says what the file holds, and where a pipeline without a booster can go."""
+    """For a pickle without a booster, the message says what it contains and what is expected."""
     joblib.dump(model, tmp_path / "model.joblib")
     kind = rf"{type(model).__module__}\.{type(model).__name__}"
 
@@ -241,7 +241,7 @@ def test_a_pickle_of_something_else_stops_the_start(
 
 
 def test_a_wrapper_that_was_never_fitted_stops_the_start(tmp_path: Path, model_of: Any) -> None:
-    """It could not answer a single request."""
+    """A wrapper that is not fitted stops the start."""
     joblib.dump(XGBClassifier(), tmp_path / "model.joblib")
 
     with pytest.raises(DeploymentError, match="not fitted yet"):
@@ -249,7 +249,7 @@ def test_a_wrapper_that_was_never_fitted_stops_the_start(tmp_path: Path, model_o
 
 
 def test_an_mlflow_model_of_another_flavor_is_refused(tmp_path: Path, model_of: Any) -> None:
-    """The message names the flavors that the model has."""
+    """For an MLflow model of another flavor, the message names the flavors that it has."""
     (tmp_path / "MLmodel").write_text("flavors:\n  python_function: {}\n  lightgbm: {}\n")
 
     with pytest.raises(DeploymentError, match=r"'xgboost'.*lightgbm, python_function"):
@@ -257,6 +257,6 @@ def test_an_mlflow_model_of_another_flavor_is_refused(tmp_path: Path, model_of: 
 
 
 def test_a_gpu_that_is_not_there_stops_the_start(classifier_file: Path, model_of: Any) -> None:
-    """An operator who asks for a GPU shall not get a CPU."""
+    """A requested GPU that is not available stops the start; the CPU does not replace it."""
     with pytest.raises(DeploymentError, match=r"cuda:7, which is not there: .* sees cpu"):
         model_of(classifier_file, device="cuda:7")

@@ -1,4 +1,4 @@
-"""Which files the server loads, each saved by the program whose format it is."""
+"""Which files the server loads, each saved by the program that defines its format."""
 
 import logging
 import pickle
@@ -22,7 +22,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Save = Callable[[XGBClassifier, Path], Any]
 
 METHODS = ["predict", "predict_proba", "label", "margin", "leaf", "contributions"]
-# The last release of each MLflow major, with what that one needs beside it.
+# The last release of each major version of MLflow, with the packages that it needs.
 MLFLOW = {
     "1": ("mlflow-skinny==1.30.1", "setuptools<80"),
     "2": ("mlflow-skinny==2.22.5",),
@@ -31,22 +31,22 @@ MLFLOW = {
 
 
 def save_model(model: XGBClassifier, path: Path) -> None:
-    """Save the wrapper as XGBoost does."""
+    """Save the wrapper with XGBoost's save_model."""
     model.save_model(path)
 
 
 def save_booster(model: XGBClassifier, path: Path) -> None:
-    """Save the booster without its wrapper as XGBoost does."""
+    """Save the booster without its wrapper with save_model."""
     model.get_booster().save_model(path)
 
 
 def pickle_model(model: XGBClassifier, path: Path) -> None:
-    """Save the wrapper as plain pickle."""
+    """Save the wrapper as a plain pickle."""
     path.write_bytes(pickle.dumps(model))
 
 
 def pickle_booster(model: XGBClassifier, path: Path) -> None:
-    """Save the booster without its wrapper as plain pickle."""
+    """Save the booster without its wrapper as a plain pickle."""
     path.write_bytes(pickle.dumps(model.get_booster()))
 
 
@@ -68,7 +68,7 @@ SAVERS: dict[str, Save] = {
     "flowers-v2.deprecated": save_booster,
     "compressed.joblib": lambda model, path: joblib.dump(model, path, compress=3),
 }
-# XGBoost says so where a name does not tell the format.
+# XGBoost warns if the file name does not reveal the format.
 ignore_the_guess = pytest.mark.filterwarnings(
     "ignore:.*Saving model in the UBJSON format:UserWarning",
     "ignore:.*Saving into deprecated binary model format:UserWarning",  # before 3.1
@@ -80,7 +80,7 @@ ignore_the_guess = pytest.mark.filterwarnings(
 def test_every_known_name_and_suffix_is_loaded(
     name: str, tmp_path: Path, classifier: XGBClassifier, rows: Array, model_of: Callable[..., Any]
 ) -> None:
-    """The well-known names, and any name with a known suffix when it is the only one."""
+    """The server loads the well-known names, and a single file with a known suffix."""
     SAVERS[name](classifier, tmp_path / name)
 
     answer = model_of(tmp_path).predict(rows, [])
@@ -92,7 +92,7 @@ def test_every_known_name_and_suffix_is_loaded(
 def test_every_file_type_gives_the_same_answer(
     method: str, tmp_path: Path, classifier: XGBClassifier, rows: Array, model_of: Any
 ) -> None:
-    """Wrapper or booster, saved or pickled: a method means the same, also where training ended."""
+    """A method gives the same answer for every file type, also after early stopping."""
     files = {
         name: SAVERS[name] for name in ("model.json", "model.ubj", "model.pkl", "model.pickle")
     }
@@ -107,7 +107,7 @@ def test_every_file_type_gives_the_same_answer(
 def test_a_model_that_was_stopped_early_answers_with_its_best_iteration(
     classifier: XGBClassifier, classifier_file: Path, rows: Array, model_of: Callable[..., Any]
 ) -> None:
-    """As the wrapper does; all the trees together answer differently."""
+    """A model that stopped early uses its best iteration, as the wrapper does, not all trees."""
     booster, best = classifier.get_booster(), classifier.best_iteration
     data = DMatrix(rows)
 
@@ -120,7 +120,7 @@ def test_a_model_that_was_stopped_early_answers_with_its_best_iteration(
 def test_links_into_a_read_only_mount_are_followed(
     tmp_path: Path, classifier: XGBClassifier, rows: Array, model_of: Callable[..., Any]
 ) -> None:
-    """The format is that of the content, whatever the link's target is called."""
+    """The format is detected from the content, whatever the name of the link's target."""
     mount, models = tmp_path / "mount", tmp_path / "models"
     mount.mkdir()
     models.mkdir()
@@ -138,7 +138,7 @@ def test_links_into_a_read_only_mount_are_followed(
 def test_json_with_line_breaks_is_loaded(
     tmp_path: Path, classifier: XGBClassifier, rows: Array, model_of: Callable[..., Any]
 ) -> None:
-    """A model that somebody had a look at may have been formatted."""
+    """JSON that was reformatted with line breaks is loaded."""
     classifier.save_model(tmp_path / "model.json")
     text = (tmp_path / "model.json").read_text()
     (tmp_path / "model.json").write_text(text.replace('{"', '{\n  "').replace(',"', ',\n "'))
@@ -152,7 +152,7 @@ def test_json_with_line_breaks_is_loaded(
 def test_the_model_file_parameter_decides(
     tmp_path: Path, classifier: XGBClassifier, rows: Array, model_of: Callable[..., Any]
 ) -> None:
-    """Beside a well-known name another file is served when it is named, whatever its suffix."""
+    """model_file selects a file with any suffix, although another file has a well-known name."""
     XGBRegressor(n_estimators=1).fit([[0.0], [1.0]], [0, 1]).save_model(tmp_path / "model.json")
     classifier.save_model(tmp_path / "other.ubj")
     (tmp_path / "other.ubj").rename(tmp_path / "other")
@@ -169,7 +169,7 @@ def test_the_model_file_parameter_decides(
 def test_models_of_every_mlflow_are_served(
     major: str, what: str, name: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """MLflow 1, 2 and 3 name the file as `data` in the table `xgboost`."""
+    """Models of MLflow 1 to 3 are served; they name the file as `data` in the table `xgboost`."""
     save_with_mlflow(major, tmp_path / "model", what, name)
     with np.load(tmp_path / "model/expected.npz") as saved:
         rows, expected = saved["rows"], saved["probabilities"]
@@ -181,7 +181,7 @@ def test_models_of_every_mlflow_are_served(
 
 
 def save_with_mlflow(major: str, directory: Path, *arguments: str) -> None:
-    """Let MLflow itself, in an environment of its own, save a classifier."""
+    """Save a classifier with MLflow, in a separate environment."""
     versions = {"xgboost-cpu": xgboost, "scikit-learn": sklearn, "pandas": pd}
     same = [f"{name}=={module.__version__}" for name, module in versions.items()]
     requirements = [word for each in (*MLFLOW[major], *same) for word in ("--with", each)]
@@ -193,7 +193,7 @@ def save_with_mlflow(major: str, directory: Path, *arguments: str) -> None:
 def test_labels_that_the_wrapper_kept_are_answered(
     tmp_path: Path, classifier: XGBClassifier, rows: Array, model_of: Callable[..., Any]
 ) -> None:
-    """Wrappers before XGBoost 1.6 took text as classes, and saved it along."""
+    """Labels that wrappers before XGBoost 1.6 saved in the file are answered."""
     booster = Booster(model_file=save_as(classifier, tmp_path / "saved.ubj"))
     booster.set_attr(scikit_learn='{"classes_": ["blue", "green", "red"]}')
     booster.save_model(tmp_path / "model.json")
@@ -206,7 +206,7 @@ def test_labels_that_the_wrapper_kept_are_answered(
 
 
 def save_as(model: XGBClassifier, path: Path) -> Path:
-    """Save the wrapper, and give the path."""
+    """Save the wrapper, and return the path."""
     model.save_model(path)
     return path
 
@@ -247,7 +247,7 @@ def test_a_model_of_a_newer_xgboost_is_served_with_a_warning(
 def test_the_version_that_saved_a_model_is_known(
     name: str, tmp_path: Path, classifier: XGBClassifier, model_of: Callable[..., Any]
 ) -> None:
-    """It stands at the end of the booster, in a pickle as well."""
+    """The version that saved the model is found at the booster's end, also in a pickle."""
     SAVERS[name](classifier, tmp_path / name)
 
     assert model_of(tmp_path).custom["saved_with"] == xgboost.__version__
@@ -257,7 +257,7 @@ def test_the_version_that_saved_a_model_is_known(
 def test_the_metadata_describes_the_model(
     rents: XGBRegressor, rents_file: Path, serve_model: Callable[..., Server]
 ) -> None:
-    """Columns and their labels, what is answered, and the versions."""
+    """The metadata has columns with labels, outputs and versions."""
     server = serve_model(rents_file, method="contributions")
 
     metadata = requests.get(server.url + "/metadata", timeout=60).json()
@@ -284,7 +284,7 @@ def test_the_metadata_describes_the_model(
 def test_the_metadata_names_the_classes_and_the_best_iteration(
     classifier: XGBClassifier, classifier_file: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Probabilities are in the order of the classes."""
+    """The metadata has the classes in the order of probabilities, and the best iteration."""
     metadata = model_of(classifier_file, method="predict_proba").init_metadata()
 
     assert metadata["inputs"] == [{"messagetype": "ndarray", "schema": {"shape": [4]}}]

@@ -1,4 +1,4 @@
-"""The same answers from a GPU; these tests run where XGBoost sees one."""
+"""A GPU gives the same answers; these tests run if XGBoost sees a GPU."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not gpus(), reason="XGBoost sees no GPU here")
 def test_a_gpu_is_used_where_there_is_one(
     device: str | None, classifier_file: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Without being asked for, or by name."""
+    """An available GPU is used by default, or by name."""
     assert model_of(classifier_file, device=device).answers.device == "cuda:0"
 
 
@@ -25,7 +25,7 @@ def test_a_gpu_is_used_where_there_is_one(
 def test_a_gpu_answers_as_the_cpu_does(
     method: str, classifier_file: Path, rows: Array, model_of: Callable[..., Any]
 ) -> None:
-    """But for the last digits of sums in another order."""
+    """A GPU gives the CPU's answers, except for the last digits of sums."""
     on_cpu, on_gpu = (
         model_of(classifier_file, method=method, device=device).predict(rows, [])
         for device in ("cpu", "cuda")

@@ -1,4 +1,4 @@
-"""What a request may hold: rows and records, missing values, categories; and what it may not."""
+"""What requests may contain, such as rows, records, missing values and categories, and what not."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,20 +16,20 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @pytest.fixture(scope="module")
 def server(model_of: Callable[..., Any], classifier_file: Path) -> Iterator[Server]:
-    """The classifier, which takes four numbers and knows no names."""
+    """A server with the classifier, which takes four numbers without column names."""
     with serve_here(model_of(classifier_file)) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def rents_server(model_of: Callable[..., Any], rents_file: Path) -> Iterator[Server]:
-    """The rents, whose columns are city, district and area, the first two with categories."""
+    """A server with the rents: columns city and district with categories, and area."""
     with serve_here(model_of(rents_file)) as server:
         yield server
 
 
 def tensor(values: Any) -> dict[str, Any]:
-    """Seldon's tensor of an array's shape and values."""
+    """A Seldon tensor with an array's shape and values."""
     array = np.asarray(values)
     return {"shape": list(array.shape), "values": array.ravel().tolist()}
 
@@ -37,7 +37,7 @@ def tensor(values: Any) -> dict[str, Any]:
 def test_the_answer_is_of_the_requests_kind(
     server: Server, classifier: XGBClassifier, rows: Array
 ) -> None:
-    """An ndarray for an ndarray, a tensor for a tensor and for rows as jsonData."""
+    """An ndarray is answered by an ndarray; a tensor, or rows as jsonData, by a tensor."""
     whole = np.nan_to_num(rows[:3])
     expected = classifier.predict_proba(whole)
 
@@ -56,7 +56,7 @@ def test_the_answer_is_of_the_requests_kind(
 def test_null_and_nan_are_missing_values(
     form: str, missing: str, server: Server, classifier: XGBClassifier
 ) -> None:
-    """A missing value takes the branch that XGBoost learned for it."""
+    """Null and NaN are missing values, for which XGBoost has learned a branch."""
     text = form.replace("ROWS", f"[[0.5, {missing}, -1, 2]]")
     expected = classifier.predict_proba([[0.5, np.nan, -1, 2]])
 
@@ -70,7 +70,7 @@ def test_null_and_nan_are_missing_values(
 def test_every_dtype_of_numbers_is_taken(
     dtype: Any, model_of: Callable[..., Any], classifier: XGBClassifier, classifier_file: Path
 ) -> None:
-    """What other protocols and transports hand over is asked in place as well."""
+    """Arrays of every numeric dtype are accepted, as other protocols and transports pass them."""
     whole = np.array([[0, 1, 1, 0], [1, 0, 0, 1]])
 
     answer = model_of(classifier_file).predict(whole.astype(dtype), [])
@@ -86,7 +86,7 @@ RECORDS = [
 
 
 def asked(rents: XGBRegressor, records: list[dict[str, Any]], flats: pd.DataFrame) -> Array:
-    """XGBoost's own answer to the records as a DataFrame of the training's dtypes."""
+    """XGBoost's answer to the records as a DataFrame with the dtypes of training."""
     frame = pd.DataFrame(records)[list(flats.columns)].astype({"area": float})
     return np.asarray(rents.predict(frame.astype(flats.dtypes)))
 
@@ -95,7 +95,7 @@ def asked(rents: XGBRegressor, records: list[dict[str, Any]], flats: pd.DataFram
 def test_records_hold_labels_in_any_order(
     rents_server: Server, rents: XGBRegressor, flats: pd.DataFrame
 ) -> None:
-    """A category is sent as the DataFrame had it; null is a missing one."""
+    """Records may have columns in any order, categories as labels, and null for a missing value."""
     answer = rents_server.post({"jsonData": RECORDS})
 
     assert answer.status_code == 200, answer.text
@@ -107,7 +107,7 @@ def test_records_hold_labels_in_any_order(
 def test_names_reorder_the_columns_of_an_ndarray(
     rents_server: Server, rents: XGBRegressor, flats: pd.DataFrame
 ) -> None:
-    """The request's order does not matter as long as it says it."""
+    """An ndarray with names may have its columns in any order."""
     data = {"names": ["area", "city", "district"], "ndarray": [[50, "Taipei", 20]]}
 
     answer = rents_server.post({"data": data})
@@ -121,7 +121,7 @@ def test_names_reorder_the_columns_of_an_ndarray(
 def test_labels_mean_the_same_to_every_method(
     method: str, rents: XGBRegressor, rents_file: Path, flats: pd.DataFrame, model_of: Any
 ) -> None:
-    """What is asked with a DMatrix gets the same codes as what is asked in place."""
+    """Methods that use a DMatrix get the same category codes as those that predict in place."""
     option = {"leaf": "pred_leaf", "contributions": "pred_contribs", "margin": "output_margin"}
     data = DMatrix(flats, enable_categorical=True)
     rows = flats.astype(object).to_numpy().tolist()
@@ -133,7 +133,7 @@ def test_labels_mean_the_same_to_every_method(
 
 @pytest.fixture(scope="module")
 def coded(flats: pd.DataFrame) -> Booster:
-    """A booster that was trained on codes, and so knows no labels."""
+    """A booster that was trained on category codes, without labels."""
     codes = np.column_stack([flats["city"].cat.codes, flats["area"]])
     data = DMatrix(codes, flats["area"], feature_types=["c", "q"], enable_categorical=True)
     return xgboost.train({"max_depth": 3}, data, num_boost_round=5)
@@ -142,7 +142,7 @@ def coded(flats: pd.DataFrame) -> Booster:
 def test_codes_are_sent_where_the_model_knows_no_labels(
     coded: Booster, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """So it is with all models before XGBoost 3.1."""
+    """A model without labels, as all before XGBoost 3.1, accepts category codes."""
     coded.save_model(tmp_path / "model.json")
     codes = [[0, 50.0], [2.0, 50.0], [None, 70.5]]
     data = DMatrix(np.array(codes, dtype=float), feature_types=["c", "q"], enable_categorical=True)
@@ -156,7 +156,7 @@ def test_codes_are_sent_where_the_model_knows_no_labels(
 def test_what_is_no_code_is_refused(
     code: Any, coded: Booster, tmp_path: Path, serve_model: Callable[..., Server]
 ) -> None:
-    """XGBoost would answer, as for a category that it has never seen."""
+    """An invalid code is refused; XGBoost would treat it as an unseen category."""
     coded.save_model(tmp_path / "model.json")
 
     answer = serve_model(tmp_path).post({"jsonData": [[1, 50], [code, 50]]})
@@ -170,7 +170,7 @@ def test_what_is_no_code_is_refused(
 def test_damaged_labels_are_not_believed(
     tmp_path: Path, model_of: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """XGBoost cuts other than ASCII labels in the wrong places; codes are sent for such a column.
+    """If XGBoost has damaged a column's non-ASCII labels, the column takes codes.
 
     The other columns keep their labels.
     """
@@ -203,7 +203,7 @@ def test_damaged_labels_are_not_believed(
     ],
 )
 def test_a_wrong_value_is_named(record: dict[str, Any], words: str, rents_server: Server) -> None:
-    """What was expected, and the row, the column and the value that it got."""
+    """The message has the expected value, and the row, the column and the value received."""
     answer = rents_server.post({"jsonData": [RECORDS[0] | record]})
 
     assert answer.status_code == 400
@@ -212,7 +212,7 @@ def test_a_wrong_value_is_named(record: dict[str, Any], words: str, rents_server
 
 @pytest.mark.usefixtures("since_3_1")
 def test_many_labels_are_not_all_listed(tmp_path: Path, serve_model: Callable[..., Server]) -> None:
-    """An error stays readable."""
+    """The message does not list all of many labels."""
     frame = pd.DataFrame({"zone": pd.Categorical(range(100, 150))})
     wrapper = XGBRegressor(n_estimators=1, enable_categorical=True).fit(frame, np.arange(50.0))
     wrapper.save_model(tmp_path / "model.json")
@@ -244,7 +244,7 @@ def test_many_labels_are_not_all_listed(tmp_path: Path, serve_model: Callable[..
     ],
 )
 def test_what_is_no_table_of_numbers_is_refused(body: str, words: str, server: Server) -> None:
-    """The message says what was expected and what it got."""
+    """For a payload that is no table of numbers, the message has what was expected and received."""
     answer = server.post_text(body)
 
     assert answer.status_code == 400
@@ -254,7 +254,7 @@ def test_what_is_no_table_of_numbers_is_refused(body: str, words: str, server: S
 def test_text_of_numbers_is_taken_for_numbers(
     model_of: Callable[..., Any], classifier: XGBClassifier, classifier_file: Path
 ) -> None:
-    """Upstream's microservice makes strings of all values as soon as one of them is one."""
+    """Numbers as text are converted: upstream turns all values to text if one of them is text."""
     answer = model_of(classifier_file).predict(np.array([["0.5", "1", "-1", "2"]]), [])
 
     assert np.array_equal(answer, classifier.predict_proba([[0.5, 1, -1, 2]]))

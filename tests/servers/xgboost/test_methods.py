@@ -1,4 +1,4 @@
-"""What each method answers, compared with asking XGBoost directly, for models of every kind."""
+"""The answer of each method, compared with XGBoost directly, for models of every kind."""
 
 import itertools
 from collections.abc import Callable
@@ -75,7 +75,7 @@ def boosters(rows: Array, classes: Array) -> dict[str, Booster]:
 def answered(
     boosters: dict[str, Booster], rows: Array, tmp_path: Path, model_of: Callable[..., Any]
 ) -> Callable[..., Array]:
-    """Give a booster's kind and a method, get the server's Model's answer to the rows."""
+    """A function from a booster's name and a method to the Model's answer to the rows."""
 
     def answer(name: str, method: str) -> Array:
         boosters[name].save_model(tmp_path / "model.ubj")
@@ -95,7 +95,7 @@ def test_what_xgboost_offers_is_answered_to_the_bit(
     answered: Callable[..., Array],
     rows: Array,
 ) -> None:
-    """predict, margin, leaf and contributions are Booster.predict with a DMatrix."""
+    """predict, margin, leaf and contributions equal Booster.predict with a DMatrix bit for bit."""
     answer = answered(name, method)
 
     assert np.array_equal(answer, boosters[name].predict(DMatrix(rows), **OPTIONS[method]))
@@ -105,7 +105,7 @@ def test_what_xgboost_offers_is_answered_to_the_bit(
 def test_what_xgboost_refuses_stops_the_start(
     name: str, method: str, answered: Callable[..., Array]
 ) -> None:
-    """No method is promised that would fail on every request."""
+    """A method that XGBoost does not support for the model stops the start."""
     with pytest.raises(DeploymentError, match=f"this model cannot answer method {method}: "):
         answered(name, method)
 
@@ -114,7 +114,7 @@ def test_what_xgboost_refuses_stops_the_start(
 def test_the_signature_has_the_methods_that_are_answered(
     name: str, boosters: dict[str, Booster], tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """What XGBoost offers, and for classifiers what its wrappers do."""
+    """The signature lists XGBoost's methods and, for classifiers, those of its wrappers."""
     boosters[name].save_model(tmp_path / "model.ubj")
     offered = {method for method in OPTIONS if (name, method) not in UNSUPPORTED}
     classifying = {"label"} if name == "binary hinge" else {"label", "predict_proba"}
@@ -128,7 +128,7 @@ def test_the_signature_has_the_methods_that_are_answered(
 def test_one_row_is_answered_as_the_same_row_among_others(
     name: str, boosters: dict[str, Booster], rows: Array, tmp_path: Path, model_of: Any
 ) -> None:
-    """Rows are independent, ranking included, so that requests may be put together."""
+    """Rows are independent, also for ranking, so requests can share a batch."""
     boosters[name].save_model(tmp_path / "model.ubj")
     model = model_of(tmp_path)
 
@@ -139,7 +139,7 @@ def test_one_row_is_answered_as_the_same_row_among_others(
 
 
 def probabilities(name: str, booster: Booster, rows: Array) -> Array:
-    """Each class's probability out of the booster's margins, by the textbook."""
+    """The probability of each class, computed from the booster's margins."""
     margin = booster.predict(DMatrix(rows), output_margin=True)
     if "multi-class" in name:
         return np.asarray(softmax(margin, axis=1))
@@ -150,7 +150,7 @@ def probabilities(name: str, booster: Booster, rows: Array) -> Array:
 def test_probabilities_are_one_for_each_class(
     name: str, boosters: dict[str, Booster], answered: Callable[..., Array], rows: Array
 ) -> None:
-    """Two columns for two classes, a column for each of several classes or labels."""
+    """predict_proba has two columns for two classes, else one for each class or label."""
     expected = probabilities(name, boosters[name], rows)
     if expected.ndim == 1:
         expected = np.column_stack([1 - expected, expected])
@@ -165,13 +165,13 @@ def test_probabilities_are_one_for_each_class(
 def test_labels_are_the_likeliest_classes(
     name: str, boosters: dict[str, Booster], answered: Callable[..., Array], rows: Array
 ) -> None:
-    """The number of the class, or 1 for each label that is more likely than not."""
+    """The method label gives the class number, or 1 for each label with a probability above 0.5."""
     expected = probabilities(name, boosters[name], rows)
     expected = expected.argmax(axis=1) if "multi-class" in name else expected > 0.5
 
     answer = answered(name, "label")
 
-    if name == "binary hinge":  # whose margins are no logits
+    if name == "binary hinge":  # its margins are not logits
         expected = boosters[name].predict(DMatrix(rows))
     assert answer.dtype.kind == "i"
     assert answer.tolist() == expected.astype(int).tolist()
@@ -182,19 +182,19 @@ def test_labels_are_the_likeliest_classes(
 def test_what_is_no_classifier_has_no_classes(
     name: str, method: str, answered: Callable[..., Array]
 ) -> None:
-    """The start stops, and the message names the objective and the methods that there are."""
+    """Class methods of other models stop the start; the message lists objective and methods."""
     with pytest.raises(DeploymentError, match=r"(reg|rank|survival):\w+: set method to predict, m"):
         answered(name, method)
 
 
 def test_a_hinge_has_labels_but_no_probabilities(answered: Callable[..., Array]) -> None:
-    """The message says what is missing."""
+    """For a hinge objective, predict_proba is refused, and the message says why."""
     with pytest.raises(DeploymentError, match="needs an objective that tells probabilities"):
         answered("binary hinge", "predict_proba")
 
 
 def test_a_method_outside_the_list_stops_the_start(answered: Callable[..., Array]) -> None:
-    """The error for a typo lists all choices."""
+    """An unknown method stops the start, and the message lists all methods."""
     with pytest.raises(DeploymentError, match=r"one of predict, predict_proba, .*; not 'proba'"):
         answered("binary", "proba")
 
@@ -203,7 +203,7 @@ def test_a_method_outside_the_list_stops_the_start(answered: Callable[..., Array
 def test_the_wrappers_own_answers_are_probabilities_and_labels(
     settings: dict[str, str], rows: Array, classes: Array, tmp_path: Path, model_of: Any
 ) -> None:
-    """predict_proba is the wrapper's predict_proba, and label is the wrapper's predict."""
+    """predict_proba equals the wrapper's predict_proba, and label equals its predict."""
     wrapper = XGBClassifier(n_estimators=5, **settings).fit(rows, classes)
     wrapper.save_model(tmp_path / "model.json")
 
@@ -218,7 +218,7 @@ def test_the_wrappers_own_answers_are_probabilities_and_labels(
 def test_a_linear_model_that_was_stopped_early_answers_as_its_wrapper(
     rows: Array, classes: Array, tmp_path: Path, model_of: Any
 ) -> None:
-    """A linear booster has no iterations to choose from."""
+    """A linear booster that stopped early answers as its wrapper; it cannot select iterations."""
     wrapper = XGBClassifier(booster="gblinear", n_estimators=20, early_stopping_rounds=1)
     wrapper.fit(rows[:60], classes[:60], eval_set=[(rows[60:], classes[60:])], verbose=False)
     wrapper.save_model(tmp_path / "model.json")
@@ -231,7 +231,7 @@ def test_a_linear_model_that_was_stopped_early_answers_as_its_wrapper(
 def test_a_request_may_ask_for_another_method(
     rows: Array, classes: Array, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Among those that this booster can answer; the next request gets the usual one."""
+    """A request may choose a method that the booster has; the next one gets the default."""
     booster = XGBClassifier(n_estimators=2, max_depth=2).fit(rows, classes).get_booster()
     booster.save_model(tmp_path / "model.json")
     model = model_of(tmp_path)

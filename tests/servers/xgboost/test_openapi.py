@@ -1,6 +1,6 @@
-"""Requests made of the OpenAPI document are answered as it says.
+"""The server answers generated requests as the OpenAPI document says.
 
-No error of the server's, and no status, type or method that the document does not have.
+No 5xx errors, and no status, type or method that is not in the document.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Estimators of scikit-learn's with a booster inside, and what of a script a pickle only names."""
+"""scikit-learn estimators that contain a booster, and pickles that refer to a script."""
 
 import pickle
 import sys
@@ -34,7 +34,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def small(**more: Any) -> XGBClassifier:
-    """A classifier that is trained at once."""
+    """A small classifier that trains fast."""
     return XGBClassifier(n_estimators=3, max_depth=2, **more)
 
 
@@ -53,7 +53,7 @@ ESTIMATORS = {
 
 @pytest.fixture(scope="module")
 def full(rows: Array) -> Array:
-    """The rows without missing values, which not every estimator takes."""
+    """The rows without missing values, which some estimators do not accept."""
     return np.nan_to_num(rows)
 
 
@@ -61,7 +61,7 @@ def full(rows: Array) -> Array:
 def test_an_estimator_with_a_booster_inside_answers_as_it_does_itself(
     name: str, full: Array, classes: Array, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Wherever the booster is, with scikit-learn's default method."""
+    """An estimator that contains a booster anywhere answers with scikit-learn's default method."""
     target = np.column_stack([classes, classes > 0]) if name == "several outputs" else classes
     estimator = ESTIMATORS[name].fit(full, target)
     joblib.dump(estimator, tmp_path / "model.joblib", compress=3)
@@ -69,7 +69,7 @@ def test_an_estimator_with_a_booster_inside_answers_as_it_does_itself(
     answer = model_of(tmp_path).predict(full, [])
 
     expected = estimator.predict_proba(full)
-    if isinstance(expected, list):  # outputs of unequal numbers of classes
+    if isinstance(expected, list):  # outputs with unequal numbers of classes
         assert answer == {"outputs": [each.tolist() for each in expected]}
     else:
         assert np.array_equal(answer, expected)
@@ -79,7 +79,7 @@ def test_an_estimator_with_a_booster_inside_answers_as_it_does_itself(
 def test_categories_of_pandas_are_those_of_training(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """A pipeline's booster knows its labels, so that a request can send them as they are."""
+    """A booster in a pipeline knows its labels, so requests may contain them."""
     table = pd.DataFrame(
         {
             "city": pd.Categorical(["Taipei", "Tainan", "Hualien", "Taipei", "Tainan"] * 8),
@@ -101,7 +101,7 @@ def test_categories_of_pandas_are_those_of_training(
 
 
 def test_a_regressor_inside_another_is_served(full: Array, tmp_path: Path, model_of: Any) -> None:
-    """Also where what it learned was transformed."""
+    """A regressor in a TransformedTargetRegressor is served."""
     inside = XGBRegressor(n_estimators=3)
     estimator = TransformedTargetRegressor(inside, func=np.log1p, inverse_func=np.expm1)
     joblib.dump(estimator.fit(full, np.abs(full[:, 0])), tmp_path / "model.joblib")
@@ -111,7 +111,7 @@ def test_a_regressor_inside_another_is_served(full: Array, tmp_path: Path, model
 
 @pytest.fixture(scope="module")
 def table_pipeline(flats: pd.DataFrame) -> Any:
-    """A pipeline that was trained on a DataFrame of text and numbers."""
+    """A pipeline that was trained on a DataFrame with text and numbers."""
     frame = flats.astype({"city": str, "district": int})
     columns = make_column_transformer(
         (OneHotEncoder(handle_unknown="ignore"), ["city"]), (SimpleImputer(), ["area"])
@@ -122,7 +122,7 @@ def table_pipeline(flats: pd.DataFrame) -> Any:
 def test_a_pipeline_takes_records_over_http(
     flats: pd.DataFrame, table_pipeline: Any, tmp_path: Path, serve_model: Callable[..., Any]
 ) -> None:
-    """It answers with probabilities, and its metadata names columns, classes and versions."""
+    """A pipeline answers records over HTTP with probabilities."""
     joblib.dump(table_pipeline, tmp_path / "model.joblib")
     frame = flats.astype({"city": str, "district": int})
 
@@ -138,7 +138,7 @@ def test_a_pipeline_takes_records_over_http(
 def test_the_metadata_of_a_pipeline_has_both_versions(
     table_pipeline: Any, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """A pickle of it depends on both packages."""
+    """The metadata has the versions of both packages, on which a pickle depends."""
     joblib.dump(table_pipeline, tmp_path / "model.joblib")
 
     metadata = model_of(tmp_path).init_metadata()
@@ -157,7 +157,7 @@ def test_the_metadata_of_a_pipeline_has_both_versions(
 def test_another_method_of_a_pipeline_is_asked(
     full: Array, classes: Array, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """`method` is one of the estimator's own, and a booster's ways are none of them."""
+    """The parameter selects a method of the estimator; a booster's methods are refused."""
     estimator = make_pipeline(StandardScaler(), small()).fit(full, classes)
     joblib.dump(estimator, tmp_path / "model.joblib")
 
@@ -169,7 +169,7 @@ def test_another_method_of_a_pipeline_is_asked(
 
 
 def test_a_pipeline_that_was_never_fitted_stops_the_start(tmp_path: Path, model_of: Any) -> None:
-    """It could not answer a single request."""
+    """A pipeline that is not fitted stops the start."""
     joblib.dump(make_pipeline(StandardScaler(), small()), tmp_path / "model.joblib")
 
     with pytest.raises(DeploymentError, match=r"this model cannot answer: .*not fitted"):
@@ -179,7 +179,7 @@ def test_a_pipeline_that_was_never_fitted_stops_the_start(tmp_path: Path, model_
 def test_a_pipeline_that_mlflow_saved_is_served(
     full: Array, classes: Array, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """MLflow's flavor of a pipeline is `sklearn`, whatever is inside."""
+    """A pipeline that MLflow saved is served, although its flavor is `sklearn`."""
     estimator = make_pipeline(StandardScaler(), small()).fit(full, classes)
     script = tmp_path / "save.py"
     script.write_text(
@@ -199,12 +199,12 @@ def test_a_pipeline_that_mlflow_saved_is_served(
     assert np.array_equal(model.predict(full, []), estimator.predict_proba(full))
 
 
-# What a pickle only names, because it was defined in the script or notebook that saved it.
+# Objects that a pickle only names, because the script or notebook that saved it defined them.
 
 
 @contextmanager
 def script() -> Iterator[ModuleType]:
-    """Within this block `__main__` is this module, as while a script saves its model."""
+    """In this block, `__main__` is a new module, as while a script saves its model."""
     module = ModuleType("__main__")
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(sys.modules, "__main__", module)
@@ -212,7 +212,7 @@ def script() -> Iterator[ModuleType]:
 
 
 def of_script(module: ModuleType, source: str) -> dict[str, Any]:
-    """What this source defines in the script."""
+    """Run this source in the script's module; returns the names that it defines."""
     exec(source, vars(module))
     return vars(module)
 
@@ -227,7 +227,7 @@ def rmsle(true, predicted):
 def test_a_metric_of_the_script_does_not_keep_a_model_from_serving(
     first: tuple[Any, ...], full: Array, tmp_path: Path, model_of: Any
 ) -> None:
-    """It was of use in training alone."""
+    """A model is served without its training metric, which the script defined."""
     with script() as module:
         metric = of_script(module, METRIC)["rmsle"]
         model: Any = XGBRegressor(n_estimators=3, eval_metric=metric)
@@ -241,7 +241,7 @@ def test_a_metric_of_the_script_does_not_keep_a_model_from_serving(
 
 
 def saved_with_function(module: ModuleType, full: Array, path: Path) -> Any:
-    """A pipeline with a function of the script's as its first step."""
+    """Save and return a pipeline whose first step is a function of the script."""
     doubled = of_script(module, "def doubled(rows):\n    return rows * 2\n")["doubled"]
     model = make_pipeline(FunctionTransformer(doubled), XGBRegressor(n_estimators=3))
     path.write_bytes(pickle.dumps(model.fit(full, full[:, 0])))
@@ -251,7 +251,7 @@ def saved_with_function(module: ModuleType, full: Array, path: Path) -> Any:
 def test_a_function_that_answers_need_stops_the_start(
     full: Array, tmp_path: Path, model_of: Any
 ) -> None:
-    """The message names it and the cures."""
+    """A missing function that predictions need is refused; the message names it and a solution."""
     with script() as module:
         saved_with_function(module, full, tmp_path / "model.pkl")
 
@@ -262,7 +262,7 @@ def test_a_function_that_answers_need_stops_the_start(
 def test_a_file_beside_the_model_may_define_what_the_script_did(
     full: Array, tmp_path: Path, model_of: Any
 ) -> None:
-    """Whatever the file is called."""
+    """A file of any name beside the model may define the script's function."""
     with script() as module:
         model = saved_with_function(module, full, tmp_path / "model.pkl")
     (tmp_path / "my_functions.py").write_text("def doubled(rows):\n    return rows * 2\n")
@@ -272,7 +272,7 @@ def test_a_file_beside_the_model_may_define_what_the_script_did(
 
 
 def test_a_class_of_the_script_stops_the_start(full: Array, tmp_path: Path, model_of: Any) -> None:
-    """Nothing that is made up can stand for it."""
+    """A missing class of the script is refused, because no placeholder can replace it."""
     with script() as module:
         names = {"TransformerMixin": TransformerMixin, "BaseEstimator": BaseEstimator}
         vars(module).update(names)
@@ -295,7 +295,7 @@ def test_a_class_of_the_script_stops_the_start(full: Array, tmp_path: Path, mode
 def test_the_parameter_missing_names_a_value_that_means_none(
     full: Array, classes: Array, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """As the wrapper had it in training, which save_model does not keep."""
+    """The parameter missing sets the missing value of training, which save_model does not store."""
     marked = np.where(np.abs(full) < 0.3, -999.0, full)
     model = small(missing=-999.0).fit(marked, classes)
     model.save_model(tmp_path / "model.json")
@@ -310,7 +310,7 @@ def test_the_parameter_missing_names_a_value_that_means_none(
 def test_a_pickled_wrapper_keeps_its_own_missing_value(
     full: Array, classes: Array, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Alone and in a pipeline, unless the parameter says otherwise."""
+    """A pickled wrapper, also in a pipeline, keeps its missing value unless a parameter sets it."""
     marked = np.where(np.abs(full) < 0.3, -999.0, full)
     wrapper = small(missing=-999.0).fit(marked, classes)
     pipeline = make_pipeline(FunctionTransformer(), small(missing=-999.0)).fit(marked, classes)
@@ -327,7 +327,7 @@ def test_a_pickled_wrapper_keeps_its_own_missing_value(
 def test_a_missing_value_that_is_no_number_stops_the_start(
     classifier_file: Path, model_of: Callable[..., Any]
 ) -> None:
-    """The message names the parameter."""
+    """If missing is not a number, the message names the parameter."""
     with pytest.raises(DeploymentError, match="parameter missing to be a number, got 'none'"):
         model_of(classifier_file, missing="none")
 
@@ -335,7 +335,7 @@ def test_a_missing_value_that_is_no_number_stops_the_start(
 def test_a_model_of_a_sparse_matrix_takes_zeros_with_missing_0(
     full: Array, classes: Array, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """What the matrix did not store was missing in training; null says the same."""
+    """A model of a sparse matrix treats nulls, and zeros with missing=0, as missing values."""
     sparse = np.where(np.abs(full) < 0.5, 0.0, full)
     model = small().fit(csr_matrix(sparse), classes)
     model.save_model(tmp_path / "model.json")

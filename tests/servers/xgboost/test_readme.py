@@ -1,4 +1,4 @@
-"""What xgboost's README shows is what the server does."""
+"""The examples in xgboost's README are correct."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ FAILING = [example for example in EXAMPLES if example.last_log_line]
 
 
 def laid_out(example: Example, directory: Path) -> dict[str, str]:
-    """Train the example's model, or the iris classifier; give the server's parameters."""
+    """Train the example's model, or the iris classifier; returns the server's parameters."""
     example.files.setdefault("train.py", IRIS)
     return lay_out(example, directory)
 
@@ -28,10 +28,10 @@ def laid_out(example: Example, directory: Path) -> dict[str, str]:
 def test_every_request_gets_the_answer_shown(
     example: Example, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Each model of the README is trained and served, each request sent, each answer compared."""
+    """For each model of the README, each request gets the shown answer."""
     if "category" in example.files.get("train.py", "") and int(__version__.partition(".")[0]) < 3:
         pytest.skip(f"XGBoost {__version__} does not keep the labels of categories yet")
-    # What is shown is of the image's own version of XGBoost, and may be tested with another.
+    # The README shows the image's version of XGBoost; the tests may run with another.
     example.metadata = example.metadata.replace(images.find("xgboost").version(), __version__)
     parameters = laid_out(example, tmp_path)
     with serve_here(model_of(parameters.pop("model_uri"), **parameters)) as server:
@@ -42,7 +42,7 @@ def test_every_request_gets_the_answer_shown(
 def test_every_last_log_line_is_the_one_shown(
     example: Example, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """A server that cannot work ends with the README's line."""
+    """A broken deployment ends with the README's log line."""
     parameters = laid_out(example, tmp_path)
 
     with pytest.raises(DeploymentError) as caught:

@@ -1,4 +1,4 @@
-"""The server as a process: both microservices, many rows at once, no more threads than allowed."""
+"""The server as a process: both microservices, many rows at once, limited threads."""
 
 import json
 import os
@@ -24,7 +24,7 @@ SERVER = ROOT / "xgboost/server"
 def test_both_microservices_serve_the_model(
     program: str, classifier: XGBClassifier, rows: Array, tmp_path: Path
 ) -> None:
-    """A booster answers many rows in several threads, also in a worker that was forked."""
+    """A booster answers many rows in several threads, also in a forked worker."""
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(classifier))
     whole = np.nan_to_num(np.tile(rows, (20, 1)))
     body = {"data": {"ndarray": whole.tolist()}}
@@ -42,7 +42,7 @@ def test_both_microservices_serve_the_model(
 
 
 def asked_over_grpc(server: Server, rows: Array) -> list[float]:
-    """The values of the answer to these rows as a tensor."""
+    """Send the rows as a tensor over gRPC; returns the values of the answer."""
     tensor = prediction_pb2.Tensor(shape=rows.shape, values=rows.ravel())
     message = prediction_pb2.SeldonMessage(data=prediction_pb2.DefaultData(tensor=tensor))
     with grpc.insecure_channel(server.grpc) as channel:
@@ -76,7 +76,7 @@ print(json.dumps([few - before, threads() - before]))
 def test_no_more_threads_are_started_than_the_container_has_processors(
     name: str, allowed: str, rows: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a pickled wrapper was trained with; none is started to load, or for few rows."""
+    """Loading and few rows start no threads, and many rows no more than allowed."""
     wrapper = XGBClassifier(n_estimators=5, n_jobs=7).fit(rows, rows[:, 0] > 0)
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(wrapper))
     wrapper.save_model(tmp_path / "model.ubj")

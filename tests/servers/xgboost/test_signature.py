@@ -1,4 +1,4 @@
-"""The Model's signature says what the booster itself says, and nothing more."""
+"""The Model's signature has exactly the facts that the booster knows."""
 
 import json
 import math
@@ -13,14 +13,14 @@ from xgboost import DMatrix, XGBClassifier, XGBRegressor
 
 from prepackaged import Column
 
-ANY = Column(missing=math.nan)  # a column of which a booster says nothing
+ANY = Column(missing=math.nan)  # a column without facts in the booster
 
 
 @pytest.mark.usefixtures("since_3_1")
 def test_columns_of_a_frame_have_names_kinds_and_categories(
     rents: XGBRegressor, rents_file: Path, flats: pd.DataFrame, model_of: Callable[..., Any]
 ) -> None:
-    """As pandas has them: text, whole numbers as categories, and a number."""
+    """Columns of a DataFrame have names, kinds and categories, as text or numbers."""
     signature = model_of(rents_file).signature
 
     assert [each.name for each in signature.inputs] == rents.get_booster().feature_names
@@ -35,7 +35,7 @@ def test_columns_of_a_frame_have_names_kinds_and_categories(
 def test_types_of_columns_are_those_of_the_booster(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Whole numbers, truth and fractions, as XGBoost noted them of a frame."""
+    """Columns have the booster's types: integers, booleans and floats."""
     frame = pd.DataFrame({"rooms": [1, 2, 3, 4], "lift": [True, False] * 2, "area": [0.5] * 4})
     model = XGBRegressor(n_estimators=1).fit(frame, [1, 2, 3, 4])
     assert model.get_booster().feature_types == ["int", "i", "float"]
@@ -49,7 +49,7 @@ def test_types_of_columns_are_those_of_the_booster(
 def test_without_names_the_number_of_columns_is_told(
     classifier: XGBClassifier, classifier_file: Path, model_of: Callable[..., Any]
 ) -> None:
-    """An array was trained on, whose columns are numbers of some kind."""
+    """A booster trained on an array has numeric columns without names."""
     booster = classifier.get_booster()
     assert (booster.feature_names, booster.feature_types) == (None, None)
 
@@ -59,7 +59,7 @@ def test_without_names_the_number_of_columns_is_told(
 def test_the_missing_value_of_training_is_told(
     rows: Any, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """A pickled wrapper keeps the number that meant no value."""
+    """The missing value of a pickled wrapper is in the signature."""
     model = XGBRegressor(n_estimators=1, missing=-1.0).fit(np.nan_to_num(rows), rows[:, 0] > 0)
     pd.to_pickle(model, tmp_path / "model.pkl")
 
@@ -73,7 +73,7 @@ SPECIES = ("setosa", "versicolor", "virginica")
 
 @pytest.fixture
 def species_file(classifier: XGBClassifier, tmp_path: Path) -> Path:
-    """The classifier's booster with labels, where XGBoost's wrapper keeps them."""
+    """The classifier's booster with labels, stored as XGBoost's wrapper stores them."""
     booster = classifier.get_booster().copy()
     booster.set_attr(scikit_learn=json.dumps({"classes_": SPECIES}))
     booster.save_model(tmp_path / "model.json")
@@ -84,7 +84,7 @@ def species_file(classifier: XGBClassifier, tmp_path: Path) -> Path:
 def test_classes_are_known_whatever_the_method(
     species_file: Path, method: str, model_of: Callable[..., Any]
 ) -> None:
-    """They are the model's, and not those of one kind of answer."""
+    """The signature has the model's classes, whatever the method."""
     signature = model_of(species_file, method=method).signature
 
     assert (signature.method, signature.class_names) == (method, SPECIES)
@@ -93,7 +93,7 @@ def test_classes_are_known_whatever_the_method(
 def test_columns_of_probabilities_are_the_classes(
     species_file: Path, model_of: Callable[..., Any]
 ) -> None:
-    """In the order of the booster's numbers."""
+    """The outputs of predict_proba are the classes, in the booster's order."""
     signature = model_of(species_file, method="predict_proba").signature
 
     assert signature.outputs == tuple(map(Column, SPECIES))
@@ -107,7 +107,7 @@ def test_any_other_answer_is_an_array_of_the_boosters_shape(
     method: str,
     model_of: Callable[..., Any],
 ) -> None:
-    """Its dtype and what a row has are those of XGBoost's own answer."""
+    """For other methods, the output has the dtype and the shape of XGBoost's answer."""
     options = {"margin": "output_margin", "leaf": "pred_leaf", "contributions": "pred_contribs"}
     best = (0, classifier.best_iteration + 1)
     answer = classifier.get_booster().predict(
@@ -125,7 +125,7 @@ def test_any_other_answer_is_an_array_of_the_boosters_shape(
 def test_labels_are_text_where_classes_are(
     species_file: Path, model_of: Callable[..., Any]
 ) -> None:
-    """One a row."""
+    """The output of label is one text per row if the classes are text."""
     (output,) = model_of(species_file, method="label").signature.outputs
 
     assert (output.is_text, output.shape) == (True, (None,))

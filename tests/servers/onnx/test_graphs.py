@@ -122,7 +122,8 @@ def test_answers_of_free_length_are_lists_by_row(rows: Any, first: Any, loaded: 
 
     answer = model.predict(np.array(rows))
 
-    assert expected[0] == np.array(np.nonzero([rows[0]])).T.tolist() if first else expected
+    places = np.array(np.nonzero([rows[0]]))
+    assert expected[0] == (places.T if first else places).tolist()
     assert answer.tolist() == expected
     assert answer.dtype == object
 

@@ -127,6 +127,7 @@ ANSWERS: dict[str, tuple[Any, Any]] = {
     "named tuple": (Typed(ONES, 3 * ONES), {"best": [1, 1], "rest": [3, 3]}),
     "nested": ({"a": (ONES, [ONES])}, {"a_0": [1, 1], "a_1_0": [1, 1]}),
     "number": ((ONES, 0.5), {"output_0": [1, 1], "output_1": 0.5}),
+    "float16": (ONES.half(), {"output": [1, 1]}),
     "bfloat16": (ONES.bfloat16(), {"output": [1, 1]}),
     "sparse": (ONES.to_sparse(), {"output": [1, 1]}),
     "needs a gradient": (nn.Parameter(ONES), {"output": [1, 1]}),

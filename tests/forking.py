@@ -21,8 +21,9 @@ from typing import IO, Any
 SERVER = "prepackaged.server.runtime.cli"
 # What the images' models import, each where it is installed.
 FRAMEWORKS = ("pandas", "sklearn.ensemble", "xgboost", "torch", "tensorflow", "onnxruntime")
-# Variables that are read at a server's start. Others may be read while modules are imported.
+# Variables that a server reads when it starts. Others may be read while modules are imported.
 READ_AT_START = ("PREDICTIVE_UNIT_", "PREPACKAGED_", "PYTEST_")
+READ_BY_IMPORTS = {"PREDICTIVE_UNIT_IMAGE"}  # by seldon_core.metadata
 MOST_BYTES = 200_000  # of an order
 
 
@@ -51,8 +52,10 @@ class Forked:
 
 def may_fork(environment: Mapping[str, str]) -> bool:
     """Whether a server with these variables is the same forked as started afresh."""
-    different = set(environment.items()) ^ set(_parent().environment.items())
-    return all(name.startswith(READ_AT_START) for name, _ in different)
+    different = {name for name, _ in environment.items() ^ _parent().environment.items()}
+    return not different & READ_BY_IMPORTS and all(
+        name.startswith(READ_AT_START) for name in different
+    )
 
 
 def fork(

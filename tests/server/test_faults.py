@@ -171,9 +171,7 @@ def test_a_request_that_breaks_off_is_not_predicted(url: str, model: Mirror, pat
     with connected(url) as connection:
         connection.send(chunked(text("broken"), path=path)[:-5])
         with connected(url) as other:
-            assert (
-                other.ask(get("/health/ping")).status == 200
-            )  # the first part is read
+            assert other.ask(get("/health/ping")).status == 200  # the first part is read
         assert connection.ask(b"zz\r\n").status == 400
         assert connection.is_closed()
     with connected(url) as connection:

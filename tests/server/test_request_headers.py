@@ -203,7 +203,7 @@ class Batched:
 def asked_together(model: Batched, count: int, turns: int) -> list[tuple[Any, str]]:
     """Values and callers in the answers; the first requests wait together behind the gate.
 
-    Later requests do not wait: a model measured as fast is called on the event loop and would block it.
+    Later requests do not wait: a fast model runs on the event loop, which waiting would block.
     """
     found = []
     with ExitStack() as stack:

@@ -64,7 +64,7 @@ def send(port: int, seconds: float, parts: Iterator[bytes], *, reads: bool = Tru
 
 
 def drain(connection: socket.socket, is_closed: threading.Event) -> None:
-    """Read and discard everything; set `is_closed` when the connection ends."""
+    """Read and discard all answers; set `is_closed` when the connection ends."""
     try:
         while connection.recv(2**16):
             pass
@@ -249,7 +249,7 @@ REST_FLOODS: dict[str, Attack] = {
     "chunks of one byte": partial(over_rest, CHUNKED, b"1\r\nx\r\n" * 10_000),
     "header fields without end": partial(over_rest, b"GET / HTTP/1.1\r\n", b"a: b\r\n" * 100),
 }
-#: Floods that violate a protocol's limits, after which the server must close the connection.
+#: Floods for which the protocol has an error, so the server must close the connection.
 SENT_AWAY = {*GRPC_FLOODS, "header fields without end"}
 #: Attacks on the memory, by name, for REST's port and for gRPC's.
 REST_HOGS: dict[str, Attack] = {

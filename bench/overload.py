@@ -11,10 +11,10 @@ import grpc
 from bench.attacks import HOST
 from bench.target import Target, ask
 
-OVERLOAD = 5  # times the load that the model can handle;
+OVERLOAD = 5  # times the load that the model can handle
 CALL_SECONDS = 0.02  # `Slow` takes this long per request
 PATIENCE = (0.5, 2.0, 10.0)  # of clients, in seconds
-ONSET_SECONDS = 3.0  # in which the server detects an overload, or clients stay
+ONSET_SECONDS = 3.0  # until the server knows that the load lasts, or as long as clients stay
 TEXT = b"\x1a\x02hi"  # a SeldonMessage with strData
 
 #: Sends a request, waits for this many seconds, and returns an outcome of `bench.target.ask`.

@@ -18,7 +18,7 @@ class Sample:
 
     Without a model, for a server that needs none, the answer is a text.
     `picture` is a file equivalent to the rows, if the model takes pictures.
-    For a fork's image only `message` is set, a request that it answers.
+    For a fork's image, `message` is a request that it answers, and the answer is unknown.
     """
 
     model: Path | None

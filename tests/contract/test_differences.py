@@ -302,7 +302,7 @@ ELSEWHERE = {  # shown by separate tests
 def test_both_servers_do_what_the_table_says(
     pairs: Callable[[str], Pair], example: Example
 ) -> None:
-    """Both servers do what the row says."""
+    """Each server does what the row of the table says."""
     theirs, ours = (example.ask(server) for server in pairs(example.model))
 
     assert (theirs, ours) == (example.theirs, example.ours)

@@ -19,7 +19,7 @@ OF_THE_OUTER_MAKE = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """The environment of the steps: shared caches, and free ports and names."""
+    """The environment of the steps: shared caches, free ports, and a registry name of its own."""
     ports = dict(zip(("HTTP", "GRPC", "METRICS"), map(str, free_ports(3)), strict=True))
     outer = {name: value for name, value in os.environ.items() if name not in OF_THE_OUTER_MAKE}
     own = {"PREPACKAGED_CACHE": str(uv.CACHE), "REGISTRY": "localhost/fork", "MODEL_URI": ""}

@@ -108,7 +108,7 @@ def test_what_is_not_an_image_is_asked_by_one_list() -> None:
 
 
 def test_an_image_is_built_and_tested_by_one_list() -> None:
-    """`make ci-images` runs `ci-image-<image>` for each image, and the action runs nothing else."""
+    """`make ci-images` runs `ci-image-<image>` for each image; the action runs no other tests."""
     action = load(ROOT / ".github/actions/image/action.yml")["runs"]["steps"]
     asked = [step["run"] for step in action if "make " in step.get("run", "")]
     assert asked[0] == 'make "ci-image-$TARGET"'

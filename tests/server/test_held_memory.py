@@ -87,7 +87,7 @@ def has_room(url: str) -> bool:
 def test_what_is_no_request_yet_is_bounded(
     start_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under each kind of hoarding, small requests are answered, and large ones afterwards."""
+    """During each attack small requests are answered, and afterwards large ones too."""
     monkeypatch.setenv("PREPACKAGED_REQUEST_MEMORY_BYTES", str(MEMORY))
     process = start_process("Mirror")
     server = process.server

@@ -61,7 +61,7 @@ def test_sagemaker_gets_its_port_and_its_model(run: Run, tmp_path: Path) -> None
 
 
 def test_sagemakers_defaults_give_way_to_settings(run: Run) -> None:
-    """Seldon's port variable and parameters override SageMaker's."""
+    """Seldon's port variable and parameters override SageMaker's defaults."""
     parameters = '[{"name": "model_uri", "value": "/elsewhere", "type": "STRING"}]'
     url = run(
         SERVE,

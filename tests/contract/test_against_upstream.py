@@ -94,7 +94,7 @@ def test_rest_takes_feedback_as_upstream_does(
 def test_other_forms_of_a_request_are_read_as_upstream_reads_them(
     mirrors: Pair, way: str, message: Any
 ) -> None:
-    """Messages in a query, a form or multipart are read as by upstream."""
+    """Messages in `json` of a query or form, or in multipart, are read as by upstream."""
 
     def call(server: Server) -> requests.Response:
         url, text = server.url + "/predict", json.dumps(message)

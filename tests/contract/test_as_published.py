@@ -98,7 +98,7 @@ def test_rest_takes_feedback_as_it_did(servers: Pair, message: Any, reward: floa
 def test_other_forms_of_a_request_are_read_as_they_were(
     servers: Pair, how: str, message: Any
 ) -> None:
-    """Messages in a query, a form or multipart are read alike."""
+    """Messages in `json` of a query or form, or in multipart, are read alike."""
 
     def call(server: Server) -> requests.Response:
         url, text = server.url + "/predict", json.dumps(message)

@@ -378,7 +378,7 @@ def test_images_on_another_base_are_outdated(tmp_path: Path) -> None:
     ],
 )
 def test_who_pushes_logs_in_at_the_registrys_host(tmp_path: Path, registry: str, host: str) -> None:
-    """The login host follows github.com/distribution/reference: a dot, a port or localhost."""
+    """A host has a dot, a port or is localhost: https://github.com/distribution/reference."""
     put_program(tmp_path, "docker", 'echo "$@" "$(cat)" >call')
     command = script("actions/publish/action.yml", "docker login")
 
@@ -403,7 +403,7 @@ def test_an_attestation_is_about_the_pushed_images_digest(clone: Path) -> None:
 
 
 def test_the_nightly_rebuild_is_of_the_highest_version(clone: Path) -> None:
-    """The nightly job rebuilds the highest release by version, without candidates."""
+    """The nightly job rebuilds the highest version (1.10 is above 1.9), no release candidate."""
     command = script("workflows/nightly.yml", "git checkout")
     with pytest.raises(subprocess.CalledProcessError):
         run_step(command, clone)  # there is no release yet

@@ -281,7 +281,7 @@ def test_no_json_is_a_400(half: Served, body: bytes) -> None:
 
 
 def test_bytes_in_the_alphabet_of_urls_are_refused_by_its_name(two: Served) -> None:
-    """URL-safe Base64 gets 400, since TensorFlow Serving has only the standard alphabet (#1141)."""
+    """URL-safe Base64 gets 400: TensorFlow Serving has only the other one (tf serving#1141)."""
     status, answer = ask(two, {"instances": [{"tag": {"b64": URL_SAFE}, "signal": [1, 2]}]})
 
     assert status == 400
@@ -364,7 +364,7 @@ def test_without_pages_the_server_is_alive_to_browsers_too() -> None:
 
 
 def test_the_metadata_are_tensorflow_servings(half: Served, table: Served) -> None:
-    """Sizes are strings, as in protobuf's JSON; each column is an input."""
+    """Sizes are strings, like 64-bit numbers in protobuf's JSON; columns are inputs of one axis."""
     x = {
         "dtype": "DT_FLOAT",
         "tensor_shape": {"dim": [{"size": "-1", "name": ""}], "unknown_rank": False},

@@ -75,7 +75,7 @@ def test_a_large_request_is_told_the_same(loading: Any, tmp_path: Path) -> None:
 
 
 def test_the_open_inference_protocol_is_alive_and_not_ready(loading: Any, tmp_path: Path) -> None:
-    """While loading, it is live and not ready, over REST and gRPC, each in its own format."""
+    """While loading, the server is live and not ready, in REST's format and in gRPC's."""
     with connected(loading.server.url) as connection:
         assert connection.ask(get("/v2/health/live")).body == b'{"live":true}'
         for path, body in (

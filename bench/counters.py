@@ -1,4 +1,4 @@
-"""What it costs to count a request: in memory, in files, and with prometheus_client's classes."""
+"""The cost of counting a request: in memory, in files, and with prometheus_client's classes."""
 
 import os
 import tempfile
@@ -14,7 +14,7 @@ ROUNDS, TIMES = 15, 20_000
 
 
 def table() -> Iterator[str]:
-    """A Markdown table of microseconds, the best of ROUNDS, for a request counted and timed."""
+    """A Markdown table of microseconds per counted and timed request, the best of ROUNDS."""
     ways = {
         "a single process, in memory": ours(None),
         "one of several workers, in prometheus_client's multiprocess files": ours(scratch()),
@@ -27,20 +27,20 @@ def table() -> Iterator[str]:
 
 
 def scratch() -> Path:
-    """A directory for files."""
+    """A temporary directory."""
     return Path(tempfile.mkdtemp())
 
 
 def ours(directory: Path | None) -> Callable[[], object]:
-    """The server's own counters."""
+    """The server's own counters; with a directory, in files."""
     metrics = Metrics(directory)
     return lambda: metrics.observe_request("predict", 200, 0.003)
 
 
 def multiprocess() -> Callable[[], object]:
-    """The same counts in files that several processes share."""
+    """Prometheus_client's counters, in files that several processes share."""
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(scratch())
-    values.ValueClass = values.MultiProcessValue()  # chosen at the import, without the variable
+    values.ValueClass = values.MultiProcessValue()  # was chosen at import, too early
     labels = ("predict", "200")
     requests = Counter("requests", "counted", ["method", "code"]).labels(*labels)
     times = Histogram("seconds", "timed", ["method", "code"], buckets=SECONDS).labels(*labels)
@@ -53,7 +53,7 @@ def multiprocess() -> Callable[[], object]:
 
 
 def microseconds(function: Callable[[], object]) -> float:
-    """What one call takes."""
+    """The microseconds of one call."""
     start = time.perf_counter()
     for _ in range(TIMES):
         function()

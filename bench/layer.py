@@ -1,6 +1,6 @@
 """One HTTP or gRPC layer with nothing behind it: `python bench/layer.py NAME PORT`.
 
-Each answers every request with the same small message, at once.
+Each layer answers every request at once with the same small message.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ Serving = Coroutine[Any, Any, None]
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """The answer by way of ASGI."""
+    """An ASGI application with the constant answer."""
     while (await receive()).get("more_body"):
         pass
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
@@ -49,13 +49,13 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 
 class Subclass(HttpToolsProtocol):
-    """uvicorn's own protocol, answering before ASGI begins."""
+    """A subclass of uvicorn's protocol that answers before ASGI starts."""
 
     def on_headers_complete(self) -> None:
         """Start no task."""
 
     def on_body(self, body: bytes) -> None:
-        """Keep nothing."""
+        """Discard the body."""
 
     def on_message_complete(self) -> None:
         """Answer."""
@@ -63,15 +63,15 @@ class Subclass(HttpToolsProtocol):
 
 
 class Httptools(asyncio.Protocol):
-    """A protocol of asyncio's, on uvicorn's parser."""
+    """An asyncio protocol on httptools, uvicorn's parser."""
 
     def connection_made(self, transport: Any) -> None:
-        """Keep the way back."""
+        """Keep the transport, and create a parser."""
         self.transport = transport
         self.parser = httptools.HttpRequestParser(self)
 
     def data_received(self, data: bytes) -> None:
-        """Parse."""
+        """Parse the data."""
         self.parser.feed_data(data)
 
     def on_message_complete(self) -> None:
@@ -80,17 +80,17 @@ class Httptools(asyncio.Protocol):
 
 
 def our_http() -> Callable[[], HttpConnection]:
-    """The product's own way: an exchange for each request."""
+    """Our server's HTTP/1 connection, with an exchange for each request."""
     protocol = WireProtocol("", failure, failure, routes={REST_PATH: {"GET": answer}})
     port = HttpPort(Router([protocol]), Limits(), observe)
     return lambda: HttpConnection(port)
 
 
 class WithH2(asyncio.Protocol):
-    """gRPC on `h2`, its checks of headers turned off."""
+    """A gRPC protocol on `h2` without header validation."""
 
     def connection_made(self, transport: Any) -> None:
-        """Greet."""
+        """Send the server's connection preface."""
         self.transport = transport
         self.h2 = H2Connection(
             H2Configuration(
@@ -104,7 +104,7 @@ class WithH2(asyncio.Protocol):
         transport.write(self.h2.data_to_send())
 
     def data_received(self, data: bytes) -> None:
-        """Answer each request that is whole."""
+        """Answer each complete request."""
         for event in self.h2.receive_data(data):
             if isinstance(event, DataReceived):
                 size, stream = event.flow_controlled_length, event.stream_id
@@ -114,38 +114,38 @@ class WithH2(asyncio.Protocol):
         self.transport.write(self.h2.data_to_send())
 
     def answer(self, stream: int) -> None:
-        """Headers, message, trailers."""
+        """Send headers, message and trailers."""
         self.h2.send_headers(stream, [(":status", "200"), ("content-type", "application/grpc")])
         self.h2.send_data(stream, b"\0" + len(ANSWER).to_bytes(4, "big") + ANSWER)
         self.h2.send_headers(stream, [("grpc-status", "0")], end_stream=True)
 
 
 class Constant(grpc.GenericRpcHandler):
-    """grpcio's handler of any method."""
+    """A handler for any method in grpcio."""
 
     def service(self, handler_call_details: Any) -> Any:
-        """The handler."""
+        """Return the handler."""
         return grpc.unary_unary_rpc_method_handler(self.answer)
 
     async def answer(self, request: bytes, context: Any) -> bytes:
-        """The answer."""
+        """Return the constant answer."""
         return ANSWER
 
 
 async def with_uvicorn(port: int, **settings: Any) -> None:
-    """Serve by uvicorn with these settings."""
+    """Serve with uvicorn and these settings."""
     config = uvicorn.Config(application, HOST, port, lifespan="off", access_log=False, **settings)
     await uvicorn.Server(config).serve()
 
 
 async def with_protocol(port: int, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
-    """Serve by asyncio with this protocol."""
+    """Serve with asyncio and this protocol."""
     server = await asyncio.get_running_loop().create_server(protocol, HOST, port)
     await server.serve_forever()
 
 
 async def with_grpcio(port: int) -> None:
-    """Serve by grpcio on asyncio."""
+    """Serve with grpcio on asyncio."""
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((Constant(),))
     server.add_insecure_port(f"{HOST}:{port}")
@@ -154,7 +154,7 @@ async def with_grpcio(port: int) -> None:
 
 
 def frames() -> Callable[[], Http2Connection]:
-    """The product's own way: an exchange for each call, and no limit but the default ones."""
+    """Our server's HTTP/2 connection, with an exchange for each call and default limits."""
     protocol = WireProtocol("/", failure, failure, methods={PATH: answer})
     methods = Methods([protocol], Limits(), observe)
     port = Http2Port(methods.accept, set(), math.inf, NOT_HTTP2)
@@ -162,12 +162,12 @@ def frames() -> Callable[[], Http2Connection]:
 
 
 def answer(exchange: Exchange) -> None:
-    """The answer."""
+    """Send the constant answer."""
     exchange.respond(Response(ANSWER))
 
 
 def failure(exchange: Exchange, error: BaseException) -> Response:
-    """Nothing fails here."""
+    """Raise the error, since nothing should fail here."""
     raise error
 
 

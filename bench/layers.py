@@ -1,9 +1,9 @@
-"""Compare the layers that could carry requests, with nothing behind them: `make bench-layers`.
+"""Compare HTTP and gRPC layers with nothing behind them: `make bench-layers`.
 
     python -m bench.layers
 
-Each serves alone and is loaded with 32 connections, several times in turn; what is printed is
-the medians, and their ratios to the first of its kind.
+Each layer serves alone, under a load of 32 connections, several times; the output has the medians
+and their ratios to the first layer of its kind.
 """
 
 import re
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def rows(kind: str, rates: dict[str, list[float]]) -> Iterator[str]:
-    """A Markdown table of medians."""
+    """The lines of a Markdown table of medians."""
     yield f"| {kind} layer | req/s, {CLIENTS} connections |"
     yield "| --- | ---: |"
     first = statistics.median(next(iter(rates.values())))
@@ -51,14 +51,14 @@ def rows(kind: str, rates: dict[str, list[float]]) -> Iterator[str]:
 
 
 def rest_rate(name: str) -> float:
-    """Requests a second, as wrk counts them."""
+    """Requests per second, measured by wrk."""
     with serving(name) as port:
         url = f"http://{HOST}:{port}{PREDICT}"
         return rate_in(r"Requests/sec:\s+([\d.]+)", "wrk", f"-c{CLIENTS}", f"-d{SECONDS}s", url)
 
 
 def grpc_rate(name: str, body: Path) -> float:
-    """Requests a second, as h2load counts them."""
+    """Requests per second, measured by h2load."""
     with serving(name) as port:
         url = f"http://{HOST}:{port}{GRPC_PREDICT}"
         headers = ("-Hcontent-type: application/grpc", "-Hte: trailers")
@@ -67,7 +67,7 @@ def grpc_rate(name: str, body: Path) -> float:
 
 
 def rate_in(pattern: str, program: str, *arguments: str) -> float:
-    """What a load generator prints; it must not have seen an error."""
+    """Run a load generator and return its rate; raise if it reports an error."""
     printed = output(program, *arguments, seconds=60)
     match = re.search(pattern, printed)
     if match is None or re.search(r"Non-2xx|[1-9]\d* (failed|errored)", printed):
@@ -77,7 +77,7 @@ def rate_in(pattern: str, program: str, *arguments: str) -> float:
 
 @contextmanager
 def serving(name: str) -> Iterator[int]:
-    """The layer on a free port."""
+    """Serve the layer on a free port until the block ends."""
     (port,) = free_ports(1)
     with subprocess.Popen(command(name, port), stderr=subprocess.DEVNULL) as process:
         while is_free(port):
@@ -89,7 +89,7 @@ def serving(name: str) -> Iterator[int]:
 
 
 def command(name: str, port: int) -> Sequence[str]:
-    """What starts it."""
+    """The command that starts the layer."""
     return (sys.executable, str(Path(__file__).with_name("layer.py")), name, str(port))
 
 

@@ -1,4 +1,4 @@
-"""The clients that load a server, and the reading of what they print."""
+"""The load generators and clients, and the parsing of their output."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ Figures = dict[str, float]
 
 
 def require_tools() -> None:
-    """End with the package to install where a load generator is missing."""
+    """Exit if a load generator is missing, with the name of its package."""
     if missing := [package for tool, package in PACKAGES.items() if not shutil.which(tool)]:
         sys.exit(f"bench: install {' '.join(missing)} (Debian: apt-get install them) and try again")
 
@@ -51,9 +51,9 @@ def rest(
     *,
     is_varied: bool = False,
 ) -> Figures:
-    """Load with wrk, whose script compares every answer with ones that were looked at first.
+    """Load with wrk, whose script compares every answer with ones that were verified before.
 
-    When it is varied, each request has an id and a trace of its own in its headers.
+    With `is_varied`, each request has its own id and trace in the headers.
     """
     samples = server.known(samples)
     with tempfile.TemporaryDirectory() as directory:
@@ -69,7 +69,7 @@ def rest(
 
 
 def write_samples(server: Server, samples: Sequence[Sample], directory: Path) -> int:
-    """Write the requests and the server's own right answers; the number of wrong ones."""
+    """Write the requests and the server's answers; return the number of wrong answers."""
     wrong = 0
     for index, sample in enumerate(samples, start=1):
         status, body = post(server, sample)
@@ -80,7 +80,7 @@ def write_samples(server: Server, samples: Sequence[Sample], directory: Path) ->
 
 
 def read_wrk(printed: str) -> Figures:
-    """The figures in wrk's output, the last line of which is our script's."""
+    """Parse wrk's output, whose last line our script prints."""
     wrk = json.loads(printed.strip().splitlines()[-1])
     return {
         "req/s": (wrk["answers"] - wrk["wrong"]) / wrk["seconds"],
@@ -93,7 +93,7 @@ def read_wrk(printed: str) -> Figures:
 def over_grpc(
     server: Server, model: Model, clients: int, seconds: int, *, path: str = GRPC_PREDICT
 ) -> Figures:
-    """Load with h2load, which checks that answers have the size of one that was looked at."""
+    """Load with h2load, which checks that answers have the size of a verified one."""
     call = Call(path, model.grpc_infer if path == GRPC_INFER else model.grpc_message)
     answer = one_grpc_answer(server, model, call)
     if answer is None:
@@ -106,14 +106,14 @@ def over_grpc(
 
 
 class Call(NamedTuple):
-    """A call over gRPC."""
+    """A call over gRPC: path and message."""
 
     path: str
     message: bytes
 
 
 def one_grpc_answer(server: Server, model: Model, call: Call) -> bytes | None:
-    """The server's answer if it is right."""
+    """The server's answer, or None if it is wrong or an error."""
     try:
         answer = grpc_answer(f"{HOST}:{server.grpc_port}", *call)
     except grpc.RpcError:
@@ -122,7 +122,7 @@ def one_grpc_answer(server: Server, model: Model, call: Call) -> bytes | None:
 
 
 def h2load(server: Server, call: Call, answer: bytes, clients: int, requests: int) -> Figures:
-    """A number of equal requests, one at a time on each connection."""
+    """Send `requests` equal requests, one at a time on each connection."""
     with tempfile.TemporaryDirectory() as directory:
         frame, log = Path(directory) / "frame", Path(directory) / "log"
         message = call.message
@@ -136,10 +136,10 @@ def h2load(server: Server, call: Call, answer: bytes, clients: int, requests: in
 
 
 def read_h2load(printed: str, log: str, answer_size: int) -> Figures:
-    """The figures in h2load's output and its log.
+    """Parse h2load's output and log.
 
-    A call that fails has status 200 in HTTP and no data: only answers of the right size count,
-    and one more error stands for data that is no whole number of them.
+    A failed call has HTTP status 200 and no data, so only answers of the right size count. If the
+    data are not a whole number of answers, that is one more error.
     """
     seconds = in_seconds(found(r"finished in (\S+),", printed))
     requested = int(found(r"requests: (\d+) total", printed))
@@ -154,7 +154,7 @@ def read_h2load(printed: str, log: str, answer_size: int) -> Figures:
 
 
 def found(pattern: str, text: str) -> str:
-    """The pattern's group in the text."""
+    """The pattern's group in the text; raises ValueError without a match."""
     match = re.search(pattern, text)
     if match is None:
         raise ValueError(f"no {pattern!r} in:\n{text}")
@@ -162,30 +162,30 @@ def found(pattern: str, text: str) -> str:
 
 
 def in_seconds(duration: str) -> float:
-    """A duration as h2load prints it, such as 507.60ms or 2.01s."""
+    """Convert a duration that h2load prints, such as 507.60ms or 2.01s."""
     number, unit = found(r"([\d.]+)", duration), found(r"([a-z]+)", duration)
     return float(number) * {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60}[unit]
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float:
-    """The smallest of the ordered values that so many of them do not exceed."""
+    """The nearest-rank percentile of sorted values."""
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def output(program: str, *arguments: str, seconds: float) -> str:
-    """What a load generator prints; it is ended after so many seconds."""
+    """Run a load generator with a time limit and return its output."""
     command = [shutil.which(program) or program, *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=seconds, check=True)
     return done.stdout
 
 
 def with_pings(server: Server, samples: Sequence[Sample], clients: int) -> Figures:
-    """Send each request once, so many at a time, and ask for the server's health meanwhile."""
+    """Send each request once with this many clients, and ping the server meanwhile."""
     return asyncio.run(asyncio.wait_for(exchange_all(server, samples, clients), TOTAL_SECONDS))
 
 
 async def exchange_all(server: Server, samples: Sequence[Sample], clients: int) -> Figures:
-    """The clients take requests until none is left; one more pings until they are done."""
+    """Run the clients until no request is left, and one more that pings meanwhile."""
     begun, left, is_done = time.monotonic(), iter(samples), asyncio.Event()
     pinging = asyncio.create_task(ping_until(is_done, server))
     wrong = sum(await asyncio.gather(*(client(server, left) for _ in range(clients))))
@@ -195,9 +195,9 @@ async def exchange_all(server: Server, samples: Sequence[Sample], clients: int) 
 
 
 def read_times(total: float, wrong: int, pings: Sequence[float]) -> Figures:
-    """The figures of a load whose pings took so many milliseconds, infinite where one failed.
+    """The figures of a load; pings are in milliseconds, infinite for failed ones.
 
-    Only errors where there was one: a server that refuses requests is done with them soon.
+    With errors, only their number is returned, since a server that refuses requests is fast.
     """
     if errors := wrong + pings.count(math.inf):
         return {"errors": errors}
@@ -206,7 +206,7 @@ def read_times(total: float, wrong: int, pings: Sequence[float]) -> Figures:
 
 
 async def client(server: Server, left: Iterator[Sample]) -> int:
-    """Send what is left, one at a time; the number of wrong answers."""
+    """Send the remaining requests one at a time; return the number of wrong answers."""
     wrong = 0
     for sample in left:
         kind = f"Content-Type: {sample.content_type}\r\n"
@@ -216,7 +216,7 @@ async def client(server: Server, left: Iterator[Sample]) -> int:
 
 
 async def ping_until(is_done: asyncio.Event, server: Server) -> list[float]:
-    """Ask for the server's health again and again; how many milliseconds each answer took."""
+    """Ping the server until `is_done`; return the milliseconds of each ping."""
     milliseconds = []
     while not is_done.is_set():
         begun = time.monotonic()
@@ -229,7 +229,7 @@ async def ping_until(is_done: asyncio.Event, server: Server) -> list[float]:
 async def ask(
     server: Server, method: str, path: str, headers: str = "", body: bytes = b""
 ) -> tuple[int, bytes]:
-    """One request on a connection of its own: the status, 0 for none, and the body."""
+    """Send one request on a new connection; return the status, 0 for none, and the body."""
     head = f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n{headers}"
     try:
         reader, writer = await asyncio.open_connection(HOST, server.port)

@@ -1,4 +1,4 @@
-"""A limit for the memory of a server, as a container has one."""
+"""A memory limit for a server, like a container's."""
 
 import os
 import shutil
@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-#: Where a cgroup for memory can be made, and the files of its limit: of the first version, and
-#: of the second.
+#: Parents of memory cgroups and the files of their limits: version 1, then version 2.
 CGROUPS = (
     (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
     (Path("/sys/fs/cgroup"), "memory.max"),
@@ -17,9 +16,9 @@ JOIN = 'echo $$ >"$0/cgroup.procs" && exec "$@"'
 
 @contextmanager
 def limited(size: int) -> Iterator[list[str]]:
-    """A command that starts another with so many bytes of memory.
+    """Yield a command that starts another one with this much memory.
 
-    By a cgroup, where one can be made; else the address space is limited.
+    It uses a cgroup if one can be created, or else limits the address space.
     """
     for root, file in CGROUPS:
         group = root / f"chaos-{os.getpid()}"
@@ -29,7 +28,7 @@ def limited(size: int) -> Iterator[list[str]]:
             try:
                 yield ["sh", "-c", JOIN, str(group)]
             finally:
-                with suppress(OSError):  # something is left in it
+                with suppress(OSError):  # a process is left in it
                     group.rmdir()
             return
     yield [shutil.which("prlimit") or "prlimit", f"--as={size}"]

@@ -1,11 +1,11 @@
-"""What a server adds to its framework, model by model: `make bench-overhead`.
+"""The time that a server adds to its framework, for each model: `make bench-overhead`.
 
     python -m bench.overhead             every model, as a table
     python bench/overhead.py SCRIPT DIR  one model, in its image's environment
 
-The Model's `predict` and the framework's own call, on what it takes ready-made (an array, a
-DataFrame), are made in turn in one process; what is printed is the medians. Behind them is what a
-request takes over REST with one connection, and how many times as long the framework's call takes.
+The Model's `predict` and the framework's own call on prepared input (an array, a DataFrame)
+alternate in one process; the table has the medians. The next columns are the time of a request
+over REST with one connection, and the ratio of the framework's call to it.
 """
 
 import importlib
@@ -43,8 +43,8 @@ def main() -> None:
 
 
 def models(scratch: Path) -> Iterator[tuple[str, str, Path, "Model"]]:
-    """What is measured: a title, the script that trains it, where it is, and how it is served."""
-    # Of which an image's environment has no need.
+    """Yield each model: title, training script, directory, and the model as it is served."""
+    # An image's environment lacks the packages that these need.
     from bench.cases import TABLES, train, trained, trained_on_records
 
     for image in IMAGES:
@@ -56,7 +56,7 @@ def models(scratch: Path) -> Iterator[tuple[str, str, Path, "Model"]]:
 
 
 def in_process(script: str, directory: Path) -> list[float]:
-    """Microseconds of a call: the Model's and the framework's."""
+    """The microseconds of a call: the Model's and the framework's."""
     python = ROOT / f".envs/{image_of(script)}/bin/python"
     command = [str(python), __file__, script, str(directory)]
     printed = subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL)
@@ -65,7 +65,7 @@ def in_process(script: str, directory: Path) -> list[float]:
 
 
 def over_rest(model: "Model", scratch: Path) -> float:
-    """Microseconds of a request to our server, one after the other."""
+    """The microseconds of a request to our server, one at a time."""
     from bench import load
     from bench.programs import OURS
     from bench.servers import running, wait_for_answer
@@ -77,7 +77,7 @@ def over_rest(model: "Model", scratch: Path) -> float:
 
 
 def image_of(script: str) -> str:
-    """The image that serves what the script trains."""
+    """The image that serves the script's models."""
     return "sklearn" if script == OF_TABLES else script
 
 
@@ -87,11 +87,11 @@ def row(cells: "list[str] | tuple[str, ...]") -> str:
 
 
 def measure(script: str, directory: Path) -> None:
-    """Print two numbers: the Model's microseconds a call, and the framework's."""
+    """Print the microseconds per call of the Model and of the framework."""
     sys.path[:0] = [str(ROOT / image_of(script) / "server"), str(ROOT / "bench/models")]
     model = importlib.import_module("Model").Model(model_uri=str(directory))
     model.load()
-    import numpy as np  # after the Model, which limits its threads
+    import numpy as np  # after the Model, which limits numpy's threads
 
     training = importlib.import_module(f"train_{script}")
     framework = training.direct(directory)
@@ -107,7 +107,7 @@ def measure(script: str, directory: Path) -> None:
 
 
 def seconds(call: Callable[[Any], Any], rows: Any) -> float:
-    """How long one call takes."""
+    """The seconds of one call."""
     start = time.perf_counter()
     call(rows)
     return time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""More requests than a model can answer, of clients that leave, over REST and gRPC."""
+"""An overload: more requests than the model can answer, from clients that leave, REST and gRPC."""
 
 import threading
 import time
@@ -11,19 +11,19 @@ import grpc
 from bench.attacks import HOST
 from bench.target import Target, ask
 
-OVERLOAD = 5  # times the load that the model can bear,
-CALL_SECONDS = 0.02  # as `Slow` takes so long for each request
+OVERLOAD = 5  # times the load that the model can handle
+CALL_SECONDS = 0.02  # `Slow` takes this long per request
 PATIENCE = (0.5, 2.0, 10.0)  # of clients, in seconds
-ONSET_SECONDS = 3.0  # in which the server learns that this is no burst, or how long clients stay
+ONSET_SECONDS = 3.0  # until the server knows that the load lasts, or as long as clients stay
 TEXT = b"\x1a\x02hi"  # a SeldonMessage with strData
 
-#: Asks once, for so many seconds at most; what comes of it, as `bench.target.ask` says it.
+#: Sends a request, waits for this many seconds, and returns an outcome of `bench.target.ask`.
 Ask = Callable[[float], str]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A request: how long after the beginning, how it ended, and how long that took."""
+    """A request: its start since the beginning, its outcome, and its duration."""
 
     at: float
     outcome: str
@@ -32,13 +32,13 @@ class Asked:
 
 @contextmanager
 def rest(target: Target) -> Iterator[Ask]:
-    """Clients that have a connection each."""
+    """REST clients with a connection per request."""
     yield lambda patience: ask(target.rest, patience=patience)
 
 
 @contextmanager
 def calls(target: Target) -> Iterator[Ask]:
-    """Clients behind one channel, which cancel their calls and do not say so before."""
+    """Clients on one gRPC channel, which cancel calls instead of setting a deadline."""
     with grpc.insecure_channel(f"{HOST}:{target.grpc}") as channel:
         call: Any = channel.unary_unary("/seldon.protos.Model/Predict")
 
@@ -62,7 +62,7 @@ CLIENTS = {"REST": rest, "gRPC": calls}
 def load(
     target: Target, ask_once: Ask, patience: float, seconds: float
 ) -> tuple[list[Asked], float]:
-    """So many requests a second, however they are answered, and the longest ping meanwhile."""
+    """Send requests at a fixed rate; return their outcomes and the longest ping."""
     start, asked, longest = time.monotonic(), [], 0.0
     clients: list[threading.Thread] = []
 
@@ -83,13 +83,13 @@ def load(
 
 
 def longest(asked: list[Asked], outcome: str, since: float = 0.0) -> float:
-    """The seconds that 99 of 100 took at most, of those that ended so."""
+    """The 99th percentile of the seconds of requests with this outcome."""
     times = sorted(each.seconds for each in asked if each.outcome == outcome and each.at >= since)
     return times[len(times) * 99 // 100] if times else 0.0
 
 
 def share_of_time(ask_once: Ask) -> float:
-    """What a model that sleeps for its time answers here, of what it would without this machine."""
+    """The throughput of a model that sleeps on this machine, relative to its ideal."""
     count, start = 20, time.perf_counter()
     for _ in range(count):
         ask_once(1.0)

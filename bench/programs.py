@@ -1,4 +1,4 @@
-"""The programs that are compared, one a column of the table."""
+"""The programs that are compared, one per column of the table."""
 
 import os
 import tomllib
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class Serves(Flag):
-    """What a program can answer."""
+    """The models that a program can serve."""
 
     MODELS = auto()
     ESTIMATORS = auto()
@@ -25,11 +25,10 @@ class Serves(Flag):
 class Program:
     """One column of the table.
 
-    `options` come behind the model's name. `root` is the checkout whose images' servers it runs,
-    `programs` the environment in .envs that has the command, where that is not the image's.
-    `takes_plain` says whether it serves, in place of an image's Model, the class that its users
-    write for the model, and `speaks_infer` whether it has the Open Inference Protocol beside
-    Seldon's.
+    `options` follow the model's name. `root` is the checkout whose images' servers it runs, and
+    `programs` the environment in .envs that has the command, if that is not the image's.
+    `takes_plain` says whether it serves the class that its users would write instead of an image's
+    Model, and `speaks_infer` whether it has the Open Inference Protocol in addition to Seldon's.
     """
 
     name: str
@@ -45,11 +44,11 @@ class Program:
 
     @property
     def names_model(self) -> bool:
-        """Whether its command line has the name of the model's class."""
+        """Whether the command line has the name of the model's class."""
         return bool(self.options)
 
     def body(self, sample: Sample) -> bytes:
-        """The sample's request in the form of the program's protocol."""
+        """The sample's request in the program's protocol."""
         return sample.infer if self.path == INFER else sample.body
 
 
@@ -57,12 +56,12 @@ OPTIONS = ("--service-type", "MODEL", "--access-log")
 
 
 def microservice(name: str, program: str, environment: Mapping[str, str]) -> Program:
-    """A server with the command line of the images."""
+    """A server with the images' command line."""
     return Program(name, (program,), environment, options=OPTIONS)
 
 
 def programs_of(image: str) -> Path:
-    """Where the programs of an image's environment are."""
+    """The directory of the programs in an image's environment."""
     return ROOT / f".envs/{image}/bin"
 
 
@@ -84,8 +83,8 @@ ALL = (
     Program("bare", BARE, serves=Serves.ONE_ANSWER, speaks_infer=True),
     Program("bare with model", (*BARE, "--model"), serves=Serves.ESTIMATORS),
 )
-# The quickest of what was tried: batches of 32, 64 and 128 after 1, 5 and 20 ms, and with its
-# pool of processes.
+# The fastest of the settings tried: batches of 32, 64 and 128 after 1, 5 and 20 ms, with and
+# without its pool of processes.
 BATCHING = {
     "MLSERVER_MODEL_IMPLEMENTATION": "mlserver_sklearn.SKLearnModel",
     "MLSERVER_MODEL_NAME": "model",
@@ -105,7 +104,7 @@ MLSERVER = Program(
 
 
 def peer(name: str) -> Program:
-    """A server of others with a model of our own, in the environment of their clients."""
+    """Another project's server with our estimator, in the environment of the clients."""
     script = str(ROOT / f"bench/models/serve_{name.lower()}.py")
     return Program(
         name,
@@ -121,9 +120,9 @@ PEERS = {"mlserver": MLSERVER, "kserve": peer("KServe"), "triton": peer("Triton"
 
 
 def earlier(checkout: Path) -> Program:
-    """The microservice of another checkout of the project, in the same environment.
+    """The server of another checkout of this project, in the same environment.
 
-    Packages that it needs and this one does not have may be on PYTHONPATH.
+    PYTHONPATH may have packages that it needs in addition.
     """
     package = tomllib.loads((checkout / "common/pyproject.toml").read_text())
     module, _, function = package["project"]["scripts"]["prepackaged-microservice"].partition(":")

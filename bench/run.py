@@ -1,11 +1,11 @@
-"""Compare the microservice with upstream's, under load, on this machine: `make bench`.
+"""Compare our server with upstream's, under load, on this machine: `make bench`.
 
     python -m bench.run [--quick] [--case NAME]... [--earlier CHECKOUT] [--peer NAME]...
 
-Servers run as processes on localhost and are loaded in turn, several times over; what is
-printed is the medians, and their ratios to upstream's as it starts by default. It needs the
-development environment, the one of the sklearn image, wrk and h2load. A full run takes about
-ten minutes, a quick one less than two: on a machine that does nothing else.
+Servers run as processes on localhost and are loaded in turn, several times; the output has the
+medians, and their ratios to upstream's server with default settings. It needs the development
+environment, that of the sklearn image, wrk and h2load. A full run takes about ten minutes, a quick
+one less than two, on an otherwise idle machine.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def chosen(every: list[Group], names: list[str] | None) -> list[Group]:
-    """The groups with only the cases of these names; all of them without names."""
+    """The groups, with only the cases of these names if there are any."""
     known = [case.name for group in every for case in group.cases] + list(FRAMEWORKS)
     if unknown := set(names or ()) - set(known):
         sys.exit(f"bench: no case {', '.join(sorted(unknown))}; there are {', '.join(known)}")
@@ -88,7 +88,7 @@ def chosen(every: list[Group], names: list[str] | None) -> list[Group]:
 
 @dataclass
 class Bench:
-    """The servers taking turns, and what was measured of them."""
+    """Runs the servers in turn and collects the figures."""
 
     scratch: Path
     rounds: int
@@ -96,7 +96,7 @@ class Bench:
     measured: dict[str, dict[str, list[Figures]]] = field(default_factory=dict)
 
     def measure(self, group: Group) -> None:
-        """All cases of a group."""
+        """Measure all cases of a group."""
         able = Serves.MODELS
         if group.model.is_estimator:
             able |= Serves.ESTIMATORS
@@ -124,7 +124,7 @@ class Bench:
     def side_by_side(self, group: Group, programs: list[Program], warm_up: Measure) -> None:
         """Start all servers, then load one after the other: A B C, A B C.
 
-        A first load of each is not measured: caches fill, and batching is tried.
+        Each gets a first load that is not measured, since caches fill and batching is tried.
         """
         with ExitStack() as stack:
             servers = [
@@ -140,7 +140,7 @@ class Bench:
                     self.note(case, server)
 
     def note(self, case: Case, server: Server) -> None:
-        """Measure once, and keep and tell the figures."""
+        """Measure once; store and print the figures."""
         figures = attempt(case.measure, server)
         shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
         print(f"{case.title}: {server.program.name}: {shown}", file=sys.stderr)
@@ -149,7 +149,7 @@ class Bench:
 
 
 def attempt(measure: Measure, server: Server) -> Figures:
-    """The figures; one error where measuring fails, as with a server that is not there any more."""
+    """Measure and return the figures, or one error if that fails, such as for a dead server."""
     try:
         return measure(server)
     except FAILURES as error:
@@ -163,7 +163,7 @@ def ready(server: Server, model: Model) -> Figures:
 
 
 def header(rounds: int, seconds: int) -> str:
-    """When, where and with what it was measured, and how to read the table."""
+    """The date, machine and versions of the measurement, and how to read the table."""
     versions = ", ".join([*package_versions(), *tool_versions()])
     return f"""\
 {datetime.now(UTC):%Y-%m-%d}, {machine()}. {versions}.
@@ -175,7 +175,7 @@ neither decodes a request nor has a model; `bare with model` has one, and checks
 
 
 def machine() -> str:
-    """Processor, cores, memory and kernel."""
+    """The processor, cores, memory and kernel."""
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     name = model[1] if model else platform.machine()
@@ -183,7 +183,7 @@ def machine() -> str:
 
 
 def package_versions() -> Iterator[str]:
-    """What the servers' environment holds."""
+    """The versions in the servers' environment."""
     yield subprocess.check_output(
         [programs_of("sklearn") / "python", "--version"], text=True
     ).strip()
@@ -194,7 +194,7 @@ def package_versions() -> Iterator[str]:
 
 
 def tool_versions() -> Iterator[str]:
-    """The load generators in use."""
+    """The versions of the load generators."""
     for command in (["wrk", "-v"], ["h2load", "--version"]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         words = (done.stdout or done.stderr).split()

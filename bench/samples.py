@@ -1,4 +1,4 @@
-"""Requests and the numbers that answer them, and the look at an answer that finds these in it."""
+"""Requests with their expected numbers, and the comparison of answers with these."""
 
 import base64
 import json
@@ -21,17 +21,17 @@ GRPC_TIMEOUT = 20
 JSON = "application/json"
 JSON_SIZE = "Inference-Header-Content-Length"
 MULTIPART = "multipart/form-data; boundary=image"
-ID = "0"  # for equal answers: without one, MLServer and KServe make one up
-SCORES = {"name": "predict_proba"}  # without which MLServer answers with classes
-TOLERANCE = 1e-6  # a batch's last digits are its own
+ID = "0"  # for equal answers: without one, MLServer and KServe generate one
+SCORES = {"name": "predict_proba"}  # without this, MLServer answers with classes
+TOLERANCE = 1e-6  # the last digits depend on the batch
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What a client sends, and the message that a right server answers, as JSON.
+    """A request, and the right answer to it as JSON.
 
-    `infer` is the same request in the Open Inference Protocol, where it is sent in that too;
-    where tensors follow its JSON, that has `json_size` bytes.
+    `infer` is the same request in the Open Inference Protocol, if it is sent in that too. If
+    tensors follow its JSON, the JSON has `json_size` bytes.
     """
 
     body: bytes
@@ -42,13 +42,13 @@ class Sample:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that it is sent with."""
+        """The request's headers."""
         more = {} if self.json_size is None else {JSON_SIZE: str(self.json_size)}
         return {"Content-Type": self.content_type, **more}
 
 
 def of_rows(rows: Sequence[Sequence[float]], answer: Sequence[Sequence[float]]) -> Sample:
-    """Rows as people send them, or as one input, answered by rows."""
+    """Rows as an ndarray and as one input; the answer has rows."""
     names = [f"t:{column}" for column in range(len(answer[0]))]
     message = {"data": {"names": names, "ndarray": answer}, "meta": {}}
     shape, values = [len(rows), len(rows[0])], list(flat(list(rows)))
@@ -59,7 +59,7 @@ def of_rows(rows: Sequence[Sequence[float]], answer: Sequence[Sequence[float]]) 
 
 
 def of_tensor(tensor: Any, answer: Sequence[Sequence[float]], *, is_binary: bool) -> Sample:
-    """An array of float32 in the Open Inference Protocol, answered in JSON by rows."""
+    """A float32 array in the Open Inference Protocol; the answer is JSON."""
     about = {"name": "x", "shape": tensor.shape, "datatype": "FP32"}
     message = {"data": {"ndarray": answer}}
     if not is_binary:
@@ -72,7 +72,7 @@ def of_tensor(tensor: Any, answer: Sequence[Sequence[float]], *, is_binary: bool
 
 
 def of_records(records: Sequence[Mapping[str, Any]], answer: Sequence[Sequence[float]]) -> Sample:
-    """Records as people send them, or each column as an input, answered by rows."""
+    """Records as jsonData and as one input per column; the answer has rows."""
     message = {"data": {"ndarray": answer}}
     columns = [column(name, [record[name] for record in records]) for name in records[0]]
     infer = {
@@ -98,7 +98,7 @@ def column(name: str, values: Sequence[Any]) -> dict[str, Any]:
 
 
 def of_image(image: bytes, *, is_multipart: bool) -> Sample:
-    """An image, answered by its length."""
+    """An image; the answer is its size."""
     data = {"names": [], "tensor": {"shape": [1], "values": [len(image)]}}
     answer = {"data": data, "meta": {}}
     if not is_multipart:
@@ -109,7 +109,7 @@ def of_image(image: bytes, *, is_multipart: bool) -> Sample:
 
 
 def is_right(body: bytes, answer: dict[str, Any]) -> bool:
-    """Whether the body is JSON with the numbers of the expected answer."""
+    """Return whether the body is JSON with the expected numbers."""
     try:
         found, expected = (list(numbers(message)) for message in (json.loads(body), answer))
     except (ValueError, TypeError, KeyError, AttributeError):
@@ -118,7 +118,7 @@ def is_right(body: bytes, answer: dict[str, Any]) -> bool:
 
 
 def are_near(found: Sequence[float], expected: Sequence[float]) -> bool:
-    """Whether two lists of numbers are the same but for their last digits."""
+    """Return whether two lists of numbers are equal within TOLERANCE."""
     if len(found) != len(expected):
         return False
     pairs = zip(found, expected, strict=True)
@@ -147,14 +147,14 @@ def flat(values: Any) -> Iterator[float]:
 
 
 def to_protobuf(rows: Sequence[Sequence[float]]) -> bytes:
-    """The rows as a message for gRPC."""
+    """A gRPC message of Seldon's protocol with the rows."""
     tensor = prediction_pb2.Tensor(shape=[len(rows), len(rows[0])], values=flat(list(rows)))
     message = prediction_pb2.SeldonMessage(data=prediction_pb2.DefaultData(tensor=tensor))
     return bytes(message.SerializeToString())
 
 
 def to_infer_protobuf(rows: Sequence[Sequence[float]]) -> bytes:
-    """The rows as a message of the Open Inference Protocol, in binary."""
+    """A gRPC message of the Open Inference Protocol with the rows in binary."""
     message = CLASSES["ModelInferRequest"](model_name="model")
     message.inputs.add(name="x", datatype="FP64", shape=[len(rows), len(rows[0])])
     message.outputs.add(**SCORES)
@@ -163,13 +163,13 @@ def to_infer_protobuf(rows: Sequence[Sequence[float]]) -> bytes:
 
 
 def grpc_answer(address: str, path: str, message: bytes) -> bytes:
-    """What the server answers over gRPC, undecoded; raises `grpc.RpcError`."""
+    """Call the server over gRPC and return the undecoded answer; raises `grpc.RpcError`."""
     with grpc.insecure_channel(address) as channel:
         return bytes(channel.unary_unary(path, bytes, bytes)(message, timeout=GRPC_TIMEOUT))
 
 
 def is_right_protobuf(path: str, body: bytes, answer: dict[str, Any]) -> bool:
-    """Whether the message holds the numbers of the expected answer, as a tensor."""
+    """Return whether the message has the expected numbers in a tensor."""
     if path == GRPC_INFER:
         contents = CLASSES["ModelInferResponse"].FromString(body).raw_output_contents
         found = np.frombuffer(b"".join(contents), "<f8").tolist()

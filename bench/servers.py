@@ -1,4 +1,4 @@
-"""The servers that are compared: how each is started, asked for a first answer, and ended."""
+"""Starting and ending the servers that are compared, and requests to them."""
 
 import http.client
 import json
@@ -21,16 +21,16 @@ MODELS = ROOT / "bench/models"
 HOST = "127.0.0.1"
 START_SECONDS = 90
 POLL_SECONDS = 0.02
-# Below those that Linux gives to the clients' side of connections, of which a load makes many.
+# Below Linux's range for outgoing connections, of which a load opens many.
 PORTS = iter(random.sample(range(10_000, 32_000), 20_000))
 ASK_SECONDS = 20
 
 
 @dataclass(frozen=True)
 class Model:
-    """What a server serves, and requests whose answers are known.
+    """A model to serve, and requests with known answers.
 
-    `plain` is the class in models/ that people write to serve it where they have no image.
+    `plain` names the class in models/ that people write for it if they have no image.
     """
 
     directory: Path
@@ -50,11 +50,11 @@ class Model:
 
     @property
     def is_estimator(self) -> bool:
-        """Whether it is a file of scikit-learn's that takes arrays."""
+        """Whether it is a scikit-learn file that takes arrays."""
         return self.image == "sklearn" and "model_uri" in self.parameters and not self.plain
 
     def of(self, program: Program) -> "Model":
-        """What the program serves of it."""
+        """The model as this program serves it."""
         if not (self.plain and program.takes_plain):
             return self
         return replace(self, directory=MODELS, name=self.plain)
@@ -72,17 +72,17 @@ class Server:
     started: float = field(default_factory=time.monotonic)
 
     def known(self, samples: Sequence[Sample]) -> Sequence[Sample]:
-        """Those that it can answer: a server without a model knows the first answer only."""
+        """The samples that it can answer: a server without a model only knows the first answer."""
         return samples[:1] if self.program.serves is Serves.ONE_ANSWER else samples
 
 
 class NotStartedError(Exception):
-    """A server gave no good answer in time."""
+    """A server gave no right answer in time."""
 
 
 @contextmanager
 def running(program: Program, model: Model, scratch: Path) -> Iterator[Server]:
-    """The program serving the model on free ports, until the block ends."""
+    """Run the program on the model, on free ports, until the block ends."""
     server = start(program, model, scratch)
     try:
         yield server
@@ -113,16 +113,16 @@ def start(program: Program, model: Model, scratch: Path) -> Server:
 
 
 def place(program: Program, model: Model, scratch: Path) -> Path:
-    """The directory that the program is started in: with the model's class, where it has one."""
+    """The working directory of the program: that of the model's class if it needs one."""
     if not program.names_model:
         return scratch
     return program.root / model.image / "server" if model.is_of_image else model.directory
 
 
 def environment(model: Model, ports: Mapping[str, int]) -> dict[str, str]:
-    """What a deployment sets, and the answers of the server without a model.
+    """The environment of a deployment, and the answers for the server without a model.
 
-    Those of MLServer are beside those of Seldon.
+    MLServer's variables are set in addition to Seldon's.
     """
     typed = [{"name": key, "value": to, "type": "STRING"} for key, to in model.parameters.items()]
     return {
@@ -136,12 +136,12 @@ def environment(model: Model, ports: Mapping[str, int]) -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on just now, none of them given before."""
+    """Ports on which nothing listens at the moment, and which were not returned before."""
     return list(islice(filter(is_free, PORTS), count))
 
 
 def is_free(port: int) -> bool:
-    """Whether the port can be opened."""
+    """Return whether the port can be opened."""
     with socket.socket() as opened, suppress(OSError):
         opened.bind((HOST, port))
         return True
@@ -149,7 +149,7 @@ def is_free(port: int) -> bool:
 
 
 def wait_for_answer(server: Server, sample: Sample) -> float:
-    """Seconds from the process's start to its first good answer."""
+    """The seconds from the process's start to its first right answer."""
     while (waited := time.monotonic() - server.started) < START_SECONDS:
         if server.process.poll() is not None:
             break
@@ -161,7 +161,7 @@ def wait_for_answer(server: Server, sample: Sample) -> float:
 
 
 def answers_well(server: Server, sample: Sample) -> bool:
-    """Whether a request is answered, and right."""
+    """Return whether the server answers a request, and rightly."""
     try:
         status, body = post(server, sample)
     except (OSError, http.client.HTTPException):
@@ -170,7 +170,7 @@ def answers_well(server: Server, sample: Sample) -> bool:
 
 
 def post(server: Server, sample: Sample) -> tuple[int, bytes]:
-    """One prediction: the status and the body."""
+    """Send one prediction; return the status and the body."""
     connection = http.client.HTTPConnection(HOST, server.port, timeout=ASK_SECONDS)
     try:
         body = server.program.body(sample)
@@ -183,10 +183,10 @@ def post(server: Server, sample: Sample) -> tuple[int, bytes]:
 
 @contextmanager
 def apart(server: Server) -> Iterator[None]:
-    """Keep this process and what it starts off the server's cores, where there are two or more.
+    """Keep this process and its children off the server's cores, if there are at least two.
 
-    With one connection, a client on the server's core is answered several times faster than
-    one beside it, and the scheduler's choice between them would be all that is measured.
+    With one connection, a client on the server's core gets answers several times faster than one on
+    another core, so the scheduler's choice would dominate the measurement.
     """
     cores = os.sched_getaffinity(0)
     first, *others = sorted(cores)
@@ -201,7 +201,7 @@ def apart(server: Server) -> Iterator[None]:
 
 
 def pin(server: Server, cores: set[int]) -> None:
-    """Let all threads of the server run on these cores only."""
+    """Restrict all threads of the server to these cores."""
     for pid in family(server.process.pid):
         for thread in Path(f"/proc/{pid}/task").glob("*"):
             with suppress(OSError):
@@ -209,12 +209,12 @@ def pin(server: Server, cores: set[int]) -> None:
 
 
 def pss_megabytes(pid: int) -> float:
-    """The proportional set size of a process and all its descendants."""
+    """The proportional set size of a process and all its descendants, in MB."""
     return sum(pss_kilobytes(each) for each in family(pid)) / 1024
 
 
 def pss_kilobytes(pid: int) -> int:
-    """One process's share of the memory that it uses."""
+    """The proportional set size of one process, in kB."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
@@ -223,7 +223,7 @@ def pss_kilobytes(pid: int) -> int:
 
 
 def family(pid: int) -> Iterator[int]:
-    """The process and its descendants, whichever of its threads made them."""
+    """Yield the process and its descendants, from all of its threads."""
     yield pid
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):

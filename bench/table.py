@@ -1,4 +1,4 @@
-"""What was measured, as one Markdown table."""
+"""Formats the measurements as one Markdown table."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ Measured = Mapping[str, Mapping[str, Sequence[Figures]]]
 
 
 def table(measured: Measured, columns: Mapping[str, str], baseline: str) -> str:
-    """Medians, each with its ratio to the baseline's; `columns` gives each server its heading."""
+    """Medians with their ratios to the baseline's; `columns` maps servers to headings."""
     rows = [
         ["case", "figure", *columns.values()],
         ["---", "---", *("---:" for _ in columns)],
@@ -25,7 +25,7 @@ def table(measured: Measured, columns: Mapping[str, str], baseline: str) -> str:
 def rows_of_case(
     title: str, by_server: Mapping[str, Sequence[Figures]], servers: Sequence[str], baseline: str
 ) -> Iterable[list[str]]:
-    """One row a figure; errors are added up, and get a row where there is one."""
+    """Yield a row for each figure; errors are summed, and get a row only if there are any."""
     for figure in figures_in(by_server):
         values = {server: summary(figure, by_server.get(server, ())) for server in servers}
         if figure != "errors":
@@ -42,7 +42,7 @@ def figures_in(by_server: Mapping[str, Sequence[Figures]]) -> list[str]:
 
 
 def summary(figure: str, rounds: Sequence[Figures]) -> float | None:
-    """The median of the rounds, or their sum for errors; None where nothing was measured."""
+    """The median of the rounds, or the sum for errors; None without a measurement."""
     values = [figures[figure] for figures in rounds if figure in figures]
     if not values:
         return None
@@ -50,13 +50,13 @@ def summary(figure: str, rounds: Sequence[Figures]) -> float | None:
 
 
 def cell(value: float | None, base: float | None) -> str:
-    """A figure, and how many times the baseline's it is."""
+    """A figure with its ratio to the baseline's."""
     ratio = f" ({value / base:.2f}x)" if value is not None and base else ""
     return number(value) + ratio
 
 
 def number(value: float | None) -> str:
-    """Three digits and no more, but for large whole numbers."""
+    """A number with three digits, or a whole number from 100."""
     if value is None:
         return NOTHING
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

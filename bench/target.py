@@ -1,4 +1,4 @@
-"""A server that is attacked, in a process of its own, and how a good client asks it."""
+"""A server in a process of its own that is attacked, and a good client's requests to it."""
 
 import http.client
 import json
@@ -28,13 +28,13 @@ class Target:
     process: "subprocess.Popen[bytes]"
     rest: int
     grpc: int
-    megabytes: float = 0.0  # when it had answered for the first time
+    megabytes: float = 0.0  # after its first answer
 
 
 def ask(
     port: int, method: str = "POST", path: str = "/predict", patience: float = ASK_SECONDS
 ) -> str:
-    """Send a request: `answered`, `refused` with a time to come back, or `lost`."""
+    """Send a request: `answered`, `refused` with Retry-After, or `lost`."""
     connection = http.client.HTTPConnection(HOST, port, timeout=patience)
     try:
         body, headers = (
@@ -62,9 +62,9 @@ def ask(
 def running(
     environment: dict[str, str], model: str = "Slow", under: Sequence[str] = ()
 ) -> Iterator[Target]:
-    """The microservice on a model that answers what it is sent, until the block ends.
+    """Run our server on a model of bench/models until the block ends.
 
-    `under` is a command that it is started by.
+    `under` is a command that starts it.
     """
     ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
     settings = {f"PREDICTIVE_UNIT_{kind}_SERVICE_PORT": str(port) for kind, port in ports.items()}
@@ -88,12 +88,12 @@ def running(
 
 
 def wait_until_answering(target: Target) -> None:
-    """Return at the first good answer, or when there is none for too long."""
+    """Wait for the first good answer, the process's end, or START_SECONDS."""
     wait_until(lambda: ask(target.rest) == "answered" or target.process.poll() is not None)
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    """Return as soon as something is so, or after START_SECONDS."""
+    """Return as soon as the condition holds, or after START_SECONDS."""
     until = time.monotonic() + START_SECONDS
     while not is_so() and time.monotonic() < until:
         time.sleep(0.1)

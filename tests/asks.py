@@ -1,4 +1,4 @@
-"""Ways to ask a server, each a function of the server that gives what it told, shortened."""
+"""Requests to a server, each a function from the server to a short form of its answer."""
 
 import gzip
 import json
@@ -20,7 +20,7 @@ Ask = Callable[[Server], Any]
 
 
 def outcome(response: requests.Response) -> tuple[int, Any]:
-    """The status, and the answer without its meta; of an error, the reason if it has one."""
+    """The status, and the answer without its meta, or an error's reason if it has one."""
     if response.headers["Content-Type"] != "application/json":
         return response.status_code, None
     body = response.json()
@@ -30,14 +30,14 @@ def outcome(response: requests.Response) -> tuple[int, Any]:
 
 
 def ask(method: str, path: str, **arguments: Any) -> Ask:
-    """A request of any form."""
+    """A request of any method, path and arguments of `requests`."""
     return lambda server: outcome(
         requests.request(method, server.url + path, timeout=60, **arguments)
     )
 
 
 def post(message: Any, path: str = PREDICTIONS) -> Ask:
-    """A request of JSON, which may be text that is sent as it is."""
+    """A POST of JSON; a message that is a text is sent unchanged."""
 
     def send(server: Server) -> tuple[int, Any]:
         is_text = isinstance(message, str)
@@ -47,7 +47,7 @@ def post(message: Any, path: str = PREDICTIONS) -> Ask:
 
 
 def compressed(message: Any) -> Ask:
-    """The same request, with its body as gzip."""
+    """A POST of JSON, compressed with gzip."""
     body = gzip.compress(json.dumps(message).encode())
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
     return lambda server: outcome(
@@ -75,12 +75,12 @@ def call(message: Any, service: str = "Model", method: str = "Predict") -> Ask:
 
 
 def returned(what: str, how: Callable[[Any], Ask] = post) -> Ask:
-    """A request to the model `Returns`, which is to return this."""
+    """A request that makes the model `Returns` return the case `what`."""
     return how({"data": {"ndarray": [[1]]}, "meta": {"tags": {"return": what}}})
 
 
 def raw(text: str, pattern: str) -> Ask:
-    """What the answer has of a pattern, as it came."""
+    """The first group of the pattern in the raw answer, or an empty text."""
 
     def find(server: Server) -> str:
         found = re.search(pattern, server.post_text(text).content.decode())
@@ -90,12 +90,12 @@ def raw(text: str, pattern: str) -> Ask:
 
 
 def info(text: str) -> Ask:
-    """The text of an error."""
+    """The message of the error for this body."""
     return lambda server: server.post_text(text).json()["status"]["info"]
 
 
 def header(name: str, **headers: str) -> Ask:
-    """A header of the answer to ping."""
+    """A header of the answer to /health/ping."""
     return lambda server: requests.get(
         server.url + "/health/ping", headers=headers, timeout=60
     ).headers.get(name)
@@ -114,7 +114,7 @@ def health(server: Server) -> str:
 
 
 def metrics(pattern: str) -> Ask:
-    """How often the metrics page has a line, once a request came over REST and one over gRPC."""
+    """How often the metrics page matches, after one request over REST and one over gRPC."""
 
     def find(server: Server) -> str:
         post({"strData": "x"})(server)
@@ -127,7 +127,7 @@ def metrics(pattern: str) -> Ask:
 
 
 def calls_of_a_type_error(server: Server) -> tuple[int, int]:
-    """The status of a request whose predict raises TypeError, and how often that was called."""
+    """The status when predict raises TypeError, and how often predict was called."""
     count = {"data": {"ndarray": [[1]]}}
     (before,) = server.post(count).json()["data"]["ndarray"]
     status, _ = returned("type error")(server)
@@ -136,7 +136,7 @@ def calls_of_a_type_error(server: Server) -> tuple[int, int]:
 
 
 def metrics_page(path: str) -> Ask:
-    """The status and the content type of a page on the metrics port."""
+    """The status and content type of a page on the metrics port."""
 
     def get(server: Server) -> tuple[int, str]:
         response = requests.get(server.metrics + path, timeout=60)
@@ -146,7 +146,7 @@ def metrics_page(path: str) -> Ask:
 
 
 def sent(request: bytes, *, is_cut: bool = False) -> Ask:
-    """The status that bytes are answered with, and the reason; cut, the rest will not come."""
+    """Send bytes and return the status and reason; `is_cut` closes the sending side then."""
 
     def send(server: Server) -> tuple[int, str | None]:
         with connected(server.url) as connection:
@@ -161,7 +161,7 @@ def sent(request: bytes, *, is_cut: bool = False) -> Ask:
 
 
 def size_of_raw(code: int) -> Ask:
-    """The status of a raw answer, and whether it has a body."""
+    """The status of a raw answer with this code, and whether it has a body."""
 
     def send(server: Server) -> tuple[int, bool]:
         response = server.post({"status": {"code": code}})
@@ -171,7 +171,7 @@ def size_of_raw(code: int) -> Ask:
 
 
 def status_of_raw(code: int) -> Ask:
-    """The answer to a model's raw answer with a status; None when it is no HTTP."""
+    """The outcome of a raw answer with this code; None if it is not valid HTTP."""
 
     def send(server: Server) -> Any:
         try:

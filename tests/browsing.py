@@ -1,4 +1,4 @@
-"""What tests of the pages share: a model, a browser's page, and a proxy in between."""
+"""Helpers for tests of the pages: a model, a browser page and a proxy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ COLUMNS = (
 
 
 class Passengers(Component):
-    """Answers with two probabilities, the first a hundredth of the age."""
+    """Answers with two probabilities, the first of them age / 100."""
 
     signature = Signature(COLUMNS, class_names=("no", HOSTILE))
 
@@ -37,7 +37,7 @@ class Passengers(Component):
 
 
 def opened(browser: Browser, url: str, **how: Any) -> Page:
-    """The page at an address, where nothing fails unseen."""
+    """Open the page; script errors and dialogs fail the test."""
     page = browser.new_context(**how).new_page()
     page.on("pageerror", lambda error: pytest.fail(str(error)))
     page.on("dialog", lambda dialog: pytest.fail(f"a name has run: {dialog.message}"))
@@ -47,7 +47,7 @@ def opened(browser: Browser, url: str, **how: Any) -> Page:
 
 @contextmanager
 def behind_prefix(url: str) -> Iterator[str]:
-    """A proxy that serves everything of a server under /deployment/model."""
+    """A proxy that serves the server under the prefix /deployment/model."""
 
     class Proxy(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -69,7 +69,7 @@ def behind_prefix(url: str) -> Iterator[str]:
             self.wfile.write(response.content)
 
         def log_message(self, *_: Any) -> None:
-            """Keep quiet."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("localhost", 0), Proxy)
     Thread(target=server.serve_forever, daemon=True).start()
@@ -79,6 +79,6 @@ def behind_prefix(url: str) -> Iterator[str]:
 
 
 def loaded(model: Component) -> Component:
-    """A model that needs no file."""
+    """The model, loaded without a file."""
     model.load()
     return model

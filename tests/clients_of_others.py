@@ -1,4 +1,4 @@
-"""Programs of tests/clients in the clients' environment, where ours and theirs do not meet."""
+"""Runs programs of tests/clients in their own environment, separate from the tests' packages."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ PYTHON = ROOT / ".envs/clients/bin/python"
 
 
 def reported(program: str, *arguments: str | Path) -> Any:
-    """What a program reports."""
+    """Run a program and return the JSON that it prints."""
     command = [PYTHON, ROOT / "tests/clients" / program, *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 0, ended.stderr

@@ -1,4 +1,4 @@
-"""Containers of a built image, by way of docker's or podman's command line."""
+"""Containers of a built image, with docker's or podman's command line."""
 
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,12 +14,12 @@ from engine import ENGINE
 
 GIVEN: set[int] = set()
 LOCK = Lock()
-# podman would put writable memory on /tmp; docker and Kubernetes do not.
+# Without this, podman mounts writable memory on /tmp; docker and Kubernetes do not.
 READ_ONLY = ("--read-only", *(["--read-only-tmpfs=false"] if "podman" in ENGINE else []))
 
 
 def engine(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-    """Run the container engine and give what it printed."""
+    """Run the container engine and return the completed process."""
     return subprocess.run([ENGINE, *arguments], capture_output=True, text=True, check=check)
 
 
@@ -37,29 +37,29 @@ class Container:
         return requests.post(self.url + path, json=body, timeout=60)
 
     def log(self) -> str:
-        """Everything that it has written so far."""
+        """Everything that the container has written so far."""
         shown = engine("logs", self.name)
         return shown.stdout + shown.stderr
 
     def run(self, *command: str) -> str:
-        """What a command inside it prints."""
+        """Run a command in the container and return its output."""
         return engine("exec", self.name, *command).stdout.strip()
 
     def stop(self, seconds: int) -> None:
-        """End it as platforms do: SIGTERM, and SIGKILL where it has not ended after that."""
+        """Stop the container as platforms do: SIGTERM, then SIGKILL after `seconds`."""
         engine("stop", "-t", str(seconds), self.name)
 
     def kill(self) -> None:
-        """End it at once, where it has not ended."""
+        """Kill the container if it still runs."""
         engine("kill", self.name, check=False)
 
     def wait(self) -> int:
-        """The exit status of its server, once it has ended."""
+        """Wait for the container to end and return its exit status."""
         return int(engine("wait", self.name).stdout)
 
 
 def own_ports() -> list[int]:
-    """Three ports that are free and that no other container, perhaps not begun yet, was given."""
+    """Three free ports that no other container has been given, even if it has not started yet."""
     with LOCK:
         ports = free_ports(3)
         while GIVEN.intersection(ports):
@@ -76,9 +76,9 @@ def running(
     ports: tuple[int, int, int] = (9000, 5000, 6000),
     command: Sequence[str] = (),
 ) -> Iterator[Container]:
-    """A container of the image until the block ends; the ports are REST's, gRPC's, the metrics'.
+    """Run a container of the image until the block ends; `ports` are REST's, gRPC's, the metrics'.
 
-    A `command` takes the place of the image's, as a pod's does.
+    A `command` replaces the image's, as in a pod.
     """
     variables = [f"{name}={value}" for name, value in (environment or {}).items()]
     set_ = [word for variable in variables for word in ("-e", variable)]
@@ -91,5 +91,5 @@ def running(
     try:
         yield container
     finally:
-        container.kill()  # upstream's microservice would let the whole grace period pass
+        container.kill()  # stopping upstream's server would take the whole grace period
         engine("rm", "--force", name)

@@ -1,7 +1,7 @@
-"""Objects whose kinds Kubernetes does not know, as their own controllers know them.
+"""Schemas of custom resources, which Kubernetes' own schemas do not include.
 
-Each schema has the fields that are used here, as the controller's Go types name them: what is
-misspelt has none. `tests/clients` compares with KServe's own classes, field by field.
+Each schema has the fields that this project uses, named as in the controller's Go types, so that
+misspelt fields are found. `tests/clients` checks the fields against KServe's own classes.
 """
 
 from typing import Any
@@ -14,11 +14,11 @@ Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 TEXTS: Schema = {"type": "object", "additionalProperties": TEXT}
-PART_OF_POD: Schema = {}  # which Kubernetes' own schema knows
+PART_OF_POD: Schema = {}  # checked with Kubernetes' own schema
 
 
 def fields(*required: str, **known: Schema) -> Schema:
-    """An object of these fields and no others."""
+    """The schema of an object with only these fields."""
     return {
         "type": "object",
         "properties": known,
@@ -28,7 +28,7 @@ def fields(*required: str, **known: Schema) -> Schema:
 
 
 def kind(version: str, name: str, spec: Schema) -> Schema:
-    """An object with a name and a specification."""
+    """The schema of a custom resource with this version, kind and spec."""
     metadata = fields("name", name=TEXT, namespace=TEXT, labels=TEXTS, annotations=TEXTS)
     return fields(
         "apiVersion", "kind", "metadata", "spec",
@@ -110,7 +110,7 @@ SCHEMAS = {
 
 
 def validate(made: dict[str, Any], version: str) -> None:
-    """Raise for a field that neither the object's controller knows nor that Kubernetes' version."""
+    """Raise for a field that neither the custom resource nor this Kubernetes version knows."""
     if made["kind"] in SCHEMAS:
         jsonschema.validate(made, SCHEMAS[made["kind"]])
     for each in [made] if made["kind"] not in SCHEMAS else pods_in(made):
@@ -118,7 +118,7 @@ def validate(made: dict[str, Any], version: str) -> None:
 
 
 def pods_in(made: dict[str, Any]) -> list[dict[str, Any]]:
-    """What is a pod's in an object, as one."""
+    """The parts of a custom resource that Kubernetes checks, as pods."""
     spec, metadata = made["spec"], made["metadata"]
     if made["kind"] == "ClusterServingRuntime":
         metadata = {key: spec[key] for key in ("labels", "annotations")}
@@ -133,5 +133,5 @@ def pods_in(made: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def pod(metadata: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
-    """A pod."""
+    """A pod with this metadata and spec."""
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}

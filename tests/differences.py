@@ -1,7 +1,7 @@
-"""The differences from upstream's server that docs/differences.md tells, as rules.
+"""The differences from upstream's server that docs/differences.md lists, as rules.
 
-A rule takes what was asked and what upstream told, and gives what our server is to tell. What
-no rule changes is to be told as upstream tells it.
+A rule maps a request and upstream's answer to the answer that our server must give. Without a
+rule that changes it, our answer must equal upstream's.
 """
 
 import json
@@ -18,25 +18,25 @@ from google.protobuf.message import Message
 from seldon_core.proto import prediction_pb2_grpc
 from serving import ROOT, Server
 
-Pair = tuple[Server, Server]  # upstream's as published, and ours
+Pair = tuple[Server, Server]  # upstream's server as published, and ours
 ROW = re.compile(r"^\| `([a-z0-9-]+)` \|", re.MULTILINE)
-REPEATING = {"predict", "transform_output", "aggregate"}  # methods whose Mirror returns its input
+REPEATING = {"predict", "transform_output", "aggregate"}  # here Mirror returns its input
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A method, the messages that it was called with, and whether over gRPC."""
+    """A request: method, messages, and whether it goes over gRPC."""
 
     method: str
     messages: list[Any]
     is_grpc: bool = False
 
     def last(self) -> Any:
-        """The last of the messages, which is the only one but where messages are aggregated."""
+        """The last message; only aggregate has several."""
         return self.messages[-1] if self.messages else {}
 
     def refused(self) -> "Told":
-        """The answer for a client's mistake."""
+        """The answer to a client's mistake."""
         if self.is_grpc:
             return Told("INVALID_ARGUMENT")
         return Told(400, "MICROSERVICE_BAD_DATA")
@@ -44,21 +44,21 @@ class Asked:
 
 @dataclass(frozen=True)
 class Told:
-    """An HTTP status or gRPC code, and the answer; of an error, the reason if it has one."""
+    """An answer: HTTP status or gRPC code, and the body, or an error's reason if it has one."""
 
     status: int | str
     body: Any = None
 
 
 def told(response: requests.Response) -> Told:
-    """A server's answer over REST."""
+    """Convert an answer over REST."""
     assert response.headers["Content-Type"] == "application/json"
     body = response.json()
     return Told(response.status_code, body if response.ok else body["status"]["reason"])
 
 
 def said(server: Server, call: str, request: Message) -> Told:
-    """A server's answer over gRPC; `call` is `Service.Method`."""
+    """Call `Service.Method` over gRPC and convert its answer."""
     service, _, method = call.partition(".")
     with grpc.insecure_channel(server.grpc) as channel:
         stub = getattr(prediction_pb2_grpc, service + "Stub")(channel)
@@ -69,20 +69,20 @@ def said(server: Server, call: str, request: Message) -> Told:
 
 
 def assert_as_foretold(asked: Asked, theirs: Told, ours: Told) -> None:
-    """Ours is what the rules make of upstream's, to the last digit; 1 and 1.0 differ."""
+    """Check that our answer is what the rules predict, to the last digit; 1 and 1.0 differ."""
     foretold = expected(asked, theirs)
     assert ours.status == foretold.status, (theirs, ours)
     assert text_of(ours.body, asked) == text_of(foretold.body, asked)
 
 
 def text_of(body: Any, asked: Asked) -> str:
-    """An answer as text, in which NaN equals NaN; over gRPC every number is a double."""
+    """An answer as text, so that NaN equals NaN; over gRPC every number is a double."""
     text = json.dumps(body, sort_keys=True)
     return json.dumps(json.loads(text, parse_int=float)) if asked.is_grpc else text
 
 
 def ids() -> list[str]:
-    """The names of the differences in the table, in its order."""
+    """The differences' names in docs/differences.md, in order."""
     return ROW.findall((ROOT / "docs/differences.md").read_text())
 
 
@@ -94,24 +94,24 @@ def expected(asked: Asked, told: Told) -> Told:
 
 
 def grpc_status(asked: Asked, told: Told) -> Told:
-    """An error of the model; other rules know the client's."""
+    """The model's errors have INTERNAL instead of UNKNOWN."""
     return Told("INTERNAL") if told.status == "UNKNOWN" else told
 
 
 def empty_aggregate(asked: Asked, told: Told) -> Told:
-    """Nothing to aggregate is the client's mistake."""
+    """An empty list to aggregate is the client's mistake."""
     return told if asked.messages else asked.refused()
 
 
 def wrong_shape(asked: Asked, told: Told) -> Told:
-    """A tensor with more or fewer values than its shape has places is refused."""
+    """A tensor whose number of values does not match its shape is refused."""
     tensors = [each.get("data", {}).get("tensor") for each in asked.messages]
     fits = (math.prod(tensor["shape"]) == len(tensor["values"]) for tensor in tensors if tensor)
     return told if all(fits) else asked.refused()
 
 
 def no_answer(asked: Asked, told: Told) -> Told:
-    """A number, a boolean or null is no answer: the model's mistake, not the client's."""
+    """A number, a boolean or null as a result is the model's mistake, not the client's."""
     if asked.method not in REPEATING or told.status != 400:
         return told
     is_returned = isinstance(asked.last().get("jsonData", ""), float | int | None)
@@ -119,7 +119,7 @@ def no_answer(asked: Asked, told: Told) -> Told:
 
 
 def mixed_row(asked: Asked, told: Told) -> Told:
-    """Values beside a text keep their types."""
+    """Values beside a text in a row keep their types."""
     if asked.method not in REPEATING or "ndarray" not in _data(told):
         return told
     last = asked.last()
@@ -130,13 +130,13 @@ def mixed_row(asked: Asked, told: Told) -> Told:
 
 
 def nan(asked: Asked, told: Told) -> Told:
-    """JSON has no word for what is no finite number, but null."""
+    """NaN and infinity become null, since JSON cannot hold them."""
     return told if asked.is_grpc else replace(told, body=_finite(told.body))
 
 
 RULES: dict[str, Callable[[Asked, Told], Told]] = {
     "grpc-status": grpc_status,
-    "no-answer": no_answer,  # ahead of what is refused before the model is asked
+    "no-answer": no_answer,  # before the rules for requests that never reach the model
     "empty-aggregate": empty_aggregate,
     "wrong-shape": wrong_shape,
     "mixed-row": mixed_row,

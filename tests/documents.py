@@ -1,7 +1,7 @@
-"""What the documents show: fenced blocks, and the examples that these make up.
+"""The examples in the documents, read from their fenced blocks.
 
 The words behind a fence say what the block is: a file's name, `parameters`, `request`,
-`answer` (`answer 400` where the HTTP status is not 200), `metadata` or `last log line`. A file
+`answer` (`answer 400` if the HTTP status is not 200), `metadata` or `last log line`. A file
 `test_*.py` is a test of the document's first example.
 """
 
@@ -23,12 +23,12 @@ import run
 import uv
 
 FENCE = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-MOUNTED = "/mnt/models"  # where the documents' models are, and the tests' are not
+MOUNTED = "/mnt/models"  # the models' directory in the documents; tests replace it
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, the words behind that, and its text."""
+    """A fenced block: its language, the other words behind the fence, and its text."""
 
     language: str
     about: str
@@ -37,7 +37,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Sample:
-    """A request's JSON text, the answer that is shown for it, and the answer's HTTP status."""
+    """A request's JSON text, the documented answer and its HTTP status."""
 
     request: str
     answer: str
@@ -46,7 +46,7 @@ class Sample:
 
 @dataclass
 class Example:
-    """Files, the parameters a server gets, and what is shown of the server then."""
+    """Files and server parameters, and the documented behaviour of the server with them."""
 
     files: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] | None = None
@@ -55,11 +55,11 @@ class Example:
     last_log_line: str = ""
 
     def is_told(self) -> bool:
-        """Whether what the server does was shown, so that the next file starts a new example."""
+        """Return whether behaviour is shown, so that the next file starts a new example."""
         return bool(self.samples or self.metadata or self.last_log_line)
 
     def take(self, block: Block) -> None:
-        """Note a block that stands for itself."""
+        """Add a block that needs no other one: metadata, last log line, parameters or a file."""
         match block.about:
             case "metadata":
                 self.metadata = block.text
@@ -89,11 +89,11 @@ def prose(document: Path) -> str:
 
 
 def examples(document: Path) -> list[Example]:
-    """The document's examples: files and parameters, followed by what is shown of them."""
+    """The document's examples: files and parameters, and the behaviour shown after them."""
     found = [Example()]
     request = ""
     for block in blocks(document):
-        if block.about.startswith("test_"):  # a test of an example, and none of its files
+        if block.about.startswith("test_"):  # tests an example and is not one of its files
             continue
         sets_up = block.about == "parameters" or "." in block.about
         if sets_up and found[-1].is_told():
@@ -109,9 +109,9 @@ def examples(document: Path) -> list[Example]:
 
 
 def lay_out(example: Example, directory: Path) -> dict[str, str]:
-    """Put the example's `Model.py` into the directory, all else into `models` below it.
+    """Write `Model.py` into the directory and all other files into `models` below it.
 
-    Runs `train.py` there and gives the server's parameters: those shown, or the model's place.
+    Runs `train.py` there. Returns the server's parameters: the example's own, or the model's path.
     """
     models = directory / "models"
     models.mkdir()
@@ -128,24 +128,24 @@ def lay_out(example: Example, directory: Path) -> dict[str, str]:
 
 
 def assert_shown(server: Server, example: Example) -> None:
-    """The server says what the example shows of it."""
+    """Check that the server behaves as the example shows."""
     for sample in example.samples:
         answer = server.post_text(sample.request)
         assert answer.json() == tolerant(sample.answer)
         assert answer.status_code == sample.status
     if example.metadata:
         metadata = requests.get(server.url + "/metadata", timeout=60).json()
-        metadata["custom"].pop("model_digest", None)  # of a file that each run trains anew
+        metadata["custom"].pop("model_digest", None)  # each run trains the file anew
         assert metadata == tolerant(example.metadata)
 
 
 def tolerant(text: str) -> Any:
-    """The JSON value of the text, equal to all that differs only in its fractions' last digits."""
+    """The JSON value of the text; its fractions match any number close to them."""
     return json.loads(text, parse_float=lambda digits: pytest.approx(float(digits), 1e-3, 1e-6))
 
 
 def curl_lines(document: Path) -> Iterator[tuple[str, str]]:
-    """The path and the body of every `curl` line that posts to a server."""
+    """The path and body of every `curl` line that posts."""
     shells = "\n".join(block.text for block in blocks(document) if block.language == "bash")
     for line in re.findall(r"^curl .*", shells.replace("\\\n", " "), re.MULTILINE):
         words = shlex.split(line)

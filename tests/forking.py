@@ -1,7 +1,7 @@
-"""Start servers by forking a process that has already imported what they import.
+"""Start servers by forking a process that has already imported their modules.
 
-A fresh process spends seconds on its imports, and a suite starts a hundred servers. Images and
-`make run` are tested with fresh ones.
+A fresh process spends seconds on imports, and the tests start a hundred servers. Tests of images
+and of `make run` use fresh processes.
 """
 
 import contextlib
@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import IO, Any
 
 SERVER = "prepackaged.server.runtime.cli"
-# What the images' models import, each where it is installed.
+# Imports of the images' models; those not installed are skipped.
 FRAMEWORKS = ("pandas", "sklearn.ensemble", "xgboost", "torch", "tensorflow", "onnxruntime")
 # Variables that a server reads when it starts. Others may be read while modules are imported.
 READ_AT_START = ("PREDICTIVE_UNIT_", "PREPACKAGED_", "PYTEST_")
 READ_BY_IMPORTS = {"PREDICTIVE_UNIT_IMAGE"}  # by seldon_core.metadata
-MOST_BYTES = 200_000  # of an order
+MOST_BYTES = 200_000  # size of an order
 
 
 class Forked:
-    """A process that was forked: what tests use of `subprocess.Popen`."""
+    """A forked process, with the part of `subprocess.Popen`'s interface that tests use."""
 
     def __init__(self, news: socket.socket) -> None:
         self._news = news
@@ -42,7 +42,7 @@ class Forked:
         return None
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit status, once the process has ended. Raises `TimeoutError`."""
+        """Wait for the exit status. Raises `TimeoutError`."""
         if self._status is None:
             self._news.settimeout(timeout)
             self._status = int(self._news.recv(64))
@@ -51,7 +51,7 @@ class Forked:
 
 
 def may_fork(environment: Mapping[str, str]) -> bool:
-    """Whether a server with these variables is the same forked as started afresh."""
+    """Return whether forking is equivalent to a fresh start with these variables."""
     different = {name for name, _ in environment.items() ^ _parent().environment.items()}
     return not different & READ_BY_IMPORTS and all(
         name.startswith(READ_AT_START) for name in different
@@ -64,7 +64,7 @@ def fork(
     environment: Mapping[str, str],
     output: IO[bytes],
 ) -> Forked:
-    """Run a Python program, with its output in a file, as the leader of a process group."""
+    """Run a Python program as the leader of a new process group, with its output in a file."""
     words = [str(word) for word in command]
     order = json.dumps([words, str(directory), dict(environment)]).encode()
     news, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -74,7 +74,7 @@ def fork(
 
 
 class _Parent:
-    """The process that is forked. It ends with this one."""
+    """The process that is forked; it ends when this one does."""
 
     def __init__(self) -> None:
         self.environment = dict(os.environ)
@@ -87,7 +87,7 @@ _parent = cache(_Parent)
 
 
 def _follow(orders: socket.socket) -> None:
-    """Start a process for each order, until nobody is left to give one; return in each."""
+    """Fork a process for each order until the other side closes; return in each child."""
     while True:
         order, descriptors, *_ = socket.recv_fds(orders, MOST_BYTES, 2)
         if not order:
@@ -100,20 +100,20 @@ def _follow(orders: socket.socket) -> None:
 
 
 def _keep(order: list[Any], output: int, news: int) -> None:
-    """Fork once more: the child returns, the parent reports its process ID and exit status."""
+    """Fork again: the child returns, and the parent reports its process ID and exit status."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if (child := os.fork()) == 0:
         os.close(news)
         return _become(*order, output)
     os.write(news, b"%d" % child)
     _, status = os.waitpid(child, 0)
-    with contextlib.suppress(BrokenPipeError):  # the tests have ended
+    with contextlib.suppress(BrokenPipeError):  # the tests may have ended
         os.write(news, b"%d" % os.waitstatus_to_exitcode(status))
     os._exit(0)
 
 
 def _become(command: list[str], directory: str, environment: dict[str, str], output: int) -> None:
-    """Take the place of a process that was started with this command."""
+    """Make this process look as if it had been started with this command."""
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDONLY)
     for old, new in ((nothing, 0), (output, 1), (output, 2)):
@@ -130,6 +130,6 @@ if __name__ == "__main__":
     for name in (SERVER, *FRAMEWORKS):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for keepers that have ended
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # reaps the keeper processes that have ended
     _follow(socket.socket(fileno=0))
     runpy.run_path(sys.argv[0], run_name="__main__")

@@ -1,4 +1,4 @@
-"""How the work for a request grows with its size, free of how fast the machine is."""
+"""How the work for a request grows with its size, independent of the machine's speed."""
 
 import gc
 import time
@@ -7,12 +7,12 @@ from typing import TypeVar
 
 Made = TypeVar("Made")
 ROUNDS = 5
-TIMES = 8  # as large is the larger one
-MOST = 3 * TIMES  # of linear work; quadratic work is TIMES * TIMES
+TIMES = 8  # the large input is this many times the small one
+MOST = 3 * TIMES  # bound for linear work; quadratic work takes TIMES * TIMES
 
 
 def growth(work: Callable[[Made], object], make: Callable[[int], Made], size: int) -> float:
-    """How many times longer the processor works for what is TIMES as large."""
+    """Return the ratio of CPU times for an input TIMES as large."""
     small, large = make(size), make(size * TIMES)
     return _least(work, large) / _least(work, small)
 
@@ -22,7 +22,7 @@ def _least(work: Callable[[Made], object], made: Made) -> float:
 
 
 def _seconds(work: Callable[[Made], object], made: Made) -> float:
-    gc.disable()  # it would look at everything that the tests have made so far
+    gc.disable()  # it would traverse all objects of earlier tests
     try:
         start = time.process_time()
         work(made)

@@ -1,6 +1,6 @@
-"""A client of HTTP/2 and a server's side of its connection, without a network between them.
+"""An HTTP/2 client and a server's connection, joined in memory without a network.
 
-The client is `h2`, which holds its peer to every rule.
+The client is `h2`, which checks that the server follows the protocol.
 """
 
 import asyncio
@@ -42,22 +42,22 @@ CALL = [
 
 
 def head(size: int, kind: int, flags: int, stream: int) -> bytes:
-    """A frame's nine first bytes (RFC 9113, 4.1)."""
+    """A frame header (RFC 9113, 4.1)."""
     return size.to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big")
 
 
 def raw(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    """A frame, whatever is wrong with it."""
+    """A frame, valid or not."""
     return head(len(payload), kind, flags, stream) + payload
 
 
 def framed(message: bytes, flag: int = 0) -> bytes:
-    """A message as gRPC frames it."""
+    """A message with gRPC's length prefix."""
     return bytes([flag]) + len(message).to_bytes(4, "big") + message
 
 
 def frames_in(data: bytes) -> list[Any]:
-    """The frames that were written: `h2` takes none after a GOAWAY, though RFC 9113 says so."""
+    """Parse the frames in `data`; `h2` ignores frames after GOAWAY, which RFC 9113 allows."""
     frames = []
     while data:
         frame, size = Frame.parse_frame_header(memoryview(data[:9]))
@@ -68,7 +68,7 @@ def frames_in(data: bytes) -> list[Any]:
 
 
 class Transport:
-    """Keeps what is written."""
+    """A transport that stores what is written."""
 
     def __init__(self) -> None:
         self.written = bytearray()
@@ -99,12 +99,12 @@ class Transport:
 
 
 def echo(exchange: Exchange) -> None:
-    """Answer with what was asked."""
+    """Answer with the request's body."""
     exchange.respond(Response(exchange.body))
 
 
 def repeat(call: StreamCall, message: bytes | None) -> None:
-    """Answer each message of a stream at once, and end when the client does."""
+    """Send each message of a stream back at once, and end when the client does."""
     if message is None:
         call.end()
     else:
@@ -112,7 +112,7 @@ def repeat(call: StreamCall, message: bytes | None) -> None:
 
 
 def failure(exchange: Exchange, error: BaseException) -> Response:
-    """The response to an error."""
+    """Convert an error into a response."""
     if isinstance(error, ValueError):
         return response_of(Status.INTERNAL, str(error))
     assert isinstance(error, CallError | TimeoutError) or hasattr(error, "headers")
@@ -120,9 +120,9 @@ def failure(exchange: Exchange, error: BaseException) -> Response:
 
 
 class Service:
-    """Three methods: `/echo`, `/wait`, whose exchanges are kept, and the stream `/repeat`.
+    """The methods `/echo`, `/wait` (keeps its exchanges) and `/fail`, and the stream `/repeat`.
 
-    `observed` are what the observer was told: status, size and code of each call.
+    `observed` has the status, size and code of each call, as the observer got them.
     """
 
     def __init__(self) -> None:
@@ -131,20 +131,20 @@ class Service:
         self.observed: list[tuple[int, int, str]] = []
 
     def wait(self, exchange: Exchange) -> None:
-        """Keep an exchange, and note when it is cancelled."""
+        """Keep an exchange, and record its cancellation."""
         exchange.on_cancel = lambda: self.cancelled.append(exchange)
         self.exchanges.append(exchange)
 
     def fail(self, exchange: Exchange) -> None:
-        """Raise."""
+        """Raise an error."""
         raise ValueError("no luck")
 
     def observe(self, context: Any, status: int, size: int, code: str = "") -> None:
-        """Note what is observed."""
+        """Record what the observer gets."""
         self.observed.append((status, size, code))
 
     def port(self, limits: Limits) -> Http2Port:
-        """What a connection needs to answer these methods."""
+        """A port that serves these methods."""
         protocol = WireProtocol(
             prefix="/",
             http_failure=failure,
@@ -155,14 +155,14 @@ class Service:
         return self.port_of(protocol, limits=limits)
 
     def port_of(self, *protocols: WireProtocol, limits: Limits | None = None) -> Http2Port:
-        """What a connection needs to answer protocols."""
+        """A port that serves these protocols."""
         limits = limits or Limits(LIMIT)
         methods = Methods(protocols, limits, self.observe)
         return Http2Port(methods.accept, set(), limits.max_connections, NOT_HTTP2, limits.memory)
 
 
 async def prepared() -> None:
-    """Wait until the threads for large messages have nothing to do, and the loop has the rest."""
+    """Wait until the threads for large messages are idle and the loop has their results."""
     loop, barrier = asyncio.get_running_loop(), threading.Barrier(BACKGROUND._max_workers)
     if BACKGROUND._threads:
         waits = [loop.run_in_executor(BACKGROUND, barrier.wait) for _ in range(barrier.parties)]
@@ -171,14 +171,14 @@ async def prepared() -> None:
 
 @contextmanager
 def looping() -> Iterator[None]:
-    """A loop for every client's server."""
+    """Set the event loop on which all clients' servers run."""
     with asyncio.Runner() as runner:
         Client.loop = runner.get_loop()
         yield
 
 
 class Client:
-    """A client, and the server that it talks to on a loop, see `looping`."""
+    """A client and the server connection that it talks to, on the loop of `looping`."""
 
     loop: ClassVar[asyncio.AbstractEventLoop]
 
@@ -193,7 +193,7 @@ class Client:
             self.exchange()
 
     def run(self, function: Callable[[], Any]) -> None:
-        """Call a function of the server on the loop, and let the loop do what it then has to."""
+        """Call a function on the loop, and run the loop until the server's work for it is done."""
 
         async def call() -> None:
             function()
@@ -206,12 +206,12 @@ class Client:
         self.loop.run_until_complete(call())
 
     def receive(self, data: bytes) -> None:
-        """Let the server receive bytes."""
+        """Pass bytes to the server."""
         if not self.transport.is_closed:
             self.run(lambda: self.server.data_received(data))
 
     def exchange(self, pieces: int | None = None) -> list[Event]:
-        """Exchange bytes in both directions until there are none; return all events so far."""
+        """Exchange bytes in both directions until none are left; return all events so far."""
         while data := self.h2.data_to_send():
             size = pieces or len(data)
             for start in range(0, len(data), size):
@@ -220,46 +220,46 @@ class Client:
         return self.events
 
     def take(self) -> None:
-        """Let the client read what the server has written."""
+        """Pass the server's bytes to the client."""
         answer, self.transport.written = bytes(self.transport.written), bytearray()
         self.events += self.h2.receive_data(answer)
 
     def raw(self, data: bytes) -> list[Event]:
-        """Send bytes that `h2` would not send."""
+        """Send raw bytes that `h2` would not send, and return all events so far."""
         self.receive(data)
         self.take()
         return self.events
 
     def begin(self, *more: tuple[str, str], path: str = "/echo", end: bool = False) -> int:
-        """Open a stream, and give its number."""
+        """Open a stream and return its number."""
         stream = self.h2.get_next_available_stream_id()
         fields = [(name, path if name == ":path" else value) for name, value in CALL]
         self.h2.send_headers(stream, [*fields, *more], end_stream=end)
         return stream
 
     def send(self, stream: int, data: bytes, *, ends: bool = True) -> None:
-        """Send data, in frames as large as they may be."""
+        """Send data in frames of at most 16,384 bytes."""
         for start in range(0, max(len(data), 1), 16_384):
             is_last = start + 16_384 >= len(data)
             self.h2.send_data(stream, data[start : start + 16_384], end_stream=ends and is_last)
             self.exchange()
 
     def call(self, message: bytes, *more: tuple[str, str], path: str = "/echo") -> int:
-        """A whole call."""
+        """Make a complete call and return its stream."""
         stream = self.begin(*more, path=path)
         self.send(stream, framed(message))
         return stream
 
     def is_answered(self) -> bool:
-        """Whether a good call is answered."""
+        """Return whether a valid call is answered."""
         return self.data(self.call(b"hello")) == framed(b"hello")
 
     def data(self, stream: int) -> bytes:
-        """The data that came on a stream."""
+        """The data received on a stream."""
         return b"".join(event.data for event in self.of(DataReceived) if event.stream_id == stream)
 
     def acknowledge(self) -> None:
-        """Give back to the windows what was taken of them."""
+        """Return the received bytes to the flow-control windows."""
         for event in self.of(DataReceived):
             if event.flow_controlled_length:
                 self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
@@ -267,7 +267,7 @@ class Client:
         self.exchange()
 
     def status(self, stream: int) -> Mapping[str, str]:
-        """The fields that ended a call."""
+        """The headers or trailers that ended a call."""
         ends = (TrailersReceived, ResponseReceived)
         of_stream = [
             event for event in self.events if isinstance(event, ends) and event.stream_id == stream
@@ -275,5 +275,5 @@ class Client:
         return dict(of_stream[-1].headers or [])
 
     def of(self, kind: type) -> list[Any]:
-        """The events of a kind."""
+        """The events of this type."""
         return [event for event in self.events if isinstance(event, kind)]

@@ -1,4 +1,4 @@
-"""A client of HTTP/2 on a socket, with prior knowledge; `h2` holds the server to every rule."""
+"""An HTTP/2 client on a socket, with prior knowledge; `h2` checks the server's frames."""
 
 import socket
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ from h2.events import (
     StreamReset,
 )
 
-HEAD = 9  # bytes of a frame before its payload (RFC 9113, 4.1)
+HEAD = 9  # bytes of a frame header (RFC 9113, 4.1)
 GOAWAY = 7
-SECONDS = 60  # a bound for servers that hang, far above any honest answer
+SECONDS = 60  # a bound for servers that hang, far above any normal answer
 
 
 @dataclass
@@ -35,25 +35,25 @@ class Answer:
 
 
 class Http2Client:
-    """A connection, and the answers of its streams."""
+    """A connection, and the answers on its streams."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self.socket = socket.create_connection((parts.hostname, parts.port), SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = H2Configuration(header_encoding="utf-8", validate_outbound_headers=False)
-        self.h2 = H2Connection(config)  # which a test may let send what no client would
+        self.h2 = H2Connection(config)  # so that tests can send invalid headers
         self.answers: dict[int, Answer] = {}
-        self.ended_with: int | None = None  # the code of the GOAWAY
+        self.ended_with: int | None = None  # the error code of GOAWAY
         self._rest = b""
         self.h2.initiate_connection()
 
     def preface(self) -> bytes:
-        """What a client sends first."""
+        """The first bytes of a client's connection."""
         return bytes(self.h2.data_to_send())
 
     def begin(self, method: str, path: str, *headers: tuple[str, str], ends: bool = True) -> int:
-        """Send the headers of a request; its stream."""
+        """Send the headers of a request and return its stream."""
         stream = int(self.h2.get_next_available_stream_id())
         pseudo = [(":method", method), (":path", path), (":scheme", "http")]
         given = [*pseudo, (":authority", "localhost"), *headers]
@@ -63,7 +63,7 @@ class Http2Client:
         return stream
 
     def send(self, stream: int, data: bytes, *, ends: bool = True) -> None:
-        """Send data as the server's windows allow."""
+        """Send data as the server's flow-control windows allow."""
         while data and not self.answers[stream].is_whole:
             size = min(self.h2.local_flow_control_window(stream), 16_384, len(data))
             if size:
@@ -77,13 +77,13 @@ class Http2Client:
             self.flush()
 
     def answer(self, stream: int) -> Answer:
-        """The answer on a stream, once it is whole."""
+        """Read until the stream's answer is complete, and return it."""
         while not self.answers[stream].is_whole:
             assert self.read(), "closed without an answer"
         return self.answers[stream]
 
     def ask(self, method: str, path: str, body: bytes = b"", *headers: tuple[str, str]) -> Answer:
-        """The answer to a request."""
+        """Send a request and return the answer."""
         length = [("content-length", str(len(body)))] if body else []
         stream = self.begin(method, path, *length, *headers, ends=not body)
         if body:
@@ -91,11 +91,11 @@ class Http2Client:
         return self.answer(stream)
 
     def flush(self) -> None:
-        """Send what there is."""
+        """Send pending bytes."""
         self.socket.sendall(self.h2.data_to_send())
 
     def read(self) -> bool:
-        """Take what the server has sent; whether it has not closed."""
+        """Read from the server; return False once it has closed."""
         data = self.socket.recv(65_536)
         for event in self.h2.receive_data(self._less_goaways(data)):
             self._take(event)
@@ -103,7 +103,7 @@ class Http2Client:
         return bool(data)
 
     def _less_goaways(self, data: bytes) -> bytes:
-        """The frames that are whole, but for GOAWAYs: `h2` takes nothing after one."""
+        """The complete frames except GOAWAY, since `h2` accepts nothing after one."""
         self._rest += data
         kept = b""
         while len(self._rest) >= HEAD and len(self._rest) >= (end := HEAD + self._size()):
@@ -118,7 +118,7 @@ class Http2Client:
         return int.from_bytes(self._rest[:3])
 
     def is_closed(self) -> bool:
-        """Wait until the server closes."""
+        """Read until the server closes the connection."""
         try:
             while self.read():
                 pass
@@ -148,7 +148,7 @@ class Http2Client:
 
 @contextmanager
 def http2(url: str) -> Iterator[Http2Client]:
-    """A connection whose preface is sent, until the block ends."""
+    """A connection that has sent its preface, until the block ends."""
     client = Http2Client(url)
     try:
         client.flush()

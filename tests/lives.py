@@ -1,4 +1,4 @@
-"""The lives of pods, from the first open port to the end under load, written down for tests."""
+"""The life of a pod, from the first open port to its end under load, recorded for tests."""
 
 import json
 import subprocess
@@ -15,10 +15,10 @@ from rawhttp import get, post
 from samples import Sample
 from waiting import wait_until
 
-FEW = 5  # answers to each client, by when all are at it
-# A kubelet's TCP probe, inside the pod: at the first connection that is taken it sends a request.
-# Outside, a port that the engine publishes may be open before the server's is.
-# PrimeHub lets a port be closed for 15 minutes.
+FEW = 5  # answers for each client, after which all of them are busy
+# Acts as a kubelet's TCP probe inside the pod, and sends a request on the first connection.
+# From outside, a port that the engine publishes may be open before the server's is.
+# PrimeHub allows a port to stay closed for 15 minutes.
 PROBE = """
 import socket, sys, time
 connection, until = None, time.monotonic() + 900
@@ -35,10 +35,10 @@ print(connection.makefile().readline())
 
 @dataclass(frozen=True)
 class Life:
-    """What a pod told: its first answer, those to the documented requests, and its end.
+    """The record of a pod: its first answer, the answers to documented requests, and its end.
 
-    `answered` is how many of the clients' requests got an answer, each client's own word for it,
-    and `while_hooked` how many of them while the preStop hook ran.
+    `answered` is the number of answers that the clients counted, and `while_hooked` the number of
+    those that arrived while the preStop hook ran.
     """
 
     first: str
@@ -51,32 +51,32 @@ class Life:
 
 @dataclass(frozen=True)
 class Failure:
-    """A pod that ended before it served: the status, and the line that a platform shows."""
+    """A pod that ended before it served: its status, and the log line that a platform shows."""
 
     status: int
     last_line: str
 
 
 def begun(tag: str, pod: Pod) -> AbstractContextManager[Container]:
-    """The pod's container, until the block ends."""
+    """Run the pod's container until the block ends."""
     how = {"environment": pod.environment, "ports": pod.ports, "command": pod.command}
     return running(tag, *pod.flags, **how)
 
 
 @contextmanager
 def serving(tag: str, pod: Pod) -> Iterator[Container]:
-    """The pod's container, once it answers."""
+    """Run the pod's container, and enter the block once it answers."""
     with begun(tag, pod) as container:
         probe(container, pod, get("/health/ping"))
         yield container
 
 
 def live(tag: str, pod: Pod, sample: Sample, clients: tuple[Client, ...] = ()) -> Life:
-    """Begin, ask what is documented, and end among clients that do not stop asking.
+    """Start a pod, send the documented requests, and stop it while clients keep sending.
 
-    Kubernetes takes a pod from its Service's endpoints at the moment when the preStop hook
-    begins; until the last node knows, requests still come, on new connections too. When the hook
-    is over and SIGTERM comes, no new connection does; those that are open may go on asking.
+    Kubernetes removes a pod from its Service's endpoints when the preStop hook starts, but new
+    connections still arrive until the last node knows. After the hook, at SIGTERM, no new ones
+    arrive, while requests may continue on open connections.
     """
     with begun(tag, pod) as container, ThreadPoolExecutor(1) as pool:
         first = probe(container, pod, post(json.dumps(sample.ndarray).encode(), PREDICT))
@@ -92,7 +92,7 @@ def live(tag: str, pod: Pod, sample: Sample, clients: tuple[Client, ...] = ()) -
 
 
 def probe(container: Container, pod: Pod, request: bytes) -> str:
-    """The first line that the first connection is answered; fail where the pod ends before."""
+    """The first line of the answer on the first connection; fails if the pod ends before."""
     try:
         return container.run("python", "-S", "-c", PROBE, str(pod.ports[0]), request.decode())
     except subprocess.CalledProcessError as error:
@@ -100,7 +100,7 @@ def probe(container: Container, pod: Pod, request: bytes) -> str:
 
 
 def ask_what_is_documented(container: Container, sample: Sample) -> dict[str, requests.Response]:
-    """The answers to rows, to a tensor and, where it takes one, to a picture as curl sends it."""
+    """Send rows, a tensor and, for models of images, a picture as curl sends it."""
     answers = {"ndarray": container.post(sample.ndarray)}
     if sample.rows:
         answers["tensor"] = container.post(sample.tensor)
@@ -112,6 +112,6 @@ def ask_what_is_documented(container: Container, sample: Sample) -> dict[str, re
 
 
 def fail(tag: str, pod: Pod) -> Failure:
-    """Begin with a model that cannot be served, and come to the end."""
+    """Run a pod whose model cannot be served, and wait for its end."""
     with begun(tag, pod) as container:
         return Failure(container.wait(), container.log().strip().splitlines()[-1])

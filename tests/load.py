@@ -1,4 +1,4 @@
-"""Clients that ask as fast as they are answered, in the ways of the platforms' engines."""
+"""Clients that send requests without a pause, in the ways of the platforms' engines."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -14,14 +14,14 @@ from samples import Sample
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from waiting import SECONDS
 
-PREDICT = "/predict"  # where engines send predictions
+PREDICT = "/predict"  # the path that engines use
 
 Count = Callable[[], None]
 Client = Callable[[Container, Sample, Count], None]
 
 
 def keep_connection(container: Container, sample: Sample, count: Count) -> None:
-    """Ask on one connection until an answer says that it is the last."""
+    """Send requests on one connection until an answer has `Connection: close`."""
     request = post(json.dumps(sample.ndarray).encode(), PREDICT)
     with connected(container.url) as connection:
         is_last = False
@@ -33,7 +33,7 @@ def keep_connection(container: Container, sample: Sample, count: Count) -> None:
 
 
 def call(container: Container, sample: Sample, count: Count) -> None:
-    """Call over gRPC until the server takes no more calls."""
+    """Make gRPC calls until one is refused, which must be UNAVAILABLE."""
     message = ParseDict(sample.ndarray, prediction_pb2.SeldonMessage())
     with grpc.insecure_channel(container.grpc) as channel:
         predict = prediction_pb2_grpc.ModelStub(channel).Predict
@@ -43,7 +43,7 @@ def call(container: Container, sample: Sample, count: Count) -> None:
 
 
 def connect_anew(container: Container, sample: Sample, until: Future[Any]) -> int:
-    """Ask on a new connection each time, until something is done; how often it was answered."""
+    """Send each request on a new connection until `until` is done; return the number of answers."""
     request = post(json.dumps(sample.ndarray).encode(), PREDICT, "Connection: close")
     answered = 0
     while not until.done():
@@ -56,9 +56,9 @@ def connect_anew(container: Container, sample: Sample, until: Future[Any]) -> in
 
 @contextmanager
 def load(container: Container, sample: Sample, clients: tuple[Client, ...]) -> Iterator[list[int]]:
-    """Clients, each in a thread of its own, and how many answers each has.
+    """Run each client in a thread, and count its answers.
 
-    The block ends the container, and with it the clients. What went wrong for one is raised.
+    At the end of the block, killing the container ends the clients; their errors are raised.
     """
     answered = [0] * len(clients)
 
@@ -76,6 +76,6 @@ def load(container: Container, sample: Sample, clients: tuple[Client, ...]) -> I
         try:
             yield answered
         finally:
-            container.kill()  # where the block failed before it came to that
+            container.kill()  # in case the block failed before it ended the container
             for each in asking:
                 each.result()

@@ -1,4 +1,4 @@
-"""The commands that the Makefile has, as make itself lists them."""
+"""The Makefile's targets, as make itself lists them."""
 
 import os
 import re
@@ -7,12 +7,12 @@ from functools import cache
 
 from serving import ROOT
 
-OUTER = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}  # a make that runs this test
+OUTER = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}  # variables of a make that runs this test
 
 
 @cache
 def known_commands() -> frozenset[str]:
-    """Every target of every rule; made once, for make asks images.toml each time."""
+    """Every target of every rule; cached, since each call of make reads images.toml."""
     environment = {name: value for name, value in os.environ.items() if name not in OUTER}
     command = ["make", "--print-data-base", "--question", "--no-builtin-rules", "help"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -20,6 +20,6 @@ def known_commands() -> frozenset[str]:
 
 
 def unknown_commands(words: str) -> list[str]:
-    """Those of a command line of make's that it has not; options and variables are none."""
+    """The words of a make command line that are not targets; options and variables are skipped."""
     named = (word for word in words.split() if "=" not in word and word[0] != "-")
     return [word for word in named if word not in known_commands()]

@@ -1,4 +1,4 @@
-"""The objects of deploy/, as tests look at them."""
+"""The Kubernetes objects of deploy/."""
 
 from functools import cache
 from pathlib import Path
@@ -11,7 +11,7 @@ import images
 
 DEPLOY = ROOT / "deploy"
 TARGETS = [target for target in images.targets().values() if not target.older]
-#: The strictest of Kubernetes' pod security standards, and a read-only root beside it.
+#: The restricted pod security standard, and a read-only root file system.
 RESTRICTED = {
     "runAsNonRoot": True,
     "allowPrivilegeEscalation": False,
@@ -43,7 +43,7 @@ def seldon(target: images.Target) -> dict[str, Any]:
 
 
 def runtime(target: images.Target) -> dict[str, Any]:
-    """A target's ClusterServingRuntime; an older version has its image's, with another tag."""
+    """A target's ClusterServingRuntime; older versions use their image's, with another tag."""
     found = {each["metadata"]["name"]: each for each in documents(DEPLOY / "kserve/runtimes.yaml")}
     return found[f"prepackaged-{target.image.name if target.older else target.name}"]
 
@@ -55,7 +55,7 @@ def inference_service(target: images.Target) -> dict[str, Any]:
 
 
 def environment_of_kserve(target: images.Target, name: str, model: str) -> dict[str, str]:
-    """What the runtime's container has in the pod of an InferenceService of that name."""
+    """The environment of the runtime's container for an InferenceService of this name."""
     (container,) = runtime(target)["spec"]["containers"]
     values = {each["name"]: each["value"] for each in container["env"]}
     return {key: value.replace("{{.Name}}", name) for key, value in values.items()} | {
@@ -64,16 +64,16 @@ def environment_of_kserve(target: images.Target, name: str, model: str) -> dict[
 
 
 def pods(target: images.Target) -> list[dict[str, Any]]:
-    """A target's pods, without the operator and with it: labels and what a pod is made of."""
+    """A target's pods, of the plain file and of Seldon's operator: labels and pod template."""
     (component,) = seldon(target)["componentSpecs"]
     return [plain(target)["Deployment"]["spec"]["template"], component]
 
 
 def containers(target: images.Target) -> list[dict[str, Any]]:
-    """The one container of each of a target's pods."""
+    """The containers of a target's pods, one in each."""
     return [container for pod in pods(target) for container in pod["spec"]["containers"]]
 
 
 def environment(target: images.Target) -> dict[str, str]:
-    """The variables of a plain file's container."""
+    """The environment of the plain file's container."""
     return {each["name"]: each["value"] for each in containers(target)[0]["env"]}

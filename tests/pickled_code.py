@@ -1,6 +1,6 @@
 """Functions and classes that cloudpickle 3.1.3 pickled by value in several Pythons.
 
-Each is what this program, read from stdin by that Python, printed for it:
+Each Python read this program from stdin and printed them:
 
     import base64, zlib
     import cloudpickle
@@ -186,5 +186,5 @@ PACKED = {
     8o84mXMtlKz5Uf2RfUYkq1jX3NIb06ZwFdUREkZrkfq9EebBwZJA6llTJvEVbepCVDMumrF6i9vp/fAPqm61Og==
     """,
 }
-#: By Python and what was pickled, the pickle.
+#: Pickles, by Python version and name.
 PICKLES = {key: zlib.decompress(base64.b64decode(packed)) for key, packed in PACKED.items()}

@@ -1,7 +1,7 @@
-"""The pods that PrimeHub's controller, Seldon's operator and KServe make around an image.
+"""The pods that PrimeHub's controller, Seldon's operator and KServe create around an image.
 
-As read in PrimeHub's ee/controllers/phdeployment_controller.go, in `createContainerService` and
-defaults.go of Seldon's operator 1.18.2, and in KServe's pkg/utils/storage.go.
+The sources are PrimeHub's ee/controllers/phdeployment_controller.go, `createContainerService` and
+defaults.go of Seldon's operator 1.18.2, and KServe's pkg/utils/storage.go.
 """
 
 import json
@@ -16,18 +16,18 @@ from serving import UPSTREAM
 import images
 
 MODELS = "/mnt/models"
-HOOK = ("/bin/sh", "-c", "/bin/sleep 10")  # preStop, of both
+HOOK = ("/bin/sh", "-c", "/bin/sleep 10")  # preStop hook of PrimeHub and Seldon
 SECONDS_OF_HOOK = 10
-# The smallest instance of PrimeHub, less what it gives to its engine; no swap beside it.
+# PrimeHub's smallest instance without its engine's share; no swap in addition.
 SMALLEST = ("--cpus", "0.2", "--memory", "700m", "--memory-swap", "700m")
 UPSTREAMS = {"MICROSERVICE": UPSTREAM}
-# It ends on SIGTERM only without gRPC, which PrimeHub has no use for.
+# It ends on SIGTERM only without gRPC, which PrimeHub does not use.
 UPSTREAMS_WITHOUT_GRPC = UPSTREAMS | {"GRPC_WORKERS": "0"}
 STRICT = ("--user", "12345:54321", *READ_ONLY)
 OPERATORS_USER = "8888"
-MODELCARS_USER = "1010"  # KServe's, where the model is an image itself
-OPENSHIFTS_USER = "1000650000:0"  # one of many: no passwd entry, root's group
-# What the pod's own annotations are to the file that Kubernetes makes of them.
+MODELCARS_USER = "1010"  # KServe's user if the model is an image itself
+OPENSHIFTS_USER = "1000650000:0"  # an example: no passwd entry, root's group
+# The annotations as Kubernetes writes them into a file of the pod.
 ANNOTATIONS = """prometheus.io/path="/prometheus"
 prometheus.io/scrape="true"
 seldon.io/rest-timeout="60000"
@@ -37,7 +37,7 @@ seldon.io/grpc-max-message-size="1000000"
 
 @dataclass(frozen=True)
 class Pod:
-    """How a platform runs an image: flags of the engine, and seconds from SIGTERM to SIGKILL.
+    """How a platform runs an image: the engine's flags, and the seconds from SIGTERM to SIGKILL.
 
     Kubernetes counts the preStop hook's seconds as part of the grace period.
     """
@@ -50,27 +50,26 @@ class Pod:
 
 
 def parameters(model_uri: str) -> str:
-    """The settings of a platform for a model."""
+    """The parameters by which a platform passes a model URI."""
     return json.dumps([{"name": "model_uri", "value": model_uri, "type": "STRING"}])
 
 
 def plain(model: str, *flags: str, **more: str) -> Pod:
-    """No pod, but a container as the README starts it with docker; `model` may be empty."""
+    """A container as the README starts it with docker; `model` may be empty."""
     mounted = ("-v", f"{model}:{MODELS}:ro") if model else ()
     environment = {"PREDICTIVE_UNIT_PARAMETERS": parameters(MODELS) if model else "[]"}
     return Pod(10, (*mounted, *flags), environment | more)
 
 
 def nowhere(**more: str) -> Pod:
-    """A container with a model URI that does not exist."""
+    """A container whose model URI does not exist."""
     return Pod(10, environment={"PREDICTIVE_UNIT_PARAMETERS": parameters("/mnt/nothing")} | more)
 
 
 def primehub(tag: str, model: Path | None, models: Path, **more: str) -> Pod:
     """PrimeHub's smallest pod: `/mnt/models` has a symlink for each entry of a read-only mount.
 
-    `models` is an empty directory for them. Without a model there is no Model URI, and nothing
-    that would name one.
+    `models` is an empty directory for the symlinks. Without a model there are no parameters.
     """
     environment = {
         "PREDICTIVE_UNIT_SERVICE_PORT": "9000",
@@ -93,7 +92,7 @@ def operators(
 ) -> Pod:
     """The pod of Seldon's operator, or of OpenShift's: the second container of a deployment.
 
-    `podinfo` is an empty directory for the annotations. Of the machine it may have a half.
+    `podinfo` is an empty directory for the annotations. The container may use half a CPU.
     """
     (podinfo / "annotations").write_text(ANNOTATIONS)
     mounted = [f"{podinfo}:/etc/podinfo:ro", *([f"{model}:{MODELS}:ro"] if model else [])]
@@ -124,7 +123,7 @@ def operators(
 
 
 def operators_v2(tag: str, model: Path | None, podinfo: Path) -> Pod:
-    """The pod of Seldon's operator with `protocol: v2`: parameters tell nothing of the model."""
+    """The pod of Seldon's operator with `protocol: v2`, whose parameters do not name the model."""
     more = {
         "PREDICTIVE_UNIT_PARAMETERS": "[]",
         "MLSERVER_MODEL_VERSION": "v1",
@@ -134,7 +133,7 @@ def operators_v2(tag: str, model: Path | None, podinfo: Path) -> Pod:
 
 
 def kserve(target: images.Target, model: Path | None) -> Pod:
-    """The pod of an InferenceService `flowers` with the target's runtime, by its file."""
+    """The pod of an InferenceService `flowers`, with the target's runtime from deploy/kserve."""
     (container,) = runtime(target)["spec"]["containers"]
     mounted = ("-v", f"{model}:{MODELS}:ro") if model else ()
     flags = ("--user", MODELCARS_USER, "--cap-drop", "ALL", *READ_ONLY, *mounted)

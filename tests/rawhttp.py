@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-SECONDS = 60  # a bound for servers that hang, far above any honest answer
+SECONDS = 60  # a bound for servers that hang, far above any normal answer
 PREDICT = "/api/v1.0/predictions"
-# The same request, without a query and with one, which may hold a message too.
+# The same request without a query and with one; a query could hold a message too.
 WAYS = (PREDICT, PREDICT + "?way=query")
 
 
@@ -22,14 +22,14 @@ def post(
     content_type: str = "application/json",
     version: str = "1.1",
 ) -> bytes:
-    """A POST whose Content-Length is its body's, or the one that is given."""
+    """A POST with Content-Length: that of its body, or `length`."""
     size = len(body) if length is None else length
     lines = ["Host: localhost", f"Content-Type: {content_type}", f"Content-Length: {size}"]
     return _head(f"POST {path} HTTP/{version}", *lines, *headers) + body
 
 
 def chunked(*chunks: bytes, path: str = PREDICT) -> bytes:
-    """A POST whose body comes in chunks."""
+    """A POST with a chunked body."""
     lines = ["Host: localhost", "Content-Type: application/json", "Transfer-Encoding: chunked"]
     parts = [b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in (*chunks, b"")]
     return _head(f"POST {path} HTTP/1.1", *lines) + b"".join(parts)
@@ -41,7 +41,7 @@ def get(path: str, *headers: str, method: str = "GET") -> bytes:
 
 
 def text(value: str) -> bytes:
-    """A message with a text in it."""
+    """A message with `strData`."""
     return json.dumps({"strData": value}).encode()
 
 
@@ -51,7 +51,7 @@ def _head(*lines: str) -> bytes:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer; header names are in lower case."""
+    """An HTTP response; header names are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -59,30 +59,30 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The text of a prediction."""
+        """The `strData` of a prediction."""
         return str(json.loads(self.body)["strData"])
 
     @property
     def info(self) -> str:
-        """The message of an error in Seldon's shape."""
+        """The message of an error in Seldon's format."""
         return str(json.loads(self.body)["status"]["info"])
 
 
 class Connection:
-    """A connection to a server, and the answers that come on it in their order."""
+    """A connection to a server, on which answers arrive in order."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self.socket = socket.create_connection((parts.hostname, parts.port), SECONDS)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # bytes go when sent
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # send at once
         self._file = self.socket.makefile("rb")
 
     def send(self, *requests: bytes) -> None:
-        """Send bytes as they are."""
+        """Send bytes unchanged."""
         self.socket.sendall(b"".join(requests))
 
     def answer(self, *, has_body: bool = True) -> Answer:
-        """The next answer. Raises `ConnectionError` where the connection ends instead."""
+        """Read the next answer. Raises `ConnectionError` if the connection ends instead."""
         start = self._file.readline()
         if not start:
             raise ConnectionError("closed without an answer")
@@ -94,23 +94,23 @@ class Connection:
         return Answer(int(start.split()[1]), headers, self._file.read(length))
 
     def ask(self, request: bytes) -> Answer:
-        """The answer to a request."""
+        """Send a request and return the answer."""
         self.send(request)
         return self.answer()
 
     def is_closed(self) -> bool:
-        """Wait until the server closes: true, or false where it sends something more."""
+        """Wait until the server closes; return False if it sends more bytes instead."""
         return self._file.read(1) == b""
 
     def close(self) -> None:
-        """Go away."""
+        """Close the connection."""
         self._file.close()
         self.socket.close()
 
 
 @contextmanager
 def connected(url: str) -> Iterator[Connection]:
-    """A connection until the block ends."""
+    """Open a connection until the block ends."""
     connection = Connection(url)
     try:
         yield connection

@@ -1,4 +1,4 @@
-"""A request that a model answers, in the forms that are documented, and the right answer to it."""
+"""A request in its documented forms, with the right answer to it."""
 
 import io
 import json
@@ -14,11 +14,11 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Sample:
-    """A model, rows for it and what its framework answers to them.
+    """A model, rows for it and the framework's own answer.
 
     Without a model, for a server that needs none, the answer is a text.
-    `picture` is a file that means the same as the rows, where the model takes pictures.
-    Of an image that is a fork no more is known than that it answers a `message`.
+    `picture` is a file equivalent to the rows, if the model takes pictures.
+    For a fork's image, `message` is a request that it answers, and the answer is unknown.
     """
 
     model: Path | None
@@ -29,18 +29,18 @@ class Sample:
 
     @property
     def ndarray(self) -> Any:
-        """The rows as nested lists, or a fork's own request."""
+        """A request with the rows as nested lists, or a fork's own request."""
         return self.message or {"data": {"ndarray": self.rows}}
 
     @property
     def tensor(self) -> Any:
-        """The rows as numbers with a shape."""
+        """A request with the rows as a tensor."""
         array = np.asarray(self.rows)
         return {"data": {"tensor": {"shape": [*array.shape], "values": array.ravel().tolist()}}}
 
 
 def read(directory: Path) -> Sample:
-    """What one of the scripts in tests/images/models has saved."""
+    """Read the sample that a script in tests/images/models has saved."""
     told = json.loads((directory / "sample.json").read_text())
     picture = told["pixels"] and png(told["pixels"])
     model = directory / "model"
@@ -48,14 +48,14 @@ def read(directory: Path) -> Sample:
 
 
 def png(pixels: Any) -> bytes:
-    """A picture file of these pixels."""
+    """A PNG file of these pixels."""
     file = io.BytesIO()
     Image.fromarray(np.asarray(pixels, np.uint8)).save(file, "PNG")
     return file.getvalue()
 
 
 def unusable(sample: Sample, new_directory: Callable[[], Path]) -> dict[str, Path]:
-    """Directories that a server of the sample's model cannot serve, by what is wrong with them."""
+    """Model directories that cannot be served, by their fault."""
     if sample.model is None or sample.message:
         return {}
     directories = {name: new_directory() for name in ("missing", "of another kind", "damaged")}
@@ -67,5 +67,5 @@ def unusable(sample: Sample, new_directory: Callable[[], Path]) -> dict[str, Pat
 
 
 def main_file(model: Path) -> Path:
-    """The file that has the model, or most of it."""
+    """The model's largest file."""
     return max(filter(Path.is_file, model.iterdir()), key=lambda file: file.stat().st_size)

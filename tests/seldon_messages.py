@@ -1,4 +1,4 @@
-"""Seldon messages as clients might send them, for tests that generate requests."""
+"""Hypothesis strategies for Seldon messages as clients might send them."""
 
 import base64
 from typing import Any
@@ -27,7 +27,7 @@ def tables(draw: st.DrawFn, values: st.SearchStrategy[Any] = cells) -> list[list
 
 @st.composite
 def tensors(draw: st.DrawFn) -> dict[str, Any]:
-    """A shape and as many values, now and then one value short."""
+    """A tensor: shape and values, sometimes one value short."""
     shape = draw(st.lists(st.integers(0, 3), min_size=1, max_size=3))
     size = int(np.prod(shape)) - draw(st.sampled_from([0, 0, 0, 1]))
     values = draw(st.lists(st.floats(), min_size=max(size, 0), max_size=max(size, 0)))
@@ -35,14 +35,14 @@ def tensors(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def data_of(kind: str, values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """A message's `data`, with names or without."""
+    """A message with `data`, with names or without."""
     return st.fixed_dictionaries({kind: values}, optional={"names": names}).map(
         lambda data: {"data": data}
     )
 
 
 def field(kind: str, values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """A message of another kind."""
+    """A message with one field other than `data`."""
     return st.fixed_dictionaries({kind: values})
 
 

@@ -1,4 +1,4 @@
-"""Start a real server process on a Model, as an image would, and talk to it."""
+"""Start a real server process on a Model, as an image does, and send it requests."""
 
 import json
 import os
@@ -23,12 +23,12 @@ ROOT = Path(__file__).parents[1]
 PROGRAMS = Path(sys.executable).parent
 OURS = "prepackaged-microservice"
 UPSTREAM = "seldon-core-microservice"
-START_SECONDS = 120  # a bound for hanging servers, far above any honest start
+START_SECONDS = 120  # a bound for servers that hang, far above any normal start
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: its addresses and what it has logged."""
+    """A running server: its addresses and its log."""
 
     url: str
     grpc: str
@@ -40,7 +40,7 @@ class Server:
         return requests.post(self.url + path, json=body, timeout=60)
 
     def post_text(self, text: str, path: str = "/api/v1.0/predictions") -> requests.Response:
-        """Send text as it is, declared as JSON."""
+        """Send text unchanged, declared as JSON."""
         headers = {"Content-Type": "application/json"}
         return requests.post(self.url + path, data=text.encode(), headers=headers, timeout=60)
 
@@ -53,7 +53,7 @@ class Server:
 def serve(
     directory: Path, name: str = "Model", program: Path = PROGRAMS / OURS, **parameters: str
 ) -> Iterator[Server]:
-    """Serve the class `name` in `directory/<name>.py` with these parameters, until the block ends.
+    """Serve the class `name` of `directory/<name>.py` with these parameters until the block ends.
 
     The server is `program`, by default ours in this process's environment, on free ports.
     """
@@ -70,14 +70,14 @@ def serve(
 
 @contextmanager
 def serve_here(model: Any) -> Iterator[Server]:
-    """Serve a loaded model with our microservice in this process, whose log is the test's."""
+    """Serve a loaded model with our server inside this process, without a log file."""
     with testing.serve(model) as served:
         yield Server(served.url, served.grpc, served.metrics, Path(os.devnull))
 
 
 @dataclass(frozen=True)
 class FailedStart:
-    """A server that ended before it served: its exit status and what it has logged."""
+    """A server that ended before it served: its exit status and its log."""
 
     status: int
     log: str
@@ -95,7 +95,7 @@ def fail_to_serve(
     program: Path = PROGRAMS / OURS,
     **parameters: str,
 ) -> FailedStart:
-    """Start a server that is expected to end by itself."""
+    """Start a server that must end by itself, and wait for that."""
     with tempfile.TemporaryDirectory() as scratch:
         ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
         log_file = Path(scratch) / "log"
@@ -116,9 +116,9 @@ def start(
     ports: Mapping[str, int],
     log_file: Path,
 ) -> "subprocess.Popen[bytes] | Forked":
-    """Start the microservice with the environment that a Seldon deployment sets.
+    """Start the server with the environment that a Seldon deployment sets.
 
-    Ours is forked where that makes no difference.
+    Ours is forked if that is equivalent.
     """
     typed = [{"name": key, "value": value, "type": "STRING"} for key, value in parameters.items()]
     environment = {f"PREDICTIVE_UNIT_{key}_SERVICE_PORT": str(port) for key, port in ports.items()}
@@ -138,14 +138,14 @@ def start(
 
 
 def end(process: "subprocess.Popen[Any] | Forked") -> None:
-    """End the server with all its processes: upstream's parent waits forever on SIGTERM."""
+    """Kill the server's process group: upstream's parent waits forever on SIGTERM."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, 9)
     process.wait()
 
 
 def wait_until_answering(url: str, is_running: Callable[[], bool], log: Callable[[], str]) -> None:
-    """Return at the server's first answer; fail with its log when it ends before that."""
+    """Return at the server's first answer; fail with its log if it ends or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and is_running():
         try:
@@ -161,7 +161,7 @@ def wait_until_answering(url: str, is_running: Callable[[], bool], log: Callable
 def how_to_call(
     command: Sequence[str], directory: Path, environment: Mapping[str, str]
 ) -> Iterator[str]:
-    """Start a server with a command; give the `curl` line that it prints, until the block ends."""
+    """Start a server with a command, and yield the `curl` line that it prints."""
     with subprocess.Popen(
         command,
         cwd=directory,
@@ -179,10 +179,9 @@ def how_to_call(
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on just now, all different.
+    """Different ports on which nothing listens at the moment.
 
-    They are below those that systems give to clients' connections, of which other tests open
-    thousands meanwhile.
+    They are below the range for outgoing connections, which other tests open by the thousands.
     """
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""What the tests of the Open Inference Protocol share: a model, and requests of every kind."""
+"""Helpers for tests of the Open Inference Protocol: a model, and requests of every kind."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ FP64_ROW = {"name": "x", "datatype": "FP64", "shape": [1, 1]}
 
 
 class Echo(Component):
-    """Answers with the request's payload, and fails where that asks it to."""
+    """Returns its input; fails for [[13]], and raises ClientError for [[14]]."""
 
     batchable = True
     platform = "echo"
@@ -38,7 +38,7 @@ class Echo(Component):
 
 @contextmanager
 def serve_echo(**settings: Any) -> Iterator[Served]:
-    """Serve an Echo that is loaded."""
+    """Serve a loaded Echo."""
     model = Echo()
     model.load()
     with serve(model, **settings) as served:
@@ -46,19 +46,19 @@ def serve_echo(**settings: Any) -> Iterator[Served]:
 
 
 def ask(server: Served, method: str, path: str, **how: Any) -> tuple[int, Any]:
-    """Status and JSON of an answer, whose content type is exactly JSON's."""
+    """Send a request and return status and JSON; the content type must be exactly JSON's."""
     answer = requests.request(method, server.url + path, timeout=60, **how)
     assert answer.headers["Content-Type"] == "application/json"
     return answer.status_code, answer.json()
 
 
 def infer(server: Served, body: Any, **how: Any) -> tuple[int, Any]:
-    """The same for an inference."""
+    """Send an inference request and return status and JSON."""
     return ask(server, "POST", INFER, data=json.dumps(body), **how)
 
 
 def call(server: Served, method: str, **fields: Any) -> Any:
-    """The response of a call."""
+    """Make a gRPC call and return the response."""
     with grpc.insecure_channel(server.grpc) as channel:
         unary = channel.unary_unary(
             f"/{SERVICE}/{method}",

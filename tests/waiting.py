@@ -1,15 +1,15 @@
-"""Waiting for what must come to pass."""
+"""Waiting for conditions."""
 
 import time
 from collections.abc import Callable
 
 import requests
 
-SECONDS = 60  # a bound for what hangs, far above any honest wait
+SECONDS = 60  # a bound for hangs, far above any normal wait
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    """Return as soon as something is so; fail where it does not come to pass."""
+    """Return as soon as the condition holds; fail after SECONDS."""
     deadline = time.monotonic() + SECONDS
     while not is_so():
         assert time.monotonic() < deadline
@@ -17,6 +17,6 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 
 def wait_until_in_flight(metrics: str, count: int) -> None:
-    """Return once so many requests are in flight at the server whose metrics are at this URL."""
+    """Wait until `count` requests are in flight; `metrics` is the URL of the metrics port."""
     gauge = f"\nprepackaged_in_flight_requests {float(count)}\n"
     wait_until(lambda: gauge in requests.get(f"{metrics}/metrics", timeout=SECONDS).text)

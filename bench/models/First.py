@@ -1,4 +1,4 @@
-"""A model whose cost is that of getting a tensor to it."""
+"""A model that costs only the transport of a tensor."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,5 +11,5 @@ class First:
     callable_from_any_thread = True
 
     def predict(self, X: Any, names: Iterable[str], meta: dict[str, Any]) -> Any:
-        """One column."""
+        """Return one column."""
         return X[:, :1]

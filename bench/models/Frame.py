@@ -1,4 +1,4 @@
-"""A class as people write it to serve a pipeline on DataFrames."""
+"""A class as people write it for a pipeline on DataFrames."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,11 +9,11 @@ from pandas import DataFrame
 
 
 class Frame:
-    """A pipeline that gets the records of a request as a DataFrame."""
+    """Passes a request's records to a pipeline as a DataFrame."""
 
     def __init__(self, model_uri: str) -> None:
         self.pipeline = joblib.load(Path(model_uri) / "model.joblib")
 
     def predict(self, X: list[dict[str, Any]], names: Iterable[str], meta: dict[str, Any]) -> Any:
-        """The probability of each class."""
+        """Return the probability of each class."""
         return self.pipeline.predict_proba(DataFrame(X))

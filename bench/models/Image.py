@@ -1,12 +1,12 @@
-"""A model whose cost is that of getting an image to it."""
+"""A model that costs only the transport of an image."""
 
 from collections.abc import Iterable
 from typing import Any
 
 
 class Image:
-    """Answers how many bytes it was sent."""
+    """Answers with the size of its input in bytes."""
 
     def predict(self, X: bytes, names: Iterable[str], meta: dict[str, Any]) -> list[int]:
-        """The length of the image."""
+        """Return the size of the image."""
         return [len(X)]

@@ -1,4 +1,4 @@
-"""A quick model of images."""
+"""A fast model of images."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,10 +11,10 @@ INPUT = TensorSpec("x", "float32", (None, None, None, 3))
 
 
 class Pixels:
-    """Answers an image's mean colour, and all else as it was sent."""
+    """Answers with an image's mean colour; returns any other input."""
 
     batchable = True
 
     def predict(self, X: Any, names: Iterable[str], meta: dict[str, Any]) -> Any:
-        """[1, 3], or what was sent."""
+        """Return [1, 3] for an image, or else the input."""
         return PREPROCESSING.array(X, INPUT).mean(axis=(1, 2)) if isinstance(X, bytes) else X

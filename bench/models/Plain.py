@@ -1,12 +1,12 @@
-"""A class as people write it for a fork: it declares nothing and answers at once."""
+"""A class as people write it for a fork: without declarations, and fast."""
 
 from collections.abc import Iterable
 from typing import Any
 
 
 class Plain:
-    """Answers rows with rows."""
+    """Returns its rows."""
 
     def predict(self, X: Any, names: Iterable[str], meta: dict[str, Any]) -> Any:
-        """The rows themselves."""
+        """Return the rows."""
         return X

@@ -1,4 +1,4 @@
-"""A model that keeps its server waiting."""
+"""A model with a fixed time per call."""
 
 import time
 from collections.abc import Iterable
@@ -8,11 +8,11 @@ SECONDS = 0.02
 
 
 class Slow:
-    """Answers with what it was sent, a fixed time later however many rows it is."""
+    """Returns its rows after a fixed time, however many there are."""
 
     batchable = True
 
     def predict(self, X: Any, names: Iterable[str], meta: dict[str, Any]) -> Any:
-        """The rows as they were sent."""
+        """Return the rows."""
         time.sleep(SECONDS)
         return X

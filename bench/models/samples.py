@@ -1,4 +1,4 @@
-"""Requests and the answers that a framework itself gives, without a server in between."""
+"""Requests and the framework's own answers to them, without a server."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -11,13 +11,13 @@ ROWS = 8
 
 
 def rows_of(columns: int) -> list[Any]:
-    """Some requests of one row each."""
+    """ROWS requests of one row each."""
     numbers = np.random.default_rng(0)
     return [numbers.random((1, columns)) for _ in range(ROWS)]
 
 
 def save(directory: Path, inputs: Sequence[Any], direct: Callable[[Any], Any]) -> None:
-    """Write down the inputs, arrays or lists of records, and what the framework answers."""
+    """Save the inputs (arrays or lists of records) and the framework's answers."""
     answers = [np.asarray(direct(rows)).tolist() for rows in inputs]
     sent = [rows if isinstance(rows, list) else rows.tolist() for rows in inputs]
     samples = {"inputs": sent, "answers": answers}

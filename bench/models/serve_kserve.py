@@ -1,4 +1,4 @@
-"""The estimator at MLSERVER_MODEL_URI under KServe's own server: what its sklearnserver does."""
+"""The estimator at MLSERVER_MODEL_URI under KServe's server, as in KServe's sklearnserver."""
 
 import os
 from pathlib import Path
@@ -10,16 +10,16 @@ from kserve.utils.utils import get_predict_input
 
 
 class Estimator(Model):
-    """Answers with probabilities, under that name."""
+    """Answers with the output `predict_proba`."""
 
     def load(self) -> bool:
-        """Read the file."""
+        """Load the estimator."""
         self.estimator = joblib.load(Path(os.environ["MLSERVER_MODEL_URI"]) / "model.joblib")
         self.ready = True
         return self.ready
 
     def predict(self, payload: InferRequest, headers: Any = None) -> InferResponse:
-        """As KServe's `get_predict_response` makes a response."""
+        """Predict, and build the response as KServe's `get_predict_response` does."""
         answer = self.estimator.predict_proba(get_predict_input(payload))
         output = InferOutput("predict_proba", list(answer.shape), "FP64")
         output.set_data_from_numpy(answer, binary_data=payload.use_binary_outputs)

@@ -1,4 +1,4 @@
-"""The estimator at MLSERVER_MODEL_URI under Triton, by its Python backend: as pytriton does it."""
+"""The estimator at MLSERVER_MODEL_URI under Triton's Python backend, with pytriton."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ ESTIMATOR = joblib.load(Path(os.environ["MLSERVER_MODEL_URI"]) / "model.joblib")
 
 @batch
 def predict(x: Any) -> dict[str, Any]:
-    """Probabilities of the rows that the batcher has gathered."""
+    """Return the probabilities for a batch of rows."""
     return {"predict_proba": ESTIMATOR.predict_proba(x)}
 
 

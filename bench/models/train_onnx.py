@@ -1,4 +1,4 @@
-"""A perceptron of 784 inputs, 128 hidden units and 10 classes, as a graph of ONNX.
+"""A perceptron of 784 inputs, 128 hidden units and 10 classes, as an ONNX graph.
 
 python train_onnx.py DIRECTORY
 """
@@ -17,8 +17,8 @@ OPSET, IR = 17, 8
 
 
 def main(directory: Path) -> None:
-    """Save the graph, its weights as chance has them."""
-    # Not in the image, whose environment needs `direct` alone.
+    """Save the graph with random weights."""
+    # The image's environment, which only needs `direct`, has no onnx.
     from onnx import TensorProto, checker, helper, numpy_helper, save_model
 
     numbers = np.random.default_rng(2)
@@ -46,15 +46,15 @@ def main(directory: Path) -> None:
 
 
 def answer(weights: dict[str, Any], rows: Any) -> Any:
-    """What the graph means, in numpy."""
+    """Compute the graph's answer in numpy."""
     hidden = np.maximum(rows @ weights["w1"] + weights["b1"], 0)
     logits = np.exp(hidden @ weights["w2"] + weights["b2"])
     return logits / logits.sum(axis=1, keepdims=True)
 
 
 def direct(directory: Path) -> Callable[[Any], Any]:
-    """The session's own run, from an array to an array."""
-    from onnxruntime import InferenceSession  # not where the graph is made
+    """A function that runs the session on an array."""
+    from onnxruntime import InferenceSession  # not installed where the graph is created
 
     session = InferenceSession(directory / "model.onnx", providers=["CPUExecutionProvider"])
     return lambda rows: session.run(None, {"x": rows.astype(np.float32)})[0]

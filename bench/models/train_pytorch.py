@@ -15,7 +15,7 @@ PIXELS = 784
 
 
 def main(directory: Path) -> None:
-    """Save the module as TorchScript, its weights as chance has them."""
+    """Save the module as TorchScript, with random weights."""
     torch.manual_seed(0)
     module = torch.nn.Sequential(
         torch.nn.Linear(PIXELS, 128),
@@ -29,7 +29,7 @@ def main(directory: Path) -> None:
 
 
 def direct(directory: Path) -> Callable[[Any], Any]:
-    """The module's own call, from an array to an array."""
+    """A function that calls the module on an array."""
     module = torch.jit.load(directory / "model.pt").eval()
 
     def call(rows: Any) -> Any:

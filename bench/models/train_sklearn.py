@@ -1,4 +1,4 @@
-"""Classifiers of four columns and of many: `python train_sklearn.py DIRECTORY`."""
+"""Classifiers of four columns and of 784: `python train_sklearn.py DIRECTORY`."""
 
 import sys
 from collections.abc import Callable
@@ -15,7 +15,7 @@ PIXELS = 784
 
 
 def main(directory: Path) -> None:
-    """Save the model of four columns and, in `wide`, the one of many."""
+    """Save the model of four columns and, in `wide`, the one of 784."""
     flowers, species = load_iris(return_X_y=True)
     train(directory, flowers, species, [flowers[row : row + 1] for row in range(3, 150, 20)])
     numbers = np.random.default_rng(0)
@@ -25,7 +25,7 @@ def main(directory: Path) -> None:
 
 
 def train(directory: Path, features: Any, classes: Any, samples: list[Any]) -> None:
-    """Fit a classifier, and save it with its answers to the samples."""
+    """Fit and save a classifier, with its answers to the samples."""
     model = LogisticRegression(max_iter=500).fit(features, classes)
     directory.mkdir(parents=True, exist_ok=True)
     joblib.dump(model, directory / "model.joblib")
@@ -33,7 +33,7 @@ def train(directory: Path, features: Any, classes: Any, samples: list[Any]) -> N
 
 
 def direct(directory: Path) -> Callable[[Any], Any]:
-    """The estimator's own method."""
+    """A function that calls the estimator's predict_proba."""
     estimator = joblib.load(directory / "model.joblib")
     return lambda rows: estimator.predict_proba(rows)
 

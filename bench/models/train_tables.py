@@ -20,11 +20,11 @@ ROWS, REQUESTS, TREES = 2000, 64, 100
 NUMBERS = [f"n{number}" for number in range(4)]
 TEXTS = [f"t{number}" for number in range(4)]
 WORDS = ["north", "east", "south", "west", "up", "down"]
-MISSING = 0.05  # of the rows that the pipelines are trained on
+MISSING = 0.05  # share of cells that are missing in training
 
 
 def main(directory: Path) -> None:
-    """Save a pipeline of each kind, and its answers to one record a request."""
+    """Save a pipeline of each kind, with its answers to requests of one record."""
     known, classes = table(np.random.default_rng(0))
     requests = known.sample(REQUESTS, random_state=0).to_dict("records")
     train(directory / "linear", LogisticRegression(max_iter=500), known, classes, requests)
@@ -33,7 +33,7 @@ def main(directory: Path) -> None:
 
 
 def table(numbers: np.random.Generator) -> tuple[DataFrame, Any]:
-    """Columns without a missing value, and two classes that depend on some of them."""
+    """A table without missing values, and two classes that depend on some columns."""
     columns = {name: numbers.normal(size=ROWS) for name in NUMBERS}
     texts = {name: numbers.choice(WORDS, ROWS).tolist() for name in TEXTS}
     known = DataFrame({**columns, **texts})
@@ -44,7 +44,7 @@ def table(numbers: np.random.Generator) -> tuple[DataFrame, Any]:
 def train(
     directory: Path, model: Any, known: DataFrame, classes: Any, requests: list[dict[str, Any]]
 ) -> None:
-    """Fit the model behind imputers, a scaler and an encoder."""
+    """Fit and save a pipeline of imputers, a scaler, an encoder and the model."""
     columns = ColumnTransformer(
         [
             ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), NUMBERS),
@@ -65,12 +65,12 @@ def train(
 
 
 def ready(records: list[dict[str, Any]]) -> DataFrame:
-    """Records as a DataFrame, with the dtypes of training."""
+    """Records as a DataFrame with the dtypes of training."""
     return DataFrame(records)
 
 
 def direct(directory: Path) -> Callable[[Any], Any]:
-    """The pipeline's own method, on a DataFrame."""
+    """A function that calls the pipeline's predict_proba on a DataFrame."""
     pipeline = joblib.load(directory / "model.joblib")
     return lambda rows: pipeline.predict_proba(rows)
 

@@ -1,4 +1,4 @@
-"""A perceptron of 784 inputs, 128 hidden units and 10 classes, of Keras.
+"""A Keras perceptron of 784 inputs, 128 hidden units and 10 classes.
 
 python train_tensorflow2.py DIRECTORY
 """
@@ -16,7 +16,7 @@ PIXELS = 784
 
 
 def main(directory: Path) -> None:
-    """Save the model, its weights as chance has them."""
+    """Save the model with random weights."""
     keras.utils.set_random_seed(0)
     layers = [
         keras.Input((PIXELS,)),
@@ -29,7 +29,7 @@ def main(directory: Path) -> None:
 
 
 def direct(directory: Path) -> Callable[[Any], Any]:
-    """The model as a compiled function, from an array to an array."""
+    """A function that calls the compiled model on an array."""
     model = keras.models.load_model(directory / "model.keras")
     signature = [tf.TensorSpec([None, PIXELS], tf.float32)]
     function = tf.function(lambda rows: model(rows, training=False), signature)

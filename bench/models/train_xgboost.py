@@ -25,7 +25,7 @@ def main(directory: Path) -> None:
 
 
 def direct(directory: Path) -> Callable[[Any], Any]:
-    """The booster's own method."""
+    """A function that calls the booster's inplace_predict."""
     booster = Booster(model_file=directory / "model.json")
     return lambda rows: booster.inplace_predict(rows)
 

@@ -1,4 +1,4 @@
-"""What KServe's clients get, over REST from the first argument and over gRPC from the second."""
+"""Calls our server with KServe's clients: REST at the first argument, gRPC at the second."""
 
 import asyncio
 import sys
@@ -19,7 +19,7 @@ def request(values: Any, datatype: str, *, is_binary: bool) -> InferRequest:
 
 
 async def echoed(ask: Callable[[InferRequest], Awaitable[Any]], values: Any, sent: Any) -> str:
-    """The outcome of a request."""
+    """Send a request and return its outcome."""
     try:
         answer = await ask(sent)
     except Exception as error:
@@ -28,13 +28,13 @@ async def echoed(ask: Callable[[InferRequest], Awaitable[Any]], values: Any, sen
 
 
 async def outcomes() -> dict[str, Any]:
-    """Every case with its outcome."""
+    """Run every case and return its outcome."""
     found: dict[str, Any] = {}
     rest = InferenceRESTClient(RESTConfig(protocol="v2", timeout=60))
     async with rest, InferenceGRPCClient(GRPC) as grpc:
         for name, values in DATATYPES.items():
             for kind in ("json", "binary"):
-                if name == "FP16" and kind == "json":  # which the client does not write
+                if name == "FP16" and kind == "json":  # the client cannot write it
                     continue
                 chosen = TEXTS if name == "BYTES" else values
                 sent = request(chosen, name, is_binary=kind == "binary")

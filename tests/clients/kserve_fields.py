@@ -1,7 +1,7 @@
-"""Look at the files of deploy/kserve as KServe's own classes do: report what they do not know.
+"""Checks the files of deploy/kserve against KServe's and Kubernetes' own classes.
 
-KServe's client, and that of Kubernetes, have a class for each type, made from the types in Go,
-with the names and the types of its fields. Their own readers pass over what they do not know.
+Their Python clients have a class for each Go type, with the names and types of its fields. Their
+own parsers ignore unknown fields.
 """
 
 import re
@@ -19,7 +19,7 @@ PLAIN = {"str": str, "int": int, "bool": bool}
 
 
 def unknown(value: Any, kind: str, place: str) -> Iterator[str]:
-    """What a value has that its type does not."""
+    """Yield the parts of a value that do not fit its type."""
     if kind in {"object", "ResourceQuantity", "IntOrString", "datetime"}:
         return
     if many := re.fullmatch(r"[lL]ist\[(.*)\]", kind):
@@ -38,7 +38,7 @@ def unknown(value: Any, kind: str, place: str) -> Iterator[str]:
 
 
 def unknown_of(value: dict[str, Any], model: Any, place: str) -> Iterator[str]:
-    """The fields of an object that its class does not have, and what is unknown below others."""
+    """Yield the fields of an object that its class lacks, and the problems in the others."""
     fields = {name: model.openapi_types[field] for field, name in model.attribute_map.items()}
     for name, each in value.items():
         if name not in fields:
@@ -48,13 +48,13 @@ def unknown_of(value: dict[str, Any], model: Any, place: str) -> Iterator[str]:
 
 
 def kind_of(document: dict[str, Any]) -> str:
-    """The class of an object."""
+    """The name of an object's class."""
     version = document["apiVersion"].rpartition("/")[2]
     return f"V{version[1:]}{document['kind']}"
 
 
 def problems(path: Path) -> Iterator[str]:
-    """All that is unknown in a file."""
+    """Yield all problems in a file."""
     for document in yaml.safe_load_all(path.read_text()):
         yield from unknown(document, kind_of(document), f"{path.name}: {document['kind']}")
 

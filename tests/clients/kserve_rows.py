@@ -1,4 +1,4 @@
-"""What KServe's clients get for the rows in a file, the third argument, from two addresses."""
+"""Sends the rows in a file, the third argument, with KServe's REST and gRPC clients."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ MODEL = "model"
 
 
 def request(*, is_binary: bool) -> InferRequest:
-    """The rows, as float32."""
+    """A request with the rows as float32."""
     values = np.array(json.loads(Path(ROWS).read_text()), np.float32)
     tensor = InferInput("x", list(values.shape), "FP32")
     tensor.set_data_from_numpy(values, binary_data=is_binary)
@@ -23,7 +23,7 @@ def request(*, is_binary: bool) -> InferRequest:
 
 
 async def answers() -> dict[str, Any]:
-    """The first output, by each way."""
+    """The first output for each way to send the rows."""
     rest = InferenceRESTClient(RESTConfig(protocol="v2", timeout=60))
     async with rest, InferenceGRPCClient(GRPC) as grpc:
         responses = {

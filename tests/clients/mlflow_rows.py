@@ -1,4 +1,4 @@
-"""What MLflow's scoring client gets for the rows in a file, from a server's address."""
+"""Sends the rows in a file with MLflow's scoring client to a server's address."""
 
 import json
 import sys

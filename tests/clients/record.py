@@ -1,9 +1,9 @@
-"""Write down what tritonclient sends, byte for byte, for tests/server/test_v2_recorded.py.
+"""Record what tritonclient sends, byte for byte, for tests/server/test_v2_recorded.py.
 
     .envs/clients/bin/python tests/clients/record.py
 
-Requests over HTTP go to a socket that notes them; messages over gRPC are noted as the client
-serializes them. Bytes are kept as the characters of Latin-1.
+HTTP requests go to a socket that records them; gRPC messages are recorded as the client
+serializes them. Bytes are stored as Latin-1 characters.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length
 
 
 class Recorder:
-    """A server that notes each request and answers all of them alike."""
+    """A server that records each request and always gives the same answer."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("localhost", 0))
@@ -53,7 +53,7 @@ class Recorder:
 
 
 def content_length(head: bytes) -> int:
-    """The length of the body that a head declares."""
+    """The Content-Length in a header block."""
     fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
     return int(fields.get(b"content-length", 0))
 
@@ -69,12 +69,12 @@ def tensor(module: Any, name: str, datatype: str, values: Any, **how: Any) -> An
 
 
 def rows(**how: Any) -> list[Any]:
-    """The one input of most requests."""
+    """The input of most requests."""
     return [tensor(triton, "x", "FP32", [[0.5, 2.0]], **how)]
 
 
 def asked(name: str, **how: Any) -> list[Any]:
-    """The one output that is asked for."""
+    """The requested output."""
     return [triton.InferRequestedOutput(name, **how)]
 
 
@@ -154,7 +154,7 @@ def message_of(**how: Any) -> bytes:
 
 
 def typed() -> dict[str, bytes]:
-    """Requests with typed contents, as clients that are generated from the .proto file send."""
+    """Requests with typed contents, as clients generated from the .proto file send them."""
     request = service_pb2.ModelInferRequest(model_name=MODEL)
     column = request.inputs.add(name="age", datatype="FP32", shape=[2, 1])
     column.contents.fp32_contents.extend([0.5, 2])
@@ -168,7 +168,7 @@ def typed() -> dict[str, bytes]:
 
 
 async def record_aio(address: str, requests: list[bytes]) -> dict[str, bytes]:
-    """What the asyncio client sends."""
+    """Record what the asyncio client sends."""
     noted = {}
     async with triton_aio.InferenceServerClient(address) as client:
         for name, call in AIO.items():

@@ -1,4 +1,4 @@
-"""Values of every datatype, and what a client reads after a server has answered with them."""
+"""Values of every datatype, and the comparison of answers with them."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ TEXTS = np.array([[b"caf\xc3\xa9", b"x"]], np.object_)
 
 
 def outcome(sent: Any, ask: Callable[[], Any]) -> str:
-    """`same` where the answer is what was sent, else what it is or what it failed with."""
+    """`same` if the answer equals the values sent, else the answer or the error."""
     try:
         got = ask()
     except Exception as error:
@@ -36,11 +36,11 @@ def outcome(sent: Any, ask: Callable[[], Any]) -> str:
 
 
 def elements(array: Any) -> Iterator[Any]:
-    """The values, text as the bytes that it is, and NaN as one that is equal to itself."""
+    """The values, with text as bytes and NaN as a text, so that they can be compared."""
     for value in array.ravel().tolist():
         yield value.encode() if isinstance(value, str) else "NaN" if value != value else value
 
 
 def report(outcomes: dict[str, Any]) -> None:
-    """Print outcomes for the test to read."""
+    """Print the outcomes as JSON, which the test reads."""
     print(json.dumps(outcomes))

@@ -1,4 +1,4 @@
-"""Clients that others publish, each in a process of its own, against our server."""
+"""Published clients, each in a process of its own, against our server."""
 
 import os
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ UNKNOWN = "there is no model 'other' here; 'm x' is served"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A server that echoes, under a name that clients escape."""
+    """A server that echoes, with a model name that clients have to escape."""
     os.environ["PREPACKAGED_MODEL_NAME"] = "m x"
     try:
         with serve(HERE / "models", "Echo") as started:
@@ -29,17 +29,17 @@ def server() -> Iterator[Server]:
 
 
 def outcomes(server: Server, program: str) -> Any:
-    """What a program of clients reports."""
+    """Run a client program and return the outcomes that it prints."""
     return reported(program, server.url, server.grpc)
 
 
 def same(*kinds: tuple[str, tuple[str, ...]]) -> dict[str, str]:
-    """Each of these datatypes is answered unchanged, in each of these ways."""
+    """Expected outcomes: these datatypes come back unchanged in these ways."""
     return {f"{way} {name}": "same" for way, names in kinds for name in names}
 
 
 def test_tritonclient_over_rest(server: Server) -> None:
-    """Every datatype in JSON and binary, compressed both ways, health, metadata and errors."""
+    """JSON and binary work for every datatype, also compressed, and health, metadata and errors."""
     assert outcomes(server, "triton_http.py") == {
         **same(("binary", EVERY), ("json", TYPED)),
         "gzip": "same",
@@ -59,7 +59,7 @@ def test_tritonclient_over_rest(server: Server) -> None:
 
 
 def test_tritonclient_over_rest_with_asyncio(server: Server) -> None:
-    """Which declares JSON as octet-stream, and offers codings that it cannot read."""
+    """JSON and metadata work despite octet-stream and codings that the client cannot decode."""
     assert outcomes(server, "triton_http_aio.py") == {
         "binary FP32": True,
         "json FP32": True,
@@ -69,7 +69,7 @@ def test_tritonclient_over_rest_with_asyncio(server: Server) -> None:
 
 
 def test_tritonclient_over_grpc(server: Server) -> None:
-    """Every datatype, raw as the client sends it and typed by the stub that it is made of."""
+    """Raw and typed contents work for every datatype, and health, metadata and errors."""
     assert outcomes(server, "triton_grpc.py") == {
         **same(("raw", EVERY), ("typed", TYPED)),
         "live": True,
@@ -87,7 +87,7 @@ def test_tritonclient_over_grpc(server: Server) -> None:
 
 
 def test_kserves_clients(server: Server) -> None:
-    """Over REST in JSON and binary, and over gRPC."""
+    """JSON, binary and gRPC work for every datatype, and health and errors."""
     assert outcomes(server, "kserve_clients.py") == {
         **same(("binary", EVERY), ("json", TYPED), ("grpc", EVERY)),
         "live": True,
@@ -100,14 +100,14 @@ def test_kserves_clients(server: Server) -> None:
 
 
 def test_kserve_knows_every_field_of_our_files() -> None:
-    """Each is in its own class, or Kubernetes', with a value of the field's type."""
+    """KServe's and Kubernetes' classes have every field of deploy/kserve, with the right type."""
     files = sorted((ROOT / "deploy/kserve").iterdir())
 
     assert reported("kserve_fields.py", *files) == {"unknown": []}
 
 
 def test_kserve_does_not_know_what_is_misspelt(tmp_path: Path) -> None:
-    """Its own field, one of the pod's, and a number that is a text."""
+    """The check finds a misspelt field of KServe's, one of the pod's, and a text for a number."""
     text = (ROOT / "deploy/kserve/sklearn.yaml").read_text()
     for right, wrong in (
         ("storageUri", "storageURI"),

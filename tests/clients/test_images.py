@@ -1,4 +1,4 @@
-"""Clients that others publish get what the framework answers, from each image's server."""
+"""Published clients get the framework's own answers from each image's server."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ import run
 import uv
 
 TRAINING = ROOT / "tests/images/models"
-IMAGES = [name for name in images.images() if name != "skeleton"]  # which has no model
+IMAGES = [name for name in images.images() if name != "skeleton"]  # the skeleton has no model
 
 
 @pytest.fixture(scope="module", params=IMAGES)
@@ -29,7 +29,7 @@ def image(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def sample(image: str, tmp_path_factory: pytest.TempPathFactory) -> Sample:
-    """A model that the framework has made just now, rows, and its own answer to them."""
+    """A newly trained model, rows, and the framework's own answer."""
     directory = tmp_path_factory.mktemp("sample")
     command = run.training(TRAINING / f"train_{image}.py", run.bin_of(image) / "python")
     subprocess.run([*command, directory], env=uv.environment(), check=True)
@@ -45,14 +45,14 @@ def server(image: str, sample: Sample) -> Iterator[Server]:
 
 
 def answers(program: str, server: Server, sample: Sample, directory: Path) -> dict[str, Any]:
-    """The arrays that a program of clients gets for the sample's rows, by the way it asked."""
+    """Run a client program on the sample's rows and return the arrays for each way to send them."""
     rows = directory / "rows.json"
     rows.write_text(json.dumps(sample.rows))
     return reported(program, server.url, server.grpc, rows)
 
 
 def test_kserves_clients(server: Server, sample: Sample, tmp_path: Path) -> None:
-    """Over REST in JSON and binary, and over gRPC."""
+    """KServe's clients get the right answer over REST in JSON and binary, and over gRPC."""
     found = answers("kserve_rows.py", server, sample, tmp_path)
 
     assert set(found) == {"json", "binary", "grpc"}
@@ -61,7 +61,7 @@ def test_kserves_clients(server: Server, sample: Sample, tmp_path: Path) -> None
 
 
 def test_mlflows_client(server: Server, sample: Sample, tmp_path: Path) -> None:
-    """An array, and where rows are flat a DataFrame."""
+    """MLflow's client gets the right answer for an array and, if rows are flat, a DataFrame."""
     found = answers("mlflow_rows.py", server, sample, tmp_path)
 
     assert set(found) == ({"array", "frame"} if np.ndim(sample.rows) == 2 else {"array"})

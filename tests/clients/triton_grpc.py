@@ -1,4 +1,4 @@
-"""What tritonclient gets over gRPC from the server at the second argument."""
+"""Calls the server at the second argument with tritonclient over gRPC."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -26,14 +26,14 @@ FIELDS = {
 
 
 def raw(values: Any, datatype: str) -> Any:
-    """The answer to a tensor in raw_input_contents."""
+    """Send a tensor in raw_input_contents and return the answer."""
     tensor = triton.InferInput("x", list(values.shape), datatype)
     tensor.set_data_from_numpy(values)
     return CLIENT.infer(MODEL, [tensor]).as_numpy("output-0")
 
 
 def typed(values: Any, datatype: str) -> Any:
-    """The answer to a tensor in contents, by the generated stub."""
+    """Send a tensor in contents with the generated stub, and return the answer."""
     request = service_pb2.ModelInferRequest(model_name=MODEL)
     tensor = request.inputs.add(name="x", datatype=datatype, shape=values.shape)
     getattr(tensor.contents, FIELDS[datatype]).extend(values.ravel().tolist())
@@ -43,7 +43,7 @@ def typed(values: Any, datatype: str) -> Any:
 
 
 def refusal(call: Callable[[], Any]) -> str:
-    """What the client says of an error."""
+    """The status and message of the client's error."""
     try:
         call()
     except InferenceServerException as error:
@@ -52,7 +52,7 @@ def refusal(call: Callable[[], Any]) -> str:
 
 
 def outcomes() -> Iterator[tuple[str, Any]]:
-    """Every case with its outcome."""
+    """Yield every case with its outcome."""
     for name, values in DATATYPES.items():
         yield f"raw {name}", outcome(values, lambda v=values, n=name: raw(v, n))
         if name in FIELDS:

@@ -1,4 +1,4 @@
-"""What tritonclient gets over REST from the server at the first argument."""
+"""Calls the server at the first argument with tritonclient over REST."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ CLIENT = triton.InferenceServerClient(sys.argv[1].removeprefix("http://"))
 
 
 def echoed(values: Any, datatype: str, *, is_binary: bool, **how: Any) -> Any:
-    """The answer to a tensor, which is binary or JSON in both directions."""
+    """Send a tensor, binary or JSON in both directions, and return the answer."""
     tensor = triton.InferInput("x", list(values.shape), datatype)
     tensor.set_data_from_numpy(values, binary_data=is_binary)
     wanted = [triton.InferRequestedOutput("output-0", binary_data=is_binary)]
@@ -21,7 +21,7 @@ def echoed(values: Any, datatype: str, *, is_binary: bool, **how: Any) -> Any:
 
 
 def refusal(call: Callable[[], Any]) -> str:
-    """What the client says of an error."""
+    """The status and message of the client's error."""
     try:
         call()
     except InferenceServerException as error:
@@ -30,20 +30,20 @@ def refusal(call: Callable[[], Any]) -> str:
 
 
 def compressed(coding: str) -> Any:
-    """The answer to a tensor that is compressed both ways."""
+    """Send a tensor compressed, and return the compressed answer."""
     how = {f"{way}_compression_algorithm": coding for way in ("request", "response")}
     return echoed(np.zeros((1, 5000)), "FP64", is_binary=True, **how)
 
 
 def outcomes() -> Iterator[tuple[str, Any]]:
-    """Every case with its outcome."""
+    """Yield every case with its outcome."""
     for name, values in DATATYPES.items():
         yield (
             f"binary {name}",
             outcome(values, lambda v=values, n=name: echoed(v, n, is_binary=True)),
         )
         texts = TEXTS if name == "BYTES" else values
-        if name != "FP16":  # which the client does not write as JSON
+        if name != "FP16":  # the client cannot write it as JSON
             yield (
                 f"json {name}",
                 outcome(texts, lambda v=texts, n=name: echoed(v, n, is_binary=False)),

@@ -1,4 +1,4 @@
-"""What tritonclient's asyncio client gets over REST from the server at the first argument."""
+"""Calls the server at the first argument with tritonclient's asyncio client over REST."""
 
 import asyncio
 import sys
@@ -11,7 +11,7 @@ from samples import DATATYPES, MODEL, elements, report
 
 
 async def outcomes() -> dict[str, Any]:
-    """Every case with its outcome."""
+    """Run every case and return its outcome."""
     async with triton_aio.InferenceServerClient(sys.argv[1].removeprefix("http://")) as client:
         found: dict[str, Any] = {}
         for is_binary in (True, False):

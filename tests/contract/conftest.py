@@ -1,4 +1,4 @@
-"""The server that the suite is run against: one started here, or one that runs already."""
+"""Fixtures for the contract tests: a server started here, or one that already runs."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ PUBLISHED = ROOT / ".envs/upstream/bin" / UPSTREAM
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a running server be named by its addresses."""
+    """Add options with the addresses of a running server."""
     group = parser.getgroup("contract", "the server under test; without --url one is started")
     group.addoption("--url", help="its REST address, such as http://localhost:9000")
     group.addoption("--grpc", default="localhost:5000", help="its gRPC address")
@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run every test against each microservice, or against the server that is named."""
+    """Run each test against both servers, or against the one at --url."""
     if "server" in metafunc.fixturenames:
         url = metafunc.config.getoption("--url")
         programs = [url] if url else [UPSTREAM, OURS]
@@ -41,7 +41,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """The server under test, started here unless it runs already."""
+    """The server under test: the one at --url, or one started here."""
     option = request.config.getoption
     if option("--url"):
         yield Server(option("--url"), option("--grpc"), option("--metrics"), Path("/dev/null"))
@@ -52,20 +52,20 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def message(request: pytest.FixtureRequest) -> Any:
-    """A request that the server's model answers, as JSON."""
+    """A request that the server's model can answer, as JSON."""
     return json.loads(request.config.getoption("--request").read_text())
 
 
 @pytest.fixture(scope="session")
 def pairs(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Pair]]:
-    """Starts a class in `models` behind upstream's server as published, and behind ours."""
+    """Returns a function that serves a class of `models` with upstream's server and with ours."""
     if request.config.getoption("--url"):
         pytest.skip("compares two servers that it starts, not the one at --url")
     with ThreadPoolExecutor() as threads, ExitStack() as stack:
 
         def start(model: str, program: Path) -> Server:
             server = stack.enter_context(serve(MODELS, model, program))
-            with grpc.insecure_channel(server.grpc) as channel:  # upstream's opens after REST
+            with grpc.insecure_channel(server.grpc) as channel:  # upstream's opens last
                 grpc.channel_ready_future(channel).result(timeout=60)
             return server
 

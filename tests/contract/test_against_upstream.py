@@ -1,7 +1,7 @@
-"""Our microservice answers as upstream's does, but where docs/differences.md says otherwise.
+"""Our server answers as upstream's does, except where docs/differences.md says otherwise.
 
 The same Model is served by seldon-core 1.17.1 as published and by ours; generated requests go
-to both. A difference passes only when a rule in tests/differences.py foretells it.
+to both. A difference is accepted only if a rule in tests/differences.py predicts it.
 """
 
 import json
@@ -56,7 +56,7 @@ def mirrors(pairs: Callable[[str], Pair]) -> Pair:
 @several
 @given(message=messages)
 def test_rest_answers_as_upstream_does(mirrors: Pair, path: str, message: Any) -> None:
-    """Every method and every kind of payload, NaN and infinity included."""
+    """Every method and kind of payload gets upstream's answer, including NaN and infinity."""
     theirs, ours = (told(server.post_text(json.dumps(message), path)) for server in mirrors)
 
     assert_as_foretold(Asked(METHODS[path], [message]), theirs, ours)
@@ -66,7 +66,7 @@ def test_rest_answers_as_upstream_does(mirrors: Pair, path: str, message: Any) -
 @several
 @given(batch=st.lists(messages, max_size=3))
 def test_rest_aggregates_as_upstream_does(mirrors: Pair, form: str, batch: list[Any]) -> None:
-    """A combiner gets a list of messages, or an object that has it."""
+    """A list of messages, or an object with one, is aggregated as by upstream."""
     text = json.dumps(batch if form == "list" else {"seldonMessages": batch})
 
     theirs, ours = (told(server.post_text(text, "/aggregate")) for server in mirrors)
@@ -80,7 +80,7 @@ def test_rest_aggregates_as_upstream_does(mirrors: Pair, form: str, batch: list[
 def test_rest_takes_feedback_as_upstream_does(
     mirrors: Pair, path: str, message: Any, truth: Any, reward: float
 ) -> None:
-    """Feedback goes through protobuf, on both sides."""
+    """Feedback, which both servers convert to protobuf, gets upstream's answer."""
     feedback = json.dumps({"request": message, "truth": truth, "reward": reward})
 
     theirs, ours = (told(server.post_text(feedback, path)) for server in mirrors)
@@ -94,7 +94,7 @@ def test_rest_takes_feedback_as_upstream_does(
 def test_other_forms_of_a_request_are_read_as_upstream_reads_them(
     mirrors: Pair, way: str, message: Any
 ) -> None:
-    """`json` in the query or in a form field, and a part for every field."""
+    """Messages in `json` of a query or form, or in multipart, are read as by upstream."""
 
     def call(server: Server) -> requests.Response:
         url, text = server.url + "/predict", json.dumps(message)
@@ -111,7 +111,7 @@ def test_other_forms_of_a_request_are_read_as_upstream_reads_them(
 
 
 def finite(value: Any) -> Any:
-    """A message in which only tensors hold what is no finite number, as protobuf's JSON has it."""
+    """Replace NaN and infinity outside tensors; in tensors, write them as protobuf's JSON does."""
     if isinstance(value, float) and not math.isfinite(value):
         return 0.5
     if isinstance(value, list):
@@ -130,7 +130,7 @@ def finite(value: Any) -> Any:
 @several
 @given(message=messages.map(finite))
 def test_grpc_answers_as_upstream_does(mirrors: Pair, call: str, message: Any) -> None:
-    """The same messages, as protobuf."""
+    """Messages over gRPC get upstream's answer."""
     request = ParseDict(message, prediction_pb2.SeldonMessage())
 
     theirs, ours = (said(server, call, request) for server in mirrors)
@@ -142,7 +142,7 @@ def test_grpc_answers_as_upstream_does(mirrors: Pair, call: str, message: Any) -
 @several
 @given(batch=st.lists(messages.map(finite), max_size=3))
 def test_grpc_aggregates_as_upstream_does(mirrors: Pair, call: str, batch: list[Any]) -> None:
-    """A combiner's messages, as protobuf."""
+    """Messages to aggregate over gRPC get upstream's answer."""
     request = ParseDict({"seldonMessages": batch}, prediction_pb2.SeldonMessageList())
 
     theirs, ours = (said(server, call, request) for server in mirrors)
@@ -156,7 +156,7 @@ def test_grpc_aggregates_as_upstream_does(mirrors: Pair, call: str, batch: list[
 def test_grpc_takes_feedback_as_upstream_does(
     mirrors: Pair, service: str, message: Any, truth: Any, reward: float
 ) -> None:
-    """Feedback, as protobuf."""
+    """Feedback over gRPC gets upstream's answer."""
     feedback = {"request": message, "truth": truth, "reward": reward}
     request = ParseDict(feedback, prediction_pb2.Feedback())
 

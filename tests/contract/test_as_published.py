@@ -1,7 +1,7 @@
-"""Today's dependencies change nothing on the wire.
+"""Newer dependencies do not change seldon-core's answers.
 
-The same Model is served by seldon-core as our images have it and by seldon-core 1.17.1 with
-the releases that it pins itself, and generated requests get the same answers from both.
+The same Model is served by seldon-core as in our images and by seldon-core 1.17.1 with the
+releases that it pins, and generated requests must get the same answers from both.
 """
 
 import json
@@ -26,7 +26,7 @@ ROUTES = ["/predict", "/api/v1.0/predictions", "/transform-input", "/transform-o
 Pair = tuple[Server, Server]
 several = settings(
     max_examples=60,
-    derandomize=True,  # what CI sees is what a developer sees
+    derandomize=True,  # CI sees what a developer sees
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -44,7 +44,7 @@ def servers(request: pytest.FixtureRequest) -> Iterator[Pair]:
 
 
 def is_finite(value: Any) -> bool:
-    """Whether there is neither NaN nor infinity anywhere in a JSON value."""
+    """Return whether a JSON value contains neither NaN nor infinity."""
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, dict):
@@ -53,7 +53,7 @@ def is_finite(value: Any) -> bool:
 
 
 def assert_same(today: requests.Response, then: requests.Response) -> None:
-    """Status and body are equal to the byte; an error's text may be numpy's or protobuf's own."""
+    """Check equal status and body; the text of errors may differ, as it comes from dependencies."""
     assert today.status_code == then.status_code, (today.text, then.text)
     if today.status_code == 200:
         assert today.text == then.text
@@ -65,7 +65,7 @@ def assert_same(today: requests.Response, then: requests.Response) -> None:
 @several
 @given(message=messages)
 def test_rest_answers_as_it_did(servers: Pair, route: str, message: Any) -> None:
-    """Every route and every kind of payload, NaN and infinity included."""
+    """Every route and kind of payload gets the same answer, including NaN and infinity."""
     today, then = (server.post_text(json.dumps(message), route) for server in servers)
 
     assert_same(today, then)
@@ -74,7 +74,7 @@ def test_rest_answers_as_it_did(servers: Pair, route: str, message: Any) -> None
 @several
 @given(batch=st.lists(messages, max_size=3))
 def test_rest_aggregates_as_it_did(servers: Pair, batch: list[Any]) -> None:
-    """A combiner gets a list of messages."""
+    """A list of messages is aggregated alike."""
     today, then = (server.post_text(json.dumps(batch), "/aggregate") for server in servers)
 
     assert_same(today, then)
@@ -83,7 +83,7 @@ def test_rest_aggregates_as_it_did(servers: Pair, batch: list[Any]) -> None:
 @several
 @given(message=messages, reward=st.floats(0, 1, width=32))
 def test_rest_takes_feedback_as_it_did(servers: Pair, message: Any, reward: float) -> None:
-    """Feedback goes through protobuf, whose JSON reader must not have changed otherwise."""
+    """Feedback gets the same answer, although protobuf's JSON parser has changed."""
     assume(is_finite(message))  # see the last test
     feedback = {"request": message, "reward": reward}
 
@@ -98,7 +98,7 @@ def test_rest_takes_feedback_as_it_did(servers: Pair, message: Any, reward: floa
 def test_other_forms_of_a_request_are_read_as_they_were(
     servers: Pair, how: str, message: Any
 ) -> None:
-    """`json` in the query or in a form field, and a part for every field."""
+    """Messages in `json` of a query or form, or in multipart, are read alike."""
 
     def call(server: Server) -> requests.Response:
         url, text = server.url + "/predict", json.dumps(message)
@@ -114,7 +114,7 @@ def test_other_forms_of_a_request_are_read_as_they_were(
 
 
 def outcome(server: Server, request: Any) -> Any:
-    """The answer to Predict over gRPC, or its error's status."""
+    """The answer to Predict over gRPC, or the status code of its error."""
     with grpc.insecure_channel(server.grpc) as channel:
         try:
             return prediction_pb2_grpc.ModelStub(channel).Predict(request, timeout=60)
@@ -125,22 +125,22 @@ def outcome(server: Server, request: Any) -> Any:
 @several
 @given(message=messages)
 def test_grpc_answers_as_it_did(servers: Pair, message: Any) -> None:
-    """The same messages, as protobuf, but for what the last test is about."""
+    """Messages over gRPC get the same answer, except for NaN and infinity (see the last test)."""
     assume(is_finite(message))
     try:
         request = ParseDict(message, prediction_pb2.SeldonMessage())
     except ValueError:
-        return  # JSON that no SeldonMessage can be made of
+        return  # not a valid SeldonMessage
     today, then = (outcome(server, request) for server in servers)
 
-    assert repr(today) == repr(then)  # as text, where NaN equals NaN
+    assert repr(today) == repr(then)  # compared as text, since NaN is not equal to itself
 
 
 @pytest.mark.parametrize(("number", "text"), [(math.nan, "NaN"), (math.inf, "Infinity")])
 def test_protobuf_refuses_what_it_made_text_of(servers: Pair, number: float, text: str) -> None:
-    """NaN and infinity in a protobuf ndarray, which feedback over REST becomes as well.
+    """NaN and infinity in an ndarray over gRPC are an error now, and were converted to text before.
 
-    README.md lists it among the known limits; a tensor takes them.
+    This affects feedback over REST too. README.md lists it as a known limit; tensors may have them.
     """
     request = prediction_pb2.SeldonMessage()
     request.data.ndarray.add_list().values.add().number_value = number

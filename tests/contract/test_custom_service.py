@@ -1,4 +1,4 @@
-"""A model's own service runs beside the server, and ends with it."""
+"""A model's custom_service runs in a process beside the server, and ends with it."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ SECONDS = 60
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    """Return as soon as it holds; fail when it does not within a minute."""
+    """Wait until the condition holds; fail after a minute."""
     deadline = time.monotonic() + SECONDS
     while not holds():
         assert time.monotonic() < deadline
@@ -34,7 +34,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 def address(told: Path) -> str:
-    """Where the only service there is listens, as soon as it does."""
+    """Wait until one service listens, and return its address."""
     wait_until(lambda: told.exists() and told.read_text().endswith("\n"))
     (port,) = told.read_text().split()
     return f"http://localhost:{port}"
@@ -44,7 +44,7 @@ def address(told: Path) -> str:
 def test_a_custom_service_is_a_process_with_the_model_before_load(
     tmp_path: Path, program: Path
 ) -> None:
-    """It is constructed as the served one is, but not loaded, under upstream and under ours."""
+    """The service's process has a model that is constructed but not loaded, under both servers."""
     with serve(MODELS, "Aside", program, told=str(tmp_path / "told")) as server:
         knows = requests.get(address(tmp_path / "told"), timeout=SECONDS).json()
         ((pid,),) = server.post({"data": {"ndarray": [[1]]}}).json()["data"]["ndarray"]
@@ -54,7 +54,7 @@ def test_a_custom_service_is_a_process_with_the_model_before_load(
 
 
 def test_of_several_workers_one_runs_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """There is one, however many serve."""
+    """With several workers, only one service runs."""
     monkeypatch.setenv("GUNICORN_WORKERS", "2")
     told = tmp_path / "told"
     with serve(MODELS, "Aside", PROGRAMS / OURS, told=str(told)) as server:
@@ -65,7 +65,7 @@ def test_of_several_workers_one_runs_it(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_custom_service_ends_with_the_server(tmp_path: Path, number: int) -> None:
-    """Also where the server has no time to say goodbye."""
+    """The service ends with the server, even if the server is killed."""
     ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
     parameters = {"told": str(tmp_path / "told")}
     log = tmp_path / "log"
@@ -83,7 +83,7 @@ def test_a_custom_service_ends_with_the_server(tmp_path: Path, number: int) -> N
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process runs and is not just waited for."""
+    """Return whether the process runs and is not a zombie."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -42,7 +42,7 @@ ANSWERED = (200, X)
 
 @dataclass(frozen=True)
 class Example:
-    """What a row speaks of, and what each server makes of it."""
+    """A row of the table: its name, a request, and the outcome on each server."""
 
     name: str
     ask: Ask
@@ -52,34 +52,34 @@ class Example:
 
 
 def rows(*values: Any) -> dict[str, Any]:
-    """A message of rows."""
+    """A message with rows."""
     return {"data": {"ndarray": list(values)}}
 
 
 def row(*values: Any) -> dict[str, Any]:
-    """The answer of a model that repeats one row."""
+    """The answer of a model that returns one row."""
     names = [f"t:{number}" for number in range(len(values))]
     return {"data": {"ndarray": [list(values)], "names": names}}
 
 
 def tensor(shape: list[int], values: list[float], **names: list[str]) -> dict[str, Any]:
-    """A message with a tensor, or an answer with one."""
+    """A message or an answer with a tensor."""
     return {"data": {"tensor": {"shape": shape, "values": values}, **names}}
 
 
 def tftensor(**values: Any) -> dict[str, Any]:
-    """A message with the number 1.5 as a TensorProto, or an answer with it."""
+    """A message or an answer with the number 1.5 as a TensorProto."""
     shape = {"dim": [{"size": "1"}]}
     return {"data": {"tftensor": {"dtype": "DT_FLOAT", "tensorShape": shape, **values}}}
 
 
 def deep(levels: int) -> str:
-    """A message with lists in lists."""
+    """A message with nested lists."""
     return '{"jsonData": {"a": ' + "[" * levels + "]" * levels + "}}"
 
 
 def described(kind: str) -> dict[str, Any]:
-    """How `Mirror` describes what it is given."""
+    """Mirror's description of an input of this type."""
     return {"jsonData": {"names": [], "shape": [], "type": kind}}
 
 
@@ -279,7 +279,7 @@ EXAMPLES = [
         (200, "text/plain; version=0.0.4; charset=utf-8"),
     ),
 ]
-ELSEWHERE = {  # shown by tests of their own
+ELSEWHERE = {  # shown by separate tests
     "service-port",  # below
     "passthrough-object",  # test_payload_passthrough.py
     "custom-service",  # test_custom_service.py
@@ -302,14 +302,14 @@ ELSEWHERE = {  # shown by tests of their own
 def test_both_servers_do_what_the_table_says(
     pairs: Callable[[str], Pair], example: Example
 ) -> None:
-    """A row is true of both servers, or it has to go."""
+    """Each server does what the row of the table says."""
     theirs, ours = (example.ask(server) for server in pairs(example.model))
 
     assert (theirs, ours) == (example.theirs, example.ours)
 
 
 def test_every_row_has_an_example_and_every_rule_a_row() -> None:
-    """The table can neither rot nor keep a difference to itself."""
+    """Every row has an example or a separate test, and every rule has a row."""
     shown = [example.name for example in EXAMPLES]
 
     assert sorted({*shown, *ELSEWHERE}) == sorted(ids())
@@ -338,7 +338,7 @@ exit(str(read_config(["Model"], os.environ).http_port))
 def test_the_port_that_primehub_sets_is_read_by_ours_alone(
     pairs: Callable[[str], Pair], programs: Any, code: str, port: str
 ) -> None:
-    """PREDICTIVE_UNIT_SERVICE_PORT alone is the REST port of ours, and nothing to upstream's."""
+    """PREDICTIVE_UNIT_SERVICE_PORT sets our REST port; upstream's server ignores it."""
     newer = "PREDICTIVE_UNIT_HTTP_SERVICE_PORT"
     environment = {key: value for key, value in os.environ.items() if key != newer}
     environment["PREDICTIVE_UNIT_SERVICE_PORT"] = "9123"

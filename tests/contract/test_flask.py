@@ -1,4 +1,4 @@
-"""Models that lean on Flask, which upstream's server is made with, are served alike by ours."""
+"""Models that use Flask, as upstream's server allows, behave alike under ours."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ FORMS: dict[str, dict[str, Any]] = {
 
 
 def asked(server: Server, method: str, path: str, **arguments: Any) -> tuple[int, Any, str | None]:
-    """The status, the answer and the model's own header."""
+    """The status, the JSON and the model's own header of an answer."""
     address = server.url + path
     response = requests.request(method, address, headers=HEADERS, timeout=60, **arguments)
     return response.status_code, response.json(), response.headers.get("X-Teapot")
@@ -32,7 +32,7 @@ def asked(server: Server, method: str, path: str, **arguments: Any) -> tuple[int
 def test_predict_reads_the_request_in_every_form(
     pairs: Callable[[str], Pair], path: str, form: str
 ) -> None:
-    """Headers, method, path, query, forms, files and the body, in predict, tags and metrics."""
+    """Predict, tags and metrics read headers, path, query, forms, files and body from Flask."""
     theirs, ours = (asked(server, "POST", path, **FORMS[form]) for server in pairs("Flasky"))
 
     assert ours == theirs
@@ -53,7 +53,7 @@ def test_predict_reads_the_request_in_every_form(
 def test_every_hook_reads_the_request(
     pairs: Callable[[str], Pair], method: str, path: str, body: Any
 ) -> None:
-    """And answers what it does under upstream."""
+    """Flask's request is available in every hook, with upstream's values."""
     theirs, ours = (asked(server, method, path, json=body) for server in pairs("Flasky"))
 
     assert ours == theirs
@@ -64,19 +64,19 @@ def test_every_hook_reads_the_request(
 def test_exceptions_are_answered_by_the_models_own_handlers(
     pairs: Callable[[str], Pair], what: str
 ) -> None:
-    """By those for a class of the model's; what they do not handle is told as ever."""
+    """The model's error handlers answer its exceptions; other errors are answered as usual."""
     request = {"json": {"strData": what}}
 
     theirs, ours = (asked(server, "POST", "/predict", **request) for server in pairs("Flasky"))
     for _, body, _ in (theirs, ours):
-        body.get("status", {}).pop("info", None)  # ours has the handler's error in its own words
+        body.get("status", {}).pop("info", None)  # the text of the handler's own error differs
 
     assert ours == theirs
     assert (ours[0] == 418) == ("teapot" in what)
 
 
 def test_over_grpc_there_is_no_request_of_flasks(pairs: Callable[[str], Pair]) -> None:
-    """Where a model that asks fails, over both."""
+    """Over gRPC there is no Flask request: a model that uses one fails, under both servers."""
 
     def said(server: Server) -> str | None:
         with grpc.insecure_channel(server.grpc) as channel:
@@ -92,7 +92,7 @@ def test_over_grpc_there_is_no_request_of_flasks(pairs: Callable[[str], Pair]) -
 
 
 def test_our_own_way_to_headers_works_under_upstream_too(pairs: Callable[[str], Pair]) -> None:
-    """A Model of this project can go back to upstream's server, its headers included."""
+    """`request_headers` works under upstream's server too, so a Model can go back to it."""
     theirs, ours = (asked(server, "POST", "/predict", **JSON) for server in pairs("Headed"))
 
     assert ours == theirs

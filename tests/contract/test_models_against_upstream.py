@@ -1,4 +1,4 @@
-"""Models of every style are asked, answered and counted as upstream does it."""
+"""Models of every style are called, answered and counted as by upstream's server."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ PAYLOADS: dict[str, dict[str, Any]] = {
     "binData": {"binData": "AAE="},
     "jsonData": {"jsonData": {"a": [1, 2]}},
 }
-# What `Returns` can return that is answered alike; the other differ on purpose.
+# Results of `Returns` that both servers answer alike; the others differ on purpose.
 SAME_RESULTS = [
     "list",
     "flat list",
@@ -61,7 +61,7 @@ SAME_RESULTS = [
 def test_what_is_asked_with_get_is_told_as_upstream_tells_it(
     pairs: Callable[[str], Pair], model: str, path: str
 ) -> None:
-    """Health and metadata of models of every style, to the byte, and the types that they have."""
+    """Health and metadata of models of every style equal upstream's, and their content types."""
     theirs, ours = (requests.get(server.url + path, timeout=60) for server in pairs(model))
 
     assert (ours.status_code, ours.headers["Content-Type"]) == (
@@ -77,7 +77,7 @@ def test_what_is_asked_with_get_is_told_as_upstream_tells_it(
 def test_models_of_every_style_are_asked_as_upstream_asks_them(
     pairs: Callable[[str], Pair], model: str, path: str, kind: str
 ) -> None:
-    """No base class, nothing but the base class, or whole messages; hooks, raw hooks and none."""
+    """Models with no base class, only the base class, or raw hooks are called as by upstream."""
     message = PAYLOADS[kind] | {"meta": {"puid": "p", "tags": {"a": 1}, "routing": {"0": 1}}}
     body = {"/send-feedback": {"request": message, "reward": 0.5}, "/aggregate": [message, message]}
 
@@ -91,7 +91,7 @@ def test_models_of_every_style_are_asked_as_upstream_asks_them(
 def test_what_a_model_returns_is_answered_as_upstream_answers_it(
     pairs: Callable[[str], Pair], what: str, kind: str
 ) -> None:
-    """The kind of the answer follows from the request's and the result's, over REST and gRPC."""
+    """The kind of answer follows from request and result as in upstream, over REST and gRPC."""
     message = PAYLOADS[kind] | {"meta": {"tags": {"return": what}}}
     request = ParseDict(message, prediction_pb2.SeldonMessage())
 
@@ -106,7 +106,7 @@ def test_what_a_model_returns_is_answered_as_upstream_answers_it(
 
 
 def test_a_models_own_status_and_reason_are_told(pairs: Callable[[str], Pair]) -> None:
-    """An exception of Seldon's says itself what the client is told."""
+    """A SeldonMicroserviceException sets the status and reason that the client gets."""
     message = PAYLOADS["ndarray"] | {"meta": {"tags": {"return": "forbidden"}}}
 
     theirs, ours = (told(server.post(message)) for server in pairs("Returns"))
@@ -118,7 +118,7 @@ def test_a_models_own_status_and_reason_are_told(pairs: Callable[[str], Pair]) -
 def test_failing_hooks_are_told_as_upstream_tells_them(
     pairs: Callable[[str], Pair], path: str
 ) -> None:
-    """What an author's mistakes look like to a client."""
+    """Errors in hooks give the client the same answer as under upstream."""
     body = [PAYLOADS["ndarray"]] if path == "/aggregate" else PAYLOADS["ndarray"]
 
     theirs, ours = (told(server.post(body, path)) for server in pairs("Faulty"))
@@ -127,7 +127,7 @@ def test_failing_hooks_are_told_as_upstream_tells_them(
 
 
 def test_metrics_are_counted_as_upstream_counts_them(pairs: Callable[[str], Pair]) -> None:
-    """The same names, labels and numbers, less the label that differs on purpose."""
+    """Metrics have upstream's names, labels and values, except for the label worker_id."""
 
     def counted(server: Server) -> dict[Any, float]:
         before = samples(server)
@@ -143,7 +143,7 @@ def test_metrics_are_counted_as_upstream_counts_them(pairs: Callable[[str], Pair
 
 
 def samples(server: Server) -> dict[Any, float]:
-    """The samples of a model's metrics; bounds of buckets depend on numpy in the last digit."""
+    """The model's metrics; bounds of buckets are rounded, as they depend on numpy."""
     text = requests.get(server.metrics + "/metrics", timeout=60).text
     found: dict[Any, float] = {}
     for family in text_string_to_metric_families(text):

@@ -1,4 +1,4 @@
-"""With PAYLOAD_PASSTHROUGH, predictions over REST go to the model and back undecoded."""
+"""With PAYLOAD_PASSTHROUGH, predictions over REST reach the model undecoded."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -27,7 +27,7 @@ ASKED: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
-    """Upstream's server as published, and ours, with the same setting."""
+    """Upstream's server as published, and ours, both with PAYLOAD_PASSTHROUGH."""
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         patch.setenv("PAYLOAD_PASSTHROUGH", "true")
         programs = (PUBLISHED, PROGRAMS / OURS)
@@ -38,7 +38,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
 @pytest.mark.parametrize("path", ["/predict", "/api/v1.0/predictions"])
 @pytest.mark.parametrize("what", ASKED)
 def test_payloads_and_answers_pass_as_they_are(pair: Pair, path: str, what: str) -> None:
-    """Whatever the body, to the byte, with the same status and content type."""
+    """Any body passes unchanged, and both servers give the same bytes, status and content type."""
     theirs, ours = (requests.post(server.url + path, timeout=60, **ASKED[what]) for server in pair)
 
     assert (ours.status_code, ours.content) == (theirs.status_code, theirs.content)
@@ -46,14 +46,14 @@ def test_payloads_and_answers_pass_as_they_are(pair: Pair, path: str, what: str)
 
 
 def test_other_methods_are_decoded_as_ever(pair: Pair) -> None:
-    """The setting is for predictions alone."""
+    """Other methods decode their messages, since the setting is only for predictions."""
     theirs, ours = (server.post({"strData": "x"}, "/transform-input").json() for server in pair)
 
     assert ours == theirs
 
 
 def test_calls_over_grpc_are_messages_as_ever(pair: Pair) -> None:
-    """It is for REST alone."""
+    """Calls over gRPC pass messages, since the setting is only for REST."""
     request = prediction_pb2.SeldonMessage(strData="x")
 
     theirs, ours = (said(server, "Model.Predict", request) for server in pair)
@@ -62,7 +62,7 @@ def test_calls_over_grpc_are_messages_as_ever(pair: Pair) -> None:
 
 
 def test_an_object_is_answered_as_json_by_ours_alone(pair: Pair) -> None:
-    """The difference `passthrough-object`."""
+    """Ours answers an object as JSON: the difference `passthrough-object`."""
     theirs, ours = (
         requests.post(server.url + "/predict", data=b"object", timeout=60).content
         for server in pair

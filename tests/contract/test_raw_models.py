@@ -1,4 +1,4 @@
-"""Models that read and write whole messages, beside what test_models_against_upstream asks."""
+"""More tests of models that read and write whole messages (see test_models_against_upstream)."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ MESSAGE: dict[str, Any] = {"data": {"ndarray": [[1]]}, "meta": {"puid": "p"}}
 def test_one_transports_raw_hook_is_nothing_to_the_other(
     pairs: Callable[[str], Pair], model: str, kinds: Any
 ) -> None:
-    """predict_rest is for REST and predict_grpc for gRPC; the other transport gets values."""
+    """A hook for one transport (predict_rest, predict_grpc) is not called by the other one."""
     request = ParseDict(MESSAGE, prediction_pb2.SeldonMessage())
 
     def both(server: Server) -> Any:
@@ -42,7 +42,7 @@ def test_one_transports_raw_hook_is_nothing_to_the_other(
 def test_half_a_surrogate_is_told_as_json_can(
     pairs: Callable[[str], Pair], method: str, path: str
 ) -> None:
-    """What UTF-8 cannot hold is escaped, in every answer alike."""
+    """Half a surrogate pair, which UTF-8 cannot encode, is escaped in every answer."""
     body = {"json": {"strData": "\ud800"}} if method == "POST" else {}
 
     theirs, ours = (
@@ -58,7 +58,7 @@ def test_half_a_surrogate_is_told_as_json_can(
 def test_a_raw_answer_has_the_status_that_it_says(
     pairs: Callable[[str], Pair], code: int | str
 ) -> None:
-    """With its body, or without one where the status has none."""
+    """A raw answer sets the HTTP status, and has a body only if that status allows one."""
     theirs, ours = (server.post({"status": {"code": code}}) for server in pairs("Raw"))
 
     assert (ours.status_code, ours.text) == (theirs.status_code, theirs.text)
@@ -66,7 +66,7 @@ def test_a_raw_answer_has_the_status_that_it_says(
 
 
 def test_a_connection_goes_on_after_an_answer_without_body(pairs: Callable[[str], Pair]) -> None:
-    """Nothing is left on it that the next request would take for its answer."""
+    """After an answer without a body, the connection can be used for the next request."""
     _, ours = pairs("Raw")
     with requests.Session() as session:
         for code in (204, 205, 304, 200):

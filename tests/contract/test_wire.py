@@ -1,6 +1,6 @@
-"""What every server answers, whatever its model: the Seldon v1 protocol on REST and gRPC.
+"""Seldon's v1 protocol over REST and gRPC, which every server speaks with any model.
 
-The same file runs against a server started here and, with --url, against a container.
+These tests run against a server started here and, with --url, against a container.
 """
 
 import json
@@ -22,19 +22,19 @@ PREDICTIONS = "/api/v1.0/predictions"
 
 
 def get(server: Server, path: str) -> requests.Response:
-    """The answer to GET."""
+    """Send a GET."""
     return requests.get(server.url + path, timeout=60)
 
 
 def answer(response: requests.Response) -> Any:
-    """The body of a good answer."""
+    """Check that a response is a JSON answer with status 200, and return its body."""
     assert response.status_code == 200, response.text
     assert response.headers["Content-Type"] == "application/json"
     return response.json()
 
 
 def test_ping_is_answered(server: Server) -> None:
-    """Liveness is a GET away."""
+    """GET /health/ping returns pong."""
     response = get(server, "/health/ping")
 
     assert (response.status_code, response.text) == (200, "pong")
@@ -48,7 +48,7 @@ def test_the_health_of_the_model_is_told(server: Server, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/metadata", "/api/v1.0/metadata"])
 def test_the_metadata_is_told(server: Server, path: str) -> None:
-    """All fields of Seldon's metadata schema are there, and the platform is known."""
+    """The metadata has all fields of Seldon's schema, and a platform."""
     metadata = answer(get(server, path))
 
     fields = {"name", "versions", "platform", "inputs", "outputs", "custom"}
@@ -58,7 +58,7 @@ def test_the_metadata_is_told(server: Server, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/predict", PREDICTIONS, "/api/v0.1/predictions"])
 def test_every_prediction_route_answers(server: Server, message: Any, path: str) -> None:
-    """The routes of Seldon's engine and of its clients lead to the same model."""
+    """All prediction routes, the engine's and the clients', give the same answer."""
     body = answer(server.post(message, path))
 
     assert body.keys() - {"meta"} <= {"data", "strData", "binData", "jsonData"}
@@ -66,7 +66,7 @@ def test_every_prediction_route_answers(server: Server, message: Any, path: str)
 
 
 def test_a_request_may_be_a_query_or_a_form_field(server: Server, message: Any) -> None:
-    """`json` in the query or in a form means the same as a JSON body."""
+    """`json` in a query or a form is equivalent to a JSON body."""
     expected = answer(server.post(message))
     field = {"json": json.dumps(message)}
 
@@ -75,7 +75,7 @@ def test_a_request_may_be_a_query_or_a_form_field(server: Server, message: Any) 
 
 
 def test_a_request_may_be_multipart(server: Server, message: Any) -> None:
-    """Each part is a field of the message: text for strData, JSON for the others."""
+    """In multipart, each part is a field of the message: text for strData, JSON for the others."""
     parts = {
         name: (None, value if name == "strData" else json.dumps(value))
         for name, value in message.items()
@@ -87,7 +87,7 @@ def test_a_request_may_be_multipart(server: Server, message: Any) -> None:
 
 
 def test_meta_of_the_request_comes_back(server: Server, message: Any) -> None:
-    """Both puid and tags are the caller's, and are returned to it."""
+    """Puid and tags of the request are returned in the answer."""
     meta = {"puid": "a-1", "tags": {"caller": "test"}}
 
     assert answer(server.post({**message, "meta": meta}))["meta"] == meta
@@ -95,7 +95,7 @@ def test_meta_of_the_request_comes_back(server: Server, message: Any) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "null"])
 def test_what_is_not_json_is_answered_400(server: Server, text: str) -> None:
-    """The error has Seldon's own shape, and begins with Seldon's own words."""
+    """A body that is not JSON gets 400 with Seldon's error format and text."""
     response = server.post_text(text)
 
     assert response.status_code == 400
@@ -105,7 +105,7 @@ def test_what_is_not_json_is_answered_400(server: Server, text: str) -> None:
 
 
 def test_a_message_without_data_is_answered_400(server: Server) -> None:
-    """The error repeats what came."""
+    """A message without a payload gets 400, and the error says so."""
     response = server.post({"rows": [[1]]})
 
     assert response.status_code == 400
@@ -113,7 +113,7 @@ def test_a_message_without_data_is_answered_400(server: Server) -> None:
 
 
 def test_metrics_are_told_on_their_own_port(server: Server) -> None:
-    """Prometheus finds the text format there."""
+    """The metrics port serves Prometheus's text format."""
     response = requests.get(server.metrics + "/metrics", timeout=60)
 
     assert response.status_code == 200
@@ -122,14 +122,14 @@ def test_metrics_are_told_on_their_own_port(server: Server) -> None:
 
 @pytest.fixture
 def channel(server: Server) -> Iterator[grpc.Channel]:
-    """A gRPC channel to the server, once it is ready."""
+    """A gRPC channel to the server that is ready."""
     with grpc.insecure_channel(server.grpc) as open_channel:
         grpc.channel_ready_future(open_channel).result(timeout=60)
         yield open_channel
 
 
 def test_grpc_answers_as_rest_does(server: Server, channel: grpc.Channel, message: Any) -> None:
-    """The same message gets the same answer, but for numbers that protobuf makes doubles."""
+    """The same message gets the same answer over gRPC, where all numbers are doubles."""
     request = ParseDict(message, prediction_pb2.SeldonMessage())
 
     response = prediction_pb2_grpc.ModelStub(channel).Predict(request, timeout=60)
@@ -138,14 +138,14 @@ def test_grpc_answers_as_rest_does(server: Server, channel: grpc.Channel, messag
 
 
 def test_grpc_tells_the_metadata(server: Server, channel: grpc.Channel) -> None:
-    """ModelMetadata has the name that REST tells."""
+    """ModelMetadata has the same name as over REST."""
     metadata = prediction_pb2_grpc.ModelStub(channel).Metadata(Empty(), timeout=60)
 
     assert metadata.name == answer(get(server, "/metadata"))["name"]
 
 
 def test_grpc_tells_its_services(channel: grpc.Channel) -> None:
-    """Reflection lets generic clients find the services."""
+    """Reflection lists the services, for generic clients."""
     services = ProtoReflectionDescriptorDatabase(channel).get_services()
 
     assert {"seldon.protos.Model", "seldon.protos.Seldon"} <= set(services)

@@ -1,4 +1,4 @@
-"""The image under test, built before by `make build-<target>`, and containers of it."""
+"""Fixtures for tests of a built image (`make build-<target>`) and of its containers."""
 
 import json
 import subprocess
@@ -26,13 +26,13 @@ TRAINING = Path(__file__).parent / "models"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let make say which image it means."""
+    """Add the option --image, which make sets."""
     parser.addoption("--image", help="the target to test; without it these tests are skipped")
 
 
 @pytest.fixture(scope="session")
 def image(request: pytest.FixtureRequest) -> str:
-    """The one word of the target that is tested, such as `sklearn-1.6`."""
+    """The target under test, such as `sklearn-1.6`."""
     name = request.config.getoption("--image")
     if not name:
         pytest.skip("no --image: `make test-<target>` runs these tests")
@@ -41,13 +41,13 @@ def image(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def tag(image: str) -> str:
-    """The full name of what was built."""
+    """The full tag of the built image."""
     return images.find(image).tags()[0]
 
 
 @pytest.fixture(scope="session")
 def model(image: str) -> str:
-    """The directory of the image's example model, empty where it needs none."""
+    """The directory of the image's example model, or an empty text if it needs none."""
     return run.example_model(image)
 
 
@@ -61,9 +61,9 @@ def request_file(image: str) -> Path:
 def sample(
     image: str, model: str, request_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Sample:
-    """A model that the target's framework has made just now, and what it answers to a request.
+    """A newly trained model and the framework's own answer to a request.
 
-    A fork brings its example instead.
+    A fork has its example instead.
     """
     training = TRAINING / f"train_{images.find(image).image.name}.py"
     if not training.exists():
@@ -77,7 +77,7 @@ def sample(
 
 @pytest.fixture(scope="session")
 def new_directory(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    """An empty directory that every user may read, at each call."""
+    """Returns a function that makes an empty directory readable by every user."""
 
     def make() -> Path:
         directory = tmp_path_factory.mktemp("mounted")
@@ -91,7 +91,7 @@ def new_directory(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path
 def asked(
     tag: str, model: str, sample: Sample, new_directory: Callable[[], Path]
 ) -> dict[str, Pod]:
-    """Pods that are there for what a test asks."""
+    """Pods that serve the tests' requests."""
     operators = partial(pods.operators, tag, sample.model)
     return {
         "plain": pods.plain(model),
@@ -105,7 +105,7 @@ def asked(
 def ending(
     tag: str, sample: Sample, new_directory: Callable[[], Path]
 ) -> dict[str, tuple[Pod, tuple[Client, ...]]]:
-    """Pods that get SIGTERM, each with clients that send requests before and after it."""
+    """Pods that get SIGTERM, with clients that send requests before and after it."""
     primehubs = partial(pods.primehub, tag, sample.model)
     openshifts = pods.operators(tag, sample.model, new_directory(), pods.OPENSHIFTS_USER)
     return {
@@ -133,7 +133,7 @@ def begun(
     ending: dict[str, tuple[Pod, tuple[Client, ...]]],
     failing: dict[str, Pod],
 ) -> Iterator[dict[str, Future[Any]]]:
-    """All pods, which begin at once: by name, what becomes of each while others are asked."""
+    """All pods, started together: futures by name of their container, life or failure."""
     with ExitStack() as stack, ThreadPoolExecutor(len(asked | ending | failing)) as pool:
         yield {
             **{
@@ -150,11 +150,11 @@ def begun(
 
 @pytest.fixture(scope="session")
 def container(begun: dict[str, Future[Any]]) -> Container:
-    """A container with nothing special about it."""
+    """A container with default settings."""
     return begun["plain"].result()
 
 
 @pytest.fixture(scope="session")
 def upstreams(begun: dict[str, Future[Any]]) -> Container:
-    """A container with upstream's microservice, where nothing but /dev/shm can be written."""
+    """A container with upstream's server, where only /dev/shm is writable."""
     return begun["plain, upstream"].result()

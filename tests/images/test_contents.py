@@ -1,4 +1,4 @@
-"""What is in the built image, and what is not."""
+"""The contents of the built image."""
 
 import json
 import os
@@ -23,7 +23,7 @@ FOR_DEVELOPERS = re.compile(r"/tests/|/site-packages/(?!nvidia/|triton/).*\.(h|h
 
 @pytest.fixture(scope="module")
 def sbom(image: str, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
-    """The components that `make sbom-<target>` lists, in a file that is CycloneDX 1.6."""
+    """The components in the file of `make sbom-<target>`, which must be valid CycloneDX 1.6."""
     file = tmp_path_factory.mktemp("sbom") / "image.cdx.json"
     command = [".envs/dev/bin/python", "tools/sbom.py", image, str(file)]
     subprocess.run(command, cwd=images.ROOT, check=True)
@@ -33,19 +33,19 @@ def sbom(image: str, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str,
 
 
 def test_the_image_adds_no_more_than_its_limit(image: str) -> None:
-    """The limits are in images.toml; a variant for GPUs has none."""
+    """The image is within its limit in images.toml; GPU variants have none."""
     _, added, _ = image_report.sizes(images.find(image))
 
     assert not image_report.is_too_much(images.find(image), added), added
 
 
 def test_the_environment_holds_nothing_for_developers(tag: str) -> None:
-    """No tests of dependencies, no headers and no other sources to compile."""
+    """The environment has no tests of dependencies, no headers and no C sources."""
     assert [path for path in files(tag, "/opt/venv") if FOR_DEVELOPERS.search(path)] == []
 
 
 def test_no_cache_is_shipped(tag: str) -> None:
-    """Neither pip's nor uv's nor apt's, beyond what the base image has."""
+    """The image has no caches of pip, uv or apt beyond those of its base."""
     places = ("/root", "/build", "/cache", "/opt/package", "/var/lib/apt/lists")
     base = inspect(tag)["Config"]["Labels"][image_report.BASE]
 
@@ -53,7 +53,7 @@ def test_no_cache_is_shipped(tag: str) -> None:
 
 
 def test_the_labels_tell_what_the_image_is_made_of(image: str, tag: str) -> None:
-    """The names are OCI's, https://github.com/opencontainers/image-spec/blob/main/annotations.md."""
+    """Labels are OCI's: https://github.com/opencontainers/image-spec/blob/main/annotations.md."""
     labels = inspect(tag)["Config"]["Labels"]
     target = images.find(image)
 
@@ -74,7 +74,7 @@ def test_the_labels_tell_what_the_image_is_made_of(image: str, tag: str) -> None
 def test_the_sbom_lists_each_package_that_the_image_has(
     tag: str, sbom: list[dict[str, str]]
 ) -> None:
-    """The running container's own metadata says the same."""
+    """The SBOM lists every package that is installed in a container."""
     listed = {
         f"{each['name']}=={each['version']}"
         for each in sbom
@@ -87,7 +87,7 @@ def test_the_sbom_lists_each_package_that_the_image_has(
 
 
 def test_bytecode_is_shipped_for_every_module(tag: str) -> None:
-    """A container that may write nowhere starts as fast as one that may."""
+    """Every module has bytecode, so that containers with a read-only root start as fast."""
     found = files(tag, "/opt/venv/lib")
     sources = {str(cache_of(Path(path))): path for path in found if path.endswith(".py")}
     missing = [sources[cache] for cache in sources.keys() - found.keys()]
@@ -96,11 +96,11 @@ def test_bytecode_is_shipped_for_every_module(tag: str) -> None:
 
 
 def cache_of(module: Path) -> Path:
-    """Where Python looks for a module's bytecode."""
+    """The path of a module's bytecode."""
     return module.parent / "__pycache__" / f"{module.stem}.cpython-311.pyc"
 
 
 def is_for_this_python(tag: str, path: str) -> bool:
-    """Whether the module can be compiled at all."""
+    """Return whether this Python can compile the module."""
     compiles = ["run", "--rm", tag, "python", "-c", f"compile(open({path!r}).read(), 'm', 'exec')"]
     return subprocess.run([ENGINE, *compiles], capture_output=True, check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""What every image promises, asked of running containers."""
+"""Guarantees of every image, checked in running containers."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ import images
 
 
 def ask(container: Any, request_file: Path) -> requests.Response:
-    """The answer to the image's documented request."""
+    """Send the image's documented request."""
     return requests.post(
         container.url + "/api/v1.0/predictions",
         json=json.loads(request_file.read_text()),
@@ -25,7 +25,7 @@ def ask(container: Any, request_file: Path) -> requests.Response:
 def test_the_contract_holds(
     request: pytest.FixtureRequest, microservice: str, request_file: Path
 ) -> None:
-    """REST, gRPC and metrics pass the suite of wire behaviour, under either microservice."""
+    """The image passes the wire tests over REST and gRPC, with our server and with upstream's."""
     container = request.getfixturevalue(microservice)
     suite = [sys.executable, "-m", "pytest", "-q", "tests/contract/test_wire.py"]
     addresses = ["--url", container.url, "--grpc", container.grpc, "--metrics", container.metrics]
@@ -43,7 +43,7 @@ def test_the_contract_holds(
 
 
 def test_the_image_has_the_versions_that_its_tag_says(container: Any, image: str) -> None:
-    """The running container is asked; the tag cannot lie about its content."""
+    """The installed framework has the version in the image's tag and in its metadata."""
     target = images.find(image)
     package = target.package
     program = f"from importlib.metadata import version; print(version({package!r}))"
@@ -59,32 +59,32 @@ def test_the_image_has_the_versions_that_its_tag_says(container: Any, image: str
 
 
 def test_the_server_runs_as_an_ordinary_user(container: Any) -> None:
-    """Nothing needs root."""
+    """The server runs as user 8888, not as root."""
     assert container.run("id", "-u") == "8888"
 
 
 def test_a_strict_platform_is_no_obstacle_to_upstreams_microservice(
     upstreams: Any, request_file: Path
 ) -> None:
-    """Its temporary files and sockets find a place in memory."""
+    """Upstream's server works with a read-only root, with its temporary files in memory."""
     assert ask(upstreams, request_file).status_code == 200
     assert "[ERROR]" not in upstreams.log()
 
 
 @pytest.mark.parametrize("program", ["/bin/sh", "/bin/sleep", "/opt/venv/bin/serve"])
 def test_the_programs_that_platforms_call_are_there(container: Any, program: str) -> None:
-    """Seldon's and PrimeHub's preStop hooks call the first two, SageMaker the last."""
+    """The programs for Seldon's and PrimeHub's preStop hooks and SageMaker's start exist."""
     container.run("test", "-x", program)
 
 
 @pytest.mark.parametrize("program", ["gcc", "cc", "uv"])
 def test_no_build_tools_are_shipped(container: Any, program: str) -> None:
-    """The builder stage has them; the image has not."""
+    """Build tools are only in the builder stage."""
     assert container.run("sh", "-c", f"command -v {program} || echo none") == "none"
 
 
 def test_upstreams_microservice_can_be_imported_without_a_warning(container: Any) -> None:
-    """seldon-core with the requirements of today."""
+    """Importing seldon-core with today's dependencies gives no warning."""
     container.run("python", "-W", "error", "-c", "import seldon_core.microservice")
 
 
@@ -92,7 +92,7 @@ def test_upstreams_microservice_can_be_imported_without_a_warning(container: Any
 def test_a_missing_directory_ends_the_container_with_a_clear_last_line(
     begun: Any, pod: str
 ) -> None:
-    """Exit status 1, and the line that a platform shows names the path."""
+    """A missing model directory gives exit status 1, and the last line names the path."""
     failure = begun[pod].result()
 
     assert failure.status == 1
@@ -100,13 +100,13 @@ def test_a_missing_directory_ends_the_container_with_a_clear_last_line(
 
 
 def test_the_microservice_is_our_own_unless_told_otherwise(container: Any, upstreams: Any) -> None:
-    """A wrong address tells them apart, see docs/differences.md."""
+    """Our server is the default: it answers an unknown path with 404, upstream's with 500."""
     assert requests.get(container.url + "/nothing", timeout=60).status_code == 404
     assert requests.get(upstreams.url + "/nothing", timeout=60).status_code == 500
 
 
 def test_the_access_log_has_a_line_for_every_request(container: Any, request_file: Path) -> None:
-    """PrimeHub shows the log to its users, who look for their requests there."""
+    """Every request has a line in the log, which PrimeHub shows to its users."""
     before = container.log().count('"POST /api/v1.0/predictions')
 
     ask(container, request_file)

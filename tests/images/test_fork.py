@@ -1,4 +1,4 @@
-"""The skeleton's README, followed to the letter, leads to a tested image."""
+"""Following the skeleton's README leads to a tested image."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ OF_THE_OUTER_MAKE = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """What the steps run in: the caches shared, and names that collide with nothing."""
+    """The environment of the steps: shared caches, free ports, and a registry name of its own."""
     ports = dict(zip(("HTTP", "GRPC", "METRICS"), map(str, free_ports(3)), strict=True))
     outer = {name: value for name, value in os.environ.items() if name not in OF_THE_OUTER_MAKE}
     own = {"PREPACKAGED_CACHE": str(uv.CACHE), "REGISTRY": "localhost/fork", "MODEL_URI": ""}
@@ -28,7 +28,7 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture
 def fork(image: str, tmp_path: Path, environment: dict[str, str]) -> Iterator[Path]:
-    """A copy of the repository; the images that are built from it are removed at the end."""
+    """A copy of the repository; images built from it are removed at the end."""
     if image != "skeleton":
         pytest.skip("the skeleton's README is followed with --image skeleton")
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
@@ -42,7 +42,7 @@ def fork(image: str, tmp_path: Path, environment: dict[str, str]) -> Iterator[Pa
 
 
 def test_the_six_steps_make_a_tested_image(fork: Path, environment: dict[str, str]) -> None:
-    """Every block runs as it is written, and the served example gives the answer shown."""
+    """Every bash block runs, and the served example gives the documented answer."""
     (answer,) = (block for block in blocks(README) if block.about == "answer")
     for block in blocks(README):
         if block.language == "bash" and block.about == "serve":
@@ -52,7 +52,7 @@ def test_the_six_steps_make_a_tested_image(fork: Path, environment: dict[str, st
 
 
 def run(script: str, directory: Path, environment: dict[str, str]) -> None:
-    """Run a block with bash, which ends at the first command that fails."""
+    """Run a block with bash, which stops at the first failing command."""
     strict = ["bash", "-euo", "pipefail", "-c", script]
     done = subprocess.run(
         strict,
@@ -67,7 +67,7 @@ def run(script: str, directory: Path, environment: dict[str, str]) -> None:
 
 
 def served(script: str, directory: Path, environment: dict[str, str]) -> object:
-    """What the README's `curl` line gets from the server that the block starts."""
+    """Start the server with a block, send the README's `curl` request, and return the answer."""
     ((path, body),) = curl_lines(README)
     with how_to_call(["bash", "-c", script], directory, environment) as line:
         assert line

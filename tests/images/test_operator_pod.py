@@ -1,4 +1,4 @@
-"""The pod that Seldon's operator makes, asked as its executor asks."""
+"""The pod of Seldon's operator, with requests as its executor sends them."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from rawhttp import Answer, connected, post
 from samples import Sample
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 
-# What Go's client sets, and what an ingress, a mesh and the executor add to a client's own.
+# Headers of Go's client, and those that an ingress, a mesh and the executor add.
 FORWARDED = {
     "User-Agent": "Go-http-client/1.1",
     "Accept-Encoding": "gzip",
@@ -30,20 +30,20 @@ FORWARDED = {
     "X-Request-Id": "0d1e2f3a",
     "Authorization": "Bearer of.good.news",
 }
-CONNECTIONS = 10  # over gRPC, of an executor to each container
+CONNECTIONS = 10  # gRPC connections of an executor to each container
 
 
 @pytest.fixture(params=["operator", "operator, upstream"])
 def pod(request: pytest.FixtureRequest, begun: dict[str, Future[Any]]) -> Container:
-    """A pod with our microservice as the operator's user, or with upstream's as OpenShift's."""
+    """A pod with our server and the operator's user, or with upstream's and OpenShift's user."""
     return begun[request.param].result()
 
 
 @pytest.fixture
 def channels(pod: Container) -> Iterator[list[grpc.Channel]]:
-    """The connections of an executor."""
+    """The executor's gRPC channels."""
     options = [
-        ("grpc.use_local_subchannel_pool", 1),  # a connection for each channel
+        ("grpc.use_local_subchannel_pool", 1),  # one connection per channel
         ("grpc.max_send_message_length", 2**31 - 1),
         ("grpc.max_receive_message_length", 2**31 - 1),
     ]
@@ -55,7 +55,7 @@ def channels(pod: Container) -> Iterator[list[grpc.Channel]]:
 
 
 def ask(url: str, body: Any, times: int) -> tuple[list[Answer], int]:
-    """Answers, and the connections that they took: as many as the server lets be one after all."""
+    """Send requests, reusing connections as long as the server allows; count the connections."""
     lines = [f"{name}: {value}" for name, value in FORWARDED.items()]
     request = post(json.dumps(body).encode(), "/predict", *lines)
     answers: list[Answer] = []
@@ -71,7 +71,7 @@ def ask(url: str, body: Any, times: int) -> tuple[list[Answer], int]:
 
 
 def assert_right(body: Any, sample: Sample) -> None:
-    """An answer to rows is the framework's, where that is known."""
+    """Check that the answer equals the framework's, if that is known."""
     if isinstance(sample.answer, str):
         assert body["strData"] == sample.answer
     elif sample.answer:
@@ -79,7 +79,7 @@ def assert_right(body: Any, sample: Sample) -> None:
 
 
 def test_predictions_are_answered(pod: Container, sample: Sample, tag: str) -> None:
-    """Whatever headers come along."""
+    """Predictions are answered, with all forwarded headers."""
     answers, _ = ask(pod.url, sample.ndarray, times=3)
 
     for answer in answers:
@@ -90,14 +90,14 @@ def test_predictions_are_answered(pod: Container, sample: Sample, tag: str) -> N
 
 
 def test_one_connection_is_enough(begun: dict[str, Future[Any]], sample: Sample) -> None:
-    """A connection stays open from request to request; upstream's closes it after each."""
+    """Our server keeps one connection open for all requests, unlike upstream's."""
     _, connections = ask(begun["operator"].result().url, sample.ndarray, times=50)
 
     assert connections == 1
 
 
 def test_a_form_is_passed_on_unchanged(pod: Container, sample: Sample) -> None:
-    """The executor sends a body with the content type that it came with."""
+    """A multipart form, which the executor passes on unchanged, is answered."""
     if not sample.picture:
         pytest.skip("this model takes no pictures")
     part = {"binData": ("test_image.png", sample.picture, "image/png")}
@@ -113,7 +113,7 @@ def test_a_form_is_passed_on_unchanged(pod: Container, sample: Sample) -> None:
 def test_calls_over_grpc_are_answered(
     pod: Container, channels: list[grpc.Channel], sample: Sample
 ) -> None:
-    """On each of an executor's connections, and whatever metadata comes along."""
+    """Calls are answered on each of the executor's connections, with forwarded metadata."""
     message = ParseDict(sample.ndarray, prediction_pb2.SeldonMessage())
     metadata = [(name.lower(), value) for name, value in FORWARDED.items()]
 
@@ -153,7 +153,7 @@ def feedback_count(pod: Container, tag: str) -> float:
 def test_feedback_is_counted_for_the_deployment(
     pod: Container, channels: list[grpc.Channel], sample: Sample, tag: str
 ) -> None:
-    """Over REST and over gRPC, on the port and path that the operator has chosen."""
+    """Feedback over REST and gRPC is counted, on the operator's metrics port and path."""
     before = feedback_count(pod, tag)
     feedback = {"request": sample.ndarray, "response": {"meta": {}}, "reward": 1.0}
 
@@ -169,14 +169,14 @@ def test_feedback_is_counted_for_the_deployment(
 
 
 def test_the_health_of_the_model_is_told(pod: Container) -> None:
-    """The executor's full health checks ask for it."""
+    """The executor's full health check gets `healthy`."""
     response = requests.get(pod.url + "/health/status", headers=FORWARDED, timeout=60)
 
     assert (response.status_code, response.json()["strData"]) == (200, "healthy")
 
 
 def test_the_metadata_has_the_image(pod: Container, channels: list[grpc.Channel], tag: str) -> None:
-    """Over REST and gRPC, name and version are those that the operator has set."""
+    """The metadata has the image and tag that the operator has set, over REST and gRPC."""
     told = requests.get(pod.url + "/metadata", headers=FORWARDED, timeout=60).json()
     called = prediction_pb2_grpc.ModelStub(channels[0]).Metadata(
         Empty(), timeout=60, wait_for_ready=True
@@ -187,7 +187,7 @@ def test_the_metadata_has_the_image(pod: Container, channels: list[grpc.Channel]
 
 
 def test_the_pods_annotations_are_heeded(pod: Container, channels: list[grpc.Channel]) -> None:
-    """A message beyond the bound that an annotation sets is refused."""
+    """A message beyond the limit in the pod's annotation is refused."""
     message = prediction_pb2.SeldonMessage(strData="x" * 1_500_000)
 
     call = prediction_pb2_grpc.ModelStub(channels[0]).Predict.future(
@@ -201,7 +201,7 @@ def test_the_pods_annotations_are_heeded(pod: Container, channels: list[grpc.Cha
     ("name", "user"), [("operator", OPERATORS_USER), ("operator, upstream", OPENSHIFTS_USER)]
 )
 def test_any_user_will_do(begun: dict[str, Future[Any]], name: str, user: str) -> None:
-    """With a read-only root and no capabilities, and without a passwd entry."""
+    """Both servers run as a user without a passwd entry, with a read-only root, no capabilities."""
     pod = begun[name].result()
 
     assert pod.run("id", "-u") == user.partition(":")[0]

@@ -1,4 +1,4 @@
-"""The pod that PrimeHub's controller makes, on its smallest instance, from begin to end."""
+"""The pod of PrimeHub's controller on its smallest instance, from start to end."""
 
 from concurrent.futures import Future
 from typing import Any
@@ -15,12 +15,12 @@ PREDICTED = ('"POST /predict" 200', '"gRPC /seldon.protos.Model/Predict" OK')
 
 @pytest.fixture(params=EITHER)
 def life(request: pytest.FixtureRequest, begun: Begun) -> Life:
-    """The log of a pod, under our microservice or upstream's."""
+    """The record of a pod, with our server or upstream's."""
     return begun[request.param].result()
 
 
 def assert_answered(life: Life, form: str, kind: str, sample: Sample) -> None:
-    """A documented request has the right values in the documented shape."""
+    """Check that a documented request got the right values in the documented format."""
     if form not in life.documented:
         pytest.skip("this model does not take it, or it is a fork's")
     response = life.documented[form]
@@ -40,48 +40,48 @@ def assert_answered(life: Life, form: str, kind: str, sample: Sample) -> None:
 
 
 def test_whoever_connects_first_is_answered(life: Life) -> None:
-    """When a TCP probe succeeds, the very first request gets its answer."""
+    """Once a TCP probe succeeds, the first request is answered."""
     assert life.first.strip() == "HTTP/1.1 200 OK"
 
 
 @pytest.mark.parametrize("form", ["ndarray", "tensor"])
 def test_rows_are_answered_as_they_were_sent(life: Life, form: str, sample: Sample) -> None:
-    """Nested lists for nested lists, a tensor for a tensor, with what the framework answers."""
+    """Nested lists are answered with nested lists and a tensor with a tensor, with right values."""
     assert_answered(life, form, form, sample)
 
 
 def test_a_picture_is_answered_with_a_tensor(life: Life, sample: Sample) -> None:
-    """A file, sent as `curl -F binData=@test_image.png` sends it, means the same as its pixels."""
+    """A picture sent with `curl -F binData=@test_image.png` gets the same answer as its pixels."""
     assert_answered(life, "picture", "tensor", sample)
 
 
 def test_the_answer_names_the_image(life: Life, tag: str) -> None:
-    """PrimeHub's documented answers have the image as the model's path."""
+    """The answer's requestPath has the image, as in PrimeHub's documents."""
     assert life.documented["ndarray"].json()["meta"] == {"requestPath": {"model": tag}}
 
 
 def test_requests_are_answered_while_the_hook_runs(life: Life) -> None:
-    """For 10 s after a pod's end was decided, nodes that do not know yet still send requests."""
+    """Requests are answered during the preStop hook, when some nodes still send them."""
     assert life.while_hooked > 0
 
 
 def test_the_pod_ends_before_it_is_killed(begun: Begun) -> None:
-    """Hook and shutdown fit into the grace period; upstream's may not on a busy machine."""
+    """The hook and the shutdown fit into the grace period; upstream's may not on a busy machine."""
     assert begun["PrimeHub"].result().status == 0
 
 
 @pytest.mark.parametrize("pod", ["PrimeHub", "OpenShift"])
 def test_no_request_is_lost_at_the_end(begun: Begun, pod: str) -> None:
-    """What the pod has predicted was received, and what was sent to it was answered.
+    """No request is lost: every prediction reached its client, and every request was answered.
 
-    Clients ask without a pause, through the preStop hook and SIGTERM, on connections that stay
-    open and over gRPC. On a connection that is open at SIGTERM each request is answered, the last
-    one with `Connection: close`; a call over gRPC is answered, or refused before it is read. So
-    the pod's log counts as many answers as the clients do, beside the one to the probe.
+    Clients send requests without a pause during the preStop hook and SIGTERM, on open connections
+    and over gRPC. On a connection that is open at SIGTERM each request is answered, the last one
+    with `Connection: close`; a gRPC call is answered, or refused before it is read. So the pod's
+    log has as many answers as the clients counted, plus the one to the probe.
 
-    New connections are refused after SIGTERM, and those that are idle then are closed soon: by
-    that time the Service has sent nothing to the pod for 10 s. Upstream's microservice keeps no
-    connection open, and leaves whoever connects while it ends without an answer.
+    New connections are refused after SIGTERM, and idle ones are closed soon, because the Service
+    has sent nothing to the pod for 10 s by then. Upstream's server keeps no connection open, and
+    does not answer clients that connect during its shutdown.
     """
     life = begun[pod].result()
 
@@ -100,7 +100,7 @@ def test_no_request_is_lost_at_the_end(begun: Begun, pod: str) -> None:
 def test_a_wrong_model_ends_the_pod_with_a_clear_last_line(
     begun: Begun, sample: Sample, what: str, line: str
 ) -> None:
-    """Exit status 1, and the line that PrimeHub shows says what is wrong with which file."""
+    """A wrong model gives exit status 1, and the last line names the file and what is wrong."""
     if what not in begun:
         pytest.skip("there is no model that could be wrong, or it is a fork's")
     failure = begun[what].result()

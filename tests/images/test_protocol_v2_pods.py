@@ -1,4 +1,4 @@
-"""The pods in which platforms ask for the Open Inference Protocol: KServe's and Seldon's."""
+"""Pods of platforms that use the Open Inference Protocol: KServe and Seldon."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ NAMES = {"KServe": "flowers", "Seldon": "classifier"}
 
 @pytest.fixture(scope="module", params=NAMES)
 def platform(request: pytest.FixtureRequest) -> str:
-    """Whose pod it is."""
+    """The platform whose pod is tested."""
     return str(request.param)
 
 
@@ -31,7 +31,7 @@ def platform(request: pytest.FixtureRequest) -> str:
 def described(
     platform: str, image: str, tag: str, sample: Sample, new_directory: Callable[[], Path]
 ) -> pods.Pod:
-    """The pod, as the platform describes it to the container engine."""
+    """The pod as the platform configures it."""
     if platform == "KServe":
         return pods.kserve(images.find(image), sample.model)
     return pods.operators_v2(tag, sample.model, new_directory())
@@ -39,14 +39,14 @@ def described(
 
 @pytest.fixture(scope="module")
 def pod(tag: str, image: str, described: pods.Pod) -> Iterator[Container]:
-    """The pod, once its readiness probe succeeds: its port is open before."""
+    """The pod, once its readiness probe succeeds; its port opens before that."""
     with begun(tag, described) as container:
         wait_until(lambda: status(container, image, "readinessProbe") == 200)
         yield container
 
 
 def status(pod: Container, image: str, probe: str) -> int:
-    """What a probe of the runtime, which are the operator's too, is answered; 0 without one."""
+    """The status of a probe of the runtime, which the operator uses too; 0 without an answer."""
     (container,) = runtime(images.find(image))["spec"]["containers"]
     try:
         path = container[probe]["httpGet"]["path"]
@@ -56,7 +56,7 @@ def status(pod: Container, image: str, probe: str) -> int:
 
 
 def rows_of(sample: Sample) -> Any:
-    """The rows, for a model that answers numbers to them."""
+    """The sample's rows; skips the test for a server without a numeric answer."""
     if sample.model is None or sample.rows is None:
         pytest.skip("this server answers no numbers")
     return np.array(sample.rows)
@@ -65,13 +65,13 @@ def rows_of(sample: Sample) -> Any:
 def test_the_pod_is_alive_and_ready_under_its_name(
     pod: Container, platform: str, image: str
 ) -> None:
-    """That of the InferenceService, or of the graph's node."""
+    """The pod is live, and serves the name of the InferenceService or of the graph's node."""
     assert status(pod, image, "livenessProbe") == 200
     assert requests.get(pod.url + "/v2/models", timeout=60).json() == {"models": [NAMES[platform]]}
 
 
 def test_rows_are_answered_over_rest(pod: Container, platform: str, sample: Sample) -> None:
-    """With what the framework itself answers."""
+    """Rows over REST get the framework's own answer."""
     rows = rows_of(sample)
     tensor = {"name": "x", "datatype": "FP64", "shape": rows.shape, "data": rows.tolist()}
     path = f"/v2/models/{NAMES[platform]}/infer"
@@ -85,7 +85,7 @@ def test_rows_are_answered_over_rest(pod: Container, platform: str, sample: Samp
 def test_rows_are_answered_over_grpc_on_rests_port(
     pod: Container, platform: str, sample: Sample
 ) -> None:
-    """The one port that Knative passes on."""
+    """Rows over gRPC work on REST's port, the only one that Knative exposes."""
     rows = rows_of(sample).astype("<f4")
     tensor = {"name": "x", "datatype": "FP32", "shape": rows.shape}
     request = CLASSES["ModelInferRequest"](
@@ -105,7 +105,7 @@ def test_rows_are_answered_over_grpc_on_rests_port(
 
 
 def test_it_runs_as_the_platforms_user(pod: Container, platform: str) -> None:
-    """Without a passwd entry, a capability or a file system that it may write."""
+    """The server runs as the platform's user: no passwd entry, no capabilities, read-only root."""
     users = {"KServe": pods.MODELCARS_USER, "Seldon": pods.OPERATORS_USER}
 
     assert pod.run("id", "-u") == users[platform]
@@ -113,7 +113,7 @@ def test_it_runs_as_the_platforms_user(pod: Container, platform: str) -> None:
 
 
 def test_it_ends_before_it_is_killed(pod: Container, described: pods.Pod) -> None:
-    """With status 0, within the seconds that the preStop hook leaves; no test comes after this."""
+    """The pod ends with status 0 within the time after the preStop hook; must be the last test."""
     pod.stop(described.seconds)
 
     assert pod.wait() == 0

@@ -6,7 +6,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, PROGRAMS)), None)
-# As root, Chromium has no sandbox; and it calls nobody in the background.
+# Chromium has no sandbox as root; the other flags prevent background requests.
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
 
 

@@ -12,7 +12,7 @@ FILES = ("/docs", "/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger
 
 
 def shown(browser: Browser, url: str) -> tuple[Page, list[str], list[str]]:
-    """The page once it shows the document, what the browser complained of, and whom it asked."""
+    """Open the page; return it with the browser's complaints and the addresses it requested."""
     page = opened(browser, "about:blank")
     complaints: list[str] = []
     asked: list[str] = []
@@ -33,7 +33,7 @@ def shown(browser: Browser, url: str) -> tuple[Page, list[str], list[str]]:
 
 
 def test_a_person_tries_a_request_of_the_document(browser: Browser) -> None:
-    """Nothing violates the policy, and nobody but the server is asked."""
+    """A request can be tried without violating the policy, and only the server gets requests."""
     with serve(loaded(Passengers())) as served:
         page, complaints, asked = shown(browser, served.url + "/docs")
         page.get_by_text("/api/v1.0/predictions").click()
@@ -46,7 +46,7 @@ def test_a_person_tries_a_request_of_the_document(browser: Browser) -> None:
 
 
 def test_behind_a_prefix_it_finds_its_files_and_the_server(browser: Browser) -> None:
-    """As behind an ingress."""
+    """Behind a prefix, such as an ingress's, the page finds its files and the server."""
     with serve(loaded(Passengers())) as served, behind_prefix(served.url) as url:
         page, complaints, asked = shown(browser, url + "/docs")
         page.get_by_text("/api/v1.0/predictions").click()
@@ -58,7 +58,7 @@ def test_behind_a_prefix_it_finds_its_files_and_the_server(browser: Browser) -> 
 
 @pytest.mark.parametrize("path", FILES)
 def test_a_file_is_sent_compressed_and_once(path: str) -> None:
-    """A browser that has it already gets no second copy; one without gzip gets it as it is."""
+    """Files are sent as gzip if accepted, and 304 saves a second download."""
     with serve(loaded(Passengers())) as served:
         compressed = requests.get(served.url + path)
         plain = requests.get(served.url + path, headers={"Accept-Encoding": "identity"})
@@ -75,7 +75,7 @@ def test_a_file_is_sent_compressed_and_once(path: str) -> None:
 
 
 def test_without_swagger_ui_there_is_no_such_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fork may leave it out."""
+    """Without swagger-ui installed, /docs is 404 and /openapi.json still works."""
     monkeypatch.setattr(docs, "PACKAGE", "no_such_package")
     with serve(loaded(Passengers())) as served:
         assert requests.get(served.url + "/docs").status_code == 404

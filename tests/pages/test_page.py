@@ -16,7 +16,7 @@ from prepackaged.testing import serve
 
 
 class Pictures(Component):
-    """Answers how many bytes a picture has."""
+    """Answers with the number of bytes of a picture."""
 
     signature = Signature((TensorSpec("x", "float32", (None, 8, 8, 3)),))
 
@@ -25,14 +25,14 @@ class Pictures(Component):
 
 
 class Unknown(Component):
-    """Says nothing of what it takes, and answers what it gets."""
+    """Has no signature and returns its input."""
 
     def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
         return X
 
 
 def test_a_person_predicts_makes_a_mistake_and_reads_what_was_wrong(browser: Browser) -> None:
-    """From the example to an answer, to an error at its field, and back."""
+    """The example is answered, a wrong value gives an error at its field, a right one an answer."""
     with serve(loaded(Passengers())) as served:
         page = opened(browser, served.url + "/")
         page.get_by_role("button", name="Predict").click()
@@ -55,7 +55,7 @@ def test_a_person_predicts_makes_a_mistake_and_reads_what_was_wrong(browser: Bro
 
 
 def test_what_the_form_says_is_what_is_sent(browser: Browser) -> None:
-    """A number as a number, a category by choice, nothing as null."""
+    """The form sends a number, a chosen category, and null for a missing value."""
     with serve(loaded(Passengers())) as served:
         page = opened(browser, served.url + "/ui")
         page.get_by_label("city", exact=False).first.select_option("Tainan")
@@ -72,7 +72,7 @@ def test_what_the_form_says_is_what_is_sent(browser: Browser) -> None:
 
 @pytest.mark.parametrize("ending", ["", "/", "/ui"])
 def test_behind_a_prefix_the_page_finds_the_server(browser: Browser, ending: str) -> None:
-    """As behind an ingress, with and without a slash at the end."""
+    """Behind a prefix, the page calls the right address, with or without a final slash."""
     with serve(loaded(Passengers())) as served, behind_prefix(served.url) as url:
         page = opened(browser, url + ending)
         page.get_by_role("button", name="Predict").click()
@@ -83,7 +83,7 @@ def test_behind_a_prefix_the_page_finds_the_server(browser: Browser, ending: str
 def test_a_file_of_the_page_asks_the_deployment_whose_address_is_given(
     browser: Browser, tmp_path: Any
 ) -> None:
-    """For a platform that serves no page; its gateway lets pages of any origin ask."""
+    """Saved as a file, the page calls the given address, for platforms that serve no page."""
     with serve(loaded(Passengers())) as served:
         (tmp_path / "model.html").write_bytes(requests.get(served.url + "/ui").content)
         page = opened(browser, (tmp_path / "model.html").as_uri())
@@ -106,7 +106,7 @@ class Model(Component):
 def test_the_page_that_check_prints_asks_a_deployment_from_a_file(
     browser: Browser, tmp_path: Path
 ) -> None:
-    """Its own policy lets it ask any server, run its own script and nothing else."""
+    """The printed page can call any server, and its policy allows no script but its own."""
     (tmp_path / "Model.py").write_text(MODEL)
     program = "from prepackaged.server.runtime.check import main; main()"
     command = [sys.executable, "-c", program, "--page"]
@@ -129,7 +129,7 @@ def test_the_page_that_check_prints_asks_a_deployment_from_a_file(
 
 
 def test_check_prints_no_page_of_what_cannot_be_loaded(tmp_path: Path) -> None:
-    """The last line says why."""
+    """If the model cannot be loaded, no page is printed, and the last line says why."""
     (tmp_path / "Model.py").write_text("class Model:\n    def load(self): raise OSError('gone')")
     program = "from prepackaged.server.runtime.check import main; main()"
     command = [sys.executable, "-c", program, "--page"]
@@ -139,7 +139,7 @@ def test_check_prints_no_page_of_what_cannot_be_loaded(tmp_path: Path) -> None:
 
 
 def test_a_picture_is_chosen_and_sent(browser: Browser) -> None:
-    """As Base64, which is what the server takes beside JSON."""
+    """A chosen picture is sent as Base64 in JSON."""
     with serve(loaded(Pictures())) as served:
         page = opened(browser, served.url + "/")
         picture = {"name": "a.png", "mimeType": "image/png", "buffer": b"\x89PNG" + b"x" * 96}
@@ -150,7 +150,7 @@ def test_a_picture_is_chosen_and_sent(browser: Browser) -> None:
 
 
 def test_a_model_that_says_nothing_is_asked_in_json(browser: Browser) -> None:
-    """And a text that is no JSON is refused by the server, in its words."""
+    """Without a signature the page sends JSON, and shows the server's error for invalid JSON."""
     with serve(loaded(Unknown())) as served:
         page = opened(browser, served.url + "/")
         page.locator("#json").fill('{"data": {"ndarray": [[1, 2, 7]]}}')
@@ -167,7 +167,7 @@ def test_a_model_that_says_nothing_is_asked_in_json(browser: Browser) -> None:
 def test_people_with_any_screen_can_use_it(
     model: type[Component], width: int, scheme: Any, browser: Browser
 ) -> None:
-    """No violation that axe finds, and nothing beyond the screen's edge."""
+    """Axe finds no violation and nothing is wider than the screen, in each size and scheme."""
     with serve(loaded(model())) as served:
         size: Any = {"width": width, "height": 800}
         page = opened(browser, served.url + "/", color_scheme=scheme, viewport=size)
@@ -179,7 +179,7 @@ def test_people_with_any_screen_can_use_it(
 
 
 def test_browsers_get_the_page_and_everybody_else_a_sign_of_life() -> None:
-    """KServe's clients and load balancers ask `/` too."""
+    """At `/`, browsers get the page, and KServe's clients and load balancers get JSON."""
     with serve(loaded(Unknown())) as served:
         assert requests.get(served.url + "/").json() == {"status": "alive"}
         html = requests.get(served.url + "/", headers={"Accept": "text/html,*/*"})
@@ -188,7 +188,7 @@ def test_browsers_get_the_page_and_everybody_else_a_sign_of_life() -> None:
 
 
 def test_a_setting_switches_the_pages_off() -> None:
-    """What nobody uses need not be there."""
+    """With pages off, the pages and the OpenAPI document are 404."""
     with serve(loaded(Unknown()), pages=False) as served:
         for path in ("/ui", "/openapi.json", "/docs", "/docs/start.js"):
             assert requests.get(served.url + path).status_code == 404

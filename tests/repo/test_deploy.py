@@ -1,4 +1,4 @@
-"""What deploy/ says to Kubernetes and Seldon's operator is valid, current and true."""
+"""The files of deploy/ for Kubernetes and Seldon's operator are valid and current."""
 
 import json
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ OLDEST, NEWEST = "1.25", kubernetes_validate.latest_version()
 
 
 def predictor_servers() -> dict[str, Any]:
-    """The operator's servers as Helm reads them."""
+    """The operator's servers in the Helm values."""
     (values,) = documents(DEPLOY / "seldon/predictor-servers.yaml")
     assert set(values) == {"predictor_servers"}
     return values["predictor_servers"]
@@ -40,12 +40,12 @@ def predictor_servers() -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files name the images that are published."""
+    """Use the registry of the published images."""
     monkeypatch.setattr(images, "REGISTRY", "infuseai")
 
 
 def test_the_generated_files_are_what_make_deploy_writes() -> None:
-    """None is stale, none is missing, none is left of a target that is no more."""
+    """The generated files are current and complete, and none belongs to a removed target."""
     written = deploy.rendered()
 
     stale = [path for path, text in written.items() if (DEPLOY / path).read_text() != text]
@@ -59,7 +59,7 @@ def test_the_generated_files_are_what_make_deploy_writes() -> None:
 def test_kubernetes_knows_every_field_of_the_plain_files(
     target: images.Target, version: str
 ) -> None:
-    """In the oldest version that is promised and in the newest."""
+    """Plain files have only known fields, in the oldest supported Kubernetes and the newest."""
     found = plain(target)
 
     assert set(found) == {
@@ -77,7 +77,7 @@ def test_kubernetes_knows_every_field_of_the_plain_files(
 def test_kubernetes_knows_every_field_of_what_the_operator_makes(
     target: images.Target, version: str
 ) -> None:
-    """A componentSpec is a pod, an autoscaler and a disruption budget, less what is added."""
+    """A componentSpec has only known fields of a pod, an autoscaler and a disruption budget."""
     (component,) = seldon(target)["componentSpecs"]
     scaler, autoscaler = dict(component["hpaSpec"]), {"apiVersion": "apps/v1", "kind": "Deployment"}
     scaler |= {"metrics": scaler.pop("metricsv2"), "scaleTargetRef": autoscaler | {"name": "x"}}
@@ -93,7 +93,7 @@ def test_kubernetes_knows_every_field_of_what_the_operator_makes(
 
 
 def test_a_field_that_is_misspelt_would_be_found() -> None:
-    """The validator takes no field that it does not know."""
+    """The validator finds an unknown field."""
     deployment = deepcopy(plain(TARGETS[0])["Deployment"])
     deployment["spec"]["progressDeadlineSecond"] = 1
 
@@ -102,14 +102,14 @@ def test_a_field_that_is_misspelt_would_be_found() -> None:
 
 
 def test_the_operators_servers_are_the_tags_of_every_build() -> None:
-    """Each build is a server, whose image and version are the tag that never changes."""
+    """The operator has a server for each target, with the tag that never changes."""
     tags = []
     for name, server in predictor_servers().items():
         assert name.startswith("PREPACKAGED_")
         assert list(server) == ["protocols"]
         assert list(server["protocols"]) == ["seldon", "v2"]
         image = server["protocols"]["seldon"]
-        assert server["protocols"]["v2"] == image  # which speaks both, at the same time
+        assert server["protocols"]["v2"] == image  # the image speaks both protocols at once
         assert set(image) == {"image", "defaultImageVersion"}
         tags.append(f"{image['image']}:{image['defaultImageVersion']}")
 
@@ -120,7 +120,7 @@ def test_the_operators_servers_are_the_tags_of_every_build() -> None:
 def test_a_seldon_deployment_asks_for_a_server_that_the_operator_knows(
     target: images.Target,
 ) -> None:
-    """Its graph names the server, a model, and the container whose image the operator fills in."""
+    """The graph names a server of the operator, and its container leaves the image to it."""
     predictor = seldon(target)
     server = predictor_servers()[predictor["graph"]["implementation"]]["protocols"]["seldon"]
     (component,) = predictor["componentSpecs"]
@@ -136,7 +136,7 @@ def test_a_seldon_deployment_asks_for_a_server_that_the_operator_knows(
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_a_plain_deployment_runs_the_builds_image_on_its_claim(target: images.Target) -> None:
-    """The model is mounted where the parameters say that it is."""
+    """The model is mounted read-only at the path in the parameters."""
     spec = plain(target)["Deployment"]["spec"]["template"]["spec"]
     (container,), (volume,) = spec["containers"], spec["volumes"]
     (mount,) = container["volumeMounts"]
@@ -150,7 +150,7 @@ def test_a_plain_deployment_runs_the_builds_image_on_its_claim(target: images.Ta
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_the_objects_of_a_plain_file_find_each_other(target: images.Target) -> None:
-    """Service and budget select the Deployment's pods, the autoscaler the Deployment."""
+    """The Service and the budget select the Deployment's pods; the autoscaler its Deployment."""
     found = plain(target)
     labels = found["Deployment"]["spec"]["template"]["metadata"]["labels"].items()
 
@@ -169,7 +169,7 @@ def test_the_objects_of_a_plain_file_find_each_other(target: images.Target) -> N
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_a_variant_for_gpus_asks_for_one(target: images.Target) -> None:
-    """And no other does."""
+    """Only GPU targets request a GPU."""
     for container in containers(target):
         assert container["resources"]["limits"].get("nvidia.com/gpu") == (
             "1" if target.is_gpu else None
@@ -178,7 +178,7 @@ def test_a_variant_for_gpus_asks_for_one(target: images.Target) -> None:
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_a_model_has_the_time_to_load_that_primehub_gives(target: images.Target) -> None:
-    """No probe ends a container that loads, and no rollout fails over it."""
+    """Startup probe and rollout allow 15 minutes to load, as PrimeHub does."""
     for container in containers(target):
         probe = container["startupProbe"]
         loads = probe["periodSeconds"] * probe["failureThreshold"]
@@ -188,7 +188,7 @@ def test_a_model_has_the_time_to_load_that_primehub_gives(target: images.Target)
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_a_pod_is_not_killed_before_its_server_has_ended(target: images.Target) -> None:
-    """The preStop sleep, the grace for answers and the end of the processes fit into the pod's."""
+    """The preStop sleep and the whole shutdown fit into the pod's grace period."""
     for pod in pods(target):
         (container,) = pod["spec"]["containers"]
         command = container["lifecycle"]["preStop"]["exec"]["command"]
@@ -200,14 +200,14 @@ def test_a_pod_is_not_killed_before_its_server_has_ended(target: images.Target) 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_containers_have_no_right_that_they_do_not_need(target: images.Target) -> None:
-    """They pass the strictest of Kubernetes' pod security standards, with a read-only root."""
+    """Containers meet the restricted pod security standard and have a read-only root."""
     for container in containers(target):
         assert container["securityContext"] == RESTRICTED
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_the_pod_monitor_finds_the_metrics_of_every_pod(target: images.Target) -> None:
-    """By their labels, a port's name and a path, which are the operator's own in its pods."""
+    """The PodMonitor selects every pod by its labels, and its port and path by name."""
     spec = POD_MONITOR["spec"]
     (endpoint,) = spec["podMetricsEndpoints"]
     ports = {port["name"]: port["containerPort"] for port in containers(target)[0]["ports"]}
@@ -216,14 +216,14 @@ def test_the_pod_monitor_finds_the_metrics_of_every_pod(target: images.Target) -
         labels = pod["metadata"]["labels"]
         assert spec["selector"]["matchLabels"].items() <= labels.items()
         assert {spec["jobLabel"], *spec["podTargetLabels"]} <= set(labels)
-    assert endpoint == {"port": "metrics", "path": "/prometheus"}  # the operator's
+    assert endpoint == {"port": "metrics", "path": "/prometheus"}  # as set by the operator
     assert ports[endpoint["port"]] == Config("Model", {}).metrics_port
     assert environment(target)["PREDICTIVE_UNIT_METRICS_ENDPOINT"] == endpoint["path"]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with the environment of a plain file, less the model."""
+    """A server with the environment of a plain file, without the model."""
     directory = tmp_path_factory.mktemp("model")
     (directory / "Model.py").write_text("class Model:\n    def predict(self, X, names): return X\n")
     with pytest.MonkeyPatch.context() as patch:
@@ -234,7 +234,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_a_server_answers_where_kubernetes_asks(server: Server) -> None:
-    """The liveness probe's path, and the PodMonitor's; ports are the server's own."""
+    """The paths of liveness probe and PodMonitor answer, and the ports are the defaults."""
     for container in containers(TARGETS[0]):
         path = container["livenessProbe"]["httpGet"]["path"]
         assert requests.get(server.url + path, timeout=60).text == "pong"
@@ -251,7 +251,7 @@ def test_a_server_answers_where_kubernetes_asks(server: Server) -> None:
 
 
 def test_probes_ask_the_port_that_the_operator_names_http() -> None:
-    """It adds the ports to the container, and we name no number."""
+    """Probes use the port name `http`, since the operator adds the ports to the container."""
     for container in containers(TARGETS[0]):
         for probe, way in (
             ("startupProbe", ["tcpSocket", "port"]),

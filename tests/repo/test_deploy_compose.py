@@ -1,4 +1,4 @@
-"""deploy/compose.yaml starts the server that it says, and knows when that is ready."""
+"""The service in deploy/compose.yaml is valid, and its health check works."""
 
 import subprocess
 import sys
@@ -30,14 +30,14 @@ HEALTH = {"test", "interval", "timeout", "retries", "start_period", "start_inter
 
 @pytest.fixture
 def service() -> dict[str, Any]:
-    """The one service."""
+    """The only service of the file."""
     (file,) = documents(DEPLOY / "compose.yaml")
     assert set(file) == {"services"}
     return file["services"]["model"]
 
 
 def test_the_fields_are_those_of_the_specification(service: dict[str, Any]) -> None:
-    """None is misspelt."""
+    """All fields are in the Compose specification."""
     assert set(service) == KNOWN
     assert set(service["healthcheck"]) == HEALTH
 
@@ -45,7 +45,7 @@ def test_the_fields_are_those_of_the_specification(service: dict[str, Any]) -> N
 def test_the_image_and_the_ports_are_the_servers(
     service: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The tag of this release, and the ports that nothing has set."""
+    """The service has this release's tag, the default ports, and time for a whole shutdown."""
     monkeypatch.setattr(images, "REGISTRY", "infuseai")
     unset = Config("Model", {})
 
@@ -58,7 +58,7 @@ def test_the_image_and_the_ports_are_the_servers(
 
 
 def asked(service: dict[str, Any], port: int) -> int:
-    """The exit status of the health check against that port."""
+    """Run the health check against a port and return its exit status."""
     how, program, *words = service["healthcheck"]["test"]
     assert (how, program) == ("CMD", "python")
     words = [word.replace("localhost:9000", f"localhost:{port}") for word in words]
@@ -68,7 +68,7 @@ def asked(service: dict[str, Any], port: int) -> int:
 def test_the_health_check_tells_a_ready_server_from_none(
     service: dict[str, Any], tmp_path: Path
 ) -> None:
-    """The image has no curl: its Python asks."""
+    """The health check uses Python, since the image has no curl, and finds if a server is ready."""
     (tmp_path / "Model.py").write_text("class Model:\n    def predict(self, X, names): return X\n")
 
     with serve(tmp_path) as server:

@@ -1,4 +1,4 @@
-"""What deploy/kserve says to KServe is valid, current and true."""
+"""The files of deploy/kserve are valid and current."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -33,12 +33,12 @@ MODEL = "class Model:\n    def predict(self, X, names): return X\n"
 
 @pytest.fixture(autouse=True)
 def registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files name the images that are published."""
+    """Use the registry of the published images."""
     monkeypatch.setattr(images, "REGISTRY", "infuseai")
 
 
 def container(target: images.Target) -> dict[str, Any]:
-    """The one container of a target's runtime."""
+    """The only container of a target's runtime."""
     (found,) = runtime(target)["spec"]["containers"]
     return found
 
@@ -46,13 +46,13 @@ def container(target: images.Target) -> dict[str, Any]:
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_kserve_knows_every_field(target: images.Target, version: str) -> None:
-    """And Kubernetes those of the pod in it, in the oldest and the newest version."""
+    """All fields are known to KServe, or to the oldest supported Kubernetes and the newest."""
     validate(runtime(target), version)
     validate(inference_service(target), version)
 
 
 def test_a_field_that_is_misspelt_would_be_found() -> None:
-    """KServe's own, and the pod's."""
+    """The validator finds an unknown field of KServe's and one of the pod's."""
     made, service = deepcopy(runtime(TARGETS[0])), deepcopy(inference_service(TARGETS[0]))
     made["spec"]["containers"][0]["readinesProbe"] = {}
     service["spec"]["predictor"]["model"]["storageURI"] = "gs://bucket"
@@ -64,7 +64,7 @@ def test_a_field_that_is_misspelt_would_be_found() -> None:
 
 
 def test_there_is_a_runtime_for_each_target_and_no_other() -> None:
-    """Its image is the tag that never changes; the older versions are tags of `runtimeVersion`."""
+    """Each target has a runtime with the tag that never changes; older ones are its versions."""
     found = [
         (each["metadata"]["name"], each["spec"]["containers"][0]["image"])
         for each in documents(DEPLOY / "kserve/runtimes.yaml")
@@ -75,7 +75,7 @@ def test_there_is_a_runtime_for_each_target_and_no_other() -> None:
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_an_inference_service_asks_for_a_runtime_that_serves_it(target: images.Target) -> None:
-    """KServe refuses a runtime that lists neither the format nor the protocol."""
+    """The runtime lists the InferenceService's format and protocol; KServe refuses any other."""
     model = inference_service(target)["spec"]["predictor"]["model"]
     spec = runtime(target)["spec"]
 
@@ -85,7 +85,7 @@ def test_an_inference_service_asks_for_a_runtime_that_serves_it(target: images.T
 
 
 def test_the_formats_are_kserves() -> None:
-    """In its words, with the first numbers of the frameworks that read them."""
+    """The formats have KServe's names and the frameworks' major versions."""
     formats = {
         target.name: [
             (each["name"], each["version"])
@@ -107,7 +107,7 @@ def test_the_formats_are_kserves() -> None:
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_a_runtime_serves_nothing_that_did_not_ask_for_it(target: images.Target) -> None:
-    """KServe's own runtimes keep the models of a cluster that has ours too."""
+    """No runtime is selected automatically, so KServe's own runtimes keep their models."""
     formats = runtime(target)["spec"]["supportedModelFormats"]
 
     assert [each for each in formats if each["autoSelect"]] == []
@@ -115,7 +115,7 @@ def test_a_runtime_serves_nothing_that_did_not_ask_for_it(target: images.Target)
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_knative_takes_the_container(target: images.Target) -> None:
-    """One port, whose name is a protocol; none of the fields that it refuses."""
+    """The container has one port named after a protocol, and no field that Knative refuses."""
     found = container(target)
     (port,) = found["ports"]
 
@@ -130,13 +130,13 @@ def test_knative_takes_the_container(target: images.Target) -> None:
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_kserve_finds_no_template_but_the_name(target: images.Target) -> None:
-    """It executes the container's text as a template of Go."""
+    """The container's only template is {{.Name}}, since KServe runs the text as a Go template."""
     assert str(container(target)).count("{{") == str(container(target)).count("{{.Name}}") == 1
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_arguments_of_an_inference_service_are_flags_of_the_server(target: images.Target) -> None:
-    """They come behind the runtime's command, in place of none of it."""
+    """Arguments of an InferenceService are appended to the command and parsed as flags."""
     program, *arguments = container(target)["command"]
     config = read_config([*arguments, "--model_name=iris", "--nthread=4"], {})
 
@@ -146,7 +146,7 @@ def test_arguments_of_an_inference_service_are_flags_of_the_server(target: image
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_a_container_has_what_it_needs_and_no_right_beyond(target: images.Target) -> None:
-    """A GPU where it is for one; the strictest of the pod security standards."""
+    """Only GPU targets request a GPU, and containers meet the restricted pod security standard."""
     limits = container(target)["resources"]["limits"]
 
     assert limits.get("nvidia.com/gpu") == ("1" if target.is_gpu else None)
@@ -155,7 +155,7 @@ def test_a_container_has_what_it_needs_and_no_right_beyond(target: images.Target
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_a_pod_is_not_killed_before_its_server_has_ended(target: images.Target) -> None:
-    """The preStop sleep and the server's end fit into what the InferenceService allows."""
+    """The preStop sleep and the shutdown fit into the InferenceService's grace period."""
     predictor = inference_service(target)["spec"]["predictor"]
     command = predictor["model"]["lifecycle"]["preStop"]["exec"]["command"]
     sleeps = int(command[-1].removeprefix("/bin/sleep "))
@@ -165,7 +165,7 @@ def test_a_pod_is_not_killed_before_its_server_has_ended(target: images.Target) 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with the environment of a runtime, whose model is in a directory."""
+    """A server with the environment of a runtime, and its model in a directory."""
     directory = tmp_path_factory.mktemp("model")
     (directory / "Model.py").write_text(MODEL)
     with pytest.MonkeyPatch.context() as patch:
@@ -177,13 +177,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def is_ready(server: Server) -> bool:
-    """What the readiness probe finds: ports are open while the model loads."""
+    """Return whether the readiness probe succeeds; ports open before that."""
     path = container(TARGETS[0])["readinessProbe"]["httpGet"]["path"]
     return requests.get(server.url + path, timeout=60).status_code == 200
 
 
 def test_a_server_answers_where_the_probes_ask(server: Server) -> None:
-    """Under the InferenceService's name."""
+    """The paths of the probes, which have the InferenceService's name, answer."""
     answers = [
         requests.get(server.url + container(TARGETS[0])[probe]["httpGet"]["path"], timeout=60)
         for probe in ("readinessProbe", "livenessProbe")
@@ -194,7 +194,7 @@ def test_a_server_answers_where_the_probes_ask(server: Server) -> None:
 
 
 def test_the_annotations_lead_to_the_metrics(server: Server) -> None:
-    """The annotations contain the default path and port of the metrics."""
+    """The annotations have the path and port of the metrics."""
     annotations = runtime(TARGETS[0])["spec"]["annotations"]
     page = requests.get(server.metrics + annotations["prometheus.kserve.io/path"], timeout=60)
 
@@ -203,7 +203,7 @@ def test_the_annotations_lead_to_the_metrics(server: Server) -> None:
 
 
 def test_the_versions_of_a_runtime_that_are_shown_exist() -> None:
-    """`runtimeVersion` takes the place of the image's tag."""
+    """Every `runtimeVersion` in docs/kserve.md is a tag of an image."""
     page = (ROOT / "docs/kserve.md").read_text()
     shown = [line.split()[-1] for line in page.splitlines() if "runtimeVersion:" in line]
     tags = {tag for target in images.targets().values() for tag in target.short_tags()}

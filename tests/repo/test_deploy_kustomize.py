@@ -1,4 +1,4 @@
-"""What kustomize makes of deploy/kustomize is valid, and its parts find each other."""
+"""The overlays of deploy/kustomize are valid, and their objects match each other."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from prepackaged.server.runtime.config import Config
 OLDEST, NEWEST = "1.25", kubernetes_validate.latest_version()
 DIRECTORY = DEPLOY / "kustomize"
 OVERLAYS = sorted(path.name for path in (DIRECTORY / "overlays").iterdir())
-QUEUE = "prepackaged_queue_depth_requests"  # tests/server/test_metrics_page.py has it
+QUEUE = "prepackaged_queue_depth_requests"  # checked in tests/server/test_metrics_page.py
 
 Objects = dict[str, dict[str, Any]]
 
@@ -31,7 +31,7 @@ with_kubectl = pytest.mark.skipif(
 
 @cache
 def built(overlay: str) -> Objects:
-    """The objects that kustomize makes of an overlay, by kind."""
+    """The objects of an overlay by kind, as kustomize builds them."""
     command = ["kubectl", "kustomize", str(DIRECTORY / "overlays" / overlay)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -39,12 +39,12 @@ def built(overlay: str) -> Objects:
 
 
 def pod(objects: Objects) -> dict[str, Any]:
-    """The Deployment's pod."""
+    """The pod of the Deployment."""
     return objects["Deployment"]["spec"]["template"]["spec"]
 
 
 def test_what_an_overlay_names_is_there() -> None:
-    """Every file and directory, and every image of another name."""
+    """Every file, directory and image name in a kustomization exists."""
     known = {images.repository(target.image) for target in TARGETS}
     for path in DIRECTORY.rglob("kustomization.yaml"):
         (said,) = documents(path)
@@ -58,7 +58,7 @@ def test_what_an_overlay_names_is_there() -> None:
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_field_is_known(overlay: str, version: str) -> None:
-    """To Kubernetes, in the oldest version that is promised and in the newest; or to its owner."""
+    """Fields are known to the oldest supported Kubernetes and the newest, or to a controller."""
     for each in built(overlay).values():
         validate(each, version)
 
@@ -66,7 +66,7 @@ def test_every_field_is_known(overlay: str, version: str) -> None:
 @with_kubectl
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_objects_find_each_other(overlay: str) -> None:
-    """By the overlay's names and labels, which the base does not have."""
+    """Names, labels and selectors of an overlay agree, with the overlay's own prefix."""
     objects = built(overlay)
     labels = objects["Deployment"]["spec"]["template"]["metadata"]["labels"]
 
@@ -89,7 +89,7 @@ def test_the_objects_find_each_other(overlay: str) -> None:
 def test_an_image_has_the_tag_of_this_release(
     overlay: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whichever image the overlay chooses."""
+    """The overlay's image has the tag of this release."""
     monkeypatch.setattr(images, "REGISTRY", "infuseai")
     (container,) = pod(built(overlay))["containers"]
 
@@ -98,7 +98,7 @@ def test_an_image_has_the_tag_of_this_release(
 
 @with_kubectl
 def test_a_claim_is_mounted_where_the_server_looks() -> None:
-    """The overlay's own."""
+    """The overlay's own claim is mounted at the server's model path."""
     spec = pod(built("iris"))
 
     assert spec["volumes"] == [
@@ -109,7 +109,7 @@ def test_a_claim_is_mounted_where_the_server_looks() -> None:
 
 @with_kubectl
 def test_a_model_that_is_fetched_is_put_where_the_server_looks() -> None:
-    """By the overlay's address, which a new one changes the pods for; nothing is mounted else."""
+    """A model is fetched from the overlay's address; a new address replaces the pods."""
     objects = built("digits")
     (fetch,), (server,) = pod(objects)["initContainers"], pod(objects)["containers"]
     volumes = {each["name"]: each for each in pod(objects)["volumes"]}
@@ -128,7 +128,7 @@ def test_a_model_that_is_fetched_is_put_where_the_server_looks() -> None:
 
 @with_kubectl
 def test_the_queue_scales() -> None:
-    """The autoscaler's metric is the one that the adapter makes of the server's."""
+    """The autoscaler's metric is the one that the adapter derives from the server's queue."""
     (metric,) = built("iris")["HorizontalPodAutoscaler"]["spec"]["metrics"]
     ((rule,),) = (each["rules"]["custom"] for each in documents(DEPLOY / "monitoring/adapter.yaml"))
     (series, labels) = re.fullmatch(r"(\w+)\{(.*)\}", rule["seriesQuery"]).groups()
@@ -140,7 +140,7 @@ def test_the_queue_scales() -> None:
 
 @with_kubectl
 def test_keda_asks_for_the_queue_of_these_pods() -> None:
-    """By the labels that the PodMonitor gives them."""
+    """KEDA's query selects the queue of these pods by the PodMonitor's labels."""
     objects = built("digits")
     (trigger,) = objects["ScaledObject"]["spec"]["triggers"]
     query = promql_parser.parse(trigger["metadata"]["query"])
@@ -155,7 +155,7 @@ def test_keda_asks_for_the_queue_of_these_pods() -> None:
 
 @with_kubectl
 def test_the_ingress_leads_to_the_service_and_asks_for_a_password() -> None:
-    """Traefik names a Middleware by its namespace and name; TLS is for the host that is served."""
+    """The Ingress leads to the Service, requires a password, and has TLS for its own host."""
     objects = built("digits")
     ingress, password = objects["Ingress"], objects["Middleware"]["metadata"]
     (rule,), (tls,) = ingress["spec"]["rules"], ingress["spec"]["tls"]
@@ -172,7 +172,7 @@ def test_the_ingress_leads_to_the_service_and_asks_for_a_password() -> None:
 
 
 def test_pods_are_annotated_for_a_scraper_without_the_operator() -> None:
-    """With the port and the path that the environment sets."""
+    """The pods' annotations have the port and path of the metrics."""
     template = documents(DIRECTORY / "base/server.yaml")[0]["spec"]["template"]
     variables = {each["name"]: each["value"] for each in template["spec"]["containers"][0]["env"]}
 

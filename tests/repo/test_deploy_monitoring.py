@@ -1,4 +1,4 @@
-"""What the dashboard shows and the alert rules watch is what a server exports."""
+"""The dashboard and the alert rules use metrics that a server exports."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from prepackaged.server.runtime.config import Config
 RULES = yaml.safe_load((ROOT / "deploy/monitoring/alerts.yaml").read_text())
 DASHBOARD = json.loads((ROOT / "deploy/monitoring/dashboard.json").read_text())
 ALERTS = {rule["alert"]: rule for group in RULES["spec"]["groups"] for rule in group["rules"]}
-# What Prometheus adds to every series that it reads from a pod, with our PodMonitor.
+# Labels that Prometheus adds to every series of a pod, with our PodMonitor.
 OF_TARGET = {"namespace", "job", "pod", "app_kubernetes_io_part_of"}
 MODEL = """\
 class Model:
@@ -30,7 +30,7 @@ FEEDBACK = {"request": {"data": {"ndarray": [[1.0]]}}, "reward": 0.5}
 
 
 def panels() -> dict[str, list[tuple[str, str]]]:
-    """The legends and expressions of each panel, with values for Grafana's variables."""
+    """The legends and expressions of each panel, with Grafana's variable replaced."""
     return {
         panel["title"]: [
             (target["legendFormat"], re.sub(r"\[\$__rate_interval\]", "[5m]", target["expr"]))
@@ -45,21 +45,21 @@ EXPRESSIONS += [expression for panel in panels().values() for _, expression in p
 
 
 def nodes(expression: str) -> list[Any]:
-    """The parts of an expression, which is parsed as Prometheus does."""
+    """The nodes of a parsed PromQL expression."""
     found: list[Any] = []
     promql_parser.walk(promql_parser.parse(expression), lambda node: found.append(node))
     return found
 
 
 def kept(expression: str) -> set[str]:
-    """The labels that the expression groups by."""
+    """The labels by which the expression groups."""
     groups = [node.modifier for node in nodes(expression) if hasattr(node, "param")]
     return {label for group in groups if group for label in group.labels}
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, set[str]]]:
-    """Every metric of a server that has predicted, got feedback and refused: labels, values."""
+    """The metrics of a running server after a prediction and feedback: their labels and values."""
     directory = tmp_path_factory.mktemp("model")
     (directory / "Model.py").write_text(MODEL)
     with serve(directory) as server:
@@ -79,7 +79,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, se
 def test_every_metric_and_label_exists(
     expression: str, exported: dict[str, dict[str, set[str]]]
 ) -> None:
-    """Names, labels and the methods asked for are those of a server that runs."""
+    """All metrics, labels and methods in the expressions exist on a running server."""
     selectors = [node for node in nodes(expression) if hasattr(node, "matchers")]
     names = {selector.name for selector in selectors}
     of_any = OF_TARGET.union(*(exported.get(name, {}) for name in names))
@@ -98,7 +98,7 @@ def test_every_metric_and_label_exists(
 def test_the_dashboard_shows_everything_that_a_server_exports(
     exported: dict[str, dict[str, set[str]]],
 ) -> None:
-    """No family of the server's own is left out, nor feedback."""
+    """The dashboard shows every metric that a server exports, including feedback."""
     shown = {
         node.name
         for panel in panels().values()
@@ -113,13 +113,13 @@ def test_the_dashboard_shows_everything_that_a_server_exports(
 
 @pytest.mark.parametrize("title", panels())
 def test_a_legend_names_labels_that_its_series_have(title: str) -> None:
-    """What is in braces is what the expression groups by."""
+    """The labels in a legend are those by which its expression groups."""
     for legend, expression in panels()[title]:
         assert set(re.findall(r"\{\{(\w+)\}\}", legend)) == kept(expression) - {"le"}
 
 
 def test_every_panel_has_a_title_and_a_place_of_its_own() -> None:
-    """No two have the same number, place or title."""
+    """Panels have unique titles, positions and IDs."""
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in DASHBOARD["panels"]]
     numbers = [panel["id"] for panel in DASHBOARD["panels"]]
 
@@ -127,14 +127,14 @@ def test_every_panel_has_a_title_and_a_place_of_its_own() -> None:
 
 
 def test_the_queue_is_nearly_full_at_four_fifths_of_its_bound() -> None:
-    """The rule's number follows the server's."""
+    """The alert's threshold is 80 % of the default queue bound."""
     expression = promql_parser.parse(ALERTS["PrepackagedServerQueueNearlyFull"]["expr"])
 
     assert expression.rhs.val == 0.8 * Config("Model", {}).max_waiting
 
 
 class Case(NamedTuple):
-    """Series as promtool writes them, each value a minute, and what rings after some minutes."""
+    """Input series in promtool's notation, one value a minute, and the alerts that must fire."""
 
     series: dict[str, str]
     minutes: int
@@ -195,7 +195,7 @@ with_promtool = pytest.mark.skipif(
 
 
 def promtool(*arguments: str | Path) -> None:
-    """Run promtool, which must have nothing to say against it."""
+    """Run promtool, which must succeed."""
     done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -203,7 +203,7 @@ def promtool(*arguments: str | Path) -> None:
 @with_promtool
 @pytest.mark.parametrize("name", CASES)
 def test_what_rings_is_what_is_wrong(name: str, tmp_path: Path) -> None:
-    """Prometheus evaluates the rules on series that are made up."""
+    """With made-up series, exactly the expected alerts fire."""
     case = CASES[name]
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(RULES["spec"]))
     rings = [{"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in case.rings]
@@ -225,7 +225,7 @@ def test_what_rings_is_what_is_wrong(name: str, tmp_path: Path) -> None:
 
 
 def test_every_alert_is_tried() -> None:
-    """Each rings in one case, and says to whom it matters and what to do."""
+    """Each alert fires in a case, and has a severity and a description."""
     assert {alert for case in CASES.values() for alert in case.rings} == set(ALERTS)
     for rule in ALERTS.values():
         assert rule["labels"]["severity"] in {"critical", "warning", "info"}

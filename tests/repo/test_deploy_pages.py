@@ -1,4 +1,4 @@
-"""docs/kubernetes.md and docs/primehub.md say what deploy/ and the server do."""
+"""docs/kubernetes.md and docs/primehub.md agree with deploy/ and the server."""
 
 import math
 import re
@@ -15,18 +15,18 @@ PRIMEHUB_ENDS_SECONDS, PRIMEHUB_SLEEPS_SECONDS = 30, 10
 
 
 def sleeps() -> int:
-    """The seconds of the preStop hook."""
+    """The seconds that the preStop hook sleeps."""
     command = containers(TARGETS[0])[0]["lifecycle"]["preStop"]["exec"]["command"]
     return int(command[-1].split()[-1])
 
 
 def ends() -> int:
-    """The whole seconds from SIGTERM to the last process' end, without a setting."""
+    """The seconds from SIGTERM to the last process's end, rounded up, with default settings."""
     return math.ceil(ShutdownTimes().workers)
 
 
 def test_the_seconds_of_a_pods_end_are_those_of_its_file_and_the_server() -> None:
-    """The sleep, SIGTERM, the grace, and what Kubernetes allows."""
+    """The page's table and text of a pod's end agree with the file and the server."""
     seconds = [int(second) for second in re.findall(r"^\| (\d+) \|", KUBERNETES, re.MULTILINE)]
     allowed = pods(TARGETS[0])[0]["spec"]["terminationGracePeriodSeconds"]
     longer = allowed - sleeps() - (ends() - GRACE_SECONDS) + 1
@@ -39,7 +39,7 @@ def test_the_seconds_of_a_pods_end_are_those_of_its_file_and_the_server() -> Non
 
 
 def test_the_probes_are_as_documented() -> None:
-    """The time to load, and when a container is restarted."""
+    """The page's text about the probes agrees with the file."""
     (container, _) = containers(TARGETS[0])
     starts, lives = container["startupProbe"], container["livenessProbe"]
     minutes = starts["periodSeconds"] * starts["failureThreshold"] // 60
@@ -52,14 +52,14 @@ def test_the_probes_are_as_documented() -> None:
 
 
 def test_the_parameters_shown_for_primehub_are_taken() -> None:
-    """The value can be pasted as it is."""
+    """The server can parse the parameters on the page."""
     (value,) = re.findall(r"`(\[\{.*\}\])`", PRIMEHUB)
 
     assert read_parameters(value) == {"model_uri": "/mnt/models", "method": "predict"}
 
 
 def test_the_variables_shown_for_primehub_are_taken() -> None:
-    """Each does something, and the longest grace fits into a pod's end there."""
+    """The variables on the page work, and its longest grace period fits into PrimeHub's."""
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (?:up to )?`(\w+)` \|", PRIMEHUB, re.MULTILINE))
     config = read_config(["Model"], rows)
 
@@ -70,7 +70,7 @@ def test_the_variables_shown_for_primehub_are_taken() -> None:
 
 
 def test_the_last_line_shown_for_primehub_is_a_servers() -> None:
-    """The page of sklearn shows it too, and is tried."""
+    """The example of a last line also is in sklearn's README, where it is tested."""
     (line,) = re.findall(r"such as `(model_uri [^`]+)`", PRIMEHUB)
 
     assert f"```text last log line\n{line}\n```" in (ROOT / "sklearn/README.md").read_text()

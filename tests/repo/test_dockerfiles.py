@@ -1,4 +1,4 @@
-"""Every Dockerfile stands alone, and all follow the skeleton's."""
+"""Every image's Dockerfile has the steps of the skeleton's."""
 
 import re
 
@@ -10,7 +10,7 @@ ROOT = images.ROOT
 
 
 def instructions(name: str) -> list[str]:
-    """A Dockerfile's instructions, one a line, with the image's own words taken out."""
+    """A Dockerfile's instructions, one per line, with the image's name and description replaced."""
     text = (ROOT / name / "Dockerfile").read_text().replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     own_words = (rf"\b{name}\b", r'image\.description="[^"]*"')
@@ -19,7 +19,7 @@ def instructions(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", images.images())
 def test_a_dockerfile_has_all_of_the_skeletons_instructions_in_order(name: str) -> None:
-    """An image may add to the skeleton's steps; it leaves none out and changes none."""
+    """A Dockerfile has all of the skeleton's instructions in order, and may add others."""
     own = iter(instructions(name))
 
     missing = [line for line in instructions("skeleton") if line not in own]
@@ -28,7 +28,7 @@ def test_a_dockerfile_has_all_of_the_skeletons_instructions_in_order(name: str) 
 
 
 def test_the_skeleton_is_built_and_run_as_decided() -> None:
-    """The base is an argument, the user is a number, the command is made of variables."""
+    """The base image is an argument, the user is numeric, and variables form the command."""
     text = (ROOT / "skeleton/Dockerfile").read_text()
 
     assert "ARG BASE_IMAGE=python:3.11-slim-bookworm\n" in text
@@ -42,7 +42,7 @@ def test_the_skeleton_is_built_and_run_as_decided() -> None:
 
 
 def test_what_changes_often_comes_after_what_takes_long() -> None:
-    """The lock's packages, then the shared package, the Model, last what is known of the build."""
+    """Steps that change often come last: locked packages, shared package, Model, build labels."""
     text = (ROOT / "skeleton/Dockerfile").read_text()
     steps = [
         "builder.py environment",
@@ -60,7 +60,7 @@ def test_what_changes_often_comes_after_what_takes_long() -> None:
 
 @pytest.mark.parametrize("name", images.images())
 def test_every_image_runs_our_own_microservice_by_default(name: str) -> None:
-    """The variable is set once, so that `-e MICROSERVICE=...` is all it takes to change it."""
+    """MICROSERVICE is set once, so that `-e MICROSERVICE=...` is enough to change it."""
     text = (ROOT / name / "Dockerfile").read_text()
 
     assert re.findall(r"\bMICROSERVICE=(\S+)", text) == ["prepackaged-microservice"]
@@ -68,7 +68,7 @@ def test_every_image_runs_our_own_microservice_by_default(name: str) -> None:
 
 @pytest.mark.parametrize("name", images.images())
 def test_the_summary_is_the_images_description(name: str) -> None:
-    """images.toml and the label speak of the same thing."""
+    """The description label equals the summary in images.toml."""
     text = (ROOT / name / "Dockerfile").read_text()
 
     assert f'image.description="{images.images()[name].summary}"' in text

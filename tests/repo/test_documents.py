@@ -1,4 +1,4 @@
-"""The documents agree with the code, with each other and with themselves."""
+"""The documents agree with the code and with each other."""
 
 import re
 import subprocess
@@ -28,14 +28,14 @@ PROGRAMS_OF_A_FORK = HEREDOC.findall((ROOT / "skeleton/README.md").read_text())
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_snippet_is_a_server_that_answers_as_shown(example: Example, tmp_path: Path) -> None:
-    """Each Model of the guide is served, each request sent to it, each answer compared."""
+    """Each Model of the guide is served, and its documented requests get the documented answers."""
     parameters = lay_out(example, tmp_path)
     with serve(tmp_path, **parameters) as server:
         assert_shown(server, example)
 
 
 def test_every_snippet_is_served() -> None:
-    """No Python block of the guide is left out of the examples."""
+    """Every Python block of the guide is part of an example."""
     models = [block for block in blocks(ENGLISH) if block.about == "Model.py"]
     programs = [block for block in blocks(ENGLISH) if block.language == "python"]
     assert [example.files["Model.py"] for example in EXAMPLES] == [block.text for block in models]
@@ -43,7 +43,7 @@ def test_every_snippet_is_served() -> None:
 
 
 def test_the_test_shown_passes_on_the_first_model_and_fails_on_another(tmp_path: Path) -> None:
-    """The guide's own test, run as its reader would run it."""
+    """The guide's test passes with its first model and fails with another one."""
     (shown,) = (block.text for block in blocks(ENGLISH) if block.about == "test_model.py")
     model = EXAMPLES[0].files["Model.py"]
 
@@ -53,7 +53,7 @@ def test_the_test_shown_passes_on_the_first_model_and_fails_on_another(tmp_path:
 
 
 def outcome_of(test: str, model: str, directory: Path) -> int:
-    """The exit status of pytest on a test beside a model."""
+    """Run pytest on this test and model, and return the exit status."""
     directory.mkdir()
     (directory / "Model.py").write_text(model)
     (directory / "test_model.py").write_text(test)
@@ -62,7 +62,7 @@ def outcome_of(test: str, model: str, directory: Path) -> int:
 
 
 def test_the_metrics_example_is_read_on_the_metrics_port(tmp_path: Path) -> None:
-    """The names that the guide gives to Prometheus's series are the real ones."""
+    """The guide's names of Prometheus series are those of the metrics page."""
     (example,) = (each for each in EXAMPLES if "rows_scored" in each.files["Model.py"])
     with serve(tmp_path, **lay_out(example, tmp_path)) as server:
         assert_shown(server, example)
@@ -72,19 +72,19 @@ def test_the_metrics_example_is_read_on_the_metrics_port(tmp_path: Path) -> None
 
 
 def test_both_languages_show_the_same_blocks() -> None:
-    """The translation's code is the original's, block by block."""
+    """The translation has the same code blocks."""
     assert blocks(CHINESE) == blocks(ENGLISH)
 
 
 def test_both_languages_have_the_same_structure() -> None:
-    """The translation has the original's headings, level by level."""
+    """The translation has headings of the same levels."""
     levels = [re.findall(r"^(#+) ", prose(guide), re.MULTILINE) for guide in (ENGLISH, CHINESE)]
     assert levels[0] == levels[1]
 
 
 @pytest.mark.parametrize(("path", "program"), PROGRAMS_OF_A_FORK)
 def test_what_a_fork_begins_with_passes_make_check(path: str, program: str) -> None:
-    """Neither the linter nor the formatter would change a file of the skeleton's README."""
+    """The Python files in the skeleton's README pass ruff's linter and formatter."""
     for command in (("check", "--quiet"), ("format", "--check", "--quiet")):
         ruff = [PROGRAMS / "ruff", *command, "--stdin-filename", path, "-"]
         done = subprocess.run(ruff, cwd=ROOT, input=program, text=True, capture_output=True)
@@ -92,7 +92,7 @@ def test_what_a_fork_begins_with_passes_make_check(path: str, program: str) -> N
 
 
 def test_the_readmes_tables_are_those_of_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Images and tags; run `make generate` where they are stale."""
+    """The README's tables of images and tags are current; `make generate` updates them."""
     monkeypatch.setattr(images, "REGISTRY", "infuseai")
     text = (ROOT / "README.md").read_text()
     for name, table in (("images", readme.table_of_images()), ("tags", readme.table_of_tags())):
@@ -101,19 +101,19 @@ def test_the_readmes_tables_are_those_of_a_build(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_tables_of_settings_are_those_of_the_code() -> None:
-    """Run `make generate` where they are stale."""
+    """The tables of settings are current; `make generate` updates them."""
     shown = (ROOT / "docs/settings.md").read_text()
     assert shown == pages.with_settings(shown)
 
 
 def test_the_reference_is_made_of_the_docstrings() -> None:
-    """Run `make generate` where it is stale."""
+    """The reference is current; `make generate` updates it."""
     shown = (ROOT / "docs/reference.md").read_text()
     assert shown == pages.with_reference(shown)
 
 
 def test_every_setting_that_is_read_is_in_the_list() -> None:
-    """What the microservice reads, flags, variables and annotations, is in the page's tables."""
+    """The tables of settings have every flag, variable and annotation that the server reads."""
     runtime = ROOT / "common/src/prepackaged/server/runtime"
     readers = ("annotations.py", "config.py", "limits.py", "platforms.py")
     source = "".join((runtime / name).read_text() for name in readers)
@@ -130,21 +130,21 @@ def test_every_setting_that_is_read_is_in_the_list() -> None:
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_inside_the_project_lead_somewhere(document: Path) -> None:
-    """Each link to a file finds the file, and each link to a heading the heading."""
+    """Every relative link leads to an existing file and heading."""
     links = [link for link in LINK.findall(prose(document)) if "://" not in link]
     broken = [link for link in links if not leads_somewhere(document, link)]
     assert broken == []
 
 
 def leads_somewhere(document: Path, link: str) -> bool:
-    """Whether a relative link's file exists, and has the heading that it names."""
+    """Return whether the link's file exists and has the linked heading."""
     name, _, heading = link.partition("#")
     target = (document.parent / name).resolve() if name else document
     return target.exists() and (not heading or heading in headings(target))
 
 
 def headings(document: Path) -> set[str]:
-    """The anchors that a Markdown renderer gives to the document's headings."""
+    """The anchors that a Markdown renderer generates from the headings."""
     titles = re.findall(r"^#+ (.+)$", prose(document), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
@@ -157,14 +157,14 @@ def test_every_make_target_that_is_named_exists(document: Path) -> None:
 
 
 def test_the_release_is_the_same_everywhere() -> None:
-    """VERSION, the newest release of the change log and the shared package agree."""
+    """VERSION, the changelog's newest release and the shared package have the same version."""
     package = tomllib.loads((ROOT / "common/pyproject.toml").read_text())["project"]["version"]
     releases = re.findall(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert releases[0] == package == (ROOT / "VERSION").read_text().strip()
 
 
 def test_every_change_names_what_it_affects() -> None:
-    """Who upgrades one image can skip the entries of the others."""
+    """Every changelog entry names the affected images or parts."""
     entries = re.findall(r"^- .+(?:\n  .+)*", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     known = {"all", "common", "tools", "docs", *images.images()}
     for entry in entries:
@@ -175,6 +175,6 @@ def test_every_change_names_what_it_affects() -> None:
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_small_numbers_are_written_as_the_server_writes_them(document: Path) -> None:
-    """The server writes `e-8` where Python's own writer has `e-08`."""
+    """Small numbers in JSON blocks are written as by the server: `e-8`, not Python's `e-08`."""
     shown = [block.text for block in blocks(document) if block.language == "json"]
     assert [text for text in shown if re.search(r"\de-0\d", text)] == []

@@ -1,4 +1,4 @@
-"""The arrows between the rooms of the package: who may import whom."""
+"""Which packages of the server may import which."""
 
 import ast
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 from serving import ROOT
 
 PACKAGE = ROOT / "common/src/prepackaged"
-# By room, the rooms of the server that its modules may import besides itself and telemetry.
+# For each package of the server, the others that it may import besides telemetry.
 MAY_IMPORT = {
     "telemetry": set(),
     "transport": set(),
@@ -19,12 +19,12 @@ MAY_IMPORT = {
 
 
 def modules(directory: Path) -> Iterator[Path]:
-    """The package's modules in and below a directory."""
+    """The modules in and below a directory."""
     yield from sorted(directory.rglob("*.py"))
 
 
 def imported(module: Path) -> set[str]:
-    """The full names of what a module imports, anywhere in it."""
+    """The full names that a module imports, at any level."""
     names = set()
     for node in ast.walk(ast.parse(module.read_text())):
         if isinstance(node, ast.Import):
@@ -36,13 +36,13 @@ def imported(module: Path) -> set[str]:
 
 
 def rooms(names: set[str]) -> set[str]:
-    """The rooms of the server that these names belong to."""
+    """The packages of the server to which these names belong."""
     return {name.split(".")[2] for name in names if name.startswith("prepackaged.server.")}
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)
 def test_a_room_imports_only_what_it_may(room: str) -> None:
-    """Requests go straight down, from the runtime to protocols to inference, and back up."""
+    """Each package imports only the allowed ones."""
     allowed = MAY_IMPORT[room] | {room, "telemetry"}
     wrong = {
         (str(module.relative_to(PACKAGE)), found)
@@ -53,14 +53,14 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
 
 
 def test_every_module_of_the_server_is_in_a_room() -> None:
-    """There are these rooms and no others."""
+    """The server has exactly these packages, and no module outside them."""
     directories = {each.name for each in (PACKAGE / "server").iterdir() if each.is_dir()}
     assert directories - {"__pycache__"} == set(MAY_IMPORT)
     assert [each.name for each in (PACKAGE / "server").glob("*.py")] == ["__init__.py"]
 
 
 def test_transports_know_nothing_of_seldon() -> None:
-    """They carry bytes, for any protocol."""
+    """The transport package never imports seldon_core, so it works for any protocol."""
     wrong = {
         (module.name, name)
         for module in modules(PACKAGE / "server/transport")
@@ -71,7 +71,7 @@ def test_transports_know_nothing_of_seldon() -> None:
 
 
 def test_what_authors_use_knows_nothing_of_the_server() -> None:
-    """A Model runs under any microservice; only `testing` starts ours."""
+    """Modules for authors do not import the server, except `testing`, so a Model runs under any."""
     wrong = {
         module.name
         for module in PACKAGE.glob("*.py")

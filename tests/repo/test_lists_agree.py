@@ -1,4 +1,4 @@
-"""One list of images, in images.toml, and everything else follows it."""
+"""The list of images in images.toml agrees with everything derived from it."""
 
 import json
 import os
@@ -24,7 +24,7 @@ FILES = [
 
 
 def make(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run make and give what it did."""
+    """Run make and return the completed process."""
     return subprocess.run(
         ["make", "--no-print-directory", *arguments],
         cwd=ROOT,
@@ -36,7 +36,7 @@ def make(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.parametrize("name", images.images())
 def test_every_image_has_its_files_and_tests(name: str) -> None:
-    """An image is a directory and a test directory of the same name."""
+    """Every image has its files and a test directory of the same name."""
     missing = [file for file in FILES if not (ROOT / name / file).is_file()]
 
     assert missing == []
@@ -44,7 +44,7 @@ def test_every_image_has_its_files_and_tests(name: str) -> None:
 
 
 def test_every_dockerfile_belongs_to_an_image() -> None:
-    """No image is built by hand beside the list."""
+    """Every Dockerfile belongs to an image in the list."""
     directories = {path.parent.name for path in ROOT.glob("*/Dockerfile")}
 
     assert directories == set(images.images())
@@ -52,13 +52,13 @@ def test_every_dockerfile_belongs_to_an_image() -> None:
 
 @pytest.mark.parametrize("name", images.images())
 def test_an_image_directory_is_no_package(name: str) -> None:
-    """sklearn/ and its like would hide the framework of the same name."""
+    """An image's directory is not a package, since sklearn/ would hide the framework."""
     assert list((ROOT / name).rglob("__init__.py")) == []
 
 
 @pytest.mark.parametrize("name", images.images())
 def test_the_lock_holds_the_version_that_was_chosen(name: str) -> None:
-    """The framework's version is written in requirements.in and compiled into the lock."""
+    """The framework's version in the lock is pinned in requirements.in."""
     image = images.find(name)
     lines = (ROOT / name / "server/requirements.in").read_text().splitlines()
     chosen = [re.sub(r"(\+\w+)?(  #.*)?$", "", line) for line in lines]
@@ -68,7 +68,7 @@ def test_the_lock_holds_the_version_that_was_chosen(name: str) -> None:
 
 @pytest.mark.parametrize("target", images.targets().values(), ids=lambda target: target.name)
 def test_a_target_holds_one_framework_of_the_version_that_names_it(target: images.Target) -> None:
-    """An older target's version is its name's, and none has another's package beside its own."""
+    """A target's lock has the version in its name, and no other package of the same image."""
     lock = (ROOT / target.lock).read_text()
     packages = {each.package for each in target.image.targets()}
 
@@ -78,14 +78,14 @@ def test_a_target_holds_one_framework_of_the_version_that_names_it(target: image
 
 
 def test_every_lock_of_an_image_belongs_to_a_target() -> None:
-    """What was once a target leaves no lock behind."""
+    """Every lock belongs to a target, so removed targets leave none."""
     locks = {path.relative_to(ROOT) for path in ROOT.glob("*/server/requirements*.txt")}
 
     assert locks == {target.lock for target in images.targets().values()}
 
 
 def test_files_are_tied_to_their_version_where_older_versions_are_built() -> None:
-    """The last four minor releases of scikit-learn, and the last two majors of XGBoost."""
+    """The last four minor releases of scikit-learn and the last two majors of XGBoost are built."""
     of = {
         name: [target.version() for target in images.images()[name].targets() if not target.is_gpu]
         for name in ("sklearn", "xgboost")
@@ -98,7 +98,7 @@ def test_files_are_tied_to_their_version_where_older_versions_are_built() -> Non
 
 
 def test_make_knows_no_other_image() -> None:
-    """A typo is an error."""
+    """Make fails for an unknown image or target."""
     verbs, unknown = ("build", "test", "push", "run", "test-model"), ("sklaern", "sklearn-gpu")
     commands = [f"{verb}-{target}" for verb in verbs for target in unknown]
 
@@ -112,7 +112,7 @@ def test_make_knows_no_other_image() -> None:
     ("command", "variants"), [("build-all", {"cpu", "gpu"}), ("build-cpu", {"cpu"})]
 )
 def test_make_all_is_one_build_a_target(command: str, variants: set[str]) -> None:
-    """What is built comes from the list, each target from its own lock; `cpu` leaves GPUs out."""
+    """Make builds the targets of the list, each from its own lock; `cpu` skips the GPU targets."""
     said = make("-n", command, "CONTAINER_CLI=engine").stdout.replace("\\\n", " ").splitlines()
     planned = [" ".join(line.split()) for line in said if line.startswith("engine build")]
     targets = [target for target in images.targets().values() if target.variant in variants]
@@ -127,7 +127,7 @@ def test_make_all_is_one_build_a_target(command: str, variants: set[str]) -> Non
     ("command", "variants"), [("test-all", {"cpu", "gpu"}), ("test-cpu", {"cpu"})]
 )
 def test_every_target_that_is_built_is_tested(command: str, variants: set[str]) -> None:
-    """The tests of the images get the target, and its environment trains the example."""
+    """Make tests every target with its own name."""
     planned = make("-n", command).stdout
 
     tested = re.findall(r"pytest tests/images --image (\S+)", planned)
@@ -136,14 +136,14 @@ def test_every_target_that_is_built_is_tested(command: str, variants: set[str]) 
 
 
 def test_setup_makes_no_environment_of_an_older_version_or_for_gpus() -> None:
-    """They are made when they are asked for: `setup` stays quick."""
+    """`make setup` creates no environment for older versions or GPUs, which keeps it quick."""
     made = re.findall(r"tools/environment\.py \.envs/(\S+)", make("-n", "-B", "setup").stdout)
 
     assert set(made) == {"dev", "upstream", *images.images()}
 
 
 def test_mlserver_is_made_for_the_benchmark_that_asks_for_it() -> None:
-    """With scikit-learn as the image has it, which trains the models of both."""
+    """`--peer mlserver` creates MLServer's environment, with the image's scikit-learn version."""
     asked = make("-n", "-B", "bench", "BENCH_FLAGS=--quick --peer mlserver").stdout
     not_asked = make("-n", "-B", "bench", "BENCH_FLAGS=--quick").stdout
 
@@ -154,7 +154,7 @@ def test_mlserver_is_made_for_the_benchmark_that_asks_for_it() -> None:
 
 
 def test_a_targets_model_is_tested_and_served_in_the_targets_environment() -> None:
-    """The environment is made of the target's lock, the tests are the image's."""
+    """An older target's Model is tested and served in an environment of the target's lock."""
     planned = make("-n", "-B", "test-model-sklearn-1.6").stdout
     served = make("-n", "-B", "run-sklearn-1.6").stdout
 
@@ -167,7 +167,7 @@ def test_a_targets_model_is_tested_and_served_in_the_targets_environment() -> No
 
 
 def test_every_older_version_is_tested_by_one_command() -> None:
-    """`test` takes the images' own versions, `test-versions` the rest that needs no GPU."""
+    """`make test` covers the images' own versions, `test-versions` the older ones without GPU."""
     own, older = make("-n", "test").stdout, make("-n", "test-versions").stdout
 
     targets = images.targets().values()
@@ -185,7 +185,7 @@ exit ${status:-0}
 
 
 def test_an_audit_asks_for_every_pin_of_every_lock(tmp_path: Path) -> None:
-    """By its public version; one lock that is not sound stops no other, and is named."""
+    """Every pin of every lock is audited; a lock with a finding is named and stops no other."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/pip-audit").write_text(PIP_AUDIT)
     (tmp_path / "bin/pip-audit").chmod(0o755)
@@ -209,7 +209,7 @@ def test_an_audit_asks_for_every_pin_of_every_lock(tmp_path: Path) -> None:
 
 
 def read(path: str) -> str:
-    """The text of a file of the repository."""
+    """The text of a file in the repository."""
     return (ROOT / path).read_text()
 
 
@@ -227,7 +227,7 @@ esac
 def test_builds_that_differ_in_a_file_are_not_reproducible(
     tmp_path: Path, mode: str, status: int
 ) -> None:
-    """What two builds hold is compared file by file, and what differs is printed."""
+    """Two builds with a different file mode are not reproducible, and the difference is printed."""
     engine = tmp_path / "engine"
     engine.write_text(ENGINE)
     engine.chmod(0o755)
@@ -245,7 +245,7 @@ def test_builds_that_differ_in_a_file_are_not_reproducible(
 
 
 def test_help_lists_every_command() -> None:
-    """`make help` lists every command in one line each."""
+    """`make help` lists every command in one line each, and all targets."""
     text = (ROOT / "Makefile").read_text().replace("\\\n", " ")
     (phony,) = (line for line in text.splitlines() if line.startswith(".PHONY:"))
     (verbs,) = (line.split()[2:] for line in text.splitlines() if line.startswith("VERBS :="))
@@ -258,7 +258,7 @@ def test_help_lists_every_command() -> None:
 
 
 def test_the_matrix_has_every_target() -> None:
-    """CI builds what images.toml lists."""
+    """The CI matrix has every target of images.toml."""
     told = json.loads(make("-s", "matrix").stdout)["include"]
 
     assert [entry["target"] for entry in told] == list(images.targets())
@@ -268,7 +268,7 @@ def test_the_matrix_has_every_target() -> None:
     "changed", ["sklearn/server/Model.py", "sklearn/example/train.py docs/a.md"]
 )
 def test_the_matrix_has_the_targets_that_a_change_touches(changed: str) -> None:
-    """CI names the files of a change, and builds no more than it must."""
+    """The CI matrix for a change has only the targets that it affects."""
     told = json.loads(make("-s", "matrix", f"CHANGED={changed}").stdout)["include"]
 
     targets = images.images()["sklearn"].targets()
@@ -276,7 +276,7 @@ def test_the_matrix_has_the_targets_that_a_change_touches(changed: str) -> None:
 
 
 def test_no_name_of_a_file_is_run(tmp_path: Path) -> None:
-    """Who proposes a change chooses its files' names; the environment hands them on unread."""
+    """A file name in CHANGED, which a contributor chooses, is never executed."""
     trap = tmp_path / "trap"
     name = f"`touch {trap}`;$(shell touch {trap})"
     done = subprocess.run(
@@ -292,7 +292,7 @@ def test_no_name_of_a_file_is_run(tmp_path: Path) -> None:
 
 
 def test_ci_calls_make_targets_that_exist() -> None:
-    """The workflow repeats no command: it calls make, with the matrix that make prints."""
+    """Every make target in the CI workflow exists, and its matrix comes from make."""
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
     commands = [step["run"] for step in steps if "run" in step]

@@ -1,4 +1,4 @@
-"""docs/observability.md says of metrics, logs and spans what the code says."""
+"""docs/observability.md agrees with the code about metrics and logs."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from prepackaged.server.telemetry.observer import build_info
 DOCUMENT = ROOT / "docs/observability.md"
 ROW = re.compile(r"^\| `(prepackaged_\w+)` \| (\w+) \| ([^|]*)\| ([^|]+) \|$", re.MULTILINE)
 PREDICT = RequestContext("POST", "/api/v1.0/predictions", ())
-REQUESTS = [  # the context, its rows, the status, the bytes and the milliseconds
+REQUESTS = [  # context, rows, status, bytes and milliseconds
     (PREDICT, 3, 200, 57, 1.23456),
     (PREDICT, None, 400, 115, 0.157),
     (RequestContext("gRPC", "/seldon.protos.Model/Predict", ()), 1, "OK", 31, 0.93),
@@ -23,7 +23,7 @@ REQUESTS = [  # the context, its rows, the status, the bytes and the millisecond
 
 
 def exposed() -> list[tuple[str, str, str, str]]:
-    """Every family of the server's own as Prometheus reads it: name, type, labels, help."""
+    """The name, type, labels and help of every metric of the server, as Prometheus reads them."""
     metrics = Metrics()
     metrics.set_gauge("prepackaged_build_info", 1, **build_info("", None))
     metrics.set_gauge("prepackaged_model_info", 1, digest="", model="", version="")
@@ -40,7 +40,7 @@ def exposed() -> list[tuple[str, str, str, str]]:
 
 
 def test_the_table_of_metrics_is_what_prometheus_reads() -> None:
-    """Each family is there, with its type, its labels and the words of its HELP line."""
+    """The table has every metric with its type, its labels and its HELP text."""
     rows = ROW.findall(DOCUMENT.read_text())
 
     told = [
@@ -53,7 +53,7 @@ def test_the_table_of_metrics_is_what_prometheus_reads() -> None:
 
 
 def test_the_lines_of_the_access_log_are_those_that_are_written() -> None:
-    """To the letter, as text and as JSON."""
+    """The example lines of the access log, text and JSON, are exactly what is written."""
     shown = {
         block.language: block.text for block in blocks(DOCUMENT) if block.about == "access log"
     }

@@ -1,4 +1,4 @@
-"""The workflows call what there is, may do no more than they must, and decide as they say."""
+"""The workflows call only what exists, have the least permissions, and make the right decisions."""
 
 import json
 import os
@@ -20,7 +20,7 @@ WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 ACTIONS = sorted((ROOT / ".github/actions").glob("*/action.yml"))
 MAKE = re.compile(r"\bmake ((?:-s |\"?[\w$-]++\"?(?!=) ?)+)")
 PROGRAM = re.compile(r"\bpython3 (\S+)((?: \w+)*)")
-# What a job may do beyond reading the repository; nothing else is granted.
+# Write permissions of jobs; all others may only read the repository.
 GRANTED = {
     ("nightly.yml", "image"): {"id-token", "attestations"},
     ("release.yml", "image"): {"id-token", "attestations"},
@@ -30,19 +30,19 @@ GRANTED = {
 
 
 def load(path: Path) -> dict[str, Any]:
-    """A workflow or an action."""
+    """Parse a workflow or an action."""
     return dict(yaml.safe_load(path.read_text()))
 
 
 def jobs() -> Iterator[tuple[Path, str, dict[str, Any]]]:
-    """Every job of every workflow."""
+    """Yield every job of every workflow."""
     for path in WORKFLOWS:
         for name, job in load(path)["jobs"].items():
             yield path, name, job
 
 
 def steps() -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Every step of every job and action."""
+    """Yield every step of every job and action."""
     for path, _, job in jobs():
         yield from ((path, step) for step in job["steps"])
     for path in ACTIONS:
@@ -50,13 +50,13 @@ def steps() -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def commands() -> Iterator[str]:
-    """What the steps run."""
+    """Yield the command of every step."""
     return (step["run"] for _, step in steps() if "run" in step)
 
 
 @pytest.mark.parametrize("target", ["sklearn", list(images.targets())[-1]])
 def test_every_target_that_is_called_exists(target: str) -> None:
-    """What workflows ask of make, for each target."""
+    """Every make target in the workflows exists, tried with two image targets."""
     called = {called[1].strip() for command in commands() for called in MAKE.finditer(command)}
     assert {"ci", "audit", '"ci-image-$TARGET"'} <= called
 
@@ -65,7 +65,7 @@ def test_every_target_that_is_called_exists(target: str) -> None:
 
 
 def test_every_program_that_is_called_exists() -> None:
-    """A workflow calls tools by their names, with a word that each of them knows."""
+    """Every tool that a workflow calls exists, and its source has each word after it."""
     called = {called.groups() for command in commands() for called in PROGRAM.finditer(command)}
     assert called
 
@@ -74,14 +74,14 @@ def test_every_program_that_is_called_exists() -> None:
 
 
 def test_no_command_is_repeated() -> None:
-    """How to build, test and push is make's to know: only make calls the container engine."""
+    """Only make calls the container engine, pip and pytest, so that no command exists twice."""
     engine = re.compile(r"\b(docker|podman|buildah) (?!login)|\bpip install\b|\bpytest\b")
 
     assert [command for command in commands() if engine.search(command)] == []
 
 
 def planned(*commands: str) -> list[str]:
-    """The programs that make would run, without what is made of environments on the way."""
+    """The programs that make would run, except those that create environments."""
     done = subprocess.run(
         ["make", "-n", "--no-print-directory", "CONTAINER_CLI=engine", *commands],
         cwd=ROOT,
@@ -96,7 +96,7 @@ def planned(*commands: str) -> list[str]:
 
 
 def test_what_is_not_an_image_is_asked_by_one_list() -> None:
-    """The Makefile's `CI`: .ci/run, each change and each release call that, nothing beside it."""
+    """.ci/run and the workflows for changes and releases run `make ci` and no other checks."""
     by_hand = re.findall(r"^make (.*?)(?: >.*)?$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
     assert by_hand == ["ci", "base-image", "ci-images"]
 
@@ -108,7 +108,7 @@ def test_what_is_not_an_image_is_asked_by_one_list() -> None:
 
 
 def test_an_image_is_built_and_tested_by_one_list() -> None:
-    """`ci-images` asks of each image what a workflow asks of each version, build before test."""
+    """`make ci-images` runs `ci-image-<image>` for each image; the action runs no other tests."""
     action = load(ROOT / ".github/actions/image/action.yml")["runs"]["steps"]
     asked = [step["run"] for step in action if "make " in step.get("run", "")]
     assert asked[0] == 'make "ci-image-$TARGET"'
@@ -127,7 +127,7 @@ def test_an_image_is_built_and_tested_by_one_list() -> None:
     ],
 )
 def test_an_image_is_tested_as_far_as_a_runner_can(target: str, tests: list[str]) -> None:
-    """A Model that `ci` has not tested with this version is tested here; a runner has no GPU."""
+    """A Model version that `ci` has not tested is tested here; GPU targets are only built."""
     build, *tested = planned(f"ci-image-{target}")
 
     assert build.startswith("engine build ")
@@ -135,7 +135,7 @@ def test_an_image_is_tested_as_far_as_a_runner_can(target: str, tests: list[str]
 
 
 def test_every_action_is_pinned_to_a_commit() -> None:
-    """A tag can be moved to other code; a digest cannot, and its comment names the release."""
+    """Actions are pinned to a commit, because tags can be moved; a comment names the release."""
     lines = [
         line
         for path in (*WORKFLOWS, *ACTIONS)
@@ -149,21 +149,21 @@ def test_every_action_is_pinned_to_a_commit() -> None:
 
 
 def test_an_action_has_one_release_everywhere() -> None:
-    """No workflow stays behind the others."""
+    """All workflows use the same release of an action."""
     used = {step["uses"] for _, step in steps() if "@" in step.get("uses", "")}
 
     assert len(used) == len({use.partition("@")[0] for use in used})
 
 
 def test_the_actions_of_this_repository_exist() -> None:
-    """What a workflow takes from here is here."""
+    """Every local action that a workflow uses exists, and every local action is used."""
     used = {step["uses"] for _, step in steps() if step.get("uses", "").startswith("./")}
 
     assert {ROOT / use / "action.yml" for use in used} == set(ACTIONS)
 
 
 def test_nothing_is_granted_but_what_is_needed() -> None:
-    """No workflow has a permission; a job has those that its work needs, and says so."""
+    """Workflows have no permissions, and each job has only the ones in GRANTED."""
     assert [path.name for path in WORKFLOWS if load(path)["permissions"] != {}] == []
 
     for path, name, job in jobs():
@@ -174,7 +174,7 @@ def test_nothing_is_granted_but_what_is_needed() -> None:
 
 
 def test_a_checkout_leaves_no_token_behind() -> None:
-    """What runs after it finds nothing to push with."""
+    """No checkout leaves its token for later steps."""
     checkouts = [step for _, step in steps() if "actions/checkout@" in step.get("uses", "")]
 
     assert len(checkouts) >= len(WORKFLOWS)
@@ -182,7 +182,7 @@ def test_a_checkout_leaves_no_token_behind() -> None:
 
 
 def test_secrets_are_those_of_the_registrys_environment() -> None:
-    """Only a job that GitHub lets into that environment can push an image."""
+    """Only jobs in GitHub's environment `registry` get secrets, so only they can push images."""
     told = [(path, name, job) for path, name, job in jobs() if "secrets." in json.dumps(job)]
 
     assert {(path.name, name) for path, name, _ in told} == {
@@ -193,13 +193,13 @@ def test_secrets_are_those_of_the_registrys_environment() -> None:
 
 
 def test_no_job_runs_for_ever_or_twice() -> None:
-    """Each job has an end, and each workflow knows what to do with a second run."""
+    """Each job has a timeout, and each workflow has a concurrency rule."""
     assert [name for _, name, job in jobs() if "timeout-minutes" not in job] == []
     assert [path.name for path in WORKFLOWS if "concurrency" not in load(path)] == []
 
 
 def test_whatever_pushes_tags_waits_for_the_other() -> None:
-    """A nightly rebuild of the last release does not overwrite the next one."""
+    """Release and nightly run one after the other, so that neither overwrites the other's tags."""
     groups = {
         name: load(ROOT / f".github/workflows/{name}.yml")["concurrency"]
         for name in ("release", "nightly")
@@ -210,7 +210,7 @@ def test_whatever_pushes_tags_waits_for_the_other() -> None:
 
 
 def test_the_required_job_needs_all_others() -> None:
-    """One name in the branch's protection stands for every job, whatever its matrix holds."""
+    """The job that the branch protection requires needs all other jobs and always runs."""
     ci = load(ROOT / ".github/workflows/ci.yml")["jobs"]
     required = ci.pop("all-green")
 
@@ -220,7 +220,7 @@ def test_the_required_job_needs_all_others() -> None:
 
 @pytest.mark.parametrize(("red", "status"), [("false", 0), ("true", 1), ("", 1)])
 def test_the_required_job_is_red_where_one_is(red: str, status: int) -> None:
-    """It fails with any other value, and without one."""
+    """The required job fails unless RED is `false`."""
     (step,) = load(ROOT / ".github/workflows/ci.yml")["jobs"]["all-green"]["steps"]
     assert set(step["env"]) == {"RED"}
 
@@ -230,7 +230,7 @@ def test_the_required_job_is_red_where_one_is(red: str, status: int) -> None:
 
 
 def test_dependabot_looks_after_every_action() -> None:
-    """Of its directories `/` means the workflows; the actions here have to be named."""
+    """Dependabot's directories include every action; `/` covers only the workflows."""
     (update,) = load(ROOT / ".github/dependabot.yml")["updates"]
     assert update["package-ecosystem"] == "github-actions"
 
@@ -239,7 +239,7 @@ def test_dependabot_looks_after_every_action() -> None:
 
 
 def run_step(command: str, directory: Path, **environment: str) -> dict[str, str]:
-    """The outputs of a step whose script is run in a directory, with programs from its `bin`."""
+    """Run a step's script in a directory, with programs from its `bin`, and return the outputs."""
     output = directory / "output"
     output.touch()
     path = f"{directory}/bin:{os.environ['PATH']}"
@@ -255,7 +255,7 @@ def run_step(command: str, directory: Path, **environment: str) -> dict[str, str
 
 
 def script(place: str, word: str) -> str:
-    """The one script with that word in a workflow or an action."""
+    """The only script that contains the word in a workflow or an action."""
     of_actions = load(ROOT / ".github" / place)
     jobs = of_actions.get("jobs", {"": of_actions.get("runs")}).values()
     (found,) = (step["run"] for job in jobs for step in job["steps"] if word in step.get("run", ""))
@@ -263,7 +263,7 @@ def script(place: str, word: str) -> str:
 
 
 def put_program(directory: Path, name: str, text: str) -> None:
-    """A program on the PATH of the steps that are run there."""
+    """Write a program that run_step puts on the PATH."""
     program = directory / "bin" / name
     program.parent.mkdir(exist_ok=True)
     program.write_text(f"#!/bin/sh\n{text}\n")
@@ -271,7 +271,7 @@ def put_program(directory: Path, name: str, text: str) -> None:
 
 
 def plan(event: str, directory: Path) -> list[str]:
-    """The targets that ci.yml's own step plans for an event, in a clone."""
+    """The targets that the step of ci.yml plans for an event in a clone."""
     command = script("workflows/ci.yml", "matrix")
     told = run_step(command, directory, GITHUB_EVENT_NAME=event)["matrix"]
     return [entry["target"] for entry in json.loads(told)["include"]]
@@ -279,7 +279,7 @@ def plan(event: str, directory: Path) -> list[str]:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A repository of one commit, with all that a plan is made of."""
+    """A repository with one commit that has all files that the plan reads."""
     needed = ["Makefile", "VERSION", "images.toml", "tools", ".gitignore"]
     needed += [str(target.lock) for target in images.targets().values()]
     copy = ["cp", "--recursive", "--parents", *needed, tmp_path]
@@ -290,19 +290,19 @@ def clone(tmp_path: Path) -> Path:
 
 
 def git(directory: Path, *arguments: str) -> None:
-    """Run git as somebody."""
+    """Run git with a made-up author."""
     who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
     subprocess.run(["git", *who, *arguments], cwd=directory, check=True)
 
 
 def commit(directory: Path) -> None:
-    """Commit all that is there."""
+    """Commit all files."""
     git(directory, "add", ".")
     git(directory, "commit", "--quiet", "--message", "a")
 
 
 def test_a_pull_request_builds_what_it_touches(clone: Path) -> None:
-    """The files that differ from main decide, and main itself builds every target."""
+    """A pull request builds the targets whose files differ from main; a push builds all."""
     (clone / "onnx/server/Model.py").write_text("# faster\n")
     (clone / "docs").mkdir()
     (clone / "docs/on speed.md").write_text("It is faster.\n")
@@ -313,7 +313,7 @@ def test_a_pull_request_builds_what_it_touches(clone: Path) -> None:
 
 
 def test_a_pull_request_of_documents_builds_nothing(clone: Path) -> None:
-    """Its matrix is empty, and the job of the matrix is skipped."""
+    """A pull request that changes only documents skips the image jobs."""
     (clone / "README.md").write_text("# Servers\n")
     commit(clone)
 
@@ -323,7 +323,7 @@ def test_a_pull_request_of_documents_builds_nothing(clone: Path) -> None:
 
 
 def test_the_base_image_is_named_by_its_digest(tmp_path: Path) -> None:
-    """`make base` asks the registry for the one that all Dockerfiles name."""
+    """`make base` prints the base image of the Dockerfiles with the registry's digest."""
     put_program(tmp_path, "skopeo", 'echo "$@" >"$CALL"; echo sha256:2e')
     path = f"{tmp_path}/bin:{os.environ['PATH']}"
     call = tmp_path / "call"
@@ -349,7 +349,7 @@ esac
 
 
 def test_images_on_another_base_are_outdated(tmp_path: Path) -> None:
-    """By the digest in their label; an image that is not there is built, and the log says why."""
+    """Images with another base digest in their label, or missing in the registry, are rebuilt."""
     put_program(tmp_path, "skopeo", SKOPEO)
     done = subprocess.run(
         ["make", "-s", "outdated", "BASE_IMAGE=python:3.11-slim-bookworm@sha256:2e"],
@@ -378,7 +378,7 @@ def test_images_on_another_base_are_outdated(tmp_path: Path) -> None:
     ],
 )
 def test_who_pushes_logs_in_at_the_registrys_host(tmp_path: Path, registry: str, host: str) -> None:
-    """The rule of https://github.com/distribution/reference: a dot, a port, or localhost."""
+    """A host has a dot, a port or is localhost: https://github.com/distribution/reference."""
     put_program(tmp_path, "docker", 'echo "$@" "$(cat)" >call')
     command = script("actions/publish/action.yml", "docker login")
 
@@ -390,7 +390,7 @@ def test_who_pushes_logs_in_at_the_registrys_host(tmp_path: Path, registry: str,
 
 
 def test_an_attestation_is_about_the_pushed_images_digest(clone: Path) -> None:
-    """Skopeo returns the full name and the digest of the first tag, which represents all."""
+    """The attestation's name and digest are those that Skopeo returns for the first tag."""
     put_program(clone, "skopeo", 'echo "$@" >call; echo name=docker.io/a; echo digest=sha256:1f')
     command = script("actions/publish/action.yml", "skopeo")
 
@@ -403,10 +403,10 @@ def test_an_attestation_is_about_the_pushed_images_digest(clone: Path) -> None:
 
 
 def test_the_nightly_rebuild_is_of_the_highest_version(clone: Path) -> None:
-    """1.10 comes after 1.9, whichever was tagged last, and a candidate is no release."""
+    """The nightly job rebuilds the highest version (1.10 is above 1.9), no release candidate."""
     command = script("workflows/nightly.yml", "git checkout")
     with pytest.raises(subprocess.CalledProcessError):
-        run_step(command, clone)  # nothing was released
+        run_step(command, clone)  # there is no release yet
 
     for tag in ("v1.10.0", "v1.9.0", "v2.0.0-rc1", "nightly"):
         git(clone, "tag", tag)

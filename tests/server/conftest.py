@@ -1,4 +1,4 @@
-"""Servers for the tests here: processes that can be signalled, and gates that hold a model."""
+"""Fixtures for server tests: processes that can be signalled, and models that can be blocked."""
 
 import os
 import subprocess
@@ -19,21 +19,21 @@ MODELS = Path(__file__).parent / "models"
 
 @dataclass(frozen=True)
 class Process:
-    """A server that is a process of its own."""
+    """A server in a process of its own."""
 
     popen: "subprocess.Popen[Any] | Forked"
     server: Server
 
     def signal(self, number: int) -> None:
-        """Send a signal to the server alone."""
+        """Send a signal to the server process only."""
         os.kill(self.popen.pid, number)
 
     def status(self) -> int:
-        """The exit status, once it has ended."""
+        """Wait for the process to end and return its exit status."""
         return self.popen.wait(SECONDS)
 
     def memory(self, kind: str = "VmRSS") -> float:
-        """Its memory in MB as Linux counts it: VmRSS for now, VmHWM for the most so far."""
+        """The process's memory in MB: VmRSS is the current value, VmHWM the peak."""
         lines = Path(f"/proc/{self.popen.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(kind))
 
@@ -45,7 +45,7 @@ Start = Callable[..., Process]
 def start_process(tmp_path: Path) -> Iterator[Start]:
     """Starts a model of `models/` as a process on free ports, and waits until it answers.
 
-    `under` is a command that the server is started by, such as one that sets limits.
+    `under` is a command that starts the server, such as one that sets limits.
     """
     with ExitStack() as stack:
 
@@ -66,7 +66,7 @@ def start_process(tmp_path: Path) -> Iterator[Start]:
 
 
 class Gate:
-    """A model that holds its first prediction, and all after it, until it is opened."""
+    """A model that blocks all predictions until the gate is opened."""
 
     def __init__(self) -> None:
         self.entered = threading.Event()
@@ -81,17 +81,17 @@ class Gate:
         return X
 
     def open(self) -> None:
-        """Let every prediction go."""
+        """Let all predictions continue."""
         self.is_open.set()
 
     def wait_until_entered(self) -> None:
-        """Return once a prediction is held."""
+        """Wait until a prediction is blocked."""
         assert self.entered.wait(SECONDS)
 
 
 @pytest.fixture
 def gate() -> Iterator[Gate]:
-    """A gate that is opened in the end, whatever the test comes to."""
+    """A gate that is opened at the end of the test in any case."""
     gate = Gate()
     yield gate
     gate.open()

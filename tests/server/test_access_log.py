@@ -1,4 +1,4 @@
-"""The access log of a server that runs: a line for each request, over REST and gRPC."""
+"""The access log of a running server: a line per request, over REST and gRPC."""
 
 import json
 import re
@@ -20,7 +20,7 @@ Start = Callable[..., Any]
 
 
 def lines(server: Any, count: int) -> list[str]:
-    """The log's lines of requests, once there are as many; those for /health/ping left out."""
+    """Wait for `count` request lines and return them, without those of /health/ping."""
     deadline = time.monotonic() + SECONDS
     while True:
         written = [line for line in server.log().splitlines() if line[:1] in '"{']
@@ -32,7 +32,7 @@ def lines(server: Any, count: int) -> list[str]:
 
 
 def call(server: Any, service: str, method: str, message: Any) -> str:
-    """The code that a call over gRPC ends with."""
+    """Call a method over gRPC and return its status code's name."""
     with grpc.insecure_channel(server.grpc) as channel:
         stub = getattr(prediction_pb2_grpc, f"{service}Stub")(channel)
         try:
@@ -43,7 +43,7 @@ def call(server: Any, service: str, method: str, message: Any) -> str:
 
 
 def test_each_request_has_its_line(start_process: Start) -> None:
-    """Whichever way it went, and whether it was answered or refused."""
+    """Every request has a line, in either form and whether answered or refused."""
     server = start_process("Mirror").server
     rows = prediction_pb2.SeldonMessage(data={"tensor": {"shape": [2, 1], "values": [1, 2]}})
     with connected(server.url) as connection:
@@ -77,7 +77,7 @@ def test_each_request_has_its_line(start_process: Start) -> None:
 
 
 def test_a_failing_request_keeps_its_rows(start_process: Start) -> None:
-    """So that what the model could not bear can be told from what it never saw."""
+    """A request that fails in the model is logged with its rows, unlike one refused before it."""
     server = start_process("Picky").server
     with connected(server.url) as connection:
         assert [connection.ask(post(ROWS, path)).status for path in WAYS] == [500, 500]
@@ -88,7 +88,7 @@ def test_a_failing_request_keeps_its_rows(start_process: Start) -> None:
 def test_the_environment_chooses_json(
     start_process: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One object in a line, with the same facts."""
+    """PREPACKAGED_ACCESS_LOG_FORMAT=json writes one object per line with the same facts."""
     monkeypatch.setenv("PREPACKAGED_ACCESS_LOG_FORMAT", "json")
     server = start_process("Mirror").server
     with connected(server.url) as connection:

@@ -1,4 +1,4 @@
-"""The ports while the model loads, where a setting opens them first."""
+"""The ports during loading, with PREPACKAGED_OPEN_EARLY."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def loading(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> Any:
-    """A server whose ports are open and whose model is being loaded, until `open` is there."""
+    """A server that loads its model, with open ports, until the file `open` exists."""
     monkeypatch.setenv("PREPACKAGED_OPEN_EARLY", "true")
     monkeypatch.setenv("GUNICORN_WORKERS", request.param)
     process = start_process("Loads", directory=str(tmp_path))
@@ -37,7 +37,7 @@ def loading(
 
 
 def is_answered(process: Any) -> bool:
-    """Whether a new client gets its prediction; one that is refused may try again."""
+    """Return whether a new client gets a prediction; False if it is refused."""
     with suppress(ConnectionError), connected(process.server.url) as connection:
         answer = connection.ask(post(text("hi")))
         return answer.status == 200 and answer.text == "hi"
@@ -45,7 +45,7 @@ def is_answered(process: Any) -> bool:
 
 
 def test_rest_is_alive_and_not_ready(loading: Any, tmp_path: Path) -> None:
-    """Liveness answers, and everything else is told when to come back, until it is answered."""
+    """While loading, /health/ping is answered and everything else gets 503 with Retry-After."""
     with connected(loading.server.url) as connection:
         for request in (post(text("hi")), get("/health/status"), get("/metadata"), get("/x")):
             assert connection.ask(get("/health/ping")).body == b"pong"
@@ -62,7 +62,7 @@ def test_rest_is_alive_and_not_ready(loading: Any, tmp_path: Path) -> None:
 
 
 def test_a_large_request_is_told_the_same(loading: Any, tmp_path: Path) -> None:
-    """And not that it is too large: once the model is loaded, it is not."""
+    """A large request gets 503 too, not 413: it is accepted once the model is loaded."""
     with connected(loading.server.url) as connection:
         answer = connection.ask(post(text("x" * 2**21)))
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
@@ -75,7 +75,7 @@ def test_a_large_request_is_told_the_same(loading: Any, tmp_path: Path) -> None:
 
 
 def test_the_open_inference_protocol_is_alive_and_not_ready(loading: Any, tmp_path: Path) -> None:
-    """Over REST and gRPC, each in its own form; polls for readiness are no errors over gRPC."""
+    """While loading, the server is live and not ready, in REST's format and in gRPC's."""
     with connected(loading.server.url) as connection:
         assert connection.ask(get("/v2/health/live")).body == b'{"live":true}'
         for path, body in (
@@ -98,7 +98,7 @@ def test_the_open_inference_protocol_is_alive_and_not_ready(loading: Any, tmp_pa
 
 
 def test_grpc_is_alive_and_not_serving(loading: Any, tmp_path: Path) -> None:
-    """The health says so, and calls are told to be repeated, until they are answered."""
+    """While loading, gRPC health is NOT_SERVING and calls get UNAVAILABLE."""
     with grpc.insecure_channel(loading.server.grpc) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         model = prediction_pb2_grpc.ModelStub(channel)
@@ -115,7 +115,7 @@ def test_grpc_is_alive_and_not_serving(loading: Any, tmp_path: Path) -> None:
 
 
 def test_a_connection_from_before_is_no_way_to_lose_a_request(loading: Any, tmp_path: Path) -> None:
-    """Who waits on one for the model is answered there, or told that the connection ends."""
+    """A connection from the loading phase ends with a 503 that has `Connection: close`."""
     with connected(loading.server.url) as connection:
         assert connection.ask(get("/health/ping")).body == b"pong"
         (tmp_path / "open").touch()
@@ -125,7 +125,7 @@ def test_a_connection_from_before_is_no_way_to_lose_a_request(loading: Any, tmp_
 
 
 def test_the_end_of_what_is_early_is_no_other_end(loading: Any, tmp_path: Path) -> None:
-    """Metrics are scraped on one connection as ever."""
+    """After loading, connections to the metrics port are kept open."""
     with connected(loading.server.url) as early:
         assert early.ask(get("/health/ping")).body == b"pong"
         (tmp_path / "open").touch()
@@ -138,7 +138,7 @@ def test_the_end_of_what_is_early_is_no_other_end(loading: Any, tmp_path: Path) 
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_server(loading: Any, tmp_path: Path) -> None:
-    """An open port does not hide why."""
+    """A model that fails to load ends the server, and the last line has the reason."""
     (tmp_path / "written").write_text("fail")
     (tmp_path / "written").rename(tmp_path / "open")
     assert loading.status() == 1

@@ -17,12 +17,12 @@ from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 
 from prepackaged.testing import Served, serve
 
-# An `import flask` here would stop batching in the models of every test beside this one.
+# A plain `import flask` would turn off batching for the models of all tests in this module.
 flask = importlib.import_module("flask")
 
 
 class Unspeakable:
-    """What cannot even be shown."""
+    """An object whose str() and repr() raise."""
 
     def __str__(self) -> NoReturn:
         raise RuntimeError("no words")
@@ -31,26 +31,26 @@ class Unspeakable:
 
 
 class Exiting:
-    """What ends the program when it is looked at."""
+    """An object that raises SystemExit when it is converted."""
 
     def to_numpy(self) -> NoReturn:
         raise SystemExit("no more")
 
 
 def fail(error: BaseException) -> NoReturn:
-    """Raise, as an expression."""
+    """Raise the error; usable in a lambda."""
     raise error
 
 
 def endless_list() -> list[Any]:
-    """A list that holds itself."""
+    """A list that contains itself."""
     endless: list[Any] = []
     endless.append(endless)
     return endless
 
 
 def endless_dict() -> dict[str, Any]:
-    """An object that holds itself."""
+    """A dict that contains itself."""
     endless: dict[str, Any] = {}
     endless["itself"] = endless
     return endless
@@ -102,7 +102,7 @@ WHAT_IT_DOES: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 class Faulty:
-    """Does what it is told; answers the text where that is nothing."""
+    """Does what WHAT_IT_DOES has for the text; returns any other text."""
 
     def predict(self, X: Any, names: Any) -> Any:
         return WHAT_IT_DOES[X][0]() if X in WHAT_IT_DOES else X
@@ -110,7 +110,7 @@ class Faulty:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
-    """A server whose model fails on demand."""
+    """A server whose model fails on request."""
     with serve(Faulty()) as served:
         yield served
 
@@ -120,7 +120,7 @@ def server() -> Iterator[Served]:
 def test_a_failing_model_is_a_500_with_its_own_words(
     server: Served, caplog: pytest.LogCaptureFixture, path: str, what: str
 ) -> None:
-    """Whatever a model does, the client is told, the author finds it in the log, and it goes on."""
+    """Any failure of the model is a 500 with its message, is logged, and the server goes on."""
     with connected(server.url) as connection:
         answer = connection.ask(post(text(what), path))
         assert connection.ask(post(text("next"), path)).text == "next"
@@ -130,14 +130,14 @@ def test_a_failing_model_is_a_500_with_its_own_words(
 
 
 class Talkative:
-    """Fails with all that it was sent."""
+    """Raises an error with the whole input as its message."""
 
     def predict(self, X: Any, names: Any) -> Any:
         raise ValueError(X)
 
 
 def test_a_long_message_is_cut_over_both_transports() -> None:
-    """Clients get what a person reads, and how much more there was."""
+    """Clients get the first 1900 characters and the number of the others."""
     sent = "x" * 100_000
     expected = f"{'x' * 1900}... (98100 more characters)"
     with serve(Talkative()) as server:
@@ -151,7 +151,7 @@ def test_a_long_message_is_cut_over_both_transports() -> None:
 
 
 class Hooked:
-    """Raises in a hook beside predict."""
+    """Raises in the named hook."""
 
     def __init__(self, hook: str) -> None:
         setattr(self, hook, self._fail)
@@ -166,7 +166,7 @@ class Hooked:
 @pytest.mark.parametrize("path", WAYS)
 @pytest.mark.parametrize("hook", ["tags", "metrics", "class_names"])
 def test_a_failing_hook_is_a_500(path: str, hook: str) -> None:
-    """Hooks around predict fail as predict does."""
+    """Errors in the hooks around predict give 500 too."""
     with serve(Hooked(hook)) as server, connected(server.url) as connection:
         answer = connection.ask(post(text("hi"), path))
     assert (answer.status, answer.info) == (500, "a hook failed")
@@ -185,7 +185,7 @@ def test_a_failing_hook_is_a_500(path: str, hook: str) -> None:
     [ValueError("its words"), SystemExit("its words"), asyncio.CancelledError("its words")],
 )
 def test_a_failing_method_is_a_500(hook: str, method: str, path: str, error: BaseException) -> None:
-    """So do the methods beside predict, and the server outlives them."""
+    """Errors in methods other than predict give 500, and the server goes on."""
     model = Faulty()
     setattr(model, hook, Mock(side_effect=error))
     with serve(model) as server:
@@ -197,7 +197,7 @@ def test_a_failing_method_is_a_500(hook: str, method: str, path: str, error: Bas
 
 
 class Ints:
-    """Returns from every method what none of them may."""
+    """Returns an int from every method, which none of them may."""
 
     def predict(self, X: Any, names: Any) -> Any:
         return 3
@@ -213,7 +213,7 @@ class Ints:
 
 @pytest.mark.parametrize("method", ["transform_input", "transform_output", "aggregate", "predict"])
 def test_a_result_of_the_wrong_kind_names_the_method(method: str) -> None:
-    """Of which a model may have several."""
+    """The error names the method, since a model may have several."""
     message: Any = {"strData": "hi"}
     body = [message] if method == "aggregate" else message
     with serve(Ints()) as server:
@@ -223,7 +223,7 @@ def test_a_result_of_the_wrong_kind_names_the_method(method: str) -> None:
 
 
 class Handled:
-    """A model whose handler of errors answers with the status that it is asked for."""
+    """A model whose error handler answers with the status in the request."""
 
     model_error_handler = flask.Blueprint("errors", __name__)
 
@@ -233,13 +233,13 @@ class Handled:
 
 @Handled.model_error_handler.app_errorhandler(LookupError)
 def handle(error: LookupError) -> Any:
-    """A status of the client's choice."""
+    """Answer with the status in the request."""
     return flask.jsonify({}), int(str(error))
 
 
 @pytest.mark.parametrize("status", [-1, 0, 99, 100, 101, 199, 600, 1000])
 def test_a_handler_s_status_that_ends_no_request_is_a_500(status: int) -> None:
-    """Clients would wait for another response, or take the connection for broken."""
+    """A handler's status outside 200 to 599 becomes 500: it would leave clients waiting."""
     with serve(Handled()) as server, connected(server.url) as connection:
         assert connection.ask(post(text("418"))).status == 418
         answer = connection.ask(post(text(f"{status}")))
@@ -248,7 +248,7 @@ def test_a_handler_s_status_that_ends_no_request_is_a_500(status: int) -> None:
 
 
 class Rows:
-    """A model for batches that fails on a row of its choice."""
+    """A batchable model that fails on the value 13."""
 
     batchable = True
 
@@ -259,7 +259,7 @@ class Rows:
 
 
 def test_one_bad_request_spoils_no_other(caplog: pytest.LogCaptureFixture) -> None:
-    """Requests that are predicted together fail alone."""
+    """In a batch, only the request that fails gets an error."""
     with ExitStack() as stack:
         server = stack.enter_context(serve(Rows()))
         connections = [stack.enter_context(connected(server.url)) for _ in range(15)]
@@ -277,7 +277,7 @@ def test_one_bad_request_spoils_no_other(caplog: pytest.LogCaptureFixture) -> No
 def test_a_model_that_kills_its_process_ends_the_server(
     start_process: Callable[..., Any], tmp_path: Any
 ) -> None:
-    """The platform sees the model's status, the client an end of the connection."""
+    """The server exits with the status that the model chose, and the client's connection ends."""
     process = start_process("Obedient", directory=str(tmp_path))
     with connected(process.server.url) as connection, pytest.raises(ConnectionError):
         connection.ask(post(text("die")))
@@ -287,7 +287,7 @@ def test_a_model_that_kills_its_process_ends_the_server(
 def test_a_model_that_hangs_holds_nothing_but_itself(
     start_process: Callable[..., Any], tmp_path: Any
 ) -> None:
-    """Behind an endless prediction, probes and metrics are answered, and two signals end it."""
+    """While a prediction hangs, probes and metrics are answered, and two signals end the server."""
     process = start_process("Gate", directory=str(tmp_path))
     with connected(process.server.url) as connection:
         connection.send(post(text("hang")))

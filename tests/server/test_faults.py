@@ -7,11 +7,11 @@ from rawhttp import PREDICT, WAYS, chunked, connected, get, post, text
 
 from prepackaged.testing import Served, serve
 
-MOST = 100_000  # bytes of a body
+MOST = 100_000  # bytes that a body may have
 
 
 class Mirror:
-    """Answers what it is sent, and remembers it."""
+    """Returns its input and records it."""
 
     def __init__(self) -> None:
         self.seen: list[Any] = []
@@ -29,14 +29,14 @@ def model() -> Mirror:
 
 @pytest.fixture(scope="module")
 def running(model: Mirror) -> Iterator[Served]:
-    """One server for all the faults here."""
+    """The server that all tests here share."""
     with serve(model, max_body=MOST) as served:
         yield served
 
 
 @pytest.fixture
 def url(running: Served, caplog: pytest.LogCaptureFixture) -> Iterator[str]:
-    """The server's address; whatever a test did, good requests are answered and nothing failed."""
+    """The server's address; afterwards it must answer good requests and have logged no error."""
     yield running.url
     for path in WAYS:
         with connected(running.url) as connection:
@@ -45,7 +45,7 @@ def url(running: Served, caplog: pytest.LogCaptureFixture) -> Iterator[str]:
 
 
 def part(name: str, content: bytes) -> bytes:
-    """A body of one file, to be sent as multipart/form-data with boundary=b."""
+    """A multipart/form-data body with one file; its boundary is `b`."""
     head = f'--b\r\nContent-Disposition: form-data; name="{name}"; filename="f"\r\n\r\n'
     return head.encode() + content + b"\r\n--b--\r\n"
 
@@ -78,7 +78,7 @@ NO_HTTP = {
 
 @pytest.mark.parametrize("sent", NO_HTTP.values(), ids=NO_HTTP)
 def test_what_is_no_http_is_400_and_the_end_of_the_connection(url: str, sent: bytes) -> None:
-    """A client that cannot be understood is told so; nothing after that is taken for a request."""
+    """Invalid HTTP gets 400 and a closed connection, so nothing after it is read as a request."""
     with connected(url) as connection:
         answer = connection.ask(sent)
         assert (answer.status, answer.headers["connection"]) == (400, "close")
@@ -87,7 +87,7 @@ def test_what_is_no_http_is_400_and_the_end_of_the_connection(url: str, sent: by
 
 @pytest.mark.parametrize("path", WAYS)
 def test_answers_come_before_the_refusal_of_what_follows(url: str, path: str) -> None:
-    """A good request keeps its answer when the bytes behind it make no sense; they get a 400."""
+    """A good request is answered before the 400 for the invalid bytes after it."""
     with connected(url) as connection:
         connection.send(post(text("good"), path), b"noise\r\n\r\n")
         assert connection.answer().text == "good"
@@ -97,7 +97,7 @@ def test_answers_come_before_the_refusal_of_what_follows(url: str, path: str) ->
 
 @pytest.mark.parametrize("path", WAYS)
 def test_a_broken_chunk_spoils_no_request_before_it(url: str, path: str) -> None:
-    """The same for a request that breaks off in the middle, behind another."""
+    """A good request is answered before the 400 for a broken chunk in the next request."""
     with connected(url) as connection:
         connection.send(post(text("good"), path), BROKEN_CHUNK)
         assert connection.answer().text == "good"
@@ -108,7 +108,7 @@ def test_a_broken_chunk_spoils_no_request_before_it(url: str, path: str) -> None
 @pytest.mark.parametrize("path", WAYS)
 @pytest.mark.parametrize("size", [MOST + 1, 10**15])
 def test_a_body_declared_too_large_is_413_before_it_is_sent(url: str, path: str, size: int) -> None:
-    """Nobody uploads for nothing, with Expect: 100-continue or without."""
+    """A declared length beyond the limit gets 413 at once, with Expect: 100-continue or without."""
     for expect in ([], ["Expect: 100-continue"]):
         with connected(url) as connection:
             answer = connection.ask(post(b"", path, *expect, length=size))
@@ -118,7 +118,7 @@ def test_a_body_declared_too_large_is_413_before_it_is_sent(url: str, path: str,
 
 @pytest.mark.parametrize("path", WAYS)
 def test_a_chunked_body_is_413_once_it_is_too_large(url: str, path: str) -> None:
-    """A body of unknown length is bounded by what came of it."""
+    """A chunked body gets 413 as soon as its received bytes exceed the limit."""
     with connected(url) as connection:
         connection.send(chunked(*[b" " * 1000] * 50, path=path)[:-5])
         connection.send(*[b"3e8\r\n" + b" " * 1000 + b"\r\n"] * 51)
@@ -128,7 +128,7 @@ def test_a_chunked_body_is_413_once_it_is_too_large(url: str, path: str) -> None
 
 
 def test_a_client_that_sends_a_large_body_first_reads_its_413(url: str) -> None:
-    """The refusal is not lost because the client was still sending, as most clients are."""
+    """A client that reads only after sending everything still receives the 413."""
     with connected(url) as connection:
         answer = connection.ask(post(b" " * 5_000_000))
         assert answer.status == 413
@@ -136,7 +136,7 @@ def test_a_client_that_sends_a_large_body_first_reads_its_413(url: str) -> None:
 
 @pytest.mark.parametrize("path", WAYS)
 def test_a_body_of_the_most_bytes_is_taken(url: str, path: str) -> None:
-    """The bound itself is within it."""
+    """A body of exactly the limit is accepted."""
     value = "x" * (MOST - len(text("")))
     with connected(url) as connection:
         assert connection.ask(post(text(value), path)).text == value
@@ -144,7 +144,7 @@ def test_a_body_of_the_most_bytes_is_taken(url: str, path: str) -> None:
 
 @pytest.mark.parametrize("start", ["GET / HTTP/1.1\r\nX: ", "GET /"])
 def test_a_head_without_end_is_431(url: str, start: str) -> None:
-    """Headers and paths fill no memory."""
+    """Endless headers or paths are refused and the connection is closed, so they fill no memory."""
     with connected(url) as connection:
         answer = connection.ask(start.encode() + b"x" * 1_000_000)
         assert answer.status in {431, 400}
@@ -156,7 +156,7 @@ def test_a_head_without_end_is_431(url: str, start: str) -> None:
 def test_a_truncated_request_is_not_predicted(
     url: str, model: Mirror, path: str, content_type: str
 ) -> None:
-    """What a client did not send to its end is nobody's request, even where it makes sense."""
+    """A body shorter than its Content-Length is never predicted, even if it is valid JSON."""
     for body in (text("cut"), b"json=" + text("cut")):
         with connected(url) as connection:
             connection.send(post(body, path, length=500, content_type=content_type))
@@ -167,11 +167,11 @@ def test_a_truncated_request_is_not_predicted(
 
 @pytest.mark.parametrize("path", WAYS)
 def test_a_request_that_breaks_off_is_not_predicted(url: str, model: Mirror, path: str) -> None:
-    """Not even where what came before the broken chunk makes sense."""
+    """A chunked body that breaks off is never predicted, even if it is valid JSON so far."""
     with connected(url) as connection:
         connection.send(chunked(text("broken"), path=path)[:-5])
         with connected(url) as other:
-            assert other.ask(get("/health/ping")).status == 200  # so what came before it is read
+            assert other.ask(get("/health/ping")).status == 200  # the first part is read
         assert connection.ask(b"zz\r\n").status == 400
         assert connection.is_closed()
     with connected(url) as connection:
@@ -181,7 +181,7 @@ def test_a_request_that_breaks_off_is_not_predicted(url: str, model: Mirror, pat
 
 @pytest.mark.parametrize("path", WAYS)
 def test_bytes_beyond_the_length_are_another_request(url: str, path: str) -> None:
-    """A length that is too small cuts the body, and what is left over is no HTTP."""
+    """Content-Length cuts the body, and the bytes after it are read as another request."""
     with connected(url) as connection:
         connection.send(post(text("hello"), path, length=5))
         first = connection.answer()
@@ -192,7 +192,7 @@ def test_bytes_beyond_the_length_are_another_request(url: str, path: str) -> Non
 
 @pytest.mark.parametrize("path", WAYS)
 def test_a_request_may_come_byte_by_byte(url: str, path: str) -> None:
-    """A slow sender is answered as any other."""
+    """A request that arrives byte by byte is answered."""
     with connected(url) as connection:
         for byte in post(text("slow"), path):
             connection.send(bytes([byte]))
@@ -202,7 +202,7 @@ def test_a_request_may_come_byte_by_byte(url: str, path: str) -> None:
 
 @pytest.mark.parametrize("path", WAYS)
 def test_a_body_may_come_in_chunks(url: str, path: str) -> None:
-    """Clients that do not know a body's length send it in chunks."""
+    """Chunked bodies are accepted."""
     body = text("in chunks")
     with connected(url) as connection:
         assert connection.ask(chunked(body[:3], body[3:], path=path)).text == "in chunks"
@@ -211,7 +211,7 @@ def test_a_body_may_come_in_chunks(url: str, path: str) -> None:
 
 @pytest.mark.parametrize("path", WAYS)
 def test_a_client_that_expects_100_is_told_to_go_on(url: str, path: str) -> None:
-    """The client curl asks before it sends a larger body."""
+    """The server answers Expect: 100-continue with 100, as curl needs for larger bodies."""
     body = text("after 100")
     with connected(url) as connection:
         connection.send(post(b"", path, "Expect: 100-continue", length=len(body)))
@@ -222,7 +222,7 @@ def test_a_client_that_expects_100_is_told_to_go_on(url: str, path: str) -> None
 @pytest.mark.parametrize("protocol", ["h2c", "websocket"])
 @pytest.mark.parametrize("path", WAYS)
 def test_an_offer_of_another_protocol_is_ignored(url: str, path: str, protocol: str) -> None:
-    """Java's client offers HTTP/2 with every request, body and all."""
+    """The server ignores Upgrade: Java's client offers HTTP/2 with every request."""
     offer = [f"Upgrade: {protocol}", "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAM"]
     with connected(url) as connection:
         assert connection.ask(post(text("one"), path, *offer)).text == "one"
@@ -235,14 +235,14 @@ def test_an_offer_of_another_protocol_is_ignored(url: str, path: str, protocol: 
 
 @pytest.mark.parametrize("path", WAYS)
 def test_http_1_0_is_answered_and_closed(url: str, path: str) -> None:
-    """Old clients and load balancers' probes are served."""
+    """HTTP/1.0 requests are answered, and the connection is closed."""
     with connected(url) as connection:
         assert connection.ask(post(text("old"), path, version="1.0")).text == "old"
         assert connection.is_closed()
 
 
 def test_head_is_get_without_its_body(url: str) -> None:
-    """The length is told, the body is not sent, and the connection goes on."""
+    """HEAD gets GET's Content-Length without a body, and the connection stays open."""
     with connected(url) as connection:
         connection.send(get("/health/ping", method="HEAD"), get("/health/ping"))
         head = connection.answer(has_body=False)
@@ -252,7 +252,7 @@ def test_head_is_get_without_its_body(url: str) -> None:
 
 @pytest.mark.parametrize("path", WAYS)
 def test_browsers_of_any_origin_may_ask(url: str, path: str) -> None:
-    """OPTIONS and answers carry what browsers look for."""
+    """Answers and OPTIONS have the CORS headers that browsers require."""
     with connected(url) as connection:
         asked = connection.ask(get(path, "Origin: http://elsewhere", method="OPTIONS"))
         assert asked.status == 200
@@ -304,7 +304,7 @@ BAD_MESSAGES = {
 def test_a_message_that_cannot_be_read_is_400_with_the_reason(
     url: str, path: str, body: bytes, info: str
 ) -> None:
-    """The client is told what was expected and what came, and the connection goes on."""
+    """An invalid message gets 400 with what was expected and received; the connection stays."""
     with connected(url) as connection:
         answer = connection.ask(post(body, path))
         assert answer.status == 400
@@ -314,7 +314,7 @@ def test_a_message_that_cannot_be_read_is_400_with_the_reason(
 
 @pytest.mark.parametrize("path", WAYS)
 def test_unknown_fields_beside_known_ones_are_ignored(url: str, path: str) -> None:
-    """Clients may send more than the protocol knows."""
+    """Unknown fields beside known ones are ignored."""
     with connected(url) as connection:
         assert connection.ask(post(b'{"strData": "hi", "x": {"y": 1}}', path)).text == "hi"
 
@@ -339,7 +339,7 @@ WRONG_TYPES = {
 def test_a_wrong_content_type_is_400_with_the_reason(
     url: str, content_type: str, body: bytes, info: str
 ) -> None:
-    """So is a content type that the body does not keep to."""
+    """A wrong Content-Type, or a body that does not match it, gets 400 with the reason."""
     with connected(url) as connection:
         answer = connection.ask(post(body, content_type=content_type))
         assert answer.status == 400
@@ -347,7 +347,7 @@ def test_a_wrong_content_type_is_400_with_the_reason(
 
 
 def test_a_file_of_any_bytes_is_taken_as_bin_data(url: str, model: Mirror) -> None:
-    """What is broken as text is good as bytes."""
+    """A binData file may hold any bytes, also invalid UTF-8."""
     content_type = "multipart/form-data; boundary=b"
     with connected(url) as connection:
         answer = connection.ask(post(part("binData", b"\xff\x00\r\n--"), content_type=content_type))

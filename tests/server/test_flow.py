@@ -22,15 +22,15 @@ MB = 1_000_000
 
 @pytest.fixture
 def process(start_process: Callable[..., Any]) -> Iterator[Any]:
-    """A server as a process, whose memory can be told from the tests'."""
+    """A separate server process, so that its memory can be measured."""
     process = start_process("Mirror")
     yield process
     assert [line for line in process.server.log().splitlines() if "ERROR" in line] == []
 
 
 def test_pipelined_requests_are_answered_in_their_order(process: Any) -> None:
-    """Requests that are sent without waiting, on whichever way each goes, are answered in turn."""
-    order = random.Random(0)  # the same every time
+    """Pipelined requests are answered in the order in which they were sent."""
+    order = random.Random(0)  # seeded: the same order in every run
     with connected(process.server.url) as connection:
         for count in (1, 2, 3, 50, 500):
             kinds = order.choices([*WAYS, "/health/ping", "/nowhere"], k=count)
@@ -50,7 +50,7 @@ def test_pipelined_requests_are_answered_in_their_order(process: Any) -> None:
 
 
 def test_the_log_has_the_path_of_each_of_pipelined_requests(process: Any) -> None:
-    """A line names the request that it is of, not the latest that has arrived."""
+    """Each log line names the path of its own request, not of the latest one."""
     with connected(process.server.url) as connection:
         connection.send(
             post(text("1"), WAYS[0]), get("/one"), get("/two"), post(text("2"), WAYS[0])
@@ -58,34 +58,34 @@ def test_the_log_has_the_path_of_each_of_pipelined_requests(process: Any) -> Non
         for _ in range(4):
             connection.answer()
         connection.ask(get("/last"))
-    wait_until(lambda: "/last" in process.server.log())  # by when the others' lines are written
+    wait_until(lambda: "/last" in process.server.log())  # written after the other lines
     lines = process.server.log().splitlines()
     paths = [line.split('"')[1] for line in lines if line.startswith('"') and "/last" not in line]
     assert paths[-4:] == [f"POST {WAYS[0]}", "GET /one", "GET /two", f"POST {WAYS[0]}"]
 
 
 def test_no_path_makes_a_line_of_its_own_in_the_log(process: Any) -> None:
-    """Whoever asks for a path with line breaks forges no line of the log."""
+    """Line breaks in a path cannot forge a line in the access log."""
     with connected(process.server.url) as connection:
         connection.ask(get("/x%0d%0aforged"))
         connection.ask(get("/last"))
-    wait_until(lambda: "/last" in process.server.log())  # by when the line is written
+    wait_until(lambda: "/last" in process.server.log())  # its line is written before this one
     assert not any(line.startswith("forged") for line in process.server.log().splitlines())
 
 
 @pytest.mark.parametrize("path", WAYS)
 def test_a_reader_that_is_slow_fills_no_memory(process: Any, path: str) -> None:
-    """Answers that a client does not fetch are not made before it does."""
+    """While a client does not read, no further answers are computed, so memory is bounded."""
     with ExitStack() as stack:
         slow = stack.enter_context(connected(process.server.url))
         other = stack.enter_context(connected(process.server.url))
         assert slow.ask(post(b'{"jsonData": %d}' % MB, path)).text == "x" * MB
         before = process.memory("VmHWM")
-        for _ in range(150):  # each once the server is done with the one before
+        for _ in range(150):  # one after the other, each when the server has handled the one before
             slow.send(post(b'{"jsonData": %d}' % MB, path))
-            for turn in ("read", "answered"):  # what came before this turn is, after it
+            for turn in ("read", "answered"):  # once answered, what was sent before it is handled
                 assert other.ask(post(text(turn), path)).text == turn
-        slow.send(*[post(b'{"jsonData": %d}' % MB, path)] * 150)  # and all at once
+        slow.send(*[post(b'{"jsonData": %d}' % MB, path)] * 150)  # then all at once
         assert other.ask(post(text("last"), path)).text == "last"
         assert process.memory("VmHWM") - before < 50
         for _ in range(300):
@@ -95,7 +95,7 @@ def test_a_reader_that_is_slow_fills_no_memory(process: Any, path: str) -> None:
 
 @pytest.mark.parametrize("path", WAYS)
 def test_a_reader_that_goes_away_leaves_no_trace(process: Any, path: str) -> None:
-    """A client that asks for much and fetches nothing may leave; the log has no failure of it."""
+    """A client that disconnects without reading its answers causes no error in the log."""
     for _ in range(3):
         with connected(process.server.url) as connection:
             connection.send(*[post(b'{"jsonData": %d}' % MB, path)] * 20)
@@ -105,7 +105,7 @@ def test_a_reader_that_goes_away_leaves_no_trace(process: Any, path: str) -> Non
 
 
 def test_a_writer_that_goes_away_leaves_nothing(process: Any) -> None:
-    """Halves of requests are given up with their connections."""
+    """Half-received requests are freed when their connections close."""
     request = post(text("x" * MB))
 
     def leave_halves(count: int) -> float:
@@ -120,7 +120,7 @@ def test_a_writer_that_goes_away_leaves_nothing(process: Any) -> None:
 
 
 def good(connection: Connection, number: int) -> bool:
-    """A request that is answered right, of each kind in turn."""
+    """Send a valid request, its form chosen by `number`; return whether the answer is right."""
     value = f"{number}" * (1 + number % 50)
     path = WAYS[number % 2]
     request = chunked(text(value), path=path) if number % 7 == 0 else post(text(value), path)
@@ -153,7 +153,7 @@ HALVES = [post(text("half"), path)[:-3] for path in WAYS] + [b"POST /pre", b""]
 
 
 def bad(url: str, number: int) -> bool:
-    """A request that is refused as it should be, or half of one."""
+    """Leave half a request, send an invalid one, and return whether it gets the expected status."""
     status, request = EXPECTED[number % len(EXPECTED)]
     with connected(url) as connection, connected(url) as other:
         other.send(HALVES[number % len(HALVES)])
@@ -161,7 +161,7 @@ def bad(url: str, number: int) -> bool:
 
 
 def mixed(url: str, count: int) -> None:
-    """Good and bad requests at a time, each answered as it must be."""
+    """Send good and bad requests concurrently, and check every answer."""
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(6))
         connections = [stack.enter_context(connected(url)) for _ in range(4)]
@@ -179,14 +179,14 @@ def mixed(url: str, count: int) -> None:
 
 
 def test_good_requests_are_answered_right_among_bad_ones(process: Any) -> None:
-    """No client suffers from what another one sends."""
+    """Bad requests on other connections do not affect the answers to good ones."""
     mixed(process.server.url, 3000)
 
 
 def test_memory_does_not_grow_with_requests(process: Any) -> None:
-    """After 100,000 mixed requests a server has little more than after 10,000, and no more to come.
+    """Memory grows little from 10,000 to 100,000 mixed requests, and less in the second half.
 
-    What it takes once, for what happens at a time, it has after half of them.
+    The first growth is what concurrency needs once; it is reached by half of the requests.
     """
     mixed(process.server.url, 10_000)
     first = process.memory()
@@ -199,7 +199,7 @@ def test_memory_does_not_grow_with_requests(process: Any) -> None:
 
 @pytest.fixture
 def garbage() -> Iterator[Callable[[], list[object]]]:
-    """What of the server's own the garbage collector has to find since the test began."""
+    """Returns a function that lists the server's objects that only the collector could free."""
     gc.collect()
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)
@@ -217,7 +217,7 @@ def garbage() -> Iterator[Callable[[], list[object]]]:
 def test_an_answer_leaves_nothing_for_the_garbage_collector(
     garbage: Callable[[], list[object]],
 ) -> None:
-    """Whose work would hold up the requests that follow."""
+    """Requests create no reference cycles, so no garbage collection delays later requests."""
     message = prediction_pb2.SeldonMessage(strData="hi").SerializeToString()
     with serve(object()) as served, grpc.insecure_channel(served.grpc) as channel:
         call = channel.unary_unary("/seldon.protos.Model/Predict")
@@ -225,7 +225,7 @@ def test_an_answer_leaves_nothing_for_the_garbage_collector(
         with connected(served.url) as connection, http2(served.url) as client:
             for _ in range(2):
                 client.ask("GET", "/health/ping")
-            before = garbage()  # what a connection is until its protocol is known
+            before = garbage()  # what a connection leaves until its protocol is known
             for _ in range(20):
                 assert connection.ask(post(text("hi"))).status == 200
                 assert client.ask("POST", PREDICT, text("hi"), json).status == 200
@@ -235,7 +235,7 @@ def test_an_answer_leaves_nothing_for_the_garbage_collector(
 
 
 class Failing:
-    """Raises what it is asked to, because of something else that failed."""
+    """Raises what the request names, with another error as its cause."""
 
     def predict(self, X: Any, names: Any) -> Any:
         try:
@@ -247,7 +247,7 @@ class Failing:
 def test_a_failure_leaves_nothing_for_the_garbage_collector(
     garbage: Callable[[], list[object]],
 ) -> None:
-    """It would keep the request's body until then, and that of all others that fail."""
+    """A failed request creates no reference cycle that would keep its body in memory."""
     with serve(Failing()) as served, connected(served.url) as connection:
         for body in (text("client"), text("author"), text("client" + "x" * 300_000)):
             assert connection.ask(post(body)).status in (400, 500)
@@ -272,7 +272,7 @@ CALLS = [
 
 
 def called(address: str, count: int) -> None:
-    """Good and bad calls, some of them given up, among connections that speak something else."""
+    """Good, bad and cancelled calls, between connections that do not speak gRPC."""
     with grpc.insecure_channel(address) as channel:
         for number in range(count):
             message = prediction_pb2.SeldonMessage(strData=f"{number}" * (1 + number % 50))
@@ -292,7 +292,7 @@ def called(address: str, count: int) -> None:
 
 
 def test_a_connection_that_is_closed_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever connects and leaves takes none of the server's memory, not even for a while."""
+    """A closed connection is freed at once, whatever it had sent."""
     monkeypatch.setattr("prepackaged.server.transport.grpc.server.PREFACE_SECONDS", 3600)
 
     def connections() -> int:
@@ -308,7 +308,7 @@ def test_a_connection_that_is_closed_is_forgotten(monkeypatch: pytest.MonkeyPatc
 
 
 def test_memory_does_not_grow_with_calls(process: Any) -> None:
-    """The same over gRPC, after 20,000 calls and after 2,000."""
+    """Memory grows little from 2,000 to 20,000 gRPC calls."""
 
     def call(count: int) -> None:
         with ThreadPoolExecutor(4) as pool:
@@ -322,7 +322,7 @@ def test_memory_does_not_grow_with_calls(process: Any) -> None:
 
 
 def test_a_head_that_was_seen_before_changes_no_answer(process: Any) -> None:
-    """A known head, its neighbours and its parts: each is answered as if it were the first."""
+    """A cached header block changes no answer, whether the next is equal, similar or in parts."""
     same, path = post(text("same")), WAYS[0]
     with connected(process.server.url) as connection:
         assert [connection.ask(same).text for _ in range(3)] == ["same"] * 3
@@ -340,11 +340,11 @@ def test_a_head_that_was_seen_before_changes_no_answer(process: Any) -> None:
 
 
 def test_a_known_head_is_logged_with_its_own_rows(process: Any) -> None:
-    """What is remembered is the head alone."""
+    """Only the header block is cached: each log line has its own request's row count."""
     with connected(process.server.url) as connection:
         for rows in (b"[[1],[2]]", b"[[1, 22]]", b"[[1],[2]]"):
             connection.ask(post(b'{"data":{"ndarray":%b}}' % rows))
         connection.ask(get("/last"))
-    wait_until(lambda: "/last" in process.server.log())  # by when the lines are written
+    wait_until(lambda: "/last" in process.server.log())  # written after the other lines
     lines = [line for line in process.server.log().splitlines() if "POST" in line]
     assert [line.rpartition("rows=")[2] for line in lines[-3:]] == ["2", "1", "2"]

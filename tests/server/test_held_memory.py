@@ -1,4 +1,4 @@
-"""What clients send that is no request yet: it takes memory, and that is bounded."""
+"""Memory for data that is not a complete request yet is bounded."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -16,25 +16,25 @@ from prepackaged.server.transport.http2.memory import BLOCK_BYTES
 
 MB = 2**20
 MEMORY = 16 * MB  # for all requests
-MOST = 3 * MEMORY / MB  # that the process may grow by, with what its allocator does not reuse
+MOST = 3 * MEMORY / MB  # growth that the process may have, with what its allocator does not reuse
 STREAMS = range(1, 2000, 2)
 SMALL_MESSAGE = raw(0, 0, 1, b"\0" + (8000).to_bytes(4, "big") + bytes(4000))[9:]
 
 
 def block(*more: tuple[str, str]) -> bytes:
-    """The header block of a call, which leaves the table as it is."""
+    """The header block of a call, encoded without changing the HPACK table."""
     fields = [NeverIndexedHeaderTuple(*field) for field in (*CALL, *more)]
     return bytes(Encoder().encode(fields, huffman=False))
 
 
 def half_of_heads() -> Iterator[bytes]:
-    """As many small fields as a head may have, but for its end."""
+    """A header block with as many small fields as allowed, without its end."""
     yield b"GET / HTTP/1.1\r\n" + b"a:b\r\n" * 900
     yield b"a:b\r\n" * 900
 
 
 def heads_without_bodies() -> Iterator[bytes]:
-    """The same, whole, of a request whose body does not come."""
+    """Complete header blocks of that size, whose bodies never arrive."""
     yield post(b"", length=10)[:-2] + b"a:b\r\n" * 900
     yield b"a:b\r\n" * 800 + b"\r\n"
 
@@ -49,7 +49,7 @@ def streams() -> Iterator[bytes]:
 
 
 def metadata() -> Iterator[bytes]:
-    """A hundred calls with as much metadata as a call may have."""
+    """A hundred calls with as much metadata as allowed."""
     yield PREFACE + raw(4, 0, 0)
     large = block(("x", "y" * 60_000))
     for stream in STREAMS[:100]:
@@ -59,7 +59,7 @@ def metadata() -> Iterator[bytes]:
 
 
 def blocks() -> Iterator[bytes]:
-    """A header block without end."""
+    """A header block that never ends."""
     yield PREFACE + raw(4, 0, 0) + raw(1, 0, 1, bytes(16_000))
     for _ in range(BLOCK_BYTES // 16_384 - 2):
         yield raw(9, 0, 1, bytes(16_000))
@@ -70,16 +70,16 @@ GRPC_HOGS = [(streams, 20), (metadata, 20), (blocks, 500)]
 
 
 def hold(stack: ExitStack, address: str, parts: Iterator[bytes]) -> None:
-    """Open a connection on which these parts are sent, and no more."""
+    """Open a connection and send only these parts."""
     url = urlsplit(address if "//" in address else f"http://{address}")
     connection = stack.enter_context(socket.create_connection((url.hostname, url.port), 60))
-    with suppress(OSError):  # sent away
+    with suppress(OSError):  # the server has closed it
         for part in parts:
             connection.sendall(part)
 
 
 def has_room(url: str) -> bool:
-    """Whether a large request is answered."""
+    """Return whether a large request is answered."""
     with connected(url) as friend:
         return friend.ask(post(text("x" * MB))).status == 200
 
@@ -87,7 +87,7 @@ def has_room(url: str) -> bool:
 def test_what_is_no_request_yet_is_bounded(
     start_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Small requests are answered meanwhile, and large ones afterwards."""
+    """During each attack small requests are answered, and afterwards large ones too."""
     monkeypatch.setenv("PREPACKAGED_REQUEST_MEMORY_BYTES", str(MEMORY))
     process = start_process("Mirror")
     server = process.server

@@ -1,4 +1,4 @@
-"""What a client sends is answered in proportion, and never larger than it may be."""
+"""Responses are bounded: no request makes the server answer, or work, out of proportion."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 class Mirror:
-    """Answers what it is sent, but for one text, which it quotes in an error."""
+    """Returns its input; a text that begins with `fail` is quoted in an error."""
 
     def predict(self, X: Any, names: Any) -> Any:
         if isinstance(X, str) and X.startswith("fail"):
@@ -25,13 +25,13 @@ class Mirror:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
-    """A server with settings as they are."""
+    """A server with default settings."""
     with serve(Mirror()) as served:
         yield served
 
 
 def test_a_form_of_too_many_parts_is_413(server: Served) -> None:
-    """As many as Werkzeug takes, and no failure of the server's."""
+    """A form with more than 1000 parts, Werkzeug's limit, gets 413 and not 500."""
     body = "".join(PART.format(number) for number in range(1001)) + "--B--\r\n"
     with connected(server.url) as connection:
         answer = connection.ask(post(body.encode(), content_type=MULTIPART))
@@ -42,7 +42,7 @@ def test_a_form_of_too_many_parts_is_413(server: Served) -> None:
 
 
 def test_a_form_that_comes_in_chunks_is_read(server: Served) -> None:
-    """Its length is not told; it is known all the same."""
+    """A form without Content-Length, sent in chunks, is read."""
     body = b"json=" + text("hello")
     request = chunked(body[:7], body[7:]).replace(b"application/json", FORM.encode())
     with connected(server.url) as connection:
@@ -50,7 +50,7 @@ def test_a_form_that_comes_in_chunks_is_read(server: Served) -> None:
 
 
 def test_a_sequence_of_json_is_no_json(server: Served) -> None:
-    """RFC 7464 frames it otherwise."""
+    """application/json-seq (RFC 7464) is not read as JSON."""
     with connected(server.url) as connection:
         request = post(text("hello"), content_type="application/json-seq")
         assert connection.ask(request).status == 400
@@ -62,7 +62,7 @@ def test_a_sequence_of_json_is_no_json(server: Served) -> None:
 def test_a_shape_of_too_many_sizes_is_refused_before_it_is_multiplied(
     server: Served, size: int
 ) -> None:
-    """The product of as many large numbers takes seconds."""
+    """A shape of more than 64 sizes is refused first: multiplying that many takes seconds."""
     body = json.dumps({"data": {"tensor": {"shape": [10**9] * size, "values": [1]}}}).encode()
     with connected(server.url) as connection:
         answer = connection.ask(post(body))
@@ -84,7 +84,7 @@ def test_a_shape_of_too_many_sizes_is_refused_before_it_is_multiplied(
     ids=["path", "method", "model's error", "names", "shape", "type", "coding"],
 )
 def test_no_error_repeats_all_that_was_sent(server: Served, request_of: bytes) -> None:
-    """Two kilobytes say enough."""
+    """Error responses are at most about two kilobytes, however long the quoted input is."""
     with connected(server.url) as connection:
         answer = connection.ask(request_of)
     assert answer.status >= 400
@@ -92,7 +92,7 @@ def test_no_error_repeats_all_that_was_sent(server: Served, request_of: bytes) -
 
 
 def test_pages_of_other_origins_may_call_the_model_unless_set_otherwise(server: Served) -> None:
-    """As upstream's server lets them; nothing on the metrics port does."""
+    """CORS is on by default, as in upstream's server, and never on the metrics port."""
     origin, wish = "Origin: http://a.example", "Access-Control-Request-Headers: x-id"
     with connected(server.url) as connection, connected(server.metrics) as metrics:
         for path in (PREDICT, "/health/ping", "/nowhere"):

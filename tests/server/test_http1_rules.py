@@ -1,8 +1,8 @@
-"""What a server must check of HTTP/1.1, rule by rule (RFC 9112 for the form, RFC 9110 for fields).
+"""Rules of HTTP/1.1 that a server must check (RFC 9112 for syntax, RFC 9110 for fields).
 
-What breaks a rule gets the status that is prescribed and is the last on its connection: a proxy
-that reads it in another way must not have its next request taken for a part of this one. Where
-the RFCs leave it to the server, it is as nginx or Envoy have it, and stricter of the two.
+A request that breaks a rule gets the prescribed status and ends its connection: a proxy that
+parses it differently must not have its next request read as a part of this one. Where the RFCs
+leave the choice to the server, it does what the stricter of nginx and Envoy does.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ Rule = tuple[str, bytes, int]
 
 
 class Mirror:
-    """Answers with the request's payload, and with its headers as a tag."""
+    """Returns its input, with the request's headers as a tag."""
 
     def predict(self, X: Any, names: Any) -> Any:
         return X
@@ -35,35 +35,35 @@ class Mirror:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """The address of one server for all rules."""
+    """The address of a server that all tests here share."""
     with serve(Mirror()) as served:
         yield served.url
 
 
 def line(first: bytes) -> bytes:
-    """A request with this first line."""
+    """A request with this request line."""
     return first + b"\r\nHost: localhost\r\n\r\n"
 
 
 def field(field: bytes) -> bytes:
-    """A request with one field more."""
+    """A ping with one more field."""
     return PING[:-2] + field + b"\r\n\r\n"
 
 
 def host(field: bytes) -> bytes:
-    """A request with this in place of its Host."""
+    """A ping with this in place of its Host field."""
     return b"GET /health/ping HTTP/1.1\r\n" + field + b"\r\n\r\n"
 
 
 def length(*values: str) -> bytes:
-    """A prediction with these as its Content-Length."""
+    """A prediction with these Content-Length values."""
     fields = "".join(f"Content-Length:{value}\r\n" for value in values)
     head = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return (head + fields + "\r\n").encode() + BODY
 
 
 def chunks(body: bytes, *fields: str, coding: str = "chunked", version: str = "1.1") -> bytes:
-    """A prediction whose body is sent as it is here."""
+    """A prediction with this chunked body, sent unchanged."""
     head = [f"POST {PREDICT} HTTP/{version}", "Host: localhost", "Content-Type: application/json"]
     lines = (*head, f"Transfer-Encoding: {coding}", *fields, "", "")
     return "\r\n".join(lines).encode("latin-1") + body
@@ -181,7 +181,7 @@ REFUSED: list[Rule] = [
         400,
     ),
 ]
-# What is answered, and the connection goes on.
+# Allowed: the request is answered, and the connection stays open.
 ALLOWED: list[tuple[str, bytes]] = [
     ("2.2 an empty line before", b"\r\n" + PING),
     ("3 several spaces, as 3 leaves it and nginx has it", line(b"GET  /health/ping  HTTP/1.1")),
@@ -215,7 +215,7 @@ ALLOWED: list[tuple[str, bytes]] = [
 def test_what_breaks_a_rule_is_refused_and_the_last_on_its_connection(
     url: str, sent: bytes, status: int
 ) -> None:
-    """What comes behind it is no request."""
+    """An invalid request gets its status, and its connection closes before the next request."""
     with connected(url) as connection:
         connection.send(sent, PING)
         answer = connection.answer()
@@ -225,7 +225,7 @@ def test_what_breaks_a_rule_is_refused_and_the_last_on_its_connection(
 
 @pytest.mark.parametrize("sent", [pytest.param(sent, id=name) for name, sent in ALLOWED])
 def test_what_is_allowed_is_answered_and_what_follows_too(url: str, sent: bytes) -> None:
-    """Also where a client could do it more plainly."""
+    """Unusual but valid requests are answered, and so is the next request."""
     with connected(url) as connection:
         connection.send(sent, PING)
         answer = connection.answer()
@@ -236,7 +236,7 @@ def test_what_is_allowed_is_answered_and_what_follows_too(url: str, sent: bytes)
 
 @pytest.mark.parametrize("more", ["", "Connection: keep-alive", "Connection: close"])
 def test_http_1_0_needs_no_host_and_is_answered_once(url: str, more: str) -> None:
-    """RFC 9112, 9.3 and C.2.2: to keep such a connection is left to the server."""
+    """HTTP/1.0 needs no Host, and its connection is always closed (RFC 9112, 9.3 and C.2.2)."""
     with connected(url) as connection:
         answer = connection.ask(f"GET /health/ping HTTP/1.0\r\n{more}\r\n\r\n".lstrip().encode())
         assert (answer.body, answer.headers["connection"]) == (b"pong", "close")
@@ -244,7 +244,7 @@ def test_http_1_0_needs_no_host_and_is_answered_once(url: str, more: str) -> Non
 
 
 def test_chunks_of_http_1_0_are_the_last_on_their_connection(url: str) -> None:
-    """RFC 9112, 6.1: a proxy before may not have understood them."""
+    """A chunked HTTP/1.0 request ends its connection: proxies may misread it (RFC 9112, 6.1)."""
     with connected(url) as connection:
         connection.send(chunks(CHUNKS, version="1.0"), PING)
         assert connection.answer().text == "hi"
@@ -252,23 +252,23 @@ def test_chunks_of_http_1_0_are_the_last_on_their_connection(url: str) -> None:
 
 
 def test_a_client_of_http_1_0_is_not_told_to_go_on(url: str) -> None:
-    """RFC 9110, 10.1.1: it would take that for the response."""
+    """An HTTP/1.0 client gets no 100, which it would take for the response (RFC 9110, 10.1.1)."""
     with connected(url) as connection:
         request = post(b"", PREDICT, "Expect: 100-continue", length=len(BODY), version="1.0")
         connection.send(request)
-        assert get_ping(url)  # so that what was sent is read
+        assert get_ping(url)  # so the server has read what was sent
         assert connection.ask(BODY).text == "hi"
 
 
 def get_ping(url: str) -> bool:
-    """Whether the server is alive."""
+    """Return whether the server answers /health/ping."""
     with connected(url) as connection:
         return connection.ask(get("/health/ping")).status == 200
 
 
 @pytest.mark.parametrize("name", ["X-User", "Host", "Content-Type", "Authorization"])
 def test_trailers_are_no_headers(url: str, name: str) -> None:
-    """RFC 9110, 6.5.1: a proxy checks headers, and a trailer must not come to stand for one."""
+    """Trailers never become headers, because proxies check only headers (RFC 9110, 6.5.1)."""
     sent = chunks(SIZE + BODY + f"\r\n0\r\n{name}: forged\r\n\r\n".encode(), "X-User: me")
     with connected(url) as connection:
         answer = connection.ask(sent)
@@ -278,7 +278,7 @@ def test_trailers_are_no_headers(url: str, name: str) -> None:
 
 
 def test_what_follows_an_error_is_no_request(url: str) -> None:
-    """However it is cut: those before are answered, and none behind."""
+    """Requests before an invalid one are answered, those after it are not."""
     with connected(url) as connection:
         connection.send(PING, field(b"X : a")[:-3], field(b"X : a")[-3:], PING, PING)
         assert [connection.answer().status for _ in range(2)] == [200, 400]

@@ -21,38 +21,38 @@ from prepackaged.server.transport.http1.head_size import MAX_HEAD
 from prepackaged.testing import Served, serve
 
 HELLO = prediction_pb2.SeldonMessage(strData="hello")
-SOON = 0.05  # seconds that are set for what a test lets pass
+SOON = 0.05  # seconds, for timeouts that a test lets expire
 
 
 class Mirror:
-    """Answers what it is sent."""
+    """Returns its input."""
 
     def predict(self, X: Any, names: Any) -> Any:
         return X
 
 
 def is_answered(connection: Connection) -> bool:
-    """Whether something came that is not read yet."""
+    """Return whether the connection has unread bytes."""
     return bool(select([connection.socket], [], [], 0)[0])
 
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Senders have less than a moment."""
+    """Set the timeouts for senders and for surplus connections to SOON."""
     for name in ("SENDER_SECONDS", "SURPLUS_SECONDS"):
         monkeypatch.setattr(http_port, name, SOON)
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
-    """A server without limits of its own."""
+    """A server with default limits."""
     with serve(Mirror()) as served:
         yield served
 
 
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    """A server of two connections, both of them open, and none idle for long."""
+    """A server with a limit of two connections, both in use and never evicted as idle."""
     monkeypatch.setattr(eviction, "IDLE_SECONDS", math.inf)
     with serve(Mirror(), max_connections=2) as served, ExitStack() as stack:
         for _ in range(2):
@@ -61,7 +61,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
         yield served
 
 
-# Time for the client
+# Timeouts for the client
 
 
 @pytest.mark.parametrize("path", WAYS)
@@ -69,7 +69,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
 def test_half_a_request_is_408_when_the_rest_does_not_come(
     soon: None, server: Served, path: str, part: slice
 ) -> None:
-    """Whoever begins and falls silent is told so, and the connection is free for others."""
+    """A client that stops in the middle of a request gets 408, and its connection is closed."""
     with connected(server.url) as connection:
         connection.send(post(text("half"), path)[part])
         assert connection.answer().status == 408
@@ -77,7 +77,7 @@ def test_half_a_request_is_408_when_the_rest_does_not_come(
 
 
 def test_a_head_has_its_time_as_a_whole(soon: None, server: Served) -> None:
-    """A client that sends a byte now and then does not stay forever."""
+    """The timeout covers the whole header block: one byte now and then does not extend it."""
     with connected(server.url) as connection:
         connection.send(b"GET /")
         while not is_answered(connection):
@@ -86,7 +86,7 @@ def test_a_head_has_its_time_as_a_whole(soon: None, server: Served) -> None:
 
 
 def test_an_idle_connection_is_closed_after_the_time_that_is_set() -> None:
-    """Between requests, and before the first, a client may be silent so long."""
+    """An idle connection is closed after `keepalive` seconds, before or after its first request."""
     with serve(Mirror(), keepalive=SOON) as server, ExitStack() as stack:
         silent, idle = (stack.enter_context(connected(server.url)) for _ in range(2))
         assert idle.ask(post(text("hi"))).text == "hi"
@@ -95,7 +95,7 @@ def test_an_idle_connection_is_closed_after_the_time_that_is_set() -> None:
 
 
 def test_a_keepalive_of_0_is_answered_and_closed() -> None:
-    """As gunicorn has it, where 0 is no keep-alive at all."""
+    """With keepalive=0 the server closes each connection after one answer, as gunicorn does."""
     with serve(Mirror(), keepalive=0) as served, connected(served.url) as connection:
         answer = connection.ask(post(text("hi")))
         assert (answer.text, answer.headers["connection"]) == ("hi", "close")
@@ -103,19 +103,19 @@ def test_a_keepalive_of_0_is_answered_and_closed() -> None:
 
 
 def test_the_time_of_a_request_is_not_that_between_requests(soon: None, server: Served) -> None:
-    """A request's end is the end of its sender's time."""
+    """A request's timeout ends with the request: later the idle connection is still open."""
     with connected(server.url) as idle, connected(server.url) as late:
         idle.send(post(text("in parts"))[:-3])
         idle.send(post(text("in parts"))[-3:])
         assert idle.answer().text == "in parts"
         late.send(b"GET /")
-        assert late.answer().status == 408  # so the time has passed
+        assert late.answer().status == 408  # so the timeout has expired
         assert idle.ask(post(text("next"))).text == "next"
 
 
 @pytest.mark.parametrize("path", WAYS)
 def test_a_client_that_sends_no_more_gets_its_answers(server: Served, path: str) -> None:
-    """Some clients close their half of the connection once they have asked."""
+    """A client that closes its sending side after its requests still gets every answer."""
     with connected(server.url) as connection:
         connection.send(*[post(text(f"{number}"), path) for number in range(3)])
         connection.socket.shutdown(socket.SHUT_WR)
@@ -125,7 +125,7 @@ def test_a_client_that_sends_no_more_gets_its_answers(server: Served, path: str)
 
 @pytest.mark.parametrize("path", WAYS)
 def test_a_client_that_sends_no_more_may_wait_for_a_moment(gate: Any, path: str) -> None:
-    """The same where the model takes its time."""
+    """A client that has closed its sending side gets its answer from a slow model too."""
     with serve(gate) as server, connected(server.url) as connection:
         connection.send(post(text("asked"), path))
         connection.socket.shutdown(socket.SHUT_WR)
@@ -135,46 +135,46 @@ def test_a_client_that_sends_no_more_may_wait_for_a_moment(gate: Any, path: str)
         assert connection.is_closed()
 
 
-# The size of heads
+# The size of header blocks
 
 
 @pytest.mark.parametrize("path", WAYS)
 def test_a_head_of_the_most_bytes_is_taken_and_a_larger_one_is_431(
     server: Served, path: str
 ) -> None:
-    """Whether it comes at once or in parts."""
+    """A header block below the limit is accepted, a larger one gets 431, in one part or in two."""
     for size, status in ((MAX_HEAD - 1000, 200), (MAX_HEAD + 1000, 431)):
         request = post(text("hi"), path, "X: " + "x" * size)
         for parts in ([request], [request[:40_000], request[40_000:]]):
             with connected(server.url) as connection:
                 for part in parts:
                     connection.send(part)
-                    assert get_ping(server)  # so that what was sent is read
+                    assert get_ping(server)  # so the server has read what was sent
                 assert connection.answer().status == status
 
 
 def get_ping(server: Served) -> bool:
-    """Whether the server is alive."""
+    """Return whether the server answers /health/ping."""
     with connected(server.url) as connection:
         return connection.ask(get("/health/ping")).status == 200
 
 
 @pytest.mark.parametrize("start", [b"GET /", b"GET / HTTP/1.1\r\nX: "])
 def test_a_head_without_end_is_431_before_it_fills_memory(server: Served, start: bytes) -> None:
-    """It is refused soon after the most that a head may have."""
+    """A header block that never ends gets 431 before it is twice as large as the limit."""
     sent = 0
     with connected(server.url) as connection:
         connection.send(start)
         while not is_answered(connection):
             connection.send(b"x" * 1000)
             sent += 1000
-            assert get_ping(server)  # so that what was sent is read
+            assert get_ping(server)  # so the server has read what was sent
             assert sent < 2 * MAX_HEAD
         assert connection.answer().status == 431
 
 
 def test_requests_before_a_head_are_no_part_of_it(server: Served) -> None:
-    """However much comes at once, each of the requests is within the bounds."""
+    """Pipelined requests are not counted as a part of the header block behind them."""
     count = 5000
     requests = post(text("hi")) * count
     with connected(server.url) as connection:
@@ -192,7 +192,7 @@ def test_requests_before_a_head_are_no_part_of_it(server: Served) -> None:
 
 
 def test_a_connection_too_many_is_503_and_closed(narrow: Served) -> None:
-    """In Seldon's shape, with the time to come back."""
+    """A connection beyond the limit gets 503 in Seldon's format with Retry-After, and is closed."""
     with connected(narrow.url) as surplus:
         answer = surplus.ask(post(text("more")))
         assert (answer.status, answer.info, answer.headers["retry-after"]) == (
@@ -204,7 +204,7 @@ def test_a_connection_too_many_is_503_and_closed(narrow: Served) -> None:
 
 
 def test_liveness_is_answered_however_many_connections_there_are(narrow: Served) -> None:
-    """A flood of clients is no reason to restart the server."""
+    """Liveness is answered beyond the limit too, so a flood of clients causes no restart."""
     with connected(narrow.url) as surplus:
         answer = surplus.ask(get("/health/ping"))
         assert (answer.body, answer.headers["connection"]) == (b"pong", "close")
@@ -212,13 +212,13 @@ def test_liveness_is_answered_however_many_connections_there_are(narrow: Served)
 
 
 def test_a_connection_too_many_does_not_stay(soon: None, narrow: Served) -> None:
-    """Whoever says nothing there is not waited for as long as others."""
+    """A silent connection beyond the limit is closed after a shorter timeout than others."""
     with connected(narrow.url) as surplus:
         assert surplus.is_closed()
 
 
 def test_of_connections_too_many_the_oldest_ends_for_a_further_one(narrow: Served) -> None:
-    """So that they take no more files than there are, and liveness is answered still."""
+    """The oldest surplus connection is closed for a new one, which bounds the open files."""
     with ExitStack() as stack:
         oldest, *others = (
             stack.enter_context(connected(narrow.url)) for _ in range(http_port.MOST_SURPLUS)
@@ -231,7 +231,7 @@ def test_of_connections_too_many_the_oldest_ends_for_a_further_one(narrow: Serve
 
 
 def test_there_is_room_again_when_connections_close(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bound is on those that are open."""
+    """Only open connections count towards the limit."""
     monkeypatch.setattr(eviction, "IDLE_SECONDS", math.inf)
     with serve(Mirror(), max_connections=1) as server:
         with connected(server.url) as first:
@@ -250,7 +250,7 @@ def test_there_is_room_again_when_connections_close(monkeypatch: pytest.MonkeyPa
 def test_idle_connections_end_where_others_need_their_place(
     monkeypatch: pytest.MonkeyPatch, first: bytes
 ) -> None:
-    """Whoever holds connections and asks nothing keeps nobody out."""
+    """Idle connections are closed when a new client needs a place."""
     monkeypatch.setattr(eviction, "IDLE_SECONDS", 0)
     with serve(Mirror(), max_connections=2) as server, ExitStack() as stack:
         idle = [stack.enter_context(connected(server.url)) for _ in range(2)]
@@ -265,7 +265,7 @@ def test_idle_connections_end_where_others_need_their_place(
 def test_a_connection_with_a_request_is_not_idle(
     gate: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It keeps its place, and the newcomer is refused."""
+    """A connection with a request in flight is not evicted; the new client gets 503."""
     monkeypatch.setattr(eviction, "IDLE_SECONDS", 0)
     with serve(gate, max_connections=1) as server, ExitStack() as stack:
         busy = stack.enter_context(connected(server.url))
@@ -280,7 +280,7 @@ def test_a_connection_with_a_request_is_not_idle(
 def test_idle_grpc_connections_end_where_others_need_their_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The same over gRPC."""
+    """Idle gRPC connections are closed when a new client needs a place."""
     monkeypatch.setattr(eviction, "IDLE_SECONDS", 0)
     with serve(Mirror(), max_connections=1) as server, ExitStack() as stack:
         for _ in range(3):
@@ -291,7 +291,7 @@ def test_idle_grpc_connections_end_where_others_need_their_place(
 
 
 def test_a_body_for_which_there_is_no_memory_is_refused() -> None:
-    """413 where there never is, and the connection is closed; others are served."""
+    """A body beyond the memory for requests gets 413 and a closed connection; others are served."""
     with serve(Mirror(), request_memory=100_000) as server, connected(server.url) as connection:
         answer = connection.ask(post(text("x" * 200_000)))
         assert (answer.status, answer.info) == (
@@ -304,7 +304,7 @@ def test_a_body_for_which_there_is_no_memory_is_refused() -> None:
 
 
 def test_a_body_for_which_there_is_no_memory_now_may_come_again(gate: Any) -> None:
-    """503 with a time, while other requests hold the memory; then there is room again."""
+    """While others use all memory, a request gets 503 with Retry-After; later there is room."""
     with serve(gate, request_memory=100_000) as server, ExitStack() as stack:
         first, second, third = (stack.enter_context(connected(server.url)) for _ in range(3))
         first.send(post(text("x" * 40_000)))
@@ -321,12 +321,12 @@ def test_a_body_for_which_there_is_no_memory_now_may_come_again(gate: Any) -> No
 
 
 def test_a_client_that_goes_away_before_its_body_is_whole_leaves_its_memory() -> None:
-    """Or half of bodies would in the end keep all others out."""
+    """Memory of a half-received body is released when its client disconnects."""
     with serve(Mirror(), request_memory=100_000) as server:
         for _ in range(10):
             with connected(server.url) as connection:
                 connection.send(post(text("x" * 40_000))[:-1])
-                assert get_ping(server)  # so that what was sent is read
+                assert get_ping(server)  # so the server has read what was sent
 
         def has_room() -> bool:
             with connected(server.url) as connection:
@@ -336,7 +336,7 @@ def test_a_client_that_goes_away_before_its_body_is_whole_leaves_its_memory() ->
 
 
 def test_a_message_for_which_there_is_no_memory_is_refused() -> None:
-    """Over gRPC what never has room is RESOURCE_EXHAUSTED."""
+    """A gRPC message beyond the memory for requests gets RESOURCE_EXHAUSTED; others are served."""
     with serve(Mirror(), request_memory=100_000) as server, ExitStack() as stack:
         channel = stack.enter_context(grpc.insecure_channel(server.grpc))
         large = prediction_pb2.SeldonMessage(strData="x" * 200_000)
@@ -347,7 +347,7 @@ def test_a_message_for_which_there_is_no_memory_is_refused() -> None:
 
 
 def test_a_message_for_which_there_is_no_memory_now_is_unavailable(gate: Any) -> None:
-    """Which clients may send again."""
+    """While others use all memory, a gRPC call gets UNAVAILABLE, which clients may retry."""
     with serve(gate, request_memory=100_000) as server, ExitStack() as stack:
         first = stack.enter_context(connected(server.url))
         first.send(post(text("x" * 40_000)))
@@ -364,7 +364,7 @@ def test_a_message_for_which_there_is_no_memory_now_is_unavailable(gate: Any) ->
 def test_a_message_of_more_than_64_megabytes_is_refused_unless_set_otherwise(
     server: Served,
 ) -> None:
-    """Before it is sent: its length alone says so."""
+    """By default a larger message is refused by its declared length, before its bytes arrive."""
     with grpc.insecure_channel(server.grpc) as channel:
         call = channel.unary_unary("/seldon.protos.Model/Predict")
         with pytest.raises(grpc.RpcError) as caught:
@@ -390,7 +390,7 @@ def test_a_message_of_more_than_64_megabytes_is_refused_unless_set_otherwise(
 def test_a_compressed_body_is_inflated(
     server: Served, coding: str, compress: Callable[[bytes], bytes], size: int
 ) -> None:
-    """As RFC 9110, 8.4.1, names the codings; a gzip file may have several members."""
+    """Bodies in gzip and deflate are inflated (RFC 9110, 8.4.1), also gzip with several members."""
     body = compress(text("x" * size))
     with connected(server.url) as connection:
         for _ in range(2):
@@ -400,7 +400,7 @@ def test_a_compressed_body_is_inflated(
 
 @pytest.mark.parametrize("coding", ["br", "gzip, gzip", "compress"])
 def test_a_body_of_another_coding_is_415(server: Served, coding: str) -> None:
-    """The client is told which there are (RFC 9110, 15.5.16)."""
+    """An unknown Content-Encoding gets 415 and a list of supported ones (RFC 9110, 15.5.16)."""
     with connected(server.url) as connection:
         answer = connection.ask(post(text("hi"), PREDICT, f"Content-Encoding: {coding}"))
     assert (answer.status, answer.info) == (
@@ -411,7 +411,7 @@ def test_a_body_of_another_coding_is_415(server: Served, coding: str) -> None:
 
 @pytest.mark.parametrize("body", [b"no gzip", gzip.compress(text("cut off"))[:-9]])
 def test_a_body_that_is_not_compressed_as_it_says_is_400(server: Served, body: bytes) -> None:
-    """The client's mistake."""
+    """A body that is not valid gzip gets 400, and the connection stays open."""
     with connected(server.url) as connection:
         answer = connection.ask(post(body, PREDICT, "Content-Encoding: gzip"))
         assert answer.status == 400
@@ -420,19 +420,19 @@ def test_a_body_that_is_not_compressed_as_it_says_is_400(server: Served, body: b
 
 
 def test_a_bomb_is_refused_before_it_goes_off() -> None:
-    """It may inflate to as many bytes as a body may have."""
+    """A compressed body that inflates beyond the limit for bodies gets 413."""
     bomb = gzip.compress(b"[" * 2_000_000)
     with serve(Mirror(), max_body=1_000_000) as server, connected(server.url) as connection:
         answer = connection.ask(post(bomb, PREDICT, "Content-Encoding: gzip"))
     assert (answer.status, answer.info) == (413, "the body has more than 1000000 bytes")
 
 
-# Time for the model
+# Timeouts for the model
 
 
 @pytest.mark.parametrize("path", [*WAYS, "/transform-input"])
 def test_a_late_answer_is_504_and_its_place_is_free(gate: Any, path: str) -> None:
-    """No request waits longer than is set, whatever it asks for; the model never sees it."""
+    """A request that reaches the timeout gets 504 and leaves the queue, unseen by the model."""
     with serve(gate, timeout=SOON) as server, ExitStack() as stack:
         first, second = (stack.enter_context(connected(server.url)) for _ in range(2))
         first.send(post(text("first")))
@@ -449,7 +449,7 @@ def test_a_late_answer_is_504_and_its_place_is_free(gate: Any, path: str) -> Non
 
 
 def test_health_has_the_same_time(gate: Any) -> None:
-    """A probe is told that the model does not answer."""
+    """The timeout applies to the model's health hook too: the probe gets 504."""
     gate.health_status = lambda: gate.predict("health", [])
     with serve(gate, timeout=SOON) as server, connected(server.url) as connection:
         assert connection.ask(get("/health/status")).status == 504
@@ -457,13 +457,13 @@ def test_health_has_the_same_time(gate: Any) -> None:
 
 
 def predict(server: Served, stack: ExitStack, **settings: Any) -> Any:
-    """A prediction over gRPC, to come."""
+    """Start a prediction over gRPC and return its future."""
     channel = stack.enter_context(grpc.insecure_channel(server.grpc))
     return prediction_pb2_grpc.ModelStub(channel).Predict.future(HELLO, **settings)
 
 
 def test_a_late_answer_over_grpc_has_a_time_of_its_own(gate: Any) -> None:
-    """What is set for REST does not end it."""
+    """REST and gRPC have separate timeouts: neither one ends requests of the other."""
     for settings in ({"timeout": SOON}, {"grpc_timeout": SOON}):
         with serve(gate, **settings) as server, ExitStack() as stack:
             call = predict(server, stack, timeout=SECONDS)
@@ -484,7 +484,7 @@ def test_a_late_answer_over_grpc_has_a_time_of_its_own(gate: Any) -> None:
 
 
 def test_a_call_whose_own_time_is_over_frees_its_place(gate: Any) -> None:
-    """A gRPC client says how long it waits; for longer, nothing is kept."""
+    """A call whose deadline passes leaves the queue, and the model never sees it."""
     with serve(gate) as server, ExitStack() as stack:
         first = stack.enter_context(connected(server.url))
         first.send(post(text("first")))
@@ -501,7 +501,7 @@ def test_a_call_whose_own_time_is_over_frees_its_place(gate: Any) -> None:
 
 
 def test_a_health_hook_that_hangs_takes_one_thread(gate: Any) -> None:
-    """Probes come again and again; they queue up to a bound, and nothing else waits for them."""
+    """Probes behind a hanging health hook use one thread, queue up to a bound and block nothing."""
     gate.health_status = lambda: gate.predict("health", [])
     with serve(gate) as server, ExitStack() as stack:
         before = threading.active_count()
@@ -509,7 +509,7 @@ def test_a_health_hook_that_hangs_takes_one_thread(gate: Any) -> None:
         for probe in probes:
             probe.send(get("/health/status"))
         gate.wait_until_entered()
-        wait_until(lambda: sum(map(is_answered, probes)) >= 49)  # with the hook are one or none
+        wait_until(lambda: sum(map(is_answered, probes)) >= 49)  # the hook has one or none
         assert threading.active_count() <= before + 1
         with connected(server.url) as other:
             assert other.ask(get("/health/ping")).body == b"pong"

@@ -1,4 +1,4 @@
-"""Clients that connect, and hold what a server has few of: files, and memory for connections."""
+"""Clients that only connect: limits for open files and for memory per connection."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -16,28 +16,28 @@ from waiting import SECONDS, wait_until
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000 04 00 00000000")
 HELLO = prediction_pb2.SeldonMessage(strData="hello")
 COUNT = 400
-MOST_KB = 16  # of memory for a connection on which nothing is asked; it takes five or six
+MOST_KB = 16  # memory of an idle connection; it takes five or six
 
 
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
-    """What is open until the test ends."""
+    """Connections that are closed when the test ends."""
     with ExitStack() as stack:
         yield stack
 
 
 def hold(stack: ExitStack, address: str, count: int, greeting: bytes) -> None:
-    """Open connections, of which each says the same and no more."""
+    """Open connections that each send the same bytes and nothing more."""
     parts = urlsplit(address if "//" in address else f"http://{address}")
     for _ in range(count):
-        with suppress(OSError):  # the server has none left
+        with suppress(OSError):  # the server has no files left
             connection = socket.create_connection((parts.hostname, parts.port), SECONDS)
             stack.enter_context(connection)
             connection.sendall(greeting)
 
 
 def answers(server: Any) -> bool:
-    """Whether a newcomer gets an answer over REST and over gRPC."""
+    """Return whether a new client gets an answer over REST and over gRPC."""
     try:
         with connected(server.url) as connection:
             over_rest = connection.ask(post(text("hello"))).text
@@ -58,7 +58,7 @@ GREETINGS = [
 def test_idle_connections_take_little_memory_and_nobody_s_turn(
     start_process: Callable[..., Any], stack: ExitStack
 ) -> None:
-    """So many to each port that say nothing, that were answered, that have begun a request."""
+    """Connections that are silent, answered or in mid-request need little memory, block nobody."""
     process = start_process("Mirror")
     assert answers(process.server)
     before = process.memory()
@@ -72,9 +72,9 @@ def test_idle_connections_take_little_memory_and_nobody_s_turn(
 def test_a_port_has_no_more_connections_than_there_are_files(
     start_process: Callable[..., Any], stack: ExitStack
 ) -> None:
-    """Where few may be open, idle ones are closed for newcomers, on both ports at a time.
+    """When files run out, idle connections are closed for new ones, on both ports.
 
-    Liveness is answered before any of them counts as idle.
+    Liveness is answered even before any connection counts as idle.
     """
     process = start_process("Mirror", under=["prlimit", "--nofile=400:400"])
     for _ in range(2):
@@ -88,7 +88,7 @@ def test_a_port_has_no_more_connections_than_there_are_files(
 def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be(
     start_process: Callable[..., Any], stack: ExitStack
 ) -> None:
-    """Systems begin with 1,024, for programs of another time."""
+    """The server raises its soft limit of open files (often 1,024) to the hard limit."""
     process = start_process("Mirror", under=["prlimit", "--nofile=300:2000"])
     hold(stack, process.server.url, 600, b"")
     assert answers(process.server)
@@ -99,7 +99,7 @@ def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be(
 def test_without_files_those_who_are_connected_are_answered_and_others_can_come_again(
     start_process: Callable[..., Any],
 ) -> None:
-    """accept(2) fails with EMFILE: newcomers are closed rather than left waiting."""
+    """When accept(2) fails with EMFILE, new clients are closed and connected ones are answered."""
     process = start_process("Greedy", under=["prlimit", "--nofile=400:400"])
     url = process.server.url
     with connected(url) as friend, ExitStack() as stack:

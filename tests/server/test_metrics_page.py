@@ -1,4 +1,4 @@
-"""The metrics page of a server that runs has its own families, counted over both transports."""
+"""The metrics page of a running server."""
 
 import platform
 from collections.abc import Callable
@@ -16,7 +16,7 @@ SECONDS = 60
 
 
 def samples(server: Any, name: str) -> dict[frozenset[tuple[str, str]], float]:
-    """The values of a family's lines of one name, by their labels."""
+    """The values of the samples with this name, by their labels."""
     page = requests.get(f"{server.metrics}/metrics", timeout=SECONDS).text
     return {
         frozenset(sample.labels.items()): sample.value
@@ -29,7 +29,7 @@ def samples(server: Any, name: str) -> dict[frozenset[tuple[str, str]], float]:
 def test_the_page_says_what_runs_and_how_long_it_took_to_load(
     start_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Version, image and Python are labels."""
+    """The build info has version, image and Python as labels, and the load time is positive."""
     monkeypatch.setenv("PREDICTIVE_UNIT_IMAGE", "infuseai/iris:1.2")
     server = start_process("Mirror").server
     (labels,) = samples(server, "prepackaged_build_info")
@@ -47,7 +47,7 @@ def test_the_page_says_what_runs_and_how_long_it_took_to_load(
 def test_requests_are_counted_and_timed_over_both_transports(
     start_process: Callable[..., Any],
 ) -> None:
-    """By what was asked and how it was answered; each is in the histogram once."""
+    """Each request is counted once by method and code, and once in the histogram."""
     server = start_process("Mirror").server
     message = prediction_pb2.SeldonMessage(strData="x")
     with connected(server.url) as connection:
@@ -75,5 +75,5 @@ def test_requests_are_counted_and_timed_over_both_transports(
             (dict(labels)["method"], dict(labels)["code"]): value
             for labels, value in samples(server, name).items()
         }
-        counted.pop(("other", "200"))  # what waited for the server to start
+        counted.pop(("other", "200"))  # pings until the server had started
         assert counted == expected

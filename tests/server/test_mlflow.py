@@ -1,7 +1,7 @@
-"""MLflow's scoring protocol, and what SageMaker's has beyond it.
+"""MLflow's scoring protocol, and SageMaker's additions to it.
 
-Forms of requests and answers are those of MLflow 3's scoring server; `tests/servers/sklearn` has
-MLflow's own client ask.
+The formats of requests and answers are those of MLflow 3's scoring server; `tests/servers/sklearn`
+uses MLflow's own client.
 """
 
 import json
@@ -31,7 +31,7 @@ CSV = "text/csv"
 
 
 class Table(Component):
-    """Answers the age in months, and what it got of the other columns."""
+    """Answers the age in months and the other columns as it received them."""
 
     batchable = True
     signature = Signature(
@@ -49,7 +49,7 @@ class Table(Component):
 
 
 class Untyped(Component):
-    """Four columns of any kind without names: answers them unchanged."""
+    """Returns its input: four columns of any kind, without names."""
 
     signature = Signature((Column(),) * 4)
 
@@ -58,7 +58,7 @@ class Untyped(Component):
 
 
 class Image(TensorComponent):
-    """Rows of two numbers, twice."""
+    """Doubles rows of two numbers."""
 
     def load_model(self, artifact: Any) -> None:
         self.signature = Signature((TensorSpec("x", "float32", (None, 2)),))
@@ -68,21 +68,21 @@ class Image(TensorComponent):
 
 
 class Deep:
-    """Answers more than a table."""
+    """Answers with three dimensions, more than a table has."""
 
     def predict(self, X: Any, names: Any) -> Any:
         return np.zeros((1, 2, 2))
 
 
 def ask(server: Served, body: Any, **headers: str) -> tuple[int, Any]:
-    """Send JSON; the status and the answer."""
+    """Send JSON and return the status and the JSON of the answer."""
     response = requests.post(f"{server.url}/invocations", json=body, headers=headers, timeout=60)
     assert response.headers["Content-Type"] == "application/json"
     return response.status_code, response.json()
 
 
 def ask_csv(server: Served, text: str | bytes, content_type: str = CSV) -> tuple[int, Any]:
-    """Send CSV; the status and the answer."""
+    """Send CSV and return the status and the JSON of the answer."""
     body = text.encode() if isinstance(text, str) else text
     headers = {"Content-Type": content_type}
     response = requests.post(f"{server.url}/invocations", data=body, headers=headers, timeout=60)
@@ -91,7 +91,7 @@ def ask_csv(server: Served, text: str | bytes, content_type: str = CSV) -> tuple
 
 @pytest.fixture(scope="module")
 def table() -> Iterator[Served]:
-    """A table of three columns."""
+    """A server of Table."""
     model = Table()
     model.load()
     with serve(model) as server:
@@ -100,7 +100,7 @@ def table() -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def untyped() -> Iterator[Served]:
-    """A table of four columns that nobody knows."""
+    """A server of Untyped."""
     model = Untyped()
     model.load()
     with serve(model) as server:
@@ -109,7 +109,7 @@ def untyped() -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[Served]:
-    """A tensor."""
+    """A server of Image."""
     model = Image()
     model.load()
     with serve(model) as server:
@@ -137,7 +137,7 @@ RECORDS = [dict(zip(COLUMNS, row, strict=True)) for row in ROWS]
     ],
 )
 def test_each_form_of_a_table_is_read(table: Served, body: Any) -> None:
-    """Columns by name in any order, others ignored; as JSON in each of MLflow's four keys."""
+    """A table is read from each of MLflow's four keys, with its columns in any order."""
     assert ask(table, body) == (200, ANSWER)
 
 
@@ -151,7 +151,7 @@ def test_each_form_of_a_table_is_read(table: Served, body: Any) -> None:
     ],
 )
 def test_csv_is_read_by_the_names_in_its_first_line(table: Served, text: str) -> None:
-    """Cells become what the columns take; an empty one is null."""
+    """CSV columns are matched by the header's names, and an empty cell is null."""
     assert ask_csv(table, text) == (200, ANSWER)
 
 
@@ -179,15 +179,15 @@ def test_csv_is_read_by_the_names_in_its_first_line(table: Served, text: str) ->
 def test_csv_without_a_header_is_data(
     untyped: Served, text: str, content_type: str, rows: Any
 ) -> None:
-    """A first line of numbers alone is a row, as SageMaker sends it, unless it says otherwise.
+    """A first line of only numbers is data, as SageMaker sends it, unless `header` says otherwise.
 
-    Columns of unknown kinds are numbers or flags where all of their cells are, as pandas has it.
+    Untyped columns become numbers or booleans if all of their cells are, as in pandas.
     """
     assert ask_csv(untyped, text, content_type) == (200, {"predictions": rows})
 
 
 def test_csv_is_read_for_tensors_too(image: Served) -> None:
-    """With a header or without one, whose names a tensor of several columns does not have."""
+    """Tensors accept CSV with a header or without; the header's names are ignored."""
     assert ask_csv(image, "1,2\n3,4\n") == (200, {"predictions": [[2, 4], [6, 8]]})
     assert ask_csv(image, "a,b\n1,2\n") == (200, {"predictions": [[2, 4]]})
     assert ask(image, {"inputs": {"x": [[1, 2]]}}) == (200, {"predictions": [[2, 4]]})
@@ -206,7 +206,7 @@ def test_csv_is_read_for_tensors_too(image: Served) -> None:
     ],
 )
 def test_openapi_describes_what_is_answered(table: Served, body: Any, status: int) -> None:
-    """What its schema allows is answered, what it does not allow is refused."""
+    """The server answers what the OpenAPI schema allows, and refuses what it does not."""
     document = requests.get(f"{table.url}/openapi.json", timeout=60).json()
     asked = document["paths"]["/invocations"]["post"]["requestBody"]["content"]
     schema = asked["application/json"]["schema"]
@@ -215,7 +215,7 @@ def test_openapi_describes_what_is_answered(table: Served, body: Any, status: in
 
 
 def test_params_choose_the_method(table: Served) -> None:
-    """Of those that the model has."""
+    """The model's method is chosen in `params`."""
     body = {"dataframe_records": RECORDS[:1], "params": {"method": "years"}}
     assert ask(table, body) == (200, {"predictions": [[1.5, "Taipei", True]]})
 
@@ -228,7 +228,7 @@ def test_params_choose_the_method(table: Served) -> None:
     ],
 )
 def test_an_answer_may_be_csv(table: Served, accept: str, body: bytes) -> None:
-    """A line for a row and no header, where the client accepts CSV first."""
+    """With `Accept: text/csv` the answer is CSV, a line per row and no header."""
     response = requests.post(
         f"{table.url}/invocations",
         json={"instances": ROWS},
@@ -240,7 +240,7 @@ def test_an_answer_may_be_csv(table: Served, accept: str, body: bytes) -> None:
 
 
 def test_what_is_no_table_is_not_answered_as_csv() -> None:
-    """The error says what to accept."""
+    """An answer that is not a table cannot be CSV: 406 says what to accept."""
     with serve(Deep()) as server:
         status, answer = ask(server, {"inputs": [[1]]}, Accept=CSV)
     assert status == 406
@@ -292,7 +292,7 @@ def test_what_is_no_table_is_not_answered_as_csv() -> None:
     ],
 )
 def test_a_wrong_body_is_a_400_that_says_what_is_wrong(table: Served, body: Any, why: str) -> None:
-    """In MLflow's form, without its traceback."""
+    """A wrong body gets 400 in MLflow's format, without MLflow's traceback."""
     assert ask(table, body) == (400, {"error_code": "BAD_REQUEST", "message": why})
 
 
@@ -322,7 +322,7 @@ def test_a_wrong_body_is_a_400_that_says_what_is_wrong(table: Served, body: Any,
 def test_wrong_csv_is_a_400_that_says_what_is_wrong(
     table: Served, text: str | bytes, why: str
 ) -> None:
-    """By row and column where there is one."""
+    """Invalid CSV gets 400, with row and column where there is one."""
     assert ask_csv(table, text) == (400, {"error_code": "BAD_REQUEST", "message": why})
 
 
@@ -341,7 +341,7 @@ def test_wrong_csv_is_a_400_that_says_what_is_wrong(
 def test_another_content_type_is_refused(
     table: Served, content_type: str, status: int, why: str
 ) -> None:
-    """MLflow takes these two; nothing at all, at which it fails, is JSON here."""
+    """Other content types get 415, and an unknown `header` gets 400."""
     assert ask_csv(table, "1,x,1", content_type) == (
         status,
         {"error_code": "BAD_REQUEST", "message": why},
@@ -349,7 +349,7 @@ def test_another_content_type_is_refused(
 
 
 def test_a_body_without_a_content_type_is_json(table: Served) -> None:
-    """As is one of application/json with a charset."""
+    """A body without Content-Type is read as JSON; a charset of UTF-8 is accepted."""
     body = json.dumps({"inputs": ROWS}).encode()
     with connected(table.url) as connection:
         for content_type in ("", "application/json; charset=utf-8", "Application/JSON"):
@@ -358,7 +358,7 @@ def test_a_body_without_a_content_type_is_json(table: Served) -> None:
 
 
 def test_health_and_version_are_told(table: Served) -> None:
-    """As MLflow's client and SageMaker ask for them."""
+    """/ping, /health and /version answer as MLflow's client and SageMaker expect."""
     for path in ("/ping", "/health"):
         told = requests.get(table.url + path, timeout=60)
         assert (told.status_code, told.content) == (200, b"\n")
@@ -372,7 +372,7 @@ def test_health_and_version_are_told(table: Served) -> None:
 
 
 def test_a_model_that_says_it_is_ill_has_no_ping() -> None:
-    """Its own words, and status."""
+    """A failing health hook makes /ping fail with its message."""
 
     class Ill:
         def predict(self, X: Any, names: Any) -> Any:
@@ -390,7 +390,7 @@ def test_a_model_that_says_it_is_ill_has_no_ping() -> None:
 
 
 def test_large_csv_means_what_small_does(untyped: Served) -> None:
-    """It is read on another thread."""
+    """Large CSV, which another thread reads, gets the same answer."""
     text = "1,2,3,4\n" * 20_000
     status, answer = ask_csv(untyped, text)
     assert status == 200
@@ -417,7 +417,7 @@ KEYS = ["dataframe_split", "dataframe_records", "instances", "inputs", "params",
 def test_no_body_is_the_servers_mistake(
     request: pytest.FixtureRequest, name: str, body: Any, cells: str
 ) -> None:
-    """Whatever it is, JSON or CSV, it is answered, or refused as the client's mistake."""
+    """Any body, JSON or CSV, gets an answer or 400, never a 5xx."""
     server = request.getfixturevalue(name)
     as_json = requests.post(
         f"{server.url}/invocations",

@@ -1,4 +1,4 @@
-"""HTTP/1, HTTP/2 and gRPC on REST's port, as Knative gives a server one port alone."""
+"""HTTP/1, HTTP/2 and gRPC on REST's port, because Knative gives a server only one port."""
 
 import gzip
 import json
@@ -35,15 +35,15 @@ ROWS = b'{"data":{"ndarray":[[1,2]]}}'
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 LARGE = json.dumps({"data": {"ndarray": np.arange(200_000).reshape(-1, 2).tolist()}}).encode()
 MOST = 4 * 2**20
-SOON = 0.05  # seconds that are set for what a test lets pass
-LOOKS = 5  # at a connection: enough to find it idle
+SOON = 0.05  # seconds, for timeouts that a test lets expire
+LOOKS = 5  # idle checks of a connection: enough to find it idle
 GRPC = (("content-type", "application/grpc"), ("te", "trailers"))
 SERVING = bytes.fromhex("00 00000002 0801")  # HealthCheckResponse, status 1
 CANCEL = 8  # RFC 9113, 7
 
 
 class Mirror:
-    """Answers what it is sent."""
+    """Returns its input; for a text, the request's Host and Cookie headers."""
 
     def predict(self, X: Any, names: Any) -> Any:
         if isinstance(X, str):
@@ -53,14 +53,14 @@ class Mirror:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
-    """A server with a bound of bodies, and no gRPC port of its own being asked."""
+    """A server with a limit for bodies; the tests use its REST port only."""
     with serve(Mirror(), max_body=MOST) as served:
         yield served
 
 
 @pytest.fixture(scope="module")
 def client(server: Served) -> Iterator[Http2Client]:
-    """One connection of HTTP/2, for one request after another."""
+    """One HTTP/2 connection, on which tests send one request after another."""
     with http2(server.url) as client:
         yield client
 
@@ -103,7 +103,7 @@ GZIP = ("content-encoding", "gzip")
 def test_rest_is_the_same_over_both_versions_of_http(
     server: Served, client: Http2Client, method: str, path: str, body: bytes, headers: Any
 ) -> None:
-    """Status, body and header fields; HTTP/2 has none for the connection (RFC 9113, 8.2.2)."""
+    """Status, body and headers are equal, except date and connection (RFC 9113, 8.2.2)."""
     old = requests.request(method, server.url + path, data=body, headers=dict(headers), timeout=60)
     new = client.ask(method, path, body, *headers)
 
@@ -137,7 +137,7 @@ VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_siz
 def test_no_request_is_the_servers_mistake(
     server: Served, method: str, path: str, fields: list[tuple[str, str]], body: bytes
 ) -> None:
-    """Whatever it is, it is answered, refused as the client's mistake, or its stream reset."""
+    """Any request is answered, refused as the client's mistake or reset; none gives a 5xx."""
     with http2(server.url) as client:
         answer = client.ask(method, path, body, *fields)
         assert answer.status in range(200, 500) or answer.reset is not None
@@ -145,20 +145,20 @@ def test_no_request_is_the_servers_mistake(
 
 
 def test_head_has_the_length_and_no_body(client: Http2Client) -> None:
-    """As GET would have it (RFC 9110, 9.3.2)."""
+    """HEAD gets GET's Content-Length and no body (RFC 9110, 9.3.2)."""
     answer = client.ask("HEAD", "/health/ping")
     assert (answer.status, answer.headers["content-length"], answer.body) == (200, "4", b"")
 
 
 def test_a_model_reads_the_headers_as_over_http1(client: Http2Client) -> None:
-    """The authority is the host, and a cookie in parts is one (RFC 9113, 8.2.3 and 8.3.1)."""
+    """:authority becomes Host, and split cookies are joined (RFC 9113, 8.2.3 and 8.3.1)."""
     parts = [("cookie", "a=1"), ("cookie", "b=2")]
     answer = client.ask("POST", PREDICT, b'{"strData":"x"}', JSON, *parts)
     assert json.loads(answer.body)["jsonData"] == {"host": "localhost", "cookie": "a=1; b=2"}
 
 
 def test_a_body_of_unknown_length_is_taken(client: Http2Client) -> None:
-    """As much as windows and the bound allow."""
+    """A body without Content-Length is accepted up to the limit; beyond it, it gets 413."""
     stream = client.begin("POST", PREDICT, JSON, ends=False)
     client.send(stream, LARGE)
     assert json.loads(client.answer(stream).body)["data"]["ndarray"][-1] == [199_998, 199_999]
@@ -168,7 +168,7 @@ def test_a_body_of_unknown_length_is_taken(client: Http2Client) -> None:
 
 
 def test_a_client_that_asks_whether_to_go_on_is_told(client: Http2Client) -> None:
-    """As curl asks before it sends a large body."""
+    """The server answers Expect: 100-continue with 100, as curl needs for larger bodies."""
     expects = ("expect", "100-continue")
     stream = client.begin("POST", PREDICT, JSON, expects, ends=False)
     while not client.answers[stream].informational:
@@ -179,7 +179,7 @@ def test_a_client_that_asks_whether_to_go_on_is_told(client: Http2Client) -> Non
 
 
 def test_many_requests_share_a_connection(client: Http2Client) -> None:
-    """Each has its own answer."""
+    """Concurrent requests on one connection each get their own answer."""
     asked = {}
     for number in range(50):
         stream = client.begin("POST", PREDICT, JSON, ends=False)
@@ -190,7 +190,7 @@ def test_many_requests_share_a_connection(client: Http2Client) -> None:
 
 
 def test_grpc_is_answered_on_rests_port(server: Served) -> None:
-    """Predictions, health, errors and what is not there, as on its own port."""
+    """Predictions, health and errors over gRPC work on REST's port as on gRPC's own."""
     with grpc.insecure_channel(server.url.removeprefix("http://")) as channel:
         model = prediction_pb2_grpc.ModelStub(channel)
         assert (
@@ -209,7 +209,7 @@ def test_grpc_is_answered_on_rests_port(server: Served) -> None:
 
 
 def test_without_grpc_there_is_none_on_rests_port() -> None:
-    """A client learns that it is not there."""
+    """With gRPC switched off, calls on REST's port get UNIMPLEMENTED."""
     with (
         serve(Mirror(), serves_grpc=False) as server,
         grpc.insecure_channel(server.url.removeprefix("http://")) as channel,
@@ -222,7 +222,7 @@ def test_without_grpc_there_is_none_on_rests_port() -> None:
 
 
 def test_curl_asks_with_prior_knowledge(server: Served) -> None:
-    """A client of others."""
+    """With --http2-prior-knowledge, curl gets an answer over HTTP/2."""
     curl = shutil.which("curl")
     if (
         curl is None
@@ -249,7 +249,7 @@ def test_curl_asks_with_prior_knowledge(server: Served) -> None:
 
 @pytest.mark.parametrize("size", [1, 3, 23, 24, 30])
 def test_the_preface_may_come_in_parts(server: Served, size: int) -> None:
-    """However the network cuts it."""
+    """The HTTP/2 preface may arrive in parts of any size."""
     client = Http2Client(server.url)
     start = client.preface()
     for place in range(0, len(start), size):
@@ -260,7 +260,7 @@ def test_the_preface_may_come_in_parts(server: Served, size: int) -> None:
 
 @pytest.mark.parametrize("start", [b"P", b"PO", b"POST"])
 def test_http1_may_come_in_parts_too(server: Served, start: bytes) -> None:
-    """`P` is the beginning of both."""
+    """An HTTP/1 request that starts like the HTTP/2 preface (`P`) may arrive in parts."""
     asked = post(ROWS)
     with connected(server.url) as connection:
         for part in (start, asked[len(start) :]):
@@ -275,7 +275,7 @@ def test_http1_may_come_in_parts_too(server: Served, start: bytes) -> None:
 def test_what_only_begins_like_the_preface_is_refused_in_http1(
     server: Served, start: bytes
 ) -> None:
-    """As other bytes that are no HTTP."""
+    """Bytes that differ from the preface late get the 400 of invalid HTTP."""
     with connected(server.url) as connection:
         connection.send(start[:5], start[5:])
         assert connection.answer().info == "this is no valid HTTP"
@@ -286,7 +286,7 @@ def test_what_only_begins_like_the_preface_is_refused_in_http1(
 def test_who_dribbles_the_preface_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, start: bytes
 ) -> None:
-    """It has the time of another head, as a whole; each further byte gives it no more."""
+    """The timeout covers the whole preface: sending only a part of it ends the connection."""
     monkeypatch.setattr(http_port, "SENDER_SECONDS", SOON)
     monkeypatch.setattr(first_bytes, "PREFACE_SECONDS", SOON)
     with serve(Mirror()) as server, connected(server.url) as connection:
@@ -295,7 +295,7 @@ def test_who_dribbles_the_preface_is_not_waited_for(
 
 
 def test_who_sends_nothing_is_closed_as_over_http1() -> None:
-    """After the time that a connection may be idle."""
+    """A client that sends nothing is disconnected after `keepalive` seconds."""
     with serve(Mirror(), keepalive=SOON) as server, connected(server.url) as connection:
         assert connection.is_closed()
 
@@ -304,7 +304,7 @@ def test_who_sends_nothing_is_closed_as_over_http1() -> None:
 def test_an_idle_connection_is_closed_as_over_http1(
     monkeypatch: pytest.MonkeyPatch, *, is_used: bool
 ) -> None:
-    """At the first look after that time, whether the client has asked for anything or not."""
+    """The first idle check after `keepalive` seconds closes the connection, used or not."""
     monkeypatch.setattr(http2_connection, "LOOK_SECONDS", SOON)
     with serve(Mirror(), keepalive=SOON) as server, http2(server.url) as client:
         if is_used:
@@ -316,7 +316,7 @@ def test_an_idle_connection_is_closed_as_over_http1(
 def test_a_connection_with_a_request_under_way_is_not_idle(
     monkeypatch: pytest.MonkeyPatch, gate: Any
 ) -> None:
-    """However long the model takes for it; at each look the server pings."""
+    """A connection with a request in flight stays open; each idle check sends a ping."""
     monkeypatch.setattr(http2_connection, "LOOK_SECONDS", SOON)
     with serve(gate, keepalive=SOON) as server, http2(server.url) as client:
         asked = client.begin("POST", PREDICT, JSON, ends=False)
@@ -329,7 +329,7 @@ def test_a_connection_with_a_request_under_way_is_not_idle(
 
 
 def test_a_connection_of_grpc_may_be_idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its clients keep one for long, and expect it to be there."""
+    """Idle gRPC connections stay open, because gRPC clients expect that."""
     monkeypatch.setattr(http2_connection, "LOOK_SECONDS", SOON)
     with serve(Mirror(), keepalive=SOON) as server, http2(server.url) as client:
         for _ in range(2):
@@ -340,7 +340,7 @@ def test_a_connection_of_grpc_may_be_idle(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_body_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At a look at its connection, which finds it late."""
+    """A body that does not arrive in time gets 408 at the next idle check."""
     monkeypatch.setattr(http2_connection, "LOOK_SECONDS", SOON)
     monkeypatch.setattr(streams, "SENDER_SECONDS", 0)
     with serve(Mirror()) as server, http2(server.url) as client:
@@ -350,14 +350,14 @@ def test_a_body_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_answer_that_takes_too_long_is_a_504(gate: Any) -> None:
-    """As it is over HTTP/1."""
+    """A request that reaches the timeout gets 504, as over HTTP/1."""
     with serve(gate, timeout=SOON) as server, http2(server.url) as client:
         assert client.ask("POST", PREDICT, ROWS, JSON).status == 504
         gate.open()
 
 
 def test_a_client_that_gives_a_request_up_is_not_answered(gate: Any) -> None:
-    """What it asked is not done, where the model has not begun; it is counted as 499."""
+    """A reset request is not predicted if the model has not begun it; it counts as 499."""
     with serve(gate) as server, http2(server.url) as client:
         first = client.begin("POST", PREDICT, JSON, ends=False)
         client.send(first, ROWS)
@@ -374,7 +374,7 @@ def test_a_client_that_gives_a_request_up_is_not_answered(gate: Any) -> None:
 
 
 def test_what_was_accepted_is_answered_when_the_server_ends(gate: Any) -> None:
-    """And the client learns that the connection ends; a request half sent is not waited for."""
+    """At shutdown, complete requests are answered, half ones get 408, and GOAWAY follows."""
     with serve(gate) as server:
         client = Http2Client(server.url)
         client.flush()
@@ -391,7 +391,7 @@ def test_what_was_accepted_is_answered_when_the_server_ends(gate: Any) -> None:
 
 
 def test_a_client_that_begins_http2_while_the_server_ends_is_sent_away(gate: Any) -> None:
-    """It does not hold up the end."""
+    """A client that starts HTTP/2 during shutdown is disconnected and does not delay it."""
     with serve(gate) as server:
         busy, late = Http2Client(server.url), Http2Client(server.url)
         busy.flush()
@@ -409,7 +409,7 @@ def test_a_client_that_begins_http2_while_the_server_ends_is_sent_away(gate: Any
 def test_connections_of_both_versions_share_one_limit(
     monkeypatch: pytest.MonkeyPatch, gate: Any
 ) -> None:
-    """One more is refused over HTTP/1 and closed over HTTP/2; those that are busy are answered."""
+    """Beyond the common limit, HTTP/1 gets 503 and HTTP/2 is closed; others are answered."""
     monkeypatch.setattr(eviction, "IDLE_SECONDS", math.inf)
     with serve(gate, max_connections=2) as server, http2(server.url) as first:
         stream = first.begin("POST", PREDICT, JSON, ends=False)
@@ -428,7 +428,7 @@ def test_connections_of_both_versions_share_one_limit(
 
 
 def test_idle_connections_of_http2_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For those of either version."""
+    """An idle HTTP/2 connection is closed for a new HTTP/1 client."""
     monkeypatch.setattr(eviction, "IDLE_SECONDS", 0)
     with serve(Mirror(), max_connections=1) as server, http2(server.url) as idle:
         assert idle.ask("GET", "/health/ping").status == 200
@@ -438,7 +438,7 @@ def test_idle_connections_of_http2_make_room(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def in_flight(server: Served) -> str:
-    """The line of the metrics page that tells how many requests have no answer yet."""
+    """Return the line of the metrics page with the number of requests in flight."""
     page = requests.get(f"{server.metrics}/metrics", timeout=60).text
     name = "prepackaged_in_flight_requests "
     return next(line for line in page.splitlines() if line.startswith(name))

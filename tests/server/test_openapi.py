@@ -17,7 +17,7 @@ TENSORS = (TensorSpec("x", "float32", (None, 3)), TensorSpec("k", "int64", (None
 
 
 class OfTable(Component):
-    """Answers how many rows a table has, once for each."""
+    """Answers each row of a table with the number of rows."""
 
     def __init__(self, columns: tuple[Column, ...]) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class OfTable(Component):
 
 
 class OfTensors(TensorComponent):
-    """Answers the sum of two tensors."""
+    """Returns the sum of two tensors."""
 
     def load_model(self, artifact: Artifact | None) -> None:
         self.signature = Signature(TENSORS)
@@ -41,7 +41,7 @@ class OfTensors(TensorComponent):
 
 
 def of_tensors() -> Component:
-    """The same, loaded."""
+    """A loaded OfTensors."""
     model = OfTensors()
     model.load()
     return model
@@ -49,7 +49,7 @@ def of_tensors() -> Component:
 
 @pytest.mark.parametrize("make", [lambda: OfTable(COLUMNS), lambda: OfTable(NAMELESS), of_tensors])
 def test_every_example_of_the_document_is_what_it_describes_and_is_answered(make: Any) -> None:
-    """In every protocol; a path without an example has no body."""
+    """In every protocol, the document's example matches its schema and is answered with 200."""
     with serve(make()) as served:
         document = requests.get(f"{served.url}/openapi.json").json()
         OpenAPIV31SpecValidator(document).validate()

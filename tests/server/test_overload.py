@@ -14,7 +14,7 @@ from prepackaged.testing import Served, serve
 
 @pytest.fixture
 def server(gate: Any) -> Iterator[Served]:
-    """A server whose model is held, and before which two requests may wait."""
+    """A server with a blocked model and a queue of at most two requests."""
     with ExitStack() as stack:
         stack.callback(gate.open)
         yield stack.enter_context(serve(gate, max_waiting=2))
@@ -22,14 +22,14 @@ def server(gate: Any) -> Iterator[Served]:
 
 
 def waiting(server: Served) -> float:
-    """How many requests wait for the model, as the server's metrics say."""
+    """The length of the queue, from the server's metrics."""
     lines = requests.get(f"{server.metrics}/metrics", timeout=SECONDS).text.splitlines()
     name = "prepackaged_queue_depth_requests"
     return next(float(line.split()[-1]) for line in lines if line.startswith(name))
 
 
 def fill(server: Served, gate: Any, stack: ExitStack, path: str = WAYS[0]) -> list[Connection]:
-    """Three requests: one with the model, two that wait for it."""
+    """Send three requests: the model holds one, and two wait in the queue."""
     connections = []
     for number in range(3):
         connection = stack.enter_context(connected(server.url))
@@ -44,7 +44,7 @@ def fill(server: Served, gate: Any, stack: ExitStack, path: str = WAYS[0]) -> li
 def test_what_is_more_than_may_wait_is_answered_503_with_a_time(
     server: Served, gate: Any, path: str
 ) -> None:
-    """Past the bound a client is told at once, in Seldon's shape, and when to try again."""
+    """With a full queue, a request gets 503 at once, in Seldon's format and with Retry-After."""
     with ExitStack() as stack:
         first = fill(server, gate, stack)
         answer = stack.enter_context(connected(server.url)).ask(post(text("more"), path))
@@ -59,7 +59,7 @@ def test_what_is_more_than_may_wait_is_answered_503_with_a_time(
 
 
 def test_what_is_more_than_may_wait_is_unavailable_over_grpc(server: Served, gate: Any) -> None:
-    """Clients of gRPC retry what is UNAVAILABLE."""
+    """With a full queue, a gRPC call gets UNAVAILABLE, which clients retry."""
     message = prediction_pb2.SeldonMessage(strData="more")
     with ExitStack() as stack:
         fill(server, gate, stack)
@@ -72,7 +72,7 @@ def test_what_is_more_than_may_wait_is_unavailable_over_grpc(server: Served, gat
 
 
 def test_a_server_that_was_overloaded_serves_again(server: Served, gate: Any) -> None:
-    """503 lasts as long as its cause."""
+    """Once the queue has room again, requests are accepted again."""
     with ExitStack() as stack:
         first = fill(server, gate, stack)
         late = stack.enter_context(connected(server.url))
@@ -85,7 +85,7 @@ def test_a_server_that_was_overloaded_serves_again(server: Served, gate: Any) ->
 
 @pytest.mark.parametrize("path", WAYS)
 def test_a_client_that_goes_away_frees_its_place(server: Served, gate: Any, path: str) -> None:
-    """A request that nobody waits for is not computed, and another may wait in its stead."""
+    """A queued request whose client disconnects is dropped, and another one may take its place."""
     with ExitStack() as stack:
         kept, gone, other = fill(server, gate, stack, path)
         gone.close()
@@ -103,7 +103,7 @@ def test_a_client_that_goes_away_frees_its_place(server: Served, gate: Any, path
 
 
 def test_a_grpc_client_that_goes_away_frees_its_place(server: Served, gate: Any) -> None:
-    """A call that is cancelled is not computed."""
+    """A cancelled call in the queue is never predicted."""
     message = prediction_pb2.SeldonMessage(strData="gone")
     with ExitStack() as stack, grpc.insecure_channel(server.grpc) as channel:
         first = stack.enter_context(connected(server.url))
@@ -120,12 +120,12 @@ def test_a_grpc_client_that_goes_away_frees_its_place(server: Served, gate: Any)
 
 
 def metrics(server: Served) -> str:
-    """What the server says on its metrics port."""
+    """The text of the metrics page."""
     return requests.get(f"{server.metrics}/metrics", timeout=SECONDS).text
 
 
 def test_health_and_metrics_answer_while_the_model_is_busy(server: Served, gate: Any) -> None:
-    """Probes and scrapes never wait for a prediction: they are answered before it is."""
+    """Probes and scrapes are answered while a prediction runs."""
     with ExitStack() as stack:
         busy = stack.enter_context(connected(server.url))
         busy.send(post(text("slow")))

@@ -1,4 +1,4 @@
-"""The server as SageMaker and Vertex AI start it: real processes, and what the platforms ask."""
+"""The server as SageMaker and Vertex AI start it, as real processes."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
-    """Start a command with variables on a free port, and give its URL once it answers."""
+    """Start a command with these variables on a free port, and return its URL once it answers."""
     with ExitStack() as stack:
 
         def run(
@@ -49,19 +49,19 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
 
 def test_sagemaker_gets_its_port_and_its_model(run: Run, tmp_path: Path) -> None:
-    """`serve` listens where SageMaker asks, and reads the model from where it unpacks one."""
+    """`serve` listens on SageMaker's port and loads the model from SageMaker's directory."""
     url = run(SERVE, "SAGEMAKER_BIND_TO_PORT", MODEL_NAME="Where")
 
     assert requests.get(f"{url}/ping", timeout=60).status_code == 200
     csv = {"Content-Type": "text/csv", "Accept": "text/csv"}
     answer = requests.post(f"{url}/invocations", data="5.1,3.5\n4.9,3.0\n", headers=csv, timeout=60)
     assert (answer.status_code, answer.text) == (200, "/opt/ml/model\n/opt/ml/model\n")
-    # As with the images' own command, each request is in the log.
+    # Each request is in the log, as with the images' own command.
     wait_until(lambda: '"POST /invocations" 200' in (tmp_path / "log").read_text())
 
 
 def test_sagemakers_defaults_give_way_to_settings(run: Run) -> None:
-    """Seldon's variables win over the platform's, and flags and parameters over the defaults."""
+    """Seldon's port variable and parameters override SageMaker's defaults."""
     parameters = '[{"name": "model_uri", "value": "/elsewhere", "type": "STRING"}]'
     url = run(
         SERVE,
@@ -84,7 +84,7 @@ def test_sagemakers_defaults_give_way_to_settings(run: Run) -> None:
     ],
 )
 def test_vertex_ai_gets_its_port_and_its_routes(run: Run, predict: str, health: str) -> None:
-    """Whichever it chooses: its own come before others of the same path."""
+    """The server uses Vertex AI's port and routes; these override its own routes."""
     url = run(
         MICROSERVICE,
         "AIP_HTTP_PORT",
@@ -108,7 +108,7 @@ def test_vertex_ai_gets_its_port_and_its_routes(run: Run, predict: str, health: 
 
 
 def test_vertex_ai_finds_the_port_open_while_the_model_loads(run: Run, tmp_path: Path) -> None:
-    """It gives a container 40 seconds to listen, and asks for its health after that."""
+    """The port opens before the model is loaded: Vertex AI allows a container 40 seconds."""
     url = run(
         [*MICROSERVICE[:1], "Loads"],
         "AIP_HTTP_PORT",
@@ -132,7 +132,7 @@ def test_vertex_ai_finds_the_port_open_while_the_model_loads(run: Run, tmp_path:
 
 
 def test_a_model_in_a_bucket_ends_the_start_in_one_line(run: Run, tmp_path: Path) -> None:
-    """The last line says what to do."""
+    """A model URI in a bucket ends the start, and the last line says what to do."""
     run(MICROSERVICE, "AIP_HTTP_PORT", AIP_STORAGE_URI="gs://bucket/model", is_ready=False)
     log = tmp_path / "log"
     wait_until(lambda: "downloads nothing" in log.read_text())

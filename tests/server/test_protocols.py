@@ -1,4 +1,4 @@
-"""A protocol of one's own beside Seldon's, in thirty lines and without touching anything else."""
+"""A new protocol beside Seldon's, in thirty lines and without a change elsewhere."""
 
 import json
 from collections.abc import Iterator
@@ -20,18 +20,18 @@ from prepackaged.testing import Served, serve
 
 
 def http_failure(exchange: Exchange, error: BaseException) -> Response:
-    """The toy's errors over REST: text."""
+    """Format an error of the echo protocol over REST, as text."""
     status = getattr(error, "status", getattr(error, "status_code", 500))
     return Response(f"no echo: {error}".encode(), status, content_type="text/plain")
 
 
 def grpc_failure(exchange: Exchange, error: BaseException) -> Response:
-    """The toy's errors over gRPC."""
+    """Format an error of the echo protocol over gRPC."""
     return response_of(Status.INVALID_ARGUMENT, f"no echo: {error}")
 
 
 def echo(predictor: Predictor) -> WireProtocol:
-    """The toy: rows as a bare JSON list, both ways."""
+    """The echo protocol: requests and answers are rows as a JSON list."""
 
     def ask(exchange: Exchange) -> None:
         request = InferenceRequest(np.array(json.loads(exchange.body)), [])
@@ -55,7 +55,7 @@ def echo(predictor: Predictor) -> WireProtocol:
 
 
 class Doubling:
-    """Doubles numbers of more than one dimension."""
+    """Doubles its input; fails for one dimension."""
 
     batchable = True
 
@@ -67,7 +67,7 @@ class Doubling:
 
 @pytest.fixture
 def server() -> Iterator[Served]:
-    """A server that speaks Seldon's protocol and the toy one."""
+    """A server that speaks Seldon's protocol and the echo protocol."""
     with serve(Doubling(), [echo]) as served:
         yield served
 
@@ -78,7 +78,7 @@ def post(server: Served, path: str, body: Any) -> requests.Response:
 
 
 def test_both_protocols_reach_the_same_model(server: Served) -> None:
-    """Each in its own form, over REST and gRPC."""
+    """Both protocols reach the same model, over REST and gRPC."""
     assert post(server, "/echo/rows", [[1, 2]]).json() == [[2, 4]]
     assert post(server, "/predict", {"data": {"ndarray": [[1, 2]]}}).json()["data"]["ndarray"] == [
         [2, 4]
@@ -97,7 +97,7 @@ def test_both_protocols_reach_the_same_model(server: Served) -> None:
 def test_an_error_has_the_form_of_the_protocol_that_the_path_belongs_to(
     server: Served, path: str, body: Any, status: int, text: str
 ) -> None:
-    """Whether a route or nobody answers it; Seldon's errors keep Seldon's form."""
+    """Errors below a protocol's prefix have its format, whether the path exists or not."""
     refused = post(server, path, body)
     assert (refused.status_code, refused.text) == (status, text)
     assert post(server, "/nowhere", body).json()["status"]["reason"] == "MICROSERVICE_NOT_FOUND"
@@ -106,7 +106,7 @@ def test_an_error_has_the_form_of_the_protocol_that_the_path_belongs_to(
 
 
 def test_an_error_over_grpc_has_the_form_of_its_protocol(server: Served) -> None:
-    """Its status and its words."""
+    """An error over gRPC has its protocol's code and text."""
     with grpc.insecure_channel(server.grpc) as channel, pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary("/test.Echo/Rows")(b"[3]", timeout=60)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -114,7 +114,7 @@ def test_an_error_over_grpc_has_the_form_of_its_protocol(server: Served) -> None
 
 
 def test_its_calls_are_counted_under_its_own_name(server: Served) -> None:
-    """Over REST and gRPC alike."""
+    """Calls of the protocol are counted under its own name, over REST and gRPC."""
     post(server, "/echo/rows", [[1]])
     with grpc.insecure_channel(server.grpc) as channel:
         channel.unary_unary("/test.Echo/Rows")(b"[[3]]", timeout=60)

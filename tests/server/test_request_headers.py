@@ -1,4 +1,4 @@
-"""What `prepackaged.request_headers` gives in hooks, over REST and gRPC, alone and in batches."""
+"""`prepackaged.request_headers` in hooks, over REST and gRPC, with and without batches."""
 
 import json
 import threading
@@ -20,12 +20,12 @@ ROW = b'{"data": {"ndarray": [[1]]}}'
 
 
 def caller() -> str:
-    """Who asks."""
+    """The caller's name, from the request's headers."""
     return request_headers()["X-Caller"]
 
 
 class Everywhere:
-    """Every hook answers with the caller."""
+    """Every hook answers with the caller's name."""
 
     def predict(self, X: Any, names: Any) -> Any:
         return [[caller()]]
@@ -60,14 +60,14 @@ class Everywhere:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
-    """A server whose hooks all ask for headers."""
+    """A server whose hooks all read headers."""
     with serve(Everywhere()) as served:
         yield served
 
 
 @pytest.mark.parametrize("path", WAYS)
 def test_all_hooks_of_a_prediction_read_the_headers(server: Served, path: str) -> None:
-    """Predict, class_names, tags and metrics, without a query and with one."""
+    """Predict, class_names, tags and metrics read the request's headers."""
     with connected(server.url) as connection:
         for name in ("ann", "bob"):
             answer = json.loads(connection.ask(post(ROW, path, f"x-CALLER: {name}")).body)
@@ -92,7 +92,7 @@ OTHERS: dict[str, tuple[Any, Any]] = {
 
 @pytest.mark.parametrize("path", OTHERS)
 def test_the_hooks_of_other_methods_read_the_headers(server: Served, path: str) -> None:
-    """So do those that transform, route, combine and learn."""
+    """The hooks of the other methods read the request's headers."""
     message, expected = OTHERS[path]
     headers = {"X-Caller": "ann"}
     answer = requests.post(server.url + path, json=message, headers=headers, timeout=SECONDS)
@@ -100,7 +100,7 @@ def test_the_hooks_of_other_methods_read_the_headers(server: Served, path: str) 
 
 
 def test_health_reads_the_headers(server: Served) -> None:
-    """Also the hook that is asked beside the engine."""
+    """The health hook reads the headers of its request."""
     with connected(server.url) as connection:
         answer = connection.ask(get("/health/status", "X-Caller: probe"))
     assert answer.text == "probe"
@@ -120,7 +120,7 @@ def test_health_reads_the_headers(server: Served) -> None:
 def test_calls_over_grpc_have_metadata_as_headers(
     server: Served, service: str, method: str, request_type: str
 ) -> None:
-    """What a client sends as metadata is read by the same name."""
+    """Over gRPC, the call's metadata are the headers."""
     message = prediction_pb2.SeldonMessage(strData="x")
     listed = prediction_pb2.SeldonMessageList(seldonMessages=[message])
     feedback = prediction_pb2.Feedback(request=message)
@@ -134,7 +134,7 @@ def test_calls_over_grpc_have_metadata_as_headers(
 
 
 class Sees:
-    """Keeps the headers it was called with."""
+    """Stores the headers of its latest call."""
 
     def predict(self, X: Any, names: Any) -> str:
         self.headers = request_headers()
@@ -147,7 +147,7 @@ class Sees:
 
 @pytest.mark.parametrize("path", WAYS)
 def test_headers_are_a_mapping_of_all_that_came(path: str) -> None:
-    """Names in any case, what came twice joined, nothing of the connection's own."""
+    """Headers are a case-insensitive mapping: repeated ones are joined, connection ones absent."""
     model = Sees()
     with serve(model) as server, connected(server.url) as connection:
         connection.ask(post(ROW, path, "X-One: 1", "x-two: a", "X-TWO: b", "X-Umlaut: \xfc"))
@@ -164,25 +164,25 @@ def test_headers_are_a_mapping_of_all_that_came(path: str) -> None:
 
 
 def test_a_raw_hook_over_grpc_reads_metadata_and_nothing_of_http2s() -> None:
-    """The call's own pseudo-headers are no headers."""
+    """Over gRPC, headers have the metadata and no HTTP/2 pseudo-headers."""
     model = Sees()
     with serve(model) as server, grpc.insecure_channel(server.grpc) as channel:
         stub = prediction_pb2_grpc.ModelStub(channel)
         metadata = [("x-one", "1"), ("x-two-bin", b"\x00\xff")]
         stub.Predict(prediction_pb2.SeldonMessage(strData="x"), metadata=metadata, timeout=SECONDS)
     assert model.headers["X-One"] == "1"
-    assert model.headers["x-two-bin"].rstrip("=") == "AP8"  # Base64, as it came
+    assert model.headers["x-two-bin"].rstrip("=") == "AP8"  # Base64, as it was sent
     assert [name for name in model.headers if name.startswith(":")] == []
 
 
 def test_outside_of_a_request_there_are_no_headers() -> None:
-    """Who asks in `load` or in a thread of their own is told so."""
+    """Outside a request, as in `load` or in the model's own threads, request_headers() raises."""
     with pytest.raises(RuntimeError, match="no headers: outside of a request"):
         request_headers()
 
 
 class Batched:
-    """A model for batches whose predict asks for headers, or leaves it to tags."""
+    """A batchable model that reads headers in predict, or only in tags."""
 
     batchable = True
 
@@ -201,9 +201,9 @@ class Batched:
 
 
 def asked_together(model: Batched, count: int, turns: int) -> list[tuple[Any, str]]:
-    """The values and the callers in the answers to requests, at first to some that wait together.
+    """Values and callers in the answers; the first requests wait together behind the gate.
 
-    Held later on, a model that was found quick would hold the event loop.
+    Later requests do not wait: a fast model runs on the event loop, which waiting would block.
     """
     found = []
     with ExitStack() as stack:
@@ -222,13 +222,13 @@ def asked_together(model: Batched, count: int, turns: int) -> list[tuple[Any, st
 
 
 def value_and_caller(connection: Connection) -> tuple[Any, str]:
-    """What an answer has of both."""
+    """The value and the caller's name in an answer."""
     answer = json.loads(connection.answer().body)
     return answer["data"]["ndarray"], answer["meta"]["tags"]["caller"]
 
 
 def test_tags_in_a_batch_are_each_requests_own() -> None:
-    """Hooks that are called for each request know whose it is."""
+    """In a batch, tags are called for each request with that request's headers."""
     model = Batched(asks_in_predict=False)
     found = asked_together(model, count=8, turns=5)
     assert found == [([[100 * number]], str(number)) for number in range(8)] * 5
@@ -236,8 +236,8 @@ def test_tags_in_a_batch_are_each_requests_own() -> None:
 
 
 def test_a_batchable_model_that_asks_in_predict_is_asked_one_by_one() -> None:
-    """Nobody gets the answer to another's headers."""
+    """A batchable model that reads headers in predict is called for each request alone."""
     model = Batched(asks_in_predict=True)
     found = asked_together(model, count=8, turns=5)
     assert found == [([[100 * number + number]], str(number)) for number in range(8)] * 5
-    assert max(model.rows) > 1  # it was tried
+    assert max(model.rows) > 1  # batching was tried

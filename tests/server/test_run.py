@@ -1,4 +1,4 @@
-"""`make run-<image>`, as a newcomer types it."""
+"""Tests of `make run-<image>` as a newcomer types it."""
 
 import json
 import os
@@ -17,7 +17,7 @@ import run
 
 @pytest.mark.parametrize("name", images.images())
 def test_make_run_prints_a_curl_line_that_works(name: str) -> None:
-    """The server starts on the example and says how to call it; the line gets an answer."""
+    """The server starts on the example, and the printed curl line gets an answer."""
     if not shutil.which("curl"):
         pytest.skip("curl is not installed here")
     ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
@@ -35,7 +35,7 @@ def test_make_run_prints_a_curl_line_that_works(name: str) -> None:
 
 
 def test_make_run_serves_a_model_of_ones_own(tmp_path: Path) -> None:
-    """MODEL_URI and the three ports are the caller's."""
+    """MODEL_URI and the three port variables reach the server."""
     model = tmp_path / "flowers"
     shutil.copytree(run.example_model("sklearn"), model)
     (model / "metadata.yaml").write_text("name: my flowers\n")
@@ -55,7 +55,7 @@ def test_make_run_serves_a_model_of_ones_own(tmp_path: Path) -> None:
 def test_make_run_takes_parameters_and_prints_a_call_for_a_model_of_ones_own(
     tmp_path: Path,
 ) -> None:
-    """The line is made from the model's signature, and the parameters reach the Model."""
+    """The printed line fits the model's signature, and PARAMETERS reach the Model."""
     if not shutil.which("curl"):
         pytest.skip("curl is not installed here")
     shutil.copytree(run.example_model("sklearn"), tmp_path / "flowers")
@@ -72,12 +72,12 @@ def test_make_run_takes_parameters_and_prints_a_call_for_a_model_of_ones_own(
 
 
 def test_make_run_listens_on_this_machine_alone() -> None:
-    """Nobody else in a network reaches what someone is trying out, unless HOST says so."""
+    """The server listens on localhost only, unless HOST is given on the command line."""
     for arguments, host in (((), "localhost"), (("HOST=::",), "::")):
         done = subprocess.run(
             ["make", "-n", "run-skeleton", *arguments],
             cwd=images.ROOT,
-            env=os.environ | {"HOST": "this-machine"},  # which some shells export
+            env=os.environ | {"HOST": "this-machine"},  # as some shells export it
             capture_output=True,
             text=True,
             check=True,
@@ -86,7 +86,7 @@ def test_make_run_listens_on_this_machine_alone() -> None:
 
 
 def test_make_run_takes_upstreams_microservice_too() -> None:
-    """MICROSERVICE means the same to make as to an image."""
+    """MICROSERVICE chooses the server, as it does in an image."""
     http, grpc, metrics = free_ports(3)
     ports = [f"HTTP_PORT={http}", f"GRPC_PORT={grpc}", f"METRICS_PORT={metrics}"]
 
@@ -95,11 +95,11 @@ def test_make_run_takes_upstreams_microservice_too() -> None:
     ):
         unknown = requests.get(f"http://localhost:{http}/nothing", timeout=60)
 
-    assert unknown.status_code == 500  # where ours says 404, see docs/differences.md
+    assert unknown.status_code == 500  # where ours has 404, see docs/differences.md
 
 
 def test_make_run_on_a_model_that_is_not_there_fails() -> None:
-    """The target ends with an error, and the server's own last line says why."""
+    """A missing model makes the target fail, and the server's last line says why."""
     done = subprocess.run(
         ["make", "run-sklearn", "MODEL_URI=/no/such/model"],
         cwd=images.ROOT,

@@ -20,12 +20,12 @@ SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
 @pytest.fixture
 def held(tmp_path: Path, start_process: Callable[..., Any]) -> Iterator[Any]:
-    """A process whose model is held."""
+    """A server process whose model waits for the file `open`."""
     return start_process("Gate", directory=str(tmp_path))
 
 
 def begin(process: Any, tmp_path: Path, stack: ExitStack, count: int) -> list[Connection]:
-    """Connections that each have a request in flight, every other on either way."""
+    """Open connections with one request in flight each, alternating between the two WAYS."""
     connections = [stack.enter_context(connected(process.server.url)) for _ in range(count)]
     for connection in connections:
         assert connection.ask(get("/health/ping")).status == 200
@@ -37,13 +37,13 @@ def begin(process: Any, tmp_path: Path, stack: ExitStack, count: int) -> list[Co
 
 
 def metrics(process: Any) -> str:
-    """What the server says on its metrics port."""
+    """The text of the metrics page."""
     with connected(process.server.metrics) as connection:
         return connection.ask(get("/metrics")).body.decode()
 
 
 def is_refused(url: str) -> bool:
-    """Whether a new connection is not taken."""
+    """Return whether the server refuses a new connection."""
     try:
         with connected(url) as connection:
             return connection.ask(get("/health/ping")).status != 200
@@ -53,7 +53,7 @@ def is_refused(url: str) -> bool:
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_what_is_in_flight_is_answered(held: Any, tmp_path: Path, number: int) -> None:
-    """A signal to end costs no accepted request its answer; new ones are refused."""
+    """After a signal, requests in flight are answered and new connections are refused."""
     with ExitStack() as stack:
         connections = begin(held, tmp_path, stack, 16)
         held.signal(number)
@@ -67,7 +67,7 @@ def test_what_is_in_flight_is_answered(held: Any, tmp_path: Path, number: int) -
 
 
 def test_a_grpc_call_in_flight_is_answered(held: Any, tmp_path: Path) -> None:
-    """The end of REST is no end of gRPC's calls."""
+    """A gRPC call in flight is answered after REST has stopped."""
     message = prediction_pb2.SeldonMessage(strData="in flight")
     with grpc.insecure_channel(held.server.grpc) as channel:
         call = prediction_pb2_grpc.ModelStub(channel).Predict.future(message, timeout=SECONDS)
@@ -81,7 +81,7 @@ def test_a_grpc_call_in_flight_is_answered(held: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sent", [20, -5], ids=["half a head", "half a body"])
 def test_a_request_that_is_on_its_way_is_answered(held: Any, tmp_path: Path, sent: int) -> None:
-    """A client that has sent half of a request when the signal comes may send the rest."""
+    """A client that has sent half of a request before the signal may send the rest."""
     (tmp_path / "open").touch()
     request = post(text("in two parts"))
     with connected(held.server.url) as connection:
@@ -97,7 +97,7 @@ def test_a_request_that_is_on_its_way_is_answered(held: Any, tmp_path: Path, sen
 
 
 def test_a_server_that_ends_is_not_ready_any_more(held: Any, tmp_path: Path) -> None:
-    """In the Open Inference Protocol, while it still answers what it has accepted."""
+    """During shutdown, /v2/health/ready is 503, while accepted requests are still answered."""
     request = get("/v2/health/ready")
     with connected(held.server.url) as connection:
         assert connection.ask(request).body == b'{"ready":true}'
@@ -111,7 +111,7 @@ def test_a_server_that_ends_is_not_ready_any_more(held: Any, tmp_path: Path) -> 
 
 
 def predictions(directory: Path) -> int:
-    """How many predictions the model `Obedient` was asked for."""
+    """How many predictions the model `Obedient` has made."""
     return (directory / "seen").stat().st_size
 
 
@@ -122,7 +122,7 @@ def test_nothing_is_lost_under_load(
     monkeypatch: pytest.MonkeyPatch,
     workers: str,
 ) -> None:
-    """Clients that keep their connections busy get an answer to every request they sent."""
+    """On busy connections, every request that was sent before or during shutdown is answered."""
     monkeypatch.setenv("GUNICORN_WORKERS", workers)
     process = start_process("Obedient", directory=str(tmp_path))
     wait_until(lambda: process.server.log().count(" serves on ") == int(workers))
@@ -151,7 +151,7 @@ def test_nothing_is_lost_under_load(
 
 
 def test_no_call_is_lost_under_load(start_process: Callable[..., Any], tmp_path: Path) -> None:
-    """Over gRPC, what the model has seen is answered, and what comes too late says so."""
+    """Over gRPC, every call that the model saw is answered, and later ones get UNAVAILABLE."""
     process = start_process("Obedient", directory=str(tmp_path))
     clients, answered = 8, threading.Barrier(9, timeout=SECONDS)
 
@@ -182,7 +182,7 @@ def test_no_call_is_lost_under_load(start_process: Callable[..., Any], tmp_path:
 
 
 def test_new_connections_are_answered_or_refused(start_process: Callable[..., Any]) -> None:
-    """Whoever comes late is refused before anything is read: what is predicted is answered."""
+    """During shutdown, new connections are refused before anything is read, so nothing is lost."""
     process = start_process("Mirror")
     answered = 0
     with contextlib.suppress(ConnectionError):
@@ -200,7 +200,7 @@ def test_new_connections_are_answered_or_refused(start_process: Callable[..., An
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_second_signal_ends_at_once(held: Any, tmp_path: Path, number: int) -> None:
-    """Whoever asks twice does not want to wait for a model; the status says what was lost."""
+    """A second signal ends the process at once with status 1, without waiting for the model."""
     with ExitStack() as stack:
         (connection,) = begin(held, tmp_path, stack, 1)
         held.signal(number)
@@ -218,11 +218,11 @@ def test_a_model_that_hangs_is_left_behind_in_time(
     monkeypatch: pytest.MonkeyPatch,
     before: int,
 ) -> None:
-    """When the grace is over the process ends, and its last line says what was lost."""
+    """A hanging model does not outlive the grace period; the last line says what was lost."""
     monkeypatch.setenv("PREPACKAGED_GRACE_SECONDS", "0.5")
     process = start_process("Obedient", directory=str(tmp_path))
     with connected(process.server.url) as connection:
-        for _ in range(before):  # so quick that the event loop calls the model itself
+        for _ in range(before):  # fast enough that the event loop calls the model itself
             assert connection.ask(post(text("hi"))).text == "hi"
         connection.send(post(text("hang")))
         wait_until((tmp_path / "hangs").exists)
@@ -237,7 +237,7 @@ def test_a_model_that_hangs_is_left_behind_in_time(
 def test_whoever_still_waits_when_the_grace_is_over_is_told(
     start_process: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Over REST and gRPC, a client learns that another server may be asked."""
+    """When the grace period ends, clients that still wait get 503 or UNAVAILABLE and can retry."""
     monkeypatch.setenv("PREPACKAGED_GRACE_SECONDS", "0.5")
     held = start_process("Gate", directory=str(tmp_path))
     message = prediction_pb2.SeldonMessage(strData="in flight")
@@ -268,7 +268,7 @@ def test_a_server_that_loads_its_model_ends_at_once(
     opens_early: str,
     workers: str,
 ) -> None:
-    """There is nothing to wait for where nothing was accepted."""
+    """A signal during loading ends the server at once with status 0, as nothing was accepted."""
     monkeypatch.setenv("PREPACKAGED_OPEN_EARLY", opens_early)
     monkeypatch.setenv("GUNICORN_WORKERS", workers)
     process = start_process("Loads", answers=False, directory=str(tmp_path))
@@ -279,7 +279,7 @@ def test_a_server_that_loads_its_model_ends_at_once(
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_idle_connections_do_not_hold_the_end_up(held: Any, number: int) -> None:
-    """Clients that keep connections and streams open for later need not close them first."""
+    """Idle connections and open gRPC streams do not delay the shutdown."""
     with ExitStack() as stack:
         silent = stack.enter_context(connected(held.server.url))
         idle = stack.enter_context(connected(held.server.url))
@@ -295,7 +295,7 @@ def test_idle_connections_do_not_hold_the_end_up(held: Any, number: int) -> None
 
 
 def test_a_client_that_sends_no_more_does_not_hold_the_end_up(held: Any) -> None:
-    """Half a request is no reason to stay, once its sender had time for the rest."""
+    """A half-sent request delays the shutdown only until its timeout, and gets 408."""
     with connected(held.server.url) as connection:
         connection.send(post(text("never whole"))[:-5])
         with connected(held.server.url) as other:
@@ -312,7 +312,7 @@ def test_a_client_that_sends_no_more_does_not_hold_the_end_up(held: Any) -> None
 def test_a_child_that_is_terminated_does_not_end_the_server(
     start_process: Callable[..., Any], what: str, answer: str
 ) -> None:
-    """A forked child takes a signal for itself; the server answers on and ends in order."""
+    """A signal to a forked child ends only the child; the server keeps answering."""
     process = start_process("Children")
     with connected(process.server.url) as connection:
         for _ in range(3):
@@ -324,7 +324,7 @@ def test_a_child_that_is_terminated_does_not_end_the_server(
 def test_a_thread_that_the_model_leaves_behind_does_not_keep_the_process(
     start_process: Callable[..., Any],
 ) -> None:
-    """Everything is answered, so that the status is 0, and the process ends in its time."""
+    """A non-daemon thread of the model does not keep the process alive; the status is 0."""
     process = start_process("Children")
     with connected(process.server.url) as connection:
         assert connection.ask(post(text("thread"))).text == f"{process.popen.pid}"

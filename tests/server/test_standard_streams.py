@@ -1,4 +1,4 @@
-"""What a server bears of the process that it is started by."""
+"""The server with standard streams that are closed or blocked."""
 
 import os
 import signal
@@ -8,13 +8,13 @@ from typing import Any
 
 from rawhttp import connected, post, text
 
-MORE_THAN_A_PIPE_HOLDS = 3000  # requests, whose lines in the access log have some fifty bytes
+MORE_THAN_A_PIPE_HOLDS = 3000  # requests; each access-log line has about fifty bytes
 
 
 def test_a_server_without_standard_streams_serves_and_ends_in_order(
     start_process: Callable[..., Any],
 ) -> None:
-    """No socket gets the number of one of them."""
+    """A server that starts with closed standard streams serves, and ends with status 0."""
     process = start_process("Mirror", under=("sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-'))
     with connected(process.server.url) as connection:
         assert connection.ask(post(text("hi"))).text == "hi"
@@ -25,7 +25,7 @@ def test_a_server_without_standard_streams_serves_and_ends_in_order(
 def test_an_access_log_that_nobody_reads_keeps_nobody_waiting(
     start_process: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """The pipe is full, and requests are answered."""
+    """If nobody reads the access log and its pipe is full, requests are still answered."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)

@@ -1,4 +1,4 @@
-"""What a Model may rely on: one thread, the main one, and no event loop running on it."""
+"""A Model's hooks run on one thread, the main one, without a running event loop."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ from serving import OURS, PROGRAMS, UPSTREAM, Server, serve
 
 MODELS = Path(__file__).parent / "models"
 TIMES = {OURS: 500, UPSTREAM: 50}
-# What a model uses in its hooks, and what that gives on the thread that it was set up on.
+# What a model uses in its hooks, and the result on the thread that set it up.
 KINDS = {
     "asyncio_run": "slept",
     "own_loop": "slept",
@@ -28,7 +28,7 @@ ASK = {"strData": "hi"}
 @pytest.mark.parametrize("program", [OURS, UPSTREAM])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_hook_is_called_on_the_thread_that_loaded_the_model(program: str, kind: str) -> None:
-    """Under both microservices, in each hook, however often and however quick it was before."""
+    """Both servers call every hook on the loading thread, even after many fast calls."""
     with (
         serve(MODELS, "Threads", PROGRAMS / program, kind=kind) as server,
         requests.Session() as session,
@@ -48,7 +48,7 @@ def test_a_hook_is_called_on_the_thread_that_loaded_the_model(program: str, kind
 
 
 def asker(session: requests.Session, server: Server) -> Callable[[str, Any], Any]:
-    """Sends a message to a path and gives the answer."""
+    """Return a function that posts a message to a path and returns the answer."""
 
     def ask(path: str, message: Any) -> Any:
         answer = session.post(f"{server.url}{path}", json=message, timeout=60)

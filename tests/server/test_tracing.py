@@ -1,4 +1,4 @@
-"""Spans of requests, kept in memory, or sent to a collector that the environment names."""
+"""Spans of requests, kept in memory or sent to a collector."""
 
 import signal
 import subprocess
@@ -24,14 +24,14 @@ from prepackaged.testing import Served, serve
 
 ROWS = b'{"data": {"ndarray": [[1, 2], [3, 4]]}}'
 TRACE, PARENT = 0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331
-CALLER = f"00-{TRACE:032x}-{PARENT:016x}-01"  # W3C's traceparent
+CALLER = f"00-{TRACE:032x}-{PARENT:016x}-01"  # W3C traceparent
 SECONDS = 60
 
 Spans = Callable[[int], list[ReadableSpan]]
 
 
 class Traced:
-    """A model with a span of its own, which fails at the value 13."""
+    """A model that opens a span and fails at the value 13."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self.tracer = provider.get_tracer("model")
@@ -48,13 +48,13 @@ class Traced:
 
 @pytest.fixture
 def exporter() -> InMemorySpanExporter:
-    """Where spans go."""
+    """The in-memory exporter that receives the spans."""
     return InMemorySpanExporter()
 
 
 @pytest.fixture
 def server(exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    """A server whose spans are kept in memory."""
+    """A server whose spans go to the in-memory exporter."""
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(running, "start_tracing", lambda _: Tracing(provider))
@@ -63,7 +63,7 @@ def server(exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def spans(exporter: InMemorySpanExporter) -> tuple[ReadableSpan | None, ReadableSpan]:
-    """The model's own span, and the only one of a request."""
+    """The model's own span if there is one, and the request's only span."""
     own = [span for span in exporter.get_finished_spans() if span.name == "inside"]
     (request,) = (span for span in exporter.get_finished_spans() if span.name != "inside")
     return own[0] if own else None, request
@@ -73,7 +73,7 @@ def spans(exporter: InMemorySpanExporter) -> tuple[ReadableSpan | None, Readable
 def test_a_request_is_a_span_below_its_callers(
     server: Served, exporter: InMemorySpanExporter, path: str
 ) -> None:
-    """With method, path, status and rows, and with the model's own span below it."""
+    """A request's span has its caller as parent, the model's span as child, and its attributes."""
     with connected(server.url) as connection:
         connection.ask(post(ROWS, path, f"traceparent: {CALLER}"))
     inside, span = spans(exporter)
@@ -94,14 +94,14 @@ def test_a_request_is_a_span_below_its_callers(
 def test_a_request_without_a_caller_begins_a_trace(
     server: Served, exporter: InMemorySpanExporter
 ) -> None:
-    """Its span has no parent."""
+    """Without a traceparent, the request's span has no parent."""
     with connected(server.url) as connection:
         connection.ask(post(ROWS))
     assert spans(exporter)[1].parent is None
 
 
 def test_a_call_over_grpc_is_a_span(server: Served, exporter: InMemorySpanExporter) -> None:
-    """The caller's comes with the metadata, and the status is gRPC's."""
+    """A gRPC call's span has its parent from the metadata, and gRPC's status."""
     message = prediction_pb2.SeldonMessage(data={"tensor": {"shape": [2, 1], "values": [1, 2]}})
     with grpc.insecure_channel(server.grpc) as channel:
         stub = prediction_pb2_grpc.ModelStub(channel)
@@ -129,7 +129,7 @@ def test_a_call_over_grpc_is_a_span(server: Served, exporter: InMemorySpanExport
 def test_a_span_tells_a_failure_of_the_servers_from_the_clients(
     server: Served, exporter: InMemorySpanExporter, body: bytes, status: int, code: StatusCode
 ) -> None:
-    """As OpenTelemetry's conventions have it, 400 is no error of the server."""
+    """A 500 sets the span's status to error and a 400 does not, as OpenTelemetry specifies."""
     with connected(server.url) as connection:
         connection.ask(post(body))
     _, span = spans(exporter)
@@ -140,7 +140,7 @@ def test_a_span_tells_a_failure_of_the_servers_from_the_clients(
 def test_every_method_is_a_span_and_what_probes_ask_is_none(
     server: Served, exporter: InMemorySpanExporter
 ) -> None:
-    """Health, metadata and wrong addresses would drown the rest."""
+    """Predictions and transformations have spans; health, metadata and unknown paths have none."""
     with connected(server.url) as connection:
         for path in ("/health/ping", "/health/status", "/metadata", "/nowhere"):
             connection.ask(get(path))
@@ -149,7 +149,7 @@ def test_every_method_is_a_span_and_what_probes_ask_is_none(
 
 
 class Collector(BaseHTTPRequestHandler):
-    """Takes what is exported."""
+    """Stores the exported spans."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -177,7 +177,7 @@ def collector() -> Iterator[Any]:
 def test_spans_go_where_the_environment_says(
     start_process: Callable[..., Any], collector: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By OpenTelemetry's own variables; none is lost when the server ends."""
+    """Spans go where OpenTelemetry's variables say, and shutdown loses none."""
     endpoint = f"http://localhost:{collector.server_port}"
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
     process = start_process("Mirror")
@@ -195,7 +195,7 @@ def test_spans_go_where_the_environment_says(
 def test_upstreams_variable_and_the_services_name_are_read(
     start_process: Callable[..., Any], collector: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """TRACING=1 traces to wherever; a service may be given another name."""
+    """TRACING=1 turns tracing on, and OTEL_SERVICE_NAME names the service."""
     endpoint = f"http://localhost:{collector.server_port}/v1/traces"
     monkeypatch.setenv("TRACING", "1")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint)
@@ -214,7 +214,7 @@ def test_upstreams_variable_and_the_services_name_are_read(
 def test_a_collector_that_is_not_there_holds_nobody(
     start_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Requests are answered and the server ends, whoever takes the spans."""
+    """An unreachable collector delays neither requests nor the shutdown."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:9")
     process = start_process("Mirror")
     with connected(process.server.url) as connection:
@@ -234,7 +234,7 @@ print(tracing.start_tracing("Model"))
 
 
 def test_without_opentelemetry_nothing_is_traced() -> None:
-    """It is imported only when asked for; where it is not installed, a line says so."""
+    """OpenTelemetry is imported only when needed; if it is not installed, a log line says so."""
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True
     )

@@ -1,6 +1,6 @@
-"""TensorFlow Serving's REST protocol, as KServe and Vertex AI speak it too.
+"""TensorFlow Serving's REST protocol, which KServe and Vertex AI speak too.
 
-Forms of requests and answers are those of TensorFlow Serving's api_rest.md.
+The formats of requests and answers are those of TensorFlow Serving's api_rest.md.
 """
 
 import base64
@@ -45,7 +45,7 @@ class HalfPlusTwo(TensorComponent):
 
 
 class TwoOutputs(TensorComponent):
-    """Two named inputs of text and numbers, and two outputs, one of them bytes."""
+    """Takes text and numbers by name, and returns two outputs, one of them bytes."""
 
     def load_model(self, artifact: Any) -> None:
         self.signature = Signature(
@@ -60,7 +60,7 @@ class TwoOutputs(TensorComponent):
 
 
 class Table(Component):
-    """Doubles the first of two columns by name; NaN stays NaN."""
+    """Doubles the first of two named columns; NaN stays NaN."""
 
     batchable = True
     signature = Signature(
@@ -79,35 +79,35 @@ class Table(Component):
 
 
 class Whole:
-    """Answers a request as a whole, with what it was asked with."""
+    """Answers with one object that holds the request's payload and meta."""
 
     def predict(self, X: Any, names: Any, meta: Any = None) -> Any:
         return {"got": X, "meta": meta}
 
 
 class Boxes:
-    """Answers each row with as many values as it says."""
+    """Answers each row with a list whose length is the row's value."""
 
     def predict(self, X: Any, names: Any) -> Any:
         return [[[0.5, 1.0]] * int(count) for count in X]
 
 
 class Fewer:
-    """Answers with one row, whatever it was asked."""
+    """Always answers with one row."""
 
     def predict(self, X: Any, names: Any) -> Any:
         return np.array([1.0])
 
 
 def served(model: Any, **settings: Any) -> AbstractContextManager[Served]:
-    """A server of a model, which is loaded."""
+    """Load the model if it is a Component, and serve it."""
     if isinstance(model, Component):
         model.load()
     return serve(model, **settings)
 
 
 def ask(server: Served, body: Any, path: str = PREDICT) -> tuple[int, Any]:
-    """Send JSON; the status and the answer."""
+    """Send JSON and return the status and the JSON of the answer."""
     response = requests.post(server.url + path, json=body, timeout=60)
     assert response.headers["Content-Type"] == "application/json"
     return response.status_code, response.json()
@@ -115,28 +115,28 @@ def ask(server: Served, body: Any, path: str = PREDICT) -> tuple[int, Any]:
 
 @pytest.fixture(scope="module")
 def half() -> Iterator[Served]:
-    """TensorFlow Serving's example."""
+    """A server of HalfPlusTwo."""
     with served(HalfPlusTwo()) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def two() -> Iterator[Served]:
-    """Two inputs and two outputs."""
+    """A server of TwoOutputs."""
     with served(TwoOutputs()) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def table() -> Iterator[Served]:
-    """A table of two columns."""
+    """A server of Table."""
     with served(Table()) as server:
         yield server
 
 
 @pytest.mark.parametrize("path", [PREDICT, f"{MODEL}/versions/1:predict", f"{MODEL}%3Apredict"])
 def test_instances_are_answered_with_predictions(half: Served, path: str) -> None:
-    """TensorFlow Serving's example, at each address that it may have."""
+    """TensorFlow Serving's example is answered at each form of the address."""
     assert ask(half, {"instances": [1.0, 2.0, 5.0]}, path) == (
         200,
         {"predictions": [2.5, 3.0, 4.5]},
@@ -155,12 +155,12 @@ def test_instances_are_answered_with_predictions(half: Served, path: str) -> Non
     ],
 )
 def test_rows_and_columns_are_answered_in_their_form(half: Served, body: Any, answer: Any) -> None:
-    """Rows as values or objects, columns as a tensor or by name; null is nothing."""
+    """Instances give predictions, inputs give outputs, named or not; null members are ignored."""
     assert ask(half, body) == (200, answer)
 
 
 def test_several_outputs_are_objects_of_rows_or_an_object_of_columns(two: Served) -> None:
-    """Bytes go both ways in Base64, under their name of `_bytes`."""
+    """Named outputs form one object per row, or one of columns; bytes are Base64 under `_bytes`."""
     tags = [{"b64": base64.b64encode(tag).decode()} for tag in (b"foo", b"\xff\x00")]
     signals = [[1, 5], [2, 2.5]]
     rows = [{"tag": tag, "signal": signal} for tag, signal in zip(tags, signals, strict=True)]
@@ -183,12 +183,12 @@ def test_several_outputs_are_objects_of_rows_or_an_object_of_columns(two: Served
     ],
 )
 def test_a_table_takes_records_and_rows(table: Served, rows: Any) -> None:
-    """By name or in order; what is no number in an answer is null."""
+    """Rows are objects or lists, and NaN in an answer becomes null."""
     assert ask(table, {"instances": rows}) == (200, {"predictions": [3.0, None]})
 
 
 def test_a_table_takes_columns(table: Served) -> None:
-    """Columns by name, and NaN as Python writes it."""
+    """Columns are taken by name, and NaN is accepted as Python writes it."""
     body = b'{"inputs": {"a": [1.5, NaN], "b": ["x", "y"]}}'
     response = requests.post(table.url + PREDICT, data=body, timeout=60)
 
@@ -196,7 +196,7 @@ def test_a_table_takes_columns(table: Served) -> None:
 
 
 def test_parameters_choose_the_method(table: Served) -> None:
-    """As Vertex AI sends them; one that the model has not is refused by name."""
+    """The method is chosen in `parameters`, as Vertex AI sends it; a list there gets 400."""
     rows = [[1.5, "x"]]
 
     assert ask(table, {"instances": rows, "parameters": {"method": "score"}}) == (
@@ -208,7 +208,7 @@ def test_parameters_choose_the_method(table: Served) -> None:
 
 
 def test_other_models_get_the_parameters_as_meta() -> None:
-    """What the body says beside its rows is the model's to read."""
+    """A model without methods gets the body's `parameters` as its meta."""
     with served(Whole()) as server:
         asked = {"inputs": {"text": "hi"}, "parameters": {"temperature": 0.5}}
         assert ask(server, asked) == (
@@ -228,7 +228,7 @@ def test_other_models_get_the_parameters_as_meta() -> None:
     ],
 )
 def test_the_content_type_does_not_matter(half: Served, content_type: str) -> None:
-    """`curl -d` says that JSON is a form (kserve#3117)."""
+    """Any Content-Type is accepted, since `curl -d` declares JSON as a form (kserve#3117)."""
     with connected(half.url) as connection:
         asked = post(b'{"instances": [1]}', PREDICT, content_type=content_type)
         assert connection.ask(asked).body == b'{"predictions":[2.5]}'
@@ -268,20 +268,20 @@ def test_the_content_type_does_not_matter(half: Served, content_type: str) -> No
     ],
 )
 def test_a_wrong_body_is_a_400_that_says_what_is_wrong(half: Served, body: Any, why: str) -> None:
-    """In one member, `error`, as TensorFlow Serving's and KServe's clients read it."""
+    """A wrong body gets 400 with only `error`, as TensorFlow's and KServe's clients expect."""
     assert ask(half, body) == (400, {"error": why})
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"instances": [1]} x', b"\xff\xfe\xfd", b"a=b"])
 def test_no_json_is_a_400(half: Served, body: bytes) -> None:
-    """Whatever else it is."""
+    """A body that is not JSON gets 400."""
     response = requests.post(half.url + PREDICT, data=body, timeout=60)
     assert response.status_code == 400
     assert response.json()["error"].startswith("Can't find JSON in data: ")
 
 
 def test_bytes_in_the_alphabet_of_urls_are_refused_by_its_name(two: Served) -> None:
-    """TensorFlow Serving has the standard alphabet alone (tf serving#1141)."""
+    """URL-safe Base64 gets 400: TensorFlow Serving has only the other one (tf serving#1141)."""
     status, answer = ask(two, {"instances": [{"tag": {"b64": URL_SAFE}, "signal": [1, 2]}]})
 
     assert status == 400
@@ -306,12 +306,12 @@ def test_bytes_in_the_alphabet_of_urls_are_refused_by_its_name(two: Served) -> N
 def test_a_wrong_address_is_a_404_that_says_what_is_there(
     half: Served, path: str, why: str
 ) -> None:
-    """The model's name and version are the server's settings."""
+    """A wrong address gets 404 that names the served model, version or method."""
     assert ask(half, {"instances": [1]}, path) == (404, {"error": why})
 
 
 def test_another_method_is_a_405(half: Served) -> None:
-    """KServe answers a GET with 404 as if the model were missing (kserve#3007)."""
+    """GET on a predict address gets 405; KServe's 404 looks like a missing model (kserve#3007)."""
     with connected(half.url) as connection:
         answer = connection.ask(get(PREDICT))
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
@@ -319,7 +319,7 @@ def test_another_method_is_a_405(half: Served) -> None:
 
 
 def test_the_state_is_told_in_both_dialects(half: Served) -> None:
-    """KServe's two keys and TensorFlow Serving's one."""
+    """The model's state has KServe's two keys and TensorFlow Serving's one."""
     available = {
         "version": "1",
         "state": "AVAILABLE",
@@ -349,7 +349,7 @@ def test_the_state_is_told_in_both_dialects(half: Served) -> None:
     ],
 )
 def test_openapi_describes_what_is_answered(table: Served, body: Any, status: int) -> None:
-    """What its schema allows is answered, what it does not allow is refused."""
+    """The server answers what the OpenAPI schema allows, and refuses what it does not."""
     document = requests.get(f"{table.url}/openapi.json", timeout=60).json()
     asked = document["paths"][PREDICT]["post"]["requestBody"]["content"]["application/json"]
     assert Draft202012Validator(asked["schema"]).is_valid(body) is (status == 200)
@@ -357,14 +357,14 @@ def test_openapi_describes_what_is_answered(table: Served, body: Any, status: in
 
 
 def test_without_pages_the_server_is_alive_to_browsers_too() -> None:
-    """KServe's client asks for `/`."""
+    """Without pages, `/` answers browsers as it answers KServe's client."""
     with served(HalfPlusTwo(), pages=False) as server:
         told = requests.get(server.url, headers={"Accept": "text/html"}, timeout=60)
         assert told.json() == {"status": "alive"}
 
 
 def test_the_metadata_are_tensorflow_servings(half: Served, table: Served) -> None:
-    """Sizes are text, as protobuf's JSON has 64-bit numbers; columns are inputs of one axis."""
+    """Sizes are strings, like 64-bit numbers in protobuf's JSON; columns are inputs of one axis."""
     x = {
         "dtype": "DT_FLOAT",
         "tensor_shape": {"dim": [{"size": "-1", "name": ""}], "unknown_rank": False},
@@ -394,7 +394,7 @@ def test_the_metadata_are_tensorflow_servings(half: Served, table: Served) -> No
 
 
 def test_name_and_version_are_settings() -> None:
-    """Both are decoded before they are compared, and neither hides Seldon's routes."""
+    """Name and version in the address may be escaped, and Seldon's routes still work."""
     with served(HalfPlusTwo(), model_name="half plus two", model_version="v3") as server:
         path = "/v1/models/half%20plus%20two/versions/v3:predict"
         assert ask(server, {"instances": [1]}, path) == (200, {"predictions": [2.5]})
@@ -406,7 +406,7 @@ def test_name_and_version_are_settings() -> None:
 
 
 def test_a_model_that_answers_as_a_whole_takes_one_instance() -> None:
-    """There is a prediction for each instance, or none: KServe's batcher counts them."""
+    """A model that answers a request as a whole gets one instance; more get 400."""
     with served(Whole()) as server:
         assert ask(server, {"instances": [{"a": 1}]}) == (
             200,
@@ -417,7 +417,7 @@ def test_a_model_that_answers_as_a_whole_takes_one_instance() -> None:
 
 
 def test_a_model_of_raw_messages_answers_seldons_protocol_alone() -> None:
-    """Its hook reads and writes that protocol's messages."""
+    """A model with only predict_raw gets 501: its hook reads and writes Seldon's messages."""
 
     class Raw:
         def predict_raw(self, message: Any) -> Any:
@@ -431,7 +431,7 @@ def test_a_model_of_raw_messages_answers_seldons_protocol_alone() -> None:
 
 
 def test_predictions_may_be_of_unequal_length() -> None:
-    """As the boxes are that are found in images."""
+    """Predictions may differ in length, such as the boxes found in images."""
     with served(Boxes()) as server:
         assert ask(server, {"instances": [2, 0, 1]}) == (
             200,
@@ -440,7 +440,7 @@ def test_predictions_may_be_of_unequal_length() -> None:
 
 
 def test_too_few_predictions_are_the_models_mistake() -> None:
-    """Nobody could tell which instance an answer belongs to."""
+    """A model that returns too few predictions gets 500, as they cannot be matched to instances."""
     with served(Fewer()) as server:
         assert ask(server, {"instances": [[1], [2]]}) == (
             500,
@@ -449,7 +449,7 @@ def test_too_few_predictions_are_the_models_mistake() -> None:
 
 
 def test_large_bodies_mean_what_small_ones_do(half: Served) -> None:
-    """Beyond 100 kB a body is read and answered on another thread."""
+    """Bodies beyond 100 kB, which another thread handles, get the same answers and errors."""
     numbers = [float(number) for number in range(30_000)]
     assert ask(half, {"instances": numbers}) == (
         200,
@@ -464,14 +464,14 @@ def test_large_bodies_mean_what_small_ones_do(half: Served) -> None:
 
 @pytest.mark.parametrize("rows", [[[1, 2.5]], [[1, 2], [3, 4]], [["a", "b"]], [[True]], [1.5, 2]])
 def test_rows_share_calls_of_the_model_with_those_of_seldons_protocol(rows: Any) -> None:
-    """The same rows are the same array, and columns by name the same table."""
+    """Equal rows of both protocols have the same batch key, so they share a batch."""
     as_v1 = Reader(Whole())(asked({"instances": rows}))
     assert batch_key(as_v1) == batch_key(decode({"data": {"ndarray": rows}}))
     assert batch_key(as_v1) is not None
 
 
 def test_records_share_calls_of_the_model_with_those_of_seldons_protocol() -> None:
-    """Once the model's own `prepare` has made a table of them."""
+    """Equal records of both protocols have the same batch key after the model's `prepare`."""
     records = [{"a": 1, "b": "x"}]
     requests = [Reader(Table())(asked({"instances": records})), decode({"jsonData": records})]
     for each in requests:
@@ -480,12 +480,12 @@ def test_records_share_calls_of_the_model_with_those_of_seldons_protocol() -> No
 
 
 def asked(body: Any) -> Any:
-    """What is read of an exchange."""
+    """A stand-in for an Exchange with this JSON as its body."""
     return SimpleNamespace(body=json.dumps(body).encode())
 
 
 def test_predictions_are_counted_as_such(half: Served) -> None:
-    """With escapes in the address or without."""
+    """Each form of the predict address counts as `predict`."""
     with served(HalfPlusTwo()) as server:
         for path in (PREDICT, f"{MODEL}%3Apredict", f"{MODEL}/versions/1:predict"):
             ask(server, {"instances": [1]}, path)
@@ -523,7 +523,7 @@ BODY = st.dictionaries(
 def test_no_body_is_the_servers_mistake(
     request: pytest.FixtureRequest, name: str, body: Any
 ) -> None:
-    """Whatever it is, it is answered, or refused as the client's mistake."""
+    """Any body gets an answer or 400, never a 5xx."""
     server = request.getfixturevalue(name)
     response = requests.post(server.url + PREDICT, data=json.dumps(body), timeout=60)
     assert response.status_code in (200, 400), response.text

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol beside Seldon's, on the same ports."""
+"""The Open Inference Protocol over REST, beside Seldon's."""
 
 import gzip
 import importlib.metadata
@@ -24,7 +24,7 @@ FACTS = (Column("age", "float64"), Column("job", "text"))
 
 
 class Ages(Component):
-    """Takes a table of ages and jobs, and answers twice the ages."""
+    """Takes a table of ages and jobs, and returns twice the ages."""
 
     batchable = True
 
@@ -49,7 +49,7 @@ class Ages(Component):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
-    """A server of a loaded model."""
+    """A server of a loaded Echo."""
     with serve_echo() as served:
         yield served
 
@@ -77,7 +77,7 @@ def server() -> Iterator[Served]:
     ],
 )
 def test_what_the_server_and_its_model_are(server: Served, path: str, body: Any) -> None:
-    """Names in paths may be escaped."""
+    """The server's and the model's metadata are answered, also with escaped names in the path."""
     assert ask(server, "GET", path) == (200, body)
 
 
@@ -105,12 +105,12 @@ def test_what_the_server_and_its_model_are(server: Served, path: str, body: Any)
 def test_a_path_that_is_nothing_is_refused_in_this_protocols_form(
     server: Served, method: str, path: str, status: int, text: str
 ) -> None:
-    """And says which model is here."""
+    """An unknown path gets this protocol's error format, which names the served model."""
     assert ask(server, method, path) == (status, {"error": text})
 
 
 def test_what_is_absent_may_be_null_or_empty_and_the_unknown_is_ignored(server: Served) -> None:
-    """As KServe's client and Seldon's executor send it: a whole answer as the next request."""
+    """Optional members may be null or empty and unknown ones are ignored, as clients need it."""
     request = {
         "model_name": "other",
         "model_version": None,
@@ -129,7 +129,7 @@ def test_what_is_absent_may_be_null_or_empty_and_the_unknown_is_ignored(server: 
 
 
 def test_an_answer_is_compressed_for_who_asks_for_one_coding(server: Served) -> None:
-    """As tritonclient asks; what browsers and aiohttp send of themselves is no wish."""
+    """The answer is compressed if the client asks for one coding, not for a browser's list."""
     body = {"inputs": [{**ROW, "shape": [1, 2000], "data": [0.5] * 2000}]}
     for coding, decompress in (("gzip", gzip.decompress), ("deflate", zlib.decompress)):
         request = post(json.dumps(body).encode(), INFER, f"Accept-Encoding: {coding}")
@@ -143,7 +143,7 @@ def test_an_answer_is_compressed_for_who_asks_for_one_coding(server: Served) -> 
 
 
 def test_chunks_and_a_patient_client_are_answered(server: Served) -> None:
-    """As Triton's tests send chunks, and curl waits before it sends much."""
+    """Chunked bodies and Expect: 100-continue work."""
     body = json.dumps({"inputs": [ROW]}).encode()
     with connected(server.url) as connection:
         assert connection.ask(chunked(body[:9], body[9:], path=INFER)).status == 200
@@ -154,7 +154,7 @@ def test_chunks_and_a_patient_client_are_answered(server: Served) -> None:
 
 
 def test_an_empty_body_and_an_object_ask_for_the_index(server: Served) -> None:
-    """With `ready` only what is ready."""
+    """The index accepts an empty body, `{}`, and `ready` as a boolean."""
     listed = [{"name": "model", "version": "1", "state": "READY", "reason": ""}]
     for body in (b"", b"{}", b'{"ready": true}'):
         assert ask(server, "POST", "/v2/repository/index", data=body) == (200, listed)
@@ -163,7 +163,7 @@ def test_an_empty_body_and_an_object_ask_for_the_index(server: Served) -> None:
 
 
 def test_pages_of_other_origins_may_read_binary_answers(server: Served) -> None:
-    """Where browsers are let in at all."""
+    """CORS allows the header that binary answers need."""
     headers = [
         "Origin: http://x",
         "Access-Control-Request-Headers: inference-header-content-length",
@@ -175,7 +175,7 @@ def test_pages_of_other_origins_may_read_binary_answers(server: Served) -> None:
 
 
 def test_the_same_model_answers_both_protocols_from_one_batch() -> None:
-    """Requests of Seldon's protocol and this one share calls of the model."""
+    """Requests of Seldon's protocol and this one share batches."""
     columns = [
         {"name": "job", "datatype": "BYTES", "shape": [1], "data": ["smith"]},
         {"name": "age", "datatype": "INT8", "shape": [1], "data": [20]},
@@ -198,8 +198,8 @@ def test_the_same_model_answers_both_protocols_from_one_batch() -> None:
 
 
 def test_a_model_that_is_not_healthy_is_not_ready() -> None:
-    """Alive all the same; over gRPC `ready` is false, and no error."""
-    with serve(Echo()) as served:  # which is not loaded
+    """An unhealthy model is live but not ready; over gRPC, that is `ready: false` and no error."""
+    with serve(Echo()) as served:  # the model is not loaded
         assert ask(served, "GET", "/v2/health/live") == (200, {"live": True})
         assert ask(served, "GET", "/v2/health/ready") == (503, {"ready": False})
         assert ask(served, "GET", "/v2/models/model/ready") == (
@@ -211,7 +211,7 @@ def test_a_model_that_is_not_healthy_is_not_ready() -> None:
 
 
 def test_inference_is_counted_as_such(server: Served) -> None:
-    """Over REST, with and without a version, and over gRPC."""
+    """Inference counts as `infer` over REST, with a version or without, and over gRPC."""
     with serve_echo(model_name="m x") as served:
         for path in ("m%20x/infer", "m%20x/versions/1/infer"):
             url = f"{served.url}/v2/models/{path}"

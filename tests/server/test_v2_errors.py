@@ -1,4 +1,4 @@
-"""What clients of the Open Inference Protocol read of their mistakes, over REST."""
+"""Errors of the Open Inference Protocol over REST."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from prepackaged.testing import Served, serve
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
-    """A server of a loaded model."""
+    """A server of a loaded Echo."""
     with serve_echo() as served:
         yield served
 
@@ -53,7 +53,7 @@ def server() -> Iterator[Served]:
 def test_an_error_has_the_status_of_the_party_at_fault(
     server: Served, body: bytes, status: int, text: str
 ) -> None:
-    """400 for the client's mistakes, 500 for the model's."""
+    """The client's mistakes get 400, the model's 500."""
     assert ask(server, "POST", INFER, data=body) == (status, {"error": text})
 
 
@@ -97,7 +97,7 @@ def test_an_error_has_the_status_of_the_party_at_fault(
     ],
 )
 def test_what_is_beside_the_inputs_is_checked(server: Served, more: Any, text: str) -> None:
-    """Never ignored where it would have meant something."""
+    """Wrong outputs and parameters get 400 instead of being ignored."""
     assert infer(server, {"inputs": [ROW], **more}) == (400, {"error": text})
 
 
@@ -123,7 +123,7 @@ def test_what_is_beside_the_inputs_is_checked(server: Served, more: Any, text: s
 def test_binary_tensors_must_lie_where_the_request_says(
     server: Served, size: bytes, content: bytes, text: str
 ) -> None:
-    """The JSON's length, and the bytes behind it."""
+    """A wrong length of the JSON, or of the binary data after it, gets 400."""
     parameters = {"binary_data_size": 8}
     entry = {"name": "x", "datatype": "FP64", "shape": [1], "parameters": parameters}
     body = json.dumps({"inputs": [entry]}, separators=(",", ":")).encode()
@@ -141,7 +141,7 @@ class Raw:
 
 
 def test_a_model_that_reads_whole_messages_is_not_reached() -> None:
-    """Rather than answered with nothing."""
+    """A model with only predict_raw gets 501, since it speaks only Seldon's protocol."""
     with serve(Raw()) as served:
         assert infer(served, {"inputs": [ROW]}) == (
             501,

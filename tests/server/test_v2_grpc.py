@@ -16,20 +16,20 @@ from prepackaged.testing import Served
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
-    """A server of a loaded model."""
+    """A server of a loaded Echo."""
     with serve_echo() as served:
         yield served
 
 
 def refusal(server: Served, method: str, **fields: Any) -> tuple[Any, str]:
-    """Code and details of a call that fails."""
+    """Code and details of a failing call."""
     with pytest.raises(grpc.RpcError) as caught:
         call(server, method, **fields)
     return caught.value.code(), caught.value.details()
 
 
 def test_what_the_server_and_its_model_are_over_grpc(server: Served) -> None:
-    """The same as over REST."""
+    """The server's and the model's metadata are the same as over REST."""
     assert call(server, "ServerLive").live
     assert call(server, "ServerReady").ready
     assert call(server, "ServerMetadata").version == importlib.metadata.version("prepackaged")
@@ -40,7 +40,7 @@ def test_what_the_server_and_its_model_are_over_grpc(server: Served) -> None:
 
 
 def test_an_unknown_model_is_not_ready_and_no_error(server: Served) -> None:
-    """For clients that poll until it is there."""
+    """ModelReady of an unknown model is false and no error, for clients that poll."""
     for name, version in (("iris", ""), ("model", "2")):
         assert call(server, "ModelReady", name=name, version=version).ready is False
 
@@ -86,12 +86,12 @@ def test_an_unknown_model_is_not_ready_and_no_error(server: Served) -> None:
 def test_an_error_over_grpc_has_a_code_and_the_same_words(
     server: Served, method: str, fields: Any, code: str, text: str
 ) -> None:
-    """Of the party at fault."""
+    """An error has the gRPC code for the party at fault, and REST's message."""
     assert refusal(server, method, **fields) == (grpc.StatusCode[code], text)
 
 
 def test_calls_that_are_not_offered_and_no_messages_are_refused(server: Served) -> None:
-    """As gRPC has codes for it."""
+    """Unknown methods get UNIMPLEMENTED, and invalid messages INVALID_ARGUMENT."""
     with grpc.insecure_channel(server.grpc) as channel:
         for method, message, code in (
             ("ModelStatistics", b"", grpc.StatusCode.UNIMPLEMENTED),
@@ -104,7 +104,7 @@ def test_calls_that_are_not_offered_and_no_messages_are_refused(server: Served) 
 
 
 def test_health_and_reflection_know_the_service(server: Served) -> None:
-    """Probes ask for it by name, and grpcurl for its messages, which are in no default pool."""
+    """Health checks know the service's name, and reflection has its messages, for grpcurl."""
     with grpc.insecure_channel(server.grpc) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         answer = health.Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=60)

@@ -1,4 +1,4 @@
-"""What tritonclient 2.73.0 sends, replayed byte by byte; tests/clients/record.py wrote it down."""
+"""Replays requests of tritonclient 2.73.0, which tests/clients/record.py has recorded."""
 
 import json
 from collections.abc import Iterator
@@ -24,14 +24,14 @@ NAMED = {"model_name": MODEL, "model_version": "1"}
 
 
 class Echo:
-    """Answers what it is sent."""
+    """Returns its input."""
 
     def predict(self, X: Any, names: Any) -> Any:
         return X
 
 
 class Methods:
-    """Answers with the method that is asked for."""
+    """Answers according to the requested method."""
 
     signature = Signature(method="predict", methods=("predict", "predict_proba"))
     names_outputs = False
@@ -41,7 +41,7 @@ class Methods:
 
 
 class Halves:
-    """Answers floats of half the usual width."""
+    """Answers with float16."""
 
     def predict(self, X: Any, names: Any) -> Any:
         return X.astype(np.float16)
@@ -49,42 +49,42 @@ class Halves:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
-    """A server that echoes, its model's name one that clients escape."""
+    """A server that echoes, with a model name that clients have to escape."""
     with serve(Echo(), model_name=MODEL) as served:
         yield served
 
 
 @cache
 def recorded() -> dict[str, bytes]:
-    """The requests by name."""
+    """The recorded requests by name."""
     texts = json.loads(RECORDED.read_text())
     return {name: text.encode("latin-1") for name, text in texts.items()}
 
 
 def replay(server: Served, name: str) -> Answer:
-    """The answer to a recorded request over HTTP."""
+    """Send a recorded request over HTTP and return the answer."""
     with connected(server.url) as connection:
         return connection.ask(recorded()[name])
 
 
 def parts(answer: Answer) -> tuple[dict[str, Any], bytes]:
-    """The JSON of an answer, and the binary tensors behind it."""
+    """Split an answer into its JSON and the binary tensors after it."""
     size = int(answer.headers.get("inference-header-content-length", len(answer.body)))
     return json.loads(answer.body[:size]), answer.body[size:]
 
 
 def binary(output: dict[str, Any], size: int) -> dict[str, Any]:
-    """An output whose values lie behind the JSON."""
+    """An output whose values follow the JSON."""
     return {**output, "parameters": {"binary_data_size": size}}
 
 
 def infer(server: Served, name: str) -> Any:
-    """The answer to a recorded message over gRPC."""
+    """Send a recorded message over gRPC and return the answer."""
     return infer_message(server, recorded()[name])
 
 
 def infer_message(server: Served, message: bytes) -> Any:
-    """The answer to a message over gRPC."""
+    """Send a message over gRPC and return the answer."""
     with grpc.insecure_channel(server.grpc) as channel:
         call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
         return CLASSES["ModelInferResponse"].FromString(call(message, timeout=60))
@@ -92,7 +92,7 @@ def infer_message(server: Served, message: bytes) -> Any:
 
 @pytest.mark.parametrize("name", ["json", "aio json"])
 def test_json_is_answered_with_json_whatever_its_content_type(server: Served, name: str) -> None:
-    """The sync client declares none, the aio client octet-stream and codings it cannot read."""
+    """JSON gets uncompressed JSON, with no Content-Type (sync client) or octet-stream (aio)."""
     answer = replay(server, name)
     assert parts(answer) == ({**NAMED, "outputs": [{**FP32, "data": ROW}]}, b"")
     assert answer.headers["content-type"] == "application/json"
@@ -104,7 +104,7 @@ def test_json_is_answered_with_json_whatever_its_content_type(server: Served, na
     ["json, outputs not listed", "binary", "gzip", "deflate", "aio binary", "version"],
 )
 def test_a_binary_answer_has_its_tensors_behind_the_json(server: Served, name: str) -> None:
-    """Asked for by an output or by the request; compressed bodies are inflated first."""
+    """Binary tensors follow the JSON if an output or the request asks for them."""
     answer = replay(server, name)
     assert parts(answer) == ({**NAMED, "outputs": [binary(FP32, 8)]}, ROW_BYTES)
     assert answer.headers["content-type"] == "application/octet-stream"
@@ -112,18 +112,18 @@ def test_a_binary_answer_has_its_tensors_behind_the_json(server: Served, name: s
 
 
 def test_binary_values_may_be_answered_in_json(server: Served) -> None:
-    """Each output has its own say."""
+    """An output may be JSON even if the inputs are binary."""
     answer = replay(server, "binary in, json out")
     assert parts(answer) == ({**NAMED, "outputs": [{**FP32, "data": ROW}]}, b"")
 
 
 def test_an_id_comes_back_with_the_same_characters(server: Served) -> None:
-    """Sent with JSON's escapes, a pair of surrogates among them."""
+    """The request's id comes back unchanged, including a surrogate pair in JSON escapes."""
     assert parts(replay(server, "id"))[0]["id"] == "caf\u00e9 \U0001f600"
 
 
 def test_an_empty_tensor_is_a_tensor(server: Served) -> None:
-    """With `binary_data_size` 0 and nothing behind the JSON; the answer is JSON alone."""
+    """An empty tensor has `binary_data_size` 0, and the answer is JSON only."""
     answer = replay(server, "empty")
     output = {"name": "output-0", "datatype": "FP32", "shape": [0, 4]}
     assert parts(answer) == ({**NAMED, "outputs": [binary(output, 0)]}, b"")
@@ -131,7 +131,7 @@ def test_an_empty_tensor_is_a_tensor(server: Served) -> None:
 
 
 def test_elements_of_bytes_are_exact(server: Served) -> None:
-    """NUL, an empty one, and one that is no UTF-8."""
+    """BYTES elements are exact: with NUL, empty, and invalid UTF-8."""
     content = b"\3\0\0\0a\0b\0\0\0\0\1\0\0\0\xff"
     output = {"name": "output-0", "datatype": "BYTES", "shape": [3]}
     answer = replay(server, "bytes")
@@ -141,7 +141,7 @@ def test_elements_of_bytes_are_exact(server: Served) -> None:
 
 
 def test_texts_and_large_integers_are_exact_in_json(server: Served) -> None:
-    """Beyond 2^53 too."""
+    """Texts and integers beyond 2^53 are exact in JSON."""
     (text,) = parts(replay(server, "text"))[0]["outputs"]
     assert (text["datatype"], text["data"]) == ("BYTES", ["caf\u00e9", ""])
     (integers,) = parts(replay(server, "integers"))[0]["outputs"]
@@ -149,7 +149,7 @@ def test_texts_and_large_integers_are_exact_in_json(server: Served) -> None:
 
 
 def test_binary_and_json_inputs_go_together(server: Served) -> None:
-    """In one request; each output has its own part behind the JSON."""
+    """A request may mix binary and JSON inputs; the binary outputs follow each other."""
     outputs = [
         binary({"name": "a", "datatype": "INT64", "shape": [1, 1]}, 8),
         binary({"name": "b", "datatype": "BYTES", "shape": [1, 1]}, 5),
@@ -159,7 +159,7 @@ def test_binary_and_json_inputs_go_together(server: Served) -> None:
 
 
 def test_the_classes_of_an_output_are_value_and_place(server: Served) -> None:
-    """The largest first, as Triton's `class_count` has it."""
+    """With `class_count`, each class is `value:index`, the largest first, as in Triton."""
     output = {"name": "output-0", "datatype": "BYTES", "shape": [1, 1]}
     content = b"\5\0\0\0" + b"2.0:1"
     assert parts(replay(server, "class_count")) == (
@@ -190,7 +190,7 @@ def test_the_classes_of_an_output_are_value_and_place(server: Served) -> None:
 def test_a_refusal_is_an_object_with_the_error(
     server: Served, name: str, status: int, text: str
 ) -> None:
-    """In the form and with the content type that every client reads."""
+    """A refusal is JSON with `error`, which every client reads."""
     answer = replay(server, name)
     assert (answer.status, json.loads(answer.body)) == (status, {"error": text})
     assert answer.headers["content-type"] == "application/json"
@@ -210,21 +210,21 @@ def test_a_refusal_is_an_object_with_the_error(
     ],
 )
 def test_health_and_the_index_answer_without_a_body(server: Served, name: str, body: Any) -> None:
-    """As clients ask."""
+    """Health and index requests are answered with JSON, as the clients expect."""
     answer = replay(server, name)
     assert (answer.status, json.loads(answer.body)) == (200, body)
 
 
 @pytest.mark.parametrize("name", ["metadata", "aio metadata", "config"])
 def test_metadata_is_never_compressed(server: Served, name: str) -> None:
-    """The aio client offers codings in which it cannot read metadata."""
+    """Metadata is never compressed: the aio client offers codings but cannot decode them there."""
     answer = replay(server, name)
     assert json.loads(answer.body)["name"] == MODEL
     assert "content-encoding" not in answer.headers
 
 
 def test_an_output_of_a_methods_name_is_that_methods_answer() -> None:
-    """Several at once, too; the same over gRPC."""
+    """An output named after a method is its result, also among others, over REST and gRPC."""
     with serve(Methods(), model_name=MODEL) as served:
         (output,) = parts(replay(served, "method"))[0]["outputs"]
         assert output == {**FP32, "name": "predict_proba", "data": [0.25, 1.0]}
@@ -242,7 +242,7 @@ def test_an_output_of_a_methods_name_is_that_methods_answer() -> None:
 
 
 def test_a_raw_message_is_answered_raw(server: Served) -> None:
-    """Its client reads nothing else; the version may be empty and the id comes back."""
+    """A request with raw contents gets raw contents, the only ones that its client reads."""
     message = infer(server, "grpc raw")
     assert (message.model_name, message.model_version, message.id) == (MODEL, "1", "r")
     (output,) = message.outputs
@@ -252,7 +252,7 @@ def test_a_raw_message_is_answered_raw(server: Served) -> None:
 
 
 def test_a_typed_message_is_answered_typed(server: Served) -> None:
-    """Those who read `contents` read nothing else."""
+    """A request with typed contents gets typed contents, the only ones that its client reads."""
     message = infer(server, "grpc typed")
     (output,) = message.outputs
     assert (output.datatype, list(output.shape)) == ("INT8", [2])
@@ -261,7 +261,7 @@ def test_a_typed_message_is_answered_typed(server: Served) -> None:
 
 
 def test_a_typed_message_whose_answer_has_no_typed_field_is_answered_raw() -> None:
-    """FP16 is in none."""
+    """FP16 has no typed field, so it is answered in raw contents."""
     with serve(Halves(), model_name=MODEL) as served:
         message = infer(served, "grpc typed")
     assert message.outputs[0].datatype == "FP16"
@@ -269,14 +269,14 @@ def test_a_typed_message_whose_answer_has_no_typed_field_is_answered_raw() -> No
 
 
 def test_other_messages_over_grpc(server: Served) -> None:
-    """An empty tensor, a timeout that is not over, and an output under the name that is asked."""
+    """An empty tensor, a timeout that does not expire and a requested output name work."""
     assert list(infer(server, "grpc empty").raw_output_contents) == [b""]
     assert list(infer(server, "grpc timeout").raw_output_contents) == [ROW_BYTES]
     assert infer(server, "grpc output").outputs[0].name == "output-1"
 
 
 def test_typed_columns_are_a_table(server: Served) -> None:
-    """With MLServer's content types as parameters; a class without a signature gets rows."""
+    """Columns with MLServer's content types form a table; a model without a signature gets rows."""
     message = infer(server, "grpc columns")
     (output,) = message.outputs
     assert (output.datatype, list(output.shape)) == ("BYTES", [2, 2])

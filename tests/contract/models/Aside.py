@@ -1,4 +1,4 @@
-"""A Model with a service of its own beside the server: it says what it knows on another port."""
+"""A Model with a custom service, which reports its process and whether the model is loaded."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Aside:
-    """Writes where its service listens into the file `told`."""
+    """Appends the port of its service to the file `told`."""
 
     def __init__(self, told: str) -> None:
         self.told = Path(told)

@@ -1,7 +1,7 @@
-"""A Model that has Seldon's base class and nothing of its own."""
+"""A Model with Seldon's base class and no method of its own."""
 
 from seldon_core.user_model import SeldonComponent
 
 
 class Bare(SeldonComponent):  # type: ignore[misc]
-    """Leaves every hook to what its absence means."""
+    """Has only the base class's hooks."""

@@ -1,4 +1,4 @@
-"""A Model whose author made every mistake but in predict."""
+"""A Model with a mistake in every hook."""
 
 from typing import Any
 
@@ -6,40 +6,40 @@ from seldon_core.user_model import SeldonNotImplementedError
 
 
 class Faulty:
-    """Fails in the hooks around predict."""
+    """Fails in every hook."""
 
     def predict(self, X: Any, names: Any) -> Any:
-        """Says that it is not there."""
+        """Raise SeldonNotImplementedError."""
         raise SeldonNotImplementedError("no predictions today")
 
     def transform_input(self, X: Any, names: Any, meta: Any = None) -> Any:
-        """Fails."""
+        """Raise an error."""
         raise KeyError("column")
 
     def route(self, X: Any, names: Any) -> Any:
-        """No number."""
+        """Return a text instead of a number."""
         return "left"
 
     def aggregate(self, Xs: Any, names: Any) -> Any:
-        """Nothing."""
+        """Return None."""
         return None
 
     def send_feedback(self, X: Any, names: Any, reward: Any, truth: Any, routing: Any) -> Any:
-        """Fails."""
+        """Raise an error."""
         raise RuntimeError("no feedback today")
 
     def health_status(self) -> Any:
-        """Fails."""
+        """Raise an error."""
         raise RuntimeError("not well")
 
     def init_metadata(self) -> dict[str, Any]:
-        """Versions that are no list of texts."""
+        """Return versions that are not a list of texts."""
         return {"name": "faulty", "versions": 1}
 
     def class_names(self) -> list[str]:
-        """Names of two columns."""
+        """Return the names of two columns."""
         return ["yes", "no"]
 
     def metrics(self) -> Any:
-        """A metric without a value."""
+        """Return a metric without a value."""
         return [{"type": "COUNTER", "key": "faulty"}]

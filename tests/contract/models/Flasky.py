@@ -1,4 +1,4 @@
-"""A Model that leans on Flask, which upstream's server is made with."""
+"""A Model that uses Flask, on which upstream's server is built."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from seldon_core.flask_utils import SeldonMicroserviceException
 
 
 class TeapotError(Exception):
-    """An exception that the model answers itself."""
+    """An exception with a handler in the model."""
 
 
 class ShyTeapotError(TeapotError):
-    """A kind of the same."""
+    """A subclass of an exception with a handler."""
 
 
 def asked() -> dict[str, Any]:
-    """What there is to know of the request."""
+    """The parts of Flask's request that tests compare."""
     return {
         "caller": request.headers.get("X-Caller"),
         "agent": request.headers["user-agent"],
@@ -31,7 +31,7 @@ def asked() -> dict[str, Any]:
 
 
 class Flasky:
-    """Every hook asks for the request, and predict raises what it is told to."""
+    """Every hook reads Flask's request, and predict raises the error that the text names."""
 
     model_error_handler = Blueprint("errors", __name__)
 
@@ -67,7 +67,7 @@ class Flasky:
 
 @Flasky.model_error_handler.app_errorhandler(TeapotError)
 def answer_teapot(error: TeapotError) -> Any:
-    """The model's own answer to its own exception."""
+    """Answer the model's own exception."""
     response = jsonify({"teapot": str(error), "caller": request.headers["X-Caller"]})
     response.status_code = 418
     response.headers["X-Teapot"] = "short and stout"
@@ -76,14 +76,14 @@ def answer_teapot(error: TeapotError) -> Any:
 
 @Flasky.model_error_handler.app_errorhandler(KeyError)
 def fail_again(error: KeyError) -> Any:
-    """A handler that fails."""
+    """Fail in the handler."""
     raise ValueError("the handler is broken")
 
 
 @Flasky.model_error_handler.app_errorhandler(Exception)
 @Flasky.model_error_handler.app_errorhandler(SeldonMicroserviceException)
 def never_called(error: Exception) -> Any:
-    """Upstream's own handlers of these are registered later, and win."""
+    """Never runs: upstream registers its own handlers of these later, and they win."""
     return "never", 418
 
 

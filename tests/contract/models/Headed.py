@@ -1,4 +1,4 @@
-"""A Model that reads the request's headers as this project offers them, under whichever server."""
+"""A Model that reads headers with `request_headers`, which works under both servers."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from prepackaged import Component, request_headers
 
 
 class Headed(Component):
-    """Answers with the caller's name."""
+    """Answers with the caller's name from the headers."""
 
     def __init__(self, model_uri: str | None = None) -> None:
         super().__init__(model_uri)

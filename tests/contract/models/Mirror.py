@@ -1,17 +1,17 @@
-"""A Model without any base class: every hook answers with what it was given."""
+"""A Model without a base class, whose hooks return their inputs."""
 
 from typing import Any
 
 
 class Mirror:
-    """Shows how the microservice turns requests into values and values into answers."""
+    """Shows how the server turns requests into values and values into answers."""
 
     def predict(self, X: Any, names: Any, meta: Any = None) -> Any:
-        """The payload itself."""
+        """Return the payload."""
         return X
 
     def transform_input(self, X: Any, names: Any, meta: Any = None) -> Any:
-        """What arrived, described."""
+        """Return the type, shape and names of the payload."""
         return {
             "type": type(X).__name__,
             "shape": list(getattr(X, "shape", [])),
@@ -19,27 +19,27 @@ class Mirror:
         }
 
     def transform_output(self, X: Any, names: Any, meta: Any = None) -> Any:
-        """The payload itself."""
+        """Return the payload."""
         return X
 
     def route(self, X: Any, names: Any) -> int:
-        """Always the second branch."""
+        """Return 1, the second branch."""
         return 1
 
     def aggregate(self, Xs: list[Any], names: list[Any]) -> Any:
-        """The last of the payloads."""
+        """Return the last payload."""
         return Xs[-1]
 
     def send_feedback(self, X: Any, names: Any, reward: float, truth: Any, routing: Any) -> Any:
-        """The reward, in an array."""
+        """Return the reward in an array."""
         return [[reward]]
 
     def tags(self) -> dict[str, Any]:
-        """A tag in every answer."""
+        """Return one tag."""
         return {"mirror": True}
 
     def metrics(self) -> list[dict[str, Any]]:
-        """One metric of each kind in every answer."""
+        """Return one metric of each kind."""
         return [
             {"type": "COUNTER", "key": "mirrored", "value": 1},
             {"type": "GAUGE", "key": "brightness", "value": 0.5},

@@ -1,4 +1,4 @@
-"""A Model that is given payloads as they came, and gives answers that are sent as they are."""
+"""A Model for PAYLOAD_PASSTHROUGH: it gets raw bodies and returns raw answers."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from google.protobuf.message import Message
 
 
 class Passed:
-    """Tells what it was given; does what the payload says."""
+    """Returns a description of its input; `fail` raises an error, and `object` returns a dict."""
 
     def predict_raw(self, msg: Any) -> Any:
         if isinstance(msg, Message):

@@ -1,4 +1,4 @@
-"""A Model as the oldest guides show it: no base class, no meta, names as an attribute."""
+"""A Model as in the oldest guides: no base class, no meta, class names as an attribute."""
 
 from typing import Any
 
@@ -6,20 +6,20 @@ import numpy as np
 
 
 class Plain:
-    """Answers with sums and differences of the first two columns."""
+    """Answers with the sum and the difference of the first two columns."""
 
     class_names = ("sum", "difference")
 
     def predict(self, X: Any, features_names: Any) -> Any:
-        """Two columns."""
+        """Return two columns."""
         return np.stack([X[:, 0] + X[:, 1], X[:, 0] - X[:, 1]], axis=1)
 
     def health_status(self) -> Any:
-        """An answer of predict."""
+        """Return a prediction."""
         return self.predict(np.array([[1, 2]]), [])
 
     def init_metadata(self) -> dict[str, Any]:
-        """Some of the fields."""
+        """Return some of the metadata fields."""
         return {
             "name": "plain",
             "versions": ["1", "2"],

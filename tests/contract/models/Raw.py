@@ -18,34 +18,34 @@ def _answer(method: str, message: Any) -> Any:
 
 
 class Raw(SeldonComponent):  # type: ignore[misc]
-    """Every hook in its raw form, which goes before the other."""
+    """Has only raw hooks, which take precedence over the others."""
 
     def predict_raw(self, msg: Any) -> Any:
-        """An answer whose status the message may choose."""
+        """Return an answer; the message may set its status."""
         if isinstance(msg, dict) and "status" in msg:
             return {"status": msg["status"], "strData": "as told"}
         return _answer("predict", msg)
 
     def transform_input_raw(self, msg: Any) -> Any:
-        """The message, described."""
+        """Return an answer with the method and the message."""
         return _answer("transform_input", msg)
 
     def transform_output_raw(self, msg: Any) -> Any:
-        """The message, described."""
+        """Return an answer with the method and the message."""
         return _answer("transform_output", msg)
 
     def route_raw(self, msg: Any) -> Any:
-        """The message, described."""
+        """Return an answer with the method and the message."""
         return _answer("route", msg)
 
     def aggregate_raw(self, msgs: Any) -> Any:
-        """The messages, described."""
+        """Return an answer with the method and the messages."""
         return _answer("aggregate", msgs)
 
     def send_feedback_raw(self, feedback: Any) -> Any:
-        """The feedback, which is always protobuf, described."""
+        """Return an answer with the method and the feedback, which is always protobuf."""
         return _answer("send_feedback", feedback)
 
     def health_status_raw(self) -> Any:
-        """A message as JSON."""
+        """Return a message as JSON."""
         return {"strData": "raw and well"}

@@ -6,7 +6,7 @@ from seldon_core.proto import prediction_pb2
 
 
 class RawGrpc:
-    """Answers each in its way."""
+    """Answers with the name of the hook that ran."""
 
     def predict_grpc(self, msg: Any) -> Any:
         return prediction_pb2.SeldonMessage(strData="grpc", meta=msg.meta)

@@ -4,7 +4,7 @@ from typing import Any
 
 
 class RawRest:
-    """Answers each in its way."""
+    """Answers with the name of the hook that ran."""
 
     def predict_rest(self, msg: Any) -> Any:
         return {"strData": "rest", "meta": {"tags": {"came": msg}}}

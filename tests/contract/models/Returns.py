@@ -1,4 +1,4 @@
-"""A Model whose answer is named by the request: the tag `return` chooses what predict does."""
+"""A Model whose result the request chooses with the tag `return`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -64,13 +64,13 @@ RESULTS: dict[str, Callable[[], Any]] = {
 
 
 class Returns:
-    """Counts how often predict was called: a TypeError inside it must not call it twice."""
+    """Counts the calls of predict, so that tests see if a TypeError in it causes a second call."""
 
     def __init__(self) -> None:
         self.calls = 0
 
     def predict(self, X: Any, names: Any, meta: Any = None) -> Any:
-        """What the tag `return` names; without it, the number of calls so far."""
+        """Return the result that the tag `return` names, or else the number of calls so far."""
         self.calls += 1
         asked = ((meta or {}).get("tags") or {}).get("return")
         if asked == "type error":
@@ -81,9 +81,9 @@ class Returns:
         return RESULTS[asked]() if asked else [self.calls]
 
     def tags(self) -> dict[str, Any]:
-        """A tag that a response may replace."""
+        """Return a tag that a SeldonResponse may replace."""
         return {"hook": "tags"}
 
     def metrics(self) -> list[dict[str, Any]]:
-        """One metric beside the response's."""
+        """Return a metric in addition to the SeldonResponse's."""
         return [{"type": "GAUGE", "key": "steady", "value": 1}]

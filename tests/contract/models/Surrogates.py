@@ -1,4 +1,4 @@
-"""A Model that has half a surrogate pair, which JSON can write and UTF-8 cannot, in all it says."""
+"""A Model that answers with half a surrogate pair, which JSON can escape but UTF-8 cannot hold."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ HALF = "\ud800"
 
 
 class Surrogates:
-    """Says it in answers, in its health and in its metadata."""
+    """Has it in answers, in its health and in its metadata."""
 
     def predict_raw(self, msg: Any) -> Any:
         return {"strData": HALF, "meta": {"tags": {"came": msg}}}

@@ -1,4 +1,4 @@
-"""The network of PyTorch's tutorial on CIFAR10, which PrimeHub's example has."""
+"""The network of PyTorch's CIFAR10 tutorial, which PrimeHub's example uses."""
 
 import torch
 from torch import nn

@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["onnx==1.23.2", "numpy==2.4.6"]
 # ///
-"""A network for pictures as CIFAR10 has them: `uv run train_onnx.py DIRECTORY`."""
+"""A network for CIFAR10-sized pictures: `uv run train_onnx.py DIRECTORY`."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ SIZES = {"kernel": (6, 3, 5, 5), "weight": (6, 10), "bias": (10,)}
 
 
 def network() -> onnx.ModelProto:
-    """Logits [n, 10] of pictures [n, 3, 32, 32], with weights as chance has them."""
+    """A model from pictures [n, 3, 32, 32] to logits [n, 10], with random weights."""
     numbers = np.random.default_rng(0)
     weights = {name: numbers.normal(size=size).astype("float32") for name, size in SIZES.items()}
     nodes = [
@@ -36,7 +36,7 @@ def network() -> onnx.ModelProto:
 
 
 def main(directory: Path) -> None:
-    """Save `model/model.onnx`, and what ONNX's own reference answers to a picture."""
+    """Save `model/model.onnx`, and the answer of ONNX's reference evaluator to a picture."""
     model = network()
     pixels = picture(32, 32, 3)
     rows = (pixels.transpose(2, 0, 1)[None] / 255).astype("float32")

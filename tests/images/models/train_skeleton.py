@@ -1,4 +1,4 @@
-"""No model, and what the skeleton says without one: `python train_skeleton.py DIRECTORY`."""
+"""No model, only the skeleton's answer without one: `python train_skeleton.py DIRECTORY`."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The iris classifier of PrimeHub's and Seldon's pages: `python train_sklearn.py DIRECTORY`."""
+"""The iris classifier of PrimeHub's and Seldon's guides: `python train_sklearn.py DIRECTORY`."""
 
 import sys
 from pathlib import Path

@@ -10,23 +10,23 @@ FORK = multiprocessing.get_context("fork")
 
 
 def square(number: int) -> int:
-    """What a child computes."""
+    """The function that the pool's children run."""
     return number * number
 
 
 class Children:
-    """Does what `strData` says with a child."""
+    """Calls its method named by `strData`."""
 
     def predict(self, X: Any, names: Any, meta: Any = None) -> Any:
         return f"{getattr(self, X)()}"
 
     def pool(self) -> list[int]:
-        """Two children compute, and are terminated with their pool."""
+        """Compute in a pool of two children, which the pool terminates."""
         with FORK.Pool(2) as pool:
             return pool.map(square, range(4))
 
     def terminate(self) -> int | None:
-        """A child that sleeps is terminated; its exit code is the signal's."""
+        """Terminate a sleeping child and return its exit code, the negative signal number."""
         child = FORK.Process(target=time.sleep, args=(600,))
         child.start()
         child.terminate()
@@ -34,6 +34,6 @@ class Children:
         return child.exitcode
 
     def thread(self) -> str:
-        """A thread that never ends is left behind, and is no daemon."""
+        """Leave a non-daemon thread running, and return the process ID."""
         threading.Thread(target=time.sleep, args=(600,)).start()
         return f"{os.getpid()}"

@@ -1,4 +1,4 @@
-"""A Model that is held from outside its process, by files."""
+"""A Model that a test blocks from outside its process, with files."""
 
 import time
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Gate:
-    """Touches `entered` in its directory, then answers once there is a file `open`."""
+    """Touches `entered` in its directory, then waits for the file `open` before it answers."""
 
     def __init__(self, directory: str) -> None:
         self._directory = Path(directory)

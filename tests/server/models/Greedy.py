@@ -1,16 +1,16 @@
-"""A model that has opened almost as many files as its process may."""
+"""A model that opens almost as many files as its process may."""
 
 import os
 from typing import Any
 
-LEFT = 10  # files that can be opened still
+LEFT = 10  # files that can still be opened
 
 
 class Greedy:
-    """Answers with what it was sent."""
+    """Returns its input."""
 
     def load(self) -> None:
-        """Open files until there are no more."""
+        """Open all files but LEFT."""
         opened = []
         try:
             while True:

@@ -1,4 +1,4 @@
-"""A Model whose loading takes its time."""
+"""A Model whose loading a test controls with files."""
 
 import os
 import time
@@ -7,10 +7,10 @@ from typing import Any
 
 
 class Loads:
-    """Touches `loads` in its directory, and is loaded once there is a file `open` there.
+    """Touches `loads` in its directory and loads until the file `open` exists there.
 
-    What the file says is done: `fail` fails, `exit` ends the process, and `hold` never
-    ends and lets no thread run.
+    The file's text says how loading ends: `fail` raises, `exit` ends the process, and `hold` never
+    ends and lets no other thread run.
     """
 
     def __init__(self, directory: str) -> None:

@@ -1,10 +1,10 @@
-"""A Model that answers what it is sent."""
+"""A Model that returns its input."""
 
 from typing import Any
 
 
 class Mirror:
-    """Answers the payload; a number n in jsonData with a text of n characters."""
+    """Returns its input; for a number n, a text of n characters."""
 
     def predict(self, X: Any, names: Any) -> Any:
         return "x" * X if type(X) is int else X

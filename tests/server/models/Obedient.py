@@ -7,10 +7,10 @@ from typing import Any
 
 
 class Obedient:
-    """Answers what it is sent, unless that is `hang`, `hold` or `die`.
+    """Returns its input, unless that is `hang`, `hold` or `die`.
 
-    In its directory, the file `seen` has a byte for every prediction, and `hangs` says that a
-    prediction without end has begun; one that holds lets no other thread run.
+    In its directory, the file `seen` has a byte for every prediction, and the file `hangs` appears
+    when an endless prediction has begun. `hold` lets no other thread run.
     """
 
     def __init__(self, directory: str) -> None:

@@ -2,7 +2,7 @@ from typing import Any
 
 
 class Picky:
-    """Fails whatever it is asked."""
+    """Fails at every prediction."""
 
     def predict(self, X: Any, names: Any) -> Any:
         raise ValueError("not this one")

@@ -1,4 +1,4 @@
-"""Models that rely on the thread that seldon-core's microservice calls them on."""
+"""A Model that relies on running on one thread, as under seldon-core's microservice."""
 
 import asyncio
 import contextvars
@@ -13,15 +13,15 @@ VARIABLE = contextvars.ContextVar("variable", default="unset")
 
 
 async def slept() -> str:
-    """What a coroutine gives after a turn of its loop."""
+    """Return after one iteration of the event loop."""
     await asyncio.sleep(0)
     return "slept"
 
 
 class Threads:
-    """Sets something up when it is constructed or loaded, and uses it in every hook.
+    """Sets something up in its constructor or in `load`, and uses it in every hook.
 
-    `kind` names what, one of the methods below that begin with `use_`.
+    `kind` names it: one of the `use_` methods below, without the prefix.
     """
 
     def __init__(self, kind: str) -> None:
@@ -52,7 +52,7 @@ class Threads:
         return f"{self.use()}"
 
     def init_metadata(self) -> dict[str, Any]:
-        is_loaded = hasattr(self, "database")  # which it is not yet under seldon-core's server
+        is_loaded = hasattr(self, "database")  # not yet under seldon-core's server
         return {"name": f"{self.use()}" if is_loaded else ""}
 
     def send_feedback(self, features: Any, names: Any, reward: Any, truth: Any, **_: Any) -> Any:

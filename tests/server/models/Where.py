@@ -1,10 +1,10 @@
-"""A Model that tells where it was told to find its files."""
+"""A Model that answers with its model URI."""
 
 from typing import Any
 
 
 class Where:
-    """Answers with its `model_uri`, once for each row."""
+    """Answers each row with its `model_uri`."""
 
     def __init__(self, model_uri: str = "nowhere") -> None:
         self._model_uri = model_uri

@@ -75,7 +75,7 @@ LIMITS = (
         example="100",
     ),
     Setting(
-        "longest expected wait for the model, in seconds; a request that would wait longer is refused",
+        "seconds: a request that is expected to wait longer for the model is refused",
         variables=("PREPACKAGED_MAX_WAIT_SECONDS",),
         otherwise="until the client's deadline; 30 if it has none, 1 in a lasting overload",
         example="1",

@@ -44,7 +44,7 @@ OWN_GAUGES = {
     "prepackaged_model_info": "livemax",
 }
 HELP = {
-    "prepackaged_requests_total": "Requests answered, by method and HTTP status (for gRPC the one it maps to).",
+    "prepackaged_requests_total": "Requests answered, by method and HTTP or mapped gRPC status.",
     "prepackaged_request_seconds": "Time from a request's arrival to its answer.",
     "prepackaged_batch_requests": "Requests that one call of the model answered.",
     "prepackaged_queue_depth_requests": "Requests that wait for the model.",

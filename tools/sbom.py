@@ -50,7 +50,7 @@ def python_packages(tag: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", scratch], check=True)
         packages = next(Path(scratch).glob("lib/python3.*/site-packages"))
-        unpack = ["tar", "--extract", "--directory", packages]
+        unpack = ["tar", "--extract", "--directory", str(packages)]
         subprocess.run(unpack, input=body, check=True)
         command = [sys.executable, "-m", *CYCLONEDX, scratch]
         found = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout

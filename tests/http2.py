@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -117,14 +117,11 @@ class Http2Client:
     def _size(self) -> int:
         return int.from_bytes(self._rest[:3])
 
-    def is_closed(self) -> bool:
-        """Read until the server closes the connection."""
-        try:
+    def read_until_closed(self) -> None:
+        """Read until the server closes the connection; raises `TimeoutError` if it does not."""
+        with suppress(ConnectionError):
             while self.read():
                 pass
-        except ConnectionError:
-            pass
-        return True
 
     def _take(self, event: Any) -> None:
         answer = self.answers.get(getattr(event, "stream_id", 0) or 0)

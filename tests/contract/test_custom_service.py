@@ -2,8 +2,6 @@
 
 import os
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,18 +17,10 @@ from serving import (
     start,
     wait_until_answering,
 )
+from waiting import SECONDS, wait_until
 
 MODELS = Path(__file__).parent / "models"
 PUBLISHED = ROOT / ".envs/upstream/bin" / UPSTREAM
-SECONDS = 60
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Wait until the condition holds; fail after a minute."""
-    deadline = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def address(told: Path) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,24 +10,23 @@ import grpc
 import pytest
 from rawhttp import PREDICT, WAYS, connected, get, post, text
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
+from waiting import SECONDS, wait_until
 
 MODELS = Path(__file__).parent / "models"
 ROWS = b'{"data": {"ndarray": [[1, 2], [3, 4], [5, 6]]}}'
-SECONDS = 60
 
 Start = Callable[..., Any]
 
 
 def lines(server: Any, count: int) -> list[str]:
     """Wait for `count` request lines and return them, without those of /health/ping."""
-    deadline = time.monotonic() + SECONDS
-    while True:
-        written = [line for line in server.log().splitlines() if line[:1] in '"{']
-        written = [line for line in written if "/health/ping" not in line]
-        if len(written) >= count:
-            return written
-        assert time.monotonic() < deadline, written
-        time.sleep(0.05)
+
+    def written() -> list[str]:
+        found = [line for line in server.log().splitlines() if line[:1] in '"{']
+        return [line for line in found if "/health/ping" not in line]
+
+    wait_until(lambda: len(written()) >= count)
+    return written()
 
 
 def call(server: Any, service: str, method: str, message: Any) -> str:

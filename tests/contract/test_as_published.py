@@ -140,7 +140,7 @@ def test_grpc_answers_as_it_did(servers: Pair, message: Any) -> None:
 def test_protobuf_refuses_what_it_made_text_of(servers: Pair, number: float, text: str) -> None:
     """NaN and infinity in an ndarray over gRPC are an error now, and were converted to text before.
 
-    This affects feedback over REST too. README.md lists it as a known limit; tensors may have them.
+    This affects feedback over REST too; tensors may have them.
     """
     request = prediction_pb2.SeldonMessage()
     request.data.ndarray.add_list().values.add().number_value = number

@@ -24,15 +24,15 @@ FRAMEWORKS = ("pandas", "sklearn.ensemble", "xgboost", "torch", "tensorflow", "o
 # Variables that a server reads when it starts. Others may be read while modules are imported.
 READ_AT_START = ("PREDICTIVE_UNIT_", "PREPACKAGED_", "PYTEST_")
 READ_BY_IMPORTS = {"PREDICTIVE_UNIT_IMAGE"}  # by seldon_core.metadata
-MOST_BYTES = 200_000  # size of an order
+MOST_BYTES = 200_000  # of a request
 
 
 class Forked:
     """A forked process, with the part of `subprocess.Popen`'s interface that tests use."""
 
-    def __init__(self, news: socket.socket) -> None:
-        self._news = news
-        self.pid = int(news.recv(64))
+    def __init__(self, reports: socket.socket) -> None:
+        self._reports = reports
+        self.pid = int(reports.recv(64))
         self._status: int | None = None
 
     def poll(self) -> int | None:
@@ -44,9 +44,9 @@ class Forked:
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the exit status. Raises `TimeoutError`."""
         if self._status is None:
-            self._news.settimeout(timeout)
-            self._status = int(self._news.recv(64))
-            self._news.close()
+            self._reports.settimeout(timeout)
+            self._status = int(self._reports.recv(64))
+            self._reports.close()
         return self._status
 
 
@@ -66,11 +66,11 @@ def fork(
 ) -> Forked:
     """Run a Python program as the leader of a new process group, with its output in a file."""
     words = [str(word) for word in command]
-    order = json.dumps([words, str(directory), dict(environment)]).encode()
-    news, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    request = json.dumps([words, str(directory), dict(environment)]).encode()
+    reports, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with end:
-        socket.send_fds(_parent().orders, [order], [output.fileno(), end.fileno()])
-    return Forked(news)
+        socket.send_fds(_parent().requests, [request], [output.fileno(), end.fileno()])
+    return Forked(reports)
 
 
 class _Parent:
@@ -78,41 +78,42 @@ class _Parent:
 
     def __init__(self) -> None:
         self.environment = dict(os.environ)
-        self.orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
+            # Kept, because Popen warns of a process that runs when its object is deleted.
             self._process = subprocess.Popen([sys.executable, "-P", __file__], stdin=theirs)
 
 
 _parent = cache(_Parent)
 
 
-def _follow(orders: socket.socket) -> None:
-    """Fork a process for each order until the other side closes; return in each child."""
+def _serve_requests(requests: socket.socket) -> None:
+    """Fork a process for each request until the other side closes; return in each child."""
     while True:
-        order, descriptors, *_ = socket.recv_fds(orders, MOST_BYTES, 2)
-        if not order:
+        request, descriptors, *_ = socket.recv_fds(requests, MOST_BYTES, 2)
+        if not request:
             sys.exit()
         if os.fork() == 0:
-            orders.close()
-            return _keep(json.loads(order), *descriptors)
+            requests.close()
+            return _supervise(json.loads(request), *descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-def _keep(order: list[Any], output: int, news: int) -> None:
+def _supervise(request: list[Any], output: int, reports: int) -> None:
     """Fork again: the child returns, and the parent reports its process ID and exit status."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if (child := os.fork()) == 0:
-        os.close(news)
-        return _become(*order, output)
-    os.write(news, b"%d" % child)
+        os.close(reports)
+        return _run_as(*request, output)
+    os.write(reports, b"%d" % child)
     _, status = os.waitpid(child, 0)
     with contextlib.suppress(BrokenPipeError):  # the tests may have ended
-        os.write(news, b"%d" % os.waitstatus_to_exitcode(status))
+        os.write(reports, b"%d" % os.waitstatus_to_exitcode(status))
     os._exit(0)
 
 
-def _become(command: list[str], directory: str, environment: dict[str, str], output: int) -> None:
+def _run_as(command: list[str], directory: str, environment: dict[str, str], output: int) -> None:
     """Make this process look as if it had been started with this command."""
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -130,6 +131,6 @@ if __name__ == "__main__":
     for name in (SERVER, *FRAMEWORKS):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # reaps the keeper processes that have ended
-    _follow(socket.socket(fileno=0))
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # reaps the supervisors that have ended
+    _serve_requests(socket.socket(fileno=0))
     runpy.run_path(sys.argv[0], run_name="__main__")

@@ -17,7 +17,8 @@ from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 
 from prepackaged.testing import Served, serve
 
-# A plain `import flask` would turn off batching for the models of all tests in this module.
+# A plain `import flask` would turn off batching for the models of all tests in this directory:
+# the server looks for that statement in the files beside a model.
 flask = importlib.import_module("flask")
 
 

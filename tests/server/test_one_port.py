@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rawhttp import connected, get, post
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
-from waiting import wait_until
+from waiting import wait_until, wait_until_in_flight
 
 from prepackaged import request_headers
 from prepackaged.server.transport import eviction
@@ -417,7 +417,7 @@ def test_connections_of_both_versions_share_one_limit(
         gate.wait_until_entered()
         with connected(server.url) as second:
             second.send(post(ROWS))
-            wait_until(lambda: " 2.0" in in_flight(server))
+            wait_until_in_flight(server.metrics, 2)
             with connected(server.url) as third:
                 assert third.ask(post(ROWS)).status == 503
             with http2(server.url) as fourth:
@@ -435,10 +435,3 @@ def test_idle_connections_of_http2_make_room(monkeypatch: pytest.MonkeyPatch) ->
         with connected(server.url) as other:
             assert other.ask(post(ROWS)).status == 200
             idle.read_until_closed()
-
-
-def in_flight(server: Served) -> str:
-    """Return the line of the metrics page with the number of requests in flight."""
-    page = requests.get(f"{server.metrics}/metrics", timeout=60).text
-    name = "prepackaged_in_flight_requests "
-    return next(line for line in page.splitlines() if line.startswith(name))

@@ -13,7 +13,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rawhttp import WAYS, Connection, connected, get, post, text
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
-from waiting import SECONDS, wait_until
+from waiting import SECONDS, wait_until, wait_until_in_flight
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
@@ -32,14 +32,8 @@ def begin(process: Any, tmp_path: Path, stack: ExitStack, count: int) -> list[Co
     for number, connection in enumerate(connections):
         connection.send(post(text(f"request {number}"), WAYS[number % 2]))
     wait_until((tmp_path / "entered").exists)
-    wait_until(lambda: f"prepackaged_in_flight_requests {count}.0" in metrics(process))
+    wait_until_in_flight(process.server.metrics, count)
     return connections
-
-
-def metrics(process: Any) -> str:
-    """The text of the metrics page."""
-    with connected(process.server.metrics) as connection:
-        return connection.ask(get("/metrics")).body.decode()
 
 
 def is_refused(url: str) -> bool:
@@ -245,7 +239,7 @@ def test_whoever_still_waits_when_the_grace_is_over_is_told(
         connections = begin(held, tmp_path, stack, 4)
         channel = stack.enter_context(grpc.insecure_channel(held.server.grpc))
         call = prediction_pb2_grpc.ModelStub(channel).Predict.future(message, timeout=SECONDS)
-        wait_until(lambda: "prepackaged_in_flight_requests 5.0" in metrics(held))
+        wait_until_in_flight(held.server.metrics, 5)
         held.signal(signal.SIGTERM)
         answers = [connection.answer() for connection in connections]
         info = "the server ends, and the model has not answered in the time that was left"

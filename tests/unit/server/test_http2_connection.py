@@ -21,7 +21,7 @@ from prepackaged.server.transport.http2.port import Http2Port
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.memory import MemoryBudget
 
-GOODBYE = raw(6, 1, 0, b"goodbye!")  # acknowledges the ping that follows a GOAWAY
+LAST_PING_ACK = raw(6, 1, 0, b"goodbye!")  # acknowledges the ping that follows a GOAWAY
 GREETING = PREFACE + raw(4, 0, 0)
 
 
@@ -384,7 +384,7 @@ def test_the_end_lets_open_calls_be_answered(client: Client, service: Service) -
 
     client.run(client.server.shut_down)
     client.receive(on_its_way)
-    client.receive(GOODBYE)
+    client.receive(LAST_PING_ACK)
     for exchange in service.exchanges:
         assert not client.transport.is_closed
         client.run(lambda exchange=exchange: exchange.respond(Response(b"answer")))
@@ -408,7 +408,7 @@ def test_what_arrives_after_the_last_goaway_is_refused_and_loses_nothing(
     too_late = client.h2.data_to_send()
 
     client.run(client.server.shut_down)
-    client.receive(GOODBYE)
+    client.receive(LAST_PING_ACK)
     client.receive(too_late)
     client.run(lambda: service.exchanges[0].respond(Response(b"answer")))
 
@@ -427,7 +427,7 @@ def test_the_end_ends_streams_and_idle_connections(client: Client) -> None:
     client.exchange()
 
     client.run(client.server.shut_down)
-    client.receive(GOODBYE)
+    client.receive(LAST_PING_ACK)
 
     *_, last = (
         each

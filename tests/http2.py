@@ -16,10 +16,10 @@ from h2.events import (
     StreamEnded,
     StreamReset,
 )
+from waiting import SECONDS
 
 HEAD = 9  # bytes of a frame header (RFC 9113, 4.1)
 GOAWAY = 7
-SECONDS = 60  # a bound for servers that hang, far above any normal answer
 
 
 @dataclass

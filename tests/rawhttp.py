@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-SECONDS = 60  # a bound for servers that hang, far above any normal answer
+from waiting import SECONDS
+
 PREDICT = "/api/v1.0/predictions"
 # The same request without a query and with one; a query could hold a message too.
 WAYS = (PREDICT, PREDICT + "?way=query")

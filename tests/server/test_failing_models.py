@@ -14,6 +14,7 @@ import requests
 from rawhttp import WAYS, connected, post, text
 from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
+from waiting import wait_until
 
 from prepackaged.testing import Served, serve
 
@@ -292,8 +293,8 @@ def test_a_model_that_hangs_holds_nothing_but_itself(
     process = start_process("Gate", directory=str(tmp_path))
     with connected(process.server.url) as connection:
         connection.send(post(text("hang")))
-        while not (tmp_path / "entered").exists():
-            assert requests.get(f"{process.server.url}/health/ping", timeout=60).text == "pong"
+        wait_until((tmp_path / "entered").exists)
+        assert requests.get(f"{process.server.url}/health/ping", timeout=60).text == "pong"
         status = requests.get(f"{process.server.url}/health/status", timeout=60)
         assert (status.status_code, status.json()["strData"]) == (200, "healthy")
         assert (

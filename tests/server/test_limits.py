@@ -80,8 +80,12 @@ def test_a_head_has_its_time_as_a_whole(soon: None, server: Served) -> None:
     """The timeout covers the whole header block: one byte now and then does not extend it."""
     with connected(server.url) as connection:
         connection.send(b"GET /")
-        while not is_answered(connection):
+
+        def is_refused() -> bool:
             connection.send(b"x")
+            return is_answered(connection)
+
+        wait_until(is_refused)
         assert connection.answer().status == 408
 
 

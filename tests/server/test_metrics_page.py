@@ -11,8 +11,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 from rawhttp import WAYS, connected, get, post, text
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
-
-SECONDS = 60
+from waiting import SECONDS
 
 
 def samples(server: Any, name: str) -> dict[frozenset[tuple[str, str]], float]:

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 from rawhttp import PREDICT, WAYS, connected, get, post
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
+from waiting import SECONDS
 
 from prepackaged.server.runtime import server as running
 from prepackaged.server.telemetry.tracing import Tracing
@@ -25,7 +26,6 @@ from prepackaged.testing import Served, serve
 ROWS = b'{"data": {"ndarray": [[1, 2], [3, 4]]}}'
 TRACE, PARENT = 0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331
 CALLER = f"00-{TRACE:032x}-{PARENT:016x}-01"  # W3C traceparent
-SECONDS = 60
 
 Spans = Callable[[int], list[ReadableSpan]]
 

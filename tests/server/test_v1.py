@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator
 from rawhttp import chunked, connected, get, post
 
 from prepackaged import Component, Signature, TensorComponent, TensorSpec
+from prepackaged.methods import asked_method
 from prepackaged.server.inference.batching import batch_key
 from prepackaged.server.protocols.seldon.json_codec import decode
 from prepackaged.server.protocols.v1.requests import Reader
@@ -74,7 +75,7 @@ class Table(Component):
         return Columns.of(self.signature.inputs).table(X, feature_names)
 
     def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
-        times = 3 if (meta or {}).get("method") == "score" else 2
+        times = 3 if asked_method(meta, self.signature) == "score" else 2
         return X.arrays[0] * times
 
 
@@ -195,16 +196,37 @@ def test_a_table_takes_columns(table: Served) -> None:
     assert (response.status_code, response.json()) == (200, {"outputs": [3.0, None]})
 
 
-def test_parameters_choose_the_method(table: Served) -> None:
-    """The method is chosen in `parameters`, as Vertex AI sends it; a list there gets 400."""
-    rows = [[1.5, "x"]]
+@pytest.mark.parametrize(
+    ("parameters", "predicted"),
+    [
+        ({"method": "score"}, 4.5),
+        ({"method": "predict"}, 3.0),
+        ({"other": "score"}, 3.0),
+        ({}, 3.0),
+        (None, 3.0),
+    ],
+)
+def test_parameters_choose_the_method(table: Served, parameters: Any, predicted: float) -> None:
+    """The method is chosen in `parameters`, as Vertex AI sends it; without, it is the default."""
+    asked = {"instances": [[1.5, "x"]], "parameters": parameters}
+    assert ask(table, asked) == (200, {"predictions": [predicted]})
 
-    assert ask(table, {"instances": rows, "parameters": {"method": "score"}}) == (
-        200,
-        {"predictions": [4.5]},
-    )
-    status, answer = ask(table, {"instances": rows, "parameters": ["score"]})
-    assert (status, answer) == (400, {"error": "expected parameters as an object, got a list"})
+
+@pytest.mark.parametrize("parameters", [["score"], "score", 1, False])
+def test_parameters_are_an_object(table: Served, parameters: Any) -> None:
+    """Anything but an object as `parameters` gets 400."""
+    status, answer = ask(table, {"instances": [[1.5, "x"]], "parameters": parameters})
+    assert status == 400
+    assert answer["error"].startswith("expected parameters as an object, got ")
+
+
+@pytest.mark.parametrize("method", ["Score", "", "__init__", 1, None, ["score"]])
+def test_a_method_that_there_is_not_is_refused(table: Served, method: Any) -> None:
+    """The error for an unknown method lists those of the model."""
+    asked = {"instances": [[1.5, "x"]], "parameters": {"method": method}}
+    status, answer = ask(table, asked)
+    assert status == 400
+    assert answer["error"].startswith("expected method as one of predict, score, got ")
 
 
 def test_other_models_get_the_parameters_as_meta() -> None:

@@ -153,13 +153,28 @@ def test_chunks_and_a_patient_client_are_answered(server: Served) -> None:
         assert connection.ask(body).status == 200
 
 
-def test_an_empty_body_and_an_object_ask_for_the_index(server: Served) -> None:
-    """The index accepts an empty body, `{}`, and `ready` as a boolean."""
-    listed = [{"name": "model", "version": "1", "state": "READY", "reason": ""}]
-    for body in (b"", b"{}", b'{"ready": true}'):
-        assert ask(server, "POST", "/v2/repository/index", data=body) == (200, listed)
-    refused = {"error": "expected the body.ready as true or false, got 1"}
-    assert ask(server, "POST", "/v2/repository/index", data=b'{"ready": 1}') == (400, refused)
+def index(server: Served, body: bytes) -> tuple[int, Any]:
+    """Ask for the index of the model repository."""
+    return ask(server, "POST", "/v2/repository/index", data=body)
+
+
+def test_the_index_lists_the_model_and_its_state(server: Served) -> None:
+    """The index lists the model; with `ready: true` only if it is ready."""
+    entry = {"name": "model", "version": "1", "state": "READY", "reason": ""}
+    for body in (b"", b"{}", b'{"ready": false}', b'{"ready": true}'):
+        assert index(server, body) == (200, [entry])
+    with serve(Echo()) as served:  # the model is not loaded
+        for body in (b"", b"{}", b'{"ready": false}'):
+            assert index(served, body) == (200, [{**entry, "state": "UNAVAILABLE"}])
+        assert index(served, b'{"ready": true}') == (200, [])
+
+
+@pytest.mark.parametrize("ready", ["1", "0", '"true"', "[]"])
+def test_ready_is_a_boolean(server: Served, ready: str) -> None:
+    """Any `ready` of the index but true and false gets 400."""
+    status, answer = index(server, b'{"ready": %s}' % ready.encode())
+    assert status == 400
+    assert answer["error"].startswith("expected the body.ready as true or false, got ")
 
 
 def test_pages_of_other_origins_may_read_binary_answers(server: Served) -> None:

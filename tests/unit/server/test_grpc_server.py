@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from seldon_core.user_model import SeldonNotImplementedError
+from waiting import SECONDS
 
 from prepackaged import ClientError, DeploymentError, ModelError, NotReadyError
 from prepackaged.server.inference.requests import Prediction
@@ -35,7 +36,6 @@ from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.routing import WireProtocol
 from prepackaged.server.transport.sockets import listen
 
-SECONDS = 30  # a timeout for hanging calls, far longer than any test takes
 MEGABYTE = 1024 * 1024
 HELLO = prediction_pb2.SeldonMessage(strData="hello")
 OK, NOT_OK = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING

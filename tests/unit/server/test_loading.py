@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from prepackaged import DeploymentError
-from prepackaged.server.runtime.loading import load_model
+from prepackaged.server.runtime.loading import load_model, read_metadata
 
 HANDS_ON = """class Above:
     def __init__(self, width=1): pass
@@ -74,6 +74,40 @@ def test_what_cannot_be_loaded_is_a_deployments_mistake(model_file: str, message
     """Any failure to load is a deployment error, also an AttributeError, which upstream ignores."""
     with pytest.raises(DeploymentError, match=message):
         load_model(model_file, {"size": 3})
+
+
+STEPS = {
+    "CLASS cannot be imported": "END\nclass CLASS: pass\n",
+    "CLASS cannot be loaded": "class CLASS:\n def __init__(self): END\n",
+    "CLASS cannot be loaded: ": "class CLASS:\n def load(self): END\n",
+    "the metadata of CLASS cannot be read": "class CLASS:\n def init_metadata(self): END\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("end", "described"),
+    [
+        ("import sys; sys.exit(0)", "SystemExit: 0"),
+        ("import sys; sys.exit('bye')", "SystemExit: bye"),
+        ("raise SystemExit", "SystemExit"),
+        ("import asyncio; raise asyncio.CancelledError", "CancelledError"),
+        ("raise BaseException('own words')", "BaseException: own words"),
+        ("raise StopIteration", "StopIteration"),
+    ],
+)
+@pytest.mark.parametrize("step", STEPS)
+def test_a_model_that_exits_is_a_deployments_mistake(
+    step: str, end: str, described: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ends the model's code, also `sys.exit(0)`, is an error that names the step."""
+    name = f"Exits{abs(hash((step, end)))}"
+    (tmp_path / f"{name}.py").write_text(STEPS[step].replace("CLASS", name).replace("END", end))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(DeploymentError) as caught:
+        read_metadata(load_model(name, {}))
+    message = step.replace("CLASS", name).removesuffix(": ")
+    assert str(caught.value) == f"{message}: {described}"
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import inspect
 import logging
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from inspect import Parameter
 from pathlib import Path
 from typing import Any
@@ -33,19 +33,32 @@ def load_model(interface: str, parameters: Mapping[str, Any], model_dir: str | N
     model_class = find_class(interface)
     parameters = with_model_dir(model_class, parameters, model_dir)
     check_parameters(interface, model_class, parameters)
-    try:
-        model = model_class(**parameters)
+    with _failures_as(f"{interface} cannot be loaded"):
+        try:
+            model = model_class(**parameters)
+        except TypeError as error:
+            refused = UNEXPECTED.search(str(error))
+            if refused and refused[1] in parameters:
+                raise _unknown(interface, refused[1], parameters_of(model_class)) from error
+            raise
         if hasattr(model, "load"):
             model.load()
-    except DeploymentError:
-        raise
-    except (Exception, SystemExit) as error:
-        refused = UNEXPECTED.search(str(error))
-        if refused and refused[1] in parameters:
-            raise _unknown(interface, refused[1], parameters_of(model_class)) from error
-        logger.exception("Loading %s failed", interface)
-        raise DeploymentError(f"{interface} cannot be loaded: {describe(error)}") from error
     return model
+
+
+@contextmanager
+def _failures_as(message: str) -> Iterator[None]:
+    """Raise `DeploymentError` with this message for anything that the model's code raises.
+
+    Without this, `sys.exit(0)` would end the server as if all was well. Ctrl-C is no failure.
+    """
+    try:
+        yield
+    except (DeploymentError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        logger.exception("%s", message)
+        raise DeploymentError(f"{message}: {describe(error)}") from error
 
 
 def with_model_dir(
@@ -97,8 +110,12 @@ def _unknown(interface: str, name: str, known: Sequence[str]) -> DeploymentError
 
 
 def read_metadata(model: Any) -> dict[str, Any] | None:
-    """The answer to `GET /metadata`; None, as upstream, if it violates Seldon's schema."""
-    metadata: dict[str, Any] | None = seldon_methods.init_metadata(model)
+    """The answer to `GET /metadata`; None, as upstream, if it violates Seldon's schema.
+
+    Raises `DeploymentError` if the model's `init_metadata` fails.
+    """
+    with _failures_as(f"the metadata of {type(model).__name__} cannot be read"):
+        metadata: dict[str, Any] | None = seldon_methods.init_metadata(model)
     return metadata
 
 
@@ -107,8 +124,5 @@ def find_class(interface: str) -> Any:
     module_name, _, class_name = interface.rpartition(".")
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
-    try:
+    with _failures_as(f"{interface} cannot be imported"):
         return getattr(importlib.import_module(module_name or class_name), class_name)
-    except (Exception, SystemExit) as error:
-        logger.exception("Importing %s failed", interface)
-        raise DeploymentError(f"{interface} cannot be imported: {describe(error)}") from error

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from prepackaged import Artifact, ClientError, Component, DeploymentError
 from prepackaged.server.runtime import samples
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.event_loop import LoopThread
-from prepackaged.server.runtime.samples import Sample, read_sample, samples_of
+from prepackaged.server.runtime.samples import Sample, samples_of
 from prepackaged.server.runtime.self_test import check_samples
 
 REQUEST = {"path": "/predict", "body": {"data": {"ndarray": [[1.0, 2.0]]}}}
@@ -196,8 +197,9 @@ def test_an_answer_that_is_no_json_is_compared_as_text() -> None:
         ("{", "expected JSON: "),
         ("[" * 100_000, "expected JSON: "),
         ("\x00", "expected JSON: "),
-        ([], 'expected {"request": {"path", "body"}, "response": {"body"}}'),
-        ({"request": {}}, 'expected {"request": {"path", "body"}'),
+        ({"request": {}}, 'expected {"request": {"path", "body"}, "response": {"body"}}'),
+        ({"request": None}, 'expected {"request": {"path", "body"}, "response": {"body"}}'),
+        ({"request": [[1, 2]]}, 'expected {"request": {"path", "body"}, "response": {"body"}}'),
         ({"request": {"body": 1}, "response": 2}, "expected response as an object, got 2"),
         ({"request": {"body": 1, "path": 2}}, "expected request.path such as /api"),
         ({"request": {"body": 1, "path": "predict"}}, "expected request.path such as /api"),
@@ -210,7 +212,7 @@ def test_an_answer_that_is_no_json_is_compared_as_text() -> None:
         (answers({}, tolerance=True), "expected tolerance as a number from 0, got True"),
     ],
 )
-def test_a_file_that_is_no_sample_is_named(
+def test_a_sample_that_is_wrong_is_named(
     content: Any, why: str, model: Sum, tmp_path: Path
 ) -> None:
     """The error for an invalid sample names its file and what was expected."""
@@ -227,11 +229,56 @@ def test_samples_are_bounded_in_size_and_number(
     file = put(tmp_path, answers({}))
     monkeypatch.setattr(samples, "MOST_BYTES", 10)
     with pytest.raises(DeploymentError, match=f"sample {file}: expected at most 10 bytes, got "):
-        read_sample(file)
+        check(model)
     for number in range(samples.MOST_FILES):
         put(tmp_path, answers({}), f"{number}.json")
-    with pytest.raises(DeploymentError, match="expected at most 100 samples, got 101"):
+    with pytest.raises(DeploymentError, match="expected at most 100 samples, got 101; PREPACKAGED"):
         check(model)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"name": "samples", "version": "1.0.0", "private": True},  # a package.json
+        {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object"},
+        {"data": {"ndarray": [[1.0, 2.0]]}},  # the body of a request alone
+        {"requests": [], "response": {"body": {}}},
+        [[1.0, 2.0]],
+        [],
+        {},
+        None,
+        "text",
+    ],
+)
+def test_json_without_a_request_is_no_sample(
+    content: Any, model: Sum, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Other JSON files do not stop the server: a warning names each, and samples are tried."""
+    file = put(tmp_path, json.dumps(content))
+    put(tmp_path, answers({"data": {"ndarray": [[3.0]]}}), "z.json")
+    with caplog.at_level("INFO"):
+        check(model)
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    form = '{"request": {"path", "body"}, "response": {"body"}}'
+    assert warned == [f"{file} is not a sample and is ignored: expected {form}"]
+    assert "Samples: 1 of 1 are answered as expected" in caplog.text
+
+
+def test_a_sample_is_a_regular_file(model: Sum, tmp_path: Path) -> None:
+    """Pipes, devices and directories are refused, because reading them may never end."""
+    file = tmp_path / "samples" / "a.json"
+    file.parent.mkdir()
+    for make, remove in (
+        (lambda: os.mkfifo(file), file.unlink),
+        (lambda: file.symlink_to("/dev/zero"), file.unlink),
+        (lambda: file.symlink_to("nowhere"), file.unlink),
+        (file.mkdir, file.rmdir),
+    ):
+        make()
+        with pytest.raises(DeploymentError) as caught:
+            check(model)
+        assert str(caught.value) == f"sample {file}: expected a regular file"
+        remove()
 
 
 def test_other_files_beside_samples_are_left_alone(model: Sum, tmp_path: Path) -> None:
@@ -275,6 +322,27 @@ def test_mlflow_examples_are_requests_without_answers(
     (sample,) = samples_of(model)
     assert (sample.name, sample.path, sample.body) == expected
     assert not sample.is_required
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [("{", "expected JSON: "), ('"' + "x" * 20 * 2**20 + '"', "expected at most 16777216 bytes")],
+    ids=["broken", "large"],
+)
+def test_an_mlflow_example_that_cannot_be_read_is_told_in_the_log(
+    content: str, why: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A broken or very large example of MLflow's does not stop the server."""
+    file = tmp_path / "serving_input_example.json"
+    file.write_text(content)
+    model = Sum()
+    info = {"artifact_path": "input_example.json"}
+    model.artifact = Artifact(
+        tmp_path / "m", "m", tmp_path, mlmodel={"saved_input_example_info": info}
+    )
+    check(model)
+    assert f"sample {file}: {why}" in caplog.text
+    assert model.calls == 0
 
 
 def test_an_mlflow_example_that_fails_is_told_in_the_log(

@@ -5,6 +5,7 @@ anything. Numbers with a fraction may differ by a share of the number, all else 
 """
 
 import json
+import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,11 +16,14 @@ from prepackaged.artifacts import Artifact, local_path
 from prepackaged.errors import DeploymentError
 from prepackaged.input_examples import mlflow_example
 
+logger = logging.getLogger(__name__)
+
 DIRECTORY = "samples"
 MOST_FILES = 100
 MOST_BYTES = 16 * 2**20  # of a file
 TOLERANCE = 1e-3  # a share of the number
 NEAR_ZERO = 1e-6  # by which numbers may differ however small they are
+FORM = '{"request": {"path", "body"}, "response": {"body"}}'
 MODEL = "{model}"  # in a path: the name under which the model is served
 SELDON, V2, MLFLOW = "/api/v1.0/predictions", f"/v2/models/{MODEL}/infer", "/invocations"
 MLFLOW_FORMS = {"dataframe_split", "dataframe_records", "instances", "inputs"}
@@ -69,21 +73,30 @@ class Sample:
 def samples_of(model: Any) -> list[Sample]:
     """The samples beside a loaded model, then MLflow's own examples, which have no answers.
 
-    Raises `DeploymentError`, which names the file, for one that is no sample.
+    A file without a request is ignored, with a warning. Raises `DeploymentError`, which names the
+    file, for a sample that is wrong.
     """
     artifact = getattr(model, "artifact", None)
     directory = artifact.directory if isinstance(artifact, Artifact) else _directory_of(model)
     if directory is None:
         return []
-    return [*map(read_sample, _files_in(directory / DIRECTORY)), *_of_mlflow(artifact)]
+    return [*_beside(directory / DIRECTORY), *_examples_of(artifact)]
 
 
-def read_sample(file: Path) -> Sample:
-    """The sample in a file. Raises `DeploymentError`."""
-    content = read_json(file)
-    request = content.get("request") if isinstance(content, dict) else None
+def _beside(directory: Path) -> Iterator[Sample]:
+    for file in _files_in(directory):
+        content = read_json(file)
+        if isinstance(content, dict) and "request" in content:
+            yield read_sample(file, content)
+        else:
+            logger.warning("%s is not a sample and is ignored: expected %s", file, FORM)
+
+
+def read_sample(file: Path, content: dict[str, Any]) -> Sample:
+    """The sample that a file contains. Raises `DeploymentError`."""
+    request = content["request"]
     if not isinstance(request, dict) or "body" not in request:
-        raise _broken(file, 'expected {"request": {"path", "body"}, "response": {"body"}}')
+        raise _broken(file, f"expected {FORM}")
     response, tolerance = content.get("response", {}), content.get("tolerance", TOLERANCE)
     if not isinstance(response, dict):
         raise _broken(file, f"expected response as an object, got {_cut(response)}")
@@ -101,6 +114,8 @@ def read_sample(file: Path) -> Sample:
 def read_json(file: Path) -> Any:
     """What a file of JSON has. Raises `DeploymentError`, which names the file."""
     try:
+        if not file.is_file():
+            raise _broken(file, "expected a regular file")
         if (size := file.stat().st_size) > MOST_BYTES:
             raise _broken(file, f"expected at most {MOST_BYTES} bytes, got {size}")
         return json.loads(file.read_bytes())
@@ -145,9 +160,19 @@ def _files_in(directory: Path) -> list[Path]:
         raise DeploymentError(f"{directory} cannot be read: {error.strerror}") from error
     if len(files) > MOST_FILES:
         raise DeploymentError(
-            f"{directory}: expected at most {MOST_FILES} samples, got {len(files)}"
+            f"{directory}: expected at most {MOST_FILES} samples, got {len(files)};"
+            " PREPACKAGED_SAMPLES=false starts the server without them"
         )
     return files
+
+
+def _examples_of(artifact: Any) -> list[Sample]:
+    """MLflow's example; none, with a warning, if it cannot be read, since none is required."""
+    try:
+        return list(_of_mlflow(artifact))
+    except DeploymentError as error:
+        logger.warning("%s", error)
+        return []
 
 
 def _of_mlflow(artifact: Any) -> Iterator[Sample]:

@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import shutil
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -370,6 +371,37 @@ def test_a_client_that_gives_a_request_up_is_not_answered(gate: Any) -> None:
         wait_until(lambda: counted in requests.get(f"{server.metrics}/metrics", timeout=60).text)
         gate.open()
         assert client.answer(first).status == 200
+    assert [X.tolist() for X in gate.seen] == [[[1, 2]]]
+
+
+CALLED = b"\0\0\0\0\3" + prediction_pb2.SeldonMessage(strData="7").SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "body"),
+    [
+        (PREDICT, [JSON], b'{"data":{"ndarray":[[7]]}}'),
+        ("/seldon.protos.Model/Predict", GRPC, CALLED),
+    ],
+    ids=["rest", "grpc"],
+)
+def test_a_client_that_closes_its_sending_side_is_gone(
+    gate: Any, path: str, headers: Any, body: bytes
+) -> None:
+    """Half-closing TCP ends an HTTP/2 connection and its calls, as in nginx, Envoy and gRPC."""
+    with serve(gate) as server, http2(server.url) as first, http2(server.url) as client:
+        kept = first.begin("POST", PREDICT, JSON, ends=False)
+        first.send(kept, ROWS)
+        gate.wait_until_entered()
+        client.send(client.begin("POST", path, *headers, ends=False), body)
+        wait_until_in_flight(server.metrics, 2)
+        client.socket.shutdown(socket.SHUT_WR)
+        while client.socket.recv(65_536):
+            pass
+        counted = 'prepackaged_requests_total{code="499",method="predict"} 1.0'
+        wait_until(lambda: counted in requests.get(f"{server.metrics}/metrics", timeout=60).text)
+        gate.open()
+        assert first.answer(kept).status == 200
     assert [X.tolist() for X in gate.seen] == [[[1, 2]]]
 
 

@@ -38,7 +38,8 @@ class Http2Connection(asyncio.Protocol):
     """A client's connection, registered with its port while it is open.
 
     To send on a stream, call `core`, then `flush`. After `idle_seconds` without a call, the next
-    check closes it.
+    check closes it. Unlike in HTTP/1, a client that closes its sending side is gone: it could no
+    longer acknowledge settings and pings, or grant credit. nginx, Envoy and gRPC close, too.
     """
 
     def __init__(self, port: Http2Port) -> None:

@@ -88,6 +88,7 @@ LONG = {"json": '{"strData": "' + "x" * 5000 + '"}'}
 MANY = tensor([700000], [0.5] * 700000)
 ONE_HALF = tftensor(tensorContent="AADAPw==")
 SLOT = {"json": "{"}
+BRANCH_1 = tensor([1, 1], [1], names=["t:0"])
 NUMBERS = {"n": 3, "f": 0.5, "a": [1, 2]}
 EXAMPLES = [
     Example("unknown-route", ask("GET", "/nothing"), FAILED, NOT_FOUND),
@@ -207,6 +208,9 @@ EXAMPLES = [
         (200, {"data": {"ndarray": 1.5, "names": []}}),
         "Returns",
     ),
+    Example("numpy-scalar", post(X, "/route"), REFUSED, (200, BRANCH_1), "Returns"),
+    Example("own-exceptions", returned("not found"), FAILED, (404, REFUSED[1]), "Returns"),
+    Example("own-exceptions", returned("not found", call), "UNKNOWN", "NOT_FOUND", "Returns"),
     Example("no-answer", returned("none"), REFUSED, FAILED, "Returns"),
     Example("no-answer", returned("number"), REFUSED, FAILED, "Returns"),
     Example("no-answer", returned("tuple"), REFUSED, FAILED, "Returns"),

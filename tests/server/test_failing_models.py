@@ -14,6 +14,7 @@ import requests
 from rawhttp import WAYS, connected, post, text
 from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
+from seldon_core.user_model import SeldonComponent
 from waiting import wait_until
 
 from prepackaged.testing import Served, serve
@@ -165,6 +166,103 @@ class Hooked:
         raise ValueError("a hook failed")
 
 
+@pytest.mark.parametrize(
+    ("hook", "result", "told"),
+    [
+        ("tags", 3, "tags returned int; expected a dict"),
+        ("tags", ["a"], "tags returned list; expected a dict"),
+        ("tags", "a", "tags returned str; expected a dict"),
+        ("class_names", 3, "class_names returned int; expected a list"),
+        ("class_names", "ab", "class_names returned str; expected a list"),
+        (
+            "metrics",
+            ({"type": "COUNTER", "key": "a", "value": 1},),
+            (
+                'Bad metric created during request: [{"type": "COUNTER", "key": "a", "value": 1}]:'
+                " expected a list of objects with key, type and value, got tuple"
+            ),
+        ),
+    ],
+)
+def test_a_hook_that_returns_the_wrong_kind_is_named(hook: str, result: Any, told: str) -> None:
+    """A wrong result of a hook around predict gives 500 with the hook and the types."""
+    model = Hooked("unused")
+    setattr(model, hook, lambda: result)
+    with serve(model) as server, connected(server.url) as connection:
+        answer = connection.ask(post(b'{"data": {"ndarray": [[1, 2]]}}'))
+    assert (answer.status, answer.info) == (500, told)
+
+
+class OwnError(Exception):
+    """An exception of the model's, with the attributes of Seldon's."""
+
+    def __init__(self, message: Any, status_code: Any) -> None:
+        super().__init__("the text")
+        self.message = message
+        self.status_code = status_code
+
+
+class ReluctantError(Exception):
+    """An exception whose attributes cannot be read."""
+
+    @property
+    def message(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code", "told"),
+    [
+        (OwnError("not here", 404), 404, grpc.StatusCode.NOT_FOUND, "not here"),
+        (OwnError("slow down", 429), 429, grpc.StatusCode.RESOURCE_EXHAUSTED, "slow down"),
+        (OwnError("", 403), 403, grpc.StatusCode.PERMISSION_DENIED, "the text"),
+        (OwnError(None, 503), 503, grpc.StatusCode.UNAVAILABLE, "the text"),
+        (OwnError("fine", 200), 500, grpc.StatusCode.INTERNAL, "fine"),
+        (OwnError("too much", 600), 500, grpc.StatusCode.INTERNAL, "too much"),
+        (OwnError("no number", "404"), 500, grpc.StatusCode.INTERNAL, "no number"),
+        (ReluctantError("the text"), 500, grpc.StatusCode.INTERNAL, "the text"),
+    ],
+)
+def test_an_exception_of_the_authors_has_its_own_status_and_message(
+    error: Exception, status: int, code: grpc.StatusCode, told: str
+) -> None:
+    """Attributes `message` and `status_code` of the model's own exceptions reach the client."""
+    model = Faulty()
+    model.predict = Mock(side_effect=error)  # type: ignore[method-assign]
+    with serve(model) as server:
+        with connected(server.url) as connection:
+            answer = connection.ask(post(text("x")))
+        with grpc.insecure_channel(server.grpc) as channel:
+            stub = prediction_pb2_grpc.ModelStub(channel)
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.Predict(prediction_pb2.SeldonMessage(strData="x"), timeout=60)
+    assert (answer.status, answer.info) == (status, told)
+    assert (caught.value.code(), caught.value.details()) == (code, told)
+
+
+def test_a_status_from_elsewhere_is_not_the_clients() -> None:
+    """The status in an exception of an installed package, from another service, stays inside."""
+    kind = type("StatusError", (OwnError,), {"__module__": "requests"})
+    model = Faulty()
+    model.predict = Mock(side_effect=kind("wrong key", 401))  # type: ignore[method-assign]
+    with serve(model) as server, connected(server.url) as connection:
+        answer = connection.ask(post(text("x")))
+    assert (answer.status, answer.info) == (500, "the text")
+
+
+@pytest.mark.parametrize("method", ["route", "aggregate"])
+def test_a_class_without_the_method_is_told_upstreams_words(method: str) -> None:
+    """A missing route or aggregate gets upstream's text, which depends on the base class."""
+    body: Any = [{"strData": "x"}] if method == "aggregate" else {"strData": "x"}
+    for model, told in (
+        (Faulty(), f"{method.capitalize()} not defined"),
+        (SeldonComponent(), f"{method} is not implemented"),
+    ):
+        with serve(model) as server:
+            answer = requests.post(f"{server.url}/{method}", json=body, timeout=60)
+        assert (answer.status_code, answer.json()["status"]["info"]) == (400, told)
+
+
 @pytest.mark.parametrize("path", WAYS)
 @pytest.mark.parametrize("hook", ["tags", "metrics", "class_names"])
 def test_a_failing_hook_is_a_500(path: str, hook: str) -> None:
@@ -213,11 +311,13 @@ class Ints:
     transform_input = transform_output = predict
 
 
-@pytest.mark.parametrize("method", ["transform_input", "transform_output", "aggregate", "predict"])
+@pytest.mark.parametrize(
+    "method", ["transform_input", "transform_output", "aggregate", "predict", "send_feedback"]
+)
 def test_a_result_of_the_wrong_kind_names_the_method(method: str) -> None:
     """The error names the method, since a model may have several."""
     message: Any = {"strData": "hi"}
-    body = [message] if method == "aggregate" else message
+    body = {"aggregate": [message], "send_feedback": {"reward": 1}}.get(method, message)
     with serve(Ints()) as server:
         address = f"{server.url}/{method.replace('_', '-')}"
         told = requests.post(address, json=body, timeout=60).json()["status"]["info"]

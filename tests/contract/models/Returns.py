@@ -18,6 +18,19 @@ def _fail_silently() -> Any:
     raise SeldonMicroserviceException("nobody is told", status_code=204)
 
 
+class NotFoundError(Exception):
+    """An error with a status, as Seldon's guides write them for error handlers."""
+
+    def __init__(self, message: str, status_code: int) -> None:
+        Exception.__init__(self)
+        self.message = message
+        self.status_code = status_code
+
+
+def _miss() -> Any:
+    raise NotFoundError("no such flower", 404)
+
+
 def _fail() -> Any:
     raise ValueError("the model is broken")
 
@@ -58,6 +71,7 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "unspeakable metric": lambda: SeldonResponse([[1]], {}, [COUNTER | {"key": "not a name"}]),
     "bad metric": lambda: SeldonResponse([[1]], {}, [{"key": "x"}]),
     "forbidden": _forbid,
+    "not found": _miss,
     "silent": _fail_silently,
     "failure": _fail,
 }
@@ -79,6 +93,10 @@ class Returns:
             X[...] = X + 1
             return X
         return RESULTS[asked]() if asked else [self.calls]
+
+    def route(self, X: Any, names: Any, meta: Any = None) -> Any:
+        """Return a number of numpy's."""
+        return np.int64(1)
 
     def tags(self) -> dict[str, Any]:
         """Return a tag that a SeldonResponse may replace."""

@@ -351,6 +351,23 @@ def test_a_hook_s_metric_needs_all_three(missing: str) -> None:
         validate([incomplete])
 
 
+@pytest.mark.parametrize(
+    ("metrics", "kind"),
+    [(tuple(metric()), "tuple"), (metric()[0], "dict"), (None, "NoneType"), ("key", "str")],
+)
+def test_metrics_are_a_list(metrics: Any, kind: str) -> None:
+    """The error for anything but a list names its type, since JSON shows a tuple as a list."""
+    with pytest.raises(BadMetricError, match=f"key, type and value, got {kind}$"):
+        validate(metrics)
+
+
+@pytest.mark.parametrize("part", [{"type": "SUM"}, {"value": "1"}, {"type": None}])
+def test_a_wrong_type_or_value_is_told_the_right_ones(part: dict[str, Any]) -> None:
+    """The error for an unknown type or a value that is no number lists what is possible."""
+    with pytest.raises(BadMetricError, match=r"COUNTER, GAUGE or TIMER, and a number as value$"):
+        validate([metric()[0] | part])
+
+
 def test_a_metric_that_cannot_be_shown_is_told_all_the_same() -> None:
     """A metric that contains itself is reported without its text."""
     endless: list[Any] = metric("a-b")

@@ -5,13 +5,12 @@ is not there; the functions here give the same answers (seldon_core.user_model, 
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from seldon_core.metrics import validate_metrics
 from seldon_core.user_model import (
     INCLUDE_METRICS_IN_CLIENT_RESPONSE,
     SeldonComponent,
@@ -20,10 +19,11 @@ from seldon_core.user_model import (
 )
 
 from prepackaged.component import Component
+from prepackaged.errors import ResultError
 from prepackaged.headers import ANSWERED
 from prepackaged.server.inference.requests import Prediction
 from prepackaged.server.telemetry.context import RequestContext
-from prepackaged.server.telemetry.custom_metrics import BadMetricError
+from prepackaged.server.telemetry.custom_metrics import validate
 from prepackaged.server.telemetry.metrics import Metrics
 from prepackaged.signature import Column, declared_signature
 
@@ -101,16 +101,15 @@ class Hooks:
         """The answer around a result of predict: names, tags and metrics of this request.
 
         A result `is_usual` unless the request asked for another method. Raises
-        `BadMetricError`, and whatever a hook raises.
+        `BadMetricError`, `ResultError`, and whatever a hook raises.
         """
         if not (self.are_beside_predict or isinstance(result, SeldonResponse)):
             return Prediction(result, self._names(result, is_usual=is_usual), {}, [])
         response = SeldonResponse.create(result)
-        tags = {**(_call(self._tags, None) or {}), **response.tags}
+        tags = {**self._own_tags(), **response.tags}
         own = _call(self._metrics, [])
         for metrics in (own, response.metrics):
-            if not validate_metrics(metrics):
-                raise BadMetricError(f"Bad metric created during request: {metrics}")
+            validate(metrics)
         names = self._names(response.data, is_usual=is_usual)
         return Prediction(response.data, names, tags, own + response.metrics)
 
@@ -124,12 +123,20 @@ class Hooks:
         metrics.update(answer.metrics, method)
         return Prediction(answer.value, answer.names, answer.tags, shown(answer.metrics))
 
+    def _own_tags(self) -> Mapping[str, Any]:
+        tags = _call(self._tags, None) or {}
+        if not isinstance(tags, Mapping):
+            raise ResultError(f"{type(tags).__name__}; expected a dict", "tags")
+        return tags
+
     def _names(self, value: Any, *, is_usual: bool) -> list[str]:
         shape = _shape_of(value)
         if len(shape) < 2:
             return []
         names = _call(self._class_names, None)
         if names is not None:
+            if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+                raise ResultError(f"{type(names).__name__}; expected a list", "class_names")
             return list(names)
         known = self._output_names if is_usual else []
         if len(known) == shape[1]:

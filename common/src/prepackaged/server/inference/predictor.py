@@ -15,7 +15,8 @@ import numpy as np
 from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.metrics import PREDICT_METRIC_METHOD_TAG
 
-from prepackaged.errors import ModelError, RequestError
+from prepackaged.errors import RequestError
+from prepackaged.server.inference.author_errors import as_model_error
 from prepackaged.server.inference.batching import Batcher
 from prepackaged.server.inference.engine import Engine, Submit
 from prepackaged.server.inference.hooks import Around, Hooks, prepare_hook
@@ -188,14 +189,10 @@ async def _for_client(engine: Engine, call: Callable[[], Any], **how: Any) -> An
 
 
 def error_for_client(error: BaseException) -> SeldonMicroserviceException:
-    """The error to answer with: the model's own and Seldon's as they are, any other as a 500."""
+    """The error to answer with: Seldon's and those made for clients as they are, or the model's."""
     if isinstance(error, SeldonMicroserviceException):
         return error
     logger.error("The model failed", exc_info=error)
-    try:
-        text = str(error)
-    except Exception:  # an exception that cannot even say what it is
-        text = ""
-    failed = ModelError(text or type(error).__name__)
+    failed = as_model_error(error)
     failed.__cause__ = error
     return failed

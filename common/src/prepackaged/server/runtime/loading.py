@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from inspect import Parameter
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from seldon_core import seldon_methods
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 UNEXPECTED = re.compile(r"__init__\(\) got an unexpected keyword argument '(\w+)'")
 VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 LONGEST = 100  # characters of a wrong name that a message shows
+MOST_CLASSES = 10  # that a message lists
 
 
 def load_model(interface: str, parameters: Mapping[str, Any], model_dir: str | None = None) -> Any:
@@ -125,4 +127,16 @@ def find_class(interface: str) -> Any:
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     with _failures_as(f"{interface} cannot be imported"):
-        return getattr(importlib.import_module(module_name or class_name), class_name)
+        module = importlib.import_module(module_name or class_name)
+    if not hasattr(module, class_name):
+        raise DeploymentError(f"{interface} cannot be imported: {_without(module, class_name)}")
+    return getattr(module, class_name)
+
+
+def _without(module: ModuleType, class_name: str) -> str:
+    """Say that a module has no such class, and which classes it defines instead."""
+    name = module.__name__
+    own = [each for each, kind in vars(module).items() if isinstance(kind, type)]
+    own = [each for each in own if getattr(module, each).__module__ == name]
+    has = f"{', '.join(own[:MOST_CLASSES])}, served as {name}.{own[0]}" if own else "no class"
+    return f"the module {name} has no class {class_name}; it has {has}"

@@ -24,7 +24,7 @@ class BadMetricError(ModelError):
 def validate(metrics: Any) -> None:
     """Raise `BadMetricError` unless these are metrics as a hook is to return them."""
     if not (_are_dicts(metrics) and validate_metrics(metrics)):
-        raise _bad(metrics, "expected a list of objects with key, type and value")
+        raise _bad(metrics, _expected(metrics))
     for metric in metrics:
         if problem := _problem(metric):
             raise _bad(metrics, problem)
@@ -34,6 +34,13 @@ def filled(metrics: Any) -> Any:
     """The metrics with the type and the value that are implied where there is none."""
     defaults = {"type": COUNTER, "value": 0}
     return [defaults | metric for metric in metrics] if _are_dicts(metrics) else metrics
+
+
+def _expected(metrics: Any) -> str:
+    expected = "expected a list of objects with key, type and value"
+    if not isinstance(metrics, list):
+        return f"{expected}, got {type(metrics).__name__}"
+    return f"{expected}, of the type COUNTER, GAUGE or TIMER, and a number as value"
 
 
 def _are_dicts(metrics: Any) -> bool:

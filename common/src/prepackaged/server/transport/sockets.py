@@ -10,6 +10,7 @@ NAMES = {"http": "REST", "grpc": "gRPC", "metrics": "metrics"}
 BACKLOG = 2048
 # Seconds of silence before a client is asked, between questions, and how many have no answer.
 KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # said of an address, not of a port
 ANY_HOST = "::"  # every address, of IPv6 and, unless that is off here, of IPv4 too
 
 
@@ -25,12 +26,18 @@ def listen(what: str, port: int, host: str = ANY_HOST, *, is_shared: bool = Fals
         why = str(error.strerror).partition(" (while")[0]  # Python adds the address
         where = f"{port}" if host == ANY_HOST else f"{port} of {host}"
         raise DeploymentError(
-            f"the {NAMES[what]} port {where} cannot be opened: {why}; another one can be set with"
-            f" --{what}-port or PREDICTIVE_UNIT_{what.upper()}_SERVICE_PORT, or for make with"
-            f" {what.upper()}_PORT"
+            f"the {NAMES[what]} port {where} cannot be opened: {why}; {_remedy(what, error)}"
         ) from error
     find_dead_clients(listener)
     return listener
+
+
+def _remedy(what: str, error: OSError) -> str:
+    if isinstance(error, socket.gaierror) or error.errno in NOT_HERE:
+        return "another host can be set with --host or PREPACKAGED_HOST, or for make with HOST"
+    name = what.upper()
+    settings = f"--{what}-port or PREDICTIVE_UNIT_{name}_SERVICE_PORT"
+    return f"another one can be set with {settings}, or for make with {name}_PORT"
 
 
 def find_dead_clients(listener: socket.socket) -> None:

@@ -6,6 +6,7 @@ whole messages gets them from seldon_core's own functions.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -107,10 +108,13 @@ class Methods:
     def _route(self, method: str, message: Any, context: RequestContext | None) -> Any:
         request = _decoded(message, context)
         response = SeldonResponse.create(self._with_meta(method, request))
-        if not isinstance(response.data, int):
-            raise ResultError(f"{type(response.data).__name__}; expected an int", method)
-        branch = SeldonResponse(np.array([[response.data]]), response.tags, response.metrics)
-        return self._answer(method, branch, _less_meta(request), _codec_of(message))
+        try:
+            branch = index(response.data)  # of Python's or numpy's
+        except TypeError:
+            kind = type(response.data).__name__
+            raise ResultError(f"{kind}; expected an int", method) from None
+        answer = SeldonResponse(np.array([[branch]]), response.tags, response.metrics)
+        return self._answer(method, answer, _less_meta(request), _codec_of(message))
 
     def _aggregate(self, method: str, message: Any, context: RequestContext | None) -> Any:  # noqa: ARG002  a method's shape
         codec = _codec_of(message)
@@ -139,7 +143,9 @@ class Methods:
     def _hook(self, name: str) -> Callable[..., Any]:
         hook = find_hook(self._model, name)
         if hook is None:
-            raise SeldonNotImplementedError(f"{name} is not implemented")
+            if hasattr(self._model, name):  # Seldon's placeholder
+                raise SeldonNotImplementedError(f"{name} is not implemented")
+            raise SeldonNotImplementedError(f"{name.capitalize()} not defined")
         return hook
 
     def _with_meta(self, name: str, request: Request) -> Any:

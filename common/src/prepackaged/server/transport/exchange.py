@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from prepackaged.server.telemetry.context import CLIENT_CLOSED_REQUEST, Observer, RequestContext
-from prepackaged.server.transport.background import BACKGROUND
+from prepackaged.server.transport.background import BACKGROUND, UNCOLLECTED
 from prepackaged.server.transport.errors import TransportError, deadline_exceeded
 from prepackaged.server.transport.memory import UNLIMITED, MemoryBudget
 
@@ -145,7 +145,7 @@ class Exchange(RequestContext):
         """
         loop = asyncio.get_running_loop()
         then_go_on = partial(self._prepared, then)
-        future = BACKGROUND.submit(work)
+        future = BACKGROUND.submit(_uncollected, work)
         future.add_done_callback(lambda done: loop.call_soon_threadsafe(then_go_on, done))
 
     def _prepared(self, then: Callable[[Any], object], done: Future[Any]) -> None:
@@ -195,6 +195,11 @@ class Exchange(RequestContext):
     def _let_go(self) -> None:
         held, self.held = self.held, 0
         self._memory.give_back(held)
+
+
+def _uncollected(work: Callable[[], Any]) -> Any:
+    with UNCOLLECTED:
+        return work()
 
 
 def forget_frames(error: BaseException | None) -> None:

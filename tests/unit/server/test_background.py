@@ -63,7 +63,7 @@ class Mirror:
 
 
 def test_large_messages_are_parsed_and_written_without_collections() -> None:
-    """The collector looks at a large message at most once after each step, not hundreds of times."""
+    """The collector looks at a large message once after each step, not hundreds of times."""
     collected = []
 
     def note(phase: str, info: dict[str, int]) -> None:

@@ -302,7 +302,15 @@ def test_a_client_that_sends_no_more_does_not_hold_the_end_up(held: Any) -> None
 # Children and threads of the model
 
 
-@pytest.mark.parametrize(("what", "answer"), [("pool", "[0, 1, 4, 9]"), ("terminate", "-15")])
+@pytest.mark.parametrize(
+    ("what", "answer"),
+    [
+        ("pool", "[0, 1, 4, 9]"),
+        ("executor", "[0, 1, 4, 9]"),
+        ("terminate", "-15"),
+        ("suicide", "-1"),
+    ],
+)
 def test_a_child_that_is_terminated_does_not_end_the_server(
     start_process: Callable[..., Any], what: str, answer: str
 ) -> None:
@@ -315,12 +323,14 @@ def test_a_child_that_is_terminated_does_not_end_the_server(
     assert process.status() == 0
 
 
-def test_a_thread_that_the_model_leaves_behind_does_not_keep_the_process(
-    start_process: Callable[..., Any],
+@pytest.mark.parametrize("what", ["thread", "executor", "process", "exit_handler"])
+def test_what_the_model_leaves_behind_does_not_keep_the_process(
+    start_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    """A non-daemon thread of the model does not keep the process alive; the status is 0."""
+    """Threads, children and exit handlers do not keep the process alive; the status is 0."""
+    monkeypatch.setenv("PREPACKAGED_GRACE_SECONDS", "0.5")
     process = start_process("Children")
     with connected(process.server.url) as connection:
-        assert connection.ask(post(text("thread"))).text == f"{process.popen.pid}"
+        assert connection.ask(post(text(f"leave_{what}"))).text == "None"
     process.signal(signal.SIGTERM)
     assert process.status() == 0

@@ -1,12 +1,21 @@
 """A Model that forks children, as data loaders and worker pools do."""
 
+import atexit
 import multiprocessing
 import os
+import signal
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 FORK = multiprocessing.get_context("fork")
+
+
+def hang_up() -> None:
+    """Send SIGHUP to this process."""
+    os.kill(os.getpid(), signal.SIGHUP)
+    time.sleep(600)
 
 
 def square(number: int) -> int:
@@ -33,7 +42,31 @@ class Children:
         child.join(60)
         return child.exitcode
 
-    def thread(self) -> str:
-        """Leave a non-daemon thread running, and return the process ID."""
+    def executor(self) -> list[int]:
+        """Compute in the processes of an executor."""
+        with ProcessPoolExecutor(2, FORK) as executor:
+            return list(executor.map(square, range(4)))
+
+    def suicide(self) -> int | None:
+        """Fork a child that sends SIGHUP to itself, and return its exit code."""
+        child = FORK.Process(target=hang_up)
+        child.start()
+        child.join(60)
+        return child.exitcode
+
+    def leave_thread(self) -> None:
+        """Leave a non-daemon thread running."""
         threading.Thread(target=time.sleep, args=(600,)).start()
-        return f"{os.getpid()}"
+
+    def leave_executor(self) -> None:
+        """Leave an executor whose thread Python joins at exit."""
+        self.executor_left = ThreadPoolExecutor(1)
+        self.executor_left.submit(time.sleep, 600)
+
+    def leave_process(self) -> None:
+        """Leave a child process that multiprocessing joins at exit."""
+        FORK.Process(target=time.sleep, args=(600,)).start()
+
+    def leave_exit_handler(self) -> None:
+        """Leave a function that does not end, to be called at exit."""
+        atexit.register(time.sleep, 600)

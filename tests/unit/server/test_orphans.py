@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from waiting import wait_until
 
 from prepackaged.server.runtime import orphans
-from prepackaged.server.runtime.orphans import ended_children, reap_orphans
+from prepackaged.server.runtime.orphans import begin_reaping, ended_children, reap_orphans
 
 PR_SET_CHILD_SUBREAPER = 36
 # not Popen, which polls its process once more when it is deleted
@@ -42,6 +44,19 @@ def test_orphans_are_reaped(as_init: None) -> None:
     wait_until(lambda: orphan in ended_children())
     asyncio.run(until_reaped(orphan))
     assert orphan not in ended_children()
+
+
+@pytest.mark.parametrize(("pid", "begun"), [(1, ["reap_orphans"]), (2, [])])
+def test_the_first_process_of_a_container_reaps(
+    monkeypatch: pytest.MonkeyPatch, pid: int, begun: list[str]
+) -> None:
+    """Only PID 1 reaps orphans: another process adopts none."""
+    submitted: list[Any] = []
+    monkeypatch.setattr(os, "getpid", lambda: pid)
+    begin_reaping(SimpleNamespace(submit=submitted.append))  # type: ignore[arg-type]
+    for coroutine in submitted:
+        coroutine.close()
+    assert [each.__name__ for each in submitted] == begun
 
 
 def test_children_of_the_model_s_keep_their_exit_status(as_init: None) -> None:

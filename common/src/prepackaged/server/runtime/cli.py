@@ -27,7 +27,11 @@ from prepackaged.server.runtime.shutdown import (
     end_at_once_on_signals,
     end_now,
 )
-from prepackaged.server.runtime.standard_streams import open_standard_streams
+from prepackaged.server.runtime.standard_streams import (
+    LOG_MILLISECONDS,
+    open_standard_streams,
+    patient,
+)
 from prepackaged.server.runtime.startup import EarlyServer
 from prepackaged.server.runtime.workers import Parent, Place, supervise
 from prepackaged.server.telemetry.logs import begin_logging
@@ -43,7 +47,7 @@ def main() -> None:
     not answered.
     """
     open_standard_streams()
-    begin_logging()
+    begin_logging(stream=patient(sys.stderr, LOG_MILLISECONDS))
     try:
         config = read_config(sys.argv[1:], os.environ, read_annotations())
         logging.getLogger().setLevel(config.log_level)
@@ -58,7 +62,7 @@ def main() -> None:
 
 def work(config: Config, place: Place) -> None:
     """Serve as one of several workers, in a spawned process."""
-    begin_logging(config.log_level)
+    begin_logging(config.log_level, patient(sys.stderr, LOG_MILLISECONDS))
     try:
         serve(config, place)
     except DeploymentError as error:

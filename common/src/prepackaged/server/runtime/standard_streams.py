@@ -1,4 +1,4 @@
-"""Standard output and error: open always, and never waited for by the event loop."""
+"""Standard output and error: open always, and never waited for if nobody reads them."""
 
 import os
 import select
@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
+LOG_MILLISECONDS = 100  # for the reader of the log, which gets every line unless it is stuck
 MOST_WAITING = 2**20  # bytes of lines that nobody reads; then those are dropped
 
 
@@ -23,20 +24,23 @@ def open_standard_streams() -> None:
 class PatientStream:
     """Writes text as its reader takes it: what waits for a pipe that is full goes with later text.
 
-    Raises `OSError` for a file without a descriptor.
+    `milliseconds` is how long to wait for a slow reader, until one wait was in vain. Raises
+    `OSError` for a file without a descriptor.
     """
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, milliseconds: int = 0) -> None:
         self._fd = file.fileno()
+        self._milliseconds = milliseconds
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLOUT)
         self._waiting = bytearray()
 
     def write(self, text: str) -> None:
         """Write, or keep for later, or drop where too much is kept."""
-        self._waiting += text.encode(errors="replace")
+        patience = 0 if self._waiting else self._milliseconds
+        self._waiting += text.encode(errors="backslashreplace")
         with suppress(OSError):  # nobody reads any more
-            while self._waiting and self._poll.poll(0):
+            while self._waiting and self._poll.poll(patience):
                 # A pipe that is ready has room for so much.
                 del self._waiting[: os.write(self._fd, self._waiting[: select.PIPE_BUF])]
         if len(self._waiting) > MOST_WAITING:
@@ -46,8 +50,8 @@ class PatientStream:
         """Nothing is kept that could be written."""
 
 
-def patient(file: TextIO) -> TextIO | PatientStream:
-    """The same file, for an event loop; itself where it has no descriptor."""
+def patient(file: TextIO, milliseconds: int = 0) -> TextIO | PatientStream:
+    """The same file as a `PatientStream`; itself where it has no descriptor."""
     with suppress(OSError, ValueError):
-        return PatientStream(file)
+        return PatientStream(file, milliseconds)
     return file

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from typing import Any
 
 # seldon-core's own.
 FORMAT = "%(asctime)s - %(name)s:%(funcName)s:%(lineno)s - %(levelname)s:  %(message)s"
@@ -25,8 +26,8 @@ class BoundedFormatter(logging.Formatter):
         return "\n  ".join(text.split("\n"))
 
 
-def begin_logging(level: int | str = logging.INFO) -> None:
-    """Write the process's log to standard error."""
-    handler = logging.StreamHandler()
+def begin_logging(level: int | str = logging.INFO, stream: Any = None) -> None:
+    """Write the process's log to a stream; None is standard error."""
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(BoundedFormatter(FORMAT))
     logging.basicConfig(handlers=[handler], level=level)

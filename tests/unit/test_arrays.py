@@ -69,3 +69,11 @@ def test_lists_of_any_length_are_values_of_an_array() -> None:
         array = list_by_row(rows)
         assert array.shape == (len(rows),)
         assert array.tolist() == rows
+
+
+@pytest.mark.parametrize("rows", [[["a\0"]], [["\0", "a"]], [["a", "b\0\0"]]])
+def test_a_text_keeps_the_nuls_at_its_end(rows: Any) -> None:
+    """Texts that end with NUL are unchanged, in an object array: numpy's texts lose them."""
+    array = from_lists(rows)
+    assert array.dtype == object
+    assert array.tolist() == rows

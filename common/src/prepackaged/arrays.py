@@ -96,12 +96,20 @@ def _flat(values: list[Any]) -> Array:
     kinds = set(map(type, values))
     if kinds <= {int, float, bool} and any(map(_is_rounded, values)):
         kinds = {object}
-    is_text = kinds == {str} and max(map(len, values)) * len(values) <= LARGEST_TEXT
-    if is_text or kinds <= {int, float, bool}:
+    if _fit_into_text(values, kinds) or kinds <= {int, float, bool}:
         return np.array(values)
     objects = np.empty(len(values), dtype=object)
     objects[:] = values
     return objects
+
+
+def _fit_into_text(values: list[Any], kinds: set[type]) -> bool:
+    """Whether an array of texts holds these values; it would lose NULs at the end of a text."""
+    return (
+        kinds == {str}
+        and max(map(len, values)) * len(values) <= LARGEST_TEXT
+        and not any(text.endswith("\0") for text in values)
+    )
 
 
 def _is_rounded(value: Any) -> bool:

@@ -11,7 +11,7 @@ import images
 from engine import engine, inspect, weight
 
 BASE = "org.opencontainers.image.base.name"
-COLUMNS = ("target", "base", "added", "limit", "of it `/opt/venv`", "layers", "framework")
+COLUMNS = ("target", "base", "added", "limit", "`/opt/venv`", "layers", "framework")
 
 
 def main() -> None:

@@ -156,11 +156,33 @@ def test_every_make_target_that_is_named_exists(document: Path) -> None:
     assert [word for named in TARGET.findall(text) for word in unknown_commands(named)] == []
 
 
-def test_the_release_is_the_same_everywhere() -> None:
-    """VERSION, the changelog's newest release and the shared package have the same version."""
+def test_the_version_is_the_same_everywhere() -> None:
+    """VERSION, the shared package and the images' tags in documents name one version."""
     package = tomllib.loads((ROOT / "common/pyproject.toml").read_text())["project"]["version"]
-    releases = re.findall(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
-    assert releases[0] == package == (ROOT / "VERSION").read_text().strip()
+    text = "".join(document.read_text() for document in documents())
+    named = re.findall(r"(?:-prepackaged:|runtimeVersion: )(\d+\.\d+\.\d+)", text)
+
+    assert package == images.release()
+    assert set(named) == {images.release()}
+
+
+def test_changes_raise_the_version_above_the_last_release() -> None:
+    """With unreleased changes, VERSION is above the last release, whose tags no build gets."""
+    log = (ROOT / "CHANGELOG.md").read_text()
+    _, unreleased, released = re.split(r"^## (?=\[)", log, flags=re.MULTILINE)[:3]
+    last = re.match(r"\[([\d.]+)\] - \d{4}-\d\d-\d\d\n", released)
+    assert unreleased.startswith("[Unreleased]\n")
+    assert last
+
+    if "\n- " in unreleased:
+        assert numbers(images.release()) > numbers(last[1])
+    else:
+        assert images.release() == last[1]
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """The parts of a version, to compare."""
+    return tuple(map(int, version.split(".")))
 
 
 def test_every_change_names_what_it_affects() -> None:

@@ -115,8 +115,9 @@ $(TARGETS:%=.envs/%/.made): .envs/%/.made: $$(call lock_of,$$*) common/pyproject
 
 ## run-<target>: Serve MODEL_URI, or the image's example, on HTTP_PORT, GRPC_PORT and METRICS_PORT
 $(TARGETS:%=run-%): run-%: .envs/%/.made
-	@$(PYTHON) tools/run.py $* --model-uri "$(MODEL_URI)" --parameters "$$PARAMETERS" --host $(HOST) \
-		--http-port $(HTTP_PORT) --grpc-port $(GRPC_PORT) --metrics-port $(METRICS_PORT)
+	@PREPACKAGED_HOST=$(HOST) PREDICTIVE_UNIT_HTTP_SERVICE_PORT=$(HTTP_PORT) \
+		PREDICTIVE_UNIT_GRPC_SERVICE_PORT=$(GRPC_PORT) PREDICTIVE_UNIT_METRICS_SERVICE_PORT=$(METRICS_PORT) \
+		$(PYTHON) tools/run.py $* "$(MODEL_URI)" "$$PARAMETERS"
 
 ## check-<target>: Load MODEL_URI as the server does, try it, and print what was found
 $(TARGETS:%=check-%): check-%: .envs/%/.made
@@ -155,13 +156,13 @@ test-oldest: $(OLDEST_TARGETS:%=test-model-%)
 ## test-model-<target>: Test the image's Model in the environment of the target's lock
 $(TARGETS:%=test-model-%): test-model-%: .envs/%/.made $(DEV)/.made
 	@echo "-> testing $(call image_of,$*)/server in .envs/$*"
-	@.envs/$*/bin/python tools/pytest_in.py $(DEV) tests/servers/$(call image_of,$*)$(if $(ONLY), -k "$(ONLY)")
+	@.envs/$*/bin/python tests/pytest_in.py $(DEV) tests/servers/$(call image_of,$*)$(if $(ONLY), -k "$(ONLY)")
 
 ## test-wheels: Serve trained models that others publish inside wheels, next to their frameworks
 test-wheels: .envs/onnx/.made .envs/tensorflow2/.made $(DEV)/.made
 	@set -e; for image in onnx tensorflow2; do \
 		echo "-> testing models of others in .envs/$$image"; \
-		.envs/$$image/bin/python tools/pytest_in.py $(DEV) tests/wheels; \
+		.envs/$$image/bin/python tests/pytest_in.py $(DEV) tests/wheels; \
 	done
 
 ## test-clients: Call servers with the clients of Triton, KServe and MLflow, over REST and gRPC
@@ -323,7 +324,6 @@ matrix:
 
 ## generate: Write what follows from other files: deploy/, the README's tables, docs/settings.md and docs/reference.md
 generate: deploy $(DEV)/.made
-	@$(PYTHON) tools/readme.py
 	@$(DEV)/bin/python tools/pages.py
 
 ## deploy: Write the Kubernetes files in deploy/ anew, for the images of REGISTRY

@@ -14,7 +14,6 @@ from serving import OURS, PROGRAMS, ROOT, serve
 
 import images
 import pages
-import readme
 
 ENGLISH = ROOT / "docs/custom-server.md"
 CHINESE = ROOT / "docs/custom-server.zh-TW.md"
@@ -91,25 +90,12 @@ def test_what_a_fork_begins_with_passes_make_check(path: str, program: str) -> N
         assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_the_readmes_tables_are_those_of_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The README's tables of images and tags are current; `make generate` updates them."""
+@pytest.mark.parametrize("name", pages.PAGES)
+def test_generated_parts_are_current(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of images, tags and settings and the reference are current: `make generate`."""
     monkeypatch.setattr(images, "REGISTRY", "infuseai")
-    text = (ROOT / "README.md").read_text()
-    for name, table in (("images", readme.table_of_images()), ("tags", readme.table_of_tags())):
-        _, shown, _ = text.split(f"<!-- {name} -->")
-        assert shown.strip() == table
-
-
-def test_the_tables_of_settings_are_those_of_the_code() -> None:
-    """The tables of settings are current; `make generate` updates them."""
-    shown = (ROOT / "docs/settings.md").read_text()
-    assert shown == pages.with_settings(shown)
-
-
-def test_the_reference_is_made_of_the_docstrings() -> None:
-    """The reference is current; `make generate` updates it."""
-    shown = (ROOT / "docs/reference.md").read_text()
-    assert shown == pages.with_reference(shown)
+    shown = (ROOT / name).read_text()
+    assert shown == pages.generated(name, shown)
 
 
 def test_every_setting_that_is_read_is_in_the_list() -> None:
@@ -120,7 +106,7 @@ def test_every_setting_that_is_read_is_in_the_list() -> None:
     program = [PROGRAMS / OURS, "--help"]
     printed = subprocess.run(program, capture_output=True, text=True, check=True).stdout
     variables = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+|seldon\.io/[a-z-]+)"', source))
-    _, shown, _ = (ROOT / "docs/settings.md").read_text().split(pages.MARK)
+    _, shown, _ = (ROOT / "docs/settings.md").read_text().split("<!-- generated -->")
 
     settings = {*re.findall(r"--[a-z][a-z-]+", printed), *variables}
     listed = set(re.findall(r"`(--[a-z-]+|[A-Z]+(?:_[A-Z]+)+|seldon\.io/[a-z-]+)`", shown))

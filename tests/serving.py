@@ -145,7 +145,7 @@ def end(process: "subprocess.Popen[Any] | Forked") -> None:
 
     `make coverage` needs an orderly end: a process saves what was measured when it exits.
     """
-    if IS_MEASURED:
+    if IS_MEASURED and UPSTREAM not in str(getattr(process, "args", "")):
         with suppress(ProcessLookupError, TimeoutError, subprocess.TimeoutExpired):
             os.kill(process.pid, signal.SIGTERM)
             process.wait(SAVING_SECONDS)

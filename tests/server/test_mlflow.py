@@ -368,7 +368,7 @@ def test_health_and_version_are_told(table: Served) -> None:
     assert (refused.status_code, refused.headers["Allow"]) == (405, "POST")
     assert refused.json() == {
         "error_code": "BAD_REQUEST",
-        "message": "/invocations takes POST, not GET",
+        "message": "expected POST for /invocations, got GET",
     }
 
 

@@ -93,7 +93,7 @@ def test_what_the_server_and_its_model_are(server: Served, path: str, body: Any)
             404,
             "model 'model' has version '1' here, not '2'",
         ),
-        ("GET", INFER, 405, "/v2/models/model/infer takes POST, not GET"),
+        ("GET", INFER, 405, "expected POST for /v2/models/model/infer, got GET"),
         (
             "POST",
             "/v2/repository/models/iris/load",

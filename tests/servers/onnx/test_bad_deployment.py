@@ -180,8 +180,8 @@ def test_a_provider_that_does_not_work_stops_the_start(
 @pytest.mark.parametrize(
     ("parameter", "value", "line"),
     [
-        ("graph_optimization_level", "99", "one of disabled, basic, extended, all, got"),
-        ("execution_mode", "both", "one of sequential, parallel, got 'both'"),
+        ("graph_optimization_level", "99", "to be one of disabled, basic, extended, all, got"),
+        ("execution_mode", "both", "to be one of sequential, parallel, got 'both'"),
         ("intra_op_num_threads", "0", "to be a number from 1, got '0'"),
         ("inter_op_num_threads", "many", "to be a number from 1, got 'many'"),
         ("image_layout", "HWC", "to be one of"),

@@ -145,7 +145,7 @@ $(SUITES:%=test-%): test-%: $(DEV)/.made $(UPSTREAM)/.made
 # finds the development environment, and coverage in it this variable.
 coverage: $(DEV)/.made $(UPSTREAM)/.made .envs/sklearn/.made
 	@rm -rf build/coverage && mkdir -p build/coverage
-	@for suite in unit contract server; do $(DEV)/bin/coverage run -m pytest tests/$$suite || exit; done
+	@for suite in unit contract server pages; do $(DEV)/bin/coverage run -m pytest tests/$$suite || exit; done
 	@COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml .envs/sklearn/bin/python tests/pytest_in.py $(DEV) tests/servers/sklearn
 	@$(DEV)/bin/coverage combine --quiet && $(DEV)/bin/coverage report
 

@@ -121,7 +121,7 @@ def test_a_change_is_measured_by_the_suites_of_the_shared_package() -> None:
     assert limit["fail_under"] >= 97
 
     text = " ".join(dry_run("coverage"))
-    suites = ("unit contract server", "tests/servers/sklearn")
+    suites = ("unit contract server pages", "tests/servers/sklearn")
     assert all(suite in text for suite in suites)
     assert text.endswith(".envs/dev/bin/coverage report")
 

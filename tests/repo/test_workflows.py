@@ -150,7 +150,7 @@ def test_an_image_is_tested_as_far_as_a_runner_can(target: str, tests: list[str]
     build, *tested = planned(f"ci-image-{target}")
 
     assert build.startswith("engine build ")
-    assert [line[line.index("tests/") :] for line in tested] == tests
+    assert [line[line.rindex("tests/") :] for line in tested] == tests
 
 
 def test_every_action_is_pinned_to_a_commit() -> None:

@@ -10,6 +10,7 @@ need cgroups. MLServer and KServe are measured where their environments are made
 import argparse
 import compileall
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--image", action="append", choices=IMAGES, help="this one; repeatable")
     parser.add_argument("--cpu", action="append", type=float, help="this limit; repeatable")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended by SIGTERM"))
     compileall.compile_dir(ROOT / "common/src", quiet=2)  # as in the images
     measured: dict[str, dict[str, list[Figures]]] = {}
     with tempfile.TemporaryDirectory() as scratch:

@@ -16,6 +16,18 @@ from seldon_core.metadata import (
 
 from prepackaged.metadata_schema import follows, validated
 
+
+class Version(str):
+    """A text as `torch.__version__` is one, which compares as a version."""
+
+    __slots__ = ()
+
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError(f"expected a version, got {other}")
+
+
 TENSOR = {"name": "x", "datatype": "FP32", "shape": [-1, 4]}
 ARRAY = {"messagetype": "ndarray", "schema": {"names": ["a", "b"], "shape": [2]}}
 USUAL: dict[str, dict[str, Any]] = {
@@ -26,6 +38,7 @@ USUAL: dict[str, dict[str, Any]] = {
         "inputs": [{"messagetype": "jsonData", "schema": {"type": "object"}}],
         "outputs": [{"messagetype": "strData"}, {"messagetype": "binData"}],
     },
+    "texts of a type of their own": {"custom": {"torch": Version("2.13.0+cpu")}},
     "a form of one's own": {"inputs": [{"messagetype": "audio", "schema": {"rate": 8000}}]},
     "all": {
         "name": "iris",

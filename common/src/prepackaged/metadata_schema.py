@@ -55,14 +55,18 @@ def _others(value: Any, schema: Schema) -> bool:
 
 
 CHECKS: dict[str, Callable[[Any, Schema], bool]] = {
-    "type": lambda value, schema: type(value) is TYPES.get(schema["type"]),
+    "type": lambda value, schema: (
+        isinstance(value, TYPES.get(schema["type"], ())) and not isinstance(value, bool)
+    ),
     "enum": lambda value, schema: type(value) is str and value in schema["enum"],
     "not": lambda value, schema: type(value) is str and value not in schema["not"]["enum"],
-    "required": lambda value, schema: type(value) is dict and value.keys() >= {*schema["required"]},
-    "properties": lambda value, schema: type(value) is dict and _properties(value, schema),
+    "required": lambda value, schema: (
+        isinstance(value, dict) and value.keys() >= {*schema["required"]}
+    ),
+    "properties": lambda value, schema: isinstance(value, dict) and _properties(value, schema),
     "additionalProperties": _others,
     "items": lambda value, schema: (
-        type(value) is list and all(follows(each, schema["items"]) for each in value)
+        isinstance(value, list) and all(follows(each, schema["items"]) for each in value)
     ),
     "anyOf": lambda value, schema: any(follows(value, each) for each in schema["anyOf"]),
 }

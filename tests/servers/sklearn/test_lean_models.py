@@ -27,7 +27,8 @@ NAMES = [
     *("imputer", "lda", "mlp", "nca", "newton", "poisson", "positive", "power", "quantile"),
     *("quantiles", "ridge", "search", "selected", "spline"),
 ]
-HEAVY = ["pandas", "scipy.stats", "scipy.optimize", "scipy.interpolate", "scipy.integrate"]
+HEAVY = ["flask", "jsonschema", "pandas"]
+HEAVY += ["scipy.stats", "scipy.optimize", "scipy.interpolate", "scipy.integrate"]
 SERVE = """
 import sys
 import numpy as np

@@ -80,7 +80,7 @@ def test_an_unknown_model_is_not_ready_and_no_error(server: Served) -> None:
          "inputs": [{**FP64_ROW, "contents": {"fp64_contents": [13]}}]}, "INTERNAL",
          "it is thirteen"),
         ("RepositoryModelLoad", {"model_name": "model"}, "PERMISSION_DENIED",
-         "the server has one model, from its start to its end; it is not loaded by request"),
+         "loading a model by request is off: expected PREPACKAGED_REPOSITORY_API=true"),
     ],
 )  # fmt: skip
 def test_an_error_over_grpc_has_a_code_and_the_same_words(

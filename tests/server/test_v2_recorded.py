@@ -178,12 +178,12 @@ def test_the_classes_of_an_output_are_value_and_place(server: Served) -> None:
         (
             "load",
             403,
-            "the server has one model, from its start to its end; it is not loaded by request",
+            "loading a model by request is off: expected PREPACKAGED_REPOSITORY_API=true",
         ),
         (
             "unload",
             403,
-            "the server has one model, from its start to its end; it is not loaded by request",
+            "loading a model by request is off: expected PREPACKAGED_REPOSITORY_API=true",
         ),
     ],
 )

@@ -50,6 +50,30 @@ def importable(
 
 
 @contextmanager
+def forgotten(directories: Sequence[Path]) -> Iterator[None]:
+    """In this block and after it, what was imported from below these directories is forgotten.
+
+    If the block raises an exception, all is as before.
+    """
+    places = list(map(str, directories))
+    below = [name for name, module in sys.modules.items() if _is_below(module, directories)]
+    modules, path = _take_out(below), list(sys.path)
+    sys.path[:] = [each for each in path if each not in places]
+    importlib.invalidate_caches()
+    try:
+        yield
+    except BaseException:
+        sys.modules.update(modules)
+        sys.path[:] = path
+        raise
+
+
+def _is_below(module: ModuleType, directories: Sequence[Path]) -> bool:
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and any(Path(file).is_relative_to(each) for each in directories)
+
+
+@contextmanager
 def own_code_of(
     artifact: Artifact,
     server: Path,

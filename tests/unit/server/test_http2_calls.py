@@ -5,6 +5,7 @@ import gc
 import gzip
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -451,7 +452,7 @@ def test_watches_are_told_of_the_change_while_they_last(service: Service) -> Non
     client.h2.reset_stream(leaves)
     client.exchange()
 
-    client.run(health.set_not_serving)
+    client.run(partial(health.set_status, is_serving=False))
     client.take()
 
     serving, not_serving, nobody = (

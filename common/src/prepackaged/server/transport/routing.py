@@ -70,6 +70,10 @@ class Router:
     """The routes of several protocols; if two have the same path, the first protocol wins."""
 
     def __init__(self, protocols: Sequence[WireProtocol]) -> None:
+        self.replace(protocols)
+
+    def replace(self, protocols: Sequence[WireProtocol]) -> None:
+        """Route new requests to these protocols from now on."""
         self._protocols = sorted(protocols, key=lambda each: len(each.prefix), reverse=True)
         self._routes = {
             path: methods for each in reversed(protocols) for path, methods in each.routes.items()

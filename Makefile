@@ -16,6 +16,9 @@ BENCH_FLAGS ?=
 # For audit: --ignore-vuln ID, for each that no release fixes.
 AUDIT_FLAGS ?=
 
+# For bench-start: --runs N, --image NAME, --cpu CPUS.
+START_FLAGS ?=
+
 # For chaos: --quick.
 CHAOS_FLAGS ?=
 
@@ -77,7 +80,7 @@ VERBS := build test push run check test-model lock sbom reproducible ci-image
 ALL := $(foreach verb,$(VERBS),$(TARGETS:%=$(verb)-%))
 .PHONY: help setup test test-common test-server test-unit test-contract test-pages coverage test-versions test-oldest test-wheels test-clients check facts locks format lint types lock upgrade clean \
 	matrix generate deploy base outdated base-image build-all test-all push-all build-cpu test-cpu ci ci-test ci-images bench bench-layers chaos \
-	bench-overhead image-report audit $(ALL)
+	bench-overhead bench-start image-report audit $(ALL)
 .DELETE_ON_ERROR:
 
 ## help: List the commands
@@ -177,6 +180,10 @@ test-clients: $(DEV)/.made $(CLIENTS)/.made $(IMAGES:%=.envs/%/.made)
 bench: $(DEV)/.made $(IMAGES:%=.envs/%/.made) $(if $(filter mlserver,$(BENCH_FLAGS)),$(MLSERVER)/.made) \
 	$(if $(filter kserve triton,$(BENCH_FLAGS)),$(CLIENTS)/.made)
 	@$(DEV)/bin/python -m bench.run $(BENCH_FLAGS)
+
+## bench-start: Compare how servers start, with a script that only loads the model; takes minutes
+bench-start: $(DEV)/.made $(IMAGES:%=.envs/%/.made)
+	@$(DEV)/bin/python -m bench.start $(START_FLAGS)
 
 ## chaos: Attack a server, overload it and kill its workers; prints a verdict for each
 chaos: $(DEV)/.made

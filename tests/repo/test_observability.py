@@ -29,6 +29,7 @@ def exposed() -> list[tuple[str, str, str, str]]:
     metrics.set_gauge("prepackaged_model_info", 1, digest="", model="", version="")
     metrics.observe_request("predict", 200, 0.1)
     metrics.observe_batch(1)
+    metrics.count_reloads("success", 1)
     for name in set(OWN_GAUGES) - {"prepackaged_build_info", "prepackaged_model_info"}:
         metrics.set_gauge(name, 1)
     found = []

@@ -93,7 +93,7 @@ def test_what_the_server_and_its_model_are(server: Served, path: str, body: Any)
             404,
             "model 'model' has version '1' here, not '2'",
         ),
-        ("GET", INFER, 405, "/v2/models/model/infer takes POST, not GET"),
+        ("GET", INFER, 405, "expected POST for /v2/models/model/infer, got GET"),
         (
             "POST",
             "/v2/repository/models/iris/load",
@@ -175,6 +175,20 @@ def test_ready_is_a_boolean(server: Served, ready: str) -> None:
     status, answer = index(server, b'{"ready": %s}' % ready.encode())
     assert status == 400
     assert answer["error"].startswith("expected the body.ready as true or false, got ")
+    _, answer = index(server, b"[]")
+    assert answer == {"error": "expected no body, or an object with ready as true or false"}
+
+
+def test_large_requests_are_answered_like_small_ones(server: Served) -> None:
+    """Requests and answers of more than 100 kB are read and written on other threads."""
+    values = [row + 0.25 for row in range(30_000)]
+    rows = {**ROW, "shape": [30_000, 1], "data": values}
+
+    status, answer = infer(server, {"inputs": [rows]})
+
+    assert status == 200
+    assert answer["outputs"][0]["shape"] == [30_000, 1]
+    assert answer["outputs"][0]["data"] == values
 
 
 def test_pages_of_other_origins_may_read_binary_answers(server: Served) -> None:

@@ -3,19 +3,23 @@
 import importlib
 import inspect
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from inspect import Parameter
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from seldon_core import seldon_methods
+from seldon_core.metadata import SeldonInvalidMetadataError
+from seldon_core.user_model import SeldonNotImplementedError
 
 from prepackaged.artifacts import MOUNT, mounted_model
 from prepackaged.errors import DeploymentError, describe
+from prepackaged.metadata_schema import validated
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +121,22 @@ def read_metadata(model: Any) -> dict[str, Any] | None:
     Raises `DeploymentError` if the model's `init_metadata` fails.
     """
     with _failures_as(f"the metadata of {type(model).__name__} cannot be read"):
-        metadata: dict[str, Any] | None = seldon_methods.init_metadata(model)
+        metadata: dict[str, Any] | None = _metadata_of(model)
+    return metadata
+
+
+def _metadata_of(model: Any) -> dict[str, Any] | None:
+    own: Any = {}
+    if hasattr(model, "init_metadata"):
+        with suppress(SeldonNotImplementedError):
+            own = model.init_metadata()
+    if isinstance(own, dict) and "MODEL_METADATA" not in os.environ:
+        with suppress(SeldonInvalidMetadataError):
+            return validated(own)
+    # The rest, with its notices, is upstream's.
+    metadata: dict[str, Any] | None = seldon_methods.init_metadata(
+        SimpleNamespace(init_metadata=lambda: own)
+    )
     return metadata
 
 

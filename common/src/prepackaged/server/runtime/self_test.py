@@ -62,7 +62,7 @@ class SelfTest:
 
     def page(self) -> bytes:
         """The page to try the model, as a file."""
-        return self._server.pages.as_file()
+        return self._server.service.pages.as_file()
 
     def outcomes(self, samples: Sequence[Sample]) -> Iterator[Outcome]:
         """What became of each sample."""

@@ -52,7 +52,7 @@ def test_tritonclient_over_rest(server: Server) -> None:
         "config": "m x",
         "index": ["READY"],
         "load": f"403 {REFUSED}",
-        "sequence": "400 parameters.sequence_id: sequences of requests are not offered",
+        "sequence": "400 expected no parameters.sequence_id: sequences are not supported",
         "other": f"404 {UNKNOWN}",
         "version": "404 model 'm x' has version '1' here, not '7'",
     }

@@ -136,7 +136,7 @@ def load_module(path: Path, stand_in: Callable[[str | None], bool] = lambda _: F
         name, path, submodule_search_locations=[str(path.parent)]
     )
     if spec is None or spec.loader is None:
-        raise DeploymentError(f"{path} is no Python file: its name must end with .py")
+        raise DeploymentError(f"expected a Python file, whose name ends with .py, got {path}")
     while True:
         _take_out([each for each in sys.modules if each.partition(".")[0] == name])
         module = sys.modules[name] = importlib.util.module_from_spec(spec)

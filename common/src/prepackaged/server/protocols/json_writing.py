@@ -99,7 +99,7 @@ def key_of(key: Any) -> str:
         key = key.item()
     if key is None or isinstance(key, int | float):
         return json.dumps(key)
-    raise TypeError(f"keys must be strings, numbers, booleans or None; not {type(key).__name__}")
+    raise TypeError(f"expected a key of text, number, boolean or None, got {type(key).__name__}")
 
 
 def _dump_slowly(value: Any) -> bytes:

@@ -231,7 +231,7 @@ SELDON = (
         "the image's name, for meta.requestPath and metrics",
         variables=("PREDICTIVE_UNIT_IMAGE",),
         otherwise="each image sets its own",
-        example="infuseai/sklearn-prepackaged:0.1.0",
+        example="infuseai/sklearn-prepackaged:0.2.0",
     ),
     Setting(
         "true: predict_raw gets the body of a request undecoded",

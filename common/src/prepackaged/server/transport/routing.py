@@ -108,7 +108,8 @@ def handler_of(method: str, target: Target) -> Handler:
     if method == "OPTIONS":
         return allow(handlers, allows_origins=target.allows_origins)
     allowed = ", ".join(sorted(handlers))
-    raise TransportError(405, f"{target.path} takes {allowed}, not {method}", Allow=allowed)
+    why = f"expected {allowed} for {target.path[:LONGEST]}, got {method[:LONGEST]}"
+    raise TransportError(405, why, Allow=allowed)
 
 
 def allow(methods: Mapping[str, Handler], *, allows_origins: bool) -> Handler:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from serving import ROOT
-from xgboost import XGBClassifier
+from xgboost import XGBClassifier, __version__
 
 SERVE = """
 import sys
@@ -34,4 +34,5 @@ def test_models_of_numbers_need_neither_pandas_nor_scipy_stats(tmp_path: Path, n
         text=True,
         check=True,
     )
-    assert done.stdout.split() == ["xgboost"]
+    before_3 = int(__version__.partition(".")[0]) < 3  # it imports pandas itself
+    assert done.stdout.split() == (["pandas", "xgboost"] if before_3 else ["xgboost"])

@@ -305,8 +305,10 @@ def health(process: Any) -> Any:
 def test_changed_files_are_loaded(begin: Callable[..., Any], directory: Path, workers: str) -> None:
     """With PREPACKAGED_POLL_SECONDS, changes are noticed; what fails is tried once, then kept."""
     process = begin(PREPACKAGED_POLL_SECONDS="0.05", GUNICORN_WORKERS=workers)
+    wait_until(lambda: process.server.log().count(" serves on ") == int(workers))
     write(directory, "two")
-    wait_until(lambda: {ask(process) for _ in range(8)} == {"two"})
+    wait_until(lambda: process.server.log().count("The model was reloaded") == int(workers))
+    assert {ask(process) for _ in range(8)} == {"two"}
     write(directory, "broken")
     wait_until(lambda: "the answer is broken" in process.server.log())
     write(directory, "three")

@@ -17,6 +17,7 @@ from prepackaged import ClientError, Column, Columns, Table
 from prepackaged.arrays import Array
 from prepackaged.casting import expected, is_null, shown
 from prepackaged.estimators.columns import READERS
+from prepackaged.estimators.ranges import Ranges, far_from
 from prepackaged.signature import Kind
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ KINDS: dict[str, Kind] = {
     "c": "category",
 }
 LARGEST = float(np.finfo(np.float32).max)  # XGBoost computes in float32
+MOST_ROUNDS = 200  # of boosting whose trees are read
 
 
 class Features:
@@ -146,10 +148,28 @@ def _inputs(loaded: Loaded) -> tuple[Column, ...]:
     names = booster.feature_names or [None] * count
     kinds = [KINDS.get(each, "any") for each in booster.feature_types or [""] * count]
     labels = _labels(booster, [number for number, kind in enumerate(kinds) if kind == "category"])
-    return tuple(
+    columns = (
         Column(name, kind, tuple(labels[number]) if number in labels else None, loaded.missing)
         for number, (name, kind) in enumerate(zip(names, kinds, strict=True))
     )
+    ranges = zip(columns, _ranges(booster, count), strict=True)
+    return tuple(replace(column, value_range=known) for column, known in ranges)
+
+
+def _ranges(booster: Booster, count: int) -> Ranges:
+    """The ranges around the thresholds of the first trees; none for a booster without trees."""
+    kind = json.loads(booster.save_config())["learner"]["gradient_booster"]["name"]
+    rounds = min(booster.num_boosted_rounds(), MOST_ROUNDS)
+    if kind == "gblinear" or not rounds:
+        return [None] * count
+    stored = json.loads(booster[:rounds].save_raw("json"))["learner"]["gradient_booster"]
+    trees = stored.get("gbtree", stored)["model"]["trees"]  # dart's are one level below
+    numbers = ("split_indices", "split_conditions", "left_children", "split_type")
+    places, thresholds, children, types = (
+        np.concatenate([np.array(tree[name]) for tree in trees]) for name in numbers
+    )
+    is_split = (children >= 0) & (types == 0)  # neither a leaf nor a set of categories
+    return far_from(places[is_split], thresholds[is_split], count)
 
 
 def _labels(booster: Booster, categorical: list[int]) -> dict[int, list[Any]]:

@@ -89,9 +89,9 @@ def serve(config: Config, place: Place | None = None) -> None:
         known = tag_answers(model, config) if config.provenance_tags else ""
         metadata, thread = read_metadata(model), ModelThread()
         metrics = Metrics(place.directory, place.number) if place else Metrics()
-        server = loop.run(RunningServer.of(model, metadata, config, thread.submit, metrics))
         metrics.set_gauge("prepackaged_model_load_seconds", time.perf_counter() - start)
         check_samples(model, metadata, config, loop)
+        server = loop.run(RunningServer.of(model, metadata, config, thread.submit, metrics))
         settle()
         then = partial(publish, model=model, metadata=metadata, config=config, metrics=metrics)
         find_digest(model, lambda digest: loop.soon(then, digest), known)

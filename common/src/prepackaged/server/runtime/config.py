@@ -72,10 +72,10 @@ class Config:
 
     `batches` allows batching, `pages` the page to try the model, and `cors` calls from browser
     pages of any origin. With `samples`, the model must answer the samples beside it before a port
-    opens. With `provenance_tags`, each answer names its model. With `opens_early`, the ports open
-    at once and answer 503 until the model is loaded. `passes_payload` leaves predictions over REST
-    undecoded, for models with `predict_raw`. `unit_id` is the server's name in an inference graph,
-    `image` its image's name.
+    opens. With `provenance_tags`, each answer names its model. With `drift`, metrics count values
+    that training had not. With `opens_early`, the ports open at once and answer 503 until the model
+    is loaded. `passes_payload` leaves predictions over REST undecoded, for models with
+    `predict_raw`. `unit_id` is the server's name in an inference graph, `image` its image's name.
     """
 
     interface: str
@@ -115,6 +115,7 @@ class Config:
     cors: bool = True
     pages: bool = True
     samples: bool = True
+    drift: bool = True
     provenance_tags: bool = False
     max_connections: int = MAX_CONNECTIONS
     unit_id: str | None = None

@@ -47,6 +47,7 @@ VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "PREPACKAGED_PAGES": ("pages", _switch),
     "PREPACKAGED_PROVENANCE_TAGS": ("provenance_tags", _switch),
     "PREPACKAGED_SAMPLES": ("samples", _switch),
+    "PREPACKAGED_DRIFT": ("drift", _switch),
 }
 LIMITS = (
     Setting(

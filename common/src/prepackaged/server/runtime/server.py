@@ -78,6 +78,7 @@ class RunningServer:
             longest_call=config.longest_call,
             around=[side.around for side in (flask, self.tracing) if side],
             may_batch=flask is None and config.batches,
+            counts_drift=config.drift,
         )
         first = seldon(
             self.predictor,

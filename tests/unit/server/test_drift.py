@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from prepackaged import ClientError, Column, Columns, Signature, Table, TensorSpec, ValueRange
 from prepackaged.server.inference.drift import (
+    IDLE_SHARE,
     LONGEST,
     MOST_SAVED,
     OTHER,
@@ -51,7 +52,7 @@ class Counted:
         self.metrics = Metrics()
         signature = Signature(**facts)
         prepare = prepare or Columns.of(signature.inputs).table
-        self.drift = Drift(signature, self.metrics, prepare, Budget(Clock(), Clock()))
+        self.drift = Drift(signature, self.metrics, prepare, Budget(*clocks()))
 
     def __call__(self, *values: Any, outcomes: Iterable[Any] | None = None) -> None:
         """A batch of requests with these values; without outcomes, they are answered."""
@@ -391,43 +392,69 @@ def test_what_cannot_be_counted_costs_no_answer(caplog: pytest.LogCaptureFixture
     assert counted.found == {"rows": 1}
 
 
-def test_counting_takes_no_more_than_its_share_of_the_time() -> None:
-    """After a batch that took a second to count, the next one waits until that was its share."""
-    clock, busy = Clock(), Clock()
-    budget = Budget(clock, busy)
-
-    assert budget.begin()
-    busy.now += 1
-    budget.end()
-    assert not budget.begin()
-    clock.now += (1 - MOST_SAVED) / SHARE - 0.001
-    assert not budget.begin()
-    clock.now += 0.002
-    assert budget.begin()
+def clocks() -> tuple[Clock, Clock, Clock]:
+    """The time, the processor time of the process, and that of its thread."""
+    return Clock(), Clock(), Clock()
 
 
-def test_over_a_long_time_counting_takes_its_share() -> None:
-    """Of batches of 10 ms with 1 ms of counting each, one in ten is counted."""
-    clock, busy = Clock(), Clock()
-    budget, counted = Budget(clock, busy), 0
-    for _ in range(10_000):
-        clock.now += 0.01
+def counted_in(batches: int, seconds: float, busy: float, cost: float) -> int:
+    """How many batches are counted, of some that take so long and use the processor so long."""
+    now, used, spent = clocks()
+    budget, counted = Budget(now, used, spent), 0
+    for _ in range(batches):
+        now.now += seconds
+        used.now += busy
         if budget.begin():
-            busy.now += 0.001
+            spent.now += cost
             budget.end()
             counted += 1
+    return counted
 
-    assert counted == pytest.approx(1000 + MOST_SAVED / 0.001, abs=2)
+
+@pytest.mark.parametrize(
+    ("busy", "share"),
+    [(0.01, SHARE + IDLE_SHARE), (0.002, SHARE / 5 + IDLE_SHARE), (0.08, SHARE + IDLE_SHARE)],
+    ids=["a processor", "a fifth of one", "eight"],
+)
+def test_a_saturated_process_counts_for_a_hundredth_of_its_time(busy: float, share: float) -> None:
+    """Of batches of 10 ms with 1 ms of counting each, some are counted, whatever the processors."""
+    counted = counted_in(10_000, 0.01, busy, 0.001)
+
+    assert counted == pytest.approx(10_000 * 10 * share + MOST_SAVED / 0.001, abs=2)
+    assert counted * 0.001 < 0.02 * 10_000 * min(busy, 0.01)
+
+
+def test_an_idle_process_counts_everything() -> None:
+    """A request of 1 ms in a second is counted each time, though counting takes 0.5 ms."""
+    assert counted_in(1000, 1, 0.001, 0.0005) == 1000
+
+
+def test_after_a_batch_that_took_long_others_wait() -> None:
+    """With a second of counting, the next is when that was its share, to the millisecond."""
+    now, used, spent = clocks()
+    budget = Budget(now, used, spent)
+
+    def run(seconds: float) -> bool:
+        now.now += seconds
+        used.now += seconds
+        return budget.begin()
+
+    assert run(0)
+    spent.now += 1
+    budget.end()
+    assert not run(0)
+    assert not run((1 - MOST_SAVED) / (SHARE + IDLE_SHARE) - 0.01)
+    assert run(0.02)
 
 
 def test_what_is_saved_is_bounded() -> None:
     """After an idle night, a burst may take no longer than after a minute."""
-    clock, busy = Clock(), Clock()
-    budget = Budget(clock, busy)
-    clock.now += 1e6
+    now, used, spent = clocks()
+    budget = Budget(now, used, spent)
+    now.now += 1e6
 
     assert budget.begin()
-    busy.now += MOST_SAVED
+    spent.now += MOST_SAVED
     budget.end()
 
     assert not budget.begin()

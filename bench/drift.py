@@ -10,6 +10,7 @@ counted, since counting skips batches where it would take too long.
 
 import asyncio
 import functools
+import importlib
 import statistics
 import sys
 import tempfile
@@ -20,19 +21,14 @@ from operator import truediv
 from pathlib import Path
 from typing import Any
 
+from prepackaged.server.inference.drift import Budget, Drift
+from prepackaged.server.inference.hooks import prepare_hook
+from prepackaged.server.inference.predictor import Predictor
+from prepackaged.server.inference.requests import InferenceRequest
+from prepackaged.server.telemetry.context import RequestContext
+from prepackaged.server.telemetry.metrics import ROWS, Metrics
+
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "sklearn/server"), str(ROOT / "bench/models")]
-
-import train_tables  # noqa: E402  from these directories
-from Model import Model  # noqa: E402
-
-from prepackaged.server.inference.drift import Budget, Drift  # noqa: E402
-from prepackaged.server.inference.hooks import prepare_hook  # noqa: E402
-from prepackaged.server.inference.predictor import Predictor  # noqa: E402
-from prepackaged.server.inference.requests import InferenceRequest  # noqa: E402
-from prepackaged.server.telemetry.context import RequestContext  # noqa: E402
-from prepackaged.server.telemetry.metrics import ROWS, Metrics  # noqa: E402
-
 CLIENTS = (1, 32)
 TURNS = 240  # of each predictor
 TURN_SECONDS = 0.05  # so short that both find the machine alike
@@ -122,6 +118,8 @@ async def measure(model: Any, payloads: list[Any], clients: int) -> tuple[float,
 
 def models(scratch: Path) -> Iterator[tuple[str, Any, list[Any]]]:
     """Models and payloads of one row: numbers with a range, and the tables of `make bench`."""
+    sys.path[:0] = [str(ROOT / "sklearn/server"), str(ROOT / "bench/models")]
+    model, tables = (importlib.import_module(name) for name in ("Model", "train_tables"))
     import joblib
     import numpy as np
     from sklearn.linear_model import LogisticRegression
@@ -131,11 +129,11 @@ def models(scratch: Path) -> Iterator[tuple[str, Any, list[Any]]]:
     numbers = np.random.default_rng(0).normal(size=(200, 4))
     pipeline = make_pipeline(MinMaxScaler(), LogisticRegression()).fit(numbers, numbers[:, 0] > 0)
     joblib.dump(pipeline, scratch / "model.joblib")
-    yield "4 numbers", Model(str(scratch)), [row[None] for row in numbers]
-    known, _ = train_tables.table(np.random.default_rng(0))
-    train_tables.main(scratch)
+    yield "4 numbers", model.Model(str(scratch)), [row[None] for row in numbers]
+    known, _ = tables.table(np.random.default_rng(0))
+    tables.main(scratch)
     for name in ("linear", "forest"):
-        yield f"a record, {name}", Model(str(scratch / name)), known.to_dict("records")
+        yield f"a record, {name}", model.Model(str(scratch / name)), known.to_dict("records")
 
 
 def main() -> None:

@@ -298,6 +298,10 @@ SCORES = np.array([[0.2, 0.8], [0.9, 0.1], [0.4, 0.6]])
         ({"method": "predict_proba"}, SCORES),
         ({"method": "predict"}, np.array(["dear", "cheap", "dear"])),
         ({"method": "label"}, np.array(["dear", "cheap", "dear"], object)),
+        (
+            {"method": "label", "outputs": (TensorSpec("", str, (None,)),)},
+            np.array(["dear", "cheap", "dear"]),
+        ),
         ({}, SCORES.astype(np.float32)),
         ({"outputs": (TensorSpec("y", "float32", (None, 2)),)}, SCORES),
         (
@@ -305,7 +309,15 @@ SCORES = np.array([[0.2, 0.8], [0.9, 0.1], [0.4, 0.6]])
             {"y": SCORES, "z": SCORES[:, 0]},
         ),
     ],
-    ids=["scores", "labels", "objects", "tensor", "its shape", "one of several"],
+    ids=[
+        "scores",
+        "labels",
+        "objects",
+        "a tensor of labels",
+        "tensor",
+        "its shape",
+        "one of several",
+    ],
 )
 def test_the_predicted_class_of_each_row_is_counted(facts: dict[str, Any], result: Any) -> None:
     """The class is the label, or that of the highest score."""
@@ -355,8 +367,9 @@ def test_answers_that_name_no_class_count_as_rows_alone(result: Any) -> None:
         {"method": "decision_function"},
         {"method": "transform"},
         {"method": "predict", "outputs": (TensorSpec("", "float32", (None,)),)},
+        {"method": "label", "outputs": (TensorSpec("", "int64", (None, 5)),)},
     ],
-    ids=["decisions", "features", "probabilities of one class"],
+    ids=["decisions", "features", "probabilities of one class", "several labels a row"],
 )
 def test_a_method_whose_answers_are_no_classes_has_no_series_of_them(facts: Any) -> None:
     """Series that would always be 0 do not exist."""

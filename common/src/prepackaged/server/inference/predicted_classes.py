@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from prepackaged.arrays import Array
-from prepackaged.signature import Signature
+from prepackaged.signature import Signature, TensorSpec
 
 #: The number of the class of each row, for the rows that have one.
 Classes = Callable[[Any], Array | None]
@@ -24,11 +24,16 @@ def class_reader(signature: Signature) -> Classes | None:
     names = signature.class_names
     if not names:
         return None
-    dtypes = {spec.dtype.kind for spec in signature.output_tensors if spec.dtype is not None}
-    if signature.method in LABELLING and not dtypes:
+    if signature.method in LABELLING and all(map(_may_be_labels, signature.output_tensors)):
         places = {name: place for place, name in enumerate(names)}
         return lambda result: _of_labels(result, places)
     return (lambda result: _of_scores(result, len(names))) if _scores(signature) else None
+
+
+def _may_be_labels(spec: TensorSpec) -> bool:
+    """Whether a value a row may be a class; a fraction is a probability."""
+    is_fraction = spec.dtype is not None and spec.dtype.kind == "f"
+    return not is_fraction and (spec.shape is None or len(spec.shape) == 1)
 
 
 def _scores(signature: Signature) -> bool:

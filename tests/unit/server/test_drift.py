@@ -347,18 +347,20 @@ def test_labels_that_are_no_text_are_named_as_in_the_signature(names: tuple[str,
         {"a": SCORES, "b": SCORES},
         {"a": SCORES.tolist()},
         np.array([["a", "b"]]),
+        np.array(1.0),
         "text",
         None,
     ],
-    ids=["another width", "NaN", "two of them", "lists", "text", "a text", "nothing"],
+    ids=["another width", "NaN", "two of them", "lists", "text", "a number", "a text", "nothing"],
 )
 def test_answers_that_name_no_class_count_as_rows_alone(result: Any) -> None:
     """Whatever a model answers, only rows with one known class add to the classes."""
     counted = Counted(class_names=("cheap", "dear"), method="predict_proba")
 
+    counted(np.ones((2, 1)), np.ones((1, 1)), outcomes=[result, result])
     counted(np.ones((3, 1)), outcomes=[result])
 
-    assert counted.found == {"rows": 3}
+    assert counted.found == {"rows": 6}
 
 
 @pytest.mark.parametrize(

@@ -116,12 +116,12 @@ class Drift:
         self._rows = metrics.counter(ROWS)
         for number, (place, kinds) in enumerate(self._counted):
             name = self._columns.used[place].name
-            label = cut(str(place) if name is None else name, place)
+            label = cut(str(place if name is None else name), place)
             for kind in kinds:
                 labels = {"column": label if number < MOST_LABELS else OTHER, "kind": kind}
                 self._counters[place, kind] = metrics.counter(ANOMALIES, **labels)
         for place, name in enumerate(signature.class_names or () if self._classes else ()):
-            label = cut(name, place) if place < MOST_LABELS else OTHER
+            label = cut(str(name), place) if place < MOST_LABELS else OTHER
             self._class_counters.append(metrics.counter(PREDICTED_CLASSES, **{"class": label}))
 
     def _count(self, requests: Sequence[InferenceRequest], outcomes: Sequence[Any]) -> None:
@@ -175,7 +175,9 @@ def is_usual(request: InferenceRequest) -> bool:
 
 def joined(results: Sequence[Any]) -> Sequence[Any]:
     """The rows of all results as one array, where they make one."""
-    shapes = {each.shape[1:] if isinstance(each, np.ndarray) else None for each in results}
+    shapes = {
+        each.shape[1:] if isinstance(each, np.ndarray) and each.ndim else None for each in results
+    }
     return [np.concatenate(results)] if len(shapes) == 1 and None not in shapes else results
 
 

@@ -16,6 +16,9 @@ BENCH_FLAGS ?=
 # For audit: --ignore-vuln ID, for each that no release fixes.
 AUDIT_FLAGS ?=
 
+# For bench-start: --runs N, --image NAME, --cpu CPUS.
+START_FLAGS ?=
+
 # For chaos: --quick.
 CHAOS_FLAGS ?=
 
@@ -77,7 +80,7 @@ VERBS := build test push run check test-model lock sbom reproducible ci-image
 ALL := $(foreach verb,$(VERBS),$(TARGETS:%=$(verb)-%))
 .PHONY: help setup test test-common test-server test-unit test-contract test-pages coverage test-versions test-oldest test-wheels test-clients check facts locks format lint types lock upgrade clean \
 	matrix generate deploy base outdated base-image build-all test-all push-all build-cpu test-cpu ci ci-test ci-images bench bench-layers chaos \
-	bench-overhead bench-drift image-report audit $(ALL)
+	bench-overhead bench-start bench-drift image-report audit $(ALL)
 .DELETE_ON_ERROR:
 
 ## help: List the commands
@@ -115,8 +118,9 @@ $(TARGETS:%=.envs/%/.made): .envs/%/.made: $$(call lock_of,$$*) common/pyproject
 
 ## run-<target>: Serve MODEL_URI, or the image's example, on HTTP_PORT, GRPC_PORT and METRICS_PORT
 $(TARGETS:%=run-%): run-%: .envs/%/.made
-	@$(PYTHON) tools/run.py $* --model-uri "$(MODEL_URI)" --parameters "$$PARAMETERS" --host $(HOST) \
-		--http-port $(HTTP_PORT) --grpc-port $(GRPC_PORT) --metrics-port $(METRICS_PORT)
+	@PREPACKAGED_HOST=$(HOST) PREDICTIVE_UNIT_HTTP_SERVICE_PORT=$(HTTP_PORT) \
+		PREDICTIVE_UNIT_GRPC_SERVICE_PORT=$(GRPC_PORT) PREDICTIVE_UNIT_METRICS_SERVICE_PORT=$(METRICS_PORT) \
+		$(PYTHON) tools/run.py $* "$(MODEL_URI)" "$$PARAMETERS"
 
 ## check-<target>: Load MODEL_URI as the server does, try it, and print what was found
 $(TARGETS:%=check-%): check-%: .envs/%/.made
@@ -139,11 +143,14 @@ $(SUITES:%=test-%): test-%: $(DEV)/.made $(UPSTREAM)/.made
 	@echo "-> testing $*"
 	@$(DEV)/bin/python -m pytest tests/$*
 
-## coverage: Print which lines and branches of `common` its tests leave out; takes longer than they do
-coverage: $(DEV)/.made $(UPSTREAM)/.made
+## coverage: Measure which lines and branches of `common` the tests leave out; fails below the limit
+# What needs a framework is measured in sklearn's environment, where pytest_in.py starts coverage: it
+# finds the development environment, and coverage in it this variable.
+coverage: $(DEV)/.made $(UPSTREAM)/.made .envs/sklearn/.made
 	@rm -rf build/coverage && mkdir -p build/coverage
-	@for suite in unit contract server; do $(DEV)/bin/coverage run -m pytest tests/$$suite || exit; done
-	@$(DEV)/bin/coverage combine --quiet && $(DEV)/bin/coverage report --skip-covered --show-missing
+	@for suite in unit contract server pages; do $(DEV)/bin/coverage run -m pytest tests/$$suite || exit; done
+	@COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml .envs/sklearn/bin/python tests/pytest_in.py $(DEV) tests/servers/sklearn
+	@$(DEV)/bin/coverage combine --quiet && $(DEV)/bin/coverage report
 
 ## test-versions: Test the Models with the older versions of their frameworks
 test-versions: $(VERSION_TARGETS:%=test-model-%)
@@ -155,13 +162,13 @@ test-oldest: $(OLDEST_TARGETS:%=test-model-%)
 ## test-model-<target>: Test the image's Model in the environment of the target's lock
 $(TARGETS:%=test-model-%): test-model-%: .envs/%/.made $(DEV)/.made
 	@echo "-> testing $(call image_of,$*)/server in .envs/$*"
-	@.envs/$*/bin/python tools/pytest_in.py $(DEV) tests/servers/$(call image_of,$*)$(if $(ONLY), -k "$(ONLY)")
+	@.envs/$*/bin/python tests/pytest_in.py $(DEV) tests/servers/$(call image_of,$*)$(if $(ONLY), -k "$(ONLY)")
 
 ## test-wheels: Serve trained models that others publish inside wheels, next to their frameworks
 test-wheels: .envs/onnx/.made .envs/tensorflow2/.made $(DEV)/.made
 	@set -e; for image in onnx tensorflow2; do \
 		echo "-> testing models of others in .envs/$$image"; \
-		.envs/$$image/bin/python tools/pytest_in.py $(DEV) tests/wheels; \
+		.envs/$$image/bin/python tests/pytest_in.py $(DEV) tests/wheels; \
 	done
 
 ## test-clients: Call servers with the clients of Triton, KServe and MLflow, over REST and gRPC
@@ -173,6 +180,10 @@ test-clients: $(DEV)/.made $(CLIENTS)/.made $(IMAGES:%=.envs/%/.made)
 bench: $(DEV)/.made $(IMAGES:%=.envs/%/.made) $(if $(filter mlserver,$(BENCH_FLAGS)),$(MLSERVER)/.made) \
 	$(if $(filter kserve triton,$(BENCH_FLAGS)),$(CLIENTS)/.made)
 	@$(DEV)/bin/python -m bench.run $(BENCH_FLAGS)
+
+## bench-start: Compare how servers start, with a script that only loads the model; takes minutes
+bench-start: $(DEV)/.made $(IMAGES:%=.envs/%/.made)
+	@$(DEV)/bin/python -m bench.start $(START_FLAGS)
 
 ## chaos: Attack a server, overload it and kill its workers; prints a verdict for each
 chaos: $(DEV)/.made
@@ -327,7 +338,6 @@ matrix:
 
 ## generate: Write what follows from other files: deploy/, the README's tables, docs/settings.md and docs/reference.md
 generate: deploy $(DEV)/.made
-	@$(PYTHON) tools/readme.py
 	@$(DEV)/bin/python tools/pages.py
 
 ## deploy: Write the Kubernetes files in deploy/ anew, for the images of REGISTRY

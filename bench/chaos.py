@@ -30,7 +30,7 @@ from bench.attacks import (
     SENT_AWAY,
     Attack,
 )
-from bench.memory_limit import limited
+from bench.cgroups import limited_memory
 from bench.overload import (
     CALL_SECONDS,
     CLIENTS,
@@ -92,7 +92,7 @@ def main() -> None:
 def attacked(seconds: float, *, judges_time: bool) -> Iterator[bool]:
     """Run the floods, which others must not notice, and the attacks on memory."""
     with (
-        limited(MOST_MEGABYTES * 2**20) as under,
+        limited_memory(MOST_MEGABYTES * 2**20) as under,
         running({"PREPACKAGED_REQUEST_MEMORY_BYTES": str(MEMORY)}, "Pixels", under) as target,
     ):
         usual = observe(target, work, target.rest, seconds)

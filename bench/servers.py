@@ -81,9 +81,14 @@ class NotStartedError(Exception):
 
 
 @contextmanager
-def running(program: Program, model: Model, scratch: Path) -> Iterator[Server]:
-    """Run the program on the model, on free ports, until the block ends."""
-    server = start(program, model, scratch)
+def running(
+    program: Program, model: Model, scratch: Path, under: Sequence[str] = ()
+) -> Iterator[Server]:
+    """Run the program on the model, on free ports, until the block ends.
+
+    `under` is a command that starts the program, such as one that sets limits.
+    """
+    server = start(program, model, scratch, under)
     try:
         yield server
     finally:
@@ -92,7 +97,7 @@ def running(program: Program, model: Model, scratch: Path) -> Iterator[Server]:
         server.process.wait()
 
 
-def start(program: Program, model: Model, scratch: Path) -> Server:
+def start(program: Program, model: Model, scratch: Path, under: Sequence[str] = ()) -> Server:
     """Start the program's process on the model."""
     ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
     log = scratch / f"{ports['HTTP']}.log"
@@ -102,7 +107,7 @@ def start(program: Program, model: Model, scratch: Path) -> Server:
     arguments = [*arguments, *names, *program.options]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [programs_of(program.programs or model.image) / executable, *arguments],
+            [*under, programs_of(program.programs or model.image) / executable, *arguments],
             cwd=place(program, model, scratch),
             env={**os.environ, **program.environment, **environment(model, ports)},
             stdout=output,
@@ -148,9 +153,9 @@ def is_free(port: int) -> bool:
     return False
 
 
-def wait_for_answer(server: Server, sample: Sample) -> float:
+def wait_for_answer(server: Server, sample: Sample, most: float = START_SECONDS) -> float:
     """The seconds from the process's start to its first right answer."""
-    while (waited := time.monotonic() - server.started) < START_SECONDS:
+    while (waited := time.monotonic() - server.started) < most:
         if server.process.poll() is not None:
             break
         if answers_well(server, sample):

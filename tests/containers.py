@@ -41,6 +41,14 @@ class Container:
         shown = engine("logs", self.name)
         return shown.stdout + shown.stderr
 
+    def ended(self) -> bool:
+        """Whether the container has ended."""
+        return engine("inspect", "-f", "{{.State.Running}}", self.name).stdout.strip() != "true"
+
+    def story(self) -> str:
+        """The container's state and log, for a failed test."""
+        return engine("inspect", "-f", "{{json .State}}", self.name).stdout + self.log()
+
     def run(self, *command: str) -> str:
         """Run a command in the container and return its output."""
         return engine("exec", self.name, *command).stdout.strip()

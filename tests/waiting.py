@@ -8,11 +8,13 @@ import requests
 SECONDS = 60  # a bound for hangs, far above any normal wait
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    """Return as soon as the condition holds; fail after SECONDS."""
-    deadline = time.monotonic() + SECONDS
+def wait_until(
+    is_so: Callable[[], bool], why_not: Callable[[], str] = str, seconds: float = SECONDS
+) -> None:
+    """Return as soon as the condition holds; after `seconds`, fail with what `why_not` returns."""
+    deadline = time.monotonic() + seconds
     while not is_so():
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, why_not()
         time.sleep(0.001)
 
 

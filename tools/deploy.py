@@ -9,6 +9,7 @@ The registry is the environment's REGISTRY, `infuseai` when unset.
 
 import json
 import re
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterable
@@ -31,18 +32,11 @@ MEMORY = {"cpu": "1Gi", "gpu": "4Gi"}
 def main() -> None:
     """Write all files, and remove what an earlier images.toml left."""
     files = rendered()
-    for path in generated():
-        if path not in files:
-            (DEPLOY / path).unlink()
+    for kind in KINDS:  # nothing else is in their directories
+        shutil.rmtree(DEPLOY / kind, ignore_errors=True)
     for path, text in files.items():
         (DEPLOY / path).parent.mkdir(parents=True, exist_ok=True)
         (DEPLOY / path).write_text(text)
-
-
-def generated() -> list[Path]:
-    """The files that are there in the directories of which each file is generated."""
-    found = [path for kind in KINDS for path in (DEPLOY / kind).glob("*")]
-    return sorted(path.relative_to(DEPLOY) for path in found)
 
 
 def rendered() -> dict[Path, str]:
@@ -126,19 +120,15 @@ def implementation(target: images.Target) -> str:
 
 
 def predictor_servers() -> dict[str, Any]:
-    """What the operator wants to know of every target."""
-    return {
-        implementation(target): {"protocols": dict.fromkeys(("seldon", "v2"), tag(target))}
-        for target in images.targets().values()
-    }
-
-
-def tag(target: images.Target) -> dict[str, str]:
-    """The target's tag of this release, in the operator's words."""
-    return {
-        "image": images.repository(target.image),
-        "defaultImageVersion": target.short_tags()[0],
-    }
+    """The operator's entry for each target: its tag of this release, for both protocols."""
+    entries = {}
+    for target in images.targets().values():
+        image, tag = images.repository(target.image), target.short_tags()[0]
+        of_protocol = {"image": image, "defaultImageVersion": tag}
+        entries[implementation(target)] = {
+            "protocols": dict.fromkeys(("seldon", "v2"), of_protocol)
+        }
+    return entries
 
 
 def helm_values() -> str:

@@ -112,7 +112,7 @@ class Target:
     def contents(self) -> str:
         """The tag that names the framework's version, and what decides which models it reads.
 
-        As in `0.1.0-xgboost2.1:xgboost@2.1.4:scikit-learn@1.6.1`.
+        As in `0.2.0-xgboost2.1:xgboost@2.1.4:scikit-learn@1.6.1`.
         """
         *_, tag = (tag for tag in self.short_tags() if tag.startswith(release()))
         versions = {self.package.removesuffix("-cpu"): self.version(), PICKLING: self.pin(PICKLING)}

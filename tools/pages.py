@@ -1,56 +1,84 @@
-"""Write docs/reference.md and the tables of docs/settings.md from the code: `make generate`.
+"""Write what pages repeat of the code and of images.toml: `make generate`.
 
-.envs/dev/bin/python tools/pages.py
+    .envs/dev/bin/python tools/pages.py
+
+A generated part stands between two comments that name it, such as `<!-- tags -->`.
 """
 
-from collections.abc import Iterable
-
 import images
-import reference
 from prepackaged.server.runtime.options import GROUPS, WITHOUT_EFFECT
 from prepackaged.server.runtime.settings import Setting
-
-SETTINGS = images.ROOT / "docs/settings.md"
-REFERENCE = images.ROOT / "docs/reference.md"
-MARK = "<!-- generated -->"
+from reference import reference, table
 
 
 def main() -> None:
-    """Write them."""
-    SETTINGS.write_text(with_settings(SETTINGS.read_text()))
-    REFERENCE.write_text(with_reference(REFERENCE.read_text()))
+    """Write the generated parts of all pages."""
+    for name in PAGES:
+        page = images.ROOT / name
+        page.write_text(generated(name, page.read_text()))
 
 
-def with_reference(text: str) -> str:
-    """The page with the package's reference made anew, between the two comments."""
-    before, _, after = text.split(MARK)
-    return MARK.join((before, f"\n\n{reference.reference()}\n\n", after))
+def generated(name: str, text: str) -> str:
+    """The page with its generated parts made anew."""
+    for part, make in PAGES[name].items():
+        before, _, after = text.split(f"<!-- {part} -->")
+        text = f"<!-- {part} -->".join((before, f"\n\n{make()}\n\n", after))
+    return text
 
 
-def with_settings(text: str) -> str:
-    """The page with its tables made anew, between the two comments."""
-    before, _, after = text.split(MARK)
-    tables = "\n\n".join(f"## {title}\n\n{table(group)}" for title, group in GROUPS.items())
+def table_of_images() -> str:
+    """One row an image."""
+    rows = (
+        (f"[`{images.repository(each)}`]({name}/README.md)", each.summary, framework(name))
+        for name, each in images.images().items()
+    )
+    return table(("image", "serves", "framework"), rows)
+
+
+def table_of_tags() -> str:
+    """One row for each build of each image."""
+    rows = (
+        (f"`{images.repository(each.image)}`", tags(each), framework(name), each.variant.upper())
+        for name, each in images.targets().items()
+    )
+    return table(("image", "tags", "framework", "built for"), rows)
+
+
+def tags(target: images.Target) -> str:
+    """The target's tags, as code."""
+    return ", ".join(f"`{tag}`" for tag in target.short_tags())
+
+
+def framework(name: str) -> str:
+    """The package and version of the framework of the target of that name."""
+    target = images.find(name)
+    return f"{target.package} {target.version()}"
+
+
+def settings() -> str:
+    """A table for each group of settings, and the flags without effect."""
+    columns = ("variable", "flag", "default", "example", "meaning")
+    groups = (f"## {title}\n\n{table(columns, map(row, each))}" for title, each in GROUPS.items())
     ignored = ", ".join(f"`--{flag}`" for flag in ("service-type", "persistence", *WITHOUT_EFFECT))
-    return MARK.join((before, f"\n\n{tables}\n\n## Without effect\n\n{ignored}\n\n", after))
+    return "\n\n".join((*groups, "## Without effect", ignored))
 
 
-def table(group: Iterable[Setting]) -> str:
-    """One Markdown row for each setting."""
-    lines = ["| variable | flag | default | example | meaning |", "| --- | --- | --- | --- | --- |"]
-    return "\n".join([*lines, *map(row, group)])
-
-
-def row(setting: Setting) -> str:
-    """A setting's names, default, example and meaning."""
+def row(setting: Setting) -> tuple[str, ...]:
+    """A setting's names, flag, default, example and meaning."""
     names = [f"`{name}`" for name in setting.variables]
     if setting.annotation:
         names.append(f"annotation `{setting.annotation}`")
     flag = f"`--{setting.flag}`" if setting.flag else ""
     default = setting.otherwise or (f"`{setting.default}`" if setting.default != "" else "none")
-    cells = ("<br>".join(names), flag, default, f"`{setting.example}`", setting.meaning)
-    return f"| {' | '.join(cells)} |"
+    return "<br>".join(names), flag, default, f"`{setting.example}`", setting.meaning
 
+
+# What makes each generated part of each page.
+PAGES = {
+    "README.md": {"images": table_of_images, "tags": table_of_tags},
+    "docs/settings.md": {"generated": settings},
+    "docs/reference.md": {"generated": reference},
+}
 
 if __name__ == "__main__":
     main()

@@ -1,13 +1,14 @@
 """Serve a model with an image's Model.py, in the environment made from the target's lock.
 
     make run-<target> [MODEL_URI=...] [PARAMETERS="name=value ..."] [HOST=...] [HTTP_PORT=...] ...
+    python3 tools/run.py TARGET MODEL_URI PARAMETERS     both may be empty
 
+The ports and the host are in the server's own variables, which make sets.
 Without a model, the image's example is trained, saved below build/examples and served.
 PARAMETERS are the Model's; they win over those that an exported PREDICTIVE_UNIT_PARAMETERS has.
 MICROSERVICE names another microservice, as it does in the images.
 """
 
-import argparse
 import json
 import os
 import re
@@ -27,7 +28,6 @@ from environment import PYTHON
 
 ROOT = images.ROOT
 PREDICT = "/api/v1.0/predictions"
-OPTIONS = ("model-uri", "parameters", "host", "http-port", "grpc-port", "metrics-port")
 TYPES = {
     "BOOL": "(?i:true|false)",
     "INT": r"-?(0|[1-9]\d*)",
@@ -35,35 +35,33 @@ TYPES = {
 }
 
 
-def main() -> None:
+def main(target: str, model_uri: str, words: str) -> None:
     """Start the server, say how to call it once it answers, and wait for its end."""
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("target", type=images.find)
-    for option in OPTIONS:
-        parser.add_argument(f"--{option}", required=True)
-    options = parser.parse_args()
-    parameters = given_parameters(options, os.environ.get("PREDICTIVE_UNIT_PARAMETERS", ""))
+    parameters = given_parameters(
+        model_uri, words, os.environ.get("PREDICTIVE_UNIT_PARAMETERS", "")
+    )
     is_example = "model_uri" not in parameters
-    if is_example and (model := example_model(options.target.name)):
+    if is_example and (model := example_model(target)):
         parameters["model_uri"] = parameter("model_uri", model)
-    server = start(options, list(parameters.values()))
+    server = start(images.find(target), list(parameters.values()))
+    address = f"http://localhost:{os.environ['PREDICTIVE_UNIT_HTTP_SERVICE_PORT']}"
     try:
-        if is_answering(server, address := f"http://localhost:{options.http_port}"):
-            example = request_file(options.target.name).read_text().strip() if is_example else ""
+        if is_answering(server, address):
+            example = request_file(target).read_text().strip() if is_example else ""
             print(how_to_call(address, example or request_of(address)), flush=True)
         sys.exit(server.wait())
     except KeyboardInterrupt:
         sys.exit(server.wait())
 
 
-def given_parameters(options: argparse.Namespace, exported: str) -> dict[str, Any]:
+def given_parameters(model_uri: str, words: str, exported: str) -> dict[str, Any]:
     """The Model's parameters by name: those exported as JSON, overlaid by the command line's."""
     try:
         found = {each["name"]: each for each in json.loads(exported or "[]")}
     except (ValueError, TypeError, KeyError):
         sys.exit("PREDICTIVE_UNIT_PARAMETERS: expected a JSON list of objects with a name")
-    words = [f"model_uri={options.model_uri}"] if options.model_uri else []
-    for word in (*words, *shlex.split(options.parameters)):
+    first = [f"model_uri={model_uri}"] if model_uri else []
+    for word in (*first, *shlex.split(words)):
         name, _, value = word.partition("=")
         if not (name and value):
             sys.exit(f"PARAMETERS: expected name=value, got {word!r}")
@@ -79,19 +77,14 @@ def parameter(name: str, value: str) -> dict[str, str]:
     return {"name": name, "value": value, "type": next(kinds, "STRING")}
 
 
-def start(options: argparse.Namespace, parameters: list[Any]) -> "subprocess.Popen[bytes]":
-    """The microservice, with the environment variables that a Seldon deployment would set."""
-    target = options.target
+def start(target: images.Target, parameters: list[Any]) -> "subprocess.Popen[bytes]":
+    """The microservice, with the environment variables of its image and of a deployment."""
     microservice = os.environ.get("MICROSERVICE", "prepackaged-microservice")
     command = [str(bin_of(target.name) / microservice), "Model", "--service-type", "MODEL"]
     settings = {
         "PREDICTIVE_UNIT_PARAMETERS": json.dumps(parameters),
         "PREDICTIVE_UNIT_IMAGE": target.tags()[0],
         "PREPACKAGED_TAGS": target.known_tags(),
-        "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": options.http_port,
-        "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": options.grpc_port,
-        "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": options.metrics_port,
-        "PREPACKAGED_HOST": options.host,
     }
     place = ROOT / target.sources
     return subprocess.Popen([*command, "--access-log"], cwd=place, env=os.environ | settings)
@@ -163,4 +156,4 @@ def how_to_call(address: str, request: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

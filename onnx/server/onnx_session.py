@@ -16,6 +16,7 @@ from onnx_file import Outline
 from prepackaged import Artifact, DeploymentError
 from prepackaged.cpus import available_cpus
 from prepackaged.devices import choose_device
+from prepackaged.parameters import wrong_parameter
 
 CPU, CUDA, TENSORRT = (f"{name}ExecutionProvider" for name in ("CPU", "CUDA", "Tensorrt"))
 LEVELS = {
@@ -144,9 +145,7 @@ def _provider(asked: str) -> str:
 
 def _one_of(choices: dict[str, Any], parameter: str, asked: str) -> Any:
     if asked.lower() not in choices:
-        raise DeploymentError(
-            f"the parameter {parameter} must be one of {', '.join(choices)}; not {asked!r}"
-        )
+        raise wrong_parameter(parameter, f"one of {', '.join(choices)}", asked)
     return choices[asked.lower()]
 
 
@@ -154,7 +153,7 @@ def _threads(parameter: str, asked: str | int | None) -> int:
     if asked is None or asked == "":
         return available_cpus()
     if not str(asked).isdecimal() or int(asked) < 1:
-        raise DeploymentError(f"the parameter {parameter} must be a number from 1; not {asked!r}")
+        raise wrong_parameter(parameter, "a number from 1", asked)
     return int(asked)
 
 

@@ -73,7 +73,7 @@ def construct(module: ModuleType, class_name: str, checkpoint: Mapping[str, Any]
         ) from error
     if not isinstance(made, nn.Module):
         raise DeploymentError(
-            f"{class_name} of {module.__file__} must be a torch.nn.Module, not"
+            f"{class_name} of {module.__file__}: expected a torch.nn.Module, got"
             f" {type(made).__name__}"
         )
     return made

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from prepackaged import DeploymentError
+from prepackaged.parameters import wrong_parameter
 
 
 def compiled(module: nn.Module, asked: str | None) -> nn.Module:
@@ -23,10 +24,7 @@ def compiled(module: nn.Module, asked: str | None) -> nn.Module:
     backend = "inductor" if word == "true" else word
     known = torch.compiler.list_backends(exclude_tags=())
     if backend not in known:
-        raise DeploymentError(
-            "the parameter compile must be true, false or a backend of torch.compile;"
-            f" not {asked!r}"
-        )
+        raise wrong_parameter("compile", "true, false or a backend of torch.compile", asked)
     if backend == "inductor" and not _has_compiler():
         raise DeploymentError(
             "the parameter compile needs a C++ compiler, which this image does not have:"

@@ -1,6 +1,8 @@
 """Serves scikit-learn estimators and pipelines."""
 
-import without_pandas  # noqa: F401  before scikit-learn
+import prepackaged.estimators.lean  # noqa: F401  before scikit-learn
+
+# isort: split
 from sklearn_file import read
 
 from prepackaged import Artifact, ModelFiles

@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 NUMBERS = ("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64")
 TYPED = (*NUMBERS, "FP32", "FP64", "BYTES")
 EVERY = (*TYPED, "FP16")
-REFUSED = "the server has one model, from its start to its end; it is not loaded by request"
+REFUSED = "loading a model by request is off: expected PREPACKAGED_REPOSITORY_API=true"
 UNKNOWN = "there is no model 'other' here; 'm x' is served"
 
 
@@ -52,7 +52,7 @@ def test_tritonclient_over_rest(server: Server) -> None:
         "config": "m x",
         "index": ["READY"],
         "load": f"403 {REFUSED}",
-        "sequence": "400 parameters.sequence_id: sequences of requests are not offered",
+        "sequence": "400 expected no parameters.sequence_id: sequences are not supported",
         "other": f"404 {UNKNOWN}",
         "version": "404 model 'm x' has version '1' here, not '7'",
     }

@@ -34,9 +34,11 @@ def sbom(image: str, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str,
 
 def test_the_image_adds_no_more_than_its_limit(image: str) -> None:
     """The image is within its limit in images.toml; GPU variants have none."""
-    _, added, _ = image_report.sizes(images.find(image))
+    target = images.find(image)
+    _, added, _ = image_report.sizes(target)
 
-    assert not image_report.is_too_much(images.find(image), added), added
+    limit = target.image.megabytes * 1_000_000  # a fork's image may have none
+    assert target.is_gpu or not limit or added <= limit
 
 
 def test_the_environment_holds_nothing_for_developers(tag: str) -> None:

@@ -41,8 +41,19 @@ def described(
 def pod(tag: str, image: str, described: pods.Pod) -> Iterator[Container]:
     """The pod, once its readiness probe succeeds; its port opens before that."""
     with begun(tag, described) as container:
-        wait_until(lambda: status(container, image, "readinessProbe") == 200)
+        wait_until_ready(container, image)
         yield container
+
+
+def wait_until_ready(pod: Container, image: str) -> None:
+    """Wait as long as a startup probe would; fail with the log of a pod that ends or hangs."""
+
+    def answers() -> bool:
+        is_ready = status(pod, image, "readinessProbe") == 200
+        assert is_ready or not pod.ended(), pod.story()
+        return is_ready
+
+    wait_until(answers, pod.story, seconds=300)
 
 
 def status(pod: Container, image: str, probe: str) -> int:

@@ -153,6 +153,7 @@ SECONDS = f'prepackaged_request_seconds_bucket{{{OF_POD}, method="predict", code
 QUEUE = f"prepackaged_queue_depth_requests{{{OF_POD}}}"
 BATCHING = f"prepackaged_batching_enabled{{{OF_POD}}}"
 LOADING = f"prepackaged_model_load_seconds{{{OF_POD}}}"
+RELOADED = f"prepackaged_model_last_reload_successful{{{OF_POD}}}"
 BUILD = f'prepackaged_build_info{{{OF_POD}, version="1", image="i", python="3.11"}}'
 ROWS = f"prepackaged_input_rows_total{{{OF_POD}}}"
 ANOMALIES = f'prepackaged_input_anomalies_total{{{OF_POD}, column="area", kind="%s"}}'
@@ -168,6 +169,7 @@ CASES = {
             QUEUE: "700x80",
             BATCHING: "1x80",
             LOADING: "2x40 3x40",
+            RELOADED: "1x80",
             BUILD: "1x80",
             ROWS: "0+100x80",
             ANOMALIES % "missing": "0+90x80",
@@ -195,6 +197,9 @@ CASES = {
     "batching goes off": Case({BATCHING: "1x5 0x10"}, 10, ["PrepackagedServerBatchingOff"]),
     "batching never was on": Case({BATCHING: "0x30"}, 20, []),
     "three restarts": Case({LOADING: "2 2 3 3 4 4 5 5"}, 7, ["PrepackagedServerRestarts"]),
+    "a new model cannot be loaded": Case(
+        {RELOADED: "1x5 0x10"}, 10, ["PrepackagedServerReloadFailed"]
+    ),
     "a model takes its time to load": Case({UP: "0x15 1x10"}, 20, []),
     "a pod stays dark": Case({UP: "0x30"}, 25, ["PrepackagedServerDown"]),
     "one in ten values is too large": Case(

@@ -14,7 +14,6 @@ from serving import OURS, PROGRAMS, ROOT, serve
 
 import images
 import pages
-import readme
 
 ENGLISH = ROOT / "docs/custom-server.md"
 CHINESE = ROOT / "docs/custom-server.zh-TW.md"
@@ -91,25 +90,12 @@ def test_what_a_fork_begins_with_passes_make_check(path: str, program: str) -> N
         assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_the_readmes_tables_are_those_of_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The README's tables of images and tags are current; `make generate` updates them."""
+@pytest.mark.parametrize("name", pages.PAGES)
+def test_generated_parts_are_current(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of images, tags and settings and the reference are current: `make generate`."""
     monkeypatch.setattr(images, "REGISTRY", "infuseai")
-    text = (ROOT / "README.md").read_text()
-    for name, table in (("images", readme.table_of_images()), ("tags", readme.table_of_tags())):
-        _, shown, _ = text.split(f"<!-- {name} -->")
-        assert shown.strip() == table
-
-
-def test_the_tables_of_settings_are_those_of_the_code() -> None:
-    """The tables of settings are current; `make generate` updates them."""
-    shown = (ROOT / "docs/settings.md").read_text()
-    assert shown == pages.with_settings(shown)
-
-
-def test_the_reference_is_made_of_the_docstrings() -> None:
-    """The reference is current; `make generate` updates it."""
-    shown = (ROOT / "docs/reference.md").read_text()
-    assert shown == pages.with_reference(shown)
+    shown = (ROOT / name).read_text()
+    assert shown == pages.generated(name, shown)
 
 
 def test_every_setting_that_is_read_is_in_the_list() -> None:
@@ -120,7 +106,7 @@ def test_every_setting_that_is_read_is_in_the_list() -> None:
     program = [PROGRAMS / OURS, "--help"]
     printed = subprocess.run(program, capture_output=True, text=True, check=True).stdout
     variables = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+|seldon\.io/[a-z-]+)"', source))
-    _, shown, _ = (ROOT / "docs/settings.md").read_text().split(pages.MARK)
+    _, shown, _ = (ROOT / "docs/settings.md").read_text().split("<!-- generated -->")
 
     settings = {*re.findall(r"--[a-z][a-z-]+", printed), *variables}
     listed = set(re.findall(r"`(--[a-z-]+|[A-Z]+(?:_[A-Z]+)+|seldon\.io/[a-z-]+)`", shown))
@@ -156,11 +142,33 @@ def test_every_make_target_that_is_named_exists(document: Path) -> None:
     assert [word for named in TARGET.findall(text) for word in unknown_commands(named)] == []
 
 
-def test_the_release_is_the_same_everywhere() -> None:
-    """VERSION, the changelog's newest release and the shared package have the same version."""
+def test_the_version_is_the_same_everywhere() -> None:
+    """VERSION, the shared package and the images' tags in documents name one version."""
     package = tomllib.loads((ROOT / "common/pyproject.toml").read_text())["project"]["version"]
-    releases = re.findall(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
-    assert releases[0] == package == (ROOT / "VERSION").read_text().strip()
+    text = "".join(document.read_text() for document in documents())
+    named = re.findall(r"(?:-prepackaged:|runtimeVersion: )(\d+\.\d+\.\d+)", text)
+
+    assert package == images.release()
+    assert set(named) == {images.release()}
+
+
+def test_changes_raise_the_version_above_the_last_release() -> None:
+    """With unreleased changes, VERSION is above the last release, whose tags no build gets."""
+    log = (ROOT / "CHANGELOG.md").read_text()
+    _, unreleased, released = re.split(r"^## (?=\[)", log, flags=re.MULTILINE)[:3]
+    last = re.match(r"\[([\d.]+)\] - \d{4}-\d\d-\d\d\n", released)
+    assert unreleased.startswith("[Unreleased]\n")
+    assert last
+
+    if "\n- " in unreleased:
+        assert numbers(images.release()) > numbers(last[1])
+    else:
+        assert images.release() == last[1]
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """The parts of a version, to compare."""
+    return tuple(map(int, version.split(".")))
 
 
 def test_every_change_names_what_it_affects() -> None:

@@ -158,7 +158,7 @@ def test_a_targets_model_is_tested_and_served_in_the_targets_environment() -> No
     planned = make("-n", "-B", "test-model-sklearn-1.6").stdout
     served = make("-n", "-B", "run-sklearn-1.6").stdout
 
-    assert ".envs/sklearn-1.6/bin/python tools/pytest_in.py .envs/dev tests/servers/sklearn" in (
+    assert ".envs/sklearn-1.6/bin/python tests/pytest_in.py .envs/dev tests/servers/sklearn" in (
         planned.splitlines()
     )
     assert "tools/environment.py .envs/sklearn-1.6 sklearn/server/requirements-1.6.txt" in planned
@@ -173,7 +173,7 @@ def test_every_older_version_is_tested_by_one_command() -> None:
     targets = images.targets().values()
     versions = [target.name for target in targets if target.older and not target.is_gpu]
     for planned, names in ((own, list(images.images())), (older, versions)):
-        assert re.findall(r"^\.envs/(\S+)/bin/python tools/pytest_in", planned, re.M) == names
+        assert re.findall(r"^\.envs/(\S+)/bin/python tests/pytest_in", planned, re.M) == names
 
 
 PIP_AUDIT = """\

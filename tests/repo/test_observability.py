@@ -39,6 +39,7 @@ def exposed() -> list[tuple[str, str, str, str]]:
     metrics.counter(ROWS)
     metrics.counter(ANOMALIES, column="", kind="")
     metrics.counter(PREDICTED_CLASSES, **{"class": ""})
+    metrics.count_reloads("success", 1)
     for name in set(OWN_GAUGES) - {"prepackaged_build_info", "prepackaged_model_info"}:
         metrics.set_gauge(name, 1)
     found = []

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -80,8 +81,8 @@ def test_no_command_is_repeated() -> None:
     assert [command for command in commands() if engine.search(command)] == []
 
 
-def planned(*commands: str) -> list[str]:
-    """The programs that make would run, except those that create environments."""
+def dry_run(*commands: str) -> list[str]:
+    """The lines that make would run."""
     done = subprocess.run(
         ["make", "-n", "--no-print-directory", "CONTAINER_CLI=engine", *commands],
         cwd=ROOT,
@@ -89,10 +90,15 @@ def planned(*commands: str) -> list[str]:
         text=True,
         check=True,
     )
+    return done.stdout.splitlines()
+
+
+def planned(*commands: str) -> list[str]:
+    """The programs that make would run, except those that create environments."""
     programs = re.compile(
         r"(\.envs/\S+/bin/\S+ .*|python3 tools/(?!environment).*|engine build .*)"
     )
-    return [line for line in done.stdout.splitlines() if programs.fullmatch(line)]
+    return [line for line in dry_run(*commands) if programs.fullmatch(line)]
 
 
 def test_what_is_not_an_image_is_asked_by_one_list() -> None:
@@ -105,6 +111,19 @@ def test_what_is_not_an_image_is_asked_by_one_list() -> None:
         asked = [step["run"] for step in job["steps"] if "make " in step.get("run", "")]
         assert asked[0] == "make ci"
         assert not any(command in " ".join(asked[1:]) for command in ("check", "test"))
+
+
+def test_a_change_is_measured_by_the_suites_of_the_shared_package() -> None:
+    """The workflow for changes runs `make coverage`: each suite of `common`, then the limit."""
+    job = load(ROOT / ".github/workflows/ci.yml")["jobs"]["coverage"]
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["make coverage"]
+    limit = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["coverage"]["report"]
+    assert limit["fail_under"] >= 97
+
+    text = " ".join(dry_run("coverage"))
+    suites = ("unit contract server pages", "tests/servers/sklearn")
+    assert all(suite in text for suite in suites)
+    assert text.endswith(".envs/dev/bin/coverage report")
 
 
 def test_an_image_is_built_and_tested_by_one_list() -> None:
@@ -131,7 +150,7 @@ def test_an_image_is_tested_as_far_as_a_runner_can(target: str, tests: list[str]
     build, *tested = planned(f"ci-image-{target}")
 
     assert build.startswith("engine build ")
-    assert [line[line.index("tests/") :] for line in tested] == tests
+    assert [line[line.rindex("tests/") :] for line in tested] == tests
 
 
 def test_every_action_is_pinned_to_a_commit() -> None:

@@ -102,7 +102,8 @@ def test_an_error_has_the_form_of_the_protocol_that_the_path_belongs_to(
     assert (refused.status_code, refused.text) == (status, text)
     assert post(server, "/nowhere", body).json()["status"]["reason"] == "MICROSERVICE_NOT_FOUND"
     with connected(server.url) as connection:
-        assert connection.ask(get("/echo/rows")).body == b"no echo: /echo/rows takes POST, not GET"
+        refused = connection.ask(get("/echo/rows")).body
+        assert refused == b"no echo: expected POST for /echo/rows, got GET"
 
 
 def test_an_error_over_grpc_has_the_form_of_its_protocol(server: Served) -> None:

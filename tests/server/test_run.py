@@ -82,7 +82,7 @@ def test_make_run_listens_on_this_machine_alone() -> None:
             text=True,
             check=True,
         )
-        assert f" --host {host} " in done.stdout
+        assert f"PREPACKAGED_HOST={host} " in done.stdout
 
 
 def test_make_run_takes_upstreams_microservice_too() -> None:

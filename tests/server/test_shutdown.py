@@ -15,7 +15,7 @@ from rawhttp import WAYS, Connection, connected, get, post, text
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from waiting import SECONDS, wait_until, wait_until_in_flight
 
-SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
 
 @pytest.fixture

@@ -315,7 +315,7 @@ def test_another_method_is_a_405(half: Served) -> None:
     with connected(half.url) as connection:
         answer = connection.ask(get(PREDICT))
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
-    assert json.loads(answer.body) == {"error": f"{PREDICT} takes POST, not GET"}
+    assert json.loads(answer.body) == {"error": f"expected POST for {PREDICT}, got GET"}
 
 
 def test_the_state_is_told_in_both_dialects(half: Served) -> None:
@@ -424,7 +424,7 @@ def test_a_model_of_raw_messages_answers_seldons_protocol_alone() -> None:
             return {"strData": "raw"}
 
     with serve(Raw()) as server:
-        why = "this model has no predict, which this protocol asks for"
+        why = "expected a model with predict, got one without"
         assert ask(server, {"inputs": [1]}) == (501, {"error": why})
         told = requests.post(f"{server.url}/invocations", json={"inputs": [1]}, timeout=60)
         assert (told.status_code, told.json()["message"]) == (501, why)

@@ -93,7 +93,7 @@ def test_what_the_server_and_its_model_are(server: Served, path: str, body: Any)
             404,
             "model 'model' has version '1' here, not '2'",
         ),
-        ("GET", INFER, 405, "/v2/models/model/infer takes POST, not GET"),
+        ("GET", INFER, 405, "expected POST for /v2/models/model/infer, got GET"),
         (
             "POST",
             "/v2/repository/models/iris/load",
@@ -160,6 +160,20 @@ def test_an_empty_body_and_an_object_ask_for_the_index(server: Served) -> None:
         assert ask(server, "POST", "/v2/repository/index", data=body) == (200, listed)
     refused = {"error": "expected the body.ready as true or false, got 1"}
     assert ask(server, "POST", "/v2/repository/index", data=b'{"ready": 1}') == (400, refused)
+    refused = {"error": "expected no body, or an object with ready as true or false"}
+    assert ask(server, "POST", "/v2/repository/index", data=b"[]") == (400, refused)
+
+
+def test_large_requests_are_answered_like_small_ones(server: Served) -> None:
+    """Requests and answers of more than 100 kB are read and written on other threads."""
+    values = [row + 0.25 for row in range(30_000)]
+    rows = {**ROW, "shape": [30_000, 1], "data": values}
+
+    status, answer = infer(server, {"inputs": [rows]})
+
+    assert status == 200
+    assert answer["outputs"][0]["shape"] == [30_000, 1]
+    assert answer["outputs"][0]["data"] == values
 
 
 def test_pages_of_other_origins_may_read_binary_answers(server: Served) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -12,6 +13,8 @@ from v2 import FP64_ROW, call, serve_echo
 
 from prepackaged.server.protocols.v2.descriptors import SERVICE
 from prepackaged.testing import Served
+
+NAMED = {"model_name": "model"}
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +83,7 @@ def test_an_unknown_model_is_not_ready_and_no_error(server: Served) -> None:
          "inputs": [{**FP64_ROW, "contents": {"fp64_contents": [13]}}]}, "INTERNAL",
          "it is thirteen"),
         ("RepositoryModelLoad", {"model_name": "model"}, "PERMISSION_DENIED",
-         "the server has one model, from its start to its end; it is not loaded by request"),
+         "loading a model by request is off: expected PREPACKAGED_REPOSITORY_API=true"),
     ],
 )  # fmt: skip
 def test_an_error_over_grpc_has_a_code_and_the_same_words(
@@ -88,6 +91,21 @@ def test_an_error_over_grpc_has_a_code_and_the_same_words(
 ) -> None:
     """An error has the gRPC code for the party at fault, and REST's message."""
     assert refusal(server, method, **fields) == (grpc.StatusCode[code], text)
+
+
+def test_large_messages_are_answered_like_small_ones(server: Served) -> None:
+    """Messages of more than 100 kB, raw or typed, are read and written on other threads."""
+    values = np.arange(30_000) + 0.25
+    large = {**FP64_ROW, "shape": [30_000, 1]}
+
+    raw = call(server, "ModelInfer", inputs=[large], raw_input_contents=[values.tobytes()], **NAMED)
+    typed = call(
+        server, "ModelInfer", inputs=[{**large, "contents": {"fp64_contents": values}}], **NAMED
+    )
+
+    assert raw.raw_output_contents == [values.tobytes()]
+    assert typed.outputs[0].shape == [30_000, 1]
+    assert typed.outputs[0].contents.fp64_contents == values.tolist()
 
 
 def test_calls_that_are_not_offered_and_no_messages_are_refused(server: Served) -> None:

@@ -172,18 +172,18 @@ def test_the_classes_of_an_output_are_value_and_place(server: Served) -> None:
     ("name", "status", "text"),
     [
         ("timeout", 504, "no answer within 1e-06 s, the timeout of the request"),
-        ("sequence", 400, "parameters.sequence_id: sequences of requests are not offered"),
+        ("sequence", 400, "expected no parameters.sequence_id: sequences are not supported"),
         ("other version", 404, "model 'm x' has version '1' here, not '2'"),
         ("method", 400, "output 'predict_proba': expected one of output-0, output-1"),
         (
             "load",
             403,
-            "the server has one model, from its start to its end; it is not loaded by request",
+            "loading a model by request is off: expected PREPACKAGED_REPOSITORY_API=true",
         ),
         (
             "unload",
             403,
-            "the server has one model, from its start to its end; it is not loaded by request",
+            "loading a model by request is off: expected PREPACKAGED_REPOSITORY_API=true",
         ),
     ],
 )

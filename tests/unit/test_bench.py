@@ -1,13 +1,18 @@
 import json
 import math
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from bench import cgroups
+from bench.cgroups import limited_cpu, limited_memory
 from bench.load import in_seconds, percentile, read_h2load, read_times, read_wrk
 from bench.programs import ALL, PEERS, UPSTREAM, Serves
 from bench.samples import is_right, of_image, of_records, of_rows, of_tensor
 from bench.servers import MODELS, Model
+from bench.start import figures_of, header, programs_for
 from bench.table import table
 
 WRK = """\
@@ -312,3 +317,54 @@ def test_a_tensor_is_sent_in_json_or_behind_it() -> None:
     sized = {"parameters": {"binary_data_size": 8}}
     assert json.loads(binary.infer[:size]) == {"inputs": [{**about, **sized}]}
     assert binary.infer[size:] == tensor.tobytes()
+
+
+def test_a_limit_is_a_cgroup_of_version_1_or_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command joins a new group, which has the limit, in the first hierarchy that takes it."""
+    second = tmp_path / "second"
+    second.mkdir()
+    monkeypatch.setattr(cgroups, "CPU", ((tmp_path / "none", "a"), (second, "cpu.max")))
+    with limited_cpu(0.2) as command:
+        (group,) = second.iterdir()
+        assert (group / "cpu.max").read_text() == "20000"
+        pid = subprocess.check_output([*command, "sh", "-c", "echo $$"], text=True)
+        assert (group / "cgroup.procs").read_text() == pid
+        for file in group.iterdir():
+            file.unlink()  # the kernel's own files do not keep a group from being removed
+    assert list(second.iterdir()) == []
+
+
+def test_without_cgroups_memory_has_a_limit_and_cpus_have_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no cgroup can be created, there is a limit of addresses, and none of CPUs."""
+    for name in ("CPU", "MEMORY"):
+        monkeypatch.setattr(cgroups, name, ((tmp_path / "none", "limit"),))
+    with limited_cpu(1) as command:
+        assert command == []
+    with limited_memory(2**30) as command:
+        assert command[-1] == "--as=1073741824"
+
+
+def test_a_start_is_measured_with_all_processes() -> None:
+    """CPU time and memory are those of the process and its children."""
+    own = figures_of(os.getpid(), 1.5)
+    with subprocess.Popen(["sleep", "60"]) as child:
+        both = figures_of(os.getpid(), 1.5)
+        child.kill()
+    assert own["s"] == 1.5
+    assert own["CPU s"] > 0
+    assert both["peak MB"] > own["peak MB"] > 10
+
+
+def test_each_image_starts_beside_the_same_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An estimator starts under every server that is there, other models under two."""
+    monkeypatch.setattr("bench.start.is_there", lambda program: program.name == "MLServer")
+    estimator = Model(Path(), "Model", [], {"model_uri": "/m"})
+    booster = Model(Path(), "Model", [], {"model_uri": "/m"}, image="xgboost")
+    names = [[each.name for each in programs_for(model)] for model in (estimator, booster)]
+    assert names == [["ours", "upstream", "MLServer"], ["ours", "upstream"]]
+    assert "Left out, without an environment: KServe." in header(3, ["sh"])
+    assert "No CPU limits" in header(3, [])

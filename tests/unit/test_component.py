@@ -318,9 +318,9 @@ def test_metadata_yaml_is_found_beside_a_model_file(directory: Path) -> None:
     [
         (b"name: [unclosed", "metadata.yaml cannot be read: while parsing a flow sequence"),
         (b"\xff\xfe\x00", "metadata.yaml cannot be read: 'utf-8' codec can't decode byte 0xff"),
-        (b"", "metadata.yaml must be a YAML mapping, not NoneType"),
-        (b"[a, b]", "metadata.yaml must be a YAML mapping, not list"),
-        (b"a sentence", "metadata.yaml must be a YAML mapping, not str"),
+        (b"", "metadata.yaml: expected a YAML mapping, got NoneType"),
+        (b"[a, b]", "metadata.yaml: expected a YAML mapping, got list"),
+        (b"a sentence", "metadata.yaml: expected a YAML mapping, got str"),
         (b"owner: me", "metadata.yaml: $: Additional properties are not allowed ('owner' was"),
         (b"custom: {stage: 3}", "metadata.yaml: $.custom.stage: 3 is not of type 'string'"),
         (b"custom: plain", "metadata.yaml: $.custom: 'plain' is not of type 'object'"),

@@ -40,13 +40,15 @@ def test_the_device_is_the_one_that_was_asked_for(
 def test_a_gpu_where_there_is_none_stops_the_start(asked: str) -> None:
     """If a requested GPU is missing, the error says what the framework sees."""
     message = refusal(asked, ["cpu"])
-    assert f"asks for {asked}, which is not there" in message
-    assert "sees cpu." in message
+    assert message == (
+        "expected the parameter device to be a device that the framework sees (cpu),"
+        f" got {asked!r}: give the container a GPU and use an image for GPUs, or set device to auto"
+    )
 
 
 def test_a_gpu_beyond_those_that_are_there_stops_the_start() -> None:
     """If the GPU's number is too high, the error lists the existing GPUs."""
-    assert "asks for cuda:2, which is not there: the framework sees cpu, cuda:0, cuda:1." in (
+    assert "that the framework sees (cpu, cuda:0, cuda:1), got 'cuda:2': " in (
         refusal("cuda:2", GPUS)
     )
 
@@ -55,5 +57,5 @@ def test_a_gpu_beyond_those_that_are_there_stops_the_start() -> None:
 def test_another_word_stops_the_start(asked: str) -> None:
     """The error for an invalid device lists the valid forms."""
     assert refusal(asked, GPUS) == (
-        f"the parameter device must be auto, cpu, cuda or cuda:N; not {asked!r}"
+        f"expected the parameter device to be auto, cpu, cuda or cuda:N, got {asked!r}"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import images
+import pages
 
 ROOT = Path(__file__).parents[2]
 TWO_IMAGES = """\
@@ -284,32 +285,30 @@ def test_no_change_named_is_the_whole_matrix(repository: Path) -> None:
     assert touched(repository, CHANGED="") == TARGETS
 
 
-def shown(repository: Path, name: str) -> str:
-    """Return a table of a README after `make generate`."""
-    shutil.copy(ROOT / "tools/readme.py", repository / "tools")
-    readme = repository / "README.md"
-    readme.write_text("".join(f"<!-- {each} -->old<!-- {each} -->" for each in ("images", "tags")))
-    environment = {name: value for name, value in os.environ.items() if name != "REGISTRY"}
-    command = [sys.executable, "tools/readme.py"]
-    subprocess.run(command, cwd=repository, env=environment, check=True)
-    return readme.read_text().split(f"<!-- {name} -->")[1].strip() + "\n"
+@pytest.fixture
+def in_repository(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use the repository's files and the registry of published images in this process."""
+    monkeypatch.setattr(images, "ROOT", repository)
+    monkeypatch.setattr(images, "REGISTRY", "infuseai")
 
 
-def test_the_table_has_a_row_for_every_image(repository: Path) -> None:
+@pytest.mark.usefixtures("in_repository")
+def test_the_table_has_a_row_for_every_image() -> None:
     """The table of images has a row for each image with its framework's version."""
-    assert shown(repository, "images") == (
+    assert pages.table_of_images() == (
         "| image | serves | framework |\n"
         "| --- | --- | --- |\n"
         "| [`infuseai/alpha-prepackaged`](alpha/README.md) | Alpha models"
         " | scikit-learn 1.9.1 |\n"
         "| [`infuseai/beta-prepackaged`](beta/README.md) | Beta models"
-        " | seldon-core 1.17.1 |\n"
+        " | seldon-core 1.17.1 |"
     )
 
 
-def test_the_table_of_tags_has_every_target(repository: Path) -> None:
+@pytest.mark.usefixtures("in_repository")
+def test_the_table_of_tags_has_every_target() -> None:
     """The table of tags has a row for each target."""
-    assert shown(repository, "tags") == (
+    assert pages.table_of_tags() == (
         "| image | tags | framework | built for |\n"
         "| --- | --- | --- | --- |\n"
         "| `infuseai/alpha-prepackaged` | `0.3.0`, `0.3.0-sklearn1.9`, `latest`"
@@ -321,7 +320,7 @@ def test_the_table_of_tags_has_every_target(repository: Path) -> None:
         "| `infuseai/alpha-prepackaged` | `0.3.0-gpu`, `0.3.0-sklearn26.2-gpu`, `latest-gpu`"
         " | cuml 26.2.0 | GPU |\n"
         "| `infuseai/beta-prepackaged` | `0.3.0`, `0.3.0-seldon-core1.17`, `latest`"
-        " | seldon-core 1.17.1 | CPU |\n"
+        " | seldon-core 1.17.1 | CPU |"
     )
 
 

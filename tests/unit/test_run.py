@@ -1,16 +1,9 @@
-import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import run
-
-
-def options(**given: Any) -> argparse.Namespace:
-    """Build parsed command line options."""
-    return argparse.Namespace(**{"model_uri": "", "parameters": ""} | given)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +27,7 @@ def test_words_are_parameters_of_the_type_that_they_look_like(words: str, kind: 
     """A parameter gets the Seldon type that its value looks like."""
     name, _, value = words.partition("=")
     expected = {name: {"name": name, "value": value.strip("'"), "type": kind}}
-    assert run.given_parameters(options(parameters=words), "") == expected
+    assert run.given_parameters("", words, "") == expected
 
 
 def test_exported_parameters_stay_and_the_command_line_wins() -> None:
@@ -44,8 +37,8 @@ def test_exported_parameters_stay_and_the_command_line_wins() -> None:
         {"name": "model_uri", "value": "/exported", "type": "STRING"},
         {"name": "threads", "value": "2", "type": "INT"},
     ]
-    given = options(model_uri="models/iris", parameters="method=predict")
-    assert run.given_parameters(given, json.dumps(exported)) == {
+    given = run.given_parameters("models/iris", "method=predict", json.dumps(exported))
+    assert given == {
         "method": {"name": "method", "value": "predict", "type": "STRING"},
         "model_uri": {
             "name": "model_uri",
@@ -54,19 +47,19 @@ def test_exported_parameters_stay_and_the_command_line_wins() -> None:
         },
         "threads": exported[2],
     }
-    again = options(model_uri="/one", parameters="model_uri=two")
-    assert run.given_parameters(again, "")["model_uri"]["value"] == str(Path.cwd() / "two")
+    again = run.given_parameters("/one", "model_uri=two", "")
+    assert again["model_uri"]["value"] == str(Path.cwd() / "two")
 
 
 @pytest.mark.parametrize("words", ["predict", "=predict", "method="])
 def test_a_word_that_is_no_parameter_is_an_error(words: str) -> None:
     """The error for an invalid parameter shows the expected form."""
     with pytest.raises(SystemExit, match=f"^PARAMETERS: expected name=value, got '{words}'$"):
-        run.given_parameters(options(parameters=words), "")
+        run.given_parameters("", words, "")
 
 
 @pytest.mark.parametrize("exported", ["{", "7", "[1]", '[{"value": 1}]'])
 def test_exported_parameters_that_are_none_are_an_error(exported: str) -> None:
     """The error for invalid exported parameters names the variable without its value."""
     with pytest.raises(SystemExit, match=r"^PREDICTIVE_UNIT_PARAMETERS: expected a JSON list"):
-        run.given_parameters(options(), exported)
+        run.given_parameters("", "", exported)

@@ -14,9 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flask import Flask
 from google.protobuf import json_format
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from packaging.requirements import Requirement
+from seldon_core import flask_utils
+from seldon_core.metadata import SeldonInvalidMetadataError, validate_model_metadata
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from seldon_core.proto.tensorflow.core.framework import (
     resource_handle_pb2,
@@ -127,13 +130,55 @@ def test_it_installs_nothing_but_seldon_core(files: dict[str, bytes]) -> None:
 
 
 def test_it_keeps_every_module_that_was_published(files: dict[str, bytes], published: Path) -> None:
-    """All modules but the protobuf ones are identical to the published ones."""
+    """All modules but the protobuf ones are the published ones, and import Flask when called."""
     modules = [
         path for path in (published / "seldon_core").rglob("*.py") if "_pb2" not in path.name
     ]
     ours = {path: files[str(path.relative_to(published))] for path in modules}
-    assert ours == {path: path.read_bytes() for path in modules}
+    changed = {path.name for path in modules if ours[path] != path.read_bytes()}
+    assert changed == {"flask_utils.py", "metadata.py"}
+    for path in modules:
+        assert without_later_imports(ours[path]) == without_later_imports(path.read_bytes())
     assert len(modules) > 20
+
+
+class _LaterImports(ast.NodeTransformer):
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
+        packages = {"flask", "jsonschema", "werkzeug"}
+        return None if str(node.module).partition(".")[0] in packages else node
+
+
+def without_later_imports(module: bytes) -> str:
+    """Return a module's syntax tree without what imports Flask, Werkzeug and jsonschema."""
+    return ast.dump(_LaterImports().visit(ast.parse(module)))
+
+
+def test_a_package_is_imported_by_the_functions_that_use_it() -> None:
+    """Imports of these packages move into functions, below their docstrings; others stay."""
+    module = "import os\nfrom a.b import c\nfrom a import d as e\n\nX = 1\n\n\n"
+    functions = 'def f():\n    """F."""\n    return c, e\n\n\ndef g():\n    return os\n'
+    assert seldon_wheel.import_later(module + functions, ["a"]) == (
+        "import os\n\nX = 1\n\n\n"
+        'def f():\n    """F."""\n    from a.b import c\n    from a import d as e\n'
+        "    return c, e\n\n\ndef g():\n    return os\n"
+    )
+
+
+def test_what_is_imported_later_works_as_published() -> None:
+    """The functions that import Flask and jsonschema find what they need of them."""
+    app = Flask("test")
+    with app.test_request_context(json={"strData": "x"}):
+        assert flask_utils.get_request() == {"strData": "x"}
+        assert flask_utils.jsonify({"a": 1}).get_json() == {"a": 1}
+    with app.test_request_context(data="{", content_type="application/json"):
+        with pytest.raises(flask_utils.SeldonMicroserviceException) as refused:
+            flask_utils.get_request()
+        assert refused.value.message == "Can't find JSON in data"
+    parts = {"strData": "x", "binData": (io.BytesIO(b"y"), "y")}
+    with app.test_request_context(method="POST", data=parts):
+        assert flask_utils.get_request() == {"strData": "x", "binData": b"eQ=="}
+    with pytest.raises(SeldonInvalidMetadataError):
+        validate_model_metadata({"name": 1})
 
 
 def test_it_keeps_the_programs_and_the_license(files: dict[str, bytes], published: Path) -> None:

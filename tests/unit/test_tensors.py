@@ -583,7 +583,7 @@ def test_image_parameters_that_do_not_fit_stop_the_start() -> None:
         Echo(PIXELS, image_mode="L")
     with pytest.raises(DeploymentError, match="is no image, nor any other of its inputs"):
         Echo(VECTOR, WORDS, image_mode="L")
-    with pytest.raises(DeploymentError, match="the parameter image_mode must be one of L, RGB"):
+    with pytest.raises(DeploymentError, match="the parameter image_mode to be one of L, RGB"):
         Echo(PIXELS, image_mode="HSV")
 
 

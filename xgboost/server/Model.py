@@ -1,5 +1,8 @@
 """Serves XGBoost boosters and scikit-learn wrappers."""
 
+import prepackaged.estimators.lean  # noqa: F401  before scikit-learn, which xgboost imports
+
+# isort: split
 from xgboost import __version__ as xgboost_version
 from xgboost_file import XGBOOST, Loaded, prepared, read
 from xgboost_methods import OPENMP, gpus

@@ -15,6 +15,7 @@ from xgboost_file import Loaded, reason
 
 from prepackaged import Column, DeploymentError, ModelError, Signature, TensorSpec
 from prepackaged.arrays import Array
+from prepackaged.parameters import wrong_parameter
 from prepackaged.signature import Facts
 
 METHODS = ("predict", "predict_proba", "label", "margin", "leaf", "contributions")
@@ -147,9 +148,7 @@ class Answers:
 
     def _checked(self, method: str) -> str:
         if method not in METHODS:
-            raise DeploymentError(
-                f"the parameter method must be one of {', '.join(METHODS)}; not {method!r}"
-            )
+            raise wrong_parameter("method", f"one of {', '.join(METHODS)}", method)
         if reason := self._why_not(method):
             raise DeploymentError(reason)
         return method

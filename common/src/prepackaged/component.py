@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from seldon_core.metadata import SeldonInvalidMetadataError, validate_model_metadata
+from seldon_core.metadata import SeldonInvalidMetadataError
 from seldon_core.user_model import SeldonComponent
 
 from prepackaged.artifacts import MOUNT, Artifact, ModelFiles, find_artifact, mounted_model
@@ -16,6 +16,7 @@ from prepackaged.errors import (
     end_deployment_errors_in_one_line,
 )
 from prepackaged.metadata import seldon_metadata
+from prepackaged.metadata_schema import validated
 from prepackaged.signature import Signature
 from prepackaged.yaml_files import read_mapping
 
@@ -53,6 +54,9 @@ class Component(SeldonComponent):
     #: True if the model may be called on any thread, one call at a time. If False, it is
     #: constructed, loaded and called on the main thread of the process.
     callable_from_any_thread: ClassVar[bool] = False
+    #: True if the model may be constructed and loaded on any thread, although it is called on one.
+    #: Then a running server loads it again while the model before it answers.
+    loadable_from_any_thread: ClassVar[bool] = False
     #: Whether answers use the column names in `signature.outputs`, rather than t:0, t:1, ...
     names_outputs: bool = True
     #: True if `predict` should get the rows of `data.ndarray` as lists: an array has one dtype for
@@ -151,7 +155,7 @@ class Component(SeldonComponent):
         if isinstance(written.get("custom"), dict):
             metadata["custom"] = {**described.get("custom", {}), **written["custom"]}
         try:
-            validate_model_metadata(metadata)
+            validated(metadata)
         except SeldonInvalidMetadataError as error:
             source = "metadata.yaml" if written else "describe_model"
             where, what = error.args[0].json_path, error.args[0].message

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from prepackaged.errors import DeploymentError
+from prepackaged.parameters import wrong_parameter
 
 CPU = "cpu"
 
@@ -24,17 +24,13 @@ def choose_device(asked: str | None, available: Sequence[str]) -> str:
     """
     wanted = (asked or "auto").strip().lower()
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", wanted):
-        raise DeploymentError(
-            f"the parameter device must be auto, cpu, cuda or cuda:N; not {asked!r}"
-        )
+        raise wrong_parameter("device", "auto, cpu, cuda or cuda:N", asked)
     gpus = [device for device in available if device != CPU]
     if wanted == CPU or (wanted == "auto" and not gpus):
         return CPU
     found = gpus if wanted in ("auto", "cuda") else [gpu for gpu in gpus if gpu == wanted]
     if not found:
-        raise DeploymentError(
-            f"the parameter device asks for {wanted}, which is not there: the framework sees"
-            f" {', '.join([CPU, *gpus])}. Give the container a GPU and take an image that can use"
-            " it, or set device to auto"
-        )
+        seen = f"a device that the framework sees ({', '.join([CPU, *gpus])})"
+        cure = "give the container a GPU and use an image for GPUs, or set device to auto"
+        raise wrong_parameter("device", seen, asked, cure)
     return found[0]

@@ -1,10 +1,9 @@
 """The headers of the current request, for any transport and under either microservice."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Protocol
-
-import flask
 
 
 class HasHeaders(Protocol):
@@ -71,6 +70,9 @@ def request_headers() -> Headers:
     request = ANSWERED.get()
     if request is not None:
         return headers_of(request)
-    if flask.has_request_context():  # seldon-core-microservice answers it
-        return Headers(flask.request.headers.items())
+    if "flask" in sys.modules:
+        import flask
+
+        if flask.has_request_context():  # seldon-core-microservice answers it
+            return Headers(flask.request.headers.items())
     raise RuntimeError("no headers: outside of a request, or in a batch of several")

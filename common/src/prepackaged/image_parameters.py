@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from prepackaged.errors import DeploymentError
+from prepackaged.parameters import wrong_parameter
 
 MOST_PIXELS = 2**24  # of an image that becomes floats
 
@@ -20,7 +20,7 @@ def one_of(name: str, value: str | None, values: Sequence[str]) -> str | None:
     for each in values:
         if str(value).strip().lower() == each.lower():
             return each
-    raise DeploymentError(f"the parameter {name} must be one of {', '.join(values)}; not {value!r}")
+    raise wrong_parameter(name, f"one of {', '.join(values)}", value)
 
 
 def read_size(value: str | None) -> tuple[int, int] | None:
@@ -29,10 +29,8 @@ def read_size(value: str | None) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"\s*([1-9]\d{0,4})\s*x\s*([1-9]\d{0,4})\s*", str(value), re.IGNORECASE)
     if not match or int(match[1]) * int(match[2]) > MOST_PIXELS:
-        raise DeploymentError(
-            'the parameter image_size must be height and width in pixels, such as "224x224",'
-            f" {MOST_PIXELS} pixels at most; not {value!r}"
-        )
+        wanted = f'height and width such as "224x224", with at most {MOST_PIXELS:,} pixels'
+        raise wrong_parameter("image_size", wanted, value)
     return int(match[1]), int(match[2])
 
 
@@ -48,9 +46,7 @@ def read_numbers(
         numbers = ()
     if len(numbers) not in counts or not np.isfinite(numbers).all():
         more = "" if counts == (1,) else ", or one for each of 3 channels such as 0.5,0.5,0.5"
-        raise DeploymentError(
-            f"the parameter {name} must be a number such as 0.5 or 1/255{more}; not {value!r}"
-        )
+        raise wrong_parameter(name, f"a number such as 0.5 or 1/255{more}", value)
     return numbers
 
 

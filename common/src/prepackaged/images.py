@@ -14,6 +14,7 @@ from prepackaged.arrays import Array
 from prepackaged.b64 import decode_b64, is_b64
 from prepackaged.errors import ClientError, DeploymentError
 from prepackaged.image_parameters import MOST_PIXELS, one_of, read_numbers, read_size
+from prepackaged.parameters import wrong_parameter
 from prepackaged.signature import TensorSpec
 
 CHANNELS = {"L": 1, "RGB": 3, "BGR": 3}
@@ -76,7 +77,7 @@ class Preprocessing:
         self.layout = one_of("image_layout", image_layout, LAYOUTS)
         self.usual_layout = usual_layout
         if self.std and 0 in self.std:
-            raise DeploymentError(f"the parameter image_std must not be 0, got {image_std!r}")
+            raise wrong_parameter("image_std", "other than 0", image_std)
 
     def check(self, inputs: Sequence[TensorSpec]) -> None:
         """Raise `DeploymentError` if the parameters do not fit any of these inputs.
@@ -87,7 +88,10 @@ class Preprocessing:
         if not any(asked) or any(map(self._fits_input, inputs[1:])):
             return
         if not inputs:
-            raise DeploymentError("the image parameters are for models whose inputs are known")
+            raise DeploymentError(
+                "the image parameters: expected a model that says what its inputs are, got one that"
+                " does not"
+            )
         try:
             self._form(inputs[0])
         except ValueError as error:

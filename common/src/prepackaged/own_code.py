@@ -50,6 +50,30 @@ def importable(
 
 
 @contextmanager
+def forgotten(directories: Sequence[Path]) -> Iterator[None]:
+    """In this block and after it, what was imported from below these directories is forgotten.
+
+    If the block raises an exception, all is as before.
+    """
+    places = list(map(str, directories))
+    below = [name for name, module in sys.modules.items() if _is_below(module, directories)]
+    modules, path = _take_out(below), list(sys.path)
+    sys.path[:] = [each for each in path if each not in places]
+    importlib.invalidate_caches()
+    try:
+        yield
+    except BaseException:
+        sys.modules.update(modules)
+        sys.path[:] = path
+        raise
+
+
+def _is_below(module: ModuleType, directories: Sequence[Path]) -> bool:
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and any(Path(file).is_relative_to(each) for each in directories)
+
+
+@contextmanager
 def own_code_of(
     artifact: Artifact,
     server: Path,
@@ -112,7 +136,7 @@ def load_module(path: Path, stand_in: Callable[[str | None], bool] = lambda _: F
         name, path, submodule_search_locations=[str(path.parent)]
     )
     if spec is None or spec.loader is None:
-        raise DeploymentError(f"{path} is no Python file: its name must end with .py")
+        raise DeploymentError(f"expected a Python file, whose name ends with .py, got {path}")
     while True:
         _take_out([each for each in sys.modules if each.partition(".")[0] == name])
         module = sys.modules[name] = importlib.util.module_from_spec(spec)

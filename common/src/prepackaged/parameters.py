@@ -16,7 +16,7 @@ def is_true(name: str, value: object) -> bool:
     """
     word = str(value or "false").strip().lower()
     if word not in ("true", "false"):
-        raise DeploymentError(f"the parameter {name} must be true or false; not {value!r}")
+        raise wrong_parameter(name, "true or false", value)
     return word == "true"
 
 
@@ -27,7 +27,7 @@ def chosen(name: str, value: object, words: Sequence[str]) -> str:
     """
     word = str(value or words[0]).strip().lower()
     if word not in words:
-        raise DeploymentError(f"the parameter {name} must be {' or '.join(words)}; not {value!r}")
+        raise wrong_parameter(name, " or ".join(words), value)
     return word
 
 
@@ -52,6 +52,16 @@ def _parsed(name: str, value: object, parse: Callable[[str], T], what: str, defa
     try:
         return parse(word) if word else default
     except ValueError:
-        raise DeploymentError(
-            f"expected the parameter {name} to be {what}, got {value!r}"
-        ) from None
+        raise wrong_parameter(name, what, value) from None
+
+
+def wrong_parameter(name: str, wanted: str, got: object, cure: str = "") -> DeploymentError:
+    """The error for the value of a parameter, with what to do; a long value is shortened.
+
+    >>> wrong_parameter("strict", "true or false", "maybe").args[0]
+    "expected the parameter strict to be true or false, got 'maybe'"
+    """
+    advice = f": {cure}" if cure else ""
+    return DeploymentError(
+        f"expected the parameter {name} to be {wanted}, got {repr(got)[:100]}{advice}"
+    )

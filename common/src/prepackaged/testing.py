@@ -10,7 +10,8 @@ from prepackaged.server.inference.model_thread import ModelThread, started
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.event_loop import LoopThread
 from prepackaged.server.runtime.loading import read_metadata
-from prepackaged.server.runtime.server import MakeProtocol, RunningServer
+from prepackaged.server.runtime.model_service import MakeProtocol
+from prepackaged.server.runtime.server import RunningServer
 from prepackaged.server.telemetry.metrics import Metrics
 
 

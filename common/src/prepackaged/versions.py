@@ -14,7 +14,7 @@ from prepackaged.errors import DeploymentError
 logger = logging.getLogger(__name__)
 
 #: The tags of the image's release and what each of them has, as the build says it:
-#: `0.1.0-sklearn1.6:scikit-learn@1.6.1,...`; made by tools/images.py.
+#: `0.2.0-sklearn1.6:scikit-learn@1.6.1,...`; made by tools/images.py.
 TAGS = "PREPACKAGED_TAGS"
 # Packages that promise to read files of their earlier versions.
 READ_OLDER = {"xgboost"}

@@ -30,9 +30,10 @@ def read_mapping(path: Path) -> dict[Any, Any]:
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise DeploymentError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
-        raise DeploymentError(f"{path} must be a YAML mapping, not {type(content).__name__}")
+        raise DeploymentError(f"{path}: expected a YAML mapping, got {type(content).__name__}")
     if not _is_within(content, MOST_VALUES):
-        raise DeploymentError(f"{path} has aliases that expand to more than {MOST_VALUES:,} values")
+        why = f"expected at most {MOST_VALUES:,} values with aliases, got more"
+        raise DeploymentError(f"{path}: {why}")
     return content
 
 

@@ -155,7 +155,7 @@ def test_a_gpu_that_is_not_there_stops_the_start(
     """A requested GPU that is not available stops the start; the CPU does not replace it."""
     monkeypatch.setattr("onnx_session.gpus", list)
 
-    assert_stops(place, model_of, f"asks for {device}, which is not there", device=device)
+    assert_stops(place, model_of, f"sees (cpu), got '{device}'", device=device)
 
 
 def test_a_provider_that_is_not_there_stops_the_start(
@@ -180,11 +180,11 @@ def test_a_provider_that_does_not_work_stops_the_start(
 @pytest.mark.parametrize(
     ("parameter", "value", "line"),
     [
-        ("graph_optimization_level", "99", "must be one of disabled, basic, extended, all; not"),
-        ("execution_mode", "both", "must be one of sequential, parallel; not 'both'"),
-        ("intra_op_num_threads", "0", "must be a number from 1; not '0'"),
-        ("inter_op_num_threads", "many", "must be a number from 1; not 'many'"),
-        ("image_layout", "HWC", "must be one of"),
+        ("graph_optimization_level", "99", "to be one of disabled, basic, extended, all, got"),
+        ("execution_mode", "both", "to be one of sequential, parallel, got 'both'"),
+        ("intra_op_num_threads", "0", "to be a number from 1, got '0'"),
+        ("inter_op_num_threads", "many", "to be a number from 1, got 'many'"),
+        ("image_layout", "HWC", "to be one of"),
     ],
 )
 def test_a_wrong_parameter_stops_the_start(

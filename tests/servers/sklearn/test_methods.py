@@ -99,7 +99,7 @@ def test_a_method_outside_the_list_stops_the_start(
     post_to: Callable[..., Any], classifier: Any
 ) -> None:
     """A method that is not for serving, such as fit, stops the start."""
-    with pytest.raises(DeploymentError, match=r"must be one of predict_proba.*not 'fit'"):
+    with pytest.raises(DeploymentError, match=r"to be one of predict_proba.*, got 'fit'"):
         post_to(classifier, method="fit")
 
 

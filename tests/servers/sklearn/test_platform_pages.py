@@ -17,7 +17,7 @@ from waiting import wait_until
 
 import images
 
-TAG = "infuseai/sklearn-prepackaged:0.1.0"
+TAG = images.find("sklearn").tags()[0]
 
 
 def shown(page: str) -> list[tuple[str, str]]:

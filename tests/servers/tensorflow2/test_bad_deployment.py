@@ -199,9 +199,9 @@ def test_an_mlflow_model_of_another_flavor_is_told(
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"allow_lambda": "maybe"}, "allow_lambda must be true or false; not 'maybe'"),
-        ({"device": "tpu"}, "device must be auto, cpu, cuda or cuda:N; not 'tpu'"),
-        ({"device": "cuda:9"}, "asks for cuda:9, which is not there"),
+        ({"allow_lambda": "maybe"}, "allow_lambda to be true or false, got 'maybe'"),
+        ({"device": "tpu"}, "device to be auto, cpu, cuda or cuda:N, got 'tpu'"),
+        ({"device": "cuda:9"}, "sees (cpu), got 'cuda:9'"),
         ({"image_layout": "CHWN"}, "image_layout"),
     ],
 )

@@ -195,7 +195,7 @@ def test_a_hinge_has_labels_but_no_probabilities(answered: Callable[..., Array])
 
 def test_a_method_outside_the_list_stops_the_start(answered: Callable[..., Array]) -> None:
     """An unknown method stops the start, and the message lists all methods."""
-    with pytest.raises(DeploymentError, match=r"one of predict, predict_proba, .*; not 'proba'"):
+    with pytest.raises(DeploymentError, match=r"one of predict, predict_proba, .*, got 'proba'"):
         answered("binary", "proba")
 
 

@@ -164,7 +164,7 @@ def test_another_method_of_a_pipeline_is_asked(
     answer = model_of(tmp_path, method="predict").predict(full, [])
 
     assert np.array_equal(answer, estimator.predict(full))
-    with pytest.raises(DeploymentError, match="must be one of predict_proba, decision_function"):
+    with pytest.raises(DeploymentError, match="to be one of predict_proba, decision_function"):
         model_of(tmp_path, method="leaf")
 
 

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from queue import Queue
 from types import SimpleNamespace
 from typing import Any
@@ -353,7 +354,7 @@ def test_readiness_turns_red_while_calls_are_answered(
     """Before it stops, a server reports NOT_SERVING but still answers calls."""
     channel = serve(FakePredictor())
 
-    loop.loop.call_soon_threadsafe(servers[0].health.set_not_serving)
+    loop.loop.call_soon_threadsafe(partial(servers[0].health.set_status, is_serving=False))
 
     assert health_of(channel, service) == NOT_OK
     assert predict(channel).strData == "hello"
@@ -366,7 +367,7 @@ def test_a_watch_is_told_of_the_change(loop: Loop, serve: Serve, servers: list[R
     )
     assert next(watch).status == OK
 
-    loop.loop.call_soon_threadsafe(servers[0].health.set_not_serving)
+    loop.loop.call_soon_threadsafe(partial(servers[0].health.set_status, is_serving=False))
 
     assert next(watch).status == NOT_OK
 

@@ -5,6 +5,7 @@ import gc
 import gzip
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from h2_client import LIMIT, Client, Service, framed, looping, raw
 from prepackaged.server.protocols.grpc_health import Health
 from prepackaged.server.protocols.grpc_reflection import Reflection
 from prepackaged.server.transport.exchange import Response
+from prepackaged.server.transport.grpc import calls
 from prepackaged.server.transport.limits import Limits
 
 WATCH = "/grpc.health.v1.Health/Watch"
@@ -158,7 +160,7 @@ def test_too_much_metadata_fails_its_call_alone(client: Client, service: Service
     client.send(stream, framed(b"hello"))
 
     assert client.status(stream)["grpc-status"] == "8"
-    assert "65536 are allowed" in client.status(stream)["grpc-message"]
+    assert "at most 65536 bytes" in client.status(stream)["grpc-message"]
     client.run(lambda: service.exchanges[0].respond(Response(b"answer")))
     client.take()
     assert client.data(1) == framed(b"answer")
@@ -181,14 +183,14 @@ def test_a_compressed_message_is_read(
 @pytest.mark.parametrize(
     ("encoding", "data", "code", "details", "status"),
     [
-        ("gzip", framed(gzip.compress(bytes(LIMIT + 1)), 1), "8", f"{LIMIT} are allowed", 413),
+        ("gzip", framed(gzip.compress(bytes(LIMIT + 1)), 1), "8", f"at most {LIMIT} bytes", 413),
         ("gzip", framed(gzip.compress(b"hello")[:-3], 1), "3", "not whole", 400),
         ("gzip", framed(b"hello", 1), "3", "header", 400),
         ("snappy", framed(b"hello", 1), "12", "expected gzip or deflate, got snappy", 501),
         ("identity", framed(b"hello", 2), "13", "first byte to be 0 or 1, got 2", 500),
-        ("identity", framed(b"hello")[:-1], "3", "expected one message, which is not whole", 400),
-        ("identity", b"\0\0", "3", "expected one message, which is not whole", 400),
-        ("identity", b"", "3", "expected one message, which is missing", 400),
+        ("identity", framed(b"hello")[:-1], "3", "expected one message, got a part of one", 400),
+        ("identity", b"\0\0", "3", "expected one message, got a part of one", 400),
+        ("identity", b"", "3", "expected one message, got none", 400),
         ("identity", framed(b"a") + framed(b"b"), "3", "expected one message, got another", 400),
         ("identity", framed(b"a") + b"\0", "3", "expected one message, got another", 400),
     ],
@@ -248,7 +250,7 @@ def test_a_response_over_the_limit_is_refused_and_observed_as_that(
     client.take()
 
     assert client.status(stream)["grpc-status"] == "8"
-    assert f"{LIMIT} are allowed" in client.status(stream)["grpc-message"]
+    assert f"at most {LIMIT} bytes" in client.status(stream)["grpc-message"]
     assert service.observed == [(413, 0, "RESOURCE_EXHAUSTED")]
 
 
@@ -451,7 +453,7 @@ def test_watches_are_told_of_the_change_while_they_last(service: Service) -> Non
     client.h2.reset_stream(leaves)
     client.exchange()
 
-    client.run(health.set_not_serving)
+    client.run(partial(health.set_status, is_serving=False))
     client.take()
 
     serving, not_serving, nobody = (
@@ -551,3 +553,19 @@ def test_messages_of_a_connection_are_admitted_in_turn(service: Service) -> None
 def window_of(client: Client, stream: int) -> Any:
     """Return how many bytes the server allows a client to send on a stream."""
     return client.h2.streams[stream].outbound_flow_control_window
+
+
+def test_a_message_that_does_not_come_ends_the_call(
+    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call whose message stays incomplete is refused at the next look; others go on."""
+    monkeypatch.setattr(calls, "MESSAGE_SECONDS", 0)
+    stuck, late = client.begin(), client.begin()
+    client.send(stuck, framed(bytes(100))[:50], ends=False)
+    client.send(late, framed(b"hello"), ends=True)
+
+    client.run(client.server._look)
+    client.take()
+
+    assert client.status(stuck)["grpc-message"] == "the rest of the message did not come"
+    assert client.status(late) == {"grpc-status": "0"}

@@ -17,6 +17,7 @@ from prepackaged.server.transport.http2.events import (
 )
 from prepackaged.server.transport.http2.frames import MAX_FRAME, ErrorCode
 from prepackaged.server.transport.http2.hpack import block_of
+from prepackaged.server.transport.http2.streams import MOST_REMEMBERED
 
 GREETING = PREFACE + raw(4, 0, 0)
 REQUEST = [
@@ -314,3 +315,14 @@ def test_bytes_that_arrive_one_by_one_are_copied_once(core: Http2Core) -> None:
     for byte in bytes(MAX_FRAME - 1):
         assert received(core, bytes([byte])) == []
         assert core._reader._part is waiting
+
+
+def test_streams_that_were_reset_long_ago_are_still_ignored(core: Http2Core) -> None:
+    """Of many reset streams the oldest are remembered as a range, whose frames stay ignored."""
+    for stream in range(1, 2 * MOST_REMEMBERED + 10, 2):
+        received(core, request(stream))
+        core.send_headers(stream, OK, end=True)
+    core.take_output()
+
+    assert received(core, raw(0, 0, 1, b"more"), raw(0, 1, 2 * MOST_REMEMBERED + 9, b"last")) == []
+    assert not core.has_failed

@@ -1,15 +1,19 @@
 import base64
 import copy
+import dataclasses
 import datetime
 import json
 import math
 import subprocess
 import sys
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
+from flask.json.provider import DefaultJSONProvider
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -577,6 +581,44 @@ def test_dates_and_decimals_in_a_dict_are_written_as_upstream_does() -> None:
     value = {"at": datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC), "price": Decimal("1.10")}
 
     assert answered(value)["jsonData"] == {"at": "Mon, 01 Jan 2024 00:00:00 GMT", "price": "1.10"}
+
+
+@dataclasses.dataclass
+class Point:
+    """A value that Flask writes as an object."""
+
+    x: int
+
+
+class Html:
+    """A value that Flask writes as its HTML."""
+
+    def __html__(self) -> str:
+        return "<b>"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        datetime.date(1024, 2, 29),
+        datetime.datetime(2024, 12, 31, 23, 59, 59, 999_999),
+        datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=8))),
+        Decimal("-1E+3"),
+        UUID("12345678-1234-5678-1234-567812345678"),
+        Point(3),
+        Html(),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_values_that_json_lacks_are_written_as_upstream_does(value: Any) -> None:
+    """Dates, decimals, UUIDs, dataclasses and HTML are what Flask makes of them."""
+    assert answered({"it": value})["jsonData"] == {"it": DefaultJSONProvider.default(value)}
+
+
+def test_a_value_that_json_lacks_and_flask_too_is_the_models_fault() -> None:
+    """Other objects cannot be answered, and the error names their type."""
+    with pytest.raises(ModelError, match="type Fraction is not JSON serializable"):
+        answered({"it": Fraction(1, 2)})
 
 
 def test_an_unpaired_surrogate_goes_back_as_it_came() -> None:

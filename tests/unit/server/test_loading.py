@@ -1,3 +1,4 @@
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,15 @@ def test_a_name_in_a_message_is_bounded(model_file: str) -> None:
     with pytest.raises(DeploymentError) as caught:
         load_model(model_file, {"x" * 9999: 3})
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("model_dir", [None, "/somewhere"])
+def test_a_class_in_c_that_tells_no_parameters_is_constructed(
+    model_dir: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A class without a signature is constructed with what is given, and without a directory."""
+    with pytest.raises(ValueError, match="no signature found"):
+        inspect.signature(dict)
+
+    assert load_model("builtins.dict", {"size": 3}, model_dir) == {"size": 3}
+    assert ("/somewhere is not used" in caplog.text) == (model_dir is not None)

@@ -234,6 +234,17 @@ def test_samples_are_bounded_in_size_and_number(
         check(model)
 
 
+def test_a_file_that_cannot_be_read_is_named(model: Sum, tmp_path: Path) -> None:
+    """A sample that is a directory or is nested beyond what can be parsed is an error."""
+    file = put(tmp_path, "[" * 100_000)
+    with pytest.raises(DeploymentError, match=f"sample {file}: expected JSON"):
+        check(model)
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(DeploymentError, match=f"sample {file}: it cannot be read: Is a directory"):
+        check(model)
+
+
 def test_other_files_beside_samples_are_left_alone(model: Sum, tmp_path: Path) -> None:
     """Hidden files and files that are not JSON are ignored in the samples directory."""
     put(tmp_path, "notes", "README.md")

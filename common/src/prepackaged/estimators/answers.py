@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from prepackaged.errors import DeploymentError
+from prepackaged.parameters import wrong_parameter
 
 METHODS = ("predict_proba", "decision_function", "predict", "transform", "score_samples")
 DEFAULT_METHODS = ("predict_proba", "predict")
@@ -19,9 +20,7 @@ def choose_method(model: Any, wanted: str | None) -> str:
     """The method that answers requests: `wanted`, else the first default that the estimator has."""
     able = methods_of(model)
     if wanted and wanted not in METHODS:
-        raise DeploymentError(
-            f"the parameter method must be one of {', '.join(METHODS)}; not {wanted!r}"
-        )
+        raise wrong_parameter("method", f"one of {', '.join(METHODS)}", wanted)
     for method in [wanted] if wanted else DEFAULT_METHODS:
         if method in able:
             return method

@@ -27,6 +27,7 @@ class ModelThread:
         """Make the calls that are queued until `stop`."""
         while call := self._calls.get():
             call()
+            del call  # which would keep a model that was replaced
 
     def stop(self) -> None:
         """Let `run` return once the calls that were queued before are made."""

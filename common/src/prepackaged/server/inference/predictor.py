@@ -95,9 +95,6 @@ class Predictor:
             on_loop=is_free,
         )
         self._prober = self._engine_of_probes() if is_free else self.engine
-        metrics.set_gauge("prepackaged_queue_depth_requests", lambda: self.engine.waiting)
-        metrics.set_gauge("prepackaged_in_flight_requests", lambda: self.engine.in_flight)
-        metrics.set_gauge("prepackaged_batching_enabled", lambda: float(self.batcher.is_on))
 
     def predict(self, request: InferenceRequest, done: Done) -> Work:
         """Queue a prediction; `done` gets the answer, or the error for the client, on the loop.

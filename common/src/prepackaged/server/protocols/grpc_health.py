@@ -41,9 +41,12 @@ class Health:
             is_observed=False,
         )
 
-    def set_not_serving(self) -> None:
-        """Report NOT_SERVING from now on; watchers are notified at once."""
-        self._status = HealthResponse.NOT_SERVING
+    def set_status(self, *, is_serving: bool) -> None:
+        """Report SERVING or NOT_SERVING from now on; watchers are notified of a change at once."""
+        status = HealthResponse.SERVING if is_serving else HealthResponse.NOT_SERVING
+        if status == self._status:
+            return
+        self._status = status
         for call, service in list(self._watches):
             call.send(self._status_of(service))
 

@@ -5,11 +5,15 @@ NaN and infinity are null, for JSON has no such numbers.
 
 import json
 import math
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from email.utils import format_datetime
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import orjson
-from flask.json.provider import DefaultJSONProvider
 
 from prepackaged.arrays import Array
 from prepackaged.errors import ResultError, describe
@@ -63,7 +67,28 @@ def simpler(value: Any) -> Any:
         return float(value) if isinstance(value, np.floating) else value.item()
     if hasattr(value, "to_numpy"):
         return value.to_numpy()
-    return DefaultJSONProvider.default(value)  # dates, decimals and so on, as upstream has them
+    return _as_flask_has_it(value)
+
+
+def _as_flask_has_it(value: Any) -> Any:
+    """What `flask.json.provider.DefaultJSONProvider.default` returns, as upstream answers."""
+    if isinstance(value, date):
+        return _http_date(value)
+    if isinstance(value, Decimal | UUID):
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if hasattr(value, "__html__"):
+        return str(value.__html__())
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+def _http_date(value: date) -> str:
+    """A date, or a time in UTC, as headers have it (RFC 9110, 5.6.7)."""
+    if not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return format_datetime(aware, usegmt=True)
 
 
 def key_of(key: Any) -> str:
@@ -74,7 +99,7 @@ def key_of(key: Any) -> str:
         key = key.item()
     if key is None or isinstance(key, int | float):
         return json.dumps(key)
-    raise TypeError(f"keys must be strings, numbers, booleans or None; not {type(key).__name__}")
+    raise TypeError(f"expected a key of text, number, boolean or None, got {type(key).__name__}")
 
 
 def _dump_slowly(value: Any) -> bytes:

@@ -37,7 +37,7 @@ class PredictionRoute:
         Raises `TransportError` if the model has only Seldon's raw hooks.
         """
         if not self._has_predict:
-            raise TransportError(501, "this model has no predict, which this protocol asks for")
+            raise TransportError(501, "expected a model with predict, got one without")
         if len(exchange.body) > LARGE:
             exchange.prepare(partial(self._read_large, exchange), partial(self._queue, exchange))
         else:

@@ -5,23 +5,23 @@ import contextlib
 import logging
 import os
 import sys
-import time
-from functools import partial
 
 from prepackaged.errors import DeploymentError
 from prepackaged.server.inference.model_thread import ModelThread
 from prepackaged.server.runtime.annotations import read_annotations
 from prepackaged.server.runtime.config import Config, read_config
-from prepackaged.server.runtime.custom_service import start_custom_service
+from prepackaged.server.runtime.custom_service import CustomService, has_custom_service
 from prepackaged.server.runtime.event_loop import LoopThread
 from prepackaged.server.runtime.files import allow_connections
-from prepackaged.server.runtime.loading import find_class, load_model, read_metadata
-from prepackaged.server.runtime.memory import importing, settle, share_arenas
+from prepackaged.server.runtime.loaded import load
+from prepackaged.server.runtime.memory import settle, share_arenas
+from prepackaged.server.runtime.model_files import fingerprint, model_uri
 from prepackaged.server.runtime.orphans import begin_reaping
-from prepackaged.server.runtime.provenance import find_digest, publish, tag_answers
-from prepackaged.server.runtime.self_test import check_samples
+from prepackaged.server.runtime.parent import Parent
+from prepackaged.server.runtime.reload import Reloader
 from prepackaged.server.runtime.server import RunningServer
 from prepackaged.server.runtime.shutdown import (
+    ReloadSignal,
     ShutdownSignals,
     Watchdog,
     end_at_once_on_signals,
@@ -29,7 +29,8 @@ from prepackaged.server.runtime.shutdown import (
 )
 from prepackaged.server.runtime.standard_streams import open_standard_streams
 from prepackaged.server.runtime.startup import EarlyServer
-from prepackaged.server.runtime.workers import Parent, Place, supervise
+from prepackaged.server.runtime.worker import FAILURE, Place
+from prepackaged.server.runtime.workers import supervise
 from prepackaged.server.telemetry.logs import begin_logging
 from prepackaged.server.telemetry.metrics import Metrics
 
@@ -63,7 +64,7 @@ def work(config: Config, place: Place) -> None:
         serve(config, place)
     except DeploymentError as error:
         with contextlib.suppress(OSError):  # the parent has ended
-            place.pipe.send(str(error))  # for it to log
+            place.pipe.send((FAILURE, str(error)))  # for it to log
         sys.exit(1)
 
 
@@ -76,26 +77,45 @@ def serve(config: Config, place: Place | None = None) -> None:
     end_at_once_on_signals()
     share_arenas()
     allow_connections(config.max_connections)
-    start = time.perf_counter()
     with LoopThread() as loop:
+        signals = ReloadSignal(loop.loop)
         begin_reaping(loop)
         parent = loop.run(Parent.of(place.pipe)) if place else None
         early = EarlyServer(config) if config.opens_early else None
         if early:
             loop.run(early.start())
-        with importing():
-            find_class(config.interface)
-        model = load_model(config.interface, config.parameters, config.model_dir)
-        known = tag_answers(model, config) if config.provenance_tags else ""
-        metadata, thread = read_metadata(model), ModelThread()
+        thread = ModelThread()
         metrics = Metrics(place.directory, place.number) if place else Metrics()
-        metrics.set_gauge("prepackaged_model_load_seconds", time.perf_counter() - start)
-        check_samples(model, metadata, config, loop)
-        server = loop.run(RunningServer.of(model, metadata, config, thread.submit, metrics))
+        server, reloader = loaded_server(config, loop, thread, metrics)
         settle()
-        then = partial(publish, model=model, metadata=metadata, config=config, metrics=metrics)
-        find_digest(model, lambda digest: loop.soon(then, digest), known)
+        begin_reloading(loop, reloader, signals, parent)
         serve_loaded(server, loop, thread, early, parent)
+
+
+def loaded_server(
+    config: Config, loop: LoopThread, thread: ModelThread, metrics: Metrics
+) -> tuple[RunningServer, Reloader]:
+    """The server of the model, once that is loaded, and what loads it again."""
+    files = fingerprint(model_uri(config))
+    loaded = load(config, loop)
+    parts = loaded.model, loaded.metadata, config, thread.submit, metrics
+    server: RunningServer = loop.run(RunningServer.of(*parts))
+    reloader: Reloader = loop.run(Reloader.of(server, loop, thread, loaded, files))
+    return server, reloader
+
+
+def begin_reloading(
+    loop: LoopThread, reloader: Reloader, signals: ReloadSignal, parent: Parent | None
+) -> None:
+    """Load the model again on SIGHUP, by request, or when its files change.
+
+    A worker does so when its parent asks for it, which takes care of the signal and the files.
+    """
+    if parent:
+        loop.run(parent.take_over(reloader))
+    else:
+        signals.begin(reloader.begin)
+        loop.run(reloader.begin_polling())
 
 
 def serve_loaded(
@@ -111,8 +131,9 @@ def serve_loaded(
     ShutdownSignals(loop.loop, is_over.set, on_main=dog.start)
     if parent:
         parent.on_end = is_over.set
+    has_service = has_custom_service(server.service.predictor.model)
     loop.run(begin(server, early, parent))
-    custom = start_custom_service(server.predictor.model, config)
+    custom = CustomService(config) if has_service and config.runs_custom_service else None
     life = loop.submit(serve_until(is_over, server, dog))
     for ended in (life, loop.ended):
         ended.add_done_callback(lambda _: thread.stop())

@@ -72,10 +72,13 @@ class Config:
 
     `batches` allows batching, `pages` the page to try the model, and `cors` calls from browser
     pages of any origin. With `samples`, the model must answer the samples beside it before a port
-    opens. With `provenance_tags`, each answer names its model. With `drift`, metrics count values
-    that training had not. With `opens_early`, the ports open at once and answer 503 until the model
-    is loaded. `passes_payload` leaves predictions over REST undecoded, for models with
-    `predict_raw`. `unit_id` is the server's name in an inference graph, `image` its image's name.
+    opens. With `repository_api`, clients load and unload the model. `poll` is the number of seconds
+    between looks whether its files have changed, 0 for none; with `unload_first`, a reload unloads
+    the old model first where memory is short. With `drift`, metrics count values that training had
+    not. With `provenance_tags`, each answer names its model. With `opens_early`, the ports open at
+    once and answer 503 until the model is loaded. `passes_payload` leaves predictions over REST
+    undecoded, for models with `predict_raw`. `unit_id` is the server's name in an inference graph,
+    `image` its image's name.
     """
 
     interface: str
@@ -117,6 +120,9 @@ class Config:
     samples: bool = True
     drift: bool = True
     provenance_tags: bool = False
+    repository_api: bool = False
+    poll: float = 0
+    unload_first: bool = False
     max_connections: int = MAX_CONNECTIONS
     unit_id: str | None = None
     image: str = ""

@@ -32,11 +32,9 @@ class CustomService:
         self._process.kill()
 
 
-def start_custom_service(model: Any, config: Config) -> CustomService | None:
-    """Start the model's service, if it has one."""
-    if config.runs_custom_service and callable(getattr(model, "custom_service", None)):
-        return CustomService(config)
-    return None
+def has_custom_service(model: Any) -> bool:
+    """Whether the model has a service of its own."""
+    return callable(getattr(model, "custom_service", None))
 
 
 def _serve(config: Config) -> None:

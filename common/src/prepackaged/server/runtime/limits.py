@@ -1,4 +1,4 @@
-"""Limits for clients, batching and pages, from the environment."""
+"""Limits for clients, batching, pages and reloads, from the environment."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -45,9 +45,12 @@ VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "PREPACKAGED_MAX_BATCH_BYTES": ("max_batch_bytes", _count),
     "PREPACKAGED_CORS": ("cors", _switch),
     "PREPACKAGED_PAGES": ("pages", _switch),
+    "PREPACKAGED_POLL_SECONDS": ("poll", _seconds),
     "PREPACKAGED_PROVENANCE_TAGS": ("provenance_tags", _switch),
+    "PREPACKAGED_REPOSITORY_API": ("repository_api", _switch),
     "PREPACKAGED_SAMPLES": ("samples", _switch),
     "PREPACKAGED_DRIFT": ("drift", _switch),
+    "PREPACKAGED_UNLOAD_FIRST": ("unload_first", _switch),
 }
 LIMITS = (
     Setting(
@@ -80,6 +83,26 @@ LIMITS = (
         variables=("PREPACKAGED_MAX_WAIT_SECONDS",),
         otherwise="until the client's deadline; 30 if it has none, 1 in a lasting overload",
         example="1",
+    ),
+)
+RELOADING = (
+    Setting(
+        "seconds between looks whether the model's files have changed, to load them; 0: never",
+        variables=("PREPACKAGED_POLL_SECONDS",),
+        default="0",
+        example="10",
+    ),
+    Setting(
+        "true: V2 clients may load the model from its directory again, and unload it",
+        variables=("PREPACKAGED_REPOSITORY_API",),
+        default="false",
+        example="true",
+    ),
+    Setting(
+        "true: where memory is too short for two models, a reload unloads the old one first",
+        variables=("PREPACKAGED_UNLOAD_FIRST",),
+        default="false",
+        example="true",
     ),
 )
 BATCHING = (

@@ -3,18 +3,23 @@
 import importlib
 import inspect
 import logging
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from inspect import Parameter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from seldon_core import seldon_methods
+from seldon_core.metadata import SeldonInvalidMetadataError
+from seldon_core.user_model import SeldonNotImplementedError
 
 from prepackaged.artifacts import MOUNT, mounted_model
 from prepackaged.errors import DeploymentError, describe
+from prepackaged.metadata_schema import validated
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +103,17 @@ def _unknown(interface: str, name: str, known: Sequence[str]) -> DeploymentError
 
 def read_metadata(model: Any) -> dict[str, Any] | None:
     """The answer to `GET /metadata`; None, as upstream, if it violates Seldon's schema."""
-    metadata: dict[str, Any] | None = seldon_methods.init_metadata(model)
+    own: Any = {}
+    if hasattr(model, "init_metadata"):
+        with suppress(SeldonNotImplementedError):
+            own = model.init_metadata()
+    if isinstance(own, dict) and "MODEL_METADATA" not in os.environ:
+        with suppress(SeldonInvalidMetadataError):
+            return validated(own)
+    # The rest, with its notices, is upstream's.
+    metadata: dict[str, Any] | None = seldon_methods.init_metadata(
+        SimpleNamespace(init_metadata=lambda: own)
+    )
     return metadata
 
 

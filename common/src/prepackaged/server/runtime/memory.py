@@ -25,6 +25,16 @@ CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
+# The limit, the use, and the part of the use that is given up when others need it: file pages.
+CGROUP_USES = tuple(
+    (limit, limit.parent / use, inactive)
+    for limit, use, inactive in zip(
+        CGROUP_LIMITS,
+        ("memory.current", "memory.usage_in_bytes"),
+        ("inactive_file", "total_inactive_file"),
+        strict=True,
+    )
+)
 LEAST = 16 * MEGABYTE
 
 
@@ -44,6 +54,33 @@ def memory_limit() -> int:
         with suppress(OSError, ValueError):  # "max", where there is none
             limits.append(int(file.read_text()))
     return min(limits)
+
+
+def available() -> int:
+    """The memory that this process can still get in its container or machine, in bytes."""
+    free = [_of_machine()]
+    for limit, used, inactive in CGROUP_USES:
+        with suppress(OSError, ValueError):  # no such cgroup, or "max" where there is no limit
+            used_bytes = int(used.read_text()) - _counted(used.parent / "memory.stat", inactive)
+            free.append(int(limit.read_text()) - used_bytes)
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        free.append(soft - addressed())
+    return max(min(free), 0)
+
+
+def _of_machine() -> int:
+    """MemAvailable, see proc_meminfo(5)."""
+    return _counted(Path("/proc/meminfo"), "MemAvailable:") * 1024
+
+
+def _counted(file: Path, name: str) -> int:
+    """The number after a name in a file of such lines. Raises `ValueError` without it."""
+    for line in file.read_text().splitlines():
+        first, _, rest = line.partition(" ")
+        if first == name:
+            return int(rest.split()[0])
+    raise ValueError(f"{file} has no {name}")
 
 
 @contextmanager
@@ -71,6 +108,12 @@ def settle() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(M_TRIM_THRESHOLD, KEPT)
         libc.mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
+
+
+def settle_again() -> None:
+    """The same when a model has been replaced: the old one is among what lasted."""
+    gc.unfreeze()
+    settle()
 
 
 def share_arenas() -> None:

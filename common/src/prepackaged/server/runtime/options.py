@@ -3,7 +3,7 @@
 The command line, `--help` and the tables of docs/settings.md are made of this list.
 """
 
-from prepackaged.server.runtime.limits import BATCHING, BROWSERS, LIMITS
+from prepackaged.server.runtime.limits import BATCHING, BROWSERS, LIMITS, RELOADING
 from prepackaged.server.runtime.settings import Setting
 from prepackaged.server.runtime.shutdown import GRACE_SECONDS
 from prepackaged.server.transport.sockets import ANY_HOST
@@ -237,7 +237,7 @@ SELDON = (
         "the image's name, for meta.requestPath and metrics",
         variables=("PREDICTIVE_UNIT_IMAGE",),
         otherwise="each image sets its own",
-        example="infuseai/sklearn-prepackaged:0.1.0",
+        example="infuseai/sklearn-prepackaged:0.2.0",
     ),
     Setting(
         "true: predict_raw gets the body of a request undecoded",
@@ -249,6 +249,7 @@ SELDON = (
 #: The settings by what they are about, in the order in which they are documented.
 GROUPS = {
     "Model": MODEL,
+    "Loading a new model": RELOADING,
     "Ports": PORTS,
     "Processes and connections": PROCESSES,
     "Time": TIME,

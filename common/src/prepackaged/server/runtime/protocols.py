@@ -13,6 +13,7 @@ from prepackaged.server.protocols.v1.vertex import vertex
 from prepackaged.server.protocols.v2.descriptors import SERVICE as V2_SERVICE
 from prepackaged.server.protocols.v2.protocol import not_ready as v2_not_ready
 from prepackaged.server.protocols.v2.protocol import v2
+from prepackaged.server.protocols.v2.repository import Change
 from prepackaged.server.protocols.v2.served import Name
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.transport.routing import WireProtocol
@@ -21,12 +22,19 @@ SERVICES = (*SERVICE_NAMES, V2_SERVICE)  # of gRPC, beside health and reflection
 
 
 def others(
-    predictor: Predictor, config: Config, is_ending: Callable[[], bool]
+    predictor: Predictor,
+    config: Config,
+    is_ending: Callable[[], bool],
+    change: Change | None = None,
 ) -> list[WireProtocol]:
-    """All of them for a loaded model; `is_ending` returns whether the server is shutting down."""
+    """All of them for a loaded model; `is_ending` returns whether the server is shutting down.
+
+    `change` loads and unloads the model by request.
+    """
     name, version = config.model_name, config.model_version
+    named = Name(name, version)
     return [
-        v2(predictor, Name(name, version), is_ending=is_ending, allows_origins=config.cors),
+        v2(predictor, named, is_ending=is_ending, change=change, allows_origins=config.cors),
         v1(predictor, name, version, allows_origins=config.cors),
         mlflow(predictor, allows_origins=config.cors),
     ]
@@ -38,8 +46,8 @@ def of_platform(predictor: Predictor, config: Config) -> list[WireProtocol]:
     return [vertex(predictor, *chosen)] if any(chosen) else []
 
 
-def others_not_ready(why: str, config: Config) -> list[WireProtocol]:
-    """All protocols while the model is not loaded."""
+def others_not_ready(why: str, config: Config, change: Change | None = None) -> list[WireProtocol]:
+    """All protocols while the model is not loaded; `change` loads it by request."""
     chosen = config.predict_route or config.health_route
     failures = {PREFIX: error_failure, INVOCATIONS: mlflow_errors.http_failure}
     if chosen:
@@ -50,5 +58,5 @@ def others_not_ready(why: str, config: Config) -> list[WireProtocol]:
             refusing(prefix, each, grpc_failure, why, config.health_route)
             for prefix, each in failures.items()
         ),
-        v2_not_ready(name, why),
+        v2_not_ready(name, why, change),
     ]

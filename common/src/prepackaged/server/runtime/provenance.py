@@ -59,6 +59,6 @@ def publish(
     image = f", image {config.image}" if config.image else ""
     logger.info("Serving %s, digest %s%s%s", config.model_name, digest, framework, image)
     labels = {"digest": digest, "model": config.model_name, "version": config.model_version}
-    metrics.set_gauge("prepackaged_model_info", 1, **labels)
+    metrics.set_info("prepackaged_model_info", labels)
     if metadata is not None:
         metadata["custom"] = {**(metadata.get("custom") or {}), KEY: digest}

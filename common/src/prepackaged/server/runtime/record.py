@@ -148,7 +148,10 @@ def examples(ask: Ask) -> Iterator[Recording]:
         if example is not None and path_for(example) in (SELDON, V2):
             found.append(Recording(f"the example for {unquote(path)}", path, example))
     if not found:
-        raise DeploymentError("nobody knows an example of this model: write some into --requests")
+        raise DeploymentError(
+            "expected an example in the server's OpenAPI document, got none: put requests into a"
+            " file and name it in --requests"
+        )
     yield from found
 
 

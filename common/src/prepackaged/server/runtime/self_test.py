@@ -64,11 +64,11 @@ class SelfTest:
 
     def watch(self, watch: Watch) -> None:
         """Let this see the requests and outcomes from now on."""
-        self._server.predictor.watch = watch
+        self._server.service.predictor.watch = watch
 
     def page(self) -> bytes:
         """The page to try the model, as a file."""
-        return self._server.pages.as_file()
+        return self._server.service.pages.as_file()
 
     def outcomes(self, samples: Sequence[Sample]) -> Iterator[Outcome]:
         """What became of each sample."""

@@ -5,25 +5,23 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from prepackaged.errors import NotReadyError
 from prepackaged.server.inference.engine import Submit
-from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.protocols.grpc_health import NAME as HEALTH_NAME
 from prepackaged.server.protocols.grpc_health import Health
 from prepackaged.server.protocols.grpc_reflection import Reflection
-from prepackaged.server.protocols.pages.protocol import Pages
-from prepackaged.server.protocols.seldon.flask_compat import FlaskCompat, needs_flask
-from prepackaged.server.protocols.seldon.methods import Unit
-from prepackaged.server.protocols.seldon.protocol import seldon
-from prepackaged.server.protocols.seldon.rest import PREDICTIONS
+from prepackaged.server.protocols.seldon.protocol import not_ready as seldon_not_ready
 from prepackaged.server.protocols.v2.descriptors import POOL as V2_POOL
+from prepackaged.server.protocols.v2.repository import Change
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.files import max_connections
 from prepackaged.server.runtime.memory import for_requests, give_back_after_peaks
 from prepackaged.server.runtime.metrics_port import serve_metrics
-from prepackaged.server.runtime.protocols import SERVICES, of_platform, others
+from prepackaged.server.runtime.model_service import MakeProtocol, ModelService, Surroundings
+from prepackaged.server.runtime.protocols import SERVICES, others_not_ready
 from prepackaged.server.runtime.shutdown import end_now
 from prepackaged.server.runtime.standard_streams import patient
 from prepackaged.server.telemetry.access_log import AccessLog
@@ -42,16 +40,15 @@ from prepackaged.server.transport.sockets import listen
 
 logger = logging.getLogger(__name__)
 
-#: Makes a further protocol for the model behind a predictor.
-MakeProtocol = Callable[[Predictor], WireProtocol]
-
 
 class RunningServer:
     """A running server, from `start` to `stop`. Create it on the event loop.
 
     `submit` runs functions on the model's thread, where `metadata` was read. `more` are further
-    protocols.
+    protocols. Set `on_change` before the start if the model may be loaded and unloaded by request.
     """
+
+    on_change: Change | None = None
 
     def __init__(
         self,
@@ -64,57 +61,86 @@ class RunningServer:
     ) -> None:
         self.config = config
         self.metrics = metrics
-        self.metrics.set_gauge("prepackaged_build_info", 1, **build_info(config.image, model))
         self.tracing = start_tracing(config.interface) if config.tracing else None
-        flask = FlaskCompat(model) if needs_flask(model) else None
-        self.predictor = Predictor(
-            model,
-            self.metrics,
-            submit,
-            max_waiting=config.max_waiting,
-            max_wait=config.max_wait,
-            max_rows=config.max_batch_rows,
-            max_bytes=config.max_batch_bytes,
-            longest_call=config.longest_call,
-            around=[side.around for side in (flask, self.tracing) if side],
-            may_batch=flask is None and config.batches,
-            counts_drift=config.drift,
+        change = self._change if config.repository_api else None
+        self._around = Surroundings(
+            config, submit, metrics, self.tracing, lambda: self._is_ending, change, more
         )
-        first = seldon(
-            self.predictor,
-            metadata,
-            Unit.of(config.unit_id, config.image),
-            flask=flask,
-            passes_payload=config.passes_payload,
-            allows_origins=config.cors,
-        )
-        guests = [
-            *others(self.predictor, config, lambda: self._is_ending),
-            *(make(self.predictor) for make in more),
-        ]
-        self._protocols = [*of_platform(self.predictor, config), first, *guests]
-        paths = {path: item for each in self._protocols for path, item in each.openapi.items()}
-        self.pages = Pages(self.predictor, metadata or {}, config.image, PREDICTIONS[1], paths)
-        if config.pages:
-            place = self._protocols.index(first)  # before V1, which has a `/` too
-            self._protocols.insert(place, self.pages.protocol(first.http_failure))
-        log = (
-            AccessLog(config.access_log_format, patient(sys.stdout)) if config.access_log else None
-        )
+        self._service: ModelService | None = self._serving(model, metadata)
+        self._retired: set[ModelService] = set()
         counted_as = {
             path: kind for each in self._protocols for path, kind in each.counted_as.items()
         }
+        log = (
+            AccessLog(config.access_log_format, patient(sys.stdout)) if config.access_log else None
+        )
         self._observe = observer(self.metrics, counted_as, log, self.tracing)
         self._memory = MemoryBudget(config.request_memory or for_requests(config.workers))
         self._http: list[HttpServer] = []
+        self._methods: list[Methods] = []
         self._grpc: GrpcServer | None = None
         self._health = Health(SERVICES)
         self._is_ending = False
+        self._set_gauges()
 
     @classmethod
     async def of(cls, *parts: Any) -> "RunningServer":
         """Create one from a thread without an event loop."""
         return cls(*parts)
+
+    @property
+    def service(self) -> ModelService:
+        """The model that is served. Raises `NotReadyError` if it is unloaded."""
+        if self._service is None:
+            raise NotReadyError("there is no model")
+        return self._service
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a model is served."""
+        return self._service is not None
+
+    def replace(self, model: Any, metadata: dict[str, Any] | None) -> ModelService | None:
+        """Answer new requests with another model; return the one before it, to be retired."""
+        old, self._service = self._service, self._serving(model, metadata)
+        self._route(is_serving=True)
+        return old
+
+    def unload(self, why: str) -> ModelService | None:
+        """Answer new requests that there is no model; return the one before, to be retired."""
+        old, self._service = self._service, None
+        self._protocols = [
+            *others_not_ready(why, self.config, self._around.change),
+            seldon_not_ready(why),
+        ]
+        self._route(is_serving=False)
+        return old
+
+    async def retire(self, old: ModelService) -> None:
+        """Wait until a model that was replaced has answered its last request."""
+        self._retired.add(old)
+        try:
+            await old.predictor.drained()
+        finally:
+            self._retired.discard(old)
+
+    def _serving(self, model: Any, metadata: dict[str, Any] | None) -> ModelService:
+        service = ModelService(model, metadata, self._around)
+        self._protocols = service.protocols
+        self.metrics.set_info("prepackaged_build_info", build_info(self.config.image, model))
+        return service
+
+    def _route(self, *, is_serving: bool) -> None:
+        self._health.set_status(is_serving=is_serving and not self._is_ending)
+        for server in self._http[-1:]:  # not the metrics port's
+            server.replace(self._protocols)
+        for methods in self._methods:
+            methods.replace([*self._protocols, *own_protocols(self._health)])
+
+    async def _change(self, what: str) -> None:
+        if self.on_change is None:
+            raise NotReadyError("the server is starting")
+        await self.on_change(what)
 
     async def answer(self, method: str, path: str, body: bytes = b"") -> Response:
         """The answer to a request for JSON over REST that comes from this process."""
@@ -144,7 +170,7 @@ class RunningServer:
     def check(self) -> None:
         """Check whether the model hangs; if so, a worker exits at once."""
         self.metrics.refresh()
-        if self.predictor.hangs:
+        if any(each.predictor.hangs for each in self._services()):
             bound = self.config.longest_call
             logger.critical("a call of the model has not ended within %g s", bound)
             end_now(1)
@@ -158,7 +184,7 @@ class RunningServer:
         times = self.config.shutdown
         closing = asyncio.create_task(self._close())
         await asyncio.wait({closing}, timeout=times.grace)
-        unanswered = self.predictor.give_up()
+        unanswered = self._give_up()
         await asyncio.wait({closing}, timeout=times.flush)
         closing.cancel()
         self._giving_back.cancel()
@@ -172,17 +198,40 @@ class RunningServer:
         self._is_ending = True
         stops = [server.stop() for server in self._http]
         if self._grpc:
-            self._health.set_not_serving()
+            self._health.set_status(is_serving=False)
             stops.append(self._grpc.stop(times.grace + times.flush))
         await asyncio.gather(*stops)
-        await self.predictor.drained()
+        for service in self._services():
+            await service.predictor.drained()
+
+    def _set_gauges(self) -> None:
+        """Set the gauges of the predictors: of all that have requests, and of the served one."""
+
+        def total(what: str) -> int:
+            return sum(int(getattr(each.predictor.engine, what)) for each in self._services())
+
+        def is_batching() -> float:
+            return float(self._service is not None and self._service.predictor.batcher.is_on)
+
+        self.metrics.set_gauge("prepackaged_queue_depth_requests", lambda: total("waiting"))
+        self.metrics.set_gauge("prepackaged_in_flight_requests", lambda: total("in_flight"))
+        self.metrics.set_gauge("prepackaged_batching_enabled", is_batching)
+
+    def _services(self) -> list[ModelService]:
+        return [*self._retired, *([self._service] if self._service else [])]
+
+    def _give_up(self) -> int | None:
+        """The number of requests that are given up, as `Predictor.give_up` returns it."""
+        counts = [each.predictor.give_up() for each in self._services()]
+        busy = [count for count in counts if count is not None]
+        return sum(busy) if busy else None
 
     async def _exposition(self) -> tuple[bytes, str]:
         return self.metrics.exposition()
 
     async def _serve_grpc(self, listener: socket.socket) -> GrpcServer:
         limits = self._grpc_limits()
-        return await GrpcServer.started_on(listener, self._methods(limits), limits)
+        return await GrpcServer.started_on(listener, self._calls(limits), limits)
 
     async def _serve_rest(self, listener: socket.socket) -> HttpServer:
         """Open the REST port, which also answers gRPC unless gRPC is off."""
@@ -195,13 +244,15 @@ class RunningServer:
             exempt=frozenset({"/health/ping", "/v2/health/live"}),
             memory=self._memory,
         )
-        methods = self._methods(self._grpc_limits()) if config.serves_grpc else None
+        methods = self._calls(self._grpc_limits()) if config.serves_grpc else None
         server = OnePortServer(self._protocols, limits, self._observe, methods)
         await server.start(listener)
         return server
 
-    def _methods(self, limits: Limits) -> Methods:
-        return grpc_methods(self._protocols, self._health, limits, self._observe)
+    def _calls(self, limits: Limits) -> Methods:
+        methods = grpc_methods(self._protocols, self._health, limits, self._observe)
+        self._methods.append(methods)
+        return methods
 
     def _grpc_limits(self) -> Limits:
         config = self.config
@@ -218,6 +269,10 @@ def grpc_methods(
     protocols: Sequence[WireProtocol], health: Health, limits: Limits, observe: Any
 ) -> Methods:
     """The gRPC methods of some protocols, with health and reflection."""
+    return Methods([*protocols, *own_protocols(health)], limits, observe)
+
+
+def own_protocols(health: Health) -> list[WireProtocol]:
+    """The protocols of every gRPC server: health and reflection."""
     names = [*SERVICES, HEALTH_NAME]
-    own = [health.protocol(), Reflection(names, [V2_POOL]).protocol()]
-    return Methods([*protocols, *own], limits, observe)
+    return [health.protocol(), Reflection(names, [V2_POOL]).protocol()]

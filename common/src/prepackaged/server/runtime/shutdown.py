@@ -1,4 +1,4 @@
-"""Signals that stop a process, and the deadlines of its shutdown.
+"""Signals that stop a process or load the model again, and the deadlines of a shutdown.
 
 All times are counted from the signal. Kubernetes kills a pod after 30 s and Seldon's operator
 after 20, of which a preStop hook sleeps 10.
@@ -16,6 +16,8 @@ from typing import Any, NoReturn
 
 logger = logging.getLogger(__name__)
 
+# SIGHUP loads the model again, unless a terminal sends it when it is closed.
+STOPPING = (signal.SIGTERM, signal.SIGINT, *((signal.SIGHUP,) if os.isatty(0) else ()))
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 GRACE_SECONDS = 7  # for responses to what was accepted
 
@@ -45,12 +47,37 @@ def end_at_once_on_signals() -> None:
     def end(*_: object) -> NoReturn:
         os._exit(0)
 
-    for number in SIGNALS:
+    for number in STOPPING:
         signal.signal(number, end)
 
 
+class ReloadSignal:
+    """Calls a function on an event loop for each SIGHUP, and once for those before `begin`.
+
+    Create it on the main thread. Where a terminal is attached, SIGHUP stops the server instead.
+    """
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+        self._then: Callable[[], object] | None = None
+        self._has_come = False
+        if signal.SIGHUP not in STOPPING:
+            signal.signal(signal.SIGHUP, self._handle)
+
+    def begin(self, then: Callable[[], object]) -> None:
+        """Call `then` from now on."""
+        self._then = then
+        if self._has_come:
+            self._handle()
+
+    def _handle(self, *_: object) -> None:
+        self._has_come = True
+        if self._then:
+            self._loop.call_soon_threadsafe(self._then)
+
+
 class ShutdownSignals:
-    """Call `on_signal` on an event loop for SIGTERM, SIGINT or SIGHUP, `at_once` for a second one.
+    """Call `on_signal` on an event loop for SIGTERM or SIGINT, `at_once` for a second one.
 
     Create it on the main thread, where Python handles signals while it runs Python code. The byte
     that the interpreter writes for each signal reaches the loop even while the main thread runs a
@@ -76,13 +103,13 @@ class ShutdownSignals:
             each.setblocking(False)  # noqa: FBT003  its only parameter
         loop.call_soon_threadsafe(loop.add_reader, self._reader.fileno(), self._read)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        for number in SIGNALS:
+        for number in STOPPING:
             signal.signal(number, self._handle)
         keep_from_children()
 
     def _read(self) -> None:
         """Count the signals that the interpreter has reported; other signals are the model's."""
-        self._bytes += sum(number in SIGNALS for number in self._reader.recv(4096))
+        self._bytes += sum(number in STOPPING for number in self._reader.recv(4096))
         self._react()
 
     def _handle(self, *_: object) -> None:

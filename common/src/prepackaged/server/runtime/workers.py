@@ -9,26 +9,25 @@ that exit or send no heartbeat.
 import asyncio
 import functools
 import logging
-import math
-import multiprocessing
-import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from prometheus_client.multiprocess import mark_process_dead
 
 from prepackaged.errors import DeploymentError
+from prepackaged.server.protocols.v2.repository import LOAD
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.event_loop import LoopThread
 from prepackaged.server.runtime.metrics_port import serve_metrics
+from prepackaged.server.runtime.model_files import fingerprint, model_uri
 from prepackaged.server.runtime.orphans import begin_reaping
-from prepackaged.server.runtime.shutdown import ShutdownSignals
+from prepackaged.server.runtime.polling import Poller
+from prepackaged.server.runtime.shutdown import ReloadSignal, ShutdownSignals
 from prepackaged.server.runtime.startup import EarlyServer
+from prepackaged.server.runtime.turns import Turns
+from prepackaged.server.runtime.worker import Target, Worker
 from prepackaged.server.telemetry.metrics import expose
 
 logger = logging.getLogger(__name__)
@@ -37,89 +36,6 @@ MOST_FAILURES = 5  # of workers in a row that ended before they served, while no
 SHORT_LIFE_SECONDS = 60  # after which a worker's end is the first in a row again
 PAUSE_SECONDS = 0.5  # before the second worker in such a row; twice as long before each other
 LONGEST_PAUSE_SECONDS = 30
-BEAT_SECONDS = 1  # between a worker's signs of life
-SPAWN = multiprocessing.get_context("spawn")
-
-
-@dataclass(frozen=True)
-class Place:
-    """A worker's number, the directory of the metrics, and the pipe to its parent."""
-
-    number: int
-    directory: Path
-    pipe: Connection
-
-
-Target = Callable[[Config, Place], None]
-
-
-class Worker:
-    """A worker process, seen from its parent. Create it on the parent's event loop.
-
-    `serves` becomes true with the first heartbeat, which calls `on_serving`; `failure` is the
-    reason if it could not start.
-    """
-
-    def __init__(
-        self,
-        target: Target,
-        config: Config,
-        number: int,
-        directory: Path,
-        on_serving: Callable[[], object],
-    ) -> None:
-        self._pipe, end = SPAWN.Pipe()
-        self.process = SPAWN.Process(target=target, args=(config, Place(number, directory, end)))
-        self.process.start()
-        end.close()
-        self.born = time.monotonic()
-        self.serves = False
-        self.failure = ""
-        self._on_serving = on_serving
-        self._silent = 0.0
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._pipe.fileno(), self._read)
-
-    async def died(self, silence: float = math.inf) -> int:
-        """Wait for its exit status; it is killed after that many seconds without a heartbeat."""
-        ended = asyncio.Event()
-        self._loop.add_reader(self.process.sentinel, ended.set)
-        try:
-            while not ended.is_set():
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(ended.wait(), BEAT_SECONDS)
-                self._count_silence(silence)
-        finally:
-            self._loop.remove_reader(self.process.sentinel)
-        self.process.join()
-        self._read()
-        self.end()
-        return int(self.process.exitcode or 0)
-
-    def end(self) -> None:
-        """Ask it to stop."""
-        if not self._pipe.closed:
-            self._loop.remove_reader(self._pipe.fileno())
-            self._pipe.close()
-
-    def _count_silence(self, longest: float) -> None:
-        """Count seconds only while this process runs, because a clock ignores SIGSTOP."""
-        if self.serves:
-            self._silent += BEAT_SECONDS
-        if self._silent > longest:
-            logger.error("Worker %s has sent no heartbeat for %g s", self.process.pid, longest)
-            self.process.kill()
-
-    def _read(self) -> None:
-        try:
-            while not self._pipe.closed and self._pipe.poll():
-                self.failure = self._pipe.recv()
-                self._silent = 0.0
-                if not (self.failure or self.serves):
-                    self.serves = True
-                    self._on_serving()
-        except (EOFError, OSError):
-            self.end()
 
 
 class Supervisor:
@@ -134,6 +50,9 @@ class Supervisor:
         self._workers: list[Worker] = []
         self._failures = 0
         self._serves = asyncio.Event()
+        self._turns = Turns(self._change)
+        self._changes: set[asyncio.Task[None]] = set()
+        self._tried = fingerprint(model_uri(config))
         try:
             self._scratch = TemporaryDirectory(prefix="metrics-", ignore_cleanup_errors=True)
         except OSError as error:
@@ -159,6 +78,8 @@ class Supervisor:
             async with asyncio.TaskGroup() as keepers:
                 configs = enumerate(self._configs())
                 tasks = [keepers.create_task(self._keep(*each)) for each in configs]
+                if self._config.poll:
+                    tasks.append(keepers.create_task(self._poll()))
                 if self._config.opens_early:
                     tasks.append(keepers.create_task(self._open_early()))
                 await over
@@ -180,6 +101,36 @@ class Supervisor:
             worker.process.kill()
         self._scratch.cleanup()
 
+    def begin_change(self, what: str, worker: Worker | None = None) -> None:
+        """Have all workers load or unload the model, and tell `worker` what became of it."""
+        task = asyncio.create_task(self._change_and_tell(what, worker))
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+
+    def _requested(self, worker: Worker, what: str) -> None:
+        self.begin_change(what, worker)
+
+    async def _change_and_tell(self, what: str, worker: Worker | None) -> None:
+        why = await self._turns.run(what)
+        if worker:
+            worker.answer(why)
+
+    async def _change(self, what: str) -> str:
+        """Have the workers load or unload the model, one after another, until one cannot.
+
+        Return why it could not, empty if all could.
+        """
+        self._tried = await asyncio.to_thread(fingerprint, model_uri(self._config))
+        for worker in [each for each in self._workers if each.serves]:
+            if why := await worker.change(what):
+                return why
+        return ""
+
+    async def _poll(self) -> None:
+        load = functools.partial(self._turns.run, LOAD)
+        uri = model_uri(self._config)
+        await Poller(uri, self._config.poll, lambda: self._tried, load).run()
+
     def _configs(self) -> list[Config]:
         """The workers' configs: the parent opens early, and the first runs a custom service."""
         first = replace(self._config, opens_early=False)
@@ -199,7 +150,9 @@ class Supervisor:
         """Keep one worker running, with increasing pauses if it keeps failing."""
         deaths = 0
         while True:
-            worker = Worker(self._target, config, number, self._directory, self._serves.set)
+            worker = Worker(
+                self._target, config, number, self._directory, self._serves.set, self._requested
+            )
             self._workers.append(worker)
             status = await worker.died(config.longest_call)
             self._workers.remove(worker)
@@ -236,40 +189,11 @@ class Supervisor:
         return expose(self._directory)
 
 
-class Parent:
-    """A worker's parent, seen from the worker. Create it on the event loop that serves.
-
-    `on_end` is called on that loop when the parent has exited or asks the worker to stop.
-    """
-
-    on_end: Callable[[], object] = functools.partial(os._exit, 0)  # before anything is served
-
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(pipe.fileno(), self._end)
-
-    @classmethod
-    async def of(cls, pipe: Connection) -> "Parent":
-        """The parent at the other end of the pipe."""
-        return cls(pipe)
-
-    def begin(self, on_beat: Callable[[], object]) -> None:
-        """Send heartbeats from now on, each after a call of `on_beat`."""
-        on_beat()
-        with suppress(OSError):  # the parent has ended
-            self._pipe.send("")
-        self._loop.call_later(BEAT_SECONDS, self.begin, on_beat)
-
-    def _end(self) -> None:
-        self._loop.remove_reader(self._pipe.fileno())
-        self.on_end()
-
-
 def supervise(target: Target, config: Config) -> None:
     """Run several workers until a signal; a second signal kills them at once."""
     with LoopThread() as loop:
         begin_reaping(loop)
         is_over, supervisor = asyncio.Event(), loop.run(Supervisor.of(target, config))
         ShutdownSignals(loop.loop, is_over.set, at_once=supervisor.kill)
+        ReloadSignal(loop.loop).begin(functools.partial(supervisor.begin_change, LOAD))
         loop.run(supervisor.run(is_over))

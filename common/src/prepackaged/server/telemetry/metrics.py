@@ -37,6 +37,7 @@ BATCH_REQUESTS = (TIMER, "prepackaged_batch_requests")
 ROWS = "prepackaged_input_rows_total"
 ANOMALIES = "prepackaged_input_anomalies_total"
 PREDICTED_CLASSES = "prepackaged_predicted_class_total"
+RELOADS = (COUNTER, "prepackaged_model_reloads_total")
 # The gauges that `set_gauge` knows, and how those of the workers that live become one.
 OWN_GAUGES = {
     "prepackaged_queue_depth_requests": "livesum",
@@ -45,7 +46,10 @@ OWN_GAUGES = {
     "prepackaged_batching_enabled": "livemin",
     "prepackaged_build_info": "livemax",
     "prepackaged_model_info": "livemax",
+    "prepackaged_model_last_reload_successful": "livemin",
+    "prepackaged_model_last_reload_success_timestamp_seconds": "livemin",
 }
+INFOS = {"prepackaged_build_info", "prepackaged_model_info"}
 HELP = {
     "prepackaged_requests_total": "Requests answered, by method and HTTP or mapped gRPC status.",
     "prepackaged_request_seconds": "Time from a request's arrival to its answer.",
@@ -59,6 +63,13 @@ HELP = {
     "prepackaged_batching_enabled": "1 while requests may be answered together, else 0.",
     "prepackaged_build_info": "Always 1; the labels say what runs.",
     "prepackaged_model_info": "Always 1; the labels say which model is served.",
+    "prepackaged_model_reloads_total": "Reloads of the model, by result.",
+    "prepackaged_model_last_reload_successful": (
+        "1 if the last reload of the model succeeded, else 0."
+    ),
+    "prepackaged_model_last_reload_success_timestamp_seconds": (
+        "Unix time at which the model was loaded."
+    ),
 }
 # Upper bounds of the buckets, less the last, which is infinity.
 SECONDS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30)
@@ -77,7 +88,8 @@ class Metrics:
         self._series = Series(HELP, directory, worker)
         self._custom: dict[tuple[Family, Labels], Any] = {}
         self._hidden: set[Family] = set()
-        self._gauges: list[tuple[Number, Callable[[], float]]] = []
+        self._gauges: dict[Number, Callable[[], float]] = {}
+        self._infos: dict[str, Labels] = {}
         self._requests: dict[tuple[str, int], tuple[Number, Histogram]] = {}
         self._batches = self._series.histogram(BATCH_REQUESTS, (), SIZES)
 
@@ -125,17 +137,31 @@ class Metrics:
         number: Number = self._series.number((COUNTER, name), _texts(labels))
         return number
 
+    def count_reloads(self, result: str, number: int) -> None:
+        """Count reloads of the model that were a `success` or a `failure`."""
+        self._series.number(RELOADS, (("result", result),)).add(number)
+
     def set_gauge(self, name: str, value: float | Callable[[], float], **labels: str) -> None:
         """Set one of OWN_GAUGES to a number, or to what a function says at each `refresh`."""
         gauge = self._series.number((GAUGE, name), _texts(labels), OWN_GAUGES[name])
         if callable(value):
-            self._gauges.append((gauge, value))
+            self._gauges[gauge] = value
         else:
             gauge.set(value)
 
+    def set_info(self, name: str, labels: Mapping[str, str]) -> None:
+        """Set one of INFOS, whose value is always 1, to these labels alone."""
+        family, texts = (GAUGE, name), _texts(labels)
+        before = self._infos.get(name)
+        if before not in (None, texts):
+            self._series.number(family, before, OWN_GAUGES[name]).set(0)  # which no page shows
+            self._series.forget(family, before)
+        self._infos[name] = texts
+        self._series.number(family, texts, OWN_GAUGES[name]).set(1)
+
     def refresh(self) -> None:
         """Read the gauges that are functions. For the event loop alone."""
-        for gauge, read in self._gauges:
+        for gauge, read in self._gauges.items():
             gauge.set(read())
 
     def exposition(self) -> tuple[bytes, str]:
@@ -194,6 +220,8 @@ class _Collected(Collector):
     def collect(self) -> Iterator[Metric]:
         taken: set[str] = set()
         for family in self._families:
+            if family.name in INFOS:
+                family.samples = [each for each in family.samples if each.value]
             names = {sample.name for sample in family.samples}
             names |= {family.name} - {family.name if family.type == "counter" else ""}
             if taken.isdisjoint(names):

@@ -115,6 +115,11 @@ class Series:
                 series[labels] = self._number(family, family[1], labels, merge)
             return series[labels]
 
+    def forget(self, family: Family, labels: Labels) -> None:
+        """Leave out a number from now on; files keep it."""
+        with self._lock:
+            del self._known[family][labels]
+
     def histogram(self, family: Family, labels: Labels, bounds: Sequence[float]) -> Any:
         """A `Histogram`; `bounds` are its buckets' upper bounds, less infinity."""
         name, bounds = family[1], (*bounds, math.inf)

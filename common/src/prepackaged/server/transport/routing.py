@@ -70,6 +70,10 @@ class Router:
     """The routes of several protocols; if two have the same path, the first protocol wins."""
 
     def __init__(self, protocols: Sequence[WireProtocol]) -> None:
+        self.replace(protocols)
+
+    def replace(self, protocols: Sequence[WireProtocol]) -> None:
+        """Route new requests to these protocols from now on."""
         self._protocols = sorted(protocols, key=lambda each: len(each.prefix), reverse=True)
         self._routes = {
             path: methods for each in reversed(protocols) for path, methods in each.routes.items()
@@ -104,7 +108,8 @@ def handler_of(method: str, target: Target) -> Handler:
     if method == "OPTIONS":
         return allow(handlers, allows_origins=target.allows_origins)
     allowed = ", ".join(sorted(handlers))
-    raise TransportError(405, f"{target.path} takes {allowed}, not {method}", Allow=allowed)
+    why = f"expected {allowed} for {target.path[:LONGEST]}, got {method[:LONGEST]}"
+    raise TransportError(405, why, Allow=allowed)
 
 
 def allow(methods: Mapping[str, Handler], *, allows_origins: bool) -> Handler:

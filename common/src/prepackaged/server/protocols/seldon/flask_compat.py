@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
-from flask import Flask
 from seldon_core.flask_utils import SeldonMicroserviceException
 
 from prepackaged.errors import ModelError
@@ -35,6 +34,8 @@ class FlaskCompat:
 
     def __init__(self, model: Any) -> None:
         logger.info("The model leans on Flask: requests go to it one by one, and not as fast")
+        from flask import Flask  # few models need it, and it takes 0.2 s
+
         self._app = Flask("prepackaged")
         if blueprint := getattr(model, "model_error_handler", None):
             self._app.register_blueprint(blueprint)

@@ -1,30 +1,19 @@
 """The message in a REST request, in each of the forms that seldon-core's microservice reads."""
 
-import io
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any
 
 import pybase64
-from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.wrappers import Request as WsgiRequest
 
 from prepackaged.errors import ClientError
 from prepackaged.server.protocols.json_reading import memory_of, read_json
 from prepackaged.server.protocols.seldon.json_reader import read_body, read_prediction
-from prepackaged.server.protocols.seldon.wsgi import environ_of
 from prepackaged.server.transport.background import LARGE
-from prepackaged.server.transport.exchange import Exchange, TransportError
+from prepackaged.server.transport.exchange import Exchange
+
+if TYPE_CHECKING:
+    from prepackaged.server.protocols.seldon.forms import Form
 
 JSON_TYPE = b"application/json"
-
-
-class Form(WsgiRequest):
-    """A form, of any size: the body's is limited where it is read."""
-
-    max_form_memory_size = None
-
-    def _get_file_stream(self, *sizes: Any, **about: Any) -> IO[bytes]:  # noqa: ARG002
-        """Memory for a file's bytes: there may be no place for temporary files."""
-        return io.BytesIO()
 
 
 def read_message(exchange: Exchange) -> Any:
@@ -33,6 +22,9 @@ def read_message(exchange: Exchange) -> Any:
     A multipart form counts first, then `json` in a form or the query, then a body of JSON.
     Raises `ClientError` when there is no message.
     """
+    if _is_json_alone(exchange):
+        _hold_memory(exchange)
+        return read_body(exchange.body)
     return _read(exchange, is_decoded=False)
 
 
@@ -41,9 +33,8 @@ def read_decoded(exchange: Exchange, *, as_lists: bool = False) -> Any:
 
     With `as_lists`, arrays are the lists that were sent.
     """
-    if not exchange.query and _is_json(exchange):
-        if len(exchange.body) > LARGE:
-            _hold_memory(exchange)
+    if _is_json_alone(exchange):
+        _hold_memory(exchange)
         return read_body(exchange.body) if as_lists else read_prediction(exchange.body)
     return _read(exchange, is_decoded=True)
 
@@ -56,7 +47,10 @@ def read_payload(exchange: Exchange) -> Any:
     return _json_field(form) or exchange.body
 
 
-def _is_json(exchange: Exchange) -> bool:
+def _is_json_alone(exchange: Exchange) -> bool:
+    """Whether the message is the body, in JSON, for there is no form and no query."""
+    if exchange.query:
+        return False
     for name, value in exchange.headers:
         if name == b"content-type":
             return value == JSON_TYPE or value.partition(b";")[0].strip().lower() == JSON_TYPE
@@ -65,12 +59,12 @@ def _is_json(exchange: Exchange) -> bool:
 
 def _hold_memory(exchange: Exchange) -> None:
     """Count what a large message's values will take. Raises `TransportError` where none is left."""
-    exchange.hold(memory_of(exchange.body))
+    if len(exchange.body) > LARGE:
+        exchange.hold(memory_of(exchange.body))
 
 
 def _read(exchange: Exchange, *, is_decoded: bool) -> Any:
-    if len(exchange.body) > LARGE:
-        _hold_memory(exchange)
+    _hold_memory(exchange)
     form = _form_of(exchange)
     if form.mimetype == "multipart/form-data":
         return _read_parts(form, is_decoded=is_decoded)
@@ -84,22 +78,17 @@ def _read(exchange: Exchange, *, is_decoded: bool) -> Any:
     return read_prediction(exchange.body) if is_decoded else read_body(exchange.body)
 
 
-def _json_field(form: Form) -> str | None:
+def _json_field(form: "Form") -> str | None:
     return form.form.get("json") or form.args.get("json")
 
 
-def _form_of(exchange: Exchange) -> Form:
-    """The request's form, empty where it is none. Raises `TransportError` for too many parts."""
-    form = Form(environ_of(exchange))
-    try:
-        _ = form.form  # which reads it
-    except RequestEntityTooLarge as error:
-        why = f"expected a form of at most {form.max_form_parts} parts, got more"
-        raise TransportError(413, why) from error
-    return form
+def _form_of(exchange: Exchange) -> "Form":
+    from prepackaged.server.protocols.seldon.forms import read_form  # it imports Werkzeug
+
+    return read_form(exchange)
 
 
-def _read_parts(form: Form, *, is_decoded: bool) -> dict[str, Any]:
+def _read_parts(form: "Form", *, is_decoded: bool) -> dict[str, Any]:
     message = {
         name: text if name == "strData" else read_json(text) for name, text in form.form.items()
     }

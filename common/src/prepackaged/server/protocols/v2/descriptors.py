@@ -67,9 +67,9 @@ MESSAGES = {
     "ModelIndex": "string name = 1; string version = 2; string state = 3; string reason = 4",
     "RepositoryIndexResponse": "repeated ModelIndex models = 1",
     "RepositoryModelLoadRequest": "string repository_name = 1; string model_name = 2",
-    "RepositoryModelLoadResponse": "",
+    "RepositoryModelLoadResponse": "string model_name = 1; bool isLoaded = 2",
     "RepositoryModelUnloadRequest": "string repository_name = 1; string model_name = 2",
-    "RepositoryModelUnloadResponse": "",
+    "RepositoryModelUnloadResponse": "string model_name = 1; bool isLoaded = 2",
 }
 METHODS = (
     "ServerLive",

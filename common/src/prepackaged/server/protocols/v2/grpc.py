@@ -4,16 +4,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
-from prepackaged.errors import ClientError
 from prepackaged.server.protocols.v2 import protobuf_codec
-from prepackaged.server.protocols.v2.descriptors import CLASSES, METHODS, PACKAGE, SERVICE
+from prepackaged.server.protocols.v2.descriptors import CLASSES, METHODS, SERVICE
+from prepackaged.server.protocols.v2.messages import message_of
 from prepackaged.server.protocols.v2.metadata import repository_index, server_metadata
 from prepackaged.server.protocols.v2.outputs import Output
 from prepackaged.server.protocols.v2.requests import InferRequest, memory_of_elements
-from prepackaged.server.protocols.v2.rest import refuse_change
-from prepackaged.server.protocols.v2.served import ServedModel
+from prepackaged.server.protocols.v2.served import Name, ServedModel
 from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Handler
@@ -44,8 +41,6 @@ class Grpc:
             "RepositoryIndex": self._index,
         }
         table = {f"/{SERVICE}/{name}": answering(name, each) for name, each in answers.items()}
-        for name in ("RepositoryModelLoad", "RepositoryModelUnload"):
-            table[f"/{SERVICE}/{name}"] = refuse_change
         return {**table, f"/{SERVICE}/{INFER}": self.infer}
 
     def infer(self, exchange: Exchange) -> None:
@@ -111,15 +106,7 @@ def answering(name: str, answer: Answer) -> Handler:
     return lambda exchange: exchange.answer_with(answered(exchange))
 
 
-def message_of(exchange: Exchange, name: str) -> Any:
-    """The message of a call. Raises `ClientError`."""
-    try:
-        return CLASSES[f"{name}Request"].FromString(exchange.body)
-    except DecodeError as error:
-        raise ClientError(f"expected a {PACKAGE}.{name}Request: {error}") from error
-
-
-def early_methods(refuse: Handler) -> dict[str, Handler]:
+def early_methods(refuse: Handler, name: Name) -> dict[str, Handler]:
     """The calls while the model is not loaded: live, not ready; `refuse` answers the others."""
 
     async def live(exchange: Exchange, message: Any) -> dict[str, Any]:  # noqa: ARG001
@@ -128,9 +115,13 @@ def early_methods(refuse: Handler) -> dict[str, Handler]:
     async def unready(exchange: Exchange, message: Any) -> dict[str, Any]:  # noqa: ARG001
         return {"ready": False}
 
+    async def index(exchange: Exchange, message: Any) -> dict[str, Any]:  # noqa: ARG001
+        return {"models": [] if message.ready else repository_index(name, is_ready=False)}
+
     return {
         **dict.fromkeys(ALL_METHODS, refuse),
         f"/{SERVICE}/ServerLive": answering("ServerLive", live),
         f"/{SERVICE}/ServerReady": answering("ServerReady", unready),
         f"/{SERVICE}/ModelReady": answering("ModelReady", unready),
+        f"/{SERVICE}/RepositoryIndex": answering("RepositoryIndex", index),
     }

@@ -12,9 +12,10 @@ from prepackaged.server.protocols.json_writing import dump
 from prepackaged.server.protocols.v2 import grpc, rest
 from prepackaged.server.protocols.v2.metadata import model_metadata
 from prepackaged.server.protocols.v2.openapi import paths
+from prepackaged.server.protocols.v2.repository import Change, Repository
 from prepackaged.server.protocols.v2.served import Name, ServedModel
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
-from prepackaged.server.transport.routing import Handler, WireProtocol
+from prepackaged.server.transport.routing import Handler, WireProtocol, asynchronous
 from prepackaged.signature import declared_signature
 
 PREFIX = "/v2"
@@ -27,9 +28,11 @@ def v2(
     name: Name,
     *,
     is_ending: Callable[[], bool] = lambda: False,
+    change: Change | None = None,
     allows_origins: bool = True,
 ) -> WireProtocol:
-    """The protocol for a loaded model under this name."""
+    """The protocol for a loaded model under this name; `change` loads and unloads it."""
+    repository = Repository(name, change)
     served = ServedModel(predictor, name, is_ending)
     metadata = model_metadata(predictor.model, name)
     signature = declared_signature(predictor.model)
@@ -37,16 +40,17 @@ def v2(
         prefix=PREFIX,
         http_failure=partial(_http_failure, name),
         grpc_failure=grpc_failure,
-        routes=rest.Rest(served, metadata).routes(),
-        methods=grpc.Grpc(served, metadata).methods(),
+        routes=rest.Rest(served, metadata).routes() | repository.routes(),
+        methods=grpc.Grpc(served, metadata).methods() | repository.methods(),
         allows_origins=allows_origins,
         counted_as=_counted_as(name),
         openapi=paths(name.model, metadata, signature.inputs if signature else None),
     )
 
 
-def not_ready(name: Name, why: str) -> WireProtocol:
+def not_ready(name: Name, why: str, change: Change | None = None) -> WireProtocol:
     """The same while the model is not loaded: live, otherwise 503 and UNAVAILABLE."""
+    repository = Repository(name, change)
 
     def http_refusal(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001
         return error_failure(exchange, NotReadyError(why))
@@ -55,8 +59,9 @@ def not_ready(name: Name, why: str) -> WireProtocol:
         prefix=PREFIX,
         http_failure=http_refusal,
         grpc_failure=grpc_failure,
-        routes=_early_routes(name),
-        methods=grpc.early_methods(lambda exchange: exchange.fail(NotReadyError(why))),
+        routes=_early_routes(name) | repository.routes(),
+        methods=grpc.early_methods(lambda exchange: exchange.fail(NotReadyError(why)), name)
+        | repository.methods(),
         counted_as=_counted_as(name),
     )
 
@@ -65,8 +70,12 @@ def _counted_as(name: Name) -> dict[str, str]:
     return {**rest.counted_as(name), **grpc.COUNTED_AS}
 
 
-def _early_routes(name: Name) -> Mapping[str, Mapping[str, Handler]]:
-    routes: dict[str, dict[str, Handler]] = {
+def _early_routes(name: Name) -> dict[str, Mapping[str, Handler]]:
+    async def index(exchange: Exchange) -> Response:
+        return rest.index_of(name, exchange, is_ready=False)
+
+    routes: dict[str, Mapping[str, Handler]] = {
+        "/v2/repository/index": {"POST": asynchronous(index)},
         "/v2/health/live": {"GET": rest.live},
         "/v2/health/ready": {"GET": _unavailable({"ready": False})},
     }

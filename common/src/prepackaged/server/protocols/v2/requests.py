@@ -90,7 +90,7 @@ def request_of(message: Message, inputs: Inputs) -> InferRequest:
 def _heed(parameters: Mapping[str, Any], request: InferRequest) -> None:
     """Apply the request's parameters; those for the model become tags."""
     if parameters.get("sequence_id"):
-        raise ClientError("parameters.sequence_id: sequences of requests are not offered")
+        raise ClientError("expected no parameters.sequence_id: sequences are not supported")
     check_shared_memory(parameters, "parameters")
     request.is_binary = read_flag(parameters, "binary_data_output", "parameters")
     request.seconds = _seconds(parameters.get("timeout") or 0)

@@ -20,7 +20,7 @@ from prepackaged.server.protocols.v2.outputs import Output
 from prepackaged.server.protocols.v2.requests import InferRequest, memory_of_elements, read_flag
 from prepackaged.server.protocols.v2.served import Name, ServedModel
 from prepackaged.server.transport.background import LARGE
-from prepackaged.server.transport.exchange import Exchange, Response, TransportError
+from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Handler, asynchronous
 
 JSON_SIZE = b"inference-header-content-length"
@@ -62,7 +62,7 @@ class Rest:
                 f"{path}/config": {"GET": answer(model_config(self._metadata, MOST_BATCH_ROWS))},
                 f"{path}/infer": {"POST": self.infer},
             }
-        return table | refusals(self._served.name)
+        return table
 
     def live(self, exchange: Exchange) -> None:
         """Live, unless the model hangs."""
@@ -82,13 +82,8 @@ class Rest:
 
     async def index(self, exchange: Exchange) -> Response:
         """The models or, with `{"ready": true}`, those that are ready."""
-        asked = read_json(exchange.body) if exchange.body.strip() else {}
-        if not isinstance(asked, dict):
-            raise ClientError("expected no body, or an object with ready as true or false")
-        wants_ready = read_flag(asked, "ready", "the body")
         is_ready = await self._served.is_ready(exchange)
-        listed = repository_index(self._served.name, is_ready=is_ready)
-        return Response(dump(listed if is_ready or not wants_ready else []))
+        return index_of(self._served.name, exchange, is_ready=is_ready)
 
     def infer(self, exchange: Exchange) -> None:
         """Queue a prediction."""
@@ -160,19 +155,14 @@ def model_paths(name: Name) -> list[str]:
     return [path, f"{path}/versions/{name.version}"]
 
 
-def refusals(name: Name) -> Routes:
-    """The routes that load or unload models, which are refused."""
-    path = f"/v2/repository/models/{name.model}"
-    return {f"{path}/{what}": {"POST": refuse_change} for what in ("load", "unload")}
-
-
-def refuse_change(exchange: Exchange) -> None:
-    """Answer 403, over gRPC PERMISSION_DENIED."""
-    exchange.fail(
-        TransportError(
-            403, "the server has one model, from its start to its end; it is not loaded by request"
-        )
-    )
+def index_of(name: Name, exchange: Exchange, *, is_ready: bool) -> Response:
+    """The models, or those that are ready if the body asks for these alone."""
+    asked = read_json(exchange.body) if exchange.body.strip() else {}
+    if not isinstance(asked, dict):
+        raise ClientError("expected no body, or an object with ready as true or false")
+    wants_ready = read_flag(asked, "ready", "the body")
+    listed = repository_index(name, is_ready=is_ready)
+    return Response(dump(listed if is_ready or not wants_ready else []))
 
 
 def live(exchange: Exchange) -> None:

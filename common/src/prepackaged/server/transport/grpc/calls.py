@@ -211,8 +211,8 @@ class UnaryCall:
         if self._body is not None and reader.has_bytes:
             raise CallError(Status.INVALID_ARGUMENT, "expected one message, got another")
         if ended and self._body is None:
-            why = "not whole" if reader.has_bytes else "missing"
-            raise CallError(Status.INVALID_ARGUMENT, f"expected one message, which is {why}")
+            got = "a part of one" if reader.has_bytes else "none"
+            raise CallError(Status.INVALID_ARGUMENT, f"expected one message, got {got}")
         if reader.has_bytes:
             self._connection.core.want(self._stream, reader.missing)
         return self._body or b""

@@ -51,7 +51,7 @@ def _refusal(size: int, values: dict[bytes, bytes]) -> bytes | None:
     if not CONTENT_TYPE.fullmatch(values.get(b"content-type", b"")):
         return block_of((":status", "415"))
     if size > MAX_HEADERS:
-        why = f"metadata of {size} bytes; {MAX_HEADERS} are allowed"
+        why = f"expected metadata of at most {MAX_HEADERS} bytes, got {size}"
         return block_of(*BEGIN, *trailers_of(Status.RESOURCE_EXHAUSTED, why))
     return None
 

@@ -29,7 +29,7 @@ def only_message(data: bytes, limit: int | None) -> bytes | None:
 
 def too_large(size: int, limit: int) -> CallError:
     """The error for a message over the limit."""
-    why = f"a message of {size} bytes; {limit} are allowed"
+    why = f"expected a message of at most {limit} bytes, got {size}"
     return CallError(Status.RESOURCE_EXHAUSTED, why)
 
 
@@ -114,7 +114,8 @@ def inflated_message(
     try:
         return inflated(message, encoding, most, hold)
     except TooLargeError as error:
-        why = f"a message that inflates further; {limit} are allowed"
+        why = f"expected a message of at most {limit} bytes, got more, inflated"
         raise CallError(Status.RESOURCE_EXHAUSTED, why) from error
     except zlib.error as error:
-        raise CallError(Status.INVALID_ARGUMENT, f"a compressed message: {error}") from error
+        why = f"expected a message in {encoding.decode('latin-1')}: {error}"
+        raise CallError(Status.INVALID_ARGUMENT, why) from error

@@ -33,10 +33,17 @@ class Methods:
     def __init__(
         self, protocols: Sequence[WireProtocol], limits: Limits, observe: Observer
     ) -> None:
-        self._methods: dict[str, Method] = {}
+        self._limits = limits
+        self._observe = observe
         self._unknown = StreamMethod(refuse_unknown, limits)
+        self.replace(protocols)
+
+    def replace(self, protocols: Sequence[WireProtocol]) -> None:
+        """Route new calls to these protocols from now on."""
+        self._methods: dict[str, Method] = {}
+        limits = self._limits
         for protocol in reversed(protocols):
-            observer = observe if protocol.is_observed else ignore
+            observer = self._observe if protocol.is_observed else ignore
             for path, handler in protocol.methods.items():
                 self._methods[path] = UnaryMethod(handler, protocol.grpc_failure, observer, limits)
             for path, stream in protocol.streams.items():

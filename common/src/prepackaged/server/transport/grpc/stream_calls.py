@@ -146,7 +146,7 @@ class StreamCall:
             self._handler(self, self._inflated(message))
             core.consumed(self._stream)
         if ended and reader.has_bytes:
-            raise CallError(Status.INVALID_ARGUMENT, "the last message is not whole")
+            raise CallError(Status.INVALID_ARGUMENT, "expected whole messages, got a part of one")
         if ended and self.is_open:
             self._handler(self, None)
         elif reader.has_bytes:

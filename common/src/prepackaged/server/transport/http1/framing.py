@@ -105,9 +105,9 @@ def check_chunks(received: int, data: int, trailers: int) -> None:
     `received` are its bytes so far, of which so many are data.
     """
     if received - data > MOST_OVERHEAD + OVERHEAD_SHARE * data:
-        raise TransportError(400, "the body's chunks have far more sizes and extensions than data")
+        raise TransportError(400, "expected chunks of mostly data, got mostly sizes and extensions")
     if trailers > MOST_TRAILERS:
-        raise TransportError(431, f"the body has more than {MOST_TRAILERS} trailers")
+        raise TransportError(431, f"expected at most {MOST_TRAILERS} trailers, got more")
 
 
 def unknown_coding(coding: bytes) -> TransportError:

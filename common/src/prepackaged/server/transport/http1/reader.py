@@ -282,7 +282,7 @@ class RequestReader:
         """Read the request again without its offer of another protocol, which took its body."""
         method = self._parser.get_method()
         if method == b"CONNECT":
-            self._refuse(TransportError(400, "there are no tunnels here"))
+            self._refuse(TransportError(400, "expected a request for a resource, got CONNECT"))
             return
         version = self._parser.get_http_version().encode()
         line = b"%b %b HTTP/%b\r\n" % (method, self._target, version)

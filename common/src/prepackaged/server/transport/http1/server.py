@@ -27,6 +27,10 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self.connect, sock=listener, backlog=BACKLOG)
 
+    def replace(self, protocols: Sequence[WireProtocol]) -> None:
+        """Answer new requests by these protocols from now on."""
+        self._port.router.replace(protocols)
+
     def connect(self) -> asyncio.Protocol:
         """What handles a client's connection."""
         return HttpConnection(self._port)

@@ -44,10 +44,10 @@ def check_trailers(fields: Fields) -> None:
 def check_characters(fields: Fields) -> None:
     """8.2.1: the characters of names and values."""
     if not NAMES.fullmatch(b"".join([name + b"\n" for name, _ in fields])):
-        raise MalformedError("a field's name has a character that none may have")
+        raise MalformedError("expected a field's name in lower case, without controls")
     values = b"\n".join([b"", *[value for _, value in fields], b""])
     if BAD_VALUES.search(values) or values.count(b"\n") != len(fields) + 1:
-        raise MalformedError("a field's value has a character that none may have")
+        raise MalformedError("expected a field's value without NUL, CR, LF and outer spaces")
 
 
 def pseudo_fields(fields: Fields) -> dict[bytes, bytes]:
@@ -57,7 +57,7 @@ def pseudo_fields(fields: Fields) -> dict[bytes, bytes]:
         if not name.startswith(b":"):
             break
         if name in pseudo or name not in PSEUDO:
-            raise MalformedError(f"{name.decode()} is unknown or there twice")
+            raise MalformedError(f"expected known pseudo-header fields once, got {shown(name)}")
         pseudo[name] = value
     return pseudo
 
@@ -91,12 +91,17 @@ def check_others(fields: Fields) -> int | None:
     length = None
     for name, value in fields:
         if name.startswith(b":"):
-            raise MalformedError(f"{name.decode()} is not at the beginning")
+            raise MalformedError(f"expected pseudo-header fields first, got {shown(name)} later")
         if name in CONNECTION_SPECIFIC or (name == b"te" and value.lower() != b"trailers"):
-            raise MalformedError(f"{name.decode()} is a connection's, which HTTP/2 has not")
+            raise MalformedError(f"expected no connection-specific field, got {shown(name)}")
         if name == b"content-length":
             length = content_length(value, length)
     return length
+
+
+def shown(name: bytes) -> str:
+    """A name as errors show it; it may be of any length."""
+    return name[:80].decode()
 
 
 def content_length(value: bytes, before: int | None) -> int:

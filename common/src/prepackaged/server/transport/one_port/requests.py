@@ -169,7 +169,7 @@ def refuse_head(exchange: Exchange, size: int, coding: bytes) -> None:
     if size > head_size.MAX_HEAD:
         raise head_size.too_large()
     if exchange.method == "CONNECT":
-        raise TransportError(400, "there are no tunnels here")
+        raise TransportError(400, "expected a request for a resource, got CONNECT")
     if coding and coding not in CODINGS:
         raise unknown_coding(coding)
 

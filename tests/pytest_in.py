@@ -1,6 +1,6 @@
 """Run pytest inside an image's environment, which does not have it.
 
-    IMAGE_ENVIRONMENT/bin/python tools/pytest_in.py DEV_ENVIRONMENT [PYTEST ARGUMENTS]
+    IMAGE_ENVIRONMENT/bin/python tests/pytest_in.py DEV_ENVIRONMENT [PYTEST ARGUMENTS]
 
 The development environment is last on the path: the image's own packages win, and the
 servers that tests start as processes see nothing but the image's environment.

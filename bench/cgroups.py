@@ -1,0 +1,69 @@
+"""Limits of memory and of CPU time for a server, like a container's."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+#: Parents of cgroups and the files of their limits: version 1, then version 2.
+MEMORY = (
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
+    (Path("/sys/fs/cgroup"), "memory.max"),
+)
+CPU = (
+    (Path("/sys/fs/cgroup/cpu"), "cpu.cfs_quota_us"),
+    (Path("/sys/fs/cgroup"), "cpu.max"),
+)
+PERIOD = 100_000  # microseconds: the kernel's own, in which the quota may be used
+TRIES, TRY_SECONDS = 50, 0.1
+JOIN = 'echo $$ >"$0/cgroup.procs" && exec "$@"'
+
+
+@contextmanager
+def limited_memory(size: int) -> Iterator[list[str]]:
+    """Yield a command that starts another one with this much memory.
+
+    It uses a cgroup if one can be created, or else limits the address space.
+    """
+    with _group(MEMORY, size) as command:
+        yield command or [shutil.which("prlimit") or "prlimit", f"--as={size}"]
+
+
+@contextmanager
+def limited_cpu(cores: float) -> Iterator[list[str]]:
+    """Yield a command that starts another one with this many CPUs; empty without a cgroup."""
+    with _group(CPU, int(cores * PERIOD)) as command:
+        yield command
+
+
+@contextmanager
+def _group(places: tuple[tuple[Path, str], ...], limit: int) -> Iterator[list[str]]:
+    """Yield a command that starts another one in a new cgroup; empty if none can be created."""
+    for root, file in places:
+        group = root / f"bench-{os.getpid()}"
+        with suppress(OSError):
+            group.mkdir(exist_ok=True)
+        try:
+            (group / file).write_text(str(limit))
+        except OSError:
+            _remove(group)
+            continue
+        try:
+            yield ["sh", "-c", JOIN, str(group)]
+        finally:
+            _remove(group)
+        return
+    yield []
+
+
+def _remove(group: Path) -> None:
+    """Remove a cgroup, if it exists, once the last of its killed processes has ended."""
+    for _ in range(TRIES):
+        try:
+            group.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(TRY_SECONDS)

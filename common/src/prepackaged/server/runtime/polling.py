@@ -1,0 +1,52 @@
+"""Load the model again when its files have changed."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from prepackaged.errors import RequestError
+from prepackaged.server.runtime.model_files import Fingerprint, fingerprint
+
+logger = logging.getLogger(__name__)
+
+
+class Poller:
+    """Looks every so many seconds whether files have changed, and then calls `load`.
+
+    `tried` returns the fingerprint of the files that were loaded last, or could not be: what failed
+    is not tried again until it changes. A link that leads elsewhere counts at once, because that is
+    how platforms replace a directory. Other changes count once nothing has changed between two
+    looks.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        seconds: float,
+        tried: Callable[[], Fingerprint],
+        load: Callable[[], Awaitable[object]],
+    ) -> None:
+        self._uri = uri
+        self._seconds = seconds
+        self._tried = tried
+        self._load = load
+        self._seen = tried()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await asyncio.sleep(self._seconds)
+            await self.look()
+
+    async def look(self) -> None:
+        """Look once."""
+        files = await asyncio.to_thread(fingerprint, self._uri)
+        before, self._seen = self._seen, files
+        tried = self._tried()
+        if files == tried or not files.files:
+            return
+        if files == before or files.links != tried.links:
+            logger.info("The model's files have changed")
+            with suppress(RequestError):  # which is logged
+                await self._load()

@@ -1,0 +1,234 @@
+"""Replace the served model by what is in its directory now, without losing a request.
+
+The new model is loaded beside the old one, and must answer its samples. Then new requests go to
+it, while those that have begun end with the old one. If it cannot be loaded, the old one stays.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from prepackaged.artifacts import Artifact
+from prepackaged.errors import DeploymentError, RequestError, describe
+from prepackaged.own_code import forgotten
+from prepackaged.server.inference.model_thread import ModelThread
+from prepackaged.server.protocols.v2.repository import LOAD, Change
+from prepackaged.server.runtime.event_loop import LoopThread
+from prepackaged.server.runtime.loaded import LoadedModel, load
+from prepackaged.server.runtime.memory import available, settle_again
+from prepackaged.server.runtime.model_files import Fingerprint, fingerprint, model_uri
+from prepackaged.server.runtime.polling import Poller
+from prepackaged.server.runtime.provenance import find_digest, publish
+from prepackaged.server.runtime.server import RunningServer
+from prepackaged.server.runtime.turns import Turns
+from prepackaged.signature import declared_signature
+
+logger = logging.getLogger(__name__)
+
+MEGABYTE = 2**20
+SUCCESS, FAILURE = "success", "failure"
+ON_ANY_THREAD = ("callable_from_any_thread", "loadable_from_any_thread")
+UNLOADED, LOADING = "the model is unloaded", "the model is being loaded"
+
+
+class ReloadError(RequestError):
+    """The model could not be loaded again: HTTP 503."""
+
+    status_code = 503
+    reason = "MICROSERVICE_NOT_RELOADED"
+
+
+class Reloader:
+    """Loads the model of a server again, or unloads it. Create and use it on the event loop.
+
+    `thread` is the model's thread. `loaded` is the model that the server has, and `files` the
+    fingerprint of its files.
+    """
+
+    def __init__(
+        self,
+        server: RunningServer,
+        loop: LoopThread,
+        thread: ModelThread,
+        loaded: LoadedModel,
+        files: Fingerprint,
+    ) -> None:
+        self._server = server
+        self._config = server.config
+        self._loop = loop
+        self._thread = thread
+        self._uri = model_uri(server.config)
+        self._files = self._tried = files
+        self._memory = loaded.memory
+        self._code = code_of(loaded.model)
+        self._is_free = any(getattr(loaded.model, name, False) for name in ON_ANY_THREAD)
+        self._turns = Turns(self._change)
+        self._background: set[asyncio.Task[None]] = set()
+        server.metrics.set_gauge("prepackaged_model_load_seconds", loaded.seconds)
+        for result in (SUCCESS, FAILURE):
+            server.metrics.count_reloads(result, 0)
+        self._succeeded(loaded)
+        self.pass_on(self.change)
+
+    @classmethod
+    async def of(cls, *parts: Any) -> "Reloader":
+        """Create one from a thread without an event loop."""
+        return cls(*parts)
+
+    def begin(self) -> None:
+        """Load the model again; the log has the outcome."""
+        self._begin(self._load_and_log())
+
+    async def begin_polling(self) -> None:
+        """Load the model again whenever its files have changed, if the settings ask for it."""
+        if self._config.poll:
+            load = partial(self.change, LOAD)
+            poller = Poller(self._uri, self._config.poll, lambda: self._tried, load)
+            self._begin(poller.run())
+
+    def pass_on(self, change: Change) -> None:
+        """Have `change` do what clients ask for."""
+        self._server.on_change = change
+
+    async def change(self, what: str) -> None:
+        """Load or unload the model, by V2's words. Raises `ReloadError`.
+
+        The new model answers when this returns.
+        """
+        await self._turns.run(what)
+
+    async def _load_and_log(self) -> None:
+        with suppress(ReloadError):
+            await self.change(LOAD)
+
+    async def _change(self, what: str) -> None:
+        if what == LOAD:
+            await self._load_and_count()
+        else:
+            await self._unload(UNLOADED)
+
+    async def _load_and_count(self) -> None:
+        try:
+            await self._load()
+        except Exception as error:
+            why = str(error) if isinstance(error, DeploymentError) else describe(error)
+            state = "the old model still answers" if self._server.has_model else "there is no model"
+            logger.error("The reload failed, and %s: %s", state, why)
+            self._server.metrics.count_reloads(FAILURE, 1)
+            self._server.metrics.set_gauge("prepackaged_model_last_reload_successful", 0)
+            raise ReloadError(why) from error
+
+    async def _load(self) -> None:
+        self._tried = files = await self._look()
+        await self._make_room(files)
+        loading = partial(load_again, self._server, self._loop, self._code)
+        loaded = await self._call(loading, is_free=self._is_free)
+        if files != await self._look():
+            raise DeploymentError("the model's files have changed while they were read")
+        self._swap(loaded)
+        self._files = files
+
+    async def _look(self) -> Fingerprint:
+        found: Fingerprint = await self._call(partial(fingerprint, self._uri), is_free=True)
+        return found
+
+    async def _make_room(self, files: Fingerprint) -> None:
+        """Raise `DeploymentError` if memory is too short for the new model beside the old one.
+
+        By the settings, the old one is unloaded instead.
+        """
+        if not self._server.has_model:
+            return
+        needed = int(self._memory * max(1.0, files.size / max(self._files.size, 1)))
+        free = available()
+        if needed <= free:
+            return
+        if not self._config.unload_first:
+            raise DeploymentError(
+                f"the new model needs about {needed // MEGABYTE} MB of memory beside the old one,"
+                f" and {free // MEGABYTE} MB are free: give the container more memory,"
+                " or set PREPACKAGED_UNLOAD_FIRST=true"
+            )
+        logger.warning("Memory is short for two models: the old one is unloaded first")
+        await self._unload(LOADING)
+
+    async def _unload(self, why: str) -> None:
+        old = self._server.unload(why)
+        if old:
+            await self._server.retire(old)
+            del old
+            settle_again()
+
+    def _swap(self, loaded: LoadedModel) -> None:
+        old = self._server.replace(loaded.model, loaded.metadata)
+        if old:
+            tell_of_changes(old.predictor.model, loaded.model)
+            self._begin(self._retire(old))
+        self._memory, self._code = loaded.memory, code_of(loaded.model)
+        self._succeeded(loaded)
+        logger.info("The model was reloaded in %.1f s", loaded.seconds)
+        self._server.metrics.count_reloads(SUCCESS, 1)
+
+    async def _retire(self, old: Any) -> None:
+        await self._server.retire(old)
+        del old
+        settle_again()
+
+    def _begin(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def _succeeded(self, loaded: LoadedModel) -> None:
+        metrics, config = self._server.metrics, self._config
+        metrics.set_gauge("prepackaged_model_last_reload_successful", 1)
+        now = time.time()
+        metrics.set_gauge("prepackaged_model_last_reload_success_timestamp_seconds", now)
+        model, metadata = loaded.model, loaded.metadata
+        then = partial(publish, model=model, metadata=metadata, config=config, metrics=metrics)
+        find_digest(model, lambda digest: self._loop.soon(then, digest), loaded.digest)
+
+    async def _call(self, function: Callable[[], Any], *, is_free: bool) -> Any:
+        """What a function returns, on a new thread or on the model's."""
+        outcome: Future[Any] = Future()
+        work = partial(_settle, outcome, function)
+        if is_free:
+            threading.Thread(target=work, name="reload", daemon=True).start()
+        else:
+            self._thread.submit(work)
+        return await asyncio.wrap_future(outcome)
+
+
+def load_again(server: RunningServer, loop: LoopThread, code: Sequence[Path]) -> LoadedModel:
+    """Load the model with its author's code as it is now. Raises `DeploymentError`."""
+    with forgotten(code):
+        return load(server.config, loop)
+
+
+def code_of(model: Any) -> list[Path]:
+    """The directories whose Python files are the model's author's."""
+    artifact = getattr(model, "artifact", None)
+    if not isinstance(artifact, Artifact):
+        return []
+    return [artifact.directory, *([artifact.code] if artifact.code else [])]
+
+
+def tell_of_changes(old: Any, new: Any) -> None:
+    """Log that clients have to send other inputs, or get other outputs."""
+    before, now = declared_signature(old), declared_signature(new)
+    if before != now:
+        logger.warning("The new model has another signature: see /metadata and /openapi.json")
+
+
+def _settle(outcome: "Future[Any]", function: Callable[[], Any]) -> None:
+    try:
+        outcome.set_result(function())
+    except BaseException as error:
+        outcome.set_exception(error)

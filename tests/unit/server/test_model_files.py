@@ -1,0 +1,134 @@
+"""Whether a model's files have changed, and when a change is loaded."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from prepackaged.server.runtime.model_files import MOST_ENTRIES, Fingerprint, fingerprint
+from prepackaged.server.runtime.polling import Poller
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A model directory with a file, a directory, and a link to a file elsewhere."""
+    directory = tmp_path / "model"
+    (directory / "variables").mkdir(parents=True)
+    (directory / "model.joblib").write_text("one")
+    (directory / "variables" / "data").write_text("one")
+    (tmp_path / "elsewhere").write_text("one")
+    (directory / "code.py").symlink_to(tmp_path / "elsewhere")
+    return directory
+
+
+def test_the_same_files_have_the_same_fingerprint(directory: Path) -> None:
+    """Nothing that reading does changes the fingerprint."""
+    before = fingerprint(str(directory))
+    (directory / "model.joblib").read_text()
+    assert fingerprint(f"file://{directory}") == before
+    assert sum(size for _, size, _, _ in before.files) == before.size == 9
+
+
+@pytest.mark.parametrize("name", ["model.joblib", "variables/data", "code.py"])
+def test_a_file_that_is_written_changes_it(directory: Path, name: str) -> None:
+    """A change counts at every level, and behind links."""
+    before = fingerprint(str(directory))
+    (directory / name).write_text("two or more")
+    assert fingerprint(str(directory)) != before
+
+
+def test_a_file_that_is_replaced_by_one_of_the_same_size_and_time_changes_it(
+    directory: Path,
+) -> None:
+    """The inode differs, as when a tool that keeps times has copied it."""
+    file = directory / "model.joblib"
+    before, times = fingerprint(str(directory)), file.stat()
+    (directory / "next").write_text("two")
+    os.utime(directory / "next", ns=(times.st_atime_ns, times.st_mtime_ns))
+    (directory / "next").replace(file)
+    assert fingerprint(str(directory)) != before
+
+
+@pytest.mark.parametrize("name", ["a.partial", "model.joblib.tmp", ".model.swp", "..2026_data"])
+def test_what_is_being_written_does_not_change_it(directory: Path, name: str) -> None:
+    """Names of unfinished files are ignored."""
+    before = fingerprint(str(directory))
+    (directory / name).write_text("half of")
+    assert fingerprint(str(directory)) == before
+
+
+def test_a_link_that_is_moved_changes_its_links(tmp_path: Path) -> None:
+    """As in a ConfigMap: each file is a link through `..data`, which is moved."""
+    for each in ("..one", "..two"):
+        (tmp_path / each).mkdir()
+        (tmp_path / each / "model.joblib").write_text(each)
+    (tmp_path / "..data").symlink_to("..one")
+    (tmp_path / "model.joblib").symlink_to("..data/model.joblib")
+    before = fingerprint(str(tmp_path))
+    (tmp_path / "..next").symlink_to("..two")
+    (tmp_path / "..next").replace(tmp_path / "..data")
+    assert fingerprint(str(tmp_path)).links != before.links
+
+
+def test_beside_a_file_all_files_count(directory: Path) -> None:
+    """If the model is a file, its author's code may be beside it."""
+    uri = str(directory / "model.joblib")
+    before = fingerprint(uri)
+    (directory / "own.py").write_text("def f(): pass")
+    assert fingerprint(uri) != before
+
+
+def test_what_does_not_exist_is_empty(tmp_path: Path) -> None:
+    """A directory that is gone, or a remote address, has no files."""
+    assert fingerprint(str(tmp_path / "no")) == fingerprint("s3://bucket/model") == Fingerprint()
+
+
+def test_directories_that_contain_themselves_end(tmp_path: Path) -> None:
+    """Links in a circle are followed only so far."""
+    for name in ("a", "b"):
+        (tmp_path / name).symlink_to(tmp_path)
+    (tmp_path / "model").write_text("x")
+    assert 0 < len(fingerprint(str(tmp_path)).files) <= MOST_ENTRIES
+
+
+class Loader:
+    """Counts loads; what was tried last is what there was at its last load."""
+
+    def __init__(self, directory: Path) -> None:
+        self._uri = str(directory)
+        self.tried = fingerprint(self._uri)
+        self.loads = 0
+
+    async def load(self) -> None:
+        self.loads += 1
+        self.tried = fingerprint(self._uri)
+
+    def poller(self) -> Poller:
+        """A poller that looks when told to."""
+        return Poller(self._uri, 1, lambda: self.tried, self.load)
+
+
+def test_a_change_is_loaded_once_it_has_stayed_for_two_looks(directory: Path) -> None:
+    """While a file is being written, nothing is loaded."""
+    loader = Loader(directory)
+    poller, loads = loader.poller(), []
+    for text in ("one", "two", "two and", "two and more", None, None, None):
+        if text:
+            (directory / "model.joblib").write_text(text)
+        asyncio.run(poller.look())
+        loads.append(loader.loads)
+    assert loads == [0, 0, 0, 0, 1, 1, 1]
+
+
+def test_a_directory_that_is_gone_is_not_loaded(directory: Path) -> None:
+    """A mount that is away for a while changes nothing."""
+    loader = Loader(directory)
+    poller = loader.poller()
+    directory.rename(directory.with_name("away"))
+    for _ in range(3):
+        asyncio.run(poller.look())
+    directory.with_name("away").rename(directory)
+    for _ in range(3):
+        asyncio.run(poller.look())
+    assert loader.loads == 0

@@ -80,7 +80,7 @@ VERBS := build test push run check test-model lock sbom reproducible ci-image
 ALL := $(foreach verb,$(VERBS),$(TARGETS:%=$(verb)-%))
 .PHONY: help setup test test-common test-server test-unit test-contract test-pages coverage test-versions test-oldest test-wheels test-clients check facts locks format lint types lock upgrade clean \
 	matrix generate deploy base outdated base-image build-all test-all push-all build-cpu test-cpu ci ci-test ci-images bench bench-layers chaos \
-	bench-overhead bench-start image-report audit $(ALL)
+	bench-overhead bench-start bench-drift image-report audit $(ALL)
 .DELETE_ON_ERROR:
 
 ## help: List the commands
@@ -192,6 +192,10 @@ chaos: $(DEV)/.made
 ## bench-overhead: Measure what each Model adds to its framework, row by row
 bench-overhead: $(DEV)/.made $(IMAGES:%=.envs/%/.made)
 	@$(DEV)/bin/python -m bench.overhead
+
+## bench-drift: Measure what the metrics of drift cost; takes three minutes
+bench-drift: .envs/sklearn/.made
+	@.envs/sklearn/bin/python bench/drift.py
 
 ## bench-layers: Compare the HTTP and gRPC layers that could carry requests; takes a minute
 bench-layers: $(DEV)/.made

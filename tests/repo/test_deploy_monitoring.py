@@ -22,7 +22,13 @@ ALERTS = {rule["alert"]: rule for group in RULES["spec"]["groups"] for rule in g
 # Labels that Prometheus adds to every series of a pod, with our PodMonitor.
 OF_TARGET = {"namespace", "job", "pod", "app_kubernetes_io_part_of"}
 MODEL = """\
-class Model:
+from prepackaged import Column, Component, Signature, ValueRange
+
+class Model(Component):
+    signature = Signature(
+        inputs=(Column("area", "float64", value_range=ValueRange(10, 250, "training")),),
+        class_names=("cheap", "dear"),
+    )
     def predict(self, X, names): return X
     def send_feedback(self, X, names, reward, truth, routing=None): return None
 """
@@ -149,6 +155,8 @@ BATCHING = f"prepackaged_batching_enabled{{{OF_POD}}}"
 LOADING = f"prepackaged_model_load_seconds{{{OF_POD}}}"
 RELOADED = f"prepackaged_model_last_reload_successful{{{OF_POD}}}"
 BUILD = f'prepackaged_build_info{{{OF_POD}, version="1", image="i", python="3.11"}}'
+ROWS = f"prepackaged_input_rows_total{{{OF_POD}}}"
+ANOMALIES = f'prepackaged_input_anomalies_total{{{OF_POD}, column="area", kind="%s"}}'
 UP = f'up{{{OF_POD}, app_kubernetes_io_part_of="prepackaged-servers"}}'
 CASES = {
     "a server that does well": Case(
@@ -163,6 +171,9 @@ CASES = {
             LOADING: "2x40 3x40",
             RELOADED: "1x80",
             BUILD: "1x80",
+            ROWS: "0+100x80",
+            ANOMALIES % "missing": "0+90x80",
+            ANOMALIES % "above_range": "0+4x80",
             UP: "1x80",
         },
         75,
@@ -191,6 +202,11 @@ CASES = {
     ),
     "a model takes its time to load": Case({UP: "0x15 1x10"}, 20, []),
     "a pod stays dark": Case({UP: "0x30"}, 25, ["PrepackagedServerDown"]),
+    "one in ten values is too large": Case(
+        {ROWS: "0+100x80", ANOMALIES % "above_range": "0+10x80"},
+        75,
+        ["PrepackagedServerUnusualValues"],
+    ),
     "all pods are gone": Case({BUILD: "1x30"}, 70, ["PrepackagedServerGone"]),
 }
 

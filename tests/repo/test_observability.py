@@ -9,7 +9,14 @@ from serving import ROOT
 
 from prepackaged.server.telemetry.access_log import LINES
 from prepackaged.server.telemetry.context import RequestContext
-from prepackaged.server.telemetry.metrics import HELP, OWN_GAUGES, Metrics
+from prepackaged.server.telemetry.metrics import (
+    ANOMALIES,
+    HELP,
+    OWN_GAUGES,
+    PREDICTED_CLASSES,
+    ROWS,
+    Metrics,
+)
 from prepackaged.server.telemetry.observer import build_info
 
 DOCUMENT = ROOT / "docs/observability.md"
@@ -29,6 +36,9 @@ def exposed() -> list[tuple[str, str, str, str]]:
     metrics.set_gauge("prepackaged_model_info", 1, digest="", model="", version="")
     metrics.observe_request("predict", 200, 0.1)
     metrics.observe_batch(1)
+    metrics.counter(ROWS)
+    metrics.counter(ANOMALIES, column="", kind="")
+    metrics.counter(PREDICTED_CLASSES, **{"class": ""})
     metrics.count_reloads("success", 1)
     for name in set(OWN_GAUGES) - {"prepackaged_build_info", "prepackaged_model_info"}:
         metrics.set_gauge(name, 1)

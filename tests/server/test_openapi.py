@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
@@ -6,7 +7,7 @@ import pytest
 import requests
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from prepackaged import Artifact, Column, Component, Signature, TensorSpec
+from prepackaged import Artifact, Column, Component, Signature, TensorSpec, ValueRange
 from prepackaged.tables import Columns
 from prepackaged.tensors import TensorComponent
 from prepackaged.testing import serve
@@ -66,3 +67,32 @@ def test_every_example_of_the_document_is_what_it_describes_and_is_answered(make
                 assert answer.status_code == 200, (path, answer.text)
                 asked.append(path)
     assert len([path for path in asked if path.endswith(("predict", "infer", "invocations"))]) == 3
+
+
+def test_the_range_of_a_column_is_described_and_binds_nobody() -> None:
+    """A column's description names its known range, and a number outside is answered."""
+    column = Column("age", "float64", value_range=ValueRange(18, 90.5, "training"))
+    with serve(OfTable((column,))) as served:
+        document = requests.get(f"{served.url}/openapi.json").json()
+        answer = requests.post(
+            f"{served.url}/api/v1.0/predictions", json={"jsonData": [{"age": 1e6}]}
+        )
+
+    found = [
+        schema["properties"]["age"]
+        for schema in schemas_in(document)
+        if "age" in schema.get("properties", {})
+    ]
+    assert found
+    for schema in found:
+        assert schema == {"type": ["number", "null"], "description": "known range: 18 to 90.5"}
+    assert answer.status_code == 200
+
+
+def schemas_in(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object in a document."""
+    if isinstance(value, dict):
+        yield value
+    for each in value.values() if isinstance(value, dict) else value:
+        if isinstance(each, dict | list):
+            yield from schemas_in(each)

@@ -17,6 +17,7 @@ from prepackaged import ClientError, Column, Columns, Table
 from prepackaged.arrays import Array
 from prepackaged.casting import expected, is_null, shown
 from prepackaged.estimators.columns import READERS
+from prepackaged.estimators.ranges import Ranges, far_from
 from prepackaged.signature import Kind
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ KINDS: dict[str, Kind] = {
     "c": "category",
 }
 LARGEST = float(np.finfo(np.float32).max)  # XGBoost computes in float32
+MOST_TREES = 100  # that are read for ranges, which takes half a second for large ones
 
 
 class Features:
@@ -146,10 +148,38 @@ def _inputs(loaded: Loaded) -> tuple[Column, ...]:
     names = booster.feature_names or [None] * count
     kinds = [KINDS.get(each, "any") for each in booster.feature_types or [""] * count]
     labels = _labels(booster, [number for number, kind in enumerate(kinds) if kind == "category"])
-    return tuple(
+    columns = (
         Column(name, kind, tuple(labels[number]) if number in labels else None, loaded.missing)
         for number, (name, kind) in enumerate(zip(names, kinds, strict=True))
     )
+    ranges = zip(columns, _ranges(booster, count), strict=True)
+    return tuple(replace(column, value_range=known) for column, known in ranges)
+
+
+def _ranges(booster: Booster, count: int) -> Ranges:
+    """The ranges around the thresholds of the first trees; none for a booster without trees."""
+    if not (trees := _first_trees(booster)):
+        return [None] * count
+    numbers = ("split_indices", "split_conditions", "left_children", "split_type")
+    places, thresholds, children, types = (
+        np.concatenate([np.array(tree[name]) for tree in trees]) for name in numbers
+    )
+    is_split = (children >= 0) & (types == 0)  # neither a leaf nor a set of categories
+    return far_from(places[is_split], thresholds[is_split], count)
+
+
+def _first_trees(booster: Booster) -> list[dict[str, Any]]:
+    """The trees of the first rounds, as XGBoost's JSON has them; a linear booster has none."""
+    config = json.loads(booster.save_config())["learner"]["gradient_booster"]
+    config = config.get("gbtree", config)  # dart's trees are one level below
+    rounds = booster.num_boosted_rounds()
+    if "gbtree_model_param" not in config or not rounds:
+        return []
+    in_a_round = int(config["gbtree_model_param"]["num_trees"]) // rounds
+    few = booster[: min(rounds, max(MOST_TREES // max(in_a_round, 1), 1))]
+    stored = json.loads(few.save_raw("json"))["learner"]["gradient_booster"]
+    trees: list[dict[str, Any]] = stored.get("gbtree", stored)["model"]["trees"]
+    return trees
 
 
 def _labels(booster: Booster, categorical: list[int]) -> dict[int, list[Any]]:

@@ -8,7 +8,7 @@ from prepackaged.component import Component
 from prepackaged.devices import choose_device
 from prepackaged.errors import ClientError, DeploymentError, ModelError, NotReadyError, describe
 from prepackaged.headers import request_headers
-from prepackaged.signature import Column, Signature, TensorSpec
+from prepackaged.signature import Column, Signature, TensorSpec, ValueRange
 from prepackaged.tables import Columns, Table, find_cell, texts
 from prepackaged.tensors import TensorComponent
 
@@ -26,6 +26,7 @@ __all__ = [
     "Table",
     "TensorComponent",
     "TensorSpec",
+    "ValueRange",
     "choose_device",
     "decode_b64",
     "describe",

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 Kind = Literal["float64", "float32", "int64", "bool", "text", "category", "datetime", "any"]
 Source = Literal["model", "pipeline", "MLmodel", "metadata.yaml"]
+RangeSource = Literal["training", "deviation", "thresholds", "samples"]  # the most exact first
 FreeShape = tuple[int | None, ...]
 
 BATCH = "batch"  # the name of the axis of rows, unless the model has another
@@ -36,6 +37,26 @@ UNKNOWN: Final = Unknown.UNKNOWN
 
 
 @dataclass(frozen=True)
+class ValueRange:
+    """The least and the largest number that a column is known to have had, and the source of both.
+
+    The source is `training` for the least and largest value of training itself, `deviation` for 6
+    standard deviations around the mean, `thresholds` for a wide margin around those of trees, and
+    `samples` for the values in the samples beside the model.
+
+    >>> print(ValueRange(10, 250, "training"))
+    10 to 250
+    """
+
+    low: float
+    high: float
+    source: RangeSource
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}"
+
+
+@dataclass(frozen=True)
 class Column:
     """A column of a table, as an input or output of a model.
 
@@ -45,6 +66,8 @@ class Column:
     values. `missing` is the value that meant "no value" in training, such as NaN or None, or
     `UNKNOWN`. `nullable` is False if the model refuses missing values, and `used` is False if it
     ignores the column. A request may omit an `optional` column; its values are missing then.
+    `value_range` is the range of the numbers that the model knows, None if it is unknown: other
+    numbers are accepted, so that columns with different ranges are equal.
     Raises `ValueError` for an unknown kind.
 
     >>> print(Column("city", "text", categories=("Taipei", "Tainan")))
@@ -59,6 +82,7 @@ class Column:
     nullable: bool = True
     open: bool = True
     optional: bool = False
+    value_range: ValueRange | None = field(default=None, compare=False)
 
     @cached_property
     def categories_set(self) -> frozenset[Any]:
@@ -83,6 +107,8 @@ class Column:
         kind: str = self.kind
         if self.categories is not None:
             kind = f"{self.kind} of {_enumerated(self.categories)}"
+        elif self.value_range is not None:
+            kind = f"{self.kind} of {self.value_range}"
         missing = "" if self.missing is UNKNOWN else f", missing: {self.missing!r}"
         return f"{self.name or '?'} ({kind}{missing}{'' if self.used else ', unused'})"
 

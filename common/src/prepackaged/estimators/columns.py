@@ -20,6 +20,8 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 from sklearn.utils import get_tags
 
 from prepackaged.casting import is_null
+from prepackaged.estimators.facts import ANY, Facts, aligned, both, common, merged
+from prepackaged.estimators.ranges import with_ranges
 from prepackaged.estimators.steps import (
     first_step,
     inner_estimators,
@@ -30,8 +32,6 @@ from prepackaged.estimators.steps import (
 )
 from prepackaged.signature import UNKNOWN, Column, Kind
 
-Facts = list[Column]
-ANY = Column()
 DOCUMENTS = (Column(kind="text", nullable=False),)
 ENCODERS = OneHotEncoder | OrdinalEncoder | TargetEncoder
 BOOSTING = HistGradientBoostingClassifier | HistGradientBoostingRegressor
@@ -80,15 +80,19 @@ def facts_of(estimator: Any, behind: Facts, count: int) -> Facts:
 
     `behind` are the facts about its output columns, from the steps after it.
     """
+    return with_ranges(estimator, _facts_of(estimator, behind, count), behind)
+
+
+def _facts_of(estimator: Any, behind: Facts, count: int) -> Facts:
     if is_passthrough(estimator):
-        return _aligned(behind, count)
+        return aligned(behind, count)
     for kind, read in READERS.items():
         if isinstance(estimator, kind):
             return read(estimator, behind, count)
     if inner := inner_estimators(estimator):
-        return _merged([facts_of(each, [ANY], count) for each in inner], count)
+        return merged([facts_of(each, [ANY], count) for each in inner], count)
     if is_numeric(estimator):
-        return [_numeric(estimator, fact) for fact in _aligned(behind, count)]
+        return [_numeric(estimator, fact) for fact in aligned(behind, count)]
     return [ANY] * count
 
 
@@ -134,26 +138,35 @@ def _of_pipeline(pipeline: Any, behind: Facts, count: int) -> Facts:
     steps = [step for _, step in pipeline.steps if not is_passthrough(step)]
     for step in reversed(steps[1:]):
         behind = facts_of(step, behind, _count_of(step) or len(behind))
-    return facts_of(steps[0], behind, count) if steps else _aligned(behind, count)
+    return facts_of(steps[0], behind, count) if steps else aligned(behind, count)
 
 
 def _of_column_transformer(transformer: Any, behind: Facts, count: int) -> Facts:
-    passed = behind[0] if len(set(behind)) == 1 else ANY
     facts: Facts = [Column(used=False)] * count
     for name, step, columns in transformer.transformers_:
         places = transformer._transformer_to_input_indices.get(name, [])
         if is_dropped(step):
             continue
         is_series = isinstance(columns, str) or (type(columns) is int)
-        found = [_document(step)] if is_series else facts_of(step, [passed], len(places))
+        after = _part_behind(transformer, behind, name)
+        found = [_document(step)] if is_series else facts_of(step, after, len(places))
         for place, fact in zip(places, found, strict=True):
-            facts[place] = _both(facts[place], fact)
+            facts[place] = both(facts[place], fact)
     return facts
+
+
+def _part_behind(transformer: Any, behind: Facts, name: str) -> Facts:
+    """What all output columns have in common, with the ranges of those that this step makes."""
+    shared, places = common(behind), transformer.output_indices_
+    if len(behind) != max((each.stop for each in places.values()), default=0):
+        return [shared]
+    part = behind[places[name]]
+    return [replace(shared, value_range=each.value_range) for each in part] or [shared]
 
 
 def _of_union(union: Any, behind: Facts, count: int) -> Facts:
     steps = [step for _, step in union.transformer_list if not is_dropped(step)]
-    return _merged([facts_of(step, behind, count) for step in steps], count)
+    return merged([facts_of(step, behind, count) for step in steps], count)
 
 
 def _document(vectorizer: Any) -> Column:
@@ -196,7 +209,7 @@ def _kind_of(values: Sequence[Any], dtype: Any = None) -> Kind:
 
 
 def _of_imputer(imputer: Any, behind: Facts, count: int) -> Facts:
-    known = _aligned(behind, count)
+    known = aligned(behind, count)
     if imputer.add_indicator and len(behind) != count:
         known = (behind[:count] + [ANY] * count)[:count]
     return [
@@ -222,6 +235,7 @@ def _imputed(imputer: Any, behind: Column, statistic: Any) -> Column:
         missing=missing if behind.missing is UNKNOWN else behind.missing,
         nullable=fills_null,
         open=behind.open or not fills_null,  # the marker itself is no category
+        value_range=behind.value_range if fills_null else None,  # and in no range
     )
 
 
@@ -252,32 +266,3 @@ READERS: dict[Any, Callable[[Any, Facts, int], Facts]] = {
     BOOSTING: _of_boosting,
     FunctionTransformer: _of_function,
 }
-
-
-def _aligned(facts: Facts, count: int) -> Facts:
-    """Facts about output columns, for the input columns: one each, or what they have in common."""
-    if len(facts) == count:
-        return facts
-    return [facts[0] if len(set(facts)) == 1 else ANY] * count
-
-
-def _merged(several: Sequence[Facts], count: int) -> Facts:
-    merged: Facts = [Column(used=False)] * count
-    for facts in several:
-        merged = [_both(*each) for each in zip(merged, facts, strict=True)]
-    return merged
-
-
-def _both(first: Column, second: Column) -> Column:
-    """The facts about a column that two steps use."""
-    if not (first.used and second.used):
-        return first if first.used else second
-    kinds = {first.kind, second.kind} - {"any"}
-    finer = second if first.categories is None else first
-    return Column(
-        kind=next(iter(kinds)) if len(kinds) == 1 else "any",
-        categories=finer.categories,
-        missing=second.missing if first.missing is UNKNOWN else first.missing,
-        nullable=first.nullable and second.nullable,
-        open=finer.open,
-    )

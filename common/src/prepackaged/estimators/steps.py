@@ -35,7 +35,7 @@ def is_dropped(step: Any) -> bool:
 
 def inner_estimators(estimator: Any) -> list[Any]:
     """The fitted inner estimators that get this estimator's input unchanged."""
-    if not is_of_sklearn(estimator) or _has_trees(estimator):
+    if not is_of_sklearn(estimator) or has_trees(estimator):
         return []
     if frozen := getattr(estimator, "estimator", None) if _is_frozen(estimator) else None:
         return [frozen]
@@ -93,7 +93,7 @@ def forget_names(model: Any) -> bool:
 def _surely_ignores_names(part: Any) -> bool:
     if not (isinstance(part, BaseEstimator) and is_of_sklearn(part)):
         return False
-    if _has_trees(part):
+    if has_trees(part):
         return "_sklearn_output_config" not in vars(part)
     return not (
         isinstance(part, MADE_OF_OTHERS)
@@ -106,5 +106,6 @@ def _is_frozen(estimator: Any) -> bool:
     return type(estimator).__name__ == "FrozenEstimator"
 
 
-def _has_trees(estimator: Any) -> bool:
+def has_trees(estimator: Any) -> bool:
+    """Whether an estimator is a tree of scikit-learn's, or made of such trees alone."""
     return type(estimator).__module__.startswith(TREES)

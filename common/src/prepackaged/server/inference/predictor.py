@@ -18,6 +18,7 @@ from seldon_core.metrics import PREDICT_METRIC_METHOD_TAG
 from prepackaged.errors import RequestError
 from prepackaged.server.inference.author_errors import as_model_error
 from prepackaged.server.inference.batching import Batcher
+from prepackaged.server.inference.drift import drift_of, nothing
 from prepackaged.server.inference.engine import Engine, Submit
 from prepackaged.server.inference.hooks import Around, Hooks, prepare_hook
 from prepackaged.server.inference.requests import InferenceRequest, Prediction, cell_count
@@ -70,6 +71,7 @@ class Predictor:
         longest_call: float = math.inf,
         around: Sequence[Around] = (),
         may_batch: bool = True,
+        counts_drift: bool = True,
     ) -> None:
         self.model = model
         self._longest_call = longest_call
@@ -80,6 +82,8 @@ class Predictor:
             self.hooks.predict, is_offered=is_offered, observe=metrics.observe_batch
         )
         self._prepare = prepare_hook(model)
+        #: Called with the requests and outcomes of each batch.
+        self.watch = drift_of(model, metrics, self._prepare) if counts_drift else nothing
         is_free = bool(getattr(model, "callable_from_any_thread", False))
         self.engine = Engine(
             self._answer,
@@ -152,7 +156,9 @@ class Predictor:
         return Engine(list, thread.submit, together=lambda: 1, max_waiting=0)
 
     def _answer(self, requests: Sequence[InferenceRequest]) -> list[Any]:
-        return list(map(self._finished, requests, self.batcher(requests)))
+        outcomes = self.batcher(requests)
+        self.watch(requests, outcomes)
+        return list(map(self._finished, requests, outcomes))
 
     def _finished(self, request: InferenceRequest, outcome: Any) -> Any:
         if outcome is AGAIN:

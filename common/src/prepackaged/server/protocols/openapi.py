@@ -100,6 +100,8 @@ def value_schema(column: Column) -> Schema:
         schema["type"] = [kind, "null"] if column.nullable else kind
     if column.kind == "datetime":
         schema["format"] = "date-time"
+    if column.value_range is not None:  # no bounds: other numbers are accepted
+        schema["description"] = f"known range: {column.value_range}"
     return schema
 
 

@@ -74,10 +74,11 @@ class Config:
     pages of any origin. With `samples`, the model must answer the samples beside it before a port
     opens. With `repository_api`, clients load and unload the model. `poll` is the number of seconds
     between looks whether its files have changed, 0 for none; with `unload_first`, a reload unloads
-    the old model first where memory is short. With `provenance_tags`, each answer names its model.
-    With `opens_early`, the ports open at once and answer 503 until the model is loaded.
-    `passes_payload` leaves predictions over REST undecoded, for models with `predict_raw`.
-    `unit_id` is the server's name in an inference graph, `image` its image's name.
+    the old model first where memory is short. With `drift`, metrics count values that training had
+    not. With `provenance_tags`, each answer names its model. With `opens_early`, the ports open at
+    once and answer 503 until the model is loaded. `passes_payload` leaves predictions over REST
+    undecoded, for models with `predict_raw`. `unit_id` is the server's name in an inference graph,
+    `image` its image's name.
     """
 
     interface: str
@@ -117,6 +118,7 @@ class Config:
     cors: bool = True
     pages: bool = True
     samples: bool = True
+    drift: bool = True
     provenance_tags: bool = False
     repository_api: bool = False
     poll: float = 0

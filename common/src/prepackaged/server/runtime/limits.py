@@ -49,6 +49,7 @@ VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "PREPACKAGED_PROVENANCE_TAGS": ("provenance_tags", _switch),
     "PREPACKAGED_REPOSITORY_API": ("repository_api", _switch),
     "PREPACKAGED_SAMPLES": ("samples", _switch),
+    "PREPACKAGED_DRIFT": ("drift", _switch),
     "PREPACKAGED_UNLOAD_FIRST": ("unload_first", _switch),
 }
 LIMITS = (

@@ -78,4 +78,5 @@ class ModelService:
             longest_call=config.longest_call,
             around=[side.around for side in (flask, self._around.tracing) if side],
             may_batch=flask is None and config.batches,
+            counts_drift=config.drift,
         )

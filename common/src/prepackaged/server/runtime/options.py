@@ -60,6 +60,12 @@ MODEL = (
         default="false",
         example="true",
     ),
+    Setting(
+        "false: no metrics of missing, unknown and unusual values, and of predicted classes",
+        variables=("PREPACKAGED_DRIFT",),
+        default="true",
+        example="false",
+    ),
 )
 PORTS = (
     Setting(

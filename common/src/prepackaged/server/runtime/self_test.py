@@ -10,10 +10,12 @@ from typing import Any
 from urllib.parse import quote
 
 from prepackaged.errors import DeploymentError
+from prepackaged.server.inference.drift import Watch
 from prepackaged.server.inference.model_thread import ModelThread
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.event_loop import LoopThread
 from prepackaged.server.runtime.loading import load_model, read_metadata
+from prepackaged.server.runtime.sample_ranges import SampleRanges
 from prepackaged.server.runtime.samples import MODEL, Sample, samples_of
 from prepackaged.server.runtime.server import RunningServer
 from prepackaged.server.telemetry.metrics import Metrics
@@ -60,6 +62,10 @@ class SelfTest:
             self._loop.ended.result()
         return answer.result()
 
+    def watch(self, watch: Watch) -> None:
+        """Let this see the requests and outcomes from now on."""
+        self._server.service.predictor.watch = watch
+
     def page(self) -> bytes:
         """The page to try the model, as a file."""
         return self._server.service.pages.as_file()
@@ -82,7 +88,7 @@ def loaded(config: Config) -> Iterator[SelfTest]:
 def check_samples(
     model: Any, metadata: dict[str, Any] | None, config: Config, loop: LoopThread
 ) -> None:
-    """Run what is in `samples/` beside the model, where it is.
+    """Run what is in `samples/` beside the model, where it is, and note the ranges of its values.
 
     Raises `DeploymentError` of the first answer that is not the expected one; where a sample is
     not required, the log says so.
@@ -90,13 +96,16 @@ def check_samples(
     samples = samples_of(model) if config.samples else []
     if not samples:
         return
-    outcomes = [*SelfTest(model, metadata, config, loop).outcomes(samples)]
+    test, ranges = SelfTest(model, metadata, config, loop), SampleRanges(model)
+    test.watch(ranges)
+    outcomes = [*test.outcomes(samples)]
     for outcome in outcomes:
         if outcome.difference and outcome.sample.is_required:
             raise DeploymentError(failure(outcome))
     for outcome in outcomes:
         if outcome.difference:
             logger.warning("%s", failure(outcome))
+    ranges.add_to_signature()
     good = sum(not outcome.difference for outcome in outcomes)
     logger.info("Samples: %d of %d are answered as expected", good, len(outcomes))
 

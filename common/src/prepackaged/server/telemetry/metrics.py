@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 REQUESTS = (COUNTER, "prepackaged_requests_total")
 REQUEST_SECONDS = (TIMER, "prepackaged_request_seconds")
 BATCH_REQUESTS = (TIMER, "prepackaged_batch_requests")
+ROWS = "prepackaged_input_rows_total"
+ANOMALIES = "prepackaged_input_anomalies_total"
+PREDICTED_CLASSES = "prepackaged_predicted_class_total"
 RELOADS = (COUNTER, "prepackaged_model_reloads_total")
 # The gauges that `set_gauge` knows, and how those of the workers that live become one.
 OWN_GAUGES = {
@@ -51,6 +54,9 @@ HELP = {
     "prepackaged_requests_total": "Requests answered, by method and HTTP or mapped gRPC status.",
     "prepackaged_request_seconds": "Time from a request's arrival to its answer.",
     "prepackaged_batch_requests": "Requests that one call of the model answered.",
+    ROWS: "Rows whose values were compared with what the model knows of training.",
+    ANOMALIES: "Values in these rows that were missing, of an unknown category or out of range.",
+    PREDICTED_CLASSES: "Rows by the class that the model predicted.",
     "prepackaged_queue_depth_requests": "Requests that wait for the model.",
     "prepackaged_in_flight_requests": "Requests that are not answered yet.",
     "prepackaged_model_load_seconds": "Time that loading the model took.",
@@ -125,6 +131,11 @@ class Metrics:
     def observe_batch(self, requests: int) -> None:
         """Count a call of the model. For the one thread alone that calls it: there is no lock."""
         self._batches.observe(requests)
+
+    def counter(self, name: str, **labels: str) -> Number:
+        """A counter of the server's own, at 0. For one thread at a time: there is no lock."""
+        number: Number = self._series.number((COUNTER, name), _texts(labels))
+        return number
 
     def count_reloads(self, result: str, number: int) -> None:
         """Count reloads of the model that were a `success` or a `failure`."""

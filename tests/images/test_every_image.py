@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import requests
+from containers import engine
+from waiting import wait_until
 
 import images
 
@@ -69,6 +71,18 @@ def test_a_strict_platform_is_no_obstacle_to_upstreams_microservice(
     """Upstream's server works with a read-only root, with its temporary files in memory."""
     assert ask(upstreams, request_file).status_code == 200
     assert "[ERROR]" not in upstreams.log()
+
+
+def test_sighup_loads_the_model_again(container: Any, request_file: Path) -> None:
+    """SIGHUP to the container's first process loads the model again, and it answers as before."""
+    before = ask(container, request_file)
+    reloads = container.log().count("The model was reloaded")
+
+    engine("kill", "--signal", "HUP", container.name)
+
+    wait_until(lambda: container.log().count("The model was reloaded") > reloads, container.story)
+    after = ask(container, request_file)
+    assert (after.status_code, after.json()) == (200, before.json())
 
 
 @pytest.mark.parametrize("program", ["/bin/sh", "/bin/sleep", "/opt/venv/bin/serve"])

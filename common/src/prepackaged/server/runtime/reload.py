@@ -24,6 +24,7 @@ from prepackaged.server.runtime.event_loop import LoopThread
 from prepackaged.server.runtime.loaded import LoadedModel, load
 from prepackaged.server.runtime.memory import available, settle_again
 from prepackaged.server.runtime.model_files import Fingerprint, fingerprint, model_uri
+from prepackaged.server.runtime.model_service import ModelService
 from prepackaged.server.runtime.polling import Poller
 from prepackaged.server.runtime.provenance import find_digest, publish
 from prepackaged.server.runtime.server import RunningServer
@@ -33,6 +34,7 @@ from prepackaged.signature import declared_signature
 logger = logging.getLogger(__name__)
 
 MEGABYTE = 2**20
+SETTLE_SECONDS = 1  # after which a failed load's exception, and with it the model, is let go
 SUCCESS, FAILURE = "success", "failure"
 ON_ANY_THREAD = ("callable_from_any_thread", "loadable_from_any_thread")
 UNLOADED, LOADING = "the model is unloaded", "the model is being loaded"
@@ -123,6 +125,7 @@ class Reloader:
             logger.error("The reload failed, and %s: %s", state, why)
             self._server.metrics.count_reloads(FAILURE, 1)
             self._server.metrics.set_gauge("prepackaged_model_last_reload_successful", 0)
+            asyncio.get_running_loop().call_later(SETTLE_SECONDS, settle_again)
             raise ReloadError(why) from error
 
     async def _load(self) -> None:
@@ -160,11 +163,7 @@ class Reloader:
         await self._unload(LOADING)
 
     async def _unload(self, why: str) -> None:
-        old = self._server.unload(why)
-        if old:
-            await self._server.retire(old)
-            del old
-            settle_again()
+        await self._retire(self._server.unload(why))
 
     def _swap(self, loaded: LoadedModel) -> None:
         old = self._server.replace(loaded.model, loaded.metadata)
@@ -176,10 +175,12 @@ class Reloader:
         logger.info("The model was reloaded in %.1f s", loaded.seconds)
         self._server.metrics.count_reloads(SUCCESS, 1)
 
-    async def _retire(self, old: Any) -> None:
-        await self._server.retire(old)
-        del old
-        settle_again()
+    async def _retire(self, old: ModelService | None) -> None:
+        """Free a model's memory when it has answered its last request."""
+        if old:
+            await self._server.retire(old)
+            del old
+            settle_again()
 
     def _begin(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -187,13 +188,18 @@ class Reloader:
         task.add_done_callback(self._background.discard)
 
     def _succeeded(self, loaded: LoadedModel) -> None:
-        metrics, config = self._server.metrics, self._config
+        metrics = self._server.metrics
         metrics.set_gauge("prepackaged_model_last_reload_successful", 1)
         now = time.time()
         metrics.set_gauge("prepackaged_model_last_reload_success_timestamp_seconds", now)
-        model, metadata = loaded.model, loaded.metadata
-        then = partial(publish, model=model, metadata=metadata, config=config, metrics=metrics)
-        find_digest(model, lambda digest: self._loop.soon(then, digest), loaded.digest)
+        then = partial(self._publish, loaded)
+        find_digest(loaded.model, partial(self._loop.soon, then), loaded.digest)
+
+    def _publish(self, loaded: LoadedModel, digest: str) -> None:
+        """Tell the digest, unless the model was replaced meanwhile."""
+        server, model = self._server, loaded.model
+        if server.has_model and server.service.predictor.model is model:
+            publish(digest, model, loaded.metadata, self._config, server.metrics)
 
     async def _call(self, function: Callable[[], Any], *, is_free: bool) -> Any:
         """What a function returns, on a new thread or on the model's."""

@@ -2,6 +2,7 @@
 
 import socket
 
+from prepackaged.errors import NotReadyError
 from prepackaged.server.protocols.grpc_health import Health
 from prepackaged.server.protocols.seldon.protocol import not_ready
 from prepackaged.server.runtime.config import Config
@@ -25,7 +26,8 @@ class EarlyServer:
 
     def __init__(self, config: Config) -> None:
         is_shared = config.workers > 1
-        self._protocols = [*others_not_ready(WHY, config), not_ready(WHY)]
+        change = refuse if config.repository_api else None
+        self._protocols = [*others_not_ready(WHY, config, change), not_ready(WHY)]
         self._limits = Limits(MAX_BODY, keepalive=config.keepalive)
         self.rest = listen("http", config.http_port, config.host, is_shared=is_shared)
         self.grpc: socket.socket | None = None
@@ -54,3 +56,8 @@ class EarlyServer:
         self.rest.close()
         if self.grpc:
             self.grpc.close()
+
+
+async def refuse(what: str) -> None:  # noqa: ARG001  a `Change`
+    """Refuse to load or unload the model before it is loaded."""
+    raise NotReadyError(WHY)

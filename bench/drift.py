@@ -1,10 +1,10 @@
-"""The throughput with the metrics of drift, and without: `make bench-drift`.
+"""Measure throughput with and without drift metrics: `make bench-drift`.
 
     .envs/sklearn/bin/python bench/drift.py
 
-Two predictors of the same model, one of which counts, take turns on one event loop, in one
-process and without a network, where counting weighs more than in a server. Requests come from a
-number of clients that wait for their answers. The last column is the share of the rows that were
+Two predictors of the same model, one with counting, take turns on one event loop. There is no
+network, so counting costs relatively more than in a server. Each simulated client sends its next
+request after it gets an answer. The last column is the share of the rows that were
 counted, since counting skips batches where it would take too long.
 """
 

@@ -89,7 +89,7 @@ def starts(
 
 
 def programs_for(model: Model) -> Iterator[Program]:
-    """The servers that can serve the model, in environments that are there."""
+    """The servers that can serve the model and whose environments exist."""
     yield OURS
     yield PUBLISHED
     for peer in (PEERS[name] for name in PEER_NAMES):

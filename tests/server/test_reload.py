@@ -107,7 +107,7 @@ def clients(process: Any, count: int = 4) -> Iterator[list[str]]:
             each.result()
 
 
-@pytest.mark.parametrize("name", ["OnAnyThread", "LoadedOnAnyThread", "Reloads"])
+@pytest.mark.parametrize("name", ["OnAnyThread", "Reloads"])
 def test_sighup_loads_the_new_model_and_loses_no_request(
     begin: Callable[..., Any], directory: Path, name: str
 ) -> None:
@@ -155,12 +155,8 @@ def test_the_old_model_answers_while_the_new_one_loads_and_is_freed_after(
     assert not (directory.parent / "freed-two").exists()
 
 
-@pytest.mark.parametrize("name", ["OnAnyThread", "LoadedOnAnyThread"])
-def test_requests_do_not_wait_for_a_slow_load(
-    begin: Callable[..., Any], directory: Path, name: str
-) -> None:
+def test_requests_do_not_wait_for_a_slow_load(with_api: Any, directory: Path) -> None:
     """While the new model loads, the old one answers; who asks meanwhile shares one more load."""
-    with_api = begin(name, PREPACKAGED_REPOSITORY_API="true")
     (directory.parent / "loading").unlink()
     (directory.parent / "slow").touch()
     write(directory, "two")

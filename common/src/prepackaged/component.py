@@ -54,9 +54,6 @@ class Component(SeldonComponent):
     #: True if the model may be called on any thread, one call at a time. If False, it is
     #: constructed, loaded and called on the main thread of the process.
     callable_from_any_thread: ClassVar[bool] = False
-    #: True if the model may be constructed and loaded on any thread, although it is called on one.
-    #: Then a running server loads it again while the model before it answers.
-    loadable_from_any_thread: ClassVar[bool] = False
     #: Whether answers use the column names in `signature.outputs`, rather than t:0, t:1, ...
     names_outputs: bool = True
     #: True if `predict` should get the rows of `data.ndarray` as lists: an array has one dtype for

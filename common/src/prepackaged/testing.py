@@ -1,6 +1,5 @@
 """Serve a Model inside a test: the real server, on free ports."""
 
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from prepackaged.server.runtime.loading import read_metadata
 from prepackaged.server.runtime.model_service import MakeProtocol
 from prepackaged.server.runtime.server import RunningServer
 from prepackaged.server.telemetry.metrics import Metrics
+from prepackaged.server.transport.sockets import listen
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,5 @@ async def _started(*parts: Any) -> RunningServer:
 
 def _free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("localhost", 0))
+        sockets = [stack.enter_context(listen("http", 0)) for _ in range(count)]
         return [int(each.getsockname()[1]) for each in sockets]

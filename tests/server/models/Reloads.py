@@ -48,12 +48,6 @@ class Reloads:
             (self.beside / f"freed-{self.text}").touch()
 
 
-class LoadedOnAnyThread(Reloads):
-    """The same, but loaded on any thread."""
-
-    loadable_from_any_thread = True
-
-
 class OnAnyThread(Reloads):
     """The same for any thread, so that it answers while its successor is loaded.
 

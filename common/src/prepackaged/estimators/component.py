@@ -41,7 +41,6 @@ class EstimatorComponent(Component):
     served: Served
     callable_from_any_thread: ClassVar[bool] = True
     batchable = True
-    loadable_from_any_thread = True
 
     def __init__(
         self,

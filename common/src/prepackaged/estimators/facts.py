@@ -11,12 +11,12 @@ ANY = Column()
 
 
 def aligned(facts: Facts, count: int) -> Facts:
-    """Facts about output columns, for the input columns: one each, or what they have in common."""
+    """Facts about outputs, for `count` inputs: one each if counts match, else what is common."""
     return facts if len(facts) == count else [common(facts)] * count
 
 
 def common(facts: Facts) -> Column:
-    """What all columns have in common, ranges excepted."""
+    """The facts that all columns share, without ranges."""
     return replace(facts[0], value_range=None) if len(set(facts)) == 1 else ANY
 
 

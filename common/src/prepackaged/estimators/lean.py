@@ -17,7 +17,7 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-#: What scikit-learn's modules import at their top and use in functions alone.
+#: Names that scikit-learn's modules import at module level but use only inside functions.
 LATER = {
     "scipy.integrate.trapezoid",
     "scipy.interpolate",

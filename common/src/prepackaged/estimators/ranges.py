@@ -1,7 +1,7 @@
-"""The ranges of numbers that fitted estimators saw in training, or what limits them.
+"""Ranges of the training numbers, read from fitted estimators.
 
 Scalers, discretizers and neighbours keep the range itself. Trees keep thresholds between the
-values that they saw, so that only numbers far outside of these are surely new.
+values that they saw, so only numbers far outside them are certainly new.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -55,7 +55,7 @@ def with_ranges(estimator: Any, facts: Sequence[Column], behind: Sequence[Column
 
 
 def better(first: ValueRange | None, second: ValueRange | None) -> ValueRange | None:
-    """The range from the more exact source; from equal sources, the range of both together."""
+    """The range with the more exact source; for equal sources, the range that covers both."""
     if first is None or second is None:
         return first or second
     if first.source != second.source:
@@ -64,7 +64,7 @@ def better(first: ValueRange | None, second: ValueRange | None) -> ValueRange | 
 
 
 def ranges_of(estimator: Any, count: int) -> Ranges:
-    """What an estimator itself knows about its `count` input columns, whatever is behind it."""
+    """The ranges that the estimator itself stores for its `count` inputs, ignoring later steps."""
     for kinds, attribute, read in READERS:
         if isinstance(estimator, kinds) and hasattr(estimator, attribute):
             ranges = read(estimator)

@@ -1,4 +1,4 @@
-"""Count values that training had not: missing, unknown categories, outside the known range.
+"""Count values that training did not have: missing, of unknown categories, or out of range.
 
 `missing` counts null, NaN and the value that the model takes for them. Only what a model accepts
 is counted: a value that its column refuses is a client's error.
@@ -84,7 +84,7 @@ class Anomalies:
 
 
 def kinds_of(column: Column) -> tuple[str, ...]:
-    """The kinds of anomalies that the column accepts and the model knows to be some."""
+    """The kinds that can be counted: the model accepts such values and can recognise them."""
     has_range = column.value_range is not None
     # Codes of a `category` mean only known categories: others are refused before they get any.
     may_be_new = bool(column.categories) and column.open and column.kind != "category"

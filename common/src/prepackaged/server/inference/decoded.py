@@ -19,12 +19,12 @@ class DecodedColumns:
 
     def __init__(self, inputs: Facts | None, prepare: Prepare | None = None) -> None:
         columns = Columns.of(inputs)
-        #: None of a model of tensors.
+        #: Empty if the model takes tensors.
         self.used: tuple[Column, ...] = columns.used if columns.facts else ()
         self._prepare = prepare or columns.table
 
     def of(self, request: InferenceRequest) -> Table | Array | None:
-        """The request's columns, None for a payload that has not these."""
+        """The request's columns; None if the payload does not have the model's columns."""
         value: Any = request.value
         if request.names or not self._has_columns(value):  # a large request, not prepared yet
             try:

@@ -1,9 +1,8 @@
-"""Count what a model gets that training had not, and which classes it predicts.
+"""Count input values that training did not have, and predicted classes.
 
-Only columns and classes of the signature become labels, never what a client sent. Counting takes
-a hundredth of the processor time that the process uses, and a little more while it is idle. Where
-it would take longer, some batches are not counted, neither their rows nor their anomalies, so that
-the share of anomalies among the rows stays right.
+Only columns and classes of the signature become labels, never what a client sent. Counting may use
+1 % of the processor time of the process, plus 0.1 % of the elapsed time. Above that, whole batches
+are skipped, rows and anomalies alike, so that the share of anomalies among the rows stays right.
 """
 
 import logging
@@ -40,7 +39,7 @@ Watch = Callable[[Sequence[InferenceRequest], Sequence[Any]], None]
 class Budget:
     """The processor time that may be spent on counting, which grows with time, up to a bound.
 
-    `clock` tells the time, `used` the processor time of the process, `spent` that of this thread.
+    `clock` returns the time, `used` the process's processor time, and `spent` this thread's.
     """
 
     def __init__(
@@ -153,7 +152,7 @@ class Drift:
 
 
 def drift_of(model: Any, metrics: Metrics, prepare: Prepare | None) -> Watch:
-    """What counts for a model; nothing where it has no signature."""
+    """The counter for a model; one that does nothing if the model has no signature."""
     signature = declared_signature(model)
     return Drift(signature, metrics, prepare) if signature else nothing
 

@@ -8,7 +8,7 @@ import numpy as np
 from prepackaged.arrays import Array
 from prepackaged.signature import Signature, TensorSpec
 
-#: The number of the class of each row, for the rows that have one.
+#: Returns the class index of each row, leaving out rows without a class; None if unknown.
 Classes = Callable[[Any], Array | None]
 
 LABELLING = ("predict", "label")
@@ -31,7 +31,7 @@ def class_reader(signature: Signature) -> Classes | None:
 
 
 def _may_be_labels(spec: TensorSpec) -> bool:
-    """Whether a value a row may be a class; a fraction is a probability."""
+    """Whether one value per row may be a class label; a float is a probability."""
     is_fraction = spec.dtype is not None and spec.dtype.kind == "f"
     return not is_fraction and (spec.shape is None or len(spec.shape) == 1)
 

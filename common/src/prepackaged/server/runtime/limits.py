@@ -87,19 +87,19 @@ LIMITS = (
 )
 RELOADING = (
     Setting(
-        "seconds between looks whether the model's files have changed, to load them; 0: never",
+        "seconds between checks of the model's files, which are reloaded if they change; 0: never",
         variables=("PREPACKAGED_POLL_SECONDS",),
         default="0",
         example="10",
     ),
     Setting(
-        "true: V2 clients may load the model from its directory again, and unload it",
+        "true: clients may reload and unload the model with V2's repository API",
         variables=("PREPACKAGED_REPOSITORY_API",),
         default="false",
         example="true",
     ),
     Setting(
-        "true: where memory is too short for two models, a reload unloads the old one first",
+        "true: if memory is too small for two models, a reload unloads the old one first",
         variables=("PREPACKAGED_UNLOAD_FIRST",),
         default="false",
         example="true",

@@ -1,7 +1,7 @@
 """The model's files on disk, and whether they have changed, without reading them.
 
-Polling is used because network file systems and mounted volumes notify of nothing, and because
-those that replace a directory by moving one link show no change of the files.
+The server polls because network file systems and mounted volumes send no change events, and
+replacing a directory by changing one link changes no file.
 """
 
 import os
@@ -20,7 +20,7 @@ UNFINISHED = (".partial", ".tmp", ".swp")  # what is still being written, by rcl
 
 
 class Fingerprint(NamedTuple):
-    """What changes when files do: where links lead, and each file's name, size, time and inode."""
+    """Link targets, and each file's name, size, modification time and inode."""
 
     links: tuple[str, ...] = ()
     files: tuple[tuple[str, int, int, int], ...] = ()
@@ -39,7 +39,7 @@ def model_uri(config: Config) -> str:
 def fingerprint(uri: str) -> Fingerprint:
     """The fingerprint of a model directory or, for a file, of all files beside it.
 
-    What does not exist, or cannot be listed, has an empty one.
+    Files that cannot be listed, or do not exist, are left out.
     """
     try:
         place = local_path(uri)

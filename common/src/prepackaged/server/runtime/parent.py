@@ -1,4 +1,4 @@
-"""A worker's parent, seen from the worker."""
+"""The worker's side of the pipe to its parent."""
 
 import asyncio
 import functools
@@ -13,7 +13,7 @@ from prepackaged.server.runtime.worker import ALIVE, BEAT_SECONDS, CHANGE, OUTCO
 
 
 class Parent:
-    """A worker's parent, seen from the worker. Create it on the event loop that serves.
+    """The worker's side of the pipe to its parent. Create it on the event loop that serves.
 
     `on_end` is called on that loop when the parent has exited or asks the worker to stop.
     """
@@ -40,7 +40,7 @@ class Parent:
         self._loop.call_later(BEAT_SECONDS, self.begin, on_beat)
 
     async def take_over(self, reloader: Reloader) -> None:
-        """Load and unload the model when the parent asks, and pass on what clients ask."""
+        """Change the model when the parent asks, and forward clients' requests to the parent."""
         self._reloader = reloader
         reloader.pass_on(self._ask)
 

@@ -12,12 +12,11 @@ logger = logging.getLogger(__name__)
 
 
 class Poller:
-    """Looks every so many seconds whether files have changed, and then calls `load`.
+    """Checks every `seconds` whether files have changed; if so, calls `load`.
 
-    `tried` returns the fingerprint of the files that were loaded last, or could not be: what failed
-    is not tried again until it changes. A link that leads elsewhere counts at once, because that is
-    how platforms replace a directory. Other changes count once nothing has changed between two
-    looks.
+    `tried` returns the fingerprint of the last load, successful or not, so that a failed load is
+    not repeated until files change. A link with a new target counts at once, because platforms
+    replace directories this way. Other changes count when two checks in a row find the same files.
     """
 
     def __init__(

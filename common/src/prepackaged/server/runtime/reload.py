@@ -36,7 +36,6 @@ logger = logging.getLogger(__name__)
 MEGABYTE = 2**20
 SETTLE_SECONDS = 1  # after which a failed load's exception, and with it the model, is let go
 SUCCESS, FAILURE = "success", "failure"
-ON_ANY_THREAD = ("callable_from_any_thread", "loadable_from_any_thread")
 UNLOADED, LOADING = "the model is unloaded", "the model is being loaded"
 
 
@@ -70,7 +69,7 @@ class Reloader:
         self._files = self._tried = files
         self._memory = loaded.memory
         self._code = code_of(loaded.model)
-        self._is_free = any(getattr(loaded.model, name, False) for name in ON_ANY_THREAD)
+        self._is_free = bool(getattr(loaded.model, "callable_from_any_thread", False))
         self._turns = Turns(self._change)
         self._background: set[asyncio.Task[None]] = set()
         server.metrics.set_gauge("prepackaged_model_load_seconds", loaded.seconds)
@@ -81,7 +80,7 @@ class Reloader:
 
     @classmethod
     async def of(cls, *parts: Any) -> "Reloader":
-        """Create one from a thread without an event loop."""
+        """Create a Reloader from a thread that has no event loop."""
         return cls(*parts)
 
     def begin(self) -> None:
@@ -96,13 +95,13 @@ class Reloader:
             self._begin(poller.run())
 
     def pass_on(self, change: Change) -> None:
-        """Have `change` do what clients ask for."""
+        """Set the function that handles clients' load and unload requests."""
         self._server.on_change = change
 
     async def change(self, what: str) -> None:
-        """Load or unload the model, by V2's words. Raises `ReloadError`.
+        """Load (LOAD) or unload the model. Raises `ReloadError`.
 
-        The new model answers when this returns.
+        When this returns, new requests go to the new model.
         """
         await self._turns.run(what)
 
@@ -145,7 +144,7 @@ class Reloader:
     async def _make_room(self, files: Fingerprint) -> None:
         """Raise `DeploymentError` if memory is too short for the new model beside the old one.
 
-        By the settings, the old one is unloaded instead.
+        With `unload_first`, unload the old one instead of raising.
         """
         if not self._server.has_model:
             return
@@ -196,13 +195,13 @@ class Reloader:
         find_digest(loaded.model, partial(self._loop.soon, then), loaded.digest)
 
     def _publish(self, loaded: LoadedModel, digest: str) -> None:
-        """Tell the digest, unless the model was replaced meanwhile."""
+        """Publish the digest, unless the model has been replaced."""
         server, model = self._server, loaded.model
         if server.has_model and server.service.predictor.model is model:
             publish(digest, model, loaded.metadata, self._config, server.metrics)
 
     async def _call(self, function: Callable[[], Any], *, is_free: bool) -> Any:
-        """What a function returns, on a new thread or on the model's."""
+        """Run a function on a new thread, or on the model's, and return its result."""
         outcome: Future[Any] = Future()
         work = partial(_settle, outcome, function)
         if is_free:
@@ -227,7 +226,7 @@ def code_of(model: Any) -> list[Path]:
 
 
 def tell_of_changes(old: Any, new: Any) -> None:
-    """Log that clients have to send other inputs, or get other outputs."""
+    """Warn in the log if inputs or outputs have changed."""
     before, now = declared_signature(old), declared_signature(new)
     if before != now:
         logger.warning("The new model has another signature: see /metadata and /openapi.json")

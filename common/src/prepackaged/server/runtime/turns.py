@@ -1,4 +1,4 @@
-"""One change of the model at a time, however many ask for it."""
+"""Run one change of the model at a time, and merge equal requests that wait."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,7 @@ from typing import Any
 class Turns:
     """Runs `work(what)` in turn. Use it on one event loop.
 
-    Whoever asks for the same while one runs gets the outcome of one further run.
+    Calls with the same `what` that arrive during a run share one further run and its result.
     """
 
     def __init__(self, work: Callable[[str], Awaitable[Any]]) -> None:
@@ -17,7 +17,7 @@ class Turns:
         self._waiting: dict[str, asyncio.Task[Any]] = {}
 
     async def run(self, what: str) -> Any:
-        """What the work returns; raises what it raises. It goes on if the caller is cancelled."""
+        """Return `work(what)` or raise its exception; it goes on if the caller is cancelled."""
         task = self._waiting.get(what)
         if task is None:
             task = self._waiting[what] = asyncio.create_task(self._run(what))

@@ -68,7 +68,7 @@ class Worker:
     async def change(self, what: str) -> str:
         """Have it load or unload the model; return why it could not, empty if it could.
 
-        A worker that ends meanwhile is replaced by one that loads what there is then.
+        Empty, too, if the worker ends first: its replacement loads the current files.
         """
         self._changed = self._loop.create_future()
         try:
@@ -80,7 +80,7 @@ class Worker:
             self._changed = None
 
     def answer(self, why: str) -> None:
-        """Tell it what became of its request: why it failed, or nothing."""
+        """Send the worker the result of its request: why it failed, or an empty text."""
         with suppress(OSError):
             self._pipe.send((OUTCOME, why))
 

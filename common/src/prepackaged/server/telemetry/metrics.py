@@ -54,21 +54,21 @@ HELP = {
     "prepackaged_requests_total": "Requests answered, by method and HTTP or mapped gRPC status.",
     "prepackaged_request_seconds": "Time from a request's arrival to its answer.",
     "prepackaged_batch_requests": "Requests that one call of the model answered.",
-    ROWS: "Rows whose values were compared with what the model knows of training.",
+    ROWS: "Rows that were checked for drift.",
     ANOMALIES: "Values in these rows that were missing, of an unknown category or out of range.",
     PREDICTED_CLASSES: "Rows by the class that the model predicted.",
     "prepackaged_queue_depth_requests": "Requests that wait for the model.",
     "prepackaged_in_flight_requests": "Requests that are not answered yet.",
-    "prepackaged_model_load_seconds": "Time that loading the model took.",
+    "prepackaged_model_load_seconds": "Seconds that the first load of the model took.",
     "prepackaged_batching_enabled": "1 while requests may be answered together, else 0.",
     "prepackaged_build_info": "Always 1; the labels say what runs.",
     "prepackaged_model_info": "Always 1; the labels say which model is served.",
     "prepackaged_model_reloads_total": "Reloads of the model, by result.",
     "prepackaged_model_last_reload_successful": (
-        "1 if the last reload of the model succeeded, else 0."
+        "1 if the last reload succeeded or none was tried, else 0."
     ),
     "prepackaged_model_last_reload_success_timestamp_seconds": (
-        "Unix time at which the model was loaded."
+        "Unix time of the last successful load, at the start or by a reload."
     ),
 }
 # Upper bounds of the buckets, less the last, which is infinity.

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -141,6 +142,11 @@ def test_the_old_model_answers_while_the_new_one_loads_and_is_freed_after(
     with_api: Any, directory: Path
 ) -> None:
     """Requests that have begun end with the old model, which is freed with the last of them."""
+    (directory / "samples").mkdir()
+    (directory / "samples" / "one.json").write_text('{"request": {"body": {"strData": "hi"}}}')
+    assert load(with_api)[0] == 200  # so that the old model has been asked its samples, too
+    wait_until((directory.parent / "freed-one").exists)
+    (directory.parent / "freed-one").unlink()
     ask(with_api)
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(ask, with_api, "wait")
@@ -340,18 +346,45 @@ def test_all_workers_load_the_new_model(begin: Callable[..., Any], directory: Pa
     assert metric(process, 'prepackaged_model_reloads_total{result="success"}') == 2
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 def test_sighup_during_loading_loads_once_more(
-    begin: Callable[..., Any], start_process: Start, directory: Path
+    start_process: Start, directory: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     """A signal that comes while the first model loads is not lost, and does not end the server."""
+    monkeypatch.setenv("GUNICORN_WORKERS", f"{workers}")
     (directory.parent / "slow").touch()
     process = start_process("Reloads.OnAnyThread", answers=False, model_uri=str(directory))
-    wait_until((directory.parent / "loading").exists)
+    wait_until(lambda: len([*directory.parent.glob("read-by-*")]) == workers)
     write(directory, "two")
     process.signal(signal.SIGHUP)
+    time.sleep(0.2)  # for a parent to hear the signal before its workers serve
     (directory.parent / "slow").unlink()
-    wait_until(lambda: " serves on " in process.server.log())
-    wait_until(lambda: ask(process) == "two")
+    wait_until(lambda: process.server.log().count("The model was reloaded") >= workers)
+    assert {ask(process) for _ in range(8 * workers)} == {"two"}
+
+
+def test_a_call_that_hangs_is_not_hidden_by_a_reload(
+    begin: Callable[..., Any], directory: Path
+) -> None:
+    """The server is not alive while a call of the model before hangs on the model's thread."""
+    process = begin(PREPACKAGED_REPOSITORY_API="true", PREPACKAGED_MAX_CALL_SECONDS="0.5")
+    ask(process)
+    with ThreadPoolExecutor() as pool:
+        hanging = pool.submit(ask, process, "wait")
+        wait_until((directory.parent / "entered").exists)
+        write(directory, "two")
+        assert load(process)[0] == 200
+        wait_until(lambda: probe(process, "/v2/health/live") == 500)
+        assert probe(process, "/health/ping") == 500
+        assert probe(process, "/v2/health/ready") == 503
+        (directory.parent / "open").touch()
+        assert hanging.result() == "one"
+    assert (probe(process, "/v2/health/live"), ask(process)) == (200, "two")
+
+
+def probe(process: Any, path: str) -> int:
+    """The status of a probe."""
+    return requests.get(process.server.url + path, timeout=60).status_code
 
 
 def test_a_terminal_that_is_closed_ends_the_server(

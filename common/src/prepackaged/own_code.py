@@ -55,22 +55,31 @@ def forgotten(directories: Sequence[Path]) -> Iterator[None]:
 
     If the block raises an exception, all is as before.
     """
-    places = list(map(str, directories))
-    below = [name for name, module in sys.modules.items() if _is_below(module, directories)]
-    modules, path = _take_out(below), list(sys.path)
-    sys.path[:] = [each for each in path if each not in places]
+    modules, path = _take_out(_modules_below(directories)), list(sys.path)
+    sys.path[:] = [each for each in path if not _is_below(each, directories)]
     importlib.invalidate_caches()
     try:
         yield
     except BaseException:
+        _take_out(_modules_below([Path(each) for each in sys.path if each not in path]))
         sys.modules.update(modules)
         sys.path[:] = path
         raise
 
 
-def _is_below(module: ModuleType, directories: Sequence[Path]) -> bool:
-    file = getattr(module, "__file__", None)
-    return isinstance(file, str) and any(Path(file).is_relative_to(each) for each in directories)
+def _modules_below(directories: Sequence[Path]) -> list[str]:
+    files = {name: getattr(each, "__file__", None) for name, each in list(sys.modules.items())}
+    return [
+        name
+        for name, file in files.items()
+        if isinstance(file, str) and _is_below(file, directories)
+    ]
+
+
+def _is_below(path: str, directories: Sequence[Path]) -> bool:
+    """Whether a path is in one of these directories, but not in an environment there."""
+    below = any(Path(path).is_relative_to(each) for each in directories)
+    return below and "site-packages" not in Path(path).parts
 
 
 @contextmanager
@@ -178,7 +187,7 @@ def top_level_names(path: Path) -> list[str]:
 
 
 def _modules_in(directory: Path) -> list[str]:
-    files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
+    files = {name: getattr(each, "__file__", None) for name, each in list(sys.modules.items())}
     return [
         name for name, file in files.items() if file and Path(file).resolve().parent == directory
     ]

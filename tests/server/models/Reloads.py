@@ -1,5 +1,6 @@
 """Models that a test changes on disk while they are served."""
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -10,8 +11,9 @@ class Reloads:
     """Answers with the text of the file `answer` in its directory.
 
     Loading fails if the text is `broken`, and waits while the file `slow` exists; it touches
-    `loading` first. A prediction of `wait` touches `entered` and waits for the file `open`. When
-    the model is freed, it touches `freed-` and its text. These files are beside the directory.
+    `loading` and `read-by-<process>` first. A prediction of `wait` touches `entered` and waits for
+    the file `open`. When the model is freed, it touches `freed-` and its text. These files are
+    beside the directory.
     """
 
     callable_from_any_thread = False
@@ -25,6 +27,7 @@ class Reloads:
     def load(self) -> None:
         self.text = (self.directory / "answer").read_text()
         (self.beside / "loading").touch()
+        (self.beside / f"read-by-{os.getpid()}").touch()
         while (self.beside / "slow").exists():
             time.sleep(0.001)
         if self.text == "broken":

@@ -492,6 +492,26 @@ def test_build_info_is_told_in_labels(metrics: Metrics) -> None:
     }
 
 
+def test_an_info_has_its_last_labels_alone(metrics: Metrics, tmp_path: Path) -> None:
+    """A model that was replaced or unloaded is not on the page, for one process and for workers."""
+    worker = Metrics(tmp_path, 0)
+    for each in (metrics, worker):
+        for digest in ("one", "two"):
+            each.set_info("prepackaged_model_info", {"digest": digest})
+    for text in (text_of(metrics), text_in(tmp_path)):
+        assert samples_in(text, "prepackaged_model_info") == {
+            ("prepackaged_model_info", frozenset({("digest", "two")})): 1
+        }
+    for each in (metrics, worker):
+        each.clear_info("prepackaged_model_info")
+    for text in (text_of(metrics), text_in(tmp_path)):
+        assert samples_in(text, "prepackaged_model_info") == {}
+    for each in (metrics, worker):
+        each.set_info("prepackaged_model_info", {"digest": "one"})
+    for text in (text_of(metrics), text_in(tmp_path)):
+        assert values_in(text, "prepackaged_model_info") == [1]
+
+
 def test_only_known_gauges_can_be_set(metrics: Metrics) -> None:
     """Setting an unknown gauge is an error."""
     with pytest.raises(KeyError, match="prepackaged_queue"):

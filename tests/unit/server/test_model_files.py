@@ -1,6 +1,7 @@
 """Whether a model's files have changed, and when a change is loaded."""
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
@@ -90,6 +91,43 @@ def test_directories_that_contain_themselves_end(tmp_path: Path) -> None:
         (tmp_path / name).symlink_to(tmp_path)
     (tmp_path / "model").write_text("x")
     assert 0 < len(fingerprint(str(tmp_path)).files) <= MOST_ENTRIES
+
+
+def test_a_file_system_that_is_away_has_no_files(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Errors of a network file system raise nothing: it may be back at the next check."""
+
+    def fail(path: Path) -> bool:
+        raise OSError(errno.ESTALE, "Stale file handle", str(path))
+
+    monkeypatch.setattr(Path, "is_file", fail)
+    assert fingerprint(str(directory)) == Fingerprint()
+
+
+def test_bytecode_does_not_change_it(directory: Path) -> None:
+    """Importing the author's code writes `__pycache__` beside it."""
+    before = fingerprint(str(directory))
+    (directory / "__pycache__").mkdir()
+    (directory / "__pycache__" / "code.pyc").write_text("x")
+    assert fingerprint(str(directory)) == before
+
+
+def test_polling_goes_on_after_an_error(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever fails in a check is logged, and the next check is made."""
+    looks = []
+
+    async def look() -> None:
+        looks.append(1)
+        if len(looks) < 3:
+            raise RuntimeError("nothing is as it was")
+        await asyncio.Event().wait()
+
+    poller = Poller(str(directory), 0, Fingerprint, look)
+    monkeypatch.setattr(poller, "look", look)
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(poller.run(), 1))
+    assert len(looks) == 3
 
 
 class Loader:

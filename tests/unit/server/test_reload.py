@@ -1,8 +1,9 @@
 """What a reload does when memory is short, and how changes take turns."""
 
 import asyncio
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,26 @@ def test_those_who_ask_meanwhile_share_one_more_run() -> None:
     assert runs == [LOAD, LOAD]
 
 
+def test_changes_are_made_in_the_order_in_which_they_are_asked_for() -> None:
+    """A load after an unload does not share a run with a load before it."""
+    runs: list[str] = []
+
+    async def work(what: str) -> None:
+        await asyncio.sleep(0.01)
+        runs.append(what)
+
+    async def ask() -> None:
+        turns = Turns(work)
+        async with asyncio.TaskGroup() as group:
+            for what in (LOAD, LOAD, "unload", "unload", LOAD):
+                group.create_task(turns.run(what))
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+
+    asyncio.run(ask())
+    assert runs == [LOAD, LOAD, "unload", LOAD]
+
+
 def test_a_run_goes_on_when_who_asked_has_left() -> None:
     """A client that disconnects does not stop a load in the middle."""
     done = []
@@ -174,3 +195,27 @@ def test_own_code_is_imported_anew_and_restored_if_that_fails(
         monkeypatch.syspath_prepend(tmp_path)
         anew = import_module("own_step")
     assert (own_step.ANSWER, anew.ANSWER) == (1, 2)
+
+
+def test_code_of_a_model_that_failed_is_not_used_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each version has a directory of its own; one that fails leaves none of its modules."""
+    monkeypatch.setattr("sys.path", [*sys.path])
+    for version in ("v2", "v3"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "own_helper.py").write_text(f"VERSION = {version!r}")
+    with suppress(ValueError), forgotten([tmp_path / "v1"]):
+        sys.path.append(str(tmp_path / "v2"))
+        assert import_module("own_helper").VERSION == "v2"
+        raise ValueError("it answers its samples wrongly")
+    with forgotten([tmp_path / "v1"]):
+        sys.path.append(str(tmp_path / "v3"))
+        assert import_module("own_helper").VERSION == "v3"
+
+
+def test_an_environment_in_the_directory_is_not_forgotten() -> None:
+    """The directory may contain the server's own packages."""
+    with forgotten([Path(sys.prefix)]):
+        assert import_module("numpy") is sys.modules["numpy"]
+        assert "prepackaged.own_code" in sys.modules

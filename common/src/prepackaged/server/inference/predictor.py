@@ -72,9 +72,11 @@ class Predictor:
         around: Sequence[Around] = (),
         may_batch: bool = True,
         counts_drift: bool = True,
+        another_hangs: Callable[[], bool] = lambda: False,
     ) -> None:
         self.model = model
         self._longest_call = longest_call
+        self._another_hangs = another_hangs
         self.metrics = metrics
         self.hooks = Hooks(model, around)
         is_offered = may_batch and bool(getattr(model, "batchable", False))
@@ -135,7 +137,12 @@ class Predictor:
 
     @property
     def hangs(self) -> bool:
-        """Whether the model's present call has taken longer than any may."""
+        """Whether a call takes longer than any may, of this model or of one that it replaced."""
+        return self.is_stuck or self._another_hangs()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether this model's present call has taken longer than any may."""
         return self.engine.call_seconds > self._longest_call
 
     async def drained(self) -> None:

@@ -92,8 +92,9 @@ def serve(config: Config, place: Place | None = None) -> None:
         metrics = Metrics(place.directory, place.number) if place else Metrics()
         server, reloader = loaded_server(config, loop, thread, metrics)
         settle()
+        has_service = has_custom_service(server.service.predictor.model)
         begin_reloading(loop, reloader, signals, parent)
-        serve_loaded(server, loop, thread, early, parent)
+        serve_loaded(server, loop, thread, early, parent, has_service=has_service)
 
 
 def loaded_server(
@@ -128,14 +129,18 @@ def serve_loaded(
     thread: ModelThread,
     early: EarlyServer | None,
     parent: Parent | None,
+    *,
+    has_service: bool,
 ) -> None:
-    """Open the ports, and call the model on this thread until the server has stopped."""
+    """Open the ports, and call the model on this thread until the server has stopped.
+
+    With `has_service`, the model has a custom service.
+    """
     config, is_over = server.config, asyncio.Event()
     dog = Watchdog(config.shutdown.process, lambda: hanging(config, "some"))
     ShutdownSignals(loop.loop, is_over.set, on_main=dog.start)
     if parent:
         parent.on_end = is_over.set
-    has_service = has_custom_service(server.service.predictor.model)
     loop.run(begin(server, early, parent))
     custom = CustomService(config) if has_service and config.runs_custom_service else None
     life = loop.submit(serve_until(is_over, server, dog))

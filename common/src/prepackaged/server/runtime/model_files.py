@@ -5,6 +5,7 @@ replacing a directory by changing one link changes no file.
 """
 
 import os
+import stat
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -42,9 +43,12 @@ def fingerprint(uri: str) -> Fingerprint:
     Files that cannot be listed, or do not exist, are left out.
     """
     try:
-        place = local_path(uri)
-    except DeploymentError:
+        return _fingerprint(local_path(uri))
+    except (DeploymentError, OSError):  # such as those of a network file system that is away
         return Fingerprint()
+
+
+def _fingerprint(place: Path) -> Fingerprint:
     if place.is_file():
         entries = [(each.name, each) for each in _listed(place.parent)]
     else:
@@ -58,7 +62,7 @@ def _below(directory: Path, prefix: str, levels: int) -> Iterator[tuple[str, Pat
     for path in _listed(directory):
         name = f"{prefix}{path.name}"
         yield name, path
-        if levels and path.is_dir():
+        if levels and os.path.isdir(path):  # noqa: PTH112  which raises no error of the file system
             yield from _below(path, f"{name}/", levels - 1)
 
 
@@ -71,7 +75,7 @@ def _listed(directory: Path) -> list[Path]:
 
 
 def _is_unfinished(name: str) -> bool:
-    return name.startswith("..") or name.endswith(UNFINISHED)
+    return name.startswith("..") or name.endswith(UNFINISHED) or name == "__pycache__"
 
 
 def _facts(entries: list[tuple[str, Path]]) -> Iterator[tuple[str, int, int, int]]:
@@ -80,5 +84,5 @@ def _facts(entries: list[tuple[str, Path]]) -> Iterator[tuple[str, int, int, int
             found = path.stat()
         except OSError:  # it has just gone, or leads nowhere
             continue
-        if not path.is_dir():
+        if not stat.S_ISDIR(found.st_mode):
             yield name, found.st_size, found.st_mtime_ns, found.st_ino

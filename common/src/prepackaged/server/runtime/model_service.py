@@ -26,7 +26,8 @@ MakeProtocol = Callable[[Predictor], WireProtocol]
 class Surroundings:
     """What the models of a server have in common.
 
-    `submit` runs functions on the model's thread, where its metadata was read. `change` loads and
+    `submit` runs functions on the model's thread, where its metadata was read. `another_hangs`
+    returns whether a call of a model that was replaced hangs on that thread. `change` loads and
     unloads the model by request. `more` are further protocols.
     """
 
@@ -35,6 +36,7 @@ class Surroundings:
     metrics: Metrics
     tracing: Tracing | None
     is_ending: Callable[[], bool]
+    another_hangs: Callable[[], bool]
     change: Change | None
     more: Sequence[MakeProtocol] = ()
 
@@ -79,4 +81,5 @@ class ModelService:
             around=[side.around for side in (flask, self._around.tracing) if side],
             may_batch=flask is None and config.batches,
             counts_drift=config.drift,
+            another_hangs=self._around.another_hangs,
         )

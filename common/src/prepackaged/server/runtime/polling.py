@@ -36,7 +36,10 @@ class Poller:
         """Look until cancelled."""
         while True:
             await asyncio.sleep(self._seconds)
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # whatever it is, it may be over at the next check
+                logger.exception("The model's files were not checked")
 
     async def look(self) -> None:
         """Look once."""

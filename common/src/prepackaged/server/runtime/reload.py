@@ -8,6 +8,7 @@ import asyncio
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -20,6 +21,7 @@ from prepackaged.errors import DeploymentError, RequestError, describe
 from prepackaged.own_code import forgotten
 from prepackaged.server.inference.model_thread import ModelThread
 from prepackaged.server.protocols.v2.repository import LOAD, Change
+from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.event_loop import LoopThread
 from prepackaged.server.runtime.loaded import LoadedModel, load
 from prepackaged.server.runtime.memory import available, settle_again
@@ -34,7 +36,8 @@ from prepackaged.signature import declared_signature
 logger = logging.getLogger(__name__)
 
 MEGABYTE = 2**20
-SETTLE_SECONDS = 1  # after which a failed load's exception, and with it the model, is let go
+SETTLE_SECONDS = 1  # after which what may still hold a model, such as an exception, is let go
+MOST_TRIES = 5  # to free a model
 SUCCESS, FAILURE = "success", "failure"
 UNLOADED, LOADING = "the model is unloaded", "the model is being loaded"
 
@@ -124,17 +127,14 @@ class Reloader:
             logger.error("The reload failed, and %s: %s", state, why)
             self._server.metrics.count_reloads(FAILURE, 1)
             self._server.metrics.set_gauge("prepackaged_model_last_reload_successful", 0)
-            asyncio.get_running_loop().call_later(SETTLE_SECONDS, settle_again)
+            self._begin(settle_later())
             raise ReloadError(why) from error
 
     async def _load(self) -> None:
         self._tried = files = await self._look()
         await self._make_room(files)
-        loading = partial(load_again, self._server, self._loop, self._code)
-        loaded = await self._call(loading, is_free=self._is_free)
-        if files != await self._look():
-            raise DeploymentError("the model's files have changed while they were read")
-        self._swap(loaded)
+        loading = partial(load_again, self._config, self._loop, self._code, files)
+        self._swap(await self._call(loading, is_free=self._is_free))
         self._files = files
 
     async def _look(self) -> Fingerprint:
@@ -162,9 +162,11 @@ class Reloader:
         await self._unload(LOADING)
 
     async def _unload(self, why: str) -> None:
+        self._server.metrics.clear_info("prepackaged_model_info")
         await self._retire(self._server.unload(why))
 
     def _swap(self, loaded: LoadedModel) -> None:
+        self._server.metrics.clear_info("prepackaged_model_info")
         old = self._server.replace(loaded.model, loaded.metadata)
         if old:
             tell_of_changes(old.predictor.model, loaded.model)
@@ -176,10 +178,16 @@ class Reloader:
 
     async def _retire(self, old: ModelService | None) -> None:
         """Free a model's memory when it has answered its last request."""
-        if old:
-            await self._server.retire(old)
-            del old
-            settle_again()
+        if old is None:
+            return
+        await self._server.retire(old)
+        predictor = weakref.ref(old.predictor)
+        del old
+        for _ in range(MOST_TRIES):
+            await asyncio.to_thread(settle_again)
+            if predictor() is None:
+                break
+            await asyncio.sleep(SETTLE_SECONDS)  # a large request may still be read for it
 
     def _begin(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -211,10 +219,24 @@ class Reloader:
         return await asyncio.wrap_future(outcome)
 
 
-def load_again(server: RunningServer, loop: LoopThread, code: Sequence[Path]) -> LoadedModel:
-    """Load the model with its author's code as it is now. Raises `DeploymentError`."""
+def load_again(
+    config: Config, loop: LoopThread, code: Sequence[Path], files: Fingerprint
+) -> LoadedModel:
+    """Load the model with its author's code as it is now, if its files remain as they were.
+
+    Raises `DeploymentError`.
+    """
     with forgotten(code):
-        return load(server.config, loop)
+        loaded = load(config, loop)
+        if fingerprint(model_uri(config)) != files:
+            raise DeploymentError("the model's files have changed while they were read")
+        return loaded
+
+
+async def settle_later() -> None:
+    """Free what a load that failed has left, once its exception is let go."""
+    await asyncio.sleep(SETTLE_SECONDS)
+    await asyncio.to_thread(settle_again)
 
 
 def code_of(model: Any) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -55,8 +56,16 @@ class SelfTest:
         return self._result(answer)
 
     def _result(self, answer: "Future[Response]") -> Response:
+        thread = weakref.ref(
+            self._thread
+        )  # the loop lasts longer than the model, which it is not to keep
+
+        def stop(_: Any) -> None:
+            if running := thread():
+                running.stop()
+
         for ended in (answer, self._loop.ended):
-            ended.add_done_callback(lambda _: self._thread.stop())
+            ended.add_done_callback(stop)
         self._thread.run()
         if self._loop.ended.done():
             self._loop.ended.result()

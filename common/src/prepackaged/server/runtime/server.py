@@ -64,10 +64,17 @@ class RunningServer:
         self.tracing = start_tracing(config.interface) if config.tracing else None
         change = self._change if config.repository_api else None
         self._around = Surroundings(
-            config, submit, metrics, self.tracing, lambda: self._is_ending, change, more
+            config,
+            submit,
+            metrics,
+            self.tracing,
+            is_ending=lambda: self._is_ending,
+            another_hangs=lambda: any(each.predictor.is_stuck for each in self._retired),
+            change=change,
+            more=more,
         )
-        self._service: ModelService | None = self._serving(model, metadata)
         self._retired: set[ModelService] = set()
+        self._service: ModelService | None = self._serving(model, metadata)
         counted_as = {
             path: kind for each in self._protocols for path, kind in each.counted_as.items()
         }

@@ -8,25 +8,25 @@ from typing import Any
 class Turns:
     """Runs `work(what)` in turn. Use it on one event loop.
 
-    Calls with the same `what` that arrive during a run share one further run and its result.
+    Calls with the same `what` that follow each other during a run share one further run.
     """
 
     def __init__(self, work: Callable[[str], Awaitable[Any]]) -> None:
         self._work = work
         self._turn = asyncio.Lock()
-        self._waiting: dict[str, asyncio.Task[Any]] = {}
+        self._last: tuple[str, asyncio.Task[Any]] | None = None
 
     async def run(self, what: str) -> Any:
         """Return `work(what)` or raise its exception; it goes on if the caller is cancelled."""
-        task = self._waiting.get(what)
-        if task is None:
-            task = self._waiting[what] = asyncio.create_task(self._run(what))
-            task.add_done_callback(_retrieve)
-        return await asyncio.shield(task)
+        if self._last is None or self._last[0] != what:
+            self._last = (what, asyncio.create_task(self._run(what)))
+            self._last[1].add_done_callback(_retrieve)
+        return await asyncio.shield(self._last[1])
 
     async def _run(self, what: str) -> Any:
         async with self._turn:
-            del self._waiting[what]
+            if self._last and self._last[1] is asyncio.current_task():
+                self._last = None
             return await self._work(what)
 
 

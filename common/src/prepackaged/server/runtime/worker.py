@@ -48,7 +48,7 @@ class Worker:
         config: Config,
         number: int,
         directory: Path,
-        on_serving: Callable[[], object],
+        on_serving: Callable[["Worker"], object],
         on_request: Callable[["Worker", str], object],
     ) -> None:
         self._on_request = on_request
@@ -59,6 +59,7 @@ class Worker:
         end.close()
         self.born = time.monotonic()
         self.serves = False
+        self.has_missed_load = False
         self.failure = ""
         self._on_serving = on_serving
         self._silent = 0.0
@@ -136,4 +137,4 @@ class Worker:
             self.failure = text
         elif not self.serves:
             self.serves = True
-            self._on_serving()
+            self._on_serving(self)

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 from prometheus_client.multiprocess import mark_process_dead
 
-from prepackaged.errors import DeploymentError
+from prepackaged.errors import DeploymentError, describe
 from prepackaged.server.protocols.v2.repository import LOAD
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.event_loop import LoopThread
@@ -107,11 +107,21 @@ class Supervisor:
         self._changes.add(task)
         task.add_done_callback(self._changes.discard)
 
+    def _began(self, worker: Worker) -> None:
+        """Note that a worker serves; it may have read files that have changed since."""
+        self._serves.set()
+        if worker.has_missed_load:
+            self.begin_change(LOAD)
+
     def _requested(self, worker: Worker, what: str) -> None:
         self.begin_change(what, worker)
 
     async def _change_and_tell(self, what: str, worker: Worker | None) -> None:
-        why = await self._turns.run(what)
+        try:
+            why = await self._turns.run(what)
+        except Exception as error:
+            logger.exception("The workers did not %s the model", what)
+            why = describe(error)
         if worker:
             worker.answer(why)
 
@@ -121,6 +131,8 @@ class Supervisor:
         Return why it could not, empty if all could.
         """
         self._tried = await asyncio.to_thread(fingerprint, model_uri(self._config))
+        for worker in self._workers:
+            worker.has_missed_load = what == LOAD and not worker.serves
         for worker in [each for each in self._workers if each.serves]:
             if why := await worker.change(what):
                 return why
@@ -151,7 +163,7 @@ class Supervisor:
         deaths = 0
         while True:
             worker = Worker(
-                self._target, config, number, self._directory, self._serves.set, self._requested
+                self._target, config, number, self._directory, self._began, self._requested
             )
             self._workers.append(worker)
             status = await worker.died(config.longest_call)

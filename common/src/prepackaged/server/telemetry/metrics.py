@@ -151,13 +151,16 @@ class Metrics:
 
     def set_info(self, name: str, labels: Mapping[str, str]) -> None:
         """Set one of INFOS, whose value is always 1, to these labels alone."""
-        family, texts = (GAUGE, name), _texts(labels)
-        before = self._infos.get(name)
-        if before not in (None, texts):
+        self.clear_info(name)
+        texts = self._infos[name] = _texts(labels)
+        self._series.number((GAUGE, name), texts, OWN_GAUGES[name]).set(1)
+
+    def clear_info(self, name: str) -> None:
+        """Leave one of INFOS out until it is set again."""
+        family, before = (GAUGE, name), self._infos.pop(name, None)
+        if before is not None:
             self._series.number(family, before, OWN_GAUGES[name]).set(0)  # which no page shows
             self._series.forget(family, before)
-        self._infos[name] = texts
-        self._series.number(family, texts, OWN_GAUGES[name]).set(1)
 
     def refresh(self) -> None:
         """Read the gauges that are functions. For the event loop alone."""

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from prepackaged.server.inference.batching import (
     batch_key,
 )
 from prepackaged.server.inference.requests import InferenceRequest
-from prepackaged.server.inference.work import AGAIN
+from prepackaged.server.inference.work import AGAIN, TRIP_SECONDS
 
 
 def asked(value: Any, names: Sequence[str] = (), **parameters: Any) -> InferenceRequest:
@@ -140,6 +141,29 @@ def test_a_large_batch_is_not_computed_one_by_one_to_be_compared() -> None:
 
     assert predict.calls == [1, 1, 2] * CHECKS + [200 - 2 * CHECKS]
     assert all((request.value * 2 == outcome).all() for request, outcome in answered)
+
+
+def test_requests_that_cannot_share_a_call_wait_again_after_a_long_one() -> None:
+    """After a call that takes long, others get their turn before the next one."""
+
+    def slow(rows: Any) -> Any:
+        time.sleep(2 * TRIP_SECONDS)
+        return rows
+
+    batcher = Batcher(Counting(slow), is_offered=True)
+    requests = [row(*range(width)) for width in range(1, 4)]
+
+    outcomes = batcher(requests)
+
+    assert values(outcomes[:1]) == [[[0]]]
+    assert outcomes[1:] == [AGAIN, AGAIN]
+
+
+def test_requests_that_cannot_share_a_call_are_answered_at_once_where_calls_are_quick() -> None:
+    """Quick calls follow one another."""
+    batcher = Batcher(Counting(), is_offered=True)
+
+    assert values(batcher([row(1.0), row(1.0, 2.0)])) == [[[2.0]], [[2.0, 4.0]]]
 
 
 @pytest.mark.parametrize("place", [0, 1, 100, 127, 128, 200, 255])

@@ -1,4 +1,5 @@
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -454,3 +455,46 @@ def test_what_goes_again_keeps_its_place() -> None:
 
     assert run(scenario, answer, together=4) == list(range(7))
     assert groups == [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6], [6]]
+
+
+def test_how_many_share_a_call_is_learned_from_those_that_wait_again() -> None:
+    """The wait is that of as many calls as it takes, not of as few as might do."""
+
+    def answer(items: Sequence[int]) -> list[Any]:
+        return [items[0], *[AGAIN] * (len(items) - 1)]
+
+    async def scenario(engine: Engine) -> int:
+        await submit_all(engine, range(5))
+        return engine.latency.sharing
+
+    assert run(scenario, answer, together=4) == 1
+    assert run(submit_some, doubled, together=4) == sys.maxsize
+
+
+async def submit_some(engine: Engine) -> int:
+    """Submit items that share calls, and return how many may."""
+    await submit_all(engine, range(4))
+    return engine.latency.sharing
+
+
+def test_what_is_urgent_waits_for_one_of_the_calls_that_cannot_be_shared() -> None:
+    """Health probes overtake predictions that wait for another call."""
+    order: list[Any] = []
+    is_open = threading.Event()
+
+    def answer(items: Sequence[int]) -> list[Any]:
+        is_open.wait(30)
+        order.append(items[0])
+        return [items[0], *[AGAIN] * (len(items) - 1)]
+
+    async def scenario(engine: Engine) -> None:
+        predictions = asyncio.ensure_future(submit_all(engine, range(3)))
+        await asyncio.sleep(0.01)
+        probe = asyncio.ensure_future(engine.run(lambda: order.append("probe"), is_urgent=True))
+        await asyncio.sleep(0.01)
+        is_open.set()
+        await asyncio.gather(probe, predictions)
+
+    run(scenario, answer, together=4)
+
+    assert order == [0, "probe", 1, 2]

@@ -3,7 +3,9 @@
 A model says that it may be batched; before that is believed, the answers to two requests are
 compared with those that they get together, and now and then again, while the others wait for
 another call. Requests share a call when they have the same parameters and column names, and
-their arrays stack: the same names, dtypes and trailing shapes. Of a batch that fails, the request
+their arrays stack: the same names, dtypes and trailing shapes. Those that cannot share one are
+called one after another for a few milliseconds, and then wait again: so others get their turn,
+and nothing is computed for clients that leave meanwhile. Of a batch that fails, the request
 at fault is found by halving, so that it spoils no other.
 """
 
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from prepackaged.server.inference.requests import InferenceRequest, row_count
-from prepackaged.server.inference.work import AGAIN
+from prepackaged.server.inference.work import AGAIN, TRIP_SECONDS
 from prepackaged.tables import Table
 
 logger = logging.getLogger(__name__)
@@ -59,15 +61,19 @@ class Batcher:
         return self.most if self.is_on and self._singly <= 0 else 1
 
     def __call__(self, requests: Sequence[InferenceRequest]) -> list[Any]:
-        """A result or an exception for each request, in their order."""
+        """A result, an exception or `AGAIN` for each request, in their order."""
         first, *others = self._groups(requests)
         if not others:
             return self._group(requests)
-        outcomes: dict[int, Any] = {}
+        outcomes: list[Any] = [AGAIN] * len(requests)
+        until = time.perf_counter() + TRIP_SECONDS
         for group in (first, *others):
             answers = self._group([requests[index] for index in group])
-            outcomes.update(zip(group, answers, strict=True))
-        return [outcomes[index] for index in range(len(requests))]
+            for index, answer in zip(group, answers, strict=True):
+                outcomes[index] = answer
+            if time.perf_counter() > until:
+                break
+        return outcomes
 
     def _groups(self, requests: Sequence[InferenceRequest]) -> list[list[int]]:
         groups: dict[Any, list[int]] = {}

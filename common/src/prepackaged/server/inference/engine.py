@@ -18,13 +18,12 @@ from typing import Any
 from prepackaged.server.inference.admission import Admission, OverloadedError
 from prepackaged.server.inference.latency import LatencyTracker
 from prepackaged.server.inference.queue import WorkQueue
-from prepackaged.server.inference.work import AGAIN, Work, rows_of
+from prepackaged.server.inference.work import AGAIN, TRIP_SECONDS, Work, rows_of
 
 logger = logging.getLogger(__name__)
 
 LOOP_SECONDS = 0.002  # what one iteration of the event loop may spend in calls
-MOST_CALLS = 64  # that the model's thread gets at a time,
-TRIP_SECONDS = 0.005  # as long as they take no longer than this together
+MOST_CALLS = 64  # that the model's thread gets at a time, while they take TRIP_SECONDS at most
 DELIVER_SECONDS = 0.001  # after which it delivers the outcomes that it has
 
 Submit = Callable[..., object]
@@ -64,7 +63,7 @@ class Engine:
         self._idle = asyncio.Event()
         self._idle.set()
         self.latency = LatencyTracker()
-        self._admission = Admission(self.latency, together, max_wait)
+        self._admission = Admission(self.latency, self._share_a_call, max_wait)
         self._queue = WorkQueue(
             self._admission,
             together,
@@ -150,9 +149,10 @@ class Engine:
                 self._submit(self._call_on_thread, batches)
                 return
             self._taken, start = batch, time.perf_counter()
-            self._deliver(batch, self._call(batch))
+            outcomes = self._call(batch)
+            self._deliver(batch, outcomes)
             now = time.perf_counter()
-            self.latency.note_call(now - start, len(batch))
+            self.latency.note_call(now - start, count_answered(outcomes))
             if now > until:
                 self._loop.call_soon(self._run)
                 return
@@ -205,9 +205,10 @@ class Engine:
         """What this thread goes on with after some calls; nothing where the loop is to decide."""
         now = time.perf_counter()
         seconds = (now - self._trip_began) / len(batches)
-        self.latency.note_call(seconds, len(batches[-1]))
+        answered = count_answered(done[-1][1])
+        self.latency.note_call(seconds, answered)
         self._trip_began = now
-        if seconds < TRIP_SECONDS or any(outcome is AGAIN for outcome in done[-1][1]):
+        if seconds < TRIP_SECONDS or answered < len(batches[-1]):
             return []
         with self._taking:
             self._taken = self._queue.take()
@@ -218,22 +219,37 @@ class Engine:
     ) -> Sequence[Any]:
         start, busy_start = time.perf_counter(), busy_clock() if busy_clock else 0.0
         self._call_began = start
+        outcomes = self._outcomes(works)
+        self._call_began = math.inf
+        seconds = time.perf_counter() - start
+        busy = busy_clock() - busy_start if busy_clock else None
+        if works[0].function:
+            self.latency.note_request(seconds)
+        else:
+            self._learn(works, outcomes, seconds, busy)
+        return outcomes
+
+    def _outcomes(self, works: list[Work]) -> Sequence[Any]:
         try:
             function = works[0].function
             return [function()] if function else self._answer([work.item for work in works])
         except BaseException as error:
             return [error] * len(works)
-        finally:
-            self._call_began = math.inf
-            seconds = time.perf_counter() - start
-            busy = busy_clock() - busy_start if busy_clock else None
-            self._learn(works, seconds, busy)
 
-    def _learn(self, works: list[Work], seconds: float, busy: float | None) -> None:
-        if works[0].function:
-            self.latency.note_request(seconds)
-        else:
-            self.latency.note(seconds, len(works), rows_of(works), busy=busy)
+    def _learn(
+        self, works: list[Work], outcomes: Sequence[Any], seconds: float, busy: float | None
+    ) -> None:
+        answered = count_answered(outcomes)
+        rows = rows_of(works)
+        if answered < len(works):
+            pairs = zip(works, outcomes, strict=True)
+            rows = rows_of([work for work, outcome in pairs if outcome is not AGAIN])
+        self.latency.note(seconds, answered, rows, busy=busy)
+        self.latency.note_sharing(len(works), answered)
+
+    def _share_a_call(self) -> int:
+        """How many requests may share a call, as far as those of the latest did."""
+        return min(self._together(), self.latency.sharing)
 
     def _deliver_and_run(self, done: list[tuple[list[Work], Sequence[Any]]]) -> None:
         self._deliver_all(done)
@@ -267,6 +283,13 @@ class Engine:
     def _refuse(self, work: Work, error: OverloadedError) -> None:
         """Give an error to work that was taken, from any thread."""
         self._loop.call_soon_threadsafe(self._deliver, [work], [error])
+
+
+def count_answered(outcomes: Sequence[Any]) -> int:
+    """How many have an outcome, and do not wait for another call."""
+    if len(outcomes) == 1:
+        return 1
+    return sum(outcome is not AGAIN for outcome in outcomes)
 
 
 def _settle(future: "asyncio.Future[Any]", outcome: Any) -> None:

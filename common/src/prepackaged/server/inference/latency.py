@@ -1,5 +1,6 @@
 """How long a model takes for how many rows, and so on which thread it is called."""
 
+import sys
 from collections import deque
 
 QUICK_SECONDS = 0.002  # a call that the event loop can bear: 32 rows of a small model, answers made
@@ -23,6 +24,7 @@ class LatencyTracker:
         self._medians = [0.0] * SIZES  # of these, 0 where nothing is known
         self._cautious = 0
         self.seconds_per_request = 0.0  # a moving average
+        self.sharing = sys.maxsize  # how many requests the latest call of several answered
 
     def is_quick(self, rows: int) -> bool:
         """Whether a call with so many rows may be made on the event loop."""
@@ -54,6 +56,11 @@ class LatencyTracker:
         recent = self._calls[size]
         recent.append(seconds)
         self._medians[size] = median(recent)
+
+    def note_sharing(self, given: int, answered: int) -> None:
+        """Learn how many of the requests that were given to a call it has answered."""
+        if given > 1:
+            self.sharing = answered if answered < given else sys.maxsize
 
     def call_seconds(self, requests: int) -> float:
         """Seconds of a call for up to so many requests; 0 where there was none.

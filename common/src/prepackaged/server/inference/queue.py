@@ -99,7 +99,10 @@ class WorkQueue:
         admission.is_stricter = False
         kept: list[Work] = []
         for _ in range(len(self._waiting)):  # more may be added meanwhile
-            work = self._waiting.popleft()
+            try:
+                work = self._waiting.popleft()
+            except IndexError:  # clients have left meanwhile
+                break
             wait = admission.wait_behind(len(kept))
             then, context = now + wait, work.context
             if context and admission.is_late(context, then - work.since, then):

@@ -10,19 +10,20 @@ from prepackaged.server.telemetry.context import RequestContext
 
 #: The outcome of an item that waits for another call.
 AGAIN = object()
+#: What several calls in a row may take, in seconds, before others get their turn.
+TRIP_SECONDS = 0.005
 
 
 @dataclass(slots=True, eq=False)
 class Work:
     """Something that waits for the model, and where its outcome goes.
 
-    It is an item for the engine's `answer`, with so many `rows` and of a `size` in
-    bytes, or a `function` to be called
-    alone. `done` is called once, on the event loop, with the answer or the exception.
-    `is_wanted` turns false with the outcome, or when the client has gone away: the model never
-    sees such work, or nobody its outcome. `queue` is where it waits, and `since` since when;
-    `on_leave` is called with its age in seconds when the client goes away while the model works
-    for it. `context` is the request.
+    It is an item for the engine's `answer`, with so many `rows` and of a `size` in bytes, or a
+    `function` to be called alone. `done` is called once, on the event loop, with the answer or the
+    exception. `is_wanted` turns false with the outcome, or when the client has gone away: the model
+    never sees such work, or nobody its outcome. `queue` is where it waits, and `since` since when;
+    `on_leave` is called with its age in seconds when the client goes away while the model works for
+    it. `context` is the request.
     """
 
     item: Any

@@ -15,6 +15,7 @@ from rawhttp import PREDICT, WAYS, Connection, connected, get, post, text
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from waiting import SECONDS, wait_until
 
+from prepackaged.server.protocols.json_reading import MOST_CONTAINERS
 from prepackaged.server.transport import eviction
 from prepackaged.server.transport.http1 import port as http_port
 from prepackaged.server.transport.http1.head_size import MAX_HEAD
@@ -305,6 +306,28 @@ def test_a_body_for_which_there_is_no_memory_is_refused() -> None:
         assert connection.is_closed()
         with connected(server.url) as other:
             assert other.ask(post(text("hi"))).text == "hi"
+
+
+@pytest.mark.parametrize(
+    ("path", "start"),
+    [
+        ("/predict", b'{"data": {"ndarray": ['),
+        ("/v1/models/model:predict", b'{"instances": ['),
+        ("/v2/models/model/infer", b'{"inputs": ['),
+        ("/invocations", b'{"inputs": ['),
+    ],
+)
+@pytest.mark.parametrize("element", [b"[]", b"{}"])
+def test_a_body_of_more_lists_than_python_parses_in_a_second_is_refused(
+    server: Served, path: str, start: bytes, element: bytes
+) -> None:
+    """It gets 413 in the form of its protocol, and the connection goes on."""
+    body = start + b",".join([element] * (MOST_CONTAINERS + 1)) + b"]}"
+    with connected(server.url) as connection:
+        answer = connection.ask(post(body, path))
+        assert answer.status == 413
+        assert b"expected at most 4194304 lists and objects in a body, got 41943" in answer.body
+        assert connection.ask(post(text("hi"))).text == "hi"
 
 
 def test_a_body_for_which_there_is_no_memory_now_may_come_again(gate: Any) -> None:

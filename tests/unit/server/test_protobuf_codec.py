@@ -186,6 +186,15 @@ def test_one_other_value_among_many_numbers_is_read(odd: Any, row: int) -> None:
     assert decode(ndarray(rows)).value.tolist() == rows
 
 
+@pytest.mark.parametrize("row", [[], [[]], [[], []]])
+@pytest.mark.parametrize("count", [1, 200])
+def test_rows_without_numbers_are_read(row: list[Any], count: int) -> None:
+    """Rows that are empty, or that contain empty lists, keep their shape, however many there are."""
+    value = decode(ndarray([row] * count)).value
+
+    assert value.shape == np.array([row] * count).shape
+
+
 def test_elements_of_the_same_size_that_are_no_numbers_are_not_mistaken() -> None:
     """List elements with an unknown field of a number's size are not read as numbers."""
     unknown = b"\x0a\x09\x19" + bytes(8)

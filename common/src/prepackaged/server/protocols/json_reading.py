@@ -15,7 +15,9 @@ import simdjson
 
 from prepackaged.arrays import Array, may_round
 from prepackaged.errors import ClientError
+from prepackaged.server.transport.errors import TransportError
 
+MOST_CONTAINERS = 2**22  # lists and objects in a body: to make so many takes about a second
 LARGE = 8192  # bytes from which on arrays pay
 MOST_MEMBERS = 64  # of an object; messages have no more than a few
 LARGEST_KEPT = 2**23  # bytes: a parser takes up to ten times as much
@@ -56,9 +58,13 @@ def memory_of(body: bytes) -> int:
     """An estimate of the memory for a message's values and a response of the same size, in bytes.
 
     It uses CPython's sizes of lists, objects, numbers and texts; a body of `[],[],...` becomes
-    thirty times as large.
+    thirty times as large. Raises `TransportError` with status 413 for more than MOST_CONTAINERS
+    lists and objects: Python makes them in one step, and all other requests wait meanwhile.
     """
     containers = body.count(b"[") + body.count(b"{")
+    if containers > MOST_CONTAINERS:
+        why = f"expected at most {MOST_CONTAINERS} lists and objects in a body, got {containers}"
+        raise TransportError(413, why)
     objects = 72 * containers + 32 * body.count(b",") + 16 * body.count(b'"')
     return 2 * len(body) + objects
 

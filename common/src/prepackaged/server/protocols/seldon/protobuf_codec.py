@@ -123,7 +123,7 @@ def _from_wire(rows: Any) -> Array | None:
         return None
     shape = _shape_of_first(rows)
     headers, size = _layout(shape)
-    if wire.size != size:
+    if wire.size != size or 0 in shape:
         return None
     count = 1
     for header, length in zip(headers, shape, strict=True):

@@ -19,6 +19,7 @@ import pytest
 import requests
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rawhttp import connected, get, post, text
+from serving import wait_until_answering
 from v2 import call
 from waiting import wait_until
 
@@ -360,7 +361,8 @@ def test_sighup_during_loading_loads_once_more(
     time.sleep(0.2)  # for a parent to hear the signal before its workers serve
     (directory.parent / "slow").unlink()
     wait_until(lambda: process.server.log().count("The model was reloaded") >= workers)
-    assert {ask(process) for _ in range(8 * workers)} == {"two"}
+    wait_until_answering(process.server.url, lambda: True, process.server.log)
+    wait_until(lambda: {ask(process) for _ in range(8 * workers)} == {"two"})
 
 
 def test_a_call_that_hangs_is_not_hidden_by_a_reload(

@@ -10,13 +10,20 @@ from prepackaged.server.protocols.seldon.json_reader import read_prediction
 ID = 1623456789012345679
 
 
+@pytest.mark.parametrize("rows", [[[2**63, 0]], [[1], [2**64 - 1]]])
+def test_whole_numbers_beyond_int64_are_unsigned(rows: Any) -> None:
+    """Also if not all of them are so large, where numpy would choose floats."""
+    array = from_lists(rows)
+    assert array.dtype == np.uint64
+    assert array.tolist() == rows
+
+
 @pytest.mark.parametrize(
     "rows",
     [
         [[ID, 0.5]],
         [[0.5, -ID]],
         [[2**53 + 1, 2.0]],
-        [[2**63 + 1, 1]],
         [[2**64 - 1, -1]],
         [[ID, True, 0.5]],
         [[[ID], [0.5]]],

@@ -41,9 +41,11 @@ def test_the_digest_is_the_one_that_model_signing_signs(directory: Path) -> None
     assert model_digest(model_in(directory)) == ROOT
 
 
-@pytest.mark.parametrize("name", [".git/config", ".gitignore", ".gitattributes", "model.sig"])
+@pytest.mark.parametrize(
+    "name", [".git/config", ".gitignore", ".gitattributes", "model.sig", "__pycache__/a"]
+)
 def test_what_is_not_signed_does_not_count(directory: Path, name: str) -> None:
-    """The signature and git's files do not affect the digest."""
+    """The signature, git's files and Python's bytecode do not affect the digest."""
     (directory / name).parent.mkdir(exist_ok=True)
     (directory / name).write_text("g")
     assert model_digest(model_in(directory)) == ROOT

@@ -94,6 +94,8 @@ def count_words(length: int | None) -> str:
 
 def _flat(values: list[Any]) -> Array:
     kinds = set(map(type, values))
+    if kinds == {int} and min(values) >= 0 and max(values) < 2**64:
+        return np.array(values, np.uint64)  # numpy chooses floats where only some are that large
     if kinds <= {int, float, bool} and any(map(_is_rounded, values)):
         kinds = {object}
     if _fit_into_text(values, kinds) or kinds <= {int, float, bool}:

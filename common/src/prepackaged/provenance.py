@@ -12,7 +12,8 @@ from typing import Any
 from prepackaged.artifacts import Artifact
 
 MOST_FILES = 10_000  # in a directory that is still taken for a model's
-LEFT_OUT = {".git", ".gitattributes", ".github", ".gitignore", "model.sig"}
+# Of git, of model signing, and what Python writes when it imports a model's own modules.
+LEFT_OUT = {".git", ".gitattributes", ".github", ".gitignore", "model.sig", "__pycache__"}
 # By a component's `platform`, the key of `custom` with its framework's version.
 FRAMEWORKS = {
     "sklearn": "scikit-learn",

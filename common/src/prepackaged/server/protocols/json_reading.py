@@ -100,6 +100,8 @@ def plain(value: Any) -> Any:
 
 def array_of(lists: Any) -> Array:
     """Nested simdjson lists of numbers as an array. Raises `ValueError` for anything else."""
+    if not isinstance(lists, simdjson.Array):
+        raise ValueError("no list")
     shape = _shape(lists)
     for kind, dtype in DTYPES.items():
         try:

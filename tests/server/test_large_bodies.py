@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rawhttp import Connection, connected, post
 
 from prepackaged.server.protocols.json_reading import LARGE
-from prepackaged.testing import Served, serve
+from prepackaged.testing import serve
 
 NUMBERS = st.sampled_from([0, 1, -1, 2.5, -0.0, 1e308, 2**53 + 1, 2**63, 2**64, -(2**63)])
 SCALARS = NUMBERS | st.sampled_from([None, True, "a", "[", "", "NaN", {"b64": "aGk="}, {}])

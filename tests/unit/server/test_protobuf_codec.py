@@ -189,7 +189,7 @@ def test_one_other_value_among_many_numbers_is_read(odd: Any, row: int) -> None:
 @pytest.mark.parametrize("row", [[], [[]], [[], []]])
 @pytest.mark.parametrize("count", [1, 200])
 def test_rows_without_numbers_are_read(row: list[Any], count: int) -> None:
-    """Rows that are empty, or that contain empty lists, keep their shape, however many there are."""
+    """Empty rows, and rows of empty lists, keep their shape, however many there are."""
     value = decode(ndarray([row] * count)).value
 
     assert value.shape == np.array([row] * count).shape

@@ -477,6 +477,22 @@ async def submit_some(engine: Engine) -> int:
     return engine.latency.sharing
 
 
+def test_a_call_that_answers_nobody_is_made_again_for_fewer() -> None:
+    """A model that turns out to be one that cannot be batched has answered no request yet."""
+    most = [4]
+
+    def answer(items: Sequence[int]) -> list[Any]:
+        is_shared, most[0] = len(items) > 1, 1
+        return [AGAIN] * len(items) if is_shared else doubled(items)
+
+    async def main() -> list[Any]:
+        with started(ModelThread()) as thread:
+            engine = Engine(answer, thread.submit, together=lambda: most[0], max_waiting=9)
+            return await asyncio.wait_for(submit_all(engine, range(4)), 30)
+
+    assert asyncio.run(main()) == [0, 2, 4, 6]
+
+
 def test_what_is_urgent_waits_for_one_of_the_calls_that_cannot_be_shared() -> None:
     """Health probes overtake predictions that wait for another call."""
     order: list[Any] = []

@@ -66,7 +66,7 @@ class Engine:
         self._admission = Admission(self.latency, self._share_a_call, max_wait)
         self._queue = WorkQueue(
             self._admission,
-            together,
+            self._go_together,
             self._refuse,
             max_waiting=max_waiting,
             max_rows=max_rows,
@@ -239,17 +239,18 @@ class Engine:
     def _learn(
         self, works: list[Work], outcomes: Sequence[Any], seconds: float, busy: float | None
     ) -> None:
-        answered = count_answered(outcomes)
-        rows = rows_of(works)
-        if answered < len(works):
-            pairs = zip(works, outcomes, strict=True)
-            rows = rows_of([work for work, outcome in pairs if outcome is not AGAIN])
-        self.latency.note(seconds, answered, rows, busy=busy)
-        self.latency.note_sharing(len(works), answered)
+        pairs = zip(works, outcomes, strict=True)
+        if answered := [work for work, outcome in pairs if outcome is not AGAIN]:
+            self.latency.note(seconds, len(answered), rows_of(answered), busy=busy)
+            self.latency.note_sharing(len(works), len(answered))
 
     def _share_a_call(self) -> int:
         """How many requests may share a call, as far as those of the latest did."""
         return min(self._together(), self.latency.sharing)
+
+    def _go_together(self) -> int:
+        """How many are taken for a call: some more than that, to see whether they may again."""
+        return min(self._together(), 2 * self.latency.sharing)
 
     def _deliver_and_run(self, done: list[tuple[list[Work], Sequence[Any]]]) -> None:
         self._deliver_all(done)
@@ -286,10 +287,8 @@ class Engine:
 
 
 def count_answered(outcomes: Sequence[Any]) -> int:
-    """How many have an outcome, and do not wait for another call."""
-    if len(outcomes) == 1:
-        return 1
-    return sum(outcome is not AGAIN for outcome in outcomes)
+    """How many have an outcome, and do not wait for another call; one at least."""
+    return max(sum(outcome is not AGAIN for outcome in outcomes), 1)
 
 
 def _settle(future: "asyncio.Future[Any]", outcome: Any) -> None:

@@ -17,6 +17,7 @@ from waiting import SECONDS, wait_until
 
 from prepackaged.server.protocols.json_reading import MOST_CONTAINERS
 from prepackaged.server.transport import eviction
+from prepackaged.server.transport.http1 import connection as http_connection
 from prepackaged.server.transport.http1 import port as http_port
 from prepackaged.server.transport.http1.head_size import MAX_HEAD
 from prepackaged.testing import Served, serve
@@ -360,6 +361,53 @@ def test_a_client_that_goes_away_before_its_body_is_whole_leaves_its_memory() ->
                 return connection.ask(post(text("y" * 40_000))).status == 200
 
         wait_until(has_room)
+
+
+@pytest.mark.parametrize("keepalive", [0, 5])
+def test_requests_behind_the_last_answer_leave_their_memory(keepalive: int) -> None:
+    """The server closes after the first answer, and lets go of what was sent with it."""
+    with serve(Mirror(), request_memory=100_000, keepalive=keepalive) as server:
+        header = "Connection: close" if keepalive else "X: x"
+        for _ in range(10):
+            with connected(server.url) as connection:
+                connection.send(get("/health/ping", header), post(b"x" * 12_000, "/nothing"))
+                assert connection.answer().status == 200
+                assert connection.is_closed()
+        with connected(server.url) as connection:
+            assert connection.ask(post(text("y" * 40_000))).text == "y" * 40_000
+
+
+def test_many_offers_of_another_protocol_are_answered_one_by_one() -> None:
+    """An offer is ignored (RFC 9110, 7.8), and so are hundreds that arrive together."""
+    offer = get("/health/ping", "Connection: upgrade", "Upgrade: h")
+    with serve(Mirror(), request_memory=100_000) as server, connected(server.url) as connection:
+        for _ in range(5):
+            connection.send(post(b"x" * 12_000, "/nothing"), offer * 1000, get("/health/ping"))
+            assert connection.answer().status == 404
+            assert {connection.answer().body for _ in range(1001)} == {b"pong"}
+        assert connection.ask(post(text("y" * 40_000))).text == "y" * 40_000
+
+
+def test_an_answer_that_is_not_read_keeps_no_closed_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A client that does not read its last answers has its time, and is then disconnected."""
+    monkeypatch.setattr(http_connection, "READER_SECONDS", SOON)
+    gone: list[object] = []
+    discard = http_port.HttpPort.discard
+    monkeypatch.setattr(
+        http_port.HttpPort, "discard", lambda port, each: (gone.append(each), discard(port, each))
+    )
+    with serve(Mirror(), keepalive=SOON) as server, connected(server.url) as connection:
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        for _ in range(200):
+            connection.send(post(text("x" * 40_000)))
+            wait_until(lambda: gone or is_answered(connection))
+            if gone:
+                break
+            with connected(server.url) as other:
+                assert get_ping(server) and other
+        wait_until(lambda: bool(gone))
 
 
 def test_a_message_for_which_there_is_no_memory_is_refused() -> None:

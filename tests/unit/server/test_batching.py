@@ -1,3 +1,4 @@
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -164,6 +165,47 @@ def test_requests_that_cannot_share_a_call_are_answered_at_once_where_calls_are_
     batcher = Batcher(Counting(), is_offered=True)
 
     assert values(batcher([row(1.0), row(1.0, 2.0)])) == [[[2.0]], [[2.0, 4.0]]]
+
+
+def exits_for_negative(rows: Any) -> Any:
+    """A predict function that calls sys.exit for negative numbers."""
+    if (rows < 0).any():
+        sys.exit("negative")
+    return rows
+
+
+def test_one_request_for_which_the_model_exits_spoils_no_other() -> None:
+    """SystemExit, and whatever else is no `Exception`, is the outcome of that request alone."""
+    batcher = trusted(Counting(exits_for_negative))
+
+    outcomes = batcher([row(1.0), row(-1.0), row(2.0)])
+
+    assert isinstance(outcomes.pop(1), SystemExit)
+    assert values(outcomes) == [[[1.0]], [[2.0]]]
+
+
+@pytest.mark.parametrize(
+    ("alone", "together"),
+    [
+        (lambda rows: {"a": rows}, lambda rows: rows),
+        (lambda rows: rows, lambda rows: {"a": rows}),
+        (lambda rows: rows.tolist(), lambda rows: rows),
+        (lambda rows: {"a": rows}, lambda rows: {"b": rows}),
+    ],
+)
+def test_a_model_whose_answers_are_of_several_kinds_is_answered_one_by_one(
+    alone: Callable[[Any], Any], together: Callable[[Any], Any]
+) -> None:
+    """A batch of another kind than its rows is no error of the requests."""
+    requests = [row(1.0), row(2.0)]
+    batcher = Batcher(
+        Counting(lambda rows: alone(rows) if len(rows) == 1 else together(rows)), is_offered=True
+    )
+
+    outcomes = batcher(requests)
+
+    assert list(map(repr, outcomes)) == [repr(alone(each.value)) for each in requests]
+    assert not batcher.is_on
 
 
 @pytest.mark.parametrize("place", [0, 1, 100, 127, 128, 200, 255])

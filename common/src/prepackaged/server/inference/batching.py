@@ -160,7 +160,7 @@ class Batcher:
             result = self._predict(
                 stacked, first.names, meta=dict(first.parameters or {}), context=None
             )
-        except Exception:
+        except BaseException:  # SystemExit too
             return None  # one by one, each gets its own error or answer
         if not has_rows(result, rows):
             self._turn_off(f"answered {_shape(result)} for {rows} rows")
@@ -266,13 +266,13 @@ def part(result: Any, start: int, end: int) -> Any:
 
 def same(alone: Any, stacked: Any) -> bool:
     """Whether two results are equal, floats up to rounding."""
-    if isinstance(alone, dict):
+    if isinstance(alone, dict) and isinstance(stacked, dict):
         return alone.keys() == stacked.keys() and all(
             same(alone[name], stacked[name]) for name in alone
         )
-    if not isinstance(alone, np.ndarray) or alone.shape != stacked.shape:
+    if not isinstance(alone, np.ndarray) or not isinstance(stacked, np.ndarray):
         return False
-    if alone.dtype != stacked.dtype:
+    if alone.shape != stacked.shape or alone.dtype != stacked.dtype:
         return False
     if alone.dtype.kind in "fc":
         return bool(np.allclose(alone, stacked, rtol=1e-4, atol=1e-6, equal_nan=True))

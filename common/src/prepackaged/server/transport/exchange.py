@@ -55,12 +55,14 @@ class Exchange(RequestContext):
 
     `failure` creates the response to an error. `on_cancel` is called when nobody waits for the
     answer any more, because the client disconnected or the deadline passed. The request's `held`
-    bytes of `memory` are returned with the response.
+    bytes of `memory` are returned with the response, or when a thread that still works for the
+    request has finished.
     """
 
     __slots__ = (
         "_carrier",
         "_failure",
+        "_is_on_thread",
         "_memory",
         "_observe",
         "_timers",
@@ -90,6 +92,7 @@ class Exchange(RequestContext):
         self._observe = observe
         self._memory = memory
         self.held = 0
+        self._is_on_thread = False
         self._timers: list[asyncio.TimerHandle] | None = None
 
     def header(self, name: bytes) -> bytes:
@@ -141,16 +144,34 @@ class Exchange(RequestContext):
     def prepare(self, work: Callable[[], Any], then: Callable[[Any], object]) -> None:
         """Run work on a thread for large messages, then continue with its result on the event loop.
 
-        An exception in either fails the exchange. If the exchange is over by then, it stops.
+        An exception in either fails the exchange. If the exchange is over by then, it stops, and
+        work that has not begun is left out.
         """
+        self._on_thread(work, partial(self._prepared, then))
+
+    async def prepared(self, work: Callable[[], Any]) -> Any:
+        """The same for a coroutine: return the work's result, or raise its exception."""
+        future = self._on_thread(work, self._came_back)
+        return await asyncio.shield(asyncio.wrap_future(future))
+
+    def _on_thread(
+        self, work: Callable[[], Any], then: Callable[[Future[Any]], object]
+    ) -> Future[Any]:
         loop = asyncio.get_running_loop()
-        then_go_on = partial(self._prepared, then)
-        future = BACKGROUND.submit(_uncollected, work)
-        future.add_done_callback(lambda done: loop.call_soon_threadsafe(then_go_on, done))
+        self._is_on_thread = True
+        future = BACKGROUND.submit(self._unless_over, work)
+        future.add_done_callback(lambda done: loop.call_soon_threadsafe(then, done))
+        return future
+
+    def _unless_over(self, work: Callable[[], Any]) -> Any:
+        if not self.is_open:
+            return None
+        with UNCOLLECTED:
+            return work()
 
     def _prepared(self, then: Callable[[Any], object], done: Future[Any]) -> None:
+        self._came_back(done)
         if not self.is_open:
-            self._let_go()  # of what the work took meanwhile
             return
         try:
             then(done.result())
@@ -158,6 +179,11 @@ class Exchange(RequestContext):
             self.fail(error)
         finally:
             del done  # it leads to the error, and that back here: a cycle, with all the work had
+
+    def _came_back(self, done: Future[Any]) -> None:  # noqa: ARG002  as callbacks get it
+        self._is_on_thread = False
+        if not self.is_open:
+            self._let_go()
 
     def answer_with(self, work: Awaitable[Response]) -> None:
         """Let a task answer: its result is the response, its exception the error."""
@@ -193,13 +219,10 @@ class Exchange(RequestContext):
         self._observe(self, status, size, code)
 
     def _let_go(self) -> None:
+        if self._is_on_thread:
+            return  # which may take more, and has the body as long as it works
         held, self.held = self.held, 0
         self._memory.give_back(held)
-
-
-def _uncollected(work: Callable[[], Any]) -> Any:
-    with UNCOLLECTED:
-        return work()
 
 
 def forget_frames(error: BaseException | None) -> None:

@@ -1,6 +1,5 @@
 """Seldon's REST routes: requests to the model's hooks, and answers to JSON."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib.resources import files
@@ -24,7 +23,7 @@ from prepackaged.server.protocols.seldon.json_codec import (
 )
 from prepackaged.server.protocols.seldon.messages import read_decoded, read_message, read_payload
 from prepackaged.server.protocols.seldon.methods import Methods, Unit, asked_parameters
-from prepackaged.server.transport.background import BACKGROUND, LARGE
+from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Handler, asynchronous
 from prepackaged.signature import declared_signature
@@ -173,7 +172,7 @@ async def _read(read: Callable[[Exchange], Any], exchange: Exchange) -> Any:
     """What a function reads of a request, on another thread where there is much to read."""
     if len(exchange.body) <= LARGE:
         return read(exchange)
-    return await asyncio.get_running_loop().run_in_executor(BACKGROUND, read, exchange)
+    return await exchange.prepared(partial(read, exchange))
 
 
 def ping(exchange: Exchange) -> None:

@@ -186,7 +186,7 @@ class UnaryCall:
                 self._inflate(exchange)
             else:
                 method.handler(exchange)
-        except Exception as error:
+        except BaseException as error:  # SystemExit of the model's too
             exchange.fail(error)
 
     def _inflate(self, exchange: Exchange) -> None:

@@ -17,7 +17,7 @@ from prepackaged.server.transport.http1.reader import RequestReader
 from prepackaged.server.transport.http1.responses import encoded
 from prepackaged.server.transport.http1.sender_time import SenderTime
 from prepackaged.server.transport.idle_timer import IdleTimer
-from prepackaged.server.transport.unread import Unread
+from prepackaged.server.transport.unread import READER_SECONDS, Unread
 
 GONE_SECONDS = 1  # for the response to a client that sends no more: it waits, or it is gone
 LINGER_SECONDS = 5  # for a client to read why it was refused
@@ -68,12 +68,11 @@ class HttpConnection(asyncio.Protocol):
         self._timer.cancel()
         self._unread.close()
         self._port.discard(self)
-        waiting = [self._current, *self._queue]
+        waiting = [*filter(None, (self._current, *self._queue))]
         self._current = None
         self._queue.clear()
         for incoming in waiting:
-            if incoming:
-                incoming.exchange.cancel()
+            incoming.exchange.cancel()
         self._reader.close()
 
     def data_received(self, data: bytes) -> None:
@@ -129,9 +128,8 @@ class HttpConnection(asyncio.Protocol):
         if self._reader.reads != "nothing" or not self._is_busy():
             return False
         self._is_half_closed = True
-        for incoming in (self._current, *self._queue):
-            if incoming:
-                incoming.exchange.left_at = time.perf_counter()
+        for incoming in filter(None, (self._current, *self._queue)):
+            incoming.exchange.left_at = time.perf_counter()
         self._set_timer()
         return True
 
@@ -162,9 +160,10 @@ class HttpConnection(asyncio.Protocol):
         return self._idle_since
 
     def end_idle(self) -> None:
-        """Make room for another client."""
+        """Make room for another client; what this one has not read by now is lost."""
         self._port.discard(self)
-        self._close()
+        is_unread = self._transport.get_write_buffer_size() > 0
+        (self.abort if is_unread else self._close)()
 
     def send(self, exchange: Exchange, response: Response) -> None:
         """Write the response to the request that is being answered."""
@@ -197,7 +196,7 @@ class HttpConnection(asyncio.Protocol):
             self._current = incoming = queue.popleft()
             self._port.answer(incoming)
             if self._is_closing:
-                queue.clear()
+                self._drop_queued()
             elif queue and time.perf_counter() > until:
                 self._loop.call_soon(self._answer_queued)  # other clients take their turn
                 break
@@ -238,10 +237,9 @@ class HttpConnection(asyncio.Protocol):
 
     def _closes_after_responses(self) -> bool:
         """Whether the connection ends with the response that is written now."""
-        port = self._port
-        if self.is_surplus or port.limits.keepalive == 0:
+        if self.is_surplus or self._port.limits.keepalive == 0:
             return True
-        if not (self._is_half_closed or port.is_shutting_down):
+        if not (self._is_half_closed or self._port.is_shutting_down):
             return False
         return not self._queue and self._reader.reads == "nothing"
 
@@ -252,14 +250,20 @@ class HttpConnection(asyncio.Protocol):
         """
         self._is_closing = True
         self._transport.write_eof()
-        self._queue.clear()
+        self._drop_queued()
         self._flow()
-        is_short = self._port.is_shutting_down
-        self._timer.set(SHUTDOWN_IDLE_SECONDS if is_short else LINGER_SECONDS)
+        self._timer.set(SHUTDOWN_IDLE_SECONDS if self._port.is_shutting_down else LINGER_SECONDS)
 
     def _close(self) -> None:
+        """Close once the client has read its responses, for which it has its time."""
         self._is_closing = True
         self._transport.close()
+        self._timer.set(READER_SECONDS)
+
+    def _drop_queued(self) -> None:
+        """Let go of the requests behind the last one that is answered."""
+        while self._queue:
+            self._queue.popleft().exchange.abandon()
 
     def _set_timer(self) -> None:
         """Give the client its time for what it is to do next."""
@@ -284,6 +288,8 @@ class HttpConnection(asyncio.Protocol):
     def _time_out(self) -> None:
         if self._is_busy() and self._reader.reads == "nothing" and not self._is_half_closed:
             self._set_timer()  # set before the request, whose response will set it again
+        elif self._transport.is_closing() and self._is_writable:
+            self.abort()
         elif self._is_closing or self._is_half_closed or self._reader.reads == "nothing":
             self._close()
         elif self._queue or not self._is_writable:  # the server does not let it send

@@ -103,5 +103,5 @@ class HttpPort:
                 inflate(exchange, incoming.coding, work, handler)
             else:
                 handler(exchange)
-        except Exception as error:
+        except BaseException as error:  # SystemExit of the model's too
             exchange.fail(error)

@@ -121,24 +121,33 @@ class RequestReader:
         self.rest = b""
         if self.is_done:
             return []
+        received = memoryview(data)
         if len(data) > PIECE:
-            data = self._piece_of(memoryview(data))
+            data = self._piece_of(received)
         self._may_be_large = self.reads == "head" or len(data) > ALWAYS_FITS
         self._has_begun = False
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError as error:
-            if not isinstance(error.__context__, StopReadingError):
-                self._refuse(TransportError(400, "this is no valid HTTP"))
+        size = len(data)
+        if (offered := self._feed(data)) is not None:
+            self._ignore_upgrade()
+            self.rest, size = b"" if self.is_done else received[offered:], 0
         if self.reads == "head":
-            self._limit_head(len(data))
+            self._limit_head(size)
         elif self.reads == "body":
-            self._limit_chunks(len(data))
+            self._limit_chunks(size)
             self._hold_body()
         whole, self._whole = self._whole, []
         return whole
+
+    def _feed(self, data: bytes | memoryview) -> int | None:
+        """Parse; return the place behind a head that offers another protocol, if there is one."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            return int(upgrade.args[0])
+        except httptools.HttpParserError as error:
+            if not isinstance(error.__context__, StopReadingError):
+                self._refuse(TransportError(400, "this is no valid HTTP"))
+        return None
 
     def _piece_of(self, data: memoryview) -> memoryview:
         """What is parsed now, where much was received: others have their turn before the rest."""
@@ -240,10 +249,9 @@ class RequestReader:
 
     def _hold_body(self, copies: int = 1) -> None:
         """Count the memory of the body that is being read; refuse it where there is no room."""
-        latest, size = self._latest, self._body.size
-        if latest is not None and size > SMALL:
-            more = self._head_memory + size * copies - latest.exchange.held
-            self._refuse_unless(latest.exchange.hold, more)
+        if self._latest is not None and self._body.size > SMALL:
+            exchange, size = self._latest.exchange, self._head_memory + self._body.size * copies
+            self._refuse_unless(exchange.hold, size - exchange.held)
 
     def _memory_of_head(self) -> int:
         """What a head takes, 0 where that is little. Stops where it is too much."""
@@ -278,15 +286,15 @@ class RequestReader:
         self._misses = MAX_MISSES + 1
         self._whole.append(incoming)
 
-    def _ignore_upgrade(self, rest: bytes | memoryview) -> None:
-        """Read the request again without its offer of another protocol, which took its body."""
+    def _ignore_upgrade(self) -> None:
+        """Read the head again without its offer of another protocol, which would take the body."""
         method = self._parser.get_method()
         if method == b"CONNECT":
             self._refuse(TransportError(400, "expected a request for a resource, got CONNECT"))
             return
         version = self._parser.get_http_version().encode()
         line = b"%b %b HTTP/%b\r\n" % (method, self._target, version)
-        fields = without_upgrade(self._fields)
+        head = b"".join((line, without_upgrade(self._fields), b"\r\n"))
         self._parser = httptools.HttpRequestParser(self)
         self.reads = "nothing"
-        self._whole = self._parsed(b"".join((line, fields, b"\r\n", rest, self.rest)))
+        self._feed(head)

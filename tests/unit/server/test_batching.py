@@ -18,6 +18,8 @@ from prepackaged.server.inference.batching import (
 from prepackaged.server.inference.requests import InferenceRequest
 from prepackaged.server.inference.work import AGAIN, TRIP_SECONDS
 
+STRANGERS = [1, 2] * 3  # calls for a made-up row alone and beside a real one
+
 
 def asked(value: Any, names: Sequence[str] = (), **parameters: Any) -> InferenceRequest:
     """Build a prediction request."""
@@ -72,7 +74,7 @@ def test_the_first_batches_are_compared_before_the_model_is_trusted() -> None:
     for _ in range(CHECKS + 1):
         batcher([row(1.0), row(2.0)])
 
-    assert predict.calls == [1, 1, 2] * CHECKS + [2]
+    assert predict.calls == [1, 1, 2] * CHECKS + STRANGERS + [2]
 
 
 def test_a_trusted_model_is_compared_again_now_and_then() -> None:
@@ -82,8 +84,7 @@ def test_a_trusted_model_is_compared_again_now_and_then() -> None:
     for _ in range(CHECK_EVERY + 1):
         batcher([row(1.0), row(2.0)])
 
-    assert predict.calls[-3:] == [1, 1, 2]
-    assert predict.calls[:-3] == [2] * CHECK_EVERY
+    assert predict.calls == [2] * CHECK_EVERY + [1, 1, 2] + STRANGERS
 
 
 def test_a_model_whose_rows_influence_each_other_is_not_batched(
@@ -106,6 +107,58 @@ def test_equal_rows_prove_nothing() -> None:
     batcher([row(1.0), row(3.0)])
 
     assert not batcher.is_on
+
+
+def fills_gaps(rows: Any) -> Any:
+    """Fill each gap with its column's mean."""
+    means = np.nanmean(rows, axis=0)
+    return np.where(np.isnan(rows), means, rows)
+
+
+def scales(rows: Any) -> Any:
+    """Scale by the largest value, which is 1 in all requests of the test."""
+    return rows / np.abs(rows).max()
+
+
+def cuts_padding(rows: Any) -> Any:
+    """Average what is left of the columns that are zero in all rows."""
+    return rows[:, (rows != 0).any(axis=0)].mean(axis=1)
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
+@pytest.mark.parametrize("function", [fills_gaps, scales, cuts_padding])
+@pytest.mark.parametrize("form", [lambda value: value, lambda value: {"x": value}])
+def test_rows_that_look_alike_do_not_hide_that_they_influence_each_other(
+    function: Callable[[Any], Any], form: Callable[[Any], Any]
+) -> None:
+    """A model is also tried with rows of other kinds than those that clients have sent so far."""
+
+    def predict(value: Any) -> Any:
+        return function(value["x"] if isinstance(value, dict) else value)
+
+    batcher = Batcher(lambda value, *_, **__: predict(value), is_offered=True)
+    for number in range(CHECKS):
+        rows = [np.array([[1.0, -each / 9, 0.0, 0.0]]) for each in (number, number + 1)]
+        outcomes = batcher([asked(form(each)) for each in rows])
+        assert list(map(repr, outcomes)) == [repr(function(each)) for each in rows]
+
+    assert not batcher.is_on
+
+
+def test_rows_that_the_model_refuses_say_nothing_of_batches() -> None:
+    """A model that takes no missing values is batched all the same."""
+    batcher = trusted(Counting(refuse_missing))
+
+    assert values(batcher([row(1.0), row(2.0)])) == [[[1.0]], [[2.0]]]
+    assert batcher.is_on
+
+
+def refuse_missing(rows: Any) -> Any:
+    """A predict function that fails on NaN."""
+    if np.isnan(rows).any():
+        raise ValueError("NaN")
+    return rows
 
 
 def test_a_model_that_answers_fewer_rows_is_not_batched() -> None:
@@ -140,7 +193,7 @@ def test_a_large_batch_is_not_computed_one_by_one_to_be_compared() -> None:
         answered += [(request, outcome) for request, outcome in pairs if outcome is not AGAIN]
         waiting = [request for request, outcome in pairs if outcome is AGAIN]
 
-    assert predict.calls == [1, 1, 2] * CHECKS + [200 - 2 * CHECKS]
+    assert predict.calls == [1, 1, 2] * CHECKS + STRANGERS + [200 - 2 * CHECKS]
     assert all((request.value * 2 == outcome).all() for request, outcome in answered)
 
 

@@ -2,22 +2,31 @@
 
 A model says that it may be batched; before that is believed, the answers to two requests are
 compared with those that they get together, and now and then again, while the others wait for
-another call. Requests share a call when they have the same parameters and column names, and
-their arrays stack: the same names, dtypes and trailing shapes. Those that cannot share one are
-called one after another for a few milliseconds, and then wait again: so others get their turn,
-and nothing is computed for clients that leave meanwhile. Of a batch that fails, the request
-at fault is found by halving, so that it spoils no other.
+another call. Requests that look alike may hide that rows influence each other, so that one is also
+compared beside rows that are made up. Requests share a call when they have the same parameters and
+column names, and their arrays stack: the same names, dtypes and trailing shapes. Those that cannot
+share one are called one after another for a few milliseconds, and then wait again: so others get
+their turn, and nothing is computed for clients that leave meanwhile. Of a batch that fails, the
+request at fault is found by halving, so that it spoils no other.
 """
 
 import logging
 import math
 import time
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
 
+from prepackaged.server.inference.comparing import (
+    place_of_another,
+    rows_are_equal,
+    same,
+    stack,
+    strangers,
+)
 from prepackaged.server.inference.requests import InferenceRequest, row_count
 from prepackaged.server.inference.work import AGAIN, TRIP_SECONDS
 from prepackaged.tables import Table
@@ -184,9 +193,22 @@ class Batcher:
         else:
             self._differ_checks = max(self._differ_checks - 1, 0)
         self._batches_until_check = CHECK_EVERY
-        if not self._differ_checks and self._is_slower_together():
-            self._turn_off("takes longer for a batch than for its rows one by one")
+        if not self._differ_checks:
+            self._check_further(requests[0], alone[0])
         return alone
+
+    def _check_further(self, request: InferenceRequest, answer: Any) -> None:
+        """Before the model is trusted: whether a batch pays, with whatever rows are in it."""
+        if self._is_slower_together():
+            self._turn_off("takes longer for a batch than for its rows one by one")
+        for value in strangers(request.value):
+            other = replace(request, value=value, context=None)
+            alone = self._alone(other)
+            if isinstance(alone, BaseException) or not self.is_on:
+                continue  # the model does not take such rows
+            together = self._together([request, other], stack([request.value, value]))
+            if together is not None and not all(map(same, (answer, alone), together)):
+                self._turn_off("answers a row otherwise beside rows with other numbers")
 
     def _note_seconds(self, alone: float, together: float) -> None:
         self._alone_seconds = min(self._alone_seconds, alone)
@@ -200,14 +222,6 @@ class Batcher:
         if self.is_on:
             logger.warning("Batching is off from now on: the model %s", why)
         self.is_on = False
-
-
-def place_of_another(requests: Sequence[InferenceRequest]) -> int:
-    """The place of the first request whose rows are others than the first one's; 1 if none is."""
-    for place in range(1, len(requests)):
-        if not rows_are_equal(stack([requests[0].value, requests[place].value])):
-            return place
-    return 1
 
 
 def batch_key(request: InferenceRequest) -> Hashable:
@@ -233,23 +247,6 @@ def _array_key(array: Any) -> tuple[Any, ...] | None:
     return None if dtype.kind == "O" or not (shape and shape[0]) else (shape[1:], dtype)
 
 
-def stack(values: Sequence[Any]) -> Any:
-    """Arrays, tables or arrays by name as one: the rows of the first, then of the second, ..."""
-    if isinstance(values[0], Table):
-        return values[0].stacked(values[1:])
-    if isinstance(values[0], dict):
-        return {name: np.concatenate([each[name] for each in values]) for name in values[0]}
-    return np.concatenate(values)
-
-
-def rows_are_equal(value: Any) -> bool:
-    """Whether all rows of an array, or of each of several arrays, are identical."""
-    if isinstance(value, Table):
-        value = dict(enumerate(value.arrays))
-    arrays = value.values() if isinstance(value, dict) else (value,)
-    return all(bool((array == array[0]).all()) for array in arrays)
-
-
 def has_rows(result: Any, rows: int | None) -> bool:
     """Whether a result is an array, or arrays by name, with so many rows each."""
     if isinstance(result, dict):
@@ -262,21 +259,6 @@ def part(result: Any, start: int, end: int) -> Any:
     if isinstance(result, dict):
         return {name: array[start:end] for name, array in result.items()}
     return result[start:end]
-
-
-def same(alone: Any, stacked: Any) -> bool:
-    """Whether two results are equal, floats up to rounding."""
-    if isinstance(alone, dict) and isinstance(stacked, dict):
-        return alone.keys() == stacked.keys() and all(
-            same(alone[name], stacked[name]) for name in alone
-        )
-    if not isinstance(alone, np.ndarray) or not isinstance(stacked, np.ndarray):
-        return False
-    if alone.shape != stacked.shape or alone.dtype != stacked.dtype:
-        return False
-    if alone.dtype.kind in "fc":
-        return bool(np.allclose(alone, stacked, rtol=1e-4, atol=1e-6, equal_nan=True))
-    return bool(np.array_equal(alone, stacked))
 
 
 def _shape(result: Any) -> str:

@@ -2,13 +2,15 @@
 
 import json
 import time
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from prepackaged.examples import example_request
 from prepackaged.input_examples import mlflow_example
-from prepackaged.server.inference.batching import batch_key, part, same, stack
+from prepackaged.server.inference.batching import batch_key, part
+from prepackaged.server.inference.comparing import same, stack, strangers
 from prepackaged.server.inference.hooks import Hooks, prepare_hook
 from prepackaged.server.inference.requests import row_count
 from prepackaged.server.protocols.seldon.json_codec import Request, decode, encode
@@ -84,12 +86,20 @@ class Trial:
         requests = [self._decoded(self._message or {}) for _ in range(2)]
         if batch_key(requests[0]) is None:
             return "no: these requests cannot be stacked"
-        alone = self._call(requests[0])
-        together = self._hooks.predict(stack([each.value for each in requests]), [], {})
-        rows = row_count(requests[0].value) or 0
-        if isinstance(together, np.ndarray | dict) and same(alone, part(together, 0, rows)):
+        value, alone = requests[0].value, self._call(requests[0])
+        beside = [self._beside(value, requests[1].value)]
+        for other in strangers(value):
+            with suppress(Exception):  # the model does not take such rows
+                beside.append(self._beside(value, other))
+        if all(same(alone, each) for each in beside):
             return "yes: two requests in one call get the answers that each gets alone"
         return "no: two requests in one call get other answers than each alone"
+
+    def _beside(self, value: Any, other: Any) -> Any:
+        """The answer to a request in a call with another one."""
+        together = self._hooks.predict(stack([value, other]), [], {})
+        is_by_row = isinstance(together, np.ndarray | dict)
+        return part(together, 0, row_count(value) or 0) if is_by_row else together
 
 
 def example_of(model: Any, signature: Signature | None) -> dict[str, Any] | None:

@@ -175,7 +175,7 @@ def _blamed(error: Exception, differing: str) -> ClientError | ModelError:
     `differing` names inputs that differ in the size of a shared axis, which onnxruntime sometimes
     accepts; it is added to the message.
     """
-    if isinstance(error, REFUSALS) and not MACHINE.search(str(error)):
+    if isinstance(error, REFUSALS) and not MACHINE.search(reason(error)):
         more = f"; expected {differing}" if differing else ""
         return ClientError(f"the model refuses the data: {reason(error)}{more}")
     logger.error("The model failed", exc_info=error)

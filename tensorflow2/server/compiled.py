@@ -25,6 +25,11 @@ from prepackaged.row_by_row import run_by_row
 
 logger = logging.getLogger(__name__)
 
+# TensorFlow's exceptions for data that operations refuse; the last one where its message quotes
+# bytes of the request that are no UTF-8.
+REFUSALS = (tf.errors.InvalidArgumentError, tf.errors.DataLossError, UnicodeDecodeError)
+PREFIX = "Graph execution error:"
+
 # Replacements for TensorFlow dtypes that numpy or JSON lack.
 STAND_INS: dict[str, Any] = {"string": bytes, "bfloat16": np.float32} | {
     "complex64": np.float32,  # pairs: see `tensor_answers`
@@ -85,7 +90,7 @@ class Compiled:
             return run_by_row(self._run, dict(arrays), self.by_row, shapes)
         except ClientError:
             raise
-        except tf.errors.InvalidArgumentError as error:
+        except REFUSALS as error:
             raise ClientError(f"the model refuses the data: {reason(error)}") from error
         except Exception as error:
             logger.exception("The model failed")
@@ -157,11 +162,17 @@ def _sizes(wanted: Any) -> tuple[int | None, ...] | None:
 
 def reason(error: BaseException) -> str:
     """The error's type and message, without the graph and Python lines that TensorFlow adds."""
-    told, bracket, _ = str(getattr(error, "message", error)).partition("[[{{")
-    if not bracket:
+    if isinstance(error, UnicodeDecodeError):  # of a message that quotes the request's bytes
+        told, name = error.object.decode(errors="backslashreplace"), "InvalidArgumentError"
+    else:
+        told, name = str(getattr(error, "message", error)), type(error).__name__
+    told, bracket, _ = told.partition("[[{{")
+    if not (bracket or told.startswith(PREFIX)):
         return describe(error)
+    told = told.removeprefix(PREFIX).partition(" [Op:")[0]
     lines = [re.sub(r"^{{.*?}}", "", line).strip() for line in told.splitlines()]
-    return f"{type(error).__name__}: {next(filter(None, reversed(lines)), '')}"
+    place = -1 if bracket else 0  # a message without a graph may go on with bytes of the request
+    return f"{name}: {([*filter(None, lines)] or [''])[place]}"
 
 
 def _tensor(array: Array, dtype: Any) -> Any:

@@ -79,6 +79,8 @@ def _fitted(spec: TensorSpec, got: Shape) -> Shape:
     wanted = spec.shape
     if wanted is None or _matches(got, wanted):
         return got
+    if not wanted and set(got) <= {1}:
+        return ()
     if 0 in got and _matches(got, wanted[: len(got)]):
         return (*got, *(size or 0 for size in wanted[len(got) :]))
     if rows := _same_rows(got, wanted):

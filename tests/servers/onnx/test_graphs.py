@@ -398,10 +398,11 @@ def test_requests_are_batched_where_the_batch_is_free_and_the_output_one(
     assert loaded(content).batchable == (kind in BATCHABLE)
 
 
-def test_an_index_out_of_range_is_the_clients_mistake(loaded: Load) -> None:
-    """For an index out of range, the client error has the graph's message."""
+@pytest.mark.parametrize("name", ["/emb/Gather", "/failure_emb/Gather", "/allocator/Gather"])
+def test_an_index_out_of_range_is_the_clients_mistake(loaded: Load, name: str) -> None:
+    """For an index out of range, the client error has the message, whatever nodes are called."""
     words = graph(
-        [node("Gather", "w i", "y")],
+        [node("Gather", "w i", "y", name=name)],
         {"i": ("int64", ("n",))},
         {"y": ("float", None)},
         {"w": weights(10, 2)},

@@ -307,3 +307,69 @@ def test_an_image_for_a_table_is_told(server: Server) -> None:
     info = told(server.post({"binData": base64.b64encode(png(PIXELS)).decode()}))
 
     assert "input 'x' takes float32 of shape [n, 4], which is no image" in info
+
+
+@pytest.mark.parametrize("shape", [[], [1]])
+def test_an_input_without_axes_is_one_number_in_every_protocol(
+    tmp_path: Path, serve_model: Any, shape: list[int]
+) -> None:
+    """Over V2, its shape may be [], as the metadata says, or [1]."""
+    inputs: Any = {"x": ("float", ("n", 2)), "r": ("float", ())}
+    onnx.save(graph([node("Mul", "x r", "y")], inputs, {"y": inputs["x"]}), tmp_path / "model.onnx")
+    server = serve_model(tmp_path)
+    tensors = [
+        {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]},
+        {"name": "r", "datatype": "FP32", "shape": shape, "data": [3]},
+    ]
+
+    answer = server.post({"inputs": tensors}, "/v2/models/model/infer")
+    seldon = server.post({"jsonData": {"x": [[1, 2]], "r": [3] if shape else 3}})
+
+    assert answer.json()["outputs"][0]["data"] == [3, 6], answer.text
+    assert seldon.json()["data"]["tensor"]["values"] == [3, 6], seldon.text
+
+
+def test_an_answer_without_rows_is_one_prediction(tmp_path: Path, serve_model: Any) -> None:
+    """V1 answers one instance as a whole, and several row by row if the batch is fixed."""
+    content = graph(
+        [node("NonZero", "x", "nz")], {"x": ("float", (1, 2))}, {"nz": ("int64", (2, "k"))}
+    )
+    onnx.save(content, tmp_path / "model.onnx")
+    server = serve_model(tmp_path)
+
+    one, two = (
+        server.post({"instances": rows}, "/v1/models/model:predict").json()
+        for rows in ([[0, 5]], [[0, 5], [3, 4]])
+    )
+
+    assert one == {"predictions": [[[0], [1]]]}
+    assert two == {"predictions": [[[0], [1]], [[0, 0], [0, 1]]]}
+
+
+def test_several_instances_for_an_answer_without_rows_are_the_clients_mistake(
+    tmp_path: Path, serve_model: Any
+) -> None:
+    """The error names what such a model takes instead."""
+    content = graph(
+        [node("NonZero", "x", "nz")], {"x": ("float", ("n", 2))}, {"nz": ("int64", (2, "k"))}
+    )
+    onnx.save(content, tmp_path / "model.onnx")
+    server = serve_model(tmp_path)
+
+    rows = {"instances": [[0, 5], [3, 4], [1, 1]]}
+    answer = server.post(rows, "/v1/models/model:predict")
+
+    assert answer.status_code == 400
+    assert "inputs in place of instances" in answer.json()["error"]
+    whole = server.post({"inputs": rows["instances"]}, "/v1/models/model:predict")
+    assert whole.json() == {"outputs": [[0, 1, 1, 2, 2], [1, 0, 1, 0, 1]]}
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfffb"])
+def test_half_a_character_is_the_clients_mistake(mixed: Server, text: str) -> None:
+    """JSON may name a surrogate without the other half; no text has one (RFC 3629, 3)."""
+    answer = mixed.post({"jsonData": {"ids": [[1, 2]], "words": [text]}})
+
+    assert told(answer).startswith("expected Unicode text, got half a character, \\ud")
+    pair = mixed.post({"jsonData": {"ids": [[1, 2]], "words": ["\U0001f600"]}})
+    assert pair.status_code == 200

@@ -292,6 +292,16 @@ def decoded(image: Any, k: Any) -> Any:
     return {"pixels": each * k}
 
 
+def parsed(x: Any) -> Any:
+    """Parse serialized examples."""
+    return tf.io.parse_example(x, {"a": tf.io.FixedLenFeature([1], tf.float32)})["a"]
+
+
+def unzipped(x: Any) -> Any:
+    """Decompress."""
+    return tf.io.decode_compressed(x, "ZLIB")
+
+
 @pytest.mark.parametrize("payload", [IN_JSON, [IN_JSON], [IN_JSON, IN_JSON]])
 def test_images_are_strings_of_several_inputs(payload: Any, tmp_path: Path, post_to: Post) -> None:
     """Images for a model that decodes them are strings, as in TensorFlow Serving."""
@@ -325,6 +335,35 @@ def test_bytes_that_are_no_image_are_the_clients_mistake(
 
     assert status == 400
     assert body["status"]["info"].startswith(info)
+
+
+EXAMPLE = tf.train.Example(
+    features=tf.train.Features(
+        feature={"a": tf.train.Feature(float_list=tf.train.FloatList(value=[1.5]))}
+    )
+).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("function", "content", "reason"),
+    [
+        (parsed, b"\xff\xd8\xff\xe0", "InvalidArgumentError: Could not parse example input"),
+        (parsed, EXAMPLE[:-3], "InvalidArgumentError: Could not parse example input"),
+        (tf.strings.to_number, b"\xff", "InvalidArgumentError: StringToNumberOp could not"),
+        (unzipped, b"abc", "DataLossError: inflate() failed with error -3"),
+    ],
+)
+def test_bytes_that_tensorflow_refuses_are_the_clients_mistake(
+    function: Any, content: bytes, reason: str, tmp_path: Path, post_to: Post
+) -> None:
+    """A 400 with TensorFlow's reason, also if its message quotes bytes that are no UTF-8."""
+    post = post_to(save(tmp_path, function, tf.TensorSpec([None], tf.string, "x")))
+    in_base64 = base64.b64encode(content).decode()
+
+    status, body = post({"jsonData": [{"b64": in_base64}]})
+
+    assert status == 400, body
+    assert body["status"]["info"].startswith(f"the model refuses the data: {reason}")
 
 
 def test_an_image_may_stand_beside_other_inputs(tmp_path: Path, post_to: Post) -> None:

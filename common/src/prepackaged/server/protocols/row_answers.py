@@ -16,11 +16,14 @@ from prepackaged.tensors import TensorComponent
 def dump_predictions(value: Any, rows: int, model: Any) -> bytes:
     """A JSON list with one prediction for each of the request's rows.
 
-    With several outputs, a prediction is an object with a row of each. Raises `ModelError` if the
-    model did not answer each row, and `ClientError` if it answers several rows as one.
+    With several outputs, a prediction is an object with a row of each. One row of tensors may be
+    answered as a whole, as a detector does. Raises `ModelError` if the model did not answer each
+    row, and `ClientError` if it answers several rows as one.
     """
+    if rows == 1 and isinstance(model, TensorComponent) and not _has_one_row(value):
+        return b"[%b]" % dump_outputs(value)
     if isinstance(value, dict) and _is_outputs(value, model):
-        return dump(_by_row(value, rows))
+        return dump(_by_row(value, rows, model))
     if isinstance(value, str | bytes | bytearray | dict):
         if rows != 1:
             raise ClientError(
@@ -30,8 +33,29 @@ def dump_predictions(value: Any, rows: int, model: Any) -> bytes:
     listed = value if isinstance(value, list) else from_result(value)
     count = 1 if isinstance(listed, np.ndarray) and listed.ndim == 0 else len(listed)
     if count != rows:
-        raise ModelError(f"expected a prediction for each of {rows} instances, got {count}")
+        raise _other_count(model, rows, f"{count}")
     return _dump_rows(listed)
+
+
+def _has_one_row(value: Any) -> bool:
+    """Whether an output, or each of several by name, has one row, or none of its own."""
+    outputs = value.values() if isinstance(value, dict) else [value]
+    return all(
+        not isinstance(each, np.ndarray | list) or len(_listed(each)) == 1 for each in outputs
+    )
+
+
+def _other_count(model: Any, rows: int, got: str) -> ClientError | ModelError:
+    """The error for an answer that has not one row for each instance.
+
+    Tensors need not have rows: that is no fault of the model.
+    """
+    if isinstance(model, TensorComponent):
+        return ClientError(
+            f"expected one instance, or inputs in place of instances: this model does not answer"
+            f" row by row; for {rows} instances it gives {got}"
+        )
+    return ModelError(f"expected a prediction for each of {rows} instances, got {got}")
 
 
 def dump_outputs(value: Any) -> bytes:
@@ -58,14 +82,11 @@ def _is_outputs(value: Mapping[str, Any], model: Any) -> bool:
     )
 
 
-def _by_row(outputs: Mapping[str, Any], rows: int) -> list[dict[str, Any]]:
+def _by_row(outputs: Mapping[str, Any], rows: int, model: Any) -> list[dict[str, Any]]:
     lists = {name: _listed(each) for name, each in outputs.items()}
     for name, values in lists.items():
         if len(values) != rows:
-            raise ModelError(
-                f"expected a prediction for each of {rows} instances,"
-                f" got {len(values)} rows of the output {name!r}"
-            )
+            raise _other_count(model, rows, f"{len(values)} rows of the output {name!r}")
     return [{name: values[row] for name, values in lists.items()} for row in range(rows)]
 
 

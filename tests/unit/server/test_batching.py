@@ -18,7 +18,7 @@ from prepackaged.server.inference.batching import (
 from prepackaged.server.inference.requests import InferenceRequest
 from prepackaged.server.inference.work import AGAIN, TRIP_SECONDS
 
-STRANGERS = [1, 2] * 3  # calls for a made-up row alone and beside a real one
+STRANGERS = [1, 2] * 5  # calls for a made-up row alone and beside a real one
 
 
 def asked(value: Any, names: Sequence[str] = (), **parameters: Any) -> InferenceRequest:
@@ -125,9 +125,19 @@ def cuts_padding(rows: Any) -> Any:
     return rows[:, (rows != 0).any(axis=0)].mean(axis=1)
 
 
+def divides_bytes(rows: Any) -> Any:
+    """Take numbers above 1 for bytes."""
+    return rows / 255 if (rows > 1).any() else rows
+
+
+def shifts(rows: Any) -> Any:
+    """Take negative numbers for those between -1 and 1."""
+    return (rows + 1) / 2 if (rows[:, :2].min(axis=1) < -0.5).any() else rows
+
+
 @pytest.mark.filterwarnings("ignore:Mean of empty slice")
 @pytest.mark.filterwarnings("ignore:invalid value encountered")
-@pytest.mark.parametrize("function", [fills_gaps, scales, cuts_padding])
+@pytest.mark.parametrize("function", [fills_gaps, scales, cuts_padding, divides_bytes, shifts])
 @pytest.mark.parametrize("form", [lambda value: value, lambda value: {"x": value}])
 def test_rows_that_look_alike_do_not_hide_that_they_influence_each_other(
     function: Callable[[Any], Any], form: Callable[[Any], Any]

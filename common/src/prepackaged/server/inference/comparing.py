@@ -51,12 +51,12 @@ def same(alone: Any, stacked: Any) -> bool:
 
 
 def strangers(value: Any) -> Iterator[Any]:
-    """Copies of rows whose numbers are missing, halved, or zero where they were not.
+    """Copies of rows whose numbers are missing, smaller, larger, negative, or zero for others.
 
     Beside such rows a model betrays that it fills gaps with means, scales by the largest value, or
     cuts what is padding in all rows: what depends on a batch, but not between rows that are alike.
     """
-    for change in (_missing, _swapped, _halved):
+    for change in (_missing, _swapped, _halved, _enlarged, _negated):
         copy = _changed(value, change)
         if copy is not None:
             yield copy
@@ -88,6 +88,14 @@ def _swapped(array: Array) -> Array:
     if array.dtype.kind not in "iuf" or not array.size:
         return array
     return np.where(array == 0, array.max(), 0).astype(array.dtype)
+
+
+def _enlarged(array: Array) -> Array:
+    return array * array.dtype.type(1000) if array.dtype.kind == "f" else array
+
+
+def _negated(array: Array) -> Array:
+    return -array if array.dtype.kind in "if" else array
 
 
 def _halved(array: Array) -> Array:

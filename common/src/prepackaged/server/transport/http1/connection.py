@@ -105,7 +105,7 @@ class HttpConnection(asyncio.Protocol):
     def _go_on(self) -> None:
         """Go on reading when others had their turn, unless there are requests to answer before."""
         self._goes_on = False
-        if self._is_closing or self._queue or not self._is_writable:
+        if self._queue or not self._is_writable:
             return
         if self._reader.rest:
             self._take(self._read_on([]))

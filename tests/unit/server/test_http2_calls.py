@@ -20,6 +20,7 @@ from prepackaged.server.protocols.grpc_health import Health
 from prepackaged.server.protocols.grpc_reflection import Reflection
 from prepackaged.server.transport.exchange import Response
 from prepackaged.server.transport.grpc import calls, stream_calls
+from prepackaged.server.transport.http2 import credit
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.memory import MemoryBudget
 
@@ -541,14 +542,32 @@ def test_messages_of_a_connection_are_admitted_in_turn(service: Service) -> None
     for stream in (first, second):
         client.send(stream, b"\0" + size.to_bytes(4, "big"), ends=False)
     assert client.h2.local_flow_control_window(first) >= 2**16
-    assert window_of(client, first) == size
+    assert window_of(client, first) == size + credit.PADDING
     assert window_of(client, second) == 2**16 - 5
 
     client.h2.reset_stream(first)
     client.exchange()
 
-    assert window_of(client, second) == size
+    assert window_of(client, second) == size + credit.PADDING
     assert window_of(client, third) == 2**16
+
+
+def test_a_large_message_may_be_padded(
+    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Padding may use up credit without end (RFC 9113, 6.9.1), since it takes no memory."""
+    monkeypatch.setattr(credit, "MOST_EXTRA", 1000)
+    data, size, padding = framed(bytes(150_000)), 1000, 255
+    stream = client.begin()
+    while data:
+        assert window_of(client, stream) > min(size, len(data)) + padding
+        client.h2.send_data(stream, data[:size], pad_length=padding)
+        client.exchange()
+        data = data[size:]
+    client.h2.end_stream(stream)
+    client.exchange()
+
+    assert service.observed == [(200, 150_000, "OK")]
 
 
 def window_of(client: Client, stream: int) -> Any:

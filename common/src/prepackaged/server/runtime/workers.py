@@ -156,8 +156,8 @@ class Supervisor:
         try:
             await self._serves.wait()
         finally:
+            early.close()  # first, or the kernel would give it connections that nobody accepts
             await early.stop()
-            early.close()
 
     async def _keep(self, number: int, config: Config) -> None:
         """Keep one worker running, with increasing pauses if it keeps failing."""

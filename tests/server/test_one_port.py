@@ -350,6 +350,26 @@ def test_a_body_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch)
     assert json.loads(answer.body)["status"]["info"] == "the rest of the request did not come"
 
 
+def test_a_body_may_be_padded(server: Served) -> None:
+    """A large body arrives although its padding uses up credit, too (RFC 9113, 6.9.1)."""
+    size, padding, body = 4000, 255, LARGE
+    with http2(server.url) as client:
+        length = ("content-length", str(len(body)))
+        stream = client.begin("POST", PREDICT, JSON, length, ends=False)
+        while body and not client.answers[stream].is_whole:
+            if client.h2.local_flow_control_window(stream) > min(size, len(body)) + padding:
+                client.h2.send_data(stream, body[:size], pad_length=padding)
+                client.flush()
+                body = body[size:]
+            else:
+                assert client.read()
+        client.h2.end_stream(stream)
+        client.flush()
+        answer = client.answer(stream)
+    assert answer.status == 200
+    assert json.loads(answer.body)["data"]["ndarray"] == json.loads(LARGE)["data"]["ndarray"]
+
+
 def test_an_answer_that_takes_too_long_is_a_504(gate: Any) -> None:
     """A request that reaches the timeout gets 504, as over HTTP/1."""
     with serve(gate, timeout=SOON) as server, http2(server.url) as client:

@@ -19,8 +19,10 @@ from h2_client import LIMIT, Client, Service, framed, looping, raw
 from prepackaged.server.protocols.grpc_health import Health
 from prepackaged.server.protocols.grpc_reflection import Reflection
 from prepackaged.server.transport.exchange import Response
-from prepackaged.server.transport.grpc import calls
+from prepackaged.server.transport.grpc import calls, stream_calls
+from prepackaged.server.transport.http2 import credit
 from prepackaged.server.transport.limits import Limits
+from prepackaged.server.transport.memory import MemoryBudget
 
 WATCH = "/grpc.health.v1.Health/Watch"
 REFLECT = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
@@ -540,14 +542,32 @@ def test_messages_of_a_connection_are_admitted_in_turn(service: Service) -> None
     for stream in (first, second):
         client.send(stream, b"\0" + size.to_bytes(4, "big"), ends=False)
     assert client.h2.local_flow_control_window(first) >= 2**16
-    assert window_of(client, first) == size
+    assert window_of(client, first) == size + credit.PADDING
     assert window_of(client, second) == 2**16 - 5
 
     client.h2.reset_stream(first)
     client.exchange()
 
-    assert window_of(client, second) == size
+    assert window_of(client, second) == size + credit.PADDING
     assert window_of(client, third) == 2**16
+
+
+def test_a_large_message_may_be_padded(
+    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Padding may use up credit without end (RFC 9113, 6.9.1), since it takes no memory."""
+    monkeypatch.setattr(credit, "MOST_EXTRA", 1000)
+    data, size, padding = framed(bytes(150_000)), 1000, 255
+    stream = client.begin()
+    while data:
+        assert window_of(client, stream) > min(size, len(data)) + padding
+        client.h2.send_data(stream, data[:size], pad_length=padding)
+        client.exchange()
+        data = data[size:]
+    client.h2.end_stream(stream)
+    client.exchange()
+
+    assert service.observed == [(200, 150_000, "OK")]
 
 
 def window_of(client: Client, stream: int) -> Any:
@@ -569,3 +589,52 @@ def test_a_message_that_does_not_come_ends_the_call(
 
     assert client.status(stuck)["grpc-message"] == "the rest of the message did not come"
     assert client.status(late) == {"grpc-status": "0"}
+
+
+def look(client: Client) -> None:
+    """Let the server check its client, as it does every minute, and answer its ping."""
+    client.run(client.server._look)
+    client.take()
+    client.exchange()
+
+
+@pytest.mark.parametrize("path", ["/repeat", "/unknown"])
+def test_a_message_that_does_not_come_ends_a_streaming_call(
+    service: Service, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """A streaming call whose message stays incomplete is refused, and holds no more memory."""
+    monkeypatch.setattr(stream_calls, "MESSAGE_SECONDS", 0)
+    budget = MemoryBudget(1_000_000)
+    client = Client(service.port(Limits(LIMIT, memory=budget)))
+    stuck = client.begin(path=path)
+    client.send(stuck, framed(bytes(2**16))[:40_000], ends=False)
+    assert budget.used == 40_000
+
+    look(client)  # the client has a second for each 500 bytes
+    assert budget.used == 40_000
+    look(client)
+
+    assert client.status(stuck)["grpc-status"] == "4"
+    assert client.status(stuck)["grpc-message"] == "the rest of the message did not come"
+    assert budget.used == 0
+    assert client.is_answered()
+
+
+def test_a_stream_has_that_time_for_each_of_its_messages(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream stays open while it waits for nothing, and while its messages become complete."""
+    monkeypatch.setattr(stream_calls, "MESSAGE_SECONDS", 90)  # more than one look, less than two
+    message = framed(b"hello")
+    stream, idle = client.begin(path="/repeat"), client.begin(path="/repeat")
+    client.send(idle, message, ends=False)
+    client.send(stream, message[:7], ends=False)
+
+    for _ in range(3):
+        look(client)
+        client.send(stream, message[7:] + message[:7], ends=False)
+    client.send(stream, message[7:])
+    client.send(idle, b"")
+
+    assert client.data(stream) == message * 4
+    assert client.status(stream) == client.status(idle) == {"grpc-status": "0"}

@@ -347,6 +347,20 @@ def test_a_client_that_does_not_read_is_not_read(client: Client) -> None:
     assert client.transport.reads
 
 
+def test_a_client_that_is_not_read_is_not_silent(client: Client) -> None:
+    """A client whose answers to pings the server does not read stays connected, others do not."""
+    client.run(client.server.pause_writing)
+    for _ in range(3):
+        client.run(client.server._look)
+    client.run(client.server.resume_writing)
+    client.run(client.server._look)
+    assert not client.transport.is_closed
+
+    client.run(client.server._look)  # the ping of the look before has no answer
+
+    assert client.transport.is_closed
+
+
 def test_other_connections_have_their_turn_while_one_sends_much(
     client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prepackaged.server.transport.http2.core import Http2Core
+from prepackaged.server.transport.http2.credit import PADDING
 from prepackaged.server.transport.http2.events import (
     ConnectionFailed,
     DataReceived,
@@ -195,14 +196,15 @@ def test_a_reset_drops_what_waits(core: Http2Core) -> None:
 
 
 def test_credit_is_granted_to_a_message_whose_length_is_known(core: Http2Core) -> None:
-    """A stream gets a window for its announced message; more data is a FLOW_CONTROL_ERROR."""
+    """A stream's window takes its announced message; more data is a FLOW_CONTROL_ERROR."""
     received(core, request())
 
     core.want(1, 100_000)
 
-    assert sent(core) == [("WindowUpdateFrame", 1, [], (100_000 - 2**16).to_bytes(4, "big"))]
+    more = 100_000 + PADDING - 2**16
+    assert sent(core) == [("WindowUpdateFrame", 1, [], more.to_bytes(4, "big"))]
     chunk = raw(0, 0, 1, bytes(10_000))
-    assert len(received(core, chunk * 10)) == 10
+    assert len(received(core, chunk * 10, raw(0, 0, 1, bytes(PADDING)))) == 11
     (failed,) = received(core, raw(0, 0, 1, b"\0"))
     assert isinstance(failed, ConnectionFailed)
     assert failed.code == ErrorCode.FLOW_CONTROL_ERROR

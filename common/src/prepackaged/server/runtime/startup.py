@@ -1,5 +1,7 @@
 """Answer on the ports while the model loads: live, but not ready."""
 
+import asyncio
+import contextlib
 import socket
 
 from prepackaged.errors import NotReadyError
@@ -14,7 +16,8 @@ from prepackaged.server.transport.one_port.server import OnePortServer
 from prepackaged.server.transport.sockets import listen
 
 WHY = "the model is being loaded"
-STOP_SECONDS = 1  # to answer what was sent before the model was loaded
+STOP_SECONDS = 1  # to answer the calls that were sent before the model was loaded
+REST_STOP_SECONDS = 3  # the same for requests, of which the rest may still come
 MAX_BODY = 2**20  # bytes that are read of a request before it is refused
 
 
@@ -46,13 +49,22 @@ class EarlyServer:
         await self._http.start(self.rest.dup())
 
     async def stop(self) -> None:
-        """Answer what was sent, then stop answering."""
-        await self._http.stop()
+        """Accept nothing new, answer what was sent, then stop answering.
+
+        Clients that send or read too slowly are not waited for.
+        """
+        stops = [self._stop_rest()]
         if self._grpc:
-            await self._grpc.stop(STOP_SECONDS)
+            stops.append(self._grpc.stop(STOP_SECONDS))
+        await asyncio.gather(*stops)
+
+    async def _stop_rest(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REST_STOP_SECONDS):
+                await self._http.stop()
 
     def close(self) -> None:
-        """Close the sockets."""
+        """Close the sockets; what answers on them goes on until `stop`."""
         self.rest.close()
         if self.grpc:
             self.grpc.close()

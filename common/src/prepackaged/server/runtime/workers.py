@@ -36,6 +36,7 @@ MOST_FAILURES = 5  # of workers in a row that ended before they served, while no
 SHORT_LIFE_SECONDS = 60  # after which a worker's end is the first in a row again
 PAUSE_SECONDS = 0.5  # before the second worker in such a row; twice as long before each other
 LONGEST_PAUSE_SECONDS = 30
+MOST_DOUBLINGS = 16  # of the pause, which is then the longest; more would not fit into a float
 
 
 class Supervisor:
@@ -155,8 +156,8 @@ class Supervisor:
         try:
             await self._serves.wait()
         finally:
+            early.close()  # first, or the kernel would give it connections that nobody accepts
             await early.stop()
-            early.close()
 
     async def _keep(self, number: int, config: Config) -> None:
         """Keep one worker running, with increasing pauses if it keeps failing."""
@@ -171,7 +172,7 @@ class Supervisor:
             mark_process_dead(number, str(self._directory))
             self._note_end(worker, status)
             deaths = deaths + 1 if time.monotonic() - worker.born < SHORT_LIFE_SECONDS else 1
-            await asyncio.sleep(min(PAUSE_SECONDS * 2 ** (deaths - 2), LONGEST_PAUSE_SECONDS))
+            await asyncio.sleep(pause_seconds(deaths))
 
     def _note_end(self, worker: Worker, status: int) -> None:
         """Raise `DeploymentError` if no worker serves and a new one would fail, too."""
@@ -199,6 +200,11 @@ class Supervisor:
 
     async def _exposition(self) -> tuple[bytes, str]:
         return expose(self._directory)
+
+
+def pause_seconds(deaths: int) -> float:
+    """The pause before the next worker after so many deaths in a row."""
+    return min(PAUSE_SECONDS * 2.0 ** min(deaths - 2, MOST_DOUBLINGS), LONGEST_PAUSE_SECONDS)
 
 
 def supervise(target: Target, config: Config) -> None:

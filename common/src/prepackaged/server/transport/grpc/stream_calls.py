@@ -7,6 +7,7 @@ from enum import IntEnum
 
 from prepackaged.errors import describe
 from prepackaged.server.transport.errors import TransportError
+from prepackaged.server.transport.grpc.calls import LEAST_RATE, MESSAGE_SECONDS
 from prepackaged.server.transport.grpc.headers import CallHeaders
 from prepackaged.server.transport.grpc.messages import MessageReader, framed, inflated_message
 from prepackaged.server.transport.grpc.status import (
@@ -67,6 +68,7 @@ class StreamCall:
         "_reader",
         "_stream",
         "_timer",
+        "_waited",
         "headers",
         "is_open",
         "on_end",
@@ -85,6 +87,7 @@ class StreamCall:
         self._held = 0
         self._memory = method.limits.memory
         self._reader = MessageReader(headers.encoding, method.max_message)
+        self._waited = 0.0  # seconds for the rest of a message
         self._timer: asyncio.TimerHandle | None = None
         if headers.timeout is not None:
             loop = asyncio.get_running_loop()
@@ -138,11 +141,17 @@ class StreamCall:
         self.end()
 
     def look(self, seconds: float) -> None:
-        """Do nothing: a stream may stay open, and its messages are short."""
+        """End a call if a message takes too long to arrive; without one, it may stay open."""
+        if not self._reader.has_bytes:
+            return
+        self._waited += seconds
+        if self._waited > MESSAGE_SECONDS + self._reader.size / LEAST_RATE:
+            self.fail(Status.DEADLINE_EXCEEDED, "the rest of the message did not come")
 
     def _handle(self, *, ended: bool) -> None:
         reader, core = self._reader, self._connection.core
         while self.is_open and (message := reader.next()) is not None:
+            self._waited = 0.0
             self._handler(self, self._inflated(message))
             core.consumed(self._stream)
         if ended and reader.has_bytes:

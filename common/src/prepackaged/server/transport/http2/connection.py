@@ -99,8 +99,8 @@ class Http2Connection(asyncio.Protocol):
         self._unread.update()
 
     def resume_writing(self) -> None:
-        """Resume reading."""
-        self._is_write_paused = False
+        """Resume reading; until now, nothing that the client sent was read."""
+        self._is_write_paused = self._is_silent = False
         self._unread.update()
         if not self.core.has_more:
             self._resume_reading()
@@ -269,13 +269,13 @@ class Http2Connection(asyncio.Protocol):
     def _look(self) -> None:
         """Check at intervals: ping a silent client, close an idle connection.
 
-        A client that has not answered a ping by the next check is gone. Streams check their own
-        timeouts.
+        A client that has not answered a ping by the next check is gone, unless the server has
+        stopped reading: then `Unread` decides. Streams check their own timeouts.
         """
         self._look_timer = self._loop.call_later(LOOK_SECONDS, self._look)
         for user in list(self._users.values()):
             user.look(LOOK_SECONDS)
-        if self._is_silent:
+        if self._is_silent and not self._is_write_paused:
             self._transport.abort()
             return
         self._is_silent = True

@@ -20,6 +20,7 @@ from prepackaged.server.transport.http2.streams import Stream
 CONNECTION = 2**24  # bytes that may be on the way
 HALF = CONNECTION // 2  # when less is left, it is given back
 INITIAL = 2**16  # bytes of each stream
+PADDING = 2**8  # bytes that one frame may have, with their length (6.1)
 MOST_EXTRA = 2**26  # bytes of all streams beyond these; one stream may have more
 
 
@@ -53,12 +54,19 @@ class Credit:
         self.left = CONNECTION
 
     def want(self, stream: Stream, size: int) -> None:
-        """Allow a stream to send that many bytes in all, now or when others have ended."""
-        size = min(size, MAX_WINDOW)
-        if size > stream.credit and stream.number not in self._queue:
-            if not stream.wants:
-                stream.wants, stream.extra = True, 0
-            self._queue[stream.number] = (stream, size - stream.credit)
+        """Allow a stream to send that many bytes in all, now or when others have ended.
+
+        They may be padded. Called again as they arrive, it gives back what padding has used up,
+        which takes no memory.
+        """
+        missing = min(size + PADDING, MAX_WINDOW) - stream.credit
+        if missing <= 0 or stream.number in self._queue:
+            return
+        if stream.wants:
+            self.grant(stream, missing)
+        else:
+            stream.wants, stream.extra = True, 0
+            self._queue[stream.number] = (stream, missing)
             self._serve()
 
     def renew(self, stream: Stream) -> None:

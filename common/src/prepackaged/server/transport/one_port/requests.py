@@ -103,6 +103,8 @@ class RestStream:
             self._port.answer(incoming)
         elif self._length is None:
             self._connection.core.consumed(self._stream)
+        else:  # padding uses up credit, too (RFC 9113, 6.9.1)
+            self._connection.core.want(self._stream, self._length - self._body.size)
 
     def send(self, exchange: Exchange, response: Response) -> None:
         """Send the response of the exchange."""

@@ -59,7 +59,8 @@ class Network:
     """A module on its device, called with arrays by input name.
 
     `by_row` are the outputs that are lists with an entry for each row, see `named`. If the kinds
-    of values that the inputs accept are still unknown, `settle` finds them with the first request.
+    of values that the inputs accept are still unknown, `settle` finds them with the first request
+    that the module answers; it returns None if the module answers no kind.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Network:
         device: str,
         others: str | None = None,
         by_row: Collection[str] = (),
-        settle: Callable[[list[Input], Arrays], list[Input]] | None = None,
+        settle: Callable[[list[Input], Arrays], list[Input] | None] | None = None,
     ) -> None:
         self.module = module.to(device)
         self.device = device
@@ -88,11 +89,13 @@ class Network:
         """
         try:
             self._settle(arrays)
-            return self._row_by_row(arrays) if self.takes_one_row else self._called(arrays)
+            outputs = self._row_by_row(arrays) if self.takes_one_row else self._called(arrays)
         except (ModelError, ClientError):
             raise
         except Exception as error:
             raise self._blame(error, arrays) from error
+        self.settle = None
+        return outputs
 
     def specs(self) -> tuple[TensorSpec, ...]:
         """The inputs as `TensorSpec`s, in the order of `forward`'s arguments."""
@@ -112,10 +115,8 @@ class Network:
         return TensorSpec(spec.name, spec.dtype, (*[None] * (depth - 1), (each.shape or ())[-1]))
 
     def _settle(self, arrays: Arrays) -> None:
-        settle, self.settle = self.settle, None
-        if settle:
-            known = settle(list(self.inputs.values()), arrays)
-            self.inputs = {each.name: each for each in known}
+        if self.settle and (known := self.settle(list(self.inputs.values()), arrays)):
+            self.inputs, self.settle = {each.name: each for each in known}, None
 
     def _called(self, arrays: Arrays) -> Arrays:
         tensors = {name: self._tensor(name, array) for name, array in arrays.items()}

@@ -206,15 +206,15 @@ def settled_by(
     others: str | None,
     device: str,
     arrays: dict[str, Array],
-) -> list[Input]:
+) -> list[Input] | None:
     """The inputs with the kinds that the copy accepts for a request's values.
 
-    Returns the inputs unchanged if no call succeeds.
+    Returns None if no call succeeds.
     """
     given = [each for each in inputs if each.name in arrays]
     trial = Trial(copied.to(device), copied, inputs, others, device, samples=arrays)
     if not trial.find(given):
-        return inputs
+        return None
     kinds = {each.name: trial.accepted(each) for each in given}
     return [replace(each, kinds=kinds.get(each.name, each.kinds)) for each in inputs]
 

@@ -137,17 +137,23 @@ CASES: dict[str, tuple[type[nn.Module], dict[str, Any], dict[str, torch.dtype]]]
 }
 
 
+def saved(net: type[nn.Module], directory: Path) -> nn.Module:
+    """Save weights and source of the class, and return the module."""
+    torch.manual_seed(0)
+    module = net().eval()
+    torch.save(module.state_dict(), directory / "model.pt")
+    source = HEAD + inspect.getsource(net).replace(f"class {net.__name__}(", "class PyTorchModel(")
+    (directory / "net.py").write_text(source)
+    return module
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_values_become_what_the_model_takes(
     case: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
     """The answer equals PyTorch's for tensors of the right dtype."""
     net, inputs, dtypes = CASES[case]
-    torch.manual_seed(0)
-    module = net().eval()
-    torch.save(module.state_dict(), tmp_path / "model.pt")
-    source = HEAD + inspect.getsource(net).replace(f"class {net.__name__}(", "class PyTorchModel(")
-    (tmp_path / "net.py").write_text(source)
+    module = saved(net, tmp_path)
     tensors = {
         name: torch.tensor(value, dtype=dtypes.get(name, torch.float32))
         for name, value in inputs.items()
@@ -194,16 +200,39 @@ def test_inputs_of_unequal_rows_are_taken_where_the_model_takes_them(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
     """Inputs such as queries and items may have unequal numbers of rows if the model accepts it."""
-    module = Matching().eval()
-    torch.save(module.state_dict(), tmp_path / "model.pt")
-    source = inspect.getsource(Matching).replace("class Matching(", "class PyTorchModel(")
-    (tmp_path / "net.py").write_text(HEAD + source)
+    saved(Matching, tmp_path)
     model = model_of(tmp_path)
 
     answer = model.predict({"queries": [[1, 2]], "items": [[1, 2], [3, 4], [5, 6]]})
 
     assert answer.shape == (1, 3)
     assert not model.batchable
+
+
+class Strict(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(9, 2)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        if tokens.shape[1] != 5:
+            raise ValueError("expected 5 tokens")
+        return self.embedding(tokens)
+
+
+@pytest.mark.parametrize("first", [[[1.0, 2.0]], [[1.5, 2.0, 3.0, 4.0, 5.0]]])
+def test_a_bad_first_request_does_not_settle_the_kinds(
+    first: Any, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """If the model refuses the first request, a later one shows which kinds it accepts."""
+    module = saved(Strict, tmp_path)
+    model = model_of(tmp_path)
+
+    with pytest.raises(Exception, match="the model"):
+        model.predict(np.array(first))
+    answer = model.predict(np.array([[1.0, 2, 3, 4, 5]]))
+
+    assert answer.tolist() == module(torch.tensor([[1, 2, 3, 4, 5]])).tolist()
 
 
 class Matching(nn.Module):

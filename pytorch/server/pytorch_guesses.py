@@ -28,6 +28,11 @@ def shapes_to_try(each: Input, size: int, module: nn.Module) -> list[Shape]:
     return [(ROWS, images, size, size), *shapes] if images else shapes
 
 
+def with_rows(rows: int, shape: Shape) -> Shape:
+    """The shape with this number of rows."""
+    return (rows, *shape[1:]) if shape else shape
+
+
 def kinds_to_try(each: Input, sample: Array | None) -> str:
     """The kinds to try for an input, the most probable first.
 

@@ -104,6 +104,27 @@ class Truncating(nn.Module):
         return scaled * self.scale
 
 
+class Ratio(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x).copy_(x / x.max(dim=1, keepdim=True).values)
+
+
+class Root(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(2, 3)
+
+    def forward(self, kind: Tensor, x: Tensor) -> Tensor:
+        if kind.sum() > 1e6:
+            raise ValueError("no such kind")
+        return torch.zeros_like(x).copy_(torch.sqrt(x)) + self.embedding(kind)
+
+
+class Relative(nn.Module):
+    def forward(self, x: Tensor, unit: Tensor) -> Tensor:
+        return torch.zeros_like(x).copy_(x / unit)
+
+
 class Echo(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x
@@ -131,6 +152,9 @@ CASES: dict[str, tuple[type[nn.Module], dict[str, Any], dict[str, torch.dtype]]]
         {"category": torch.int64},
     ),
     "fractions cut off": (Truncating, {"x": [[10, 2]]}, {}),
+    "a ratio cut off": (Ratio, {"x": [[1, 2, 4]]}, {}),
+    "a root cut off": (Root, {"kind": [1], "x": [[2, 3, 4]]}, {"kind": torch.int64}),
+    "a quotient cut off": (Relative, {"x": [[1, 3]], "unit": [[2, 2]]}, {}),
     "true and false": (Echo, {"x": [True, False]}, {"x": torch.bool}),
     "integers": (Echo, {"x": [2**60 + 1]}, {"x": torch.int64}),
     "fractions": (Echo, {"x": [1.5]}, {"x": torch.float32}),

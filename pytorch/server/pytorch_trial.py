@@ -66,6 +66,8 @@ class Trial:
 
     `kinds` and `shapes` are those of the current call, by input. The inputs' values are from
     `samples` if given, else they are all `value`; those of the input `varied` are `VARIED`.
+    `results` are those of the calls so far, or their errors; `has_misfit` is whether the last call
+    failed because of an index.
     """
 
     module: nn.Module
@@ -79,6 +81,7 @@ class Trial:
     varied: str | None = None
     samples: dict[str, Array] = field(default_factory=dict)
     results: dict[Any, Any] = field(default_factory=dict)
+    has_misfit: bool = False
 
     def __post_init__(self) -> None:
         self.floating = float_dtype(self.module)
@@ -98,7 +101,9 @@ class Trial:
             self.results[key] = self._called({
                 name: self._tensor(by_name[name], shape) for name, shape in shapes.items()
             })  # fmt: skip
-        return self.results[key]
+        result = self.results[key]
+        self.has_misfit = isinstance(result, IndexError)
+        return None if isinstance(result, Exception) else result
 
     def find(self, needed: Sequence[Input]) -> bool:
         """Find shapes, kinds and a value of the needed inputs with which a call succeeds.
@@ -124,7 +129,8 @@ class Trial:
         """The kinds that an input accepts, with the other inputs unchanged.
 
         Integers are excluded if the same values as floats give another result: then the module
-        creates tensors in the input's dtype, which truncates fractions.
+        creates tensors in the input's dtype, which truncates fractions. Booleans are included if
+        they may be a mask of another shape than the trial's: as integers, they would be positions.
         """
         if time.monotonic() > self.deadline:
             return _assumed(each, self.module)
@@ -132,6 +138,8 @@ class Trial:
         kinds = [kind for kind in each.kinds if kind in tried and self._of_kind(each, kind)]
         if {"i", "f"} <= {*kinds} and self._truncates(each):
             kinds.remove("i")
+        if kinds == ["i"] and "b" in each.kinds and self._may_be_mask(each):
+            kinds = ["b", "i"]
         return "".join(kinds) or self.kinds[each.name]
 
     def add(self, each: Input) -> Input:
@@ -159,6 +167,13 @@ class Trial:
         self.kinds[each.name] = before
         return None if result is None else (result,)
 
+    def _may_be_mask(self, each: Input) -> bool:
+        """Whether booleans may select entries: the input is an index, and its size alone is wrong.
+
+        A layer that takes no booleans, such as an embedding, raises no `IndexError` for them.
+        """
+        return each.kinds == "bi" or bool(self._of_kind(each, "b")) or self.has_misfit
+
     def _truncates(self, each: Input) -> bool:
         """Whether an input's integers give another result than the same values as floats."""
         if self._differs(each):
@@ -174,7 +189,7 @@ class Trial:
         return bool(whole and fraction and not _are_equal(whole[0], fraction[0]))
 
     def _on_cpu(self) -> "Trial | None":
-        """This trial on the CPU: on a GPU, an index out of range would end the process's work."""
+        """The trial on the CPU: on a GPU, an index out of range would end the process's work."""
         if self.device == "cpu":
             return self
         with contextlib.suppress(Exception), torch.no_grad():
@@ -186,9 +201,9 @@ class Trial:
         try:
             result = self.forward(self.called, tensors)
             dict(named(result))  # fails if the result contains other values
-        except Exception:
+        except Exception as error:
             logger.debug("A call of a copy failed", exc_info=True)
-            return None
+            return error.with_traceback(None)
         return result
 
     def _is_taken(self) -> bool:

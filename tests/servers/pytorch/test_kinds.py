@@ -104,6 +104,28 @@ class Truncating(nn.Module):
         return scaled * self.scale
 
 
+class Kept(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, x: Tensor, keep: Tensor) -> Tensor:
+        return self.layer(x)[keep]
+
+
+class KeptHidden(nn.Module):
+    """Like Kept, but cannot be traced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, x: Tensor, keep: Tensor) -> Tensor:
+        if x.sum() > 1e6:
+            raise ValueError("too much")
+        return self.layer(x)[:, keep]
+
+
 class Ratio(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x).copy_(x / x.max(dim=1, keepdim=True).values)
@@ -152,6 +174,22 @@ CASES: dict[str, tuple[type[nn.Module], dict[str, Any], dict[str, torch.dtype]]]
         {"category": torch.int64},
     ),
     "fractions cut off": (Truncating, {"x": [[10, 2]]}, {}),
+    "a mask as an index": (
+        Kept,
+        {"x": [[1.5, 2], [3, 4], [5, 6]], "keep": [True, False, True]},
+        {"keep": torch.bool},
+    ),
+    "positions as an index": (
+        Kept,
+        {"x": [[1.5, 2], [3, 4], [5, 6]], "keep": [2, 0]},
+        {"keep": torch.int64},
+    ),
+    "a hidden mask as an index": (
+        KeptHidden,
+        {"x": [[1.5, 2]], "keep": [False, True]},
+        {"keep": torch.bool},
+    ),
+    "yes as a category": (Hidden, {"category": [True], "age": [[3, 4]]}, {"category": torch.int64}),
     "a ratio cut off": (Ratio, {"x": [[1, 2, 4]]}, {}),
     "a root cut off": (Root, {"kind": [1], "x": [[2, 3, 4]]}, {"kind": torch.int64}),
     "a quotient cut off": (Relative, {"x": [[1, 3]], "unit": [[2, 2]]}, {}),

@@ -120,7 +120,8 @@ def _got(node: fx.Node) -> Iterator[tuple[str, fx.Node]]:
 
 def _name_of_node(node: fx.Node, module: nn.Module) -> str:
     if node.op == "call_module":
-        return type(module.get_submodule(str(node.target))).__name__.lower()
+        kind = type(module.get_submodule(str(node.target))).__name__.lower()
+        return kind.removeprefix("lazy")
     name = getattr(node.target, "__name__", str(node.target)).strip("_")
     return "embeddingbag" if name == "embedding_bag" else name
 
@@ -140,12 +141,25 @@ def _step_of_node(node: fx.Node, value: fx.Node, module: nn.Module) -> Step:
 def _shape_for(layer: nn.Module) -> Shape:
     match layer:
         case nn.Linear():
-            return (None, layer.in_features)
+            return (None, width_of(layer))
         case nn.modules.conv._ConvNd():
-            return (None, layer.in_channels, *[None] * (layer.weight.ndim - 2))
+            return (None, width_of(layer), *[None] * (layer.weight.ndim - 2))
         case nn.RNNBase():
             return (None, None, layer.input_size)
     return None
+
+
+def width_of(layer: Any) -> int:
+    """The number of features or channels that a layer takes.
+
+    A lazy layer gets its attributes in its first call, but has its weight once that is loaded.
+    """
+    match layer:
+        case nn.Linear():
+            return layer.in_features or layer.weight.shape[1]
+        case nn.modules.conv._ConvTransposeNd():
+            return layer.in_channels or layer.weight.shape[0]
+    return layer.in_channels or layer.weight.shape[1] * layer.groups
 
 
 def _flow_of_script(module: Any) -> Flow:

@@ -3,7 +3,9 @@
 import dis
 import inspect
 import logging
-from collections.abc import Callable, Collection, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -21,8 +23,12 @@ from prepackaged.tensor_values import to_array
 logger = logging.getLogger(__name__)
 
 Arrays = dict[str, Array]
+Mode = Callable[[], AbstractContextManager[Any]]
 # Exceptions that PyTorch raises for data that does not fit the model, and for its own failures.
 REFUSALS = (RuntimeError, IndexError, ValueError, AssertionError)
+# Ways to call a module, the fastest first; one that uses gradients itself needs a later one.
+MODES: Sequence[Mode] = (torch.inference_mode, torch.no_grad, torch.enable_grad)
+OF_GRADIENTS = re.compile("grad|inference tensor", re.IGNORECASE)
 TROUBLES = (torch.OutOfMemoryError, torch.AcceleratorError, NotImplementedError, RecursionError)
 
 
@@ -35,6 +41,7 @@ class Forward:
     def __init__(self, module: nn.Module, inputs: Iterable[Input], others: str | None) -> None:
         self.inputs = {each.name: each for each in inputs}
         self.others = others
+        self.modes = MODES
         is_script = isinstance(module, torch.jit.ScriptModule)
         arguments = {} if is_script else inspect.signature(module.forward).parameters
         self.positional = [
@@ -42,7 +49,10 @@ class Forward:
         ]
 
     def __call__(self, module: nn.Module, tensors: dict[str, Tensor]) -> Any:
-        """Call the module, or a copy of it, without gradients. Returns what `forward` returns."""
+        """Call the module, or a copy of it. Returns what `forward` returns.
+
+        Gradients are off, unless the module computes with them.
+        """
         keywords: dict[str, Any] = {}
         for name, tensor in tensors.items():
             each = self.inputs.get(name) or Input(name, holder=self.others)
@@ -51,8 +61,19 @@ class Forward:
             else:
                 keywords[name] = _as_argument(tensor, each)
         given = [keywords.pop(name) for name in self.positional if name in keywords]
-        with torch.inference_mode():
-            return module(*given, **keywords)
+        return self._in_a_mode(self.modes, lambda: module(*given, **keywords))
+
+    def _in_a_mode(self, modes: Sequence[Mode], call: Callable[[], Any]) -> Any:
+        """Call in the first of the modes in which the module works; later calls begin with it."""
+        try:
+            with modes[0]():
+                result = call()
+        except RuntimeError as error:
+            if len(modes) == 1 or not OF_GRADIENTS.search(str(error)):
+                raise
+            return self._in_a_mode(modes[1:], call)
+        self.modes = modes
+        return result
 
 
 class Network:

@@ -133,7 +133,7 @@ def _step_of_node(node: fx.Node, value: fx.Node, module: nn.Module) -> Step:
     if name == "getitem" and value in node.all_input_nodes and node.args[0] is not value:
         return Step("index", "bi")
     kinds = demanded(name, places)
-    if node.op != "call_module":
+    if node.op != "call_module" or not {0, "input"} & {*places}:  # such as a state
         return Step(name, kinds)
     return Step(name, kinds, _shape_for(module.get_submodule(str(node.target))))
 
@@ -196,7 +196,8 @@ def _step_of_operation(use: Any, module: Any) -> Step:
         uses = list(next(iter(node.outputs())).uses())
         return Step("index", "bi" if uses and uses[0].user.kind() == "aten::index" else KINDS)
     kinds = demanded(f"aten::{name}", [use.offset])
-    return Step(name, kinds, _shape_in_graph(name, list(node.inputs()), module))
+    shape = None if use.offset else _shape_in_graph(name, list(node.inputs()), module)
+    return Step(name, kinds, shape)
 
 
 def _shape_in_graph(name: str, given: list[Any], module: Any) -> Shape:

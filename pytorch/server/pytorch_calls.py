@@ -30,6 +30,8 @@ REFUSALS = (RuntimeError, IndexError, ValueError, AssertionError)
 MODES: Sequence[Mode] = (torch.inference_mode, torch.no_grad, torch.enable_grad)
 OF_GRADIENTS = re.compile("grad|inference tensor", re.IGNORECASE)
 TROUBLES = (torch.OutOfMemoryError, torch.AcceleratorError, NotImplementedError, RecursionError)
+# PyTorch's `NotImplementedError` for a tensor with too few or too many axes, such as "2D".
+OF_AXES = re.compile(r"\b\dD\b.*(input|padding)|(input|padding).*\b\dD\b", re.IGNORECASE)
 
 
 class Forward:
@@ -174,7 +176,7 @@ class Network:
         left_out = [name for name in self.inputs if name not in arrays]
         if left_out and "NoneType" in str(error) and isinstance(error, TypeError | AttributeError):
             return ClientError(f"the model needs more of {', '.join(left_out)}: {_text(error)}")
-        if isinstance(error, REFUSALS) and not isinstance(error, TROUBLES) and _is_native(error):
+        if _is_refusal(error) and _is_native(error):
             expected = {spec.name: spec.expected() for spec in self.specs()}
             got = "; ".join(
                 f"input {name!r}: expected {expected.get(name, 'numbers')}, got {array.dtype} of"
@@ -198,6 +200,12 @@ def _as_argument(tensor: Tensor, each: Input) -> Any:
     if each.is_plain:
         return tensor.item()
     return list(tensor.unbind()) if each.is_list else tensor
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether PyTorch raises such errors for data that does not fit the model."""
+    is_of_axes = isinstance(error, NotImplementedError) and OF_AXES.search(str(error))
+    return isinstance(error, REFUSALS) and (bool(is_of_axes) or not isinstance(error, TROUBLES))
 
 
 def _is_native(error: Exception) -> bool:

@@ -3,7 +3,9 @@
 import dis
 import inspect
 import logging
-from collections.abc import Callable, Collection, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -21,9 +23,15 @@ from prepackaged.tensor_values import to_array
 logger = logging.getLogger(__name__)
 
 Arrays = dict[str, Array]
+Mode = Callable[[], AbstractContextManager[Any]]
 # Exceptions that PyTorch raises for data that does not fit the model, and for its own failures.
 REFUSALS = (RuntimeError, IndexError, ValueError, AssertionError)
+# Ways to call a module, the fastest first; one that uses gradients itself needs a later one.
+MODES: Sequence[Mode] = (torch.inference_mode, torch.no_grad, torch.enable_grad)
+OF_GRADIENTS = re.compile("grad|inference tensor", re.IGNORECASE)
 TROUBLES = (torch.OutOfMemoryError, torch.AcceleratorError, NotImplementedError, RecursionError)
+# PyTorch's `NotImplementedError` for a tensor with too few or too many axes, such as "2D".
+OF_AXES = re.compile(r"\b\dD\b.*(input|padding)|(input|padding).*\b\dD\b", re.IGNORECASE)
 
 
 class Forward:
@@ -35,6 +43,7 @@ class Forward:
     def __init__(self, module: nn.Module, inputs: Iterable[Input], others: str | None) -> None:
         self.inputs = {each.name: each for each in inputs}
         self.others = others
+        self.modes = MODES
         is_script = isinstance(module, torch.jit.ScriptModule)
         arguments = {} if is_script else inspect.signature(module.forward).parameters
         self.positional = [
@@ -42,7 +51,10 @@ class Forward:
         ]
 
     def __call__(self, module: nn.Module, tensors: dict[str, Tensor]) -> Any:
-        """Call the module, or a copy of it, without gradients. Returns what `forward` returns."""
+        """Call the module, or a copy of it. Returns what `forward` returns.
+
+        Gradients are off, unless the module computes with them.
+        """
         keywords: dict[str, Any] = {}
         for name, tensor in tensors.items():
             each = self.inputs.get(name) or Input(name, holder=self.others)
@@ -51,15 +63,27 @@ class Forward:
             else:
                 keywords[name] = _as_argument(tensor, each)
         given = [keywords.pop(name) for name in self.positional if name in keywords]
-        with torch.inference_mode():
-            return module(*given, **keywords)
+        return self._in_a_mode(self.modes, lambda: module(*given, **keywords))
+
+    def _in_a_mode(self, modes: Sequence[Mode], call: Callable[[], Any]) -> Any:
+        """Call in the first of the modes in which the module works; later calls begin with it."""
+        try:
+            with modes[0]():
+                result = call()
+        except RuntimeError as error:
+            if len(modes) == 1 or not OF_GRADIENTS.search(str(error)):
+                raise
+            return self._in_a_mode(modes[1:], call)
+        self.modes = modes
+        return result
 
 
 class Network:
     """A module on its device, called with arrays by input name.
 
     `by_row` are the outputs that are lists with an entry for each row, see `named`. If the kinds
-    of values that the inputs accept are still unknown, `settle` finds them with the first request.
+    of values that the inputs accept are still unknown, `settle` finds them with the first request
+    that the module answers; it returns None if the module answers no kind.
     """
 
     def __init__(
@@ -69,7 +93,7 @@ class Network:
         device: str,
         others: str | None = None,
         by_row: Collection[str] = (),
-        settle: Callable[[list[Input], Arrays], list[Input]] | None = None,
+        settle: Callable[[list[Input], Arrays], list[Input] | None] | None = None,
     ) -> None:
         self.module = module.to(device)
         self.device = device
@@ -88,11 +112,13 @@ class Network:
         """
         try:
             self._settle(arrays)
-            return self._row_by_row(arrays) if self.takes_one_row else self._called(arrays)
+            outputs = self._row_by_row(arrays) if self.takes_one_row else self._called(arrays)
         except (ModelError, ClientError):
             raise
         except Exception as error:
             raise self._blame(error, arrays) from error
+        self.settle = None
+        return outputs
 
     def specs(self) -> tuple[TensorSpec, ...]:
         """The inputs as `TensorSpec`s, in the order of `forward`'s arguments."""
@@ -112,10 +138,8 @@ class Network:
         return TensorSpec(spec.name, spec.dtype, (*[None] * (depth - 1), (each.shape or ())[-1]))
 
     def _settle(self, arrays: Arrays) -> None:
-        settle, self.settle = self.settle, None
-        if settle:
-            known = settle(list(self.inputs.values()), arrays)
-            self.inputs = {each.name: each for each in known}
+        if self.settle and (known := self.settle(list(self.inputs.values()), arrays)):
+            self.inputs, self.settle = {each.name: each for each in known}, None
 
     def _called(self, arrays: Arrays) -> Arrays:
         tensors = {name: self._tensor(name, array) for name, array in arrays.items()}
@@ -152,7 +176,7 @@ class Network:
         left_out = [name for name in self.inputs if name not in arrays]
         if left_out and "NoneType" in str(error) and isinstance(error, TypeError | AttributeError):
             return ClientError(f"the model needs more of {', '.join(left_out)}: {_text(error)}")
-        if isinstance(error, REFUSALS) and not isinstance(error, TROUBLES) and _is_native(error):
+        if _is_refusal(error) and _is_native(error):
             expected = {spec.name: spec.expected() for spec in self.specs()}
             got = "; ".join(
                 f"input {name!r}: expected {expected.get(name, 'numbers')}, got {array.dtype} of"
@@ -176,6 +200,12 @@ def _as_argument(tensor: Tensor, each: Input) -> Any:
     if each.is_plain:
         return tensor.item()
     return list(tensor.unbind()) if each.is_list else tensor
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether PyTorch raises such errors for data that does not fit the model."""
+    is_of_axes = isinstance(error, NotImplementedError) and OF_AXES.search(str(error))
+    return isinstance(error, REFUSALS) and (bool(is_of_axes) or not isinstance(error, TROUBLES))
 
 
 def _is_native(error: Exception) -> bool:

@@ -16,7 +16,7 @@ from pytorch_code import USUAL_CLASS, construct, find_file, importable, load_mod
 from pytorch_exported import Exported
 from pytorch_missing import MissingModules
 from pytorch_vision import complete, complete_for
-from pytorch_weights import fill
+from pytorch_weights import COMPILED, fill
 from torch import nn
 
 from prepackaged import Artifact, DeploymentError
@@ -107,8 +107,8 @@ def _read_saved(artifact: Artifact, wanted: Wanted) -> nn.Module:
     content = read_weights_only(artifact.path)
     if content is None:
         content = _unpickled(artifact, wanted)
-    if isinstance(content, nn.DataParallel):
-        content = content.module
+    while (inner := _wrapped(content)) is not None:
+        content = inner
     if isinstance(content, nn.Module):
         return content.eval()
     if not isinstance(content, Mapping):
@@ -117,6 +117,16 @@ def _read_saved(artifact: Artifact, wanted: Wanted) -> nn.Module:
             " are a dict, nor a module"
         )
     return _with_weights(content, artifact, wanted)
+
+
+def _wrapped(content: Any) -> nn.Module | None:
+    """The module in a wrapper for several GPUs or of `torch.compile`; None for anything else."""
+    if not isinstance(content, nn.Module):
+        return None
+    if isinstance(content, nn.DataParallel):
+        return content.module
+    is_compiled = type(content).__name__ == "OptimizedModule"  # its import would take seconds
+    return content._modules.get(COMPILED.rstrip(".")) if is_compiled else None
 
 
 READERS: dict[str, Callable[[Artifact, Wanted], nn.Module]] = {

@@ -20,7 +20,9 @@ KEEPING = {
     "add", "sub", "mul", "div", "truediv", "contiguous", "clone", "dropout", "identity",
     "batchnorm1d", "batchnorm2d", "layernorm", "batch_norm", "layer_norm",
 }  # fmt: skip
+BROADCASTING = {"add", "sub", "mul", "div", "truediv"}
 RESHAPING = {
+    "broadcast",
     "flatten", "reshape", "view", "squeeze", "unsqueeze", "transpose", "permute", "getitem",
     "select", "slice", "expand", "repeat", "split", "chunk", "unbind",
 }  # fmt: skip
@@ -112,15 +114,31 @@ def _flow_of_module(module: nn.Module) -> Flow:
 def _got(node: fx.Node) -> Iterator[tuple[str, fx.Node]]:
     """The keys that are read from a dict, each with the node that reads it."""
     for user in node.users:
-        key = user.args[1] if len(user.args) > 1 else None
-        is_got = user.target is operator.getitem or user.target == "get"
-        if is_got and user.args[0] is node and isinstance(key, str):
-            yield key, user
+        if _is_item(user) and user.args[0] is node:
+            yield str(user.args[1]), user
+
+
+def _is_item(node: fx.Node) -> bool:
+    is_got = node.target is operator.getitem or node.target == "get"
+    return is_got and len(node.args) > 1 and isinstance(node.args[1], str)
+
+
+def _inputs_behind(node: fx.Node) -> set[fx.Node]:
+    """The inputs that a value depends on: arguments, and items of arguments that are dicts."""
+    found, seen, waiting = set(), {node}, [node]
+    for each in waiting:  # the loop appends to this list
+        if each.op == "placeholder" or _is_item(each):
+            found.add(each)
+        else:
+            waiting += [one for one in each.all_input_nodes if one not in seen]
+            seen |= {*each.all_input_nodes}
+    return found
 
 
 def _name_of_node(node: fx.Node, module: nn.Module) -> str:
     if node.op == "call_module":
-        return type(module.get_submodule(str(node.target))).__name__.lower()
+        kind = type(module.get_submodule(str(node.target))).__name__.lower()
+        return kind.removeprefix("lazy")
     name = getattr(node.target, "__name__", str(node.target)).strip("_")
     return "embeddingbag" if name == "embedding_bag" else name
 
@@ -132,7 +150,9 @@ def _step_of_node(node: fx.Node, value: fx.Node, module: nn.Module) -> Step:
     if name == "getitem" and value in node.all_input_nodes and node.args[0] is not value:
         return Step("index", "bi")
     kinds = demanded(name, places)
-    if node.op != "call_module":
+    if name in BROADCASTING and _inputs_behind(node) != _inputs_behind(value):
+        return Step("broadcast", kinds)  # another input may have the larger shape
+    if node.op != "call_module" or not {0, "input"} & {*places}:  # such as a state
         return Step(name, kinds)
     return Step(name, kinds, _shape_for(module.get_submodule(str(node.target))))
 
@@ -140,12 +160,25 @@ def _step_of_node(node: fx.Node, value: fx.Node, module: nn.Module) -> Step:
 def _shape_for(layer: nn.Module) -> Shape:
     match layer:
         case nn.Linear():
-            return (None, layer.in_features)
+            return (None, width_of(layer))
         case nn.modules.conv._ConvNd():
-            return (None, layer.in_channels, *[None] * (layer.weight.ndim - 2))
+            return (None, width_of(layer), *[None] * (layer.weight.ndim - 2))
         case nn.RNNBase():
             return (None, None, layer.input_size)
     return None
+
+
+def width_of(layer: Any) -> int:
+    """The number of features or channels that a layer takes.
+
+    A lazy layer gets its attributes in its first call, but has its weight once that is loaded.
+    """
+    match layer:
+        case nn.Linear():
+            return layer.in_features or layer.weight.shape[1]
+        case nn.modules.conv._ConvTransposeNd():
+            return layer.in_channels or layer.weight.shape[0]
+    return layer.in_channels or layer.weight.shape[1] * layer.groups
 
 
 def _flow_of_script(module: Any) -> Flow:
@@ -168,10 +201,30 @@ def _flow_of_script(module: Any) -> Flow:
 def _read(value: Any) -> Iterator[tuple[str, Any]]:
     """The keys that a graph reads from a dict, each with the resulting value."""
     for use in value.uses():
-        if use.user.kind() in ("aten::__getitem__", "aten::get") and use.offset == 0:
-            key = list(use.user.inputs())[1].toIValue()
-            if isinstance(key, str):
-                yield key, next(iter(use.user.outputs()))
+        if use.offset == 0 and (key := _key(use.user)) is not None:
+            yield key, next(iter(use.user.outputs()))
+
+
+def _key(node: Any) -> str | None:
+    """The key that an operation reads from a dict, None if it does not."""
+    if node.kind() not in ("aten::__getitem__", "aten::get"):
+        return None
+    key = list(node.inputs())[1].toIValue()
+    return key if isinstance(key, str) else None
+
+
+def _names_behind(values: list[Any]) -> set[str]:
+    """The inputs that values in a graph depend on, and the items of inputs that are dicts."""
+    found, seen, waiting = set(), set(), [*values]
+    for each in waiting:  # the loop appends to this list
+        node, name = each.node(), each.debugName()
+        if node.kind() == "prim::Param" or _key(node) is not None:
+            found.add(name)
+        elif node.kind() != "prim::GetAttr" and name not in seen:
+            inner = [out for block in node.blocks() for out in block.outputs()]
+            waiting += [*node.inputs(), *inner]
+        seen.add(name)
+    return found
 
 
 def _step_of_operation(use: Any, module: Any) -> Step:
@@ -182,7 +235,11 @@ def _step_of_operation(use: Any, module: Any) -> Step:
         uses = list(next(iter(node.outputs())).uses())
         return Step("index", "bi" if uses and uses[0].user.kind() == "aten::index" else KINDS)
     kinds = demanded(f"aten::{name}", [use.offset])
-    return Step(name, kinds, _shape_in_graph(name, list(node.inputs()), module))
+    given = list(node.inputs())
+    if name in BROADCASTING and _names_behind(given) != _names_behind([given[use.offset]]):
+        return Step("broadcast", kinds)
+    shape = None if use.offset else _shape_in_graph(name, given, module)
+    return Step(name, kinds, shape)
 
 
 def _shape_in_graph(name: str, given: list[Any], module: Any) -> Shape:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from pytorch_flow import width_of
 from pytorch_specs import BECOMING, Input
 from torch import nn
 
@@ -24,8 +25,13 @@ def shapes_to_try(each: Input, size: int, module: nn.Module) -> list[Shape]:
     shapes = [(ROWS, size), (ROWS,), (size, size), *[(ROWS, width) for width in widths]]
     shapes += [(ROWS, size, width) for width in widths]
     layers = module.modules()
-    images = next((one.in_channels for one in layers if isinstance(one, nn.Conv2d)), None)
+    images = next((width_of(one) for one in layers if isinstance(one, nn.Conv2d)), None)
     return [(ROWS, images, size, size), *shapes] if images else shapes
+
+
+def with_rows(rows: int, shape: Shape) -> Shape:
+    """The shape with this number of rows."""
+    return (rows, *shape[1:]) if shape else shape
 
 
 def kinds_to_try(each: Input, sample: Array | None) -> str:
@@ -51,7 +57,7 @@ def _widths(module: nn.Module) -> Iterator[int]:
     for layer in module.modules():
         match layer:
             case nn.Linear():
-                yield layer.in_features
+                yield width_of(layer)
             case nn.RNNBase():
                 yield layer.input_size
             case nn.modules.batchnorm._BatchNorm():

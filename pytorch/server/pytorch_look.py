@@ -19,14 +19,15 @@ class Found:
 
     `others` is the argument that takes tensors of any name. `outputs` is None if they are unknown.
     `by_row` are the outputs that are lists with an entry for each row. `settle` is for the first
-    request if the kinds of values that the inputs accept could not be tried, see `Network`.
+    answered request if the kinds of values that the inputs accept could not be tried, see
+    `Network`.
     """
 
     inputs: list[Input]
     others: str | None
     outputs: tuple[TensorSpec, ...] | None
     by_row: frozenset[str]
-    settle: Callable[[list[Input], dict[str, Array]], list[Input]] | None
+    settle: Callable[[list[Input], dict[str, Array]], list[Input] | None] | None
 
 
 def look(
@@ -47,10 +48,10 @@ def look(
     if isinstance(module, Exported):
         outputs = outputs_of_program(module)
 
-    def settle(inputs: list[Input], arrays: dict[str, Array]) -> list[Input]:
+    def settle(inputs: list[Input], arrays: dict[str, Array]) -> list[Input] | None:
         with undisturbed(device):
             copied = fresh()
-            return settled_by(copied, inputs, others, device, arrays) if copied else inputs
+            return settled_by(copied, inputs, others, device, arrays) if copied else None
 
     is_open = copied is not None and not findings.is_settled
     return Found(

@@ -4,8 +4,10 @@ The module itself is not called, so that its caches and counters stay unchanged.
 """
 
 import contextlib
+import copy
 import itertools
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,9 +17,10 @@ from typing import Any
 import numpy as np
 import torch
 from pytorch_calls import Forward
-from pytorch_guesses import ROWS, SIZES, Shape, kinds_to_try, shapes_to_try
-from pytorch_outputs import lengths, named, spec_of
+from pytorch_guesses import SIZES, Shape, kinds_to_try, shapes_to_try, with_rows
+from pytorch_outputs import named
 from pytorch_specs import Input, dtype_of, float_dtype
+from pytorch_trial_outputs import outputs_of
 from torch import nn
 
 from prepackaged import TensorSpec
@@ -26,6 +29,7 @@ from prepackaged.arrays import Array
 logger = logging.getLogger(__name__)
 
 MOST_SECONDS = 5.0  # of searching for shapes and kinds
+VARIED = (2, 3, 5)  # values whose quotients, roots and logarithms are no whole numbers
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,9 @@ class Trial:
     """Trial calls of `module`, a copy, in the form `called`, such as compiled.
 
     `kinds` and `shapes` are those of the current call, by input. The inputs' values are from
-    `samples` if given, else they are all `value`.
+    `samples` if given, else they are all `value`; those of the input `varied` are `VARIED`.
+    `results` are those of the calls so far, or their errors; `has_misfit` is whether the last call
+    failed because of an index.
     """
 
     module: nn.Module
@@ -72,8 +78,10 @@ class Trial:
     kinds: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
     value: int = 1
+    varied: str | None = None
     samples: dict[str, Array] = field(default_factory=dict)
     results: dict[Any, Any] = field(default_factory=dict)
+    has_misfit: bool = False
 
     def __post_init__(self) -> None:
         self.floating = float_dtype(self.module)
@@ -87,12 +95,15 @@ class Trial:
         """
         by_name = {each.name: each for each in self.inputs}
         shapes = {name: rows(by_name[name], shape) for name, shape in self.shapes.items()}
-        key = (self.value, *((name, shape, self.kinds[name]) for name, shape in shapes.items()))
+        each = ((name, shape, self.kinds[name]) for name, shape in shapes.items())
+        key = (self.value, self.varied, *each)
         if key not in self.results:
             self.results[key] = self._called({
                 name: self._tensor(by_name[name], shape) for name, shape in shapes.items()
             })  # fmt: skip
-        return self.results[key]
+        result = self.results[key]
+        self.has_misfit = isinstance(result, IndexError)
+        return None if isinstance(result, Exception) else result
 
     def find(self, needed: Sequence[Input]) -> bool:
         """Find shapes, kinds and a value of the needed inputs with which a call succeeds.
@@ -118,20 +129,18 @@ class Trial:
         """The kinds that an input accepts, with the other inputs unchanged.
 
         Integers are excluded if the same values as floats give another result: then the module
-        creates tensors in the input's dtype, which truncates fractions.
+        creates tensors in the input's dtype, which truncates fractions. Booleans are included if
+        they may be a mask of another shape than the trial's: as integers, they would be positions.
         """
         if time.monotonic() > self.deadline:
             return _assumed(each, self.module)
-        before = self.kinds[each.name]
-        results = dict.fromkeys("bif")
-        for kind in kinds_to_try(each, self.samples.get(each.name)):
-            self.kinds[each.name] = kind
-            results[kind] = self.call()
-        self.kinds[each.name] = before
-        kinds = [kind for kind in each.kinds if results[kind] is not None]
-        if {"i", "f"} <= {*kinds} and not _are_equal(results["i"], results["f"]):
+        tried = kinds_to_try(each, self.samples.get(each.name))
+        kinds = [kind for kind in each.kinds if kind in tried and self._of_kind(each, kind)]
+        if {"i", "f"} <= {*kinds} and self._truncates(each):
             kinds.remove("i")
-        return "".join(kinds) or before
+        if kinds == ["i"] and "b" in each.kinds and self._may_be_mask(each):
+            kinds = ["b", "i"]
+        return "".join(kinds) or self.kinds[each.name]
 
     def add(self, each: Input) -> Input:
         """The optional input with the kinds that it accepts, tried together with needed ones."""
@@ -149,15 +158,52 @@ class Trial:
 
     def is_tied(self, each: Input) -> bool:
         """Whether an input needs as many rows as the others."""
-        return self.call(lambda one, shape: _of(3, shape) if one is each else shape) is None
+        return self.call(lambda one, shape: with_rows(3, shape) if one is each else shape) is None
+
+    def _of_kind(self, each: Input, kind: str) -> tuple[Any] | None:
+        """The result of a call with another kind of an input's values; None if it fails."""
+        before, self.kinds[each.name] = self.kinds[each.name], kind
+        result = self.call()
+        self.kinds[each.name] = before
+        return None if result is None else (result,)
+
+    def _may_be_mask(self, each: Input) -> bool:
+        """Whether booleans may select entries: the input is an index, and its size alone is wrong.
+
+        A layer that takes no booleans, such as an embedding, raises no `IndexError` for them.
+        """
+        return each.kinds == "bi" or bool(self._of_kind(each, "b")) or self.has_misfit
+
+    def _truncates(self, each: Input) -> bool:
+        """Whether an input's integers give another result than the same values as floats."""
+        if self._differs(each):
+            return True
+        on_cpu = self._on_cpu()
+        return on_cpu is not None and any(
+            replace(on_cpu, varied=each.name, value=value)._differs(each)
+            for value in (VARIED[1], self.value)
+        )
+
+    def _differs(self, each: Input) -> bool:
+        whole, fraction = (self._of_kind(each, kind) for kind in "if")
+        return bool(whole and fraction and not _are_equal(whole[0], fraction[0]))
+
+    def _on_cpu(self) -> "Trial | None":
+        """The trial on the CPU: on a GPU, an index out of range would end the process's work."""
+        if self.device == "cpu":
+            return self
+        with contextlib.suppress(Exception), torch.no_grad():
+            module = copy.deepcopy(self.module).to("cpu")
+            return replace(self, module=module, called=module, device="cpu", results={})
+        return None
 
     def _called(self, tensors: dict[str, torch.Tensor]) -> Any:
         try:
             result = self.forward(self.called, tensors)
             dict(named(result))  # fails if the result contains other values
-        except Exception:
+        except Exception as error:
             logger.debug("A call of a copy failed", exc_info=True)
-            return None
+            return error.with_traceback(None)
         return result
 
     def _is_taken(self) -> bool:
@@ -169,6 +215,9 @@ class Trial:
 
     def _tensor(self, each: Input, shape: Shape) -> Any:
         dtype = each.dtype or dtype_of(self.kinds[each.name], self.floating)
+        if each.name == self.varied:
+            values = torch.tensor(VARIED)[torch.arange(math.prod(shape)) % len(VARIED)]
+            return values.reshape(shape).to(self.device, dtype)
         if each.name in self.samples:
             return torch.from_numpy(self.samples[each.name].copy()).to(self.device, dtype)
         return torch.full(shape, self.value, dtype=dtype, device=self.device)
@@ -191,7 +240,7 @@ def tried(
     ]  # fmt: skip
     optional = [trial.add(each) for each in inputs if each not in needed]
     found = {each.name: each for each in (*_tied(trial, settled), *optional)}
-    return Findings([found[each.name] for each in inputs], *_outputs(trial, needed))
+    return Findings([found[each.name] for each in inputs], *outputs_of(trial, needed))
 
 
 def assumed(module: nn.Module, inputs: list[Input]) -> Findings:
@@ -206,15 +255,15 @@ def settled_by(
     others: str | None,
     device: str,
     arrays: dict[str, Array],
-) -> list[Input]:
+) -> list[Input] | None:
     """The inputs with the kinds that the copy accepts for a request's values.
 
-    Returns the inputs unchanged if no call succeeds.
+    Returns None if no call succeeds.
     """
     given = [each for each in inputs if each.name in arrays]
     trial = Trial(copied.to(device), copied, inputs, others, device, samples=arrays)
     if not trial.find(given):
-        return inputs
+        return None
     kinds = {each.name: trial.accepted(each) for each in given}
     return [replace(each, kinds=kinds.get(each.name, each.kinds)) for each in inputs]
 
@@ -237,51 +286,6 @@ def _tied(trial: Trial, inputs: Iterable[Input]) -> Iterator[Input]:
             yield replace(each, axes=(f"rows of {each.name}", *[None] * (len(shape) - 1)))
         else:
             yield each
-
-
-def _outputs(
-    trial: Trial, needed: Sequence[Input]
-) -> tuple[tuple[TensorSpec, ...] | None, frozenset[str]]:
-    """The outputs and those by row, from calls with several rows and with one, in up to two sizes.
-
-    The outputs are None if they are unknown.
-    """
-    by_row: frozenset[str] = frozenset()
-    answers: list[dict[str, Array]] = []
-    is_known = all(each.shape is not None for each in needed)
-    has_free_sizes = is_known and any(None in (each.shape or ())[1:] for each in needed)
-    for size in SIZES if has_free_sizes else SIZES[:1]:
-        if has_free_sizes:
-            trial.shapes = {
-                each.name: shapes_to_try(each, size, trial.module)[0] for each in needed
-            }
-        several = trial.call() if len(answers) <= ROWS else None
-        if several is None:
-            continue
-        one = trial.call(lambda each, shape: _of(1, shape) if _has_rows(each) else shape)
-        by_row |= _by_row(several, one)
-        answers += [dict(named(each, by_row)) for each in (several, one) if each is not None]
-    if not answers or not is_known:
-        return None, by_row
-    names = dict.fromkeys(name for each in answers for name in each)
-    specs = [spec_of(name, [each[name] for each in answers if name in each]) for name in names]
-    return tuple(specs), by_row
-
-
-def _by_row(several: Any, one: Any) -> frozenset[str]:
-    """The names of lists that have as many entries as the input had rows, in both calls."""
-    alone = dict(lengths(one))
-    return frozenset(
-        name for name, count in lengths(several) if count == ROWS and alone.get(name) == 1
-    )
-
-
-def _has_rows(each: Input) -> bool:
-    return each.shape is None or each.shape[:1] == (None,)
-
-
-def _of(rows: int, shape: Shape) -> Shape:
-    return (rows, *shape[1:]) if shape else shape
 
 
 def _are_equal(one: Any, other: Any) -> bool:

@@ -42,15 +42,25 @@ def fill(
     except Exception as error:  # a weight of another shape; the message names it
         told = " ".join(str(error).split())[:500]
         raise DeploymentError(f"{where} does not fit {owner}: {told}") from error
-    filled = {own[name].data_ptr() for name in own if name in weights}
+    filled = {_place(own[name]) for name in own if name in weights} - {None}
     # safetensors saves tied weights under only one of their names.
-    missing = [name for name in keys.missing_keys if own[name].data_ptr() not in filled]
+    missing = [name for name in keys.missing_keys if _place(own[name]) not in filled]
     wrong = {"missing": missing, "unexpected": keys.unexpected_keys}
     minor = {
-        "missing": [name for name in missing if not own[name].is_floating_point()],
+        "missing": [name for name in missing if _is_counter(own[name])],
         "unexpected": [name for name in keys.unexpected_keys if _is_buffer(name, weights[name])],
     }
     _tell(f"{where} does not fit {owner}", wrong, minor, strict=strict)
+
+
+def _place(value: Any) -> int | None:
+    """Where a tensor's values are; None for what has none, such as a layer's extra state."""
+    has_values = isinstance(value, Tensor) and not nn.parameter.is_lazy(value)
+    return value.data_ptr() if has_values else None
+
+
+def _is_counter(value: Any) -> bool:
+    return isinstance(value, Tensor) and not value.is_floating_point()
 
 
 def _tell(
@@ -76,7 +86,7 @@ def _is_buffer(name: str, value: Any) -> bool:
     return not is_tensor or not value.is_floating_point() or bool(BUFFERS.search(name))
 
 
-def _fitting(content: Weights, own: Mapping[str, Tensor], path: Path) -> tuple[str, Weights]:
+def _fitting(content: Weights, own: Weights, path: Path) -> tuple[str, Weights]:
     """The key and the weights, renamed to the module's names, of the entry that fits it best.
 
     Raises `DeploymentError` if several entries fit equally and none has a usual key.

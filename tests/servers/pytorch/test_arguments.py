@@ -187,3 +187,61 @@ def test_layers_of_features_take_axes_before_them(
     answer = model_of(tmp_path).predict(values)
 
     np.testing.assert_allclose(answer, asked(module, values).numpy(), rtol=1e-5)
+
+
+class Stateful(nn.Module):
+    """Takes the state of a recurrent layer, of another width than the steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.GRU(2, 3, batch_first=True)
+
+    def forward(self, steps: Tensor, state: Tensor) -> Any:
+        return self.layer(steps, state)
+
+
+class Weighted(nn.Module):
+    """Takes the weight of a layer."""
+
+    def forward(self, x: Tensor, weight: Tensor) -> Any:
+        return nn.functional.linear(x, weight), weight.sum()
+
+
+@pytest.mark.parametrize("is_script", [False, True], ids=["weights", "TorchScript"])
+@pytest.mark.parametrize(
+    ("net", "values"),
+    [
+        (Stateful, {"steps": [[[1.0, 2.0]], [[3.0, 4.0]]], "state": [[[0.0, 1, 2], [3, 4, 5]]]}),
+        (Weighted, {"x": [[1.0, 2.0]], "weight": [[3.0, 4.0], [5.0, 6.0]]}),
+    ],
+    ids=["state", "weight"],
+)
+def test_only_the_input_of_a_layer_has_the_width_of_the_layer(
+    net: type[nn.Module],
+    values: dict[str, Any],
+    is_script: bool,  # noqa: FBT001  a case
+    tmp_path: Path,
+    model_of: Callable[..., Any],
+) -> None:
+    """The state of a recurrent layer and a weight have shapes of their own."""
+    module = saved_as(net, tmp_path, is_script=is_script)
+
+    answer = model_of(tmp_path).predict(values)
+
+    with torch.no_grad():
+        expected = module(**{name: torch.tensor(value) for name, value in values.items()})
+    np.testing.assert_allclose(answer["output_0"], expected[0].numpy(), rtol=1e-5)
+    np.testing.assert_allclose(answer["output_1"], expected[1].numpy(), rtol=1e-5)
+
+
+def saved_as(net: type[nn.Module], directory: Path, *, is_script: bool) -> nn.Module:
+    """Save the class as TorchScript, or its weights and its source; return the module."""
+    from torch_nets import seeded, source_of  # beside this file, found once that is on the path
+
+    module = seeded(net)
+    if is_script:
+        torch.jit.script(module).save(directory / "model.pt")
+    else:
+        torch.save(module.state_dict(), directory / "model.pt")
+        (directory / "net.py").write_text(source_of(net))
+    return module

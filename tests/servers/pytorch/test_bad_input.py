@@ -10,7 +10,7 @@ import torch
 from serving import Server, serve_here
 from torch_nets import Cifar, Mixed, Mlp, Pair, Tokens, seeded, source_of
 
-from prepackaged import ModelError
+from prepackaged import ClientError, ModelError
 
 GOOD = {
     "Mlp": [[1, 2, 3, 4]],
@@ -152,3 +152,50 @@ def test_torchscripts_own_words_are_told(model_of: Callable[..., Any], tmp_path:
         match=r"^the model refuses the data: RuntimeError: shape '\[-1, 400\]' is invalid",
     ):
         model.predict(torch.zeros(1, 3, 31, 31).numpy())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "return F.interpolate(x, scale_factor=2)",
+        "return F.pad(x, (1, 1, 1, 1), mode='reflect')",
+    ],
+)
+def test_data_with_a_wrong_number_of_axes_is_refused(
+    statement: str, model_of: Callable[..., Any], tmp_path: Any
+) -> None:
+    """Where PyTorch implements an operation only for images, other data is the client's mistake."""
+    head = "import torch\nimport torch.nn.functional as F\n\n"
+    code = f"class PyTorchModel(torch.nn.Module):\n    def forward(self, x):\n        {statement}\n"
+    (tmp_path / "net.py").write_text(head + code)
+    torch.save({}, tmp_path / "model.pt")
+    model = model_of(tmp_path)
+
+    with pytest.raises(ClientError, match=r"\dD"):
+        model.predict([[1.5, 2.0]])
+    assert model.predict(torch.ones(1, 1, 2, 2).tolist()).shape[-1] == 4
+
+
+@pytest.mark.parametrize(
+    "statement", ["raise NotImplementedError('2D input')", "return self.no(x)"]
+)
+def test_what_the_author_has_not_implemented_is_the_models_mistake(
+    statement: str, model_of: Callable[..., Any], tmp_path: Any
+) -> None:
+    """A missing `forward` and an author's own `NotImplementedError` are a ModelError."""
+    code = f"""
+from torch import nn
+
+class PyTorchModel(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.no = nn.Module()
+
+    def forward(self, x):
+        {statement}
+"""
+    (tmp_path / "net.py").write_text(code)
+    torch.save({}, tmp_path / "model.pt")
+
+    with pytest.raises(ModelError, match="NotImplementedError"):
+        model_of(tmp_path).predict([[1.5, 2.0]])

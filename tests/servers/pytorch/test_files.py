@@ -252,12 +252,20 @@ def test_the_script_that_pickled_a_module_stands_for_main(
     assert_answers_as(seeded(Mlp), model_of(tmp_path, allow_pickle="true"), asked)
 
 
-def test_a_wrapper_for_several_gpus_is_unwrapped(
-    tmp_path: Path, model_of: Callable[..., Any], asked: Callable[..., Any]
+@pytest.mark.parametrize(
+    "wrapped",
+    [nn.DataParallel, torch.compile, lambda module: nn.DataParallel(torch.compile(module))],
+    ids=["GPUs", "compiled", "both"],
+)
+def test_a_wrapper_is_unwrapped(
+    wrapped: Callable[[nn.Module], nn.Module],
+    tmp_path: Path,
+    model_of: Callable[..., Any],
+    asked: Callable[..., Any],
 ) -> None:
-    """A DataParallel is replaced by its module, which describes the inputs."""
+    """A module for several GPUs or compiled is replaced by the original, which names inputs."""
     module = nn.Sequential(nn.Linear(4, 3)).eval()
-    torch.save(nn.DataParallel(module), tmp_path / "model.pt")
+    torch.save(wrapped(module), tmp_path / "model.pt")
 
     model = model_of(tmp_path, allow_pickle="true")
 

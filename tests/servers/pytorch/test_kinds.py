@@ -104,6 +104,49 @@ class Truncating(nn.Module):
         return scaled * self.scale
 
 
+class Kept(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, x: Tensor, keep: Tensor) -> Tensor:
+        return self.layer(x)[keep]
+
+
+class KeptHidden(nn.Module):
+    """Like Kept, but cannot be traced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, x: Tensor, keep: Tensor) -> Tensor:
+        if x.sum() > 1e6:
+            raise ValueError("too much")
+        return self.layer(x)[:, keep]
+
+
+class Ratio(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x).copy_(x / x.max(dim=1, keepdim=True).values)
+
+
+class Root(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(2, 3)
+
+    def forward(self, kind: Tensor, x: Tensor) -> Tensor:
+        if kind.sum() > 1e6:
+            raise ValueError("no such kind")
+        return torch.zeros_like(x).copy_(torch.sqrt(x)) + self.embedding(kind)
+
+
+class Relative(nn.Module):
+    def forward(self, x: Tensor, unit: Tensor) -> Tensor:
+        return torch.zeros_like(x).copy_(x / unit)
+
+
 class Echo(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x
@@ -131,10 +174,39 @@ CASES: dict[str, tuple[type[nn.Module], dict[str, Any], dict[str, torch.dtype]]]
         {"category": torch.int64},
     ),
     "fractions cut off": (Truncating, {"x": [[10, 2]]}, {}),
+    "a mask as an index": (
+        Kept,
+        {"x": [[1.5, 2], [3, 4], [5, 6]], "keep": [True, False, True]},
+        {"keep": torch.bool},
+    ),
+    "positions as an index": (
+        Kept,
+        {"x": [[1.5, 2], [3, 4], [5, 6]], "keep": [2, 0]},
+        {"keep": torch.int64},
+    ),
+    "a hidden mask as an index": (
+        KeptHidden,
+        {"x": [[1.5, 2]], "keep": [False, True]},
+        {"keep": torch.bool},
+    ),
+    "yes as a category": (Hidden, {"category": [True], "age": [[3, 4]]}, {"category": torch.int64}),
+    "a ratio cut off": (Ratio, {"x": [[1, 2, 4]]}, {}),
+    "a root cut off": (Root, {"kind": [1], "x": [[2, 3, 4]]}, {"kind": torch.int64}),
+    "a quotient cut off": (Relative, {"x": [[1, 3]], "unit": [[2, 2]]}, {}),
     "true and false": (Echo, {"x": [True, False]}, {"x": torch.bool}),
     "integers": (Echo, {"x": [2**60 + 1]}, {"x": torch.int64}),
     "fractions": (Echo, {"x": [1.5]}, {"x": torch.float32}),
 }
+
+
+def saved(net: type[nn.Module], directory: Path) -> nn.Module:
+    """Save weights and source of the class, and return the module."""
+    torch.manual_seed(0)
+    module = net().eval()
+    torch.save(module.state_dict(), directory / "model.pt")
+    source = HEAD + inspect.getsource(net).replace(f"class {net.__name__}(", "class PyTorchModel(")
+    (directory / "net.py").write_text(source)
+    return module
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -143,11 +215,7 @@ def test_values_become_what_the_model_takes(
 ) -> None:
     """The answer equals PyTorch's for tensors of the right dtype."""
     net, inputs, dtypes = CASES[case]
-    torch.manual_seed(0)
-    module = net().eval()
-    torch.save(module.state_dict(), tmp_path / "model.pt")
-    source = HEAD + inspect.getsource(net).replace(f"class {net.__name__}(", "class PyTorchModel(")
-    (tmp_path / "net.py").write_text(source)
+    module = saved(net, tmp_path)
     tensors = {
         name: torch.tensor(value, dtype=dtypes.get(name, torch.float32))
         for name, value in inputs.items()
@@ -194,16 +262,39 @@ def test_inputs_of_unequal_rows_are_taken_where_the_model_takes_them(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
     """Inputs such as queries and items may have unequal numbers of rows if the model accepts it."""
-    module = Matching().eval()
-    torch.save(module.state_dict(), tmp_path / "model.pt")
-    source = inspect.getsource(Matching).replace("class Matching(", "class PyTorchModel(")
-    (tmp_path / "net.py").write_text(HEAD + source)
+    saved(Matching, tmp_path)
     model = model_of(tmp_path)
 
     answer = model.predict({"queries": [[1, 2]], "items": [[1, 2], [3, 4], [5, 6]]})
 
     assert answer.shape == (1, 3)
     assert not model.batchable
+
+
+class Strict(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(9, 2)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        if tokens.shape[1] != 5:
+            raise ValueError("expected 5 tokens")
+        return self.embedding(tokens)
+
+
+@pytest.mark.parametrize("first", [[[1.0, 2.0]], [[1.5, 2.0, 3.0, 4.0, 5.0]]])
+def test_a_bad_first_request_does_not_settle_the_kinds(
+    first: Any, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """If the model refuses the first request, a later one shows which kinds it accepts."""
+    module = saved(Strict, tmp_path)
+    model = model_of(tmp_path)
+
+    with pytest.raises(Exception, match="the model"):
+        model.predict(np.array(first))
+    answer = model.predict(np.array([[1.0, 2, 3, 4, 5]]))
+
+    assert answer.tolist() == module(torch.tensor([[1, 2, 3, 4, 5]])).tolist()
 
 
 class Matching(nn.Module):

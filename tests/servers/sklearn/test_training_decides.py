@@ -1,6 +1,5 @@
 """The training data determine how requests are read: public bug reports, against scikit-learn."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,28 +31,6 @@ CITIES = pd.DataFrame({"city": ["Taipei", "Tainan", "Taipei", "Hualien", "Tainan
 def lengths(values: Any) -> Any:
     """The length of each value as text: "101" is shorter than "101.0"."""
     return np.array([[len(str(value)) for value in row] for row in np.asarray(values, object)])
-
-
-@pytest.fixture
-def served(tmp_path: Path, model_of: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that takes an estimator and returns a function from a message to its answer."""
-
-    def serve(estimator: Any, **parameters: str) -> Any:
-        joblib.dump(estimator, tmp_path / "model.joblib")
-        return answering(model_of(tmp_path, **parameters))
-
-    return serve
-
-
-def answering(model: Any) -> Callable[[Any], Any]:
-    """A function that returns the Model's answer to a JSON message."""
-
-    def answer(message: Any) -> Any:
-        request = decode(json.loads(json.dumps(message)), as_lists=model.takes_lists)
-        prepared = model.prepare(request.value, request.names)
-        return model.predict(prepared, [], request.meta)
-
-    return answer
 
 
 def refusal(answer: Callable[[Any], Any], message: Any) -> str:

@@ -9,7 +9,8 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
 
 # Attributes, of scikit-learn's estimators that hold others, with those that get the same columns.
-INNER = ("best_estimator_", "estimator_", "estimators_", "regressor_", "calibrated_classifiers_")
+# An ensemble's estimator_ is what it copied for its estimators_, and is not fitted.
+INNER = ("best_estimator_", "estimators_", "estimator_", "regressor_", "calibrated_classifiers_")
 # Which hand on what they get to estimators inside them, which may want names.
 MADE_OF_OTHERS = (MetaEstimatorMixin, ColumnTransformer, FeatureUnion, Pipeline)
 # Which make 32-bit numbers of all that they get before their trees see it.
@@ -43,9 +44,14 @@ def inner_estimators(estimator: Any) -> list[Any]:
         inner = vars(estimator).get(attribute)
         if inner is not None:  # an ensemble that was never fitted has no truth value
             found = inner if isinstance(inner, list) else [inner]
-            found = [getattr(each, "estimator", each) for each in found]
-            return [each for each in found if hasattr(each, "get_params")]
+            fitted = map(_fitted, found)
+            return [each for each in fitted if hasattr(each, "get_params")]
     return []
+
+
+def _fitted(member: Any) -> Any:
+    """A member itself; of a calibrated classifier, which is no estimator, the estimator in it."""
+    return member if hasattr(member, "get_params") else getattr(member, "estimator", member)
 
 
 def first_step(estimator: Any) -> Any:

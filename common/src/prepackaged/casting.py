@@ -69,6 +69,8 @@ def expected(column: Column) -> str:
     """The values that a column accepts, for errors."""
     if column.categories is None or column.open:
         return EXPECTED.get(column.kind, "a plain value")
+    if not column.categories:
+        return "one of the model's categories, of which none is a JSON value"
     shown = ", ".join(map(repr, column.categories[:SHOWN]))
     more = len(column.categories) - SHOWN
     return f"one of {shown}{f' and {more} more' if more > 0 else ''}"

@@ -11,7 +11,7 @@ from prepackaged.errors import ClientError
 from prepackaged.estimators.columns import DOCUMENTS
 from prepackaged.estimators.steps import first_step, forget_names, is_of_sklearn, item_kind
 from prepackaged.signature import Column
-from prepackaged.tables import Columns, Table, texts
+from prepackaged.tables import NUMBERS, Columns, Table, texts
 
 ITEMS = (Column(),)  # one value a row, whatever it is
 FLOATS = {"float64", "float32"}
@@ -67,11 +67,11 @@ class Inputs:
         return prepared.frame() if prepared.facts[0].name is not None else prepared.array()
 
     def _array(self, X: Any, names: Iterable[str] | None) -> Any:
-        """Numbers as an array; with text, a table, which becomes an array after stacking."""
+        """Numbers as an array; else a table, which becomes an array after stacking."""
         if isinstance(X, np.ndarray) and X.dtype.kind in "biuf":
             return self._columns.array(X, names)  # or what is wrong with it
         table = self._columns.table(X, names)
-        return table if any(each.dtype == object for each in table.arrays) else table.array()
+        return table.array() if all(each.dtype.kind in NUMBERS for each in table.arrays) else table
 
     def _unknown(self, X: Any, names: Iterable[str] | None) -> Any:
         """Rows for a first step that stored no columns, typed by their own values."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
-from prepackaged.estimators.answers import methods_of
+from prepackaged.estimators.answers import label_text, methods_of
 from prepackaged.estimators.columns import columns_of
 from prepackaged.signature import Column, Signature, Source
 
@@ -59,4 +59,4 @@ def _class_names(estimator: Any) -> tuple[str, ...] | None:
     classes = getattr(estimator, "classes_", None)
     if classes is None or isinstance(classes, list):  # a list has the classes of several outputs
         return None
-    return tuple(str(name) for name in classes)
+    return tuple(map(label_text, classes))

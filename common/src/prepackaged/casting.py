@@ -14,6 +14,7 @@ import numpy as np
 
 from prepackaged.arrays import Array, packed_numbers
 from prepackaged.errors import ClientError
+from prepackaged.moments import moment
 from prepackaged.signature import Column
 
 Values = list[Any] | Array
@@ -228,7 +229,7 @@ def _string(value: Any) -> str:
 def _moment(value: Any) -> Any:
     if not isinstance(value, str):
         raise TypeError
-    return np.datetime64(value.removesuffix("Z"), "ns")
+    return moment(value)
 
 
 def _missing(column: Column, row: int) -> Any:

@@ -53,7 +53,7 @@ def cast(values: Values, column: Column, label: str) -> Array:
 
     The dtype follows the column's kind: numbers, or object for text and for types without a
     missing value in numpy. Null becomes the missing value of training, NaN if that is unknown.
-    For the kind `any`, `inferred` decides.
+    For the kind `any`, `inferred` decides; nothing but null is NaN if that is the missing value.
     """
     try:
         array = CASTS[column.kind](values, column)
@@ -160,9 +160,13 @@ def _datetime(values: Values, column: Column) -> Array:
     return np.array(_each(values, column, _moment), "datetime64[ns]")
 
 
-def _any(values: Values, column: Column) -> Array:  # noqa: ARG001  the shape of a cast
+def _any(values: Values, column: Column) -> Array:
     _check_present(values)
-    return inferred(values)
+    array = inferred(values)
+    is_of_numbers = isinstance(column.missing, float) and column.categories is None
+    if is_of_numbers and array.dtype == object and all(map(is_null, array)):
+        return array.astype(np.float64)
+    return array
 
 
 CASTS: dict[str, Callable[[Values, Column], Array]] = {

@@ -210,7 +210,13 @@ def _of_boosting(model: Any, behind: Facts, count: int) -> Facts:
 
 def _of_function(function: Any, behind: Facts, count: int) -> Facts:
     del behind  # a function may make anything of it
-    return [Column(kind="float64") if function.validate else ANY] * count
+    fact = Column(missing=np.nan) if _is_of_numbers(function.func) else ANY
+    return [Column(kind="float64") if function.validate else fact] * count
+
+
+def _is_of_numbers(function: Any) -> bool:
+    """Whether it is a function of NumPy's that only numbers have, such as `np.log1p`."""
+    return isinstance(function, np.ufunc) and "d->d" in function.types
 
 
 READERS: dict[Any, Callable[[Any, Facts, int], Facts]] = {

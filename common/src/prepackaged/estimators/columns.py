@@ -175,12 +175,22 @@ def _of_column_transformer(transformer: Any, behind: Facts, count: int) -> Facts
 
 
 def _part_behind(transformer: Any, behind: Facts, name: str) -> Facts:
-    """What all output columns have in common, with the ranges of those that this step makes."""
+    """The facts about the output columns that this step makes.
+
+    An array has one dtype for all, so that they have but ranges of their own; a DataFrame has one
+    for each.
+    """
     shared, places = common(behind), transformer.output_indices_
     if len(behind) != max((each.stop for each in places.values()), default=0):
         return [shared]
-    part = behind[places[name]]
+    part: Facts = behind[places[name]]
+    if part and _makes_frames(transformer):
+        return part
     return [replace(shared, value_range=each.value_range) for each in part] or [shared]
+
+
+def _makes_frames(transformer: Any) -> bool:
+    return getattr(transformer, "_sklearn_output_config", {}).get("transform") == "pandas"
 
 
 def _of_union(union: Any, behind: Facts, count: int) -> Facts:

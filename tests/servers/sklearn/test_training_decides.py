@@ -17,7 +17,7 @@ from sklearn.feature_extraction import DictVectorizer, FeatureHasher
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from prepackaged import ClientError
@@ -316,6 +316,31 @@ def test_an_own_step_on_texts_gets_a_series(served: Callable[..., Any]) -> None:
     sent = ["GOOD", "bad bad"]
     np.testing.assert_array_equal(
         answer({"jsonData": sent}), pipeline.predict_proba(pd.Series(sent))
+    )
+
+
+def sizes(documents: Any) -> Any:
+    """An author's step that needs a Series, and makes a column of numbers."""
+    return documents.str.len().to_frame()
+
+
+@pytest.mark.parametrize("own_step", ["first", "last"])
+def test_a_union_of_a_vectorizer_and_an_own_step_gets_texts(
+    served: Callable[..., Any], own_step: str
+) -> None:
+    """All parts of a union get the rows that a vectorizer among them needs; records are refused."""
+    documents = pd.Series(["Good food", "BAD", "good", "bad food", "Bad", "GOOD"])
+    parts = [TfidfVectorizer(), FunctionTransformer(sizes)]
+    union = make_union(*(reversed(parts) if own_step == "first" else parts))
+    pipeline = make_pipeline(union, LogisticRegression()).fit(documents, IS_LATE)
+    answer = served(pipeline)
+
+    sent = ["GOOD", "bad bad"]
+    np.testing.assert_array_equal(
+        answer({"jsonData": sent}), pipeline.predict_proba(pd.Series(sent))
+    )
+    assert refusal(answer, {"jsonData": [{"t": "good"}, {"t": "bad"}]}) == (
+        "row 0, column 0: expected text, got {'t': 'good'}"
     )
 
 

@@ -9,7 +9,7 @@ from prepackaged.arrays import Array, from_lists
 from prepackaged.casting import cast
 from prepackaged.errors import ClientError
 from prepackaged.estimators.columns import DOCUMENTS
-from prepackaged.estimators.steps import first_step, forget_names, is_of_sklearn, item_kind
+from prepackaged.estimators.steps import first_step, forget_names, is_own, item_kind
 from prepackaged.signature import Column
 from prepackaged.tables import NUMBERS, Columns, Table, texts
 
@@ -30,8 +30,7 @@ class Inputs:
         kinds = {fact.kind for fact in columns.facts or () if fact.used}
         self._columns = columns
         first = first_step(estimator)
-        # Whether the first step is somebody's own, also as a function in one of scikit-learn's.
-        self._is_own = not is_of_sklearn(first) or hasattr(first, "func")
+        self._is_own = is_own(first)
         self._item_kind = item_kind(first)
         is_numeric = bool(kinds) and kinds <= FLOATS
         self.wants_names = bool(columns.names) and not (is_numeric and forget_names(estimator))

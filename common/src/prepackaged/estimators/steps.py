@@ -63,11 +63,22 @@ def first_step(estimator: Any) -> Any:
     return first_step(inner[0]) if inner else estimator
 
 
+def _first_steps(union: FeatureUnion) -> list[Any]:
+    """The first steps of a union's parts, all of which get the rows of a request."""
+    return [first_step(step) for _, step in union.transformer_list if not is_dropped(step)]
+
+
+def is_own(step: Any) -> bool:
+    """Whether a step is somebody's own, or one of scikit-learn's with an own step or function."""
+    if isinstance(step, FeatureUnion):
+        return any(map(is_own, _first_steps(step)))
+    return not is_of_sklearn(step) or hasattr(step, "func")
+
+
 def item_kind(step: Any) -> str:
     """The type of a row for a step that accepts no table: `text`, `dict`, `any`; else empty."""
     if isinstance(step, FeatureUnion):
-        steps = [each for _, each in step.transformer_list if not is_dropped(each)]
-        kinds = {item_kind(first_step(each)) for each in steps}
+        kinds = {item_kind(each) for each in _first_steps(step)} - {""}  # of own steps
         return kinds.pop() if len(kinds) == 1 else ""
     if not (isinstance(step, BaseEstimator) and is_of_sklearn(step)):
         return ""

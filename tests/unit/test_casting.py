@@ -75,6 +75,30 @@ def test_a_date_is_a_date() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "iso"),
+    [
+        ("20200103", "2020-01-03"),
+        ("2020-01-03 10:00", "2020-01-03T10:00"),
+        ("2020-01-03T10:00:00.123456789Z", "2020-01-03T10:00:00.123456789"),
+        ("1677-09-22", "1677-09-22"),
+        ("2262-04-11", "2262-04-11"),
+    ],
+)
+def test_a_date_may_have_no_dashes_and_a_time_a_fraction(text: str, iso: str) -> None:
+    """Each form of ISO 8601 means its date and time, to the nanosecond."""
+    assert cast([text], Column(kind="datetime"), "0").tolist() == [np.datetime64(iso, "ns").item()]
+
+
+@pytest.mark.parametrize(
+    "text", ["9999-12-31", "1500-01-01", "2262-04-12", "now", "today", "NaT", "", "202001031"]
+)
+def test_what_is_no_date_of_nanoseconds_is_refused(text: str) -> None:
+    """A date that nanoseconds do not reach is refused, and so are words that NumPy knows."""
+    why = f"row 0, column 'x': expected a date and time as in ISO 8601, got {text!r}"
+    assert refusal([text], Column(kind="datetime")) == why
+
+
+@pytest.mark.parametrize(
     ("kind", "value", "expected", "got"),
     [
         ("float64", "wide", "a number", "'wide'"),

@@ -14,6 +14,7 @@ import numpy as np
 
 from prepackaged.arrays import Array, packed_numbers
 from prepackaged.errors import ClientError
+from prepackaged.moments import moment
 from prepackaged.signature import Column
 
 Values = list[Any] | Array
@@ -52,7 +53,7 @@ def cast(values: Values, column: Column, label: str) -> Array:
 
     The dtype follows the column's kind: numbers, or object for text and for types without a
     missing value in numpy. Null becomes the missing value of training, NaN if that is unknown.
-    For the kind `any`, `inferred` decides.
+    For the kind `any`, `inferred` decides; nothing but null is NaN if that is the missing value.
     """
     try:
         array = CASTS[column.kind](values, column)
@@ -69,6 +70,8 @@ def expected(column: Column) -> str:
     """The values that a column accepts, for errors."""
     if column.categories is None or column.open:
         return EXPECTED.get(column.kind, "a plain value")
+    if not column.categories:
+        return "one of the model's categories, of which none is a JSON value"
     shown = ", ".join(map(repr, column.categories[:SHOWN]))
     more = len(column.categories) - SHOWN
     return f"one of {shown}{f' and {more} more' if more > 0 else ''}"
@@ -157,9 +160,13 @@ def _datetime(values: Values, column: Column) -> Array:
     return np.array(_each(values, column, _moment), "datetime64[ns]")
 
 
-def _any(values: Values, column: Column) -> Array:  # noqa: ARG001  the shape of a cast
+def _any(values: Values, column: Column) -> Array:
     _check_present(values)
-    return inferred(values)
+    array = inferred(values)
+    is_of_numbers = isinstance(column.missing, float) and column.categories is None
+    if is_of_numbers and array.dtype == object and all(map(is_null, array)):
+        return array.astype(np.float64)
+    return array
 
 
 CASTS: dict[str, Callable[[Values, Column], Array]] = {
@@ -226,7 +233,7 @@ def _string(value: Any) -> str:
 def _moment(value: Any) -> Any:
     if not isinstance(value, str):
         raise TypeError
-    return np.datetime64(value.removesuffix("Z"), "ns")
+    return moment(value)
 
 
 def _missing(column: Column, row: int) -> Any:

@@ -35,6 +35,9 @@ class Unknown(Enum):
 
 UNKNOWN: Final = Unknown.UNKNOWN
 
+# The categories of a column whose categories are no JSON values, such as intervals or bytes.
+NO_CATEGORIES: Final[tuple[Any, ...]] = ()
+
 
 @dataclass(frozen=True)
 class ValueRange:
@@ -62,8 +65,9 @@ class Column:
 
     `name` is None if the model knows none. `kind` is the type of the values in training, `any` if
     it is unknown. `categories` are the values seen in training, if they are few; for the kind
-    `category` they are in the order of their codes. `open` is False if the model refuses other
-    values. `missing` is the value that meant "no value" in training, such as NaN or None, or
+    `category` they are in the order of their codes. They are empty if JSON has no such values, as
+    for intervals. `open` is False if the model refuses other values. `missing` is the value
+    that meant "no value" in training, such as NaN or None, or
     `UNKNOWN`. `nullable` is False if the model refuses missing values, and `used` is False if it
     ignores the column. A request may omit an `optional` column; its values are missing then.
     `value_range` is the range of the numbers that the model knows, None if it is unknown: other
@@ -105,7 +109,7 @@ class Column:
 
     def __str__(self) -> str:
         kind: str = self.kind
-        if self.categories is not None:
+        if self.categories:
             kind = f"{self.kind} of {_enumerated(self.categories)}"
         elif self.value_range is not None:
             kind = f"{self.kind} of {self.value_range}"

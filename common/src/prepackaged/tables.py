@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 NUMBERS = "biuf"  # numpy's kinds of dtype that are numbers
 # Of columns that are all of one kind, numbers go into one array; object: they stay as they are.
 DTYPES: dict[str, Any] = dict(zip(("float64", "float32", "any"), map(np.dtype, "dfO"), strict=True))
+MOMENTS = np.dtype("datetime64[ns]")
 LEFT_OUT = -1  # the place of a column that the request does not have
 
 
@@ -63,7 +64,8 @@ class Table:
 
     def array(self) -> Array:
         """The values, [rows, columns]: a numeric array, or objects if a column has text."""
-        if all(array.dtype.kind in NUMBERS for array in self.arrays):
+        dtypes = {array.dtype for array in self.arrays}
+        if all(dtype.kind in NUMBERS for dtype in dtypes) or dtypes == {MOMENTS}:
             return np.column_stack(self.arrays)
         columns = map(_objects_of, self.facts, self.arrays)
         objects = np.column_stack(list(columns))
@@ -254,6 +256,8 @@ def _key(fact: Column, array: Array) -> Hashable:
 
 def _objects_of(fact: Column, array: Array) -> Array:
     """A column as objects, with NaN for null unless the column's missing value is None."""
+    if array.dtype.kind == "M":  # of nanoseconds, which would become integers
+        array = array.astype("datetime64[us]")
     objects = array.astype(object)
     if fact.kind == "any":
         objects[objects == np.array(None)] = np.nan

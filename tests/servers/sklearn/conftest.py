@@ -1,5 +1,6 @@
 """Estimators that scikit-learn itself fits and saves, and clients for servers with them."""
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,6 +13,8 @@ import pytest
 from serving import ROOT, Server, serve_here
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
+
+from prepackaged.server.protocols.seldon.json_codec import decode
 
 SERVER = ROOT / "sklearn/server"
 sys.path.insert(0, str(SERVER))
@@ -77,6 +80,28 @@ def post_to(tmp_path: Path, serve_model: Callable[..., Server]) -> Callable[...,
         return post
 
     return start
+
+
+@pytest.fixture
+def served(tmp_path: Path, model_of: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that takes an estimator and returns a function from a message to its answer."""
+
+    def serve(estimator: Any, **parameters: str) -> Any:
+        joblib.dump(estimator, tmp_path / "model.joblib")
+        return answering(model_of(tmp_path, **parameters))
+
+    return serve
+
+
+def answering(model: Any) -> Callable[[Any], Any]:
+    """A function that returns the Model's answer to a JSON message."""
+
+    def answer(message: Any) -> Any:
+        request = decode(json.loads(json.dumps(message)), as_lists=model.takes_lists)
+        prepared = model.prepare(request.value, request.names)
+        return model.predict(prepared, [], request.meta)
+
+    return answer
 
 
 @pytest.fixture(scope="session")

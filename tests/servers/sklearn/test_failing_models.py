@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 REQUEST = {"data": {"ndarray": [[1.0]]}}
@@ -92,3 +93,42 @@ def test_text_in_a_number_column_of_a_pipeline_is_located(
 
     assert status == 400
     assert "often" in body["status"]["info"]
+
+
+TABLE = pd.DataFrame({"fare": [1.0, 2, 3, 4, 5, 6], "age": [2.0, 7, 1, 8, 2, 8]})
+
+
+def logarithms(values: Any) -> Any:
+    """An author's function of numbers."""
+    return np.log1p(values)
+
+
+@pytest.mark.parametrize("function", [np.log1p, np.exp])
+def test_a_null_alone_reaches_a_function_of_numbers_as_nan(
+    post_to: Callable[..., Any], function: Any
+) -> None:
+    """A null is NaN to a NumPy function of numbers, in one row as among others."""
+    pipeline = make_pipeline(FunctionTransformer(function), SimpleImputer(), LogisticRegression())
+    pipeline.fit(TABLE, [0, 1, 0, 1, 0, 1])
+
+    status, body = post_to(pipeline)({"jsonData": [{"fare": None, "age": 2}]})
+
+    sent = pd.DataFrame({"fare": [np.nan], "age": [2]})
+    assert status == 200
+    np.testing.assert_allclose(
+        body["data"]["tensor"]["values"], pipeline.predict_proba(sent).ravel()
+    )
+
+
+@pytest.mark.parametrize("function", [np.log1p, logarithms])
+def test_a_text_for_a_function_of_numbers_is_an_error_of_the_client(
+    post_to: Callable[..., Any], function: Any
+) -> None:
+    """NumPy's refusal of a text is a 400: the data cause it, not the model."""
+    pipeline = make_pipeline(FunctionTransformer(function), LogisticRegression())
+    pipeline.fit(TABLE, [0, 1, 0, 1, 0, 1])
+
+    status, body = post_to(pipeline)({"jsonData": [{"fare": "x", "age": 2}]})
+
+    assert status == 400
+    assert body["status"]["info"].startswith("the model refuses the data: TypeError: loop of ufunc")

@@ -11,6 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from prepackaged import DeploymentError
 
@@ -115,3 +116,19 @@ def test_an_estimator_without_any_method_is_refused(post_to: Callable[..., Any],
         DeploymentError, match=r"DBSCAN, which has none of the methods predict_proba"
     ):
         post_to(DBSCAN().fit(iris.data))
+
+
+def test_labels_that_are_bytes_are_text(post_to: Callable[..., Any]) -> None:
+    """A class label of bytes is text in the answer and among the class names."""
+    labels = np.where(np.arange(6) > 2, b"late", "pünktlich".encode())
+    model = DecisionTreeClassifier().fit(np.arange(6)[:, None], labels)
+    body = {"data": {"ndarray": [[0], [5]]}}
+
+    _, scores = post_to(model)(body)
+    status, answer = post_to(model, method="predict")(body)
+
+    assert scores["data"]["names"] == [each.decode() for each in model.classes_]
+    assert (status, answer["data"]["ndarray"]) == (
+        200,
+        [each.decode() for each in model.predict([[0], [5]])],
+    )

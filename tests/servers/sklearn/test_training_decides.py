@@ -1,6 +1,5 @@
 """The training data determine how requests are read: public bug reports, against scikit-learn."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from sklearn.feature_extraction import DictVectorizer, FeatureHasher
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from prepackaged import ClientError
@@ -32,28 +31,6 @@ CITIES = pd.DataFrame({"city": ["Taipei", "Tainan", "Taipei", "Hualien", "Tainan
 def lengths(values: Any) -> Any:
     """The length of each value as text: "101" is shorter than "101.0"."""
     return np.array([[len(str(value)) for value in row] for row in np.asarray(values, object)])
-
-
-@pytest.fixture
-def served(tmp_path: Path, model_of: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that takes an estimator and returns a function from a message to its answer."""
-
-    def serve(estimator: Any, **parameters: str) -> Any:
-        joblib.dump(estimator, tmp_path / "model.joblib")
-        return answering(model_of(tmp_path, **parameters))
-
-    return serve
-
-
-def answering(model: Any) -> Callable[[Any], Any]:
-    """A function that returns the Model's answer to a JSON message."""
-
-    def answer(message: Any) -> Any:
-        request = decode(json.loads(json.dumps(message)), as_lists=model.takes_lists)
-        prepared = model.prepare(request.value, request.names)
-        return model.predict(prepared, [], request.meta)
-
-    return answer
 
 
 def refusal(answer: Callable[[Any], Any], message: Any) -> str:
@@ -339,6 +316,31 @@ def test_an_own_step_on_texts_gets_a_series(served: Callable[..., Any]) -> None:
     sent = ["GOOD", "bad bad"]
     np.testing.assert_array_equal(
         answer({"jsonData": sent}), pipeline.predict_proba(pd.Series(sent))
+    )
+
+
+def sizes(documents: Any) -> Any:
+    """An author's step that needs a Series, and makes a column of numbers."""
+    return documents.str.len().to_frame()
+
+
+@pytest.mark.parametrize("own_step", ["first", "last"])
+def test_a_union_of_a_vectorizer_and_an_own_step_gets_texts(
+    served: Callable[..., Any], own_step: str
+) -> None:
+    """All parts of a union get the rows that a vectorizer among them needs; records are refused."""
+    documents = pd.Series(["Good food", "BAD", "good", "bad food", "Bad", "GOOD"])
+    parts = [TfidfVectorizer(), FunctionTransformer(sizes)]
+    union = make_union(*(reversed(parts) if own_step == "first" else parts))
+    pipeline = make_pipeline(union, LogisticRegression()).fit(documents, IS_LATE)
+    answer = served(pipeline)
+
+    sent = ["GOOD", "bad bad"]
+    np.testing.assert_array_equal(
+        answer({"jsonData": sent}), pipeline.predict_proba(pd.Series(sent))
+    )
+    assert refusal(answer, {"jsonData": [{"t": "good"}, {"t": "bad"}]}) == (
+        "row 0, column 0: expected text, got {'t': 'good'}"
     )
 
 

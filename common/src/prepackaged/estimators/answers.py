@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from prepackaged.arrays import Array
 from prepackaged.errors import DeploymentError
 from prepackaged.parameters import wrong_parameter
 
@@ -42,7 +43,23 @@ def to_payload(result: Any) -> Any:
         return np.stack(result, axis=1)
     if hasattr(result, "toarray"):  # a scipy sparse matrix, as vectorizers and encoders give
         return result.toarray()
-    return result if isinstance(result, dict) else np.asarray(result)
+    return result if isinstance(result, dict) else _with_texts(np.asarray(result))
+
+
+def label_text(label: Any) -> str:
+    """A class label as text; bytes are text in UTF-8.
+
+    >>> label_text(b"late"), label_text(1)
+    ('late', '1')
+    """
+    return label.decode(errors="backslashreplace") if isinstance(label, bytes) else str(label)
+
+
+def _with_texts(array: Array) -> Array:
+    """The array, with texts for bytes, which JSON does not have."""
+    if array.dtype.kind != "S":
+        return array
+    return np.array([label_text(each) for each in array.flat]).reshape(array.shape)
 
 
 def _is_matrix(value: Any) -> bool:

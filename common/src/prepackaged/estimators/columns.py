@@ -6,7 +6,8 @@ coefficients. Each step describes the columns that reach it; columns that it pas
 described by the steps after it.
 """
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +20,9 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, TargetEncoder
 from sklearn.utils import get_tags
 
-from prepackaged.casting import is_null
+from prepackaged.estimators.encoders import encoded, of_encoder, of_imputer
 from prepackaged.estimators.facts import ANY, Facts, aligned, both, common, merged
+from prepackaged.estimators.members import facts_of_members
 from prepackaged.estimators.ranges import with_ranges
 from prepackaged.estimators.steps import (
     first_step,
@@ -30,13 +32,13 @@ from prepackaged.estimators.steps import (
     is_passthrough,
     item_kind,
 )
-from prepackaged.signature import UNKNOWN, Column, Kind
+from prepackaged.signature import Column, Kind
+
+logger = logging.getLogger(__name__)
 
 DOCUMENTS = (Column(kind="text", nullable=False),)
 ENCODERS = OneHotEncoder | OrdinalEncoder | TargetEncoder
 BOOSTING = HistGradientBoostingClassifier | HistGradientBoostingRegressor
-MOST_CATEGORIES = 1000  # beyond these, a column's values are as good as free
-KINDS: dict[str, Kind] = {"i": "int64", "u": "int64", "f": "float64", "b": "bool"}
 
 
 def columns_of(estimator: Any) -> tuple[Column, ...] | None:
@@ -48,9 +50,20 @@ def columns_of(estimator: Any) -> tuple[Column, ...] | None:
     names, count = names_of(estimator), _count_of(estimator)
     if names is None and count is None:
         return DOCUMENTS if item_kind(first_step(estimator)) == "text" else None
-    named = [None] * (count or 0) if names is None else names
-    facts = facts_of(estimator, [ANY] * len(named), len(named))
-    return tuple(replace(fact, name=name) for fact, name in zip(facts, named, strict=True))
+    if names is None:  # columns are known by position, so that none can be left out
+        return tuple(replace(fact, used=True) for fact in _known_facts(estimator, count or 0))
+    facts = _known_facts(estimator, len(names))
+    return tuple(replace(fact, name=name) for fact, name in zip(facts, names, strict=True))
+
+
+def _known_facts(estimator: Any, count: int) -> Facts:
+    """The facts about the input columns; no facts if the estimator is not as expected."""
+    try:
+        facts = facts_of(estimator, [ANY] * count, count)
+        return facts if len(facts) == count else [ANY] * count
+    except Exception:  # facts are a help: the model may answer without them
+        logger.warning("The facts about the model's columns cannot be read", exc_info=True)
+        return [ANY] * count
 
 
 def names_of(estimator: Any) -> list[str] | None:
@@ -90,10 +103,16 @@ def _facts_of(estimator: Any, behind: Facts, count: int) -> Facts:
         if isinstance(estimator, kind):
             return read(estimator, behind, count)
     if inner := inner_estimators(estimator):
-        return merged([facts_of(each, [ANY], count) for each in inner], count)
+        return facts_of_members(estimator, inner, count, _seen)
     if is_numeric(estimator):
         return [_numeric(estimator, fact) for fact in aligned(behind, count)]
     return [ANY] * count
+
+
+def _seen(member: Any, count: int) -> tuple[int, Facts]:
+    """The number of columns that a member sees, `count` if it is unknown, and their facts."""
+    seen = _count_of(member) or count
+    return seen, facts_of(member, [ANY], seen)
 
 
 def is_numeric(estimator: Any) -> bool:
@@ -151,17 +170,27 @@ def _of_column_transformer(transformer: Any, behind: Facts, count: int) -> Facts
         after = _part_behind(transformer, behind, name)
         found = [_document(step)] if is_series else facts_of(step, after, len(places))
         for place, fact in zip(places, found, strict=True):
-            facts[place] = both(facts[place], fact)
+            facts[place] = both(facts[place], replace(fact, used=True))  # it wants all that it has
     return facts
 
 
 def _part_behind(transformer: Any, behind: Facts, name: str) -> Facts:
-    """What all output columns have in common, with the ranges of those that this step makes."""
+    """The facts about the output columns that this step makes.
+
+    An array has one dtype for all, so that they have but ranges of their own; a DataFrame has one
+    for each.
+    """
     shared, places = common(behind), transformer.output_indices_
     if len(behind) != max((each.stop for each in places.values()), default=0):
         return [shared]
-    part = behind[places[name]]
+    part: Facts = behind[places[name]]
+    if part and _makes_frames(transformer):
+        return part
     return [replace(shared, value_range=each.value_range) for each in part] or [shared]
+
+
+def _makes_frames(transformer: Any) -> bool:
+    return getattr(transformer, "_sklearn_output_config", {}).get("transform") == "pandas"
 
 
 def _of_union(union: Any, behind: Facts, count: int) -> Facts:
@@ -176,69 +205,6 @@ def _document(vectorizer: Any) -> Column:
     return DOCUMENTS[0] if is_text else ANY
 
 
-def _of_encoder(encoder: Any, behind: Facts, count: int) -> Facts:
-    is_open = getattr(encoder, "handle_unknown", "") != "error"
-    passes_nan = isinstance(encoder, OrdinalEncoder)
-    may_be_null = not passes_nan or all(fact.nullable for fact in behind)
-    del count  # one list of categories a column
-    return [
-        _encoded(values, may_be_null=may_be_null, is_open=is_open) for values in encoder.categories_
-    ]
-
-
-def _encoded(values: Any, *, may_be_null: bool, is_open: bool) -> Column:
-    """A column with these categories, the last of which may be the missing value."""
-    known = [value for value in values.tolist() if not is_null(value)]
-    missing = next((value for value in values.tolist() if is_null(value)), UNKNOWN)
-    return Column(
-        kind=_kind_of(known, values.dtype),
-        categories=tuple(known) if len(known) <= MOST_CATEGORIES else None,
-        missing=missing,
-        nullable=may_be_null and (is_open or missing is not UNKNOWN),
-        open=is_open or len(known) > MOST_CATEGORIES,
-    )
-
-
-def _kind_of(values: Sequence[Any], dtype: Any = None) -> Kind:
-    if dtype is not None and dtype.kind in KINDS:
-        return KINDS[dtype.kind]
-    types = set(map(type, values))
-    if types == {str}:
-        return "text"
-    return "bool" if types == {bool} else "any"
-
-
-def _of_imputer(imputer: Any, behind: Facts, count: int) -> Facts:
-    known = aligned(behind, count)
-    if imputer.add_indicator and len(behind) != count:
-        known = (behind[:count] + [ANY] * count)[:count]
-    return [
-        _imputed(imputer, fact, statistic)
-        for fact, statistic in zip(known, imputer.statistics_, strict=True)
-    ]
-
-
-def _imputed(imputer: Any, behind: Column, statistic: Any) -> Column:
-    marker = imputer.missing_values
-    dtype = getattr(imputer, "_fit_dtype", None)
-    kind = behind.kind
-    if dtype is not None and dtype.kind not in "OU":
-        kind = kind if kind in ("int64", "float32") else "float64"
-    elif kind == "any" and not is_null(statistic):
-        kind = _kind_of([statistic])
-    fills_null = is_null(marker) or type(marker).__name__ == "NAType"
-    missing = (None if marker is None else np.nan) if fills_null else UNKNOWN
-    return replace(
-        behind,
-        kind=kind,
-        # A missing value that the step behind knows is one that the imputer let pass.
-        missing=missing if behind.missing is UNKNOWN else behind.missing,
-        nullable=fills_null,
-        open=behind.open or not fills_null,  # the marker itself is no category
-        value_range=behind.value_range if fills_null else None,  # and in no range
-    )
-
-
 def _of_boosting(model: Any, behind: Facts, count: int) -> Facts:
     del behind  # nothing is
     mask = model.is_categorical_
@@ -248,21 +214,27 @@ def _of_boosting(model: Any, behind: Facts, count: int) -> Facts:
     encoder = model._preprocessor.named_transformers_["encoder"]
     places = np.flatnonzero(mask)
     for place, values in zip(places, encoder.categories_, strict=True):
-        facts[place] = _encoded(values, may_be_null=True, is_open=True)
+        facts[place] = encoded(values, may_be_null=True, is_open=True)
     return facts
 
 
 def _of_function(function: Any, behind: Facts, count: int) -> Facts:
     del behind  # a function may make anything of it
-    return [Column(kind="float64") if function.validate else ANY] * count
+    fact = Column(missing=np.nan) if _is_of_numbers(function.func) else ANY
+    return [Column(kind="float64") if function.validate else fact] * count
+
+
+def _is_of_numbers(function: Any) -> bool:
+    """Whether it is a function of NumPy's that only numbers have, such as `np.log1p`."""
+    return isinstance(function, np.ufunc) and "d->d" in function.types
 
 
 READERS: dict[Any, Callable[[Any, Facts, int], Facts]] = {
     Pipeline: _of_pipeline,
     ColumnTransformer: _of_column_transformer,
     FeatureUnion: _of_union,
-    ENCODERS: _of_encoder,
-    SimpleImputer: _of_imputer,
+    ENCODERS: of_encoder,
+    SimpleImputer: of_imputer,
     BOOSTING: _of_boosting,
     FunctionTransformer: _of_function,
 }

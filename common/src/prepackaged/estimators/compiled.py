@@ -22,7 +22,7 @@ from prepackaged.estimators.columns import is_numeric, is_table_encoder
 from prepackaged.estimators.steps import is_dropped, is_passthrough
 from prepackaged.estimators.trial_tables import trial_tables
 from prepackaged.estimators.unchecked import Call, joined, method_of, transform_of
-from prepackaged.signature import Column
+from prepackaged.signature import NO_CATEGORIES, Column
 from prepackaged.tables import Table
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,9 @@ class Compiled:
         return getattr(self._estimator, self._method)(table.frame())
 
     def _is_proven(self, facts: Sequence[Column]) -> bool:
-        """Whether a copy of the estimator gives the same answers to trial rows."""
+        """Whether a copy gives the same answers to trial rows; not if there can be none."""
+        if any(fact.categories == NO_CATEGORIES for fact in facts):
+            return False
         trial = copy.copy(self)
         trial._estimator = copy.deepcopy(self._estimator)
         fast = compiled(trial._estimator, facts, self._method)

@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 # Whose ValueError is a verdict on the data rather than a mistake in an author's own step.
 VALIDATING_PACKAGES = {"sklearn", "numpy", "scipy", "pandas", "xgboost"}
+# NumPy's words for a function of numbers that got a text or null.
+NO_NUMBER = re.compile(r"loop of ufunc does not support argument 0 of type (str|NoneType) which")
 
 
 def blame(error: Exception, rows: Any, advice: str = "") -> ClientError | ModelError:
@@ -25,12 +27,18 @@ def blame(error: Exception, rows: Any, advice: str = "") -> ClientError | ModelE
 
     `advice` is added if another version saved the model, because that may be the cause.
     """
-    if isinstance(error, ValueError) and _innermost_package(error) in VALIDATING_PACKAGES:
+    if _is_of_data(error):
         why = describe(error).rstrip(".:")
         return ClientError(f"the model refuses the data: {why}{_cell_at_fault(error, rows)}")
     logger.error("The model failed", exc_info=error)
     why = f"the model failed: {describe(error)}"
     return ModelError("; ".join(filter(None, (why, advice))))
+
+
+def _is_of_data(error: Exception) -> bool:
+    if isinstance(error, TypeError):
+        return bool(NO_NUMBER.search(str(error)))
+    return isinstance(error, ValueError) and _innermost_package(error) in VALIDATING_PACKAGES
 
 
 def _innermost_package(error: Exception) -> str:

@@ -9,9 +9,9 @@ from prepackaged.arrays import Array, from_lists
 from prepackaged.casting import cast
 from prepackaged.errors import ClientError
 from prepackaged.estimators.columns import DOCUMENTS
-from prepackaged.estimators.steps import first_step, forget_names, is_of_sklearn, item_kind
+from prepackaged.estimators.steps import first_step, forget_names, is_own, item_kind
 from prepackaged.signature import Column
-from prepackaged.tables import Columns, Table, texts
+from prepackaged.tables import NUMBERS, Columns, Table, texts
 
 ITEMS = (Column(),)  # one value a row, whatever it is
 FLOATS = {"float64", "float32"}
@@ -30,8 +30,7 @@ class Inputs:
         kinds = {fact.kind for fact in columns.facts or () if fact.used}
         self._columns = columns
         first = first_step(estimator)
-        # Whether the first step is somebody's own, also as a function in one of scikit-learn's.
-        self._is_own = not is_of_sklearn(first) or hasattr(first, "func")
+        self._is_own = is_own(first)
         self._item_kind = item_kind(first)
         is_numeric = bool(kinds) and kinds <= FLOATS
         self.wants_names = bool(columns.names) and not (is_numeric and forget_names(estimator))
@@ -67,11 +66,11 @@ class Inputs:
         return prepared.frame() if prepared.facts[0].name is not None else prepared.array()
 
     def _array(self, X: Any, names: Iterable[str] | None) -> Any:
-        """Numbers as an array; with text, a table, which becomes an array after stacking."""
+        """Numbers as an array; else a table, which becomes an array after stacking."""
         if isinstance(X, np.ndarray) and X.dtype.kind in "biuf":
             return self._columns.array(X, names)  # or what is wrong with it
         table = self._columns.table(X, names)
-        return table if any(each.dtype == object for each in table.arrays) else table.array()
+        return table.array() if all(each.dtype.kind in NUMBERS for each in table.arrays) else table
 
     def _unknown(self, X: Any, names: Iterable[str] | None) -> Any:
         """Rows for a first step that stored no columns, typed by their own values."""

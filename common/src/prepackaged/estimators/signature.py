@@ -5,7 +5,7 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
-from prepackaged.estimators.answers import methods_of
+from prepackaged.estimators.answers import label_text, methods_of
 from prepackaged.estimators.columns import columns_of
 from prepackaged.signature import Column, Signature, Source
 
@@ -46,7 +46,7 @@ def _overlaid(
 
 def _overlay(fact: Column, written: Column) -> Column:
     kind = fact.kind if written.kind == "any" else written.kind
-    is_finer = fact.kind == "float32" and kind == "float64"
+    is_finer = fact.kind == "category" or (fact.kind == "float32" and kind == "float64")
     return replace(
         fact,
         name=written.name if fact.name is None else fact.name,
@@ -59,4 +59,4 @@ def _class_names(estimator: Any) -> tuple[str, ...] | None:
     classes = getattr(estimator, "classes_", None)
     if classes is None or isinstance(classes, list):  # a list has the classes of several outputs
         return None
-    return tuple(str(name) for name in classes)
+    return tuple(map(label_text, classes))

@@ -9,7 +9,8 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
 
 # Attributes, of scikit-learn's estimators that hold others, with those that get the same columns.
-INNER = ("best_estimator_", "estimator_", "estimators_", "regressor_", "calibrated_classifiers_")
+# An ensemble's estimator_ is what it copied for its estimators_, and is not fitted.
+INNER = ("best_estimator_", "estimators_", "estimator_", "regressor_", "calibrated_classifiers_")
 # Which hand on what they get to estimators inside them, which may want names.
 MADE_OF_OTHERS = (MetaEstimatorMixin, ColumnTransformer, FeatureUnion, Pipeline)
 # Which make 32-bit numbers of all that they get before their trees see it.
@@ -43,9 +44,14 @@ def inner_estimators(estimator: Any) -> list[Any]:
         inner = vars(estimator).get(attribute)
         if inner is not None:  # an ensemble that was never fitted has no truth value
             found = inner if isinstance(inner, list) else [inner]
-            found = [getattr(each, "estimator", each) for each in found]
-            return [each for each in found if hasattr(each, "get_params")]
+            fitted = map(_fitted, found)
+            return [each for each in fitted if hasattr(each, "get_params")]
     return []
+
+
+def _fitted(member: Any) -> Any:
+    """A member itself; of a calibrated classifier, which is no estimator, the estimator in it."""
+    return member if hasattr(member, "get_params") else getattr(member, "estimator", member)
 
 
 def first_step(estimator: Any) -> Any:
@@ -57,11 +63,22 @@ def first_step(estimator: Any) -> Any:
     return first_step(inner[0]) if inner else estimator
 
 
+def _first_steps(union: FeatureUnion) -> list[Any]:
+    """The first steps of a union's parts, all of which get the rows of a request."""
+    return [first_step(step) for _, step in union.transformer_list if not is_dropped(step)]
+
+
+def is_own(step: Any) -> bool:
+    """Whether a step is somebody's own, or one of scikit-learn's with an own step or function."""
+    if isinstance(step, FeatureUnion):
+        return any(map(is_own, _first_steps(step)))
+    return not is_of_sklearn(step) or hasattr(step, "func")
+
+
 def item_kind(step: Any) -> str:
     """The type of a row for a step that accepts no table: `text`, `dict`, `any`; else empty."""
     if isinstance(step, FeatureUnion):
-        steps = [each for _, each in step.transformer_list if not is_dropped(each)]
-        kinds = {item_kind(first_step(each)) for each in steps}
+        kinds = {item_kind(each) for each in _first_steps(step)} - {""}  # of own steps
         return kinds.pop() if len(kinds) == 1 else ""
     if not (isinstance(step, BaseEstimator) and is_of_sklearn(step)):
         return ""

@@ -21,6 +21,7 @@ Cells = Sequence[str]
 MOST_COLUMNS = 2**16  # each is looked at by itself
 FLAGS = {"true": True, "false": False}
 NO_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+WORDS = {**NO_NUMBERS, **FLAGS}  # that a column of numbers may have: a boolean is 0 or 1
 
 
 def read_csv(text: str, header: Header, signature: Signature) -> tuple[list[list[Any]], list[str]]:
@@ -32,7 +33,7 @@ def read_csv(text: str, header: Header, signature: Signature) -> tuple[list[list
     lines = _lines(text)
     names: list[str] = []
     if lines and (header or _guess(lines[0], signature)) == "present":
-        names = [name.strip() for name in lines.pop(0)]
+        names = _names(lines.pop(0), signature)
     if not lines:
         raise ClientError("expected at least one row of CSV, got none")
     _check_widths(lines, names)
@@ -57,11 +58,16 @@ def _lines(text: str) -> list[list[str]]:
 
 
 def _guess(first: Cells, signature: Signature) -> Header:
-    known = {each.name for each in signature.inputs or ()}
-    if known >= {cell.strip() for cell in first}:
+    if {each.name for each in signature.inputs or ()}.issuperset(_names(first, signature)):
         return "present"
     filled = [cell for cell in first if cell]
     return "absent" if filled and all(map(_is_number, filled)) else "present"
+
+
+def _names(header: Cells, signature: Signature) -> list[str]:
+    """The names in a header, without the spaces around them unless the model's have these, too."""
+    known = {each.name for each in signature.inputs or ()}
+    return [cell if cell in known else cell.strip() for cell in header]
 
 
 def _check_widths(lines: Sequence[Cells], names: Sequence[str]) -> None:
@@ -136,19 +142,15 @@ def _is_number(cell: str) -> bool:
 def _number(cell: str) -> Any:
     word = cell.strip()
     if not NUMBER.fullmatch(word):
-        return NO_NUMBERS.get(word.lower(), cell)
+        return WORDS.get(word.lower(), cell)
     return int(word) if word.lstrip("+-").isdigit() else float(word)
-
-
-def _flag(cell: str) -> Any:
-    return FLAGS.get(cell.strip().lower(), _number(cell))
 
 
 READ: dict[str, Callable[[str], Any]] = {
     "float64": _number,
     "float32": _number,
     "int64": _number,
-    "bool": _flag,
+    "bool": _number,
 }
 #: What reads all cells of a column at once, where they are plain.
 PARSERS: dict[str, Sequence[Callable[[str], Any]]] = {

@@ -1,0 +1,99 @@
+"""Read the facts about columns that encoders and imputers keep."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.preprocessing import OrdinalEncoder
+
+from prepackaged.casting import is_null
+from prepackaged.estimators.facts import ANY, Facts, aligned
+from prepackaged.signature import NO_CATEGORIES, UNKNOWN, Column, Kind
+
+MOST_CATEGORIES = 1000  # beyond these, a column's values are as good as free
+PLAIN = str | bool | int | float | np.integer | np.floating | np.bool_  # what JSON has values for
+KINDS: dict[str, Kind] = {"i": "int64", "u": "int64", "f": "float64", "b": "bool"}
+
+
+def of_encoder(encoder: Any, behind: Facts, count: int) -> Facts:
+    """The facts about the columns of an encoder, with its categories."""
+    is_open = getattr(encoder, "handle_unknown", "") != "error"
+    takes_nan = all(fact.nullable for fact in behind)
+    del count  # one list of categories a column
+    return [
+        encoded(values, may_be_null=takes_nan or not _passes_nan(encoder, values), is_open=is_open)
+        for values in encoder.categories_
+    ]
+
+
+def _passes_nan(encoder: Any, categories: Any) -> bool:
+    """Whether it gives NaN for a missing value to the steps behind it."""
+    if not isinstance(encoder, OrdinalEncoder):
+        return False
+    is_known = any(map(is_null, categories.tolist()))
+    return is_null(encoder.encoded_missing_value if is_known else encoder.unknown_value)
+
+
+def encoded(values: Any, *, may_be_null: bool, is_open: bool) -> Column:
+    """A column with these categories, the last of which may be the missing value."""
+    if values.dtype.kind == "M":
+        may_be_null = may_be_null and (is_open or bool(np.isnat(values).any()))
+        return Column(kind="datetime", nullable=may_be_null, open=is_open)
+    known = [value for value in values.tolist() if not is_null(value)]
+    missing = next((value for value in values.tolist() if is_null(value)), UNKNOWN)
+    is_plain = all(isinstance(value, PLAIN) for value in known)
+    return Column(
+        kind=kind_of(known, values.dtype) if is_plain else "any",
+        categories=_categories(known) if is_plain else NO_CATEGORIES,
+        missing=missing,
+        nullable=may_be_null and (is_open or missing is not UNKNOWN),
+        open=is_plain and (is_open or len(known) > MOST_CATEGORIES),
+    )
+
+
+def _categories(known: list[Any]) -> tuple[Any, ...] | None:
+    return tuple(known) if len(known) <= MOST_CATEGORIES else None
+
+
+def kind_of(values: Sequence[Any], dtype: Any = None) -> Kind:
+    """The kind of a column with these values."""
+    if dtype is not None and dtype.kind in KINDS:
+        return KINDS[dtype.kind]
+    types = set(map(type, values))
+    if types == {str}:
+        return "text"
+    return "bool" if types == {bool} else "any"
+
+
+def of_imputer(imputer: Any, behind: Facts, count: int) -> Facts:
+    """The facts about the columns of an imputer: those behind it, with its missing value."""
+    known = aligned(behind, count)
+    if imputer.add_indicator and len(behind) != count:
+        known = (behind[:count] + [ANY] * count)[:count]
+    return [
+        _imputed(imputer, fact, statistic)
+        for fact, statistic in zip(known, imputer.statistics_, strict=True)
+    ]
+
+
+def _imputed(imputer: Any, behind: Column, statistic: Any) -> Column:
+    marker = imputer.missing_values
+    dtype = getattr(imputer, "_fit_dtype", None)
+    kind = behind.kind
+    if dtype is not None and dtype.kind not in "OU":
+        kind = kind if kind in ("int64", "float32") else "float64"
+    elif kind == "any" and not is_null(statistic):
+        kind = kind_of([statistic])
+    fills_null = is_null(marker) or type(marker).__name__ == "NAType"
+    missing = (None if marker is None else np.nan) if fills_null else UNKNOWN
+    return replace(
+        behind,
+        kind=kind,
+        # A missing value that the step behind knows is one that the imputer let pass.
+        missing=missing if behind.missing is UNKNOWN else behind.missing,
+        nullable=fills_null,
+        open=behind.open or not fills_null,  # the marker itself is no category
+        value_range=behind.value_range if fills_null else None,  # and in no range
+        used=True,  # by the imputer, which wants all columns of training
+    )

@@ -1,0 +1,135 @@
+"""Encoders whose categories JSON has no values for, and encoders of missing values."""
+
+import datetime
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+
+from prepackaged import ClientError
+
+IS_LATE = [0, 1, 0, 1, 1, 0]
+FARES = [1.0, 5, 2, 4, 6, 3]
+DAYS = pd.Series(pd.to_datetime(["2020-01-01", "2020-01-02", "2020-02-01"] * 2))
+
+ENCODERS = {
+    "ignore": OneHotEncoder(handle_unknown="ignore"),
+    "error": OneHotEncoder(),
+    "ordinal": OrdinalEncoder(),
+}
+NOT_OF_JSON = {
+    "interval": pd.cut(pd.Series(FARES), 3),
+    "period": DAYS.dt.to_period("M"),
+    "date": pd.Series([datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)] * 3),
+    "decimal": pd.Series([Decimal("1.5"), Decimal(2), Decimal(3)] * 2),
+    "zone": DAYS.dt.tz_localize("UTC"),
+    "timedelta": DAYS - DAYS[0],
+    "bytes": pd.Series([b"a", b"b", b"c"] * 2),
+}
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("name", NOT_OF_JSON)
+def test_a_category_that_json_has_no_value_for_is_refused(
+    post_to: Callable[..., Any], name: str, encoder: str
+) -> None:
+    """A server starts with such categories and never takes a value for an unknown one."""
+    table = pd.DataFrame({"x": NOT_OF_JSON[name], "fare": FARES})
+    columns = make_column_transformer((ENCODERS[encoder], ["x"]), remainder="passthrough")
+    post = post_to(make_pipeline(columns, LogisticRegression()).fit(table, IS_LATE))
+
+    status, answer = post({"jsonData": [{"x": str(table.x[0]), "fare": 1.0}]})
+
+    assert status == 400
+    expected = "row 0, column 'x': expected one of the model's categories, of which none is a JSON"
+    assert answer["status"]["info"].startswith(expected)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("unit", ["ns", "us", "s"])
+def test_days_as_categories_are_read_as_days(
+    post_to: Callable[..., Any], unit: str, encoder: str
+) -> None:
+    """Dates and times in ISO 8601 are the categories of an encoder that was trained on such."""
+    table = pd.DataFrame({"day": DAYS.astype(f"datetime64[{unit}]"), "fare": FARES})
+    columns = make_column_transformer((ENCODERS[encoder], ["day"]), remainder="passthrough")
+    pipeline = make_pipeline(columns, LogisticRegression()).fit(table, IS_LATE)
+
+    status, answer = post_to(pipeline)({"jsonData": [{"day": "2020-01-02", "fare": 2.0}]})
+
+    sent = table[1:2].assign(fare=2.0)
+    assert status == 200
+    np.testing.assert_allclose(
+        answer["data"]["tensor"]["values"], pipeline.predict_proba(sent).ravel()
+    )
+
+
+def test_days_without_names_are_read_as_days(served: Callable[..., Any]) -> None:
+    """A table without names keeps its dates, also beside numbers."""
+    table = pd.DataFrame({0: DAYS, 1: FARES})
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    columns = make_column_transformer((encoder, [0]), remainder="passthrough")
+    pipeline = make_pipeline(columns, LogisticRegression()).fit(table, IS_LATE)
+    alone = make_pipeline(encoder, LogisticRegression()).fit(table[[0]].to_numpy(), IS_LATE)
+
+    answer = served(pipeline)({"data": {"ndarray": [["2020-01-02", 5.0]]}})
+    np.testing.assert_allclose(answer, pipeline.predict_proba(table[1:2]))
+    answer = served(alone)({"data": {"ndarray": [["2020-01-02"]]}})
+    np.testing.assert_allclose(answer, alone.predict_proba(table[[0]][1:2].to_numpy()))
+
+
+MISSING = {
+    "none": pd.Series(["a", None, "b"] * 2, dtype=object),
+    "float": pd.Series([1.0, None, 2.0] * 2),
+    "integer": pd.Series([1, None, 2] * 2, dtype="Int64"),
+    "boolean": pd.Series([True, None, False] * 2, dtype="boolean"),
+}
+
+
+@pytest.mark.parametrize("name", MISSING)
+@pytest.mark.parametrize("parameters", [{}, {"handle_unknown": "use_encoded_value"}])
+def test_an_encoder_of_missing_values_gets_them(
+    served: Callable[..., Any], name: str, parameters: dict[str, Any]
+) -> None:
+    """A null reaches an encoder that has a number for it, whatever the later steps accept."""
+    if parameters:
+        parameters = {**parameters, "unknown_value": -2}
+    encoder = OrdinalEncoder(encoded_missing_value=-1, **parameters)
+    table = pd.DataFrame({"x": MISSING[name]})
+    pipeline = make_pipeline(encoder, LogisticRegression()).fit(table, IS_LATE)
+
+    answer = served(pipeline)({"jsonData": [{"x": None}]})
+
+    np.testing.assert_allclose(answer, pipeline.predict_proba(table[1:2]))
+
+
+def test_an_unknown_missing_value_gets_the_number_of_unknown_ones(
+    served: Callable[..., Any],
+) -> None:
+    """An encoder that has a number for unknown values gives it for a null, too."""
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    table = pd.DataFrame({"x": list("abcabc")})
+    pipeline = make_pipeline(encoder, LogisticRegression()).fit(table, IS_LATE)
+
+    answer = served(pipeline)({"jsonData": [{"x": None}]})
+
+    np.testing.assert_allclose(answer, pipeline.predict_proba(pd.DataFrame({"x": [None]})))
+
+
+def test_an_encoder_that_passes_missing_values_on_does_not_get_them(
+    served: Callable[..., Any],
+) -> None:
+    """A null is refused where it would be NaN to a model that does not accept it."""
+    table = pd.DataFrame({"x": ["a", None, "b"] * 2, "fare": FARES})
+    columns = make_column_transformer((OrdinalEncoder(), ["fare"]), remainder="drop")
+    pipeline = make_pipeline(columns, LogisticRegression()).fit(table, IS_LATE)
+
+    with pytest.raises(ClientError, match=r"expected one of 1\.0, 2\.0"):
+        served(pipeline)({"jsonData": [{"fare": None}]})

@@ -18,7 +18,7 @@ from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor, make_column_transformer
-from sklearn.ensemble import StackingClassifier, VotingClassifier
+from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -43,6 +43,7 @@ ESTIMATORS = {
     "calibrated": CalibratedClassifierCV(small(), cv=2),
     "stacking": StackingClassifier([("x", small()), ("l", LogisticRegression())], cv=2),
     "voting": VotingClassifier([("x", small()), ("l", LogisticRegression())], voting="soft"),
+    "bagging": BaggingClassifier(small(), 2, random_state=0),
     "search": GridSearchCV(small(), {"max_depth": [1, 2]}, cv=2),
     "several outputs": MultiOutputClassifier(small(), n_jobs=-1),
     "nested": make_pipeline(

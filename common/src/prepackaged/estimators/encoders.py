@@ -32,7 +32,8 @@ def _passes_nan(encoder: Any, categories: Any) -> bool:
     if not isinstance(encoder, OrdinalEncoder):
         return False
     is_known = any(map(is_null, categories.tolist()))
-    return is_null(encoder.encoded_missing_value if is_known else encoder.unknown_value)
+    encoded_missing = getattr(encoder, "encoded_missing_value", None)  # not before 1.1
+    return is_null(encoded_missing if is_known else encoder.unknown_value)
 
 
 def encoded(values: Any, *, may_be_null: bool, is_open: bool) -> Column:

@@ -175,10 +175,10 @@ def width_of(layer: Any) -> int:
     """
     match layer:
         case nn.Linear():
-            return layer.in_features or layer.weight.shape[1]
+            return int(layer.in_features or layer.weight.shape[1])
         case nn.modules.conv._ConvTransposeNd():
-            return layer.in_channels or layer.weight.shape[0]
-    return layer.in_channels or layer.weight.shape[1] * layer.groups
+            return int(layer.in_channels or layer.weight.shape[0])
+    return int(layer.in_channels or layer.weight.shape[1] * layer.groups)
 
 
 def _flow_of_script(module: Any) -> Flow:

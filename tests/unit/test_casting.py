@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from prepackaged import ClientError, Column
@@ -165,6 +165,8 @@ kinds = st.sampled_from(["float64", "float32", "int64", "bool", "text", "categor
 
 
 @given(st.lists(cells, min_size=1, max_size=4), kinds, st.booleans())
+@example([1e300], "float32", False)
+@example([10**40, None], "float32", True)
 def test_no_value_crashes_a_cast(values: list[Any], kind: Any, nullable: Any) -> None:
     """Any JSON values are either cast or refused with a ClientError."""
     with suppress(ClientError):

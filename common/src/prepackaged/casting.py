@@ -123,6 +123,11 @@ def _float(dtype: Any) -> Callable[[Values, Column], Array]:
     return cast_to_float
 
 
+def _float32(values: Values, column: Column) -> Array:
+    with np.errstate(over="ignore"):  # infinity, as numpy casts them, and no warning
+        return _float(np.float32)(values, column)
+
+
 def _int(values: Values, column: Column) -> Array:
     if isinstance(values, np.ndarray) and values.dtype.kind in "bi":
         return values.astype(np.int64, copy=False)
@@ -171,7 +176,7 @@ def _any(values: Values, column: Column) -> Array:
 
 CASTS: dict[str, Callable[[Values, Column], Array]] = {
     "float64": _float(np.float64),
-    "float32": _float(np.float32),
+    "float32": _float32,
     "int64": _int,
     "bool": _bool,
     "text": _text,

@@ -164,9 +164,9 @@ cells = (
 kinds = st.sampled_from(["float64", "float32", "int64", "bool", "text", "category", "datetime"])
 
 
-@given(st.lists(cells, min_size=1, max_size=4), kinds, st.booleans())
-@example([1e300], "float32", False)
-@example([10**40, None], "float32", True)
+@given(values=st.lists(cells, min_size=1, max_size=4), kind=kinds, nullable=st.booleans())
+@example(values=[1e300], kind="float32", nullable=False)
+@example(values=[10**40, None], kind="float32", nullable=True)
 def test_no_value_crashes_a_cast(values: list[Any], kind: Any, nullable: Any) -> None:
     """Any JSON values are either cast or refused with a ClientError."""
     with suppress(ClientError):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from pytorch_exported import Exported
 from pytorch_outputs import joined, named
-from pytorch_specs import BECOMING, Input, dtype_of, float_dtype, numpy_dtype
+from pytorch_specs import BECOMING, Input, float_dtype, numpy_dtype
 from torch import Tensor, nn
 
 from prepackaged import ClientError, ModelError, TensorSpec, describe
@@ -160,7 +160,7 @@ class Network:
         """Convert the array to a tensor of a kind that the module accepts, its own if possible."""
         each = self.inputs.get(name) or Input(name)
         kind = next(kind for kind in BECOMING[array.dtype.kind] if kind in each.kinds)
-        dtype = each.dtype or dtype_of(kind, self.floating)
+        dtype = each.dtype_of(kind, self.floating)
         wanted = numpy_dtype(dtype)
         if array.dtype != wanted:
             array = to_array(TensorSpec(name, wanted), array)

@@ -1,12 +1,15 @@
-"""Copy a module, for trial calls and tracing."""
+"""Copy a module, for trial calls and tracing, and keep the state of random numbers."""
 
+import contextlib
 import copy
 import functools
 import logging
+import random
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FunctionType
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -51,3 +54,16 @@ def _has_functions(module: nn.Module) -> bool:
 
 def _hooks(layer: nn.Module) -> list[object]:
     return [hook for name in HOOKS for hook in vars(layer).get(name, {}).values()]
+
+
+@contextlib.contextmanager
+def undisturbed(device: str) -> Iterator[None]:
+    """Restore the state of random numbers after this block."""
+    python, numpy = random.getstate(), np.random.get_state()
+    gpus = [torch.device(device)] if device.startswith("cuda") else []
+    try:
+        with torch.random.fork_rng(gpus):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)

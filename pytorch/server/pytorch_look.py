@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pytorch_compile import compiled
+from pytorch_copies import undisturbed
 from pytorch_exported import Exported
 from pytorch_specs import Input, inputs_of, outputs_of_program
-from pytorch_trial import assumed, settled_by, tried, undisturbed
+from pytorch_trial import assumed, settled_by, tried
 from torch import nn
 
 from prepackaged import TensorSpec

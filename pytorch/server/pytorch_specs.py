@@ -37,7 +37,8 @@ class Input:
 
     `kinds` are the kinds of values that it may have, see `pytorch_demands`. `dtype` is set if an
     exported program requires it. `axes` are as in `TensorSpec`. `holder` is the dict argument that
-    contains the tensor. `is_list` is true if `forward` takes a list of tensors, `is_plain` if it
+    contains the tensor. `floating` is the dtype of its floats, None if it is that
+    of the module. `is_list` is true if `forward` takes a list of tensors, `is_plain` if it
     takes a Python number, `is_of_rows` if further axes may come before the last one.
     """
 
@@ -51,16 +52,21 @@ class Input:
     is_list: bool = False
     is_plain: bool = False
     is_of_rows: bool = False
+    floating: torch.dtype | None = None
 
     def spec(self, floating: torch.dtype) -> TensorSpec:
         """The tensor that a request must contain; the module computes in the dtype `floating`.
 
         The dtype is None if the input accepts several kinds of values, which are not converted.
         """
-        dtype = self.dtype or (dtype_of(self.kinds, floating) if len(self.kinds) == 1 else None)
+        dtype = self.dtype_of(self.kinds, floating) if len(self.kinds) == 1 else self.dtype
         return TensorSpec(
             self.name, numpy_dtype(dtype), self.shape, optional=self.is_optional, axes=self.axes
         )
+
+    def dtype_of(self, kind: str, floating: torch.dtype) -> torch.dtype:
+        """The tensor's dtype for a kind of values; `floating` is the module's dtype for floats."""
+        return self.dtype or TORCH.get(kind, self.floating or floating)
 
 
 def inputs_of(
@@ -91,13 +97,30 @@ def inputs_of(
 
 def float_dtype(module: nn.Module) -> torch.dtype:
     """The dtype that the module computes in: that of its first floating-point weight."""
-    weights = [*module.parameters(), *module.buffers()]
-    return next((each.dtype for each in weights if each.is_floating_point()), torch.float32)
+    return next(iter(_float_dtypes(module)), torch.float32)
 
 
-def dtype_of(kind: str, floating: torch.dtype) -> torch.dtype:
-    """The dtype of tensors for a kind of values: bool, int64 or `floating`."""
-    return TORCH.get(kind, floating)
+def float_dtypes_to_try(module: nn.Module) -> list[torch.dtype]:
+    """The dtypes of floats that the module may take, if it has weights of several."""
+    found = _float_dtypes(module) or [torch.float32]
+    # Where a module takes float32 although its first weight has 16 bits, float32 loses less.
+    is_wide_first = found[0].itemsize == 2 and torch.float32 in found
+    return list(dict.fromkeys([torch.float32, *found])) if is_wide_first else found
+
+
+def _float_dtypes(module: nn.Module) -> list[torch.dtype]:
+    weights = [*module.parameters(), *module.buffers()] or _constants(module)
+    return list(dict.fromkeys(each.dtype for each in weights if each.is_floating_point()))
+
+
+def _constants(module: Any) -> list[torch.Tensor]:
+    """The tensors in a graph, such as a frozen one's weights, but not the numbers in a trace."""
+    if not isinstance(module, torch.jit.ScriptModule):
+        return []
+    graph = module.inlined_graph  # its nodes are valid while it is
+    nodes = graph.findAllNodes("prim::Constant")
+    tensors = [each.t("value") for each in nodes if "Tensor" in str(each.output().type().kind())]
+    return [each for each in tensors if each.ndim]
 
 
 @cache

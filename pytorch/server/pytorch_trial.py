@@ -8,7 +8,6 @@ import copy
 import itertools
 import logging
 import math
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ import torch
 from pytorch_calls import Forward
 from pytorch_guesses import SIZES, Shape, kinds_to_try, shapes_to_try, with_rows
 from pytorch_outputs import named
-from pytorch_specs import Input, dtype_of, float_dtype
+from pytorch_specs import Input, float_dtype, float_dtypes_to_try
 from pytorch_trial_outputs import outputs_of
 from torch import nn
 
@@ -47,19 +46,6 @@ class Findings:
     is_settled: bool = True
 
 
-@contextlib.contextmanager
-def undisturbed(device: str) -> Iterator[None]:
-    """Restore the state of random numbers after this block."""
-    python, numpy = random.getstate(), np.random.get_state()
-    gpus = [torch.device(device)] if device.startswith("cuda") else []
-    try:
-        with torch.random.fork_rng(gpus):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-
-
 @dataclass
 class Trial:
     """Trial calls of `module`, a copy, in the form `called`, such as compiled.
@@ -82,9 +68,11 @@ class Trial:
     samples: dict[str, Array] = field(default_factory=dict)
     results: dict[Any, Any] = field(default_factory=dict)
     has_misfit: bool = False
+    floating: Any = None  # the dtype of floats, by default the module's
 
     def __post_init__(self) -> None:
-        self.floating = float_dtype(self.module)
+        self.usual, self.dtypes = float_dtype(self.module), float_dtypes_to_try(self.module)
+        self.floating = self.floating or self.usual
         self.forward = Forward(self.module, self.inputs, self.others)
         self.deadline = time.monotonic() + MOST_SECONDS
 
@@ -96,7 +84,7 @@ class Trial:
         by_name = {each.name: each for each in self.inputs}
         shapes = {name: rows(by_name[name], shape) for name, shape in self.shapes.items()}
         each = ((name, shape, self.kinds[name]) for name, shape in shapes.items())
-        key = (self.value, self.varied, *each)
+        key = (self.value, self.varied, self.floating, *each)
         if key not in self.results:
             self.results[key] = self._called({
                 name: self._tensor(by_name[name], shape) for name, shape in shapes.items()
@@ -154,7 +142,7 @@ class Trial:
             if time.monotonic() > self.deadline:
                 break
         self.shapes.pop(each.name, None)
-        return replace(each, kinds=kinds)
+        return replace(each, kinds=kinds, floating=self.floating)
 
     def is_tied(self, each: Input) -> bool:
         """Whether an input needs as many rows as the others."""
@@ -207,14 +195,16 @@ class Trial:
         return result
 
     def _is_taken(self) -> bool:
-        return any(self.call() is not None for self.value in (1, 0))
+        dtypes = self.dtypes if "f" in self.kinds.values() else [self.usual]
+        ways = itertools.product(dtypes, (1, 0))
+        return any(self.call() is not None for self.floating, self.value in ways)
 
     def _shapes(self, each: Input, size: int) -> list[Shape]:
         sample = self.samples.get(each.name)
         return shapes_to_try(each, size, self.module) if sample is None else [sample.shape]
 
     def _tensor(self, each: Input, shape: Shape) -> Any:
-        dtype = each.dtype or dtype_of(self.kinds[each.name], self.floating)
+        dtype = each.dtype_of(self.kinds[each.name], self.floating)
         if each.name == self.varied:
             values = torch.tensor(VARIED)[torch.arange(math.prod(shape)) % len(VARIED)]
             return values.reshape(shape).to(self.device, dtype)
@@ -238,6 +228,7 @@ def tried(
         replace(each, kinds=trial.accepted(each)) if len(each.kinds) > 1 and not each.dtype
         else each for each in needed
     ]  # fmt: skip
+    settled = [replace(each, floating=trial.floating) for each in settled]
     optional = [trial.add(each) for each in inputs if each not in needed]
     found = {each.name: each for each in (*_tied(trial, settled), *optional)}
     return Findings([found[each.name] for each in inputs], *outputs_of(trial, needed))
@@ -265,7 +256,10 @@ def settled_by(
     if not trial.find(given):
         return None
     kinds = {each.name: trial.accepted(each) for each in given}
-    return [replace(each, kinds=kinds.get(each.name, each.kinds)) for each in inputs]
+    return [
+        replace(each, kinds=kinds.get(each.name, each.kinds), floating=trial.floating)
+        for each in inputs
+    ]
 
 
 def _assumed(each: Input, module: nn.Module) -> str:

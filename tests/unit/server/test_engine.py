@@ -514,3 +514,50 @@ def test_what_is_urgent_waits_for_one_of_the_calls_that_cannot_be_shared() -> No
     run(scenario, answer, together=4)
 
     assert order == [0, "probe", 1, 2]
+
+
+def test_an_idle_model_is_called_however_fast_requests_arrive() -> None:
+    """Gathering ends, even if each iteration of the event loop adds a request."""
+
+    async def scenario(engine: Engine) -> int:
+        answered = asyncio.get_running_loop().create_future()
+
+        def arrive(number: int) -> None:
+            if not answered.done():
+                engine.submit(Work(number, lambda _: answered.done() or answered.set_result(None)))
+                asyncio.get_running_loop().call_soon(arrive, number + 1)
+
+        arrive(0)
+        await answered
+        await engine.drained()
+        return engine.waiting
+
+    assert run(scenario, doubled, together=10**6, most=10**9) == 0
+
+
+def test_a_chain_of_calls_is_no_call_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call of predict has the time that a call may take, also in the same batch."""
+    now = [0.0]
+    monkeypatch.setattr("prepackaged.server.inference.engine.time.perf_counter", lambda: now[0])
+    since: list[float] = []
+
+    def answer(engine: Engine, items: Sequence[int]) -> list[int]:
+        for _ in items:
+            engine.note_begin()
+            since.append(engine.call_seconds)
+            now[0] += 3
+        return doubled(items)
+
+    async def main() -> None:
+        with started(ModelThread()) as thread:
+            engine = Engine(
+                lambda items: answer(engine, items),
+                thread.submit,
+                together=lambda: 4,
+                max_waiting=9,
+            )
+            await asyncio.wait_for(submit_all(engine, range(4)), 30)
+
+    asyncio.run(main())
+
+    assert since == [0.0] * 4

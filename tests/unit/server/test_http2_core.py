@@ -179,6 +179,20 @@ def test_a_stream_that_waits_for_its_own_window_holds_up_no_other(core: Http2Cor
     assert core.unsent == 4_465
 
 
+def test_streams_that_wait_for_the_connections_window_take_turns(core: Http2Core) -> None:
+    """A short answer does not wait for the whole of a long one before it."""
+    received(core, request(end=True), request(3, end=True))
+    received(core, raw(8, 0, 1, (2**20).to_bytes(4, "big")))
+    core.send_response(1, OK, bytes(500_000), END)
+    core.send_response(3, OK, b"short", END)
+    core.take_output()
+
+    for _ in range(2):
+        received(core, raw(8, 0, 0, (4_000).to_bytes(4, "big")))
+
+    assert [stream for name, stream, _, _ in sent(core) if name == "HeadersFrame"] == [3]
+
+
 def test_a_reset_drops_what_waits(core: Http2Core) -> None:
     """A reset by either side drops the stream's unsent data."""
     received(core, request(end=True), request(3, end=True))

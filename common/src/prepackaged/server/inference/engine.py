@@ -22,7 +22,7 @@ from prepackaged.server.inference.work import AGAIN, TRIP_SECONDS, Work, rows_of
 
 logger = logging.getLogger(__name__)
 
-LOOP_SECONDS = 0.002  # what one iteration of the event loop may spend in calls
+LOOP_SECONDS = 0.002  # what one iteration of the event loop may spend in calls, or all in gathering
 MOST_CALLS = 64  # that the model's thread gets at a time, while they take TRIP_SECONDS at most
 DELIVER_SECONDS = 0.001  # after which it delivers the outcomes that it has
 
@@ -88,6 +88,10 @@ class Engine:
         """How long the model's present call has taken so far; less than 0 where there is none."""
         return time.perf_counter() - self._call_began
 
+    def note_begin(self) -> None:
+        """Measure `call_seconds` from now on: what was called before has returned."""
+        self._call_began = time.perf_counter()
+
     def submit(self, work: Work) -> None:
         """Queue work. Raises `OverloadedError` when too much waits already."""
         self._queue.add(work)
@@ -130,12 +134,12 @@ class Engine:
     def _start(self) -> None:
         self._is_running = True
         self._idle.clear()
-        self._loop.call_soon(self._gather, 0)
+        self._loop.call_soon(self._gather, 0, time.perf_counter() + LOOP_SECONDS)
 
-    def _gather(self, seen: int) -> None:
+    def _gather(self, seen: int, until: float) -> None:
         """Wait until a loop iteration adds no work: simultaneous arrivals share a batch."""
-        if (waiting := len(self._queue)) > seen:
-            self._loop.call_soon(self._gather, waiting)
+        if (waiting := len(self._queue)) > seen and time.perf_counter() < until:
+            self._loop.call_soon(self._gather, waiting, until)
         else:
             self._run()
 
@@ -239,8 +243,8 @@ class Engine:
     def _learn(
         self, works: list[Work], outcomes: Sequence[Any], seconds: float, busy: float | None
     ) -> None:
-        pairs = zip(works, outcomes, strict=True)
-        if answered := [work for work, outcome in pairs if outcome is not AGAIN]:
+        answered = [w for w, each in zip(works, outcomes, strict=True) if each is not AGAIN]
+        if answered:
             self.latency.note(seconds, len(answered), rows_of(answered), busy=busy)
             self.latency.note_sharing(len(works), len(answered))
 

@@ -80,9 +80,7 @@ class Predictor:
         self.metrics = metrics
         self.hooks = Hooks(model, around)
         is_offered = may_batch and bool(getattr(model, "batchable", False))
-        self.batcher = Batcher(
-            self.hooks.predict, is_offered=is_offered, observe=metrics.observe_batch
-        )
+        self.batcher = Batcher(self.hooks.predict, is_offered=is_offered, observe=self._begin)
         self._prepare = prepare_hook(model)
         #: Called with the requests and outcomes of each batch.
         self.watch = drift_of(model, metrics, self._prepare) if counts_drift else nothing
@@ -157,6 +155,11 @@ class Predictor:
         """
         busy = [each for each in {self.engine, self._prober} if each.in_flight]
         return sum(each.give_up(ShutdownError(SHUTDOWN)) for each in busy) if busy else None
+
+    def _begin(self, requests: int) -> None:
+        """Note that the model is called for so many requests."""
+        self.engine.note_begin()
+        self.metrics.observe_batch(requests)
 
     def _engine_of_probes(self) -> Engine:
         thread = ThreadPoolExecutor(1, thread_name_prefix="health")  # which starts when needed

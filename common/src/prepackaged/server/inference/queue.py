@@ -74,14 +74,16 @@ class WorkQueue:
         queue = self._urgent or self._waiting
         most, now = self._together(), time.perf_counter()
         are_patient = not self._admission.knows_patience
-        while queue and len(taken) < most:
-            work = queue[0]
-            if taken and (work.function or taken[-1].function):
+        while len(taken) < most:
+            try:
+                work = queue.popleft()
+            except IndexError:  # there is no more, or clients have just left
                 break
             rows, size = rows + work.rows, size + work.size
-            if taken and (rows > self._max_rows or size > self._max_bytes):
+            is_too_much = rows > self._max_rows or size > self._max_bytes
+            if taken and (is_too_much or work.function or taken[-1].function):
+                queue.appendleft(work)
                 break
-            queue.popleft()
             if not work.is_wanted:
                 continue
             context = work.context

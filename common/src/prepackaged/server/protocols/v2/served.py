@@ -172,29 +172,33 @@ class Several:
         self._request = request
         self._methods = methods
         self._predictions: dict[str | None, Prediction] = {}
+        self._works: list[Work] = []
 
     def start(self) -> None:
-        """Queue all of them. Raises what `Predictor.predict` raises."""
-        works: list[Work] = []
-        self._exchange.on_cancel = lambda: cancel(works)
-        for method in self._methods:
-            parameters = None if method is None else {"method": method}
-            request = replace(self._request, parameters=parameters)
-            request.set_context(self._exchange)
-            done = partial(self._finish, method)
-            works.append(self._served.predictor.predict(request, done))
+        """Queue all of them, or none. Raises what `Predictor.predict` raises."""
+        self._exchange.on_cancel = self._cancel
+        try:
+            for method in self._methods:
+                parameters = None if method is None else {"method": method}
+                request = replace(self._request, parameters=parameters)
+                request.set_context(self._exchange)
+                done = partial(self._finish, method)
+                self._works.append(self._served.predictor.predict(request, done))
+        except BaseException:
+            self._cancel()
+            raise
+
+    def _cancel(self) -> None:
+        """Drop what no client waits for any more."""
+        for work in self._works:
+            work.cancel()
 
     def _finish(self, method: str | None, outcome: Prediction | BaseException) -> None:
         if isinstance(outcome, BaseException):
             self._exchange.fail(outcome)
+            self._cancel()
             return
         self._predictions[method] = outcome
         if len(self._predictions) == len(self._methods):
             served, exchange, predictions = self._served, self._exchange, self._predictions
             served.respond(exchange, self._encode, self._request, predictions)
-
-
-def cancel(works: Sequence[Work]) -> None:
-    """Drop work that no client waits for."""
-    for work in works:
-        work.cancel()

@@ -47,6 +47,7 @@ class HttpConnection(asyncio.Protocol):
         self.is_surplus = False  # there are too many connections without this one
         self._is_half_closed = False  # the client sends no more
         self._is_writable = True
+        self._resumed = 0  # how often the client has read what was too much
         self._is_reading = True
         self._is_closing = False
         self._goes_on = False  # with reading, when others had their turn
@@ -142,6 +143,7 @@ class HttpConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Go on."""
         self._is_writable = True
+        self._resumed += 1
         self._unread.update()
         self._answer_queued()
 
@@ -195,9 +197,7 @@ class HttpConnection(asyncio.Protocol):
         while queue and self._current is None and self._is_writable:
             self._current = incoming = queue.popleft()
             self._port.answer(incoming)
-            if self._is_closing:
-                self._drop_queued()
-            elif queue and time.perf_counter() > until:
+            if queue and time.perf_counter() > until:
                 self._loop.call_soon(self._answer_queued)  # other clients take their turn
                 break
         self._is_answering = False
@@ -231,9 +231,9 @@ class HttpConnection(asyncio.Protocol):
         else:
             self._transport.pause_reading()
 
-    def _unread_bytes(self) -> tuple[int, int]:
+    def _unread_bytes(self) -> tuple[int, tuple[int, int]]:
         size = 0 if self._is_writable else self._transport.get_write_buffer_size()
-        return size, size
+        return size, (size, self._resumed)
 
     def _closes_after_responses(self) -> bool:
         """Whether the connection ends with the response that is written now."""
@@ -257,6 +257,7 @@ class HttpConnection(asyncio.Protocol):
     def _close(self) -> None:
         """Close once the client has read its responses, for which it has its time."""
         self._is_closing = True
+        self._drop_queued()
         self._transport.close()
         self._timer.set(READER_SECONDS)
 

@@ -105,10 +105,10 @@ class Sender:
             is_end = not unsent and stream.ending == b""
             self._output.append(frame(DATA, END_STREAM if is_end else 0, stream.number, part))
             self._count(size)
-        if unsent and stream.window > 0:
-            self._waiting[stream.number] = stream
-            return False
         self._waiting.pop(stream.number, None)
+        if unsent and stream.window > 0:
+            self._waiting[stream.number] = stream  # behind all others, which have their turn first
+            return False
         return not unsent and self._end(stream, stream.ending, has_data=True)
 
     def _count(self, size: int) -> None:

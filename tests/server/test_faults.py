@@ -276,7 +276,7 @@ BAD_MESSAGES = {
     "a list": (b"[1, 2]", "Invalid request data type: "),
     "a number": (b"1", "Invalid request data type: "),
     "unknown fields alone": (b'{"inputs": [[1]]}', "Invalid request data type: "),
-    "half a surrogate": (b'{"strData": "\\ud800"}', "expected Unicode text, got half a character"),
+    "half a surrogate": (b'{"inputs": "\\ud800"}', "Invalid request data type: "),
     "no Base64": (b'{"binData": "%%%"}', "expected binData in Base64; "),
     "Base64 cut off": (b'{"binData": "abc"}', "expected binData in Base64; "),
     "a shape too large": (b'{"data":{"tensor":{"shape":[3],"values":[1]}}}', "expected as many "),

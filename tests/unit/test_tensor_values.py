@@ -54,6 +54,7 @@ def test_a_shape_that_fits_stays(got: tuple[int, ...], wanted: tuple[int | None,
         ((1, 28, 28), (1, 1, 28, 28), (1, 1, 28, 28)),
         ((5,), (None, 1), (5, 1)),
         ((5, 1), (None,), (5,)),
+        ((1,), (), ()),
     ],
 )
 def test_rows_may_come_flat_or_with_other_axes_of_size_1(
@@ -76,7 +77,7 @@ def test_rows_may_come_flat_or_with_other_axes_of_size_1(
         ((2, 4), (1, 4), "[1, 4], got shape [2, 4]"),
         ((2, 16), (1, 4, 4), "[1, 4, 4], got shape [2, 16]"),
         ((), (None, 4), "[n, 4], got shape []"),
-        ((1,), (), "[], got shape [1]"),
+        ((2,), (), "[], got shape [2]"),
         ((2,), (1,), "[1], got shape [2]"),
         ((0, 4), (None, 5), "[n, 5], got shape [0, 4]"),
         ((0, 4), (1, 4), "[1, 4], got shape [0, 4]"),

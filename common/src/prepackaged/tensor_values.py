@@ -133,9 +133,20 @@ def _text(spec: TensorSpec, array: Array) -> Array:
     for place, value in np.ndenumerate(objects):
         if isinstance(value, bytes) and not takes_bytes:
             objects[place] = _decoded(spec, place, value)
-        elif not isinstance(value, str | bytes):
+        elif not _is_text(value):
             raise _wrong_at(spec, place, value)
     return objects
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a framework takes it as text: JSON may name half a character, which UTF-8 lacks."""
+    if not isinstance(value, str) or value.isascii():
+        return isinstance(value, str | bytes)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _decoded(spec: TensorSpec, place: Shape, content: bytes) -> str:

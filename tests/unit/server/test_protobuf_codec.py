@@ -414,3 +414,10 @@ def test_what_protobuf_cannot_hold_is_the_authors_fault(value: Any, rest: Any) -
     """For values that protobuf cannot hold, the error message gives the reason."""
     with pytest.raises(ModelError, match="predict returned what protobuf cannot hold: "):
         answered(value, **rest)
+
+
+def test_booleans_among_numbers_of_a_list_are_numbers() -> None:
+    """A model's list is answered as the array that numpy makes of it, as over REST."""
+    assert answered([2, False]).data.ndarray == list_of([2.0, 0.0])
+    assert answered([True, False]).data.ndarray == list_of([True, False])
+    assert answered(["a", 1, False]).data.ndarray == list_of(["a", 1, False])

@@ -195,7 +195,8 @@ def _write_array(value: Any, asked: str, data: Any) -> None:
     elif array.dtype.kind in "iuf" and array.size >= MANY:
         data.ndarray.MergeFromString(_to_wire(_doubles(array)))
     else:
-        rows = value if isinstance(value, list) else np.atleast_1d(array).tolist()
+        is_as_listed = isinstance(value, list) and array.dtype == object
+        rows = value if is_as_listed else np.atleast_1d(array).tolist()
         _write_list(rows, data.ndarray)
 
 

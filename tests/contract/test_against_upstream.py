@@ -7,6 +7,7 @@ to both. A difference is accepted only if a rule in tests/differences.py predict
 import json
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -110,30 +111,22 @@ def test_other_forms_of_a_request_are_read_as_upstream_reads_them(
     assert_as_foretold(Asked("predict", [message]), theirs, ours)
 
 
-def finite(value: Any) -> Any:
-    """Replace NaN and infinity outside tensors; in tensors, write them as protobuf's JSON does."""
+def finite(value: Any, *, in_tensors: bool = False) -> Any:
+    """Replace NaN and infinity outside tensors; in tensors, write them as protobuf's JSON does.
+
+    With `in_tensors` they are replaced there, too: an ndarray made of such a tensor has no JSON.
+    """
     if isinstance(value, float) and not math.isfinite(value):
         return 0.5
     if isinstance(value, list):
-        return [finite(each) for each in value]
+        return [finite(each, in_tensors=in_tensors) for each in value]
     if isinstance(value, dict):
         return {
-            key: list(map(json.dumps, each))
+            key: list(map(json.dumps, finite(each) if in_tensors else each))
             if key == "values" and "shape" in value
-            else finite(each)
+            else finite(each, in_tensors=in_tensors)
             for key, each in value.items()
         }
-    return value
-
-
-def finite_in_tensors(value: Any) -> Any:
-    """Replace NaN and infinity everywhere: an ndarray made of a tensor could not be compared."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return 0.5
-    if isinstance(value, list):
-        return [finite_in_tensors(each) for each in value]
-    if isinstance(value, dict):
-        return {key: finite_in_tensors(each) for key, each in value.items()}
     return value
 
 
@@ -151,7 +144,7 @@ def test_grpc_answers_as_upstream_does(mirrors: Pair, call: str, message: Any) -
 
 @pytest.mark.parametrize("call", ["Generic.Aggregate", "Combiner.Aggregate"])
 @several
-@given(batch=st.lists(messages.map(finite_in_tensors).map(finite), max_size=3))
+@given(batch=st.lists(messages.map(partial(finite, in_tensors=True)), max_size=3))
 def test_grpc_aggregates_as_upstream_does(mirrors: Pair, call: str, batch: list[Any]) -> None:
     """Messages to aggregate over gRPC get upstream's answer."""
     request = ParseDict({"seldonMessages": batch}, prediction_pb2.SeldonMessageList())

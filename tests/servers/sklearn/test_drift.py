@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
-from prometheus_client.parser import text_string_to_metric_families
+from drift_counts import counts
 from serving import ROOT, Server, serve
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -71,17 +71,6 @@ def server(tmp_path: Path, pipeline: Any, serve_model: Callable[..., Server]) ->
     """A server with the pipeline."""
     joblib.dump(pipeline, tmp_path / "model.joblib")
     return serve_model(tmp_path)
-
-
-def counts(server: Server) -> dict[str, float]:
-    """The metrics of drift that are not 0, by their labels."""
-    page = requests.get(f"{server.metrics}/metrics", timeout=60).text
-    return {
-        " ".join(sample.labels.values()) or "rows": sample.value
-        for family in text_string_to_metric_families(page)
-        for sample in family.samples
-        if sample.name.startswith(("prepackaged_input", "prepackaged_predicted")) and sample.value
-    }
 
 
 def expected(table: pd.DataFrame, sent: pd.DataFrame, classes: Any) -> dict[str, float]:

@@ -9,9 +9,8 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-import requests
-from prometheus_client.parser import text_string_to_metric_families
-from serving import Server, serve_here
+from drift_counts import counts
+from serving import serve_here
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, RobustScaler
@@ -53,17 +52,6 @@ def fitted(table: pd.DataFrame, **parameters: Any) -> XGBClassifier:
     target = (table["area"] > 100) ^ (np.random.default_rng(1).random(len(table)) < 0.3)
     model = XGBClassifier(n_estimators=30, max_depth=5, enable_categorical=True, **parameters)
     return model.fit(table, target.astype(int))
-
-
-def counts(server: Server) -> dict[str, float]:
-    """The metrics of drift that are not 0, by their labels."""
-    page = requests.get(f"{server.metrics}/metrics", timeout=60).text
-    return {
-        " ".join(sample.labels.values()) or "rows": sample.value
-        for family in text_string_to_metric_families(page)
-        for sample in family.samples
-        if sample.name.startswith(("prepackaged_input", "prepackaged_predicted")) and sample.value
-    }
 
 
 @pytest.mark.parametrize("file", ["model.json", "model.ubj", "model.joblib"])

@@ -75,10 +75,10 @@ class Admission:
 
     def check(self, waiting: int, most: int, now: float, context: RequestContext | None) -> None:
         """Raise `OverloadedError` unless another request may wait behind those that do."""
-        together = self._together()
         deadline = math.inf if context is None else context.deadline
-        if waiting < most and deadline == math.inf and self._is_short(waiting, together):
+        if waiting < most and deadline == math.inf and self._is_short(waiting):
             return
+        together = self._together()
         if waiting >= LEAST_CALLS * together:
             self._overload.arrived(now)
         wait = self._latency.seconds_until(waiting, together)
@@ -92,11 +92,11 @@ class Admission:
         if wait > LEAST_SECONDS and wait > self._most_wait(context, now):
             raise OverloadedError(f"the model is busy for {wait:.1f} s", wait)
 
-    def _is_short(self, waiting: int, together: int) -> bool:
+    def _is_short(self, waiting: int) -> bool:
         """Whether the wait is so short that every client stays for its answer."""
-        if waiting < LEAST_CALLS * together:
+        if 0 < waiting * self._latency.seconds_per_request < SHORT_SECONDS:
             return True
-        return 0 < waiting * self._latency.seconds_per_request < SHORT_SECONDS
+        return waiting < LEAST_CALLS * self._together()
 
     def answered(self, count: int = 1) -> None:
         """Learn that clients have waited for the answers that the model was called for."""

@@ -292,7 +292,7 @@ class Engine:
 
 def count_answered(outcomes: Sequence[Any]) -> int:
     """How many have an outcome, and do not wait for another call; one at least."""
-    return max(sum(outcome is not AGAIN for outcome in outcomes), 1)
+    return max(len([None for outcome in outcomes if outcome is not AGAIN]), 1)
 
 
 def _settle(future: "asyncio.Future[Any]", outcome: Any) -> None:

@@ -19,35 +19,32 @@ def encoded(response: Response, *, keep_alive: bool, is_head: bool, allows_origi
     With `allows_origins` browsers let pages of any origin read it.
     """
     status, body = response.status, response.body
-    start = b"%bdate: %b\r\n" % (status_line(status, allows_origins), date(int(time.time())))
-    if status in WITHOUT_BODY:
-        fields, body = b"", b""
-    else:
-        fields = content_type(response.content_type)
-    if response.headers:
-        fields += b"".join(_lines(response.headers))
+    start = _start(int(time.time()), status, response.content_type, allows_origins)
+    fields = b"".join(_lines(response.headers)) if response.headers else b""
     if not keep_alive:
         fields += CLOSE
-    if status not in WITHOUT_LENGTH:
-        fields += b"content-length: %d\r\n" % len(body)
-    return b"%b%b\r\n%b" % (start, fields, b"" if is_head else body)
+    if status in WITHOUT_BODY:
+        body = b""
+        if status in WITHOUT_LENGTH:
+            return b"%b%b\r\n" % (start, fields)
+    fields = b"%b%bcontent-length: %d\r\n\r\n" % (start, fields, len(body))
+    return fields if is_head else fields + body
 
 
 @lru_cache(64)
-def status_line(status: int, allows_origins: bool) -> bytes:  # noqa: FBT001  by place, for speed
-    """The status line, and the header that lets browsers of any origin read the response."""
+def _start(second: int, status: int, content_type: str, allows_origins: bool) -> bytes:  # noqa: FBT001  by place, for speed
+    """The status line and the fields that the responses of a second have in common."""
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:
         phrase = ""
-    origins = "access-control-allow-origin: *\r\n" if allows_origins else ""
-    return f"HTTP/1.1 {status} {phrase}\r\n{origins}".encode()
-
-
-@lru_cache(64)
-def content_type(text: str) -> bytes:
-    """The header line of a content type."""
-    return f"content-type: {text}\r\n".encode()
+    lines = [f"HTTP/1.1 {status} {phrase}"]
+    if allows_origins:
+        lines.append("access-control-allow-origin: *")
+    lines.append(f"date: {date(second).decode()}")
+    if status not in WITHOUT_BODY:
+        lines.append(f"content-type: {content_type}")
+    return "".join(f"{line}\r\n" for line in lines).encode()
 
 
 @lru_cache(1)

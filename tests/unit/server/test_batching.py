@@ -12,9 +12,11 @@ from prepackaged.server.inference.batching import (
     CHECK_EVERY,
     CHECKS,
     MOST_SOUGHT,
+    SINGLY_AFTER_COPY,
     Batcher,
     batch_key,
 )
+from prepackaged.server.inference.comparing import stack
 from prepackaged.server.inference.requests import InferenceRequest
 from prepackaged.server.inference.work import AGAIN, TRIP_SECONDS
 
@@ -41,6 +43,19 @@ class Counting:
     def __call__(self, value: Any, names: list[str], meta: Any, context: Any) -> Any:
         self.calls.append(len(value))
         return self.function(value)
+
+
+class Clock:
+    """Replaces the batcher's clock; it stands still until time is passed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        name = "prepackaged.server.inference.batching.time.perf_counter"
+        monkeypatch.setattr(name, lambda: self.now)
+
+    def pass_by(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+        self.now += seconds
 
 
 def trusted(predict: Any) -> Batcher:
@@ -308,11 +323,10 @@ def test_a_model_that_is_slower_together_is_not_batched(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Batching is turned off if a batch takes clearly longer than its rows one by one."""
-    now = [0.0]
-    monkeypatch.setattr("prepackaged.server.inference.batching.time.perf_counter", lambda: now[0])
+    clock = Clock(monkeypatch)
 
     def predict(value: Any, names: list[str], meta: Any, context: Any) -> Any:
-        now[0] += len(value) ** 2
+        clock.pass_by(len(value) ** 2)
         return value
 
     batcher = Batcher(predict, is_offered=True)
@@ -321,6 +335,35 @@ def test_a_model_that_is_slower_together_is_not_batched(
 
     assert not batcher.is_on
     assert "takes longer for a batch than for its rows" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("copy", "call", "next_together"),
+    [(0.01, 0.001, 1), (0.01, 0.1, 256), (0.0001, 0.0, 256)],
+    ids=["longer than the call", "shorter than the call", "too short to measure"],
+)
+def test_requests_come_alone_where_a_batch_takes_longer_to_copy_than_to_answer(
+    copy: float, call: float, next_together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then many requests come alone before a batch is tried again."""
+    clock = Clock(monkeypatch)
+
+    def answered(value: Any) -> Any:
+        clock.pass_by(call)
+        return value
+
+    def copied(arrays: Sequence[Any]) -> Any:
+        clock.pass_by(copy)
+        return stack(arrays)
+
+    batcher = trusted(Counting(answered))
+    monkeypatch.setattr("prepackaged.server.inference.batching.stack", copied)
+
+    assert values(batcher([row(1.0), row(2.0)])) == [[[1.0]], [[2.0]]]
+    assert batcher.together() == next_together
+    for _ in range(SINGLY_AFTER_COPY):
+        batcher([row(1.0)])
+    assert batcher.together() == 256
 
 
 def test_one_bad_request_spoils_no_other() -> None:

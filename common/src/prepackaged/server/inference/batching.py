@@ -38,6 +38,8 @@ CHECK_EVERY = 1000  # batches after which one is compared again
 MOST_SOUGHT = 3  # requests at fault that are sought in a batch; more, and each goes alone
 CLEARLY_SLOWER = 1.5  # times the seconds that two requests take one by one,
 MEASURABLE_SECONDS = 0.001  # which say something from this many on
+COPY_SECONDS = 0.0005  # from which on a batch may take longer to copy than to answer,
+SINGLY_AFTER_COPY = 256  # and then so many requests come alone
 
 
 class Batcher:
@@ -93,11 +95,20 @@ class Batcher:
     def _group(self, requests: Sequence[InferenceRequest]) -> list[Any]:
         if len(requests) == 1 or not self.is_on:
             return [self._alone(request) for request in requests]
+        start = time.perf_counter()
         stacked = stack([request.value for request in requests])
+        stacked_at = time.perf_counter()
         if self._must_check(stacked):
             return self._with_two_compared(requests)
         self._batches_until_check -= 1
-        return self._together(requests, stacked) or self._less_failing(requests)
+        answers = self._together(requests, stacked)
+        self._note_copy(stacked_at - start, time.perf_counter() - stacked_at)
+        return answers or self._less_failing(requests)
+
+    def _note_copy(self, copy_seconds: float, call_seconds: float) -> None:
+        """Let requests come alone for a while if they are so large that a batch costs more."""
+        if copy_seconds > max(COPY_SECONDS, call_seconds):
+            self._singly = SINGLY_AFTER_COPY
 
     def _must_check(self, stacked: Any) -> bool:
         """Whether batches such as this one are not trusted yet, or for too long.

@@ -1,5 +1,6 @@
 import datetime
 import json
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from prepackaged.server.protocols.v2.outputs import Outputs
 from prepackaged.server.protocols.v2.requests import Asked, InferRequest
 from prepackaged.signature import Signature, TensorSpec
 
+HTTP_DATE = "Sat, 31 Jan 2026 00:00:00 GMT"  # as in JSON
 HEAD = json_responses.head_of("m", "1")
 
 
@@ -105,6 +107,14 @@ def output(name: str, datatype: str, shape: list[int], data: list[Any]) -> dict[
         (np.array(7), "INT64", [1], [7]),
         (np.float32(0.5), "FP32", [1], [0.5]),
         ([[1, 2]], "INT64", [1, 2], [1, 2]),
+        ([[0, 2**64 - 1]], "UINT64", [1, 2], [0, 2**64 - 1]),
+        ([np.array([1, 2]), np.array([3, 4])], "INT64", [2, 2], [1, 2, 3, 4]),
+        ([0.5, 2.0**64], "FP64", [2], [0.5, 2.0**64]),
+        (np.array(["a", np.nan], object), "BYTES", [2], ["a", None]),
+        (np.array(["a", datetime.date(2026, 1, 31)], object), "BYTES", [2], ["a", HTTP_DATE]),
+        (Decimal("1.5"), "BYTES", [1], ["1.5"]),
+        ("null", "BYTES", [1], ["null"]),
+        ('"a"', "BYTES", [1], ['"a"']),
         (["a", "b"], "BYTES", [2], ["a", "b"]),
         ([[1], [2, 3]], "BYTES", [1], ["[[1],[2,3]]"]),
         ("Hello", "BYTES", [1], ["Hello"]),
@@ -142,6 +152,19 @@ def test_lists_by_name_have_the_datatype_of_the_signature() -> None:
     assert answered(Graph(), value, request()) == [
         output("scores", "FP32", [1, 2], [0.5, 1.0]),
         output("labels", "INT64", [1], [1]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "datatype"),
+    [([0.5], "FP64"), ([2**63], "UINT64"), ([True], "BOOL"), ([1.0], "INT64")],
+)
+def test_lists_that_the_signature_describes_wrongly_keep_their_values(
+    labels: list[Any], datatype: str
+) -> None:
+    """Values that a declared integer cannot hold are returned as they are."""
+    assert answered(Graph(), {"scores": [[0.5, 1.0]], "labels": labels}, request("labels")) == [
+        output("labels", datatype, [1], labels)
     ]
 
 
@@ -204,6 +227,8 @@ def test_an_output_that_there_is_not_is_refused(
         (["output-0", "predict_proba", "predict"], {}, [None, "predict"]),
         ([], {"method": "predict"}, ["predict"]),
         (["output-0", "transform"], {"method": "predict"}, ["predict", "transform"]),
+        (["predict_proba"], {"method": "predict"}, ["predict_proba"]),
+        (["predict_proba", "output-0"], {"method": "predict"}, ["predict_proba", "predict"]),
         ([], {"method": "any"}, ["any"]),
     ],
 )
@@ -225,6 +250,8 @@ def test_classes_are_the_largest_scores_with_their_places_and_labels() -> None:
             "predict_proba", "BYTES", [2, 2], ["0.75:1:yes", "0.25:0:no", "1.0:0:no", "0.0:1:yes"]
         )
     ]
+    narrow = answered(Estimator(), np.array([[0.1, 0.9]], np.float32), asked)
+    assert narrow[0]["data"] == ["0.9:1:yes", "0.1:0:no"]
     flags = answered(Estimator(), np.array([[True, False]]), asked)
     assert flags[0]["data"] == ["True:0:no", "False:1:yes"]
     with pytest.raises(ClientError, match="expected classification of rows of scores, got INT64"):

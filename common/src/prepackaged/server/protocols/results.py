@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from prepackaged.arrays import Array, sum_of_sizes
+from prepackaged.arrays import Array, from_lists, sum_of_sizes
 from prepackaged.errors import ResultError
 from prepackaged.server.inference.requests import Prediction
 from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.exchange import Exchange, Response
+
+WHOLE = 2.0**63  # from which on numpy makes floats of a list's whole numbers if some are smaller
 
 
 def from_result(result: Any) -> Array:
@@ -62,13 +64,24 @@ def finish(
 
 def _from_list(result: list[Any]) -> Array:
     try:
-        if sum_of_sizes(result) is None:
+        total = sum_of_sizes(result)
+        if total is None:
             objects = np.array(result, dtype=object)
             kinds = set(map(type, objects.flat))
             if list in kinds:
                 raise ValueError("its lists are of unequal length")
             if str in kinds:
                 return objects  # rather than every text padded to the longest
-        return np.array(result)
+        array = np.array(result)
+        may_be_rounded = isinstance(total, int | float) and total >= WHOLE
+        return _exact(array, result) if may_be_rounded else array
     except (ValueError, RuntimeError) as error:  # of unequal lengths, or within itself
         raise ResultError(f"a list that is no array: {error}") from error
+
+
+def _exact(array: Array, result: list[Any]) -> Array:
+    """The array, or one of whole numbers if numpy has rounded those of a list to floats."""
+    if array.dtype != np.float64:
+        return array
+    exact = from_lists(result)
+    return exact if exact.dtype == np.uint64 else array

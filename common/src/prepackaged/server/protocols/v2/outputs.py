@@ -1,5 +1,6 @@
 """Convert a model's result to named tensors, and select the requested ones."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -86,7 +87,8 @@ class Outputs:
             raise self.unknown(name, [*self._methods, *sorted(self._aliases)])
         if self._specs and name not in self._specs:
             raise self.unknown(name, self._specs)
-        return name if self._methods and name != self.default else None
+        is_usual = name == self.default and usual is None
+        return name if self._methods and not is_usual else None
 
     def unknown(self, name: str, known: Sequence[str] | Mapping[str, Any]) -> ClientError:
         """The error for an unknown output."""
@@ -135,7 +137,7 @@ class Outputs:
         best = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")[:, :count]
         labels = self._labels(scores.shape[1])
         texts = [
-            f"{scores[row, place]}:{place}{labels[place]}"
+            f"{scores[row, place]!s}:{place}{labels[place]}"
             for row, places in enumerate(best.tolist())
             for place in places
         ]
@@ -174,8 +176,15 @@ def array_of(value: Any, spec: TensorSpec | None) -> Array:
     except ModelError:
         return list_by_row([_element(value)])
     if spec is not None and spec.dtype is not None and array.dtype.kind in "iuf":
-        array = array.astype(spec.dtype, copy=False)  # whose values these lists were made of
+        array = _declared(array, spec.dtype)
     return _holdable(np.atleast_1d(array))
+
+
+def _declared(array: Array, dtype: np.dtype[Any]) -> Array:
+    """Values of lists in the declared dtype, unless they do not fit into its whole numbers."""
+    with np.errstate(invalid="ignore"):
+        declared = array.astype(dtype, copy=False)
+    return array if dtype.kind in "biu" and (declared != array).any() else declared
 
 
 def _holdable(array: Array) -> Array:
@@ -199,6 +208,11 @@ def _may_be_numbers(array: Array) -> bool:
 
 
 def _element(value: Any) -> str | bytes | None:
+    """A value as text or bytes, None for a missing one; other values than texts are in JSON."""
     if value is None or isinstance(value, str | bytes):
         return value
-    return decode_b64(value) if is_b64(value) else dump(value).decode()
+    if is_b64(value):
+        return bytes(decode_b64(value))
+    text = dump(value).decode()
+    plain = json.loads(text) if text.startswith(('"', "null")) else text
+    return None if plain is None else str(plain)

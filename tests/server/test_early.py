@@ -97,6 +97,15 @@ def test_the_open_inference_protocol_is_alive_and_not_ready(loading: Any, tmp_pa
     wait_until(lambda: call(loading.server, "ServerReady").ready)
 
 
+def test_loading_by_request_is_refused_for_good(loading: Any, tmp_path: Path) -> None:
+    """Where it is off, load gets 403 from the beginning, since a retry would not help."""
+    with connected(loading.server.url) as connection:
+        answer = connection.ask(post(b"", "/v2/repository/models/model/load"))
+    assert answer.status == 403
+    assert "PREPACKAGED_REPOSITORY_API" in json.loads(answer.body)["error"]
+    (tmp_path / "open").touch()
+
+
 def test_grpc_is_alive_and_not_serving(loading: Any, tmp_path: Path) -> None:
     """While loading, gRPC health is NOT_SERVING and calls get UNAVAILABLE."""
     with grpc.insecure_channel(loading.server.grpc) as channel:

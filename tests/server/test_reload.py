@@ -297,6 +297,21 @@ def test_an_unloaded_model_can_be_loaded_again(
     assert health(process) == health_pb2.HealthCheckResponse.SERVING
 
 
+def test_a_load_that_fails_after_an_unload_says_why(with_api: Any, directory: Path) -> None:
+    """An unloaded server refuses a wrong body with 400, and names what is wrong with the model."""
+    load(with_api, UNLOAD)
+    with connected(with_api.server.url) as connection:
+        assert connection.ask(post(b"[]", LOAD)).status == 400
+        assert connection.ask(post(b"[]", "/v2/repository/index")).status == 400
+    write(directory, "broken")
+    status, body = load(with_api)
+    assert status == 503
+    assert "the answer is broken" in body["error"]
+    write(directory, "two")
+    assert load(with_api)[0] == 200
+    assert ask(with_api) == "two"
+
+
 def health(process: Any) -> Any:
     """The status over gRPC."""
     with grpc.insecure_channel(process.server.grpc) as channel:

@@ -20,7 +20,7 @@ from prepackaged.signature import declared_signature
 
 PREFIX = "/v2"
 MODELS = ("/v2/models/", "/v2/repository/models/")
-NOT_FOUND = 404
+FORBIDDEN, NOT_FOUND = 403, 404
 
 
 def v2(
@@ -52,8 +52,10 @@ def not_ready(name: Name, why: str, change: Change | None = None) -> WireProtoco
     """The same while the model is not loaded: live, otherwise 503 and UNAVAILABLE."""
     repository = Repository(name, change)
 
-    def http_refusal(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001
-        return error_failure(exchange, NotReadyError(why))
+    def http_refusal(exchange: Exchange, error: BaseException) -> Response:
+        """The same for whatever the transport refuses, but not for a load that fails."""
+        is_late = isinstance(error, TransportError) and error.status != FORBIDDEN
+        return error_failure(exchange, NotReadyError(why) if is_late else error)
 
     return WireProtocol(
         prefix=PREFIX,

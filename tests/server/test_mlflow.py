@@ -5,7 +5,10 @@ uses MLflow's own client.
 """
 
 import json
+import math
 from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
 from importlib.metadata import version
 from typing import Any
 
@@ -73,6 +76,16 @@ class Deep:
 
     def predict(self, X: Any, names: Any) -> Any:
         return np.zeros((1, 2, 2))
+
+
+class Fixed:
+    """Answers with a value."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def predict(self, X: Any, names: Any) -> Any:
+        return self.value
 
 
 def ask(server: Served, body: Any, **headers: str) -> tuple[int, Any]:
@@ -249,6 +262,26 @@ def test_what_is_no_table_is_not_answered_as_csv() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "body"),
+    [
+        (np.zeros((0, 3)), b""),
+        ([], b""),
+        (np.array([["a\ud800", True]], object), b"a?,true\n"),
+        (np.array([[1.5, {"a": [1, True]}]], object), b'1.5,"{""a"":[1,true]}"\n'),
+        (np.array([[None, 1], [math.nan, -math.inf]], object), b",1\n,\n"),
+        (np.array([[date(2026, 1, 31), Decimal("0.10")]], object), b"2026-01-31,0.10\n"),
+    ],
+)
+def test_every_cell_of_an_answer_in_csv_is_text(value: Any, body: bytes) -> None:
+    """Objects in a cell are JSON, as in an answer in JSON, and no rows are an empty body."""
+    with serve(Fixed(value)) as server:
+        response = requests.post(
+            f"{server.url}/invocations", json={"inputs": [[1]]}, headers={"Accept": CSV}, timeout=60
+        )
+    assert (response.status_code, response.content) == (200, body)
+
+
+@pytest.mark.parametrize(
     ("body", "why"),
     [
         ({}, f"{ONE_OF}an empty object{SINCE_2}"),
@@ -301,7 +334,13 @@ def test_a_wrong_body_is_a_400_that_says_what_is_wrong(table: Served, body: Any,
     ("text", "why"),
     [
         ("", "expected at least one row of CSV, got none"),
-        ("age,city,is_new\n", "expected at least one row of CSV, got none"),
+        (
+            "age,city,is_new\n",
+            (
+                "expected at least one row of CSV, got none below the first line, the header;"
+                " with Content-Type: text/csv; header=absent, it is a row"
+            ),
+        ),
         ("," * 65_536 + "\n,", "expected at most 65536 columns of CSV, got 65537"),
         ("age,city,is_new\n1,2\n", "expected 3 cells in each row, got 2 in row 0"),
         ('age,city,is_new\n1,"a\n', "expected CSV; unexpected end of data"),

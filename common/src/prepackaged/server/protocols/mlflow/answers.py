@@ -3,12 +3,15 @@
 import csv
 import io
 import math
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
 from prepackaged.errors import ModelError
 from prepackaged.server.inference.requests import Prediction
+from prepackaged.server.protocols.json_writing import dump
 from prepackaged.server.protocols.mlflow.requests import MlflowRequest
 from prepackaged.server.protocols.results import from_result
 from prepackaged.server.protocols.row_answers import dump_outputs
@@ -19,7 +22,9 @@ def encoded(prediction: Prediction, request: MlflowRequest) -> Response:
     """The response: `{"predictions"}`, or CSV if the client requests it."""
     value = prediction.value
     if request.wants_csv:
-        return Response(_csv(value).encode(), content_type="text/csv; charset=utf-8")
+        return Response(
+            _csv(value).encode(errors="replace"), content_type="text/csv; charset=utf-8"
+        )
     if hasattr(value, "to_dict") and hasattr(value, "columns"):  # a DataFrame
         value = value.to_dict(orient="records")
     return Response(b'{"predictions":%b}' % dump_outputs(value))
@@ -37,12 +42,14 @@ def _csv(value: Any) -> str:
         )
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    for row in array.reshape(len(array), -1).tolist():
+    for row in array.reshape(len(array), math.prod(array.shape[1:])).tolist():
         writer.writerow(map(_cell, row))
     return text.getvalue()
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "" if isinstance(value, float) and not math.isfinite(value) else value
+    """A value for csv.writer, which writes nothing for None: lists, objects and flags are JSON."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    is_plain = isinstance(value, str | int | date | Decimal) and not isinstance(value, bool)
+    return value if is_plain or value is None else dump(value).decode()

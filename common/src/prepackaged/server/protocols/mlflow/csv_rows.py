@@ -18,6 +18,9 @@ from prepackaged.signature import Column, Signature
 Header = Literal["present", "absent", ""]
 Cells = Sequence[str]
 
+TAKEN_FOR_HEADER = (
+    " below the first line, the header; with Content-Type: text/csv; header=absent, it is a row"
+)
 MOST_COLUMNS = 2**16  # each is looked at by itself
 FLAGS = {"true": True, "false": False}
 NO_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
@@ -35,7 +38,8 @@ def read_csv(text: str, header: Header, signature: Signature) -> tuple[list[list
     if lines and (header or _guess(lines[0], signature)) == "present":
         names = _names(lines.pop(0), signature)
     if not lines:
-        raise ClientError("expected at least one row of CSV, got none")
+        hint = TAKEN_FOR_HEADER if names and not header else ""
+        raise ClientError(f"expected at least one row of CSV, got none{hint}")
     _check_widths(lines, names)
     kinds = _kinds(signature, names, len(lines[0]))
     if kinds is None:

@@ -174,9 +174,10 @@ def test_ready_is_a_boolean(server: Served, ready: str) -> None:
     """Any `ready` of the index but true and false gets 400."""
     status, answer = index(server, b'{"ready": %s}' % ready.encode())
     assert status == 400
-    assert answer["error"].startswith("expected the body.ready as true or false, got ")
+    assert answer["error"].startswith("expected body.ready as true or false, got ")
     _, answer = index(server, b"[]")
-    assert answer == {"error": "expected no body, or an object with ready as true or false"}
+    why = "expected no body, or an object with ready as true or false, got a list"
+    assert answer == {"error": why}
 
 
 def test_large_requests_are_answered_like_small_ones(server: Served) -> None:

@@ -74,7 +74,29 @@ def test_an_error_has_the_status_of_the_party_at_fault(
         ({"parameters": []}, "expected parameters as an object, got a list"),
         (
             {"parameters": {"timeout": "1"}},
-            "expected parameters.timeout as a number of microseconds from 0, got a string",
+            "expected parameters.timeout as a number of microseconds from 0, got '1'",
+        ),
+        (
+            {"parameters": {"timeout": True}},
+            "expected parameters.timeout as a number of microseconds from 0, got True",
+        ),
+        (
+            {"outputs": [{"name": "output-0", "parameters": {"classification": -1}}]},
+            "expected outputs[0].classification as a number of classes, got -1",
+        ),
+        (
+            {"inputs": [{**ROW, "parameters": {"binary_data_size": 1.5}}]},
+            (
+                "expected input 'x' with parameters.binary_data_size as a whole number from 0,"
+                " got 1.5"
+            ),
+        ),
+        (
+            {"inputs": None, "specversion": "1.0", "data": {"inputs": [ROW]}},
+            (
+                "expected an object with inputs, got one with specversion, which is CloudEvents'"
+                " structured mode; the binary one, with headers ce-, is accepted"
+            ),
         ),
         (
             {"parameters": {"binary_data_output": 1}},
@@ -112,7 +134,7 @@ def test_what_is_beside_the_inputs_is_checked(server: Served, more: Any, text: s
             b"",
             "expected Inference-Header-Content-Length from 1 to 91, the body's length, got 999",
         ),
-        (b"91", b"1234567", "input 'x': expected 8 bytes behind the JSON, got fewer"),
+        (b"91", b"1234567", "input 'x': expected 8 bytes behind the JSON, got 7"),
         (
             b"91",
             b"123456789",

@@ -143,6 +143,7 @@ def test_texts_are_strings_for_a_model_of_tables_and_bytes_for_others() -> None:
     assert value(Plain(), content).tolist() == [b"a"]
     assert value(of_tensors(TensorSpec("x", "S", [None])), content).tolist() == [b"a"]
     assert value(Plain(), tensor("x", "BYTES", [1], ["a"])).tolist() == ["a"]
+    assert value(tabular(), tensor("x", "BYTES", [1], ["YQ=="], "base64")).tolist() == ["a"]
 
 
 def test_a_single_value_is_one_row() -> None:
@@ -194,6 +195,12 @@ def test_a_content_type_says_what_bytes_stand_for(kind: str, sent: str, array: A
         (
             tabular(),
             [binary("x", "BYTES", [1], b"\1\0\0\0\xff")],
+            None,
+            "input 'x': expected text in UTF-8 at [0], got b'\\xff'",
+        ),
+        (
+            tabular(),
+            [tensor("x", "BYTES", [1], ["/w=="], "base64")],
             None,
             "input 'x': expected text in UTF-8 at [0], got b'\\xff'",
         ),

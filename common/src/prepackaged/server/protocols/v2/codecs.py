@@ -32,7 +32,7 @@ def decoded(tensor: Tensor, *, are_texts: bool) -> Array:
             f"expected content_type as one of {', '.join(KNOWN)}, got {reprlib.repr(kind)}"
         )
     if kind == "base64":
-        return _each(tensor, array, _from_base64, "a string in Base64")
+        array = _each(tensor, array, _from_base64, "a string in Base64")
     if are_texts or kind in ("str", "pd_json"):
         array = _each(tensor, array, _as_text, "text in UTF-8")
     return _each(tensor, array, json.loads, "JSON") if kind == "pd_json" else array

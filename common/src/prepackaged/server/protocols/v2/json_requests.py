@@ -27,11 +27,13 @@ from prepackaged.server.protocols.v2.requests import (
     check_outputs,
     check_shared_memory,
     wrong_datatype,
+    wrong_value,
 )
 from prepackaged.server.protocols.v2.tensors import Tensor, label_of
 
 #: What messages of other protocols have, and where those are spoken.
 OTHERS = {
+    "specversion": "CloudEvents' structured mode; the binary one, with headers ce-, is accepted",
     "data": "Seldon's protocol, which is at /api/v1.0/predictions",
     "jsonData": "Seldon's protocol, which is at /api/v1.0/predictions",
     "strData": "Seldon's protocol, which is at /api/v1.0/predictions",
@@ -131,7 +133,8 @@ def _tensors(message: Mapping[str, Any], binary: memoryview) -> list[Tensor]:
         if size is not None:
             tensor.content, at = binary[at : at + size], at + size
             if at > len(binary):
-                raise tensor.wrong(f"expected {size} bytes behind the JSON, got fewer")
+                got = len(tensor.content)
+                raise tensor.wrong(f"expected {size} bytes behind the JSON, got {got}")
         tensors.append(tensor)
     if at != len(binary):
         raise ClientError(
@@ -190,7 +193,7 @@ def _binary_size(parameters: Mapping[str, Any], label: str) -> int | None:
     size = parameters.get("binary_data_size")
     if size is None or (type(size) is int and size >= 0):
         return size
-    raise expected(f"{label} with parameters.binary_data_size as a number from 0", size)
+    raise wrong_value(f"{label} with parameters.binary_data_size as a whole number from 0", size)
 
 
 def _id(value: Any) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from prepackaged.errors import ClientError
-from prepackaged.server.protocols.json_reading import read_json
+from prepackaged.server.protocols.json_reading import expected, read_json
 from prepackaged.server.protocols.json_writing import dump
 from prepackaged.server.protocols.v2.descriptors import CLASSES, SERVICE
 from prepackaged.server.protocols.v2.messages import message_of
@@ -75,7 +75,7 @@ def _check(body: bytes, what: str) -> None:
     """Raise `ClientError` for a body that asks for more than to load what is on disk."""
     asked = read_json(body) if body.strip() else {}
     if not isinstance(asked, dict):
-        raise ClientError(f"expected no body or an object, got {type(asked).__name__}")
+        raise expected("no body, or an object", asked)
     parameters: Any = asked.get("parameters") or {}
     if what == LOAD and parameters:
         raise ClientError(

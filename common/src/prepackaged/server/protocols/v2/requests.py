@@ -8,7 +8,7 @@ from typing import Any
 
 from prepackaged.errors import ClientError
 from prepackaged.server.inference.requests import InferenceRequest
-from prepackaged.server.protocols.json_reading import JSON_TYPES, expected
+from prepackaged.server.protocols.json_reading import JSON_TYPES
 from prepackaged.server.protocols.v2 import raw
 from prepackaged.server.protocols.v2.codecs import check_content_type
 from prepackaged.server.protocols.v2.datatypes import BYTES, DATATYPES
@@ -105,9 +105,10 @@ def _heed(parameters: Mapping[str, Any], request: InferRequest) -> None:
 
 def _seconds(timeout: Any) -> float:
     """A timeout in seconds, at most a year."""
-    if not isinstance(timeout, int | float) or not timeout >= 0:
-        raise expected("parameters.timeout as a number of microseconds from 0", timeout)
-    return min(timeout * MICROSECOND, YEAR)
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not is_number or not timeout >= 0:
+        raise wrong_value("parameters.timeout as a number of microseconds from 0", timeout)
+    return float(min(timeout * MICROSECOND, YEAR))
 
 
 def asked_output(name: str, parameters: Mapping[str, Any], where: str) -> Asked:
@@ -117,7 +118,7 @@ def asked_output(name: str, parameters: Mapping[str, Any], where: str) -> Asked:
     check_shared_memory(parameters, where)
     classes = parameters.get("classification") or 0
     if type(classes) is not int or classes < 0:
-        raise expected(f"{where}.classification as a number of classes", classes)
+        raise wrong_value(f"{where}.classification as a number of classes", classes)
     is_binary = None
     if parameters.get("binary_data") is not None:
         is_binary = read_flag(parameters, "binary_data", where)
@@ -144,7 +145,12 @@ def read_flag(parameters: Mapping[str, Any], name: str, where: str) -> bool:
     value = parameters.get(name)
     if value is None or isinstance(value, bool):
         return bool(value)
-    raise ClientError(f"expected {where}.{name} as true or false, got {reprlib.repr(value)}")
+    raise wrong_value(f"{where}.{name} as true or false", value)
+
+
+def wrong_value(what: str, value: Any) -> ClientError:
+    """The error for a value of the right place and the wrong kind or size."""
+    return ClientError(f"expected {what}, got {reprlib.repr(value)}")
 
 
 def check_shared_memory(parameters: Mapping[str, Any], where: str) -> None:

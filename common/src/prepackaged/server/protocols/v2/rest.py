@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from prepackaged.errors import ClientError
-from prepackaged.server.protocols.json_reading import read_json
+from prepackaged.server.protocols.json_reading import expected, read_json
 from prepackaged.server.protocols.json_writing import dump
 from prepackaged.server.protocols.v2 import json_requests, json_responses, raw_requests
 from prepackaged.server.protocols.v2.metadata import (
@@ -159,8 +159,8 @@ def index_of(name: Name, exchange: Exchange, *, is_ready: bool) -> Response:
     """The models, or those that are ready if the body asks for these alone."""
     asked = read_json(exchange.body) if exchange.body.strip() else {}
     if not isinstance(asked, dict):
-        raise ClientError("expected no body, or an object with ready as true or false")
-    wants_ready = read_flag(asked, "ready", "the body")
+        raise expected("no body, or an object with ready as true or false", asked)
+    wants_ready = read_flag(asked, "ready", "body")
     listed = repository_index(name, is_ready=is_ready)
     return Response(dump(listed if is_ready or not wants_ready else []))
 

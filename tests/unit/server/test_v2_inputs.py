@@ -134,6 +134,16 @@ def test_a_pd_request_for_a_model_without_a_signature_is_rows_under_names() -> N
     assert (array.tolist(), names) == ([[1, 0.5], [2, 1]], ["a", "b"])
     texts, _ = Inputs(Plain()).value([*sent, tensor("c", "BYTES", [2], ["x", None])], "pd")
     assert texts.tolist() == [[1, 0.5, "x"], [2, 1.0, None]]
+    assert list(map(type, texts[0])) == [int, float, str]  # as JSON has them
+
+
+def test_a_pd_request_for_columns_without_names_is_rows_in_their_order() -> None:
+    """A DataFrame for a model that knows no names is rows under names, as MLflow's `split` is."""
+    sent = [tensor("b", "INT8", [2], [1, 2]), tensor("a", "FP64", [2, 1], [0.5, 1])]
+    array, names = Inputs(tabular(Column(), Column())).value(sent, "pd")
+    assert (array.tolist(), names) == ([[1, 0.5], [2, 1]], ["b", "a"])
+    records, names = Inputs(tabular(Column(), Column())).value(sent, None)
+    assert (list(records), names) == (["b", "a"], [])
 
 
 def test_texts_are_strings_for_a_model_of_tables_and_bytes_for_others() -> None:

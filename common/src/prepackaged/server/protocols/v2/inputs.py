@@ -38,6 +38,7 @@ class Inputs:
         columns = (known.inputs or ()) if known and self._takes_tables else ()
         self._count = len(columns) if columns else None
         self._names = {each.name for each in columns if isinstance(each, Column)} - {None}
+        self._is_nameless = bool(columns) and not self._names
 
     def value(self, tensors: Sequence[Tensor], content_type: Any) -> tuple[Any, list[str]]:
         """The payload of a request, and its column names if they are separate."""
@@ -48,7 +49,8 @@ class Inputs:
         is_column = first.name in self._names and _is_column(first)
         if len(tensors) == 1 and content_type != PANDAS and not is_column:
             return self._array(first), []
-        if self._takes_tables:
+        is_in_order = self._is_nameless and content_type == PANDAS
+        if self._takes_tables and not is_in_order:
             return _columns(tensors), []
         if content_type == PANDAS:
             return _table(tensors), [tensor.name for tensor in tensors]
@@ -143,5 +145,6 @@ def _table(tensors: Sequence[Tensor]) -> Array:
         return np.column_stack(arrays)
     objects = np.empty((rows, len(columns)), object)
     for place, column in enumerate(columns):
-        objects[:, place] = list_by_row(list(column))
+        values = column.tolist() if isinstance(column, np.ndarray) else column
+        objects[:, place] = list_by_row(values)
     return objects

@@ -14,4 +14,4 @@ def message_of(exchange: Exchange, name: str) -> Any:
     try:
         return CLASSES[f"{name}Request"].FromString(exchange.body)
     except DecodeError as error:
-        raise ClientError(f"expected the message {PACKAGE}.{name}Request: {error}") from error
+        raise ClientError(f"expected a {PACKAGE}.{name}Request: {error}") from error

@@ -286,9 +286,11 @@ $(TARGETS:%=reproducible-%): reproducible-%:
 files_of = $(CONTAINER_CLI) run --rm --user 0 $(firstword $(1)) sh -ec 'LC_ALL=C; export LC_ALL; \
 	find /opt/venv /app -printf "%p %M %U:%G %l\n" | sort; find /opt/venv /app -type f -exec sha256sum {} + | sort -k 2'
 
-## image-report: Print what the built images weigh
+## image-report: Print the size of each built image, as a Markdown table
 image-report:
-	@$(PYTHON) tools/image_report.py
+	@printf '%s\n' '| image | size |' '| --- | --- |'
+	@$(CONTAINER_CLI) image ls --filter label=io.infuseai.prepackaged.framework \
+		--format '| {{.Repository}}:{{.Tag}} | {{.Size}} |'
 
 ## audit: Look for known vulnerabilities in what the locks name
 # By the public version: no advisory speaks of `+cpu`. Without advisories `--strict` is a failure.

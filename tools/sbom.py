@@ -8,6 +8,7 @@ environment; the interpreter and Debian's packages are asked of the image and ad
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,8 +19,8 @@ from typing import Any
 from packageurl import PackageURL
 
 import images
-from engine import ENGINE, engine
 
+ENGINE = os.environ.get("CONTAINER_CLI") or "docker"
 METADATA = "cd /opt/venv/lib/python3.*/site-packages && tar --create *.dist-info"
 CYCLONEDX = ("cyclonedx_py", "environment", "--output-reproducible", "--spec-version=1.6")
 # Kind, namespace, name, version and architecture of the interpreter and of Debian's packages.
@@ -34,7 +35,7 @@ def main(target: str, file: Path) -> None:
     tag = images.find(target).tags()[0]
     bom = python_packages(tag)
     bom["metadata"]["component"] = {"type": "container", "bom-ref": "image", "name": tag}
-    others = engine("run", "--rm", tag, "sh", "-ec", OTHERS).splitlines()
+    others = printed(tag, OTHERS).decode().splitlines()
     bom["components"] += [component(*line.split()) for line in others]
     # cyclonedx-py gives none where all is to be reproducible, and attestations need one.
     bom["serialNumber"] = uuid.uuid5(uuid.NAMESPACE_URL, json.dumps(bom, sort_keys=True)).urn
@@ -45,16 +46,20 @@ def main(target: str, file: Path) -> None:
 
 def python_packages(tag: str) -> dict[str, Any]:
     """What cyclonedx-py finds in an environment that has the image's metadata alone."""
-    archive = [ENGINE, "run", "--rm", tag, "sh", "-c", METADATA]
-    body = subprocess.run(archive, stdout=subprocess.PIPE, check=True).stdout
     with tempfile.TemporaryDirectory() as scratch:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", scratch], check=True)
         packages = next(Path(scratch).glob("lib/python3.*/site-packages"))
         unpack = ["tar", "--extract", "--directory", str(packages)]
-        subprocess.run(unpack, input=body, check=True)
+        subprocess.run(unpack, input=printed(tag, METADATA), check=True)
         command = [sys.executable, "-m", *CYCLONEDX, scratch]
         found = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
     return dict(json.loads(found))
+
+
+def printed(tag: str, script: str) -> bytes:
+    """What a shell script prints in a container of the image."""
+    command = [ENGINE, "run", "--rm", tag, "sh", "-ec", script]
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
 
 
 def component(kind: str, namespace: str, name: str, version: str, arch: str) -> dict[str, str]:

@@ -32,10 +32,6 @@ OF_NO_TARGET = re.compile(
 PICKLING = "scikit-learn"
 
 
-class ImagesError(SystemExit):
-    """images.toml, or what it points at, is not as it must be: a tool ends with the message."""
-
-
 @dataclass(frozen=True)
 class Image:
     """One table of images.toml."""
@@ -97,15 +93,13 @@ class Target:
         """The public version of the framework in the target's lock, such as `1.9.1`."""
         if version := self.pin(self.package):
             return version
-        raise ImagesError(
-            f"{ROOT / self.lock} does not pin {self.package}, which images.toml names"
-        )
+        sys.exit(f"{ROOT / self.lock} does not pin {self.package}, which images.toml names")
 
     def pin(self, package: str) -> str:
         """The public version of a package in the target's lock; empty where it is not in it."""
         lock = ROOT / self.lock
         if not lock.exists():
-            raise ImagesError(f"{lock} is missing: run `make lock`")
+            sys.exit(f"{lock} is missing: run `make lock`")
         pin = re.search(rf"^{re.escape(package)}==([^\s;+]+)", lock.read_text(), re.MULTILINE)
         return pin[1] if pin else ""
 
@@ -177,7 +171,7 @@ def read_images(text: str) -> dict[str, Image]:
     try:
         return {name: Image(name, **table) for name, table in tomllib.loads(text).items()}
     except (tomllib.TOMLDecodeError, TypeError) as error:  # a key that is missing or too many
-        raise ImagesError(f"images.toml: {error}") from error
+        sys.exit(f"images.toml: {error}")
 
 
 def images() -> dict[str, Image]:
@@ -194,7 +188,7 @@ def find(name: str) -> Target:
     """The target of that name."""
     known = targets()
     if name not in known:
-        raise ImagesError(f"no target {name!r} in images.toml, which has: {', '.join(known)}")
+        sys.exit(f"no target {name!r} in images.toml, which has: {', '.join(known)}")
     return known[name]
 
 
@@ -224,7 +218,7 @@ def answer(words: list[str]) -> str:
             return " ".join(find(name).tags())
         case ["args", name]:
             return " ".join(map("=".join, find(name).build_arguments().items()))
-    raise ImagesError((__doc__ or "").strip())
+    sys.exit((__doc__ or "").strip())
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import shutil
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from itertools import compress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,7 +17,7 @@ import images
 import seldon_wheel
 import uv
 
-AT_A_TIME = 4  # locks that are checked
+AT_A_TIME = 4  # locks that are compiled
 COMMON = "common/pyproject.toml"
 # Locks of no target but the development environment's, each beside what it is compiled from.
 OTHERS = ("tests/contract/upstream", "tests/clients/requirements", "bench/mlserver", "tools/protoc")
@@ -40,14 +39,9 @@ def main(words: list[str]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         every = locks(Path(scratch), *targets)
         if options == ["--check"]:
-            seldon_wheel.ensure(uv.CACHE / "wheels")  # once, before each asks for it
-            with ThreadPoolExecutor(AT_A_TIME) as threads:  # most of a check waits for the index
-                are_stale = threads.map(is_stale, every, every.values())
-            stale = ", ".join(map(str, compress(every, are_stale)))
+            stale = ", ".join(map(str, changed(every)))
             sys.exit(f"stale, run `make lock`: {stale}" if stale else None)
-        for lock, sources in every.items():
-            print(f"-> compiling {lock}", flush=True)
-            compile_lock(lock, *sources, *options)
+        write(every, *options)
 
 
 def locks(scratch: Path, *wanted: images.Target) -> dict[Path, Sources]:
@@ -71,7 +65,7 @@ def chosen(target: images.Target, scratch: Path) -> Path:
     requirements, package = own.read_text(), re.escape(target.image.package)
     pin = re.search(rf"^{package}==([\w.]+)(\S*)", requirements, re.MULTILINE)
     if pin is None:
-        raise images.ImagesError(f"{own} does not pin {target.image.package}, as images.toml says")
+        sys.exit(f"{own} does not pin {target.image.package}, as images.toml says")
     if not target.older and not target.is_gpu:
         return own
     version, build = pin.groups()
@@ -93,16 +87,23 @@ def framework(target: images.Target, version: str, build: str) -> list[str]:
     return [f"{target.image.gpu}=={version}" + (f",!={version}{build}" if build else "")]
 
 
-def is_stale(lock: Path, sources: Sources) -> bool:
-    """Whether compiling the lock again, from the versions it has, would change it."""
-    return not lock.exists() or compiled(lock, *sources) != lock.read_text()
-
-
-def compile_lock(lock: Path, *sources: str | Path) -> None:
-    """Write one lock; one that stays as it is keeps its time, and make its environment."""
-    text = compiled(lock, *sources)
-    if not lock.exists() or text != lock.read_text():
+def write(every: dict[Path, Sources], *options: str) -> None:
+    """Write the locks that change; one that stays keeps its time, and make its environment."""
+    for lock, text in changed(every, *options).items():
+        print(f"-> writing {lock}", flush=True)
         lock.write_text(text)
+
+
+def changed(every: dict[Path, Sources], *options: str) -> dict[Path, str]:
+    """The locks that are not what compiling them again gives, and what each is to be."""
+    seldon_wheel.ensure(uv.CACHE / "wheels")  # once, before each asks for it
+    with ThreadPoolExecutor(AT_A_TIME) as threads:  # most of the time they wait for the index
+        texts = threads.map(lambda lock: compiled(lock, *every[lock], *options), every)
+        return {
+            lock: text
+            for lock, text in zip(every, texts, strict=True)
+            if not lock.exists() or text != lock.read_text()
+        }
 
 
 def compiled(lock: Path, *sources: str | Path) -> str:

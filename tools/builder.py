@@ -13,7 +13,6 @@ import os
 import shutil
 import subprocess
 import sys
-from itertools import chain
 from pathlib import Path
 
 import environment
@@ -76,8 +75,9 @@ def remove(directory: Path) -> None:
             shutil.rmtree(path)
         elif path.is_file() and (path.suffix in SOURCES or path.name in INSTALLERS_NOTES):
             path.unlink()
-    for program in chain.from_iterable(map(packages.glob, PROGRAMS)):
-        program.unlink()
+    for pattern in PROGRAMS:
+        for program in packages.glob(pattern):
+            program.unlink()
     remove_without_cuda(packages)
 
 

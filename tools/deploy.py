@@ -12,7 +12,6 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -52,8 +51,8 @@ def rendered() -> dict[Path, str]:
     return {
         **manifests,
         Path("seldon/predictor-servers.yaml"): helm_values(),
-        Path("kserve/runtimes.yaml"): runtimes(targets),
-        Path("kustomize/base/server.yaml"): manifest("plain", own, "server"),
+        Path("kserve/runtimes.yaml"): manifest("runtime", *targets),
+        Path("kustomize/base/server.yaml"): manifest("plain", own, name="server"),
         Path("compose.yaml"): manifest("compose", own),
     }
 
@@ -63,16 +62,12 @@ def template(name: str) -> str:
     return (DEPLOY / "templates" / name).read_text()
 
 
-def runtimes(targets: Iterable[images.Target]) -> str:
-    """KServe's runtimes, one a target."""
-    texts = [filled(template("runtime.yaml"), words_of(target, target.name)) for target in targets]
-    return f"# {NOTE}\n" + "---\n".join(texts)
-
-
-def manifest(kind: str, target: images.Target, name: str = "") -> str:
-    """The template of that kind, filled for that target; the objects' name is the target's."""
-    words = words_of(target, name or target.name)
-    return f"# {NOTE}\n{filled(template(f'{kind}.yaml'), words)}"
+def manifest(kind: str, *targets: images.Target, name: str = "") -> str:
+    """The template of that kind, filled for each target; the objects' name is the target's."""
+    text = template(f"{kind}.yaml")
+    return f"# {NOTE}\n" + "---\n".join(
+        filled(text, words_of(target, name or target.name)) for target in targets
+    )
 
 
 def words_of(target: images.Target, name: str) -> dict[str, str]:

@@ -7,7 +7,6 @@ installed. Our seldon-core wheel is made first where the lock names it, see seld
 COMMON is the directory of the shared package, which is linked to, not copied.
 """
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -32,8 +31,7 @@ def create(directory: Path, lock: Path, *options: str) -> None:
     made = seldon_wheel.VERSION in requirements
     found = [seldon_wheel.ensure(uv.CACHE / "wheels").parent] if made else []
     print(f"-> making {directory} from {lock}", flush=True)
-    shutil.rmtree(directory, ignore_errors=True)
-    uv.run("venv", "--quiet", "--no-project", "--python", PYTHON, directory)
+    uv.run("venv", "--quiet", "--clear", "--force", "--no-project", "--python", PYTHON, directory)
     places = uv.find_links(requirements, *found)
     install(directory, "--require-hashes", *options, *places, "-r", lock)
 

@@ -38,15 +38,15 @@ def table_of_images() -> str:
 def table_of_tags() -> str:
     """One row for each build of each image."""
     rows = (
-        (f"`{images.repository(each.image)}`", tags(each), framework(name), each.variant.upper())
+        (
+            f"`{images.repository(each.image)}`",
+            ", ".join(f"`{tag}`" for tag in each.short_tags()),
+            framework(name),
+            each.variant.upper(),
+        )
         for name, each in images.targets().items()
     )
     return table(("image", "tags", "framework", "built for"), rows)
-
-
-def tags(target: images.Target) -> str:
-    """The target's tags, as code."""
-    return ", ".join(f"`{tag}`" for tag in target.short_tags())
 
 
 def framework(name: str) -> str:

@@ -37,21 +37,19 @@ TYPES = {
 
 def main(target: str, model_uri: str, words: str) -> None:
     """Start the server, say how to call it once it answers, and wait for its end."""
-    parameters = given_parameters(
-        model_uri, words, os.environ.get("PREDICTIVE_UNIT_PARAMETERS", "")
-    )
+    exported = os.environ.get("PREDICTIVE_UNIT_PARAMETERS", "")
+    parameters = given_parameters(model_uri, words, exported)
     is_example = "model_uri" not in parameters
     if is_example and (model := example_model(target)):
         parameters["model_uri"] = parameter("model_uri", model)
     server = start(images.find(target), list(parameters.values()))
     address = f"http://localhost:{os.environ['PREDICTIVE_UNIT_HTTP_SERVICE_PORT']}"
-    try:
+    with suppress(KeyboardInterrupt):  # which the server gets, too
         if is_answering(server, address):
             example = request_file(target).read_text().strip() if is_example else ""
             print(how_to_call(address, example or request_of(address)), flush=True)
-        sys.exit(server.wait())
-    except KeyboardInterrupt:
-        sys.exit(server.wait())
+        server.wait()
+    sys.exit(server.wait())
 
 
 def given_parameters(model_uri: str, words: str, exported: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import uv
@@ -42,6 +42,11 @@ METADATA = f"seldon_core-{VERSION}.dist-info"
 TENSOR = "proto/tensorflow/core/framework"
 # Modules of seldon-core with what they import at the top, and need only when they are called.
 IMPORTED_LATER = {"flask_utils.py": ("flask", "werkzeug"), "metadata.py": ("jsonschema",)}
+CHANGES = """\
+Changed from the published 1.17.1: protobuf modules generated anew, requirements
+moved to maintained releases, tracing packages and its own tests left out, Flask and
+jsonschema imported by the functions that call them.
+"""
 WHEEL_FILE = (
     "Wheel-Version: 1.0\nGenerator: prepackaged\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 )
@@ -121,29 +126,17 @@ def modules(tree: Path) -> dict[str, bytes]:
 
 
 def metadata(published: Path) -> dict[str, bytes]:
-    """The wheel's .dist-info files but RECORD, with the new version and requirements."""
-    told = "\n".join(metadata_lines((published / "METADATA").read_text()))
+    """The wheel's .dist-info files but RECORD: with our version and requirements, and a note."""
+    headers, _, description = (published / "METADATA").read_text().partition("\n\n")
+    kept = re.sub(r"(?m)^(Version|Requires-Dist|Provides-Extra):.*\n", "", f"{headers}\n")
+    wanted = re.findall(r"(?m)^[^#\s]+", REQUIREMENTS.read_text())
+    requires = "".join(f"Requires-Dist: {requirement}\n" for requirement in wanted)
     files = {
-        "METADATA": told.encode(),
+        "METADATA": f"{kept}Version: {VERSION}\n{requires}\n{CHANGES}{description}".encode(),
         "WHEEL": WHEEL_FILE.encode(),
         **{name: (published / name).read_bytes() for name in ("LICENSE", "entry_points.txt")},
     }
     return {f"{METADATA}/{name}": body for name, body in files.items()}
-
-
-def metadata_lines(published: str) -> Iterator[str]:
-    """The published METADATA with our version and requirements, and a note that says so."""
-    headers, _, description = published.partition("\n\n")
-    dropped = ("Version:", "Requires-Dist:", "Provides-Extra:")
-    yield from (line for line in headers.splitlines() if not line.startswith(dropped))
-    yield f"Version: {VERSION}"
-    wanted = re.findall(r"^[^#\s]+", REQUIREMENTS.read_text(), re.MULTILINE)
-    yield from (f"Requires-Dist: {requirement}" for requirement in wanted)
-    yield ""
-    yield "Changed from the published 1.17.1: protobuf modules generated anew, requirements"
-    yield "moved to maintained releases, tracing packages and its own tests left out, Flask and"
-    yield "jsonschema imported by the functions that call them."
-    yield description
 
 
 def write_wheel(wheel: Path, files: dict[str, bytes]) -> None:

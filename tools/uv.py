@@ -47,7 +47,7 @@ def quietly() -> list[str]:
 
 def environment() -> dict[str, str]:
     """The process environment with pip's index settings translated into uv's."""
-    settings = {"UV_SYSTEM_CERTS": "1"} | ({"UV_NO_PROGRESS": "1"} if quietly() else {})
+    settings = {"UV_SYSTEM_CERTS": "1"}
     if find_links := os.environ.get("PIP_FIND_LINKS"):
         settings["UV_FIND_LINKS"] = ",".join(find_links.split())
     return {**settings, **os.environ, "UV_DEFAULT_INDEX": index()}

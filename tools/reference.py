@@ -1,6 +1,6 @@
-"""The reference of the package `prepackaged`, as Markdown, made of its docstrings.
+"""The reference of the package `prepackaged`, as Markdown, from its docstrings.
 
-Signatures and attributes are lines of the source, so that they appear as they are written.
+Signatures and attributes are the lines of the source.
 """
 
 import ast
@@ -13,7 +13,7 @@ from textwrap import dedent
 import prepackaged
 from prepackaged import testing
 
-#: The names for authors, by what an author is about to do.
+#: The names for authors, by task.
 GROUPS = {
     "The Model": ("Component", "TensorComponent"),
     "The model's file": ("ModelFiles", "Artifact", "find_artifact", "local_path"),

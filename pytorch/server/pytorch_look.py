@@ -34,7 +34,7 @@ class Found:
 def look(
     module: nn.Module, fresh: Callable[[], nn.Module | None], device: str, compile_as: str | None
 ) -> Found:
-    """Find inputs and outputs from the module, and by trial calls of copies that `fresh` makes.
+    """Find inputs and outputs from the module, and by trial calls to copies that `fresh` makes.
 
     Raises `DeploymentError` if `forward` takes no tensors.
     """

@@ -2,7 +2,7 @@
 
 An exported program describes them all. For other modules, the signature of `forward` gives the
 names, and the layers that an input reaches give the rest: integers for an embedding, channels for
-a convolution, booleans for a mask. Trial calls of a copy find what is still unknown, see
+a convolution, booleans for a mask. Trial calls to a copy find what is still unknown, see
 `pytorch_trial`.
 """
 

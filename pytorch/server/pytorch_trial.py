@@ -48,7 +48,7 @@ class Findings:
 
 @dataclass
 class Trial:
-    """Trial calls of `module`, a copy, in the form `called`, such as compiled.
+    """Trial calls to `module`, a copy, in the form `called`, such as compiled.
 
     `kinds` and `shapes` are those of the current call, by input. The inputs' values are from
     `samples` if given, else they are all `value`; those of the input `varied` are `VARIED`.
@@ -190,7 +190,7 @@ class Trial:
             result = self.forward(self.called, tensors)
             dict(named(result))  # fails if the result contains other values
         except Exception as error:
-            logger.debug("A call of a copy failed", exc_info=True)
+            logger.debug("A call to a copy failed", exc_info=True)
             return error.with_traceback(None)
         return result
 
@@ -216,7 +216,7 @@ class Trial:
 def tried(
     copied: nn.Module, called: nn.Module, inputs: list[Input], others: str | None, device: str
 ) -> Findings:
-    """Make trial calls of the copy `copied`, which should then be discarded.
+    """Make trial calls to the copy `copied`, which should then be discarded.
 
     `called` is the copy in the form that is called, such as compiled.
     """

@@ -368,7 +368,7 @@ def test_sighup_during_loading_loads_once_more(
 def test_a_call_that_hangs_is_not_hidden_by_a_reload(
     begin: Callable[..., Any], directory: Path
 ) -> None:
-    """The server is not alive while a call of the model before hangs on the model's thread."""
+    """The server is not alive while a call to the model before hangs on the model's thread."""
     process = begin(PREPACKAGED_REPOSITORY_API="true", PREPACKAGED_MAX_CALL_SECONDS="0.5")
     ask(process)
     with ThreadPoolExecutor() as pool:

@@ -47,7 +47,7 @@ class Component(SeldonComponent):
 
     #: The files that this Model can load; None if it loads none.
     files: ClassVar[ModelFiles | None] = None
-    #: True if one call of `predict` may answer the rows of several requests: rows do not influence
+    #: True if one call to `predict` may answer the rows of several requests: rows do not influence
     #: each other, and `predict` returns a row for each row, whatever is in `meta`. Set it on
     #: `self` in `load_model` if it depends on the model.
     batchable: bool = False

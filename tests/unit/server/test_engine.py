@@ -536,7 +536,7 @@ def test_an_idle_model_is_called_however_fast_requests_arrive() -> None:
 
 
 def test_a_chain_of_calls_is_no_call_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each call of predict has the time that a call may take, also in the same batch."""
+    """Each call to predict has the time that a call may take, also in the same batch."""
     now = [0.0]
     monkeypatch.setattr("prepackaged.server.inference.engine.time.perf_counter", lambda: now[0])
     since: list[float] = []

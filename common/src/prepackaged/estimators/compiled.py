@@ -43,11 +43,6 @@ class Compiled:
         self._until_check = CHECK_EVERY
         self._fast = compiled(estimator, facts, method) if self._is_proven(facts) else None
 
-    @property
-    def is_fast(self) -> bool:
-        """Whether arrays are used."""
-        return self._fast is not None
-
     def __call__(self, table: Table) -> Any:
         """The method's result for the rows of a table. Raises whatever the estimator raises."""
         if self._fast is None:

@@ -1,4 +1,4 @@
-"""Many requests in one call of predict, for models whose rows do not influence each other.
+"""Many requests in one call to predict, for models whose rows do not influence each other.
 
 A model says that it may be batched; before that is believed, the answers to two requests are
 compared with those that they get together, and now and then again, while the others wait for

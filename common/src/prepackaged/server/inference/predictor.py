@@ -1,6 +1,6 @@
 """A loaded model as the protocols see it: predictions, other calls, health, and the end.
 
-Protocols decode requests and encode answers; here they wait, share calls of the model, and
+Protocols decode requests and encode answers; here they wait, share calls to the model, and
 are counted.
 """
 
@@ -44,10 +44,10 @@ class ShutdownError(RequestError):
 
 
 class HangingError(RequestError):
-    """A call of the model does not end: HTTP 500, for Kubernetes to start the server anew."""
+    """A call to the model does not end: HTTP 500, for Kubernetes to start the server anew."""
 
     def __init__(self) -> None:
-        super().__init__("a call of the model does not end")
+        super().__init__("a call to the model does not end")
 
 
 class Predictor:
@@ -144,14 +144,14 @@ class Predictor:
         return self.engine.call_seconds > self._longest_call
 
     async def drained(self) -> None:
-        """Wait until no call of the model is queued or running."""
+        """Wait until no call to the model is queued or running."""
         await self.engine.drained()
         await self._prober.drained()
 
     def give_up(self) -> int | None:
         """Answer all who wait for the model with a `ShutdownError`.
 
-        Return how many they are, None where no call of the model is queued or running.
+        Return how many they are, None where no call to the model is queued or running.
         """
         busy = [each for each in {self.engine, self._prober} if each.in_flight]
         return sum(each.give_up(ShutdownError(SHUTDOWN)) for each in busy) if busy else None
@@ -190,7 +190,7 @@ class Predictor:
 
 
 async def _for_client(engine: Engine, call: Callable[[], Any], **how: Any) -> Any:
-    """What a call of the model returns; whatever it raises, SystemExit too, as for the client."""
+    """What a call to the model returns; whatever it raises, SystemExit too, as for the client."""
 
     def outcome() -> Any:
         try:

@@ -15,7 +15,7 @@ class InferenceRequest:
     """A prediction that is asked for.
 
     `value` is an array, arrays by name, or whatever else the model's `predict` takes; `names`
-    are those of its columns. `parameters` say how to predict: requests share a call of the model
+    are those of its columns. `parameters` say how to predict: requests share a call to the model
     only when theirs are equal. `meta` is what else was sent, for a call for this request
     alone. `context` is the request that brought it.
     """

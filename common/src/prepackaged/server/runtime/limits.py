@@ -107,19 +107,19 @@ RELOADING = (
 )
 BATCHING = (
     Setting(
-        "false: requests never share a call of the model",
+        "false: requests never share a call to the model",
         variables=("PREPACKAGED_BATCHING",),
         default="true",
         example="false",
     ),
     Setting(
-        "rows that share a call of the model",
+        "rows that share a call to the model",
         variables=("PREPACKAGED_MAX_BATCH_ROWS",),
         default=MAX_BATCH_ROWS,
         example="256",
     ),
     Setting(
-        "bytes that share a call of the model",
+        "bytes that share a call to the model",
         variables=("PREPACKAGED_MAX_BATCH_BYTES",),
         default=MAX_BATCH_BYTES,
         example="16777216",

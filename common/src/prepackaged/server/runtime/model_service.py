@@ -27,7 +27,7 @@ class Surroundings:
     """What the models of a server have in common.
 
     `submit` runs functions on the model's thread, where its metadata was read. `another_hangs`
-    returns whether a call of a model that was replaced hangs on that thread. `change` loads and
+    returns whether a call to a model that was replaced hangs on that thread. `change` loads and
     unloads the model by request. `more` are further protocols.
     """
 

@@ -12,7 +12,7 @@ MAX_CONNECTIONS = 10_000
 # Longer than proxies keep a connection, so that it is they who close it: Google's load balancer
 # keeps one for 600 s.
 KEEPALIVE_SECONDS = 620
-CALL_SECONDS = 300  # a call of the model that takes longer is considered to hang
+CALL_SECONDS = 300  # a call to the model that takes longer is considered to hang
 METRICS_PATH = ("PREDICTIVE_UNIT_METRICS_ENDPOINT", "MLSERVER_METRICS_ENDPOINT")
 # OpenTelemetry's own variables that say where traces go.
 TRACED_TO = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -170,7 +170,7 @@ TIME = (
         example="65",
     ),
     Setting(
-        "seconds after which a call of the model is considered to hang; 0: never",
+        "seconds after which a call to the model is considered to hang; 0: never",
         flag="max-call-seconds",
         variables=("PREPACKAGED_MAX_CALL_SECONDS",),
         default=CALL_SECONDS,

@@ -179,7 +179,7 @@ class RunningServer:
         self.metrics.refresh()
         if any(each.predictor.hangs for each in self._services()):
             bound = self.config.longest_call
-            logger.critical("a call of the model has not ended within %g s", bound)
+            logger.critical("a call to the model has not ended within %g s", bound)
             end_now(1)
 
     async def stop(self) -> int | None:

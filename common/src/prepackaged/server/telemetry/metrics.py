@@ -53,7 +53,7 @@ INFOS = {"prepackaged_build_info", "prepackaged_model_info"}
 HELP = {
     "prepackaged_requests_total": "Requests answered, by method and HTTP or mapped gRPC status.",
     "prepackaged_request_seconds": "Time from a request's arrival to its answer.",
-    "prepackaged_batch_requests": "Requests that one call of the model answered.",
+    "prepackaged_batch_requests": "Requests that one call to the model answered.",
     ROWS: "Rows that were checked for drift.",
     ANOMALIES: "Values in these rows that were missing, of an unknown category or out of range.",
     PREDICTED_CLASSES: "Rows by the class that the model predicted.",
@@ -129,7 +129,7 @@ class Metrics:
         series[1].observe(seconds)
 
     def observe_batch(self, requests: int) -> None:
-        """Count a call of the model. For the one thread alone that calls it: there is no lock."""
+        """Count a call to the model. For the one thread alone that calls it: there is no lock."""
         self._batches.observe(requests)
 
     def counter(self, name: str, **labels: str) -> Number:

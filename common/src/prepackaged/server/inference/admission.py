@@ -1,4 +1,4 @@
-"""Who may wait for the model: those who will still be there when their turn comes.
+"""Admission of requests: those whose clients will still wait when their turn comes.
 
 In overload a queue of fixed length is of no use: the model then works for clients that are just
 about to leave. So a request is admitted by how long it would wait, which the calls so far tell.
@@ -154,7 +154,7 @@ class Admission:
         return min(max(self._patience_at(now) * ADMITTED - self._call(), self._least()), usual)
 
     def _patience_at(self, now: float) -> float:
-        """How long clients stay, as far as is known; it grows while nobody leaves."""
+        """The learned time that clients wait; it grows while no client disconnects."""
         if now > self._grows_at and self._patience < math.inf:
             growths = int((now - self._grows_at) / STRICT_SECONDS) + 1
             self._patience *= GROWTH ** min(growths, MOST_GROWTHS)

@@ -68,7 +68,7 @@ class Batcher:
         self._alone_seconds = self._together_seconds = math.inf  # the least, for two requests
 
     def together(self) -> int:
-        """How many requests may come in one call."""
+        """The most requests that may share a call."""
         return self.most if self.is_on and self._singly <= 0 else 1
 
     def __call__(self, requests: Sequence[InferenceRequest]) -> list[Any]:
@@ -236,7 +236,7 @@ class Batcher:
 
 
 def batch_key(request: InferenceRequest) -> Hashable:
-    """What two requests must have in common to share a call; None for one that cannot share."""
+    """Requests with equal keys may share a call; None if a request cannot share one."""
     value = request.value
     parameters = tuple(sorted(request.parameters.items())) if request.parameters else ()
     if isinstance(value, np.ndarray):

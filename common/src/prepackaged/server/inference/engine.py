@@ -75,17 +75,17 @@ class Engine:
 
     @property
     def waiting(self) -> int:
-        """How many requests wait for the model."""
+        """The number of requests that wait for the model."""
         return len(self._queue)
 
     @property
     def in_flight(self) -> int:
-        """How many requests have no answer yet: those that wait and those with the model."""
+        """The number of requests without an answer, waiting or with the model."""
         return len(self._queue) + len(self._taken)
 
     @property
     def call_seconds(self) -> float:
-        """How long the model's present call has taken so far; less than 0 where there is none."""
+        """The seconds since the current call began; less than 0 if there is none."""
         return time.perf_counter() - self._call_began
 
     def note_begin(self) -> None:
@@ -206,7 +206,7 @@ class Engine:
     def _more_on_thread(
         self, batches: list[list[Work]], done: list[tuple[list[Work], Sequence[Any]]]
     ) -> list[list[Work]]:
-        """What this thread goes on with after some calls; nothing where the loop is to decide."""
+        """The batches that this thread runs next; none if the event loop decides."""
         now = time.perf_counter()
         seconds = (now - self._trip_began) / len(batches)
         answered = count_answered(done[-1][1])
@@ -249,11 +249,11 @@ class Engine:
             self.latency.note_sharing(len(works), len(answered))
 
     def _share_a_call(self) -> int:
-        """How many requests may share a call, as far as those of the latest did."""
+        """The most requests for a call, limited to the number that shared the latest one."""
         return min(self._together(), self.latency.sharing)
 
     def _go_together(self) -> int:
-        """How many are taken for a call: some more than that, to see whether they may again."""
+        """The requests to take for a call: up to twice as many, to see if more can share it."""
         return min(self._together(), 2 * self.latency.sharing)
 
     def _deliver_and_run(self, done: list[tuple[list[Work], Sequence[Any]]]) -> None:
@@ -291,7 +291,7 @@ class Engine:
 
 
 def count_answered(outcomes: Sequence[Any]) -> int:
-    """How many have an outcome, and do not wait for another call; one at least."""
+    """The number of outcomes other than `AGAIN`, at least 1."""
     return max(len([None for outcome in outcomes if outcome is not AGAIN]), 1)
 
 

@@ -1,4 +1,4 @@
-"""How long a model takes for how many rows, and so on which thread it is called."""
+"""The durations of calls by their rows, which decide the thread that calls the model."""
 
 import sys
 from collections import deque

@@ -116,7 +116,7 @@ class Predictor:
     async def call(
         self, function: Callable[..., Any], *values: Any, context: RequestContext | None = None
     ) -> Any:
-        """What a function that calls the model's hooks returns, in turn with the predictions.
+        """Run a function that calls the model's hooks, in turn with the predictions.
 
         Raises the error for the client.
         """
@@ -190,7 +190,7 @@ class Predictor:
 
 
 async def _for_client(engine: Engine, call: Callable[[], Any], **how: Any) -> Any:
-    """What a call to the model returns; whatever it raises, SystemExit too, as for the client."""
+    """The result of a call to the model. Raises the error for the client, even for SystemExit."""
 
     def outcome() -> Any:
         try:

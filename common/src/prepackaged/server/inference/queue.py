@@ -1,4 +1,4 @@
-"""What waits for the model, and what of it goes next."""
+"""The queue of work for the model, and the choice of what runs next."""
 
 import math
 import time
@@ -66,7 +66,7 @@ class WorkQueue:
         return works
 
     def take(self) -> list[Work]:
-        """What goes to the model next: a function alone, or as many items as may go together."""
+        """The next work: a single function, or as many requests as may share a call."""
         if self._admission.is_stricter:
             self._shed()
         taken: list[Work] = []

@@ -14,7 +14,7 @@ from prepackaged.server.transport.exchange import Exchange, Response
 
 
 def from_result(result: Any) -> Array:
-    """What a model returned as an array: an array, list, numpy scalar, DataFrame or Series.
+    """Convert a model's result to an array: an array, list, numpy scalar, DataFrame or Series.
 
     Raises `ResultError` for anything else.
     """

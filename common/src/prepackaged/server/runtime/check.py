@@ -145,7 +145,7 @@ def file_facts(artifact: Artifact) -> dict[str, Any]:
 def sample_facts(
     model: Any, metadata: dict[str, Any] | None, config: Config, samples: Sequence[Sample]
 ) -> dict[str, str]:
-    """What became of each of the samples beside the model."""
+    """The result of each sample beside the model, by its name."""
     with LoopThread() as loop:
         outcomes = SelfTest(model, metadata, config, loop).outcomes(samples)
         return {each.sample.name: in_words(each) for each in outcomes}
@@ -159,7 +159,7 @@ def in_words(outcome: Outcome) -> str:
 
 
 def deployment(config: Config, megabytes: float) -> dict[str, Any]:
-    """What to enter where the model is deployed."""
+    """The values to enter when the model is deployed."""
     least = -(-megabytes * SPARE // 256) * 256
     return {
         "image": config.image or "this image",

@@ -80,7 +80,7 @@ class SelfTest:
         return self._server.service.pages.as_file()
 
     def outcomes(self, samples: Sequence[Sample]) -> Iterator[Outcome]:
-        """What became of each sample."""
+        """Yield the outcome of each sample."""
         for sample in samples:
             answer = self.ask("POST", sample.path, sample.body)
             yield Outcome(sample, sample.difference(answer.status, answer.body))

@@ -80,7 +80,7 @@ class Grpc:
         self._is_raw = has_any_hook(predictor.model, "predict_raw", "predict_grpc")
 
     def methods(self) -> dict[str, Handler]:
-        """What answers the calls, by path."""
+        """The handlers of all calls, by path."""
         return {path: self._handler(method) for path, method in ALL_METHODS.items()}
 
     def _handler(self, method: MethodDescriptor) -> Handler:

@@ -145,7 +145,7 @@ def _shape_of_first(rows: Any) -> list[int]:
 
 
 def _layout(shape: Sequence[int]) -> tuple[list[bytes], int]:
-    """How a ListValue of numbers lies on the wire: the bytes before each element, and the size.
+    """The wire format of a ListValue of numbers: the bytes before each element, and the size.
 
     For every dimension, outermost first, the bytes before each of its lists or numbers.
     """

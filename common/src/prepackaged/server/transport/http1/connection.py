@@ -156,7 +156,7 @@ class HttpConnection(asyncio.Protocol):
         self._transport.abort()
 
     def idle_since(self) -> float | None:
-        """Since when nothing is asked, or a head is not whole; None where there is a request."""
+        """When the connection became idle or its header block began; None during a request."""
         if self._is_busy() or self._is_closing or self._reader.reads == "body":
             return None
         return self._idle_since

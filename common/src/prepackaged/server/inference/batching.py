@@ -1,13 +1,13 @@
 """Many requests in one call to predict, for models whose rows do not influence each other.
 
-A model says that it may be batched; before that is believed, the answers to two requests are
-compared with those that they get together, and now and then again, while the others wait for
-another call. Requests that look alike may hide that rows influence each other, so that one is also
-compared beside rows that are made up. Requests share a call when they have the same parameters and
-column names, and their arrays stack: the same names, dtypes and trailing shapes. Those that cannot
-share one are called one after another for a few milliseconds, and then wait again: so others get
-their turn, and nothing is computed for clients that leave meanwhile. Of a batch that fails, the
-request at fault is found by halving, so that it spoils no other.
+A model declares that it may be batched. Before the first batches, and sometimes later, the answers
+to two requests are compared with those that they get together; other requests wait for another
+call. Requests that look alike may hide that rows influence each other, so one is also compared
+beside made-up rows. Requests share a call if they have the same parameters and column names, and
+their arrays stack: the same names, dtypes and trailing shapes. Requests that cannot share a call
+are called one after another for a few milliseconds and then wait again, so that others get their
+turn and nothing is computed for clients that disconnect meanwhile. If a batch fails, the wrong
+request is found by halving, so that the others get their answers.
 """
 
 import logging

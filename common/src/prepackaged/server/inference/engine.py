@@ -1,9 +1,9 @@
-"""One model, one call at a time: who waits, who goes together, and on which thread.
+"""One model, one call at a time: the queue, the batches, and the thread of each call.
 
-Requests queue while the model runs; the next call takes what is queued. Nothing waits for a
-batch to fill. Calls are made on the model's own thread. Only a model that may be called on any
-thread is called on the event loop while it answers within two milliseconds, which saves two thread
-switches a call. The engine knows no protocol: it is given work and gives outcomes.
+Requests queue while the model runs; the next call takes the queued ones. Nothing waits for a
+batch to fill. Calls run on the model's own thread. Only a model that may be called on any thread
+is called on the event loop, as long as calls take less than two milliseconds, which saves two
+thread switches per call. The engine knows no protocol: it gets work and returns outcomes.
 """
 
 import asyncio

@@ -44,7 +44,7 @@ class ShutdownError(RequestError):
 
 
 class HangingError(RequestError):
-    """A call to the model does not end: HTTP 500, for Kubernetes to start the server anew."""
+    """A call to the model does not end: HTTP 500, so that Kubernetes restarts the server."""
 
     def __init__(self) -> None:
         super().__init__("a call to the model does not end")
@@ -149,9 +149,9 @@ class Predictor:
         await self._prober.drained()
 
     def give_up(self) -> int | None:
-        """Answer all who wait for the model with a `ShutdownError`.
+        """Answer all waiting requests with a `ShutdownError`.
 
-        Return how many they are, None where no call to the model is queued or running.
+        Return their number; None if no call to the model is queued or running.
         """
         busy = [each for each in {self.engine, self._prober} if each.in_flight]
         return sum(each.give_up(ShutdownError(SHUTDOWN)) for each in busy) if busy else None

@@ -96,7 +96,7 @@ class WorkQueue:
         return taken
 
     def _shed(self) -> None:
-        """Refuse at once those who would be refused when their turn comes."""
+        """Refuse at once the requests that would be refused when their turn comes."""
         admission, now = self._admission, time.perf_counter()
         admission.is_stricter = False
         kept: list[Work] = []
@@ -114,9 +114,9 @@ class WorkQueue:
         self.put_back(kept)
 
     def _is_dropped(self, work: Work, context: RequestContext, now: float) -> bool:
-        """Drop work that would be done for nobody: its client has left or is about to leave.
+        """Drop work whose client has disconnected or probably will before the answer.
 
-        Where nobody else waits it is done all the same, for that cannot be known for sure.
+        If no other work waits, it is done anyway, because this is not certain.
         """
         age = now - work.since
         if context.deadline < now:  # the exchange's own timer answers it

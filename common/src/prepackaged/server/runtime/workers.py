@@ -103,7 +103,7 @@ class Supervisor:
         self._scratch.cleanup()
 
     def begin_change(self, what: str, worker: Worker | None = None) -> None:
-        """Have all workers load or unload the model, and tell `worker` what became of it."""
+        """Make all workers load or unload the model, and send the result to `worker`."""
         task = asyncio.create_task(self._change_and_tell(what, worker))
         self._changes.add(task)
         task.add_done_callback(self._changes.discard)

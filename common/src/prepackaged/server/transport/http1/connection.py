@@ -64,7 +64,7 @@ class HttpConnection(asyncio.Protocol):
         self._set_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's
-        """Cancel what nobody waits for any more."""
+        """Cancel requests and timers of the closed connection."""
         self._is_closing = True
         self._timer.cancel()
         self._unread.close()

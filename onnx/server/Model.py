@@ -74,6 +74,7 @@ class Model(TensorComponent):
         self.signature = self.graph.signature()
         if size := image_size(self.graph.session.get_modelmeta().custom_metadata_map):
             self.preprocessing.use_size(size, self._needed())
+        self.whole_outputs = self.graph.whole_outputs()
         self.batchable = self.stacks() and not self.graph.is_run_row_by_row
         self.custom = self._custom()
 

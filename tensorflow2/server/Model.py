@@ -82,6 +82,7 @@ class Model(TensorComponent):
         self.compiled = read.tried()
         self.signature = self.compiled.signature()
         self.custom = {**versions, "device": str(self.device), "tensorflow": tf.__version__}
+        self.whole_outputs = self.compiled.whole_outputs()
         self.batchable = self.stacks() and not self.compiled.by_row
 
     def _read(self, artifact: Artifact) -> tuple[Compiled, dict[str, str]]:

@@ -21,7 +21,8 @@ from prepackaged import (
 )
 from prepackaged.arrays import Array, list_by_row
 from prepackaged.one_batch import blank, have_one_batch
-from prepackaged.row_by_row import run_by_row
+from prepackaged.row_by_row import run_by_row, whole
+from prepackaged.signature import FreeShape
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,10 @@ class Compiled:
             return frozenset()
         return frozenset(name for name, shape in shapes.items() if shape[0] == 1)
 
+    def whole_outputs(self) -> frozenset[str] | None:
+        """The outputs without an axis for the row if rows run one by one, else None."""
+        return whole(self.shapes) if self.by_row else None
+
     def signature(self) -> Signature:
         """Inputs and outputs of requests, with free batches if rows run one by one.
 
@@ -79,6 +84,11 @@ class Compiled:
         outputs = tuple(self._output(name, each) for name, each in self.outputs.items())
         return Signature(inputs, outputs).with_source("model")
 
+    @cached_property
+    def shapes(self) -> dict[str, FreeShape | None]:
+        """The shapes of the outputs of one call."""
+        return {name: _sizes(each) for name, each in self.outputs.items()}
+
     def __call__(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Run the function; returns arrays by output name, bfloat16 as float32, strings as bytes.
 
@@ -86,8 +96,7 @@ class Compiled:
         out of range, and `ModelError` for any other failure.
         """
         try:
-            shapes = {name: _sizes(each) for name, each in self.outputs.items()}
-            return run_by_row(self._run, dict(arrays), self.by_row, shapes)
+            return run_by_row(self._run, dict(arrays), self.by_row, self.shapes)
         except ClientError:
             raise
         except REFUSALS as error:
@@ -156,7 +165,7 @@ def _spec(name: str, wanted: Any, what: str, message: str) -> TensorSpec:
     return TensorSpec(name, stand_in or dtype.as_numpy_dtype, shape)
 
 
-def _sizes(wanted: Any) -> tuple[int | None, ...] | None:
+def _sizes(wanted: Any) -> FreeShape | None:
     return None if wanted.shape.rank is None else tuple(wanted.shape.as_list())
 
 

@@ -1,7 +1,7 @@
 """The base class for models of named tensors."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,6 +49,9 @@ class TensorComponent(Component):
     asks_framework_about_sizes: bool = False
     #: True if requests may contain tensors that `signature` does not name.
     takes_other_names: bool = False
+    #: The outputs whose answer to one row has no axis for the row, of a model whose rows run one by
+    #: one; None for other models.
+    whole_outputs: Collection[str] | None = None
 
     def __init__(
         self,

@@ -185,8 +185,7 @@ def _annotated(name: str, argument: inspect.Parameter) -> Iterator[Input]:
     kinds = _types(argument.annotation)
     plain = "".join(PLAIN[each] for each in PLAIN if each in kinds)
     if plain and len(plain) == len(kinds):
-        if not is_optional:
-            yield Input(name, plain[-1], shape=(), is_plain=True)
+        yield Input(name, plain[-1], shape=(), is_optional=is_optional, is_plain=True)
     elif kinds & {"dict", "Mapping", "MutableMapping"}:
         yield Input(name, holder=name, is_optional=is_optional)
     elif kinds & {"list", "Sequence"}:
@@ -216,12 +215,12 @@ def _scripted_arguments(module: Any) -> Iterator[Input]:
         is_optional = has_default or kind != str(each.type)
         if kind == "Tensor":
             yield Input(each.name, is_optional=is_optional)
-        elif has_default:
+        elif has_default and (kind not in PLAIN or each.default_value is not None):
             continue
-        elif kind == "List[Tensor]":
-            yield Input(each.name, is_optional=is_optional, is_list=True)
         elif kind in PLAIN:
             yield Input(each.name, PLAIN[kind], shape=(), is_optional=is_optional, is_plain=True)
+        elif kind == "List[Tensor]":
+            yield Input(each.name, is_optional=is_optional, is_list=True)
         elif DICT.match(kind):
             yield Input(each.name, holder=each.name, is_optional=is_optional)
         else:

@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 from dtypes import check_range, is_numpys, stand_in, to_array, to_tensor
-from state import restored
+from state import changes, restored
 
 from prepackaged import (
     ClientError,
@@ -61,6 +61,13 @@ class Compiled:
         if any(shape[0] is None for shape in shapes.values()):
             return frozenset()
         return frozenset(name for name, shape in shapes.items() if shape[0] == 1)
+
+    def stacks(self) -> bool:
+        """Whether requests may share a call: not where rows run one by one, or calls have effects.
+
+        Looking whether requests may share a call takes further calls.
+        """
+        return not self.by_row and not changes(self.traced)
 
     def whole_outputs(self) -> frozenset[str] | None:
         """The outputs without an axis for the row if rows run one by one, else None."""

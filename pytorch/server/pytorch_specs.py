@@ -138,11 +138,14 @@ def outputs_of_program(module: Exported) -> tuple[TensorSpec, ...]:
     names = _axis_names(module)
     specs = []
     for name, value in module.outputs().items():
-        axes: list[str | None] | None = [names.get(str(size)) for size in value.shape]
-        shape = free(value.shape)
+        axes = [names.get(str(size)) for size in value.shape]
+        shape, dtype = free(value.shape), value.dtype
+        if value.is_complex():
+            shape, axes, dtype = (*shape, 2), [*axes, None], dtype.to_real()
         if module.takes_one_row():
-            shape, axes = of_rows(shape), None
-        specs.append(TensorSpec(name, numpy_dtype(value.dtype), shape, axes=axes))
+            specs.append(TensorSpec(name, numpy_dtype(dtype), of_rows(shape)))
+        else:
+            specs.append(TensorSpec(name, numpy_dtype(dtype), shape, axes=axes))
     return tuple(specs)
 
 

@@ -149,9 +149,10 @@ class Compiled:
 
     def _output(self, name: str, wanted: Any) -> TensorSpec:
         spec = _spec(name, wanted, "output", "answer")
-        if not self.by_row or not spec.shape:
+        if not self.by_row or spec.shape is None:
             return spec
-        return TensorSpec(name, spec.dtype, (None, *spec.shape[1:]) if spec.shape[0] == 1 else None)
+        has_rows = spec.shape[:1] in ((1,), ())
+        return TensorSpec(name, spec.dtype, (None, *spec.shape[1:]) if has_rows else None)
 
 
 def _spec(name: str, wanted: Any, what: str, message: str) -> TensorSpec:

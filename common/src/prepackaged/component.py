@@ -61,6 +61,9 @@ class Component(SeldonComponent):
     takes_lists: bool = False
     #: The name of the framework, for `GET /metadata`.
     platform: ClassVar[str] = ""
+    #: An answer of `predict` to one request, whose datatype and shape the metadata of V2 shows if
+    #: `signature` has no output tensors; None if it is unknown.
+    example_answer: Any = None
     #: The model's inputs and outputs, which `load_model` sets; None if they are unknown.
     signature: Signature | None = None
 

@@ -453,6 +453,17 @@ def test_what_a_detector_of_batch_1_finds_is_a_list_for_each_row(
     assert answer["data"]["ndarray"] == [np.argwhere(row).tolist() for row in rows]
 
 
+def test_a_number_for_each_row_is_described_as_such(
+    tmp_path: Path, load: Callable[..., Any]
+) -> None:
+    """If the batch is fixed at 1, an output without axes has a number for each row."""
+    spec = tf.TensorSpec([1, 2], tf.float32, "x")
+    model = load(save(tmp_path, lambda x: {"y": tf.reduce_sum(x)}, spec))
+
+    assert model.predict([[1, 2], [3, 4]]).tolist() == [3, 7]
+    assert [each.shape for each in model.signature.outputs] == [(None,)]
+
+
 def test_a_setting_goes_with_every_row(tmp_path: Path, post_to: Post) -> None:
     """If the batch is fixed at 1, a scalar or an input of shape [1] applies to every row."""
     specs = [

@@ -84,7 +84,8 @@ class EstimatorComponent(Component):
             "saved_with": versions.saved.get(SKLEARN, "unknown"),
         }
         trials = requests_to_try(artifact, self.signature)
-        try_out(estimator, self.method, trials, served.rows, advice)
+        result = try_out(estimator, self.method, trials, served.rows, advice)
+        self.example_answer = None if result is None else served.payload(result)
 
     def prepare(self, X: Any, feature_names: Iterable[str] | None = None) -> Any:
         """A request's rows, cast by the signature. Raises `ClientError`."""

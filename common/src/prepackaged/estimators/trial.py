@@ -51,8 +51,8 @@ def try_out(
     requests: Iterable[Any],
     rows: Callable[[Any], Any],
     advice: str,
-) -> None:
-    """Let a copy of the estimator answer one of these requests.
+) -> Any:
+    """Let a copy of the estimator answer one of these requests; returns its result, else None.
 
     `rows` converts a request to the estimator's input. A failure is only logged, because the
     request may not fit the model. If no request can be answered, raises `DeploymentError` with
@@ -63,14 +63,13 @@ def try_out(
         with warnings.catch_warnings(), threadpool_limits(limits=1):
             warnings.simplefilter("ignore")
             try:
-                getattr(copy.deepcopy(estimator), method)(rows(request))
+                return getattr(copy.deepcopy(estimator), method)(rows(request))
             except Exception as error:
                 if is_hopeless(error):
                     why = f"this model cannot answer: {describe(error)}"
                     raise DeploymentError("; ".join(filter(None, (why, advice)))) from error
                 logger.debug("A trial before ready failed", exc_info=True)
-            else:
-                return
+    return None
 
 
 def is_hopeless(error: Exception) -> bool:

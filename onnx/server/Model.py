@@ -69,7 +69,8 @@ class Model(TensorComponent):
             with artifact.reading():
                 self.outline = outline(artifact.path)
         session = partial(open_session, artifact, self.outline, self.settings)
-        self.graph = Graph(session, self.outputs, self.outline.unranked if self.outline else ())
+        told = (self.outline.unranked, self.outline.states) if self.outline else ()
+        self.graph = Graph(session, self.outputs, *told)
         self.graph.try_out()
         self.signature = self.graph.signature()
         if size := image_size(self.graph.session.get_modelmeta().custom_metadata_map):

@@ -46,6 +46,7 @@ class Graph:
         open_session: Callable[[], onnxruntime.InferenceSession],
         wanted: Sequence[str] = (),
         unranked: Collection[str] = (),
+        states: Collection[str] = (),
     ) -> None:
         """Open the graph to return the `wanted` outputs, or all if the list is empty.
 
@@ -57,7 +58,7 @@ class Graph:
         self.labels: dict[str, list[str]] = {}
         nodes = self.session.get_inputs()
         answers = _chosen(self.session.get_outputs(), wanted)
-        self._by_row = rows_of_one(nodes, unranked)
+        self._by_row = rows_of_one(nodes, unranked, states)
         one_run = [output(node) for node in answers]
         self._shapes = {spec.name: spec.shape for spec in one_run}
         self._dtypes = {spec.name: spec.dtype for spec in one_run}

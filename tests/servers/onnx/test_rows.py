@@ -3,10 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import requests
 from graphs import graph, node, scores
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
+from prepackaged import ClientError
 
 PAIR = ("float", (1, 2))
 FOUND = [node("NonZero", "x", "z"), node("Transpose", "z", "found")]
@@ -45,6 +50,39 @@ def test_each_instance_gets_the_prediction_that_it_gets_alone(
     )
 
     assert together == [first, second]
+
+
+@pytest.mark.parametrize("operator", ["GRU", "RNN", "LSTM"])
+def test_the_state_of_a_recurrent_layer_has_no_batch_first(
+    operator: str, tmp_path: Path, model_of: Any
+) -> None:
+    """Its first axis, the directions, keeps its size: one state goes with every row."""
+    gates = {"RNN": 1, "GRU": 3, "LSTM": 4}[operator]
+    weights = {
+        "w": np.full((1, gates * 2, 3), 0.5, np.float32),
+        "r": np.full((1, gates * 2, 2), 0.25, np.float32),
+    }
+    states = ["h", "c"][: 1 + (operator == "LSTM")]
+    nodes = [
+        node("Transpose", "x", "steps", perm=[1, 0, 2]),
+        helper.make_node(operator, ["steps", "w", "r", "", "", *states], ["", "y"], hidden_size=2),
+    ]
+    inputs: Any = {"x": ("float", (1, 4, 3)), **dict.fromkeys(states, ("float", (1, 1, 2)))}
+    content = graph(nodes, inputs, {"y": ("float", (1, 1, 2))}, weights)
+    onnx.save(content, tmp_path / "model.onnx")
+    model = model_of(tmp_path)
+    rows = np.random.default_rng(0).random((2, 4, 3), dtype=np.float32)
+    state = np.ones((1, 1, 2), np.float32)
+
+    answer = model.predict({"x": rows, **dict.fromkeys(states, state)})
+
+    run = ReferenceEvaluator(content).run
+    given = dict.fromkeys(states, state)
+    expected = np.concatenate([run(None, {"x": row[None], **given})[0] for row in rows])
+    np.testing.assert_allclose(answer, expected, rtol=1e-5)
+    assert [each.shape for each in model.signature.inputs][1:] == [(1, 1, 2)] * len(states)
+    with pytest.raises(ClientError, match=r"'h': expected float32 of shape \[1, 1, 2\]"):
+        model.predict({"x": rows, **dict.fromkeys(states, np.ones((2, 1, 2)))})
 
 
 @pytest.mark.parametrize("rows", ["n", 1])

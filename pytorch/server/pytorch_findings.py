@@ -1,4 +1,4 @@
-"""Find the kinds of a module's inputs, and its outputs, by trial calls of a copy.
+"""Find the kinds of a module's inputs, and its outputs, by trial calls to a copy.
 
 The module itself is not called, so that its caches and counters stay unchanged.
 """
@@ -36,7 +36,7 @@ class Findings:
 def tried(
     copied: nn.Module, called: nn.Module, inputs: list[Input], others: str | None, device: str
 ) -> Findings:
-    """Make trial calls of the copy `copied`, which should then be discarded.
+    """Make trial calls to the copy `copied`, which should then be discarded.
 
     `called` is the copy in the form that is called, such as compiled.
     """

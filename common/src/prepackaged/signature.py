@@ -93,6 +93,13 @@ class Column:
         """The categories as a set, for fast lookup."""
         return frozenset(self.categories or ())
 
+    @cached_property
+    def is_of_objects(self) -> bool:
+        """Whether training had numbers or booleans of this column as Python's objects."""
+        if self.kind == "bool":
+            return self.missing is not UNKNOWN
+        return self.kind == "any" and (self.missing is None or self.categories is not None)
+
     def label(self, place: int) -> str:
         """The column's name in quotes, or its position if it has no name, for error messages."""
         return str(place) if self.name is None else repr(self.name)

@@ -69,7 +69,8 @@ class Table:
             return np.column_stack(self.arrays)
         columns = map(_objects_of, self.facts, self.arrays)
         objects = np.column_stack(list(columns))
-        if all(isinstance(value, Real) for value in objects.flat):
+        is_packed = not any(fact.is_of_objects for fact in self.facts)
+        if is_packed and all(isinstance(value, Real) for value in objects.flat):
             return packed_numbers(objects.tolist())
         return objects
 
@@ -213,6 +214,7 @@ class Columns:
         """
         kinds = {fact.kind for fact in self._known} or {"any"}
         is_one = len(kinds) == 1 and len(self.used) == len(self._known)
+        is_one = is_one and not any(fact.is_of_objects for fact in self._known)
         kind = next(iter(kinds & DTYPES.keys()), None) if is_one else None
         return DTYPES[kind] if kind else None, len(self._known)
 
@@ -259,7 +261,7 @@ def _objects_of(fact: Column, array: Array) -> Array:
     if array.dtype.kind == "M":  # of nanoseconds, which would become integers
         array = array.astype("datetime64[us]")
     objects = array.astype(object)
-    if fact.kind == "any":
+    if fact.kind == "any" and fact.missing is not None:
         objects[objects == np.array(None)] = np.nan
     return objects
 

@@ -1,5 +1,6 @@
 """Estimators inside estimators that get the same input."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
@@ -8,11 +9,16 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
 
+from prepackaged.estimators.answers import METHODS
+
 # Attributes, of scikit-learn's estimators that hold others, with those that get the same columns.
 # An ensemble's estimator_ is what it copied for its estimators_, and is not fitted.
 INNER = ("best_estimator_", "estimators_", "estimator_", "regressor_", "calibrated_classifiers_")
 # Which hand on what they get to estimators inside them, which may want names.
 MADE_OF_OTHERS = (MetaEstimatorMixin, ColumnTransformer, FeatureUnion, Pipeline)
+# The methods of an estimator that get rows, and whose classes are no author's own.
+OF_ROWS = ("fit", "fit_transform", "transform", *METHODS)
+FRAMEWORKS = {"sklearn", "xgboost"}
 # Which make 32-bit numbers of all that they get before their trees see it.
 TREES = ("sklearn.tree", "sklearn.ensemble._forest", "sklearn.ensemble._gb")
 
@@ -22,9 +28,28 @@ def is_of_sklearn(step: Any) -> bool:
     return type(step).__module__.startswith("sklearn.")
 
 
+def has_own_methods(step: Any, methods: Iterable[str] = OF_ROWS) -> bool:
+    """Whether an author's class defines one of the methods, so that the framework's does not act.
+
+    What the framework's class knows about its rows may then be wrong for those that the step gets.
+    """
+    owners = (_owner(type(step), method) for method in methods)
+    return not all(owner is None or _is_of_framework(owner) for owner in owners)
+
+
+def _owner(kind: type, name: str) -> type | None:
+    return next((each for each in kind.__mro__ if name in vars(each)), None)
+
+
+def _is_of_framework(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in FRAMEWORKS
+
+
 def is_passthrough(step: Any) -> bool:
     """Whether a step returns its input unchanged."""
-    if isinstance(step, FunctionTransformer):  # as a fitted ColumnTransformer has it
+    if isinstance(step, FunctionTransformer) and not has_own_methods(
+        step
+    ):  # as a fitted ColumnTransformer has it
         return step.func is None and not step.validate
     return step is None or (isinstance(step, str) and step == "passthrough")
 

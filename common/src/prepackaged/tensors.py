@@ -174,7 +174,9 @@ class TensorComponent(Component):
             return [(needed[0], [X] if is_one else X)]
         if names and all(spec.shape in COLUMNS for spec in needed):
             return self._named(_columns_of_rows(X, names))
-        raise ClientError(f"expected jsonData with {self._named_inputs()}, by name, got {_kind(X)}")
+        raise ClientError(
+            f"expected an object with {self._named_inputs()}, by name, got {_kind(X)}"
+        )
 
     def _named(self, X: Mapping[str, Any]) -> Given:
         specs = {spec.name: spec for spec in self._inputs()}

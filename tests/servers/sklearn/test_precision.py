@@ -21,9 +21,9 @@ RANDOM = np.random.default_rng(0)
 ROWS = RANDOM.random((60, 3)).astype(np.float32)
 CLASSES = (ROWS[:, 0] > 0.5).astype(int)
 IN_32_BITS = {
-    "network, classes": MLPClassifier(4, max_iter=5),
-    "network": MLPRegressor(hidden_layer_sizes=4, max_iter=5),
-    "stochastic gradient": SGDRegressor(),
+    "network, classes": MLPClassifier(4, max_iter=5, random_state=0),
+    "network": MLPRegressor(hidden_layer_sizes=4, max_iter=5, random_state=0),
+    "stochastic gradient": SGDRegressor(random_state=0),
     "robust scaler": make_pipeline(RobustScaler(), LogisticRegression()),
     "kernel components": make_pipeline(KernelPCA(2, kernel="rbf"), LogisticRegression()),
     "naive Bayes": GaussianNB(),
@@ -49,11 +49,12 @@ def test_a_model_trained_in_32_bits_answers_as_to_32_bits(
 WITH_TARGET_OF_32_BITS = {
     "neighbours": KNeighborsRegressor(1),
     "nearest class": KNeighborsClassifier(1),
-    "stochastic gradient": SGDClassifier(),
+    "stochastic gradient": SGDClassifier(random_state=0),
     "Gaussian process": GaussianProcessRegressor(alpha=1.0),
 }
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", WITH_TARGET_OF_32_BITS)
 def test_a_target_of_32_bits_does_not_round_the_columns(
     served: Callable[..., Any], name: str

@@ -1,5 +1,6 @@
 import datetime
 import json
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,8 @@ def output(name: str, datatype: str, shape: list[int], data: list[Any]) -> dict[
         (np.array(["a", "caf\u00e9"]), "BYTES", [2], ["a", "caf\u00e9"]),
         (np.array([b"a", b""], object), "BYTES", [2], ["a", ""]),
         (np.array(["a", None], object), "BYTES", [2], ["a", None]),
+        (np.array(["a", np.nan], object), "BYTES", [2], ["a", None]),
+        (np.array(["a", Decimal("1.50")], object), "BYTES", [2], ["a", "1.50"]),
         (np.array([1.5, None], object), "FP64", [2], [1.5, None]),
         (np.array([1, "a"], object), "BYTES", [2], ["1", "a"]),
         (np.array(["2026-01-31"], "M8[D]"), "BYTES", [1], ["2026-01-31"]),

@@ -56,13 +56,9 @@ class ServedEstimator:
         """
         method = asked_method(meta, self.signature)
         try:
-            return self.payload(self._call(method, prepared))
+            return to_payload(self._call(method, prepared), method)
         except Exception as error:
             raise blame(error, prepared, self._advice) from error
-
-    def payload(self, result: Any) -> Any:
-        """The payload for a result of the estimator."""
-        return to_payload(result)
 
     def _call(self, method: str, prepared: Any) -> Any:
         if isinstance(prepared, Table) and method in self._compiled:

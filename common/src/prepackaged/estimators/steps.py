@@ -68,7 +68,7 @@ def inner_estimators(estimator: Any) -> list[Any]:
     for attribute in INNER:
         inner = vars(estimator).get(attribute)
         if inner is not None:  # an ensemble that was never fitted has no truth value
-            found = inner if isinstance(inner, list) else [inner]
+            found = inner if isinstance(inner, list | tuple) else [inner]  # of OneVsOne: a tuple
             fitted = map(_fitted, found)
             return [each for each in fitted if hasattr(each, "get_params")]
     return []

@@ -11,8 +11,11 @@ from sklearn.exceptions import NotFittedError
 from threadpoolctl import threadpool_limits
 
 from prepackaged.errors import DeploymentError, describe
+from prepackaged.estimators.answers import methods_of
 
 logger = logging.getLogger(__name__)
+
+NO_NAME = "only integers, slices"  # are valid indices, as NumPy says of a column's name
 
 
 def parts_of(estimator: Any) -> Iterator[Any]:
@@ -70,6 +73,24 @@ def try_out(
                     raise DeploymentError("; ".join(filter(None, (why, advice)))) from error
                 logger.debug("A trial before ready failed", exc_info=True)
     return None
+
+
+def reads_names(step: Any, count: int) -> bool:
+    """Whether an author's step reads its `count` columns by name, so that a copy fails on an array.
+
+    Such a step was trained on a DataFrame, also where it noted no names.
+    """
+    known = methods_of(step)
+    method = "transform" if "transform" in known else next(iter(known), "transform")
+    with warnings.catch_warnings(), threadpool_limits(limits=1):
+        warnings.simplefilter("ignore")
+        try:
+            getattr(copy.deepcopy(step), method)(np.zeros((1, count)))
+        except (AttributeError, IndexError) as error:
+            return isinstance(getattr(error, "obj", None), np.ndarray) or NO_NAME in str(error)
+        except Exception:  # of the zeros, or of whatever else it is
+            logger.debug("A trial with an array failed", exc_info=True)
+    return False
 
 
 def is_hopeless(error: Exception) -> bool:

@@ -10,6 +10,7 @@ from prepackaged.arrays import Array, list_by_row, numeric_if_possible
 from prepackaged.b64 import decode_b64, is_b64
 from prepackaged.errors import ClientError, ModelError
 from prepackaged.server.inference.requests import Prediction
+from prepackaged.server.protocols.json_reading import read_json
 from prepackaged.server.protocols.json_writing import dump
 from prepackaged.server.protocols.results import from_result
 from prepackaged.server.protocols.v2.datatypes import BYTES, Datatype, datatype_of
@@ -199,4 +200,13 @@ def _may_be_numbers(array: Array) -> bool:
 def _element(value: Any) -> str | bytes | None:
     if value is None or isinstance(value, str | bytes):
         return value
-    return decode_b64(value) if is_b64(value) else dump(value).decode()
+    return decode_b64(value) if is_b64(value) else _written(value)
+
+
+def _written(value: Any) -> str | None:
+    """A value as JSON writes it; of what JSON writes as text, such as dates, the text itself."""
+    written = dump(value)
+    if written.startswith(b'"'):  # as JSON writes dates and decimals
+        text: str = read_json(written)
+        return text
+    return None if written == b"null" else written.decode()  # NaN is null

@@ -195,7 +195,9 @@ def _labels(booster: Booster, categorical: list[int]) -> dict[int, list[Any]]:
     encoded = json.loads(stored[1])["enc"] if stored else []
     found = {number: _decoded(encoded[number]) for number in categorical if encoded}
     if damaged := [number for number, labels in found.items() if labels is None]:
-        logger.warning("XGBoost damaged the labels of categorical columns %s: send codes", damaged)
+        logger.warning(
+            "XGBoost damaged the labels of columns %s: it only takes their codes", damaged
+        )
     return {number: labels for number, labels in found.items() if labels is not None}
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
@@ -186,3 +187,24 @@ def test_whole_numbers_beyond_63_bits_are_categories(
 
     table = pd.DataFrame({"id": np.array(sent, np.uint64)})
     np.testing.assert_array_equal(answer, model.transform(table))
+
+
+BEFORE_A_MODEL = {
+    "ordinal": OrdinalEncoder(),
+    "imputed": SimpleImputer(missing_values=None, strategy="most_frequent"),
+    "by a text": make_pipeline(SimpleImputer(strategy="constant", fill_value="?"), OneHotEncoder()),
+}
+
+
+@pytest.mark.parametrize("name", BEFORE_A_MODEL)
+def test_none_is_sent_to_what_knows_none(served: Callable[..., Any], name: str) -> None:
+    """None is a category, or is filled, even if the model behind takes no missing values."""
+    table = pd.DataFrame({"x": pd.Series([1, 2, None] * 2, dtype=object)})
+    columns = make_column_transformer((BEFORE_A_MODEL[name], ["x"]))
+    pipeline = make_pipeline(columns, LogisticRegression()).fit(table, IS_LATE)
+    answer = served(pipeline)
+
+    for value in (1, None):
+        sent = pd.DataFrame({"x": [value]}, dtype=object)
+        got = answer({"jsonData": [{"x": value}]})
+        np.testing.assert_array_equal(got, pipeline.predict_proba(sent))

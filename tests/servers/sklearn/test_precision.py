@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import KernelPCA
+from sklearn.feature_selection import SelectKBest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, SGDClassifier, SGDRegressor
@@ -15,7 +16,13 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, RobustScaler
+from sklearn.preprocessing import (
+    Normalizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
+    RobustScaler,
+)
 
 RANDOM = np.random.default_rng(0)
 ROWS = RANDOM.random((60, 3)).astype(np.float32)
@@ -27,6 +34,8 @@ IN_32_BITS = {
     "robust scaler": make_pipeline(RobustScaler(), LogisticRegression()),
     "kernel components": make_pipeline(KernelPCA(2, kernel="rbf"), LogisticRegression()),
     "naive Bayes": GaussianNB(),
+    "polynomials": make_pipeline(PolynomialFeatures(), LogisticRegression()),
+    "lengths": make_pipeline(Normalizer(), SelectKBest(k=2), LogisticRegression()),
 }
 
 

@@ -150,8 +150,8 @@ def _has_float32(estimator: Any, behind: Column) -> bool:
     learned = [value for name, value in vars(estimator).items() if _is_of_columns(name)]
     if any(map(_is_in_32_bits, learned)) and not _counts_in_32_bits(estimator):
         return True
-    tags = get_tags(estimator).transformer_tags
-    preserves = tags is not None and "float32" in tags.preserves_dtype
+    # Of 64 bits, scikit-learn's transformers make 32 only by a parameter; not all have the tag.
+    preserves = hasattr(estimator, "transform") and getattr(estimator, "dtype", None) is None
     return preserves and behind.kind == "float32"
 
 

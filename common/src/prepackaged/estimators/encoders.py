@@ -28,12 +28,15 @@ def of_encoder(encoder: Any, behind: Facts, count: int) -> Facts:
 
 
 def _passes_nan(encoder: Any, categories: Any) -> bool:
-    """Whether it gives NaN for a missing value to the steps behind it."""
-    if not isinstance(encoder, OrdinalEncoder):
+    """Whether it gives NaN for a missing value to the steps behind it.
+
+    To an OrdinalEncoder that knows None, None is a category like others, unlike NaN.
+    """
+    known = [value for value in categories.tolist() if is_null(value)]
+    if not isinstance(encoder, OrdinalEncoder) or None in known:
         return False
-    is_known = any(map(is_null, categories.tolist()))
     encoded_missing = getattr(encoder, "encoded_missing_value", None)  # not before 1.1
-    return is_null(encoded_missing if is_known else encoder.unknown_value)
+    return is_null(encoded_missing if known else encoder.unknown_value)
 
 
 def encoded(values: Any, *, may_be_null: bool, is_open: bool) -> Column:
@@ -94,7 +97,9 @@ def _imputed(imputer: Any, behind: Column, statistic: Any) -> Column:
     if dtype is not None and dtype.kind not in "OU":
         trained: Kind = "float32" if dtype == np.float32 else "float64"
         kind = kind if kind in ("int64", "float32") else trained
-    elif kind == "any" and not is_null(statistic):
+    elif marker is None and kind in ("float64", "float32", "int64"):
+        kind = "any"  # numbers beside None, which only objects can be
+    elif kind == "any" and behind.categories is None and not is_null(statistic):
         kind = kind_of([statistic])
     fills_null = is_null(marker) or type(marker).__name__ == "NAType"
     missing = (None if marker is None else np.nan) if fills_null else UNKNOWN

@@ -129,6 +129,48 @@ def test_texts_in_a_list_are_several_values_of_a_feature(served: Callable[..., A
         answer({"jsonData": {"genre": ["drama", "war"], "cast": ["Ada", "Bo"]}})
 
 
+class Shouting(TfidfVectorizer):
+    """A vectorizer that changes its documents."""
+
+    def transform(self, raw_documents: Any) -> Any:
+        """Vectorize the documents in lower case."""
+        return super().transform([each.lower() for each in raw_documents])
+
+
+class Stemming(TfidfVectorizer):
+    """A vectorizer with an analyzer of its own."""
+
+    def build_analyzer(self) -> Any:
+        """Cut words after two letters."""
+        analyze = super().build_analyzer()
+        return lambda document: [word[:2] for word in analyze(document)]
+
+
+class OfTables(TfidfVectorizer):
+    """A vectorizer of a table's column."""
+
+    def fit_transform(self, raw_documents: Any, y: Any = None) -> Any:
+        """Learn the words of the column."""
+        return super().fit_transform(raw_documents["text"])
+
+    def transform(self, raw_documents: Any) -> Any:
+        """Vectorize the column."""
+        return super().transform(raw_documents["text"])
+
+
+@pytest.mark.parametrize("kind", [Shouting, Stemming, OfTables])
+def test_an_own_vectorizer_gets_what_it_takes(served: Callable[..., Any], kind: Any) -> None:
+    """A subclass gets the documents of a table, or the table where it fails on documents."""
+    model = make_pipeline(kind(), LogisticRegression())
+    trained = pd.DataFrame({"text": DOCUMENTS}) if kind is OfTables else DOCUMENTS
+    model.fit(trained, [1, 0, 1, 0])
+
+    answer = served(model)({"jsonData": RECORDS})
+
+    sent = pd.DataFrame(RECORDS) if kind is OfTables else TEXTS
+    np.testing.assert_array_equal(answer, model.predict_proba(sent))
+
+
 class Noting(TransformerMixin, BaseEstimator):
     """An author's first step that notes the number of columns and not their names."""
 

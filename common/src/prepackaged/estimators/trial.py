@@ -93,6 +93,17 @@ def reads_names(step: Any, count: int) -> bool:
     return False
 
 
+def takes_items(step: Any, items: list[Any]) -> bool:
+    """Whether a copy of an author's first step has a row of answer for each of these items."""
+    with warnings.catch_warnings(), threadpool_limits(limits=1):
+        warnings.simplefilter("ignore")
+        try:
+            return bool(copy.deepcopy(step).transform(items).shape[0] == len(items))
+        except Exception:  # whatever it takes, it is another input
+            logger.debug("A trial with items failed", exc_info=True)
+            return False
+
+
 def is_hopeless(error: Exception) -> bool:
     """Whether the error shows that no request can be answered.
 

@@ -18,7 +18,7 @@ GROUPS = {
     "The Model": ("Component", "TensorComponent"),
     "The model's file": ("ModelFiles", "Artifact", "find_artifact", "local_path"),
     "Tables": ("Columns", "Table", "texts", "find_cell"),
-    "What the model takes and gives": ("Signature", "Column", "ValueRange", "TensorSpec"),
+    "Inputs and outputs": ("Signature", "Column", "ValueRange", "TensorSpec"),
     "Requests": ("request_headers", "decode_b64"),
     "Devices": ("choose_device",),
     "Errors": ("ClientError", "ModelError", "NotReadyError", "DeploymentError", "describe"),

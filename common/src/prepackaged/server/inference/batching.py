@@ -27,6 +27,7 @@ from prepackaged.server.inference.comparing import (
     stack,
     strangers,
 )
+from prepackaged.server.inference.fault_search import FaultSearch
 from prepackaged.server.inference.requests import InferenceRequest, row_count
 from prepackaged.server.inference.work import AGAIN, TRIP_SECONDS
 from prepackaged.tables import Table
@@ -35,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 CHECKS = 3  # batches that must agree before the model is trusted
 CHECK_EVERY = 1000  # batches after which one is compared again
-MOST_SOUGHT = 3  # requests at fault that are sought in a batch; more, and each goes alone
 CLEARLY_SLOWER = 1.5  # times the seconds that two requests take one by one,
 MEASURABLE_SECONDS = 0.001  # which say something from this many on
 COPY_SECONDS = 0.0005  # from which on a batch may take longer to copy than to answer,
@@ -64,6 +64,7 @@ class Batcher:
         self._differ_checks = CHECKS
         self._equal_checks = CHECKS
         self._batches_until_check = CHECK_EVERY
+        self._search = FaultSearch()
         self._singly = 0  # how many of the next requests come alone
         self._alone_seconds = self._together_seconds = math.inf  # the least, for two requests
 
@@ -71,8 +72,13 @@ class Batcher:
         """The most requests that may share a call."""
         return self.most if self.is_on and self._singly <= 0 else 1
 
+    def at_once(self) -> int:
+        """The same, while a request at fault is sought: fewer, until it is found."""
+        return self._search.at_once(self.together())
+
     def __call__(self, requests: Sequence[InferenceRequest]) -> list[Any]:
         """A result, an exception or `AGAIN` for each request, in their order."""
+        self._search.begin_call(requests)
         first, *others = self._groups(requests)
         if not others:
             return self._group(requests)
@@ -103,7 +109,12 @@ class Batcher:
         self._batches_until_check -= 1
         answers = self._together(requests, stacked)
         self._note_copy(stacked_at - start, time.perf_counter() - stacked_at)
-        return answers or self._less_failing(requests)
+        if answers is not None:
+            self._search.note_answers(requests)
+            return answers
+        if self.is_on and not self._search.note_failure(requests):
+            self._singly = len(requests)
+        return [AGAIN] * len(requests)
 
     def _note_copy(self, copy_seconds: float, call_seconds: float) -> None:
         """Let requests come alone for a while if they are so large that a batch costs more."""
@@ -129,48 +140,19 @@ class Batcher:
         outcomes[first], outcomes[second] = self._compared(pair, stack([p.value for p in pair]))
         return outcomes
 
-    def _less_failing(self, requests: Sequence[InferenceRequest]) -> list[Any]:
-        """The answers to requests that failed together: those at fault alone, the rest together.
-
-        Where there are many at fault, or where the model cannot be batched, the rest goes again.
-        """
-        outcomes: list[Any] = [AGAIN] * len(requests)
-        rest = list(range(len(requests)))
-        for _ in range(MOST_SOUGHT if self.is_on else 0):
-            failing = self._failing(requests, rest)
-            outcomes[failing] = self._alone(requests[failing])
-            rest.remove(failing)
-            answers = self._answers(requests, rest)
-            if answers is not None:
-                for place, answer in zip(rest, answers, strict=True):
-                    outcomes[place] = answer
-                return outcomes
-        self._singly = len(rest)
-        return outcomes
-
-    def _failing(self, requests: Sequence[InferenceRequest], places: Sequence[int]) -> int:
-        """The place of a request that fails, among several that fail together."""
-        while len(places) > 1:
-            half = places[: len(places) // 2]
-            is_here = self._answers(requests, half) is None
-            places = half if is_here else places[len(half) :]
-        return places[0]
-
-    def _answers(
-        self, requests: Sequence[InferenceRequest], places: Sequence[int]
-    ) -> list[Any] | None:
-        """The answers to the requests at these places together; None where that fails."""
-        some = [requests[place] for place in places]
-        return self._together(some, stack([each.value for each in some])) if some else []
-
     def _alone(self, request: InferenceRequest) -> Any:
         self._singly -= 1
         self._observe(1)
         meta = {**request.meta, **request.parameters} if request.parameters else request.meta
+        outcome: Any
         try:
-            return self._predict(request.value, request.names, meta=meta, context=request.context)
+            outcome = self._predict(
+                request.value, request.names, meta=meta, context=request.context
+            )
         except BaseException as error:
-            return error
+            outcome = error
+        self._search.note_alone(request, is_failure=isinstance(outcome, BaseException))
+        return outcome
 
     def _together(self, requests: Sequence[InferenceRequest], stacked: Any) -> list[Any] | None:
         """The requests' answers out of one call; None when there is none for each of them."""

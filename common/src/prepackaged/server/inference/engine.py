@@ -33,9 +33,9 @@ class Engine:
     """The queue before a model, and whatever calls it.
 
     `answer` takes a list of items, calls the model and returns an answer or an exception for
-    each; it is never called twice at a time. `together` is how many items it may be given.
-    `submit` runs a function on the model's thread, as that of an executor; `on_loop` says
-    whether quick calls may be made on the event loop.
+    each; it is never called twice at a time. `together` is how many items it may be given, or
+    `at_once` where that differs for the next call. `submit` runs a function on the model's thread,
+    as that of an executor; `on_loop` says whether quick calls may be made on the event loop.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Engine:
         submit: Submit,
         *,
         together: Callable[[], int],
+        at_once: Callable[[], int] | None = None,
         max_waiting: int,
         max_wait: float | None = None,
         max_rows: float = math.inf,
@@ -53,6 +54,7 @@ class Engine:
         self._answer = answer
         self._submit = submit
         self._together = together
+        self._at_once = at_once or together
         self._on_loop = on_loop
         self._loop = asyncio.get_running_loop()
         self._is_running = False
@@ -92,9 +94,9 @@ class Engine:
         """Measure `call_seconds` from now on: what was called before has returned."""
         self._call_began = time.perf_counter()
 
-    def submit(self, work: Work) -> None:
+    def submit(self, work: Work, *, is_urgent: bool = False) -> None:
         """Queue work. Raises `OverloadedError` when too much waits already."""
-        self._queue.add(work)
+        self._queue.add(work, is_urgent=is_urgent)
         if not self._is_running:
             self._start()
 
@@ -105,9 +107,7 @@ class Engine:
         """
         outcome: asyncio.Future[Any] = self._loop.create_future()
         work = Work(None, functools.partial(_settle, outcome), function)
-        self._queue.add(work, is_urgent=is_urgent)
-        if not self._is_running:
-            self._start()
+        self.submit(work, is_urgent=is_urgent)
         try:
             result = await outcome
         except asyncio.CancelledError:
@@ -254,7 +254,7 @@ class Engine:
 
     def _go_together(self) -> int:
         """The requests to take for a call: up to twice as many, to see if more can share it."""
-        return min(self._together(), 2 * self.latency.sharing)
+        return min(self._at_once(), 2 * self.latency.sharing)
 
     def _deliver_and_run(self, done: list[tuple[list[Work], Sequence[Any]]]) -> None:
         self._deliver_all(done)

@@ -89,6 +89,7 @@ class Predictor:
             self._answer,
             submit,
             together=self.batcher.together,
+            at_once=self.batcher.at_once,
             max_waiting=max_waiting,
             max_wait=max_wait,
             max_rows=max_rows,

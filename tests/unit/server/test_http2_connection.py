@@ -226,6 +226,8 @@ FLOODS = {
     "empty data": raw(0, 0, 1),
     "data of one byte": raw(0, 0, 1, b"\0"),
     "padding": raw(0, 8, 1, b"\x0a" + bytes(10)),
+    "as much padding as there may be": raw(0, 8, 1, b"\xff" + bytes(255)),
+    "data of one byte with padding": raw(0, 8, 1, b"\xff" + bytes(1 + 255)),
     "priorities": raw(2, 0, 1, bytes(5)),
     "window updates": raw(8, 0, 0, b"\0\0\0\1"),
     "window updates of a stream": raw(8, 0, 1, b"\0\0\0\1"),
@@ -240,7 +242,7 @@ def test_frames_that_ask_for_nothing_have_a_budget(
     port: Http2Port, client: Client, service: Service, flood: str
 ) -> None:
     """A flood of cheap frames ends the connection; other connections are not affected."""
-    client.begin(path="/repeat")
+    client.send(client.begin(path="/repeat"), framed(bytes(30_000))[:9], ends=False)
     client.h2.reset_stream(client.begin(path="/wait"))
     client.exchange()
 

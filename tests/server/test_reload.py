@@ -180,16 +180,23 @@ def test_requests_do_not_wait_for_a_slow_load(with_api: Any, directory: Path) ->
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        ("broken", "ValueError: the answer is broken"),
+        ("exits", "the new model cannot be served: SystemExit: 0"),
+    ],
+)
 def test_a_load_that_fails_changes_nothing(
-    begin: Callable[..., Any], directory: Path, workers: str
+    begin: Callable[..., Any], directory: Path, workers: str, what: str, why: str
 ) -> None:
     """The old model answers, the client is told why, and a second attempt gets the same answer."""
     process = begin(PREPACKAGED_REPOSITORY_API="true", GUNICORN_WORKERS=workers)
-    write(directory, "broken")
+    write(directory, what)
     for _ in range(2):
         status, body = load(process)
         assert status == 503
-        assert "ValueError: the answer is broken" in body["error"]
+        assert why in body["error"]
         assert ask(process) == "one"
     assert metric(process, "prepackaged_model_last_reload_successful") == 0
     assert requests.get(process.server.url + "/v2/health/ready", timeout=60).status_code == 200

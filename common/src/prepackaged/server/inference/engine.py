@@ -279,7 +279,7 @@ class Engine:
                 answered += 1
             try:
                 work.done(outcome)
-            except Exception:  # the next answer, and the next call, do not depend on it
+            except BaseException:  # the next answer, and the next call, do not depend on it
                 logger.exception("An answer could not be delivered")
         self._admission.answered(answered)
         if again:

@@ -24,6 +24,7 @@ from prepackaged.server.protocols.v2.repository import LOAD, Change
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.event_loop import LoopThread
 from prepackaged.server.runtime.loaded import LoadedModel, load
+from prepackaged.server.runtime.loading import failures_as
 from prepackaged.server.runtime.memory import available, settle_again
 from prepackaged.server.runtime.model_files import Fingerprint, fingerprint, model_uri
 from prepackaged.server.runtime.model_service import ModelService
@@ -134,7 +135,9 @@ class Reloader:
         self._tried = files = await self._look()
         await self._make_room(files)
         loading = partial(load_again, self._config, self._loop, self._code, files)
-        self._swap(await self._call(loading, is_free=self._is_free))
+        loaded = await self._call(loading, is_free=self._is_free)
+        with failures_as("the new model cannot be served"):
+            self._swap(loaded)
         self._files = files
 
     async def _look(self) -> Fingerprint:
@@ -166,8 +169,8 @@ class Reloader:
         await self._retire(self._server.unload(why))
 
     def _swap(self, loaded: LoadedModel) -> None:
-        self._server.metrics.clear_info("prepackaged_model_info")
         old = self._server.replace(loaded.model, loaded.metadata)
+        self._server.metrics.clear_info("prepackaged_model_info")
         if old:
             tell_of_changes(old.predictor.model, loaded.model)
             self._begin(self._retire(old))

@@ -133,8 +133,8 @@ class RunningServer:
 
     def _serving(self, model: Any, metadata: dict[str, Any] | None) -> ModelService:
         service = ModelService(model, metadata, self._around)
-        self._protocols = service.protocols
         self.metrics.set_info("prepackaged_build_info", build_info(self.config.image, model))
+        self._protocols = service.protocols
         return service
 
     def _route(self, *, is_serving: bool) -> None:

@@ -304,6 +304,35 @@ def test_an_unloaded_model_can_be_loaded_again(
     assert health(process) == health_pb2.HealthCheckResponse.SERVING
 
 
+@pytest.mark.parametrize("what", [LOAD, UNLOAD])
+def test_a_change_does_not_wait_for_a_call_that_hangs(
+    begin: Callable[..., Any], directory: Path, what: str
+) -> None:
+    """The client is told, liveness fails until the call ends, and then all goes on."""
+    settings = {"PREPACKAGED_REPOSITORY_API": "true", "PREPACKAGED_MAX_CALL_SECONDS": "0.5"}
+    process = begin("Reloads", **settings)
+    url, hangs = process.server.url, "a call of the model does not end"
+    with connected(url) as connection:
+        connection.send(post(text("wait")))
+        wait_until((directory.parent / "entered").exists)
+        status, body = load(process, what)
+        assert status == 503
+        assert hangs in body["error"]
+        ping = requests.get(url + "/health/ping", timeout=60)
+        assert (ping.status_code, ping.json()["status"]["info"]) == (500, hangs)
+        live = requests.get(url + "/v2/health/live", timeout=60)
+        assert (live.status_code, live.json()) == (500, {"error": hangs})
+        with pytest.raises(grpc.RpcError, match=hangs):
+            call(process.server, "ServerLive")
+        (directory.parent / "open").touch()
+        assert connection.answer().text == "one"
+    wait_until(lambda: requests.get(url + "/v2/health/live", timeout=60).status_code == 200)
+    assert "The model was reloaded" not in process.server.log()
+    write(directory, "two")
+    assert load(process)[0] == 200
+    assert ask(process) == "two"
+
+
 def health(process: Any) -> Any:
     """The status over gRPC."""
     with grpc.insecure_channel(process.server.grpc) as channel:

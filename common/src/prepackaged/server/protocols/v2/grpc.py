@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
+from prepackaged.server.inference.predictor import HangingError
+from prepackaged.server.protocols.not_ready import Hangs
 from prepackaged.server.protocols.v2 import protobuf_codec
 from prepackaged.server.protocols.v2.descriptors import CLASSES, METHODS, SERVICE
 from prepackaged.server.protocols.v2.messages import INFER, infer_message_of, message_of
@@ -105,10 +107,12 @@ def answering(name: str, answer: Answer) -> Handler:
     return lambda exchange: exchange.answer_with(answered(exchange))
 
 
-def early_methods(refuse: Handler, name: Name) -> dict[str, Handler]:
+def early_methods(refuse: Handler, name: Name, hangs: Hangs) -> dict[str, Handler]:
     """The calls while the model is not loaded: live, not ready; `refuse` answers the others."""
 
     async def live(exchange: Exchange, message: Any) -> dict[str, Any]:  # noqa: ARG001
+        if hangs():
+            raise HangingError
         return {"live": True}
 
     async def unready(exchange: Exchange, message: Any) -> dict[str, Any]:  # noqa: ARG001

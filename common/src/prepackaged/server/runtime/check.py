@@ -16,6 +16,7 @@ from prepackaged.pickles import imports_of
 from prepackaged.server.runtime.config import Config, read_config
 from prepackaged.server.runtime.event_loop import LoopThread
 from prepackaged.server.runtime.loading import (
+    failures_as,
     find_class,
     load_model,
     read_metadata,
@@ -48,7 +49,8 @@ def main() -> None:
     report: dict[str, Any] = {}
     why = None
     try:
-        report.update(parts(config_of(options)))  # what was found until it failed
+        with failures_as(f"{options.model} cannot be checked"):
+            report.update(parts(config_of(options)))  # what was found until it failed
     except DeploymentError as error:
         why = str(error)
     print(json.dumps(report, indent=1) if options.json else as_text(report))

@@ -354,6 +354,23 @@ def test_after_many_bad_requests_the_others_come_alone() -> None:
     assert batcher.together() == 256
 
 
+def test_requests_that_only_fail_together_soon_come_alone() -> None:
+    """A model may refuse every batch, for example for lack of memory; its rows are no fault."""
+
+    def refuse_batches(rows: Any) -> Any:
+        if len(rows) > 1 and (rows > 9).any():
+            raise MemoryError
+        return rows
+
+    predict = Counting(refuse_batches)
+    batcher = trusted(predict)
+
+    outcomes = asked_in_turn(batcher, [row(10.0) for _ in range(64)])
+
+    assert values(outcomes) == [[[10.0]]] * 64
+    assert len(predict.calls) < 64 + 8 * (MOST_SOUGHT + 1)
+
+
 def test_good_batches_between_bad_requests_keep_the_batches() -> None:
     """A bad request now and then is sought each time."""
     predict = Counting(refuse_negative)

@@ -48,6 +48,7 @@ class FaultSearch:
             return
         if is_failure:
             self._suspects.clear()
-            self._found += 1
         else:
             self._suspects.discard(id(request))
+        if not self._suspects:  # found, or none is at fault alone and they only fail together
+            self._found += 1

@@ -42,10 +42,11 @@ def main(target: str, model_uri: str, words: str) -> None:
     is_example = "model_uri" not in parameters
     if is_example and (model := example_model(target)):
         parameters["model_uri"] = parameter("model_uri", model)
-    server = start(images.find(target), list(parameters.values()))
     address = f"http://localhost:{os.environ['PREDICTIVE_UNIT_HTTP_SERVICE_PORT']}"
+    is_taken = answers(address)  # by another server: ours then ends, and says why
+    server = start(images.find(target), list(parameters.values()))
     with suppress(KeyboardInterrupt):  # which the server gets, too
-        if is_answering(server, address):
+        if not is_taken and is_answering(server, address):
             example = request_file(target).read_text().strip() if is_example else ""
             print(how_to_call(address, example or request_of(address)), flush=True)
         server.wait()
@@ -129,10 +130,17 @@ def training(script: Path, python: str | Path) -> list[str | Path]:
 def is_answering(server: "subprocess.Popen[bytes]", address: str) -> bool:
     """Wait for the server's first answer; False if the server ends before that."""
     while server.poll() is None:
-        with suppress(OSError, HTTPException):
-            urllib.request.urlopen(f"{address}/health/ping", timeout=5).close()
+        if answers(address):
             return True
         time.sleep(0.2)
+    return False
+
+
+def answers(address: str) -> bool:
+    """Whether a server answers at this address now."""
+    with suppress(OSError, HTTPException):
+        urllib.request.urlopen(f"{address}/health/ping", timeout=5).close()
+        return True
     return False
 
 

@@ -63,13 +63,14 @@ class ValueRange:
 class Column:
     """A column of a table, as an input or output of a model.
 
-    `name` is None if the model knows no name. `kind` is the type of the values in training, `any`
-    if it is unknown. `categories` are the values that occurred in training, if they are few; for
-    the kind `category`, they are in the order of their codes. They are empty if JSON cannot express
-    them, as for intervals. `open` is False if the model rejects all other values. `missing` is the
-    value that meant "no value" in training, such as NaN or None, or `UNKNOWN`. `nullable` is False
-    if the model rejects missing values, and `used` is False if it ignores the column. A request may
-    omit an `optional` column, whose values are then missing.
+    `name` is None if the model knows no name. `kind` is the type of the values in training:
+    `float64`, `float32`, `int64`, `bool`, `text`, `category`, `datetime`, or `any` if it is
+    unknown. `categories` are the values that occurred in training, if they are few; for the kind
+    `category`, they are in the order of their codes. They are empty if JSON cannot express them,
+    as for intervals. `open` is False if the model rejects all other values. `missing` is the
+    value that meant "no value" in training, such as NaN or None, or `UNKNOWN`. `nullable` is
+    False if the model rejects missing values, and `used` is False if it ignores the column. A
+    request may omit an `optional` column, whose values are then missing.
     `value_range` is the known range of the numbers, or None. The model accepts numbers outside it,
     so comparisons of columns ignore it.
     Raises `ValueError` for an unknown kind.

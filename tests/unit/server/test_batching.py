@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from prepackaged.server.inference.batching import (
     CHECK_EVERY,
     CHECKS,
+    LARGE,
     SINGLY_AFTER_COPY,
     Batcher,
     batch_key,
@@ -401,19 +402,19 @@ def test_a_model_that_is_slower_together_is_not_batched(
 
 
 @pytest.mark.parametrize(
-    ("copy", "call", "next_together"),
-    [(0.01, 0.001, 1), (0.01, 0.1, 256), (0.0001, 0.0, 256)],
-    ids=["longer than the call", "shorter than the call", "too short to measure"],
+    ("width", "copy", "call", "next_together"),
+    [(LARGE, 0.01, 0.001, 1), (LARGE, 0.01, 0.1, 256), (1, 0.01, 0.001, 256)],
+    ids=["longer than the call", "shorter than the call", "small requests on a busy machine"],
 )
 def test_requests_come_alone_where_a_batch_takes_longer_to_copy_than_to_answer(
-    copy: float, call: float, next_together: int, monkeypatch: pytest.MonkeyPatch
+    width: int, copy: float, call: float, next_together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then many requests come alone before a batch is tried again."""
+    """Then many large requests come alone before a batch is tried again."""
     clock = Clock(monkeypatch)
 
     def answered(value: Any) -> Any:
         clock.pass_by(call)
-        return value
+        return value[:, :1]
 
     def copied(arrays: Sequence[Any]) -> Any:
         clock.pass_by(copy)
@@ -422,7 +423,7 @@ def test_requests_come_alone_where_a_batch_takes_longer_to_copy_than_to_answer(
     batcher = trusted(Counting(answered))
     monkeypatch.setattr("prepackaged.server.inference.batching.stack", copied)
 
-    assert values(batcher([row(1.0), row(2.0)])) == [[[1.0]], [[2.0]]]
+    assert values(batcher([row(*[1.0] * width), row(*[2.0] * width)])) == [[[1.0]], [[2.0]]]
     assert batcher.together() == next_together
     for _ in range(SINGLY_AFTER_COPY):
         batcher([row(1.0)])

@@ -38,7 +38,7 @@ CHECKS = 3  # batches that must agree before the model is trusted
 CHECK_EVERY = 1000  # batches after which one is compared again
 CLEARLY_SLOWER = 1.5  # times the seconds that two requests take one by one,
 MEASURABLE_SECONDS = 0.001  # which say something from this many on
-COPY_SECONDS = 0.0005  # from which on a batch may take longer to copy than to answer,
+LARGE = 2**16  # bytes of a request from which on a batch may take longer to copy than to answer,
 SINGLY_AFTER_COPY = 256  # and then so many requests come alone
 
 
@@ -108,7 +108,8 @@ class Batcher:
             return self._with_two_compared(requests)
         self._batches_until_check -= 1
         answers = self._together(requests, stacked)
-        self._note_copy(stacked_at - start, time.perf_counter() - stacked_at)
+        if size_of(stacked) > LARGE * len(requests):
+            self._note_copy(stacked_at - start, time.perf_counter() - stacked_at)
         if answers is not None:
             self._search.note_answers(requests)
             return answers
@@ -117,8 +118,8 @@ class Batcher:
         return [AGAIN] * len(requests)
 
     def _note_copy(self, copy_seconds: float, call_seconds: float) -> None:
-        """Let requests come alone for a while if they are so large that a batch costs more."""
-        if copy_seconds > max(COPY_SECONDS, call_seconds):
+        """Let large requests come alone for a while if a batch of them costs more."""
+        if copy_seconds > call_seconds:
             self._singly = SINGLY_AFTER_COPY
 
     def _must_check(self, stacked: Any) -> bool:
@@ -238,6 +239,13 @@ def batch_key(request: InferenceRequest) -> Hashable:
 def _array_key(array: Any) -> tuple[Any, ...] | None:
     shape, dtype = array.shape, array.dtype
     return None if dtype.kind == "O" or not (shape and shape[0]) else (shape[1:], dtype)
+
+
+def size_of(value: Any) -> int:
+    """The bytes of an array, or of several by name; 0 for a table, whose columns are small."""
+    if isinstance(value, dict):
+        return sum(map(size_of, value.values()))
+    return value.nbytes if isinstance(value, np.ndarray) else 0
 
 
 def has_rows(result: Any, rows: int | None) -> bool:

@@ -1,4 +1,4 @@
-# The front door. `make help` lists the commands; the images come from images.toml.
+# `make help` lists the commands; the images come from images.toml.
 
 PYTHON ?= python3
 CONTAINER_CLI ?= docker
@@ -13,7 +13,7 @@ DEBIAN_MIRROR ?=
 # For bench: --quick, --case NAME, --earlier CHECKOUT, --peer mlserver, --peer kserve, --peer triton.
 BENCH_FLAGS ?=
 
-# For audit: --ignore-vuln ID, for each that no release fixes.
+# For audit: --ignore-vuln ID, for each vulnerability that no release fixes.
 AUDIT_FLAGS ?=
 
 # For bench-start: --runs N, --image NAME, --cpu CPUS.
@@ -22,7 +22,7 @@ START_FLAGS ?=
 # For chaos: --quick.
 CHAOS_FLAGS ?=
 
-# For matrix: the names of files that a change touches, to get no more targets than it needs.
+# For matrix: the names of changed files, to get only the targets that they affect.
 CHANGED ?=
 
 # For run-<target>; without MODEL_URI the image's example is served. PARAMETERS are the Model's, such
@@ -49,25 +49,25 @@ TARGETS := $(foreach pair,$(LOCKS),$(call target_of,$(pair)))
 IMAGES := $(foreach pair,$(filter %/requirements.txt,$(LOCKS)),$(call target_of,$(pair)))
 CPU_TARGETS := $(foreach pair,$(filter-out %-gpu.txt,$(LOCKS)),$(call target_of,$(pair)))
 VERSION_TARGETS := $(filter-out $(IMAGES),$(CPU_TARGETS))
-# Of an image's older versions the oldest, which stands for those between where time is short.
+# The oldest version of each image, which stands for the versions between where time is short.
 OLDEST_TARGETS := $(foreach image,$(IMAGES),$(firstword $(sort $(filter $(image)-%,$(VERSION_TARGETS)))))
 
-# What must hold for a change, in this order: the one list, which .ci/run and the workflows call as
-# `ci`. Images come after it: .ci/run calls ci-images, the workflows call ci-image-<target> in a matrix.
+# The one list of checks for a change, in this order: .ci/run and the workflows call it as `ci`.
+# Images come after it: .ci/run calls ci-images, the workflows call ci-image-<target> in a matrix.
 CI := setup check ci-test chaos
-# What `ci-test` asks of the oldest versions: which models they serve, with which signature and answers.
+# The tests that `ci-test` runs with the oldest versions: loading, signatures and answers of models.
 OF_VERSIONS := models or signature or versions or inputs or training or frames
-# What an image's own step tests: its Model where `ci-test` has not, and the image where that needs no GPU.
+# The tests of an image's own step: its Model if `ci-test` leaves it out, and the image if no GPU is needed.
 image_tests = $(filter test-model-$(1),$(VERSION_TARGETS:%=test-model-%)) $(filter test-$(1),$(CPU_TARGETS:%=test-%))
 
-# What a build's labels say of the sources: git's answers, empty where it has none. The time is the
+# A build's labels about the sources, from git; empty without git. The time is the
 # commit's unless SOURCE_DATE_EPOCH is set; the address of `origin` goes without credentials.
 EPOCH = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
 CREATED = $(shell $(PYTHON) -c "import time; print(time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime($(EPOCH))))")
 REVISION = $(shell git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null)
 SOURCE = $(shell git remote get-url origin 2>/dev/null | \
 	sed -nE 's,(\.git)?/?$$,,; s,^(https://([^@/]*@)?|(ssh://)?git@)([^:/]+)[:/](.+)$$,https://\4/\5,p')
-# Asked for once, where something is built.
+# Computed once, and only if something is built.
 LABELS = $(eval LABELS := SOURCE=$$(SOURCE) REVISION=$$(REVISION) CREATED=$$(CREATED) SOURCE_DATE_EPOCH=$$(EPOCH))$(LABELS)
 
 DEV := .envs/dev
@@ -100,13 +100,13 @@ $(UPSTREAM)/.made: tests/contract/upstream.txt common/pyproject.toml $(ENVIRONME
 	@$(PYTHON) tools/environment.py $(@D) $< common
 	@touch $@
 
-# Clients of the Open Inference Protocol, which tests/clients runs, and servers beside them, which
-# `bench` compares with where BENCH_FLAGS asks for them.
+# Clients of the Open Inference Protocol for tests/clients, and servers that `bench` compares with if
+# BENCH_FLAGS names them.
 $(CLIENTS)/.made: tests/clients/requirements.txt $(ENVIRONMENT_TOOLS)
 	@$(PYTHON) tools/environment.py $(@D) $<
 	@touch $@
 
-# MLServer as published, which `bench` compares with where BENCH_FLAGS asks for it.
+# MLServer as published, which `bench` compares with if BENCH_FLAGS names it.
 $(MLSERVER)/.made: bench/mlserver.txt $(ENVIRONMENT_TOOLS)
 	@$(PYTHON) tools/environment.py $(@D) $<
 	@touch $@
@@ -122,7 +122,7 @@ $(TARGETS:%=run-%): run-%: .envs/%/.made
 		PREDICTIVE_UNIT_GRPC_SERVICE_PORT=$(GRPC_PORT) PREDICTIVE_UNIT_METRICS_SERVICE_PORT=$(METRICS_PORT) \
 		$(PYTHON) tools/run.py $* "$(MODEL_URI)" "$$PARAMETERS"
 
-## check-<target>: Load MODEL_URI as the server does, try it, and print what was found
+## check-<target>: Load MODEL_URI as the server does, try it, and print a report
 $(TARGETS:%=check-%): check-%: .envs/%/.made
 	@uri="$$(realpath -- "$(MODEL_URI)")" && cd $(call image_of,$*)/server && \
 		$(CURDIR)/.envs/$*/bin/check "$$uri"
@@ -130,12 +130,12 @@ $(TARGETS:%=check-%): check-%: .envs/%/.made
 ## test: Run every test that needs no container engine
 test: test-server $(IMAGES:%=test-model-%) test-common
 
-## test-common: Test the tools, the shared package and the wire; `check` has the repository's facts
+## test-common: Test the tools, the shared package and the protocols; `check` tests the repository's facts
 test-common: test-server test-unit test-contract test-pages
 
-# Of the directory each, so that two can go at a time; the longest comes first.
+# One target per directory, so that two can run at a time; the longest comes first.
 SUITES := server unit contract pages
-## test-server: Test what the microservice bears, as processes and in the tests' own
+## test-server: Test the microservice under faults, overload and shutdown
 ## test-unit: Test each part of the shared package and of the tools
 ## test-contract: Compare the microservice with seldon-core's own
 ## test-pages: Test the page with a browser
@@ -164,16 +164,16 @@ $(TARGETS:%=test-model-%): test-model-%: .envs/%/.made $(DEV)/.made
 	@echo "-> testing $(call image_of,$*)/server in .envs/$*"
 	@.envs/$*/bin/python tests/pytest_in.py $(DEV) tests/servers/$(call image_of,$*)$(if $(ONLY), -k "$(ONLY)")
 
-## test-wheels: Serve trained models that others publish inside wheels, next to their frameworks
+## test-wheels: Serve trained models from published wheels, and compare with their frameworks
 test-wheels: .envs/onnx/.made .envs/tensorflow2/.made $(DEV)/.made
 	@set -e; for image in onnx tensorflow2; do \
-		echo "-> testing models of others in .envs/$$image"; \
+		echo "-> testing published models in .envs/$$image"; \
 		.envs/$$image/bin/python tests/pytest_in.py $(DEV) tests/wheels; \
 	done
 
 ## test-clients: Call servers with the clients of Triton, KServe and MLflow, over REST and gRPC
 test-clients: $(DEV)/.made $(CLIENTS)/.made $(IMAGES:%=.envs/%/.made)
-	@echo "-> testing with clients that others publish"
+	@echo "-> testing with published clients"
 	@$(DEV)/bin/python -m pytest tests/clients
 
 ## bench: Compare this server's speed with upstream's and with a bare loop; takes minutes
@@ -201,7 +201,7 @@ bench-drift: .envs/sklearn/.made
 bench-layers: $(DEV)/.made
 	@$(DEV)/bin/python -m bench.layers
 
-## check: Look at format, lint, types, locks and the repository's facts, two at a time
+## check: Check format, lint, types, locks and the repository's facts, two at a time
 check: $(DEV)/.made
 	@$(MAKE) --no-print-directory --jobs 2 facts locks types lint
 
@@ -209,7 +209,7 @@ check: $(DEV)/.made
 facts: $(DEV)/.made
 	@$(DEV)/bin/python -m pytest -q tests/repo
 
-## locks: Check that each lock is what its sources say
+## locks: Check that each lock is up to date with its sources
 locks:
 	@echo "-> checking the locks"
 	@$(PYTHON) tools/lock.py --check
@@ -231,13 +231,14 @@ types: $(DEV)/.made
 		(cd $$image/server && $(CURDIR)/$(DEV)/bin/mypy --config-file $(CURDIR)/pyproject.toml .); \
 	done
 
-## format: Write the code in the one format
+## format: Format the code, and mend what the linter can
 format: $(DEV)/.made
 	@$(DEV)/bin/ruff format
 	@$(DEV)/bin/ruff check --fix
 
 ## lock: Compile every requirements.txt, keeping the versions it has
 lock:
+	@echo "-> compiling the locks"
 	@$(PYTHON) tools/lock.py
 
 ## lock-<target>: Compile the target's requirements.txt alone
@@ -246,6 +247,7 @@ $(TARGETS:%=lock-%): lock-%:
 
 ## upgrade: Compile every requirements.txt with the newest versions
 upgrade:
+	@echo "-> compiling the locks with the newest versions"
 	@$(PYTHON) tools/lock.py --upgrade
 
 ## build-<target>: Build the image with CONTAINER_CLI and give it its tags
@@ -273,7 +275,7 @@ $(TARGETS:%=push-%): push-%:
 $(TARGETS:%=sbom-%): sbom-%: $(DEV)/.made
 	@SOURCE_DATE_EPOCH=$(EPOCH) $(DEV)/bin/python tools/sbom.py $* build/$*.cdx.json
 
-## reproducible-<target>: Build the built image once more, from nothing, and compare the two file by file
+## reproducible-<target>: Build the image again without the cache, and compare both file by file
 $(TARGETS:%=reproducible-%): reproducible-%:
 	@REGISTRY=localhost/again $(MAKE) build-$* REGISTRY=localhost/again BUILD_FLAGS="$(BUILD_FLAGS) --no-cache"
 	@mkdir -p build
@@ -286,18 +288,20 @@ $(TARGETS:%=reproducible-%): reproducible-%:
 files_of = $(CONTAINER_CLI) run --rm --user 0 $(firstword $(1)) sh -ec 'LC_ALL=C; export LC_ALL; \
 	find /opt/venv /app -printf "%p %M %U:%G %l\n" | sort; find /opt/venv /app -type f -exec sha256sum {} + | sort -k 2'
 
-## image-report: Print what the built images weigh
+## image-report: Print the size of each built image, as a Markdown table
 image-report:
-	@$(PYTHON) tools/image_report.py
+	@printf '%s\n' '| image | size |' '| --- | --- |'
+	@$(CONTAINER_CLI) image ls --filter label=io.infuseai.prepackaged.framework \
+		--format '| {{.Repository}}:{{.Tag}} | {{.Size}} |'
 
-## audit: Look for known vulnerabilities in what the locks name
-# By the public version: no advisory speaks of `+cpu`. Without advisories `--strict` is a failure.
+## audit: Look for known vulnerabilities of the locked packages
+# By the public version, because advisories do not know `+cpu`. `--strict` fails without advisories.
 audit: $(DEV)/.made
 	@failed=; for lock in $(foreach pair,$(LOCKS),$(lastword $(subst :, ,$(pair)))) requirements-dev.txt tools/protoc.txt; do \
 		echo "-> auditing $$lock"; \
 		sed -n 's/^\([[:alnum:]._-]*==[^ ;+]*\).*/\1/p' "$$lock" | $(DEV)/bin/pip-audit --strict --disable-pip --no-deps \
 			--progress-spinner off $(AUDIT_FLAGS) --requirement /dev/stdin || failed="$$failed $$lock"; \
-	done; test -z "$$failed" || { echo "not sound, or not looked up:$$failed" >&2; exit 1; }
+	done; test -z "$$failed" || { echo "vulnerable, or not looked up:$$failed" >&2; exit 1; }
 
 ## build-all: Build every target
 build-all: $(TARGETS:%=build-%)
@@ -314,7 +318,7 @@ build-cpu: $(CPU_TARGETS:%=build-%)
 ## test-cpu: Test every built target that needs no GPU
 test-cpu: $(CPU_TARGETS:%=test-%)
 
-## ci: Ask everything of a change that is asked before the images: what CI calls
+## ci: Run every check that a change must pass before images are built
 ci:
 	@set -e; for step in $(CI); do \
 		echo "=== $$step, at $$(date +%T)"; \
@@ -332,24 +336,24 @@ ci-images: $(IMAGES:%=ci-image-%)
 $(TARGETS:%=ci-image-%): ci-image-%:
 	@$(MAKE) --no-print-directory --jobs 1 build-$* $(call image_tests,$*)
 
-## matrix: Print the CI matrix as JSON, of the targets that CHANGED files touch where it names any
+## matrix: Print the CI matrix as JSON, of all targets or of those that the files in CHANGED affect
 matrix:
 	@$(PYTHON) tools/images.py matrix
 
-## generate: Write what follows from other files: deploy/, the README's tables, docs/settings.md and docs/reference.md
+## generate: Write the generated files: deploy/, the README's tables, docs/settings.md and docs/reference.md
 generate: deploy $(DEV)/.made
 	@$(DEV)/bin/python tools/pages.py
 
-## deploy: Write the Kubernetes files in deploy/ anew, for the images of REGISTRY
+## deploy: Write the Kubernetes files in deploy/, for the images of REGISTRY
 deploy:
 	@$(PYTHON) tools/deploy.py
 
-## base: Print today's base image by its digest, a BASE_IMAGE that stays as it is; asks skopeo
+## base: Print the base image with its current digest, for BASE_IMAGE; needs skopeo
 base:
 	@name="$$(sed -n 's/^ARG BASE_IMAGE=//p' skeleton/Dockerfile)" && \
 		digest="$$(skopeo inspect --no-tags --format '{{.Digest}}' "docker://$$name")" && echo "$$name@$$digest"
 
-## outdated: Print the CI matrix of the targets whose published image is not on BASE_IMAGE's digest
+## outdated: Print the CI matrix of the targets whose published image has another base than BASE_IMAGE
 outdated:
 	@outdated=; for target in $(TARGETS); do \
 		tag="$$($(PYTHON) tools/images.py tags "$$target")"; \
@@ -358,7 +362,7 @@ outdated:
 		test "$$on" = "$(lastword $(subst @, ,$(BASE_IMAGE)))" || outdated="$$outdated $$target"; \
 	done; $(PYTHON) tools/images.py matrix-of $$outdated
 
-## base-image: Make a base image from Debian packages, for where no image registry is reached
+## base-image: Make a base image from Debian packages, for machines that reach no image registry
 base-image:
 	@echo "-> making localhost/python:3.11-slim-bookworm from Debian packages"
 	@mkdir -p build

@@ -87,7 +87,7 @@ def row(cells: "list[str] | tuple[str, ...]") -> str:
 
 
 def measure(script: str, directory: Path) -> None:
-    """Print the microseconds per call of the Model and of the framework."""
+    """Print the microseconds per call to the Model and of the framework."""
     sys.path[:0] = [str(ROOT / image_of(script) / "server"), str(ROOT / "bench/models")]
     model = importlib.import_module("Model").Model(model_uri=str(directory))
     model.load()

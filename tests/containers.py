@@ -10,7 +10,7 @@ from typing import Any
 import requests
 from serving import free_ports
 
-from engine import ENGINE
+from sbom import ENGINE
 
 GIVEN: set[int] = set()
 LOCK = Lock()

@@ -97,6 +97,9 @@ class Transport:
     def get_write_buffer_size(self) -> int:
         return self.buffered
 
+    def get_extra_info(self, name: str) -> None:
+        """Tell nothing of a socket."""
+
 
 def echo(exchange: Exchange) -> None:
     """Answer with the request's body."""

@@ -1,19 +1,19 @@
-"""What the builder stages of the Dockerfiles run, as root and in an image alone.
+"""The commands of the Dockerfiles' builder stages, which run as root and only in an image.
 
     python3 tools/builder.py environment LOCK    make /opt/venv from the lock
     python3 tools/builder.py package COMMON      make /opt/package from the shared package
 
-The two are apart so that a change to the shared package makes no environment anew: the final
-stage lays /opt/package over /opt/venv. Both hold what a server needs and no more: what is left out
-is listed in docs/images.md. Twice the same input gives twice the same files, bytecode included.
-Environments on a desk stay whole: uv links their files to its cache, and who debugs wants symbols.
+There are two so that a change to the shared package does not rebuild the environment: the final
+stage copies /opt/package over /opt/venv. Both hold only what a server needs; docs/images.md lists
+what is left out. The same input gives the same files, bytecode included.
+A developer's environment stays complete: its files are links into uv's cache, and debugging needs
+symbols.
 """
 
 import os
 import shutil
 import subprocess
 import sys
-from itertools import chain
 from pathlib import Path
 
 import environment
@@ -21,27 +21,27 @@ import uv
 
 ENVIRONMENT = Path("/opt/venv")
 PACKAGE = Path("/opt/package")
-# What a compiler would read, or a linker; there is neither in an image.
+# The input of compilers and linkers, which images do not have.
 SOURCES = {".a", ".c", ".cc", ".cpp", ".cu", ".cuh", ".cxx", ".h", ".hpp", ".pxd", ".pyx"}
-# NVIDIA's and Triton's compilers read theirs while the server runs.
+# Packages whose compilers run in the server and need these files.
 RUNTIME_COMPILERS = {"nvidia", "triton"}
-# Programs that tests and builds of PyTorch's own call; torch_shm_manager beside them stays.
+# Programs that only PyTorch's own tests and builds call; torch_shm_manager beside them stays.
 PROGRAMS = ("torch/bin/protoc*", "torch/bin/test_*")
 CUDA = "torch/lib/libtorch_cuda.so"  # of a PyTorch for GPUs
-# When and from where uv installed: it would make two builds differ.
+# The time and source of uv's installation, which would make two builds differ.
 INSTALLERS_NOTES = {"direct_url.json", "uv_build.json", "uv_cache.json"}
-EPOCH = 315532800  # the first day of 1980, the oldest that archives of every kind can hold
+EPOCH = 315532800  # 1 January 1980, the earliest time that every archive format supports
 
 
 def main(words: list[str]) -> None:
-    """Do what the command line asks for."""
+    """Run the command on the command line."""
     match words:
         case ["environment", lock]:
             environment.create(ENVIRONMENT, Path(lock), "--no-compile-bytecode")
             finish(ENVIRONMENT)
         case ["package", common]:
-            # With scripts for the environment's interpreter, and without the cache, which knows
-            # sources by the time of their topmost directory.
+            # Scripts call the environment's interpreter. uv's cache would miss changes, because it
+            # compares only the time of the sources' topmost directory.
             where = ("--prefix", PACKAGE, "--python", ENVIRONMENT / "bin/python", "--no-cache")
             uv.run("pip", "install", "--quiet", "--no-deps", *where, Path(common).resolve())
             finish(PACKAGE)
@@ -50,7 +50,7 @@ def main(words: list[str]) -> None:
 
 
 def finish(directory: Path) -> None:
-    """Leave out what no server needs, add bytecode, and forget when this was done."""
+    """Remove what no server needs, add bytecode, and give all files the same time."""
     remove(directory)
     strip(directory)
     compile_bytecode(directory)
@@ -58,13 +58,13 @@ def finish(directory: Path) -> None:
 
 
 def compile_bytecode(directory: Path) -> None:
-    """Bytecode that depends on the sources alone: on no time, and made in one order by one process.
+    """Compile bytecode that depends on the sources alone: without times, in a fixed order.
 
-    `-S` keeps the interpreter from importing, and so compiling, any of them by itself.
+    `-S` keeps the interpreter from importing, and so compiling, any of the modules itself.
     """
     how = ("-S", "-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash")
     command = [str(ENVIRONMENT / "bin/python"), *how, str(directory / "lib")]
-    # Some packages have modules for later Pythons, which this one cannot compile.
+    # Some packages have modules for later versions of Python, which this one cannot compile.
     subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": "0"}, check=False)
 
 
@@ -76,8 +76,9 @@ def remove(directory: Path) -> None:
             shutil.rmtree(path)
         elif path.is_file() and (path.suffix in SOURCES or path.name in INSTALLERS_NOTES):
             path.unlink()
-    for program in chain.from_iterable(map(packages.glob, PROGRAMS)):
-        program.unlink()
+    for pattern in PROGRAMS:
+        for program in packages.glob(pattern):
+            program.unlink()
     remove_without_cuda(packages)
 
 
@@ -88,7 +89,7 @@ def is_for_developers(directory: Path) -> bool:
 
 
 def remove_without_cuda(packages: Path) -> None:
-    """Delete torchvision's libraries that ask for those of CUDA beside a PyTorch for CPUs."""
+    """Delete torchvision's libraries if they need CUDA and PyTorch is a build for CPUs."""
     libraries = list(packages.glob("torchvision/*.so"))
     asked_for = Path(CUDA).name.encode()
     if (packages / CUDA).exists() or not any(asked_for in each.read_bytes() for each in libraries):
@@ -98,17 +99,17 @@ def remove_without_cuda(packages: Path) -> None:
 
 
 def strip(directory: Path) -> None:
-    """Take debugging symbols out of the libraries that were published with them."""
+    """Remove debugging symbols from libraries that have them."""
     libraries = [path for path in site_packages(directory).rglob("*.so*") if may_be_stripped(path)]
     if libraries:
         subprocess.run(["/usr/bin/strip", "--strip-debug", *libraries], check=True)
 
 
 def may_be_stripped(library: Path) -> bool:
-    """Whether it has debugging symbols, and no segments that a packager moved.
+    """Whether it has debugging symbols, and `auditwheel` has not patched it.
 
-    `auditwheel` puts the libraries that a wheel needs into `<name>.libs` and patches them and
-    those that load them; `strip` would leave a file behind that the loader refuses.
+    `auditwheel` puts the libraries that a wheel needs into `<name>.libs`, and patches them and
+    those that load them; after `strip`, the loader would refuse these files.
     """
     if library.is_symlink() or ".libs/" in str(library):
         return False
@@ -118,13 +119,13 @@ def may_be_stripped(library: Path) -> bool:
 
 
 def forget_times(directory: Path) -> None:
-    """Give every file the same time, so that a layer depends on names and contents alone."""
+    """Set every file's time to `EPOCH`, so that a layer depends on names and contents alone."""
     for path in (directory, *directory.rglob("*")):
         os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
 
 
 def site_packages(directory: Path) -> Path:
-    """Where the environment has its packages."""
+    """The site-packages directory."""
     return next(directory.glob("lib/python3.*/site-packages"))
 
 

@@ -1,13 +1,12 @@
-"""Make a Python environment from a lock: the one way, on a desk, in CI and in every image.
+"""Make a Python environment from a lock, for developers, CI and every image.
 
     python3 tools/environment.py DIRECTORY LOCK [COMMON]
 
-LOCK is a compiled file with digests; nothing is resolved and nothing that it does not name is
-installed. Our seldon-core wheel is made first where the lock names it, see seldon_wheel.py.
+LOCK is a compiled file with digests: exactly the packages in it are installed, without resolving.
+If it pins our seldon-core wheel, the wheel is made first, see seldon_wheel.py.
 COMMON is the directory of the shared package, which is linked to, not copied.
 """
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -22,18 +21,17 @@ def main(directory: Path, lock: Path, *common: Path) -> None:
     create(directory, lock)
     for sources in common:
         print(f"-> adding {sources}", flush=True)
-        # As an absolute path: a bare word would be a package's name on the index.
+        # As an absolute path: `common` alone would be a package on the index.
         install(directory, "--editable", sources.resolve())
 
 
 def create(directory: Path, lock: Path, *options: str) -> None:
-    """A new environment in `directory` that holds what the lock names, and nothing else."""
+    """Create an environment in `directory` that has exactly the packages in the lock."""
     requirements = lock.read_text()
     made = seldon_wheel.VERSION in requirements
     found = [seldon_wheel.ensure(uv.CACHE / "wheels").parent] if made else []
     print(f"-> making {directory} from {lock}", flush=True)
-    shutil.rmtree(directory, ignore_errors=True)
-    uv.run("venv", "--quiet", "--no-project", "--python", PYTHON, directory)
+    uv.run("venv", "--quiet", "--clear", "--force", "--no-project", "--python", PYTHON, directory)
     places = uv.find_links(requirements, *found)
     install(directory, "--require-hashes", *options, *places, "-r", lock)
 

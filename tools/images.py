@@ -1,15 +1,15 @@
-"""What images.toml says, in the words that make and CI need.
+"""Read images.toml, for make and CI.
 
     python3 tools/images.py targets            every target as `<target>:<lock>`
     python3 tools/images.py matrix             the CI matrix, as JSON
-    python3 tools/images.py matrix-of TARGET.. the same of these targets, which may be none
-    python3 tools/images.py tags TARGET        the tags that a build gets
+    python3 tools/images.py matrix-of TARGET.. the same for these targets, or for none
+    python3 tools/images.py tags TARGET        the tags of the build
     python3 tools/images.py args TARGET        the build arguments
 
-A target is what one build makes: an image with its framework's own version (`sklearn`), with an
+A target is one build of an image: with the image's own framework version (`sklearn`), with an
 older one (`sklearn-1.6`) or for GPUs (`pytorch-gpu`).
-The registry is the environment's REGISTRY, `infuseai` when unset. Where the environment's
-CHANGED names files, the matrix has the targets that a change to these files touches.
+The environment variable REGISTRY is the registry; the default is `infuseai`. If the variable
+CHANGED names files, the matrix has only the targets that a change of these files affects.
 """
 
 import json
@@ -23,17 +23,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 REGISTRY = os.environ.get("REGISTRY") or "infuseai"
-# What reaches no image and no test of one; all the rest touches its image's targets, or all.
+# Files that affect no target; any other file affects the targets of its image, or all.
 OF_NO_TARGET = re.compile(
     r"(bench|deploy|docs|tests/repo|tests/server|tests/unit)/.*|.*\.md|\.gitignore"
 )
 
 # The package whose version a pickled estimator is tied to, in whichever image.
 PICKLING = "scikit-learn"
-
-
-class ImagesError(SystemExit):
-    """images.toml, or what it points at, is not as it must be: a tool ends with the message."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ class Image:
     megabytes: int = 0
 
     def targets(self) -> Iterator["Target"]:
-        """What is built of it: its own version, the older ones, the variant for GPUs."""
+        """Its builds: the own version, older versions, the variant for GPUs."""
         yield Target(self)
         yield from (Target(self, version) for version in self.versions)
         if self.gpu:
@@ -66,12 +62,12 @@ class Target:
 
     @property
     def is_gpu(self) -> bool:
-        """Whether it holds the libraries of CUDA."""
+        """Whether it contains CUDA's libraries."""
         return self.variant == "gpu"
 
     @property
     def name(self) -> str:
-        """Its one word: in make's targets, in .envs and in the CI matrix."""
+        """Its name in make's targets, in .envs and in the CI matrix."""
         return f"{self.image.name}{self._mark}"
 
     @property
@@ -81,7 +77,7 @@ class Target:
 
     @property
     def lock(self) -> Path:
-        """Its packages, as a path in the repository."""
+        """The path of its lock in the repository."""
         return self.sources / f"requirements{self._mark}.txt"
 
     @property
@@ -90,38 +86,36 @@ class Target:
 
     @property
     def package(self) -> str:
-        """The distribution that is the framework."""
+        """The framework's package."""
         return re.split(r"[^\w.-]", self.image.gpu)[0] if self.is_gpu else self.image.package
 
     def version(self) -> str:
         """The public version of the framework in the target's lock, such as `1.9.1`."""
         if version := self.pin(self.package):
             return version
-        raise ImagesError(
-            f"{ROOT / self.lock} does not pin {self.package}, which images.toml names"
-        )
+        sys.exit(f"{ROOT / self.lock} does not pin {self.package}, which images.toml names")
 
     def pin(self, package: str) -> str:
-        """The public version of a package in the target's lock; empty where it is not in it."""
+        """The public version of a package in the target's lock; empty if it is not in it."""
         lock = ROOT / self.lock
         if not lock.exists():
-            raise ImagesError(f"{lock} is missing: run `make lock`")
+            sys.exit(f"{lock} is missing: run `make lock`")
         pin = re.search(rf"^{re.escape(package)}==([^\s;+]+)", lock.read_text(), re.MULTILINE)
         return pin[1] if pin else ""
 
     def contents(self) -> str:
-        """The tag that names the framework's version, and what decides which models it reads.
+        """The tag with the framework's version, and the versions that decide which models it reads.
 
-        As in `0.2.0-xgboost2.1:xgboost@2.1.4:scikit-learn@1.6.1`.
+        For example `0.2.0-xgboost2.1:xgboost@2.1.4:scikit-learn@1.6.1`.
         """
         *_, tag = (tag for tag in self.short_tags() if tag.startswith(release()))
         versions = {self.package.removesuffix("-cpu"): self.version(), PICKLING: self.pin(PICKLING)}
         return ":".join([tag, *(f"{name}@{pin}" for name, pin in versions.items() if pin)])
 
     def known_tags(self) -> str:
-        """What the image is told of the tags that may serve a model which it cannot.
+        """The `contents` of the tags that an error may recommend, joined by commas.
 
-        Those of its image, with a comma between; of a variant for GPUs the older versions too.
+        These are the image's targets for the same processor, and its older versions.
         """
         every = self.image.targets()
         return ",".join(
@@ -129,7 +123,7 @@ class Target:
         )
 
     def short_tags(self) -> list[str]:
-        """Tags, behind the image's name; the first is the release's own."""
+        """The tags without the image's name; the first one is fixed to the release."""
         minor = ".".join(self.version().split(".")[:2])
         framework = f"{self.image.framework or self.image.package}{minor}"
         if self.older:
@@ -142,7 +136,7 @@ class Target:
         return [f"{repository(self.image)}:{tag}" for tag in self.short_tags()]
 
     def build_arguments(self) -> dict[str, str]:
-        """The values of the Dockerfile's ARGs by their names."""
+        """The values of the Dockerfile's ARGs, by name."""
         return {
             "IMAGE": self.tags()[0],
             "RELEASE": release(),
@@ -153,7 +147,7 @@ class Target:
         }
 
     def is_touched_by(self, file: str) -> bool:
-        """Whether a change to the file may change this build or an answer of its tests."""
+        """Whether a change of the file may affect this build or its tests."""
         if OF_NO_TARGET.fullmatch(file):
             return False
         if re.search(r"/server/requirements[^/]*\.txt$", file):
@@ -163,7 +157,7 @@ class Target:
 
 
 def repository(image: Image) -> str:
-    """Where the image's tags are."""
+    """The image's repository in the registry."""
     return f"{REGISTRY}/{image.name}-prepackaged"
 
 
@@ -173,11 +167,11 @@ def release() -> str:
 
 
 def read_images(text: str) -> dict[str, Image]:
-    """The images in the text of images.toml, by name, in its order."""
+    """Parse the text of images.toml: images by name, in the file's order."""
     try:
         return {name: Image(name, **table) for name, table in tomllib.loads(text).items()}
     except (tomllib.TOMLDecodeError, TypeError) as error:  # a key that is missing or too many
-        raise ImagesError(f"images.toml: {error}") from error
+        sys.exit(f"images.toml: {error}")
 
 
 def images() -> dict[str, Image]:
@@ -186,7 +180,7 @@ def images() -> dict[str, Image]:
 
 
 def targets() -> dict[str, Target]:
-    """What is built of the images, by name, image after image."""
+    """All targets by name, image after image."""
     return {target.name: target for image in images().values() for target in image.targets()}
 
 
@@ -194,12 +188,12 @@ def find(name: str) -> Target:
     """The target of that name."""
     known = targets()
     if name not in known:
-        raise ImagesError(f"no target {name!r} in images.toml, which has: {', '.join(known)}")
+        sys.exit(f"no target {name!r} in images.toml, which has: {', '.join(known)}")
     return known[name]
 
 
 def touched() -> Iterator[Target]:
-    """The targets that a change touches, all without a change."""
+    """The targets that the files in CHANGED affect; all if it is empty."""
     changed = os.environ.get("CHANGED", "").split()
     for target in targets().values():
         if not changed or any(map(target.is_touched_by, changed)):
@@ -207,12 +201,12 @@ def touched() -> Iterator[Target]:
 
 
 def matrix(of: Iterable[Target]) -> str:
-    """GitHub's `strategy.matrix` with an entry for each of the targets."""
+    """The JSON for GitHub's `strategy.matrix`, with an entry for each target."""
     return json.dumps({"include": [{"target": each.name, "variant": each.variant} for each in of]})
 
 
 def answer(words: list[str]) -> str:
-    """What the command line asks for."""
+    """The output of the command on the command line."""
     match words:
         case ["targets"]:
             return " ".join(f"{target.name}:{target.lock}" for target in targets().values())
@@ -224,7 +218,7 @@ def answer(words: list[str]) -> str:
             return " ".join(find(name).tags())
         case ["args", name]:
             return " ".join(map("=".join, find(name).build_arguments().items()))
-    raise ImagesError((__doc__ or "").strip())
+    sys.exit((__doc__ or "").strip())
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Compile every requirements.txt from what was chosen to what is shipped, with digests.
+"""Compile every requirements.txt: all packages with version and digest.
 
-python3 tools/lock.py [TARGET...]  keep the versions that locks have: of all, or of these targets
+python3 tools/lock.py [TARGET...]  compile all locks, or those of these targets; keep versions
 python3 tools/lock.py --upgrade    move to the newest versions that resolve
-python3 tools/lock.py --check      write nothing; fail where a lock is not what its sources say
+python3 tools/lock.py --check      write nothing; fail if a lock is not up to date
 """
 
 import re
@@ -10,7 +10,6 @@ import shutil
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from itertools import compress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,9 +17,9 @@ import images
 import seldon_wheel
 import uv
 
-AT_A_TIME = 4  # locks that are checked
+AT_A_TIME = 4  # locks that are compiled
 COMMON = "common/pyproject.toml"
-# Locks of no target but the development environment's, each beside what it is compiled from.
+# Locks that belong to no target, each next to its source.
 OTHERS = ("tests/contract/upstream", "tests/clients/requirements", "bench/mlserver", "tools/protoc")
 OPTIONS = (
     "--quiet",
@@ -40,20 +39,15 @@ def main(words: list[str]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         every = locks(Path(scratch), *targets)
         if options == ["--check"]:
-            seldon_wheel.ensure(uv.CACHE / "wheels")  # once, before each asks for it
-            with ThreadPoolExecutor(AT_A_TIME) as threads:  # most of a check waits for the index
-                are_stale = threads.map(is_stale, every, every.values())
-            stale = ", ".join(map(str, compress(every, are_stale)))
+            stale = ", ".join(map(str, changed(every)))
             sys.exit(f"stale, run `make lock`: {stale}" if stale else None)
-        for lock, sources in every.items():
-            print(f"-> compiling {lock}", flush=True)
-            compile_lock(lock, *sources, *options)
+        write(every, *options)
 
 
 def locks(scratch: Path, *wanted: images.Target) -> dict[Path, Sources]:
-    """The locks of these targets, all where none is named, and what each is compiled from.
+    """The locks of these targets, or all locks, each with its sources.
 
-    What is chosen for a target goes into `scratch`.
+    Sources that are made for a target are written into `scratch`.
     """
     targets = wanted or images.targets().values()
     every: dict[Path, Sources] = {
@@ -66,17 +60,17 @@ def locks(scratch: Path, *wanted: images.Target) -> dict[Path, Sources]:
 
 
 def chosen(target: images.Target, scratch: Path) -> Path:
-    """The image's requirements.in, with the target's framework in place of the image's own."""
+    """The image's requirements.in, with the framework replaced by the target's."""
     own = images.ROOT / target.sources / "requirements.in"
     requirements, package = own.read_text(), re.escape(target.image.package)
     pin = re.search(rf"^{package}==([\w.]+)(\S*)", requirements, re.MULTILINE)
     if pin is None:
-        raise images.ImagesError(f"{own} does not pin {target.image.package}, as images.toml says")
+        sys.exit(f"{own} does not pin {target.image.package}, as images.toml says")
     if not target.older and not target.is_gpu:
         return own
     version, build = pin.groups()
     text = requirements.replace(pin[0], "\n".join(framework(target, version, build)))
-    if build and target.is_gpu:  # what belongs to the framework has such a build, too
+    if build and target.is_gpu:  # packages that belong to the framework have this build, too
         text = re.sub(rf"^([\w-]+==[\w.]+){re.escape(build)}", r"\1", text, flags=re.MULTILINE)
     path = scratch / f"{target.name}.in"
     path.write_text(text)
@@ -84,29 +78,36 @@ def chosen(target: images.Target, scratch: Path) -> Path:
 
 
 def framework(target: images.Target, version: str, build: str) -> list[str]:
-    """What an older target or one for GPUs asks for where the image asks for `version`."""
+    """The requirements of an older or GPU target in place of the image's framework."""
     if target.older:
         return [*target.image.versions[target.older], f"{target.package}=={target.older}.*"]
     if "==" in target.image.gpu:
         return [target.image.gpu]
-    # A directory of more wheels may hold the other build, which counts as the same version.
+    # PIP_FIND_LINKS may lead to the CPU build, which has the same public version.
     return [f"{target.image.gpu}=={version}" + (f",!={version}{build}" if build else "")]
 
 
-def is_stale(lock: Path, sources: Sources) -> bool:
-    """Whether compiling the lock again, from the versions it has, would change it."""
-    return not lock.exists() or compiled(lock, *sources) != lock.read_text()
-
-
-def compile_lock(lock: Path, *sources: str | Path) -> None:
-    """Write one lock; one that stays as it is keeps its time, and make its environment."""
-    text = compiled(lock, *sources)
-    if not lock.exists() or text != lock.read_text():
+def write(every: dict[Path, Sources], *options: str) -> None:
+    """Write changed locks; others keep their times, so that make keeps their environments."""
+    for lock, text in changed(every, *options).items():
+        print(f"-> writing {lock}", flush=True)
         lock.write_text(text)
 
 
+def changed(every: dict[Path, Sources], *options: str) -> dict[Path, str]:
+    """The locks that compiling changes, each with its new text."""
+    seldon_wheel.ensure(uv.CACHE / "wheels")  # before the threads need it
+    with ThreadPoolExecutor(AT_A_TIME) as threads:  # most of the time they wait for the index
+        texts = threads.map(lambda lock: compiled(lock, *every[lock], *options), every)
+        return {
+            lock: text
+            for lock, text in zip(every, texts, strict=True)
+            if not lock.exists() or text != lock.read_text()
+        }
+
+
 def compiled(lock: Path, *sources: str | Path) -> str:
-    """What the lock is to be; its present versions are kept as long as the sources allow them."""
+    """The lock's new text; it keeps the current versions if the sources allow them."""
     wheels = seldon_wheel.ensure(uv.CACHE / "wheels").parent
     asked = "".join(path.read_text() for path in map(Path, sources) if path.is_file())
     links = uv.find_links(asked, wheels)
@@ -119,7 +120,7 @@ def compiled(lock: Path, *sources: str | Path) -> str:
 
 
 def with_digests(lock: str) -> str:
-    """The lock with the digests that PyTorch's page lists and that uv does not take from there."""
+    """The lock with the digests on PyTorch's page, which uv does not read."""
 
     def complete(pin: re.Match[str]) -> str:
         name, version = pin.groups()

@@ -1,8 +1,8 @@
-"""Write what pages repeat of the code and of images.toml: `make generate`.
+"""Write the parts of pages that come from the code and from images.toml: `make generate`.
 
     .envs/dev/bin/python tools/pages.py
 
-A generated part stands between two comments that name it, such as `<!-- tags -->`.
+A generated part is between two comments with its name, such as `<!-- tags -->`.
 """
 
 import images
@@ -19,7 +19,7 @@ def main() -> None:
 
 
 def generated(name: str, text: str) -> str:
-    """The page with its generated parts made anew."""
+    """The page with its generated parts up to date."""
     for part, make in PAGES[name].items():
         before, _, after = text.split(f"<!-- {part} -->")
         text = f"<!-- {part} -->".join((before, f"\n\n{make()}\n\n", after))
@@ -27,7 +27,7 @@ def generated(name: str, text: str) -> str:
 
 
 def table_of_images() -> str:
-    """One row an image."""
+    """A row for each image."""
     rows = (
         (f"[`{images.repository(each)}`]({name}/README.md)", each.summary, framework(name))
         for name, each in images.images().items()
@@ -36,17 +36,17 @@ def table_of_images() -> str:
 
 
 def table_of_tags() -> str:
-    """One row for each build of each image."""
+    """A row for each target."""
     rows = (
-        (f"`{images.repository(each.image)}`", tags(each), framework(name), each.variant.upper())
+        (
+            f"`{images.repository(each.image)}`",
+            ", ".join(f"`{tag}`" for tag in each.short_tags()),
+            framework(name),
+            each.variant.upper(),
+        )
         for name, each in images.targets().items()
     )
     return table(("image", "tags", "framework", "built for"), rows)
-
-
-def tags(target: images.Target) -> str:
-    """The target's tags, as code."""
-    return ", ".join(f"`{tag}`" for tag in target.short_tags())
 
 
 def framework(name: str) -> str:
@@ -73,7 +73,7 @@ def row(setting: Setting) -> tuple[str, ...]:
     return "<br>".join(names), flag, default, f"`{setting.example}`", setting.meaning
 
 
-# What makes each generated part of each page.
+# The function that makes each generated part of each page.
 PAGES = {
     "README.md": {"images": table_of_images, "tags": table_of_tags},
     "docs/settings.md": {"generated": settings},

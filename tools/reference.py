@@ -1,29 +1,30 @@
-"""The reference of the package `prepackaged`, as Markdown, made of its docstrings.
+"""The reference of the package `prepackaged`, as Markdown, from its docstrings.
 
-It reads the source, so that annotations appear as they are written.
+Signatures and attributes are the lines of the source.
 """
 
 import ast
 import inspect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from itertools import pairwise
+from textwrap import dedent
 
 import prepackaged
 from prepackaged import testing
 
-#: The names for authors, by what an author is about to do.
+#: The names for authors, by task.
 GROUPS = {
     "The Model": ("Component", "TensorComponent"),
     "The model's file": ("ModelFiles", "Artifact", "find_artifact", "local_path"),
     "Tables": ("Columns", "Table", "texts", "find_cell"),
-    "What the model takes and gives": ("Signature", "Column", "ValueRange", "TensorSpec"),
+    "Inputs and outputs": ("Signature", "Column", "ValueRange", "TensorSpec"),
     "Requests": ("request_headers", "decode_b64"),
     "Devices": ("choose_device",),
     "Errors": ("ClientError", "ModelError", "NotReadyError", "DeploymentError", "describe"),
     "Tests": ("serve", "Served"),
 }
 Definition = ast.ClassDef | ast.FunctionDef
-LONG = 90  # characters of a signature that fits in a line
 PROMPT = re.compile(r"^(>>> .*?)(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -36,22 +37,17 @@ def reference() -> str:
 
 
 def described(name: str) -> str:
-    """A heading, the signature, the docstring, and a class's attributes and methods."""
+    """A heading, the signature, the docstring, and a class's public methods."""
     source = inspect.getsource(getattr(testing if name in GROUPS["Tests"] else prepackaged, name))
     (definition,) = (each for each in ast.parse(source).body if isinstance(each, Definition))
-    parts = [f"### {name}", signature(definition), documented(definition)]
+    lines = source.splitlines()
+    parts = [f"### {name}", signature(definition, lines), documented(definition)]
     if isinstance(definition, ast.ClassDef):
-        if found := [*attributes(definition, source.splitlines())]:
-            parts.append(table(("attribute", "meaning"), found))
-        for method in functions(definition):
-            if not method.name.startswith("_"):
-                parts += [f"#### {name}.{method.name}", signature(method), documented(method)]
-    return "\n\n".join(filter(None, parts))
-
-
-def functions(definition: ast.ClassDef) -> list[ast.FunctionDef]:
-    """The class's methods and properties."""
-    return [each for each in definition.body if isinstance(each, ast.FunctionDef)]
+        for method in definition.body:
+            if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
+                heading = f"#### {name}.{method.name}"
+                parts += [heading, signature(method, lines), documented(method)]
+    return "\n\n".join(parts)
 
 
 def documented(definition: Definition) -> str:
@@ -59,53 +55,26 @@ def documented(definition: Definition) -> str:
     return PROMPT.sub(r"```pycon\n\1\n```", ast.get_docstring(definition) or "")
 
 
-def signature(definition: Definition) -> str:
-    """How it is called, in a Python block; empty for what has no arguments of its own."""
-    if isinstance(definition, ast.ClassDef):
-        made = next((each for each in functions(definition) if each.name == "__init__"), None)
-        called = call(definition.name, made) if made else of_dataclass(definition)
-    else:
-        is_property = any("property" in ast.unparse(each) for each in definition.decorator_list)
-        called = definition.name if is_property else call(definition.name, definition)
-        called += f" -> {ast.unparse(definition.returns)}" if definition.returns else ""
-    return f"```python\n{called}\n```" if called else ""
+def signature(definition: Definition, lines: list[str]) -> str:
+    """A Python block with the source's lines; of a class with its attributes and `__init__`."""
+    shown = header(definition, lines)
+    for before, each in pairwise(definition.body):
+        if isinstance(definition, ast.ClassDef) and isinstance(each, ast.AnnAssign):
+            shown += lines[before.end_lineno : each.end_lineno]  # with the comment above it
+        elif isinstance(each, ast.FunctionDef) and each.name == "__init__":
+            shown += header(each, lines)
+    text = dedent("\n".join(filter(None, shown)))
+    return f"```python\n{text}\n```"
 
 
-def call(name: str, function: ast.FunctionDef) -> str:
-    """A call with each argument's annotation and default."""
-    text = re.sub(r"^(self|cls)(, |$)", "", ast.unparse(function.args))
-    return wrapped(name, re.sub(r"(?<=[\w\]])=(?=\S)", " = ", text))
-
-
-def of_dataclass(definition: ast.ClassDef) -> str:
-    """A call with the fields; empty for another class."""
-    fields = [ast.unparse(each) for each in definition.body if isinstance(each, ast.AnnAssign)]
-    is_data = any("dataclass" in ast.unparse(each) for each in definition.decorator_list)
-    return wrapped(definition.name, ", ".join(fields)) if is_data else ""
-
-
-def wrapped(name: str, arguments: str) -> str:
-    """A call in one line, or with a line for each argument."""
-    if len(name + arguments) < LONG:
-        return f"{name}({arguments})"
-    lines = re.split(r", (?=\*|\w+: )", arguments)
-    return f"{name}(\n    " + ",\n    ".join(lines) + ",\n)"
-
-
-def attributes(definition: ast.ClassDef, lines: list[str]) -> Iterator[tuple[str, str]]:
-    """Class attributes, as code, with the comment above them, which begins with `#:`."""
-    for each in filter(lambda each: isinstance(each, ast.AnnAssign), definition.body):
-        place = each.lineno - 2
-        while lines[place].lstrip().startswith("#:"):
-            place -= 1
-        comment = [line.strip().removeprefix("#: ") for line in lines[place + 1 : each.lineno - 1]]
-        if comment:
-            code = ast.unparse(each).replace("|", r"\|")  # which would end the table's cell
-            yield f"`{code}`", " ".join(comment)
+def header(definition: Definition, lines: list[str]) -> list[str]:
+    """The lines of a definition above its body, decorators included."""
+    first = min(each.lineno for each in (definition, *definition.decorator_list))
+    return lines[first - 1 : definition.body[0].lineno - 1]
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A Markdown table."""
-    header = list(columns)
-    lines = (header, ["---"] * len(header), *rows)
+    names = list(columns)
+    lines = (names, ["---"] * len(names), *rows)
     return "\n".join(f"| {' | '.join(each)} |" for each in lines)

@@ -1,8 +1,8 @@
-"""Print the notes of a release: what the change log says of the version that a tag names.
+"""Print the notes of a release: the section of CHANGELOG.md for the version in a tag.
 
 python3 tools/release.py TAG
 
-The status is 1 unless TAG, VERSION and the head of CHANGELOG.md, with its day, name one version.
+Exits with status 1 unless TAG, VERSION and the first section with entries agree, and it has a date.
 """
 
 import re
@@ -10,14 +10,14 @@ import sys
 
 import images
 
-# A section of the change log that has entries: its version, its day where it is released, its text.
+# A section with entries: its version, its date if it is released, its text.
 SECTION = re.compile(
     r"^## \[(\S+)\](?: - (\d{4}-\d\d-\d\d))?\n\s*(?!## )(\S.*?)\s*(?=^## |\Z)", re.M | re.S
 )
 
 
 def notes(tag: str) -> str:
-    """The text of the change log's first section with entries, which has to be that of the tag."""
+    """The text of the first section with entries. Exits if it is not the tag's section."""
     head = SECTION.search((images.ROOT / "CHANGELOG.md").read_text())
     version, day, text = head.groups() if head else ("nothing", None, "")
     logged = f"{version} of {day or 'no day'}"

@@ -1,12 +1,12 @@
-"""Serve a model with an image's Model.py, in the environment made from the target's lock.
+"""Serve a model with an image's Model.py, in the target's environment.
 
     make run-<target> [MODEL_URI=...] [PARAMETERS="name=value ..."] [HOST=...] [HTTP_PORT=...] ...
     python3 tools/run.py TARGET MODEL_URI PARAMETERS     both may be empty
 
-The ports and the host are in the server's own variables, which make sets.
+make sets the server's variables for host and ports.
 Without a model, the image's example is trained, saved below build/examples and served.
-PARAMETERS are the Model's; they win over those that an exported PREDICTIVE_UNIT_PARAMETERS has.
-MICROSERVICE names another microservice, as it does in the images.
+PARAMETERS are the Model's; they override those in an exported PREDICTIVE_UNIT_PARAMETERS.
+MICROSERVICE chooses another server, as in the images.
 """
 
 import json
@@ -36,26 +36,25 @@ TYPES = {
 
 
 def main(target: str, model_uri: str, words: str) -> None:
-    """Start the server, say how to call it once it answers, and wait for its end."""
-    parameters = given_parameters(
-        model_uri, words, os.environ.get("PREDICTIVE_UNIT_PARAMETERS", "")
-    )
+    """Start the server, print how to call it when it answers, and wait until it ends."""
+    exported = os.environ.get("PREDICTIVE_UNIT_PARAMETERS", "")
+    parameters = given_parameters(model_uri, words, exported)
     is_example = "model_uri" not in parameters
     if is_example and (model := example_model(target)):
         parameters["model_uri"] = parameter("model_uri", model)
-    server = start(images.find(target), list(parameters.values()))
     address = f"http://localhost:{os.environ['PREDICTIVE_UNIT_HTTP_SERVICE_PORT']}"
-    try:
-        if is_answering(server, address):
+    is_taken = answers(address)  # by another server: ours then ends, and says why
+    server = start(images.find(target), list(parameters.values()))
+    with suppress(KeyboardInterrupt):  # which the server gets, too
+        if not is_taken and is_answering(server, address):
             example = request_file(target).read_text().strip() if is_example else ""
             print(how_to_call(address, example or request_of(address)), flush=True)
-        sys.exit(server.wait())
-    except KeyboardInterrupt:
-        sys.exit(server.wait())
+        server.wait()
+    sys.exit(server.wait())
 
 
 def given_parameters(model_uri: str, words: str, exported: str) -> dict[str, Any]:
-    """The Model's parameters by name: those exported as JSON, overlaid by the command line's."""
+    """The Model's parameters by name: the exported ones, overridden by the command line's."""
     try:
         found = {each["name"]: each for each in json.loads(exported or "[]")}
     except (ValueError, TypeError, KeyError):
@@ -66,19 +65,19 @@ def given_parameters(model_uri: str, words: str, exported: str) -> dict[str, Any
         if not (name and value):
             sys.exit(f"PARAMETERS: expected name=value, got {word!r}")
         if name == "model_uri" and "://" not in value:
-            value = str(Path(value).absolute())  # from where make was called, not the server
+            value = str(Path(value).absolute())  # relative to make's directory, not the server's
         found[name] = parameter(name, value)
     return found
 
 
 def parameter(name: str, value: str) -> dict[str, str]:
-    """A parameter in Seldon's form, with the type that its value looks like."""
+    """A parameter in Seldon's form; its type follows from the form of the value."""
     kinds = (kind for kind, form in TYPES.items() if re.fullmatch(form, value))
     return {"name": name, "value": value, "type": next(kinds, "STRING")}
 
 
 def start(target: images.Target, parameters: list[Any]) -> "subprocess.Popen[bytes]":
-    """The microservice, with the environment variables of its image and of a deployment."""
+    """Start the server with the environment variables of its image and of a deployment."""
     microservice = os.environ.get("MICROSERVICE", "prepackaged-microservice")
     command = [str(bin_of(target.name) / microservice), "Model", "--service-type", "MODEL"]
     settings = {
@@ -91,14 +90,14 @@ def start(target: images.Target, parameters: list[Any]) -> "subprocess.Popen[byt
 
 
 def bin_of(target: str) -> Path:
-    """Where the programs of the target's environment are."""
+    """The directory of the programs in the target's environment."""
     return ROOT / ".envs" / target / "bin"
 
 
 def example_model(target: str) -> str:
-    """The directory of the target's example model, trained now if it is not there yet.
+    """The directory of the target's example model, which is trained if it does not exist yet.
 
-    Empty for an image whose example needs no model.
+    Empty if the image's example needs no model.
     """
     train = ROOT / images.find(target).image.name / "example/train.py"
     directory = ROOT / "build/examples" / target
@@ -114,14 +113,14 @@ def example_model(target: str) -> str:
 
 
 def request_file(target: str) -> Path:
-    """The request that is documented for the example."""
+    """The example's documented request."""
     return ROOT / images.find(target).image.name / "example/request.json"
 
 
 def training(script: Path, python: str | Path) -> list[str | Path]:
-    """The start of the command that runs a script with this Python.
+    """The command that runs a script with this Python, without the script's arguments.
 
-    Where the script says itself what it needs (PEP 723), it runs in an environment made of that.
+    If the script lists its requirements (PEP 723), it runs in an environment with them.
     """
     if "# /// script\n" in script.read_text():
         return [uv.find(), "run", *uv.quietly(), "--python", PYTHON, "--script", script]
@@ -129,17 +128,24 @@ def training(script: Path, python: str | Path) -> list[str | Path]:
 
 
 def is_answering(server: "subprocess.Popen[bytes]", address: str) -> bool:
-    """Wait for the server's first answer; False when it ends before that."""
+    """Wait for the server's first answer; False if the server ends before that."""
     while server.poll() is None:
-        with suppress(OSError, HTTPException):
-            urllib.request.urlopen(f"{address}/health/ping", timeout=5).close()
+        if answers(address):
             return True
         time.sleep(0.2)
     return False
 
 
+def answers(address: str) -> bool:
+    """Whether a server answers at this address now."""
+    with suppress(OSError, HTTPException):
+        urllib.request.urlopen(f"{address}/health/ping", timeout=5).close()
+        return True
+    return False
+
+
 def request_of(address: str) -> str:
-    """A request that the model takes, as its server describes it in OpenAPI; empty without one."""
+    """The example request in the server's OpenAPI document; empty if there is none."""
     try:
         with urllib.request.urlopen(f"{address}/openapi.json", timeout=60) as answer:
             described = json.load(answer)["paths"][PREDICT]["post"]["requestBody"]["content"]
@@ -149,7 +155,7 @@ def request_of(address: str) -> str:
 
 
 def how_to_call(address: str, request: str) -> str:
-    """The server's address and a curl line that works with the model it serves."""
+    """The server's address, and a curl command that works with its model."""
     json_type = "-H 'Content-Type: application/json'"
     call = f"{PREDICT} {json_type} -d {shlex.quote(request)}" if request else "/metadata"
     return f"\nServing on {address}. Try, in another terminal:\n\n    curl {address}{call}\n"

@@ -1,13 +1,14 @@
-"""Write what is in a built image, as CycloneDX JSON: `make sbom-<target>`.
+"""Write the bill of materials of a built image, as CycloneDX JSON: `make sbom-<target>`.
 
     .envs/dev/bin/python tools/sbom.py TARGET FILE
 
-SOURCE_DATE_EPOCH is the time that the list names.
-Python's packages are read by cyclonedx-py from the metadata that lies in the image's
-environment; the interpreter and Debian's packages are asked of the image and added.
+The environment variable SOURCE_DATE_EPOCH is the time in the file.
+cyclonedx-py reads the Python packages from the metadata in the image's environment; the image
+itself lists its interpreter and Debian packages.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,8 +19,8 @@ from typing import Any
 from packageurl import PackageURL
 
 import images
-from engine import ENGINE, engine
 
+ENGINE = os.environ.get("CONTAINER_CLI") or "docker"
 METADATA = "cd /opt/venv/lib/python3.*/site-packages && tar --create *.dist-info"
 CYCLONEDX = ("cyclonedx_py", "environment", "--output-reproducible", "--spec-version=1.6")
 # Kind, namespace, name, version and architecture of the interpreter and of Debian's packages.
@@ -30,13 +31,13 @@ dpkg-query --show --showformat='deb debian ${Package} ${Version} ${Architecture}
 
 
 def main(target: str, file: Path) -> None:
-    """Collect and write."""
+    """Collect the components and write the file."""
     tag = images.find(target).tags()[0]
     bom = python_packages(tag)
     bom["metadata"]["component"] = {"type": "container", "bom-ref": "image", "name": tag}
-    others = engine("run", "--rm", tag, "sh", "-ec", OTHERS).splitlines()
+    others = printed(tag, OTHERS).decode().splitlines()
     bom["components"] += [component(*line.split()) for line in others]
-    # cyclonedx-py gives none where all is to be reproducible, and attestations need one.
+    # cyclonedx-py omits it with --output-reproducible, but attestations need one.
     bom["serialNumber"] = uuid.uuid5(uuid.NAMESPACE_URL, json.dumps(bom, sort_keys=True)).urn
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(bom, indent=2))
@@ -44,21 +45,25 @@ def main(target: str, file: Path) -> None:
 
 
 def python_packages(tag: str) -> dict[str, Any]:
-    """What cyclonedx-py finds in an environment that has the image's metadata alone."""
-    archive = [ENGINE, "run", "--rm", tag, "sh", "-c", METADATA]
-    body = subprocess.run(archive, stdout=subprocess.PIPE, check=True).stdout
+    """The output of cyclonedx-py for an environment with only the image's metadata."""
     with tempfile.TemporaryDirectory() as scratch:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", scratch], check=True)
         packages = next(Path(scratch).glob("lib/python3.*/site-packages"))
         unpack = ["tar", "--extract", "--directory", str(packages)]
-        subprocess.run(unpack, input=body, check=True)
+        subprocess.run(unpack, input=printed(tag, METADATA), check=True)
         command = [sys.executable, "-m", *CYCLONEDX, scratch]
         found = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
     return dict(json.loads(found))
 
 
+def printed(tag: str, script: str) -> bytes:
+    """The output of a shell script in a container of the image."""
+    command = [ENGINE, "run", "--rm", tag, "sh", "-ec", script]
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+
+
 def component(kind: str, namespace: str, name: str, version: str, arch: str) -> dict[str, str]:
-    """One entry of the list; `-` stands for nothing."""
+    """A component; `-` means none."""
     where = "" if namespace == "-" else namespace
     purl = PackageURL(kind, where, name, version, {} if arch == "-" else {"arch": arch}).to_string()
     return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}

@@ -1,18 +1,18 @@
-"""Make a seldon-core wheel that lives with maintained releases of what it needs.
+"""Make a seldon-core wheel that works with maintained releases of its dependencies.
 
-seldon-core 1.17.1 is the contract, but as published it pins numpy < 2, protobuf < 4 and more:
-releases without security fixes, which no current framework accepts. Its code needs none of those
-pins. From the published wheel comes `seldon_core-1.17.1+prepackaged`, which differs in:
+seldon-core 1.17.1 defines the protocol, but the published wheel requires numpy < 2, protobuf < 4
+and more: releases without security fixes, which no current framework accepts. Its code works
+without these limits. `seldon_core-1.17.1+prepackaged` differs from the published wheel in:
 
 - the protobuf modules, generated anew from the .proto files that the wheel itself carries;
 - Flask and jsonschema, imported by the functions that call them: a server that needs neither starts
   0.2 s sooner;
-- the requirements: current releases, and no tracing packages that are no longer maintained;
-- its own tests, left out because they install as a top-level package named `tests`.
+- the requirements: current releases, without tracing packages that are no longer maintained;
+- its own tests, which are left out: they install as a top-level package named `tests`.
 
-A new wheel, rather than files edited after installation, keeps RECORD right and lets a fork
-install more packages without the old pins. The same input gives the same bytes, so the locks
-hold its digest like any other.
+Unlike files edited after installation, a new wheel keeps RECORD right, and a fork can install more
+packages without the old limits. The same input gives the same bytes, so locks can contain its
+digest.
 """
 
 import ast
@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import uv
@@ -40,15 +40,20 @@ PUBLISHED = (
 PUBLISHED_METADATA = "seldon_core-1.17.1.dist-info"
 METADATA = f"seldon_core-{VERSION}.dist-info"
 TENSOR = "proto/tensorflow/core/framework"
-# Modules of seldon-core with what they import at the top, and need only when they are called.
+# Modules of seldon-core, with packages that only some of their functions need.
 IMPORTED_LATER = {"flask_utils.py": ("flask", "werkzeug"), "metadata.py": ("jsonschema",)}
+CHANGES = """\
+Changed from the published 1.17.1: protobuf modules generated anew, requirements
+moved to maintained releases, tracing packages and its own tests left out, Flask and
+jsonschema imported by the functions that call them.
+"""
 WHEEL_FILE = (
     "Wheel-Version: 1.0\nGenerator: prepackaged\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 )
 
 
 def ensure(directory: Path) -> Path:
-    """The path of the wheel inside `directory`, made now unless this very input made it."""
+    """The path of the wheel in `directory`; made now if the same input has not made it before."""
     inputs = b"".join(file.read_bytes() for file in (Path(__file__), PROTOC, REQUIREMENTS))
     wheel = directory / hashlib.sha256(inputs).hexdigest()[:16] / WHEEL
     if not wheel.exists():
@@ -73,20 +78,20 @@ def make(wheel: Path, scratch: Path) -> None:
 
 
 def generate_modules(tree: Path, protoc: Path) -> None:
-    """Run protoc over the wheel's .proto files, under the names that seldon-core gave them."""
+    """Run protoc on the wheel's .proto files, under seldon-core's names for them."""
     package = tree / "seldon_core"
     tensor = [str(path.relative_to(package)) for path in sorted((package / TENSOR).glob("*.proto"))]
     run_protoc(protoc, package, "-Iproto", "--python_out=proto", *tensor)
     outputs = ("--python_out=.", "--pyi_out=.", "--grpc_python_out=.")
     run_protoc(protoc, package, "-I.", "-Iproto", *outputs, "proto/prediction.proto")
     for module in (package / "proto").rglob("*_pb2*.py*"):
-        text = module.read_text()  # whose imports are from the .proto search path
+        text = module.read_text()  # protoc writes imports relative to the .proto search path
         text = text.replace("from tensorflow.core", "from seldon_core.proto.tensorflow.core")
         module.write_text(text.replace("from proto import", "from seldon_core.proto import"))
 
 
 def run_protoc(protoc: Path, directory: Path, *arguments: str) -> None:
-    """Run the protoc that grpcio-tools brings, inside `directory`."""
+    """Run the protoc of grpcio-tools in `directory`."""
     command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{protoc}/grpc_tools/_proto"]
     python_path = {"PYTHONPATH": str(protoc)}
     subprocess.run([*command, *arguments], cwd=directory, env=python_path, check=True)
@@ -114,44 +119,32 @@ def import_later(text: str, packages: Iterable[str]) -> str:
 
 
 def modules(tree: Path) -> dict[str, bytes]:
-    """The package's files by their name in the wheel, bytecode aside."""
+    """The package's files by their names in the wheel, without bytecode."""
     files = (path for path in (tree / "seldon_core").rglob("*") if path.is_file())
     kept = (path for path in files if "__pycache__" not in path.parts)
     return {path.relative_to(tree).as_posix(): path.read_bytes() for path in kept}
 
 
 def metadata(published: Path) -> dict[str, bytes]:
-    """The wheel's .dist-info files but RECORD, with the new version and requirements."""
-    told = "\n".join(metadata_lines((published / "METADATA").read_text()))
+    """The .dist-info files except RECORD, with our version and requirements, and a note."""
+    headers, _, description = (published / "METADATA").read_text().partition("\n\n")
+    kept = re.sub(r"(?m)^(Version|Requires-Dist|Provides-Extra):.*\n", "", f"{headers}\n")
+    wanted = re.findall(r"(?m)^[^#\s]+", REQUIREMENTS.read_text())
+    requires = "".join(f"Requires-Dist: {requirement}\n" for requirement in wanted)
     files = {
-        "METADATA": told.encode(),
+        "METADATA": f"{kept}Version: {VERSION}\n{requires}\n{CHANGES}{description}".encode(),
         "WHEEL": WHEEL_FILE.encode(),
         **{name: (published / name).read_bytes() for name in ("LICENSE", "entry_points.txt")},
     }
     return {f"{METADATA}/{name}": body for name, body in files.items()}
 
 
-def metadata_lines(published: str) -> Iterator[str]:
-    """The published METADATA with our version and requirements, and a note that says so."""
-    headers, _, description = published.partition("\n\n")
-    dropped = ("Version:", "Requires-Dist:", "Provides-Extra:")
-    yield from (line for line in headers.splitlines() if not line.startswith(dropped))
-    yield f"Version: {VERSION}"
-    wanted = re.findall(r"^[^#\s]+", REQUIREMENTS.read_text(), re.MULTILINE)
-    yield from (f"Requires-Dist: {requirement}" for requirement in wanted)
-    yield ""
-    yield "Changed from the published 1.17.1: protobuf modules generated anew, requirements"
-    yield "moved to maintained releases, tracing packages and its own tests left out, Flask and"
-    yield "jsonschema imported by the functions that call them."
-    yield description
-
-
 def write_wheel(wheel: Path, files: dict[str, bytes]) -> None:
-    """Write a wheel whose bytes depend on nothing but `files`, whole or not at all."""
+    """Write a wheel, whose bytes depend only on `files`, in one step."""
     record = "".join(f"{name},{digest(body)},{len(body)}\n" for name, body in sorted(files.items()))
     record += f"{METADATA}/RECORD,,\n"
     wheel.parent.mkdir(parents=True, exist_ok=True)
-    partial = wheel.with_suffix(f".{os.getpid()}")  # its own: `make -j` runs several of these
+    partial = wheel.with_suffix(f".{os.getpid()}")  # because `make -j` runs several at a time
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for name, body in (*sorted(files.items()), (f"{METADATA}/RECORD", record.encode())):
             entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
@@ -161,6 +154,6 @@ def write_wheel(wheel: Path, files: dict[str, bytes]) -> None:
 
 
 def digest(body: bytes) -> str:
-    """A file's digest as RECORD writes it."""
+    """A file's digest in RECORD's form."""
     encoded = base64.urlsafe_b64encode(hashlib.sha256(body).digest())
     return f"sha256={encoded.rstrip(b'=').decode()}"

@@ -1,10 +1,10 @@
 """Run uv, the package installer, at one pinned version.
 
-A fresh Debian has Python but neither pip nor venv, so uv's wheel is fetched from the package index
-with the standard library alone, checked against the digest below and kept in the cache.
+A fresh Debian has Python but neither pip nor venv. So the standard library downloads uv's wheel
+from the package index, checks it against the digest below and keeps it in the cache.
 
-The index is `UV_DEFAULT_INDEX`, else `PIP_INDEX_URL`, else PyPI. `PIP_FIND_LINKS` is handed on to
-uv, and takes the place of the pages where PyTorch has its builds for CPUs, which PyPI has not.
+The index is `UV_DEFAULT_INDEX`, else `PIP_INDEX_URL`, else PyPI. `PIP_FIND_LINKS` is passed on to
+uv, and replaces PyTorch's own pages of builds for CPUs, which PyPI does not have.
 """
 
 import base64
@@ -30,53 +30,53 @@ WHEEL_DIGESTS = {
     ("Darwin", "arm64"): "66c512266d633bef48384a1f53003f41f2a8e7b36fe6e7fbfd3e0fd52d96fa63",
 }
 PYTORCH_CPU = "https://download.pytorch.org/whl/cpu"
-BUILD_FOR_CPU = re.compile(r"([\w-]+)==[\w.]+\+cpu")  # asked for, not excluded with `!=`
+BUILD_FOR_CPU = re.compile(r"([\w-]+)==[\w.]+\+cpu")  # required, not excluded with `!=`
 CACHE = Path(os.environ.get("PREPACKAGED_CACHE", Path(__file__).parents[1] / ".cache"))
 
 
 def run(*arguments: str | Path) -> None:
-    """Run `uv` with the arguments; end this program with uv's status when it fails."""
+    """Run `uv` with the arguments; exit with uv's status if it fails."""
     if status := subprocess.run([find(), *arguments], env=environment(), check=False).returncode:
         sys.exit(status)
 
 
 def quietly() -> list[str]:
-    """The option to say nothing, unless someone watches at a terminal: downloads take minutes."""
+    """The option --quiet, except at a terminal, because downloads take minutes."""
     return [] if sys.stderr.isatty() else ["--quiet"]
 
 
 def environment() -> dict[str, str]:
     """The process environment with pip's index settings translated into uv's."""
-    settings = {"UV_SYSTEM_CERTS": "1"} | ({"UV_NO_PROGRESS": "1"} if quietly() else {})
+    settings = {"UV_SYSTEM_CERTS": "1"}
     if find_links := os.environ.get("PIP_FIND_LINKS"):
         settings["UV_FIND_LINKS"] = ",".join(find_links.split())
     return {**settings, **os.environ, "UV_DEFAULT_INDEX": index()}
 
 
 def find_links(requirements: str, *places: Path) -> list[str]:
-    """Options that lead uv to wheels that are on no index: in `places` and in UV_FIND_LINKS.
+    """Options for wheels outside of the index: in `places` and in UV_FIND_LINKS.
 
-    Without UV_FIND_LINKS, requirements that name builds for CPUs lead to PyTorch's own pages.
+    Without UV_FIND_LINKS, PyTorch's own pages are added if requirements name builds for CPUs.
     """
-    # With one such option uv does not read its variable, so that this repeats it.
+    # With such an option uv ignores the variable, so its value is repeated here.
     links = environment().get("UV_FIND_LINKS", "")
     pages = links.split(",") if links else map(pytorch_page, BUILD_FOR_CPU.findall(requirements))
     return [f"--find-links={place}" for place in (*places, *filter(None, pages))]
 
 
 def pytorch_page(name: str) -> str:
-    """The page that links the builds for CPUs of a package of PyTorch's."""
+    """PyTorch's page with a package's builds for CPUs."""
     return f"{PYTORCH_CPU}/{name}/"
 
 
 def index() -> str:
-    """The package index in use, as a PEP 503 address."""
+    """The address of the package index (PEP 503)."""
     chosen = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL")
     return chosen or "https://pypi.org/simple"
 
 
 def find() -> Path:
-    """The path of the pinned uv, fetched now if the cache has none."""
+    """The path of the pinned uv, which is downloaded if the cache does not have it."""
     program = CACHE / f"uv-{VERSION}" / "uv"
     if not program.exists():
         machine = (platform.system(), platform.machine())
@@ -88,7 +88,7 @@ def find() -> Path:
 
 
 def fetch(digest: str) -> bytes:
-    """The wheel with this SHA-256 digest, found in the index's own listing (PEP 503)."""
+    """The wheel with this SHA-256 digest, found in the index's list of files (PEP 503)."""
     project = f"{index().rstrip('/')}/uv/"
     link = re.search(rf'href="([^"#]+)#sha256={digest}"', get(project).decode())
     if link is None:
@@ -100,7 +100,7 @@ def fetch(digest: str) -> bytes:
 
 
 def get(address: str) -> bytes:
-    """The body at an address; exits with one line when it cannot be reached."""
+    """The body at an address; exits with one line if it cannot be downloaded."""
     public = without_credentials(address)
     try:
         request = urllib.request.Request(public)
@@ -114,12 +114,12 @@ def get(address: str) -> bytes:
 
 
 def without_credentials(address: str) -> str:
-    """The address without the `user:password@` that it may carry."""
+    """The address without its `user:password@`, if it has one."""
     return re.sub("//[^/]*@", "//", address)
 
 
 def unpack(wheel: bytes, program: Path) -> None:
-    """Write the executable inside the wheel to `program`, whole or not at all."""
+    """Write the executable in the wheel to `program`, in one step."""
     program.parent.mkdir(parents=True, exist_ok=True)
     partial = program.with_suffix(f".{os.getpid()}")
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:

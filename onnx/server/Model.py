@@ -69,11 +69,13 @@ class Model(TensorComponent):
             with artifact.reading():
                 self.outline = outline(artifact.path)
         session = partial(open_session, artifact, self.outline, self.settings)
-        self.graph = Graph(session, self.outputs, self.outline.unranked if self.outline else ())
+        told = (self.outline.unranked, self.outline.states) if self.outline else ()
+        self.graph = Graph(session, self.outputs, *told)
         self.graph.try_out()
         self.signature = self.graph.signature()
         if size := image_size(self.graph.session.get_modelmeta().custom_metadata_map):
             self.preprocessing.use_size(size, self._needed())
+        self.whole_outputs = self.graph.whole_outputs()
         self.batchable = self.stacks() and not self.graph.is_run_row_by_row
         self.custom = self._custom()
 

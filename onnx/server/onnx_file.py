@@ -20,7 +20,10 @@ NESTED = {
     "sparse tensor": {1: "tensor", 2: "tensor"},
 }
 IR_VERSION, PRODUCER_NAME, PRODUCER_VERSION, OPSET_IMPORT = 1, 2, 3, 8  # of a model
+NODE, NODE_INPUT, OPERATOR = 1, 1, 4  # of a graph; the others are of a node
 GRAPH, INPUT, TYPE, TENSOR, SHAPE = 7, 11, 2, 1, 2  # of a model; each is a field of the previous
+# Inputs of recurrent operators whose first axis is the layers' directions: initial_h, initial_c.
+STATES = {"RNN": (5,), "GRU": (5,), "LSTM": (5, 6)}
 EXTERNAL_DATA = 13  # of a tensor
 # Fields that hold the values themselves, often millions: no file name follows them.
 VALUES = {"tensor": {4, 5, 6, 7, 9, 10, 11}, "attribute": {2, 3, 4, 7, 8, 9}}
@@ -33,7 +36,8 @@ class Outline:
 
     `opsets` has the version of each operator set by domain. `data_files` are the paths of separate
     files with weights. `unranked` are the names of inputs with any number of axes, which
-    onnxruntime does not distinguish from scalars.
+    onnxruntime does not distinguish from scalars. `states` are the names of tensors that recurrent
+    operators take as their state, whose first axis is no batch.
     """
 
     ir_version: int
@@ -41,6 +45,7 @@ class Outline:
     producer: str
     data_files: tuple[str, ...]
     unranked: frozenset[str]
+    states: frozenset[str]
 
     def opset(self) -> str:
         """The operator sets in words, such as `ai.onnx 20, ai.onnx.ml 3`."""
@@ -68,6 +73,7 @@ def _outline(model: memoryview) -> Outline:
         producer=" ".join(filter(None, producer)),
         data_files=tuple(dict.fromkeys(_data_files(model, "model"))),
         unranked=frozenset(_unranked(values[GRAPH])),
+        states=frozenset(_states(values[GRAPH])),
     )
 
 
@@ -95,6 +101,15 @@ def _unranked(graph: memoryview) -> Iterator[str]:
             tensor = dict(_fields(info[TYPE])).get(TENSOR)
             if tensor is not None and SHAPE not in dict(_fields(tensor)):
                 yield _text(info[1])
+
+
+def _states(graph: memoryview) -> Iterator[str]:
+    for number, value in _fields(graph):
+        if number == NODE:
+            fields = list(_fields(value))
+            inputs = [each for key, each in fields if key == NODE_INPUT]
+            places = STATES.get(_text(dict(fields).get(OPERATOR, b"")), ())
+            yield from (_text(inputs[place]) for place in places if place < len(inputs))
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:

@@ -17,7 +17,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, R
 from prepackaged import ClientError, DeploymentError, ModelError, Signature, TensorSpec
 from prepackaged.arrays import Array
 from prepackaged.one_batch import blank, have_one_batch
-from prepackaged.row_by_row import joined, run_by_row
+from prepackaged.row_by_row import joined, run_by_row, whole
 from prepackaged.tensor_values import differing_sizes
 
 logger = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class Graph:
         open_session: Callable[[], onnxruntime.InferenceSession],
         wanted: Sequence[str] = (),
         unranked: Collection[str] = (),
+        states: Collection[str] = (),
     ) -> None:
         """Open the graph to return the `wanted` outputs, or all if the list is empty.
 
@@ -57,8 +58,10 @@ class Graph:
         self.labels: dict[str, list[str]] = {}
         nodes = self.session.get_inputs()
         answers = _chosen(self.session.get_outputs(), wanted)
-        self._by_row = rows_of_one(nodes, unranked)
-        self._shapes = {node.name: output(node).shape for node in answers}  # of one run
+        self._by_row = rows_of_one(nodes, unranked, states)
+        one_run = [output(node) for node in answers]
+        self._shapes = {spec.name: spec.shape for spec in one_run}
+        self._dtypes = {spec.name: spec.dtype for spec in one_run}
         types = {node.name: node.type for node in (*nodes, *answers)}
         self._bfloat16s = {name for name, kind in types.items() if bfloat16.NAME in kind}
         self.inputs = (
@@ -104,15 +107,22 @@ class Graph:
         needed = [spec for spec in self.inputs if not spec.optional]
         arrays = {spec.name: blank(spec) for spec in needed}
         try:
-            self(arrays)
+            first = self(arrays)
+            # An empty shape in the file is a scalar's, or unknown.
+            self._shapes |= {name: () for name, array in first.items() if not array.ndim}
         except (ClientError, ModelError) as error:
             logger.info("Trial run on zeros failed, with free axes of size 1: %s", error)
         self.outputs = tuple(map(self._labelled, self.outputs))
+        self._shapes |= {name: (1, len(labels)) for name, labels in self.labels.items()}
         is_unsaid = len(needed) > 1 and all(spec.axes[:1] == (None,) for spec in needed)
         if is_unsaid and have_one_batch(self._outputs, needed):
             self.inputs = tuple(
                 spec if spec.optional else with_one_batch(spec) for spec in self.inputs
             )
+
+    def whole_outputs(self) -> frozenset[str] | None:
+        """The outputs without an axis for the row if rows run one by one, else None."""
+        return whole(self._shapes) if self.is_run_row_by_row else None
 
     def signature(self) -> Signature:
         """Inputs and outputs of the graph, and class names if exactly one output has labels."""
@@ -154,7 +164,7 @@ class Graph:
             return value
         if isinstance(value, list) and value and isinstance(value[0], dict):
             self.labels[name] = [str(label) for label in value[0]]
-            return np.array([list(scores.values()) for scores in value])
+            return np.array([list(scores.values()) for scores in value], self._dtypes[name])
         return joined(value or [], None)  # a sequence of tensors
 
 

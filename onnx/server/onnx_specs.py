@@ -20,16 +20,18 @@ INPUT = re.compile(r"(optional\()?tensor\((\w+)\)\)?")
 OUTPUT = re.compile(r"(optional\(|seq\()?(map\(\w+,)?tensor\((\w+)\)\)*")
 
 
-def rows_of_one(nodes: Sequence[Any], unranked: Collection[str]) -> frozenset[str]:
+def rows_of_one(
+    nodes: Sequence[Any], unranked: Collection[str], states: Collection[str] = ()
+) -> frozenset[str]:
     """The names of the inputs whose first axis is a batch that is fixed at 1.
 
     Empty if the first axis of any input is free: then that is the batch, and an axis of size 1
-    belongs to a setting or a state.
+    belongs to a setting or a state. The first axis of the `states` of recurrent layers is no batch.
     """
     ranked = [node for node in nodes if node.name not in unranked and node.shape]
     if not all(isinstance(node.shape[0], int) for node in ranked):
         return frozenset()
-    return frozenset(node.name for node in ranked if node.shape[0] == 1)
+    return frozenset(node.name for node in ranked if node.shape[0] == 1 and node.name not in states)
 
 
 def required(node: Any, by_row: Collection[str], unranked: Collection[str]) -> TensorSpec:

@@ -87,7 +87,7 @@ class Model(TensorComponent):
         )
         self.takes_other_names = found.others is not None
         self.signature = Signature(self.network.specs(), found.outputs).with_source("model")
-        self.batchable = self.stacks() and self.network.stacks()
+        self.batchable = self.stacks() and self.network.stacks() and not found.changes
         self.custom = {"format": kind, "device": str(self.device), "torch": torch.__version__}
         if version := artifact.flavor.get("pytorch_version"):
             self.custom["saved_with"] = str(version)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from pytorch_outputs import below, parts
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.export.graph_signature import ConstantArgument, InputKind
 from torch.export.passes import move_to_device_pass
 from torch.utils import _pytree as pytree
@@ -18,6 +18,7 @@ from prepackaged import DeploymentError
 
 # Parts of an archive that are always run as machine code or unpickled.
 CODE = ("data/aotinductor/", "data/constants/custom_obj_", "data/constants/opaque_obj_")
+RECURRENT = {f"aten.{name}.input" for name in ("gru", "lstm", "rnn_relu", "rnn_tanh")}
 USES_PICKLE = b'"use_pickle": true'
 
 
@@ -58,12 +59,25 @@ class Exported(nn.Module):
         return max(free, key=free.count) if free else None
 
     def takes_one_row(self) -> bool:
-        """Whether the batch is fixed at 1: the first axis of each input has size 1."""
+        """Whether the batch is fixed at 1: the first axis of each input is the batch, of size 1."""
         tensors = list(self.inputs().values())
-        return bool(tensors) and all(
-            isinstance(each, Tensor)
-            and [size for size in each.shape[:1] if not _is_free(size)] == [1]
-            for each in tensors
+        return (
+            bool(tensors)
+            and not self._has_batch_second()
+            and all(
+                isinstance(each, Tensor)
+                and [size for size in each.shape[:1] if not _is_free(size)] == [1]
+                for each in tensors
+            )
+        )
+
+    def _has_batch_second(self) -> bool:
+        """Whether a recurrent layer takes an input whose first axis is its layers or the time."""
+        names = {*self.inputs()}
+        return any(
+            each.name in names
+            for node in self.program.graph.nodes
+            for each in _with_batch_second(node)
         )
 
     def outputs(self) -> dict[str, Tensor]:
@@ -96,6 +110,15 @@ class Exported(nn.Module):
             if spec.kind is InputKind.USER_INPUT
         ]
         return {arg.name: arg.value if isinstance(arg, ConstantArgument) else None for arg in given}
+
+
+def _with_batch_second(node: fx.Node) -> Iterator[fx.Node]:
+    """What a recurrent layer takes with the batch as second axis: its state, often its steps."""
+    if str(node.target) in RECURRENT:
+        steps, state, *_, is_batch_first = node.args
+        yield from pytree.tree_leaves(state)
+        if not is_batch_first:
+            yield steps
 
 
 def free(shape: Iterable[Any]) -> tuple[int | None, ...]:

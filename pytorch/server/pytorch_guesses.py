@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from pytorch_flow import width_of
 from pytorch_specs import BECOMING, Input
 from torch import nn
@@ -45,6 +46,13 @@ def kinds_to_try(each: Input, sample: Array | None) -> str:
     return "".join(kind for kind in order if kind in each.kinds and _can_be(sample, kind))
 
 
+def assumed_kinds(each: Input, module: nn.Module) -> str:
+    """The assumed kinds: no integers if the input accepts floats and there are no embeddings."""
+    names = (str(getattr(one, "original_name", type(one).__name__)) for one in module.modules())
+    takes_tokens = any("Embedding" in name for name in names)
+    return each.kinds if takes_tokens or "f" not in each.kinds else each.kinds.replace("i", "")
+
+
 def _can_be(sample: Array | None, kind: str) -> bool:
     """Whether the kind can represent the sample's values."""
     if sample is None or kind == "f" or sample.dtype.kind == kind:
@@ -64,3 +72,6 @@ def _widths(module: nn.Module) -> Iterator[int]:
                 yield layer.num_features
             case nn.LayerNorm():
                 yield layer.normalized_shape[-1]
+            case torch.jit.ScriptModule():
+                weights = [*layer.parameters(recurse=False), *layer.buffers(recurse=False)]
+                yield from (each.shape[1] for each in weights if each.ndim == 2)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pytorch_compile import compiled
 from pytorch_copies import undisturbed
 from pytorch_exported import Exported
+from pytorch_findings import assumed, settled_by, tried
 from pytorch_specs import Input, inputs_of, outputs_of_program
-from pytorch_trial import assumed, settled_by, tried
 from torch import nn
 
 from prepackaged import TensorSpec
@@ -21,7 +21,8 @@ class Found:
     `others` is the argument that takes tensors of any name. `outputs` is None if they are unknown.
     `by_row` are the outputs that are lists with an entry for each row. `settle` is for the first
     answered request if the kinds of values that the inputs accept could not be tried, see
-    `Network`.
+    `Network`. `changes` is whether each call changes the module, as far as a copy can tell:
+    then requests do not share calls, because looking whether they may takes further calls.
     """
 
     inputs: list[Input]
@@ -29,12 +30,13 @@ class Found:
     outputs: tuple[TensorSpec, ...] | None
     by_row: frozenset[str]
     settle: Callable[[list[Input], dict[str, Array]], list[Input] | None] | None
+    changes: bool
 
 
 def look(
     module: nn.Module, fresh: Callable[[], nn.Module | None], device: str, compile_as: str | None
 ) -> Found:
-    """Find inputs and outputs from the module, and by trial calls of copies that `fresh` makes.
+    """Find inputs and outputs from the module, and by trial calls to copies that `fresh` makes.
 
     Raises `DeploymentError` if `forward` takes no tensors.
     """
@@ -56,5 +58,10 @@ def look(
 
     is_open = copied is not None and not findings.is_settled
     return Found(
-        findings.inputs, others, outputs or None, findings.by_row, settle if is_open else None
+        findings.inputs,
+        others,
+        outputs or None,
+        findings.by_row,
+        settle if is_open else None,
+        findings.changes or copied is None,
     )

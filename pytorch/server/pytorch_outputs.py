@@ -62,8 +62,11 @@ def parts(result: Any) -> Sequence[tuple[Any, Any]]:
 def array_of(tensor: Tensor) -> Array:
     """The tensor as an array: dense, on the CPU, in a dtype that numpy has.
 
-    Floating-point dtypes other than float32 and float64 become float32.
+    Floating-point dtypes other than float32 and float64 become float32, complex numbers pairs of
+    floats on a further axis.
     """
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor.to_dense().resolve_conj())
     if tensor.layout is not torch.strided:
         tensor = tensor.to_dense()
     if tensor.is_quantized:

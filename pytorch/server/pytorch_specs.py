@@ -2,7 +2,7 @@
 
 An exported program describes them all. For other modules, the signature of `forward` gives the
 names, and the layers that an input reaches give the rest: integers for an embedding, channels for
-a convolution, booleans for a mask. Trial calls of a copy find what is still unknown, see
+a convolution, booleans for a mask. Trial calls to a copy find what is still unknown, see
 `pytorch_trial`.
 """
 
@@ -138,11 +138,14 @@ def outputs_of_program(module: Exported) -> tuple[TensorSpec, ...]:
     names = _axis_names(module)
     specs = []
     for name, value in module.outputs().items():
-        axes: list[str | None] | None = [names.get(str(size)) for size in value.shape]
-        shape = free(value.shape)
+        axes = [names.get(str(size)) for size in value.shape]
+        shape, dtype = free(value.shape), value.dtype
+        if value.is_complex():
+            shape, axes, dtype = (*shape, 2), [*axes, None], dtype.to_real()
         if module.takes_one_row():
-            shape, axes = of_rows(shape), None
-        specs.append(TensorSpec(name, numpy_dtype(value.dtype), shape, axes=axes))
+            specs.append(TensorSpec(name, numpy_dtype(dtype), of_rows(shape)))
+        else:
+            specs.append(TensorSpec(name, numpy_dtype(dtype), shape, axes=axes))
     return tuple(specs)
 
 
@@ -185,8 +188,7 @@ def _annotated(name: str, argument: inspect.Parameter) -> Iterator[Input]:
     kinds = _types(argument.annotation)
     plain = "".join(PLAIN[each] for each in PLAIN if each in kinds)
     if plain and len(plain) == len(kinds):
-        if not is_optional:
-            yield Input(name, plain[-1], shape=(), is_plain=True)
+        yield Input(name, plain[-1], shape=(), is_optional=is_optional, is_plain=True)
     elif kinds & {"dict", "Mapping", "MutableMapping"}:
         yield Input(name, holder=name, is_optional=is_optional)
     elif kinds & {"list", "Sequence"}:
@@ -216,12 +218,12 @@ def _scripted_arguments(module: Any) -> Iterator[Input]:
         is_optional = has_default or kind != str(each.type)
         if kind == "Tensor":
             yield Input(each.name, is_optional=is_optional)
-        elif has_default:
+        elif has_default and (kind not in PLAIN or each.default_value is not None):
             continue
-        elif kind == "List[Tensor]":
-            yield Input(each.name, is_optional=is_optional, is_list=True)
         elif kind in PLAIN:
             yield Input(each.name, PLAIN[kind], shape=(), is_optional=is_optional, is_plain=True)
+        elif kind == "List[Tensor]":
+            yield Input(each.name, is_optional=is_optional, is_list=True)
         elif DICT.match(kind):
             yield Input(each.name, holder=each.name, is_optional=is_optional)
         else:

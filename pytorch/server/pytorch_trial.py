@@ -9,49 +9,35 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from pytorch_calls import Forward
-from pytorch_guesses import SIZES, Shape, kinds_to_try, shapes_to_try, with_rows
+from pytorch_guesses import SIZES, Shape, assumed_kinds, kinds_to_try, shapes_to_try, with_rows
 from pytorch_outputs import named
 from pytorch_specs import Input, float_dtype, float_dtypes_to_try
-from pytorch_trial_outputs import outputs_of
+from pytorch_states import sets_attributes, state_of
 from torch import nn
 
-from prepackaged import TensorSpec
 from prepackaged.arrays import Array
 
 logger = logging.getLogger(__name__)
 
 MOST_SECONDS = 5.0  # of searching for shapes and kinds
 VARIED = (2, 3, 5)  # values whose quotients, roots and logarithms are no whole numbers
-
-
-@dataclass(frozen=True)
-class Findings:
-    """The results of trial calls.
-
-    `inputs` have the kinds that the module accepts. `outputs` is None if they are unknown.
-    `by_row` are the outputs that are lists with an entry for each row. Unless `is_settled`, the
-    kinds are assumptions.
-    """
-
-    inputs: list[Input]
-    outputs: tuple[TensorSpec, ...] | None = None
-    by_row: frozenset[str] = frozenset()
-    is_settled: bool = True
+LARGE = 500  # times these values, their sixth powers are beyond 64 bits
 
 
 @dataclass
 class Trial:
-    """Trial calls of `module`, a copy, in the form `called`, such as compiled.
+    """Trial calls to `module`, a copy, in the form `called`, such as compiled.
 
     `kinds` and `shapes` are those of the current call, by input. The inputs' values are from
-    `samples` if given, else they are all `value`; those of the input `varied` are `VARIED`.
+    `samples` if given, else they are all `value`; those of the input `varied` are `VARIED` times
+    `factor`.
     `results` are those of the calls so far, or their errors; `has_misfit` is whether the last call
     failed because of an index.
     """
@@ -65,6 +51,7 @@ class Trial:
     shapes: dict[str, Shape] = field(default_factory=dict)
     value: int = 1
     varied: str | None = None
+    factor: int = 1
     samples: dict[str, Array] = field(default_factory=dict)
     results: dict[Any, Any] = field(default_factory=dict)
     has_misfit: bool = False
@@ -84,7 +71,7 @@ class Trial:
         by_name = {each.name: each for each in self.inputs}
         shapes = {name: rows(by_name[name], shape) for name, shape in self.shapes.items()}
         each = ((name, shape, self.kinds[name]) for name, shape in shapes.items())
-        key = (self.value, self.varied, self.floating, *each)
+        key = (self.value, self.varied, self.factor, self.floating, *each)
         if key not in self.results:
             self.results[key] = self._called({
                 name: self._tensor(by_name[name], shape) for name, shape in shapes.items()
@@ -117,14 +104,15 @@ class Trial:
         """The kinds that an input accepts, with the other inputs unchanged.
 
         Integers are excluded if the same values as floats give another result: then the module
-        creates tensors in the input's dtype, which truncates fractions. Booleans are included if
-        they may be a mask of another shape than the trial's: as integers, they would be positions.
+        creates tensors in the input's dtype, which truncates fractions, or computes numbers beyond
+        64 bits. Booleans are included if they may be a mask of another shape than the trial's: as
+        integers, they would be positions.
         """
         if time.monotonic() > self.deadline:
-            return _assumed(each, self.module)
+            return assumed_kinds(each, self.module)
         tried = kinds_to_try(each, self.samples.get(each.name))
         kinds = [kind for kind in each.kinds if kind in tried and self._of_kind(each, kind)]
-        if {"i", "f"} <= {*kinds} and self._truncates(each):
+        if {"i", "f"} <= {*kinds} and self._is_better_as_floats(each):
             kinds.remove("i")
         if kinds == ["i"] and "b" in each.kinds and self._may_be_mask(each):
             kinds = ["b", "i"]
@@ -132,7 +120,7 @@ class Trial:
 
     def add(self, each: Input) -> Input:
         """The optional input with the kinds that it accepts, tried together with needed ones."""
-        kinds = _assumed(each, self.module)
+        kinds = assumed_kinds(each, self.module)
         shapes = (*self.shapes.values(), *self._shapes(each, SIZES[0]))
         for kind, shape in itertools.product(kinds_to_try(each, None), shapes):
             self.shapes[each.name], self.kinds[each.name] = shape, kind
@@ -148,6 +136,38 @@ class Trial:
         """Whether an input needs as many rows as the others."""
         return self.call(lambda one, shape: with_rows(3, shape) if one is each else shape) is None
 
+    def take_together(self, names: Collection[str], kind: str, free: Collection[str]) -> bool:
+        """Whether these inputs may have a kind at once, for the result that floats give.
+
+        The other inputs of `free` are floats.
+        """
+        on_cpu = self._on_cpu()
+        return on_cpu is not None and all(
+            replace(on_cpu, value=value)._are_alike(names, kind, free)
+            for value in (self.value, VARIED[1] if kind == "i" else 1)
+        )
+
+    def changes(self) -> bool:
+        """Whether a call changes the module after earlier ones with the same values, as counting.
+
+        A cache that the first call fills stays as it is.
+        """
+        states, results = [], []
+        for _ in range(2):
+            self.results.clear()
+            results.append(self.call())
+            states.append(state_of(self.module))
+        return states[0] != states[1] or not _are_equal(*results) or sets_attributes(self.module)
+
+    def _are_alike(self, names: Collection[str], kind: str, free: Collection[str]) -> bool:
+        kinds = self.kinds
+        self.kinds = kinds | dict.fromkeys(free, "f")
+        floats = self.call()
+        self.kinds |= dict.fromkeys(names, kind)
+        result = self.call()
+        self.kinds = kinds
+        return floats is None or (result is not None and _are_equal(floats, result))
+
     def _of_kind(self, each: Input, kind: str) -> tuple[Any] | None:
         """The result of a call with another kind of an input's values; None if it fails."""
         before, self.kinds[each.name] = self.kinds[each.name], kind
@@ -162,14 +182,14 @@ class Trial:
         """
         return each.kinds == "bi" or bool(self._of_kind(each, "b")) or self.has_misfit
 
-    def _truncates(self, each: Input) -> bool:
+    def _is_better_as_floats(self, each: Input) -> bool:
         """Whether an input's integers give another result than the same values as floats."""
         if self._differs(each):
             return True
         on_cpu = self._on_cpu()
         return on_cpu is not None and any(
-            replace(on_cpu, varied=each.name, value=value)._differs(each)
-            for value in (VARIED[1], self.value)
+            replace(on_cpu, varied=each.name, value=value, factor=factor)._differs(each)
+            for value, factor in ((VARIED[1], 1), (self.value, 1), (self.value, LARGE))
         )
 
     def _differs(self, each: Input) -> bool:
@@ -190,7 +210,7 @@ class Trial:
             result = self.forward(self.called, tensors)
             dict(named(result))  # fails if the result contains other values
         except Exception as error:
-            logger.debug("A call of a copy failed", exc_info=True)
+            logger.debug("A call to a copy failed", exc_info=True)
             return error.with_traceback(None)
         return result
 
@@ -207,79 +227,10 @@ class Trial:
         dtype = each.dtype_of(self.kinds[each.name], self.floating)
         if each.name == self.varied:
             values = torch.tensor(VARIED)[torch.arange(math.prod(shape)) % len(VARIED)]
-            return values.reshape(shape).to(self.device, dtype)
+            return (values * self.factor).reshape(shape).to(self.device, dtype)
         if each.name in self.samples:
             return torch.from_numpy(self.samples[each.name].copy()).to(self.device, dtype)
         return torch.full(shape, self.value, dtype=dtype, device=self.device)
-
-
-def tried(
-    copied: nn.Module, called: nn.Module, inputs: list[Input], others: str | None, device: str
-) -> Findings:
-    """Make trial calls of the copy `copied`, which should then be discarded.
-
-    `called` is the copy in the form that is called, such as compiled.
-    """
-    needed = [each for each in inputs if not each.is_optional] or inputs[:1]
-    trial = Trial(copied.to(device), called, inputs, others, device)
-    if not needed or not trial.find(needed):
-        return assumed(copied, inputs)
-    settled = [
-        replace(each, kinds=trial.accepted(each)) if len(each.kinds) > 1 and not each.dtype
-        else each for each in needed
-    ]  # fmt: skip
-    settled = [replace(each, floating=trial.floating) for each in settled]
-    optional = [trial.add(each) for each in inputs if each not in needed]
-    found = {each.name: each for each in (*_tied(trial, settled), *optional)}
-    return Findings([found[each.name] for each in inputs], *outputs_of(trial, needed))
-
-
-def assumed(module: nn.Module, inputs: list[Input]) -> Findings:
-    """Findings without trial calls: the kinds are assumptions, the outputs unknown."""
-    settled = [replace(each, kinds=_assumed(each, module)) for each in inputs]
-    return Findings(settled, is_settled=all(each.dtype or len(each.kinds) == 1 for each in inputs))
-
-
-def settled_by(
-    copied: nn.Module,
-    inputs: list[Input],
-    others: str | None,
-    device: str,
-    arrays: dict[str, Array],
-) -> list[Input] | None:
-    """The inputs with the kinds that the copy accepts for a request's values.
-
-    Returns None if no call succeeds.
-    """
-    given = [each for each in inputs if each.name in arrays]
-    trial = Trial(copied.to(device), copied, inputs, others, device, samples=arrays)
-    if not trial.find(given):
-        return None
-    kinds = {each.name: trial.accepted(each) for each in given}
-    return [
-        replace(each, kinds=kinds.get(each.name, each.kinds), floating=trial.floating)
-        for each in inputs
-    ]
-
-
-def _assumed(each: Input, module: nn.Module) -> str:
-    """The assumed kinds: no integers if the input accepts floats and there are no embeddings."""
-    names = (str(getattr(one, "original_name", type(one).__name__)) for one in module.modules())
-    takes_tokens = any("Embedding" in name for name in names)
-    return each.kinds if takes_tokens or "f" not in each.kinds else each.kinds.replace("i", "")
-
-
-def _tied(trial: Trial, inputs: Iterable[Input]) -> Iterator[Input]:
-    """The inputs; an input whose number of rows may differ gets its own first axis."""
-    inputs = list(inputs)
-    free = [each for each in inputs if each.shape and each.shape[0] is None and not each.axes]
-    for each in inputs:
-        one = next(old for old in trial.inputs if old.name == each.name)
-        if each in free and len(free) > 1 and not trial.is_tied(one):
-            shape = each.shape or ()
-            yield replace(each, axes=(f"rows of {each.name}", *[None] * (len(shape) - 1)))
-        else:
-            yield each
 
 
 def _are_equal(one: Any, other: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Find a module's outputs by trial calls of a copy."""
+"""Find a module's outputs by trial calls to a copy."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

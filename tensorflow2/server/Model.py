@@ -82,7 +82,8 @@ class Model(TensorComponent):
         self.compiled = read.tried()
         self.signature = self.compiled.signature()
         self.custom = {**versions, "device": str(self.device), "tensorflow": tf.__version__}
-        self.batchable = self.stacks() and not self.compiled.by_row
+        self.whole_outputs = self.compiled.whole_outputs()
+        self.batchable = self.stacks() and self.compiled.stacks()
 
     def _read(self, artifact: Artifact) -> tuple[Compiled, dict[str, str]]:
         path = artifact.directory / artifact.name  # the target of a link may have another name

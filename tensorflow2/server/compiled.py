@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
-from state import restored
+from dtypes import check_range, is_numpys, stand_in, to_array, to_tensor
+from state import changes, restored
 
 from prepackaged import (
     ClientError,
@@ -19,9 +19,10 @@ from prepackaged import (
     TensorSpec,
     describe,
 )
-from prepackaged.arrays import Array, list_by_row
+from prepackaged.arrays import Array
 from prepackaged.one_batch import blank, have_one_batch
-from prepackaged.row_by_row import run_by_row
+from prepackaged.row_by_row import run_by_row, whole
+from prepackaged.signature import FreeShape
 
 logger = logging.getLogger(__name__)
 
@@ -29,15 +30,6 @@ logger = logging.getLogger(__name__)
 # bytes of the request that are no UTF-8.
 REFUSALS = (tf.errors.InvalidArgumentError, tf.errors.DataLossError, UnicodeDecodeError)
 PREFIX = "Graph execution error:"
-
-# Replacements for TensorFlow dtypes that numpy or JSON lack.
-STAND_INS: dict[str, Any] = {"string": bytes, "bfloat16": np.float32} | {
-    "complex64": np.float32,  # pairs: see `tensor_answers`
-    "complex128": np.float64,
-    "int4": np.int8,
-    "uint4": np.uint8,
-    **{f"q{name}": name for name in ("int8", "uint8", "int16", "uint16", "int32")},
-}
 
 
 @dataclass(frozen=True)
@@ -70,6 +62,17 @@ class Compiled:
             return frozenset()
         return frozenset(name for name, shape in shapes.items() if shape[0] == 1)
 
+    def stacks(self) -> bool:
+        """Whether requests may share a call: not where rows run one by one, or calls have effects.
+
+        Looking whether requests may share a call takes further calls.
+        """
+        return not self.by_row and not changes(self.traced)
+
+    def whole_outputs(self) -> frozenset[str] | None:
+        """The outputs without an axis for the row if rows run one by one, else None."""
+        return whole(self.shapes) if self.by_row else None
+
     def signature(self) -> Signature:
         """Inputs and outputs of requests, with free batches if rows run one by one.
 
@@ -79,15 +82,27 @@ class Compiled:
         outputs = tuple(self._output(name, each) for name, each in self.outputs.items())
         return Signature(inputs, outputs).with_source("model")
 
+    @cached_property
+    def foreign(self) -> dict[str, Any]:
+        """The dtypes of inputs that numpy lacks: what stands for them may hold larger numbers."""
+        dtypes = {name: each.dtype for name, each in self.inputs.items()}
+        return {name: dtype for name, dtype in dtypes.items() if not is_numpys(dtype)}
+
+    @cached_property
+    def shapes(self) -> dict[str, FreeShape | None]:
+        """The shapes of the outputs of one call."""
+        return {name: _sizes(each) for name, each in self.outputs.items()}
+
     def __call__(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Run the function; returns arrays by output name, bfloat16 as float32, strings as bytes.
 
         Raises `ClientError` for values that the function's operations refuse, such as an index
-        out of range, and `ModelError` for any other failure.
+        out of range, or that are out of an input's range, and `ModelError` for any other failure.
         """
+        for name, dtype in self.foreign.items():
+            check_range(name, arrays[name], dtype)
         try:
-            shapes = {name: _sizes(each) for name, each in self.outputs.items()}
-            return run_by_row(self._run, dict(arrays), self.by_row, shapes)
+            return run_by_row(self._run, dict(arrays), self.by_row, self.shapes)
         except ClientError:
             raise
         except REFUSALS as error:
@@ -121,8 +136,8 @@ class Compiled:
         return self
 
     def _run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
-        tensors = [_tensor(arrays[name], each.dtype) for name, each in self.inputs.items()]
-        return {name: _array(each) for name, each in self.function(tensors).items()}
+        tensors = [to_tensor(arrays[name], each.dtype) for name, each in self.inputs.items()]
+        return {name: to_array(each) for name, each in self.function(tensors).items()}
 
     def _input(self, name: str, wanted: Any) -> TensorSpec:
         spec = _spec(name, wanted, "input", "request")
@@ -134,9 +149,10 @@ class Compiled:
 
     def _output(self, name: str, wanted: Any) -> TensorSpec:
         spec = _spec(name, wanted, "output", "answer")
-        if not self.by_row or not spec.shape:
+        if not self.by_row or spec.shape is None:
             return spec
-        return TensorSpec(name, spec.dtype, (None, *spec.shape[1:]) if spec.shape[0] == 1 else None)
+        has_rows = spec.shape[:1] in ((1,), ())
+        return TensorSpec(name, spec.dtype, (None, *spec.shape[1:]) if has_rows else None)
 
 
 def _spec(name: str, wanted: Any, what: str, message: str) -> TensorSpec:
@@ -150,13 +166,12 @@ def _spec(name: str, wanted: Any, what: str, message: str) -> TensorSpec:
             f"{what} {name!r} is a {dtype.name}, which no {message} can hold: save the model with a"
             " signature of tensors"
         )
-    stand_in = np.float32 if dtype.name.startswith("float8") else STAND_INS.get(dtype.name)
     if dtype.is_complex and shape is not None:
         shape = (*shape, 2)
-    return TensorSpec(name, stand_in or dtype.as_numpy_dtype, shape)
+    return TensorSpec(name, stand_in(dtype), shape)
 
 
-def _sizes(wanted: Any) -> tuple[int | None, ...] | None:
+def _sizes(wanted: Any) -> FreeShape | None:
     return None if wanted.shape.rank is None else tuple(wanted.shape.as_list())
 
 
@@ -173,24 +188,3 @@ def reason(error: BaseException) -> str:
     lines = [re.sub(r"^{{.*?}}", "", line).strip() for line in told.splitlines()]
     place = -1 if bracket else 0  # a message without a graph may go on with bytes of the request
     return f"{name}: {([*filter(None, lines)] or [''])[place]}"
-
-
-def _tensor(array: Array, dtype: Any) -> Any:
-    """Convert an array to a tensor; for complex dtypes, the array's last axis has pairs."""
-    if dtype.is_complex:
-        array = array[..., 0] + 1j * array[..., 1]
-    return tf.constant(array, dtype)
-
-
-def _array(tensor: Any) -> Array:
-    """Convert a tensor to an array; a ragged one to an array of objects, a list for each row."""
-    if isinstance(tensor, tf.SparseTensor):
-        tensor = tf.sparse.to_dense(tensor)
-    if isinstance(tensor, tf.RaggedTensor):
-        return list_by_row(tensor.to_list())
-    if tensor.dtype == tf.string:
-        return np.array(tensor.numpy(), dtype=object)  # fixed-size strings would lose zeros
-    array: Array = np.asarray(tensor.numpy())
-    if array.dtype.kind in "biufc" and array.dtype.isbuiltin:
-        return array
-    return array.astype(np.float32 if tensor.dtype.is_floating else np.int32)

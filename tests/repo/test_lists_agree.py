@@ -202,7 +202,7 @@ def test_an_audit_asks_for_every_pin_of_every_lock(tmp_path: Path) -> None:
     pins = re.findall(r"^([\w.-]+==[\w.]+)", "\n".join(map(read, locks)), re.MULTILINE)
 
     assert done.returncode == 2
-    assert "not sound, or not looked up: skeleton/server/requirements.txt\n" in done.stderr
+    assert "vulnerable, or not looked up: skeleton/server/requirements.txt\n" in done.stderr
     asked = (tmp_path / "asked").read_text().split()
     assert {"seldon-core==1.17.1"} < set(pins) <= set(asked)
     assert [pin for pin in asked if "+" in pin or "hash" in pin] == []

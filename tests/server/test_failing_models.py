@@ -386,6 +386,21 @@ def test_a_model_that_kills_its_process_ends_the_server(
     assert process.status() == 7
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    "fact", ["signature", "batchable", "class_names", "tags", "artifact", "custom_service"]
+)
+def test_a_model_that_exits_when_it_is_asked_a_fact_is_not_served(
+    start_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, fact: str, workers: str
+) -> None:
+    """The server ends with status 1 and a reason, and not with 0 as if all was well."""
+    monkeypatch.setenv("GUNICORN_WORKERS", workers)
+    process = start_process("Exits", answers=False, fact=fact)
+    assert process.status() == 1
+    last_line = process.server.log().splitlines()[-1]
+    assert last_line.endswith("Exits cannot be served: SystemExit: 0")
+
+
 def test_a_model_that_hangs_holds_nothing_but_itself(
     start_process: Callable[..., Any], tmp_path: Any
 ) -> None:

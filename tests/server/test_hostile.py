@@ -4,9 +4,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import grpc
 import pytest
 from rawhttp import PREDICT, chunked, connected, get, post, text
+from waiting import SECONDS
 
+from prepackaged.server.protocols import protobuf_reading
 from prepackaged.testing import Served, serve
 
 PART = '--B\r\nContent-Disposition: form-data; name="x{}"\r\n\r\n1\r\n'
@@ -104,3 +107,30 @@ def test_pages_of_other_origins_may_call_the_model_unless_set_otherwise(server: 
         for request in (post(text("hi")), get(PREDICT, origin, wish, method="OPTIONS")):
             names = connection.ask(request).headers
             assert not [name for name in names if name.startswith("access-control")]
+
+
+EMPTY = b"\x0a\x00" * 60_000
+TOO_MANY = "expected at most 50000 parts in a message, got more"
+TOO_LONG = "expected a message of at most 65536 bytes, got 120000"
+
+
+@pytest.mark.parametrize(
+    ("path", "message", "details"),
+    [
+        ("/seldon.protos.Model/Predict", b"\x1a\xc0\xa9\x07" + EMPTY, TOO_MANY),
+        ("/seldon.protos.Combiner/Aggregate", EMPTY, TOO_MANY),
+        ("/inference.GRPCInferenceService/ModelInfer", b"\x2a\x00" * 60_000, TOO_MANY),
+        ("/inference.GRPCInferenceService/ModelReady", EMPTY, TOO_LONG),
+        ("/inference.GRPCInferenceService/ServerLive", EMPTY, TOO_LONG),
+        ("/grpc.health.v1.Health/Check", EMPTY, TOO_LONG),
+    ],
+)
+def test_a_message_of_countless_empty_parts_is_refused(
+    server: Served, monkeypatch: pytest.MonkeyPatch, path: str, message: bytes, details: str
+) -> None:
+    """Protobuf would read it in one step, and nobody else would have a turn."""
+    monkeypatch.setattr(protobuf_reading, "MOST_PARTS", 50_000)
+    with grpc.insecure_channel(server.grpc) as channel, pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary(path)(message, timeout=SECONDS)
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert caught.value.details() == details

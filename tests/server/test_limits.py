@@ -17,8 +17,7 @@ from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from waiting import SECONDS, wait_until
 
 from prepackaged.server.protocols.json_reading import MOST_CONTAINERS
-from prepackaged.server.transport import eviction
-from prepackaged.server.transport.http1 import connection as http_connection
+from prepackaged.server.transport import eviction, unread
 from prepackaged.server.transport.http1 import port as http_port
 from prepackaged.server.transport.http1.head_size import MAX_HEAD
 from prepackaged.testing import Served, serve
@@ -393,7 +392,7 @@ def test_an_answer_that_is_not_read_keeps_no_closed_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A client that does not read the end of its answers has its time, and is then disconnected."""
-    monkeypatch.setattr(http_connection, "READER_SECONDS", SOON)
+    monkeypatch.setattr(unread, "READER_SECONDS", SOON)
     made: list[Any] = []
     port = http_port.HttpPort
     add = port.add

@@ -180,16 +180,23 @@ def test_requests_do_not_wait_for_a_slow_load(with_api: Any, directory: Path) ->
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        ("broken", "ValueError: the answer is broken"),
+        ("exits", "the new model cannot be served: SystemExit: 0"),
+    ],
+)
 def test_a_load_that_fails_changes_nothing(
-    begin: Callable[..., Any], directory: Path, workers: str
+    begin: Callable[..., Any], directory: Path, workers: str, what: str, why: str
 ) -> None:
     """The old model answers, the client is told why, and a second attempt gets the same answer."""
     process = begin(PREPACKAGED_REPOSITORY_API="true", GUNICORN_WORKERS=workers)
-    write(directory, "broken")
+    write(directory, what)
     for _ in range(2):
         status, body = load(process)
         assert status == 503
-        assert "ValueError: the answer is broken" in body["error"]
+        assert why in body["error"]
         assert ask(process) == "one"
     assert metric(process, "prepackaged_model_last_reload_successful") == 0
     assert requests.get(process.server.url + "/v2/health/ready", timeout=60).status_code == 200
@@ -312,6 +319,35 @@ def test_a_load_that_fails_after_an_unload_says_why(with_api: Any, directory: Pa
     assert ask(with_api) == "two"
 
 
+@pytest.mark.parametrize("what", [LOAD, UNLOAD])
+def test_a_change_does_not_wait_for_a_call_that_hangs(
+    begin: Callable[..., Any], directory: Path, what: str
+) -> None:
+    """The client is told, liveness fails until the call ends, and then all goes on."""
+    settings = {"PREPACKAGED_REPOSITORY_API": "true", "PREPACKAGED_MAX_CALL_SECONDS": "0.5"}
+    process = begin("Reloads", **settings)
+    url, hangs = process.server.url, "a call to the model does not end"
+    with connected(url) as connection:
+        connection.send(post(text("wait")))
+        wait_until((directory.parent / "entered").exists)
+        status, body = load(process, what)
+        assert status == 503
+        assert hangs in body["error"]
+        ping = requests.get(url + "/health/ping", timeout=60)
+        assert (ping.status_code, ping.json()["status"]["info"]) == (500, hangs)
+        live = requests.get(url + "/v2/health/live", timeout=60)
+        assert (live.status_code, live.json()) == (500, {"error": hangs})
+        with pytest.raises(grpc.RpcError, match=hangs):
+            call(process.server, "ServerLive")
+        (directory.parent / "open").touch()
+        assert connection.answer().text == "one"
+    wait_until(lambda: requests.get(url + "/v2/health/live", timeout=60).status_code == 200)
+    assert "The model was reloaded" not in process.server.log()
+    write(directory, "two")
+    assert load(process)[0] == 200
+    assert ask(process) == "two"
+
+
 def health(process: Any) -> Any:
     """The status over gRPC."""
     with grpc.insecure_channel(process.server.grpc) as channel:
@@ -383,7 +419,7 @@ def test_sighup_during_loading_loads_once_more(
 def test_a_call_that_hangs_is_not_hidden_by_a_reload(
     begin: Callable[..., Any], directory: Path
 ) -> None:
-    """The server is not alive while a call of the model before hangs on the model's thread."""
+    """The server is not alive while a call to the model before hangs on the model's thread."""
     process = begin(PREPACKAGED_REPOSITORY_API="true", PREPACKAGED_MAX_CALL_SECONDS="0.5")
     ask(process)
     with ThreadPoolExecutor() as pool:

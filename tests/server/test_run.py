@@ -34,6 +34,17 @@ def test_make_run_prints_a_curl_line_that_works(name: str) -> None:
     assert called.stdout.splitlines()[-1] == "200"
 
 
+def test_make_run_prints_no_call_that_another_server_would_answer() -> None:
+    """Where another server has the ports, the new one ends without a curl line."""
+    ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
+    command = ["make", "run-skeleton", *(f"{kind}_PORT={port}" for kind, port in ports.items())]
+    with (
+        how_to_call(command, images.ROOT, os.environ) as first,
+        how_to_call(command, images.ROOT, os.environ) as second,
+    ):
+        assert (bool(first), second) == (True, "")
+
+
 def test_make_run_serves_a_model_of_ones_own(tmp_path: Path) -> None:
     """MODEL_URI and the three port variables reach the server."""
     model = tmp_path / "flowers"

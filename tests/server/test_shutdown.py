@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from http2 import http2
 from rawhttp import WAYS, Connection, connected, get, post, text
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from waiting import SECONDS, wait_until, wait_until_in_flight
@@ -297,6 +298,43 @@ def test_a_client_that_sends_no_more_does_not_hold_the_end_up(held: Any) -> None
         held.signal(signal.SIGTERM)
         assert held.status() == 0
         assert connection.answer().status == 408
+
+
+HALF = (
+    b"\0" + (100).to_bytes(4, "big") + bytes(50)
+)  # of a message of gRPC (Length-Prefixed-Message)
+GRPC = (("content-type", "application/grpc"), ("te", "trailers"))
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/seldon.protos.Model/Predict", GRPC, 200),
+        ("/api/v1.0/predictions", [("content-type", "application/json")], 408),
+    ],
+    ids=["gRPC", "REST"],
+)
+@pytest.mark.parametrize("sent", [b"", HALF], ids=["nothing", "half"])
+def test_a_stream_that_stays_half_does_not_hold_the_end_up(
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    path: str,
+    headers: Any,
+    status: int,
+    sent: bytes,
+) -> None:
+    """Half a message, or none, delays the shutdown only until its timeout, over HTTP/2 too."""
+    monkeypatch.setenv("PREPACKAGED_GRACE_SECONDS", "1000")
+    held = request.getfixturevalue("held")
+    with http2(held.server.url) as client:
+        stream = client.begin("POST", path, *headers, ends=False)
+        client.send(stream, sent, ends=False)
+        client.h2.ping(b"received")
+        client.flush()
+        assert client.read()
+        held.signal(signal.SIGTERM)
+        assert held.status() == 0
+        assert client.answer(stream).status == status
 
 
 # Children and threads of the model

@@ -186,7 +186,7 @@ def test_a_single_process_that_hangs_is_not_alive(
     with connected(process.server.url) as connection:
         connection.send(post(text("hang")))
         wait_until(lambda: ping().status_code == 500)
-    assert ping().json()["status"]["info"] == "a call of the model does not end"
+    assert ping().json()["status"]["info"] == "a call to the model does not end"
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_server(

@@ -71,7 +71,7 @@ def test_a_build_for_cpus_is_locked_and_installed(page: Path, tmp_path: Path) ->
     chosen, locked = tmp_path / "requirements.in", tmp_path / "requirements.txt"
     chosen.write_text("tinytorch==2.13.0+cpu\n")
 
-    lock.compile_lock(locked, chosen)
+    lock.write({locked: (chosen,)})
     environment.create(tmp_path / "env", locked)
 
     assert (
@@ -87,12 +87,12 @@ def test_the_lock_is_the_same_where_the_wheel_is_in_a_directory(
     """A wheel in a local directory gives the same lock as a download."""
     chosen, locked = tmp_path / "requirements.in", tmp_path / "requirements.txt"
     chosen.write_text("tinytorch==2.13.0+cpu\n")
-    lock.compile_lock(locked, chosen)
+    lock.write({locked: (chosen,)})
 
     monkeypatch.setattr(uv, "PYTORCH_CPU", "http://localhost:9/nothing")
     monkeypatch.setenv("PIP_FIND_LINKS", str((page / WHEEL).parent))
 
-    assert lock.is_stale(locked, (chosen,)) is False
+    assert lock.changed({locked: (chosen,)}) == {}
 
 
 def test_a_build_without_a_digest_is_not_locked(page: Path) -> None:

@@ -16,7 +16,7 @@ def found(arrays: dict[str, Any]) -> dict[str, Any]:
 
 
 def called(**arrays: Any) -> list[dict[str, Any]]:
-    """Return the inputs of each call of a model that takes one row of x and k."""
+    """Return the inputs of each call to a model that takes one row of x and k."""
     calls: list[dict[str, Any]] = []
 
     def run(row: dict[str, Any]) -> dict[str, Any]:

@@ -204,7 +204,7 @@ def test_missing_and_unknown_names_are_listed() -> None:
 def test_a_payload_without_names_is_refused(payload: Any, got: str) -> None:
     """A payload without names is refused if there are several inputs."""
     assert refusal(VECTOR, WORDS, X=payload) == (
-        "expected jsonData with 'x' (float32 of shape [n, 3]), 'words' (text of shape [n, 1]),"
+        "expected an object with 'x' (float32 of shape [n, 3]), 'words' (text of shape [n, 1]),"
         f" by name, got {got}"
     )
 
@@ -304,7 +304,7 @@ def test_records_hold_rows_of_any_shape() -> None:
 def test_columns_without_names_are_refused() -> None:
     """Columns without names are refused, since the order of inputs is not defined."""
     assert refusal(AGE, CITY, X=np.array([[7, 8]])) == (
-        "expected jsonData with 'age' (float32 of shape [n, 1]), 'city' (text of shape [n]),"
+        "expected an object with 'age' (float32 of shape [n, 1]), 'city' (text of shape [n]),"
         " by name, got an array of shape [1, 2]"
     )
 

@@ -91,7 +91,7 @@ class Model(EstimatorComponent):
             allow_extra=self.allow_extra,
             advice=versions.checked(self.policy, artifact.path),
         )
-        self.signature = served.signature
+        self.signature, self.example_answer = served.signature, served.example_answer
         self.custom = {
             **served.facts(),
             "saved_with": versions.saved.get(XGBOOST, "unknown"),

@@ -15,9 +15,11 @@ from xgboost_file import Loaded
 
 from prepackaged import ClientError, Column, Columns, Table
 from prepackaged.arrays import Array
-from prepackaged.casting import expected, is_null, shown
+from prepackaged.casting import expected
+from prepackaged.cells import is_null, shown
 from prepackaged.estimators.columns import READERS
 from prepackaged.estimators.ranges import Ranges, far_from
+from prepackaged.estimators.steps import has_own_methods
 from prepackaged.signature import Kind
 
 logger = logging.getLogger(__name__)
@@ -127,16 +129,18 @@ def columns_of_wrapper(model: XGBModel, behind: list[Column], count: int) -> lis
 
     Returns `count` columns without facts if the wrapper has another number of them or does not
     know all labels. Unknown labels are refused, because pandas would convert them to missing
-    values.
+    values. Numbers stay as they are sent if an author's own methods get them.
     """
     del behind  # a wrapper passes nothing on
     found = _inputs(Loaded(model.get_booster(), missing=model.missing))
     known = [each.kind != "category" or each.categories is not None for each in found]
-    columns = (
+    columns = [
         replace(each, name=None, kind=_cast_kind(each), missing=math.nan, open=False)
         for each in found
-    )
-    return list(columns) if all(known) and len(found) == count else [Column()] * count
+    ]
+    if has_own_methods(model):
+        columns = [each if each.kind == "category" else Column() for each in columns]
+    return columns if all(known) and len(found) == count else [Column()] * count
 
 
 READERS[XGBModel] = columns_of_wrapper
@@ -191,7 +195,9 @@ def _labels(booster: Booster, categorical: list[int]) -> dict[int, list[Any]]:
     encoded = json.loads(stored[1])["enc"] if stored else []
     found = {number: _decoded(encoded[number]) for number in categorical if encoded}
     if damaged := [number for number, labels in found.items() if labels is None]:
-        logger.warning("XGBoost damaged the labels of categorical columns %s: send codes", damaged)
+        logger.warning(
+            "XGBoost damaged the labels of columns %s: it only takes their codes", damaged
+        )
     return {number: labels for number, labels in found.items() if labels is not None}
 
 

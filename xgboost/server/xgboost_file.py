@@ -17,8 +17,9 @@ from prepackaged import Artifact, DeploymentError
 from prepackaged.allowed_imports import AllowedImports
 from prepackaged.arrays import Array
 from prepackaged.estimators import pickled
-from prepackaged.estimators.answers import methods_of
+from prepackaged.estimators.answers import METHODS, methods_of
 from prepackaged.estimators.pickled import SKLEARN, load_pickle, logged_warnings
+from prepackaged.estimators.steps import has_own_methods
 from prepackaged.estimators.trial import parts_of
 from prepackaged.load_errors import script_names
 from prepackaged.pickles import PickleFacts, opened, read_facts
@@ -155,7 +156,8 @@ def _unpickled(
     model = load_pickle(artifact, facts, versions.python, SERVER, allowed, Unavailable)
     if isinstance(model, Booster):
         return Loaded(model)
-    if not callable(getattr(model, "get_booster", None)):
+    is_wrapper = callable(getattr(model, "get_booster", None))
+    if not is_wrapper or has_own_methods(model, METHODS):
         return _checked(model, artifact)
     try:
         booster = model.get_booster()

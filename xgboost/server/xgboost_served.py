@@ -30,7 +30,8 @@ class ServedBooster:
         self.features = Features(loaded, allow_extra=allow_extra)
         self.answers = Answers(loaded, method, device)
         self.method = self.answers.method
-        self.signature = self.answers.signature(self.features.inputs, self._try_out())
+        self.example_answer = self._try_out()
+        self.signature = self.answers.signature(self.features.inputs, self.example_answer)
 
     def prepare(self, X: Any, names: Iterable[str] | None = None) -> Array | Table:
         """Convert the rows of a request for `predict`, see `Features.prepare`.

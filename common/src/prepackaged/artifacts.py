@@ -30,9 +30,9 @@ class ModelFiles:
 
     `names` are well-known file names, which may include a directory, such as
     `model/saved_model.pb`; `suffixes` are endings such as `.joblib`. `flavor` is the MLflow
-    flavor that the Model reads, and `flavor_key` the key in that flavor's table that names the
-    file or its directory; leave both empty if it reads no MLflow models. `other_flavors` are
-    pairs of flavor and key for MLflow models without the first flavor.
+    flavor that the Model reads, and `flavor_key` is the key in that flavor's section of `MLmodel`
+    that names the file or its directory; leave both empty if the Model reads no MLflow models.
+    `other_flavors` are pairs of flavor and key, for MLflow models without the first flavor.
 
     >>> ModelFiles(names=("model.npy",), suffixes=(".npy",)).wanted()
     'model.npy, one *.npy'
@@ -45,7 +45,7 @@ class ModelFiles:
     other_flavors: tuple[tuple[str, str], ...] = ()
 
     def wanted(self) -> str:
-        """The files that a model directory may contain, for messages."""
+        """A text that lists the files that a model directory may contain, for error messages."""
         wanted = ", ".join((*self.names, *(f"one *{suffix}" for suffix in self.suffixes)))
         return f"{wanted} or an MLflow {self.flavor} model" if self.flavor else wanted
 
@@ -54,9 +54,10 @@ class ModelFiles:
 class Artifact:
     """A model file.
 
-    `path` is the file with symbolic links resolved, `name` its name in the model's `directory`.
-    For an MLflow model, `flavor` is the flavor's table, `mlmodel` the whole content of `MLmodel`
-    and `code` the directory of its Python modules, if it has one; else they are empty.
+    `path` is the file's path with symbolic links resolved, and `name` is its name in the model's
+    `directory`. For an MLflow model, `flavor` is the flavor's section of `MLmodel`, `mlmodel` is
+    the whole content of that file, and `code` is the directory of the model's Python modules or
+    None. For other models, `flavor` and `mlmodel` are empty and `code` is None.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as directory:
@@ -88,8 +89,8 @@ class Artifact:
     def reading(self, advice: str = "") -> Iterator[None]:
         """Turn any exception in this block into a `DeploymentError` that names the file.
 
-        `advice` becomes the last sentence of the message. From here on, the Python modules of an
-        MLflow model can be imported.
+        `advice` becomes the last sentence of the message. In the block and after it,
+        the Python modules of an MLflow model can be imported.
         """
         if self.code and str(self.code) not in sys.path:
             sys.path.append(str(self.code))
@@ -115,9 +116,9 @@ def mounted_model() -> str | None:
 def find_artifact(model_uri: str, files: ModelFiles, model_file: str | None = None) -> Artifact:
     """The model file at `model_uri`, which is a directory or the file itself.
 
-    In a directory, the first of these that applies: the file that `model_file` names, an MLflow
-    model, one of `files.names`, the only file with one of `files.suffixes`. Raises
-    `DeploymentError` if there is no such file, more than one, or none that can be read.
+    In a directory, it is the first of these that exists: the file that `model_file` names, the
+    file of an MLflow model, one of `files.names`, the only file with one of `files.suffixes`.
+    Raises `DeploymentError` if there is no such file or more than one, or if it cannot be read.
     `Component` calls this function for you.
 
     >>> find_artifact("/no/such/model", ModelFiles(("model.txt",), (".txt",)))

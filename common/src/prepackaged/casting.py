@@ -5,16 +5,14 @@ Values are a list, as in JSON, or a one-dimensional array. A value that does not
 """
 
 import math
-import re
-import reprlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from prepackaged.arrays import Array, packed_numbers
+from prepackaged.cells import flag, is_null, moment_in, number, number_in, shown, string, whole
 from prepackaged.errors import ClientError
-from prepackaged.moments import moment
 from prepackaged.signature import Column
 
 Values = list[Any] | Array
@@ -43,9 +41,6 @@ EXPECTED = {
 SHOWN = 20  # categories in an error
 NUMBERS = "biuf"  # numpy's kinds of dtype that are numbers
 FLOATS = {float, int}
-# A number as JSON writes it, of so many characters that none takes long to read.
-NUMBER = re.compile(r"[+-]?(\d{1,400}\.?\d{0,400}|\.\d{1,400})([eE][+-]?\d{1,4})?", re.ASCII)
-LARGEST_EXACT = 2.0**63  # what a float must be below to be a 64-bit integer
 
 
 def cast(values: Values, column: Column, label: str) -> Array:
@@ -69,7 +64,8 @@ def cast(values: Values, column: Column, label: str) -> Array:
 def expected(column: Column) -> str:
     """The values that a column accepts, for errors."""
     if column.categories is None or column.open:
-        return EXPECTED.get(column.kind, "a plain value")
+        is_of_numbers = column.kind == "any" and column.categories
+        return EXPECTED.get(column.kind, "a number" if is_of_numbers else "a plain value")
     if not column.categories:
         return "one of the model's categories, of which none is a JSON value"
     shown = ", ".join(map(repr, column.categories[:SHOWN]))
@@ -83,16 +79,6 @@ class WrongValueError(ValueError):
     def __init__(self, row: int, value: Any) -> None:
         self.row, self.got = row, shown(value)
         super().__init__(f"row {row}: {self.got}")
-
-
-def shown(value: Any) -> str:
-    """A cell's value in an error, bounded in length."""
-    return "null" if is_null(value) else reprlib.repr(value)
-
-
-def is_null(value: Any) -> bool:
-    """Whether a cell is missing: null, or NaN, which some JSON writers use."""
-    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def inferred(values: Values) -> Array:
@@ -118,7 +104,7 @@ def _float(dtype: Any) -> Callable[[Values, Column], Array]:
         values = _listed(values)
         if set(map(type, values)) <= FLOATS:
             return _without_nan(_packed(values, dtype), column)
-        return np.array(_each(values, column, _number), dtype)
+        return np.array(_each(values, column, number), dtype)
 
     return cast_to_float
 
@@ -134,22 +120,23 @@ def _int(values: Values, column: Column) -> Array:
     values = _listed(values)
     if set(map(type, values)) == {int}:
         return _packed(values, np.int64)
-    numbers = _each(values, column, _whole)
+    numbers = _each(values, column, whole)
     return np.array(numbers, np.float64 if any(map(is_null, numbers)) else np.int64)
 
 
 def _bool(values: Values, column: Column) -> Array:
     values = _listed(values)
-    if set(map(type, values)) == {bool}:
+    if set(map(type, values)) == {bool} and not column.is_of_objects:
         return np.array(values)
-    flags = _each(values, column, _flag)
-    return _objects(flags) if any(map(is_null, flags)) else np.array(flags, dtype=bool)
+    flags = _each(values, column, flag)
+    is_of_objects = column.is_of_objects or any(map(is_null, flags))
+    return _objects(flags) if is_of_objects else np.array(flags, dtype=bool)
 
 
 def _text(values: Values, column: Column) -> Array:
     values = _listed(values)
     if set(map(type, values)) != {str}:
-        values = _each(values, column, _string)
+        values = _each(values, column, string)
     return _objects(values)
 
 
@@ -162,11 +149,13 @@ def _category(values: Values, column: Column) -> Array:
 
 def _datetime(values: Values, column: Column) -> Array:
     values = _listed(values)
-    return np.array(_each(values, column, _moment), "datetime64[ns]")
+    return np.array(_each(values, column, moment_in), "datetime64[ns]")
 
 
 def _any(values: Values, column: Column) -> Array:
     _check_present(values)
+    if column.is_of_objects:
+        return _plain_objects(_each(_listed(values), column, _object_of(column)))
     array = inferred(values)
     is_of_numbers = isinstance(column.missing, float) and column.categories is None
     if is_of_numbers and array.dtype == object and all(map(is_null, array)):
@@ -204,41 +193,11 @@ def _each(values: Sequence[Any], column: Column, one: Callable[[Any], Any]) -> l
     return done
 
 
-def _number(value: Any) -> float:
-    """A number, or text that is a number: clients send what they read from CSV files."""
-    if isinstance(value, str) and NUMBER.fullmatch(value):
-        return float(value)
-    if not isinstance(value, int | float):
-        raise TypeError
-    return float(value)
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, str) and NUMBER.fullmatch(value):
-        value = int(value) if value.lstrip("+-").isdigit() else float(value)
-    if not isinstance(value, int | float) or value != (whole := int(value)):
-        raise TypeError
-    if not -LARGEST_EXACT <= whole < LARGEST_EXACT:
-        raise OverflowError
-    return whole
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, int | float) or value not in (0, 1):
-        raise TypeError
-    return bool(value)
-
-
-def _string(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _moment(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise TypeError
-    return moment(value)
+def _object_of(column: Column) -> Callable[[Any], Any]:
+    """A function of a value beside these categories; if none is text, a text must be a number."""
+    if not column.categories or any(isinstance(each, str) for each in column.categories):
+        return lambda value: value
+    return lambda value: number_in(value) if isinstance(value, str) else value
 
 
 def _missing(column: Column, row: int) -> Any:

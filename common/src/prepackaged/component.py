@@ -33,8 +33,8 @@ class Component(SeldonComponent):
     `class_names`, `transform_input` and others. It runs under any Seldon v1 microservice.
 
     The arguments are the parameters of the deployment. `model_uri` is a local directory, a file,
-    or a `file://` URI of either; without it, `/mnt/models` is used if it is not empty.
-    `model_file` names the file in that directory if there are several.
+    or a `file://` URI of either; the default is `/mnt/models` if that directory is not empty.
+    `model_file` is the name of the file in the directory, needed if several files match.
 
     >>> class Doubler(Component):
     ...     def predict(self, X, feature_names=None, meta=None):
@@ -47,20 +47,23 @@ class Component(SeldonComponent):
 
     #: The files that this Model can load; None if it loads none.
     files: ClassVar[ModelFiles | None] = None
-    #: True if one call of `predict` may answer the rows of several requests: rows do not influence
-    #: each other, and `predict` returns a row for each row, whatever is in `meta`. Set it on
-    #: `self` in `load_model` if it depends on the model.
+    #: True if one call to `predict` may answer the rows of several requests: no row influences
+    #: another, `predict` returns one row for each row, and its result does not depend on `meta`. If
+    #: this differs between models, set it on `self` in `load_model`.
     batchable: bool = False
     #: True if the model may be called on any thread, one call at a time. If False, it is
     #: constructed, loaded and called on the main thread of the process.
     callable_from_any_thread: ClassVar[bool] = False
-    #: Whether answers use the column names in `signature.outputs`, rather than t:0, t:1, ...
+    #: True if answers use the column names in `signature.outputs`, False for t:0, t:1, ...
     names_outputs: bool = True
-    #: True if `predict` should get the rows of `data.ndarray` as lists: an array has one dtype for
-    #: all columns, so that 101 beside 2.5 becomes 101.0.
+    #: True if `predict` should get the rows of `data.ndarray` as lists. An array has one dtype for
+    #: all columns, which turns 101 beside 2.5 into 101.0.
     takes_lists: bool = False
-    #: The name of the framework, for `GET /metadata`.
+    #: The name of the framework, which `GET /metadata` shows.
     platform: ClassVar[str] = ""
+    #: An answer of `predict` to one request, whose datatype and shape the metadata of V2 shows if
+    #: `signature` has no output tensors; None if it is unknown.
+    example_answer: Any = None
     #: The model's inputs and outputs, which `load_model` sets; None if they are unknown.
     signature: Signature | None = None
 
@@ -78,8 +81,8 @@ class Component(SeldonComponent):
         """Find the model file and call `load_model` with it, once.
 
         The microservice calls this in each worker; further calls do nothing. Raises
-        `DeploymentError` if the model cannot be found, read or used, and whatever else
-        `load_model` raises.
+        `DeploymentError` if the model cannot be found, read or used, and any other exception of
+        `load_model`.
         """
         if self.ready:
             return
@@ -108,16 +111,16 @@ class Component(SeldonComponent):
     def load_model(self, artifact: Artifact | None) -> None:
         """Hook: load `artifact`, which is None if `files` is not set.
 
-        Set `self.signature` and fill `self.custom` as far as the model is known.
+        Set `self.signature` and fill `self.custom` with everything that is known about the model.
         """
 
     def prepare(self, X: Any, feature_names: Iterable[str] | None = None) -> Any:
         """Hook: convert a request's payload before requests are batched; by default unchanged.
 
-        The server calls it for each request alone, so that a wrong request fails alone. Return an
-        array or a `Table` with as many rows as the request, or raise `ClientError`. It may run on
-        any thread while `predict` runs. `predict` gets its result or, under seldon-core's
-        microservice, the payload.
+        The server calls it for each request separately, so that an invalid request fails alone.
+        Return an array or a `Table` with as many rows as the request, or raise `ClientError`. It
+        may run on any thread while `predict` runs. `predict` then gets its result; seldon-core's
+        microservice does not call it, so there `predict` gets the payload itself.
         """
         del feature_names  # an override may need it
         return X
@@ -141,7 +144,7 @@ class Component(SeldonComponent):
     def init_metadata(self) -> dict[str, Any]:
         """The answer to `GET /metadata`: `describe_model`, overridden by `metadata.yaml`.
 
-        The microservice takes `name` and `versions` from the image unless one of these sets them.
+        If neither sets `name` and `versions`, the microservice takes them from the image.
         Raises `DeploymentError` if the file does not follow Seldon's metadata schema.
         """
         return self._metadata(self.describe_model() if self.ready else {})

@@ -11,11 +11,11 @@ CPU = "cpu"
 def choose_device(asked: str | None, available: Sequence[str]) -> str:
     """The device to use: `cpu` or `cuda:N`.
 
-    `asked` is `auto`, `cpu`, `cuda` (the first GPU) or `cuda:N`; None and an empty text mean
+    `asked` is `auto`, `cpu`, `cuda` (the first GPU) or `cuda:N`; None and an empty string mean
     `auto`: the first GPU if there is one, else the CPU. `available` lists the GPUs that the
     framework sees, as `cuda:N`; the CPU is always available.
 
-    Raises `DeploymentError` for any other word and for a GPU that is not available.
+    Raises `DeploymentError` for any other value and for a GPU that is not available.
 
     >>> choose_device("auto", ["cuda:0", "cuda:1"])
     'cuda:0'

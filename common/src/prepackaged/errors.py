@@ -31,9 +31,9 @@ class RequestError(SeldonMicroserviceException):
 
 
 class ClientError(RequestError):
-    """The request is wrong: HTTP 400.
+    """The request is invalid: HTTP 400.
 
-    The message says what was expected and what it got, with row and column if there is one.
+    The message says what the model expected and what it got, with row and column if possible.
 
     >>> ClientError("row 0, column 'area': expected a number, got 'large'").status_code
     400
@@ -44,7 +44,7 @@ class ClientError(RequestError):
 
 
 class ModelError(RequestError):
-    """The request is right, but the model's own code failed: HTTP 500.
+    """The request is valid, but the model's own code failed: HTTP 500.
 
     >>> ModelError("the vocabulary has no entry for 'taipei'").status_code
     500
@@ -52,7 +52,7 @@ class ModelError(RequestError):
 
 
 class ResultError(ModelError):
-    """A method of the model returned `what` cannot be answered."""
+    """A method of the model returned a result that the server cannot encode."""
 
     def __init__(self, what: str, method: str = "predict") -> None:
         super().__init__(f"{method} returned {what}")
@@ -72,7 +72,7 @@ class NotReadyError(RequestError):
 
 
 class DeploymentError(Exception):
-    r"""The server cannot start as it was deployed: exit status 1 and one last log line.
+    r"""The deployment is wrong: the server exits with status 1 and this message as last line.
 
     The message says what was expected, what was found and how to correct it. Line breaks become
     spaces, because platforms show the last line of the log to the person who deployed the model.

@@ -31,7 +31,7 @@ def _series(fact: Column, array: Array) -> Any:
 
     if fact.kind == "category" and fact.categories is not None:
         return Series(Categorical(array, categories=list(fact.categories)))
-    if array.dtype != object or fact.kind == "any":
+    if array.dtype != object or (fact.kind == "any" and not fact.is_of_objects):
         return Series(array)
     keeps_none = fact.missing is None or fact.kind != "text"
     return Series(array, dtype=object if keeps_none else _text_dtype())

@@ -52,10 +52,10 @@ def headers_of(request: HasHeaders) -> Headers:
 def request_headers() -> Headers:
     """The headers of the current request; over gRPC, the metadata of the call.
 
-    Names are case-insensitive. Call it in `predict` or in any other hook that a request calls,
-    on the thread of that hook. A batch of several requests has no headers: if `predict` of a
-    `batchable` model calls this function, the server calls `predict` once for each request.
-    Raises `RuntimeError` outside of a request, such as in `load`.
+    Names are case-insensitive. Call this function in `predict` or in any other hook that the server
+    calls for a request, on the thread of that hook. A batch of several requests has no headers: if
+    `predict` of a `batchable` model calls this function, the server calls `predict` once for each
+    request instead. Raises `RuntimeError` outside of a request, such as in `load`.
 
     >>> class Model:
     ...     def predict(self, X, feature_names=None, meta=None):

@@ -41,6 +41,16 @@ def run_by_row(
     return {name: joined([each[name] for each in answers], shapes.get(name)) for name in answers[0]}
 
 
+def whole(shapes: Mapping[str, FreeShape | None]) -> frozenset[str]:
+    """The outputs that have no axis for the row in a call with one row: all of it is that row's.
+
+    `shapes` are as for `run_by_row`. An output without axes is a number for the row.
+    """
+    return frozenset(
+        name for name, shape in shapes.items() if shape is None or shape[:1] not in ((1,), ())
+    )
+
+
 def joined(parts: Sequence[Array], shape: FreeShape | None) -> Array:
     """Join the outputs for single rows, each of `shape`, to one array whose first axis is rows.
 

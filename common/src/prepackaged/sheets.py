@@ -52,9 +52,7 @@ def read_sheet(payload: Any, names: Iterable[str] | None = None) -> Sheet:
         sheet = _of_array(payload, _sent_names(names))
     elif not isinstance(payload, list):
         kind = PAYLOADS.get(type(payload), type(payload).__name__)
-        raise ClientError(
-            f"expected rows of values in data.ndarray, data.tensor or jsonData, got {kind}"
-        )
+        raise ClientError(f"expected rows of values, got {kind}")
     elif payload and all(type(row) is dict for row in payload):
         sheet = _of_records(payload)
     else:

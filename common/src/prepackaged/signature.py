@@ -41,11 +41,11 @@ NO_CATEGORIES: Final[tuple[Any, ...]] = ()
 
 @dataclass(frozen=True)
 class ValueRange:
-    """The least and the largest number that a column is known to have had, and the source of both.
+    """The known range of a column's numbers, from `low` to `high`, and its source.
 
-    The source is `training` for the least and largest value of training itself, `deviation` for 6
-    standard deviations around the mean, `thresholds` for a wide margin around those of trees, and
-    `samples` for the values in the samples beside the model.
+    The source is `training` for the smallest and the largest value in training, `deviation` for 6
+    standard deviations around the mean, `thresholds` for the thresholds of trees with a wide
+    margin, and `samples` for the values in the samples beside the model.
 
     >>> print(ValueRange(10, 250, "training"))
     10 to 250
@@ -63,15 +63,16 @@ class ValueRange:
 class Column:
     """A column of a table, as an input or output of a model.
 
-    `name` is None if the model knows none. `kind` is the type of the values in training, `any` if
-    it is unknown. `categories` are the values seen in training, if they are few; for the kind
-    `category` they are in the order of their codes. They are empty if JSON has no such values, as
-    for intervals. `open` is False if the model refuses other values. `missing` is the value
-    that meant "no value" in training, such as NaN or None, or
-    `UNKNOWN`. `nullable` is False if the model refuses missing values, and `used` is False if it
-    ignores the column. A request may omit an `optional` column; its values are missing then.
-    `value_range` is the range of the numbers that the model knows, None if it is unknown: other
-    numbers are accepted, so that columns with different ranges are equal.
+    `name` is None if the model knows no name. `kind` is the type of the values in training:
+    `float64`, `float32`, `int64`, `bool`, `text`, `category`, `datetime`, or `any` if it is
+    unknown. `categories` are the values that occurred in training, if they are few; for the kind
+    `category`, they are in the order of their codes. They are empty if JSON cannot express them,
+    as for intervals. `open` is False if the model rejects all other values. `missing` is the
+    value that meant "no value" in training, such as NaN or None, or `UNKNOWN`. `nullable` is
+    False if the model rejects missing values, and `used` is False if it ignores the column. A
+    request may omit an `optional` column, whose values are then missing.
+    `value_range` is the known range of the numbers, or None. The model accepts numbers outside it,
+    so comparisons of columns ignore it.
     Raises `ValueError` for an unknown kind.
 
     >>> print(Column("city", "text", categories=("Taipei", "Tainan")))
@@ -92,6 +93,13 @@ class Column:
     def categories_set(self) -> frozenset[Any]:
         """The categories as a set, for fast lookup."""
         return frozenset(self.categories or ())
+
+    @cached_property
+    def is_of_objects(self) -> bool:
+        """Whether training had numbers or booleans of this column as Python's objects."""
+        if self.kind == "bool":
+            return self.missing is not UNKNOWN
+        return self.kind == "any" and (self.missing is None or self.categories is not None)
 
     def label(self, place: int) -> str:
         """The column's name in quotes, or its position if it has no name, for error messages."""
@@ -121,13 +129,13 @@ class Column:
 class TensorSpec:
     """A tensor, as an input or output of a model.
 
-    `name` may be empty for the only output. `dtype` is numpy's: `str` or `object` for text,
-    `bytes` for text that may also be any bytes (TensorFlow's strings), None if the model takes
-    any number. `shape` begins with the batch axis; None in it is a free size, and a `shape` of
+    `name` may be empty if there is only one output. `dtype` is numpy's: `str` or `object` for text,
+    `bytes` for strings that may contain any bytes (TensorFlow's strings), None if the model accepts
+    any number. `shape` begins with the batch axis; None stands for a free size, and a `shape` of
     None is unknown. A request may omit an `optional` input.
 
     `axes` has a name or None for each axis of `shape`: inputs must have the same size along axes
-    of the same name. By default a free first axis is named `batch` and the others have no names.
+    of the same name. By default, a free first axis is named `batch`, and the others have no names.
     Raises `ValueError` if `axes` and `shape` differ in length.
 
     >>> print(TensorSpec("image", "float32", (None, 3, None, None)))
@@ -185,8 +193,8 @@ SOURCED = ("inputs", "outputs", "class_names", "methods")  # who deploys chooses
 class Signature:
     """The inputs and outputs of a model.
 
-    `inputs` and `outputs` are columns or tensors, None if they are unknown; if only the number of
-    columns is known, use that many columns without names. `class_names` are the classes of a
+    `inputs` and `outputs` are columns or tensors, or None if they are unknown; if only the number
+    of columns is known, use that many columns without names. `class_names` are the classes of a
     classifier, in the order of its scores. `method` is the method that answers requests, and
     `methods` are all methods of the model.
 
@@ -212,18 +220,18 @@ class Signature:
         _check("sources", self.sources.values(), get_args(Source))
 
     def with_source(self, source: Source) -> "Signature":
-        """A copy with `source` as the source of every known fact."""
+        """A copy in which `source` is the source of every known fact."""
         known = [name for name in SOURCED if getattr(self, name) not in (None, ())]
         return replace(self, sources=dict.fromkeys(known, source))
 
     @cached_property
     def input_tensors(self) -> tuple[TensorSpec, ...]:
-        """The inputs if they are tensors, else nothing."""
+        """The inputs if they are tensors, else an empty tuple."""
         return tuple(each for each in self.inputs or () if isinstance(each, TensorSpec))
 
     @cached_property
     def output_tensors(self) -> tuple[TensorSpec, ...]:
-        """The outputs if they are tensors, else nothing."""
+        """The outputs if they are tensors, else an empty tuple."""
         return tuple(each for each in self.outputs or () if isinstance(each, TensorSpec))
 
     def __str__(self) -> str:

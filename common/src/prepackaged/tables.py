@@ -36,7 +36,8 @@ LEFT_OUT = -1  # the place of a column that the request does not have
 class Table:
     """The rows of a request, cast by column: the result of `Columns.table`.
 
-    `facts` are the columns that the model uses and `arrays` their values, each of shape [rows].
+    `facts` describe the columns that the model uses; `arrays` are their values, one array of shape
+    [rows] for each column.
 
     >>> table = Columns(names=("area", "city")).table([{"city": "Taipei", "area": 85}])
     >>> len(table), [fact.name for fact in table.facts]
@@ -53,23 +54,24 @@ class Table:
 
     @property
     def batch_key(self) -> Hashable:
-        """Names and dtypes, or types of values: tables with equal keys can be stacked."""
+        """The names and types of the columns: tables with equal keys can be stacked."""
         names = tuple(fact.name for fact in self.facts)
         return names, tuple(map(_key, self.facts, self.arrays))
 
     def stacked(self, others: "Sequence[Table]") -> "Table":
-        """The rows of this table followed by those of others with the same `batch_key`."""
+        """The rows of this table, followed by those of other tables with the same `batch_key`."""
         stacks = zip(self.arrays, *(other.arrays for other in others), strict=True)
         return Table(self.facts, tuple(map(np.concatenate, stacks)))
 
     def array(self) -> Array:
-        """The values, [rows, columns]: a numeric array, or objects if a column has text."""
+        """The values as an array [rows, columns], of objects if a column has text."""
         dtypes = {array.dtype for array in self.arrays}
         if all(dtype.kind in NUMBERS for dtype in dtypes) or dtypes == {MOMENTS}:
             return np.column_stack(self.arrays)
         columns = map(_objects_of, self.facts, self.arrays)
         objects = np.column_stack(list(columns))
-        if all(isinstance(value, Real) for value in objects.flat):
+        is_packed = not any(fact.is_of_objects for fact in self.facts)
+        if is_packed and all(isinstance(value, Real) for value in objects.flat):
             return packed_numbers(objects.tolist())
         return objects
 
@@ -82,9 +84,9 @@ class Table:
 class Columns:
     """The columns that a model was trained on.
 
-    `names` are in the order of training, None if the model knows none. `count` is their number,
-    None if it is unknown. `facts` describe each column further. If `allow_extra` is False, a
-    request with unknown columns is refused; else they are ignored.
+    `names` are the names in the order of training, or None if the model knows no names. `count` is
+    the number of columns, or None if it is unknown. `facts` describe each column in detail. Unknown
+    columns in a request are ignored or, if `allow_extra` is False, cause a `ClientError`.
 
     >>> columns = Columns(names=("area", "rooms"))
     >>> columns.array([{"rooms": 2, "area": 100.0}])
@@ -101,7 +103,7 @@ class Columns:
 
     @classmethod
     def of(cls, inputs: Facts | None, *, allow_extra: bool = True) -> "Columns":
-        """The columns in the `inputs` of a signature; None means any number of columns.
+        """The columns in the `inputs` of a signature; if these are None, any number of columns.
 
         >>> Columns.of((Column("area"), Column("rooms"))).names
         ('area', 'rooms')
@@ -115,10 +117,10 @@ class Columns:
     def array(self, payload: Any, names: Iterable[str] | None = None) -> Array:
         """The payload as an array of shape [rows, columns], columns in the order of training.
 
-        Numbers become a numeric array, in which null is NaN. If a value is text, the result is an
+        Numbers become a numeric array, in which null is NaN. If any value is text, the result is an
         array of objects with unchanged values. Columns that the model does not use are left out.
-        Raises `ClientError` for no rows, rows of unequal length, a wrong number of columns,
-        missing names, and values that a column cannot take.
+        Raises `ClientError` for a payload without rows, rows of unequal length, a wrong number of
+        columns, missing names, and values that do not fit their column.
 
         >>> import numpy as np
         >>> Columns(count=2).array(np.array([[1, 2], [3, 4]]))
@@ -134,7 +136,7 @@ class Columns:
         return self._table(sheet).array()
 
     def numbers(self, array: Array, names: Iterable[str] | None = None) -> Array | None:
-        """Fast path of `array` for numbers in the order of training; None for anything else."""
+        """Fast path of `array` for numbers in the order of training; None for other payloads."""
         dtype, width = self._one_dtype
         if dtype is None or array.ndim != 2 or not array.size or (names and self.names):
             return None
@@ -151,14 +153,15 @@ class Columns:
     def frame(self, payload: Any, names: Iterable[str] | None = None) -> "DataFrame":
         """The payload as a pandas DataFrame with the names of training and a dtype per column.
 
-        Raises what `array` raises.
+        Raises `ClientError` like `array`.
         """
         return self.table(payload, names).frame()
 
     def table(self, payload: Any, names: Iterable[str] | None = None) -> Table:
-        """The payload cast by column; if the columns are unknown, with the names of the request.
+        """The payload with each column cast to its type.
 
-        Raises what `array` raises.
+        If the model's columns are unknown, the table has the names of the request. Raises
+        `ClientError` like `array`.
         """
         record = record_in(payload) if self._is_plain else None
         if record is not None and len(record) == len(self._known):
@@ -213,6 +216,7 @@ class Columns:
         """
         kinds = {fact.kind for fact in self._known} or {"any"}
         is_one = len(kinds) == 1 and len(self.used) == len(self._known)
+        is_one = is_one and not any(fact.is_of_objects for fact in self._known)
         kind = next(iter(kinds & DTYPES.keys()), None) if is_one else None
         return DTYPES[kind] if kind else None, len(self._known)
 
@@ -259,7 +263,7 @@ def _objects_of(fact: Column, array: Array) -> Array:
     if array.dtype.kind == "M":  # of nanoseconds, which would become integers
         array = array.astype("datetime64[us]")
     objects = array.astype(object)
-    if fact.kind == "any":
+    if fact.kind == "any" and fact.missing is not None:
         objects[objects == np.array(None)] = np.nan
     return objects
 

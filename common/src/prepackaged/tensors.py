@@ -1,7 +1,7 @@
 """The base class for models of named tensors."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,11 +24,11 @@ class TensorComponent(Component):
     """The base class of a Model whose inputs and outputs are named tensors.
 
     `load_model` must set `self.signature` with at least one input; inputs and outputs are
-    `TensorSpec`s. It may set `self.batchable = self.stacks()`. `predict` calls `answer`, or
+    `TensorSpec`s. It may set `self.batchable = self.stacks()`. In `predict`, call `answer`, or
     `tensors` and `payload`.
 
-    Parameters beside those of `Component`: `device`, for `choose_device`, and the `image_`
-    parameters, which say how an image in `binData` becomes an array.
+    It has these parameters in addition to those of `Component`: `device`, for `choose_device`, and
+    the `image_` parameters, which say how an image becomes an array.
 
     >>> from prepackaged import Signature
     >>> class Sum(TensorComponent):
@@ -43,12 +43,15 @@ class TensorComponent(Component):
     array([3., 7.], dtype=float32)
     """
 
-    #: The layout of images, if the shape of the input does not show it.
+    #: The layout of images, used if the shape of the input does not determine it.
     usual_layout: ClassVar[str] = "NHWC"
     #: True if the framework decides whether axes of the same name may differ in size.
     asks_framework_about_sizes: bool = False
     #: True if requests may contain tensors that `signature` does not name.
     takes_other_names: bool = False
+    #: The outputs whose answer to one row has no axis for the row, of a model whose rows run one by
+    #: one; None for other models.
+    whole_outputs: Collection[str] | None = None
 
     def __init__(
         self,
@@ -85,13 +88,14 @@ class TensorComponent(Component):
         """Convert a request to one array per input, in the input's dtype and shape.
 
         A model with one input accepts an ndarray, lists, an image as bytes, a string, or an
-        object with the input's name. A model with several inputs accepts an object of lists by
-        name. Both accept rows whose columns, or records whose keys, have the names of the inputs.
-        `{"b64": "..."}` is allowed wherever a string or an image is.
+        object with the input's name. A model with several inputs accepts an object that maps
+        their names to lists. Both accept records, and rows with column names, if these names are
+        those of the inputs. `{"b64": "..."}` may replace any string or image.
 
         Raises `ClientError`, with the input's name, for missing and unknown names, wrong shapes,
-        values that the dtype cannot hold, no rows, and, unless `asks_framework_about_sizes`,
-        unequal sizes along axes of the same name.
+        values that the dtype cannot hold, and requests without rows. Unless
+        `asks_framework_about_sizes`, it also raises it for unequal sizes along axes of the same
+        name.
         """
         inputs = self._inputs()
         arrays = {
@@ -112,9 +116,9 @@ class TensorComponent(Component):
     ) -> Array | dict[str, Any]:
         """Convert the request, call `run` with the arrays, and convert its outputs.
 
-        `run` maps arrays by input name to arrays by output name. Raises `ClientError` for data
-        that does not fit the model; if the framework refuses an image whose size is free, the
-        message names the parameter that sets the size.
+        `run` gets arrays by input name and returns arrays by output name. Raises `ClientError` for
+        data that does not fit the model; if the framework rejects the size of an image and the
+        input has no fixed size, the message names the parameter that sets it.
         """
         arrays = self.tensors(X, feature_names)
         try:
@@ -124,10 +128,10 @@ class TensorComponent(Component):
         return self.payload(outputs)
 
     def payload(self, outputs: dict[str, Array]) -> Array | dict[str, Any]:
-        """Convert outputs to the result of `predict`: an array, or lists by name if several.
+        """Convert outputs to the result of `predict`: an array, or a dict of lists if several.
 
-        The server answers an array in the form of the request, and lists by name as `jsonData`. The
-        module `tensor_answers` has the forms of values that JSON cannot express.
+        The server returns an array in the form of the request, and a dict as `jsonData`. The module
+        `tensor_answers` converts values that JSON cannot express.
         """
         arrays = {name: printable(name, array) for name, array in outputs.items()}
         if len(arrays) == 1:
@@ -139,8 +143,8 @@ class TensorComponent(Component):
         """Whether requests can be stacked and their answers split, as `batchable` requires.
 
         All first axes must be the batch, with the same name if there are several inputs, and
-        there must be a single output, because several are answered as an object. Only the author
-        knows whether rows influence each other.
+        there must be a single output, because several outputs become a dict. The method cannot know
+        whether rows influence each other: the author has to.
         """
         outputs = self.signature.output_tensors if self.signature else ()
         inputs = [
@@ -171,7 +175,9 @@ class TensorComponent(Component):
             return [(needed[0], [X] if is_one else X)]
         if names and all(spec.shape in COLUMNS for spec in needed):
             return self._named(_columns_of_rows(X, names))
-        raise ClientError(f"expected jsonData with {self._named_inputs()}, by name, got {_kind(X)}")
+        raise ClientError(
+            f"expected an object with {self._named_inputs()}, by name, got {_kind(X)}"
+        )
 
     def _named(self, X: Mapping[str, Any]) -> Given:
         specs = {spec.name: spec for spec in self._inputs()}

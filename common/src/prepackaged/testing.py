@@ -32,8 +32,9 @@ class Served:
 def serve(model: Any, protocols: Sequence[MakeProtocol] = (), **settings: Any) -> Iterator[Served]:
     """Serve a loaded model until the block ends.
 
-    `settings` are fields of `prepackaged.server.runtime.config.Config`, such as `batches=False`.
-    The model runs on a thread of its own, because the main thread runs the test.
+    `settings` are fields of `prepackaged.server.runtime.config.Config`, such as `batches=False`,
+    and `protocols` are protocols to serve in addition to the usual ones. The model runs on a
+    separate thread, because the main thread runs the test.
 
     >>> class Model:
     ...     def predict(self, X, feature_names=None, meta=None):

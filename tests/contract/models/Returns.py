@@ -78,7 +78,7 @@ RESULTS: dict[str, Callable[[], Any]] = {
 
 
 class Returns:
-    """Counts the calls of predict, so that tests see if a TypeError in it causes a second call."""
+    """Counts the calls to predict, so that tests see if a TypeError in it causes a second call."""
 
     def __init__(self) -> None:
         self.calls = 0

@@ -1,6 +1,7 @@
 """Models that a test changes on disk while they are served."""
 
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 class Reloads:
     """Answers with the text of the file `answer` in its directory.
 
-    Loading fails if the text is `broken`, and waits while the file `slow` exists; it touches
+    Loading fails if the text is `broken`; if it is `exits`, the class names cannot be read, but end
+    the process. Loading waits while the file `slow` exists; it touches
     `loading` and `read-by-<process>` first. A prediction of `wait` touches `entered` and waits for
     the file `open`. When the model is freed, it touches `freed-` and its text. These files are
     beside the directory.
@@ -33,6 +35,12 @@ class Reloads:
         if self.text == "broken":
             raise ValueError("the answer is broken")
         self.thread = threading.current_thread()
+
+    @property
+    def class_names(self) -> Any:
+        if self.text == "exits":
+            sys.exit(0)
+        raise AttributeError
 
     def predict(self, X: Any, names: Any) -> Any:
         if X == "wait":

@@ -68,6 +68,25 @@ def weights(rows: int, columns: int) -> Any:
     return np.arange(rows * columns, dtype=np.float32).reshape(rows, columns)
 
 
+CLASSES = ("cat", "dog")
+
+
+def scores(rows: int | str = "n") -> onnx.ModelProto:
+    """A classifier's scores under the names of its classes, as converters write them."""
+    model = graph(
+        [node("ZipMap", "x", "scores", domain="ai.onnx.ml", classlabels_strings=CLASSES)],
+        {"x": ("float", (rows, len(CLASSES)))},
+        {},
+        opsets={"ai.onnx.ml": 1},
+    )
+    kind = helper.make_map_type_proto(
+        TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, [])
+    )
+    info = helper.make_value_info("scores", helper.make_sequence_type_proto(kind))
+    model.graph.output.append(info)
+    return model
+
+
 def node(operator: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
     """A node; names of inputs and outputs are separated by spaces."""
     return helper.make_node(operator, inputs.split(), outputs.split(), **attributes)

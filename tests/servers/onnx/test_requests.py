@@ -83,7 +83,7 @@ def test_values_that_do_not_fit_are_told(server: Server, body: Any, got: str) ->
         ({"ids": [[1, 2]], "words": [{"b64": "a"}]}, 'expected {"b64": "..."} with a string in B'),
         ({"ids": [[1, 2]], "words": [{"b64": "/w=="}]}, "of shape [n], got b'\\xff' at [0]"),
         ({"ids": [], "words": []}, "got no rows"),
-        ([[1, 2]], "expected jsonData with 'ids' (int64 of shape [n, 2]), 'words' (text"),
+        ([[1, 2]], "expected an object with 'ids' (int64 of shape [n, 2]), 'words' (text"),
     ],
 )  # fmt: skip
 def test_names_and_types_of_several_inputs_are_told(mixed: Server, values: Any, wrong: str) -> None:

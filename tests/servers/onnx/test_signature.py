@@ -6,7 +6,7 @@ from typing import Any
 
 import onnxruntime
 import pytest
-from graphs import doubled, graph, node
+from graphs import CLASSES, doubled, graph, node, scores
 from onnx import TensorProto, helper
 
 from prepackaged import TensorSpec
@@ -83,30 +83,10 @@ def test_an_optional_input_is_told(loaded: Load) -> None:
     assert {each.name: each.optional for each in inputs} == {"x": False, "maybe": True}
 
 
-CLASSES = ("cat", "dog")
-
-
-def scores(shape: Any = ("n", 2)) -> Any:
-    """A classifier's scores under the names of its classes, as converters write them."""
-    return graph(
-        [node("ZipMap", "x", "scores", domain="ai.onnx.ml", classlabels_strings=CLASSES)],
-        {"x": ("float", shape)},
-        {},
-        opsets={"ai.onnx.ml": 1},
-    )
-
-
 @pytest.fixture
 def classifier(loaded: Load) -> Any:
-    """The server's Model with such scores."""
-    content = scores()
-    kind = helper.make_map_type_proto(
-        TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, [])
-    )
-    content.graph.output.append(
-        helper.make_value_info("scores", helper.make_sequence_type_proto(kind))
-    )
-    return loaded(content)
+    """The server's Model with a classifier's scores."""
+    return loaded(scores())
 
 
 def test_class_names_are_the_labels_of_the_scores(classifier: Any) -> None:

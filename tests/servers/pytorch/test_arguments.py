@@ -137,6 +137,43 @@ class Numbers(nn.Module):
         return total if flag else -total
 
 
+@pytest.mark.parametrize(
+    ("declared", "value", "expected"),
+    [("Optional[int] = None", 3, 3.0), ("int | None = None", 3, 3.0),
+     ("'Optional[int]' = None", 3, 3),
+     ("Optional[float] = None", 2.5, 2.5), ("Optional[bool] = None", True, 1.0),
+     ("Optional[int] = None", None, -1.0)],
+)  # fmt: skip
+def test_an_optional_plain_number_may_be_set(
+    declared: str, value: Any, expected: float, forward: Callable[[str, str], Any]
+) -> None:
+    """A number whose default is None is what the request says, or is left out."""
+    model = forward(f"x, k: {declared}", "return x * float(-1 if k is None else +k)")
+
+    assert model.predict({"x": [[1.0, 2]], "k": value}).tolist() == [[expected, 2 * expected]]
+    assert model.predict([[1.0, 2]]).tolist() == [[-1, -2]]
+
+
+class Repeated(nn.Module):
+    """Takes a plain number that may be left out, as TorchScript declares it."""
+
+    def forward(self, x: Tensor, k: int | None = None, scale: float = 2.0) -> Tensor:
+        return x * scale if k is None else x * k
+
+
+def test_torchscript_takes_an_optional_plain_number(
+    tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """A number whose default is None may be set; one with another default may not."""
+    torch.jit.script(Repeated()).save(tmp_path / "model.pt")
+    model = model_of(tmp_path)
+
+    assert model.predict({"x": [[1.5]], "k": 3}).tolist() == [[4.5]]
+    assert model.predict([[1.5]]).tolist() == [[3.0]]
+    with pytest.raises(ClientError, match="unknown: scale"):
+        model.predict({"x": [[1.5]], "scale": 1.0})
+
+
 class ByName(nn.Module):
     """Takes a dict of tensors."""
 

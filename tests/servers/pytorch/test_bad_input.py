@@ -53,7 +53,7 @@ def servers(
         ("Mlp", {"y": [[1, 2, 3, 4]]}, ["missing: x", "unknown: y"]),
         ("Tokens", [[1.5, 2]], ["'tokens': expected int64", "got 1.5 at [0, 0]"]),
         ("Tokens", [[1, 10]], ["index out of range", "input 'tokens'", "int64 of shape [1, 2]"]),
-        ("Mixed", [[1, 2, 3]], ["expected jsonData", "'category' (int64)", "by name"]),
+        ("Mixed", [[1, 2, 3]], ["expected an object with", "'category' (int64)", "by name"]),
         ("Mixed", {"category": [[1]]}, ["missing: size"]),
         ("Mixed", {"category": [[1]], "size": [[1, 2]], "colour": [1]}, ["unknown: colour"]),
         (

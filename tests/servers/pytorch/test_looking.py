@@ -2,12 +2,14 @@
 
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from serving import serve_here
 from torch import nn
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
@@ -227,3 +229,82 @@ def only_once(read: Callable[..., Any]) -> Callable[..., Any]:
         return read(*given)
 
     return read_once
+
+
+STATEFUL = """
+import collections, itertools
+import torch
+from torch import nn
+
+class Log:
+    def __init__(self):
+        self.rows = collections.deque(maxlen=3)
+
+class PyTorchModel(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+        self.register_buffer("calls", torch.zeros(1), persistent=False)
+        self.count, self.seen, self.log, self.hidden = 0, [], Log(), torch.zeros(3)
+        self.numbers = itertools.count()
+
+    def forward(self, x):
+        hidden = self.fc(x)
+        STEP
+        return hidden
+"""
+STEPS = [
+    "self.calls += 1",
+    "self.count += 1",
+    "self.seen.append(1)",
+    "self.log.rows.append(float(len(self.log.rows)) + sum(self.log.rows))",
+    "self.hidden = hidden = hidden + self.hidden.sum()",
+    "next(self.numbers)",
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_module_that_each_call_changes_gets_a_call_for_each_request_and_no_more(
+    step: str, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """Requests do not share calls: to look whether they may would take calls of its own."""
+    (tmp_path / "net.py").write_text(STATEFUL.replace("STEP", step))
+    layers = {name: value for name, value in weights().items() if name.startswith("fc")}
+    torch.save(layers, tmp_path / "model.pt")
+
+    assert not model_of(tmp_path).batchable
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["pass", "self.count = x.shape[1]", "self.calls = self.calls if self.count else hidden[0]"],
+)
+def test_a_module_that_fills_a_cache_may_answer_requests_together(
+    step: str, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """What is the same after each call, as a cache, says nothing against shared calls."""
+    (tmp_path / "net.py").write_text(STATEFUL.replace("STEP", step))
+    layers = {name: value for name, value in weights().items() if name.startswith("fc")}
+    torch.save(layers, tmp_path / "model.pt")
+
+    assert model_of(tmp_path).batchable
+
+
+@pytest.mark.parametrize("save", WAYS)
+def test_as_many_calls_are_counted_as_requests_came(
+    save: Callable[[Path], None], tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """A counter counts the requests of simultaneous clients, for every format."""
+    save(tmp_path)
+    model = model_of(tmp_path, allow_pickle="true")
+
+    with serve_here(model) as server, ThreadPoolExecutor(8) as clients:
+        rows = [{"data": {"ndarray": [[number, 1, 2, 3]]}} for number in range(40)]
+        assert {answer.status_code for answer in clients.map(server.post, rows)} == {200}
+
+    assert calls_of(model.network.module) == 40
+
+
+def calls_of(module: nn.Module) -> float:
+    """What the buffer `calls` has counted."""
+    return next(float(each) for name, each in module.named_buffers() if name.endswith("calls"))

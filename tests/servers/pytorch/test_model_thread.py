@@ -23,7 +23,7 @@ class Model:
 def test_the_grad_mode_that_load_sets_holds_in_predict(
     tmp_path: Path, program: str, times: int
 ) -> None:
-    """Under both microservices, the grad mode that load sets applies in every call of predict."""
+    """Under both microservices, the grad mode that load sets applies in every call to predict."""
     (tmp_path / "Model.py").write_text(MODEL)
     with serve(tmp_path, program=PROGRAMS / program) as server, requests.Session() as session:
         url = f"{server.url}/api/v1.0/predictions"

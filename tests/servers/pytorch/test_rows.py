@@ -10,6 +10,8 @@ import torch
 from serving import Server
 from torch import Tensor, nn
 
+from prepackaged import ClientError
+
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
 
@@ -88,6 +90,37 @@ def test_a_program_of_one_row_may_answer_a_number(
     export(Summed(), tmp_path)
 
     assert model_of(tmp_path).predict([[1, 2, 3, 4], [1, 1, 1, 1]]).tolist() == [10, 4]
+
+
+class Stepped(nn.Module):
+    """A recurrent layer that takes its state, whose first axis is the layers."""
+
+    def __init__(self, kind: str = "GRU") -> None:
+        super().__init__()
+        self.layer = getattr(nn, kind)(3, 2, batch_first=True)
+
+    def forward(self, steps: Tensor, state: Tensor) -> Any:
+        return self.layer(steps, (state, state) if isinstance(self.layer, nn.LSTM) else state)[0]
+
+
+@pytest.mark.parametrize("kind", ["GRU", "LSTM", "RNN"])
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+def test_the_layers_of_a_state_are_no_batch(
+    kind: str, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """A program for one sequence and its state takes exactly these: [layers, 1, features]."""
+    module = Stepped(kind).eval()
+    given = torch.rand(1, 4, 3), torch.rand(1, 1, 2)
+    torch.export.save(torch.export.export(module, given), tmp_path / "model.pt2")
+    model = model_of(tmp_path)
+    steps, state = (each.numpy() for each in given)
+
+    answer = model.predict({"steps": steps, "state": state})
+
+    np.testing.assert_allclose(answer, module(*given).detach().numpy(), rtol=1e-5)
+    assert [each.shape for each in model.signature.inputs] == [(1, 4, 3), (1, 1, 2)]
+    with pytest.raises(ClientError, match=r"'steps': expected float32 of shape \[1, 4, 3\]"):
+        model.predict({"steps": np.repeat(steps, 2, 0), "state": np.repeat(state, 2, 0)})
 
 
 FEW, MANY = [0.9, 0.1, 0.1, 0.1], [0.9, 0.9, 0.1, 0.9]

@@ -127,7 +127,7 @@ def test_too_many_dimensions_are_refused(iris_server: Server) -> None:
 )
 def test_a_payload_that_is_no_table_is_refused(iris_server: Server, body: Any) -> None:
     """For a payload that is not a table, the message names the fields that accept rows."""
-    assert_refused(iris_server.post(body), "data.ndarray, data.tensor or jsonData")
+    assert_refused(iris_server.post(body), "expected rows of values, got")
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 
 from prepackaged import ClientError
 
@@ -133,3 +134,77 @@ def test_an_encoder_that_passes_missing_values_on_does_not_get_them(
 
     with pytest.raises(ClientError, match=r"expected one of 1\.0, 2\.0"):
         served(pipeline)({"jsonData": [{"fare": None}]})
+
+
+OBJECTS = {
+    "whole numbers and None": [1, 2, None],
+    "whole numbers": [1, 2, 3],
+    "numbers": [1, 2.5, 3],
+    "numbers and NaN": [1.5, 2.5, np.nan],
+    "flags and None": [True, False, None],
+    "flags and NaN": [True, False, np.nan],
+}
+LENIENT = {
+    "one-hot": OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+    "ordinal": OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
+    "target": TargetEncoder(cv=2),
+}
+
+
+@pytest.mark.parametrize("encoder", LENIENT)
+@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.parametrize("is_named", [True, False])
+def test_numbers_in_a_column_of_objects_are_objects(
+    served: Callable[..., Any], name: str, encoder: str, *, is_named: bool
+) -> None:
+    """An encoder of numbers as Python's objects gets such objects, which it compares them with."""
+    values = pd.Series(OBJECTS[name] * 2, dtype=object)
+    table = pd.DataFrame({"x": values}) if is_named else values.to_numpy().reshape(-1, 1)
+    model = LENIENT[encoder].fit(table, IS_LATE)
+    answer = served(model, method="transform")
+
+    others = () if "flags" in name else (7, "2")
+    for value in (*OBJECTS[name], *others):
+        null = None if value is None or value != value else value
+        got = answer({"data": {"ndarray": [[null]]}})
+        sent = pd.DataFrame({"x": pd.Series([2 if value == "2" else value], dtype=object)})
+        expected = model.transform(sent if is_named else sent.to_numpy())
+        np.testing.assert_array_equal(got, expected)
+    with pytest.raises(ClientError, match=r"expected (a number|true or false), got 'two'"):
+        answer({"data": {"ndarray": [["two"]]}})
+
+
+@pytest.mark.parametrize("encoder", LENIENT)
+def test_whole_numbers_beyond_63_bits_are_categories(
+    served: Callable[..., Any], encoder: str
+) -> None:
+    """Unsigned numbers of 64 bits keep all digits, also beside small ones."""
+    values = np.array([2**63 + 5, 7, 2**64 - 1] * 2, np.uint64)
+    model = LENIENT[encoder].fit(pd.DataFrame({"id": values}), IS_LATE)
+    sent = [7, 2**63 + 5, 2**63 + 6, 2**64 - 1]
+
+    answer = served(model, method="transform")({"jsonData": [{"id": each} for each in sent]})
+
+    table = pd.DataFrame({"id": np.array(sent, np.uint64)})
+    np.testing.assert_array_equal(answer, model.transform(table))
+
+
+BEFORE_A_MODEL = {
+    "ordinal": OrdinalEncoder(),
+    "imputed": SimpleImputer(missing_values=None, strategy="most_frequent"),
+    "by a text": make_pipeline(SimpleImputer(strategy="constant", fill_value="?"), OneHotEncoder()),
+}
+
+
+@pytest.mark.parametrize("name", BEFORE_A_MODEL)
+def test_none_is_sent_to_what_knows_none(served: Callable[..., Any], name: str) -> None:
+    """None is a category, or is filled, even if the model behind takes no missing values."""
+    table = pd.DataFrame({"x": pd.Series([1, 2, None] * 2, dtype=object)})
+    columns = make_column_transformer((BEFORE_A_MODEL[name], ["x"]))
+    pipeline = make_pipeline(columns, LogisticRegression()).fit(table, IS_LATE)
+    answer = served(pipeline)
+
+    for value in (1, None):
+        sent = pd.DataFrame({"x": [value]}, dtype=object)
+        got = answer({"jsonData": [{"x": value}]})
+        np.testing.assert_array_equal(got, pipeline.predict_proba(sent))

@@ -15,14 +15,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 SERVER = Path(__file__).resolve().parents[3] / "sklearn/server"
+PARAMETERS = '[{"name": "fact", "value": "signature", "type": "STRING"}]'  # of models/Exits.py
 TABLE = pd.DataFrame({"age": [1.0, 2.0, 3.0, 9.0], "city": ["a", "b", "a", "b"]})
 
 
-def checked(*arguments: Any) -> "subprocess.CompletedProcess[str]":
-    """Run `check` on the directory; returns the completed process."""
+def checked(*arguments: Any, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """Run `check` with these arguments and environment; returns the completed process."""
     program = Path(sys.executable).with_name("check")
     command = [program, *map(str, arguments)]
-    environment = {**os.environ, "PREDICTIVE_UNIT_PARAMETERS": "[]"}
+    environment = {**os.environ, "PREDICTIVE_UNIT_PARAMETERS": "[]", **settings}
     return subprocess.run(
         command, cwd=SERVER, env=environment, check=False, capture_output=True, text=True
     )
@@ -80,3 +81,15 @@ def test_a_directory_without_a_model_ends_with_one_line(tmp_path: Path) -> None:
     completed = checked(tmp_path)
     assert completed.returncode == 1
     assert "has no model: expected" in completed.stderr.splitlines()[-1]
+
+
+def test_a_model_that_exits_is_no_model_that_is_well() -> None:
+    """A fact whose reading ends the process is an error, and the status is not 0."""
+    models = SERVER.parents[1] / "tests/server/models"
+    path = os.pathsep.join([str(models), os.environ.get("PYTHONPATH", "")])
+    environment = {"PREDICTIVE_UNIT_PARAMETERS": PARAMETERS, "PYTHONPATH": path}
+    completed = checked("--model", "Exits", "--json", **environment)
+
+    assert completed.returncode == 1
+    last_line = completed.stderr.splitlines()[-1]
+    assert last_line.endswith("Exits cannot be checked: SystemExit: 0")

@@ -18,6 +18,7 @@ from sklearn.feature_selection import RFE
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -148,3 +149,17 @@ def test_an_estimator_whose_facts_cannot_be_read_is_served(served: Callable[...,
     """Facts that are not as expected keep no model from its answers."""
     model = make_pipeline(Odd(), LogisticRegression())
     agrees(served, model.fit(TABLE, TARGET), TABLE)
+
+
+@pytest.mark.parametrize("kind", [OneVsOneClassifier, OneVsRestClassifier])
+def test_the_precision_of_members_for_pairs_of_classes_is_that_of_training(
+    served: Callable[..., Any], kind: Any
+) -> None:
+    """Members tell that training had 32 bits, whether they are in a list or in a tuple."""
+    rows = random.random((60, 3)).astype(np.float32)
+    model = kind(LogisticRegression()).fit(rows, np.arange(60) % 3)
+
+    answer = served(model, method="decision_function")({"data": {"ndarray": rows[:9].tolist()}})
+
+    assert not np.array_equal(answer, model.decision_function(rows[:9].astype(float)))
+    np.testing.assert_array_equal(answer, model.decision_function(rows[:9]))

@@ -57,12 +57,13 @@ def test_arrays_are_answered_as_data_frames_are_by_whoever_forgets_names() -> No
     forgot = set()
     for name, estimator in fitted().items():
         expected = {
-            method: to_payload(getattr(estimator, method)(rows)) for method in able(estimator)
+            method: to_payload(getattr(estimator, method)(rows), method)
+            for method in able(estimator)
         }
         if forget_names(estimator):
             forgot.add(name)
             for method, answer in expected.items():
-                same = to_payload(getattr(estimator, method)(np.asfortranarray(rows)))
+                same = to_payload(getattr(estimator, method)(np.asfortranarray(rows)), method)
                 np.testing.assert_array_equal(same, answer, err_msg=f"{name}.{method}")
 
     assert {"LogisticRegression", "SVC", "Ridge", "KNeighborsClassifier", "PCA"} <= forgot

@@ -328,7 +328,7 @@ def sizes(documents: Any) -> Any:
 def test_a_union_of_a_vectorizer_and_an_own_step_gets_texts(
     served: Callable[..., Any], own_step: str
 ) -> None:
-    """All parts of a union get the rows that a vectorizer among them needs; records are refused."""
+    """All parts of a union get the rows that a vectorizer among them needs, in any form."""
     documents = pd.Series(["Good food", "BAD", "good", "bad food", "Bad", "GOOD"])
     parts = [TfidfVectorizer(), FunctionTransformer(sizes)]
     union = make_union(*(reversed(parts) if own_step == "first" else parts))
@@ -336,11 +336,11 @@ def test_a_union_of_a_vectorizer_and_an_own_step_gets_texts(
     answer = served(pipeline)
 
     sent = ["GOOD", "bad bad"]
-    np.testing.assert_array_equal(
-        answer({"jsonData": sent}), pipeline.predict_proba(pd.Series(sent))
-    )
-    assert refusal(answer, {"jsonData": [{"t": "good"}, {"t": "bad"}]}) == (
-        "row 0, column 0: expected text, got {'t': 'good'}"
+    expected = pipeline.predict_proba(pd.Series(sent))
+    np.testing.assert_array_equal(answer({"jsonData": sent}), expected)
+    np.testing.assert_array_equal(answer({"jsonData": [{"t": each} for each in sent]}), expected)
+    assert refusal(answer, {"jsonData": [{"t": "good", "u": "bad"}]}) == (
+        "expected one text in each row, got rows of 2 columns"
     )
 
 

@@ -74,7 +74,7 @@ def measures(rows: Any) -> dict[str, Any]:
         ),
         (
             {"data": {"ndarray": [[1, 2, 3]]}},
-            "expected jsonData with 'measures' (float32 of shape [n, 3]), 'kind' (int32 of shape",
+            "expected an object with 'measures' (float32 of shape [n, 3]), 'kind' (int32 of shape",
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """Loading changes nothing in a model: the first answer is TensorFlow's own first answer."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from serving import serve_here
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -65,6 +67,25 @@ def test_a_saved_model_is_as_it_was_saved(name: str, tmp_path: Path, load: Load)
     for _ in range(3):
         expected = function(values=tf.constant([0.5]))["y"].numpy()
         assert model.predict([0.5]).tolist() == expected.tolist()
+    assert changed(model.compiled.owner, own) == []
+
+
+@pytest.mark.parametrize("name", ["counting", "within", "scattering", "drawing"])
+def test_a_model_that_calls_change_is_called_once_for_each_request(
+    name: str, tmp_path: Path, load: Load
+) -> None:
+    """Simultaneous requests leave the variables as TensorFlow's own calls do, one by one."""
+    module = Stateful()
+    tf.saved_model.save(module, str(tmp_path), signatures=getattr(module, name))
+    own = tf.saved_model.load(str(tmp_path))
+    model = load(tmp_path)
+
+    with serve_here(model) as server, ThreadPoolExecutor(8) as clients:
+        rows = [{"data": {"ndarray": [number]}} for number in range(20)]
+        assert {answer.status_code for answer in clients.map(server.post, rows)} == {200}
+
+    for number in range(20):
+        own.signatures["serving_default"](values=tf.constant([float(number)]))
     assert changed(model.compiled.owner, own) == []
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import requests
 import tensorflow as tf
 import tf_keras
 
@@ -219,6 +220,60 @@ def test_small_numbers_are_numbers(dtype: str, tmp_path: Path, post_to: Post) ->
     assert answer["jsonData"] == {"y": [1, 2, 3], "place": [0]}
 
 
+@pytest.mark.parametrize(
+    ("dtype", "beyond"),
+    [
+        ("int4", 8),
+        ("uint4", 16),
+        ("float8_e5m2", 7e4),
+        ("float8_e4m3fn", 500),
+        ("bfloat16", 3.4e38),
+    ],
+)
+def test_numbers_beyond_a_small_dtype_are_the_clients_mistake(
+    dtype: str, beyond: float, tmp_path: Path, post_to: Post
+) -> None:
+    """Numbers that the dtype holds arrive unchanged; larger ones are refused, not wrapped."""
+    kind = tf.as_dtype(dtype)
+    spec = tf.TensorSpec([None], kind, "x")
+    post = post_to(save(tmp_path, lambda x: {"y": tf.identity(x)}, spec))
+    least, most = float(kind.min), float(kind.max)
+
+    status, answer = post({"data": {"ndarray": [least, 1, most]}})
+    wrong = post({"data": {"ndarray": [1, beyond]}})
+
+    assert status == 200, answer
+    assert answer["data"]["ndarray"] == [least, 1, most]
+    assert wrong[0] == 400, wrong
+    told = wrong[1]["status"]["info"]
+    assert "input 'x': expected" in told
+    assert " at [1]" in told
+
+
+@pytest.mark.parametrize("dtype", ["int4", "uint4", "float8_e5m2", "bfloat16", "qint8"])
+def test_small_numbers_have_the_datatype_that_the_metadata_says(
+    dtype: str, tmp_path: Path, serve_model: Any
+) -> None:
+    """An answer of V2 has the output's datatype in the metadata."""
+    kind = tf.as_dtype(dtype)
+    spec = tf.TensorSpec([None], tf.float32, "x")
+    save(tmp_path, lambda x: {"y": as_kind(x, kind)}, spec)
+    server = serve_model(tmp_path)
+    tensor = {"name": "x", "datatype": "FP32", "shape": [2], "data": [0, 1]}
+
+    described = requests.get(f"{server.url}/v2/models/model", timeout=60).json()["outputs"]
+    answer = server.post({"inputs": [tensor]}, "/v2/models/model/infer").json()["outputs"]
+
+    assert [each["datatype"] for each in answer] == [each["datatype"] for each in described]
+
+
+def as_kind(x: Any, kind: Any) -> Any:
+    """The numbers in another dtype, also a quantized one."""
+    if kind.is_quantized:
+        return tf.quantization.quantize(x, -1, 1, kind).output
+    return tf.cast(x if kind.is_floating else tf.cast(x, tf.int8), kind)
+
+
 def test_quantized_numbers_are_their_whole_numbers(tmp_path: Path, post_to: Post) -> None:
     """Quantized outputs are answered as the integers that TensorFlow's `numpy` gives."""
     spec = tf.TensorSpec([None], tf.float32, "x")
@@ -396,6 +451,17 @@ def test_what_a_detector_of_batch_1_finds_is_a_list_for_each_row(
 
     assert status == 200, answer
     assert answer["data"]["ndarray"] == [np.argwhere(row).tolist() for row in rows]
+
+
+def test_a_number_for_each_row_is_described_as_such(
+    tmp_path: Path, load: Callable[..., Any]
+) -> None:
+    """If the batch is fixed at 1, an output without axes has a number for each row."""
+    spec = tf.TensorSpec([1, 2], tf.float32, "x")
+    model = load(save(tmp_path, lambda x: {"y": tf.reduce_sum(x)}, spec))
+
+    assert model.predict([[1, 2], [3, 4]]).tolist() == [3, 7]
+    assert [each.shape for each in model.signature.outputs] == [(None,)]
 
 
 def test_a_setting_goes_with_every_row(tmp_path: Path, post_to: Post) -> None:

@@ -97,3 +97,45 @@ def test_bytes_go_both_ways(tmp_path: Path, serve_model: Callable[..., Server]) 
     url_safe = [{"tag": {"b64": "-w=="}, "signal": [1, 2]}]
     status, answer = ask(server, {"instances": url_safe})
     assert (status, "its alphabet is A-Z, a-z, 0-9, + and /" in answer["error"]) == (400, True)
+
+
+class Finder(tf.Module):
+    """For a batch that is fixed at 1: what is found, a row and a number."""
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 3], tf.float32, "x")])
+    def __call__(self, x: Any) -> Any:
+        return {"found": tf.where(x[0] > 0), "row": x * 2, "sum": tf.reduce_sum(x)}
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 3], tf.float32, "x")])
+    def found(self, x: Any) -> Any:
+        return {"found": tf.where(x[0] > 0)}
+
+
+@pytest.mark.parametrize(
+    ("signature", "expected"),
+    [
+        ("found", [[[1]], [[0], [2]]]),
+        (
+            "all",
+            [
+                {"found": [[1]], "row": [0, 4, 0], "sum": 2},
+                {"found": [[0], [2]], "row": [2, 0, 6], "sum": 4},
+            ],
+        ),
+    ],
+)
+def test_one_instance_is_nested_as_several_are(
+    signature: str, expected: Any, tmp_path: Path, serve_model: Callable[..., Server]
+) -> None:
+    """If the batch is fixed at 1, a row gets the prediction that it gets among others."""
+    module = Finder()
+    signatures = {"found": module.found, "all": module.__call__}
+    tf.saved_model.save(module, str(tmp_path), signatures=signatures)
+    server = serve_model(tmp_path, signature=signature)
+    rows = [[0, 2, 0], [1, 0, 3]]
+
+    answers = [ask(server, {"instances": some}) for some in ([rows[0]], [rows[1]], rows)]
+
+    assert answers == [
+        (200, {"predictions": some}) for some in ([expected[0]], [expected[1]], expected)
+    ]

@@ -181,7 +181,7 @@ def test_damaged_labels_are_not_believed(
 
     model = model_of(tmp_path)
 
-    assert "damaged the labels of categorical columns [1]: send codes" in caplog.text
+    assert "damaged the labels of columns [1]: it only takes their codes" in caplog.text
     expected = wrapper.predict(frame[:2])
     assert np.array_equal(model.predict([["L", 0], ["S", 1]], []), expected)
 

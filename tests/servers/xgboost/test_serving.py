@@ -5,12 +5,14 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+import requests
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from serving import OURS, PROGRAMS, ROOT, UPSTREAM, Server, serve
 from xgboost import XGBClassifier
@@ -93,3 +95,21 @@ def test_no_more_threads_are_started_than_the_container_has_processors(
     for_few_rows, for_many = json.loads(counted.stdout)
     assert for_few_rows == 0
     assert for_many == min(int(allowed), len(os.sched_getaffinity(0))) - 1
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "label", "margin", "leaf"])
+def test_the_metadata_of_v2_tells_the_datatype_of_each_method(
+    method: str, classifier_file: Path, rows: Any, serve_model: Callable[..., Server]
+) -> None:
+    """The output has the datatype and the shape of a row in the metadata and in an answer."""
+    server = serve_model(classifier_file, method=method)
+    values = np.nan_to_num(rows[:3]).tolist()
+    tensor = {"name": "input-0", "datatype": "FP64", "shape": [3, 4], "data": values}
+
+    described = requests.get(f"{server.url}/v2/models/model", timeout=60).json()["outputs"]
+    (answer,) = server.post({"inputs": [tensor]}, "/v2/models/model/infer").json()["outputs"]
+
+    assert described == [
+        {"name": method, "datatype": answer["datatype"], "shape": [-1, *answer["shape"][1:]]}
+    ]
+    assert answer["datatype"] == {"label": "INT64", "leaf": "INT32"}.get(method, "FP32")

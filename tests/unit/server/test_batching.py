@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from prepackaged.server.inference.batching import (
     CHECK_EVERY,
     CHECKS,
-    MOST_SOUGHT,
+    LARGE,
     SINGLY_AFTER_COPY,
     Batcher,
     batch_key,
 )
 from prepackaged.server.inference.comparing import stack
+from prepackaged.server.inference.fault_search import MOST_SOUGHT
 from prepackaged.server.inference.requests import InferenceRequest
 from prepackaged.server.inference.work import AGAIN, TRIP_SECONDS
 
@@ -256,7 +257,7 @@ def test_one_request_for_which_the_model_exits_spoils_no_other() -> None:
     """SystemExit, and whatever else is no `Exception`, is the outcome of that request alone."""
     batcher = trusted(Counting(exits_for_negative))
 
-    outcomes = batcher([row(1.0), row(-1.0), row(2.0)])
+    outcomes = asked_in_turn(batcher, [row(1.0), row(-1.0), row(2.0)])
 
     assert isinstance(outcomes.pop(1), SystemExit)
     assert values(outcomes) == [[[1.0]], [[2.0]]]
@@ -286,37 +287,100 @@ def test_a_model_whose_answers_are_of_several_kinds_is_answered_one_by_one(
     assert not batcher.is_on
 
 
-@pytest.mark.parametrize("place", [0, 1, 100, 127, 128, 200, 255])
+def asked_in_turn(batcher: Batcher, requests: Sequence[InferenceRequest]) -> list[Any]:
+    """Call a batcher as the engine does: with as many as it takes, and with what goes again."""
+    waiting, outcomes = list(requests), dict[int, Any]()
+    while waiting:
+        taken = waiting[: batcher.at_once()]
+        for request, outcome in zip(taken, batcher(taken), strict=True):
+            if outcome is not AGAIN:
+                waiting = [each for each in waiting if each is not request]
+                outcomes[id(request)] = outcome
+    return [outcomes[id(request)] for request in requests]
+
+
+@pytest.mark.parametrize("place", [0, 1, 100, 127, 128, 200, 254, 255])
 def test_one_bad_request_among_many_is_found_by_halving(place: int) -> None:
-    """A bad request in a batch of 256 is found by bisection, in eleven calls."""
+    """A bad request in a batch of 256 is found in 8 more calls, and a last one gives its error."""
     predict = Counting(refuse_negative)
     batcher = trusted(predict)
     requests = [row(-1.0 if number == place else 1.0) for number in range(256)]
 
-    outcomes = batcher(requests)
+    outcomes = asked_in_turn(batcher, requests)
 
-    assert len(predict.calls) == 1 + 8 + 1 + 1
+    halves = [128, 64, 32, 16, 8, 4, 2, 1]
+    assert predict.calls[:9] == [256, *halves]
+    last = [1] if place % 2 else []  # its neighbour was called, and not at fault
+    assert predict.calls[9 : 9 + len(last)] == last
+    assert len(predict.calls[9 + len(last) :]) <= 1  # for the rest, which others may join
     assert isinstance(outcomes.pop(place), ValueError)
     assert values(outcomes) == [[[1.0]]] * 255
-    assert batcher.together() == 256
+    assert batcher.at_once() == batcher.together() == 256
+
+
+def test_others_have_their_turn_while_a_bad_request_is_sought() -> None:
+    """The model is called once at a time, and how long others wait is told as before."""
+    predict = Counting(refuse_negative)
+    batcher = trusted(predict)
+
+    assert batcher([row(-1.0), *[row(1.0) for _ in range(15)]]) == [AGAIN] * 16
+
+    assert predict.calls == [16]
+    assert (batcher.at_once(), batcher.together()) == (8, 256)
+
+
+def test_suspects_that_leave_end_the_search() -> None:
+    """When the clients of all requests that may be at fault have left, batches are whole again."""
+    batcher = trusted(Counting(refuse_negative))
+    gone, here = [row(-1.0), row(1.0)], row(3.0)
+    batcher(gone)
+    assert batcher.at_once() == 1
+
+    assert values(batcher([here])) == [[[3.0]]]
+
+    assert batcher.at_once() == 256
 
 
 def test_after_many_bad_requests_the_others_come_alone() -> None:
     """After MOST_SOUGHT bad requests, the rest of the batch is repeated one by one, once each."""
-    batcher = trusted(Counting(refuse_negative))
-    requests = [row(-1.0), row(1.0)] * 8
+    predict = Counting(refuse_negative)
+    batcher = trusted(predict)
+    requests = [row(-1.0 if number % 2 else 1.0) for number in range(64)]
 
-    outcomes = batcher(requests)
+    outcomes = asked_in_turn(batcher, requests)
 
-    again = [
-        request for request, outcome in zip(requests, outcomes, strict=True) if outcome is AGAIN
-    ]
-    assert len(again) == 16 - MOST_SOUGHT
-    for request in again:
-        assert batcher.together() == 1
-        (outcome,) = batcher([request])
-        assert isinstance(outcome, ValueError) == bool(request.value < 0)
+    assert [isinstance(each, ValueError) for each in outcomes] == [False, True] * 32
+    assert predict.calls[-(64 - 2 * MOST_SOUGHT) :] == [1] * (64 - 2 * MOST_SOUGHT)
+    assert len(predict.calls) < 64 + 8 * (MOST_SOUGHT + 1)
     assert batcher.together() == 256
+
+
+def test_requests_that_only_fail_together_soon_come_alone() -> None:
+    """A model may refuse every batch, for example for lack of memory; its rows are no fault."""
+
+    def refuse_batches(rows: Any) -> Any:
+        if len(rows) > 1 and (rows > 9).any():
+            raise MemoryError
+        return rows
+
+    predict = Counting(refuse_batches)
+    batcher = trusted(predict)
+
+    outcomes = asked_in_turn(batcher, [row(10.0) for _ in range(64)])
+
+    assert values(outcomes) == [[[10.0]]] * 64
+    assert len(predict.calls) < 64 + 8 * (MOST_SOUGHT + 1)
+
+
+def test_good_batches_between_bad_requests_keep_the_batches() -> None:
+    """A bad request now and then is sought each time."""
+    predict = Counting(refuse_negative)
+    batcher = trusted(predict)
+    for _ in range(2 * MOST_SOUGHT):
+        asked_in_turn(batcher, [row(-1.0), row(1.0), row(2.0), row(3.0)])
+        predict.calls.clear()
+        batcher([row(1.0), row(2.0)])
+        assert predict.calls == [2]
 
 
 def test_a_model_that_is_slower_together_is_not_batched(
@@ -338,19 +402,19 @@ def test_a_model_that_is_slower_together_is_not_batched(
 
 
 @pytest.mark.parametrize(
-    ("copy", "call", "next_together"),
-    [(0.01, 0.001, 1), (0.01, 0.1, 256), (0.0001, 0.0, 256)],
-    ids=["longer than the call", "shorter than the call", "too short to measure"],
+    ("width", "copy", "call", "next_together"),
+    [(LARGE, 0.01, 0.001, 1), (LARGE, 0.01, 0.1, 256), (1, 0.01, 0.001, 256)],
+    ids=["longer than the call", "shorter than the call", "small requests on a busy machine"],
 )
 def test_requests_come_alone_where_a_batch_takes_longer_to_copy_than_to_answer(
-    copy: float, call: float, next_together: int, monkeypatch: pytest.MonkeyPatch
+    width: int, copy: float, call: float, next_together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then many requests come alone before a batch is tried again."""
+    """Then many large requests come alone before a batch is tried again."""
     clock = Clock(monkeypatch)
 
     def answered(value: Any) -> Any:
         clock.pass_by(call)
-        return value
+        return value[:, :1]
 
     def copied(arrays: Sequence[Any]) -> Any:
         clock.pass_by(copy)
@@ -359,7 +423,7 @@ def test_requests_come_alone_where_a_batch_takes_longer_to_copy_than_to_answer(
     batcher = trusted(Counting(answered))
     monkeypatch.setattr("prepackaged.server.inference.batching.stack", copied)
 
-    assert values(batcher([row(1.0), row(2.0)])) == [[[1.0]], [[2.0]]]
+    assert values(batcher([row(*[1.0] * width), row(*[2.0] * width)])) == [[[1.0]], [[2.0]]]
     assert batcher.together() == next_together
     for _ in range(SINGLY_AFTER_COPY):
         batcher([row(1.0)])
@@ -370,7 +434,7 @@ def test_one_bad_request_spoils_no_other() -> None:
     """A failing request gets its own error; the other requests of its batch get their results."""
     batcher = trusted(Counting(refuse_negative))
 
-    good, bad, last = batcher([row(1.0), row(-1.0), row(3.0)])
+    good, bad, last = asked_in_turn(batcher, [row(1.0), row(-1.0), row(3.0)])
 
     assert values([good, last]) == [[[1.0]], [[3.0]]]
     assert isinstance(bad, ValueError)

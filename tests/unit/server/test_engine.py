@@ -493,6 +493,32 @@ def test_a_call_that_answers_nobody_is_made_again_for_fewer() -> None:
     assert asyncio.run(main()) == [0, 2, 4, 6]
 
 
+def test_fewer_at_once_say_nothing_of_how_many_share_a_call() -> None:
+    """While a fault is sought, calls are smaller, and nobody is refused for it."""
+    groups: list[list[int]] = []
+    at_once = [2, 1, 4, 4]
+
+    def answer(items: Sequence[int]) -> list[Any]:
+        groups.append(list(items))
+        at_once.pop(0)
+        return doubled(items)
+
+    async def main() -> tuple[list[Any], int]:
+        with started(ModelThread()) as thread:
+            engine = Engine(
+                answer,
+                thread.submit,
+                together=lambda: 4,
+                at_once=lambda: at_once[0],
+                max_waiting=9,
+            )
+            answers = await asyncio.wait_for(submit_all(engine, range(7)), 30)
+            return answers, engine.latency.sharing
+
+    assert asyncio.run(main()) == (doubled(range(7)), sys.maxsize)
+    assert groups == [[0, 1], [2], [3, 4, 5, 6]]
+
+
 def test_what_is_urgent_waits_for_one_of_the_calls_that_cannot_be_shared() -> None:
     """Health probes overtake predictions that wait for another call."""
     order: list[Any] = []
@@ -536,7 +562,7 @@ def test_an_idle_model_is_called_however_fast_requests_arrive() -> None:
 
 
 def test_a_chain_of_calls_is_no_call_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each call of predict has the time that a call may take, also in the same batch."""
+    """Each call to predict has the time that a call may take, also in the same batch."""
     now = [0.0]
     monkeypatch.setattr("prepackaged.server.inference.engine.time.perf_counter", lambda: now[0])
     since: list[float] = []

@@ -3,6 +3,7 @@ import threading
 
 import pytest
 
+from prepackaged import DeploymentError
 from prepackaged.server.runtime.event_loop import LoopThread
 
 
@@ -33,6 +34,18 @@ def test_an_exception_is_raised_where_the_result_was_wanted() -> None:
         assert loop.run(asyncio.sleep(0, "next")) == "next"
 
 
+def test_a_coroutine_that_exits_ends_nothing() -> None:
+    """SystemExit is raised to the caller, and the loop goes on."""
+
+    async def leave() -> None:
+        raise SystemExit("bye")
+
+    with LoopThread() as loop:
+        with pytest.raises(SystemExit, match="bye"):
+            loop.run(leave())
+        assert loop.run(asyncio.sleep(0, "next")) == "next"
+
+
 def test_what_ends_the_loop_is_told() -> None:
     """If something ends the loop, `ended` raises it instead of waiting forever."""
 
@@ -41,6 +54,5 @@ def test_what_ends_the_loop_is_told() -> None:
 
     with LoopThread() as loop:
         loop.run(leave())
-        with pytest.raises(SystemExit) as caught:
+        with pytest.raises(DeploymentError, match="the server has ended: SystemExit: 3"):
             loop.ended.result(30)
-    assert caught.value.code == 3

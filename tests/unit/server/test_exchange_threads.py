@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -116,6 +117,27 @@ def test_an_error_of_the_work_is_raised_for_the_coroutine() -> None:
             await exchange.prepared(work)
         with suppress(AssertionError):
             exchange.respond(Response(b""))
+        assert memory.used == 0
+
+    within(scenario)
+
+
+@pytest.mark.parametrize("begin", [by_callback, by_coroutine])
+def test_a_large_request_without_memory_may_come_again(begin: Begin) -> None:
+    """MemoryError while a body is read, or an answer written, is 503 with Retry-After."""
+
+    async def scenario(memory: MemoryBudget) -> None:
+        exchange, failed = exchange_with(memory), []
+        exchange._carrier = SimpleNamespace(succeeded="", send=lambda *_: None)  # type: ignore[assignment]
+        exchange._failure = lambda _, error: failed.append(error) or Response(b"", 503)
+
+        def read() -> Any:
+            raise MemoryError
+
+        begin(exchange, read)
+        await until(lambda: bool(failed))
+        (error,) = failed
+        assert (error.status, error.headers) == (503, {"Retry-After": "1"})
         assert memory.used == 0
 
     within(scenario)

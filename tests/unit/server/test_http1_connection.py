@@ -6,6 +6,7 @@ import pytest
 from h2_client import Service, Transport, echo, failure
 from rawhttp import PREDICT, chunked, get
 
+from prepackaged.server.transport import unread
 from prepackaged.server.transport.http1 import connection as http1
 from prepackaged.server.transport.http1.connection import HttpConnection
 from prepackaged.server.transport.http1.port import HttpPort
@@ -63,3 +64,41 @@ def test_other_clients_have_their_turn_among_tiny_chunks(port: HttpPort) -> None
     assert len(counts) > 3
     assert transport.written.endswith(b"x" * 1000)
     assert transport.reads
+
+
+def test_a_slow_client_has_its_time_for_the_end_of_a_last_response(
+    port: HttpPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that closes waits as long as its client takes some of what is sent."""
+    monkeypatch.setattr(unread, "READER_SECONDS", 0)
+    kept = iter(range(100, 0, -1))
+    monkeypatch.setattr(http1, "kept_by_kernel", lambda _: next(kept, 0))
+    transport = Slow()
+
+    async def scenario() -> int:
+        connection = HttpConnection(port)
+        connection.connection_made(transport)
+        connection.data_received(get("/", "Connection: close"))
+        turns = 0
+        while not transport.is_aborted:
+            await asyncio.sleep(0)
+            turns += 1
+        connection.connection_lost(None)
+        return turns
+
+    assert asyncio.run(scenario()) >= 50
+    assert ANSWERED in transport.written
+
+
+class Slow(Transport):
+    """A transport whose last bytes the kernel does not take yet."""
+
+    is_aborted = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.buffered = 1000
+
+    def abort(self) -> None:  # type: ignore[override]
+        """Drop these bytes."""
+        self.is_aborted = True

@@ -544,11 +544,13 @@ def test_messages_of_a_connection_are_admitted_in_turn(service: Service) -> None
     assert client.h2.local_flow_control_window(first) >= 2**16
     assert window_of(client, first) == size + credit.PADDING
     assert window_of(client, second) == 2**16 - 5
+    assert list(map(client.server.core.keeps_waiting, (first, second, third))) == [0, 1, 0]
 
     client.h2.reset_stream(first)
     client.exchange()
 
     assert window_of(client, second) == size + credit.PADDING
+    assert not client.server.core.keeps_waiting(second)
     assert window_of(client, third) == 2**16
 
 

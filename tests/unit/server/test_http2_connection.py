@@ -11,6 +11,7 @@ from h2_client import LIMIT, PREFACE, Client, Service, framed, frames_in, loopin
 from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, RstStreamFrame, SettingsFrame
 
 from prepackaged.server.transport.exchange import Response
+from prepackaged.server.transport.http2 import connection as http2_connection
 from prepackaged.server.transport.http2.memory import (
     BLOCK_BYTES,
     FREE_STREAMS,
@@ -226,6 +227,8 @@ FLOODS = {
     "empty data": raw(0, 0, 1),
     "data of one byte": raw(0, 0, 1, b"\0"),
     "padding": raw(0, 8, 1, b"\x0a" + bytes(10)),
+    "as much padding as there may be": raw(0, 8, 1, b"\xff" + bytes(255)),
+    "data of one byte with padding": raw(0, 8, 1, b"\xff" + bytes(1 + 255)),
     "priorities": raw(2, 0, 1, bytes(5)),
     "window updates": raw(8, 0, 0, b"\0\0\0\1"),
     "window updates of a stream": raw(8, 0, 1, b"\0\0\0\1"),
@@ -240,7 +243,7 @@ def test_frames_that_ask_for_nothing_have_a_budget(
     port: Http2Port, client: Client, service: Service, flood: str
 ) -> None:
     """A flood of cheap frames ends the connection; other connections are not affected."""
-    client.begin(path="/repeat")
+    client.send(client.begin(path="/repeat"), framed(bytes(30_000))[:9], ends=False)
     client.h2.reset_stream(client.begin(path="/wait"))
     client.exchange()
 
@@ -336,6 +339,41 @@ def test_a_client_that_takes_some_is_waited_for(
     client.loop.run_until_complete(drain())
 
     assert client.is_answered()
+
+
+def test_a_client_that_takes_what_the_kernel_keeps_is_waited_for(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's own buffer may not change for minutes while the kernel's gets empty."""
+    monkeypatch.setattr("prepackaged.server.transport.unread.READER_SECONDS", 0)
+    kept = iter(range(1000, 0, -1))
+    monkeypatch.setattr(http2_connection, "kept_by_kernel", lambda _: next(kept, 0))
+    client.transport.buffered = 100_000
+
+    async def drain() -> int:
+        client.server.pause_writing()
+        turns = 0
+        while not client.transport.is_closed:
+            await asyncio.sleep(0)
+            turns += 1
+        return turns
+
+    assert client.loop.run_until_complete(drain()) >= 500
+
+
+def test_a_client_whose_ping_is_not_on_its_way_yet_is_not_silent(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow client answers a ping when it has taken what was sent before it."""
+    kept = iter([3000, 2000, 1000])
+    monkeypatch.setattr(http2_connection, "kept_by_kernel", lambda _: next(kept, 1000))
+    for _ in range(4):
+        client.run(client.server._look)
+        assert not client.transport.is_closed
+
+    client.run(client.server._look)  # the client has taken nothing since the look before
+
+    assert client.transport.is_closed
 
 
 def test_a_client_that_does_not_read_is_not_read(client: Client) -> None:

@@ -103,3 +103,30 @@ def test_what_is_free_is_given_back_when_most_of_the_memory_is_taken(
 
     asyncio.run(look())
     assert bool(given) == is_given_back
+
+
+PARSING = """
+import resource, sys
+from prepackaged.errors import ClientError
+from prepackaged.server.protocols.json_reading import read_json
+from prepackaged.server.runtime import memory
+
+body = b"[" + b",".join([sys.argv[1].encode()] * 700_000) + b"]"
+outcomes = []
+for megabytes in range(5, 200, 5):
+    soft = memory.addressed() + megabytes * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (soft, resource.RLIM_INFINITY))
+    try:
+        outcomes.append(len(read_json(body)))
+    except MemoryError:
+        outcomes.append("none")
+print(outcomes[0], outcomes[-1], len({*outcomes}))
+"""
+
+
+@pytest.mark.parametrize("part", ["[]", '{"a":1}', '"abcdefgh"', "1.5"])
+def test_a_body_for_which_there_is_no_memory_does_not_end_the_process(part: str) -> None:
+    """However little there is under `ulimit -v`, reading JSON works or fails with MemoryError."""
+    command = [sys.executable, "-c", PARSING, part]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "none 700000 2\n")

@@ -1,5 +1,6 @@
 import asyncio
 import gzip
+import socket
 import weakref
 import zlib
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from prepackaged.server.transport.http2.memory import (
 )
 from prepackaged.server.transport.memory import LARGE, MemoryBudget
 from prepackaged.server.transport.routing import Target
-from prepackaged.server.transport.unread import Unread
+from prepackaged.server.transport.unread import Unread, kept_by_kernel
 
 
 def status_of(function: Callable[[], object]) -> int:
@@ -97,7 +98,7 @@ def test_no_head_that_is_short_is_too_large() -> None:
     """A short header block always fits, whatever its fields, so it is not counted."""
     fields = [(b"a", b"")] * (ALWAYS_FITS // LEAST_FIELD)
     assert memory_of(b"/", fields) > 0
-    with pytest.raises(TransportError, match="expected a request's head of at most 65536 bytes"):
+    with pytest.raises(TransportError, match="request line and headers of at most 65536 bytes"):
         memory_of(b"/", [(b"a", b"")] * 2000)
 
 
@@ -213,6 +214,34 @@ def test_unread_responses_are_counted_and_their_clients_have_their_time(
 
     sizes.insert(1, 60)
     assert asyncio.run(scenario()) == [0, 100, 100, 60, 60, 0]
+
+
+def test_the_kernel_tells_what_a_client_has_not_taken() -> None:
+    """A client that reads makes what the kernel keeps for it less."""
+
+    async def scenario() -> tuple[int, int, int]:
+        loop = asyncio.get_running_loop()
+        listener, client = socket.create_server(("127.0.0.1", 0)), socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(listener.getsockname())
+        accepted, _ = listener.accept()
+        transport, _ = await loop.create_connection(asyncio.Protocol, sock=accepted)
+        transport.write(bytes(1_000_000))
+        before = kept_by_kernel(transport)
+        while client.recv(2**20):
+            await asyncio.sleep(0)
+            if not (transport.get_write_buffer_size() or kept_by_kernel(transport)):
+                break
+        after = kept_by_kernel(transport)
+        transport.abort()
+        client.close()
+        listener.close()
+        await asyncio.sleep(0)
+        return before, after, kept_by_kernel(transport)
+
+    before, *none = asyncio.run(scenario())
+    assert before > 0
+    assert none == [0, 0]
 
 
 def test_a_request_that_is_whole_is_not_kept() -> None:

@@ -7,7 +7,7 @@ import pytest
 from prepackaged.component import Component
 from prepackaged.errors import ClientError
 from prepackaged.server.protocols.v2.datatypes import DATATYPES
-from prepackaged.server.protocols.v2.inputs import Inputs
+from prepackaged.server.protocols.v2.inputs import MOST_COPIED, Inputs
 from prepackaged.server.protocols.v2.tensors import Tensor
 from prepackaged.signature import Column, Signature, TensorSpec
 from prepackaged.tables import Columns
@@ -261,3 +261,29 @@ def test_ten_thousand_names_twice_cost_no_square() -> None:
     """Duplicate names among 10,000 inputs are found in linear time."""
     names = [tensor(str(number % 9999), "FP32", [1], [1]) for number in range(10_000)]
     assert refusal(Plain(), *names) == "expected each input once, got '0' twice"
+
+
+NUMBERS = binary("x", "UINT8", [1, 4], b"1234")
+
+
+@pytest.mark.parametrize(
+    ("model", "tensors", "thread"),
+    [
+        (Plain(), [NUMBERS], "loop"),
+        (of_tensors(TensorSpec("x", "uint8")), [NUMBERS, NUMBERS], "loop"),
+        (Plain(), [NUMBERS, binary("y", "BYTES", [1], b"\1\0\0\0a")], "background"),
+        (Plain(), [tensor("x", "UINT8", [1, 2], [1, 2])], "background"),
+        (
+            Plain(),
+            [binary("x", "UINT8", [1, MOST_COPIED + 1], bytes(MOST_COPIED + 1))],
+            "background",
+        ),
+        (tabular(*FACTS), [binary("n", "INT64", [1], bytes(8))], "background"),
+    ],
+    ids=["numbers", "several inputs", "texts", "JSON", "too many", "columns of a table"],
+)
+def test_the_event_loop_reads_binary_numbers_that_are_only_copied(
+    model: Any, tensors: list[Tensor], thread: str
+) -> None:
+    """Texts, JSON, columns of a table and many bytes are for another thread."""
+    assert Inputs(model).only_copies(tensors) == (thread == "loop")

@@ -2,6 +2,8 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
+import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.message_factory import GetMessageClass
 
@@ -93,6 +95,31 @@ def test_columns_without_names_are_one_tensor() -> None:
     described = model_metadata(model("xgboost", signature), NAME)
     assert described["inputs"] == [entry("input-0", "FP32", [-1, 4])]
     assert described["outputs"] == [entry("predict", "FP64", [-1])]
+
+
+@pytest.mark.parametrize(
+    ("example", "datatype", "shape"),
+    [
+        (np.array([["a", "b"]]), "BYTES", [-1, 2]),
+        (np.zeros(1, np.float32), "FP32", [-1]),
+        (np.ones((1, 3), np.int32), "INT32", [-1, 3]),
+        ([True], "BOOL", [-1]),
+    ],
+)
+def test_an_example_of_an_answer_tells_its_datatype(
+    example: Any, datatype: str, shape: list[int]
+) -> None:
+    """Without output tensors, the output is that of a known answer, for any number of rows."""
+    answering = model("xgboost", Signature(method="predict", methods=("predict",)))
+    answering.example_answer = example
+    described = model_metadata(answering, NAME)
+    assert described["outputs"] == [entry("predict", datatype, shape)]
+
+
+def test_a_number_as_an_output_has_one_value() -> None:
+    """An output without axes has the shape [1], which answers have."""
+    signature = Signature(outputs=(TensorSpec("loss", "f4", []),))
+    assert model_metadata(model("onnx", signature), NAME)["outputs"] == [entry("loss", "FP32", [1])]
 
 
 def test_a_model_that_says_nothing_has_empty_lists() -> None:

@@ -1,14 +1,16 @@
 """The methods of an estimator, and their results as answers."""
 
+from datetime import date
 from typing import Any
 
 import numpy as np
 
-from prepackaged.arrays import Array
+from prepackaged.arrays import Array, list_by_row
 from prepackaged.errors import DeploymentError
 from prepackaged.parameters import wrong_parameter
 
 METHODS = ("predict_proba", "decision_function", "predict", "transform", "score_samples")
+OF_JSON = {str, int, float, bool, type(None)}
 DEFAULT_METHODS = ("predict_proba", "predict")
 
 
@@ -31,19 +33,34 @@ def choose_method(model: Any, wanted: str | None) -> str:
     )
 
 
-def to_payload(result: Any) -> Any:
-    """An estimator's result as an ndarray; a dict if outputs have unequal numbers of classes.
+def to_payload(result: Any, method: str) -> Any:
+    """The result of an estimator's method as an ndarray; a dict for outputs of unequal classes.
 
-    A multi-output classifier's list of [rows, classes] becomes [rows, outputs, classes]. Any other
-    list contains one item per row, as a custom `predict` may return it.
+    In scikit-learn, a list from `predict_proba` has [rows, classes] for each output; it becomes
+    [rows, outputs, classes]. Any other list contains one item per row, as a custom `predict` may
+    return it. Dates and times become text as in ISO 8601.
     """
-    if isinstance(result, list) and result and all(map(_is_matrix, result)):
-        if len({array.shape for array in result}) > 1:
-            return {"outputs": [array.tolist() for array in result]}
-        return np.stack(result, axis=1)
+    if isinstance(result, list):
+        is_by_output = method == "predict_proba" and bool(result) and all(map(_is_matrix, result))
+        return _by_row(result) if is_by_output else _of_items(result)
     if hasattr(result, "toarray"):  # a scipy sparse matrix, as vectorizers and encoders give
         return result.toarray()
     return result if isinstance(result, dict) else _with_texts(np.asarray(result))
+
+
+def _by_row(outputs: list[Array]) -> Any:
+    """Outputs of [rows, classes] as [rows, outputs, classes], if they have as many classes."""
+    if len({array.shape for array in outputs}) > 1:
+        return {"outputs": [array.tolist() for array in outputs]}
+    return np.stack(outputs, axis=1)
+
+
+def _of_items(items: list[Any]) -> Array:
+    """An item for each row as an array; of lists if the items have unequal shapes."""
+    try:
+        return _with_texts(np.asarray(items))
+    except ValueError:
+        return list_by_row([each.tolist() if hasattr(each, "tolist") else each for each in items])
 
 
 def label_text(label: Any) -> str:
@@ -56,10 +73,25 @@ def label_text(label: Any) -> str:
 
 
 def _with_texts(array: Array) -> Array:
-    """The array, with texts for bytes, which JSON does not have."""
-    if array.dtype.kind != "S":
+    """The array, with texts for bytes and moments, and None for no moment; JSON has neither."""
+    if array.dtype.kind == "M":
+        texts = np.datetime_as_string(array).astype(object)
+        texts[np.isnat(array)] = None
+        return texts
+    if array.dtype.kind not in "SO":
         return array
-    return np.array([label_text(each) for each in array.flat]).reshape(array.shape)
+    values = array.ravel().tolist()
+    if OF_JSON.issuperset(map(type, values)):
+        return array
+    return list_by_row([_plain(each) for each in values]).reshape(array.shape)
+
+
+def _plain(value: Any) -> Any:
+    if type(value).__name__ in ("NAType", "NaTType"):  # pandas' own, which is slow to import
+        return None
+    if isinstance(value, date):
+        return value.isoformat()
+    return label_text(value) if isinstance(value, bytes) else value
 
 
 def _is_matrix(value: Any) -> bool:

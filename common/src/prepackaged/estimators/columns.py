@@ -26,6 +26,7 @@ from prepackaged.estimators.members import facts_of_members
 from prepackaged.estimators.ranges import with_ranges
 from prepackaged.estimators.steps import (
     first_step,
+    has_own_methods,
     inner_estimators,
     is_dropped,
     is_of_sklearn,
@@ -36,8 +37,12 @@ from prepackaged.signature import Column, Kind
 
 logger = logging.getLogger(__name__)
 
+Read = Callable[[Any, Facts, int], Facts]
+
 DOCUMENTS = (Column(kind="text", nullable=False),)
 ENCODERS = OneHotEncoder | OrdinalEncoder | TargetEncoder
+# Attributes that keep the target or its dtype.
+OF_TARGET = {"classes_", "_y", "y_train_", "constant_", "transduction_"}
 BOOSTING = HistGradientBoostingClassifier | HistGradientBoostingRegressor
 
 
@@ -138,14 +143,29 @@ def _numeric(estimator: Any, behind: Column) -> Column:
 
 
 def _has_float32(estimator: Any, behind: Column) -> bool:
-    """Whether it was trained in 32 bits, as its own numbers or those of later steps show."""
-    arrays = [each for each in vars(estimator).values() if isinstance(each, np.ndarray)]
-    own = {array.dtype for array in arrays if array.dtype.kind == "f"}
-    if own == {np.dtype(np.float32)} and not _counts_in_32_bits(estimator):
+    """Whether it was trained in 32 bits, as its own numbers or those of later steps show.
+
+    scikit-learn trains in 64 bits unless all columns have 32; then some numbers may have 64.
+    """
+    learned = [value for name, value in vars(estimator).items() if _is_of_columns(name)]
+    if any(map(_is_in_32_bits, learned)) and not _counts_in_32_bits(estimator):
         return True
-    tags = get_tags(estimator).transformer_tags
-    preserves = tags is not None and "float32" in tags.preserves_dtype
+    # Of 64 bits, scikit-learn's transformers make 32 only by a parameter; not all have the tag.
+    preserves = hasattr(estimator, "transform") and getattr(estimator, "dtype", None) is None
     return preserves and behind.kind == "float32"
+
+
+def _is_of_columns(attribute: str) -> bool:
+    """Whether fitting sets an attribute, and not with the dtype of the target."""
+    is_fitted = attribute.startswith("_") or attribute.endswith("_")
+    return is_fitted and attribute not in OF_TARGET
+
+
+def _is_in_32_bits(value: Any) -> bool:
+    """Whether it is an array of float32, or a list that has one."""
+    if isinstance(value, list | tuple):
+        return any(map(_is_in_32_bits, value))
+    return isinstance(value, np.ndarray) and value.dtype == np.float32
 
 
 def _counts_in_32_bits(estimator: Any) -> bool:
@@ -229,12 +249,21 @@ def _is_of_numbers(function: Any) -> bool:
     return isinstance(function, np.ufunc) and "d->d" in function.types
 
 
-READERS: dict[Any, Callable[[Any, Facts, int], Facts]] = {
+def _unless_own(read: Read) -> Read:
+    """The same reader, which knows nothing of a subclass that gets the rows in its own methods."""
+
+    def facts(estimator: Any, behind: Facts, count: int) -> Facts:
+        return [ANY] * count if has_own_methods(estimator) else read(estimator, behind, count)
+
+    return facts
+
+
+READERS: dict[Any, Read] = {
     Pipeline: _of_pipeline,
     ColumnTransformer: _of_column_transformer,
     FeatureUnion: _of_union,
-    ENCODERS: of_encoder,
-    SimpleImputer: of_imputer,
-    BOOSTING: _of_boosting,
-    FunctionTransformer: _of_function,
+    ENCODERS: _unless_own(of_encoder),
+    SimpleImputer: _unless_own(of_imputer),
+    BOOSTING: _unless_own(_of_boosting),
+    FunctionTransformer: _unless_own(_of_function),
 }

@@ -18,6 +18,7 @@ from scipy import sparse
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
+from prepackaged.errors import ClientError
 from prepackaged.estimators.columns import is_numeric, is_table_encoder
 from prepackaged.estimators.steps import is_dropped, is_passthrough
 from prepackaged.estimators.trial_tables import trial_tables
@@ -43,11 +44,6 @@ class Compiled:
         self._until_check = CHECK_EVERY
         self._fast = compiled(estimator, facts, method) if self._is_proven(facts) else None
 
-    @property
-    def is_fast(self) -> bool:
-        """Whether arrays are used."""
-        return self._fast is not None
-
     def __call__(self, table: Table) -> Any:
         """The method's result for the rows of a table. Raises whatever the estimator raises."""
         if self._fast is None:
@@ -68,7 +64,11 @@ class Compiled:
         trial = copy.copy(self)
         trial._estimator = copy.deepcopy(self._estimator)
         fast = compiled(trial._estimator, facts, self._method)
-        return fast is not None and all(trial._agrees(fast, each) for each in trial_tables(facts))
+        try:
+            tables = list(trial_tables(facts))
+        except ClientError:  # facts that contradict each other
+            return False
+        return fast is not None and all(trial._agrees(fast, each) for each in tables)
 
     def _check(self, fast: Step, table: Table) -> None:
         if not self._agrees(fast, table):

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Protocol
 from prepackaged.allowed_imports import AllowedImports
 from prepackaged.artifacts import Artifact
 from prepackaged.component import Component
+from prepackaged.estimators.answers import to_payload
 from prepackaged.estimators.pickled import HERE, SKLEARN
 from prepackaged.estimators.served import ServedEstimator
 from prepackaged.estimators.trial import set_jobs, try_out
@@ -84,7 +85,8 @@ class EstimatorComponent(Component):
             "saved_with": versions.saved.get(SKLEARN, "unknown"),
         }
         trials = requests_to_try(artifact, self.signature)
-        try_out(estimator, self.method, trials, served.rows, advice)
+        result = try_out(estimator, self.method, trials, served.rows, advice)
+        self.example_answer = None if result is None else to_payload(result, self.method)
 
     def prepare(self, X: Any, feature_names: Iterable[str] | None = None) -> Any:
         """A request's rows, cast by the signature. Raises `ClientError`."""

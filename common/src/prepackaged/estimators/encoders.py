@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.preprocessing import OrdinalEncoder
 
-from prepackaged.casting import is_null
+from prepackaged.cells import LARGEST_EXACT, is_null
 from prepackaged.estimators.facts import ANY, Facts, aligned
 from prepackaged.signature import NO_CATEGORIES, UNKNOWN, Column, Kind
 
@@ -28,12 +28,15 @@ def of_encoder(encoder: Any, behind: Facts, count: int) -> Facts:
 
 
 def _passes_nan(encoder: Any, categories: Any) -> bool:
-    """Whether it gives NaN for a missing value to the steps behind it."""
-    if not isinstance(encoder, OrdinalEncoder):
+    """Whether it gives NaN for a missing value to the steps behind it.
+
+    To an OrdinalEncoder that knows None, None is a category like others, unlike NaN.
+    """
+    known = [value for value in categories.tolist() if is_null(value)]
+    if not isinstance(encoder, OrdinalEncoder) or None in known:
         return False
-    is_known = any(map(is_null, categories.tolist()))
     encoded_missing = getattr(encoder, "encoded_missing_value", None)  # not before 1.1
-    return is_null(encoded_missing if is_known else encoder.unknown_value)
+    return is_null(encoded_missing if known else encoder.unknown_value)
 
 
 def encoded(values: Any, *, may_be_null: bool, is_open: bool) -> Column:
@@ -44,10 +47,12 @@ def encoded(values: Any, *, may_be_null: bool, is_open: bool) -> Column:
     known = [value for value in values.tolist() if not is_null(value)]
     missing = next((value for value in values.tolist() if is_null(value)), UNKNOWN)
     is_plain = all(isinstance(value, PLAIN) for value in known)
+    kind = kind_of(known, values.dtype) if is_plain else "any"
+    is_of_numbers = values.dtype == object and kind != "text"
     return Column(
-        kind=kind_of(known, values.dtype) if is_plain else "any",
+        kind=kind,
         categories=_categories(known) if is_plain else NO_CATEGORIES,
-        missing=missing,
+        missing=None if is_of_numbers and missing is UNKNOWN else missing,
         nullable=may_be_null and (is_open or missing is not UNKNOWN),
         open=is_plain and (is_open or len(known) > MOST_CATEGORIES),
     )
@@ -60,11 +65,18 @@ def _categories(known: list[Any]) -> tuple[Any, ...] | None:
 def kind_of(values: Sequence[Any], dtype: Any = None) -> Kind:
     """The kind of a column with these values."""
     if dtype is not None and dtype.kind in KINDS:
-        return KINDS[dtype.kind]
+        return _number_kind(values, dtype)
     types = set(map(type, values))
     if types == {str}:
         return "text"
     return "bool" if types == {bool} else "any"
+
+
+def _number_kind(values: Sequence[Any], dtype: Any) -> Kind:
+    if dtype == np.float32:
+        return "float32"
+    is_beyond = dtype.kind == "u" and max(values, default=0) >= LARGEST_EXACT
+    return "any" if is_beyond else KINDS[dtype.kind]
 
 
 def of_imputer(imputer: Any, behind: Facts, count: int) -> Facts:
@@ -83,8 +95,11 @@ def _imputed(imputer: Any, behind: Column, statistic: Any) -> Column:
     dtype = getattr(imputer, "_fit_dtype", None)
     kind = behind.kind
     if dtype is not None and dtype.kind not in "OU":
-        kind = kind if kind in ("int64", "float32") else "float64"
-    elif kind == "any" and not is_null(statistic):
+        trained: Kind = "float32" if dtype == np.float32 else "float64"
+        kind = kind if kind in ("int64", "float32") else trained
+    elif marker is None and kind in ("float64", "float32", "int64"):
+        kind = "any"  # numbers beside None, which only objects can be
+    elif kind == "any" and behind.categories is None and not is_null(statistic):
         kind = kind_of([statistic])
     fills_null = is_null(marker) or type(marker).__name__ == "NAType"
     missing = (None if marker is None else np.nan) if fills_null else UNKNOWN

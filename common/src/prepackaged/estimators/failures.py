@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from prepackaged.casting import shown
+from prepackaged.cells import shown
 from prepackaged.errors import ClientError, ModelError, describe
 from prepackaged.signature import UNKNOWN
 from prepackaged.tables import Table, find_cell

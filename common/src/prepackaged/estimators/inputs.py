@@ -5,15 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from prepackaged.arrays import Array, from_lists
-from prepackaged.casting import cast
+from prepackaged.arrays import Array, count_words, from_lists
 from prepackaged.errors import ClientError
 from prepackaged.estimators.columns import DOCUMENTS
+from prepackaged.estimators.items import ITEMS, items_of
 from prepackaged.estimators.steps import first_step, forget_names, is_own, item_kind
-from prepackaged.signature import Column
+from prepackaged.estimators.trial import reads_names
 from prepackaged.tables import NUMBERS, Columns, Table, texts
 
-ITEMS = (Column(),)  # one value a row, whatever it is
 FLOATS = {"float64", "float32"}
 
 
@@ -34,7 +33,11 @@ class Inputs:
         self._item_kind = item_kind(first)
         is_numeric = bool(kinds) and kinds <= FLOATS
         self.wants_names = bool(columns.names) and not (is_numeric and forget_names(estimator))
-        self._is_plain = not (self._item_kind or self.wants_names or columns.count is None)
+        knows_count = columns.count is not None
+        is_unknown = self._is_own and knows_count and not (columns.names or self._item_kind)
+        self._reads_names = is_unknown and reads_names(first, columns.count or 0)
+        is_other = self._item_kind or self.wants_names or self._reads_names
+        self._is_plain = knows_count and not is_other
         self.takes_lists = bool(self._item_kind) or not kinds or not kinds <= {*FLOATS, "text"}
 
     def prepare(self, X: Any, names: Iterable[str] | None = None) -> Any:
@@ -46,10 +49,10 @@ class Inputs:
         if isinstance(X, Table):
             return X
         if self._item_kind:
-            return _items(X, self._item_kind)
+            return items_of(X, names, self._item_kind)
         if self.wants_names:
             return self._columns.table(X, names)
-        if self._columns.count is None:
+        if self._columns.count is None or self._reads_names:
             return self._unknown(X, names)
         if self._is_own and (images := _deep_array(X)) is not None:
             return images
@@ -74,14 +77,27 @@ class Inputs:
 
     def _unknown(self, X: Any, names: Iterable[str] | None) -> Any:
         """Rows for a first step that stored no columns, typed by their own values."""
+        if self._reads_names:
+            return self._under_names(X, names)
         if (documents := texts(X)) is not None:
-            return _items(documents, "text")
+            return items_of(documents, None, "text")
         if names:
             return self._columns.table(X, names)
         is_rows = isinstance(X, list) and X and not isinstance(X[0], dict)
         values = from_lists(X) if is_rows else X
         is_numeric = isinstance(values, np.ndarray) and values.dtype.kind in "biuf"
         return values if is_numeric else self._columns.table(X)
+
+    def _under_names(self, X: Any, names: Iterable[str] | None) -> Table:
+        """Rows under the names of the request, for a first step that reads them by its own."""
+        table = Columns().table(X, names)
+        if table.facts[0].name is None:
+            raise ClientError("expected names beside the rows, or records: the model reads them")
+        if len(table.facts) != self._columns.count:
+            raise ClientError(
+                f"expected rows of {count_words(self._columns.count)}, got {len(table.facts)}"
+            )
+        return table
 
     def _listed(self, values: Array) -> Any:
         """Items as a list for scikit-learn's own steps, as a Series for others."""
@@ -105,24 +121,3 @@ def _depth(lists: Any) -> int:
     while isinstance(lists, list) and lists:
         lists, depth = lists[0], depth + 1
     return depth
-
-
-def _items(X: Any, kind: str) -> Table:
-    """Rows of one value each: documents, dicts of features, or an analyzer's items."""
-    if kind == "text":
-        documents = texts(X)
-        values = _list_of(X) if documents is None else documents
-        return Table(DOCUMENTS, (cast(values, DOCUMENTS[0], "0"),))
-    items = [X] if isinstance(X, dict) and kind == "dict" else _list_of(X)
-    if kind == "dict" and not all(type(item) is dict for item in items):
-        raise ClientError("expected records in jsonData, objects of names and values; got rows")
-    array = np.empty(len(items), dtype=object)
-    array[:] = items
-    return Table(ITEMS, (array,))
-
-
-def _list_of(X: Any) -> list[Any]:
-    items = X.tolist() if isinstance(X, np.ndarray) else [X] if isinstance(X, str) else X
-    if not isinstance(items, list) or not items:
-        raise ClientError("expected a list with at least one item, in data.ndarray or jsonData")
-    return items

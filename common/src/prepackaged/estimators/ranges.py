@@ -23,7 +23,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.tree import BaseDecisionTree
 
-from prepackaged.estimators.steps import has_trees
+from prepackaged.estimators.steps import has_own_methods, has_trees
 from prepackaged.signature import Column, RangeSource, ValueRange
 
 Ranges = list[ValueRange | None]
@@ -65,8 +65,9 @@ def better(first: ValueRange | None, second: ValueRange | None) -> ValueRange | 
 
 def ranges_of(estimator: Any, count: int) -> Ranges:
     """The ranges that the estimator itself stores for its `count` inputs, ignoring later steps."""
+    is_known = not has_own_methods(estimator)
     for kinds, attribute, read in READERS:
-        if isinstance(estimator, kinds) and hasattr(estimator, attribute):
+        if isinstance(estimator, kinds) and hasattr(estimator, attribute) and is_known:
             ranges = read(estimator)
             return ranges if len(ranges) == count else [None] * count
     return _of_forest(estimator, count) if has_trees(estimator) else [None] * count
@@ -97,7 +98,7 @@ def _far_around(thresholds: Numbers) -> ValueRange | None:
 def _scaled_back(scaler: Any, behind: Sequence[Column]) -> Ranges:
     """The ranges of a scaler's outputs as those of its inputs; nothing for other estimators."""
     known = [each.value_range for each in behind]
-    if not isinstance(scaler, SCALERS) or not any(known):
+    if not isinstance(scaler, SCALERS) or has_own_methods(scaler) or not any(known):
         return []
     ends = [[each.low, each.high] if each else [np.nan, np.nan] for each in known]
     lows, highs = np.asarray(scaler.inverse_transform(np.array(ends).T))

@@ -56,7 +56,7 @@ class ServedEstimator:
         """
         method = asked_method(meta, self.signature)
         try:
-            return to_payload(self._call(method, prepared))
+            return to_payload(self._call(method, prepared), method)
         except Exception as error:
             raise blame(error, prepared, self._advice) from error
 

@@ -47,6 +47,7 @@ def _overlaid(
 def _overlay(fact: Column, written: Column) -> Column:
     kind = fact.kind if written.kind == "any" else written.kind
     is_finer = fact.kind == "category" or (fact.kind == "float32" and kind == "float64")
+    is_finer = is_finer or fact.is_of_objects  # of which MLflow writes the values' type
     return replace(
         fact,
         name=written.name if fact.name is None else fact.name,

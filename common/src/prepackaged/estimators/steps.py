@@ -1,18 +1,28 @@
 """Estimators inside estimators that get the same input."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction import FeatureHasher
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
+
+from prepackaged.estimators.answers import METHODS
+from prepackaged.estimators.trial import takes_items
 
 # Attributes, of scikit-learn's estimators that hold others, with those that get the same columns.
 # An ensemble's estimator_ is what it copied for its estimators_, and is not fitted.
 INNER = ("best_estimator_", "estimators_", "estimator_", "regressor_", "calibrated_classifiers_")
 # Which hand on what they get to estimators inside them, which may want names.
 MADE_OF_OTHERS = (MetaEstimatorMixin, ColumnTransformer, FeatureUnion, Pipeline)
+# The methods of an estimator that get rows, and whose classes are no author's own.
+OF_ROWS = ("fit", "fit_transform", "transform", *METHODS)
+FRAMEWORKS = {"sklearn", "xgboost"}
+# Items that show whether an author's vectorizer takes such, rather than a table of them.
+ITEMS: dict[str, list[Any]] = {"text": ["a", "b"], "dict": [{"a": 1.0}, {"a": 2.0}]}
 # Which make 32-bit numbers of all that they get before their trees see it.
 TREES = ("sklearn.tree", "sklearn.ensemble._forest", "sklearn.ensemble._gb")
 
@@ -22,9 +32,28 @@ def is_of_sklearn(step: Any) -> bool:
     return type(step).__module__.startswith("sklearn.")
 
 
+def has_own_methods(step: Any, methods: Iterable[str] = OF_ROWS) -> bool:
+    """Whether an author's class defines one of the methods, so that the framework's does not act.
+
+    What the framework's class knows about its rows may then be wrong for those that the step gets.
+    """
+    owners = (_owner(type(step), method) for method in methods)
+    return not all(owner is None or _is_of_framework(owner) for owner in owners)
+
+
+def _owner(kind: type, name: str) -> type | None:
+    return next((each for each in kind.__mro__ if name in vars(each)), None)
+
+
+def _is_of_framework(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in FRAMEWORKS
+
+
 def is_passthrough(step: Any) -> bool:
     """Whether a step returns its input unchanged."""
-    if isinstance(step, FunctionTransformer):  # as a fitted ColumnTransformer has it
+    if isinstance(step, FunctionTransformer) and not has_own_methods(
+        step
+    ):  # as a fitted ColumnTransformer has it
         return step.func is None and not step.validate
     return step is None or (isinstance(step, str) and step == "passthrough")
 
@@ -43,7 +72,7 @@ def inner_estimators(estimator: Any) -> list[Any]:
     for attribute in INNER:
         inner = vars(estimator).get(attribute)
         if inner is not None:  # an ensemble that was never fitted has no truth value
-            found = inner if isinstance(inner, list) else [inner]
+            found = inner if isinstance(inner, list | tuple) else [inner]  # of OneVsOne: a tuple
             fitted = map(_fitted, found)
             return [each for each in fitted if hasattr(each, "get_params")]
     return []
@@ -80,16 +109,21 @@ def item_kind(step: Any) -> str:
     if isinstance(step, FeatureUnion):
         kinds = {item_kind(each) for each in _first_steps(step)} - {""}  # of own steps
         return kinds.pop() if len(kinds) == 1 else ""
-    if not (isinstance(step, BaseEstimator) and is_of_sklearn(step)):
-        return ""
+    kind = _tagged_kind(step) if isinstance(step, BaseEstimator) else ""
+    is_sure = is_of_sklearn(step) or not has_own_methods(step)
+    return kind if is_sure or (kind in ITEMS and takes_items(step, ITEMS[kind])) else ""
+
+
+def _tagged_kind(step: Any) -> str:
+    """The type of a row by the tags of scikit-learn's vectorizers, which their subclasses have."""
     takes = get_tags(step).input_tags
-    if hasattr(step, "input_type"):  # FeatureHasher
+    if isinstance(step, FeatureHasher):
         return "dict" if step.input_type == "dict" else "any"
     if takes.dict:
         return "dict"
     if not takes.string or takes.two_d_array:
         return ""
-    return "text" if isinstance(step.analyzer, str) else "any"
+    return "text" if isinstance(getattr(step, "analyzer", ""), str) else "any"
 
 
 def forget_names(model: Any) -> bool:

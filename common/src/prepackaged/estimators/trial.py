@@ -11,8 +11,11 @@ from sklearn.exceptions import NotFittedError
 from threadpoolctl import threadpool_limits
 
 from prepackaged.errors import DeploymentError, describe
+from prepackaged.estimators.answers import methods_of
 
 logger = logging.getLogger(__name__)
+
+NO_NAME = "only integers, slices"  # are valid indices, as NumPy says of a column's name
 
 
 def parts_of(estimator: Any) -> Iterator[Any]:
@@ -51,8 +54,8 @@ def try_out(
     requests: Iterable[Any],
     rows: Callable[[Any], Any],
     advice: str,
-) -> None:
-    """Let a copy of the estimator answer one of these requests.
+) -> Any:
+    """Let a copy of the estimator answer one of these requests; returns its result, else None.
 
     `rows` converts a request to the estimator's input. A failure is only logged, because the
     request may not fit the model. If no request can be answered, raises `DeploymentError` with
@@ -63,14 +66,42 @@ def try_out(
         with warnings.catch_warnings(), threadpool_limits(limits=1):
             warnings.simplefilter("ignore")
             try:
-                getattr(copy.deepcopy(estimator), method)(rows(request))
+                return getattr(copy.deepcopy(estimator), method)(rows(request))
             except Exception as error:
                 if is_hopeless(error):
                     why = f"this model cannot answer: {describe(error)}"
                     raise DeploymentError("; ".join(filter(None, (why, advice)))) from error
                 logger.debug("A trial before ready failed", exc_info=True)
-            else:
-                return
+    return None
+
+
+def reads_names(step: Any, count: int) -> bool:
+    """Whether an author's step reads its `count` columns by name, so that a copy fails on an array.
+
+    Such a step was trained on a DataFrame, also where it noted no names.
+    """
+    known = methods_of(step)
+    method = "transform" if "transform" in known else next(iter(known), "transform")
+    with warnings.catch_warnings(), threadpool_limits(limits=1):
+        warnings.simplefilter("ignore")
+        try:
+            getattr(copy.deepcopy(step), method)(np.zeros((1, count)))
+        except (AttributeError, IndexError) as error:
+            return isinstance(getattr(error, "obj", None), np.ndarray) or NO_NAME in str(error)
+        except Exception:  # of the zeros, or of whatever else it is
+            logger.debug("A trial with an array failed", exc_info=True)
+    return False
+
+
+def takes_items(step: Any, items: list[Any]) -> bool:
+    """Whether a copy of an author's first step has a row of answer for each of these items."""
+    with warnings.catch_warnings(), threadpool_limits(limits=1):
+        warnings.simplefilter("ignore")
+        try:
+            return bool(copy.deepcopy(step).transform(items).shape[0] == len(items))
+        except Exception:  # whatever it takes, it is another input
+            logger.debug("A trial with items failed", exc_info=True)
+            return False
 
 
 def is_hopeless(error: Exception) -> bool:

@@ -23,7 +23,8 @@ from sklearn.linear_model._base import LinearClassifierMixin, LinearModel
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from prepackaged.arrays import Array
-from prepackaged.casting import is_null
+from prepackaged.cells import is_null
+from prepackaged.estimators.steps import has_own_methods
 
 Call = Callable[[Any], Any]
 
@@ -45,7 +46,7 @@ def transform_of(step: Any) -> Call:
 def method_of(model: Any, method: str) -> Call:
     """A method of a pipeline's last step, which gets arrays."""
     quick = copy.copy(model)
-    if isinstance(model, FOREST_CLASSIFIERS | FOREST_REGRESSORS):
+    if isinstance(model, FOREST_CLASSIFIERS | FOREST_REGRESSORS) and not has_own_methods(model):
         _give_forest(quick, model)
     elif isinstance(model, LinearClassifierMixin | LinearModel):
         _give_scores(quick, model)

@@ -1,14 +1,15 @@
-"""Who may wait for the model: those who will still be there when their turn comes.
+"""Admission of requests: those whose clients will still wait when their turn comes.
 
-In overload a queue of fixed length is of no use: the model then works for clients that are just
-about to leave. So a request is admitted by how long it would wait, which the calls so far tell.
-Where its client's deadline is known, that decides. Others are taken to be patient until a part of
-the calls is made for clients that leave: then nobody is admitted who would wait for longer than
-half of the time that those have stayed, and who has waited for almost as long is refused rather
-than computed. The longer nobody leaves, the more patient they are taken to be again.
+In an overload, a queue of fixed length does not help: the model then works for clients that are
+about to disconnect. So a request is admitted by the time that it would wait, estimated from earlier
+calls. If the client's deadline is known, the deadline decides. Other clients are assumed to wait
+until a share of the calls was for clients that had disconnected. From then on, a request is
+admitted only if it would wait for less than half of the time that those clients waited, and is
+refused, not computed, if it has waited for almost that time. While no client disconnects, this
+time grows again.
 
-In a lasting overload, a longer queue does not raise the number of answers; it only makes everybody
-wait. Then no request is admitted that would wait longer than a second or some calls.
+In a lasting overload, a longer queue does not raise the number of answers; all requests only wait
+longer. Then no request is admitted that would wait longer than a second or some calls.
 """
 
 import math
@@ -20,22 +21,22 @@ from prepackaged.server.inference.latency import LatencyTracker
 from prepackaged.server.inference.overload import Overload
 from prepackaged.server.telemetry.context import RequestContext
 
-# That a request may expect to wait where nothing is known of its client: half of the time after
-# which the gateways of most clusters and clouds give up (nginx, AWS: 60 s),
+# The longest expected wait if nothing is known of the client: half of the timeout of the gateways
+# of most clusters and clouds (nginx, AWS: 60 s),
 MOST_SECONDS = 30.0
 LASTING_SECONDS = 1.0  # the same in a lasting overload, also if the deadline is known;
 MOST_CALLS = 16  # but at least as long as so many calls take
-# Where clients leave, as parts of their patience: of the wait, and of the age with the answer.
+# Parts of the time that clients wait: for the expected wait, and for the age with the answer.
 ADMITTED, LATE = 0.5, 0.9
 SHORT_SECONDS = 0.02  # a shorter wait is admitted without further checks
-LEAST_SECONDS = 0.1  # but nobody who waits for less is refused,
-LEAST_CALLS = 2  # nor who waits for no more calls than these
-LEAVING_SHARE = 0.25  # of what the model is called for, from which on it is too late for clients
-RECENT = 32  # outcomes that this share is of
-STRICT_SECONDS = 10.0  # without a client that leaves, after which patience grows,
+LEAST_SECONDS = 0.1  # a request that waits for less is never refused,
+LEAST_CALLS = 2  # nor one that waits for at most so many calls
+LEAVING_SHARE = 0.25  # of recent outcomes; from this share of disconnected clients on, they count
+RECENT = 32  # outcomes of which this is a share
+STRICT_SECONDS = 10.0  # without a disconnected client, after which the learned time grows
 GROWTH = 1.5  # by this factor each time
 MOST_GROWTHS = 100  # that are counted at a time
-GONE_SECONDS = 0.1  # after which a client that sends no more is taken for one that has left
+GONE_SECONDS = 0.1  # after which a client that sends no more counts as disconnected
 
 
 class OverloadedError(RequestError):
@@ -154,7 +155,7 @@ class Admission:
         return min(max(self._patience_at(now) * ADMITTED - self._call(), self._least()), usual)
 
     def _patience_at(self, now: float) -> float:
-        """How long clients stay, as far as is known; it grows while nobody leaves."""
+        """The learned time that clients wait; it grows while no client disconnects."""
         if now > self._grows_at and self._patience < math.inf:
             growths = int((now - self._grows_at) / STRICT_SECONDS) + 1
             self._patience *= GROWTH ** min(growths, MOST_GROWTHS)

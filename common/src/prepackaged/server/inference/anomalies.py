@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from prepackaged.arrays import Array
-from prepackaged.casting import is_null
+from prepackaged.cells import is_null
 from prepackaged.signature import Column
 
 KINDS = ("missing", "unknown_category", "below_range", "above_range")

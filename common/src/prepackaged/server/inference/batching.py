@@ -1,13 +1,13 @@
-"""Many requests in one call of predict, for models whose rows do not influence each other.
+"""Many requests in one call to predict, for models whose rows do not influence each other.
 
-A model says that it may be batched; before that is believed, the answers to two requests are
-compared with those that they get together, and now and then again, while the others wait for
-another call. Requests that look alike may hide that rows influence each other, so that one is also
-compared beside rows that are made up. Requests share a call when they have the same parameters and
-column names, and their arrays stack: the same names, dtypes and trailing shapes. Those that cannot
-share one are called one after another for a few milliseconds, and then wait again: so others get
-their turn, and nothing is computed for clients that leave meanwhile. Of a batch that fails, the
-request at fault is found by halving, so that it spoils no other.
+A model declares that it may be batched. Before the first batches, and sometimes later, the answers
+to two requests are compared with those that they get together; other requests wait for another
+call. Requests that look alike may hide that rows influence each other, so one is also compared
+beside made-up rows. Requests share a call if they have the same parameters and column names, and
+their arrays stack: the same names, dtypes and trailing shapes. Requests that cannot share a call
+are called one after another for a few milliseconds and then wait again, so that others get their
+turn and nothing is computed for clients that disconnect meanwhile. If a batch fails, the wrong
+request is found by halving, so that the others get their answers.
 """
 
 import logging
@@ -27,6 +27,7 @@ from prepackaged.server.inference.comparing import (
     stack,
     strangers,
 )
+from prepackaged.server.inference.fault_search import FaultSearch
 from prepackaged.server.inference.requests import InferenceRequest, row_count
 from prepackaged.server.inference.work import AGAIN, TRIP_SECONDS
 from prepackaged.tables import Table
@@ -34,11 +35,10 @@ from prepackaged.tables import Table
 logger = logging.getLogger(__name__)
 
 CHECKS = 3  # batches that must agree before the model is trusted
-CHECK_EVERY = 1000  # batches after which one is compared again
-MOST_SOUGHT = 3  # requests at fault that are sought in a batch; more, and each goes alone
+CHECK_EVERY = 2000  # batches after which one is compared again, in up to 13 calls: less than 1 %
 CLEARLY_SLOWER = 1.5  # times the seconds that two requests take one by one,
 MEASURABLE_SECONDS = 0.001  # which say something from this many on
-COPY_SECONDS = 0.0005  # from which on a batch may take longer to copy than to answer,
+LARGE = 2**16  # bytes of a request from which on a batch may take longer to copy than to answer,
 SINGLY_AFTER_COPY = 256  # and then so many requests come alone
 
 
@@ -64,15 +64,21 @@ class Batcher:
         self._differ_checks = CHECKS
         self._equal_checks = CHECKS
         self._batches_until_check = CHECK_EVERY
+        self._search = FaultSearch()
         self._singly = 0  # how many of the next requests come alone
         self._alone_seconds = self._together_seconds = math.inf  # the least, for two requests
 
     def together(self) -> int:
-        """How many requests may come in one call."""
+        """The most requests that may share a call."""
         return self.most if self.is_on and self._singly <= 0 else 1
+
+    def at_once(self) -> int:
+        """The same, while a request at fault is sought: fewer, until it is found."""
+        return self._search.at_once(self.together())
 
     def __call__(self, requests: Sequence[InferenceRequest]) -> list[Any]:
         """A result, an exception or `AGAIN` for each request, in their order."""
+        self._search.begin_call(requests)
         first, *others = self._groups(requests)
         if not others:
             return self._group(requests)
@@ -102,12 +108,18 @@ class Batcher:
             return self._with_two_compared(requests)
         self._batches_until_check -= 1
         answers = self._together(requests, stacked)
-        self._note_copy(stacked_at - start, time.perf_counter() - stacked_at)
-        return answers or self._less_failing(requests)
+        if size_of(stacked) > LARGE * len(requests):
+            self._note_copy(stacked_at - start, time.perf_counter() - stacked_at)
+        if answers is not None:
+            self._search.note_answers(requests)
+            return answers
+        if self.is_on and not self._search.note_failure(requests):
+            self._singly = len(requests)
+        return [AGAIN] * len(requests)
 
     def _note_copy(self, copy_seconds: float, call_seconds: float) -> None:
-        """Let requests come alone for a while if they are so large that a batch costs more."""
-        if copy_seconds > max(COPY_SECONDS, call_seconds):
+        """Let large requests come alone for a while if a batch of them costs more."""
+        if copy_seconds > call_seconds:
             self._singly = SINGLY_AFTER_COPY
 
     def _must_check(self, stacked: Any) -> bool:
@@ -129,48 +141,19 @@ class Batcher:
         outcomes[first], outcomes[second] = self._compared(pair, stack([p.value for p in pair]))
         return outcomes
 
-    def _less_failing(self, requests: Sequence[InferenceRequest]) -> list[Any]:
-        """The answers to requests that failed together: those at fault alone, the rest together.
-
-        Where there are many at fault, or where the model cannot be batched, the rest goes again.
-        """
-        outcomes: list[Any] = [AGAIN] * len(requests)
-        rest = list(range(len(requests)))
-        for _ in range(MOST_SOUGHT if self.is_on else 0):
-            failing = self._failing(requests, rest)
-            outcomes[failing] = self._alone(requests[failing])
-            rest.remove(failing)
-            answers = self._answers(requests, rest)
-            if answers is not None:
-                for place, answer in zip(rest, answers, strict=True):
-                    outcomes[place] = answer
-                return outcomes
-        self._singly = len(rest)
-        return outcomes
-
-    def _failing(self, requests: Sequence[InferenceRequest], places: Sequence[int]) -> int:
-        """The place of a request that fails, among several that fail together."""
-        while len(places) > 1:
-            half = places[: len(places) // 2]
-            is_here = self._answers(requests, half) is None
-            places = half if is_here else places[len(half) :]
-        return places[0]
-
-    def _answers(
-        self, requests: Sequence[InferenceRequest], places: Sequence[int]
-    ) -> list[Any] | None:
-        """The answers to the requests at these places together; None where that fails."""
-        some = [requests[place] for place in places]
-        return self._together(some, stack([each.value for each in some])) if some else []
-
     def _alone(self, request: InferenceRequest) -> Any:
         self._singly -= 1
         self._observe(1)
         meta = {**request.meta, **request.parameters} if request.parameters else request.meta
+        outcome: Any
         try:
-            return self._predict(request.value, request.names, meta=meta, context=request.context)
+            outcome = self._predict(
+                request.value, request.names, meta=meta, context=request.context
+            )
         except BaseException as error:
-            return error
+            outcome = error
+        self._search.note_alone(request, is_failure=isinstance(outcome, BaseException))
+        return outcome
 
     def _together(self, requests: Sequence[InferenceRequest], stacked: Any) -> list[Any] | None:
         """The requests' answers out of one call; None when there is none for each of them."""
@@ -236,7 +219,7 @@ class Batcher:
 
 
 def batch_key(request: InferenceRequest) -> Hashable:
-    """What two requests must have in common to share a call; None for one that cannot share."""
+    """Requests with equal keys may share a call; None if a request cannot share one."""
     value = request.value
     parameters = tuple(sorted(request.parameters.items())) if request.parameters else ()
     if isinstance(value, np.ndarray):
@@ -256,6 +239,13 @@ def batch_key(request: InferenceRequest) -> Hashable:
 def _array_key(array: Any) -> tuple[Any, ...] | None:
     shape, dtype = array.shape, array.dtype
     return None if dtype.kind == "O" or not (shape and shape[0]) else (shape[1:], dtype)
+
+
+def size_of(value: Any) -> int:
+    """The bytes of an array, or of several by name; 0 for a table, whose columns are small."""
+    if isinstance(value, dict):
+        return sum(map(size_of, value.values()))
+    return value.nbytes if isinstance(value, np.ndarray) else 0
 
 
 def has_rows(result: Any, rows: int | None) -> bool:

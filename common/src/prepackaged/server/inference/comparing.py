@@ -11,7 +11,7 @@ from prepackaged.tables import Table
 
 
 def place_of_another(requests: Sequence[InferenceRequest]) -> int:
-    """The place of the first request whose rows are others than the first one's; 1 if none is."""
+    """The place of the first request whose rows differ from the first one's; 1 if none differs."""
     for place in range(1, len(requests)):
         if not rows_are_equal(stack([requests[0].value, requests[place].value])):
             return place
@@ -53,8 +53,8 @@ def same(alone: Any, stacked: Any) -> bool:
 def strangers(value: Any) -> Iterator[Any]:
     """Copies of rows whose numbers are missing, smaller, larger, negative, or zero for others.
 
-    Beside such rows a model betrays that it fills gaps with means, scales by the largest value, or
-    cuts what is padding in all rows: what depends on a batch, but not between rows that are alike.
+    Such rows reveal a model that fills gaps with means, scales by the largest value, or cuts the
+    padding that all rows share: these depend on the batch, but not if its rows are alike.
     """
     for change in (_missing, _swapped, _halved, _enlarged, _negated):
         copy = _changed(value, change)

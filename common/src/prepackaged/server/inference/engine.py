@@ -1,9 +1,9 @@
-"""One model, one call at a time: who waits, who goes together, and on which thread.
+"""One model, one call at a time: the queue, the batches, and the thread of each call.
 
-Requests queue while the model runs; the next call takes what is queued. Nothing waits for a
-batch to fill. Calls are made on the model's own thread. Only a model that may be called on any
-thread is called on the event loop while it answers within two milliseconds, which saves two thread
-switches a call. The engine knows no protocol: it is given work and gives outcomes.
+Requests queue while the model runs; the next call takes the queued ones. Nothing waits for a
+batch to fill. Calls run on the model's own thread. Only a model that may be called on any thread
+is called on the event loop, as long as calls take less than two milliseconds, which saves two
+thread switches per call. The engine knows no protocol: it gets work and returns outcomes.
 """
 
 import asyncio
@@ -33,9 +33,9 @@ class Engine:
     """The queue before a model, and whatever calls it.
 
     `answer` takes a list of items, calls the model and returns an answer or an exception for
-    each; it is never called twice at a time. `together` is how many items it may be given.
-    `submit` runs a function on the model's thread, as that of an executor; `on_loop` says
-    whether quick calls may be made on the event loop.
+    each; it is never called twice at a time. `together` is how many items it may be given, or
+    `at_once` where that differs for the next call. `submit` runs a function on the model's thread,
+    as that of an executor; `on_loop` says whether quick calls may be made on the event loop.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Engine:
         submit: Submit,
         *,
         together: Callable[[], int],
+        at_once: Callable[[], int] | None = None,
         max_waiting: int,
         max_wait: float | None = None,
         max_rows: float = math.inf,
@@ -53,6 +54,7 @@ class Engine:
         self._answer = answer
         self._submit = submit
         self._together = together
+        self._at_once = at_once or together
         self._on_loop = on_loop
         self._loop = asyncio.get_running_loop()
         self._is_running = False
@@ -75,26 +77,26 @@ class Engine:
 
     @property
     def waiting(self) -> int:
-        """How many requests wait for the model."""
+        """The number of requests that wait for the model."""
         return len(self._queue)
 
     @property
     def in_flight(self) -> int:
-        """How many requests have no answer yet: those that wait and those with the model."""
+        """The number of requests without an answer, waiting or with the model."""
         return len(self._queue) + len(self._taken)
 
     @property
     def call_seconds(self) -> float:
-        """How long the model's present call has taken so far; less than 0 where there is none."""
+        """The seconds since the current call began; less than 0 if there is none."""
         return time.perf_counter() - self._call_began
 
     def note_begin(self) -> None:
         """Measure `call_seconds` from now on: what was called before has returned."""
         self._call_began = time.perf_counter()
 
-    def submit(self, work: Work) -> None:
+    def submit(self, work: Work, *, is_urgent: bool = False) -> None:
         """Queue work. Raises `OverloadedError` when too much waits already."""
-        self._queue.add(work)
+        self._queue.add(work, is_urgent=is_urgent)
         if not self._is_running:
             self._start()
 
@@ -105,9 +107,7 @@ class Engine:
         """
         outcome: asyncio.Future[Any] = self._loop.create_future()
         work = Work(None, functools.partial(_settle, outcome), function)
-        self._queue.add(work, is_urgent=is_urgent)
-        if not self._is_running:
-            self._start()
+        self.submit(work, is_urgent=is_urgent)
         try:
             result = await outcome
         except asyncio.CancelledError:
@@ -206,7 +206,7 @@ class Engine:
     def _more_on_thread(
         self, batches: list[list[Work]], done: list[tuple[list[Work], Sequence[Any]]]
     ) -> list[list[Work]]:
-        """What this thread goes on with after some calls; nothing where the loop is to decide."""
+        """The batches that this thread runs next; none if the event loop decides."""
         now = time.perf_counter()
         seconds = (now - self._trip_began) / len(batches)
         answered = count_answered(done[-1][1])
@@ -249,12 +249,12 @@ class Engine:
             self.latency.note_sharing(len(works), len(answered))
 
     def _share_a_call(self) -> int:
-        """How many requests may share a call, as far as those of the latest did."""
+        """The most requests for a call, limited to the number that shared the latest one."""
         return min(self._together(), self.latency.sharing)
 
     def _go_together(self) -> int:
-        """How many are taken for a call: some more than that, to see whether they may again."""
-        return min(self._together(), 2 * self.latency.sharing)
+        """The requests to take for a call: up to twice as many, to see if more can share it."""
+        return min(self._at_once(), 2 * self.latency.sharing)
 
     def _deliver_and_run(self, done: list[tuple[list[Work], Sequence[Any]]]) -> None:
         self._deliver_all(done)
@@ -279,7 +279,7 @@ class Engine:
                 answered += 1
             try:
                 work.done(outcome)
-            except Exception:  # the next answer, and the next call, do not depend on it
+            except BaseException:  # the next answer, and the next call, do not depend on it
                 logger.exception("An answer could not be delivered")
         self._admission.answered(answered)
         if again:
@@ -291,7 +291,7 @@ class Engine:
 
 
 def count_answered(outcomes: Sequence[Any]) -> int:
-    """How many have an outcome, and do not wait for another call; one at least."""
+    """The number of outcomes other than `AGAIN`, at least 1."""
     return max(len([None for outcome in outcomes if outcome is not AGAIN]), 1)
 
 

@@ -1,4 +1,4 @@
-"""What a model implements of Seldon's hooks, looked up once, and calling it.
+"""The hooks of Seldon's that a model implements, found once, and their calls.
 
 seldon_core asks for every hook at every request, by calling it and catching what says that it
 is not there; the functions here give the same answers (seldon_core.user_model, 1.17.1).
@@ -65,7 +65,7 @@ class Hooks:
     def within(
         self, context: RequestContext | None, function: Callable[..., Any], *values: Any
     ) -> Any:
-        """What a function gives that calls hooks to answer this request, or several where None."""
+        """Run `function` with this request as context (None: a batch)."""
         token = ANSWERED.set(context)
         try:
             if context is None or not self._around:
@@ -116,7 +116,7 @@ class Hooks:
     def answer(
         self, result: Any, metrics: Metrics, method: str, *, is_usual: bool = True
     ) -> Prediction:
-        """What `finish` makes of a result, its metrics counted and, if they may be, shown."""
+        """Finish a result and count its metrics, which the answer shows if it may."""
         answer = self.finish(result, is_usual=is_usual)
         if not answer.metrics:
             return answer

@@ -1,4 +1,4 @@
-"""How long a model takes for how many rows, and so on which thread it is called."""
+"""The durations of calls by their rows, which decide the thread that calls the model."""
 
 import sys
 from collections import deque
@@ -31,7 +31,7 @@ class LatencyTracker:
         return not self._cautious and self._estimate(rows) <= QUICK_SECONDS
 
     def note(self, seconds: float, requests: int, rows: int, *, busy: float | None = None) -> None:
-        """Learn from a call of the model that answered so many requests and rows.
+        """Learn from a call to the model that answered so many requests and rows.
 
         `busy` is the processor time of a call off the event loop: there a call may take long
         because the loop holds the interpreter, which is no fault of the model's.

@@ -1,6 +1,6 @@
 """A loaded model as the protocols see it: predictions, other calls, health, and the end.
 
-Protocols decode requests and encode answers; here they wait, share calls of the model, and
+Protocols decode requests and encode answers; here they wait, share calls to the model, and
 are counted.
 """
 
@@ -44,10 +44,10 @@ class ShutdownError(RequestError):
 
 
 class HangingError(RequestError):
-    """A call of the model does not end: HTTP 500, for Kubernetes to start the server anew."""
+    """A call to the model does not end: HTTP 500, so that Kubernetes restarts the server."""
 
     def __init__(self) -> None:
-        super().__init__("a call of the model does not end")
+        super().__init__("a call to the model does not end")
 
 
 class Predictor:
@@ -89,6 +89,7 @@ class Predictor:
             self._answer,
             submit,
             together=self.batcher.together,
+            at_once=self.batcher.at_once,
             max_waiting=max_waiting,
             max_wait=max_wait,
             max_rows=max_rows,
@@ -116,7 +117,7 @@ class Predictor:
     async def call(
         self, function: Callable[..., Any], *values: Any, context: RequestContext | None = None
     ) -> Any:
-        """What a function that calls the model's hooks returns, in turn with the predictions.
+        """Run a function that calls the model's hooks, in turn with the predictions.
 
         Raises the error for the client.
         """
@@ -144,14 +145,14 @@ class Predictor:
         return self.engine.call_seconds > self._longest_call
 
     async def drained(self) -> None:
-        """Wait until no call of the model is queued or running."""
+        """Wait until no call to the model is queued or running."""
         await self.engine.drained()
         await self._prober.drained()
 
     def give_up(self) -> int | None:
-        """Answer all who wait for the model with a `ShutdownError`.
+        """Answer all waiting requests with a `ShutdownError`.
 
-        Return how many they are, None where no call of the model is queued or running.
+        Return their number; None if no call to the model is queued or running.
         """
         busy = [each for each in {self.engine, self._prober} if each.in_flight]
         return sum(each.give_up(ShutdownError(SHUTDOWN)) for each in busy) if busy else None
@@ -190,7 +191,7 @@ class Predictor:
 
 
 async def _for_client(engine: Engine, call: Callable[[], Any], **how: Any) -> Any:
-    """What a call of the model returns; whatever it raises, SystemExit too, as for the client."""
+    """The result of a call to the model. Raises the error for the client, even for SystemExit."""
 
     def outcome() -> Any:
         try:

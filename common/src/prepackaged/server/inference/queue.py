@@ -1,4 +1,4 @@
-"""What waits for the model, and what of it goes next."""
+"""The queue of work for the model, and the choice of what runs next."""
 
 import math
 import time
@@ -66,7 +66,7 @@ class WorkQueue:
         return works
 
     def take(self) -> list[Work]:
-        """What goes to the model next: a function alone, or as many items as may go together."""
+        """The next work: a single function, or as many requests as may share a call."""
         if self._admission.is_stricter:
             self._shed()
         taken: list[Work] = []
@@ -96,7 +96,7 @@ class WorkQueue:
         return taken
 
     def _shed(self) -> None:
-        """Refuse at once those who would be refused when their turn comes."""
+        """Refuse at once the requests that would be refused when their turn comes."""
         admission, now = self._admission, time.perf_counter()
         admission.is_stricter = False
         kept: list[Work] = []
@@ -114,9 +114,9 @@ class WorkQueue:
         self.put_back(kept)
 
     def _is_dropped(self, work: Work, context: RequestContext, now: float) -> bool:
-        """Drop work that would be done for nobody: its client has left or is about to leave.
+        """Drop work whose client has disconnected or probably will before the answer.
 
-        Where nobody else waits it is done all the same, for that cannot be known for sure.
+        If no other work waits, it is done anyway, because this is not certain.
         """
         age = now - work.since
         if context.deadline < now:  # the exchange's own timer answers it

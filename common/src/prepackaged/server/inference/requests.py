@@ -1,4 +1,4 @@
-"""What a protocol asks of the model, and what the model answered: the same for all protocols."""
+"""A request to the model and its prediction, in the form that all protocols share."""
 
 from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class InferenceRequest:
     """A prediction that is asked for.
 
     `value` is an array, arrays by name, or whatever else the model's `predict` takes; `names`
-    are those of its columns. `parameters` say how to predict: requests share a call of the model
+    are those of its columns. `parameters` say how to predict: requests share a call to the model
     only when theirs are equal. `meta` is what else was sent, for a call for this request
     alone. `context` is the request that brought it.
     """
@@ -42,14 +42,14 @@ class InferenceRequest:
 
     @property
     def rows(self) -> int:
-        """How many rows the model has to answer; 1 for what has none."""
+        """The number of rows; 1 for a payload without rows."""
         context = self.context
         return (row_count(self.value) if context is None else context.rows) or 1
 
 
 @dataclass(slots=True)  # not frozen, which takes four times as long to make
 class Prediction:
-    """What the model returned, with the names, tags and metrics that are its own."""
+    """The model's result, with its own names, tags and metrics."""
 
     value: Any
     names: list[str]

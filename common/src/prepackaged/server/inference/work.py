@@ -1,4 +1,4 @@
-"""What waits for the model."""
+"""A unit of work that waits for the model."""
 
 import time
 from collections import deque
@@ -10,20 +10,20 @@ from prepackaged.server.telemetry.context import RequestContext
 
 #: The outcome of an item that waits for another call.
 AGAIN = object()
-#: What several calls in a row may take, in seconds, before others get their turn.
+#: Seconds that several calls in a row may take before other threads get their turn.
 TRIP_SECONDS = 0.005
 
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """Something that waits for the model, and where its outcome goes.
+    """A unit of work for the model, and the function that gets its outcome.
 
-    It is an item for the engine's `answer`, with so many `rows` and of a `size` in bytes, or a
-    `function` to be called alone. `done` is called once, on the event loop, with the answer or the
-    exception. `is_wanted` turns false with the outcome, or when the client has gone away: the model
-    never sees such work, or nobody its outcome. `queue` is where it waits, and `since` since when;
-    `on_leave` is called with its age in seconds when the client goes away while the model works for
-    it. `context` is the request.
+    It is an `item` for the engine's `answer`, with `rows` and a `size` in bytes, or a `function`
+    that is called alone. `done` is called once, on the event loop, with the answer or the
+    exception. `is_wanted` becomes false with the outcome, or when the client disconnects; then the
+    model does not get the work, or its outcome is dropped. `queue` is the queue that holds it, and
+    `since` the time when it was added. `on_leave` is called with its age in seconds if the client
+    disconnects while the model works on it. `context` is the request.
     """
 
     item: Any

@@ -9,13 +9,14 @@ from grpc_health.v1 import health_pb2
 
 from prepackaged.errors import describe
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
+from prepackaged.server.transport.grpc.messages import too_large
 from prepackaged.server.transport.grpc.status import (
     CallError,
     Status,
     response_of,
     transport_failure,
 )
-from prepackaged.server.transport.grpc.stream_calls import StreamCall
+from prepackaged.server.transport.grpc.stream_calls import MAX_MESSAGE, StreamCall
 from prepackaged.server.transport.routing import WireProtocol
 
 NAME = "grpc.health.v1.Health"
@@ -51,6 +52,8 @@ class Health:
             call.send(self._status_of(service))
 
     def _check(self, exchange: Exchange) -> None:
+        if len(exchange.body) > MAX_MESSAGE:
+            raise too_large(len(exchange.body), MAX_MESSAGE)
         service = service_in(exchange.body)
         if service not in self._services:
             raise CallError(Status.NOT_FOUND, f"no service {service}")

@@ -5,6 +5,7 @@ number would take several times as long as everything else.
 """
 
 import json
+import resource
 import threading
 from itertools import chain
 from typing import Any
@@ -15,6 +16,7 @@ import simdjson
 
 from prepackaged.arrays import Array, may_round
 from prepackaged.errors import ClientError
+from prepackaged.server.transport.background import LARGE as LARGE_BODY
 from prepackaged.server.transport.errors import TransportError
 
 MOST_CONTAINERS = 2**22  # lists and objects in a body: to make so many takes about a second
@@ -45,13 +47,25 @@ def read_json(text: bytes | str) -> Any:
 
     Raises `ClientError` for anything else.
     """
+    if len(text) > LARGE_BODY and is_address_space_limited():
+        return _read_slowly(text)
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ClientError(f"Can't find JSON in data: {error}") from error
+        return _read_slowly(text)
+
+
+def is_address_space_limited() -> bool:
+    """Whether to ask for memory may fail (`ulimit -v`), which ends the process within orjson."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return soft != resource.RLIM_INFINITY
+
+
+def _read_slowly(text: bytes | str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ClientError(f"Can't find JSON in data: {error}") from error
 
 
 def memory_of(body: bytes) -> int:

@@ -71,7 +71,7 @@ def simpler(value: Any) -> Any:
 
 
 def _as_flask_has_it(value: Any) -> Any:
-    """What `flask.json.provider.DefaultJSONProvider.default` returns, as upstream answers."""
+    """As `flask.json.provider.DefaultJSONProvider.default`, which upstream uses."""
     if isinstance(value, date):
         return _http_date(value)
     if isinstance(value, Decimal | UUID):
@@ -103,7 +103,7 @@ def key_of(key: Any) -> str:
 
 
 def _dump_slowly(value: Any) -> bytes:
-    """What orjson refuses and JSON has: keys that are numbers, large integers, deep nesting."""
+    """Write what orjson refuses: keys that are numbers, large integers, deep nesting."""
     try:
         return json.dumps(_plain(value), sort_keys=True, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:

@@ -1,8 +1,34 @@
 """A protocol while the model is not loaded: every request is refused in the protocol's form."""
 
-from prepackaged.errors import NotReadyError
+from collections.abc import Callable
+
+from prepackaged.errors import NotReadyError, RequestError
+from prepackaged.server.inference.predictor import HangingError
 from prepackaged.server.transport.exchange import Exchange, Response
-from prepackaged.server.transport.routing import Failure, WireProtocol
+from prepackaged.server.transport.routing import Failure, Handler, WireProtocol
+
+Hangs = Callable[[], bool]
+
+
+def never() -> bool:
+    """Nothing hangs where no model has been called."""
+    return False
+
+
+def unless_hanging(handler: Handler, hangs: Hangs) -> Handler:
+    """Let a handler answer, unless a call of the model that was unloaded hangs."""
+
+    def answer(exchange: Exchange) -> None:
+        if hangs():
+            raise HangingError
+        handler(exchange)
+
+    return answer
+
+
+def refusal(error: BaseException, why: str) -> RequestError:
+    """The error for a client, whatever was wrong with its request."""
+    return error if isinstance(error, HangingError) else NotReadyError(why)
 
 
 def refusing(

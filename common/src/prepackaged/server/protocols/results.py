@@ -16,7 +16,7 @@ WHOLE = 2.0**63  # from which on numpy makes floats of a list's whole numbers if
 
 
 def from_result(result: Any) -> Array:
-    """What a model returned as an array: an array, list, numpy scalar, DataFrame or Series.
+    """Convert a model's result to an array: an array, list, numpy scalar, DataFrame or Series.
 
     Raises `ResultError` for anything else.
     """

@@ -1,6 +1,6 @@
 """Encode a model's result as JSON: a prediction for each row, or outputs by name."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,11 @@ def dump_predictions(value: Any, rows: int, model: Any) -> bytes:
     answered as a whole, as a detector does. Raises `ModelError` if the model did not answer each
     row, and `ClientError` if it answers several rows as one.
     """
-    if rows == 1 and isinstance(model, TensorComponent) and not _has_one_row(value):
-        return b"[%b]" % dump_outputs(value)
+    if rows == 1 and isinstance(model, TensorComponent):
+        if isinstance(value, dict) and model.whole_outputs is not None:
+            return dump([_of_one_row(value, model.whole_outputs)])
+        if model.whole_outputs or not _has_one_row(value):
+            return b"[%b]" % dump_outputs(value)
     if isinstance(value, dict) and _is_outputs(value, model):
         return dump(_by_row(value, rows, model))
     if isinstance(value, str | bytes | bytearray | dict):
@@ -35,6 +38,11 @@ def dump_predictions(value: Any, rows: int, model: Any) -> bytes:
     if count != rows:
         raise _other_count(model, rows, f"{count}")
     return _dump_rows(listed)
+
+
+def _of_one_row(outputs: Mapping[str, Any], whole: Collection[str]) -> dict[str, Any]:
+    """The prediction for one row, nested as each of several rows' predictions is."""
+    return {name: each if name in whole else _listed(each)[0] for name, each in outputs.items()}
 
 
 def _has_one_row(value: Any) -> bool:

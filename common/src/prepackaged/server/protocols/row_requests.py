@@ -1,7 +1,7 @@
 """Convert rows of a request to the payload of `prepare` and `predict`, for all protocols.
 
 Rows become the same as in Seldon's `data.ndarray`, and records the same as in `jsonData`, so that
-requests of different protocols share calls of the model.
+requests of different protocols share calls to the model.
 """
 
 from typing import Any

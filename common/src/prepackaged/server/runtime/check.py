@@ -16,6 +16,7 @@ from prepackaged.pickles import imports_of
 from prepackaged.server.runtime.config import Config, read_config
 from prepackaged.server.runtime.event_loop import LoopThread
 from prepackaged.server.runtime.loading import (
+    failures_as,
     find_class,
     load_model,
     read_metadata,
@@ -48,7 +49,8 @@ def main() -> None:
     report: dict[str, Any] = {}
     why = None
     try:
-        report.update(parts(config_of(options)))  # what was found until it failed
+        with failures_as(f"{options.model} cannot be checked"):
+            report.update(parts(config_of(options)))  # what was found until it failed
     except DeploymentError as error:
         why = str(error)
     print(json.dumps(report, indent=1) if options.json else as_text(report))
@@ -145,7 +147,7 @@ def file_facts(artifact: Artifact) -> dict[str, Any]:
 def sample_facts(
     model: Any, metadata: dict[str, Any] | None, config: Config, samples: Sequence[Sample]
 ) -> dict[str, str]:
-    """What became of each of the samples beside the model."""
+    """The result of each sample beside the model, by its name."""
     with LoopThread() as loop:
         outcomes = SelfTest(model, metadata, config, loop).outcomes(samples)
         return {each.sample.name: in_words(each) for each in outcomes}
@@ -159,7 +161,7 @@ def in_words(outcome: Outcome) -> str:
 
 
 def deployment(config: Config, megabytes: float) -> dict[str, Any]:
-    """What to enter where the model is deployed."""
+    """The values to enter when the model is deployed."""
     least = -(-megabytes * SPARE // 256) * 256
     return {
         "image": config.image or "this image",

@@ -14,6 +14,7 @@ from prepackaged.server.runtime.custom_service import CustomService, has_custom_
 from prepackaged.server.runtime.event_loop import LoopThread
 from prepackaged.server.runtime.files import allow_connections
 from prepackaged.server.runtime.loaded import load
+from prepackaged.server.runtime.loading import failures_as
 from prepackaged.server.runtime.memory import settle, share_arenas
 from prepackaged.server.runtime.model_files import fingerprint, model_uri
 from prepackaged.server.runtime.orphans import begin_reaping
@@ -90,9 +91,10 @@ def serve(config: Config, place: Place | None = None) -> None:
             loop.run(early.start())
         thread = ModelThread()
         metrics = Metrics(place.directory, place.number) if place else Metrics()
-        server, reloader = loaded_server(config, loop, thread, metrics)
+        with failures_as(f"{config.interface} cannot be served"):
+            server, reloader = loaded_server(config, loop, thread, metrics)
+            has_service = has_custom_service(server.service.predictor.model)
         settle()
-        has_service = has_custom_service(server.service.predictor.model)
         begin_reloading(loop, reloader, signals, parent)
         serve_loaded(server, loop, thread, early, parent, has_service=has_service)
 

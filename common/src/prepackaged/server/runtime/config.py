@@ -63,7 +63,7 @@ class Config:
 
     In seconds: `timeout` (REST) and `grpc_timeout` from a request to its answer, None for no limit;
     `keepalive` from an answer to the next request; `grace` from the signal to the last answer;
-    `longest_call`, after which a call of the model is considered to hang; `max_wait` that a request
+    `longest_call`, after which a call to the model is considered to hang; `max_wait` that a request
     may expect to wait for the model, None to decide by its deadline.
 
     In bytes: `max_message` (gRPC), `max_body` (REST), `max_batch_bytes`, and `request_memory` for

@@ -10,13 +10,16 @@ from typing import Any, TypeVar
 
 import uvloop
 
+from prepackaged.errors import DeploymentError, describe
+
 Result = TypeVar("Result")
 
 
 class LoopThread:
     """Run coroutines on a separate thread until the end of the `with` block.
 
-    `ended` has the exception that stopped the loop before the end of the block.
+    `ended` has the exception that stopped the loop before the end of the block; instead of a
+    SystemExit, which would end the process as if all was well, a `DeploymentError`.
     """
 
     def __enter__(self) -> "LoopThread":
@@ -39,8 +42,13 @@ class LoopThread:
         self._thread.join()
 
     def submit(self, work: Coroutine[Any, Any, Result]) -> "Future[Result]":
-        """Start a coroutine, and return the future of its result."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop)
+        """Start a coroutine, and return the future of its result.
+
+        Whatever it raises is its result: a SystemExit would stop the loop.
+        """
+        outcome: Future[Result] = Future()
+        asyncio.run_coroutine_threadsafe(_settle(outcome, work), self.loop)
+        return outcome
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run a coroutine and wait for its result. Raises what it raises."""
@@ -55,8 +63,17 @@ class LoopThread:
         try:
             with self._runner:
                 self._runner.run(self._until_over())
+        except SystemExit as error:
+            self.ended.set_exception(DeploymentError(f"the server has ended: {describe(error)}"))
         except BaseException as error:
             self.ended.set_exception(error)
 
     async def _until_over(self) -> None:
         await self._is_over
+
+
+async def _settle(outcome: "Future[Result]", work: Coroutine[Any, Any, Result]) -> None:
+    try:
+        outcome.set_result(await work)
+    except BaseException as error:
+        outcome.set_exception(error)

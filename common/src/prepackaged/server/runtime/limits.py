@@ -54,32 +54,32 @@ VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
 }
 LIMITS = (
     Setting(
-        "bytes of a request body over REST",
+        "maximum size of a REST request body, in bytes",
         variables=("PREPACKAGED_MAX_BODY_BYTES",),
         default=MAX_BODY,
         example="1048576",
     ),
     Setting(
-        "bytes of a message over gRPC; the annotation wins",
+        "maximum size of a gRPC message, in bytes; the annotation overrides the variables",
         variables=("PREPACKAGED_MAX_MESSAGE_BYTES", "MLSERVER_GRPC_MAX_MESSAGE_LENGTH"),
         annotation=MAX_MESSAGE_ANNOTATION,
         default=MAX_MESSAGE,
         example="1048576",
     ),
     Setting(
-        "bytes of memory for all unanswered requests together, for each process",
+        "maximum memory of all unanswered requests together, in bytes, for each process",
         variables=("PREPACKAGED_REQUEST_MEMORY_BYTES",),
         otherwise="half of the memory that is free when the model is loaded",
         example="536870912",
     ),
     Setting(
-        "requests that may wait for the model",
+        "maximum number of requests that wait for the model",
         variables=("PREPACKAGED_MAX_WAITING",),
         default=1000,
         example="100",
     ),
     Setting(
-        "seconds: a request that is expected to wait longer for the model is refused",
+        "refuse a request if its expected wait for the model is longer, in seconds",
         variables=("PREPACKAGED_MAX_WAIT_SECONDS",),
         otherwise="until the client's deadline; 30 if it has none, 1 in a lasting overload",
         example="1",
@@ -87,7 +87,7 @@ LIMITS = (
 )
 RELOADING = (
     Setting(
-        "seconds between checks of the model's files, which are reloaded if they change; 0: never",
+        "seconds between checks for changed model files, which cause a reload; 0: never",
         variables=("PREPACKAGED_POLL_SECONDS",),
         default="0",
         example="10",
@@ -99,7 +99,7 @@ RELOADING = (
         example="true",
     ),
     Setting(
-        "true: if memory is too small for two models, a reload unloads the old one first",
+        "true: unload the old model before a reload if there is no memory for both",
         variables=("PREPACKAGED_UNLOAD_FIRST",),
         default="false",
         example="true",
@@ -107,19 +107,19 @@ RELOADING = (
 )
 BATCHING = (
     Setting(
-        "false: requests never share a call of the model",
+        "false: requests never share a call to the model",
         variables=("PREPACKAGED_BATCHING",),
         default="true",
         example="false",
     ),
     Setting(
-        "rows that share a call of the model",
+        "maximum number of rows of requests that share a call to the model",
         variables=("PREPACKAGED_MAX_BATCH_ROWS",),
         default=MAX_BATCH_ROWS,
         example="256",
     ),
     Setting(
-        "bytes that share a call of the model",
+        "maximum size of requests that share a call to the model, in bytes",
         variables=("PREPACKAGED_MAX_BATCH_BYTES",),
         default=MAX_BATCH_BYTES,
         example="16777216",
@@ -127,7 +127,7 @@ BATCHING = (
 )
 BROWSERS = (
     Setting(
-        "false: browsers do not let pages of other origins call the model",
+        "false: do not allow web pages of other origins to call the model",
         variables=("PREPACKAGED_CORS",),
         default="true",
         example="false",

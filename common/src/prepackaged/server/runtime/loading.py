@@ -39,7 +39,7 @@ def load_model(interface: str, parameters: Mapping[str, Any], model_dir: str | N
     model_class = find_class(interface)
     parameters = with_model_dir(model_class, parameters, model_dir)
     check_parameters(interface, model_class, parameters)
-    with _failures_as(f"{interface} cannot be loaded"):
+    with failures_as(f"{interface} cannot be loaded"):
         try:
             model = model_class(**parameters)
         except TypeError as error:
@@ -53,7 +53,7 @@ def load_model(interface: str, parameters: Mapping[str, Any], model_dir: str | N
 
 
 @contextmanager
-def _failures_as(message: str) -> Iterator[None]:
+def failures_as(message: str) -> Iterator[None]:
     """Raise `DeploymentError` with this message for anything that the model's code raises.
 
     Without this, `sys.exit(0)` would end the server as if all was well. Ctrl-C is no failure.
@@ -120,7 +120,7 @@ def read_metadata(model: Any) -> dict[str, Any] | None:
 
     Raises `DeploymentError` if the model's `init_metadata` fails.
     """
-    with _failures_as(f"the metadata of {type(model).__name__} cannot be read"):
+    with failures_as(f"the metadata of {type(model).__name__} cannot be read"):
         metadata: dict[str, Any] | None = _metadata_of(model)
     return metadata
 
@@ -145,7 +145,7 @@ def find_class(interface: str) -> Any:
     module_name, _, class_name = interface.rpartition(".")
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
-    with _failures_as(f"{interface} cannot be imported"):
+    with failures_as(f"{interface} cannot be imported"):
         module = importlib.import_module(module_name or class_name)
     if not hasattr(module, class_name):
         raise DeploymentError(f"{interface} cannot be imported: {_without(module, class_name)}")

@@ -33,7 +33,7 @@ class Fingerprint(NamedTuple):
 
 
 def model_uri(config: Config) -> str:
-    """Where the model is, by the settings."""
+    """The model's location according to the settings."""
     return str(config.parameters.get("model_uri") or config.model_dir or MOUNT)
 
 

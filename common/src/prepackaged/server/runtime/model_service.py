@@ -24,10 +24,10 @@ MakeProtocol = Callable[[Predictor], WireProtocol]
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the models of a server have in common.
+    """What all models of a server share.
 
     `submit` runs functions on the model's thread, where its metadata was read. `another_hangs`
-    returns whether a call of a model that was replaced hangs on that thread. `change` loads and
+    returns whether a call to a model that was replaced hangs on that thread. `change` loads and
     unloads the model by request. `more` are further protocols.
     """
 

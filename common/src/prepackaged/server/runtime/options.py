@@ -12,7 +12,7 @@ MAX_CONNECTIONS = 10_000
 # Longer than proxies keep a connection, so that it is they who close it: Google's load balancer
 # keeps one for 600 s.
 KEEPALIVE_SECONDS = 620
-CALL_SECONDS = 300  # a call of the model that takes longer is considered to hang
+CALL_SECONDS = 300  # a call to the model that takes longer is considered to hang
 METRICS_PATH = ("PREDICTIVE_UNIT_METRICS_ENDPOINT", "MLSERVER_METRICS_ENDPOINT")
 # OpenTelemetry's own variables that say where traces go.
 TRACED_TO = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -36,32 +36,32 @@ MODEL = (
     ),
     # Seldon's operator sets PREDICTIVE_UNIT_ID for its v1 protocol, and beside it MLServer's.
     Setting(
-        "the model's name, in protocols that name it",
+        "the model's name in requests and answers of V1 and V2",
         flag="model-name",
         variables=("PREPACKAGED_MODEL_NAME", "MLSERVER_MODEL_NAME", "PREDICTIVE_UNIT_ID"),
         default="model",
         example="iris",
     ),
     Setting(
-        "the model's version, in protocols that name it",
+        "the model's version in requests and answers of V1 and V2",
         variables=("MLSERVER_MODEL_VERSION",),
         default="1",
         example="3",
     ),
     Setting(
-        "false: samples beside the model are not tried before the server is ready",
+        "false: do not send the samples beside the model to the model at the start",
         variables=("PREPACKAGED_SAMPLES",),
         default="true",
         example="false",
     ),
     Setting(
-        "true: each answer names its model, framework and image",
+        "true: each answer names the model's digest, the framework and the image",
         variables=("PREPACKAGED_PROVENANCE_TAGS",),
         default="false",
         example="true",
     ),
     Setting(
-        "false: no metrics of missing, unknown and unusual values, and of predicted classes",
+        "false: do not count missing, unknown and unusual values and predicted classes",
         variables=("PREPACKAGED_DRIFT",),
         default="true",
         example="false",
@@ -69,7 +69,7 @@ MODEL = (
 )
 PORTS = (
     Setting(
-        "the address to listen on; :: is every address of IPv6 and IPv4",
+        "the address to listen on; :: means all IPv6 and IPv4 addresses",
         flag="host",
         variables=("PREPACKAGED_HOST",),
         default=ANY_HOST,
@@ -112,27 +112,27 @@ PORTS = (
         example="/prometheus",
     ),
     Setting(
-        "0 turns gRPC off, on both ports",
+        "0: turn gRPC off, on both ports",
         flag="grpc-workers",
         variables=("GRPC_WORKERS",),
         default=1,
         example="0",
     ),
     Setting(
-        "true opens the ports at once, and they answer 503 until the model is loaded",
+        "true: open the ports at once, and answer 503 until the model is loaded",
         variables=("PREPACKAGED_OPEN_EARLY",),
         default="false",
         otherwise="false; true on Vertex AI, and under Seldon's operator for protocol: v2",
         example="true",
     ),
     Setting(
-        "one more path for predictions; Vertex AI sets it",
+        "an additional path for predictions; Vertex AI sets it",
         variables=("AIP_PREDICT_ROUTE",),
         default="",
         example="/predict",
     ),
     Setting(
-        "one more path for the model's health; Vertex AI sets it",
+        "an additional path for the model's health; Vertex AI sets it",
         variables=("AIP_HEALTH_ROUTE",),
         default="",
         example="/healthz",
@@ -140,14 +140,14 @@ PORTS = (
 )
 PROCESSES = (
     Setting(
-        "processes; each loads the model, and their metrics are summed",
+        "number of worker processes; each loads the model, and the metrics are their sums",
         flag="workers",
         variables=("GUNICORN_WORKERS",),
         default=1,
         example="2",
     ),
     Setting(
-        "open connections of each process to the REST port, and the same number to the gRPC port",
+        "maximum number of open connections to each of the two ports, for each process",
         flag="max-connections",
         variables=("PREPACKAGED_MAX_CONNECTIONS",),
         default=MAX_CONNECTIONS,
@@ -156,34 +156,34 @@ PROCESSES = (
 )
 TIME = (
     Setting(
-        "seconds to finish the accepted requests after the signal to shut down",
+        "seconds to finish accepted requests after the signal to shut down",
         flag="grace-seconds",
         variables=("PREPACKAGED_GRACE_SECONDS",),
         default=GRACE_SECONDS,
         example="17",
     ),
     Setting(
-        "seconds that an idle connection stays open; 0 closes each after its response",
+        "seconds that an idle connection stays open; 0: close it after each response",
         flag="keepalive",
         variables=("GUNICORN_KEEPALIVE",),
         default=KEEPALIVE_SECONDS,
         example="65",
     ),
     Setting(
-        "seconds after which a call of the model is considered to hang; 0: never",
+        "seconds after which the server treats a call to the model as hung; 0: never",
         flag="max-call-seconds",
         variables=("PREPACKAGED_MAX_CALL_SECONDS",),
         default=CALL_SECONDS,
         example="900",
     ),
     Setting(
-        "milliseconds from a REST request to its answer; 0: no bound",
+        "maximum time from a REST request to its answer, in milliseconds; 0: no limit",
         annotation="seldon.io/rest-timeout",
         default="0",
         example="20000",
     ),
     Setting(
-        "milliseconds from a gRPC request to its answer; 0: no bound",
+        "maximum time from a gRPC request to its answer, in milliseconds; 0: no limit",
         annotation="seldon.io/grpc-timeout",
         default="0",
         example="20000",
@@ -191,14 +191,14 @@ TIME = (
 )
 LOGS = (
     Setting(
-        "DEBUG, INFO, WARNING, ERROR or CRITICAL; the variable wins over the flag",
+        "DEBUG, INFO, WARNING, ERROR or CRITICAL; the variable overrides the flag",
         flag="log-level",
         variables=("SELDON_LOG_LEVEL",),
         default="INFO",
         example="DEBUG",
     ),
     Setting(
-        "true: a line in the log for every request; the images set the flag",
+        "true: write a line for every request (access log); the images set the flag",
         flag="access-log",
         variables=("GUNICORN_ACCESS_LOG",),
         default="false",
@@ -206,13 +206,13 @@ LOGS = (
         bare="true",
     ),
     Setting(
-        "the form of these lines: text or json",
+        "the format of the access log: text or json",
         variables=("PREPACKAGED_ACCESS_LOG_FORMAT",),
         default="text",
         example="json",
     ),
     Setting(
-        "1: a span for every request, with OpenTelemetry",
+        "1: create a span for every request, with OpenTelemetry",
         flag="tracing",
         variables=("TRACING",),
         default="0",
@@ -220,7 +220,7 @@ LOGS = (
         bare="1",
     ),
     Setting(
-        "where spans are sent; either variable turns tracing on",
+        "where to send spans; setting either variable turns tracing on",
         variables=TRACED_TO,
         otherwise="http://localhost:4318",
         example="http://collector:4318",
@@ -240,7 +240,7 @@ SELDON = (
         example="infuseai/sklearn-prepackaged:0.2.0",
     ),
     Setting(
-        "true: predict_raw gets the body of a request undecoded",
+        "true: predict_raw gets the undecoded body of a request",
         variables=("PAYLOAD_PASSTHROUGH",),
         default="false",
         example="true",

@@ -21,11 +21,11 @@ def begin_reaping(loop: LoopThread) -> None:
 
 
 async def reap_orphans() -> None:
-    """Reap, again and again, ended children that nobody else has waited for."""
+    """Reap ended child processes that no other code waits for, again and again."""
     seen: set[int] = set()
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        multiprocessing.active_children()  # which waits for those of its own that have ended
+        multiprocessing.active_children()  # this waits for multiprocessing's own ended children
         ended = set(ended_children())
         for pid in ended & seen:
             with suppress(ChildProcessError):

@@ -34,7 +34,7 @@ class Parent:
         return cls(pipe)
 
     def begin(self, on_beat: Callable[[], object]) -> None:
-        """Send heartbeats from now on, each after a call of `on_beat`."""
+        """Send heartbeats from now on, each after a call to `on_beat`."""
         on_beat()
         self._send(ALIVE, "")
         self._loop.call_later(BEAT_SECONDS, self.begin, on_beat)

@@ -6,7 +6,7 @@ from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.protocols.errors import error_failure, grpc_failure
 from prepackaged.server.protocols.mlflow import errors as mlflow_errors
 from prepackaged.server.protocols.mlflow.protocol import INVOCATIONS, mlflow
-from prepackaged.server.protocols.not_ready import refusing
+from prepackaged.server.protocols.not_ready import Hangs, never, refusing
 from prepackaged.server.protocols.seldon.grpc import SERVICE_NAMES
 from prepackaged.server.protocols.v1.protocol import PREFIX, v1
 from prepackaged.server.protocols.v1.vertex import vertex
@@ -46,8 +46,13 @@ def of_platform(predictor: Predictor, config: Config) -> list[WireProtocol]:
     return [vertex(predictor, *chosen)] if any(chosen) else []
 
 
-def others_not_ready(why: str, config: Config, change: Change | None = None) -> list[WireProtocol]:
-    """All protocols while the model is not loaded; `change` loads it by request."""
+def others_not_ready(
+    why: str, config: Config, change: Change | None = None, hangs: Hangs = never
+) -> list[WireProtocol]:
+    """All protocols while the model is not loaded; `change` loads it by request.
+
+    `hangs` returns whether a call of the model that was unloaded does not end.
+    """
     chosen = config.predict_route or config.health_route
     failures = {PREFIX: error_failure, INVOCATIONS: mlflow_errors.http_failure}
     if chosen:
@@ -58,5 +63,5 @@ def others_not_ready(why: str, config: Config, change: Change | None = None) -> 
             refusing(prefix, each, grpc_failure, why, config.health_route)
             for prefix, each in failures.items()
         ),
-        v2_not_ready(name, why, change),
+        v2_not_ready(name, why, change, hangs),
     ]

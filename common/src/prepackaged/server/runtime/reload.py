@@ -20,10 +20,12 @@ from prepackaged.artifacts import Artifact
 from prepackaged.errors import DeploymentError, RequestError, describe
 from prepackaged.own_code import forgotten
 from prepackaged.server.inference.model_thread import ModelThread
+from prepackaged.server.inference.predictor import HangingError
 from prepackaged.server.protocols.v2.repository import LOAD, Change
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.event_loop import LoopThread
 from prepackaged.server.runtime.loaded import LoadedModel, load
+from prepackaged.server.runtime.loading import failures_as
 from prepackaged.server.runtime.memory import available, settle_again
 from prepackaged.server.runtime.model_files import Fingerprint, fingerprint, model_uri
 from prepackaged.server.runtime.model_service import ModelService
@@ -36,6 +38,7 @@ from prepackaged.signature import declared_signature
 logger = logging.getLogger(__name__)
 
 MEGABYTE = 2**20
+LOOK_SECONDS = 0.5  # between looks whether a call hangs
 SETTLE_SECONDS = 1  # after which what may still hold a model, such as an exception, is let go
 MOST_TRIES = 5  # to free a model
 SUCCESS, FAILURE = "success", "failure"
@@ -115,8 +118,11 @@ class Reloader:
     async def _change(self, what: str) -> None:
         if what == LOAD:
             await self._load_and_count()
-        else:
+            return
+        try:
             await self._unload(UNLOADED)
+        except DeploymentError as error:
+            raise ReloadError(str(error)) from error
 
     async def _load_and_count(self) -> None:
         try:
@@ -134,7 +140,9 @@ class Reloader:
         self._tried = files = await self._look()
         await self._make_room(files)
         loading = partial(load_again, self._config, self._loop, self._code, files)
-        self._swap(await self._call(loading, is_free=self._is_free))
+        loaded = await self._call(loading, is_free=self._is_free)
+        with failures_as("the new model cannot be served"):
+            self._swap(loaded)
         self._files = files
 
     async def _look(self) -> Fingerprint:
@@ -163,11 +171,12 @@ class Reloader:
 
     async def _unload(self, why: str) -> None:
         self._server.metrics.clear_info("prepackaged_model_info")
-        await self._retire(self._server.unload(why))
+        retiring = self._begin(self._retire(self._server.unload(why)))
+        await self._unless_hanging(asyncio.shield(retiring))
 
     def _swap(self, loaded: LoadedModel) -> None:
-        self._server.metrics.clear_info("prepackaged_model_info")
         old = self._server.replace(loaded.model, loaded.metadata)
+        self._server.metrics.clear_info("prepackaged_model_info")
         if old:
             tell_of_changes(old.predictor.model, loaded.model)
             self._begin(self._retire(old))
@@ -189,10 +198,11 @@ class Reloader:
                 break
             await asyncio.sleep(SETTLE_SECONDS)  # a large request may still be read for it
 
-    def _begin(self, work: Any) -> None:
+    def _begin(self, work: Any) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
 
     def _succeeded(self, loaded: LoadedModel) -> None:
         metrics = self._server.metrics
@@ -214,9 +224,18 @@ class Reloader:
         work = partial(_settle, outcome, function)
         if is_free:
             threading.Thread(target=work, name="reload", daemon=True).start()
-        else:
-            self._thread.submit(work)
-        return await asyncio.wrap_future(outcome)
+            return await asyncio.wrap_future(outcome)
+        self._thread.submit(work)
+        return await self._unless_hanging(asyncio.wrap_future(outcome))
+
+    async def _unless_hanging(self, result: "asyncio.Future[Any]") -> Any:
+        """The result of what waits for the model. Raises `DeploymentError` if a call hangs."""
+        while not result.done():
+            if self._server.hangs:
+                result.cancel()
+                raise DeploymentError(str(HangingError()))
+            await asyncio.wait({result}, timeout=LOOK_SECONDS)
+        return result.result()
 
 
 def load_again(
@@ -255,6 +274,8 @@ def tell_of_changes(old: Any, new: Any) -> None:
 
 
 def _settle(outcome: "Future[Any]", function: Callable[[], Any]) -> None:
+    if not outcome.set_running_or_notify_cancel():
+        return  # nobody waits for it any more
     try:
         outcome.set_result(function())
     except BaseException as error:

@@ -58,7 +58,7 @@ class Sample:
     is_required: bool = True
 
     def difference(self, status: int, text: bytes) -> str:
-        """Where the answer differs, what was expected and what it got; empty where it does not."""
+        """The first difference: place, expected and actual value; empty if there is none."""
         if status != self.status:
             shown = text.decode(errors="replace")[:LONGEST]
             return f"expected status {self.status}, got {status}: {shown}"
@@ -112,7 +112,7 @@ def read_sample(file: Path, content: dict[str, Any]) -> Sample:
 
 
 def read_json(file: Path) -> Any:
-    """What a file of JSON has. Raises `DeploymentError`, which names the file."""
+    """Parse a JSON file. Raises `DeploymentError`, which names the file."""
     try:
         if not file.is_file():
             raise _broken(file, "expected a regular file")
@@ -126,7 +126,7 @@ def read_json(file: Path) -> Any:
 
 
 def path_for(body: Any) -> str:
-    """Where a body of this form goes: V2's, MLflow's, or else Seldon's."""
+    """The path for a body of this form: V2's, MLflow's or else Seldon's."""
     if not isinstance(body, dict):
         return SELDON
     inputs = body.get("inputs")

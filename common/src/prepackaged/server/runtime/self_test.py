@@ -15,7 +15,7 @@ from prepackaged.server.inference.drift import Watch
 from prepackaged.server.inference.model_thread import ModelThread
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.runtime.event_loop import LoopThread
-from prepackaged.server.runtime.loading import load_model, read_metadata
+from prepackaged.server.runtime.loading import failures_as, load_model, read_metadata
 from prepackaged.server.runtime.sample_ranges import SampleRanges
 from prepackaged.server.runtime.samples import MODEL, Sample, samples_of
 from prepackaged.server.runtime.server import RunningServer
@@ -46,7 +46,8 @@ class SelfTest:
         self._config = replace(config, tracing=False, access_log=False)
         self._loop, self._thread = loop, ModelThread()
         parts = model, metadata, self._config, self._thread.submit, Metrics()
-        self._server: RunningServer = loop.run(RunningServer.of(*parts))
+        with failures_as(f"{config.interface} cannot be served"):
+            self._server: RunningServer = loop.run(RunningServer.of(*parts))
 
     def ask(self, method: str, path: str, body: Any = None) -> Response:
         """The answer over REST, for which the model is called on this thread."""
@@ -80,7 +81,7 @@ class SelfTest:
         return self._server.service.pages.as_file()
 
     def outcomes(self, samples: Sequence[Sample]) -> Iterator[Outcome]:
-        """What became of each sample."""
+        """Yield the outcome of each sample."""
         for sample in samples:
             answer = self.ask("POST", sample.path, sample.body)
             yield Outcome(sample, sample.difference(answer.status, answer.body))

@@ -107,6 +107,11 @@ class RunningServer:
         """Whether a model is served."""
         return self._service is not None
 
+    @property
+    def hangs(self) -> bool:
+        """Whether a call takes longer than any may, of this model or of one before it."""
+        return any(each.predictor.hangs for each in self._services())
+
     def replace(self, model: Any, metadata: dict[str, Any] | None) -> ModelService | None:
         """Answer new requests with another model; return the one before it, to be retired."""
         old, self._service = self._service, self._serving(model, metadata)
@@ -116,9 +121,10 @@ class RunningServer:
     def unload(self, why: str) -> ModelService | None:
         """Answer new requests that there is no model; return the one before, to be retired."""
         old, self._service = self._service, None
+        around = self._around
         self._protocols = [
-            *others_not_ready(why, self.config, self._around.change),
-            seldon_not_ready(why),
+            *others_not_ready(why, self.config, around.change, around.another_hangs),
+            seldon_not_ready(why, around.another_hangs),
         ]
         self._route(is_serving=False)
         return old
@@ -133,8 +139,8 @@ class RunningServer:
 
     def _serving(self, model: Any, metadata: dict[str, Any] | None) -> ModelService:
         service = ModelService(model, metadata, self._around)
-        self._protocols = service.protocols
         self.metrics.set_info("prepackaged_build_info", build_info(self.config.image, model))
+        self._protocols = service.protocols
         return service
 
     def _route(self, *, is_serving: bool) -> None:
@@ -177,9 +183,9 @@ class RunningServer:
     def check(self) -> None:
         """Check whether the model hangs; if so, a worker exits at once."""
         self.metrics.refresh()
-        if any(each.predictor.hangs for each in self._services()):
+        if self.hangs:
             bound = self.config.longest_call
-            logger.critical("a call of the model has not ended within %g s", bound)
+            logger.critical("a call to the model has not ended within %g s", bound)
             end_now(1)
 
     async def stop(self) -> int | None:

@@ -1,4 +1,4 @@
-"""What a setting is, and from its text to its value, or an error that names every way to set it.
+"""A setting: its names, its default, and the conversion of its text to a value.
 
 A message names every way to set the setting, and never the value of a parameter, which may be a
 secret.

@@ -52,9 +52,9 @@ def end_at_once_on_signals() -> None:
 
 
 class ReloadSignal:
-    """Calls a function on an event loop for each SIGHUP, and once for those before `begin`.
+    """Call a function on an event loop for each SIGHUP, and once for all SIGHUPs before `begin`.
 
-    Create it on the main thread. Where a terminal is attached, SIGHUP stops the server instead.
+    Create it on the main thread. If a terminal is attached, SIGHUP stops the server instead.
     """
 
     def __init__(self, loop: Any) -> None:

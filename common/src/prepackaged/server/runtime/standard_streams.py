@@ -1,4 +1,4 @@
-"""Standard output and error: open always, and never waited for if nobody reads them."""
+"""Keep standard output and error open, and never wait for their readers."""
 
 import os
 import select
@@ -6,12 +6,12 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
-LOG_MILLISECONDS = 100  # for the reader of the log, which gets every line unless it is stuck
-MOST_WAITING = 2**20  # bytes of lines that nobody reads; then those are dropped
+LOG_MILLISECONDS = 100  # for the log's reader, which gets every line unless it hangs
+MOST_WAITING = 2**20  # bytes of unread lines; if there are more, all are dropped
 
 
 def open_standard_streams() -> None:
-    """Open what this process was started without, or a socket would get its number."""
+    """Open streams that are closed at the start; otherwise a socket would get their number."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
@@ -39,7 +39,7 @@ class PatientStream:
         """Write, or keep for later, or drop where too much is kept."""
         patience = 0 if self._waiting else self._milliseconds
         self._waiting += text.encode(errors="backslashreplace")
-        with suppress(OSError):  # nobody reads any more
+        with suppress(OSError):  # the reader has closed it
             while self._waiting and self._poll.poll(patience):
                 # A pipe that is ready has room for so much.
                 del self._waiting[: os.write(self._fd, self._waiting[: select.PIPE_BUF])]

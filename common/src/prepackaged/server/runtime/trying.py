@@ -22,7 +22,7 @@ MOST_SECONDS = 2.0  # for the calls of one size
 
 
 class Trial:
-    """Calls of the model with one example, as the server makes them."""
+    """Calls to the model with one example, as the server makes them."""
 
     def __init__(self, model: Any, signature: Signature | None) -> None:
         self._model = model

@@ -31,6 +31,6 @@ class Turns:
 
 
 def _retrieve(task: "asyncio.Task[Any]") -> None:
-    """Keep asyncio from logging an error that nobody waits for any more."""
+    """Keep asyncio from logging an error that no code waits for."""
     if not task.cancelled():
         task.exception()

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import math
 import multiprocessing
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,7 +38,8 @@ class Worker:
 
     `serves` becomes true with the first heartbeat, which calls `on_serving`; `failure` is the
     reason if it could not start. `on_request` is called when a client of the worker asks for all
-    workers to load or unload the model.
+    workers to load or unload the model. Creating it raises `OSError` if the system has no process
+    or no pipe for it.
     """
 
     def __init__(
@@ -57,7 +57,6 @@ class Worker:
         self.process = SPAWN.Process(target=target, args=(config, Place(number, directory, end)))
         self.process.start()
         end.close()
-        self.born = time.monotonic()
         self.serves = False
         self.has_missed_load = False
         self.failure = ""

@@ -32,7 +32,7 @@ from prepackaged.server.telemetry.metrics import expose
 
 logger = logging.getLogger(__name__)
 
-MOST_FAILURES = 5  # of workers in a row that ended before they served, while no other serves
+MOST_FAILURES = 5  # of workers in a row that never served, while no other serves
 SHORT_LIFE_SECONDS = 60  # after which a worker's end is the first in a row again
 PAUSE_SECONDS = 0.5  # before the second worker in such a row; twice as long before each other
 LONGEST_PAUSE_SECONDS = 30
@@ -103,7 +103,7 @@ class Supervisor:
         self._scratch.cleanup()
 
     def begin_change(self, what: str, worker: Worker | None = None) -> None:
-        """Have all workers load or unload the model, and tell `worker` what became of it."""
+        """Make all workers load or unload the model, and send the result to `worker`."""
         task = asyncio.create_task(self._change_and_tell(what, worker))
         self._changes.add(task)
         task.add_done_callback(self._changes.discard)
@@ -163,29 +163,49 @@ class Supervisor:
         """Keep one worker running, with increasing pauses if it keeps failing."""
         deaths = 0
         while True:
-            worker = Worker(
-                self._target, config, number, self._directory, self._began, self._requested
-            )
-            self._workers.append(worker)
-            status = await worker.died(config.longest_call)
-            self._workers.remove(worker)
-            mark_process_dead(number, str(self._directory))
-            self._note_end(worker, status)
-            deaths = deaths + 1 if time.monotonic() - worker.born < SHORT_LIFE_SECONDS else 1
+            born = time.monotonic()
+            try:
+                worker = Worker(
+                    self._target, config, number, self._directory, self._began, self._requested
+                )
+            except OSError as error:
+                self._note_failed_start(str(error.strerror))
+            else:
+                await self._until_end(worker, number)
+            deaths = deaths + 1 if time.monotonic() - born < SHORT_LIFE_SECONDS else 1
             await asyncio.sleep(pause_seconds(deaths))
+
+    async def _until_end(self, worker: Worker, number: int) -> None:
+        self._workers.append(worker)
+        status = await worker.died(self._config.longest_call)
+        self._workers.remove(worker)
+        mark_process_dead(number, str(self._directory))
+        self._note_end(worker, status)
+
+    def _note_failed_start(self, why: str) -> None:
+        """Note that the system gave no process, or no pipe, to a worker."""
+        logger.error("A worker cannot be started: %s; trying again", why)
+        self._count_failure(f"could not be started: {why}")
 
     def _note_end(self, worker: Worker, status: int) -> None:
         """Raise `DeploymentError` if no worker serves and a new one would fail, too."""
         why = worker.failure or f"it ended with {status}"
         logger.error("Worker %s: %s; starting a new one", worker.process.pid, why)
-        self._failures = 0 if worker.serves else self._failures + 1
-        if worker.serves or any(other.serves for other in self._workers):
+        if worker.serves:
+            self._failures = 0
             return
-        if worker.failure:
+        if worker.failure and not self._has_serving():
             raise DeploymentError(worker.failure)
-        if self._failures >= MOST_FAILURES:
-            ended = f"{self._failures} workers in a row ended before they served"
-            raise DeploymentError(f"{ended}, the last with {status}")
+        self._count_failure(f"ended before they served, the last with {status}")
+
+    def _count_failure(self, what: str) -> None:
+        """Raise `DeploymentError` if no worker serves and several in a row have failed."""
+        self._failures += 1
+        if self._failures >= MOST_FAILURES and not self._has_serving():
+            raise DeploymentError(f"{self._failures} workers in a row {what}")
+
+    def _has_serving(self) -> bool:
+        return any(worker.serves for worker in self._workers)
 
     async def _end_workers(self) -> int:
         """Stop all workers; return how many did not stop in order."""

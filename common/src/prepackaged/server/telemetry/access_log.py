@@ -18,7 +18,7 @@ LONGEST = 512  # characters of a path in a line
 
 
 class Stream(Protocol):
-    """Where lines go."""
+    """The destination of lines."""
 
     def write(self, text: str, /) -> object:
         """Write some."""

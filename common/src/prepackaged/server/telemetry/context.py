@@ -1,11 +1,11 @@
-"""A request as everyone may see it: who asks for what, for hooks, metrics, the log and spans."""
+"""The facts about a request that hooks, metrics, the access log and spans read."""
 
 import math
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-CLIENT_CLOSED_REQUEST = 499  # nginx's number, for there is no official one
+CLIENT_CLOSED_REQUEST = 499  # nginx's status; there is no official one
 
 
 class RequestContext:

@@ -1,4 +1,4 @@
-"""How logs look, beside the access log: bounded, and no client's text can look like a record."""
+"""The format of logs other than the access log: bounded, and no client can forge a record."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""What the server counts, and its text for Prometheus.
+"""The server's metrics, and their text for Prometheus.
 
 `Metrics` takes custom metrics and feedback as seldon_core.metrics.SeldonMetrics does and
 exposes them under the same names and labels, less `worker_id`: what several workers counted
@@ -53,7 +53,7 @@ INFOS = {"prepackaged_build_info", "prepackaged_model_info"}
 HELP = {
     "prepackaged_requests_total": "Requests answered, by method and HTTP or mapped gRPC status.",
     "prepackaged_request_seconds": "Time from a request's arrival to its answer.",
-    "prepackaged_batch_requests": "Requests that one call of the model answered.",
+    "prepackaged_batch_requests": "Requests that one call to the model answered.",
     ROWS: "Rows that were checked for drift.",
     ANOMALIES: "Values in these rows that were missing, of an unknown category or out of range.",
     PREDICTED_CLASSES: "Rows by the class that the model predicted.",
@@ -78,7 +78,7 @@ TIMER_SECONDS = tuple(float(bound) for bound in seldon.BINS[1:-1])
 
 
 class Metrics:
-    """What one process counts, a worker in a directory that it shares with the others.
+    """The metrics of one process; workers keep theirs in a directory that they share.
 
     `update` and `update_reward` may be called on any thread.
     """
@@ -129,7 +129,7 @@ class Metrics:
         series[1].observe(seconds)
 
     def observe_batch(self, requests: int) -> None:
-        """Count a call of the model. For the one thread alone that calls it: there is no lock."""
+        """Count a call to the model. For the one thread alone that calls it: there is no lock."""
         self._batches.observe(requests)
 
     def counter(self, name: str, **labels: str) -> Number:
@@ -168,7 +168,7 @@ class Metrics:
             gauge.set(read())
 
     def exposition(self) -> tuple[bytes, str]:
-        """What this process alone has counted, as Prometheus reads it, and its content type."""
+        """The metrics of this process as text for Prometheus, and its content type."""
         self.refresh()
         return _page(self._series.collect())
 
@@ -204,7 +204,7 @@ class Metrics:
 
 
 def expose(directory: Path) -> tuple[bytes, str]:
-    """What all workers have counted into files there, as Prometheus reads it; the content type."""
+    """The metrics of all workers as text for Prometheus, and its content type."""
     return _page(collect_files(directory))
 
 

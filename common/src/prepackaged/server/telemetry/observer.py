@@ -31,7 +31,7 @@ def observer(
 
 
 def build_info(image: str, model: Any) -> dict[str, str]:
-    """What runs, as labels."""
+    """The labels of `prepackaged_build_info`."""
     framework, framework_version = framework_of(model)
     return {
         "version": version("prepackaged"),

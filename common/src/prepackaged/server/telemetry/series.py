@@ -133,7 +133,7 @@ class Series:
             return series[labels]
 
     def collect(self) -> Iterator[Metric]:
-        """What this process alone has."""
+        """Yield the families of this process."""
         for family, series in list(self._known.items()):
             metric = Metric(_stem(family), self.helps.get(family[1], ""), KINDS[family[0]])
             for labels, each in list(series.items()):
@@ -154,7 +154,7 @@ class Series:
 
 
 def collect_files(directory: Path) -> Iterator[Metric]:
-    """What all workers have: sums, and of gauges what `merge` said."""
+    """Yield the families of all workers: sums, and gauges as `merge` says."""
     for kind in KINDS.values():
         files = [file for file in sorted(directory.glob(f"{kind}_*")) if file.stat().st_size]
         for metric in MultiProcessCollector.merge(map(str, files)):

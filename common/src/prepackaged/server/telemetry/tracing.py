@@ -31,7 +31,7 @@ class Tracing:
         self._extract = propagate.extract
 
     def around(self, context: RequestContext) -> AbstractContextManager[Any]:
-        """What a model's hooks are called within."""
+        """The context manager in which a model's hooks run."""
         return self._trace.use_span(
             self._span(context), record_exception=False, set_status_on_exception=False
         )

@@ -8,8 +8,8 @@ from collections.abc import Collection
 from typing import Protocol, TypeVar
 
 IDLE_SECONDS = 1.0  # a connection that is idle for less may be about to be used
-SHARE = 100  # one of so many ends at a time, so that to look for them costs little
-PAUSE_SECONDS = 0.1  # after a look that has found none, for which nobody looks again
+SHARE = 100  # one of so many is closed at a time, so that the search costs little
+PAUSE_SECONDS = 0.1  # before the next search, if one has found none
 
 
 class Idling(Protocol):

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from prepackaged.server.telemetry.context import CLIENT_CLOSED_REQUEST, Observer, RequestContext
 from prepackaged.server.transport.background import BACKGROUND, UNCOLLECTED
 from prepackaged.server.transport.errors import TransportError, deadline_exceeded
-from prepackaged.server.transport.memory import UNLIMITED, MemoryBudget
+from prepackaged.server.transport.memory import UNLIMITED, MemoryBudget, used_up
 
 __all__ = ["Carrier", "Exchange", "Response", "TransportError", "deadline_exceeded"]
 
@@ -166,8 +166,11 @@ class Exchange(RequestContext):
     def _unless_over(self, work: Callable[[], Any]) -> Any:
         if not self.is_open:
             return None
-        with UNCOLLECTED:
-            return work()
+        try:
+            with UNCOLLECTED:
+                return work()
+        except MemoryError as error:  # others may have more than they were expected to take
+            raise used_up() from error
 
     def _prepared(self, then: Callable[[Any], object], done: Future[Any]) -> None:
         self._came_back(done)

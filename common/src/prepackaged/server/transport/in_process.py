@@ -25,7 +25,7 @@ class _Kept:
 async def ask(
     protocols: Sequence[WireProtocol], method: str, path: str, body: bytes = b""
 ) -> Response:
-    """What these protocols answer a request for JSON over REST; nobody observes it."""
+    """Answer a JSON request over REST with these protocols, without telemetry."""
     target, carrier = Router(protocols).find(path.encode()), _Kept()
     exchange = Exchange(
         method,

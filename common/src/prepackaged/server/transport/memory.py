@@ -40,8 +40,7 @@ class MemoryBudget:
         if total > most:
             why = f"the request takes more memory than the {most:.0f} bytes that one may take"
             raise TransportError(413, why)
-        why = "the memory for requests is used up by others"
-        raise TransportError(503, why, **{"Retry-After": str(RETRY_SECONDS)})
+        raise used_up()
 
     def charge(self, size: int) -> None:
         """Count bytes that are already held, such as a response that its client does not read."""
@@ -67,3 +66,9 @@ class MemoryBudget:
 
 
 UNLIMITED = MemoryBudget()
+
+
+def used_up() -> TransportError:
+    """The error for a request for which there is no memory now."""
+    why = "the memory for requests is used up by others"
+    return TransportError(503, why, **{"Retry-After": str(RETRY_SECONDS)})

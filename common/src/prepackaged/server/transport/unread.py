@@ -1,12 +1,31 @@
 """Responses that clients do not read."""
 
 import asyncio
+import fcntl
+import struct
+import sys
+import termios
 from collections.abc import Callable
 from typing import Any
 
 from prepackaged.server.transport.memory import MemoryBudget
 
 READER_SECONDS = 60  # for a client to take some of what waits for it
+
+
+def kept_by_kernel(transport: Any) -> int:
+    """The bytes written to a client that its side has not taken; 0 if only the kernel knows.
+
+    A slow client takes minutes for the megabytes in there, and the server's own buffer waits.
+    """
+    socket = transport.get_extra_info("socket")
+    if socket is None or sys.platform != "linux":
+        return 0
+    try:
+        kept = fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, bytes(4))
+    except (OSError, ValueError):  # it is closed
+        return 0
+    return int(struct.unpack("i", kept)[0])
 
 
 class Unread:

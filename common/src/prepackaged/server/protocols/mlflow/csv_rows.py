@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
-from prepackaged.casting import NUMBER
+from prepackaged.cells import NUMBER
 from prepackaged.errors import ClientError
 from prepackaged.signature import Column, Signature
 

@@ -74,7 +74,7 @@ def routes() -> Mapping[str, Mapping[str, Handler]]:
 
 
 def swagger_ui() -> Path | None:
-    """Where the files are. The package is not imported: it would import Flask."""
+    """The directory of the files. The package is not imported, because it imports Flask."""
     spec = find_spec(PACKAGE)
     places = spec.submodule_search_locations if spec else None
     return Path(places[0]) / "dist" if places else None

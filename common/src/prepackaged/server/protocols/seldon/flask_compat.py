@@ -43,7 +43,7 @@ class FlaskCompat:
                 self._app.register_error_handler(kind, _raise)
 
     def around(self, context: RequestContext) -> AbstractContextManager[Any]:
-        """What hooks are called within: the request's context, which calls over gRPC lack."""
+        """The context manager in which hooks run: Flask's request context, except over gRPC."""
         if not isinstance(context, Exchange) or context.method == "gRPC":
             return nullcontext()
         return self._app.request_context(environ_of(context))

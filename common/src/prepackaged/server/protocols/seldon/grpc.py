@@ -6,16 +6,17 @@ from http import HTTPStatus
 from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.proto import prediction_pb2
 from seldon_core.utils import json_to_seldon_model_metadata
 
-from prepackaged.errors import ClientError, ModelError
+from prepackaged.errors import ModelError
 from prepackaged.server.inference.hooks import has_any_hook
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.inference.requests import Prediction
+from prepackaged.server.protocols.protobuf_reading import read_message
 from prepackaged.server.protocols.results import finish
 from prepackaged.server.protocols.seldon import protobuf_codec
 from prepackaged.server.protocols.seldon.json_codec import Request
@@ -80,7 +81,7 @@ class Grpc:
         self._is_raw = has_any_hook(predictor.model, "predict_raw", "predict_grpc")
 
     def methods(self) -> dict[str, Handler]:
-        """What answers the calls, by path."""
+        """The handlers of all calls, by path."""
         return {path: self._handler(method) for path, method in ALL_METHODS.items()}
 
     def _handler(self, method: MethodDescriptor) -> Handler:
@@ -91,7 +92,7 @@ class Grpc:
         def read(exchange: Exchange) -> Message:
             if len(exchange.body) > LARGE:
                 exchange.hold(protobuf_codec.memory_of(exchange.body))
-            return _read(request_type, exchange.body)
+            return read_message(request_type, exchange.body)
 
         def handle(exchange: Exchange) -> None:
             if len(exchange.body) > LARGE:
@@ -158,10 +159,3 @@ def _response(message: Any, response_type: type[Message]) -> Response:
         name = response_type.DESCRIPTOR.full_name
         raise ModelError(f"expected a {name} of the model, got {type(message).__name__}")
     return Response(message.SerializeToString())
-
-
-def _read(request_type: type[Message], body: bytes) -> Message:
-    try:
-        return request_type.FromString(body)
-    except DecodeError as error:
-        raise ClientError(f"expected a {request_type.DESCRIPTOR.full_name}: {error}") from error

@@ -57,7 +57,7 @@ class UnknownMessageError(ClientError):
 
 @dataclass(slots=True)
 class Request(InferenceRequest):
-    """What a message asks, and what the answer's form depends on.
+    """A decoded message, and what the form of its answer depends on.
 
     `kind` is tensor, ndarray, tftensor, jsonData, strData, binData or customData.
     """
@@ -116,7 +116,7 @@ def merged_meta(answer: Prediction, request: Request, path: RequestPath) -> dict
 
 
 def answer_kind(array: Array, asked: str) -> str:
-    """How an array is answered: numbers in the kind that was asked in, all else as ndarray."""
+    """The kind of an array's answer: that of the request for numbers, else ndarray."""
     if array.dtype.kind not in "iufc":
         return "ndarray"
     return asked if asked in ("tensor", "ndarray", "tftensor") else "tensor"

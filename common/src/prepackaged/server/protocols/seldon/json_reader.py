@@ -28,7 +28,7 @@ def read_body(body: bytes) -> Any:
 
 
 def read_prediction(body: bytes) -> Any:
-    """What `read_body` gives, but that the numbers in `data` may be an array already."""
+    """As `read_body`, except that the numbers in `data` may already be an array."""
     if len(body) >= LARGE and b'"data"' in body:
         try:
             return _with_array(body)

@@ -40,7 +40,7 @@ def read_decoded(exchange: Exchange, *, as_lists: bool = False) -> Any:
 
 
 def read_payload(exchange: Exchange) -> Any:
-    """What `read_message` would read, left as it was sent unless it is a multipart form."""
+    """The payload for `read_message`, as it was sent unless it is a multipart form."""
     form = _form_of(exchange)
     if form.mimetype == "multipart/form-data":
         return _read_parts(form, is_decoded=False)

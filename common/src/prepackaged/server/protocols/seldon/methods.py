@@ -42,7 +42,7 @@ TAGS = {
 
 @dataclass(frozen=True)
 class Unit:
-    """What this server is in an inference graph: its name, and its entry in `meta.requestPath`."""
+    """The server's node in an inference graph: its name, and its entry in `meta.requestPath`."""
 
     name: str = "0"
     path: Mapping[str, str] = field(default_factory=dict)
@@ -194,7 +194,7 @@ def _list_of(message: Any) -> Sequence[Any]:
 
 
 def _data_of(message: Any) -> Request:
-    """What a feedback's message has as data, which is all of it that hooks get."""
+    """The `data` of a feedback's message, the only part that hooks get."""
     data = protobuf_codec.decode(prediction_pb2.SeldonMessage(data=message.data))
     kind = data.kind if message.HasField("data") else ""
     puid = {"puid": message.meta.puid} if message.meta.puid else {}

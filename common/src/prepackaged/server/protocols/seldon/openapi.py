@@ -27,7 +27,7 @@ def paths(signature: Signature | None) -> dict[str, Any]:
     example = example_request(signature)
     message = json.loads(example) if example else None
     predict = operation("Predict", ANSWERS, message_schema(signature or Signature()), message)
-    alive = {200: "Alive", 500: "A call of the model does not end"}
+    alive = {200: "Alive", 500: "A call to the model does not end"}
     ready = {200: "The model is loaded", 503: "It is not yet"}
     return {
         "/api/v1.0/predictions": {"post": predict},

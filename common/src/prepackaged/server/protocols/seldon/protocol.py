@@ -6,6 +6,7 @@ from typing import Any
 from prepackaged.errors import NotReadyError
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.protocols.errors import grpc_failure
+from prepackaged.server.protocols.not_ready import Hangs, never, refusal, unless_hanging
 from prepackaged.server.protocols.seldon import grpc, rest
 from prepackaged.server.protocols.seldon.errors import http_failure
 from prepackaged.server.protocols.seldon.flask_compat import FlaskCompat
@@ -42,11 +43,14 @@ def seldon(
     )
 
 
-def not_ready(why: str) -> WireProtocol:
-    """The same while there is no model: alive, and otherwise 503 and UNAVAILABLE."""
+def not_ready(why: str, hangs: Hangs = never) -> WireProtocol:
+    """The same while there is no model: alive, and otherwise 503 and UNAVAILABLE.
 
-    def http_refusal(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001
-        return http_failure(exchange, NotReadyError(why))
+    `hangs` returns whether a call of the model that was unloaded does not end.
+    """
+
+    def http_refusal(exchange: Exchange, error: BaseException) -> Response:
+        return http_failure(exchange, refusal(error, why))
 
     def grpc_refusal(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001
         return grpc_failure(exchange, NotReadyError(why))
@@ -55,7 +59,7 @@ def not_ready(why: str) -> WireProtocol:
         prefix="",
         http_failure=http_refusal,
         grpc_failure=grpc_refusal,
-        routes={"/health/ping": {"GET": rest.ping}},
+        routes={"/health/ping": {"GET": unless_hanging(rest.ping, hangs)}},
         methods=dict.fromkeys(grpc.ALL_METHODS, partial(_refuse, why)),
         counted_as=COUNTED_AS,
     )

@@ -169,7 +169,7 @@ def _read_feedback(exchange: Exchange) -> Any:
 
 
 async def _read(read: Callable[[Exchange], Any], exchange: Exchange) -> Any:
-    """What a function reads of a request, on another thread where there is much to read."""
+    """Run `read` on a request; for a large body, on another thread."""
     if len(exchange.body) <= LARGE:
         return read(exchange)
     return await exchange.prepared(partial(read, exchange))

@@ -30,7 +30,7 @@ def paths(name: str, signature: Signature | None) -> dict[str, Any]:
     return {
         f"{model}:predict": {"post": predict},
         model: {"get": operation("The model's state", ready)},
-        f"{model}/metadata": {"get": operation("What it takes and gives", {200: "Metadata"})},
+        f"{model}/metadata": {"get": operation("Inputs and outputs", {200: "Metadata"})},
     }
 
 

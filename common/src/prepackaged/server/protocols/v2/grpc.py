@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
+from prepackaged.server.inference.predictor import HangingError
+from prepackaged.server.protocols.not_ready import Hangs
 from prepackaged.server.protocols.v2 import protobuf_codec
 from prepackaged.server.protocols.v2.descriptors import CLASSES, METHODS, SERVICE
-from prepackaged.server.protocols.v2.messages import message_of
+from prepackaged.server.protocols.v2.messages import INFER, infer_message_of, message_of
 from prepackaged.server.protocols.v2.metadata import repository_index, server_metadata
 from prepackaged.server.protocols.v2.outputs import Output
 from prepackaged.server.protocols.v2.requests import InferRequest, memory_of_elements
@@ -15,7 +17,6 @@ from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Handler
 
-INFER = "ModelInfer"
 ALL_METHODS = {f"/{SERVICE}/{name}": name for name in METHODS}
 COUNTED_AS = {path: "infer" for path, name in ALL_METHODS.items() if name == INFER}
 
@@ -49,11 +50,11 @@ class Grpc:
         if len(exchange.body) > LARGE:
             exchange.prepare(partial(self._read_large, exchange), queue)
         else:
-            queue(self._request(message_of(exchange, INFER)))
+            queue(self._request(infer_message_of(exchange)))
 
     def _read_large(self, exchange: Exchange) -> InferRequest:
         exchange.hold(protobuf_codec.memory_of_body(exchange.body))
-        message = message_of(exchange, INFER)
+        message = infer_message_of(exchange)
         exchange.hold(protobuf_codec.memory_of_values(message))
         return self._request(message, exchange)
 
@@ -106,10 +107,12 @@ def answering(name: str, answer: Answer) -> Handler:
     return lambda exchange: exchange.answer_with(answered(exchange))
 
 
-def early_methods(refuse: Handler, name: Name) -> dict[str, Handler]:
+def early_methods(refuse: Handler, name: Name, hangs: Hangs) -> dict[str, Handler]:
     """The calls while the model is not loaded: live, not ready; `refuse` answers the others."""
 
     async def live(exchange: Exchange, message: Any) -> dict[str, Any]:  # noqa: ARG001
+        if hangs():
+            raise HangingError
         return {"live": True}
 
     async def unready(exchange: Exchange, message: Any) -> dict[str, Any]:  # noqa: ARG001

@@ -2,16 +2,18 @@
 
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
-from prepackaged.errors import ClientError
-from prepackaged.server.protocols.v2.descriptors import CLASSES, PACKAGE
+from prepackaged.server.protocols.protobuf_reading import read_message, read_names
+from prepackaged.server.protocols.v2.descriptors import CLASSES
 from prepackaged.server.transport.exchange import Exchange
+
+INFER = "ModelInfer"
+
+
+def infer_message_of(exchange: Exchange) -> Any:
+    """The message of a call for inference. Raises `ClientError` and `TransportError`."""
+    return read_message(CLASSES[f"{INFER}Request"], exchange.body)
 
 
 def message_of(exchange: Exchange, name: str) -> Any:
-    """The message of a call. Raises `ClientError`."""
-    try:
-        return CLASSES[f"{name}Request"].FromString(exchange.body)
-    except DecodeError as error:
-        raise ClientError(f"expected a {PACKAGE}.{name}Request: {error}") from error
+    """The message of another call, which is short. Raises `ClientError` and `TransportError`."""
+    return read_names(CLASSES[f"{name}Request"], exchange.body)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from prepackaged.metadata import DATATYPES
-from prepackaged.server.protocols.v2.outputs import Outputs
+from prepackaged.server.protocols.v2.datatypes import datatype_of
+from prepackaged.server.protocols.v2.outputs import Outputs, array_of, named
 from prepackaged.server.protocols.v2.served import Name
 from prepackaged.signature import Column, Facts, Signature, TensorSpec, declared_signature
 
@@ -69,9 +70,17 @@ def _described(facts: Facts | None, nameless: str) -> list[Entry]:
 def _outputs(model: Any, signature: Signature) -> list[Entry]:
     """The model's outputs; for an estimator, the output of its default method."""
     if signature.output_tensors:
-        return _described(signature.outputs, Outputs(model).default)
+        described = _described(signature.outputs, Outputs(model).default)
+        return [{**each, "shape": each["shape"] or [1]} for each in described]
     if signature.method is None:
         return []
+    example = getattr(model, "example_answer", None)
+    if example is not None:
+        arrays = {name: array_of(each) for name, each in named(example, signature.method).items()}
+        return [
+            _entry(name, datatype_of(array).name, [-1, *array.shape[1:]])
+            for name, array in arrays.items()
+        ]
     count = len(signature.outputs or ())
     return [_entry(signature.method, UNKNOWN, [-1, count] if count else [-1])]
 

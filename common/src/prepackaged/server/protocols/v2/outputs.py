@@ -159,7 +159,7 @@ def named(value: Any, name: str) -> Mapping[str, Any]:
     return {name: value}
 
 
-def array_of(value: Any, spec: TensorSpec | None) -> Array:
+def array_of(value: Any, spec: TensorSpec | None = None) -> Array:
     """A value of the model's result as an array that has a datatype.
 
     Anything else becomes JSON in a single element of BYTES.
@@ -169,10 +169,8 @@ def array_of(value: Any, spec: TensorSpec | None) -> Array:
     if isinstance(value, str | bytes | bytearray | dict) or value is None:
         element = bytes(value) if isinstance(value, bytearray) else value
         return list_by_row([_element(element)])
-    if isinstance(value, bool | int | float):
-        return np.array([value])
     try:
-        array = from_result(value)
+        array = np.array([value]) if isinstance(value, bool | int | float) else from_result(value)
     except ModelError:
         return list_by_row([_element(value)])
     if spec is not None and spec.dtype is not None and array.dtype.kind in "iuf":

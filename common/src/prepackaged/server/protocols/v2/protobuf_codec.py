@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from prepackaged.errors import ClientError
+from prepackaged.server.protocols.protobuf_reading import count_of
 from prepackaged.server.protocols.shapes import checked_shape
 from prepackaged.server.protocols.v2.contents import content_of, elements_of
 from prepackaged.server.protocols.v2.datatypes import BYTES, DATATYPES, Datatype
@@ -46,7 +47,7 @@ LONGEST_KEPT = 200  # characters of names in what is kept for the next response
 ID, RAW_CONTENTS = 3, 6  # fields of ModelInferResponse
 PARAMETER_FIELDS = {bool: "bool_param", int: "int64_param", str: "string_param"}
 # Tags of a message's parts on the wire: inputs, outputs, raw contents, parameters and contents.
-TAGS = (b"\x2a", b"\x32", b"\x3a", b"\x22", b"\x0a")
+TAGS = b"\x2a\x32\x3a\x22\x0a"
 PART_BYTES = 64
 TENSOR_BYTES = 400  # of an input's objects
 
@@ -56,7 +57,7 @@ def memory_of_body(body: bytes) -> int:
 
     A part has at least two bytes on the wire, and begins with one of these.
     """
-    return 2 * len(body) + PART_BYTES * sum(map(body.count, TAGS))
+    return 2 * len(body) + PART_BYTES * count_of(body, TAGS)
 
 
 def memory_of_values(message: Any) -> int:

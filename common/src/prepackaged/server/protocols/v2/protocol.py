@@ -9,6 +9,7 @@ from prepackaged.errors import NotReadyError
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.protocols.errors import error_failure, grpc_failure
 from prepackaged.server.protocols.json_writing import dump
+from prepackaged.server.protocols.not_ready import Hangs, never, unless_hanging
 from prepackaged.server.protocols.v2 import grpc, rest
 from prepackaged.server.protocols.v2.metadata import model_metadata
 from prepackaged.server.protocols.v2.openapi import paths
@@ -48,8 +49,13 @@ def v2(
     )
 
 
-def not_ready(name: Name, why: str, change: Change | None = None) -> WireProtocol:
-    """The same while the model is not loaded: live, otherwise 503 and UNAVAILABLE."""
+def not_ready(
+    name: Name, why: str, change: Change | None = None, hangs: Hangs = never
+) -> WireProtocol:
+    """The same while the model is not loaded: live, otherwise 503 and UNAVAILABLE.
+
+    `hangs` returns whether a call of the model that was unloaded does not end.
+    """
     repository = Repository(name, change)
 
     def http_refusal(exchange: Exchange, error: BaseException) -> Response:
@@ -61,8 +67,8 @@ def not_ready(name: Name, why: str, change: Change | None = None) -> WireProtoco
         prefix=PREFIX,
         http_failure=http_refusal,
         grpc_failure=grpc_failure,
-        routes=_early_routes(name) | repository.routes(),
-        methods=grpc.early_methods(lambda exchange: exchange.fail(NotReadyError(why)), name)
+        routes=_early_routes(name, hangs) | repository.routes(),
+        methods=grpc.early_methods(lambda exchange: exchange.fail(NotReadyError(why)), name, hangs)
         | repository.methods(),
         counted_as=_counted_as(name),
     )
@@ -72,13 +78,13 @@ def _counted_as(name: Name) -> dict[str, str]:
     return {**rest.counted_as(name), **grpc.COUNTED_AS}
 
 
-def _early_routes(name: Name) -> dict[str, Mapping[str, Handler]]:
+def _early_routes(name: Name, hangs: Hangs) -> dict[str, Mapping[str, Handler]]:
     async def index(exchange: Exchange) -> Response:
         return rest.index_of(name, exchange, is_ready=False)
 
     routes: dict[str, Mapping[str, Handler]] = {
         "/v2/repository/index": {"POST": asynchronous(index)},
-        "/v2/health/live": {"GET": rest.live},
+        "/v2/health/live": {"GET": unless_hanging(rest.live, hangs)},
         "/v2/health/ready": {"GET": _unavailable({"ready": False})},
     }
     for path in rest.model_paths(name):

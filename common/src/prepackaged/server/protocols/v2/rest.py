@@ -17,7 +17,12 @@ from prepackaged.server.protocols.v2.metadata import (
     server_metadata,
 )
 from prepackaged.server.protocols.v2.outputs import Output
-from prepackaged.server.protocols.v2.requests import InferRequest, memory_of_elements, read_flag
+from prepackaged.server.protocols.v2.requests import (
+    InferRequest,
+    Message,
+    memory_of_elements,
+    read_flag,
+)
 from prepackaged.server.protocols.v2.served import Name, ServedModel
 from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.exchange import Exchange, Response
@@ -86,14 +91,21 @@ class Rest:
         return index_of(self._served.name, exchange, is_ready=is_ready)
 
     def infer(self, exchange: Exchange) -> None:
-        """Queue a prediction."""
+        """Queue a prediction. Another thread reads large messages, unless reading only copies."""
         queue = partial(self._served.infer, exchange, partial(self._encoded, exchange))
-        if len(exchange.body) > LARGE:
-            exchange.prepare(partial(self._read, exchange), queue)
-        else:
+        if len(exchange.body) <= LARGE:
             queue(self._read(exchange))
+        elif not _has_short_json(exchange):
+            exchange.prepare(partial(self._read, exchange), queue)
+        elif self._served.inputs.only_copies((message := self._message(exchange)).inputs):
+            queue(self._served.request(message))
+        else:
+            exchange.prepare(partial(self._served.request, message), queue)
 
     def _read(self, exchange: Exchange) -> InferRequest:
+        return self._served.request(self._message(exchange))
+
+    def _message(self, exchange: Exchange) -> Message:
         body, size = exchange.body, _json_size(exchange)
         if len(body) > LARGE:
             exchange.hold(json_requests.memory_of_body(body, size))
@@ -104,7 +116,7 @@ class Rest:
             message = json_requests.read(body, size)
             if len(body) > LARGE:
                 exchange.hold(memory_of_elements(message.inputs))
-        return self._served.request(message)
+        return message
 
     def _encoded(
         self,
@@ -122,6 +134,11 @@ class Rest:
                 "Access-Control-Expose-Headers": "Inference-Header-Content-Length",
             }
         return _compressed(response, exchange) if len(body) > COMPRESSED_FROM else response
+
+
+def _has_short_json(exchange: Exchange) -> bool:
+    """Whether a large body is a little JSON with binary tensors after it."""
+    return 0 < (_json_size(exchange) or 0) <= LARGE
 
 
 def _json_size(exchange: Exchange) -> int | None:

@@ -69,7 +69,7 @@ class ServedModel:
         self._health = find_hook(predictor.model, "health_status")
 
     def check_live(self) -> None:
-        """Raise `HangingError` if a call of the model hangs."""
+        """Raise `HangingError` if a call to the model hangs."""
         if self.predictor.hangs:
             raise HangingError
 

@@ -23,6 +23,7 @@ from prepackaged.server.transport.grpc.status import (
 )
 from prepackaged.server.transport.http2.connection import Http2Connection
 from prepackaged.server.transport.http2.hpack import block_of
+from prepackaged.server.transport.http2.last_parts import expect_rest
 from prepackaged.server.transport.inflating import inflate
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.memory import SMALL
@@ -165,17 +166,27 @@ class UnaryCall:
             exchange.cancel()
 
     def shut_down(self) -> None:
-        """Keep the call: it will still be answered."""
+        """Answer the call if the rest of its message arrives without long pauses."""
+        expect_rest(self._connection.core, self._stream, self._received, self._give_up)
 
     def look(self, seconds: float) -> None:
         """Abort a call whose message takes too long to arrive."""
-        exchange, reader = self._exchange, self._reader
-        if exchange is None or self._is_whole:
+        received = self._received()
+        if received is None:
             return
         self._waited += seconds
-        size = 0 if reader is None else reader.size
-        if self._waited > MESSAGE_SECONDS + size / LEAST_RATE:
-            exchange.fail(TransportError(408, "the rest of the message did not come"))
+        if self._waited > MESSAGE_SECONDS + received / LEAST_RATE:
+            self._give_up()
+
+    def _received(self) -> int | None:
+        """The bytes of the message that were received; None once it is whole or given up."""
+        if self._exchange is None or self._is_whole:
+            return None
+        return 0 if self._reader is None else self._reader.size
+
+    def _give_up(self) -> None:
+        if self._exchange:
+            self._exchange.fail(TransportError(408, "the rest of the message did not come"))
 
     def _handle(self, exchange: Exchange) -> None:
         method = self._method

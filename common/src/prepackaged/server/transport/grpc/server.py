@@ -105,7 +105,7 @@ class GrpcServer:
 
 
 def refuse_unknown(call: StreamCall, message: bytes | None) -> None:  # noqa: ARG001  a handler's
-    """Answer a call of an unknown method when the client has sent all of it."""
+    """Answer a call to an unknown method when the client has sent all of it."""
     call.fail(Status.UNIMPLEMENTED, f"there is no {call.headers.path}")
 
 

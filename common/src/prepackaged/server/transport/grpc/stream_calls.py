@@ -104,7 +104,7 @@ class StreamCall:
         except TransportError as error:
             self.fail(Status.UNAVAILABLE, str(error))
         except Exception as error:
-            logger.exception("A call of %s failed", self.headers.path)
+            logger.exception("A call to %s failed", self.headers.path)
             self.fail(Status.INTERNAL, describe(error))
 
     def send(self, message: bytes) -> None:

@@ -17,7 +17,7 @@ from prepackaged.server.transport.http1.reader import RequestReader
 from prepackaged.server.transport.http1.responses import encoded
 from prepackaged.server.transport.http1.sender_time import SenderTime
 from prepackaged.server.transport.idle_timer import IdleTimer
-from prepackaged.server.transport.unread import READER_SECONDS, Unread
+from prepackaged.server.transport.unread import Unread, kept_by_kernel
 
 GONE_SECONDS = 1  # for the response to a client that sends no more: it waits, or it is gone
 LINGER_SECONDS = 5  # for a client to read why it was refused
@@ -64,7 +64,7 @@ class HttpConnection(asyncio.Protocol):
         self._set_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's
-        """Cancel what nobody waits for any more."""
+        """Cancel requests and timers of the closed connection."""
         self._is_closing = True
         self._timer.cancel()
         self._unread.close()
@@ -156,7 +156,7 @@ class HttpConnection(asyncio.Protocol):
         self._transport.abort()
 
     def idle_since(self) -> float | None:
-        """Since when nothing is asked, or a head is not whole; None where there is a request."""
+        """When the connection became idle or its header block began; None during a request."""
         if self._is_busy() or self._is_closing or self._reader.reads == "body":
             return None
         return self._idle_since
@@ -231,9 +231,10 @@ class HttpConnection(asyncio.Protocol):
         else:
             self._transport.pause_reading()
 
-    def _unread_bytes(self) -> tuple[int, tuple[int, int]]:
-        size = 0 if self._is_writable else self._transport.get_write_buffer_size()
-        return size, (size, self._resumed)
+    def _unread_bytes(self) -> tuple[int, Any]:
+        waits = self._is_closing or not self._is_writable
+        size = self._transport.get_write_buffer_size() if waits else 0
+        return size, size and (size, self._resumed, kept_by_kernel(self._transport))
 
     def _closes_after_responses(self) -> bool:
         """Whether the connection ends with the response that is written now."""
@@ -255,11 +256,12 @@ class HttpConnection(asyncio.Protocol):
         self._timer.set(SHUTDOWN_IDLE_SECONDS if self._port.is_shutting_down else LINGER_SECONDS)
 
     def _close(self) -> None:
-        """Close once the client has read its responses, for which it has its time."""
+        """Close once the client has read its responses, while it does."""
         self._is_closing = True
         self._drop_queued()
         self._transport.close()
-        self._timer.set(READER_SECONDS)
+        self._timer.unset()
+        self._unread.update()
 
     def _drop_queued(self) -> None:
         """Let go of the requests behind the last one that is answered."""
@@ -289,8 +291,6 @@ class HttpConnection(asyncio.Protocol):
     def _time_out(self) -> None:
         if self._is_busy() and self._reader.reads == "nothing" and not self._is_half_closed:
             self._set_timer()  # set before the request, whose response will set it again
-        elif self._transport.is_closing() and self._is_writable:
-            self.abort()
         elif self._is_closing or self._is_half_closed or self._reader.reads == "nothing":
             self._close()
         elif self._queue or not self._is_writable:  # the server does not let it send

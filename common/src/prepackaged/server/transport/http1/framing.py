@@ -1,4 +1,4 @@
-"""What the header fields of a request say of its body (RFC 9112, sections 3.2 and 6)."""
+"""The header fields that frame a request's body (RFC 9112, sections 3.2 and 6)."""
 
 import re
 import sys

@@ -1,7 +1,7 @@
-"""The size of a request's head, and the memory of one that is not whole.
+"""The size of a request's header block, and the memory of an incomplete one.
 
-A field counts 32 bytes more than its name and value, as in HTTP/2 (RFC 9113, 6.5.2): many small
-fields take far more memory than they have bytes.
+A field counts 32 bytes more than its name and value, as in HTTP/2 (RFC 9113, 6.5.2), because many
+small fields take far more memory than their bytes.
 """
 
 from collections.abc import Sequence
@@ -10,23 +10,23 @@ from prepackaged.server.transport.errors import TransportError
 from prepackaged.server.transport.memory import SMALL, MemoryBudget
 
 MAX_HEAD = 64 * 1024  # bytes of a request line and its header fields
-FIELD_OVERHEAD = 32  # bytes that a field counts for, at least,
-FIELD_BYTES = 150  # and those that it takes
+FIELD_OVERHEAD = 32  # bytes that count for a field besides its name and value
+FIELD_BYTES = 150  # bytes of memory that a field takes besides them
 LEAST_FIELD = 4  # bytes: a letter, a colon, an end of line
-#: Bytes that hold no head which is too large, whatever its fields are.
+#: A header block of so many bytes is within the limit, whatever its fields are.
 ALWAYS_FITS = MAX_HEAD * LEAST_FIELD // (FIELD_OVERHEAD + LEAST_FIELD)
 
 Fields = Sequence[tuple[bytes, bytes]]
 
 
 def too_large() -> TransportError:
-    """The refusal of a head over the limit."""
-    why = f"expected a request's head of at most {MAX_HEAD} bytes, a field counting"
-    return TransportError(431, f"{why} {FIELD_OVERHEAD} more than it has")
+    """The error for a header block over the limit."""
+    why = f"expected a request line and headers of at most {MAX_HEAD} bytes"
+    return TransportError(431, f"{why}, where each header counts {FIELD_OVERHEAD} bytes more")
 
 
 def memory_of(target: bytes, fields: Fields) -> int:
-    """The memory that a whole head takes. Raises `TransportError` where it is over the limit."""
+    """The memory of a whole header block. Raises `TransportError` if it is over the limit."""
     size = len(target) + sum(len(name) + len(value) for name, value in fields)
     if size + FIELD_OVERHEAD * len(fields) > MAX_HEAD:
         raise too_large()
@@ -34,7 +34,7 @@ def memory_of(target: bytes, fields: Fields) -> int:
 
 
 class PartialHead:
-    """A head that takes several reads: its bytes, less the first part, and its memory."""
+    """Bytes of an incomplete header block, excluding the first chunk, and their memory."""
 
     __slots__ = ("_budget", "_held", "_size")
 
@@ -43,7 +43,7 @@ class PartialHead:
         self._held = self._size = 0
 
     def grow(self, size: int, fields: int) -> None:
-        """Count more bytes. Raises `TransportError` where it is too large, or takes too much."""
+        """Count more bytes. Raises `TransportError` if the block or the memory is too large."""
         self._size += size
         if self._size + FIELD_OVERHEAD * fields > MAX_HEAD:
             raise too_large()
@@ -53,7 +53,7 @@ class PartialHead:
             self._held = memory
 
     def clear(self) -> None:
-        """It is whole, or over."""
+        """Return the memory: the block is complete or given up."""
         self._size = 0
         if self._held:
             self._budget.give_back(self._held)

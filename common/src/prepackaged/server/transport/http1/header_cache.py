@@ -1,9 +1,9 @@
-"""Heads that were parsed before, for clients that send the same again and again.
+"""Cache parsed header blocks, for clients that send the same one again and again.
 
-A client that keeps its connection repeats itself byte for byte, but for the body. What the
-parser made of a head holds for the same bytes again, where its length alone says where the
-message ends. Behind a proxy that adds an id to each request every head is new: such a connection
-soon stops looking, for a cache that always misses costs more than it saves.
+A client that keeps its connection usually repeats its header block byte for byte. The parsed block
+is valid again for the same bytes, if `Content-Length` alone determines where the message ends.
+Behind a proxy that adds an ID to each request, every block is new: such a connection soon stops
+using the cache, because a cache that always misses costs more than it saves.
 """
 
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 END = b"\r\n\r\n"
 MAX_HEADS = 256
-MAX_SIZE = 1024  # bytes of a head
-MAX_MISSES = 8  # in a row, after which a connection looks no more
-# With these there is more to do than to read a body of known length.
+MAX_SIZE = 1024  # bytes of a header block
+MAX_MISSES = 8  # in a row, after which a connection stops using the cache
+# Header fields that need more work than reading a body of known length.
 NOT_CACHED = frozenset({b"content-encoding", b"expect", b"transfer-encoding", b"upgrade"})
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the parser made of a request's head."""
+    """A parsed header block."""
 
     method: str
     target: bytes
@@ -29,13 +29,13 @@ class Head:
 
 
 class HeaderCache:
-    """The heads of whole messages that arrived in one piece; all are dropped when too many."""
+    """Header blocks of messages that arrived in one piece; all are dropped if too many."""
 
     def __init__(self) -> None:
         self._heads: dict[bytes, Head] = {}
 
     def find(self, data: bytes) -> tuple[Head, bytes] | None:
-        """The head and the body of these bytes, if they are one whole message with a known head."""
+        """Header block and body, if the bytes are one whole message with a known header block."""
         end = data.find(END, 0, MAX_SIZE) + len(END)
         head = self._heads.get(data[:end])
         if head is None or len(data) - end != head.length:
@@ -43,7 +43,7 @@ class HeaderCache:
         return head, data[end:]
 
     def add(self, data: bytes, head: Head) -> None:
-        """Remember a head as the parser read it, if the bytes are that one whole message."""
+        """Cache a parsed header block, if the bytes are exactly this one message."""
         end = data.find(END, 0, MAX_SIZE) + len(END)
         if end < len(END) or len(data) - end != head.length:
             return

@@ -11,6 +11,7 @@ from prepackaged.server.transport.exchange import Carrier, Exchange, TransportEr
 from prepackaged.server.transport.http1.framing import Fields, inflated_body
 from prepackaged.server.transport.http1.header_cache import HeaderCache
 from prepackaged.server.transport.http1.incoming import Incoming
+from prepackaged.server.transport.http2.last_parts import SHUTDOWN_SENDER_SECONDS
 from prepackaged.server.transport.inflating import inflate
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.routing import Router, handler_of
@@ -18,7 +19,6 @@ from prepackaged.server.transport.routing import Router, handler_of
 SENDER_SECONDS = 60  # for a request's head, and then for each further part of its body
 SURPLUS_SECONDS = 2  # the same where there are too many connections
 MOST_SURPLUS = 64  # connections too many that get a refusal; the oldest ends for a further one
-SHUTDOWN_SENDER_SECONDS = 2  # the same once the server shuts down
 SHUTDOWN_IDLE_SECONDS = 0.25  # for a request that is on its way when the server shuts down
 
 if TYPE_CHECKING:

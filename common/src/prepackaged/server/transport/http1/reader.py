@@ -85,7 +85,7 @@ class RequestReader:
         return whole
 
     def read_on(self) -> list[Incoming]:
-        """What `receive` returns, of the `rest`."""
+        """As `receive`, for the bytes in `rest`."""
         return self._parsed(self.rest)
 
     @property
@@ -150,7 +150,7 @@ class RequestReader:
         return None
 
     def _piece_of(self, data: memoryview) -> memoryview:
-        """What is parsed now, where much was received: others have their turn before the rest."""
+        """The part of a large read that is parsed now; other connections run before the rest."""
         missing = self._length - self._body.size if self.reads == "body" else 0
         size = max(PIECE, missing)
         self.rest = data[size:]

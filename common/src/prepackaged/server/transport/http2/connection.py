@@ -21,7 +21,7 @@ from prepackaged.server.transport.http2.headers import HeaderBlock
 from prepackaged.server.transport.http2.memory import StreamMemory
 from prepackaged.server.transport.http2.port import Http2Port, StreamUser
 from prepackaged.server.transport.memory import SMALL
-from prepackaged.server.transport.unread import Unread
+from prepackaged.server.transport.unread import Unread, kept_by_kernel
 
 PREFACE_SECONDS = 60  # for a client to say that it speaks HTTP/2
 HEADER_SECONDS = 10  # for a header block to be whole
@@ -50,6 +50,7 @@ class Http2Connection(asyncio.Protocol):
         self._is_ending = False
         self._is_write_paused = False
         self._is_silent = False  # since the last look
+        self._kept = 0  # bytes in the kernel
         self.idle_seconds = port.idle_seconds
         self._unread = Unread(port.memory, self._waiting, self.abort)
         self._memory = StreamMemory(port.memory)
@@ -261,21 +262,25 @@ class Http2Connection(asyncio.Protocol):
         else:
             self._memory.release_block()
 
-    def _waiting(self) -> tuple[int, tuple[int, int]]:
+    def _waiting(self) -> tuple[int, Any]:
         """The number of unread bytes, and a value that changes when the client reads some."""
-        written = self._transport.get_write_buffer_size() if self._is_write_paused else 0
-        return self.core.unsent + written, (self.core.sent, written)
+        if not self._is_write_paused:
+            return self.core.unsent, self.core.sent
+        written = self._transport.get_write_buffer_size()
+        taken = (self.core.sent, written, kept_by_kernel(self._transport))
+        return self.core.unsent + written, taken
 
     def _look(self) -> None:
         """Check at intervals: ping a silent client, close an idle connection.
 
-        A client that has not answered a ping by the next check is gone, unless the server has
-        stopped reading: then `Unread` decides. Streams check their own timeouts.
+        A client that has not answered a ping by the next check is gone, unless it still takes what
+        was sent before the ping, or the server has stopped reading: then `Unread` decides. Streams
+        check their own timeouts.
         """
         self._look_timer = self._loop.call_later(LOOK_SECONDS, self._look)
         for user in list(self._users.values()):
             user.look(LOOK_SECONDS)
-        if self._is_silent and not self._is_write_paused:
+        if self._is_silent and not (self._is_write_paused or self._takes_more()):
             self._transport.abort()
             return
         self._is_silent = True
@@ -286,3 +291,8 @@ class Http2Connection(asyncio.Protocol):
         elif self.core.has_preface:
             self.core.ping(LIFE_PING)
             self.flush()
+
+    def _takes_more(self) -> bool:
+        """Whether the client has taken some of what the kernel keeps, since the last call."""
+        before, self._kept = self._kept, kept_by_kernel(self._transport)
+        return 0 < self._kept != before

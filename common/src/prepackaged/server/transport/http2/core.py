@@ -111,7 +111,7 @@ class Http2Core(Outbound):
             return None
         if flags & frames.PADDED:
             payload = unpadded(payload)
-        if size < SMALL and not ended:
+        if len(payload) < SMALL and not ended:
             self._budget.spend()
         if stream.is_ended:  # 5.1, "half-closed (remote)"
             return self._stream_error(stream, ErrorCode.STREAM_CLOSED)

@@ -69,6 +69,10 @@ class Credit:
             self._queue[stream.number] = (stream, missing)
             self._serve()
 
+    def keeps_waiting(self, stream: int) -> bool:
+        """Whether a stream has less credit than it wants, because others have it."""
+        return stream in self._queue
+
     def renew(self, stream: Stream) -> None:
         """Return a stream's credit when its message was consumed."""
         if stream.wants:

@@ -125,6 +125,10 @@ class Outbound:
         if known := self._streams.get(stream):
             self._credit.want(known, size)
 
+    def keeps_waiting(self, stream: int) -> bool:
+        """Whether the client may not send what a stream wants until others have ended."""
+        return self._credit.keeps_waiting(stream)
+
     def consumed(self, stream: int) -> None:
         """Return credit for consumed data of an open stream."""
         if known := self._streams.get(stream):

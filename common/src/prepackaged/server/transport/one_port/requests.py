@@ -1,22 +1,17 @@
 """REST over HTTP/2: a request on a stream, for the same handlers as over HTTP/1."""
 
-import asyncio
-
 from prepackaged.server.transport.compression import CODINGS
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
 from prepackaged.server.transport.http1 import head_size
 from prepackaged.server.transport.http1.body import Body
 from prepackaged.server.transport.http1.framing import Fields, too_large, unknown_coding
 from prepackaged.server.transport.http1.incoming import Incoming
-from prepackaged.server.transport.http1.port import (
-    SENDER_SECONDS,
-    SHUTDOWN_SENDER_SECONDS,
-    HttpPort,
-)
+from prepackaged.server.transport.http1.port import SENDER_SECONDS, HttpPort
 from prepackaged.server.transport.http1.responses import WITHOUT_BODY
 from prepackaged.server.transport.http1.sender_time import LEAST_RATE
 from prepackaged.server.transport.http2.connection import Http2Connection
 from prepackaged.server.transport.http2.headers import Headers
+from prepackaged.server.transport.http2.last_parts import expect_rest
 from prepackaged.server.transport.memory import SMALL
 from prepackaged.server.transport.one_port.responses import CONTINUE, header_block
 
@@ -127,15 +122,17 @@ class RestStream:
             incoming.exchange.cancel()
 
     def shut_down(self) -> None:
-        """Wait a short time for the rest of a request; a complete one is still answered."""
-        if not self._is_whole:
-            asyncio.get_running_loop().call_later(SHUTDOWN_SENDER_SECONDS, self._give_up)
+        """Answer the request if its rest arrives without long pauses."""
+        expect_rest(self._connection.core, self._stream, self._received, self._give_up)
 
     def look(self, seconds: float) -> None:
         """Abort a request whose body takes too long to arrive."""
         self._waited += seconds
         if self._waited > SENDER_SECONDS + self._body.size / LEAST_RATE:
             self._give_up()
+
+    def _received(self) -> int | None:
+        return self._body.size if self._incoming and not self._is_whole else None
 
     def _give_up(self) -> None:
         if self._incoming and not self._is_whole:

@@ -1,0 +1,54 @@
+"""Which of the requests that failed together is at fault."""
+
+from collections.abc import Sequence
+
+from prepackaged.server.inference.requests import InferenceRequest
+
+MOST_SOUGHT = 3  # requests at fault in a row; where there are more, each of a batch goes alone
+
+
+class FaultSearch:
+    """Halves the requests that failed together with each call, and others get their turn between.
+
+    After a batch that failed, as many calls as its size has binary digits find the request at
+    fault and give it its error. Those that succeed answer the requests in them.
+    """
+
+    def __init__(self) -> None:
+        self._suspects: set[int] = set()  # by id, which keeps no request that has left
+        self._found = 0
+
+    def at_once(self, together: int) -> int:
+        """How many requests may come in the next call, out of so many."""
+        return (len(self._suspects) + 1) // 2 or together
+
+    def begin_call(self, requests: Sequence[InferenceRequest]) -> None:
+        """Give up the search where no suspect is left: the clients have gone away."""
+        if self._suspects and self._suspects.isdisjoint(map(id, requests)):
+            self._suspects.clear()
+
+    def note_answers(self, requests: Sequence[InferenceRequest]) -> None:
+        """Learn that requests were answered together."""
+        if self._suspects:
+            self._suspects.difference_update(map(id, requests))
+        else:
+            self._found = 0
+
+    def note_failure(self, requests: Sequence[InferenceRequest]) -> bool:
+        """Learn that requests failed together; return whether it is worth the calls to search."""
+        if self._suspects or self._found < MOST_SOUGHT:
+            self._suspects = set(map(id, requests))
+            return True
+        self._found = 0
+        return False
+
+    def note_alone(self, request: InferenceRequest, *, is_failure: bool) -> None:
+        """Learn what became of a request in a call of its own."""
+        if id(request) not in self._suspects:
+            return
+        if is_failure:
+            self._suspects.clear()
+        else:
+            self._suspects.discard(id(request))
+        if not self._suspects:  # found, or none is at fault alone and they only fail together
+            self._found += 1

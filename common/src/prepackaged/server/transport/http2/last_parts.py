@@ -1,0 +1,33 @@
+"""The rest of requests that are not whole when the server shuts down."""
+
+import asyncio
+import math
+from collections.abc import Callable
+from functools import partial
+
+from prepackaged.server.transport.http2.outbound import Outbound
+
+SHUTDOWN_SENDER_SECONDS = 2  # for a client to send the next part of a request,
+LEAST_PART = 1000  # which has at least so many bytes
+
+
+def expect_rest(
+    core: Outbound,
+    stream: int,
+    received: Callable[[], int | None],
+    give_up: Callable[[], object],
+    before: float = -math.inf,
+) -> None:
+    """Call `give_up` when the rest of the request on a stream does not come.
+
+    `received` returns the number of its bytes that have, None when nothing is missing any more. A
+    client that waits for credit is waited for, too.
+    """
+    now = received()
+    if now is None:
+        return
+    if now - before < LEAST_PART and not core.keeps_waiting(stream):
+        give_up()
+        return
+    again = partial(expect_rest, core, stream, received, give_up, now)
+    asyncio.get_running_loop().call_later(SHUTDOWN_SENDER_SECONDS, again)

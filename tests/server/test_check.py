@@ -4,11 +4,13 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from drift_counts import counts
+from permissions import as_anyone, permissions
 from serving import ROOT, serve
 
 MODELS = ROOT / "tests/server/models"
@@ -35,9 +37,12 @@ def write_sample(directory: Path, name: str, rows: list[list[float]], *expected:
     (directory / f"samples/{name}.json").write_text(json.dumps(sample))
 
 
-def checked(directory: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    """Run `check` on the directory; returns the completed process."""
-    command = [sys.executable, "-c", PROGRAM, str(directory), "--model", "Weighted", *options]
+def checked(
+    model_uri: Path, *options: str, prefix: Sequence[str] = ()
+) -> "subprocess.CompletedProcess[str]":
+    """Run `check` on a directory or a file; returns the completed process."""
+    arguments = [str(model_uri), "--model", "Weighted", *options]
+    command = [*prefix, sys.executable, "-c", PROGRAM, *arguments]
     return subprocess.run(command, cwd=MODELS, check=False, capture_output=True, text=True)
 
 
@@ -136,8 +141,58 @@ def test_what_was_found_before_a_failure_is_reported(directory: Path) -> None:
     done = checked(directory, "--json")
 
     assert done.returncode == 1
-    assert list(json.loads(done.stdout)) == ["file"]
+    assert list(json.loads(done.stdout)) == ["file", "error"]
     assert f"{directory}/weights.json" in last_line(done)
+
+
+def test_programs_read_why_a_check_failed_in_the_report(directory: Path) -> None:
+    """`error` is what the last line says; a report without it found nothing wrong."""
+    assert "error" not in report_on(directory)
+    write_sample(directory, "wrong", [[1, 1]], 6)
+
+    done = checked(directory, "--json")
+
+    error = json.loads(done.stdout)["error"]
+    assert error == "sample wrong.json: data.ndarray[0]: expected 6, got 5.0"
+    assert last_line(done).endswith(error)
+    assert f"\nerror\n  {error}\n" in checked(directory).stdout
+
+
+def test_a_long_error_ends_in_one_line(directory: Path) -> None:
+    """The last line is not empty, although the body of an error ends with a line break."""
+    write_sample(directory, "short", [[1]])
+
+    done = checked(directory)
+
+    assert "sample short.json: expected status 200, got 400: {" in last_line(done)
+    assert last_line(done).endswith("}")
+
+
+def test_what_an_author_prints_is_no_part_of_the_report(directory: Path) -> None:
+    """The output is JSON or HTML alone, though the model's own code prints."""
+    write_model(directory, weights=[2, 3], printed="loading...")
+
+    assert "loading..." not in str(report_on(directory))
+    assert checked(directory, "--page").stdout.startswith("<!doctype html>")
+
+
+def test_a_file_in_a_directory_that_may_not_be_listed_is_checked(directory: Path) -> None:
+    """The server needs to read the file alone, and so does `check`."""
+    with permissions(directory, 0o311):
+        done = checked(directory / "weights.json", "--json", prefix=as_anyone())
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["file"]["beside it"] == []
+
+
+def test_samples_that_may_not_be_read_are_no_missing_samples(directory: Path) -> None:
+    """The last line names the directory."""
+    write_sample(directory, "right", [[1, 1]], 5)
+    with permissions(directory / "samples", 0o000):
+        done = checked(directory, prefix=as_anyone())
+
+    assert done.returncode == 1
+    assert last_line(done).endswith(f"{directory}/samples cannot be read: Permission denied")
 
 
 def last_line(done: "subprocess.CompletedProcess[str]") -> str:

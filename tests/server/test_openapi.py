@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import jsonschema
@@ -14,6 +15,8 @@ from prepackaged.testing import serve
 
 COLUMNS = (Column("age", "float64"), Column("city", "category", ("Taipei", "Tainan")))
 NAMELESS = (Column(kind="float64"), Column(kind="float64"))
+EMPTY_NAME = (Column("", "float64"), Column("it's", "float64"))
+MANY = tuple(Column(f"column number {number}", "float64") for number in range(150))
 TENSORS = (TensorSpec("x", "float32", (None, 3)), TensorSpec("k", "int64", (None,)))
 
 
@@ -48,7 +51,14 @@ def of_tensors() -> Component:
     return model
 
 
-@pytest.mark.parametrize("make", [lambda: OfTable(COLUMNS), lambda: OfTable(NAMELESS), of_tensors])
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(partial(OfTable, each) for each in (COLUMNS, NAMELESS, EMPTY_NAME, MANY)),
+        of_tensors,
+    ],
+    ids=["names", "no names", "an empty name", "many columns", "tensors"],
+)
 def test_every_example_of_the_document_is_what_it_describes_and_is_answered(make: Any) -> None:
     """In every protocol, the document's example matches its schema and is answered with 200."""
     with serve(make()) as served:

@@ -1,16 +1,13 @@
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from permissions import as_anyone, permissions
 
 from prepackaged import Artifact, DeploymentError, ModelFiles, find_artifact, local_path
 
@@ -599,8 +596,6 @@ def test_an_interrupt_passes_through() -> None:
         raise KeyboardInterrupt
 
 
-# Missing permissions: root may read everything, so a child process drops that capability.
-
 LOOK = """
 import sys
 from prepackaged import DeploymentError, ModelFiles, find_artifact
@@ -611,26 +606,9 @@ except DeploymentError as error:
 """
 
 
-@contextmanager
-def permissions(path: Path, mode: int) -> Iterator[None]:
-    """Set the permissions of a path within this block."""
-    before = path.stat().st_mode
-    path.chmod(mode)
-    try:
-        yield
-    finally:
-        path.chmod(before)
-
-
 def look_as_anyone(model_uri: Path) -> str:
     """Return the result of a search for a model in a process without root's capabilities."""
-    prefix: list[str] = []
-    if os.geteuid() == 0:
-        dropped = "-dac_override,-dac_read_search"
-        prefix = ["setpriv", f"--bounding-set={dropped}", f"--inh-caps={dropped}"]
-        if shutil.which("setpriv") is None or subprocess.run([*prefix, "true"]).returncode:
-            pytest.skip("this runs as root, and cannot give up root's right to read everything")
-    command = [*prefix, sys.executable, "-c", LOOK, str(model_uri)]
+    command = [*as_anyone(), sys.executable, "-c", LOOK, str(model_uri)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 

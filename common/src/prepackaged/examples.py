@@ -10,48 +10,65 @@ import numpy as np
 from prepackaged.example_values import example_values
 from prepackaged.signature import Signature, TensorSpec
 
-LONGEST = 1000  # characters of an example; a longer one helps nobody
-MOST_VALUES = 300  # so that no longer one is made
+LONGEST = 1000  # characters of an example in an error; a longer one helps nobody
+DOCUMENTED = 20_000  # characters of one that a program or a form reads
+SHORTEST = 3  # characters of a value, with what separates it from the next
 
 
-def example_request(signature: Signature | None) -> str | None:
+def example_request(signature: Signature | None, longest: int = LONGEST) -> str | None:
     """The JSON of a Seldon message; None if the inputs are unknown or the message would be long.
 
     Values have the right types and known categories; they need not make sense.
     """
+    message = example_message(signature, longest // SHORTEST)
+    text = message and json.dumps(message)
+    return text if text and len(text) <= longest else None
+
+
+def example_message(
+    signature: Signature | None, most_values: int, free_size: int = 1
+) -> dict[str, Any] | None:
+    """A Seldon message of one row; None if the inputs are unknown or have more values.
+
+    Free sizes of a tensor, other than the batch, are `free_size`.
+    """
     if signature is None or not signature.inputs:
         return None
     tensors = signature.input_tensors
-    message = _of_tensors(tensors) if tensors else _of_columns(signature.inputs)
-    text = message and json.dumps(message)
-    return text if text and len(text) <= LONGEST else None
+    if tensors:
+        return _of_tensors(tensors, most_values, free_size)
+    return _of_columns(signature.inputs) if len(signature.inputs) <= most_values else None
 
 
-def _of_columns(columns: Sequence[Any]) -> dict[str, Any] | None:
-    if len(columns) > MOST_VALUES:
-        return None
+def _of_columns(columns: Sequence[Any]) -> dict[str, Any]:
     data = {"ndarray": [[next(iter(example_values(each)), "a") for each in columns]]}
     names = [column.name for column in columns]
     return {"data": data if None in names else {"names": names, **data}}
 
 
-def _of_tensors(tensors: Sequence[TensorSpec]) -> dict[str, Any] | None:
+def _of_tensors(
+    tensors: Sequence[TensorSpec], most_values: int, free_size: int
+) -> dict[str, Any] | None:
     needed = [spec for spec in tensors if not spec.optional] or [*tensors[:1]]
-    values = {spec.name: _array(spec) for spec in needed}
-    if None in values.values():
+    shapes = [_shape(spec, free_size) for spec in needed]
+    if sum(map(math.prod, shapes)) > most_values:
         return None
+    values = {spec.name: _array(spec, shape) for spec, shape in zip(needed, shapes, strict=True)}
     if len(values) > 1:
         return {"jsonData": values}
     (only,) = values.values()
     return {"data": {"ndarray": only}}
 
 
-def _array(spec: TensorSpec) -> Any:
-    """A value in nested lists of the tensor's shape, free sizes being 1; None for many values."""
+def _shape(spec: TensorSpec, free_size: int) -> list[int]:
+    """The shape of one row, with this for other free sizes."""
     known = (1, 1) if spec.shape is None else spec.shape
-    shape = [1 if size is None else size for size in known]
-    if math.prod(shape) > MOST_VALUES:
-        return None
+    shape = [free_size if size is None else size for size in known]
+    return [1, *shape[1:]] if spec.is_batch else shape
+
+
+def _array(spec: TensorSpec, shape: list[int]) -> Any:
+    """A value in nested lists of the shape."""
     kind = "U" if spec.is_text else "f" if spec.dtype is None else spec.dtype.kind
     value: Any = {"U": "a", "S": "a", "b": True, "i": 1, "u": 1}.get(kind, 0.5)
     return np.full(shape, value, dtype=object).tolist()

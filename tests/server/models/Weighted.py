@@ -22,6 +22,8 @@ class Weighted(Component):
         with artifact.reading():
             facts = json.loads(artifact.path.read_text())
             self.weights, self.is_centred = facts["weights"], facts.get("centred", False)
+        if "printed" in facts:
+            print(facts["printed"])
         self.batchable = facts.get("batchable", True)
         self.signature = Signature((Column("age", "float64"), Column("height", "float64")))
         self.columns = Columns.of(self.signature.inputs)

@@ -11,7 +11,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from prepackaged import Column, Signature, TensorSpec
-from prepackaged.examples import example_request
+from prepackaged.examples import DOCUMENTED, example_request
 from prepackaged.server.protocols.openapi import document
 from prepackaged.server.protocols.pages.facts import page_facts
 from prepackaged.server.protocols.pages.page import page, policy
@@ -140,6 +140,8 @@ def test_an_image_is_asked_for_where_the_model_takes_one(shape: Any, *, is_image
         Signature((TensorSpec("x", None),)),
         Signature((Column(), Column())),
         Signature(tuple(Column(f"c{number}") for number in range(500))),
+        Signature(tuple(Column(f"c{number}") for number in range(5000))),
+        Signature((Column(""), Column("'"))),
     ],
     ids=str,
 )
@@ -152,7 +154,7 @@ def test_the_document_is_openapi_and_its_example_is_what_it_describes(
 
     operation = described["paths"]["/api/v1.0/predictions"]["post"]
     content = operation["requestBody"]["content"]["application/json"]
-    if example_request(signature):
+    if example_request(signature, DOCUMENTED):
         jsonschema.validate(content["example"], content["schema"], jsonschema.Draft202012Validator)
     else:
         assert "example" not in content

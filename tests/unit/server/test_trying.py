@@ -3,6 +3,7 @@ from typing import Any
 import numpy as np
 
 from prepackaged import Artifact, ClientError, Signature, TensorSpec
+from prepackaged.server.runtime.samples import SELDON, V2, Sample
 from prepackaged.server.runtime.trying import Trial
 from prepackaged.tensors import TensorComponent
 
@@ -24,6 +25,31 @@ class Sum(TensorComponent):
         return np.asarray(sum(self.tensors(X, feature_names).values()))
 
 
+class TwoBatches(Sum):
+    """A model of two tensors that both have rows."""
+
+    inputs = (TensorSpec("x", "float32", (None, 2)), TensorSpec("k", "int64", (None, 1)))
+
+
+class Picture(Sum):
+    """A model of pictures."""
+
+    inputs = (TensorSpec("picture", "float32", (None, 3, 64, 64)),)
+
+
+class Convolution(Sum):
+    """A model of pictures of any size from 7 x 7 on."""
+
+    inputs = (TensorSpec("picture", "float32", (None, 3, None, None)),)
+
+    def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
+        """Return the height of each picture."""
+        (picture,) = self.tensors(X, feature_names).values()
+        if picture.shape[2] < 7:
+            raise ClientError("expected a height from 7 on")
+        return np.full((len(picture), 1), picture.shape[2])
+
+
 class OneRow(Sum):
     """A model that only accepts a single row."""
 
@@ -38,10 +64,10 @@ class Refusing(Sum):
         raise ClientError("expected something else")
 
 
-def report_of(model: TensorComponent) -> dict[str, Any]:
+def report_of(model: TensorComponent, *samples: Sample) -> dict[str, Any]:
     """Load a model and return the report of its trial."""
     model.load()
-    return Trial(model, model.signature).report()
+    return Trial(model, model.signature, samples).report()
 
 
 def test_a_model_of_several_tensors_is_tried_with_its_example_alone() -> None:
@@ -68,3 +94,50 @@ def test_a_model_that_refuses_its_example_says_why() -> None:
 
     assert "expected something else" in report["error"]
     assert report["request"]["jsonData"]["k"] == 1
+    assert (
+        "values are made up: put a request that the model accepts into samples/" in report["error"]
+    )
+
+
+def test_tensors_with_rows_are_timed_with_many() -> None:
+    """Rows are repeated in each of several tensors."""
+    assert list(report_of(TwoBatches())["milliseconds by rows"]) == ["1", "32", "256"]
+
+
+def test_a_model_of_large_tensors_is_tried_too() -> None:
+    """A request that is too long to show is cut; times and answer are those of all values."""
+    report = report_of(Picture())
+
+    assert "error" not in report
+    assert report["request"].startswith('{"data": {"ndarray": [[[[0.5, 0.5,')
+    assert report["request"].endswith(" characters)")
+    assert len(report["request"]) < 300
+    assert "1" in report["milliseconds by rows"]
+
+
+def test_free_sizes_are_varied_until_the_model_accepts_one() -> None:
+    """A model that refuses size 1 is tried with larger ones."""
+    report = report_of(Convolution())
+
+    assert report["answer"]["data"]["ndarray"] == [[32]]
+
+
+def test_a_sample_takes_the_place_of_made_up_values() -> None:
+    """The first sample of Seldon's protocol that expects an answer is the request."""
+    good = {"jsonData": {"x": [[1, 2]], "k": 5}}
+    report = report_of(
+        Sum(),
+        Sample("refused.json", SELDON, {"data": {"ndarray": []}}, status=400),
+        Sample("v2.json", V2, {"inputs": []}),
+        Sample("good.json", SELDON, good),
+    )
+
+    assert report["request"] == good
+    assert report["answer"]["data"]["tensor"]["values"] == [6, 7]
+
+
+def test_a_sample_that_the_model_refuses_is_an_error() -> None:
+    """Nothing is made up beside a sample."""
+    report = report_of(Sum(), Sample("a.json", SELDON, {"data": {"ndarray": [["a", "b"]]}}))
+
+    assert "made up" not in report["error"]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prepackaged.example_values import example_values
-from prepackaged.examples import example_request
+from prepackaged.examples import DOCUMENTED, example_request
 from prepackaged.signature import Column, Signature, TensorSpec
 
 MOST_PLACES = 200  # columns that are described one by one
@@ -59,7 +59,7 @@ def example_parts(signature: Signature | None) -> tuple[list[str], Any, Any]:
 
     Rows are None if there are several tensors; rows and tensors are None without an example.
     """
-    text = example_request(signature)
+    text = example_request(signature, DOCUMENTED)
     message = json.loads(text) if text else {}
     data = message.get("data", {})
     return data.get("names", []), data.get("ndarray"), message.get("jsonData")
@@ -85,8 +85,13 @@ def records_schema(columns: Sequence[Column]) -> Schema:
 def tables_of(signature: Signature | None) -> list[Schema]:
     """The schemas of tables that a model accepts: rows, and records if it knows names."""
     columns = [each for each in (signature or Signature()).inputs or () if isinstance(each, Column)]
-    records = [records_schema(columns)] if all(each.name for each in columns) else []
+    records = [records_schema(columns)] if are_named(columns) else []
     return [rows_schema(columns), *records] if columns else []
+
+
+def are_named(columns: Sequence[Column]) -> bool:
+    """Whether there are columns, each with a name, which may be empty."""
+    return bool(columns) and all(each.name is not None for each in columns)
 
 
 def value_schema(column: Column) -> Schema:

@@ -8,6 +8,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout, suppress
 from typing import Any
 
 from prepackaged.artifacts import Artifact, find_artifact, mounted_model
@@ -46,32 +47,39 @@ def main() -> None:
     if options.page:
         print_page(options)
         return
-    report: dict[str, Any] = {}
-    why = None
-    try:
-        with failures_as(f"{options.model} cannot be checked"):
-            report.update(parts(config_of(options)))  # what was found until it failed
-    except DeploymentError as error:
-        why = str(error)
+    report = report_on(options)
     print(json.dumps(report, indent=1) if options.json else as_text(report))
-    if why := why or failure_in(report):
+    if why := report.get("error"):
         logger.critical("%s", why)
         sys.exit(1)
 
 
+def report_on(options: argparse.Namespace) -> dict[str, Any]:
+    """What was found, and under `error` why the model should not be deployed, in one line."""
+    report: dict[str, Any] = {}
+    with redirect_stdout(sys.stderr):  # a model's author may print
+        try:
+            with failures_as(f"{options.model} cannot be checked"):
+                report.update(parts(config_of(options)))  # what was found until it failed
+            why = failure_in(report)
+        except DeploymentError as error:
+            why = str(error)
+    return {**report, "error": " ".join(why.split())} if why else report
+
+
 def failure_in(report: dict[str, Any]) -> str:
     """Why the model should not be deployed; empty where nothing speaks against it."""
+    for text in report.get("samples", {}).values():
+        if text.startswith(FAILED):
+            return str(text.removeprefix(FAILED))
     error = report.get("trial", {}).get("error")
-    if error:
-        return f"the model cannot answer its example: {error}"
-    failed = (text for text in report.get("samples", {}).values() if text.startswith(FAILED))
-    return next(failed, "").removeprefix(FAILED)
+    return f"the model cannot answer its example: {error}" if error else ""
 
 
 def print_page(options: argparse.Namespace) -> None:
     """Print the page to try the model; end with status 1 where it cannot be loaded."""
     try:
-        with loaded(config_of(options)) as test:
+        with redirect_stdout(sys.stderr), loaded(config_of(options)) as test:
             page = test.page()
     except DeploymentError as error:
         logger.critical("%s", error)
@@ -114,8 +122,9 @@ def parts(config: Config) -> Iterator[tuple[str, Any]]:
     yield "versions", (metadata or {}).get("custom", {})
     yield "takes", str(signature).splitlines() if signature else ["unknown"]
     yield "load", {"seconds": round(seconds, 3), "megabytes": round(memory() - before)}
-    yield "trial", Trial(model, signature).report()
-    if samples := samples_of(model):
+    samples = samples_of(model)
+    yield "trial", Trial(model, signature, samples).report()
+    if samples:
         yield "samples", sample_facts(model, metadata, config, samples)
     yield "deployment", deployment(config, memory())
 
@@ -132,7 +141,9 @@ def artifact_of(config: Config) -> Artifact | None:
 
 def file_facts(artifact: Artifact) -> dict[str, Any]:
     """The chosen file, the files beside it, and the imports of a pickle."""
-    beside = {entry.name for entry in artifact.directory.iterdir()} - {artifact.name}
+    beside = set()
+    with suppress(OSError):  # a directory that nobody may list, but whose file can be read
+        beside = {entry.name for entry in artifact.directory.iterdir()} - {artifact.name}
     imports = imports_of(artifact.path)
     return {
         "name": artifact.name,
@@ -181,7 +192,8 @@ def as_text(report: dict[str, Any]) -> str:
 
 
 def _lines(part: Any) -> str:
-    pairs = part.items() if isinstance(part, dict) else (("", each) for each in part)
+    values = [part] if isinstance(part, str) else part
+    pairs = values.items() if isinstance(values, dict) else (("", each) for each in values)
     return "\n".join(f"  {f'{name}: ' if name else ''}{_shown(value)}" for name, value in pairs)
 
 

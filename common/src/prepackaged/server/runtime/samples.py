@@ -60,7 +60,7 @@ class Sample:
     def difference(self, status: int, text: bytes) -> str:
         """The first difference: place, expected and actual value; empty if there is none."""
         if status != self.status:
-            shown = text.decode(errors="replace")[:LONGEST]
+            shown = text.decode(errors="replace").strip()[:LONGEST]
             return f"expected status {self.status}, got {status}: {shown}"
         if self.expected is NOTHING:
             return ""
@@ -155,9 +155,10 @@ def _files_in(directory: Path) -> list[Path]:
     if not directory.is_dir():
         return []
     try:
-        files = sorted(each for each in directory.glob("*.json") if each.name[0] != ".")
+        entries = [*directory.iterdir()]  # which, unlike glob, says so if it may not
     except OSError as error:
         raise DeploymentError(f"{directory} cannot be read: {error.strerror}") from error
+    files = sorted(each for each in entries if each.suffix == ".json" and each.name[0] != ".")
     if len(files) > MOST_FILES:
         raise DeploymentError(
             f"{directory}: expected at most {MOST_FILES} samples, got {len(files)};"

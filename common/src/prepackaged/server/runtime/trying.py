@@ -1,52 +1,68 @@
-"""Try a loaded model with its example: answer, time, and whether requests may share a call."""
+"""Try a loaded model with one request: answer, time, and whether requests may share a call."""
 
 import json
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from prepackaged.examples import example_request
+from prepackaged.examples import example_message
 from prepackaged.input_examples import mlflow_example
 from prepackaged.server.inference.batching import batch_key, part
 from prepackaged.server.inference.comparing import same, stack, strangers
 from prepackaged.server.inference.hooks import Hooks, prepare_hook
 from prepackaged.server.inference.requests import row_count
 from prepackaged.server.protocols.seldon.json_codec import Request, decode, encode
+from prepackaged.server.runtime.samples import SELDON, Sample
 from prepackaged.signature import Signature
 
 SIZES = (1, 32, 256)  # rows
 TIMES = 5  # calls, of which the quickest counts
 MOST_SECONDS = 2.0  # for the calls of one size
+MOST_CHARACTERS = 2**26  # of a request for these calls
+MOST_VALUES = 2**22  # of a made-up request: those of a picture of two thousand pixels square
+FREE_SIZES = (1, 32, 224)  # to try for the free sizes of tensors: convolutions refuse small ones
+LONGEST = 20_000  # characters of a request or an answer that is shown as a whole
+SHOWN = 200  # characters of a longer one
+MADE_UP = "; its values are made up: put a request that the model accepts into samples/"
 
 
 class Trial:
-    """Calls to the model with one example, as the server makes them."""
+    """Calls to the model with one request, as the server makes them.
 
-    def __init__(self, model: Any, signature: Signature | None) -> None:
+    The request is one of `samples` for Seldon's protocol, else MLflow's example, else made up.
+    """
+
+    def __init__(
+        self, model: Any, signature: Signature | None, samples: Sequence[Sample] = ()
+    ) -> None:
         self._model = model
         self._hooks = Hooks(model)
         self._prepare = prepare_hook(model)
-        self._message = example_of(model, signature)
+        self._known = known_request(model, samples)
+        self._signature = signature
 
     def report(self) -> dict[str, Any]:
         """A request that works, its answer, and facts about the calls."""
-        if self._message is None:
-            return {"request": "none: the model does not say what it takes"}
-        try:
-            return self._report(self._message)
-        except Exception as error:
-            return {"request": self._message, "error": f"{type(error).__name__}: {error}"}
+        report, advice = None, "" if self._known else MADE_UP
+        for message in [self._known] if self._known else made_up(self._signature):
+            try:
+                return self._report(message)
+            except Exception as error:
+                why = f"{type(error).__name__}: {error}{advice}"
+                report = report or {"request": shown(message), "error": why}
+        return report or {"request": "none: the model does not say what it takes"}
 
     def _report(self, message: dict[str, Any]) -> dict[str, Any]:
         request = self._decoded(message)
         answer = self._hooks.finish(self._call(request))
         return {
-            "request": message,
-            "answer": json.loads(encode(answer, request)),
-            "milliseconds by rows": self._times(),
-            "batches": self._batches(),
+            "request": shown(message),
+            "answer": shown(json.loads(encode(answer, request))),
+            "milliseconds by rows": self._times(message),
+            "batches": self._batches(message),
         }
 
     def _decoded(self, message: dict[str, Any]) -> Request:
@@ -58,13 +74,15 @@ class Trial:
     def _call(self, request: Request) -> Any:
         return self._hooks.predict(request.value, request.names, request.meta)
 
-    def _times(self) -> dict[str, float]:
+    def _times(self, message: dict[str, Any]) -> dict[str, float]:
         """Times for the sizes that the model accepts, with the preparation of a request."""
         times = {}
+        characters = len(json.dumps(message))
         for rows in SIZES:
+            if rows > 1 and rows * characters > MOST_CHARACTERS:
+                break
             try:
-                message = repeated(self._message, rows)
-                times[str(rows)] = round(self._quickest(message) * 1000, 3)
+                times[str(rows)] = round(self._quickest(repeated(message, rows)) * 1000, 3)
             except Exception:  # no rows, or a model that takes one row alone
                 break
         return times
@@ -79,11 +97,11 @@ class Trial:
                 break
         return least
 
-    def _batches(self) -> str:
+    def _batches(self, message: dict[str, Any]) -> str:
         """Whether two requests may share a call."""
         if not getattr(self._model, "batchable", False):
             return "no: the model does not say that its rows are independent"
-        requests = [self._decoded(self._message or {}) for _ in range(2)]
+        requests = [self._decoded(message) for _ in range(2)]
         if batch_key(requests[0]) is None:
             return "no: these requests cannot be stacked"
         value, alone = requests[0].value, self._call(requests[0])
@@ -102,21 +120,44 @@ class Trial:
         return part(together, 0, row_count(value) or 0) if is_by_row else together
 
 
-def example_of(model: Any, signature: Signature | None) -> dict[str, Any] | None:
-    """A Seldon message made from MLflow's example, else from the signature."""
+def known_request(model: Any, samples: Sequence[Sample]) -> dict[str, Any] | None:
+    """A Seldon message that its author says the model accepts: a sample's, or MLflow's example."""
+    for sample in samples:
+        if sample.path == SELDON and sample.status == 200 and isinstance(sample.body, dict):
+            return sample.body
     artifact = getattr(model, "artifact", None)
     row = mlflow_example(artifact) if artifact else None
-    if row is not None:
-        return {"jsonData": row}
-    text = example_request(signature)
-    return json.loads(text) if text else None
+    return None if row is None else {"jsonData": row}
 
 
-def repeated(message: Any, rows: int) -> dict[str, Any]:
-    """The message with its row repeated. Raises `ValueError` if it has no rows."""
-    data = message.get("data") or message
-    key = "ndarray" if "data" in message else "jsonData"
-    if not isinstance(data.get(key), list) or (rows > 1 and len(data[key]) != 1):
+def made_up(signature: Signature | None) -> Iterator[dict[str, Any]]:
+    """Seldon messages made from the signature, with other values for the free sizes of tensors."""
+    before = None
+    for size in FREE_SIZES:
+        message = example_message(signature, MOST_VALUES, size)
+        if message and message != before:
+            yield message
+        before = message
+
+
+def shown(value: Any) -> Any:
+    """A JSON value, or the beginning of its text if it is long."""
+    text = json.dumps(value)
+    return value if len(text) <= LONGEST else f"{text[:SHOWN]}... ({len(text)} characters)"
+
+
+def repeated(message: dict[str, Any], rows: int) -> dict[str, Any]:
+    """The message with its first row that many times. Raises `ValueError` if it has no rows."""
+    if "data" in message:
+        data = message["data"]
+        return {"data": {**data, "ndarray": _repeated(data.get("ndarray"), rows)}}
+    payload = message.get("jsonData")
+    if isinstance(payload, dict):
+        return {"jsonData": {name: _repeated(each, rows) for name, each in payload.items()}}
+    return {"jsonData": _repeated(payload, rows)}
+
+
+def _repeated(values: Any, rows: int) -> list[Any]:
+    if not isinstance(values, list):
         raise ValueError("rows of another form")
-    many = {**data, key: data[key] * rows}
-    return {"data": many} if "data" in message else many
+    return values[:1] * rows

@@ -6,7 +6,7 @@ from typing import Any
 
 from prepackaged.component import Component
 from prepackaged.example_values import example_values
-from prepackaged.examples import example_request
+from prepackaged.examples import DOCUMENTED, example_request
 from prepackaged.input_examples import mlflow_example
 from prepackaged.signature import Column, Signature, TensorSpec, declared_signature
 
@@ -27,7 +27,7 @@ def page_facts(
     columns = [each for each in signature.inputs or () if isinstance(each, Column)]
     columns = columns if len(columns) <= MOST_COLUMNS else []
     row = _example_row(model, columns)
-    example = example_request(signature)
+    example = example_request(signature, DOCUMENTED)
     return {
         "name": _text(metadata.get("name") or _file_name(model)),
         "about": [[term, _text(value)] for term, value in _about(model, metadata, image) if value],

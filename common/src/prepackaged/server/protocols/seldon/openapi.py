@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
-from prepackaged.examples import example_request
+from prepackaged.examples import DOCUMENTED, example_request
 from prepackaged.server.protocols.openapi import (
     Schema,
+    are_named,
     operation,
     records_schema,
     rows_schema,
@@ -24,7 +25,7 @@ ANSWERS = {
 
 def paths(signature: Signature | None) -> dict[str, Any]:
     """The paths that people and programs use; the older names of the same are left out."""
-    example = example_request(signature)
+    example = example_request(signature, DOCUMENTED)
     message = json.loads(example) if example else None
     predict = operation("Predict", ANSWERS, message_schema(signature or Signature()), message)
     alive = {200: "Alive", 500: "A call to the model does not end"}
@@ -61,7 +62,7 @@ def _ndarray(schema: Schema) -> Schema:
 
 def _json_data(signature: Signature, columns: list[Column]) -> Schema:
     tensors = signature.input_tensors
-    if columns and all(each.name for each in columns):
+    if are_named(columns):
         return records_schema(columns)
     if len(tensors) > 1:
         needed = [each.name for each in tensors if not each.optional]

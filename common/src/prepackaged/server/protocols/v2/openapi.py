@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from prepackaged.example_values import example_values
-from prepackaged.examples import MOST_VALUES
+from prepackaged.examples import DOCUMENTED, SHORTEST
 from prepackaged.server.protocols.openapi import Schema, operation
 from prepackaged.server.protocols.v2.datatypes import DATATYPES
 from prepackaged.server.protocols.v2.metadata import Entry
@@ -64,7 +64,7 @@ def _example(entries: list[Entry], inputs: Facts) -> Any:
     """A request of one row; None if the inputs are unknown or large."""
     columns = {each.name: each for each in inputs if isinstance(each, Column)}
     shapes = [[abs(size) for size in entry["shape"]] for entry in entries]
-    if not entries or sum(map(math.prod, shapes)) > MOST_VALUES:
+    if not entries or sum(map(math.prod, shapes)) > DOCUMENTED // SHORTEST:
         return None
     return {
         "inputs": [

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout, suppress
 from typing import Any
 
-from prepackaged.artifacts import Artifact, find_artifact, mounted_model
+from prepackaged.artifacts import Artifact, mounted_model
 from prepackaged.errors import DeploymentError
 from prepackaged.pickles import imports_of
 from prepackaged.server.runtime.config import Config, read_config
@@ -136,7 +136,10 @@ def artifact_of(config: Config) -> Artifact | None:
     files, uri = getattr(model_class, "files", None), parameters.get("model_uri") or mounted_model()
     if not (files and uri):
         return None
-    return find_artifact(str(uri), files, parameters.get("model_file"))
+    looking = model_class.__new__(model_class)  # its constructor would load the model
+    looking.model_uri, looking.model_file = str(uri), parameters.get("model_file")
+    found: Artifact = looking.find_artifact(files)
+    return found
 
 
 def file_facts(artifact: Artifact) -> dict[str, Any]:

@@ -253,6 +253,23 @@ def test_loading_by_request_is_off_by_default(begin: Callable[..., Any], directo
     assert ask(process) == "one"
 
 
+@pytest.mark.parametrize("setting", ["true", "false"])
+def test_clients_are_told_whether_they_may_load_the_model(
+    begin: Callable[..., Any], setting: str
+) -> None:
+    """V2's extensions, over REST and gRPC, and the OpenAPI document name it where it is allowed."""
+    process = begin(PREPACKAGED_REPOSITORY_API=setting)
+    described = requests.get(process.server.url + "/v2", timeout=60).json()
+    document = requests.get(process.server.url + "/openapi.json", timeout=60).json()
+
+    extensions = described["extensions"]
+    assert list(call(process.server, "ServerMetadata").extensions) == extensions
+    assert ("model_repository" in extensions) == (setting == "true")
+    assert [path for path in (LOAD, UNLOAD) if "post" in document["paths"].get(path, {})] == (
+        [LOAD, UNLOAD] if setting == "true" else []
+    )
+
+
 @pytest.mark.parametrize("field", ["model_name", "repository_name"])
 def test_grpc_loads_with_tritons_field_and_with_kserves(
     with_api: Any, directory: Path, field: str

@@ -9,7 +9,7 @@ from prepackaged.server.protocols.not_ready import Hangs
 from prepackaged.server.protocols.v2 import protobuf_codec
 from prepackaged.server.protocols.v2.descriptors import CLASSES, METHODS, SERVICE
 from prepackaged.server.protocols.v2.messages import INFER, infer_message_of, message_of
-from prepackaged.server.protocols.v2.metadata import repository_index, server_metadata
+from prepackaged.server.protocols.v2.metadata import repository_index
 from prepackaged.server.protocols.v2.outputs import Output
 from prepackaged.server.protocols.v2.requests import InferRequest, memory_of_elements
 from prepackaged.server.protocols.v2.served import Name, ServedModel
@@ -25,10 +25,13 @@ Answer = Callable[[Exchange, Any], Awaitable[dict[str, Any]]]
 
 
 class Grpc:
-    """The handlers of the calls."""
+    """The handlers of the calls; `about` describes the server."""
 
-    def __init__(self, served: ServedModel, metadata: dict[str, Any]) -> None:
+    def __init__(
+        self, served: ServedModel, metadata: dict[str, Any], about: dict[str, Any]
+    ) -> None:
         self._served = served
+        self._about = about
         self._metadata = {key: each for key, each in metadata.items() if key != "parameters"}
 
     def methods(self) -> dict[str, Handler]:
@@ -85,7 +88,7 @@ class Grpc:
         return {"ready": is_ours and await self._served.is_ready(exchange)}
 
     async def _server_metadata(self, exchange: Exchange, message: Any) -> dict[str, Any]:  # noqa: ARG002
-        return server_metadata()
+        return self._about
 
     async def _model_metadata(self, exchange: Exchange, message: Any) -> dict[str, Any]:  # noqa: ARG002
         self._served.name.check(message.name, message.version)

@@ -14,6 +14,7 @@ from prepackaged.signature import Column, Facts, Signature, TensorSpec, declared
 
 SERVER = "prepackaged"
 EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration")
+REPOSITORY = "model_repository"  # the extension that loads and unloads
 #: The specification's names of platforms; other models have their framework's name.
 PLATFORMS = {
     "onnx": "onnx_onnxv1",
@@ -27,9 +28,10 @@ STATES = ("READY", "UNAVAILABLE")
 Entry = dict[str, Any]
 
 
-def server_metadata() -> dict[str, Any]:
-    """The server's name, version and extensions."""
-    return {"name": SERVER, "version": version("prepackaged"), "extensions": list(EXTENSIONS)}
+def server_metadata(*, changes_model: bool) -> dict[str, Any]:
+    """The server's name, version and extensions; `changes_model` if clients may load the model."""
+    extensions = [*EXTENSIONS, REPOSITORY] if changes_model else [*EXTENSIONS]
+    return {"name": SERVER, "version": version("prepackaged"), "extensions": extensions}
 
 
 def model_metadata(model: Any, name: Name) -> dict[str, Any]:

@@ -60,6 +60,14 @@ def paths(model: str, metadata: dict[str, Any], inputs: Facts | None) -> dict[st
     }
 
 
+def repository_paths(model: str) -> dict[str, Any]:
+    """The paths that load and unload the model of this name."""
+    path, answers = f"/v2/repository/models/{model}", {200: "Done", 503: "It could not be loaded"}
+    load = operation("Load the model from its directory again", answers)
+    unload = operation("Unload the model: predictions get 503 until it is loaded", {200: "Done"})
+    return {f"{path}/load": {"post": load}, f"{path}/unload": {"post": unload}}
+
+
 def _example(entries: list[Entry], inputs: Facts) -> Any:
     """A request of one row; None if the inputs are unknown or large."""
     columns = {each.name: each for each in inputs if isinstance(each, Column)}

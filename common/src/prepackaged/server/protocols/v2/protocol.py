@@ -11,8 +11,8 @@ from prepackaged.server.protocols.errors import error_failure, grpc_failure
 from prepackaged.server.protocols.json_writing import dump
 from prepackaged.server.protocols.not_ready import Hangs, never, unless_hanging
 from prepackaged.server.protocols.v2 import grpc, rest
-from prepackaged.server.protocols.v2.metadata import model_metadata
-from prepackaged.server.protocols.v2.openapi import paths
+from prepackaged.server.protocols.v2.metadata import model_metadata, server_metadata
+from prepackaged.server.protocols.v2.openapi import paths, repository_paths
 from prepackaged.server.protocols.v2.repository import Change, Repository
 from prepackaged.server.protocols.v2.served import Name, ServedModel
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
@@ -36,16 +36,18 @@ def v2(
     repository = Repository(name, change)
     served = ServedModel(predictor, name, is_ending)
     metadata = model_metadata(predictor.model, name)
+    described = metadata, server_metadata(changes_model=change is not None)
     signature = declared_signature(predictor.model)
     return WireProtocol(
         prefix=PREFIX,
         http_failure=partial(_http_failure, name),
         grpc_failure=grpc_failure,
-        routes=rest.Rest(served, metadata).routes() | repository.routes(),
-        methods=grpc.Grpc(served, metadata).methods() | repository.methods(),
+        routes=rest.Rest(served, *described).routes() | repository.routes(),
+        methods=grpc.Grpc(served, *described).methods() | repository.methods(),
         allows_origins=allows_origins,
         counted_as=_counted_as(name),
-        openapi=paths(name.model, metadata, signature.inputs if signature else None),
+        openapi=paths(name.model, metadata, signature.inputs if signature else None)
+        | (repository_paths(name.model) if change else {}),
     )
 
 

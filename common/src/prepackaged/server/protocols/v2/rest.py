@@ -14,7 +14,6 @@ from prepackaged.server.protocols.v2 import json_requests, json_responses, raw_r
 from prepackaged.server.protocols.v2.metadata import (
     model_config,
     repository_index,
-    server_metadata,
 )
 from prepackaged.server.protocols.v2.outputs import Output
 from prepackaged.server.protocols.v2.requests import (
@@ -42,16 +41,19 @@ Routes = dict[str, dict[str, Handler]]
 
 
 class Rest:
-    """The handlers of the routes of one model."""
+    """The handlers of the routes of one model; `about` describes the server."""
 
-    def __init__(self, served: ServedModel, metadata: dict[str, Any]) -> None:
+    def __init__(
+        self, served: ServedModel, metadata: dict[str, Any], about: dict[str, Any]
+    ) -> None:
         self._served = served
         self._metadata = metadata
+        self._about = about
         self._head = json_responses.head_of(served.name.model, served.name.version)
 
     def routes(self) -> Routes:
         """Every route, by path and method, its model's and its version's name unescaped."""
-        about = answer(server_metadata())
+        about = answer(self._about)
         table: Routes = {
             "/v2": {"GET": about},
             "/v2/": {"GET": about},

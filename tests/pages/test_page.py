@@ -11,8 +11,20 @@ from axe_playwright_python.sync_playwright import Axe
 from browsing import COLUMNS, HOSTILE, Passengers, behind_prefix, loaded, opened
 from playwright.sync_api import Browser, expect
 
-from prepackaged import Component, Signature, TensorSpec
+from prepackaged import Column, Component, Signature, TensorSpec, ValueRange
+from prepackaged.tables import Columns
 from prepackaged.testing import serve
+
+
+class Widths(Component):
+    """Answers with the number of columns of a table."""
+
+    def __init__(self, *columns: Column) -> None:
+        super().__init__()
+        self.signature = Signature(columns)
+
+    def predict(self, X: Any, feature_names: Any = None, meta: Any = None) -> Any:
+        return np.array([[len(Columns.of(self.signature.inputs).table(X, feature_names).arrays)]])
 
 
 class Pictures(Component):
@@ -52,6 +64,30 @@ def test_a_person_predicts_makes_a_mistake_and_reads_what_was_wrong(browser: Bro
         expect(page.get_by_text("This call took")).to_be_visible()
         page.get_by_role("button", name="Example").click()
         expect(page.get_by_role("textbox", name="age")).to_have_value("0.5")
+
+
+@pytest.mark.parametrize("name", ["it's", "a\\b", "two\nlines", "both '\"", "", None])
+def test_a_mistake_is_shown_at_its_field_whatever_the_name(
+    browser: Browser, name: str | None
+) -> None:
+    """Errors name columns with quotes and escapes, and those without names by number."""
+    columns = (Column(None if name is None else "first", "float64"), Column(name, "float64"))
+    with serve(loaded(Widths(*columns))) as served:
+        page = opened(browser, served.url + "/")
+        page.locator("#column-1").fill("old")
+        page.get_by_role("button", name="Predict").click()
+        expect(page.get_by_role("alert")).to_contain_text("expected a number")
+        expect(page.locator("#column-1")).to_be_focused()
+        expect(page.locator("[aria-invalid]")).to_have_count(1)
+
+
+def test_people_read_the_range_of_a_column(browser: Browser) -> None:
+    """The range that drift is counted by is beside the kind of the values."""
+    ranged = Column("age", "float64", value_range=ValueRange(18, 90.5, "training"))
+    with serve(loaded(Widths(ranged, Column("height", "int64")))) as served:
+        page = opened(browser, served.url + "/")
+        expect(page.locator("label[for=column-0]")).to_have_text("age number, 18 to 90.5")
+        expect(page.locator("label[for=column-1]")).to_have_text("height whole number")
 
 
 def test_what_the_form_says_is_what_is_sent(browser: Browser) -> None:

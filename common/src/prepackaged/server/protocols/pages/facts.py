@@ -32,7 +32,10 @@ def page_facts(
         "name": _text(metadata.get("name") or _file_name(model)),
         "about": [[term, _text(value)] for term, value in _about(model, metadata, image) if value],
         "hint": hint(signature),
-        "columns": [_field(each, value) for each, value in zip(columns, row, strict=True)],
+        "columns": [
+            _field(place, each, value)
+            for place, (each, value) in enumerate(zip(columns, row, strict=True))
+        ],
         "takesImages": any(map(takes_images, signature.input_tensors)),
         "example": json.loads(example) if example else {"data": {"ndarray": [[1]]}},
         "path": path,
@@ -97,11 +100,13 @@ def _example_row(model: Any, columns: list[Column]) -> list[Any]:
     return [next(iter(example_values(each)), "a") for each in columns]
 
 
-def _field(column: Column, example: Any) -> dict[str, Any]:
+def _field(place: int, column: Column, example: Any) -> dict[str, Any]:
     choices = example_values(column, most=MOST_CHOICES + 1) if column.categories else []
     return {
         "name": column.name,
+        "label": column.label(place),  # as errors name it
         "kind": column.kind,
+        "range": "" if column.value_range is None else str(column.value_range),
         "choices": choices if 0 < len(choices) <= MOST_CHOICES and example in choices else None,
         "nullable": column.nullable,
         "used": column.used,

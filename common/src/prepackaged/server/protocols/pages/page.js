@@ -45,8 +45,8 @@ function describeModel() {
 function fieldOf(column, number) {
   const box = element("div");
   const id = `column-${number}`;
-  const label = element("label", column.name ?? `column ${number}`, { for: id });
-  label.append(" ", element("small", KINDS[column.kind] ?? ""));
+  const label = element("label", column.name || `column ${number}`, { for: id });
+  label.append(" ", element("small", [KINDS[column.kind], column.range].filter(Boolean).join(", ")));
   const input = column.choices ? element("select") : element("input", undefined, { type: "text" });
   input.id = id;
   if (column.choices) for (const each of column.choices) input.append(element("option", String(each)));
@@ -142,9 +142,9 @@ function showError(text) {
   at("raw-line").hidden = true;
   at("error").textContent = text;
   at("error").hidden = false;
-  const named = /column (?:'([^']*)'|(\d+))/.exec(text);
+  const named = /column ('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\d+)/.exec(text);
   if (!named) return;
-  const number = named[1] === undefined ? Number(named[2]) : facts.columns.findIndex((column) => column.name === named[1]);
+  const number = facts.columns.findIndex((column) => column.label === named[1]);
   const field = at(`column-${number}`);
   if (field) {
     field.setAttribute("aria-invalid", "true");

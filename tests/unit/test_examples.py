@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prepackaged import Column, Signature, TensorSpec
+from prepackaged import Column, Signature, TensorSpec, ValueRange
 from prepackaged.examples import LONGEST, example_request
 
 
@@ -56,6 +56,25 @@ def test_an_example_has_the_types_and_shapes_of_the_signature(inputs: Any, messa
     example = example_request(Signature(inputs))
     assert example is not None
     assert json.loads(example) == message
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high", "value"),
+    [
+        ("float64", 18, 90.5, 54.2),
+        ("float32", 1e-9, 2e-9, 1.5e-9),
+        ("float64", 1000001, 1000002, 1000001.5),
+        ("float64", -1.6e308, 1.6e308, 0.0),
+        ("int64", 10, 250, 130),
+        ("bool", 0, 1, True),
+        ("text", 0, 1, "a"),
+    ],
+)
+def test_an_example_lies_in_the_known_range(kind: Any, low: float, high: float, value: Any) -> None:
+    """The example is the middle of the range, rounded if it remains inside."""
+    column = Column("x", kind, value_range=ValueRange(low, high, "training"))
+    example = json.loads(example_request(Signature((column,))) or "")
+    assert example["data"]["ndarray"] == [[value]]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from prepackaged.signature import Column
+from prepackaged.signature import Column, ValueRange
 
 MOST = 5  # categories that are given
 VALUES: dict[str, list[Any]] = {
@@ -21,10 +21,21 @@ VALUES: dict[str, list[Any]] = {
 def example_values(column: Column, most: int = MOST) -> list[Any]:
     """Some JSON values for the column, the most likely first; empty if none are known.
 
-    These are categories that the model knows, else values of the column's kind. Only the author of
-    the model can say whether they make sense.
+    These are categories that the model knows, else the middle of its range and values of the
+    column's kind. Only the author of the model can say whether they make sense.
     """
     if column.categories:
         some = column.categories[:most]
         return [each.item() if isinstance(each, np.generic) else each for each in some]
-    return VALUES.get(column.kind, [])
+    usual = VALUES.get(column.kind, [])
+    return usual if column.value_range is None else [*_middle(column, column.value_range), *usual]
+
+
+def _middle(column: Column, known: ValueRange) -> list[Any]:
+    """A short number from the middle of a range of numbers; empty for other kinds."""
+    middle = known.low / 2 + known.high / 2
+    short = float(f"{middle:.3g}")
+    if column.kind == "int64":
+        return [round(middle)]
+    is_number = column.kind in ("float64", "float32")
+    return [short if known.low <= short <= known.high else middle] if is_number else []

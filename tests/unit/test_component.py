@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from seldon_core import metadata, seldon_methods
 from seldon_core.metrics import SeldonMetrics
 from seldon_core.user_model import SeldonComponent
@@ -51,6 +52,15 @@ class Counting(Component):
             "inputs": [{"messagetype": "ndarray", "schema": {"names": ["a"], "shape": [1]}}],
             "custom": {"method": "count", "saved_with": "1.0"},
         }
+
+
+class Table(Counting):
+    """A component of a table with two columns."""
+
+    signature = Signature((Column("a"), Column("b")))
+
+    def describe_model(self) -> dict[str, Any]:
+        return Component.describe_model(self)
 
 
 class WithoutFiles(Component):
@@ -304,6 +314,39 @@ def test_metadata_yaml_overlays_the_description(directory: Path) -> None:
         "inputs": [{"messagetype": "ndarray", "schema": {"names": ["a"], "shape": [1]}}],
         "custom": {"method": "mine", "saved_with": "1.0", "owner": "王小明"},
     }
+
+
+@pytest.mark.parametrize(
+    ("inputs", "why"),
+    [
+        (
+            "[{messagetype: ndarray, schema: {names: [b, c], shape: [2]}}]",
+            "inputs: expected columns ['a', 'b'], as the model has, got ['b', 'c']",
+        ),
+        (
+            "[{messagetype: tensor, schema: {shape: [-1, 3]}}]",
+            "inputs: expected a row of shape [2], as the model has, got [3]",
+        ),
+        ("[{messagetype: ndarray, schema: {names: [b, a], shape: [2]}}]", ""),
+        ("[{messagetype: tensor, schema: {shape: [1, 2]}}]", ""),
+        ("[{name: flowers, datatype: FP32, shape: [-1, 2]}]", ""),
+        ("[{messagetype: jsonData, schema: {names: 3}}]", ""),
+        ("[]", ""),
+    ],
+)
+def test_the_model_wins_over_metadata_that_it_contradicts(
+    directory: Path, caplog: pytest.LogCaptureFixture, inputs: str, why: str
+) -> None:
+    """Other columns than the signature's are not shown, and the log says so; others are."""
+    (directory / "metadata.yaml").write_text(f"name: mine\ninputs: {inputs}\n")
+
+    answer = loaded(Table(str(directory))).init_metadata()
+
+    own = [{"messagetype": "ndarray", "schema": {"names": ["a", "b"], "shape": [2]}}]
+    assert answer["name"] == "mine"
+    assert answer["inputs"] == (own if why else yaml.safe_load(inputs))
+    warned = [each for each in caplog.messages if "metadata.yaml is not followed" in each]
+    assert warned == ([f"metadata.yaml is not followed in {why}"] if why else [])
 
 
 def test_metadata_yaml_is_found_beside_a_model_file(directory: Path) -> None:

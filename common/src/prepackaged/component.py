@@ -15,7 +15,7 @@ from prepackaged.errors import (
     describe,
     end_deployment_errors_in_one_line,
 )
-from prepackaged.metadata import seldon_metadata
+from prepackaged.metadata import contradictions, seldon_metadata
 from prepackaged.metadata_schema import validated
 from prepackaged.signature import Signature
 from prepackaged.yaml_files import read_mapping
@@ -91,6 +91,8 @@ class Component(SeldonComponent):
         try:
             self.load_model(self.artifact)
             self._metadata(self.describe_model())  # a wrong metadata.yaml fails the load
+            for wrong in self._contradictions(self._written()).values():
+                logger.warning("metadata.yaml is not followed in %s", wrong)
         except (AttributeError, NotImplementedError) as error:
             # seldon-core's microservice takes these two for "there is no load" and serves on.
             raise RuntimeError(f"loading the model failed: {describe(error)}") from error
@@ -144,13 +146,14 @@ class Component(SeldonComponent):
     def init_metadata(self) -> dict[str, Any]:
         """The answer to `GET /metadata`: `describe_model`, overridden by `metadata.yaml`.
 
+        If the file names other inputs or outputs than `signature`, those of `signature` remain.
         If neither sets `name` and `versions`, the microservice takes them from the image.
         Raises `DeploymentError` if the file does not follow Seldon's metadata schema.
         """
         return self._metadata(self.describe_model() if self.ready else {})
 
     def _metadata(self, described: dict[str, Any]) -> dict[str, Any]:
-        written = _read_metadata_file(self.artifact.directory) if self.artifact else {}
+        written = self._written()
         metadata = {"platform": self.platform, **described, **written}
         if isinstance(written.get("custom"), dict):
             metadata["custom"] = {**described.get("custom", {}), **written["custom"]}
@@ -160,7 +163,15 @@ class Component(SeldonComponent):
             source = "metadata.yaml" if written else "describe_model"
             where, what = error.args[0].json_path, error.args[0].message
             raise DeploymentError(f"{source}: {where}: {what}") from error
-        return metadata
+        denied = self._contradictions(written).keys() & described.keys()
+        return {**metadata, **{field: described[field] for field in denied}}
+
+    def _written(self) -> dict[str, Any]:
+        return _read_metadata_file(self.artifact.directory) if self.artifact else {}
+
+    def _contradictions(self, written: dict[str, Any]) -> dict[str, str]:
+        """What the file says of inputs and outputs that the signature denies, by field."""
+        return contradictions(self.signature, written) if self.signature else {}
 
 
 def _read_metadata_file(directory: Path) -> dict[str, Any]:

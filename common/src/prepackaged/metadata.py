@@ -5,17 +5,52 @@ Protocol (-1 is a free size); and a `messagetype` with column names and the shap
 arrays without names.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prepackaged.signature import Column, Facts, Signature, TensorSpec
 
+TABLES = ("ndarray", "tensor", "tftensor")  # message types whose rows have columns
+LONGEST = 200  # characters of names in a text
 DATATYPES = {"b": "BOOL", "f": "FP", "i": "INT", "u": "UINT"}  # but for the bits
 
 
 def seldon_metadata(signature: Signature) -> dict[str, Any]:
     """`inputs` and `outputs` for `GET /metadata`; empty lists if they are unknown."""
     return {"inputs": _described(signature.inputs), "outputs": _described(signature.outputs)}
+
+
+def contradictions(signature: Signature, written: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with the `inputs` and `outputs` that metadata in Seldon's schema has, by field.
+
+    Only what both the model and the metadata name is compared: columns, or tensors.
+    """
+    found = {}
+    for field, described in seldon_metadata(signature).items():
+        ours, theirs = _named(described), _named(written.get(field, []))
+        for kind in ours.keys() & theirs.keys():
+            if ours[kind] != theirs[kind]:
+                shown = f"expected {kind} {_cut(ours[kind])}, as the model has, got"
+                found[field] = f"{field}: {shown} {_cut(theirs[kind])}"
+    return found
+
+
+def _named(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """The names of tensors or of columns, or the number of columns without names."""
+    facts: dict[str, Any] = {}
+    if tensors := sorted(each["name"] for each in entries if "name" in each):
+        facts["tensors"] = tensors
+    tables = [each.get("schema", {}) for each in entries if each.get("messagetype") in TABLES]
+    if len(tables) == 1:
+        names, shape = tables[0].get("names"), tables[0].get("shape")
+        facts |= {"columns": sorted(names)} if names else {}
+        facts |= {"a row of shape": shape[-1:]} if shape else {}
+    return facts
+
+
+def _cut(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def _described(facts: Facts | None) -> list[dict[str, Any]]:

@@ -81,3 +81,32 @@ def test_a_signature_that_is_none_of_mlflow_stops_the_start(
     (tmp_path / "MLmodel").write_text(MLMODEL.format(inputs="[{]"))
     with pytest.raises(DeploymentError, match="MLmodel has inputs that are no MLflow schema"):
         model_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "columns", [["fare", "visits"], ["fare", "visits", "year"], ["fare", "visits", "age", "year"]]
+)
+def test_columns_that_the_model_contradicts_are_not_followed(
+    tmp_path: Path,
+    model_of: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+    columns: list[str],
+) -> None:
+    """The model's own columns are served, and the log says what MLmodel has."""
+    joblib.dump(LogisticRegression().fit(TABLE.fillna(30), IS_LATE), tmp_path / "model.pkl")
+    written = [{"type": "double", "name": each} for each in columns]
+    (tmp_path / "MLmodel").write_text(MLMODEL.format(inputs=json.dumps(written)))
+
+    model = model_of(tmp_path)
+
+    assert [each.name for each in model.signature.inputs] == list(TABLE)
+    (warning,) = [each for each in caplog.messages if "MLmodel is not followed" in each]
+    assert ", ".join(f"{each} (float64)" for each in columns) in warning
+
+
+def test_columns_that_are_the_model_s_are_no_contradiction(
+    model: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """MLmodel adds the types, of which the log says nothing."""
+    assert model.signature.sources["inputs"] == "MLmodel"
+    assert "not followed" not in caplog.text

@@ -1,5 +1,6 @@
 """The signature of a fitted estimator: its own facts, overridden by those in MLmodel."""
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,8 @@ from sklearn.pipeline import Pipeline
 from prepackaged.estimators.answers import label_text, methods_of
 from prepackaged.estimators.columns import columns_of
 from prepackaged.signature import Column, Signature, Source
+
+logger = logging.getLogger(__name__)
 
 
 def signature_of(
@@ -26,6 +29,9 @@ def signature_of(
     sources = signature.with_source(source).sources
     if written and (columns := _overlaid(inputs, written)):
         return replace(signature, inputs=columns, sources={**sources, "inputs": "MLmodel"})
+    if written:
+        shown = str(Signature(written)).splitlines()[0]
+        logger.warning("MLmodel is not followed: it has other columns than the model: %s", shown)
     return replace(signature, sources=sources)
 
 

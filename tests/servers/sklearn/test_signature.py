@@ -16,6 +16,7 @@ from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import MultinomialNB
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -140,6 +141,19 @@ def test_the_methods_are_those_that_the_estimator_has(
     assert list(methods) == [method for method in known if hasattr(estimator, method)]
     for method in methods:
         assert signature_of(estimator, method=method).method == method
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_probabilities_have_the_kind_that_the_estimator_answers_with(
+    iris: Any, signature_of: SignatureOf, dtype: str
+) -> None:
+    """A network answers in the precision of its training, and the signature says which."""
+    rows = iris.data.astype(dtype)
+    estimator = MLPClassifier((4,), max_iter=2000, tol=1e-2).fit(rows, iris.target)
+
+    signature = signature_of(estimator)
+
+    assert {each.kind for each in signature.outputs} == {estimator.predict_proba(rows).dtype.name}
 
 
 def test_outputs_are_unknown_of_what_is_not_probabilities(

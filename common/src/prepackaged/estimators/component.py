@@ -9,6 +9,7 @@ from prepackaged.component import Component
 from prepackaged.estimators.answers import to_payload
 from prepackaged.estimators.pickled import HERE, SKLEARN
 from prepackaged.estimators.served import ServedEstimator
+from prepackaged.estimators.signature import with_kind_of
 from prepackaged.estimators.trial import set_jobs, try_out
 from prepackaged.input_examples import requests_to_try
 from prepackaged.mlmodel import columns_in
@@ -86,7 +87,9 @@ class EstimatorComponent(Component):
         }
         trials = requests_to_try(artifact, self.signature)
         result = try_out(estimator, self.method, trials, served.rows, advice)
-        self.example_answer = None if result is None else to_payload(result, self.method)
+        if result is not None:
+            self.example_answer = to_payload(result, self.method)
+            self.signature = with_kind_of(self.example_answer, self.signature)
 
     def prepare(self, X: Any, feature_names: Iterable[str] | None = None) -> Any:
         """A request's rows, cast by the signature. Raises `ClientError`."""

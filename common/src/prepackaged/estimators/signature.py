@@ -4,11 +4,12 @@ import logging
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from sklearn.pipeline import Pipeline
 
 from prepackaged.estimators.answers import label_text, methods_of
 from prepackaged.estimators.columns import columns_of
-from prepackaged.signature import Column, Signature, Source
+from prepackaged.signature import Column, Kind, Signature, Source
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,20 @@ def signature_of(
         shown = str(Signature(written)).splitlines()[0]
         logger.warning("MLmodel is not followed: it has other columns than the model: %s", shown)
     return replace(signature, sources=sources)
+
+
+def with_kind_of(answer: Any, signature: Signature) -> Signature:
+    """The signature with the kind of an answer's numbers in its outputs; others stay as they are.
+
+    >>> outputs = Column("no"), Column("yes")
+    >>> print(with_kind_of(np.array([[0.25, 0.75]]), Signature(outputs=outputs)))
+    outputs: no (float64), yes (float64)
+    """
+    if not isinstance(answer, np.ndarray) or answer.dtype.kind != "f" or not signature.outputs:
+        return signature
+    kind: Kind = "float32" if answer.dtype == np.float32 else "float64"
+    outputs = (replace(each, kind=kind) for each in signature.outputs if isinstance(each, Column))
+    return replace(signature, outputs=tuple(outputs))
 
 
 def _overlaid(

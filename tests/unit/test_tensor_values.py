@@ -1,6 +1,7 @@
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -208,6 +209,7 @@ def test_an_input_of_any_number_takes_no_text() -> None:
         ("int64", [[1623456789012345679, None]], "null or NaN at [0, 1]"),
         ("int64", [[2**63 + 1, 1.0]], "9223372036854775809 at [0, 0]"),
         ("int64", [[1, -(2**63) - 1]], "-9223372036854775809 at [0, 1]"),
+        ("int64", orjson.loads(b"[[1, -9223372036854775809]]"), "-9.223372036854776e+18 at [0, 1]"),
         ("int64", [[1, 2**70]], "1180591620717411303424 at [0, 1]"),
         ("int32", [[1623456789012345679, 1.0]], "1623456789012345679 at [0, 0]"),
         ("uint64", [[2**64 - 1, float("inf")]], "inf at [0, 1]"),

@@ -155,6 +155,15 @@ def test_numbers_take_the_dtype_of_the_input(values: list[Any], dtype: str) -> N
     assert answer.tolist() == values
 
 
+@pytest.mark.parametrize("sent", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["int8", "int64", "uint64"])
+def test_whole_floats_of_any_size_are_integers(sent: str, dtype: str) -> None:
+    """Also if the dtype's largest integer is more than the floats can hold."""
+    answer = to_array(TensorSpec("x", dtype, (None, 2)), np.array([[0, 100]], sent))
+    assert answer.dtype == dtype
+    assert answer.tolist() == [[0, 100]]
+
+
 def test_fractions_round_to_the_nearest_that_the_dtype_has() -> None:
     """Fractions are rounded to the nearest float32."""
     answer = to_array(TensorSpec("x", "float32", (None, 1)), [[0.1]])

@@ -190,14 +190,14 @@ def _float(spec: TensorSpec, array: Array) -> Array:
 
 
 def _exact(spec: TensorSpec, array: Array) -> Array:
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         result = array.astype(spec.dtype)
-    wrong = result != array
-    if array.dtype.kind == "f" and result.dtype.kind in "iu":
-        # Some processors make the largest integer of any larger float, which may seem equal.
-        wrong |= array >= float(np.iinfo(result.dtype).max) + 1
-        # JSON readers make a float of -2**63 - 1, and round it to the smallest integer.
-        wrong |= (array == float(-(2**63))) & (result.dtype.itemsize == 8)
+        wrong = result != array
+        if array.dtype.kind == "f" and result.dtype.kind in "iu":
+            # Some processors make the largest integer of any larger float, which may seem equal.
+            wrong |= array >= float(np.iinfo(result.dtype).max) + 1
+            # JSON readers make a float of -2**63 - 1, and round it to the smallest integer.
+            wrong |= (array == float(-(2**63))) & (result.dtype.itemsize == 8)
     if wrong.any():
         raise _wrong_where(spec, array, wrong)
     return result

@@ -21,22 +21,22 @@ from prepackaged.server.inference.latency import LatencyTracker
 from prepackaged.server.inference.overload import Overload
 from prepackaged.server.telemetry.context import RequestContext
 
-# The longest expected wait if nothing is known of the client: half of the timeout of the gateways
-# of most clusters and clouds (nginx, AWS: 60 s),
+# The longest expected wait if the client's deadline is unknown: half of the timeout of most
+# gateways (nginx, AWS: 60 s).
 MOST_SECONDS = 30.0
-LASTING_SECONDS = 1.0  # the same in a lasting overload, also if the deadline is known;
-MOST_CALLS = 16  # but at least as long as so many calls take
-# Parts of the time that clients wait: for the expected wait, and for the age with the answer.
+LASTING_SECONDS = 1.0  # the longest expected wait in a lasting overload, whatever the deadline
+MOST_CALLS = 16  # both limits are at least the time of this many calls
+# Shares of the time that clients wait: the longest expected wait, and the oldest useful answer.
 ADMITTED, LATE = 0.5, 0.9
-SHORT_SECONDS = 0.02  # a shorter wait is admitted without further checks
-LEAST_SECONDS = 0.1  # a request that waits for less is never refused,
-LEAST_CALLS = 2  # nor one that waits for at most so many calls
-LEAVING_SHARE = 0.25  # of recent outcomes; from this share of disconnected clients on, they count
-RECENT = 32  # outcomes of which this is a share
-STRICT_SECONDS = 10.0  # without a disconnected client, after which the learned time grows
-GROWTH = 1.5  # by this factor each time
-MOST_GROWTHS = 100  # that are counted at a time
-GONE_SECONDS = 0.1  # after which a client that sends no more counts as disconnected
+SHORT_SECONDS = 0.02  # requests with a shorter wait are admitted without further checks
+LEAST_SECONDS = 0.1  # requests with a shorter wait are never refused
+LEAST_CALLS = 2  # nor are requests that wait for at most this many calls
+LEAVING_SHARE = 0.25  # the share of disconnected clients from which on the server learns from them
+RECENT = 32  # the number of recent outcomes in this share
+STRICT_SECONDS = 10.0  # if no client disconnects for this long, the learned time grows
+GROWTH = 1.5  # the factor of this growth
+MOST_GROWTHS = 100  # the most growths that are applied at once
+GONE_SECONDS = 0.1  # a client that stops sending counts as disconnected after this long
 
 
 class OverloadedError(RequestError):

@@ -34,19 +34,19 @@ from prepackaged.tables import Table
 
 logger = logging.getLogger(__name__)
 
-CHECKS = 3  # batches that must agree before the model is trusted
-CHECK_EVERY = 2000  # batches after which one is compared again, in up to 13 calls: less than 1 %
-CLEARLY_SLOWER = 1.5  # times the seconds that two requests take one by one,
-MEASURABLE_SECONDS = 0.001  # which say something from this many on
-LARGE = 2**16  # bytes of a request from which on a batch may take longer to copy than to answer,
-SINGLY_AFTER_COPY = 256  # and then so many requests come alone
+CHECKS = 3  # the batches that must give equal answers before the model is trusted
+CHECK_EVERY = 2000  # batches between later comparisons, of up to 13 calls: less than 1 %
+CLEARLY_SLOWER = 1.5  # a batch may take this many times as long as its two requests one by one
+MEASURABLE_SECONDS = 0.001  # shorter times than this are too inaccurate for the comparison
+LARGE = 2**16  # bytes of a request; a batch of larger ones may take longer to copy than to answer
+SINGLY_AFTER_COPY = 256  # the requests that then come alone
 
 
 class Batcher:
-    """Calls `predict` on requests, together where it may; each outcome is a result or an exception.
+    """Calls `predict` with requests, together if possible; an outcome is a result or an exception.
 
     `predict` takes value, names, meta and context. `most` is the largest number of requests in
-    one call; `observe` gets that number for every call.
+    one call. `observe` gets the number of requests of every call.
     """
 
     def __init__(

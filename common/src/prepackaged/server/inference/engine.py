@@ -22,15 +22,15 @@ from prepackaged.server.inference.work import AGAIN, TRIP_SECONDS, Work, rows_of
 
 logger = logging.getLogger(__name__)
 
-LOOP_SECONDS = 0.002  # what one iteration of the event loop may spend in calls, or all in gathering
-MOST_CALLS = 64  # that the model's thread gets at a time, while they take TRIP_SECONDS at most
-DELIVER_SECONDS = 0.001  # after which it delivers the outcomes that it has
+LOOP_SECONDS = 0.002  # the longest time for calls in one iteration of the loop, and for gathering
+MOST_CALLS = 64  # the most calls that the model's thread gets at once, for up to TRIP_SECONDS
+DELIVER_SECONDS = 0.001  # the model's thread delivers finished outcomes after this long
 
 Submit = Callable[..., object]
 
 
 class Engine:
-    """The queue before a model, and whatever calls it.
+    """The queue in front of a model, and the calls to it.
 
     `answer` takes a list of items, calls the model and returns an answer or an exception for
     each; it is never called twice at a time. `together` is how many items it may be given, or

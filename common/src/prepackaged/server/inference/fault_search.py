@@ -1,17 +1,17 @@
-"""Which of the requests that failed together is at fault."""
+"""Find the request at fault among requests that failed together."""
 
 from collections.abc import Sequence
 
 from prepackaged.server.inference.requests import InferenceRequest
 
-MOST_SOUGHT = 3  # requests at fault in a row; where there are more, each of a batch goes alone
+MOST_SOUGHT = 3  # the searches in a row; after these, each request of a failed batch goes alone
 
 
 class FaultSearch:
-    """Halves the requests that failed together with each call, and others get their turn between.
+    """Halves the suspects with each call; other requests get their turn between the calls.
 
-    After a batch that failed, as many calls as its size has binary digits find the request at
-    fault and give it its error. Those that succeed answer the requests in them.
+    After a failed batch of n requests, about log2(n) calls find the request at fault, which then
+    gets its error. The calls that succeed answer the requests in them.
     """
 
     def __init__(self) -> None:
@@ -19,11 +19,11 @@ class FaultSearch:
         self._found = 0
 
     def at_once(self, together: int) -> int:
-        """How many requests may come in the next call, out of so many."""
+        """The most requests for the next call: half of the suspects, or `together` without any."""
         return (len(self._suspects) + 1) // 2 or together
 
     def begin_call(self, requests: Sequence[InferenceRequest]) -> None:
-        """Give up the search where no suspect is left: the clients have gone away."""
+        """End the search if the clients of all suspects have disconnected."""
         if self._suspects and self._suspects.isdisjoint(map(id, requests)):
             self._suspects.clear()
 
@@ -43,7 +43,7 @@ class FaultSearch:
         return False
 
     def note_alone(self, request: InferenceRequest, *, is_failure: bool) -> None:
-        """Learn what became of a request in a call of its own."""
+        """Learn the outcome of a request in a call of its own."""
         if id(request) not in self._suspects:
             return
         if is_failure:

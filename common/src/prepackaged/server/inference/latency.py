@@ -3,38 +3,38 @@
 import sys
 from collections import deque
 
-QUICK_SECONDS = 0.002  # a call that the event loop can bear: 32 rows of a small model, answers made
-LONG_SECONDS = 0.01  # after one this long on the event loop, or elsewhere, leave the loop
-RECENT = 5  # calls whose median counts: on busy processors one is soon interrupted
-SIZES = 24  # powers of two, of requests in a call
-KNOWN = 3  # calls after which their median says something
-CAUTIOUS_CALLS = 100  # calls that stay off the event loop after it was blocked too long
+QUICK_SECONDS = 0.002  # the longest call on the event loop: about 32 rows of a small model
+LONG_SECONDS = 0.01  # after one call as long as this, the next calls stay off the event loop
+RECENT = 5  # the calls in a median, because a busy processor interrupts single calls
+SIZES = 24  # the powers of two by which calls are grouped, in requests
+KNOWN = 3  # the fewest calls for a median
+CAUTIOUS_CALLS = 100  # the calls that stay off the event loop after a long one
 
 
 class LatencyTracker:
     """Learns from every call; for one thread at a time.
 
-    Calls of similar sizes, up to a power of two in rows, are judged together: what one row
-    takes says little of what a thousand take.
+    Calls with similar numbers of rows, up to the same power of two, share an estimate: the time
+    of one row says little about the time of a thousand.
     """
 
     def __init__(self) -> None:
         self._recent: dict[int, deque[float]] = {}
         self._calls: list[deque[float]] = [deque(maxlen=RECENT) for _ in range(SIZES)]
-        self._medians = [0.0] * SIZES  # of these, 0 where nothing is known
+        self._medians = [0.0] * SIZES  # of `_calls`; 0 if there was no call
         self._cautious = 0
         self.seconds_per_request = 0.0  # a moving average
-        self.sharing = sys.maxsize  # how many requests the latest call of several answered
+        self.sharing = sys.maxsize  # the requests that the latest call for several answered
 
     def is_quick(self, rows: int) -> bool:
-        """Whether a call with so many rows may be made on the event loop."""
+        """Whether the event loop may make a call with this many rows."""
         return not self._cautious and self._estimate(rows) <= QUICK_SECONDS
 
     def note(self, seconds: float, requests: int, rows: int, *, busy: float | None = None) -> None:
-        """Learn from a call to the model that answered so many requests and rows.
+        """Learn from a call to the model that answered this many requests and rows.
 
-        `busy` is the processor time of a call off the event loop: there a call may take long
-        because the loop holds the interpreter, which is no fault of the model's.
+        `busy` is the processor time of a call off the event loop. Such a call may take longer than
+        the model needs, because the loop holds the interpreter's lock.
         """
         is_long = seconds > LONG_SECONDS
         recent = self._recent.setdefault(rows.bit_length(), deque(maxlen=RECENT))
@@ -46,12 +46,12 @@ class LatencyTracker:
         self.note_request(seconds / requests)
 
     def note_request(self, seconds: float) -> None:
-        """Learn what one request took, whatever it asked of the model."""
+        """Learn the time of one request, whatever it called."""
         average = self.seconds_per_request
         self.seconds_per_request = average * 0.9 + seconds * 0.1 if average else seconds
 
     def note_call(self, seconds: float, requests: int) -> None:
-        """Learn how long others had to wait for a call, the way to the model's thread included."""
+        """Learn how long a call kept others waiting, including the switch to the model's thread."""
         size = min(requests.bit_length(), SIZES - 1)
         recent = self._calls[size]
         recent.append(seconds)

@@ -21,7 +21,7 @@ from prepackaged.load_errors import explained
 from prepackaged.yaml_files import read_mapping
 
 MLMODEL = "MLmodel"
-MOUNT = Path("/mnt/models")  # where platforms put a model
+MOUNT = Path("/mnt/models")  # the directory where platforms put a model
 
 
 @dataclass(frozen=True)

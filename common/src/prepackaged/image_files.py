@@ -16,10 +16,12 @@ from prepackaged.image_parameters import MOST_PIXELS
 from prepackaged.image_parts import MOST_PARTS, check_parts, components_of_first_scan
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
-MOST_TO_RESIZE = 2 * MOST_PIXELS  # decoded as a whole, and resized then
-MOST_TO_REDUCE = 4 * MOST_PIXELS  # of a JPEG whose decoder makes less of it, row by row
-MOST_SCANS = 100  # of a progressive JPEG, each of which takes as long as a whole image
-MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # in compressed data, where 0 is stuffed
+MOST_TO_RESIZE = (
+    2 * MOST_PIXELS
+)  # the most pixels of an image that is decoded as a whole and then resized
+MOST_TO_REDUCE = 4 * MOST_PIXELS  # the most pixels of a JPEG whose decoder reduces it row by row
+MOST_SCANS = 100  # the most scans of a progressive JPEG, each of which takes as long as an image
+MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # a marker between compressed data
 START_OF_SCAN, END_OF_IMAGE = b"\xda", b"\xd9"
 ORIENTATION = 0x0112  # the tag in EXIF
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from prepackaged.parameters import wrong_parameter
 
-MOST_PIXELS = 2**24  # of an image that becomes floats
+MOST_PIXELS = 2**24  # the most pixels of an image that becomes floats
 
 
 def one_of(name: str, value: str | None, values: Sequence[str]) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from prepackaged.errors import ClientError
 
-MOST_PARTS = 20_000  # of a file; photographs have hundreds
+MOST_PARTS = 20_000  # the most parts of a file; photographs have hundreds
 PNG, JPEG, GIF = b"\x89PNG\r\n\x1a\n", b"\xff\xd8", (b"GIF87a", b"GIF89a")
 GIF_SCREEN = 13  # bytes of a GIF's header, before its colours
 START_OF_SCAN = 0xDA

@@ -18,11 +18,14 @@ from prepackaged.parameters import wrong_parameter
 from prepackaged.signature import TensorSpec
 
 CHANNELS = {"L": 1, "RGB": 3, "BGR": 3}
-MODES: dict[int | None, str] = {1: "L", 3: "RGB"}  # by the number of channels, unless one is set
-SIGNATURES = (b"\x89PNG", b"\xff\xd8", b"BM", b"GIF8", b"RIFF")  # of `image_files.FORMATS`
+MODES: dict[int | None, str] = {
+    1: "L",
+    3: "RGB",
+}  # by number of channels, unless a parameter sets one
+SIGNATURES = (b"\x89PNG", b"\xff\xd8", b"BM", b"GIF8", b"RIFF")  # the first bytes of these formats
 LAYOUTS = ("NHWC", "NCHW")
 RESAMPLING = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
-MOST_VALUES = 3 * MOST_PIXELS  # of the images of a request together
+MOST_VALUES = 3 * MOST_PIXELS  # the most values of all images of a request
 BLOCK = 2**16  # values that are looked up at a time
 Size = tuple[int | None, int | None]  # height and width; None is any
 

@@ -9,7 +9,7 @@ from prepackaged.artifacts import Artifact
 from prepackaged.example_values import example_values
 from prepackaged.signature import Column, Signature
 
-MOST_BYTES = 2**20  # of an example
+MOST_BYTES = 2**20  # the largest example
 ROWS = 1
 LARGEST_TO_COPY = 64 * 2**20  # bytes of a model file
 

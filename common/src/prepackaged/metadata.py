@@ -12,7 +12,7 @@ from prepackaged.signature import Column, Facts, Signature, TensorSpec
 
 TABLES = ("ndarray", "tensor", "tftensor")  # message types whose rows have columns
 LONGEST = 200  # characters of names in a text
-DATATYPES = {"b": "BOOL", "f": "FP", "i": "INT", "u": "UINT"}  # but for the bits
+DATATYPES = {"b": "BOOL", "f": "FP", "i": "INT", "u": "UINT"}  # without the number of bits
 
 
 def seldon_metadata(signature: Signature) -> dict[str, Any]:

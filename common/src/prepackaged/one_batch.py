@@ -8,7 +8,7 @@ from prepackaged.arrays import Array
 from prepackaged.signature import TensorSpec
 
 Run = Callable[[dict[str, Array]], Mapping[str, Array]]
-ROWS = 2  # with one row a framework computes what it would not with more
+ROWS = 2  # with one row, a framework may compute in another way than with several
 
 
 def blank(spec: TensorSpec, rows: int = 1) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 
 from prepackaged.artifacts import Artifact
 
-MOST_FILES = 10_000  # in a directory that is still taken for a model's
+MOST_FILES = 10_000  # the most files in a directory that still counts as a model's
 # Of git, of model signing, and what Python writes when it imports a model's own modules.
 LEFT_OUT = {".git", ".gitattributes", ".github", ".gitignore", "model.sig", "__pycache__"}
 # By a component's `platform`, the key of `custom` with its framework's version.

@@ -9,7 +9,7 @@ from prepackaged.errors import DeploymentError
 
 MOST_BYTES = 4 * 2**20  # an MLmodel with the signature of 10,000 columns has a tenth of it
 MOST_VALUES = 1_000_000
-CHARACTERS = 64  # of a text count as a value
+CHARACTERS = 64  # this many characters of a text count as one value
 
 
 class _Loader(yaml.SafeLoader):

@@ -11,7 +11,7 @@ from prepackaged.cells import LARGEST_EXACT, is_null
 from prepackaged.estimators.facts import ANY, Facts, aligned
 from prepackaged.signature import NO_CATEGORIES, UNKNOWN, Column, Kind
 
-MOST_CATEGORIES = 1000  # beyond these, a column's values are as good as free
+MOST_CATEGORIES = 1000  # with more categories, a column's values count as free
 PLAIN = str | bool | int | float | np.integer | np.floating | np.bool_  # what JSON has values for
 KINDS: dict[str, Kind] = {"i": "int64", "u": "int64", "f": "float64", "b": "bool"}
 

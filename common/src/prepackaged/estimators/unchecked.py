@@ -31,7 +31,7 @@ Call = Callable[[Any], Any]
 FLOAT = np.dtype(np.float64)
 OBJECT = np.dtype(object)
 UNKNOWN = -1  # the code of a category that training had not
-MOST_CELLS = 1 << 20  # of a sparse matrix that trees get as a dense one
+MOST_CELLS = 1 << 20  # the largest sparse matrix that trees get as a dense one
 FOREST_CLASSIFIERS = RandomForestClassifier | ExtraTreesClassifier
 FOREST_REGRESSORS = RandomForestRegressor | ExtraTreesRegressor
 

@@ -25,8 +25,8 @@ from prepackaged.signature import Signature, declared_signature
 
 logger = logging.getLogger(__name__)
 
-SHARE = 0.01  # of the process's processor time may be spent on counting,
-IDLE_SHARE = 0.001  # and of the time that passes, so that every request of a few is counted
+SHARE = 0.01  # the share of the process's processor time that counting may use
+IDLE_SHARE = 0.001  # the same share of elapsed time; on a quiet server every request counts
 MOST_SAVED = 0.05  # seconds that may be saved up
 MOST_LABELS = 100  # columns, and as many classes
 OTHER = "_other"  # the label of the rest

@@ -4,7 +4,7 @@ import sys
 from collections import deque
 
 QUICK_SECONDS = 0.002  # the longest call on the event loop: about 32 rows of a small model
-LONG_SECONDS = 0.01  # after one call as long as this, the next calls stay off the event loop
+LONG_SECONDS = 0.01  # if one call takes this long, the next calls stay off the event loop
 RECENT = 5  # the calls in a median, because a busy processor interrupts single calls
 SIZES = 24  # the powers of two by which calls are grouped, in requests
 KNOWN = 3  # the fewest calls for a median

@@ -4,7 +4,7 @@ WINDOW_SECONDS = 0.5  # the shortest window in which arrivals and answers are co
 LEAST_ANSWERS = 16  # it also needs this many answers, because a slow model gives few
 TOO_MANY = 2.0  # arrivals for each answer
 WINDOWS = 2  # consecutive windows with too many arrivals; clients that start together cause one
-OVER_SECONDS = 3.0  # without an arrival, the overload has ended
+OVER_SECONDS = 3.0  # an overload ends if no request arrives for this long
 
 
 class Overload:

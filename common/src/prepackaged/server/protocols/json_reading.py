@@ -21,7 +21,7 @@ from prepackaged.server.transport.errors import TransportError
 
 MOST_CONTAINERS = 2**22  # lists and objects in a body: to make so many takes about a second
 LARGE = 8192  # bytes from which on arrays pay
-MOST_MEMBERS = 64  # of an object; messages have no more than a few
+MOST_MEMBERS = 64  # the most members of an object; messages have only a few
 LARGEST_KEPT = 2**23  # bytes: a parser takes up to ten times as much
 KEPT = threading.local()
 # simdjson's letters, in the order in which numpy would choose.

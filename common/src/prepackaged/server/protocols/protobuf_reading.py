@@ -16,7 +16,7 @@ from prepackaged.errors import ClientError
 from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.errors import TransportError
 
-MOST_PARTS = 2**22  # in a message; to read so many takes a quarter of a second
+MOST_PARTS = 2**22  # the most parts of a message; reading them takes a quarter of a second
 SHORT = 8  # bytes of a message or a text; of longer parts, the size of a message allows few more
 LONGEST_NAME = 2**16  # bytes of a message that has a name or two, or nothing
 BLOCK = 2**18  # bytes that numpy compares at a time

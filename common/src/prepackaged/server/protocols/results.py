@@ -12,7 +12,7 @@ from prepackaged.server.inference.requests import Prediction
 from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.exchange import Exchange, Response
 
-WHOLE = 2.0**63  # from which on numpy makes floats of a list's whole numbers if some are smaller
+WHOLE = 2.0**63  # from here on, numpy makes floats of whole numbers in a list with smaller ones
 
 
 def from_result(result: Any) -> Array:

@@ -4,7 +4,7 @@ import resource
 from contextlib import suppress
 
 PORTS = 2  # whose connections are bounded by the setting, REST's and gRPC's
-OTHER_FILES = 256  # that a process may have open beside these, the metrics port's among them
+OTHER_FILES = 256  # the files that a process may have open besides these, such as the metrics port
 
 
 def allow_connections(most: int) -> None:

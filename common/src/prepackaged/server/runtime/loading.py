@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 UNEXPECTED = re.compile(r"__init__\(\) got an unexpected keyword argument '(\w+)'")
 VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 LONGEST = 100  # characters of a wrong name that a message shows
-MOST_CLASSES = 10  # that a message lists
+MOST_CLASSES = 10  # the most classes that a message lists
 
 
 def load_model(interface: str, parameters: Mapping[str, Any], model_dir: str | None = None) -> Any:

@@ -17,7 +17,7 @@ M_TRIM_THRESHOLD, KEPT = -1, 64 * MEGABYTE
 M_MMAP_THRESHOLD, LARGEST_KEPT = -3, 32 * MEGABYTE
 M_ARENA_MAX, ARENAS = -8, 2
 LOOK_SECONDS = 0.25  # between looks whether a time of large requests is over
-FULL = 0.6  # of the memory that there is, from which on nothing that is free is kept
+FULL = 0.6  # above this share of the memory in use, the process keeps no free memory
 
 
 # The limit of a container's memory: that of cgroups in their second version, and in their first.

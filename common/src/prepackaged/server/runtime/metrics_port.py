@@ -12,7 +12,7 @@ from prepackaged.server.transport.routing import WireProtocol, asynchronous
 from prepackaged.server.transport.sockets import listen
 
 MAX_BODY = 2**16  # bytes; a scrape has none
-MAX_CONNECTIONS = 100  # of which a scrape needs one
+MAX_CONNECTIONS = 100  # a scrape needs one
 
 
 async def serve_metrics(

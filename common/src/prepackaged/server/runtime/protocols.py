@@ -18,7 +18,7 @@ from prepackaged.server.protocols.v2.served import Name
 from prepackaged.server.runtime.config import Config
 from prepackaged.server.transport.routing import WireProtocol
 
-SERVICES = (*SERVICE_NAMES, V2_SERVICE)  # of gRPC, beside health and reflection
+SERVICES = (*SERVICE_NAMES, V2_SERVICE)  # the gRPC services besides health and reflection
 
 
 def others(

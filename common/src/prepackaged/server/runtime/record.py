@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 # Members of an answer that say which server answered, and when: Seldon's, and V2's.
 NOT_OF_THE_MODEL = ("meta", "model_name", "model_version", "id")
-SECONDS = 300  # for an answer of a running server
+SECONDS = 300  # the timeout for an answer of the running server
 
 #: Asks with a method, a path and a body: the status, and the answer's body.
 Ask = Callable[[str, str, Any], tuple[int, bytes]]

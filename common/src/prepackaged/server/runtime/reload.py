@@ -39,8 +39,8 @@ logger = logging.getLogger(__name__)
 
 MEGABYTE = 2**20
 LOOK_SECONDS = 0.5  # between looks whether a call hangs
-SETTLE_SECONDS = 1  # after which what may still hold a model, such as an exception, is let go
-MOST_TRIES = 5  # to free a model
+SETTLE_SECONDS = 1  # the wait for references to the old model to end, such as exceptions
+MOST_TRIES = 5  # the attempts to free a model
 SUCCESS, FAILURE = "success", "failure"
 UNLOADED, LOADING = "the model is unloaded", "the model is being loaded"
 

@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 
 DIRECTORY = "samples"
 MOST_FILES = 100
-MOST_BYTES = 16 * 2**20  # of a file
+MOST_BYTES = 16 * 2**20  # the largest file in bytes
 TOLERANCE = 1e-3  # a share of the number
-NEAR_ZERO = 1e-6  # by which numbers may differ however small they are
+NEAR_ZERO = 1e-6  # the allowed difference of numbers near zero
 FORM = '{"request": {"path", "body"}, "response": {"body"}}'
-MODEL = "{model}"  # in a path: the name under which the model is served
+MODEL = "{model}"  # the placeholder for the model's name in a path
 SELDON, V2, MLFLOW = "/api/v1.0/predictions", f"/v2/models/{MODEL}/infer", "/invocations"
 MLFLOW_FORMS = {"dataframe_split", "dataframe_records", "instances", "inputs"}
 SHOWN = 100  # characters of a value in an error
@@ -38,7 +38,7 @@ class _Nothing:
         return "nothing"
 
 
-NOTHING = _Nothing()  # where an answer has nothing, or a sample expects nothing
+NOTHING = _Nothing()  # a value that the answer or the sample lacks
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 # SIGHUP loads the model again, unless a terminal sends it when it is closed.
 STOPPING = (signal.SIGTERM, signal.SIGINT, *((signal.SIGHUP,) if os.isatty(0) else ()))
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-GRACE_SECONDS = 7  # for responses to what was accepted
+GRACE_SECONDS = 7  # the time for the responses to accepted requests
 
 
 @dataclass(frozen=True)

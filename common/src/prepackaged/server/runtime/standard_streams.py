@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
-LOG_MILLISECONDS = 100  # for the log's reader, which gets every line unless it hangs
+LOG_MILLISECONDS = 100  # the wait for the reader of the log, which gets every line unless it hangs
 MOST_WAITING = 2**20  # bytes of unread lines; if there are more, all are dropped
 
 

@@ -16,8 +16,8 @@ from prepackaged.server.transport.one_port.server import OnePortServer
 from prepackaged.server.transport.sockets import listen
 
 WHY = "the model is being loaded"
-STOP_SECONDS = 1  # to answer the calls that were sent before the model was loaded
-REST_STOP_SECONDS = 3  # the same for requests, of which the rest may still come
+STOP_SECONDS = 1  # the time to answer calls that arrived before the model was loaded
+REST_STOP_SECONDS = 3  # the same for REST requests, whose rest may still arrive
 MAX_BODY = 2**20  # bytes that are read of a request before it is refused
 
 

@@ -20,10 +20,10 @@ from prepackaged.signature import Signature
 
 SIZES = (1, 32, 256)  # rows
 TIMES = 5  # calls, of which the quickest counts
-MOST_SECONDS = 2.0  # for the calls of one size
-MOST_CHARACTERS = 2**26  # of a request for these calls
-MOST_VALUES = 2**22  # of a made-up request: those of a picture of two thousand pixels square
-FREE_SIZES = (1, 32, 224)  # to try for the free sizes of tensors: convolutions refuse small ones
+MOST_SECONDS = 2.0  # the time limit for the calls with one number of rows
+MOST_CHARACTERS = 2**26  # the longest request for these calls
+MOST_VALUES = 2**22  # the most invented values: those of an image of 2,000 x 2,000 pixels
+FREE_SIZES = (1, 32, 224)  # tried for free sizes, because convolutions reject small ones
 LONGEST = 20_000  # characters of a request or an answer that is shown as a whole
 SHOWN = 200  # characters of a longer one
 MADE_UP = "; its values are made up: put a request that the model accepts into samples/"

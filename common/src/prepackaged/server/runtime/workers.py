@@ -32,11 +32,11 @@ from prepackaged.server.telemetry.metrics import expose
 
 logger = logging.getLogger(__name__)
 
-MOST_FAILURES = 5  # of workers in a row that never served, while no other serves
-SHORT_LIFE_SECONDS = 60  # after which a worker's end is the first in a row again
+MOST_FAILURES = 5  # the most failed starts in a row while no worker serves
+SHORT_LIFE_SECONDS = 60  # the end of a worker that lived longer starts a new row
 PAUSE_SECONDS = 0.5  # before the second worker in such a row; twice as long before each other
 LONGEST_PAUSE_SECONDS = 30
-MOST_DOUBLINGS = 16  # of the pause, which is then the longest; more would not fit into a float
+MOST_DOUBLINGS = 16  # the most doublings of the pause; more would overflow a float
 
 
 class Supervisor:

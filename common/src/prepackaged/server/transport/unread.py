@@ -10,7 +10,7 @@ from typing import Any
 
 from prepackaged.server.transport.memory import MemoryBudget
 
-READER_SECONDS = 60  # for a client to take some of what waits for it
+READER_SECONDS = 60  # the time for a client to read some of the waiting bytes
 
 
 def kept_by_kernel(transport: Any) -> int:

@@ -24,7 +24,7 @@ TAKEN_FOR_HEADER = (
 MOST_COLUMNS = 2**16  # each is looked at by itself
 FLAGS = {"true": True, "false": False}
 NO_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-WORDS = {**NO_NUMBERS, **FLAGS}  # that a column of numbers may have: a boolean is 0 or 1
+WORDS = {**NO_NUMBERS, **FLAGS}  # the words in columns of numbers; a boolean is 0 or 1
 
 
 def read_csv(text: str, header: Header, signature: Signature) -> tuple[list[list[Any]], list[str]]:

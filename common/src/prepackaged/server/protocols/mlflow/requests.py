@@ -19,7 +19,7 @@ from prepackaged.signature import Signature, declared_signature
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 HEADERS: dict[str, Header] = {"": "", "present": "present", "absent": "absent"}
-ROW_BYTES = 72  # of memory that a line of CSV takes beside its cells
+ROW_BYTES = 72  # the memory of a line of CSV besides its cells
 OLD_FORMS = (
     "; since MLflow 2 a table goes under dataframe_split or dataframe_records,"
     " other values under instances or inputs"

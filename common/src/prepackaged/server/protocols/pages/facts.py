@@ -10,7 +10,7 @@ from prepackaged.examples import DOCUMENTED, example_request
 from prepackaged.input_examples import mlflow_example
 from prepackaged.signature import Column, Signature, TensorSpec, declared_signature
 
-MOST_COLUMNS = 500  # that a form has; a model of more is asked in JSON
+MOST_COLUMNS = 500  # the most columns of a form; for more, the page asks for JSON
 MOST_CHOICES = 50  # categories to choose from; of more, one is written
 LONGEST = 200  # characters of a name, or of a value that the head shows
 COLOURS = (1, 3)  # channels of an image

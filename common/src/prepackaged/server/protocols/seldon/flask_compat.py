@@ -24,7 +24,7 @@ from prepackaged.server.transport.exchange import Exchange, Response, TransportE
 logger = logging.getLogger(__name__)
 
 IMPORT = re.compile(r"^\s*(from|import)\b[^#\n]*\bflask\b", re.MULTILINE)
-STATUSES = range(200, 600)  # of a response that is the last to its request (RFC 9110, 15)
+STATUSES = range(200, 600)  # the statuses of final responses (RFC 9110, 15)
 OURS = {"Content-Type", "Content-Length"}  # headers that are written anyway
 NOT_THE_MODELS = {"prepackaged", "seldon_core", *sys.stdlib_module_names}
 

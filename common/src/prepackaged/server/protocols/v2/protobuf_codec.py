@@ -49,7 +49,7 @@ PARAMETER_FIELDS = {bool: "bool_param", int: "int64_param", str: "string_param"}
 # Tags of a message's parts on the wire: inputs, outputs, raw contents, parameters and contents.
 TAGS = b"\x2a\x32\x3a\x22\x0a"
 PART_BYTES = 64
-TENSOR_BYTES = 400  # of an input's objects
+TENSOR_BYTES = 400  # the memory of an input's objects
 
 
 def memory_of_body(body: bytes) -> int:

@@ -32,7 +32,7 @@ SHARED_MEMORY = "shared_memory_"
 MICROSECOND = 1e-6
 LONGEST_KEPT = 200  # characters of names in what is kept for the next request
 YEAR = 366 * 86400.0  # seconds
-OBJECT_BYTES = 64  # that an element of BYTES takes beside its own
+OBJECT_BYTES = 64  # the memory of an element of BYTES besides its content
 
 
 @dataclass(slots=True, frozen=True)

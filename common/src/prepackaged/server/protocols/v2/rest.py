@@ -30,7 +30,7 @@ from prepackaged.server.transport.routing import Handler, asynchronous
 JSON_SIZE = b"inference-header-content-length"
 JSON_TYPE = b"application/json"
 BINARY_TYPE = "application/octet-stream"
-MOST_BATCH_ROWS = 8192  # that perf_analyzer may be told to send
+MOST_BATCH_ROWS = 8192  # the largest batch that perf_analyzer is told to send
 COMPRESSED_FROM = 4096  # bytes of an answer from which on it pays
 COMPRESS: dict[bytes, Callable[[bytes], bytes]] = {
     b"gzip": partial(gzip.compress, compresslevel=1, mtime=0),

@@ -28,8 +28,8 @@ from prepackaged.server.transport.inflating import inflate
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.memory import SMALL
 
-MESSAGE_SECONDS = 60  # for a message to be whole,
-LEAST_RATE = 500  # and more for a larger one: the bytes that have to come in a second
+MESSAGE_SECONDS = 60  # the time for a message to arrive
+LEAST_RATE = 500  # bytes per second: a larger message gets more time at this rate
 
 
 class CallExchange(Exchange):

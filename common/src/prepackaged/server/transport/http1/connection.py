@@ -19,8 +19,8 @@ from prepackaged.server.transport.http1.sender_time import SenderTime
 from prepackaged.server.transport.idle_timer import IdleTimer
 from prepackaged.server.transport.unread import Unread, kept_by_kernel
 
-GONE_SECONDS = 1  # for the response to a client that sends no more: it waits, or it is gone
-LINGER_SECONDS = 5  # for a client to read why it was refused
+GONE_SECONDS = 1  # the time for the response to a client that sends no more and may be gone
+LINGER_SECONDS = 5  # the time for a client to read why it was refused
 TURN_SECONDS = 0.002  # what one iteration of the event loop may spend on one client's requests
 MUCH = 2**17  # bytes that are received at once; then other clients have their turn
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

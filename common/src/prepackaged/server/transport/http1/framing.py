@@ -9,16 +9,16 @@ from prepackaged.server.transport.compression import CODINGS, TooLargeError, inf
 from prepackaged.server.transport.exchange import Exchange, TransportError
 
 VERSIONS = ("1.1", "1.0")
-# What is read here; all other fields are none of framing's.
+# The header fields that framing reads.
 READ = frozenset({b"content-length", b"host", b"expect", b"content-encoding", b"transfer-encoding"})
 # RFC 9112, 3.2, and RFC 3986, 3.2: a name or an address, and a port; without a user.
 HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(?::\d*)?", re.ASCII)
 LONGEST_HOST = 300
-KNOWN_HOSTS: set[bytes] = set()  # which are not looked at again, as a server has few names
+KNOWN_HOSTS: set[bytes] = set()  # valid hosts, which are not checked again; a server has few names
 MOST_KNOWN = 64
-# What a body in chunks may have beside its data: sizes, extensions and trailers,
-MOST_OVERHEAD = 2**16  # in bytes,
-OVERHEAD_SHARE = 16  # and so many more for each byte of data;
+# Limits of a chunked body besides its data: sizes, extensions and trailers.
+MOST_OVERHEAD = 2**16  # bytes
+OVERHEAD_SHARE = 16  # more bytes for each byte of data
 MOST_TRAILERS = 100  # fields
 
 Fields = Sequence[tuple[bytes, bytes]]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 END = b"\r\n\r\n"
 MAX_HEADS = 256
 MAX_SIZE = 1024  # bytes of a header block
-MAX_MISSES = 8  # in a row, after which a connection stops using the cache
+MAX_MISSES = 8  # after this many misses in a row, a connection stops using the cache
 # Header fields that need more work than reading a body of known length.
 NOT_CACHED = frozenset({b"content-encoding", b"expect", b"transfer-encoding", b"upgrade"})
 

@@ -16,10 +16,10 @@ from prepackaged.server.transport.inflating import inflate
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.routing import Router, handler_of
 
-SENDER_SECONDS = 60  # for a request's head, and then for each further part of its body
-SURPLUS_SECONDS = 2  # the same where there are too many connections
-MOST_SURPLUS = 64  # connections too many that get a refusal; the oldest ends for a further one
-SHUTDOWN_IDLE_SECONDS = 0.25  # for a request that is on its way when the server shuts down
+SENDER_SECONDS = 60  # the time for a request's head, and then for each part of its body
+SURPLUS_SECONDS = 2  # the same if there are too many connections
+MOST_SURPLUS = 64  # the most excess connections that get a refusal; a further one ends the oldest
+SHUTDOWN_IDLE_SECONDS = 0.25  # the wait for requests on their way when the server shuts down
 
 if TYPE_CHECKING:
     from prepackaged.server.transport.http1.connection import HttpConnection

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from prepackaged.server.transport.http2.frames import ErrorCode, Http2Error
 
-MOST = 5_000  # at once
-A_SECOND = 500.0  # in the long run
-FOR_A_STREAM = 16  # more for each stream that is opened: its pings and window updates
+MOST = 5_000  # frames at once
+A_SECOND = 500.0  # the frames per second in the long run
+FOR_A_STREAM = 16  # more frames for each new stream, for its pings and window updates
 
 
 class Budget:

@@ -23,10 +23,10 @@ from prepackaged.server.transport.http2.port import Http2Port, StreamUser
 from prepackaged.server.transport.memory import SMALL
 from prepackaged.server.transport.unread import Unread, kept_by_kernel
 
-PREFACE_SECONDS = 60  # for a client to say that it speaks HTTP/2
-HEADER_SECONDS = 10  # for a header block to be whole
+PREFACE_SECONDS = 60  # the time for a client to send the preface of HTTP/2
+HEADER_SECONDS = 10  # the time for a header block to arrive
 LOOK_SECONDS = 60  # between looks at a connection, see `_look`
-END_SECONDS = 1  # for a client to answer that it knows of the end
+END_SECONDS = 1  # the time for a client to acknowledge the end
 TURN_SECONDS = 0.002  # what one iteration of the event loop may spend on one client's events
 EVENTS_AT_A_TIME = 16  # before the clock is asked
 MUCH = 2**17  # bytes that are received at once; then other connections have their turn

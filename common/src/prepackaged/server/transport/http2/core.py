@@ -34,7 +34,7 @@ from prepackaged.server.transport.http2.headers import HeaderBlock, HeaderReader
 from prepackaged.server.transport.http2.outbound import MOST_STREAMS, Outbound
 from prepackaged.server.transport.http2.streams import Stream
 
-MOST_CONTINUATIONS = 8  # of a header block: CVE-2024-27316
+MOST_CONTINUATIONS = 8  # the most frames that continue a header block: CVE-2024-27316
 MOST_UNSENT = 2**26  # bytes that a client does not take, before it may open no more streams
 SMALL = 64  # bytes of data; less has to be paid for, unless it is the last of its stream
 

@@ -18,7 +18,7 @@ CONNECTION_SPECIFIC = {  # 8.2.2
     b"transfer-encoding",
     b"upgrade",
 }
-MOST_DIGITS = 18  # of a content-length
+MOST_DIGITS = 18  # the most digits of a content-length
 SCHEMES_WITH_AUTHORITY = {b"http", b"https"}  # 8.3.1
 
 

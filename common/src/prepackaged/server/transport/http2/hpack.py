@@ -16,7 +16,7 @@ Fields = list[tuple[bytes, bytes]]
 
 FIELD_OVERHEAD = 32  # bytes that count for each field beside its name and value (4.1)
 LARGEST_SHIFT = 28  # 5.1: numbers of more than 32 bits are refused
-MOST_BYTES = 2**18  # of all fields of a block: past these the connection ends, not the stream
+MOST_BYTES = 2**18  # the largest header block, decoded; a larger one ends the connection
 
 # The first byte of a field (6)
 INDEXED = 0x80

@@ -7,8 +7,8 @@ from functools import partial
 
 from prepackaged.server.transport.http2.outbound import Outbound
 
-SHUTDOWN_SENDER_SECONDS = 2  # for a client to send the next part of a request,
-LEAST_PART = 1000  # which has at least so many bytes
+SHUTDOWN_SENDER_SECONDS = 2  # the time for a client to send the next part of a request
+LEAST_PART = 1000  # the smallest part in bytes that counts
 
 
 def expect_rest(

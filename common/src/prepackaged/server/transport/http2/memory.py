@@ -5,10 +5,10 @@ from prepackaged.server.transport.http2.core import MOST_CONTINUATIONS
 from prepackaged.server.transport.http2.frames import MAX_FRAME
 from prepackaged.server.transport.memory import SMALL, MemoryBudget
 
-FREE_STREAMS = 2  # of a connection, that take nothing of the budget
-STREAMS = 8  # further ones that memory is taken for at a time
-STREAM_BYTES = 2**13  # of a stream, and of a message on it that is too small to be counted
-BLOCK_BYTES = (MOST_CONTINUATIONS + 1) * MAX_FRAME  # of a header block that is not whole
+FREE_STREAMS = 2  # the streams of a connection that do not count in the budget
+STREAMS = 8  # the number of further streams for which memory is taken at once
+STREAM_BYTES = 2**13  # the memory of a stream with a message that is too small to count
+BLOCK_BYTES = (MOST_CONTINUATIONS + 1) * MAX_FRAME  # the memory of an unfinished header block
 
 
 class StreamMemory:

@@ -29,7 +29,7 @@ class StreamUser(Protocol):
         """Check timeouts; called at regular intervals."""
 
 
-IDLE_SECONDS = 3600  # without a call, after which a connection ends: clients of gRPC keep theirs
+IDLE_SECONDS = 3600  # a connection without a call ends after this long
 
 #: Takes a stream that a client opened; `ended` says that nothing but headers belongs to it.
 Accept = Callable[["Http2Connection", int, Headers, bool], StreamUser | None]

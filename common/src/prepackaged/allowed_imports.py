@@ -1,8 +1,8 @@
-"""Which functions and classes a pickle may import, held to while it is loaded.
+"""Restrict which functions and classes a pickle may import.
 
-A pickle names what it imports and calls it. Where an operator lists the names, no other is
-imported: they are read from the opcodes before anything is loaded, and the unpickler that loads
-asks again for each, so that a pickle that only looks otherwise gains nothing
+A pickle imports and calls functions by name. If an operator lists the allowed names, they are
+checked twice: in the opcodes before anything is loaded, and again by the unpickler at each import,
+so that a pickle cannot hide an import from the first check
 (https://docs.python.org/3.11/library/pickle.html#restricting-globals).
 """
 
@@ -17,21 +17,21 @@ from prepackaged.pickles import imports_of
 
 PARAMETER = "allowed_imports"
 NAME = re.compile(r"[^\W\d]\w*(\.[\w<>]+)+")  # <locals>, <lambda>
-SHOWN = 20  # names in an error
-LONGEST = 100  # characters of one
+SHOWN = 20  # the most names in an error
+LONGEST = 100  # the most characters of a name in an error
 
 
 @dataclass(frozen=True)
 class AllowedImports:
-    """The names that a pickle may import, as `module.name`; None is any."""
+    """The names that a pickle may import, as `module.name`; None allows all names."""
 
     names: frozenset[str] | None = None
 
     @classmethod
     def of(cls, text: str | None) -> "AllowedImports":
-        """Those in the parameter, separated by commas or blanks; any where it is not set.
+        """The names in the parameter, separated by commas or blanks; all names if it is not set.
 
-        Raises `DeploymentError` for what cannot be such a name.
+        Raises `DeploymentError` for a text that cannot be such a name.
         """
         names = frozenset(re.split(r"[\s,]+", (text or "").strip(", \t\n"))) - {""}
         for name in names:
@@ -43,23 +43,23 @@ class AllowedImports:
         return cls(names or None)
 
     def check(self, path: Path) -> None:
-        """Raise `DeploymentError` where the opcodes of the pickle in a file import another name."""
+        """Raise `DeploymentError` if the opcodes of the pickle at `path` import any other name."""
         if self.names is None:
             return
         if others := sorted((imports_of(path) or set()) - self.names):
             raise refusal(path, others)
 
     def restricted(self, unpickler: Any, path: Path) -> Any:
-        """The class of unpicklers, with `find_class` finding no other names.
+        """A subclass of `unpickler` whose `find_class` refuses all other names.
 
-        It raises `DeploymentError`, which names the file at `path`.
+        It raises a `DeploymentError` that names the file at `path`.
         """
         if self.names is None:
             return unpickler
         names = self.names
 
         class Restricted(unpickler):
-            """Imports what is allowed."""
+            """An unpickler that imports only the allowed names."""
 
             def find_class(self, module: str, name: str) -> Any:
                 if f"{module}.{name}" not in names:

@@ -13,16 +13,16 @@ from prepackaged.errors import ClientError
 
 Array = npt.NDArray[Any]
 
-EXACT = 2.0**53  # floats below it hold every whole number
-LARGEST_TEXT = 2**24  # characters in a '<U' array, which pads every text to the longest
-DEEPEST = 64  # dimensions of an array, numpy's own limit
+EXACT = 2.0**53  # the float below which every whole number is exact
+LARGEST_TEXT = 2**24  # the most characters in a '<U' array, which pads all texts to the longest
+DEEPEST = 64  # the most dimensions of an array, numpy's own limit
 
 
 def from_lists(rows: list[Any]) -> Array:
     """Nested JSON lists as an array of the dtype that numpy finds for numbers, booleans or texts.
 
-    If kinds are mixed, a value is null or an object, or a whole number beside fractions is too
-    large to be exact as a float, the result is an object array of the unchanged values. Raises
+    The result is an object array of the unchanged values if kinds are mixed, if a value is null or
+    an object, or if a whole number beside fractions is too large to be exact as a float. Raises
     `ClientError`, with the row, if lists have unequal lengths.
     """
     total = sum_of_sizes(rows)
@@ -30,7 +30,7 @@ def from_lists(rows: list[Any]) -> Array:
         try:
             array = np.array(rows)
         except ValueError:
-            pass  # of unequal lengths, or too deep: found below
+            pass  # unequal lengths or too deep: reported below
         else:
             if total < EXACT or array.dtype.kind != "f":
                 return array
@@ -59,14 +59,14 @@ def sum_of_sizes(rows: list[Any]) -> Any:
         first, values = first[0] if first else None, chain.from_iterable(values)
     try:
         return sum(map(abs, values))
-    except Exception:  # what a model returns may raise anything when it is added
+    except Exception:  # a model's result may contain objects that raise anything when added
         return None
 
 
 def list_by_row(rows: Sequence[Any]) -> Array:
     """A one-dimensional array of objects with these values, which may be lists of any length."""
     objects = np.empty(len(rows), object)
-    for number, row in enumerate(rows):  # numpy would look into lists
+    for number, row in enumerate(rows):  # numpy.array would convert nested lists, too
         objects[number] = row
     return objects
 
@@ -95,7 +95,7 @@ def count_words(length: int | None) -> str:
 def _flat(values: list[Any]) -> Array:
     kinds = set(map(type, values))
     if kinds == {int} and min(values) >= 0 and max(values) < 2**64:
-        return np.array(values, np.uint64)  # numpy chooses floats where only some are that large
+        return np.array(values, np.uint64)  # numpy would choose floats if only some are that large
     if kinds <= {int, float, bool} and any(map(_is_rounded, values)):
         kinds = {object}
     if _fit_into_text(values, kinds) or kinds <= {int, float, bool}:
@@ -119,7 +119,7 @@ def _is_rounded(value: Any) -> bool:
 
 
 def numeric_if_possible(table: Array) -> Array:
-    """Numbers unchanged, null as NaN; objects if there is text."""
+    """The table with numbers unchanged and null as NaN; objects if it contains text."""
     if table.dtype.kind in "biufc":
         return table
     values = table.astype(object)
@@ -130,9 +130,9 @@ def numeric_if_possible(table: Array) -> Array:
 
 
 def packed_numbers(numbers: list[Any]) -> Array:
-    """Python's numbers, in nested lists, in the dtype that numpy finds; float64 for lack of one.
+    """Nested lists of Python numbers in the dtype that numpy finds; float64 if it finds none.
 
-    Raises `ClientError` for an integer beyond floating point.
+    Raises `ClientError` for an integer that is too large for a float.
     """
     packed = np.array(numbers)
     if packed.dtype.kind in "biuf":

@@ -1,8 +1,8 @@
 """Find the model file at `model_uri`, or raise an error that lists what is there.
 
-Order: the `model_file` parameter, else `MLmodel` (an MLflow model), else a well-known name,
-else the only file with a known suffix. Nothing is guessed: two candidates stop the start.
-Symbolic links are resolved, because platforms hand out models as links into mounts.
+The order is: the `model_file` parameter, `MLmodel` (an MLflow model), a well-known name, the only
+file with a known suffix. Nothing is guessed: with two candidates, the server does not start.
+Symbolic links are resolved, because platforms provide models as links into mounts.
 """
 
 import hashlib
@@ -103,14 +103,14 @@ class Artifact:
 
 
 def mounted_model() -> str | None:
-    """MOUNT if it contains something, or cannot be read: then loading it says why."""
+    """MOUNT if it contains a file or cannot be read; in the latter case, loading reports why."""
     try:
         names = {entry.name for entry in MOUNT.iterdir()}
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError:
         return str(MOUNT)
-    return str(MOUNT) if names - {"lost+found"} else None  # which an empty volume may have
+    return str(MOUNT) if names - {"lost+found"} else None  # an empty volume may have this
 
 
 def find_artifact(model_uri: str, files: ModelFiles, model_file: str | None = None) -> Artifact:
@@ -127,7 +127,7 @@ def find_artifact(model_uri: str, files: ModelFiles, model_file: str | None = No
     """
     location = local_path(model_uri)
     if location.is_file():
-        named = _named_path(model_uri)  # a link's own name shows the format, its target's may not
+        named = _named_path(model_uri)  # a link's own name shows the format; its target's name may not
         return _existing(named.parent.resolve(), named.name, "model_uri")
     entries = list_directory(location)
     if model_file:
@@ -168,7 +168,7 @@ def _named_path(model_uri: str) -> Path:
 
 
 def list_directory(directory: Path) -> list[str]:
-    """The names in a directory, sorted. Raises `DeploymentError` when it cannot be read."""
+    """The names in a directory, sorted. Raises `DeploymentError` if it cannot be read."""
     try:
         return sorted(entry.name for entry in directory.iterdir())
     except OSError as error:
@@ -178,7 +178,7 @@ def list_directory(directory: Path) -> list[str]:
 def read_mlmodel(directory: Path) -> dict[str, Any]:
     """The content of an MLflow model's `MLmodel` file, of any MLflow version.
 
-    Raises `DeploymentError` when it is not a YAML mapping with `flavors`.
+    Raises `DeploymentError` if it is not a YAML mapping with `flavors`.
     """
     content = read_mapping(directory / MLMODEL)
     if not isinstance(content.get("flavors"), dict):

@@ -7,23 +7,23 @@ from itertools import islice
 from typing import Any
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
-# How many arguments `types.CodeType` took: Python 3.8 added posonlyargcount, Python 3.11 qualname
-# and the exception table.
+# The number of arguments of `types.CodeType`: Python 3.8 added posonlyargcount, Python 3.11
+# qualname and the exception table.
 ARGUMENTS = {15: "3.7 or earlier", 16: "3.8 to 3.10"}
 SINCE_3_11 = 18
 UNKNOWN = "an unknown version"
-BYTECODE = 6  # its place among these arguments
-# The number of RESUME, which comes within the first instructions of every code object.
+BYTECODE = 6  # the position of the bytecode among these arguments
+# The opcode of RESUME, which is among the first instructions of every code object.
 RESUME = {151: ("3.11", "3.12"), 149: ("3.13",), 128: ("3.14",)}
 BEFORE_RESUME = ("COPY_FREE_VARS", "MAKE_CELL", "RETURN_GENERATOR", "POP_TOP")
-PROLOGUE = 8  # instructions before RESUME at most, but for one a cell variable
+PROLOGUE = 8  # the most instructions before RESUME, not counting one for each cell variable
 
 
 def python_of(arguments: Sequence[Any]) -> str:
     """The Python version of the code, such as `3.12`; HERE if this Python can run it.
 
     `arguments` are those of `types.CodeType`. Python creates a code object of another minor
-    version without an error, and crashes when it runs it, because nothing checks bytecode.
+    version without an error, but crashes when it runs it, because nothing checks bytecode.
     """
     if len(arguments) != SINCE_3_11 or not isinstance(arguments[BYTECODE], bytes):
         return ARGUMENTS.get(len(arguments), UNKNOWN)
@@ -41,9 +41,9 @@ def _by_resume(code: bytes, most: int) -> tuple[str, ...]:
 
 
 def _is_of_this_python(code: bytes) -> bool:
-    """Whether all instructions, with their numbers of cache entries, are those of this Python.
+    """Whether all instructions and their numbers of cache entries are those of this Python.
 
-    Versions differ in both: LOAD_GLOBAL has four cache entries in 3.12 and five in 3.11.
+    Both differ between versions: LOAD_GLOBAL has four cache entries in 3.12 and five in 3.11.
     """
     numbers = list(code[::2])
     names = iter([opcode.opname[number] for number in numbers])
@@ -59,7 +59,7 @@ def _is_of_this_python(code: bytes) -> bool:
 
 
 def _cache_entries(number: int) -> int:
-    entries: Any = opcode._inline_cache_entries  # type: ignore[attr-defined]  # no other way
+    entries: Any = opcode._inline_cache_entries  # type: ignore[attr-defined]  # Python has no public API
     if isinstance(entries, dict):  # since 3.13
         return int(entries.get(opcode.opname[number], 0))
     return int(entries[number])

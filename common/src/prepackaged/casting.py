@@ -1,7 +1,7 @@
 """Cast a column of a request to the type that the model was trained on.
 
 Values are a list, as in JSON, or a one-dimensional array. A value that does not fit raises
-`ClientError` with row and column, what was expected and what it got.
+`ClientError` with the row, the column, the expected value and the value that it got.
 """
 
 import math
@@ -38,17 +38,18 @@ EXPECTED = {
     "text": "text",
     "datetime": "a date and time as in ISO 8601",
 }
-SHOWN = 20  # categories in an error
-NUMBERS = "biuf"  # numpy's kinds of dtype that are numbers
+SHOWN = 20  # the most categories in an error
+NUMBERS = "biuf"  # numpy's dtype kinds for numbers
 FLOATS = {float, int}
 
 
 def cast(values: Values, column: Column, label: str) -> Array:
     """The values of a column as an array of shape [rows]; `label` names the column in errors.
 
-    The dtype follows the column's kind: numbers, or object for text and for types without a
-    missing value in numpy. Null becomes the missing value of training, NaN if that is unknown.
-    For the kind `any`, `inferred` decides; nothing but null is NaN if that is the missing value.
+    The dtype follows the column's kind: numbers, or object for text and for types that have no
+    missing value in numpy. Null becomes the missing value of training, or NaN if that is unknown.
+    For the kind `any`, `inferred` decides; a column of nulls becomes NaN if NaN is the missing
+    value.
     """
     try:
         array = CASTS[column.kind](values, column)
@@ -84,7 +85,7 @@ class WrongValueError(ValueError):
 def inferred(values: Values) -> Array:
     """The array that numpy creates from integers, booleans, or floats with null as NaN.
 
-    Text and mixed types become objects, unchanged; so does a column with nothing but null.
+    Text and mixed types become objects, unchanged; so does a column that contains only null.
     """
     if isinstance(values, np.ndarray) and values.dtype.kind in NUMBERS:
         return values
@@ -110,7 +111,7 @@ def _float(dtype: Any) -> Callable[[Values, Column], Array]:
 
 
 def _float32(values: Values, column: Column) -> Array:
-    with np.errstate(over="ignore"):  # infinity, as numpy casts them, and no warning
+    with np.errstate(over="ignore"):  # numpy casts large values to infinity; do not warn
         return _float(np.float32)(values, column)
 
 
@@ -180,7 +181,7 @@ def _listed(values: Values) -> list[Any]:
 
 
 def _each(values: Sequence[Any], column: Column, one: Callable[[Any], Any]) -> list[Any]:
-    """The values one by one, null as the column's missing value."""
+    """The values converted one by one, null as the column's missing value."""
     done = []
     for row, value in enumerate(values):
         if is_null(value):
@@ -194,7 +195,7 @@ def _each(values: Sequence[Any], column: Column, one: Callable[[Any], Any]) -> l
 
 
 def _object_of(column: Column) -> Callable[[Any], Any]:
-    """A function of a value beside these categories; if none is text, a text must be a number."""
+    """A converter of values for these categories; if none is text, a text must be a number."""
     if not column.categories or any(isinstance(each, str) for each in column.categories):
         return lambda value: value
     return lambda value: number_in(value) if isinstance(value, str) else value

@@ -7,13 +7,13 @@ from typing import Any
 
 from prepackaged.moments import moment
 
-# A number as JSON writes it, of so many characters that none takes long to read.
+# A number in JSON notation; its length is bounded, so that parsing it is fast.
 NUMBER = re.compile(r"[+-]?(\d{1,400}\.?\d{0,400}|\.\d{1,400})([eE][+-]?\d{1,4})?", re.ASCII)
-LARGEST_EXACT = 2.0**63  # what a float must be below to be a 64-bit integer
+LARGEST_EXACT = 2.0**63  # the upper bound, exclusive, of floats that fit a 64-bit integer
 
 
 def shown(value: Any) -> str:
-    """A cell's value in an error, bounded in length."""
+    """A cell's value as text of bounded length, for errors."""
     return "null" if is_null(value) else reprlib.repr(value)
 
 
@@ -23,16 +23,16 @@ def is_null(value: Any) -> bool:
 
 
 def number_in(text: str) -> int | float:
-    """The number that a text is, exact if it is whole. Raises `TypeError` for other texts."""
+    """Parse a text as a number, exact if it is whole. Raises `TypeError` for other texts."""
     if not NUMBER.fullmatch(text):
         raise TypeError
     return int(text) if text.lstrip("+-").isdigit() else float(text)
 
 
 def number(value: Any) -> float:
-    """A number, or text that is a number: clients send what they read from CSV files.
+    """Convert a number, or a text that is one, because clients send values from CSV files as text.
 
-    Raises `TypeError` for other values, `OverflowError` for integers beyond floating point.
+    Raises `TypeError` for other values, `OverflowError` for integers too large for a float.
     """
     if isinstance(value, str) and NUMBER.fullmatch(value):
         return float(value)
@@ -42,9 +42,9 @@ def number(value: Any) -> float:
 
 
 def whole(value: Any) -> int:
-    """A whole number of 64 bits, or text that is one.
+    """Convert a whole number of 64 bits, or a text that is one.
 
-    Raises `TypeError` for other values, `OverflowError` beyond 64 bits.
+    Raises `TypeError` for other values, `OverflowError` if 64 bits are too few.
     """
     if isinstance(value, str):
         value = number_in(value)
@@ -56,21 +56,21 @@ def whole(value: Any) -> int:
 
 
 def flag(value: Any) -> bool:
-    """True or false, also as 1 or 0. Raises `TypeError` for other values."""
+    """Convert true, false, 1 or 0 to a boolean. Raises `TypeError` for other values."""
     if not isinstance(value, int | float) or value not in (0, 1):
         raise TypeError
     return bool(value)
 
 
 def string(value: Any) -> str:
-    """A text. Raises `TypeError` for other values."""
+    """Return a text unchanged. Raises `TypeError` for other values."""
     if not isinstance(value, str):
         raise TypeError
     return value
 
 
 def moment_in(value: Any) -> Any:
-    """A date and time, from text as `moment` reads it. Raises `TypeError` for other values."""
+    """Parse a date and time from text, as `moment` does. Raises `TypeError` for other values."""
     if not isinstance(value, str):
         raise TypeError
     return moment(value)

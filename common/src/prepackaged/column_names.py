@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from prepackaged.errors import ClientError
 
-SHOWN = 20  # names in an error
-LONGEST_NAME = 60  # characters of a name in an error
+SHOWN = 20  # the most names in an error
+LONGEST_NAME = 60  # the most characters of a name in an error
 
 
 def names_are_unknown(names: Sequence[str] | None) -> ClientError:
-    """The error for names of a request to a model that knows none."""
+    """The error for a request with column names to a model that knows none."""
     return ClientError(
         "expected rows in the order of training: this model knows no column names,"
         f" got records with {_enumerated(names or ())}"
@@ -19,7 +19,7 @@ def names_are_unknown(names: Sequence[str] | None) -> ClientError:
 
 
 def wrong_names(sent: Sequence[str], names: Sequence[str], missing: list[str]) -> ClientError:
-    """The error for a request's names, each unknown one with the known name nearest to it."""
+    """The error for wrong column names; it suggests the nearest known name for each unknown one."""
     known = set(names)
     unknown = [name for name in dict.fromkeys(sent) if name not in known]
     problems = {

@@ -94,7 +94,7 @@ class Component(SeldonComponent):
             for wrong in self._contradictions(self._written()).values():
                 logger.warning("metadata.yaml is not followed in %s", wrong)
         except (AttributeError, NotImplementedError) as error:
-            # seldon-core's microservice takes these two for "there is no load" and serves on.
+            # seldon-core's microservice would take these two to mean that the class has no `load`.
             raise RuntimeError(f"loading the model failed: {describe(error)}") from error
         self.ready = True
         logger.info("Model loaded: %s", self.artifact.path if self.artifact else "no model file")
@@ -124,13 +124,13 @@ class Component(SeldonComponent):
         may run on any thread while `predict` runs. `predict` then gets its result; seldon-core's
         microservice does not call it, so there `predict` gets the payload itself.
         """
-        del feature_names  # an override may need it
+        del feature_names  # only overrides use it
         return X
 
     def describe_model(self) -> dict[str, Any]:
         """Hook: the loaded model's description, in Seldon's metadata fields.
 
-        By default `inputs` and `outputs` come from `self.signature`, and `custom` is
+        By default, `inputs` and `outputs` come from `self.signature`, and `custom` is
         `self.custom`. `inputs` and `outputs` are lists such as `[{"messagetype": "tensor",
         "schema": {"names": ["a", "b"], "shape": [2]}}]`; `custom` maps strings to strings.
         """
@@ -138,7 +138,7 @@ class Component(SeldonComponent):
         return {**tensors, "custom": dict(self.custom)} if self.custom else tensors
 
     def health_status(self) -> str:
-        """Hook: `healthy` when the model is loaded; before that, raises `NotReadyError` (503)."""
+        """Hook: return `healthy` if the model is loaded, else raise `NotReadyError` (503)."""
         if not self.ready:
             raise NotReadyError("the model is not loaded yet")
         return "healthy"
@@ -146,7 +146,7 @@ class Component(SeldonComponent):
     def init_metadata(self) -> dict[str, Any]:
         """The answer to `GET /metadata`: `describe_model`, overridden by `metadata.yaml`.
 
-        If the file names other inputs or outputs than `signature`, those of `signature` remain.
+        If the file contradicts the inputs or outputs of `signature`, those of `signature` win.
         If neither sets `name` and `versions`, the microservice takes them from the image.
         Raises `DeploymentError` if the file does not follow Seldon's metadata schema.
         """
@@ -170,7 +170,7 @@ class Component(SeldonComponent):
         return _read_metadata_file(self.artifact.directory) if self.artifact else {}
 
     def _contradictions(self, written: dict[str, Any]) -> dict[str, str]:
-        """What the file says of inputs and outputs that the signature denies, by field."""
+        """The contradictions between `metadata.yaml` and the signature, by field."""
         return contradictions(self.signature, written) if self.signature else {}
 
 

@@ -1,8 +1,8 @@
 """Limit the threads of libraries to the CPUs that this process may use.
 
-BLAS, OpenMP and the frameworks start a thread for every CPU that they see, which in a container
-are those of the host. They read these variables once, when they are loaded, so this module must
-be imported before numpy.
+BLAS, OpenMP and the frameworks start a thread for every CPU that they see; in a container, they
+see all CPUs of the host. They read the variables set here only once, when they are loaded, so this
+module must be imported before numpy.
 """
 
 import math
@@ -23,7 +23,7 @@ VARIABLES = (
 
 
 def available_cpus(cgroups: Path = CGROUPS) -> int:
-    """The CPUs that the scheduler and the container's limit allow, at least 1."""
+    """The number of CPUs that the scheduler and the container's limit allow, at least 1."""
     scheduled = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     processors = scheduled or os.cpu_count() or 1
     limit = _limit_v2(cgroups) or _limit_v1(cgroups) or processors
@@ -31,13 +31,13 @@ def available_cpus(cgroups: Path = CGROUPS) -> int:
 
 
 def _limit_v2(cgroups: Path) -> float | None:
-    """`cpu.max`: quota and period in microseconds, or `max`."""
+    """The limit in `cpu.max`, which has the quota and period in microseconds, or `max`."""
     words = _read(cgroups / "cpu.max").split()
     return float(words[0]) / float(words[1]) if len(words) == 2 and words[0] != "max" else None
 
 
 def _limit_v1(cgroups: Path) -> float | None:
-    """`cpu.cfs_quota_us`, -1 for none, and `cpu.cfs_period_us`."""
+    """The limit in `cpu.cfs_quota_us` (-1 if unlimited) and `cpu.cfs_period_us`."""
     quota = _read(cgroups / "cpu/cpu.cfs_quota_us")
     period = _read(cgroups / "cpu/cpu.cfs_period_us")
     return float(quota) / float(period) if quota and period and float(quota) > 0 else None
@@ -53,8 +53,8 @@ def _read(path: Path) -> str:
 def limit_threads() -> None:
     """Set the variables for libraries that are loaded from now on, unless they are set already.
 
-    OpenMP's threads sleep while they wait for each other. If they waited actively on busy CPUs, or
-    with a limit below one CPU, calls would take a hundred times as long.
+    OpenMP's threads are set to sleep while they wait for each other. With busy waiting, calls took
+    a hundred times as long on busy CPUs or with a limit below one CPU.
     """
     for name in VARIABLES:
         os.environ.setdefault(name, str(available_cpus()))

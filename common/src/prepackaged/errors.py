@@ -1,9 +1,9 @@
 """Errors by cause: the client, the model author or the deployment.
 
-The first two are `SeldonMicroserviceException`s, so they are answered the same under
-seldon-core's microservice and under any other that keeps its contract: a body
+Errors of the first two kinds are `SeldonMicroserviceException`s, so seldon-core's microservice and
+any compatible server return the same response: over REST, the body
 `{"status": {"status": 1, "info": <message>, "code": -1, "reason": <reason>}}` with the
-class's HTTP status, and over gRPC the message as the error's details.
+class's HTTP status; over gRPC, the message as the error's details.
 """
 
 import logging
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 class RequestError(SeldonMicroserviceException):
     """An error that the client receives, with a status, a reason and a message.
 
-    `retry_after` is the number of seconds after which a retry makes sense, None where none does.
+    `retry_after` is the number of seconds after which a retry makes sense, None if it never does.
     """
 
     status_code = 500
@@ -72,7 +72,7 @@ class NotReadyError(RequestError):
 
 
 class DeploymentError(Exception):
-    r"""The deployment is wrong: the server exits with status 1 and this message as last line.
+    r"""The deployment is wrong: the server exits with status 1 and this message as its last line.
 
     The message says what was expected, what was found and how to correct it. Line breaks become
     spaces, because platforms show the last line of the log to the person who deployed the model.

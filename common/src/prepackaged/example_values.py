@@ -6,7 +6,7 @@ import numpy as np
 
 from prepackaged.signature import Column, ValueRange
 
-MOST = 5  # categories that are given
+MOST = 5  # the most example values
 VALUES: dict[str, list[Any]] = {
     "float64": [0.5, 0.0, 1.0, -2.5, 40.0],
     "float32": [0.5, 0.0, 1.0, -2.5, 40.0],
@@ -21,8 +21,8 @@ VALUES: dict[str, list[Any]] = {
 def example_values(column: Column, most: int = MOST) -> list[Any]:
     """Some JSON values for the column, the most likely first; empty if none are known.
 
-    These are categories that the model knows, else the middle of its range and values of the
-    column's kind. Only the author of the model can say whether they make sense.
+    They are categories that the model knows, else the middle of the column's range and values of
+    its kind. Only the author of the model can tell whether they make sense.
     """
     if column.categories:
         some = column.categories[:most]
@@ -32,7 +32,7 @@ def example_values(column: Column, most: int = MOST) -> list[Any]:
 
 
 def _middle(column: Column, known: ValueRange) -> list[Any]:
-    """A short number from the middle of a range of numbers; empty for other kinds."""
+    """A list with a rounded number from the middle of the range; empty for other kinds."""
     middle = known.low / 2 + known.high / 2
     short = float(f"{middle:.3g}")
     if column.kind == "int64":

@@ -10,9 +10,9 @@ import numpy as np
 from prepackaged.example_values import example_values
 from prepackaged.signature import Signature, TensorSpec
 
-LONGEST = 1000  # characters of an example in an error; a longer one helps nobody
-DOCUMENTED = 20_000  # characters of one that a program or a form reads
-SHORTEST = 3  # characters of a value, with what separates it from the next
+LONGEST = 1000  # the most characters of an example in an error
+DOCUMENTED = 20_000  # the most characters of an example for programs and forms
+SHORTEST = 3  # the fewest characters of a value and its separator
 
 
 def example_request(signature: Signature | None, longest: int = LONGEST) -> str | None:
@@ -28,9 +28,9 @@ def example_request(signature: Signature | None, longest: int = LONGEST) -> str 
 def example_message(
     signature: Signature | None, most_values: int, free_size: int = 1
 ) -> dict[str, Any] | None:
-    """A Seldon message of one row; None if the inputs are unknown or have more values.
+    """A Seldon message of one row; None if inputs are unknown or exceed `most_values`.
 
-    Free sizes of a tensor, other than the batch, are `free_size`.
+    Free sizes of a tensor, except for the batch, become `free_size`.
     """
     if signature is None or not signature.inputs:
         return None
@@ -61,14 +61,14 @@ def _of_tensors(
 
 
 def _shape(spec: TensorSpec, free_size: int) -> list[int]:
-    """The shape of one row, with this for other free sizes."""
+    """The shape of one row, with `free_size` for free sizes."""
     known = (1, 1) if spec.shape is None else spec.shape
     shape = [free_size if size is None else size for size in known]
     return [1, *shape[1:]] if spec.is_batch else shape
 
 
 def _array(spec: TensorSpec, shape: list[int]) -> Any:
-    """A value in nested lists of the shape."""
+    """An example value in nested lists of this shape."""
     kind = "U" if spec.is_text else "f" if spec.dtype is None else spec.dtype.kind
     value: Any = {"U": "a", "S": "a", "b": True, "i": 1, "u": 1}.get(kind, 0.5)
     return np.full(shape, value, dtype=object).tolist()

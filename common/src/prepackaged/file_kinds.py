@@ -6,9 +6,9 @@ from pathlib import Path
 
 from prepackaged.errors import DeploymentError
 
-HEAD = 1024  # bytes of a file that tell what it is
+HEAD = 1024  # bytes at the beginning of a file that are examined
 GIT_LFS = b"version https://git-lfs.github.com/spec/"
-# How files begin, with what they are; the first that fits.
+# The beginning of each kind of file, and its description; the first match is used.
 KINDS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), words)
     for pattern, words in (
@@ -41,7 +41,7 @@ KINDS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
         (rb"\s*[\[{]\s*[\"\[\]{}\d-]", "JSON text"),
     )
 )
-FIRST_LINE = 60  # characters of a text that are shown
+FIRST_LINE = 60  # the most characters of a text in an error
 
 
 def describe_file(path: Path) -> str:
@@ -82,11 +82,11 @@ def why_no_model(path: Path) -> str | None:
 
 
 def _text(head: bytes) -> str:
-    """The first line if the bytes are text, else empty."""
+    """The first line if the bytes are text, else an empty string."""
     try:
         text = head.decode()
     except UnicodeDecodeError as error:
-        if len(head) < HEAD or error.start < HEAD - 3:  # else the end cuts a character in two
+        if len(head) < HEAD or error.start < HEAD - 3:  # else the head ends within a character
             return ""
         text = head[: error.start].decode()
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")

@@ -1,4 +1,4 @@
-"""Columns as a pandas DataFrame. Imports pandas when it is first called: not every image has it."""
+"""Convert columns to a pandas DataFrame; imports pandas on first use, as some images lack it."""
 
 from collections.abc import Sequence
 from functools import cache

@@ -45,7 +45,7 @@ def headers_of(request: HasHeaders) -> Headers:
     return Headers(
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, value in request.headers
-        if not name.startswith(b":")  # HTTP/2's own
+        if not name.startswith(b":")  # HTTP/2's pseudo-headers
     )
 
 

@@ -127,7 +127,7 @@ def find_artifact(model_uri: str, files: ModelFiles, model_file: str | None = No
     """
     location = local_path(model_uri)
     if location.is_file():
-        named = _named_path(model_uri)  # a link's own name shows the format; its target's name may not
+        named = _named_path(model_uri)  # unlike its target's name, a link's shows the format
         return _existing(named.parent.resolve(), named.name, "model_uri")
     entries = list_directory(location)
     if model_file:

@@ -59,7 +59,7 @@ def _is_of_this_python(code: bytes) -> bool:
 
 
 def _cache_entries(number: int) -> int:
-    entries: Any = opcode._inline_cache_entries  # type: ignore[attr-defined]  # Python has no public API
+    entries: Any = opcode._inline_cache_entries  # type: ignore[attr-defined]  # no public API
     if isinstance(entries, dict):  # since 3.13
         return int(entries.get(opcode.opname[number], 0))
     return int(entries[number])

@@ -6,7 +6,7 @@ import numpy as np
 
 from prepackaged.signature import Column, ValueRange
 
-MOST = 5  # the most example values
+MOST = 5  # the most categories among the example values
 VALUES: dict[str, list[Any]] = {
     "float64": [0.5, 0.0, 1.0, -2.5, 40.0],
     "float32": [0.5, 0.0, 1.0, -2.5, 40.0],

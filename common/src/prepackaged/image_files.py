@@ -20,10 +20,10 @@ MOST_TO_RESIZE = (
     2 * MOST_PIXELS
 )  # the most pixels of an image that is decoded as a whole and then resized
 MOST_TO_REDUCE = 4 * MOST_PIXELS  # the most pixels of a JPEG whose decoder reduces it row by row
-MOST_SCANS = 100  # the most scans of a progressive JPEG, each of which takes as long as an image
-MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # a marker between compressed data
+MOST_SCANS = 100  # the most scans of a progressive JPEG, each of which takes as long to decode as an image
+MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # a marker after compressed data
 START_OF_SCAN, END_OF_IMAGE = b"\xda", b"\xd9"
-ORIENTATION = 0x0112  # the tag in EXIF
+ORIENTATION = 0x0112  # the EXIF tag
 
 
 @contextmanager
@@ -45,10 +45,10 @@ def reading(content: bytes) -> Iterator[None]:
 
 
 def opened(content: bytes, *, will_be_resized: bool) -> Image.Image:
-    """The image, with only its header read; an image that will be resized may have more pixels.
+    """Open an image and read only its header; an image that will be resized may have more pixels.
 
-    A JPEG of more than `MOST_PIXELS` will be decoded at half its height and width to bound its
-    memory, unless it has several scans, which are decoded as a whole. Raises `ClientError` for too
+    A JPEG of more than `MOST_PIXELS` will be decoded at half its height and width, to bound its
+    memory, unless it has several scans: then it is decoded in full. Raises `ClientError` for too
     many pixels, scans or parts.
     """
     check_parts(content)
@@ -80,7 +80,7 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
 
 
 def decoded(image: Image.Image, mode: str | None) -> Image.Image:
-    """The image, rotated as EXIF says, in the mode; None means L or RGB, as the image is."""
+    """Decode the image, rotate it as EXIF says, and convert it to `mode`; None means L or RGB."""
     image.load()
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):  # 16 bits: keep the upper 8, as Pillow does with colours
@@ -95,14 +95,14 @@ def decoded(image: Image.Image, mode: str | None) -> Image.Image:
 
 
 def resized(image: Image.Image, size: tuple[int, int], resampling: str) -> Image.Image:
-    """The image in another height and width."""
+    """Resize the image to this height and width."""
     if size == (image.height, image.width):
         return image
     return image.resize(size[::-1], Image.Resampling[resampling.upper()])
 
 
 def _scans(content: bytes) -> int:
-    """The scans of a JPEG, up to the end of the first image in it or to too many parts."""
+    """The number of scans of the first image in a JPEG file; counts at most MOST_PARTS parts."""
     at, scans = 2, 0
     for _ in range(MOST_PARTS):
         marker = MARKER.search(content, at)
@@ -114,7 +114,7 @@ def _scans(content: bytes) -> int:
 
 
 def _seen(content: bytes) -> str:
-    """A description of the bytes, for the client."""
+    """A description of the bytes, for error messages."""
     start = content[:16]
     is_text = content and all(byte >= 32 or byte in b"\t\r\n" for byte in start)
     looks = f"text that begins with {start.decode(errors='replace')!r}" if is_text else repr(start)

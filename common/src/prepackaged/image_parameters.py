@@ -7,13 +7,13 @@ import numpy as np
 
 from prepackaged.parameters import wrong_parameter
 
-MOST_PIXELS = 2**24  # the most pixels of an image that becomes floats
+MOST_PIXELS = 2**24  # the most pixels of an image that is converted to floats
 
 
 def one_of(name: str, value: str | None, values: Sequence[str]) -> str | None:
-    """The value in the spelling of `values`, None if it is not set.
+    """The value in the spelling of `values`; None if it is not set.
 
-    Raises `DeploymentError` with the parameter's name for any other value, as all functions here.
+    Like all functions here, raises a `DeploymentError` with the parameter's name for other values.
     """
     if not value:
         return None
@@ -24,7 +24,7 @@ def one_of(name: str, value: str | None, values: Sequence[str]) -> str | None:
 
 
 def read_size(value: str | None) -> tuple[int, int] | None:
-    """Height and width, from a text such as `224x224`."""
+    """Parse height and width from a text such as `224x224`."""
     if not value:
         return None
     match = re.fullmatch(r"\s*([1-9]\d{0,4})\s*x\s*([1-9]\d{0,4})\s*", str(value), re.IGNORECASE)
@@ -37,7 +37,7 @@ def read_size(value: str | None) -> tuple[int, int] | None:
 def read_numbers(
     name: str, value: str | float | None, counts: Sequence[int] = (1, 3)
 ) -> tuple[float, ...] | None:
-    """Numbers separated by commas, each possibly a fraction such as 1/255."""
+    """Parse numbers separated by commas; each may be a fraction such as 1/255."""
     if value in (None, ""):
         return None
     try:

@@ -1,7 +1,7 @@
 """Convert the bytes of an image to the array that a model needs.
 
-Without parameters, pixels become float32 from 0 to 1, in a batch of one. Layout, number of channels
-and whole numbers (0 to 255) follow the model's input if they are unambiguous.
+Without parameters, pixels become float32 from 0 to 1, in a batch of one. If the model's input is
+unambiguous, it determines the layout, the number of channels and whether pixels stay 0 to 255.
 """
 
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ SIGNATURES = (b"\x89PNG", b"\xff\xd8", b"BM", b"GIF8", b"RIFF")  # the first byt
 LAYOUTS = ("NHWC", "NCHW")
 RESAMPLING = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 MOST_VALUES = 3 * MOST_PIXELS  # the most values of all images of a request
-BLOCK = 2**16  # values that are looked up at a time
-Size = tuple[int | None, int | None]  # height and width; None is any
+BLOCK = 2**16  # the number of values that are looked up at a time
+Size = tuple[int | None, int | None]  # height and width; None means any size
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Form:
     """The target form of an image for an input.
 
     `layout` is NHWC, NCHW, or NHW for an input without an axis for channels. `mode` is None if the
-    image's own is kept. `size` is the size that the model accepts. `table` maps each pixel value to
+    image's mode is kept. `size` is the size that the model accepts. `table` maps each pixel value to
     its result, [1 or channels, 256].
     """
 
@@ -151,7 +151,7 @@ class Preprocessing:
         return _laid_out(self._pixels(content, wanted, form), form)
 
     def _pixel_count(self, content: bytes) -> int:
-        """How many pixels an image will have, by its header."""
+        """The number of pixels that the image will have, from its header."""
         from prepackaged import image_files
 
         if self.size:
@@ -161,7 +161,7 @@ class Preprocessing:
             return image.width * image.height
 
     def _pixels(self, content: bytes, wanted: TensorSpec, form: Form) -> Array:
-        from prepackaged import image_files  # here, so that authoring needs no Pillow
+        from prepackaged import image_files  # imported here, because authors may lack Pillow
 
         with image_files.reading(content):
             image = image_files.opened(content, will_be_resized=self.size is not None)
@@ -186,7 +186,7 @@ class Preprocessing:
         return True
 
     def _form(self, wanted: TensorSpec) -> Form:
-        """The target form of an image for an input. Raises ValueError if that is impossible."""
+        """The target form of an image for an input. Raises `ValueError` if there is none."""
         try:
             return self._fitted(wanted.dtype, *self._axes(wanted))
         except ValueError as error:
@@ -194,7 +194,7 @@ class Preprocessing:
             raise ValueError(f"{takes}, {error}") from error
 
     def _axes(self, wanted: TensorSpec) -> tuple[str, int | None, Size]:
-        """Layout, number of channels, height and width, as far as the model knows them."""
+        """Layout, number of channels, height and width, as far as the input's shape tells them."""
         shape = wanted.shape
         if wanted.is_text or (shape is not None and len(shape) not in (3, 4)):
             raise ValueError("which is no image")
@@ -240,7 +240,7 @@ def image_files_in(value: Any) -> list[bytes]:
     """The bytes of the images in a request's value; empty if it contains none.
 
     The value is bytes, `{"b64": ...}`, or a list of them, one for each row of a batch. Raises
-    `ClientError` for bad Base64, and for other values among images.
+    `ClientError` for invalid Base64, and for lists that mix images with other values.
     """
     if isinstance(value, bytes) or is_b64(value):
         return [decode_b64(value)]
@@ -255,7 +255,7 @@ def image_files_in(value: Any) -> list[bytes]:
 
 
 def _check_together(values: int, count: int, wanted: TensorSpec) -> None:
-    """Raise `ClientError` for too many images of a size, each of at least so many values."""
+    """Raise `ClientError` if `count` images of `values` values each are too large together."""
     if values * count > MOST_VALUES:
         raise ClientError(
             f"input {wanted.name!r}: expected images of at most {MOST_VALUES} values together, got"
@@ -274,7 +274,7 @@ def _is_image(row: Any) -> bool:
 
 
 def _laid_out(pixels: Array, form: Form) -> Array:
-    """Pixels [H, W] or [H, W, C] as a batch of one in the layout."""
+    """Arrange pixels [H, W] or [H, W, C] as a batch of one in the form's layout."""
     if form.layout != "NHW":
         pixels = np.atleast_3d(pixels)
     if form.layout != "NCHW" and len(form.table) == 1:
@@ -284,9 +284,9 @@ def _laid_out(pixels: Array, form: Form) -> Array:
 
 
 def _looked_up(table: Array, parts: Array) -> Array:
-    """The table's results for the values of each part; row i of the table is for part i."""
+    """Look up the values of each part in the table, whose row i is for part i."""
     found = np.empty(parts.shape, table.dtype)
-    rows = max(1, BLOCK // parts[0, 0].size)  # numpy makes 8 bytes of each byte on the way
+    rows = max(1, BLOCK // parts[0, 0].size)  # numpy converts each byte to an 8-byte index
     for number, part in enumerate(parts):
         for start in range(0, len(part), rows):
             block = slice(start, start + rows)

@@ -1,4 +1,4 @@
-"""Rows for the trial of a model at the start: its own example, or rows made up for its columns."""
+"""Rows for trying a model at startup: its own example, or rows made from its columns."""
 
 import json
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from prepackaged.artifacts import Artifact
 from prepackaged.example_values import example_values
 from prepackaged.signature import Column, Signature
 
-MOST_BYTES = 2**20  # the largest example
+MOST_BYTES = 2**20  # the largest input example, in bytes
 ROWS = 1
-LARGEST_TO_COPY = 64 * 2**20  # bytes of a model file
+LARGEST_TO_COPY = 64 * 2**20  # the largest model file whose model is copied, in bytes
 
 
 def requests_to_try(
@@ -19,8 +19,8 @@ def requests_to_try(
 ) -> Iterator[Any]:
     """Requests of one row, the most likely first; empty if the model is too large to copy.
 
-    They are payloads as in `jsonData`. A trial needs a copy, because some models change when they
-    answer; the size of the file estimates the memory of the copy.
+    They are payloads as in `jsonData`. A trial needs a copy of the model, because some models
+    change when they answer. The size of the file serves as an estimate of the copy's memory.
     """
     if artifact.path.stat().st_size > most_bytes:
         return
@@ -32,16 +32,16 @@ def requests_to_try(
 
 
 def mlflow_example(artifact: Artifact) -> list[Any] | None:
-    """The first row of an MLflow model's input example, as a payload: a record, or values.
+    """The first row of an MLflow model's input example, as a payload: a record or a list of values.
 
-    None if there is no example, or not one of a table: MLflow stores a DataFrame as `split` and an
+    None if there is no example, or if it is not a table. MLflow stores a DataFrame as `split` and an
     array as `inputs`.
     """
     info = artifact.mlmodel.get("saved_input_example_info")
     name = info.get("artifact_path") if isinstance(info, dict) else None
     content = _read_json(artifact.directory / str(name)) if name else None
     if isinstance(content, list) and content and isinstance(content[0], dict):
-        content = content[0]  # the parameters of the prediction are beside it
+        content = content[0]  # the second item has parameters for predict
     rows = content.get("data", content.get("inputs")) if isinstance(content, dict) else content
     if not isinstance(rows, list) or not rows:
         return None

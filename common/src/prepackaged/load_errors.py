@@ -8,7 +8,7 @@ from pathlib import Path
 from prepackaged.errors import DeploymentError, describe
 from prepackaged.file_kinds import describe_file
 
-# Frameworks that others of our images have, by the module that a pickle asks for.
+# Our images by the module that a pickle imports, for frameworks that only one image has.
 IMAGES = {"xgboost": "xgboost", "torch": "pytorch", "tensorflow": "tensorflow2"}
 WHERE_FROM = re.compile(r" from '[^']*'>")
 MISSING_NAME = re.compile(r"Can't get attribute '([^']+)' on <module '([^']+)'")
@@ -17,14 +17,14 @@ MISSING_NAME = re.compile(r"Can't get attribute '([^']+)' on <module '([^']+)'")
 def explained(error: Exception, path: Path, advice: str = "") -> DeploymentError:
     """The error for an exception raised while the model file at `path` was read.
 
-    `advice` is about the versions that saved it; without it, the message guesses.
+    `advice` names the versions that saved the file; without it, the message guesses the cause.
     """
     if isinstance(error, PermissionError):
         return DeploymentError(f"model file {path}: {error.strerror}")
     module = str(error.name) if isinstance(error, ModuleNotFoundError) and error.name else ""
     package = module.partition(".")[0]
     why = WHERE_FROM.sub(">", describe(error)).rstrip(":")
-    # Modules of a name like `_loss` are parts of a package, as scikit-learn has them.
+    # Modules with names like `_loss` belong to a package, such as scikit-learn.
     if advice and (not package or package.startswith("_") or _is_here(package)):
         return DeploymentError(f"model file {path} cannot be loaded: {why}; {advice}")
     if package:
@@ -37,7 +37,7 @@ def explained(error: Exception, path: Path, advice: str = "") -> DeploymentError
 
 
 def script_names(names: Collection[str]) -> str:
-    """The message for a pickle that needs functions or classes of `__main__`, with remedies."""
+    """The message for a pickle that needs functions or classes of `__main__`, with a remedy."""
     return (
         f"needs {', '.join(sorted(names))} of the notebook or script that saved it (__main__),"
         " which a pickle only names: put a Python file that defines it beside the model file, or"
@@ -49,14 +49,14 @@ def script_names(names: Collection[str]) -> str:
 def _kind(path: Path) -> str:
     try:
         return f"; the file is {describe_file(path)}"
-    except DeploymentError:  # it cannot be read any more: the error above says why
+    except DeploymentError:  # it can no longer be read: the first error says why
         return ""
 
 
 def _is_here(package: str) -> bool:
     try:
         found = find_spec(package)
-    except ValueError:  # of modules that no file is behind
+    except ValueError:  # modules that have no file
         return False
     return found is not None and found.origin is not None  # a directory of that name has none
 

@@ -1,8 +1,8 @@
-"""Convert a signature to Seldon's metadata, the same for all images.
+"""Convert a signature to Seldon's metadata, in the same way for all images.
 
 Seldon's schema has two forms: a tensor with name, datatype and shape, as in the Open Inference
 Protocol (-1 is a free size); and a `messagetype` with column names and the shape of a row, for
-arrays without names.
+arrays without a name.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from typing import Any
 from prepackaged.signature import Column, Facts, Signature, TensorSpec
 
 TABLES = ("ndarray", "tensor", "tftensor")  # message types whose rows have columns
-LONGEST = 200  # characters of names in a text
+LONGEST = 200  # the most characters of all names in a text
 DATATYPES = {"b": "BOOL", "f": "FP", "i": "INT", "u": "UINT"}  # without the number of bits
 
 
@@ -21,9 +21,9 @@ def seldon_metadata(signature: Signature) -> dict[str, Any]:
 
 
 def contradictions(signature: Signature, written: Mapping[str, Any]) -> dict[str, str]:
-    """What is wrong with the `inputs` and `outputs` that metadata in Seldon's schema has, by field.
+    """Compare `inputs` and `outputs` in Seldon's schema with the signature; differences by field.
 
-    Only what both the model and the metadata name is compared: columns, or tensors.
+    Columns or tensors are compared only if both the model and the metadata name them.
     """
     found = {}
     for field, described in seldon_metadata(signature).items():

@@ -1,6 +1,6 @@
-"""Recognise valid metadata without jsonschema, whose import takes 0.1 s of a start.
+"""Recognise valid metadata without jsonschema, whose import takes 0.1 s at startup.
 
-What is not recognised is left to jsonschema, which also words the errors.
+All other metadata is passed to jsonschema, which also raises the errors.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ def validated(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def follows(value: Any, schema: Schema) -> bool:
-    """Whether a value follows a JSON schema; False, too, where this cannot tell."""
+    """Whether a value follows a JSON schema; also False if this function cannot tell."""
     return all(name in CHECKS and CHECKS[name](value, schema) for name in schema)
 
 
@@ -46,7 +46,7 @@ def _properties(value: Any, schema: Schema) -> bool:
 
 
 def _others(value: Any, schema: Schema) -> bool:
-    """Whether the properties that the schema does not name are as it says of those."""
+    """Whether properties that the schema does not name follow `additionalProperties`."""
     if not isinstance(value, dict):
         return True
     others = [each for name, each in value.items() if name not in schema.get("properties", {})]

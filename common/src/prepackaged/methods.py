@@ -6,13 +6,13 @@ from typing import Any
 from prepackaged.errors import ClientError
 from prepackaged.signature import Signature
 
-SHOWN = 60  # characters of a word that is no method
+SHOWN = 60  # the most characters of an unknown method in an error
 
 
 def asked_method(meta: Mapping[str, Any] | None, signature: Signature) -> str:
     """The method that a request's `meta` chooses, else the default.
 
-    It is `method` in `meta` itself, where the server puts it, or in Seldon's `meta.tags`. Raises
+    The method is in `meta.method`, which the server sets, or in Seldon's `meta.tags.method`. Raises
     `ClientError` for a method that the signature does not list.
     """
     meta = meta or {}

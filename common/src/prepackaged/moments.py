@@ -1,19 +1,19 @@
-"""Read dates and times, as ISO 8601 writes them."""
+"""Parse dates and times in ISO 8601."""
 
 import re
 from typing import Any
 
 import numpy as np
 
-# What is left to NumPy begins so; it would also read the clock for `now`, and years of any length.
+# Only texts with this beginning go to NumPy, which would also accept `now` and longer years.
 BEGINNING = re.compile(r"\d{4}(-|\Z)", re.ASCII)
 WITHOUT_DASHES = re.compile(r"(\d{4})(\d\d)(\d\d)", re.ASCII)
 
 
 def moment(text: str) -> Any:
-    """A date, or a date and time, in nanoseconds and without a zone: that of UTC.
+    """Parse a date, or a date and time, to nanoseconds; the time zone is UTC.
 
-    Raises `ValueError` for other texts, `OverflowError` for years that nanoseconds do not reach.
+    Raises `ValueError` for other texts, `OverflowError` for years outside the range of nanoseconds.
 
     >>> str(moment("2020-01-03T12:30:00Z"))
     '2020-01-03T12:30:00.000000000'

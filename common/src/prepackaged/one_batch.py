@@ -1,4 +1,4 @@
-"""Find out whether the first axes of a model's inputs are the same batch."""
+"""Find out whether the first axes of all inputs of a model are the same batch."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -8,11 +8,11 @@ from prepackaged.arrays import Array
 from prepackaged.signature import TensorSpec
 
 Run = Callable[[dict[str, Array]], Mapping[str, Array]]
-ROWS = 2  # with one row, a framework may compute in another way than with several
+ROWS = 2  # rows of a trial; with only one, a framework may take another code path
 
 
 def blank(spec: TensorSpec, rows: int = 1) -> Array:
-    """Zeros or empty texts with that many rows; other free axes have size 1."""
+    """Zeros or empty texts for this input, with `rows` rows; other free axes have size 1."""
     sizes = [size or 1 for size in spec.shape or ()]
     shape = (rows, *sizes[1:]) if spec.is_batch else tuple(sizes)
     return np.full(shape, "", object) if spec.is_text else np.zeros(shape, spec.dtype)
@@ -21,8 +21,8 @@ def blank(spec: TensorSpec, rows: int = 1) -> Array:
 def have_one_batch(run: Run, specs: Sequence[TensorSpec]) -> bool:
     """Whether the model requires the same number of rows of each input, and returns as many.
 
-    It runs the model on blanks, so `run` must have no lasting effect. Nodes and edges, or a query
-    and its items, may differ in number, so they are not one batch.
+    The function runs the model on blanks, so `run` must have no lasting effect. Inputs such as
+    nodes and edges, or a query and its items, may differ in number, so they are not one batch.
     """
     if not all(spec.is_batch for spec in specs):
         return False

@@ -20,7 +20,7 @@ from prepackaged.load_errors import script_names
 logger = logging.getLogger(__name__)
 
 MAIN = "__main__"
-PRIVATE = "_model_"  # how the private names of modules begin
+PRIVATE = "_model_"  # the prefix of the private names
 
 
 @contextmanager
@@ -29,8 +29,8 @@ def importable(
 ) -> Iterator[None]:
     """In this block, imports prefer the files in these directories to the server's own.
 
-    `server` is the directory of the image's modules, whose names are restored afterwards; then the
-    directories stay at the end of the path. `finder` finds modules that nothing else finds.
+    `server` is the directory of the image's modules, whose names are restored after the block; the
+    directories then stay at the end of `sys.path`. `finder` finds modules that nothing else finds.
     """
     hidden = _take_out(_modules_in(server))
     paths = list(dict.fromkeys(map(str, directories)))
@@ -51,9 +51,9 @@ def importable(
 
 @contextmanager
 def forgotten(directories: Sequence[Path]) -> Iterator[None]:
-    """In this block and after it, what was imported from below these directories is forgotten.
+    """In this block and after it, modules imported from these directories are forgotten.
 
-    If the block raises an exception, all is as before.
+    If the block raises an exception, they are restored.
     """
     modules, path = _take_out(_modules_below(directories)), list(sys.path)
     sys.path[:] = [each for each in path if not _is_below(each, directories)]
@@ -77,7 +77,7 @@ def _modules_below(directories: Sequence[Path]) -> list[str]:
 
 
 def _is_below(path: str, directories: Sequence[Path]) -> bool:
-    """Whether a path is in one of these directories, but not in an environment there."""
+    """Whether a path is in one of these directories, but not in a Python environment there."""
     below = any(Path(path).is_relative_to(each) for each in directories)
     return below and "site-packages" not in Path(path).parts
 
@@ -119,7 +119,7 @@ def standing_for_main(module: ModuleType | None) -> Iterator[None]:
 def _main_with(
     names: set[str], directories: Sequence[Path], stand_in: Callable[[str], Any] | None
 ) -> ModuleType | None:
-    """A module that defines all these names; None without one."""
+    """A module that defines all these names; None if there is none."""
     if all(hasattr(sys.modules[MAIN], name) for name in names):
         return sys.modules[MAIN]
     files = {path for directory in directories for path in directory.glob("*.py")}
@@ -140,7 +140,7 @@ def load_module(path: Path, stand_in: Callable[[str | None], bool] = lambda _: F
     `DeploymentError` for any error in the file.
     """
     name = f"{PRIVATE}{sha256(str(path).encode()).hexdigest()[:8]}"
-    # As a package, so that `from .layers import Block` finds what lies beside it.
+    # It is a package, so that `from .layers import Block` finds a file beside it.
     spec = importlib.util.spec_from_file_location(
         name, path, submodule_search_locations=[str(path.parent)]
     )
@@ -162,7 +162,7 @@ def load_module(path: Path, stand_in: Callable[[str | None], bool] = lambda _: F
 
 
 def why_not_found(path: Path, error: ModuleNotFoundError) -> str:
-    """The message for a file that imports something missing, by the author's name for it."""
+    """The message for a file that imports a missing module, with the name that the file uses."""
     name = str(error.name)
     if name.startswith(PRIVATE):  # a relative import
         name = f".{name.partition('.')[2]}"

@@ -10,9 +10,9 @@ D = TypeVar("D")
 
 
 def is_true(name: str, value: object) -> bool:
-    """Whether the parameter `name` is true; unset, it is false.
+    """Whether the parameter `name` is true; by default false.
 
-    Raises `DeploymentError` for anything but true and false.
+    Raises `DeploymentError` for any value except true and false.
     """
     word = str(value or "false").strip().lower()
     if word not in ("true", "false"):
@@ -21,9 +21,9 @@ def is_true(name: str, value: object) -> bool:
 
 
 def chosen(name: str, value: object, words: Sequence[str]) -> str:
-    """The parameter `name`, one of some words; unset, it is the first.
+    """The parameter `name`, which must be one of `words`; by default the first.
 
-    Raises `DeploymentError` for any other.
+    Raises `DeploymentError` for any other value.
     """
     word = str(value or words[0]).strip().lower()
     if word not in words:
@@ -32,17 +32,17 @@ def chosen(name: str, value: object, words: Sequence[str]) -> str:
 
 
 def whole_number(name: str, value: object, default: int) -> int:
-    """The parameter `name` as a whole number; unset, it is `default`.
+    """The parameter `name` as a whole number; by default `default`.
 
-    Raises `DeploymentError` for anything else.
+    Raises `DeploymentError` for any other value.
     """
     return _parsed(name, value, int, "a whole number", default)
 
 
 def number(name: str, value: object) -> float | None:
-    """The parameter `name` as a number, such as -999 or nan; unset, it is None.
+    """The parameter `name` as a number, such as -999 or nan; by default None.
 
-    Raises `DeploymentError` for anything else.
+    Raises `DeploymentError` for any other value.
     """
     return _parsed(name, value, float, "a number", None)
 
@@ -56,7 +56,7 @@ def _parsed(name: str, value: object, parse: Callable[[str], T], what: str, defa
 
 
 def wrong_parameter(name: str, wanted: str, got: object, cure: str = "") -> DeploymentError:
-    """The error for the value of a parameter, with what to do; a long value is shortened.
+    """The error for a wrong value of a parameter, with the remedy `cure`; long values are cut.
 
     >>> wrong_parameter("strict", "true or false", "maybe").args[0]
     "expected the parameter strict to be true or false, got 'maybe'"

@@ -20,7 +20,7 @@ MOST_TO_RESIZE = (
     2 * MOST_PIXELS
 )  # the most pixels of an image that is decoded as a whole and then resized
 MOST_TO_REDUCE = 4 * MOST_PIXELS  # the most pixels of a JPEG whose decoder reduces it row by row
-MOST_SCANS = 100  # the most scans of a progressive JPEG, each of which takes as long to decode as an image
+MOST_SCANS = 100  # the most scans of a progressive JPEG, each as slow to decode as an image
 MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # a marker after compressed data
 START_OF_SCAN, END_OF_IMAGE = b"\xda", b"\xd9"
 ORIENTATION = 0x0112  # the EXIF tag

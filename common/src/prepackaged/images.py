@@ -35,8 +35,8 @@ class Form:
     """The target form of an image for an input.
 
     `layout` is NHWC, NCHW, or NHW for an input without an axis for channels. `mode` is None if the
-    image's mode is kept. `size` is the size that the model accepts. `table` maps each pixel value to
-    its result, [1 or channels, 256].
+    image's mode is kept. `size` is the size that the model accepts. `table` maps each pixel value
+    to its result; its shape is [1 or channels, 256].
     """
 
     layout: str

@@ -32,10 +32,10 @@ def requests_to_try(
 
 
 def mlflow_example(artifact: Artifact) -> list[Any] | None:
-    """The first row of an MLflow model's input example, as a payload: a record or a list of values.
+    """The first row of an MLflow model's input example, as a payload: a record or values.
 
-    None if there is no example, or if it is not a table. MLflow stores a DataFrame as `split` and an
-    array as `inputs`.
+    None if there is no example, or if it is not a table. MLflow stores a DataFrame as `split` and
+    an array as `inputs`.
     """
     info = artifact.mlmodel.get("saved_input_example_info")
     name = info.get("artifact_path") if isinstance(info, dict) else None

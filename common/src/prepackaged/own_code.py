@@ -175,7 +175,7 @@ def why_not_found(path: Path, error: ModuleNotFoundError) -> str:
 def top_level_names(path: Path) -> list[str]:
     """The top-level names that a file defines, found without running it.
 
-    For a file that cannot be parsed, the reason: another file may define the class.
+    If the file cannot be parsed, returns the reason instead: another file may define the class.
     """
     try:
         body = ast.parse(path.read_bytes()).body

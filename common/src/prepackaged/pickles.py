@@ -24,13 +24,13 @@ import numpy as np
 from prepackaged.bytecode import HERE, python_of
 from prepackaged.errors import DeploymentError
 
-CHUNK = 2**20  # bytes that are read at once of what is passed over
-OVERLAP = 100  # bytes of a block that are searched with the next one
-MARGIN = 16  # bytes at a block's end where a version may go on in the next one
+CHUNK = 2**20  # the number of bytes read at a time when data is searched or skipped
+OVERLAP = 100  # the last bytes of a block, which are searched again with the next block
+MARGIN = 16  # bytes at the end of a block in which a version may be incomplete
 HAS_OBJECTS = 1  # numpy's NPY_ITEM_HASOBJECT
 MAIN = "__main__"
-SHOWN = 5  # names of functions in an error
-# scikit-learn writes its version into each of its estimators, behind a key that is stored once.
+SHOWN = 5  # the most names of functions in an error
+# scikit-learn stores its version in each estimator; a pickle contains the key only once.
 VERSION = re.compile(
     rb"_sklearn_version.{1,12}?(\d+(?:\.\d+)+(?:(?:\.dev|\.post|a|b|rc)\d+)?)", re.S
 )
@@ -43,8 +43,8 @@ class PickleFacts:
 
     `imports` are the functions and classes that it names, as `module.name`. `sklearn` is the
     scikit-learn version that saved it, empty if it contains no estimators. `code` are functions
-    that it contains by value, each with the Python that compiled it. `script` are functions and
-    classes of the notebook or script that saved it, which it contains only by name.
+    that it contains by value, each with the Python version that compiled it. `script` are functions
+    and classes of the notebook or script that saved it, which it contains only by name.
     """
 
     sklearn: str = ""
@@ -83,10 +83,10 @@ def read_facts(path: Path) -> PickleFacts:
 def imports_of(path: Path) -> set[str] | None:
     """The imports of the pickles in a file; None if it contains no pickle.
 
-    PyTorch's archives contain a pickle as `data.pkl`. A damaged pickle may import more.
+    In PyTorch's archives, the pickle is `data.pkl`. For a damaged pickle, names may be missing.
     """
     facts = PickleFacts()
-    with suppress(Exception):  # of another kind, or damaged: the loader says which
+    with suppress(Exception):  # not a pickle, or damaged: the loader reports it
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 for name in archive.namelist():
@@ -133,7 +133,7 @@ def _search(stream: IO[bytes]) -> dict[re.Pattern[bytes], bytes]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The content of a file that joblib may have compressed, as a stream."""
+    """The decompressed content, as a stream, of a file that joblib may have compressed."""
     with path.open("rb") as file:
         begin = file.peek(2)[:2]
         decompress = next((DECOMPRESS[each] for each in DECOMPRESS if begin.startswith(each)), None)
@@ -246,7 +246,7 @@ class _Reader(pickle._Unpickler):
 
     def _pass_array(self, dtype: _Stub, shape: tuple[int, ...], **more: Any) -> None:
         """Skip the values of an array, which joblib writes after its description."""
-        if _has_objects(dtype):  # as a pickle of their own
+        if _has_objects(dtype):  # joblib writes objects as a separate pickle
             _Reader(self._stream, self._facts).load()
             return
         if "numpy_array_alignment_bytes" in more:  # since joblib 1.2
@@ -281,7 +281,7 @@ def _has_objects(dtype: _Stub) -> bool:
 
 
 def _pass(read: Callable[[int], bytes], size: int) -> bytes:
-    """Skip that many bytes. Raises `EOFError` if there are fewer."""
+    """Skip `size` bytes. Raises `EOFError` if there are fewer."""
     while size > 0:
         passed = len(read(min(size, CHUNK)))
         if not passed:

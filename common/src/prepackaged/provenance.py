@@ -1,7 +1,7 @@
-"""What a model is, to the byte: a digest of its files, which anybody can compute again.
+"""Identify a model by a digest of its files, which anybody can compute again.
 
 The digest is the root of OpenSSF's model signing, https://github.com/sigstore/model-transparency:
-the SHA-256 of each file, in the order of their paths, and the SHA-256 of these.
+the SHA-256 of the SHA-256 digests of all files, in the order of their paths.
 """
 
 import hashlib
@@ -11,10 +11,10 @@ from typing import Any
 
 from prepackaged.artifacts import Artifact
 
-MOST_FILES = 10_000  # the most files in a directory that still counts as a model's
-# Of git, of model signing, and what Python writes when it imports a model's own modules.
+MOST_FILES = 10_000  # the most files in a model directory; a larger one has no digest
+# Files of git and of model signing, and the cache that Python writes when it imports modules.
 LEFT_OUT = {".git", ".gitattributes", ".github", ".gitignore", "model.sig", "__pycache__"}
-# By a component's `platform`, the key of `custom` with its framework's version.
+# For each `platform` of a component, the key in `custom` of its framework's version.
 FRAMEWORKS = {
     "sklearn": "scikit-learn",
     "pytorch": "torch",
@@ -23,7 +23,7 @@ FRAMEWORKS = {
 
 
 def framework_of(model: Any) -> tuple[str, str]:
-    """The framework of a loaded component and its version; empty where it does not say."""
+    """The framework of a loaded component and its version; empty if it does not state them."""
     platform = str(getattr(model, "platform", ""))
     custom = getattr(model, "custom", None)
     name = FRAMEWORKS.get(platform, platform)
@@ -32,10 +32,10 @@ def framework_of(model: Any) -> tuple[str, str]:
 
 
 def model_digest(model: Any) -> str:
-    """The digest of a loaded model's directory, or of the file that `model_uri` names alone.
+    """The digest of a loaded model's directory, or of its file if `model_uri` names a file.
 
-    As `sha256:...`; empty for a model without a file, for a directory of more than MOST_FILES and
-    where files cannot be read.
+    It has the form `sha256:...`. It is empty for a model without a file, for a directory with more
+    than MOST_FILES files, and if a file cannot be read.
     """
     artifact = getattr(model, "artifact", None)
     if not isinstance(artifact, Artifact):
@@ -49,7 +49,7 @@ def model_digest(model: Any) -> str:
 
 
 def digest_of(files: list[Path]) -> str:
-    """The root over these files, in this order. Raises `OSError`."""
+    """The root digest of these files, in this order. Raises `OSError`."""
     root = hashlib.sha256()
     for file in files:
         with file.open("rb") as content:
@@ -60,15 +60,15 @@ def digest_of(files: list[Path]) -> str:
 def files_in(directory: Path) -> list[Path]:
     """The files below a directory that belong to a model, in the order of their paths.
 
-    Links are followed, as platforms mount models by them; what Kubernetes keeps behind them, in
-    directories such as `..data`, is not read twice. Raises `OSError`.
+    Links are followed, because platforms mount models through links. Their targets in directories
+    such as `..data`, which Kubernetes creates, are not read a second time. Raises `OSError`.
     """
     return sorted(_walk(directory, ()), key=lambda file: file.relative_to(directory).parts)
 
 
 def _walk(directory: Path, above: tuple[Path, ...]) -> Iterator[Path]:
     here = directory.resolve()
-    if here in above:  # a link that leads back
+    if here in above:  # a link to a directory above
         return
     count = 0
     for entry in directory.iterdir():

@@ -1,9 +1,9 @@
 """Import seldon-core without TensorFlow's notices, and check the variable PREDICTOR_LABELS.
 
 seldon-core imports TensorFlow if it is installed. While they load, its libraries write notices to
-stderr that no setting turns off; they appear only if `TF_CPP_MIN_LOG_LEVEL` is 0 or 1. seldon-core
-also parses `PREDICTOR_LABELS` as JSON when it is imported: empty means unset, and anything but an
-object stops the process with a clear line.
+stderr that no setting turns off; this module hides them unless `TF_CPP_MIN_LOG_LEVEL` is 0 or 1.
+seldon-core also parses `PREDICTOR_LABELS` as JSON when it is imported. Here an empty value counts
+as unset, and any value except a JSON object stops the process with a clear message.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-LONGEST = 100  # characters of a wrong value that a message shows
+LONGEST = 100  # the most characters of a wrong value in a message
 WARNINGS = "2"  # the level that hides notices and warnings, and shows errors
 
 

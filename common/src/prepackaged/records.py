@@ -8,7 +8,7 @@ import numpy as np
 from prepackaged.arrays import Array
 from prepackaged.signature import Column
 
-#: For a kind of column, the types of values that are that already, and their dtype.
+#: For a kind of column, the types of values that need no conversion, and the dtype.
 PLAIN: dict[str, tuple[frozenset[type], Any]] = {
     "float64": (frozenset({float, int}), np.float64),
     "float32": (frozenset({float, int}), np.float32),
@@ -18,7 +18,7 @@ PLAIN: dict[str, tuple[frozenset[type], Any]] = {
 
 
 def record_in(payload: Any) -> dict[str, Any] | None:
-    """The record of a payload with exactly one record, else None."""
+    """The record in a payload that is exactly one record, else None."""
     record = payload[0] if type(payload) is list and len(payload) == 1 else payload
     return record if type(record) is dict else None
 
@@ -26,7 +26,7 @@ def record_in(payload: Any) -> dict[str, Any] | None:
 def plain_arrays(record: Mapping[str, Any], facts: Sequence[Column]) -> list[Array] | None:
     """The record's values, cast as `cast` does, each of shape [1].
 
-    None if a value is missing or its type is not enough to decide.
+    Returns None if a value is missing or may need a conversion.
     """
     arrays = []
     for fact in facts:

@@ -19,7 +19,7 @@ def run_by_row(
 ) -> Arrays:
     """Call `run` for each row of the inputs `by_row`, and join its outputs.
 
-    Inputs with one row, and inputs not in `by_row`, are the same in each call. For a request of one
+    Inputs with one row and inputs not in `by_row` are passed unchanged to each call. For a request of one
     row, the result of `run` is returned unchanged. `shapes` are the shapes of one call's outputs,
     for `joined`. Raises `ClientError` if inputs have different numbers of rows.
     """
@@ -42,9 +42,9 @@ def run_by_row(
 
 
 def whole(shapes: Mapping[str, FreeShape | None]) -> frozenset[str]:
-    """The outputs that have no axis for the row in a call with one row: all of it is that row's.
+    """The outputs without an axis for rows, all of whose values belong to the row of the call.
 
-    `shapes` are as for `run_by_row`. An output without axes is a number for the row.
+    `shapes` are as for `run_by_row`. An output without axes is one number for the row.
     """
     return frozenset(
         name for name, shape in shapes.items() if shape is None or shape[:1] not in ((1,), ())
@@ -52,7 +52,7 @@ def whole(shapes: Mapping[str, FreeShape | None]) -> frozenset[str]:
 
 
 def joined(parts: Sequence[Array], shape: FreeShape | None) -> Array:
-    """Join the outputs for single rows, each of `shape`, to one array whose first axis is rows.
+    """Join the outputs for single rows, each of `shape`, to one array with rows as first axis.
 
     If the shape begins with 1, that axis becomes the rows. If sizes are free or unknown, such as
     the number of detected objects, the array contains a list for each row, even if they have equal

@@ -2,7 +2,7 @@
 
 As JSON, a table is a list of rows, a list of records, one record, an object of columns
 (`{"age": [30, 40]}`) or pandas' `split` form (`{"columns": [...], "data": [...]}`). As an array
-it has two dimensions, and its names are apart.
+it has two dimensions, and the column names are separate.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ from prepackaged.arrays import Array, count_words
 from prepackaged.casting import ABSENT, STRUCTURE, Values
 from prepackaged.errors import ClientError
 
-# What a client calls the payloads that are no table.
+# The names, in errors, of payloads that are not tables.
 PAYLOADS = {
     bytes: "binData",
     str: "a string",
@@ -23,15 +23,15 @@ PAYLOADS = {
     bool: "a boolean",
 } | dict.fromkeys((int, float), "a number")
 SPLIT = {"columns", "data"}
-SPARSEST, SMALL = 16, 4096  # places for each value of records, in tables larger than this
+SPARSEST, SMALL = 16, 4096  # the most cells per value of records, and the cells always allowed
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
     """Columns of `rows` values each; `names` is None if the request has none.
 
-    `values` returns those of a column by its place. `is_by_name` is true if the order of columns
-    has no meaning.
+    `values` returns the values of a column by its position. `is_by_name` is true if the order of
+    the columns has no meaning.
     """
 
     rows: int
@@ -42,7 +42,7 @@ class Sheet:
 
 
 def read_sheet(payload: Any, names: Iterable[str] | None = None) -> Sheet:
-    """The table in a payload; `names` were sent beside it, but names in records win.
+    """The table in a payload; `names` were sent separately, and names in records override them.
 
     Raises `ClientError` if the payload is not a table, has rows of unequal length, or no rows.
     """
@@ -94,7 +94,7 @@ def _of_object(value: dict[str, Any]) -> Sheet:
 
 
 def _is_column(value: Any) -> bool:
-    """Whether it is a list or, from protocols with typed columns, an array."""
+    """Whether the value is a list or, in protocols with typed columns, an array."""
     return type(value) is list or (isinstance(value, np.ndarray) and value.ndim == 1)
 
 
@@ -144,7 +144,7 @@ def _not_two_dimensional(shape: Sequence[int]) -> ClientError:
 
 
 def _sent_names(names: Any) -> list[str] | None:
-    """The request's column names, None if it has none; numbers become text, as in pandas."""
+    """The request's column names, or None if it has none; numbers become text, as in pandas."""
     if names is None:
         return None
     if isinstance(names, Iterable) and not isinstance(names, str):

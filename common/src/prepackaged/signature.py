@@ -1,6 +1,6 @@
-"""A model's inputs and outputs, and the source of each fact: read once, when it is loaded.
+"""A model's inputs and outputs and the source of each fact, read once when it is loaded.
 
-`tensor_values` and `tables` cast the values of requests by these facts, and `metadata` shows them
+`tensor_values` and `tables` cast the values of requests according to these facts, and `metadata` shows them
 in `GET /metadata`.
 """
 
@@ -19,9 +19,9 @@ Source = Literal["model", "pipeline", "MLmodel", "metadata.yaml"]
 RangeSource = Literal["training", "deviation", "thresholds", "samples"]  # the most exact first
 FreeShape = tuple[int | None, ...]
 
-BATCH = "batch"  # the name of the axis of rows, unless the model has another
-TEXT_KINDS = "OSU"  # numpy's kinds of dtype whose values are text
-SHOWN = 20  # names in a text that may have thousands
+BATCH = "batch"  # the name of the batch axis, unless the model names it differently
+TEXT_KINDS = "OSU"  # numpy's dtype kinds for text
+SHOWN = 20  # the most names shown of a list that may have thousands
 
 
 class Unknown(Enum):
@@ -35,7 +35,7 @@ class Unknown(Enum):
 
 UNKNOWN: Final = Unknown.UNKNOWN
 
-# The categories of a column whose categories are no JSON values, such as intervals or bytes.
+# Stands for categories that JSON cannot express, such as intervals or bytes.
 NO_CATEGORIES: Final[tuple[Any, ...]] = ()
 
 
@@ -96,7 +96,7 @@ class Column:
 
     @cached_property
     def is_of_objects(self) -> bool:
-        """Whether training had numbers or booleans of this column as Python's objects."""
+        """Whether this column had dtype object in training, although it has numbers or booleans."""
         if self.kind == "bool":
             return self.missing is not UNKNOWN
         return self.kind == "any" and (self.missing is None or self.categories is not None)
@@ -109,11 +109,11 @@ class Column:
         if self.kind not in get_args(Kind):
             raise ValueError(f"expected a kind of {', '.join(get_args(Kind))}, got {self.kind!r}")
         if isinstance(self.missing, float) and math.isnan(self.missing):
-            object.__setattr__(self, "missing", math.nan)  # one NaN, so that columns compare equal
+            object.__setattr__(self, "missing", math.nan)  # always the same NaN object, so that columns compare equal
 
     def __reduce__(self) -> tuple[Any, ...]:
         facts = tuple(getattr(self, each.name) for each in fields(self))
-        return Column, facts  # made anew, since a pickle has another NaN: see __post_init__
+        return Column, facts  # unpickling must run __post_init__, since a pickle has its own NaN
 
     def __str__(self) -> str:
         kind: str = self.kind
@@ -172,7 +172,7 @@ class TensorSpec:
 
     @property
     def is_batch(self) -> bool:
-        """Whether its first axis is the batch: one row for each row of the request."""
+        """Whether its first axis is the batch, with one row for each row of the request."""
         return self.shape is not None and self.shape[:1] == (None,)
 
     def expected(self) -> str:
@@ -186,7 +186,7 @@ class TensorSpec:
 
 
 Facts = tuple[Column, ...] | tuple[TensorSpec, ...]
-SOURCED = ("inputs", "outputs", "class_names", "methods")  # who deploys chooses `method`
+SOURCED = ("inputs", "outputs", "class_names", "methods")  # not `method`: a parameter sets it
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ class Signature:
     sources: Mapping[str, Source] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sources", dict(self.sources))  # the caller's may change
+        object.__setattr__(self, "sources", dict(self.sources))  # the caller may change its own
         _check("sources of", self.sources, SOURCED)
         _check("sources", self.sources.values(), get_args(Source))
 
@@ -250,7 +250,7 @@ class Signature:
 
 
 def declared_signature(model: Any) -> Signature | None:
-    """The model's signature, None if it has none."""
+    """The model's signature, or None if it has none."""
     signature = getattr(model, "signature", None)
     return signature if isinstance(signature, Signature) else None
 

@@ -25,11 +25,11 @@ from prepackaged.signature import Column, Facts
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-NUMBERS = "biuf"  # numpy's kinds of dtype that are numbers
-# Of columns that are all of one kind, numbers go into one array; object: they stay as they are.
+NUMBERS = "biuf"  # numpy's dtype kinds for numbers
+# Dtypes of the array if all columns have the same kind; object means that numbers stay unchanged.
 DTYPES: dict[str, Any] = dict(zip(("float64", "float32", "any"), map(np.dtype, "dfO"), strict=True))
 MOMENTS = np.dtype("datetime64[ns]")
-LEFT_OUT = -1  # the place of a column that the request does not have
+LEFT_OUT = -1  # the position of a column that the request does not contain
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +64,7 @@ class Table:
         return Table(self.facts, tuple(map(np.concatenate, stacks)))
 
     def array(self) -> Array:
-        """The values as an array [rows, columns], of objects if a column has text."""
+        """The values as an array [rows, columns]; its dtype is object if a column has text."""
         dtypes = {array.dtype for array in self.arrays}
         if all(dtype.kind in NUMBERS for dtype in dtypes) or dtypes == {MOMENTS}:
             return np.column_stack(self.arrays)
@@ -146,7 +146,7 @@ class Columns:
             array = array.astype(dtype)
         if self._refuses_null:
             values = array.ravel()
-            if math.isnan(values.dot(values)):  # NaN if a value is; the columns find out which
+            if math.isnan(values.dot(values)):  # NaN if any value is NaN; the slow path reports which
                 return None
         return array
 
@@ -204,12 +204,12 @@ class Columns:
 
     @cached_property
     def _is_plain(self) -> bool:
-        """Whether each column has a name and is used, so that a record has exactly these."""
+        """Whether all columns have names and are used, so that a record has exactly these names."""
         return bool(self.names) and all(fact.name and fact.used for fact in self._known)
 
     @cached_property
     def _one_dtype(self) -> tuple[np.dtype[Any] | None, int]:
-        """The common dtype of all columns and their number, 0 for any number.
+        """The common dtype of all columns and their number; 0 means any number.
 
         The dtype is object if numbers stay unchanged, and None if columns differ or some are
         unused.
@@ -225,7 +225,7 @@ class Columns:
         return not all(fact.nullable for fact in self.used)
 
     def _places(self, sheet: Sheet) -> Sequence[int]:
-        """The place in the sheet of each known column; all places if the columns are unknown."""
+        """The position in the sheet of each known column; all positions if columns are unknown."""
         if sheet.names is not None and self.names:
             return self._places_by_name(sheet.names, sheet.width, self.names)
         if sheet.is_by_name and self._known:
@@ -252,7 +252,7 @@ class Columns:
 
 
 def _key(fact: Column, array: Array) -> Hashable:
-    """The dtype; for an unknown column, the types of its values, which pandas looks at."""
+    """The dtype; for an unknown column, the types of its values, by which pandas chooses a dtype."""
     if array.dtype == object and fact.kind == "any":
         return frozenset(map(type, array))
     return array.dtype
@@ -260,7 +260,7 @@ def _key(fact: Column, array: Array) -> Hashable:
 
 def _objects_of(fact: Column, array: Array) -> Array:
     """A column as objects, with NaN for null unless the column's missing value is None."""
-    if array.dtype.kind == "M":  # of nanoseconds, which would become integers
+    if array.dtype.kind == "M":  # nanoseconds would become integers
         array = array.astype("datetime64[us]")
     objects = array.astype(object)
     if fact.kind == "any" and fact.missing is not None:
@@ -289,7 +289,7 @@ def texts(payload: Any) -> list[str] | None:
 
 
 def find_cell(table: Any, is_wrong: Callable[[Any], bool]) -> tuple[int, int, Any] | None:
-    """Row, column and value of the first wrong cell of an array or DataFrame, or None.
+    """Row, column and value of the first wrong cell in an array or DataFrame; None without one.
 
     >>> find_cell([[1, 2], [3, "x"]], lambda value: isinstance(value, str))
     (1, 1, 'x')

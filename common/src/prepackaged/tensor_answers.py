@@ -1,6 +1,6 @@
 """Convert outputs of a framework to values that JSON and protobuf can express.
 
-Text is str. Bytes that are not text, and bytes of outputs whose name ends with `_bytes`, become
+Text becomes str. Bytes that are not text, and bytes of outputs whose name ends with `_bytes`, become
 `{"b64": "..."}`, both as in TensorFlow Serving's REST API. A complex number becomes a pair of its
 real and imaginary part, on an additional last axis.
 """
@@ -16,7 +16,7 @@ BYTES_SUFFIX = "_bytes"
 
 
 def printable(name: str, array: Array) -> Array:
-    """The output of this name with values that JSON and protobuf can express."""
+    """Convert the output `name` to values that JSON and protobuf can express."""
     if array.dtype.kind == "c":
         return np.stack([array.real, array.imag], axis=-1)
     if array.dtype.kind not in "OS":

@@ -21,9 +21,9 @@ def to_array(spec: TensorSpec, value: Any) -> Array:
     """Convert a request's value, an ndarray or nested lists, to the input's dtype and shape.
 
     Text becomes an object array of str, and of bytes for `{"b64": ...}`. Rows may have the model's
-    shape, be flat, or have missing or superfluous axes of size 1. A plain value is accepted if all
-    axes of the input are free or of size 1, or if its shape is unknown. An empty list stands for
-    all axes below it.
+    shape, be flat, or have missing or superfluous axes of size 1. A single value is accepted if all
+    axes of the input are free or of size 1, or if its shape is unknown. An empty list also stands
+    for all further axes.
 
     Raises `ClientError`, with the input's name, for a wrong shape and for values that the dtype
     cannot hold: text for numbers, 1.5 or null for integers, numbers out of range.
@@ -69,7 +69,7 @@ def _listed(spec: TensorSpec, value: Any) -> Array:
     is_right = is_text if spec.is_text else isinstance(value, int | float)
     if is_right and set(spec.shape or ()) <= {None, 1}:
         one = np.empty((1,) * len(spec.shape or ()), object)
-        one.fill(value)  # numpy.full would lose zeros at the end of bytes
+        one.fill(value)  # numpy.full would strip zero bytes at the end
         return one
     raise _wrong(spec, PAYLOADS.get(type(value), "an object"))
 
@@ -127,7 +127,7 @@ def cast_to(spec: TensorSpec, array: Array) -> Array:
 
 
 def _text(spec: TensorSpec, array: Array) -> Array:
-    """The texts of an array of objects; also bytes, if the input accepts them."""
+    """The texts in an array of objects, and bytes if the input accepts them."""
     objects: Array = decode_b64(array.astype(object))
     takes_bytes = spec.dtype == np.dtype(bytes)
     for place, value in np.ndenumerate(objects):
@@ -139,7 +139,7 @@ def _text(spec: TensorSpec, array: Array) -> Array:
 
 
 def _is_text(value: Any) -> bool:
-    """Whether a framework takes it as text: JSON may name half a character, which UTF-8 lacks."""
+    """Whether a framework accepts it as text; JSON may contain surrogates, which UTF-8 lacks."""
     if not isinstance(value, str) or value.isascii():
         return isinstance(value, str | bytes)
     try:
@@ -157,7 +157,7 @@ def _decoded(spec: TensorSpec, place: Shape, content: bytes) -> str:
 
 
 def _numbers(spec: TensorSpec, array: Array) -> Array:
-    """The numbers in an array of objects; null is NaN."""
+    """The numbers in an array of objects; null becomes NaN."""
     _check_each(spec, array, lambda value: value is None or isinstance(value, Real))
     if spec.dtype is None or spec.dtype.kind not in "iu":
         return numeric_if_possible(array)
@@ -169,7 +169,7 @@ def _numbers(spec: TensorSpec, array: Array) -> Array:
             value is not None and limits.min <= value <= limits.max and value == int(value)
         ),
     )
-    whole = [int(value) for value in array.flat]  # without a float on the way, which would round
+    whole = [int(value) for value in array.flat]  # not through float, which would round
     return np.array(whole, spec.dtype).reshape(array.shape)
 
 
@@ -194,9 +194,9 @@ def _exact(spec: TensorSpec, array: Array) -> Array:
         result = array.astype(spec.dtype)
         wrong = result != array
         if array.dtype.kind == "f" and result.dtype.kind in "iu":
-            # Some processors make the largest integer of any larger float, which may seem equal.
+            # Some processors convert larger floats to the largest integer, which may compare equal.
             wrong |= array >= float(np.iinfo(result.dtype).max) + 1
-            # JSON readers make a float of -2**63 - 1, and round it to the smallest integer.
+            # JSON parsers read -2**63 - 1 as a float, which rounds to the smallest integer.
             wrong |= (array == float(-(2**63))) & (result.dtype.itemsize == 8)
     if wrong.any():
         raise _wrong_where(spec, array, wrong)

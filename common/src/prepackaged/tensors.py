@@ -17,7 +17,7 @@ from prepackaged.tensor_answers import printable
 from prepackaged.tensor_values import check_sizes, to_array
 
 Given = Iterable[tuple[TensorSpec, Any]]
-COLUMNS = ((None,), (None, 1))  # shapes of inputs that take one value a row
+COLUMNS = ((None,), (None, 1))  # shapes of inputs with one value per row
 
 
 class TensorComponent(Component):
@@ -28,7 +28,7 @@ class TensorComponent(Component):
     `tensors` and `payload`.
 
     It has these parameters in addition to those of `Component`: `device`, for `choose_device`, and
-    the `image_` parameters, which say how an image becomes an array.
+    the `image_` parameters, which determine how an image becomes an array.
 
     >>> from prepackaged import Signature
     >>> class Sum(TensorComponent):
@@ -45,12 +45,12 @@ class TensorComponent(Component):
 
     #: The layout of images, used if the shape of the input does not determine it.
     usual_layout: ClassVar[str] = "NHWC"
-    #: True if the framework decides whether axes of the same name may differ in size.
+    #: True if the framework, not this class, checks that axes of the same name have equal sizes.
     asks_framework_about_sizes: bool = False
     #: True if requests may contain tensors that `signature` does not name.
     takes_other_names: bool = False
-    #: The outputs whose answer to one row has no axis for the row, of a model whose rows run one by
-    #: one; None for other models.
+    #: For a model that runs rows one by one, the outputs that have no axis for the row; None for
+    #: other models.
     whole_outputs: Collection[str] | None = None
 
     def __init__(
@@ -143,8 +143,8 @@ class TensorComponent(Component):
         """Whether requests can be stacked and their answers split, as `batchable` requires.
 
         All first axes must be the batch, with the same name if there are several inputs, and
-        there must be a single output, because several outputs become a dict. The method cannot know
-        whether rows influence each other: the author has to.
+        there must be a single output, because several outputs become a dict. This method cannot
+        find out whether rows influence each other: that is for the author to know.
         """
         outputs = self.signature.output_tensors if self.signature else ()
         inputs = [
@@ -159,7 +159,7 @@ class TensorComponent(Component):
         return self.signature.input_tensors if self.signature else ()
 
     def _needed(self) -> list[TensorSpec]:
-        """The inputs that a request without names fills."""
+        """The inputs to which a request without names belongs."""
         inputs = self._inputs()
         return [spec for spec in inputs if not spec.optional] or list(inputs[:1])
 

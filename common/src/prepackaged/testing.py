@@ -1,4 +1,4 @@
-"""Serve a Model inside a test: the real server, on free ports."""
+"""Serve a Model in a test with the real server, on free ports."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,7 +17,7 @@ from prepackaged.server.transport.sockets import listen
 
 @dataclass(frozen=True)
 class Served:
-    """The addresses of a served model: `http://host:port` of REST, `host:port` of gRPC, metrics.
+    """The addresses of a served model: REST and metrics as `http://host:port`, gRPC as `host:port`.
 
     >>> Served("http://localhost:9000", "localhost:5000", "http://localhost:6000").grpc
     'localhost:5000'

@@ -13,10 +13,10 @@ from prepackaged.errors import DeploymentError
 
 logger = logging.getLogger(__name__)
 
-#: The tags of the image's release and what each of them has, as the build says it:
+#: The variable with the release's tags and their package versions, in this form:
 #: `0.2.0-sklearn1.6:scikit-learn@1.6.1,...`; made by tools/images.py.
 TAGS = "PREPACKAGED_TAGS"
-# Packages that promise to read files of their earlier versions.
+# Packages that promise to read files that their earlier versions saved.
 READ_OLDER = {"xgboost"}
 
 Policy = Literal["warn", "refuse", "off"]
@@ -36,7 +36,7 @@ class Versions:
     mlflow: str = ""
 
     def of(self, package: str) -> "Versions":
-        """The same, reduced to one package."""
+        """These versions, limited to one package."""
         saved = {name: version for name, version in self.saved.items() if name == package}
         return replace(self, saved=saved)
 
@@ -49,7 +49,7 @@ class Versions:
         ]
 
     def advice(self) -> str:
-        """The saving versions, the versions here, and the tag to use; empty if they fit."""
+        """A text with the saved and the installed versions and the tag to use; empty if they fit."""
         packages = self.differing()
         if not packages:
             return ""

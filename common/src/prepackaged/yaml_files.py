@@ -7,8 +7,8 @@ import yaml
 
 from prepackaged.errors import DeploymentError
 
-MOST_BYTES = 4 * 2**20  # an MLmodel with the signature of 10,000 columns has a tenth of it
-MOST_VALUES = 1_000_000
+MOST_BYTES = 4 * 2**20  # the largest file; an MLmodel with 10,000 columns takes a tenth of it
+MOST_VALUES = 1_000_000  # the most values, after aliases are expanded
 CHARACTERS = 64  # this many characters of a text count as one value
 
 
@@ -48,7 +48,7 @@ def _read(path: Path) -> str:
 
 
 def _is_within(value: Any, most: int) -> bool:
-    """Whether a value contains at most that many values, each counted as often as referenced."""
+    """Whether a value contains at most `most` values, each counted as often as it is referenced."""
     waiting, count = [value], 0
     while waiting and count <= most:
         each = waiting.pop()

@@ -19,9 +19,9 @@ def run_by_row(
 ) -> Arrays:
     """Call `run` for each row of the inputs `by_row`, and join its outputs.
 
-    Inputs with one row and inputs not in `by_row` are passed unchanged to each call. For a request of one
-    row, the result of `run` is returned unchanged. `shapes` are the shapes of one call's outputs,
-    for `joined`. Raises `ClientError` if inputs have different numbers of rows.
+    Inputs with one row and inputs not in `by_row` are passed unchanged to each call. For a request
+    of one row, the result of `run` is returned unchanged. `shapes` are the shapes of one call's
+    outputs, for `joined`. Raises `ClientError` if inputs have different numbers of rows.
     """
     counts = {name: len(arrays[name]) for name in by_row if name in arrays}
     rows = max(counts.values(), default=1)

@@ -1,7 +1,7 @@
 """A model's inputs and outputs and the source of each fact, read once when it is loaded.
 
-`tensor_values` and `tables` cast the values of requests according to these facts, and `metadata` shows them
-in `GET /metadata`.
+`tensor_values` and `tables` cast the values of requests according to these facts, and `metadata`
+shows them in `GET /metadata`.
 """
 
 import math
@@ -109,7 +109,7 @@ class Column:
         if self.kind not in get_args(Kind):
             raise ValueError(f"expected a kind of {', '.join(get_args(Kind))}, got {self.kind!r}")
         if isinstance(self.missing, float) and math.isnan(self.missing):
-            object.__setattr__(self, "missing", math.nan)  # always the same NaN object, so that columns compare equal
+            object.__setattr__(self, "missing", math.nan)  # one object, so that columns are equal
 
     def __reduce__(self) -> tuple[Any, ...]:
         facts = tuple(getattr(self, each.name) for each in fields(self))

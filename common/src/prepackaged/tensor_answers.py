@@ -1,8 +1,8 @@
 """Convert outputs of a framework to values that JSON and protobuf can express.
 
-Text becomes str. Bytes that are not text, and bytes of outputs whose name ends with `_bytes`, become
-`{"b64": "..."}`, both as in TensorFlow Serving's REST API. A complex number becomes a pair of its
-real and imaginary part, on an additional last axis.
+Text becomes str. Bytes that are not text, and bytes of outputs whose name ends with `_bytes`,
+become `{"b64": "..."}`, both as in TensorFlow Serving's REST API. A complex number becomes a pair
+of its real and imaginary part, on an additional last axis.
 """
 
 from typing import Any

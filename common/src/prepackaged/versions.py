@@ -49,7 +49,7 @@ class Versions:
         ]
 
     def advice(self) -> str:
-        """A text with the saved and the installed versions and the tag to use; empty if they fit."""
+        """A text with the saved and installed versions and the tag to use; empty if they fit."""
         packages = self.differing()
         if not packages:
             return ""

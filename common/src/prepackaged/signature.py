@@ -96,7 +96,7 @@ class Column:
 
     @cached_property
     def is_of_objects(self) -> bool:
-        """Whether this column had dtype object in training, although it has numbers or booleans."""
+        """Whether the numbers or booleans of this column were Python objects in training."""
         if self.kind == "bool":
             return self.missing is not UNKNOWN
         return self.kind == "any" and (self.missing is None or self.categories is not None)

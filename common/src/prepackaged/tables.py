@@ -146,7 +146,7 @@ class Columns:
             array = array.astype(dtype)
         if self._refuses_null:
             values = array.ravel()
-            if math.isnan(values.dot(values)):  # a value is; the slow path reports which
+            if math.isnan(values.dot(values)):  # NaN if any value is; the slow path finds it
                 return None
         return array
 
@@ -252,7 +252,7 @@ class Columns:
 
 
 def _key(fact: Column, array: Array) -> Hashable:
-    """The dtype; for an unknown column, the types of its values, which pandas goes by."""
+    """The dtype; for an unknown column, the types of its values, which pandas examines."""
     if array.dtype == object and fact.kind == "any":
         return frozenset(map(type, array))
     return array.dtype

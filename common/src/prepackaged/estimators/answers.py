@@ -1,4 +1,4 @@
-"""The methods of an estimator, and their results as answers."""
+"""Find the methods of an estimator, and convert their results to payloads."""
 
 from datetime import date
 from typing import Any
@@ -15,7 +15,7 @@ DEFAULT_METHODS = ("predict_proba", "predict")
 
 
 def methods_of(model: Any) -> tuple[str, ...]:
-    """The estimator's methods, of METHODS."""
+    """The METHODS that the estimator has."""
     return tuple(method for method in METHODS if callable(getattr(model, method, None)))
 
 
@@ -49,14 +49,14 @@ def to_payload(result: Any, method: str) -> Any:
 
 
 def _by_row(outputs: list[Array]) -> Any:
-    """Outputs of [rows, classes] as [rows, outputs, classes], if they have as many classes."""
+    """Outputs of [rows, classes] as [rows, outputs, classes], if their class counts are equal."""
     if len({array.shape for array in outputs}) > 1:
         return {"outputs": [array.tolist() for array in outputs]}
     return np.stack(outputs, axis=1)
 
 
 def _of_items(items: list[Any]) -> Array:
-    """An item for each row as an array; of lists if the items have unequal shapes."""
+    """An array with an item for each row; an array of lists if the items have unequal shapes."""
     try:
         return _with_texts(np.asarray(items))
     except ValueError:
@@ -73,7 +73,7 @@ def label_text(label: Any) -> str:
 
 
 def _with_texts(array: Array) -> Array:
-    """The array, with texts for bytes and moments, and None for no moment; JSON has neither."""
+    """The array with bytes and dates as text and missing dates as None, because JSON lacks both."""
     if array.dtype.kind == "M":
         texts = np.datetime_as_string(array).astype(object)
         texts[np.isnat(array)] = None
@@ -87,7 +87,7 @@ def _with_texts(array: Array) -> Array:
 
 
 def _plain(value: Any) -> Any:
-    if type(value).__name__ in ("NAType", "NaTType"):  # pandas' own, which is slow to import
+    if type(value).__name__ in ("NAType", "NaTType"):  # importing pandas is slow
         return None
     if isinstance(value, date):
         return value.isoformat()

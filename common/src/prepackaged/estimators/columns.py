@@ -2,8 +2,8 @@
 
 scikit-learn keeps no table of dtypes, but its steps keep what they need: an encoder its
 categories, an imputer the dtype and the missing value, a model the precision of its
-coefficients. Each step describes the columns that reach it; columns that it passes through are
-described by the steps after it.
+coefficients. Each step describes the columns that reach it; if it passes a column through, the
+steps after it describe that column.
 """
 
 import logging
@@ -55,18 +55,18 @@ def columns_of(estimator: Any) -> tuple[Column, ...] | None:
     names, count = names_of(estimator), _count_of(estimator)
     if names is None and count is None:
         return DOCUMENTS if item_kind(first_step(estimator)) == "text" else None
-    if names is None:  # columns are known by position, so that none can be left out
+    if names is None:  # without names, no column can be omitted
         return tuple(replace(fact, used=True) for fact in _known_facts(estimator, count or 0))
     facts = _known_facts(estimator, len(names))
     return tuple(replace(fact, name=name) for fact, name in zip(facts, names, strict=True))
 
 
 def _known_facts(estimator: Any, count: int) -> Facts:
-    """The facts about the input columns; no facts if the estimator is not as expected."""
+    """The facts about the input columns; no facts if they cannot be read from the estimator."""
     try:
         facts = facts_of(estimator, [ANY] * count, count)
         return facts if len(facts) == count else [ANY] * count
-    except Exception:  # facts are a help: the model may answer without them
+    except Exception:  # facts are optional: the model may work without them
         logger.warning("The facts about the model's columns cannot be read", exc_info=True)
         return [ANY] * count
 
@@ -89,7 +89,7 @@ def _noted(estimator: Any, attribute: str) -> Any:
         return _noted(next(steps, None), attribute)
     try:
         return getattr(estimator, attribute, None)
-    except Exception:  # a property of somebody's own class
+    except Exception:  # a property of an author's class may fail
         return None
 
 
@@ -115,7 +115,7 @@ def _facts_of(estimator: Any, behind: Facts, count: int) -> Facts:
 
 
 def _seen(member: Any, count: int) -> tuple[int, Facts]:
-    """The number of columns that a member sees, `count` if it is unknown, and their facts."""
+    """The number of columns that a member sees (`count` if unknown) and the facts about them."""
     seen = _count_of(member) or count
     return seen, facts_of(member, [ANY], seen)
 
@@ -143,33 +143,34 @@ def _numeric(estimator: Any, behind: Column) -> Column:
 
 
 def _has_float32(estimator: Any, behind: Column) -> bool:
-    """Whether it was trained in 32 bits, as its own numbers or those of later steps show.
+    """Whether the estimator was trained on float32, judging by its own numbers and later steps.
 
-    scikit-learn trains in 64 bits unless all columns have 32; then some numbers may have 64.
+    scikit-learn trains in 64 bits unless all columns have 32 bits; even then, some of the numbers
+    that it stores may have 64.
     """
     learned = [value for name, value in vars(estimator).items() if _is_of_columns(name)]
     if any(map(_is_in_32_bits, learned)) and not _counts_in_32_bits(estimator):
         return True
-    # Of 64 bits, scikit-learn's transformers make 32 only by a parameter; not all have the tag.
+    # Only a `dtype` parameter lets a transformer convert 64 bits to 32; not all have the tag.
     preserves = hasattr(estimator, "transform") and getattr(estimator, "dtype", None) is None
     return preserves and behind.kind == "float32"
 
 
 def _is_of_columns(attribute: str) -> bool:
-    """Whether fitting sets an attribute, and not with the dtype of the target."""
+    """Whether fitting sets this attribute, with a dtype that does not come from the target."""
     is_fitted = attribute.startswith("_") or attribute.endswith("_")
     return is_fitted and attribute not in OF_TARGET
 
 
 def _is_in_32_bits(value: Any) -> bool:
-    """Whether it is an array of float32, or a list that has one."""
+    """Whether the value is an array of float32, or a list that contains one."""
     if isinstance(value, list | tuple):
         return any(map(_is_in_32_bits, value))
     return isinstance(value, np.ndarray) and value.dtype == np.float32
 
 
 def _counts_in_32_bits(estimator: Any) -> bool:
-    """Whether it computes in 32 bits whatever its input is, as trees do."""
+    """Whether the estimator computes in 32 bits regardless of its input, as trees do."""
     return type(estimator).__module__.startswith(("sklearn.tree", "sklearn.ensemble"))
 
 
@@ -190,15 +191,15 @@ def _of_column_transformer(transformer: Any, behind: Facts, count: int) -> Facts
         after = _part_behind(transformer, behind, name)
         found = [_document(step)] if is_series else facts_of(step, after, len(places))
         for place, fact in zip(places, found, strict=True):
-            facts[place] = both(facts[place], replace(fact, used=True))  # it wants all that it has
+            facts[place] = both(facts[place], replace(fact, used=True))  # it requires them all
     return facts
 
 
 def _part_behind(transformer: Any, behind: Facts, name: str) -> Facts:
-    """The facts about the output columns that this step makes.
+    """The facts about the output columns that the step `name` of a ColumnTransformer creates.
 
-    An array has one dtype for all, so that they have but ranges of their own; a DataFrame has one
-    for each.
+    Columns of an array share one dtype, so only their ranges differ; in a DataFrame, each column
+    has its own dtype.
     """
     shared, places = common(behind), transformer.output_indices_
     if len(behind) != max((each.stop for each in places.values()), default=0):
@@ -219,14 +220,14 @@ def _of_union(union: Any, behind: Facts, count: int) -> Facts:
 
 
 def _document(vectorizer: Any) -> Column:
-    """A column that a step gets alone, as a list of values."""
+    """The column of a step that gets a single column as a list of values."""
     takes = get_tags(vectorizer).input_tags if hasattr(vectorizer, "get_params") else None
     is_text = bool(takes and takes.string) and isinstance(getattr(vectorizer, "analyzer", ""), str)
     return DOCUMENTS[0] if is_text else ANY
 
 
 def _of_boosting(model: Any, behind: Facts, count: int) -> Facts:
-    del behind  # nothing is
+    del behind  # boosting is the last step
     mask = model.is_categorical_
     facts = [Column(kind="float64")] * count
     if mask is None:
@@ -239,18 +240,18 @@ def _of_boosting(model: Any, behind: Facts, count: int) -> Facts:
 
 
 def _of_function(function: Any, behind: Facts, count: int) -> Facts:
-    del behind  # a function may make anything of it
+    del behind  # a function may change anything
     fact = Column(missing=np.nan) if _is_of_numbers(function.func) else ANY
     return [Column(kind="float64") if function.validate else fact] * count
 
 
 def _is_of_numbers(function: Any) -> bool:
-    """Whether it is a function of NumPy's that only numbers have, such as `np.log1p`."""
+    """Whether it is a NumPy function that accepts only numbers, such as `np.log1p`."""
     return isinstance(function, np.ufunc) and "d->d" in function.types
 
 
 def _unless_own(read: Read) -> Read:
-    """The same reader, which knows nothing of a subclass that gets the rows in its own methods."""
+    """The reader, but without facts about subclasses that override the methods that get rows."""
 
     def facts(estimator: Any, behind: Facts, count: int) -> Facts:
         return [ANY] * count if has_own_methods(estimator) else read(estimator, behind, count)

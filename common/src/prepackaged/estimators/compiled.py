@@ -1,9 +1,9 @@
 """Run a pipeline with a ColumnTransformer on arrays, in a third of the time.
 
-For a few rows, a ColumnTransformer spends most of its time on looking up names in DataFrames. Here
-each of its steps gets an array of its columns, found once by position; the rest is unchanged. It is
-used only if trial rows and the first requests get bit-identical answers, and it is compared again
-from time to time.
+For a few rows, a ColumnTransformer spends most of its time looking up names in DataFrames. Here,
+each of its steps gets an array of its columns, whose positions are looked up once; the rest is
+unchanged. This is used only if trial rows and the first requests get bit-identical answers, and
+the answers are compared again from time to time.
 """
 
 import copy
@@ -28,14 +28,14 @@ from prepackaged.tables import Table
 
 logger = logging.getLogger(__name__)
 
-CHECKS = 3  # calls that must agree before the arrays are trusted
-CHECK_EVERY = 1000  # calls after which one is compared again
+CHECKS = 3  # the number of calls that must agree before arrays are used
+CHECK_EVERY = 1000  # the number of calls from one comparison to the next
 
 Step = Callable[[Table], Any]
 
 
 class Compiled:
-    """Call a method of a pipeline, on arrays if the result is the same as on a DataFrame."""
+    """Call a method of a pipeline on arrays, if the result is the same as on a DataFrame."""
 
     def __init__(self, estimator: Any, facts: Sequence[Column], method: str) -> None:
         self._estimator = estimator
@@ -58,7 +58,7 @@ class Compiled:
         return getattr(self._estimator, self._method)(table.frame())
 
     def _is_proven(self, facts: Sequence[Column]) -> bool:
-        """Whether a copy gives the same answers to trial rows; not if there can be none."""
+        """Whether a copy gives the same answers to trial rows; False if none can be made."""
         if any(fact.categories == NO_CATEGORIES for fact in facts):
             return False
         trial = copy.copy(self)
@@ -82,7 +82,7 @@ class Compiled:
     def _agrees(self, fast: Step, table: Table) -> bool:
         """Whether both ways give bit-identical results, or the same kind of error."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of categories that nobody has seen, and so on
+            warnings.simplefilter("ignore")  # warnings about unknown categories and the like
             expected, got = _outcome(self._exact, table), _outcome(fast, table)
         if isinstance(expected, Exception) or isinstance(got, Exception):
             return type(expected) is type(got)
@@ -94,7 +94,7 @@ class Compiled:
 def compiled(estimator: Any, facts: Sequence[Column], method: str) -> Step | None:
     """The method as a function of tables with these columns; the pipeline is unchanged.
 
-    None if a step may depend on more than the values of its columns.
+    Returns None if a step may depend on more than the values of its columns.
     """
     if type(estimator) is not Pipeline or _names_its_output(estimator):
         return None
@@ -115,7 +115,7 @@ def compiled(estimator: Any, facts: Sequence[Column], method: str) -> Step | Non
 
 
 def _names_its_output(estimator: Any) -> bool:
-    """Whether it, or a step in it, returns DataFrames, because of `set_output`."""
+    """Whether the estimator or a step in it returns DataFrames, because of `set_output`."""
     parts = [estimator, *estimator.get_params(deep=True).values()]
     return any("_sklearn_output_config" in getattr(part, "__dict__", ()) for part in parts)
 
@@ -148,7 +148,7 @@ def _part(step: Any, columns: Any, places: list[int]) -> Step:
 
 
 def _goes_by_values(step: Any) -> bool:
-    """Whether it is scikit-learn's own and converts a DataFrame to an array first."""
+    """Whether the step is scikit-learn's own and first converts a DataFrame to an array."""
     if type(step) is Pipeline:
         return all(is_passthrough(each) or _goes_by_values(each) for _, each in step.steps)
     return is_numeric(step) or is_table_encoder(step)

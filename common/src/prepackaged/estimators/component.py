@@ -24,7 +24,7 @@ class Served(Protocol):
         """Convert the rows of a request for `predict`. Raises `ClientError`."""
 
     def predict(self, prepared: Any, meta: Mapping[str, Any] | None = None) -> Any:
-        """The answer to prepared rows. Raises `ClientError` and `ModelError`."""
+        """The answer to prepared rows. Raises `ClientError` or `ModelError`."""
 
 
 class EstimatorComponent(Component):
@@ -35,9 +35,9 @@ class EstimatorComponent(Component):
     `predict_proba` if the estimator has it, else `predict`. A request may choose another in
     `meta.tags.method`. `extra_columns` is `ignore` or `refuse`, for unknown columns of a request.
     `class_names` is `true`, or `false` for columns t:0, t:1, ... in answers. `version_mismatch` is
-    `warn`, `refuse` or `off`, if another version saved the model. `n_jobs` replaces the value that
-    the estimator was saved with; the default is 1. `allowed_imports` lists what a pickle may
-    import; by default anything.
+    `warn`, `refuse` or `off`: what to do if another version saved the model. `n_jobs` replaces the
+    value that the estimator was saved with; the default is 1. `allowed_imports` lists what a pickle
+    may import; by default anything.
     """
 
     served: Served

@@ -11,8 +11,8 @@ from prepackaged.cells import LARGEST_EXACT, is_null
 from prepackaged.estimators.facts import ANY, Facts, aligned
 from prepackaged.signature import NO_CATEGORIES, UNKNOWN, Column, Kind
 
-MOST_CATEGORIES = 1000  # with more categories, a column's values count as free
-PLAIN = str | bool | int | float | np.integer | np.floating | np.bool_  # what JSON has values for
+MOST_CATEGORIES = 1000  # the most categories; with more, any value is allowed
+PLAIN = str | bool | int | float | np.integer | np.floating | np.bool_  # types that JSON has
 KINDS: dict[str, Kind] = {"i": "int64", "u": "int64", "f": "float64", "b": "bool"}
 
 
@@ -20,7 +20,7 @@ def of_encoder(encoder: Any, behind: Facts, count: int) -> Facts:
     """The facts about the columns of an encoder, with its categories."""
     is_open = getattr(encoder, "handle_unknown", "") != "error"
     takes_nan = all(fact.nullable for fact in behind)
-    del count  # one list of categories a column
+    del count  # there is one list of categories per column
     return [
         encoded(values, may_be_null=takes_nan or not _passes_nan(encoder, values), is_open=is_open)
         for values in encoder.categories_
@@ -28,14 +28,14 @@ def of_encoder(encoder: Any, behind: Facts, count: int) -> Facts:
 
 
 def _passes_nan(encoder: Any, categories: Any) -> bool:
-    """Whether it gives NaN for a missing value to the steps behind it.
+    """Whether the encoder passes a missing value to later steps as NaN.
 
-    To an OrdinalEncoder that knows None, None is a category like others, unlike NaN.
+    An OrdinalEncoder treats None, unlike NaN, as an ordinary category if it occurred in training.
     """
     known = [value for value in categories.tolist() if is_null(value)]
     if not isinstance(encoder, OrdinalEncoder) or None in known:
         return False
-    encoded_missing = getattr(encoder, "encoded_missing_value", None)  # not before 1.1
+    encoded_missing = getattr(encoder, "encoded_missing_value", None)  # since scikit-learn 1.1
     return is_null(encoded_missing if known else encoder.unknown_value)
 
 
@@ -80,7 +80,7 @@ def _number_kind(values: Sequence[Any], dtype: Any) -> Kind:
 
 
 def of_imputer(imputer: Any, behind: Facts, count: int) -> Facts:
-    """The facts about the columns of an imputer: those behind it, with its missing value."""
+    """The facts about the columns of an imputer: those of later steps, with its missing value."""
     known = aligned(behind, count)
     if imputer.add_indicator and len(behind) != count:
         known = (behind[:count] + [ANY] * count)[:count]
@@ -98,7 +98,7 @@ def _imputed(imputer: Any, behind: Column, statistic: Any) -> Column:
         trained: Kind = "float32" if dtype == np.float32 else "float64"
         kind = kind if kind in ("int64", "float32") else trained
     elif marker is None and kind in ("float64", "float32", "int64"):
-        kind = "any"  # numbers beside None, which only objects can be
+        kind = "any"  # numbers with None among them have dtype object
     elif kind == "any" and behind.categories is None and not is_null(statistic):
         kind = kind_of([statistic])
     fills_null = is_null(marker) or type(marker).__name__ == "NAType"
@@ -106,10 +106,10 @@ def _imputed(imputer: Any, behind: Column, statistic: Any) -> Column:
     return replace(
         behind,
         kind=kind,
-        # A missing value that the step behind knows is one that the imputer let pass.
+        # If the next step knows a missing value, the imputer has let it pass.
         missing=missing if behind.missing is UNKNOWN else behind.missing,
         nullable=fills_null,
-        open=behind.open or not fills_null,  # the marker itself is no category
-        value_range=behind.value_range if fills_null else None,  # and in no range
-        used=True,  # by the imputer, which wants all columns of training
+        open=behind.open or not fills_null,  # the marker is not a category
+        value_range=behind.value_range if fills_null else None,  # nor is it in the range
+        used=True,  # the imputer requires all columns of training
     )

@@ -1,4 +1,4 @@
-"""Facts about columns that several steps share, or that a step hands on."""
+"""Combine the facts about columns from several steps."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,12 +11,12 @@ ANY = Column()
 
 
 def aligned(facts: Facts, count: int) -> Facts:
-    """Facts about outputs, for `count` inputs: one each if counts match, else what is common."""
+    """Facts about outputs as facts about `count` inputs; if counts differ, the common facts."""
     return facts if len(facts) == count else [common(facts)] * count
 
 
 def common(facts: Facts) -> Column:
-    """The facts that all columns share, without ranges."""
+    """The facts without ranges if they are equal for all columns, else no facts."""
     return replace(facts[0], value_range=None) if len(set(facts)) == 1 else ANY
 
 

@@ -16,14 +16,14 @@ from prepackaged.tables import Table, find_cell
 
 logger = logging.getLogger(__name__)
 
-# Whose ValueError is a verdict on the data rather than a mistake in an author's own step.
+# Packages whose ValueError means invalid data, not a mistake in an author's own step.
 VALIDATING_PACKAGES = {"sklearn", "numpy", "scipy", "pandas", "xgboost"}
-# NumPy's words for a function of numbers that got a text or null.
+# NumPy's message when a function of numbers gets a text or null.
 NO_NUMBER = re.compile(r"loop of ufunc does not support argument 0 of type (str|NoneType) which")
 
 
 def blame(error: Exception, rows: Any, advice: str = "") -> ClientError | ModelError:
-    """The error to return: a `ClientError` if scikit-learn's own checks refused the data.
+    """The error to raise: a `ClientError` if scikit-learn's own checks refused the data.
 
     `advice` is added if another version saved the model, because that may be the cause.
     """
@@ -47,7 +47,7 @@ def _innermost_package(error: Exception) -> str:
 
 
 def _cell_at_fault(error: Exception, rows: Any) -> str:
-    """The place in the request of the value that scikit-learn's message means, as a sentence."""
+    """A sentence that locates, in the request, the value that scikit-learn's message is about."""
     if text := re.search(r"could not convert string to float: .*?'(.*)'", str(error)):
         return _found(rows, lambda value: value == text[1])
     if "NaN" in str(error) or "infinity" in str(error):
@@ -56,7 +56,7 @@ def _cell_at_fault(error: Exception, rows: Any) -> str:
 
 
 def _found(rows: Any, is_wrong: Callable[[Any], bool]) -> str:
-    """The first such cell, in columns that are not known to allow missing values."""
+    """The first wrong cell, in columns that are not known to allow missing values."""
     if isinstance(rows, Table):
         suspects = [
             (fact.label(place), array)
@@ -74,5 +74,5 @@ def _found(rows: Any, is_wrong: Callable[[Any], bool]) -> str:
 
 
 def _is_not_finite(value: Any) -> bool:
-    # Trees convert to float32, so that a larger number is infinite to them; NaN compares false.
+    # Trees convert to float32, in which a larger number is infinite; NaN compares false.
     return isinstance(value, Real) and not abs(float(value)) <= np.finfo(np.float32).max

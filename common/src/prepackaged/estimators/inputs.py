@@ -62,21 +62,21 @@ class Inputs:
         """The estimator's input."""
         if not isinstance(prepared, Table):
             is_table = bool(self._columns.names) and prepared.ndim == 2
-            # As in a DataFrame: sums of the same order round alike.
+            # The memory order of a DataFrame, so that sums round in the same way.
             return np.asfortranarray(prepared) if is_table else prepared
         if prepared.facts is ITEMS or prepared.facts is DOCUMENTS:  # not a table of one column
             return self._listed(prepared.arrays[0])
         return prepared.frame() if prepared.facts[0].name is not None else prepared.array()
 
     def _array(self, X: Any, names: Iterable[str] | None) -> Any:
-        """Numbers as an array; else a table, which becomes an array after stacking."""
+        """Numbers as an array, anything else as a table, which becomes an array after stacking."""
         if isinstance(X, np.ndarray) and X.dtype.kind in "biuf":
-            return self._columns.array(X, names)  # or what is wrong with it
+            return self._columns.array(X, names)  # this call raises the error
         table = self._columns.table(X, names)
         return table.array() if all(each.dtype.kind in NUMBERS for each in table.arrays) else table
 
     def _unknown(self, X: Any, names: Iterable[str] | None) -> Any:
-        """Rows for a first step that stored no columns, typed by their own values."""
+        """Rows for a first step that stored no columns; the values determine the dtypes."""
         if self._reads_names:
             return self._under_names(X, names)
         if (documents := texts(X)) is not None:
@@ -89,7 +89,7 @@ class Inputs:
         return values if is_numeric else self._columns.table(X)
 
     def _under_names(self, X: Any, names: Iterable[str] | None) -> Table:
-        """Rows under the names of the request, for a first step that reads them by its own."""
+        """Rows with the request's names, for an author's first step that reads columns by name."""
         table = Columns().table(X, names)
         if table.facts[0].name is None:
             raise ClientError("expected names beside the rows, or records: the model reads them")
@@ -103,7 +103,7 @@ class Inputs:
         """Items as a list for scikit-learn's own steps, as a Series for others."""
         if not self._is_own:
             return values.tolist()
-        from pandas import Series  # in the images whose models are written for it
+        from pandas import Series  # only now: importing pandas is slow
 
         return Series(values)
 

@@ -1,4 +1,4 @@
-"""Read the rows of a request as items of one value each: documents, dicts of features, others."""
+"""Read the rows of a request as items, such as documents or dicts of features."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,11 +13,11 @@ from prepackaged.sheets import Sheet, read_sheet
 from prepackaged.signature import Column
 from prepackaged.tables import Table, texts
 
-ITEMS = (Column(),)  # one value a row, whatever it is
+ITEMS = (Column(),)  # one column of arbitrary values
 
 
 def items_of(X: Any, names: Iterable[str] | None, kind: str) -> Table:
-    """The items of a payload, for a step that takes items of this kind: see `item_kind`.
+    """The items of a payload, for a step that takes items of `kind`; see `item_kind`.
 
     Documents may also be the only column of a table, and dicts the rows of a table with names.
     Raises `ClientError` for anything else.
@@ -38,19 +38,19 @@ def _documents(X: Any) -> Table:
 
 
 def _only_column(sheet: Sheet) -> tuple[str, Any]:
-    """The label and the values of a table's column. Raises `ClientError` for several columns."""
+    """The label and values of a table's only column. Raises `ClientError` if there are several."""
     if sheet.width != 1:
         raise ClientError(f"expected one text in each row, got rows of {sheet.width} columns")
     return repr(sheet.names[0]) if sheet.names else "0", sheet.values(0)
 
 
 def _is_by_name(X: Any) -> bool:
-    """Whether it is an object or a list of objects, as tables by name are."""
+    """Whether the payload is an object or a list of objects, as tables with names are."""
     return isinstance(X, dict) or (isinstance(X, list) and bool(X) and type(X[0]) is dict)
 
 
 def _records(X: Any, names: Iterable[str] | None) -> list[dict[str, Any]]:
-    """A dict for each row: records as they are, and the rows of a table under its names."""
+    """A dict for each row: a record unchanged, or the row of a table with its column names."""
     if isinstance(X, dict):
         return _of_object(X)
     items = _list_of(X)
@@ -62,7 +62,7 @@ def _records(X: Any, names: Iterable[str] | None) -> list[dict[str, Any]]:
 
 
 def _of_object(X: dict[str, Any]) -> list[dict[str, Any]]:
-    """One record, or the rows of columns by name; a list of texts may also be a record's value."""
+    """One record, or the rows of an object of columns; a record's value may be a list of texts."""
     if not all(map(_is_multiple, X.values())):
         return _under_names(read_sheet(X))
     lengths = set(map(len, X.values()))
@@ -75,7 +75,7 @@ def _of_object(X: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _is_multiple(value: Any) -> bool:
-    """Whether it is a list of texts, which DictVectorizer takes as the values of one feature."""
+    """Whether it is a list of texts, which DictVectorizer accepts as the values of a feature."""
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 

@@ -1,10 +1,9 @@
 """Import scikit-learn without pandas and the parts of SciPy that most models never need.
 
 Import this module before scikit-learn. scikit-learn 1.9 imports pandas if it is installed, and all
-versions import scipy.stats, scipy.optimize and more, mostly for functions that `fit` calls: that is
-half the time of importing scikit-learn, and 60 MB. Code that needs them imports them later;
-scikit-learn's own modules get stand-ins for what is in `LATER`, which import the real ones when
-they are used.
+versions import scipy.stats, scipy.optimize and more, mostly for functions that `fit` calls. This
+takes half of the import time and 60 MB. Here, scikit-learn's modules get stand-ins for the names in
+`LATER`, which import the real modules when they are used.
 """
 
 import builtins
@@ -41,18 +40,18 @@ LATER = {
 
 @cache
 def original(name: str) -> Any:
-    """The module, or the part of one, with this name."""
+    """The real module with this name, or the real part of a module."""
     return pkgutil.resolve_name(name)
 
 
 class Later:
-    """A stand-in for a module, or for a part of one, which is imported when it is used."""
+    """A stand-in for a module, or for a part of one, that imports the real one when it is used."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # which copying asks for, before there is a `_name`
+        if name.startswith("__"):  # copying looks these up before `_name` exists
             raise AttributeError(name)
         return getattr(original(self._name), name)
 
@@ -63,14 +62,14 @@ class Later:
 
 def import_later(
     name: str,
-    globals: Mapping[str, object] | None = None,  # noqa: A002  the names of `__import__`
+    globals: Mapping[str, object] | None = None,  # noqa: A002  as in `__import__`
     locals: Mapping[str, object] | None = None,  # noqa: A002
     fromlist: Sequence[str] | None = (),
     level: int = 0,
 ) -> Any:
-    """Import as `__import__` does, with stand-ins for what is in `LATER`."""
+    """Import as `__import__` does, but with stand-ins for the names in `LATER`."""
     if name in LATER and not fromlist:
-        return builtins.__import__("scipy")  # which imports the rest when that is touched
+        return builtins.__import__("scipy")  # it imports submodules on first use
     if level or not LATER & {f"{name}.{each}" for each in fromlist or ()}:
         return builtins.__import__(name, globals, locals, fromlist or (), level)
     return SimpleNamespace(**{each: _one(name, each) for each in fromlist or ()})

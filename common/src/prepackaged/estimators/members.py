@@ -7,7 +7,7 @@ from typing import Any
 from prepackaged.estimators.facts import ANY, Facts, both, merged
 from prepackaged.signature import Column
 
-# Which hand on a DataFrame without a look at its columns, so that it may lack unused ones.
+# Estimators that pass on a DataFrame without checking its columns, so unused ones may be missing.
 UNCHECKED = {
     *("GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV"),
     *("VotingClassifier", "VotingRegressor", "StackingClassifier", "StackingRegressor"),
@@ -20,10 +20,10 @@ Read = Callable[[Any, int], tuple[int, Facts]]
 
 
 def facts_of_members(estimator: Any, members: Sequence[Any], count: int, read: Read) -> Facts:
-    """The facts about `count` columns of an estimator that its members know.
+    """The facts that the members of an estimator know about its `count` columns.
 
-    `read` takes a member and the number of columns that it probably sees, and returns the number
-    that it does see and the facts about them.
+    `read` takes a member and the number of columns that it probably sees. It returns the number of
+    columns that it actually sees, and the facts about them.
     """
     features = getattr(estimator, "estimators_features_", [range(count)] * len(members))
     several = [
@@ -35,7 +35,7 @@ def facts_of_members(estimator: Any, members: Sequence[Any], count: int, read: R
 
 
 def _in_place(read: Read, member: Any, places: Sequence[int], count: int) -> Facts:
-    """A member's facts at the places of its columns; none if it sees another number of them."""
+    """A member's facts at the positions of its columns; no facts if their number differs."""
     seen, known = read(member, len(places))
     if seen != len(places):
         return [ANY] * count
@@ -46,6 +46,6 @@ def _in_place(read: Read, member: Any, places: Sequence[int], count: int) -> Fac
 
 
 def _ignores_unused(estimator: Any) -> bool:
-    """Whether it neither checks nor uses the columns that no member uses."""
+    """Whether the estimator neither checks nor uses columns that no member uses."""
     is_unchecked = type(estimator).__name__ in UNCHECKED
     return is_unchecked and not getattr(estimator, "passthrough", False)

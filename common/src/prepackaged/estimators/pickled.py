@@ -1,4 +1,4 @@
-"""Read an estimator from a pickle, with its author's code."""
+"""Read an estimator from a pickle, with the code of its author."""
 
 import logging
 import warnings
@@ -47,7 +47,7 @@ def load_pickle(
         try:
             return joblib.load(artifact.path)
         except TypeError as error:
-            if stand_in and facts.script:  # a class, of which nothing made up can make objects
+            if stand_in and facts.script:  # no stand-in can create objects of a missing class
                 raise DeploymentError(
                     f"model file {artifact.path} {script_names(facts.script)}"
                 ) from error

@@ -1,7 +1,7 @@
-"""Ranges of the training numbers, read from fitted estimators.
+"""Read the ranges of the training data from fitted estimators.
 
-Scalers, discretizers and neighbours keep the range itself. Trees keep thresholds between the
-values that they saw, so only numbers far outside them are certainly new.
+Scalers, discretizers and nearest-neighbour models store the range itself. Trees store thresholds
+between the values that they saw, so only numbers far outside the thresholds are certainly new.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -29,10 +29,10 @@ from prepackaged.signature import Column, RangeSource, ValueRange
 Ranges = list[ValueRange | None]
 Numbers = npt.NDArray[np.floating[Any]]
 
-DEVIATIONS = 6  # around the mean: of any distribution, at most 1 value in 36 is further away
-FEWEST_THRESHOLDS = 10  # different ones, below which their span says little of the values' span
-FAR = 3  # spans of the thresholds below the least and above the largest
-MOST_NODES = 1_000_000  # the most nodes of trees that are read
+DEVIATIONS = 6  # standard deviations around the mean; at most 1 value in 36 is further away
+FEWEST_THRESHOLDS = 10  # the fewest distinct thresholds that tell the span of the values
+FAR = 3  # the margin on each side of the thresholds, in multiples of their span
+MOST_NODES = 1_000_000  # no further trees are read after this number of nodes
 BEST_FIRST = get_args(RangeSource)
 SCALERS = MinMaxScaler | StandardScaler | RobustScaler | MaxAbsScaler
 BOOSTING = HistGradientBoostingClassifier | HistGradientBoostingRegressor
@@ -41,7 +41,8 @@ BOOSTING = HistGradientBoostingClassifier | HistGradientBoostingRegressor
 def with_ranges(estimator: Any, facts: Sequence[Column], behind: Sequence[Column]) -> list[Column]:
     """The facts about an estimator's input columns, with the ranges that are known.
 
-    `behind` are the facts about its output columns, whose ranges a scaler scales back.
+    `behind` are the facts about its output columns; their ranges are scaled back if the estimator
+    is a scaler.
     """
     if hasattr(estimator, "estimators_features_"):  # its members see columns in another order
         return [replace(fact, value_range=None) for fact in facts]
@@ -74,13 +75,13 @@ def ranges_of(estimator: Any, count: int) -> Ranges:
 
 
 def between(lows: Iterable[Any], highs: Iterable[Any], source: RangeSource) -> Ranges:
-    """A range for each column, None where an end is not finite."""
+    """A range for each column; None if one of its ends is not finite."""
     ends = zip(map(float, lows), map(float, highs), strict=True)
     return [ValueRange(*pair, source) if np.isfinite(pair).all() else None for pair in ends]
 
 
 def far_from(places: npt.NDArray[Any], thresholds: npt.NDArray[Any], count: int) -> Ranges:
-    """The ranges far around the thresholds of trees; the columns' `places` are beside them."""
+    """The ranges far around the thresholds of trees; `places` has the column of each threshold."""
     is_usual = np.isfinite(thresholds)
     order = np.argsort(places[is_usual], kind="stable")
     ends = np.searchsorted(places[is_usual][order], np.arange(1, count))
@@ -96,7 +97,7 @@ def _far_around(thresholds: Numbers) -> ValueRange | None:
 
 
 def _scaled_back(scaler: Any, behind: Sequence[Column]) -> Ranges:
-    """The ranges of a scaler's outputs as those of its inputs; nothing for other estimators."""
+    """Scale the ranges of a scaler's outputs back to its inputs; empty for other estimators."""
     known = [each.value_range for each in behind]
     if not isinstance(scaler, SCALERS) or has_own_methods(scaler) or not any(known):
         return []
@@ -127,13 +128,13 @@ def _of_bins(discretizer: Any) -> Ranges:
 def _of_neighbours(model: Any) -> Ranges:
     rows = model._fit_X
     is_table = isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.dtype.kind in "biuf"
-    if not is_table or model.metric == "precomputed":  # distances, of which no column is an input
+    if not is_table or model.metric == "precomputed":  # its columns are distances, not inputs
         return []
     return between(np.fmin.reduce(rows), np.fmax.reduce(rows), "training")
 
 
 def _of_bin_thresholds(model: Any) -> Ranges:
-    """Histogram boosting has its categorical columns before the others."""
+    """The ranges of histogram boosting, which puts categorical columns before the others."""
     is_category = model.is_categorical_
     bins = model._bin_mapper.bin_thresholds_
     if is_category is None:
@@ -164,7 +165,7 @@ def _of_trees(trees: Sequence[Any], count: int) -> Ranges:
     return far_from(places, thresholds, count)
 
 
-#: Which estimators keep what, in which attribute once they are fitted.
+#: Estimators, the attribute that each has once it is fitted, and the function that reads ranges.
 READERS: tuple[tuple[Any, str, Callable[[Any], Ranges]], ...] = (
     (MinMaxScaler, "data_min_", _of_min_max),
     (StandardScaler, "mean_", _of_standard),

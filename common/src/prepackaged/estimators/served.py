@@ -1,4 +1,4 @@
-"""Serve a fitted scikit-learn estimator: its inputs and its answers."""
+"""Serve a fitted scikit-learn estimator: convert its inputs, call its methods."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,10 +14,10 @@ from prepackaged.tables import Columns, Table
 
 
 class ServedEstimator:
-    """An estimator with its methods; `method` answers unless a request chooses another.
+    """An estimator with its methods; `method` is used unless a request chooses another.
 
     `written` are the columns in its MLmodel file. If `allow_extra` is true, unknown columns of a
-    request are ignored, else refused. `advice` is added to errors that another version may have
+    request are ignored, else refused. `advice` is added to errors that a version mismatch may have
     caused. Raises `DeploymentError` if the estimator lacks the method.
     """
 

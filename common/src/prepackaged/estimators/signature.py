@@ -37,7 +37,7 @@ def signature_of(
 
 
 def with_kind_of(answer: Any, signature: Signature) -> Signature:
-    """The signature with the kind of an answer's numbers in its outputs; others stay as they are.
+    """Set the kind of the signature's outputs to that of an answer of floats, else change nothing.
 
     >>> outputs = Column("no"), Column("yes")
     >>> print(with_kind_of(np.array([[0.25, 0.75]]), Signature(outputs=outputs)))
@@ -53,7 +53,7 @@ def with_kind_of(answer: Any, signature: Signature) -> Signature:
 def _overlaid(
     known: tuple[Column, ...] | None, written: tuple[Column, ...]
 ) -> tuple[Column, ...] | None:
-    """The columns of MLmodel with the estimator's facts about each; None if they differ."""
+    """The columns of MLmodel with the estimator's facts about each; None if the columns differ."""
     if known is None:
         return written
     by_name = {fact.name: fact for fact in known}
@@ -68,7 +68,7 @@ def _overlaid(
 def _overlay(fact: Column, written: Column) -> Column:
     kind = fact.kind if written.kind == "any" else written.kind
     is_finer = fact.kind == "category" or (fact.kind == "float32" and kind == "float64")
-    is_finer = is_finer or fact.is_of_objects  # of which MLflow writes the values' type
+    is_finer = is_finer or fact.is_of_objects  # for these, MLflow stores the type of the values
     return replace(
         fact,
         name=written.name if fact.name is None else fact.name,
@@ -79,6 +79,6 @@ def _overlay(fact: Column, written: Column) -> Column:
 
 def _class_names(estimator: Any) -> tuple[str, ...] | None:
     classes = getattr(estimator, "classes_", None)
-    if classes is None or isinstance(classes, list):  # a list has the classes of several outputs
+    if classes is None or isinstance(classes, list):  # a list: there are several outputs
         return None
     return tuple(map(label_text, classes))

@@ -1,4 +1,4 @@
-"""Estimators inside estimators that get the same input."""
+"""Find the estimators inside an estimator, and the kind of rows that they get."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,17 +13,17 @@ from sklearn.utils import get_tags
 from prepackaged.estimators.answers import METHODS
 from prepackaged.estimators.trial import takes_items
 
-# Attributes, of scikit-learn's estimators that hold others, with those that get the same columns.
-# An ensemble's estimator_ is what it copied for its estimators_, and is not fitted.
+# Attributes of scikit-learn's estimators with inner estimators that get the same columns. In an
+# ensemble, `estimator_` is the unfitted template of `estimators_`, so it comes later.
 INNER = ("best_estimator_", "estimators_", "estimator_", "regressor_", "calibrated_classifiers_")
-# Which hand on what they get to estimators inside them, which may want names.
+# Estimators that pass their input on to inner estimators, which may need names.
 MADE_OF_OTHERS = (MetaEstimatorMixin, ColumnTransformer, FeatureUnion, Pipeline)
-# The methods of an estimator that get rows, and whose classes are no author's own.
+# The methods of an estimator that get rows, and the packages of classes that are not an author's.
 OF_ROWS = ("fit", "fit_transform", "transform", *METHODS)
 FRAMEWORKS = {"sklearn", "xgboost"}
-# Items that show whether an author's vectorizer takes such, rather than a table of them.
+# Sample items, to find out whether an author's vectorizer accepts items or a table.
 ITEMS: dict[str, list[Any]] = {"text": ["a", "b"], "dict": [{"a": 1.0}, {"a": 2.0}]}
-# Which make 32-bit numbers of all that they get before their trees see it.
+# Modules of trees that convert their whole input to float32.
 TREES = ("sklearn.tree", "sklearn.ensemble._forest", "sklearn.ensemble._gb")
 
 
@@ -33,9 +33,9 @@ def is_of_sklearn(step: Any) -> bool:
 
 
 def has_own_methods(step: Any, methods: Iterable[str] = OF_ROWS) -> bool:
-    """Whether an author's class defines one of the methods, so that the framework's does not act.
+    """Whether an author's class overrides one of the methods.
 
-    What the framework's class knows about its rows may then be wrong for those that the step gets.
+    Then the facts in the framework's base class may not apply to the rows that the step gets.
     """
     owners = (_owner(type(step), method) for method in methods)
     return not all(owner is None or _is_of_framework(owner) for owner in owners)
@@ -71,15 +71,15 @@ def inner_estimators(estimator: Any) -> list[Any]:
         return [frozen]
     for attribute in INNER:
         inner = vars(estimator).get(attribute)
-        if inner is not None:  # an ensemble that was never fitted has no truth value
-            found = inner if isinstance(inner, list | tuple) else [inner]  # of OneVsOne: a tuple
+        if inner is not None:  # an unfitted ensemble has no truth value
+            found = inner if isinstance(inner, list | tuple) else [inner]  # OneVsOne has a tuple
             fitted = map(_fitted, found)
             return [each for each in fitted if hasattr(each, "get_params")]
     return []
 
 
 def _fitted(member: Any) -> Any:
-    """A member itself; of a calibrated classifier, which is no estimator, the estimator in it."""
+    """The member itself, or the estimator in a calibrated classifier, which is not an estimator."""
     return member if hasattr(member, "get_params") else getattr(member, "estimator", member)
 
 
@@ -98,16 +98,16 @@ def _first_steps(union: FeatureUnion) -> list[Any]:
 
 
 def is_own(step: Any) -> bool:
-    """Whether a step is somebody's own, or one of scikit-learn's with an own step or function."""
+    """Whether a step is an author's, or scikit-learn's with an author's step or function in it."""
     if isinstance(step, FeatureUnion):
         return any(map(is_own, _first_steps(step)))
     return not is_of_sklearn(step) or hasattr(step, "func")
 
 
 def item_kind(step: Any) -> str:
-    """The type of a row for a step that accepts no table: `text`, `dict`, `any`; else empty."""
+    """The type of a row if the step accepts no table: `text`, `dict` or `any`; else empty."""
     if isinstance(step, FeatureUnion):
-        kinds = {item_kind(each) for each in _first_steps(step)} - {""}  # of own steps
+        kinds = {item_kind(each) for each in _first_steps(step)} - {""}  # empty for authors' steps
         return kinds.pop() if len(kinds) == 1 else ""
     kind = _tagged_kind(step) if isinstance(step, BaseEstimator) else ""
     is_sure = is_of_sklearn(step) or not has_own_methods(step)
@@ -115,7 +115,7 @@ def item_kind(step: Any) -> str:
 
 
 def _tagged_kind(step: Any) -> str:
-    """The type of a row by the tags of scikit-learn's vectorizers, which their subclasses have."""
+    """The type of a row by the tags of scikit-learn's vectorizers, which subclasses inherit."""
     takes = get_tags(step).input_tags
     if isinstance(step, FeatureHasher):
         return "dict" if step.input_type == "dict" else "any"
@@ -127,11 +127,11 @@ def _tagged_kind(step: Any) -> str:
 
 
 def forget_names(model: Any) -> bool:
-    """Remove the column names from a model whose answers do not depend on them; return whether.
+    """Remove column names from a model if its answers do not depend on them; return whether it did.
 
     That is certain for scikit-learn's own estimators that contain no other estimator and no
-    function, and for pipelines of them: they convert a DataFrame to an array first, which takes
-    four times as long as an answer to one row, and warn about arrays only if they know names.
+    function, and for pipelines of them: they first convert a DataFrame to an array, which takes
+    four times as long as an answer to one row. They warn about arrays only if they know names.
     """
     parts = [step for _, step in model.steps] if type(model) is Pipeline else [model]
     if not all(is_passthrough(part) or _surely_ignores_names(part) for part in parts):
@@ -148,7 +148,7 @@ def _surely_ignores_names(part: Any) -> bool:
         return "_sklearn_output_config" not in vars(part)
     return not (
         isinstance(part, MADE_OF_OTHERS)
-        or "_sklearn_output_config" in vars(part)  # set_output: answers under names
+        or "_sklearn_output_config" in vars(part)  # set_output adds names to answers
         or any(callable(each) or hasattr(each, "fit") for each in vars(part).values())
     )
 
@@ -158,5 +158,5 @@ def _is_frozen(estimator: Any) -> bool:
 
 
 def has_trees(estimator: Any) -> bool:
-    """Whether an estimator is a tree of scikit-learn's, or made of such trees alone."""
+    """Whether an estimator is a scikit-learn tree or consists only of such trees."""
     return type(estimator).__module__.startswith(TREES)

@@ -1,4 +1,4 @@
-"""Try a copy of an estimator at the start; list the parts of an estimator."""
+"""Try a copy of an estimator at startup; list the parts of an estimator."""
 
 import copy
 import logging
@@ -15,7 +15,7 @@ from prepackaged.estimators.answers import methods_of
 
 logger = logging.getLogger(__name__)
 
-NO_NAME = "only integers, slices"  # are valid indices, as NumPy says of a column's name
+NO_NAME = "only integers, slices"  # NumPy's error for a column's name as index
 
 
 def parts_of(estimator: Any) -> Iterator[Any]:
@@ -55,14 +55,14 @@ def try_out(
     rows: Callable[[Any], Any],
     advice: str,
 ) -> Any:
-    """Let a copy of the estimator answer one of these requests; returns its result, else None.
+    """Let a copy of the estimator answer one of these requests; return its result, else None.
 
     `rows` converts a request to the estimator's input. A failure is only logged, because the
     request may not fit the model. If no request can be answered, raises `DeploymentError` with
     `advice`.
     """
     for request in requests:
-        # Threads of OpenMP, once started, would not survive the fork of upstream's microservice.
+        # OpenMP's threads would not survive the fork of upstream's microservice.
         with warnings.catch_warnings(), threadpool_limits(limits=1):
             warnings.simplefilter("ignore")
             try:
@@ -78,7 +78,7 @@ def try_out(
 def reads_names(step: Any, count: int) -> bool:
     """Whether an author's step reads its `count` columns by name, so that a copy fails on an array.
 
-    Such a step was trained on a DataFrame, also where it noted no names.
+    Such a step was trained on a DataFrame, even if it stored no names.
     """
     known = methods_of(step)
     method = "transform" if "transform" in known else next(iter(known), "transform")
@@ -88,18 +88,18 @@ def reads_names(step: Any, count: int) -> bool:
             getattr(copy.deepcopy(step), method)(np.zeros((1, count)))
         except (AttributeError, IndexError) as error:
             return isinstance(getattr(error, "obj", None), np.ndarray) or NO_NAME in str(error)
-        except Exception:  # of the zeros, or of whatever else it is
+        except Exception:  # the zeros or anything else may have caused it
             logger.debug("A trial with an array failed", exc_info=True)
     return False
 
 
 def takes_items(step: Any, items: list[Any]) -> bool:
-    """Whether a copy of an author's first step has a row of answer for each of these items."""
+    """Whether a copy of an author's first step returns one row for each of these items."""
     with warnings.catch_warnings(), threadpool_limits(limits=1):
         warnings.simplefilter("ignore")
         try:
             return bool(copy.deepcopy(step).transform(items).shape[0] == len(items))
-        except Exception:  # whatever it takes, it is another input
+        except Exception:  # it takes some other input
             logger.debug("A trial with items failed", exc_info=True)
             return False
 

@@ -13,7 +13,7 @@ ROWS = 5
 
 
 def trial_tables(facts: Sequence[Column]) -> Iterator[Table]:
-    """One row of known values, several rows, and several with values unknown or missing."""
+    """One row of known values, several such rows, and rows with unknown or missing values."""
     known = [_known(fact) for fact in facts]
     yield _table(facts, [values[:1] for values in known])
     yield _table(facts, [list(islice(cycle(values), ROWS)) for values in known])

@@ -1,9 +1,9 @@
-"""Common scikit-learn steps without the checks of their input.
+"""Run common scikit-learn steps without the checks of their input.
 
-For a few rows, the checks take nearly all of a step's time, 0.1 to 0.5 ms per step. A function here
-computes the same as the step for usual values, in the same order. It passes anything else to the
-step itself, whose checks then refuse or convert it: infinity, another dtype, an unexpected missing
-value. `Compiled` checks that the answers are bit-identical.
+For a few rows, the checks take nearly all of a step's time, 0.1 to 0.5 ms per step. The functions
+here compute the same as the steps for usual values, in the same order. They pass anything else,
+such as infinity, another dtype or an unexpected missing value, to the step itself, whose checks
+then refuse or convert it. `Compiled` checks that the answers are bit-identical.
 """
 
 import copy
@@ -30,21 +30,21 @@ Call = Callable[[Any], Any]
 
 FLOAT = np.dtype(np.float64)
 OBJECT = np.dtype(object)
-UNKNOWN = -1  # the code of a category that training had not
-MOST_CELLS = 1 << 20  # the largest sparse matrix that trees get as a dense one
+UNKNOWN = -1  # the code of a category that did not occur in training
+MOST_CELLS = 1 << 20  # the most cells of a sparse matrix that is made dense for trees
 FOREST_CLASSIFIERS = RandomForestClassifier | ExtraTreesClassifier
 FOREST_REGRESSORS = RandomForestRegressor | ExtraTreesRegressor
 
 
 def transform_of(step: Any) -> Call:
-    """The step's `transform`."""
+    """The step's `transform`, without checks if possible."""
     make = TRANSFORMS.get(type(step))
     quick: Call | None = make(step) if make else None
     return quick or step.transform
 
 
 def method_of(model: Any, method: str) -> Call:
-    """A method of a pipeline's last step, which gets arrays."""
+    """A method of a pipeline's last step as a function of arrays, without checks if possible."""
     quick = copy.copy(model)
     if isinstance(model, FOREST_CLASSIFIERS | FOREST_REGRESSORS) and not has_own_methods(model):
         _give_forest(quick, model)
@@ -69,7 +69,7 @@ def _as_csr(part: Any) -> Any:
 
 
 def _imputing(imputer: SimpleImputer) -> Call | None:
-    """SimpleImputer for columns of floats or objects, with NaN as missing value."""
+    """The transform of a SimpleImputer for floats or objects, with NaN as missing value."""
     substitutes, dtype = imputer.statistics_, imputer._fit_dtype
     marker = imputer.missing_values
     is_usual = isinstance(marker, float) and is_null(marker) and dtype in (FLOAT, OBJECT)
@@ -99,7 +99,7 @@ def _scaling(scaler: StandardScaler) -> Call:
 
 
 def _encoding(encoder: OneHotEncoder) -> Call | None:
-    """OneHotEncoder for columns of objects that ignores unknown categories and drops none."""
+    """The transform of a OneHotEncoder that ignores unknown categories and drops none."""
     categories = encoder.categories_
     is_plain = encoder.handle_unknown == "ignore" and encoder._drop_idx_after_grouping is None
     has_rest = getattr(encoder, "_infrequent_enabled", False)
@@ -125,12 +125,12 @@ def _encoding(encoder: OneHotEncoder) -> Call | None:
 
 
 def _key(value: Any) -> Any:
-    """The key for looking up a category: NaN is not equal to itself."""
+    """The key for looking up a category; NaN needs another one, as it is not equal to itself."""
     return value if value == value else float
 
 
 def _ones_at(places: Array, width: int, dtype: Any) -> Any:
-    """A CSR matrix with ones at these places of each row, except at unknown ones."""
+    """A CSR matrix with ones at these positions of each row, except where they are UNKNOWN."""
     is_known = places != UNKNOWN
     indices = places[is_known]
     indptr = np.zeros(len(places) + 1, dtype=np.int32)
@@ -147,7 +147,7 @@ TRANSFORMS: dict[type, Callable[[Any], Call | None]] = {
 
 
 def _give_scores(quick: Any, model: Any) -> None:
-    """Give a linear model's methods, which all compute scores first, unchecked scores."""
+    """Replace a linear model's score function, which all its methods use, by an unchecked one."""
     is_classifier = isinstance(model, LinearClassifierMixin)
     name = "decision_function" if is_classifier else "_decision_function"
     if getattr(type(model), name) not in (
@@ -169,7 +169,7 @@ def _give_scores(quick: Any, model: Any) -> None:
 
 
 def _give_forest(quick: Any, model: Any) -> None:
-    """Let a forest add up its trees without joblib's scheduler."""
+    """Let a forest sum the results of its trees without joblib's scheduler."""
     if model.n_outputs_ != 1 or model.n_jobs not in (None, 1):
         return
     name = "predict_proba" if isinstance(model, FOREST_CLASSIFIERS) else "predict"

@@ -9,7 +9,7 @@ from onnxruntime import OrtValue
 from prepackaged.arrays import Array
 
 NAME = "bfloat16"
-NUMBER = 16  # of TensorProto.DataType
+NUMBER = 16  # BFLOAT16 in TensorProto.DataType
 NOT_A_NUMBER = 0x7FC0
 
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 LOCALE = "en_US.UTF-8"  # the default of graphs that process text
-LENT = Path(__file__).parent / "locale"  # C.UTF-8 under that name; its letters are the same
+LENT = Path(__file__).parent / "locale"  # C.UTF-8 as en_US.UTF-8; letters are the same
 
 
 def keep_quiet() -> None:

@@ -10,7 +10,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
-# Field numbers of onnx.proto: by message, the fields that contain tensors at any depth.
+# Field numbers in onnx.proto of the fields that contain tensors at any depth, by message.
 NESTED = {
     "model": {7: "graph", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse tensor"},
@@ -20,9 +20,9 @@ NESTED = {
     "sparse tensor": {1: "tensor", 2: "tensor"},
 }
 IR_VERSION, PRODUCER_NAME, PRODUCER_VERSION, OPSET_IMPORT = 1, 2, 3, 8  # of a model
-NODE, NODE_INPUT, OPERATOR = 1, 1, 4  # of a graph; the others are of a node
-GRAPH, INPUT, TYPE, TENSOR, SHAPE = 7, 11, 2, 1, 2  # of a model; each is a field of the previous
-# Inputs of recurrent operators whose first axis is the layers' directions: initial_h, initial_c.
+NODE, NODE_INPUT, OPERATOR = 1, 1, 4  # the first of a graph, the others of a node
+GRAPH, INPUT, TYPE, TENSOR, SHAPE = 7, 11, 2, 1, 2  # GRAPH of a model, each other of the previous
+# Positions of initial_h and initial_c, whose first axis is the layer's directions, not the batch.
 STATES = {"RNN": (5,), "GRU": (5,), "LSTM": (5, 6)}
 EXTERNAL_DATA = 13  # of a tensor
 # Fields that hold the values themselves, often millions: no file name follows them.
@@ -37,7 +37,7 @@ class Outline:
     `opsets` has the version of each operator set by domain. `data_files` are the paths of separate
     files with weights. `unranked` are the names of inputs with any number of axes, which
     onnxruntime does not distinguish from scalars. `states` are the names of tensors that recurrent
-    operators take as their state, whose first axis is no batch.
+    operators take as their state, whose first axis is not the batch.
     """
 
     ir_version: int

@@ -22,9 +22,9 @@ from prepackaged.tensor_values import differing_sizes
 
 logger = logging.getLogger(__name__)
 
-REFUSALS = (InvalidArgument, Fail, RuntimeException)  # the last for text that is not a number
+REFUSALS = (InvalidArgument, Fail, RuntimeException)  # the last if text is not a number
 
-MACHINE = re.compile("allocat|failure", re.IGNORECASE)  # no memory, or `CUDA failure 719`
+MACHINE = re.compile("allocat|failure", re.IGNORECASE)  # out of memory, or `CUDA failure 719`
 # Exceptions carry the message; onnxruntime's log would only repeat it.
 QUIETLY = onnxruntime.RunOptions()
 QUIETLY.log_severity_level = 4  # only fatal errors
@@ -108,7 +108,7 @@ class Graph:
         arrays = {spec.name: blank(spec) for spec in needed}
         try:
             first = self(arrays)
-            # An empty shape in the file is a scalar's, or unknown.
+            # An empty shape in the file means a scalar or an unknown shape.
             self._shapes |= {name: () for name, array in first.items() if not array.ndim}
         except (ClientError, ModelError) as error:
             logger.info("Trial run on zeros failed, with free axes of size 1: %s", error)
@@ -159,7 +159,7 @@ class Graph:
         return list(map(bfloat16.to_array, self.session.run_with_ort_values(names, given, QUIETLY)))
 
     def _array(self, name: str, value: Any) -> Array:
-        """Convert an output of any onnxruntime type to an array; stores labels if it has them."""
+        """Convert an output of any onnxruntime type to an array; store its labels if it has any."""
         if isinstance(value, np.ndarray):
             return value
         if isinstance(value, list) and value and isinstance(value[0], dict):

@@ -29,7 +29,7 @@ MODES = {
     "sequential": onnxruntime.ExecutionMode.ORT_SEQUENTIAL,
     "parallel": onnxruntime.ExecutionMode.ORT_PARALLEL,
 }
-ERRORS_ONLY = 3  # of onnxruntime's levels of severity
+ERRORS_ONLY = 3  # onnxruntime's severity level for errors
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Settings:
     """The parameters for onnxruntime.
 
     `providers` is a comma-separated list of execution providers, the preferred one first, with or
-    without `ExecutionProvider` in their names. By default, CUDA's is used if `device` is a GPU,
-    else the CPU's. The other parameters are onnxruntime's options of the same names.
+    without `ExecutionProvider` in their names. The default is CUDA's provider if `device` is
+    a GPU, else the CPU's. The other parameters are onnxruntime's options of the same names.
     """
 
     device: str | None = None
@@ -63,8 +63,8 @@ class Settings:
     def session_options(self) -> onnxruntime.SessionOptions:
         """Options for one session; by default with one thread for each available processor.
 
-        Idle threads sleep. Spinning, onnxruntime's default, took 20 times the processor time for a
-        small model at 100 requests a second.
+        Idle threads sleep. With spinning, onnxruntime's default, a small model took 20 times the
+        processor time at 100 requests a second.
 
         Raises `DeploymentError` for values that onnxruntime does not accept.
         """
@@ -111,7 +111,7 @@ def open_session(
     weights, and for a provider that does not work.
     """
     options, providers = settings.session_options(), settings.chosen_providers()
-    # Set the format, because onnxruntime goes by the suffix, which the target of a link may lack.
+    # Set the format: onnxruntime relies on the suffix, which the target of a link may lack.
     options.add_session_config_entry("session.load_model_format", "ONNX" if outline else "ORT")
     with artifact.reading(), _weights(artifact, outline, options):
         try:

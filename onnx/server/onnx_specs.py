@@ -25,8 +25,8 @@ def rows_of_one(
 ) -> frozenset[str]:
     """The names of the inputs whose first axis is a batch that is fixed at 1.
 
-    Empty if the first axis of any input is free: then that is the batch, and an axis of size 1
-    belongs to a setting or a state. The first axis of the `states` of recurrent layers is no batch.
+    Empty if the first axis of any input is free: then that axis is the batch, and inputs with size
+    1 are settings or states. The first axis of `states` of recurrent layers is not the batch.
     """
     ranked = [node for node in nodes if node.name not in unranked and node.shape]
     if not all(isinstance(node.shape[0], int) for node in ranked):

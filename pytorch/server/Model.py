@@ -18,13 +18,13 @@ from prepackaged.parameters import is_true
 
 
 class Model(TensorComponent):
-    """A Model that answers with the `forward` of a PyTorch module.
+    """A Model that answers with the result of a PyTorch module's `forward`.
 
     `model_class` is the class that weights belong to, and `model_class_file` the Python file that
     defines it. `allow_pickle` is `true` to load pickles, which run code; `allowed_imports` lists
-    what a pickle may import. `strict` is `true` if names in the file and in the class must match
-    exactly, `false` to only log any difference. `compile` is `true` or the name of a backend, for
-    `torch.compile`. `TensorComponent` documents the other parameters.
+    what a pickle may import. If `strict` is `true`, names in the file and in the class must match
+    exactly; if `false`, differences are only logged. `compile` is `true` or the name of a backend,
+    for `torch.compile`. `TensorComponent` documents the other parameters.
     """
 
     platform = "pytorch"
@@ -53,7 +53,7 @@ class Model(TensorComponent):
         allow_pickle: str | None = None,
         strict: str | None = None,
         allowed_imports: str | None = None,
-        compile: str | None = None,  # noqa: A002  PyTorch's word for it
+        compile: str | None = None,  # noqa: A002  PyTorch's name for it
         **more: Any,
     ) -> None:
         super().__init__(model_uri, model_file, **more)

@@ -2,11 +2,11 @@
 
 A LightningModule is a torch.nn.Module with a training loop around it. Prediction needs only its
 layers and its `forward`, so these packages need not be in the image. A class that derives from
-LightningModule, or a pickle of it, gets the substitutes here. All other names of the packages
-exist and do nothing. If a package is installed, it is used instead.
+LightningModule, or a pickle of it, gets the substitutes here. All other names in the packages exist
+but do nothing. If a package is installed, it is used instead.
 
-The packages would cost each model that imports them five seconds of processor time at startup and
-90 MB of memory, and every image 25 MB and a dozen dependencies.
+The real packages would cost every model that imports them five seconds of processor time at startup
+and 90 MB of memory, and the image 25 MB and a dozen dependencies.
 """
 
 import inspect
@@ -86,7 +86,7 @@ class LightningModule(nn.Module):
         frame: FrameType | None = None,
         **_: Any,
     ) -> None:
-        """Store the arguments of the constructors that call this, or only the named ones."""
+        """Store the arguments of the calling constructors, or only the named ones."""
         caller = frame or inspect.currentframe().f_back  # type: ignore[union-attr]  # CPython's
         given = _constructor_arguments(self, caller)
         if names and not isinstance(names[0], str):  # the hyperparameters themselves

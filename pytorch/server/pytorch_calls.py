@@ -26,7 +26,7 @@ Arrays = dict[str, Array]
 Mode = Callable[[], AbstractContextManager[Any]]
 # Exceptions that PyTorch raises for data that does not fit the model, and for its own failures.
 REFUSALS = (RuntimeError, IndexError, ValueError, AssertionError)
-# Ways to call a module, the fastest first; one that uses gradients itself needs a later one.
+# Ways to call a module, the fastest first; a module that computes gradients needs a later one.
 MODES: Sequence[Mode] = (torch.inference_mode, torch.no_grad, torch.enable_grad)
 OF_GRADIENTS = re.compile("grad|inference tensor", re.IGNORECASE)
 TROUBLES = (torch.OutOfMemoryError, torch.AcceleratorError, NotImplementedError, RecursionError)
@@ -66,7 +66,7 @@ class Forward:
         return self._in_a_mode(self.modes, lambda: module(*given, **keywords))
 
     def _in_a_mode(self, modes: Sequence[Mode], call: Callable[[], Any]) -> Any:
-        """Call in the first of the modes in which the module works; later calls begin with it."""
+        """Call the module in the first mode in which it works; later calls start with this mode."""
         try:
             with modes[0]():
                 result = call()
@@ -83,7 +83,7 @@ class Network:
 
     `by_row` are the outputs that are lists with an entry for each row, see `named`. If the kinds
     of values that the inputs accept are still unknown, `settle` finds them with the first request
-    that the module answers; it returns None if the module answers no kind.
+    that the module answers; it returns None if the module accepts no kind.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Network:
         return tuple(each.spec(self.floating) for each in self.inputs.values())
 
     def stacks(self) -> bool:
-        """Whether rows of several requests can share a call, and its results be split again."""
+        """Whether rows of several requests can share a call whose results can be split again."""
         first = {(each.axes or ("batch",))[0] for each in self.inputs.values() if each.shape != ()}
         return not self.takes_one_row and not self.by_row and first <= {"batch"}
 
@@ -157,7 +157,7 @@ class Network:
         return joined(rows, self.row_shapes)
 
     def _tensor(self, name: str, array: Array) -> Tensor:
-        """Convert the array to a tensor of a kind that the module accepts, its own if possible."""
+        """Convert the array to a tensor of an accepted kind, the array's own kind if possible."""
         each = self.inputs.get(name) or Input(name)
         kind = next(kind for kind in BECOMING[array.dtype.kind] if kind in each.kinds)
         dtype = each.dtype_of(kind, self.floating)
@@ -222,6 +222,6 @@ def _is_native(error: Exception) -> bool:
 
 
 def _text(error: Exception) -> str:
-    """The first line of PyTorch's message; the last line for an error in TorchScript."""
+    """The first line of PyTorch's message, or the last line for an error in TorchScript."""
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return (lines[-1] if "TorchScript" in lines[0] else lines[0]).rstrip(".")

@@ -33,14 +33,14 @@ class Unread:
 
 
 def read_weights_only(path: Path, known: Callable[[str], Any] = lambda _: None) -> Any:
-    """Return the content of the file without running code; None if it needs unpickling.
+    """Return the content of the file without running code; None if it requires full unpickling.
 
-    For other objects than weights, such as a checkpoint's settings, `known` maps the full name of
-    a class to the class; if it returns None, the object becomes an `Unread`.
+    For objects that are not weights, such as a checkpoint's settings, `known` maps the full name
+    of a class to the class; if it returns None, the object becomes an `Unread`.
     """
     try:
         unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except (ValueError, UnpicklingError):  # of an old format, or by cloudpickle
+    except (ValueError, UnpicklingError):  # an old format, or saved by cloudpickle
         unsafe = []
     classes = [
         (known(name) or type(name.rpartition(".")[2], (Unread,), {}), name) for name in unsafe
@@ -54,7 +54,7 @@ def read_weights_only(path: Path, known: Callable[[str], Any] = lambda _: None) 
 
 
 def harmless(name: str, module: ModuleType) -> Any:
-    """Find the object of a full name in a checkpoint; None if it might have side effects.
+    """Find the object with a full name in a checkpoint; None if it might have side effects.
 
     Allowed are functions and `nn.Module` classes of PyTorch that only compute, and those in the
     author's file `module` or in a file beside it, which run anyway.

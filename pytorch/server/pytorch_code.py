@@ -46,7 +46,7 @@ def find_file(directory: Path, class_name: str, file_name: str | None) -> Path:
 
 
 def load_module(path: Path) -> ModuleType:
-    """Import the Python file as a module under a private name, which no other module can have.
+    """Import the Python file under a private name that no other module has.
 
     Raises `DeploymentError` if running the file fails.
     """
@@ -89,7 +89,7 @@ def _arguments(made_by: Callable[..., Any], checkpoint: Mapping[str, Any]) -> di
         # torchvision's functions would download these weights, which the file contains.
         return {"weights_backbone": None} if "weights_backbone" in taken else {}
     name = checkpoint.get("hparams_name")
-    if name in taken and name != "kwargs":  # one argument that holds them all
+    if name in taken and name != "kwargs":  # one argument for all of them
         return {str(name): AttributeDict(saved)}
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken.values()):
         return dict(saved)

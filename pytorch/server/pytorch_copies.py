@@ -1,4 +1,4 @@
-"""Copy a module, for trial calls and tracing, and keep the state of random numbers."""
+"""Copy a module for trial calls and tracing, and preserve the state of random numbers."""
 
 import contextlib
 import copy
@@ -25,14 +25,14 @@ def copier(module: nn.Module, again: Callable[[], nn.Module]) -> Callable[[], nn
     """Return a function that makes a copy of the module: a deep copy, else one loaded by `again`.
 
     The function returns None if both fail. A module with functions among its attributes or hooks
-    is loaded again, because a deep copy would share the objects that these refer to.
+    is always loaded again, because a deep copy would share the objects that they refer to.
     """
 
     def fresh() -> nn.Module | None:
         ways: list[Callable[[], nn.Module]] = [lambda: copy.deepcopy(module), again]
         for make in ways[_has_functions(module) :]:
-            # With gradients on, a TorchScript copy would refer to its original. Loading has
-            # already shown the warnings.
+            # With gradients on, a TorchScript copy would refer to the original. Warnings were
+            # already shown when the model was loaded.
             with torch.no_grad(), warnings.catch_warnings(action="ignore"):
                 try:
                     return make()
@@ -44,7 +44,7 @@ def copier(module: nn.Module, again: Callable[[], nn.Module]) -> Callable[[], nn
 
 
 def _has_functions(module: nn.Module) -> bool:
-    """Whether the module itself, not its class, holds a function, which may refer to anything."""
+    """Whether the module's attributes or hooks contain a function, which may refer to anything."""
     return any(
         isinstance(each, FunctionType | functools.partial)
         for layer in module.modules()

@@ -1,7 +1,7 @@
 """The kinds of values that operations and layers accept.
 
 A kind is a letter as in numpy's dtypes: b for booleans, i for integers, f for floats. Operations
-in none of the tables are assumed to accept any kind.
+that are not in the tables are assumed to accept all kinds.
 """
 
 from collections.abc import Iterable, Mapping

@@ -16,7 +16,7 @@ from torch.utils import _pytree as pytree
 
 from prepackaged import DeploymentError
 
-# Parts of an archive that are always run as machine code or unpickled.
+# Prefixes of files in an archive that contain machine code or are unpickled.
 CODE = ("data/aotinductor/", "data/constants/custom_obj_", "data/constants/opaque_obj_")
 RECURRENT = {f"aten.{name}.input" for name in ("gru", "lstm", "rnn_relu", "rnn_tanh")}
 USES_PICKLE = b'"use_pickle": true'
@@ -46,14 +46,14 @@ class Exported(nn.Module):
         return self.body(*args, **kwargs)
 
     def inputs(self) -> dict[str, Any]:
-        """The inputs by name: tensors without values, whose free sizes are symbols, or numbers."""
+        """The inputs by name: numbers, or tensors without values whose free sizes are symbols."""
         values = {node.name: node.meta.get("val") for node in self.program.graph.nodes}
         names = [name for name, value in self._leaves().items() if value is None]
         known = (Tensor, torch.SymInt, torch.SymFloat, torch.SymBool)
         return {name: values[name] for name in names if isinstance(values[name], known)}
 
     def batch(self) -> str | None:
-        """The most frequent symbol among the inputs' first axes, None if none is free."""
+        """The most frequent symbol among the inputs' first axes; None if no first axis is free."""
         tensors = [each for each in self.inputs().values() if isinstance(each, Tensor)]
         free = [str(each.shape[0]) for each in tensors if each.ndim and _is_free(each.shape[0])]
         return max(free, key=free.count) if free else None
@@ -72,7 +72,7 @@ class Exported(nn.Module):
         )
 
     def _has_batch_second(self) -> bool:
-        """Whether a recurrent layer takes an input whose first axis is its layers or the time."""
+        """Whether a recurrent layer gets an input whose first axis is its layers or the time."""
         names = {*self.inputs()}
         return any(
             each.name in names
@@ -97,7 +97,7 @@ class Exported(nn.Module):
         return self
 
     def to(self, device: Any) -> "Exported":
-        """Move the program to the device, which is part of the program. Returns itself."""
+        """Move the program to the device, which is fixed in the program. Returns itself."""
         self.program = move_to_device_pass(self.program, device)
         self.body = self.program.module()
         return self
@@ -113,7 +113,7 @@ class Exported(nn.Module):
 
 
 def _with_batch_second(node: fx.Node) -> Iterator[fx.Node]:
-    """What a recurrent layer takes with the batch as second axis: its state, often its steps."""
+    """The arguments of a recurrent layer with the batch as second axis: states, often the steps."""
     if str(node.target) in RECURRENT:
         steps, state, *_, is_batch_first = node.args
         yield from pytree.tree_leaves(state)
@@ -139,7 +139,7 @@ def _is_free(size: Any) -> bool:
 
 
 def _part_with_code(path: Path) -> str | None:
-    """The first part of the archive that may run code; None for only tensors and a graph."""
+    """The first part of the archive that may run code; None if there is none."""
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             part = name.partition("/")[2] or name

@@ -27,7 +27,7 @@ from prepackaged.pickles import facts_in
 from prepackaged.versions import mlflow_versions
 
 ANY = AllowedImports()
-SAVED = ("a pickle", "a ZIP archive", "a tar archive")  # of torch.save, now and before 1.6
+SAVED = ("a pickle", "a ZIP archive", "a tar archive")  # by torch.save, now or before 1.6
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Wanted:
     """The operator's parameters for reading the file.
 
     `model_class` and `model_class_file` name the class for weights. `allow_pickle` allows pickles,
-    which run code, and `allowed` limits what they import. For `strict` see `fill`.
+    which run code, and `allowed` limits what they import. `fill` explains `strict`.
     """
 
     model_class: str | None = None
@@ -120,12 +120,12 @@ def _read_saved(artifact: Artifact, wanted: Wanted) -> nn.Module:
 
 
 def _wrapped(content: Any) -> nn.Module | None:
-    """The module in a wrapper for several GPUs or of `torch.compile`; None for anything else."""
+    """The module inside a wrapper for several GPUs or `torch.compile`; None for anything else."""
     if not isinstance(content, nn.Module):
         return None
     if isinstance(content, nn.DataParallel):
         return content.module
-    is_compiled = type(content).__name__ == "OptimizedModule"  # its import would take seconds
+    is_compiled = type(content).__name__ == "OptimizedModule"  # importing the class takes seconds
     return content._modules.get(COMPILED.rstrip(".")) if is_compiled else None
 
 

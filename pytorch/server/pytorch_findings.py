@@ -23,7 +23,7 @@ class Findings:
 
     `inputs` have the kinds that the module accepts. `outputs` is None if they are unknown.
     `by_row` are the outputs that are lists with an entry for each row. `changes` is
-    whether each call changes the module. Unless `is_settled`, the kinds are assumptions.
+    true if each call changes the module. Unless `is_settled`, the kinds are assumptions.
     """
 
     inputs: list[Input]
@@ -36,9 +36,9 @@ class Findings:
 def tried(
     copied: nn.Module, called: nn.Module, inputs: list[Input], others: str | None, device: str
 ) -> Findings:
-    """Make trial calls to the copy `copied`, which should then be discarded.
+    """Make trial calls to the copy `copied`, which should be discarded afterwards.
 
-    `called` is the copy in the form that is called, such as compiled.
+    `called` is the copy in the form that is called, for example compiled.
     """
     needed = [each for each in inputs if not each.is_optional] or inputs[:1]
     trial = Trial(copied.to(device), called, inputs, others, device)
@@ -85,10 +85,10 @@ def settled_by(
 
 
 def _compatible(trial: Trial, inputs: list[Input]) -> list[Input]:
-    """The inputs without the kinds that the module does not accept for all of them at once.
+    """Remove kinds that the module accepts for each input, but not for all inputs together.
 
-    A module that joins two inputs, as `torch.cat` does, may accept integers in either, but in both
-    only for a layer that needs floats.
+    A module that joins two inputs with `torch.cat` before a layer that needs floats may accept
+    integers in either of them, but not in both.
     """
     free = {each.name: each.kinds for each in inputs if len(each.kinds) > 1 and "f" in each.kinds}
     for kind in "ib":
@@ -102,7 +102,7 @@ def _compatible(trial: Trial, inputs: list[Input]) -> list[Input]:
 
 
 def _tied(trial: Trial, inputs: Iterable[Input]) -> Iterator[Input]:
-    """The inputs; an input whose number of rows may differ gets its own first axis."""
+    """The inputs; an input whose number of rows may differ gets its own name for the first axis."""
     inputs = list(inputs)
     free = [each for each in inputs if each.shape and each.shape[0] is None and not each.axes]
     for each in inputs:

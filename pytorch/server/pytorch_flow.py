@@ -1,7 +1,7 @@
 """Trace inputs through a module, to find which values its first layers accept.
 
-For a class, `torch.fx` records `forward`. It does so on a copy, because it runs `forward` with
-placeholders, which the module may store. For TorchScript, the graph is read.
+For a class, `torch.fx` records `forward`, on a copy, because it runs `forward` with placeholders
+that the module may store. For TorchScript, the graph is read.
 """
 
 import contextlib
@@ -91,7 +91,7 @@ def is_setting(argument: inspect.Parameter) -> bool:
 
 
 def _flow_of_module(module: nn.Module) -> Flow:
-    """Trace with torch.fx, as far as `forward` does not need real values."""
+    """Trace with torch.fx, up to the point where `forward` needs real values."""
     arguments = inspect.signature(module.forward).parameters.items()
     settings = {name: each.default for name, each in arguments if is_setting(each)}
     tracer = fx.Tracer()
@@ -151,7 +151,7 @@ def _step_of_node(node: fx.Node, value: fx.Node, module: nn.Module) -> Step:
         return Step("index", "bi")
     kinds = demanded(name, places)
     if name in BROADCASTING and _inputs_behind(node) != _inputs_behind(value):
-        return Step("broadcast", kinds)  # another input may have the larger shape
+        return Step("broadcast", kinds)  # the other input may have the larger shape
     if node.op != "call_module" or not {0, "input"} & {*places}:  # such as a state
         return Step(name, kinds)
     return Step(name, kinds, _shape_for(module.get_submodule(str(node.target))))
@@ -171,7 +171,7 @@ def _shape_for(layer: nn.Module) -> Shape:
 def width_of(layer: Any) -> int:
     """The number of features or channels that a layer takes.
 
-    A lazy layer gets its attributes in its first call, but has its weight once that is loaded.
+    A lazy layer gets its attributes in its first call, but its weight already when it is loaded.
     """
     match layer:
         case nn.Linear():
@@ -206,7 +206,7 @@ def _read(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _key(node: Any) -> str | None:
-    """The key that an operation reads from a dict, None if it does not."""
+    """The key that an operation reads from a dict; None if it reads none."""
     if node.kind() not in ("aten::__getitem__", "aten::get"):
         return None
     key = list(node.inputs())[1].toIValue()

@@ -1,4 +1,4 @@
-"""Shapes and kinds for trial inputs: the known ones, else common ones."""
+"""Choose shapes and kinds for trial inputs: the known ones, else common ones."""
 
 from collections.abc import Iterator
 
@@ -11,9 +11,9 @@ from torch import nn
 from prepackaged.arrays import Array
 
 Shape = tuple[int, ...]
-# Values for free sizes: small ones, and the usual size of images.
+# Sizes to try for free axes: small ones, and the usual size of images.
 SIZES = (32, 28, 224)
-ROWS = 2
+ROWS = 2  # rows of a trial input
 MOST_WIDTHS = 4
 
 
@@ -38,7 +38,7 @@ def with_rows(rows: int, shape: Shape) -> Shape:
 def kinds_to_try(each: Input, sample: Array | None) -> str:
     """The kinds to try for an input, the most probable first.
 
-    With a sample, only kinds that can represent its values.
+    If there is a sample, only kinds that can represent its values are returned.
     """
     if each.dtype:
         return "f"  # unused, because the dtype is known

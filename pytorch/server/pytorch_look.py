@@ -19,10 +19,10 @@ class Found:
     """The inputs and outputs of a module.
 
     `others` is the argument that takes tensors of any name. `outputs` is None if they are unknown.
-    `by_row` are the outputs that are lists with an entry for each row. `settle` is for the first
-    answered request if the kinds of values that the inputs accept could not be tried, see
-    `Network`. `changes` is whether each call changes the module, as far as a copy can tell:
-    then requests do not share calls, because looking whether they may takes further calls.
+    `by_row` are the outputs that are lists with an entry for each row. `settle` is used with the
+    first answered request if trial calls could not find the kinds of values that the inputs
+    accept, see `Network`. `changes` is true if each call changes the module, as far as a copy
+    shows. Then requests do not share calls, because checking whether they may takes further calls.
     """
 
     inputs: list[Input]

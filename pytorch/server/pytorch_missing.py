@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class Unusable:
-    """A member of a missing module: code may name it, also in annotations, but not use it."""
+    """A member of a missing module: code may name it, even in annotations, but not use it."""
 
     def __init__(self, module: str) -> None:
         self.__dict__["module"] = module
@@ -93,7 +93,7 @@ class MissingModules(MetaPathFinder, Loader):
     def stand_in_for(self, name: str | None) -> bool:
         """Allow the import of a missing module; return False if that is not allowed.
 
-        Not allowed are a missing part of an installed package, and a file beside the author's.
+        A missing part of an installed package and a file beside the author's are not allowed.
         """
         package = str(name).partition(".")[0]
         if package.startswith("_model_") or package in self.packages or _is_here(package):

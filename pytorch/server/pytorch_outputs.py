@@ -62,8 +62,8 @@ def parts(result: Any) -> Sequence[tuple[Any, Any]]:
 def array_of(tensor: Tensor) -> Array:
     """The tensor as an array: dense, on the CPU, in a dtype that numpy has.
 
-    Floating-point dtypes other than float32 and float64 become float32, complex numbers pairs of
-    floats on a further axis.
+    Floating-point dtypes other than float32 and float64 become float32. Complex numbers become
+    pairs of floats on an additional last axis.
     """
     if tensor.is_complex():
         tensor = torch.view_as_real(tensor.to_dense().resolve_conj())

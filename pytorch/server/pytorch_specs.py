@@ -26,7 +26,7 @@ from prepackaged import DeploymentError, TensorSpec
 
 PLAIN = {"int": "i", "float": "f", "bool": "b"}
 TORCH = {"b": torch.bool, "i": torch.int64}
-# Kinds to convert a request's values to, in order: the first one that the module accepts is used.
+# The kinds to which a request's values may be converted; the first accepted kind is used.
 BECOMING = {"b": "bif", "i": "ifb", "u": "ifb", "f": "fib"}
 DICT = re.compile(r"Dict\[str, Tensor\]$")
 
@@ -37,8 +37,8 @@ class Input:
 
     `kinds` are the kinds of values that it may have, see `pytorch_demands`. `dtype` is set if an
     exported program requires it. `axes` are as in `TensorSpec`. `holder` is the dict argument that
-    contains the tensor. `floating` is the dtype of its floats, None if it is that
-    of the module. `is_list` is true if `forward` takes a list of tensors, `is_plain` if it
+    contains the tensor. `floating` is the dtype of its floats, None for the
+    dtype of the module. `is_list` is true if `forward` takes a list of tensors, `is_plain` if it
     takes a Python number, `is_of_rows` if further axes may come before the last one.
     """
 
@@ -55,7 +55,7 @@ class Input:
     floating: torch.dtype | None = None
 
     def spec(self, floating: torch.dtype) -> TensorSpec:
-        """The tensor that a request must contain; the module computes in the dtype `floating`.
+        """The spec of the tensor in a request; the module computes in the dtype `floating`.
 
         The dtype is None if the input accepts several kinds of values, which are not converted.
         """
@@ -101,9 +101,9 @@ def float_dtype(module: nn.Module) -> torch.dtype:
 
 
 def float_dtypes_to_try(module: nn.Module) -> list[torch.dtype]:
-    """The dtypes of floats that the module may take, if it has weights of several."""
+    """The dtypes of floats to try as input; several if the module has weights of several dtypes."""
     found = _float_dtypes(module) or [torch.float32]
-    # Where a module takes float32 although its first weight has 16 bits, float32 loses less.
+    # If the module accepts float32 although its first weight has 16 bits, float32 loses less.
     is_wide_first = found[0].itemsize == 2 and torch.float32 in found
     return list(dict.fromkeys([torch.float32, *found])) if is_wide_first else found
 
@@ -114,7 +114,7 @@ def _float_dtypes(module: nn.Module) -> list[torch.dtype]:
 
 
 def _constants(module: Any) -> list[torch.Tensor]:
-    """The tensors in a graph, such as a frozen one's weights, but not the numbers in a trace."""
+    """The constant tensors in a graph, such as frozen weights, but not the numbers in a trace."""
     if not isinstance(module, torch.jit.ScriptModule):
         return []
     graph = module.inlined_graph  # its nodes are valid while it is
@@ -134,7 +134,7 @@ def numpy_dtype(dtype: torch.dtype | None) -> "np.dtype[Any] | None":
 
 
 def outputs_of_program(module: Exported) -> tuple[TensorSpec, ...]:
-    """The outputs of a program; axes of the same size as an input's have the input's name."""
+    """The outputs of a program; an axis with the symbol of an input's axis has the same name."""
     names = _axis_names(module)
     specs = []
     for name, value in module.outputs().items():
@@ -150,7 +150,7 @@ def outputs_of_program(module: Exported) -> tuple[TensorSpec, ...]:
 
 
 def _of_program(module: Exported) -> list[Input]:
-    """The inputs that a program was exported for; equal symbols are the same axis."""
+    """The inputs of an exported program; axes with equal symbols have the same name."""
     names = _axis_names(module)
     inputs = []
     for name, value in module.inputs().items():
@@ -192,7 +192,7 @@ def _annotated(name: str, argument: inspect.Parameter) -> Iterator[Input]:
     elif kinds & {"dict", "Mapping", "MutableMapping"}:
         yield Input(name, holder=name, is_optional=is_optional)
     elif kinds & {"list", "Sequence"}:
-        if not is_optional:  # one that may be left out, such as targets, is for training
+        if not is_optional:  # optional lists, such as targets, are for training
             yield Input(name, is_list=True)
     else:
         yield Input(name, is_optional=is_optional)
@@ -244,7 +244,7 @@ def _unfolded(argument: Input, flow: Flow) -> Iterator[Input]:
 
 
 def _judged(argument: Input, flow: Flow) -> Input:
-    """Add the kinds and the shape that the traced layers behind the input accept."""
+    """Add the kinds and the shape that the traced layers after the input accept."""
     place = (argument.holder, argument.name) if argument.holder else argument.name
     if argument.is_plain or argument.is_list or place not in flow.values:
         return argument

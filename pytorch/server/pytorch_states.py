@@ -1,4 +1,4 @@
-"""Compare what a module holds before and after a call: counters, caches and states."""
+"""Compare a module's counters, caches and states before and after a call."""
 
 import inspect
 from collections import deque
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 CONTAINERS = (list, tuple, set, frozenset, deque)
-MOST_VALUES = 10_000  # containers and objects that are looked into
-COUNTED_IN_TRAINING = {"num_batches_tracked"}  # by layers that older PyTorch saved
+MOST_VALUES = 10_000  # the most containers and objects that are examined
+COUNTED_IN_TRAINING = {"num_batches_tracked"}  # set by graphs that older PyTorch saved
 State = dict[str, Any]
 
 
 def state_of(module: nn.Module) -> State:
-    """What the module holds besides its weights, as values that can be compared."""
+    """The module's state besides its weights, as values that can be compared."""
     seen: set[int] = set()
     return {
         f"{name}.{key}": _comparable(value, seen)
@@ -36,7 +36,7 @@ def _script_state(module: Any) -> State:
 
 
 def sets_attributes(module: Any) -> bool:
-    """Whether a TorchScript graph sets an attribute, or adds to a list that is one."""
+    """Whether a TorchScript graph sets an attribute, or appends to a list in an attribute."""
     if not isinstance(module, torch.jit.ScriptModule):
         return False
     graph = module.inlined_graph  # its nodes are valid while it is
@@ -47,7 +47,7 @@ def sets_attributes(module: Any) -> bool:
 
 def _comparable(value: Any, seen: set[int]) -> Any:
     if isinstance(value, nn.Module | nn.Parameter | type) or id(value) in seen:
-        return None  # every layer is looked at on its own
+        return None  # each layer is examined separately
     if isinstance(value, Tensor | np.ndarray):
         return _bytes_of(value)
     if isinstance(value, torch.Generator):
@@ -62,7 +62,7 @@ def _comparable(value: Any, seen: set[int]) -> Any:
 
 
 def _inner(value: Any) -> dict[Any, Any] | None:
-    """The values inside of a container, a function or an object, by key; None if it is plain."""
+    """The values in a container, a function or an object, by key; None for a plain value."""
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, CONTAINERS):
@@ -72,7 +72,7 @@ def _inner(value: Any) -> dict[Any, Any] | None:
     if isinstance(value, partial):
         return {"func": value.func, "args": value.args, "keywords": value.keywords}
     if type(value).__module__.partition(".")[0] == "torch":
-        return {}  # such as a program, which has its state in the module
+        return {}  # such as a program, whose state is in the module
     return getattr(value, "__dict__", None)
 
 

@@ -26,17 +26,17 @@ from prepackaged.arrays import Array
 
 logger = logging.getLogger(__name__)
 
-MOST_SECONDS = 5.0  # of searching for shapes and kinds
-VARIED = (2, 3, 5)  # values whose quotients, roots and logarithms are no whole numbers
-LARGE = 500  # times these values, their sixth powers are beyond 64 bits
+MOST_SECONDS = 5.0  # the longest search for shapes and kinds, in seconds
+VARIED = (2, 3, 5)  # values whose quotients, roots and logarithms are not whole numbers
+LARGE = 500  # a factor for these values that makes their sixth powers exceed 64 bits
 
 
 @dataclass
 class Trial:
-    """Trial calls to `module`, a copy, in the form `called`, such as compiled.
+    """Trial calls to `module`, a copy, in the form `called`, for example compiled.
 
-    `kinds` and `shapes` are those of the current call, by input. The inputs' values are from
-    `samples` if given, else they are all `value`; those of the input `varied` are `VARIED` times
+    `kinds` and `shapes` are those of the current call, by input. The inputs' values come from
+    `samples` if given, else all are `value`; those of the input `varied` are `VARIED` times
     `factor`.
     `results` are those of the calls so far, or their errors; `has_misfit` is whether the last call
     failed because of an index.
@@ -137,7 +137,7 @@ class Trial:
         return self.call(lambda one, shape: with_rows(3, shape) if one is each else shape) is None
 
     def take_together(self, names: Collection[str], kind: str, free: Collection[str]) -> bool:
-        """Whether these inputs may have a kind at once, for the result that floats give.
+        """Whether these inputs may all have this kind, with the same result as for floats.
 
         The other inputs of `free` are floats.
         """
@@ -148,9 +148,9 @@ class Trial:
         )
 
     def changes(self) -> bool:
-        """Whether a call changes the module after earlier ones with the same values, as counting.
+        """Whether repeated calls with the same values change the module, such as a counter.
 
-        A cache that the first call fills stays as it is.
+        A cache that only the first call fills does not count.
         """
         states, results = [], []
         for _ in range(2):
@@ -176,9 +176,9 @@ class Trial:
         return None if result is None else (result,)
 
     def _may_be_mask(self, each: Input) -> bool:
-        """Whether booleans may select entries: the input is an index, and its size alone is wrong.
+        """Whether booleans may be a mask: a call succeeds, or fails only due to the mask's size.
 
-        A layer that takes no booleans, such as an embedding, raises no `IndexError` for them.
+        A layer that accepts no booleans, such as an embedding, does not raise `IndexError`.
         """
         return each.kinds == "bi" or bool(self._of_kind(each, "b")) or self.has_misfit
 
@@ -197,7 +197,7 @@ class Trial:
         return bool(whole and fraction and not _are_equal(whole[0], fraction[0]))
 
     def _on_cpu(self) -> "Trial | None":
-        """The trial on the CPU: on a GPU, an index out of range would end the process's work."""
+        """The trial on the CPU, because on a GPU an index out of range makes CUDA unusable."""
         if self.device == "cpu":
             return self
         with contextlib.suppress(Exception), torch.no_grad():

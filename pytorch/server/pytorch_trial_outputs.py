@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def outputs_of(
     trial: "Trial", needed: Sequence[Input]
 ) -> tuple[tuple[TensorSpec, ...] | None, frozenset[str]]:
-    """The outputs and those by row, from calls with several rows and with one, in up to two sizes.
+    """Return the outputs (None if unknown), and the names of those that are lists by row.
 
-    The outputs are None if they are unknown.
+    They are found by calls with several rows and with one row, in up to two sizes.
     """
     by_row: frozenset[str] = frozenset()
     answers: list[dict[str, Array]] = []
@@ -44,7 +44,7 @@ def outputs_of(
 
 
 def _by_row(several: Any, one: Any) -> frozenset[str]:
-    """The names of lists that have as many entries as the input had rows, in both calls."""
+    """The names of lists that, in both calls, have as many entries as the input had rows."""
     alone = dict(lengths(one))
     return frozenset(
         name for name, count in lengths(several) if count == ROWS and alone.get(name) == 1

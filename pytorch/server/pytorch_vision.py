@@ -102,7 +102,7 @@ def define_operators() -> None:
         library.impl(name, known.get(name) or _absent(name), "CompositeExplicitAutograd")
 
 
-LIBRARIES: list[Any] = []  # PyTorch drops the operators with the object
+LIBRARIES: list[Any] = []  # PyTorch removes the operators with this object
 
 
 @cache

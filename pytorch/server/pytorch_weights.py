@@ -18,7 +18,7 @@ USUAL_KEYS = (
     "state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params",
 )  # fmt: skip
 # Floating-point entries that are not weights: counters of profilers, statistics that a layer no
-# longer keeps, tables that a layer computes itself.
+# longer stores, tables that a layer computes itself.
 BUFFERS = re.compile(
     r"(^|[._])(total_ops|total_params|running_mean|running_var|inv_freq|mask|masked_bias|pe)$"
 )
@@ -54,7 +54,7 @@ def fill(
 
 
 def _place(value: Any) -> int | None:
-    """Where a tensor's values are; None for what has none, such as a layer's extra state."""
+    """The address of a tensor's values; None without values, as for a layer's extra state."""
     has_values = isinstance(value, Tensor) and not nn.parameter.is_lazy(value)
     return value.data_ptr() if has_values else None
 

@@ -1,4 +1,4 @@
-"""The replacement for `torchvision.extension` if our operators replace its compiled part.
+"""Replaces `torchvision.extension` if our operators replace its compiled part.
 
 These are functions, not lambdas, because `torch.jit.script` compiles them with the models.
 """

@@ -49,7 +49,7 @@ class Model(EstimatorComponent):
         self.trusted_types = [
             name.strip() for name in (trusted_types or "").split(",") if name.strip()
         ]
-        self.load()  # before upstream's microservice forks; an estimator survives the fork
+        self.load()  # before upstream's microservice forks, which an estimator survives
 
     def load_model(self, artifact: Artifact | None) -> None:
         """Read the estimator from the file and serve it.

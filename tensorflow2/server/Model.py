@@ -14,7 +14,7 @@ from prepackaged import Artifact, ModelFiles, TensorComponent, local_path
 from prepackaged.artifacts import MLMODEL, find_artifact, list_directory, read_mlmodel
 from prepackaged.parameters import is_true
 
-# The flavors of an MLflow model that may contain the model, each with its key for the path.
+# The MLflow flavors that may contain the model, each with its key for the path.
 FLAVORS = (("keras", "data"), ("tensorflow", "data"), ("tensorflow", "saved_model_dir"))
 
 

@@ -26,8 +26,8 @@ from prepackaged.signature import FreeShape
 
 logger = logging.getLogger(__name__)
 
-# TensorFlow's exceptions for data that operations refuse; the last one where its message quotes
-# bytes of the request that are no UTF-8.
+# TensorFlow's exceptions for data that operations refuse; the last one is raised if the message
+# quotes bytes of the request that are not UTF-8.
 REFUSALS = (tf.errors.InvalidArgumentError, tf.errors.DataLossError, UnicodeDecodeError)
 PREFIX = "Graph execution error:"
 
@@ -63,9 +63,9 @@ class Compiled:
         return frozenset(name for name, shape in shapes.items() if shape[0] == 1)
 
     def stacks(self) -> bool:
-        """Whether requests may share a call: not where rows run one by one, or calls have effects.
+        """Whether requests may share a call: not if rows run one by one or calls have side effects.
 
-        Looking whether requests may share a call takes further calls.
+        Checking whether requests may share a call takes further calls, which would have them too.
         """
         return not self.by_row and not changes(self.traced)
 
@@ -84,7 +84,7 @@ class Compiled:
 
     @cached_property
     def foreign(self) -> dict[str, Any]:
-        """The dtypes of inputs that numpy lacks: what stands for them may hold larger numbers."""
+        """The dtypes of inputs that numpy lacks; their stand-ins may hold larger numbers."""
         dtypes = {name: each.dtype for name, each in self.inputs.items()}
         return {name: dtype for name, dtype in dtypes.items() if not is_numpys(dtype)}
 
@@ -116,7 +116,7 @@ class Compiled:
 
         The model is unchanged afterwards. A failure is only logged, because a model may have good
         reasons to refuse zeros, empty texts, or a size of 1. If it is unknown whether the first
-        axes of several inputs are one batch, more runs find out, and the result says so.
+        axes of several inputs are one batch, more runs find out, and the result records it.
         """
         specs = self.signature().input_tensors
         try:
@@ -177,7 +177,7 @@ def _sizes(wanted: Any) -> FreeShape | None:
 
 def reason(error: BaseException) -> str:
     """The error's type and message, without the graph and Python lines that TensorFlow adds."""
-    if isinstance(error, UnicodeDecodeError):  # of a message that quotes the request's bytes
+    if isinstance(error, UnicodeDecodeError):  # from a message that quotes the request's bytes
         told, name = error.object.decode(errors="backslashreplace"), "InvalidArgumentError"
     else:
         told, name = str(getattr(error, "message", error)), type(error).__name__
@@ -186,5 +186,5 @@ def reason(error: BaseException) -> str:
         return describe(error)
     told = told.removeprefix(PREFIX).partition(" [Op:")[0]
     lines = [re.sub(r"^{{.*?}}", "", line).strip() for line in told.splitlines()]
-    place = -1 if bracket else 0  # a message without a graph may go on with bytes of the request
+    place = -1 if bracket else 0  # without a graph, later lines may be bytes of the request
     return f"{name}: {([*filter(None, lines)] or [''])[place]}"

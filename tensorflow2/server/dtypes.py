@@ -1,4 +1,4 @@
-"""Convert arrays to tensors and back, where numpy or JSON lack TensorFlow's dtype."""
+"""Convert arrays to tensors and back, also if numpy or JSON lack TensorFlow's dtype."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 from prepackaged import ClientError
 from prepackaged.arrays import Array, list_by_row
 
-# Dtypes of arrays that stand for TensorFlow's.
+# For TensorFlow's dtypes, the dtypes of the arrays that stand in for them.
 STAND_INS: dict[str, Any] = {"string": bytes, "bfloat16": np.float32} | {
     "complex64": np.float32,  # pairs: see `tensor_answers`
     "complex128": np.float64,
@@ -19,14 +19,14 @@ STAND_INS: dict[str, Any] = {"string": bytes, "bfloat16": np.float32} | {
 
 
 def stand_in(dtype: Any) -> Any:
-    """The dtype of arrays for tensors of `dtype`, as numpy and JSON have it."""
+    """The dtype, known to numpy and JSON, of arrays for tensors of `dtype`."""
     if dtype.name.startswith("float8"):
         return np.float32
     return STAND_INS.get(dtype.name, dtype.as_numpy_dtype)
 
 
 def is_numpys(dtype: Any) -> bool:
-    """Whether numpy itself has TensorFlow's dtype, as it has no int4, or the integers behind it."""
+    """Whether numpy itself has TensorFlow's dtype, or the integers of a quantized dtype."""
     return bool(dtype.is_quantized or np.dtype(dtype.as_numpy_dtype).isbuiltin == 1)  # else 2
 
 
@@ -53,12 +53,12 @@ def to_tensor(array: Array, dtype: Any) -> Any:
 
 
 def to_array(tensor: Any) -> Array:
-    """Convert a tensor to an array; a ragged one to an array of objects, a list for each row."""
+    """Convert a tensor to an array; a ragged tensor becomes an object array with a list per row."""
     if isinstance(tensor, tf.SparseTensor):
         tensor = tf.sparse.to_dense(tensor)
     if isinstance(tensor, tf.RaggedTensor):
         return list_by_row(tensor.to_list())
     if tensor.dtype == tf.string:
-        return np.array(tensor.numpy(), dtype=object)  # fixed-size strings would lose zeros
+        return np.array(tensor.numpy(), dtype=object)  # fixed-size strings would lose zero bytes
     array: Array = np.asarray(tensor.numpy())
     return array if is_numpys(tensor.dtype) else array.astype(stand_in(tensor.dtype))

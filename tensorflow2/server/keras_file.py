@@ -79,7 +79,7 @@ def _open(path: Path) -> KerasFile:
 
 
 def _load(file: KerasFile, *, allow_lambda: bool) -> Any:
-    """Load the model; custom objects that MLflow pickled are only read if loading fails without."""
+    """Load the model; read the custom objects that MLflow pickled only if that fails."""
     package = import_module(file.reader)
     options = {"compile": False, "safe_mode": not allow_lambda}
     try:
@@ -99,7 +99,7 @@ def _load(file: KerasFile, *, allow_lambda: bool) -> Any:
 def _authors_modules_find(reader: str) -> Iterator[None]:
     """In this block, `tensorflow.keras` is the Keras that reads the file."""
     if reader == "tf_keras":
-        os.environ["TF_USE_LEGACY_KERAS"] = "1"  # TensorFlow reads it at the first use
+        os.environ["TF_USE_LEGACY_KERAS"] = "1"  # TensorFlow reads it on first use
     try:
         yield
     finally:

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework import op_def_registry  # says which operations have effects
+from tensorflow.python.framework import op_def_registry  # lists which operations have side effects
 
-# Operations that TensorFlow calls stateful, although they only read, call or check.
+# Operations that TensorFlow marks as stateful, although they only read, call or check.
 READING = re.compile(
     r"_Arg|Assert|Case|If|While|(Stateful)?PartitionedCall|Print(V2)?|Var(iable.*|HandleOp)"
     r"|VarIsInitializedOp|_?ReadVariables?Op|ResourceGather(Nd)?|(Mutable)?HashTable(V2)?"

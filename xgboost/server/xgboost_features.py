@@ -33,7 +33,7 @@ KINDS: dict[str, Kind] = {
     "c": "category",
 }
 LARGEST = float(np.finfo(np.float32).max)  # XGBoost computes in float32
-MOST_TREES = 100  # that are read for ranges, which takes half a second for large ones
+MOST_TREES = 100  # the most trees read for ranges, which takes half a second for large trees
 
 
 class Features:
@@ -129,7 +129,7 @@ def columns_of_wrapper(model: XGBModel, behind: list[Column], count: int) -> lis
 
     Returns `count` columns without facts if the wrapper has another number of them or does not
     know all labels. Unknown labels are refused, because pandas would convert them to missing
-    values. Numbers stay as they are sent if an author's own methods get them.
+    values. If an author's own methods get the numbers, they stay unchanged.
     """
     del behind  # a wrapper passes nothing on
     found = _inputs(Loaded(model.get_booster(), missing=model.missing))
@@ -147,7 +147,7 @@ READERS[XGBModel] = columns_of_wrapper
 
 
 def _inputs(loaded: Loaded) -> tuple[Column, ...]:
-    """The columns as the booster describes them; only a DataFrame gives them names and types."""
+    """The columns as the booster describes them; it has names and types only from a DataFrame."""
     booster, count = loaded.booster, loaded.booster.num_features()
     names = booster.feature_names or [None] * count
     kinds = [KINDS.get(each, "any") for each in booster.feature_types or [""] * count]
@@ -173,7 +173,7 @@ def _ranges(booster: Booster, count: int) -> Ranges:
 
 
 def _first_trees(booster: Booster) -> list[dict[str, Any]]:
-    """The trees of the first rounds, as XGBoost's JSON has them; a linear booster has none."""
+    """The trees of the first rounds, as in XGBoost's JSON; a linear booster has none."""
     config = json.loads(booster.save_config())["learner"]["gradient_booster"]
     config = config.get("gbtree", config)  # dart's trees are one level below
     rounds = booster.num_boosted_rounds()

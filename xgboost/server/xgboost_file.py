@@ -29,9 +29,9 @@ SERVER = Path(__file__).resolve().parent
 XGBOOST = "xgboost"
 HERE = {XGBOOST: str(xgboost_version), **pickled.HERE}
 PICKLES = (".joblib", ".pkl", ".pickle", ".sav")
-# Parameters of a wrapper that may be functions and are only used in training.
+# Parameters of a wrapper that may be functions and that only training uses.
 OF_TRAINING = ("eval_metric", "objective", "callbacks")
-# The version, which XGBoost writes at the end of the file, in JSON and in UBJSON.
+# The version that XGBoost writes at the end of a file, in JSON and in UBJSON.
 VERSION = re.compile(
     rb'version(?:"\s*:\s*\[\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\]|\[#L\0{7}\x03i(.)i(.)i(.))\s*\}\s*',
     re.DOTALL,
@@ -108,7 +108,7 @@ def _versions(artifact: Artifact, content: bytes, facts: PickleFacts) -> Version
 def _refuse_misread(artifact: Artifact, versions: Versions) -> None:
     saved_with = versions.saved.get(XGBOOST, "")
     if BEFORE_3_1 and saved_with and _numbers(saved_with) >= [3, 1]:
-        # Older XGBoost reads another base_score from such files, so its predictions are wrong.
+        # Older XGBoost misreads base_score in such files, so its predictions would be wrong.
         raise DeploymentError(
             f"model file {artifact.path}: XGBoost {xgboost_version} misreads what 3.1 and later"
             f" saved, and {versions.advice()}"
@@ -125,9 +125,9 @@ def _native(content: bytes, artifact: Artifact) -> Loaded:
     if mistake := _mistake(content):
         raise DeploymentError(f"model file {artifact.path} {mistake}")
     booster = Booster()
-    # From memory: for a path, XGBoost goes by the suffix, which the target of a link may lack.
+    # From memory, because for a path XGBoost relies on the suffix, which a link's target may lack.
     booster.load_model(bytearray(re.sub(rb'\A\{\s*"', b'{"', content)))
-    said = json.loads(booster.attr("scikit_learn") or "{}")  # by the wrapper; more before 1.6
+    said = json.loads(booster.attr("scikit_learn") or "{}")  # the wrapper's; has more before 1.6
     classes = said.get("classes_")
     missing = math.nan if said.get("missing") is None else float(said["missing"])
     return Loaded(booster, None if classes is None else np.array(classes), missing)
@@ -144,7 +144,7 @@ def _mistake(content: bytes) -> str:
         )
     if content.startswith((b"booster[", b"[")):
         return "is a dump of the trees, to be read by people: save the model with save_model"
-    # XGBoost reads beyond the end of truncated UBJSON, and can crash.
+    # XGBoost would read beyond the end of truncated UBJSON, and might crash.
     if content.startswith(b"{L") and not VERSION.fullmatch(content, content.rfind(b"version")):
         return "is incomplete: it does not end as XGBoost's UBJSON ends"
     return ""
@@ -192,7 +192,8 @@ def _checked(model: Any, artifact: Artifact) -> Any:
 def prepared(model: Any, device: str, jobs: int, missing: float | None) -> Any:
     """Set device, number of threads and missing value of the boosters in an estimator.
 
-    `missing` None keeps the value that each booster was saved with. Returns the estimator.
+    If `missing` is None, each booster keeps the value that it was saved with. Returns the
+    estimator.
     """
     for part in parts_of(model):
         if isinstance(part, XGBModel) and part.__sklearn_is_fitted__():
@@ -213,7 +214,7 @@ class Unavailable:
 
 
 def _explained(error: Exception, artifact: Artifact) -> Exception:
-    """The error with a clearer message, a `DeploymentError` for pickles that are too old."""
+    """The error with a clearer message; a `DeploymentError` for pickles that are too old."""
     if TOO_OLD_PICKLE.search(str(error)):
         return DeploymentError(
             f"model file {artifact.path} was pickled by XGBoost before 1.6, which this one cannot"

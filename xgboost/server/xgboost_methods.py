@@ -23,7 +23,7 @@ PROBABLE = ("binary:logistic", "binary:logitraw", "reg:logistic", "multi:softpro
 CLASSIFYING = {"predict_proba": PROBABLE, "label": (*PROBABLE, "binary:hinge")}
 CPU = "cpu"
 OPENMP = ThreadpoolController().select(user_api="openmp")
-BLOCK = 64  # rows that one thread takes at a time when XGBoost predicts in place
+BLOCK = 64  # the number of rows that a thread processes at a time in inplace_predict
 
 
 class Answers:
@@ -120,7 +120,7 @@ class Answers:
         # Other boosters cannot predict in place, or differ in the last digits (dart).
         if self.kind != "gbtree" or self.device != CPU:
             return self._of_matrix(rows, output_margin=margin)
-        # A second thread would have no work, yet waiting for it takes longer than the trees.
+        # A second thread would have no work, but waiting for it would take longer than the trees.
         with OPENMP.limit(limits=1) if len(rows) <= BLOCK else nullcontext():
             scores: Array = self.booster.inplace_predict(
                 rows,
@@ -154,7 +154,7 @@ class Answers:
         return method
 
     def _why_not(self, method: str) -> str:
-        """The reason why this booster lacks one of the METHODS; empty if it has it."""
+        """The reason why this booster lacks one of the METHODS; empty if it has the method."""
         if self.objective not in CLASSIFYING.get(method, (self.objective,)):
             return (
                 f"method {method} needs an objective that"
@@ -174,7 +174,7 @@ class Answers:
 
     @cached_property
     def _has_trees_of_many_outputs(self) -> bool:
-        if max(self.outputs, self.class_count) <= 1:  # most boosters need no copy
+        if max(self.outputs, self.class_count) <= 1:  # only other boosters need the costly save_raw
             return False
         leaves = re.search(rb'"size_leaf_vector":"(\d+)"', self.booster.save_raw("json"))
         return leaves is not None and int(leaves[1]) > 1

@@ -59,7 +59,7 @@ def outline(path: Path) -> Outline:
     try:
         return _outline(content)
     except (LookupError, RecursionError, TypeError, ValueError) as error:
-        raise ValueError("it is no ONNX model") from error
+        raise ValueError("it is not an ONNX model") from error
 
 
 def _outline(model: memoryview) -> Outline:
@@ -126,7 +126,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
             continue
         size, at = _varint(message, at) if key & 7 == 2 else (SIZES.get(key & 7, -1), at)
         if not 0 <= size <= len(message) - at:
-            raise ValueError("the message is cut off, or no message of protobuf")
+            raise ValueError("the message is cut off, or is not a protobuf message")
         yield key >> 3, message[at : at + size]
         at += size
 

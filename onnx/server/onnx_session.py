@@ -163,8 +163,8 @@ def _why(error: Exception, artifact: Artifact, outline: Outline | None) -> str:
     newest = re.search(r"domain (\S+) is till opset (\d+)|max supported IR version: (\d+)", text)
     if not newest or not outline:
         return (
-            f"model file {artifact.path} cannot be loaded by onnxruntime {version}, it is damaged"
-            f" or needs what is not in this image: {text}"
+            f"model file {artifact.path} cannot be loaded by onnxruntime {version}: it is damaged"
+            f" or needs something that is not in this image: {text}"
         )
     domain, opset, ir_version = newest.groups()
     producer = f", made by {outline.producer}," if outline.producer else ""
@@ -172,7 +172,7 @@ def _why(error: Exception, artifact: Artifact, outline: Outline | None) -> str:
         f"model file {artifact.path}{producer} needs {outline.opset()} and IR version"
         f" {outline.ir_version}; onnxruntime {version} reads"
         f" {f'{domain} up to {opset}' if domain else f'IR versions up to {ir_version}'}: export the"
-        " model for an older opset, or take an image with a newer onnxruntime"
+        " model for an older opset, or use an image with a newer onnxruntime"
     )
 
 
@@ -220,7 +220,7 @@ def _locate(name: str, artifact: Artifact) -> Path:
             return (directory / name).resolve()
     raise DeploymentError(
         f"model file {artifact.path} keeps weights in {name!r}, which is not beside it: copy that"
-        " file to where the model is"
+        " file into the directory of the model"
     )
 
 

@@ -67,7 +67,7 @@ def output(node: Any, *, is_by_row: bool = False) -> TensorSpec:
     kind = OUTPUT.fullmatch(node.type)
     if kind is None or kind[3] not in DTYPES:
         raise DeploymentError(
-            f"output {node.name!r} is a {node.type}, which no answer can hold: name others in the"
+            f"output {node.name!r} is a {node.type}, which no answer can hold: choose others in the"
             " parameter outputs"
         )
     # An empty shape means a scalar or an unknown shape.

@@ -145,7 +145,7 @@ class Network:
         tensors = {name: self._tensor(name, array) for name, array in arrays.items()}
         result = dict(named(self.forward(self.module, tensors), self.by_row))
         if not result:
-            raise ModelError("forward gave no tensor")
+            raise ModelError("forward returned no tensor")
         return result
 
     def _row_by_row(self, arrays: Arrays) -> Arrays:

@@ -34,7 +34,7 @@ def find_file(directory: Path, class_name: str, file_name: str | None) -> Path:
     if file_name:
         if not (directory / file_name).is_file():
             raise DeploymentError(
-                f"the parameter model_class_file names {file_name!r}, which {directory} has not"
+                f"the parameter model_class_file names {file_name!r}, which is not in {directory}"
             )
         return directory / file_name
     defined = {path: own_code.top_level_names(path) for path in sorted(directory.glob("*.py"))}
@@ -113,15 +113,15 @@ def _why_no_file(
         files = ", ".join(path.name for path in found)
         return (
             f"{directory} defines {class_name} in {len(found)} files: {files}."
-            " Name one in the parameter model_class_file"
+            " Set the parameter model_class_file to one of these"
         )
     if defined:
         told = "; ".join(f"{path.name} has {', '.join(n) or 'none'}" for path, n in defined.items())
         return (
-            f"{directory} has no class {class_name}, to which the weights would belong."
-            f" Name it in the parameter model_class: {told}"
+            f"{directory} has no class {class_name} for these weights."
+            f" Set the parameter model_class to the right class: {told}"
         )
     return (
-        f"{directory} has weights and no class that they belong to: put a .py file with a class"
+        f"{directory} has weights but no class for them: put a .py file with a class"
         f" {class_name} beside them, or save the model with torch.jit or torch.export"
     )

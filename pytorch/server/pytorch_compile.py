@@ -20,7 +20,9 @@ def compiled(module: nn.Module, asked: str | None) -> nn.Module:
     if word in ("", "false"):
         return module
     if isinstance(module, torch.jit.ScriptModule):
-        raise DeploymentError("the parameter compile is not for TorchScript, which is compiled")
+        raise DeploymentError(
+            "the parameter compile is not for TorchScript, which is already compiled"
+        )
     backend = "inductor" if word == "true" else word
     known = torch.compiler.list_backends(exclude_tags=())
     if backend not in known:

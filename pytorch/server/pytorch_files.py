@@ -98,7 +98,7 @@ def _read_exported(artifact: Artifact, wanted: Wanted) -> nn.Module:
             raise
         raise DeploymentError(
             f"model file {artifact.path} holds code beside its graph, which the parameter"
-            " allowed_imports cannot hold to a list: if you trust the file, unset it"
+            " allowed_imports cannot restrict: if you trust the file, unset it"
         ) from error
 
 

@@ -56,7 +56,7 @@ def parts(result: Any) -> Sequence[tuple[Any, Any]]:
         return list(zip(result._fields, result, strict=True))
     if isinstance(result, list | tuple):
         return list(enumerate(result))
-    raise ModelError(f"forward gave a {type(result).__name__}; expected tensors")
+    raise ModelError(f"forward returned a {type(result).__name__}; expected tensors")
 
 
 def array_of(tensor: Tensor) -> Array:

@@ -120,7 +120,7 @@ def _loads_compiled() -> bool:
 def _absent(name: str) -> Callable[..., Any]:
     def refuse(*_: Any) -> Any:
         raise NotImplementedError(
-            f"torchvision's operator {name} is compiled for CUDA in this image: take the image for"
+            f"torchvision's operator {name} is compiled for CUDA in this image: use the image for"
             " GPUs, or fork this one with PyTorch's own build of torchvision for CPUs"
         )
 

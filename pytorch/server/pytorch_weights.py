@@ -70,7 +70,7 @@ def _tell(
     severe = {kind: [n for n in names if n not in ignored.get(kind, ())]
               for kind, names in wrong.items()}  # fmt: skip
     if told := _told(severe):
-        hint = "" if strict else "; the parameter strict set to false lets it start nevertheless"
+        hint = "" if strict else "; the parameter strict set to false lets the server start anyway"
         raise DeploymentError(f"{what}: weights are {told}{hint}")
     if told := _told(ignored):
         logger.warning("%s, ignored: %s", what, told)
@@ -98,8 +98,8 @@ def _fitting(content: Weights, own: Weights, path: Path) -> tuple[str, Weights]:
     if not usual and len(best) > 1 and most:
         keys = ", ".join(key for key, _ in best)
         raise DeploymentError(
-            f"model file {path} has {len(best)} entries that fit: {keys}. Save the one that is"
-            " meant as 'state_dict'"
+            f"model file {path} has {len(best)} entries that fit: {keys}. Save the right one"
+            " as 'state_dict'"
         )
     return (usual or best)[0]
 

@@ -43,7 +43,7 @@ def _built_for(model: Any) -> tuple[Any, dict[str, Any]]:
     shape = (model.get_build_config() or {}).get("input_shape")
     if not shape or not all(size is None or isinstance(size, int) for size in shape):
         raise DeploymentError(
-            f"the model {type(model).__name__} does not tell what it takes:"
+            f"the model {type(model).__name__} does not describe its inputs:"
             " save it with model.export(directory)"
         )
     spec = tf.TensorSpec([None, *shape[1:]], tf.float32)

@@ -44,7 +44,7 @@ def read_saved_model(
         if missing := re.search(r"Op type not registered '(.+?)'", str(error)):
             raise DeploymentError(
                 f"{directory} needs the operation {missing[1]}, which TensorFlow itself does not"
-                " have: fork this image and import the package that brings it"
+                " have: fork this image and import the package that provides it"
             ) from error
         raise
     name = choose_signature(loaded.signatures, signature, directory)
@@ -72,7 +72,7 @@ def choose_signature(signatures: Mapping[str, Any], wanted: str | None, director
     if signatures:
         raise DeploymentError(
             f"{directory} has no signature {DEFAULT} and more than one other: {there}."
-            " Name one in the parameter signature"
+            " Set the parameter signature to one of these"
         )
     raise DeploymentError(
         f"{directory} has no signature that could be served: save it with"

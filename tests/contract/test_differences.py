@@ -255,6 +255,8 @@ EXAMPLES = [
         (200, {"strData": "x" * 5000}),
     ),
     Example("keep-alive", header("Connection"), "close", None),
+    Example("request-id", header("X-Request-Id", **{"X-Request-Id": "7"}), None, "7"),
+    Example("request-id", header("Seldon-Puid", **{"Seldon-Puid": "7"}), None, "7"),
     Example(
         "cors-origin",
         header("Access-Control-Allow-Origin", Origin="http://a.example"),

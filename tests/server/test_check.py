@@ -78,7 +78,7 @@ def test_the_trial_shows_a_request_with_the_models_answer(directory: Path) -> No
     ("facts", "said"),
     [
         ({}, "yes: two requests in one call get the answers that each gets alone"),
-        ({"centred": True}, "no: two requests in one call get other answers than each alone"),
+        ({"centred": True}, "no: two requests in one call get different answers than each alone"),
         ({"batchable": False}, "no: the model does not say that its rows are independent"),
     ],
     ids=["independent rows", "rows that influence each other", "no promise"],

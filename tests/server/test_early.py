@@ -87,7 +87,10 @@ def test_the_open_inference_protocol_is_alive_and_not_ready(loading: Any, tmp_pa
             answer = connection.ask(get(path))
             assert (answer.status, json.loads(answer.body)) == (503, body)
             assert answer.headers["retry-after"] == "1"
+        about = json.loads(connection.ask(get("/v2")).body)
+        assert (about["name"], "binary_tensor_data" in about["extensions"]) == ("prepackaged", True)
     assert call(loading.server, "ServerLive").live is True
+    assert call(loading.server, "ServerMetadata").name == "prepackaged"
     assert call(loading.server, "ServerReady").ready is False
     assert call(loading.server, "ModelReady", name="model").ready is False
     with pytest.raises(grpc.RpcError) as caught:

@@ -88,19 +88,25 @@ WHAT_IT_DOES: dict[str, tuple[Callable[[], Any], str]] = {
     "returns a set": (lambda: {1}, "predict returned set; "),
     "returns the unspeakable": (Unspeakable, "predict returned Unspeakable; "),
     "returns what exits": (lambda: {"a": Exiting()}, "no more"),
-    "returns a list of it": (lambda: [Unspeakable()], "predict returned what JSON cannot hold"),
-    "returns an object of it": (lambda: {"a": Unspeakable()}, "predict returned what JSON cannot"),
-    "returns a list without end": (endless_list, "predict returned a list that is no array: "),
-    "returns an object without end": (endless_dict, "predict returned what JSON cannot hold"),
+    "returns a list of it": (
+        lambda: [Unspeakable()],
+        "predict returned a value that JSON cannot hold",
+    ),
+    "returns an object of it": (lambda: {"a": Unspeakable()}, "predict returned a value that JSON cannot"),
+    "returns a list without end": (endless_list, "predict returned a list that is not an array: "),
+    "returns an object without end": (
+        endless_dict,
+        "predict returned a value that JSON cannot hold",
+    ),
     "returns a text beside a list": (
         lambda: [[], "a"],
-        "predict returned a list that is no array: its lists are of unequal length",
+        "predict returned a list that is not an array: its lists have different lengths",
     ),
     "returns rows of unequal length": (
         lambda: [[1], [1, 2]],
-        "predict returned a list that is no array: ",
+        "predict returned a list that is not an array: ",
     ),
-    "returns complex numbers": (lambda: [1j], "predict returned what JSON cannot hold"),
+    "returns complex numbers": (lambda: [1j], "predict returned a value that JSON cannot hold"),
 }
 
 

@@ -287,7 +287,7 @@ BAD_MESSAGES = {
     ),
     "a giant shape": (
         b'{"data":{"tensor":{"shape":[4000000000,4000000000],"values":[1]}}}',
-        "expected as many values as shape [4000000000, 4000000000] has places, got 1",
+        "expected as many values as shape [4000000000, 4000000000] holds, got 1",
     ),
     "a giant shape without places": (
         b'{"data":{"tensor":{"shape":[0,4000000000,4000000000],"values":[]}}}',

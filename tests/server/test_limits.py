@@ -203,7 +203,7 @@ def test_a_connection_too_many_is_503_and_closed(narrow: Served) -> None:
         answer = surplus.ask(post(text("more")))
         assert (answer.status, answer.info, answer.headers["retry-after"]) == (
             503,
-            "there are 2 connections, which is all that may be",
+            "there are already 2 connections, the maximum",
             "1",
         )
         assert surplus.is_closed()
@@ -341,7 +341,7 @@ def test_a_body_for_which_there_is_no_memory_now_may_come_again(gate: Any) -> No
         assert (answer.status, answer.headers["retry-after"], answer.info) == (
             503,
             "1",
-            "the memory for requests is used up by others",
+            "other requests use all the memory for requests",
         )
         gate.open()
         assert first.answer().text == "x" * 40_000
@@ -522,7 +522,7 @@ def test_a_late_answer_is_504_and_its_place_is_free(gate: Any, path: str) -> Non
         late = second.ask(post(text("late"), path))
         assert (late.status, late.info) == (
             504,
-            "no answer within 0.05 s, the time that is set for one",
+            "no answer within 0.05 s, the configured timeout",
         )
         assert first.answer().status == 504
         gate.open()
@@ -558,7 +558,7 @@ def test_a_late_answer_over_grpc_has_a_time_of_its_own(gate: Any) -> None:
                 assert call.result().strData == "hello"
             else:
                 assert call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-                assert call.details() == "no answer within 0.05 s, the time that is set for one"
+                assert call.details() == "no answer within 0.05 s, the configured timeout"
                 gate.open()
                 assert late.answer().text == "REST"
         gate.is_open.clear()

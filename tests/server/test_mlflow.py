@@ -411,6 +411,16 @@ def test_health_and_version_are_told(table: Served) -> None:
     }
 
 
+@pytest.mark.parametrize("path", ["/ping", "/health", "/version"])
+def test_an_error_of_a_health_path_has_the_form_of_mlflow(table: Served, path: str) -> None:
+    """The wrong method for a path of the protocol gets the protocol's own error."""
+    refused = requests.post(table.url + path, timeout=60)
+    assert (refused.status_code, refused.json()) == (
+        405,
+        {"error_code": "BAD_REQUEST", "message": f"expected GET for {path}, got POST"},
+    )
+
+
 def test_a_model_that_says_it_is_ill_has_no_ping() -> None:
     """A failing health hook makes /ping fail with its message."""
 

@@ -98,7 +98,7 @@ GZIP = ("content-encoding", "gzip")
         ("POST", "/v1/models/model:predict", b'{"instances":[1]}', []),
         ("POST", "/invocations", b"1,2", [("content-type", "text/csv"), ("accept", "text/csv")]),
         ("GET", "/" + "x" * 70_000, b"", []),
-        ("GET", "/ping", b"", [("x-large", "x" * 70_000)]),
+        ("GET", "/health/ping", b"", [("x-large", "x" * 70_000)]),
     ],
 )  # fmt: skip
 def test_rest_is_the_same_over_both_versions_of_http(
@@ -143,6 +143,34 @@ def test_no_request_is_the_servers_mistake(
         answer = client.ask(method, path, body, *fields)
         assert answer.status in range(200, 500) or answer.reset is not None
         assert client.ask("GET", "/health/ping").body == b"pong"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [(PREDICT, 200), ("/v2/models/model/infer", 400), ("/nowhere", 404)]
+)
+def test_a_response_repeats_the_ids_of_its_request(
+    server: Served, client: Http2Client, path: str, status: int
+) -> None:
+    """X-Request-Id and Seldon-Puid come back, over HTTP/1 and HTTP/2 and with errors too."""
+    ids = {"x-request-id": "1b4e28ba-2fa1", "seldon-puid": "p1"}
+    headers = {"Content-Type": "application/json", **ids}
+    over_http1 = requests.post(f"{server.url}{path}", ROWS, headers=headers, timeout=10)
+    over_http2 = client.ask("POST", path, ROWS, JSON, *ids.items())
+
+    assert (over_http1.status_code, over_http2.status) == (status, status)
+    assert ids.items() <= {k.lower(): v for k, v in over_http1.headers.items()}.items()
+    assert ids.items() <= over_http2.headers.items()
+
+
+def test_a_long_text_is_no_id_to_repeat(server: Served, client: Http2Client) -> None:
+    """An ID of more than 256 bytes is not repeated; the request is answered all the same."""
+    long = ("x-request-id", "1" * 257)
+    over_http1 = requests.get(f"{server.url}/health/ping", headers=dict([long]), timeout=10)
+    over_http2 = client.ask("GET", "/health/ping", b"", long)
+
+    assert (over_http1.text, over_http2.body) == ("pong", b"pong")
+    assert "x-request-id" not in over_http1.headers
+    assert "x-request-id" not in over_http2.headers
 
 
 def test_head_has_the_length_and_no_body(client: Http2Client) -> None:
@@ -279,7 +307,7 @@ def test_what_only_begins_like_the_preface_is_refused_in_http1(
     """Bytes that differ from the preface late get the 400 of invalid HTTP."""
     with connected(server.url) as connection:
         connection.send(start[:5], start[5:])
-        assert connection.answer().info == "this is no valid HTTP"
+        assert connection.answer().info == "this is not valid HTTP"
         assert connection.is_closed()
 
 
@@ -347,7 +375,7 @@ def test_a_body_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch)
     with serve(Mirror()) as server, http2(server.url) as client:
         answer = client.answer(client.begin("POST", PREDICT, JSON, ends=False))
     assert answer.status == 408
-    assert json.loads(answer.body)["status"]["info"] == "the rest of the request did not come"
+    assert json.loads(answer.body)["status"]["info"] == "the rest of the request did not arrive"
 
 
 def test_a_body_may_be_padded(server: Served) -> None:

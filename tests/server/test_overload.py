@@ -52,7 +52,7 @@ def test_what_is_more_than_may_wait_is_answered_503_with_a_time(
         answers = [each.answer().text for each in first]
     assert (answer.status, answer.info) == (
         503,
-        "2 requests wait for the model, which is all that may",
+        "2 requests already wait for the model, the maximum",
     )
     assert int(answer.headers["retry-after"]) >= 1
     assert answers == ["first 0", "first 1", "first 2"]
@@ -68,7 +68,7 @@ def test_what_is_more_than_may_wait_is_unavailable_over_grpc(server: Served, gat
             prediction_pb2_grpc.ModelStub(channel).Predict(message, timeout=SECONDS)
         gate.open()
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
-    assert caught.value.details() == "2 requests wait for the model, which is all that may"
+    assert caught.value.details() == "2 requests already wait for the model, the maximum"
 
 
 def test_a_server_that_was_overloaded_serves_again(server: Served, gate: Any) -> None:

@@ -343,7 +343,7 @@ def test_a_change_does_not_wait_for_a_call_that_hangs(
     """The client is told, liveness fails until the call ends, and then all goes on."""
     settings = {"PREPACKAGED_REPOSITORY_API": "true", "PREPACKAGED_MAX_CALL_SECONDS": "0.5"}
     process = begin("Reloads", **settings)
-    url, hangs = process.server.url, "a call to the model does not end"
+    url, hangs = process.server.url, "a call to the model hangs"
     with connected(url) as connection:
         connection.send(post(text("wait")))
         wait_until((directory.parent / "entered").exists)

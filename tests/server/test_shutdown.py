@@ -226,7 +226,7 @@ def test_a_model_that_hangs_is_left_behind_in_time(
     lines = process.server.log().splitlines()
     told = [line for line in lines if "ERROR" in line or "CRITICAL" in line]
     assert told == lines[-1:]
-    assert "0.5 s after the signal to end" in lines[-1]
+    assert "0.5 s after the signal to shut down" in lines[-1]
 
 
 def test_whoever_still_waits_when_the_grace_is_over_is_told(
@@ -243,7 +243,7 @@ def test_whoever_still_waits_when_the_grace_is_over_is_told(
         wait_until_in_flight(held.server.metrics, 5)
         held.signal(signal.SIGTERM)
         answers = [connection.answer() for connection in connections]
-        info = "the server ends, and the model has not answered in the time that was left"
+        info = "the server is shutting down, and the model has not answered in time"
         assert {(each.status, each.info, each.headers["retry-after"]) for each in answers} == {
             (503, info, "1")
         }

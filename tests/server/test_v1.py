@@ -294,6 +294,22 @@ def test_a_wrong_body_is_a_400_that_says_what_is_wrong(half: Served, body: Any, 
     assert ask(half, body) == (400, {"error": why})
 
 
+def test_a_cloud_event_in_structured_mode_is_a_415(half: Served) -> None:
+    """CloudEvents are accepted in binary mode, and refused by name in structured mode."""
+    instances = {"instances": [1]}
+    event = {"specversion": "1.0", "type": "t", "source": "/s", "id": "1", "data": instances}
+    assert ask(half, event) == (
+        415,
+        {
+            "error": "expected an object with instances or inputs, got a CloudEvent in structured"
+            " mode; binary mode, with the headers ce-*, is accepted"
+        },
+    )
+    headers = {f"ce-{name}": value for name, value in event.items() if name != "data"}
+    answer = requests.post(half.url + PREDICT, json=instances, headers=headers, timeout=60)
+    assert (answer.status_code, answer.json()) == (200, {"predictions": [2.5]})
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b'{"instances": [1]} x', b"\xff\xfe\xfd", b"a=b"])
 def test_no_json_is_a_400(half: Served, body: bytes) -> None:
     """A body that is not JSON gets 400."""
@@ -318,10 +334,10 @@ def test_bytes_in_the_alphabet_of_urls_are_refused_by_its_name(two: Served) -> N
         ("/v1/models/other:predict", "expected the model 'model', got 'other'"),
         ("/v1/models/a/b:predict", "expected the model 'model', got 'a/b'"),
         (f"{MODEL}/versions/2:predict", "expected version '1' of 'model', got '2'"),
-        (f"{MODEL}/labels/stable:predict", "labels of versions are not offered"),
-        (f"{MODEL}:classify", "classify is not offered, only predict"),
-        (f"{MODEL}:regress", "regress is not offered, only predict"),
-        (f"{MODEL}:explain", "explain is not offered, only predict"),
+        (f"{MODEL}/labels/stable:predict", "labels of versions are not supported"),
+        (f"{MODEL}:classify", "classify is not supported, only predict"),
+        (f"{MODEL}:regress", "regress is not supported, only predict"),
+        (f"{MODEL}:explain", "explain is not supported, only predict"),
         ("/v1/nowhere", "there is no /v1/nowhere here"),
     ],
 )

@@ -24,6 +24,9 @@ def server() -> Iterator[Served]:
          " line 1 column 2 (char 1)")),
         (b"", 400, "Can't find JSON in data: Expecting value: line 1 column 1 (char 0)"),
         (b"null", 400, "expected an object with inputs, got null or nothing"),
+        (b'{"specversion": "1.0", "type": "t", "data": {"inputs": []}}', 415,
+         ("expected an object with inputs, got a CloudEvent in structured mode; binary mode,"
+         " with the headers ce-*, is accepted")),
         (b"[]", 400, "expected an object with inputs, got a list"),
         (b"{}", 400, "expected inputs as a list, got null or nothing"),
         (b'{"inputs": []}', 400, "expected at least one input, got none"),
@@ -92,13 +95,6 @@ def test_an_error_has_the_status_of_the_party_at_fault(
             ),
         ),
         (
-            {"inputs": None, "specversion": "1.0", "data": {"inputs": [ROW]}},
-            (
-                "expected an object with inputs, got one with specversion, which is CloudEvents'"
-                " structured mode; the binary one, with headers ce-, is accepted"
-            ),
-        ),
-        (
             {"parameters": {"binary_data_output": 1}},
             "expected parameters.binary_data_output as true or false, got 1",
         ),
@@ -113,7 +109,7 @@ def test_an_error_has_the_status_of_the_party_at_fault(
             {"parameters": {"shared_memory_region": "r"}},
             (
                 "parameters: expected the tensor in the request, got shared_memory_region;"
-                " shared memory is not offered"
+                " shared memory is not supported"
             ),
         ),
     ],
@@ -134,11 +130,11 @@ def test_what_is_beside_the_inputs_is_checked(server: Served, more: Any, text: s
             b"",
             "expected Inference-Header-Content-Length from 1 to 91, the body's length, got 999",
         ),
-        (b"91", b"1234567", "input 'x': expected 8 bytes behind the JSON, got 7"),
+        (b"91", b"1234567", "input 'x': expected 8 bytes after the JSON, got 7"),
         (
             b"91",
             b"123456789",
-            "expected 8 bytes behind the JSON, as binary_data_size of the inputs says, got 9",
+            "expected 8 bytes after the JSON, as binary_data_size of the inputs says, got 9",
         ),
     ],
 )
@@ -167,5 +163,5 @@ def test_a_model_that_reads_whole_messages_is_not_reached() -> None:
     with serve(Raw()) as served:
         assert infer(served, {"inputs": [ROW]}) == (
             501,
-            {"error": "this model has no predict: it answers Seldon's protocol alone"},
+            {"error": "this model has no predict: it only supports Seldon's protocol"},
         )

@@ -186,7 +186,7 @@ def test_a_single_process_that_hangs_is_not_alive(
     with connected(process.server.url) as connection:
         connection.send(post(text("hang")))
         wait_until(lambda: ping().status_code == 500)
-    assert ping().json()["status"]["info"] == "a call to the model does not end"
+    assert ping().json()["status"]["info"] == "a call to the model hangs"
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_server(
@@ -212,7 +212,7 @@ def test_a_worker_that_hangs_in_loading_is_killed_in_time(
     workers = [int(pid) for pid in children.read_text().split()]
     process.signal(signal.SIGTERM)
     assert process.status() == 1
-    assert "of the workers did not end in order" in process.server.log().splitlines()[-1]
+    assert "of the workers did not shut down properly" in process.server.log().splitlines()[-1]
     wait_until(lambda: not any(map(is_alive, workers)))
 
 
@@ -234,7 +234,7 @@ def test_a_worker_that_hangs_at_the_end_is_in_the_status(
     process.signal(signal.SIGTERM)
     assert process.status() == 1
     assert "; 1 requests had no answer" in process.server.log()
-    assert "1 of the workers did not end in order" in process.server.log().splitlines()[-1]
+    assert "1 of the workers did not shut down properly" in process.server.log().splitlines()[-1]
 
 
 def test_a_second_signal_ends_all_workers_at_once(

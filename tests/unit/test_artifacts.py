@@ -312,7 +312,7 @@ def test_two_candidates_are_refused_by_name(tmp_path: Path, names: tuple[str, st
     candidates = {"a.pkl": "a.pkl, b.joblib", "model.joblib": "model.joblib, model.pkl"}[names[0]]
     assert refusal(tmp_path) == (
         f"model directory {tmp_path} has 2 candidates: {candidates}."
-        " Leave one, or name it in the parameter model_file"
+        " Leave only one, or set the parameter model_file to one"
     )
 
 
@@ -482,7 +482,7 @@ def test_a_missing_module_is_named() -> None:
 def test_a_module_that_another_of_our_images_has_is_told_with_that_image() -> None:
     """If another of our images has the missing module, the error recommends that image."""
     error = ModuleNotFoundError("No module named 'xgboost.sklearn'", name="xgboost.sklearn")
-    assert failure(ARTIFACT, error).endswith(": take the image xgboost-prepackaged")
+    assert failure(ARTIFACT, error).endswith(": use the image xgboost-prepackaged")
 
 
 def test_a_module_that_has_moved_is_told_as_another_version() -> None:
@@ -490,7 +490,7 @@ def test_a_module_that_has_moved_is_told_as_another_version() -> None:
     error = ModuleNotFoundError("No module named 'json.old'", name="json.old")
     assert failure(ARTIFACT, error) == (
         "model file /mnt/models/model.pkl needs the Python module 'json.old', which the json of"
-        " this image does not have: it was saved by another version; save the model anew with the"
+        " this image does not have: it was saved by another version; save the model again with the"
         " version of this image"
     )
 
@@ -502,7 +502,7 @@ def test_a_name_that_has_moved_is_told_as_another_version() -> None:
     )
     assert failure(ARTIFACT, error) == (
         "model file /mnt/models/model.pkl needs json.decoder._Old, which the json of this image"
-        " does not have: it was saved by another version; save the model anew with the version of"
+        " does not have: it was saved by another version; save the model again with the version of"
         " this image"
     )
 
@@ -518,11 +518,11 @@ def test_what_is_known_of_versions_takes_the_place_of_guesses(name: str) -> None
     """If a version hint is known, it replaces guesses about missing modules or classes."""
     errors = [ModuleNotFoundError(f"No module named {name!r}", name=name), ValueError("dtype:")]
     for error in errors:
-        with pytest.raises(DeploymentError) as caught, ARTIFACT.reading("take the tag 1.0"):
+        with pytest.raises(DeploymentError) as caught, ARTIFACT.reading("use the tag 1.0"):
             raise error
         assert str(caught.value) == (
             f"model file /mnt/models/model.pkl cannot be loaded: {type(error).__name__}:"
-            f" {str(error).rstrip(':')}; take the tag 1.0"
+            f" {str(error).rstrip(':')}; use the tag 1.0"
         )
 
 
@@ -531,7 +531,7 @@ def test_an_own_module_is_missing_whatever_is_known_of_versions() -> None:
     error = ModuleNotFoundError("No module named 'my_features'", name="my_features")
     with (
         pytest.raises(DeploymentError, match="'my_features', which is neither beside it"),
-        ARTIFACT.reading("take the tag 1.0"),
+        ARTIFACT.reading("use the tag 1.0"),
     ):
         raise error
 

@@ -345,8 +345,8 @@ def test_the_model_wins_over_metadata_that_it_contradicts(
     own = [{"messagetype": "ndarray", "schema": {"names": ["a", "b"], "shape": [2]}}]
     assert answer["name"] == "mine"
     assert answer["inputs"] == (own if why else yaml.safe_load(inputs))
-    warned = [each for each in caplog.messages if "metadata.yaml is not followed" in each]
-    assert warned == ([f"metadata.yaml is not followed in {why}"] if why else [])
+    warned = [each for each in caplog.messages if "metadata.yaml is ignored" in each]
+    assert warned == ([f"metadata.yaml is ignored for {why}"] if why else [])
 
 
 def test_metadata_yaml_is_found_beside_a_model_file(directory: Path) -> None:

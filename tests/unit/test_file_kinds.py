@@ -71,14 +71,14 @@ def database() -> bytes:
         (b"PAR1\x15\x04", "a Parquet table"),
         (b"\x1c\x00\x00\x00TFL3\x14\x00", "a TensorFlow Lite model"),
         (b'\x40\x00\x00\x00\x00\x00\x00\x00{"w":{"dtype":"F32"', "a safetensors file"),
-        (bytes(4096), "zero bytes, as an interrupted copy leaves them"),
+        (bytes(4096), "zero bytes, as after an interrupted copy"),
         (b'{"message": "Not Found"}', "JSON text"),
         (b"[[1.0, 2.0]]", "JSON text"),
         (b"\n\nage,city\n3,Taipei\n", "text that begins with 'age,city'"),
         ("年齡,城市\n".encode() * 200, "text that begins with '年齡,城市'"),
         (b"a" * 500, f"text that begins with '{'a' * 60}'"),
-        (b"\xde\xad\xbe\xef\x00", "of no kind known here; it begins with the bytes de ad be ef 00"),
-        (b"a\x00b", "of no kind known here; it begins with the bytes 61 00 62"),
+        (b"\xde\xad\xbe\xef\x00", "of an unknown kind; it begins with the bytes de ad be ef 00"),
+        (b"a\x00b", "of an unknown kind; it begins with the bytes 61 00 62"),
     ],
 )
 def test_files_are_told_by_their_first_bytes(content: bytes, words: str, tmp_path: Path) -> None:
@@ -97,7 +97,10 @@ def test_many_comments_take_no_time() -> None:
     ("content", "words"),
     [
         (LFS, f"a Git LFS pointer ({len(LFS)} bytes), not the model: fetch it with `git lfs pull`"),
-        (b"<html>login", "an HTML page, not the model: as a download gives that leads to a login"),
+        (
+            b"<html>login",
+            "an HTML page, not the model: the download probably led to a login or error page",
+        ),
     ],
 )
 def test_what_is_no_model_at_all_is_told_with_the_cure(

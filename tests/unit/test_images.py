@@ -263,20 +263,20 @@ def test_a_wrong_parameter_stops_the_start(name: str, value: str, accepted: str)
 @pytest.mark.parametrize(
     ("wanted", "parameters", "reason"),
     [
-        (TensorSpec("x", "float32", (None, 4)), {"image_mode": "L"}, "which is no image"),
-        (TensorSpec("x", "str", (None,)), {"image_mode": "L"}, "which is no image"),
-        (TensorSpec("x", "str"), {"image_mode": "L"}, "which is no image"),
+        (TensorSpec("x", "float32", (None, 4)), {"image_mode": "L"}, "which is not an image"),
+        (TensorSpec("x", "str", (None,)), {"image_mode": "L"}, "which is not an image"),
+        (TensorSpec("x", "str"), {"image_mode": "L"}, "which is not an image"),
         (NHWC, {"image_mode": "L"}, "and image_mode is L"),
         (GREY, {"image_mode": "BGR"}, "and image_mode is BGR"),
         (TensorSpec("x", None, (None, 28, 28)), {"image_mode": "RGB"}, "and image_mode is RGB"),
         (
             TensorSpec("x", None, (None, 3, 8, 8)),
             {"image_layout": "NHWC"},
-            "which as NHWC is no image of 1 or 3 channels",
+            "which as NHWC is not an image of 1 or 3 channels",
         ),
         (TensorSpec("x", None, (None, 3, 8, 9)), {"image_size": "9x8"}, "and image_size is 9x8"),
-        (GREY, {"image_std": "1,1,1"}, "and image_mean or image_std is for 3 channels"),
-        (ANY, {"image_std": "1,1,1", "image_mode": "L"}, "is for 3 channels where L has 1"),
+        (GREY, {"image_std": "1,1,1"}, "and image_mean or image_std has 3 values"),
+        (ANY, {"image_std": "1,1,1", "image_mode": "L"}, "has 3 values, but L has 1 channel"),
         (BYTES, {"image_scale": "1/255"}, "the values of an image become 0 to 1;"),
         (BYTES, {"image_mean": "128"}, "the values of an image become -128 to 127;"),
     ],
@@ -297,13 +297,13 @@ def test_image_parameters_are_for_an_input_that_takes_images() -> None:
         Preprocessing(image_mode="RGB").check(inputs)
     assert stop(ids, ids, image_mode="L") == (
         "the image parameters do not fit the model: input 'ids' takes int64 of shape [n, 4], which"
-        " is no image, nor any other of its inputs"
+        " is not an image, nor any other of its inputs"
     )
 
 
 def test_image_parameters_without_an_input_stop_the_start() -> None:
     """Image parameters are an error if the inputs are unknown."""
-    assert stop(image_mode="L").endswith("that says what its inputs are, got one that does not")
+    assert stop(image_mode="L").endswith("that describes its inputs, got one that does not")
 
 
 def test_a_model_that_takes_no_image_starts_without_parameters() -> None:
@@ -682,11 +682,14 @@ def test_an_image_of_another_size_is_refused(
 @pytest.mark.parametrize(
     ("wanted", "reason"),
     [
-        (TensorSpec("x", "float32", (None, 784)), "float32 of shape [n, 784], which is no image"),
-        (TensorSpec("x", "str", (None,)), "text of shape [n], which is no image"),
+        (
+            TensorSpec("x", "float32", (None, 784)),
+            "float32 of shape [n, 784], which is not an image",
+        ),
+        (TensorSpec("x", "str", (None,)), "text of shape [n], which is not an image"),
         (
             TensorSpec("x", "float32", (None, 8, 8, 4)),
-            "float32 of shape [n, 8, 8, 4], which as NHWC is no image of 1 or 3 channels",
+            "float32 of shape [n, 8, 8, 4], which as NHWC is not an image of 1 or 3 channels",
         ),
     ],
 )

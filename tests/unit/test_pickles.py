@@ -70,7 +70,7 @@ def test_code_of_another_python_is_refused_by_name(
     told = "3.8 to 3.10" if python == "3.10" else python
     assert all(name in facts.code for name in names.split(", "))
     assert f"this pickle holds code of Python {told} (" in message_of(facts)
-    assert f"this image runs {HERE}, where calling it would end the process" in message_of(facts)
+    assert f"this image runs {HERE}, where calling it would crash the process" in message_of(facts)
 
 
 @pytest.mark.parametrize("what", [what for python, what in PICKLES if python == HERE])

@@ -358,7 +358,7 @@ def test_an_unknown_name_is_shown_with_the_missing_one_that_is_nearest() -> None
 def test_a_name_for_every_column_is_expected() -> None:
     """The numbers of names and columns must be equal."""
     assert refusal([[1, 2, 3]], ["age", "city"], NAMED) == (
-        "expected one name a column, got 2 names, 3 columns"
+        "expected one name for each column, got 2 names, 3 columns"
     )
 
 

@@ -116,9 +116,7 @@ def test_an_axis_may_be_empty(
 def test_a_row_without_its_batch_is_explained() -> None:
     """The error for a row without a batch axis explains the missing brackets."""
     message = refusal(TensorSpec("x", "float32", (None, 3, 32, 32)), np.zeros((3, 32, 32)))
-    assert message.endswith(
-        "got shape [3, 32, 32]; a single row goes into one more pair of brackets"
-    )
+    assert message.endswith("got shape [3, 32, 32]; put a single row into another pair of brackets")
 
 
 # Numbers

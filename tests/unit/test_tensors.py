@@ -160,14 +160,15 @@ def test_another_payload_is_refused(payload: Any, got: str) -> None:
 def test_an_image_for_numbers_is_refused() -> None:
     """An image is refused if the input is not an image."""
     assert refusal(VECTOR, X=image()) == (
-        "got an image: input 'x' takes float32 of shape [n, 3], which is no image"
+        "got an image: input 'x' takes float32 of shape [n, 3], which is not an image"
     )
 
 
 def test_a_file_that_is_no_image_is_not_called_one() -> None:
     """If binary data is no image, the error says so."""
     assert refusal(VECTOR, X=b"1,2,3") == (
-        "got 5 bytes that are no image: input 'x' takes float32 of shape [n, 3], which is no image"
+        "got 5 bytes that are not an image: input 'x' takes float32 of shape [n, 3],"
+        " which is not an image"
     )
 
 
@@ -581,7 +582,7 @@ def test_image_parameters_that_do_not_fit_stop_the_start() -> None:
     """Image parameters that do not fit the model are a deployment error."""
     with pytest.raises(DeploymentError, match="and image_mode is L"):
         Echo(PIXELS, image_mode="L")
-    with pytest.raises(DeploymentError, match="is no image, nor any other of its inputs"):
+    with pytest.raises(DeploymentError, match="is not an image, nor any other of its inputs"):
         Echo(VECTOR, WORDS, image_mode="L")
     with pytest.raises(DeploymentError, match="the parameter image_mode to be one of L, RGB"):
         Echo(PIXELS, image_mode="HSV")

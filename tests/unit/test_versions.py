@@ -42,7 +42,7 @@ def test_the_tag_with_the_version_is_recommended(monkeypatch: pytest.MonkeyPatch
 
     assert versions.advice() == (
         "it was saved by scikit-learn 1.6.0 (Python 3.10.13, MLflow 2.22.5), and this image has"
-        " scikit-learn 1.9.1: take the tag 1.0-sklearn1.6"
+        " scikit-learn 1.9.1: use the tag 1.0-sklearn1.6"
     )
 
 
@@ -53,8 +53,8 @@ def test_a_tag_must_have_all_that_the_model_needs(monkeypatch: pytest.MonkeyPatc
     older = Versions({"scikit-learn": "1.6.1", "xgboost": "2.0.3"}, HERE).advice()
     mixed = Versions({"scikit-learn": "1.6.1", "xgboost": "3.0.0"}, HERE).advice()
 
-    assert older.endswith("take the tag 1.0-xgboost2.1")
-    assert "take the tag" not in mixed
+    assert older.endswith("use the tag 1.0-xgboost2.1")
+    assert "use the tag" not in mixed
 
 
 def test_no_tag_is_recommended_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,8 +63,8 @@ def test_no_tag_is_recommended_that_there_is_not(monkeypatch: pytest.MonkeyPatch
 
     assert Versions({"scikit-learn": "1.2.2"}, HERE).advice() == (
         "it was saved by scikit-learn 1.2.2, and this image has scikit-learn 1.9.1: no tag of this"
-        " image has that version, only 1.9.1, 1.6.1; save the model anew with a version that there"
-        " is a tag with, or fork this image"
+        " image has that version, only 1.9.1, 1.6.1; save the model again with a version that one"
+        " of the tags has, or fork this image"
     )
 
 
@@ -75,7 +75,7 @@ def test_an_image_that_knows_no_tags_recommends_none(
     """Without valid tags in the environment, none is recommended."""
     monkeypatch.setenv("PREPACKAGED_TAGS", tags)
 
-    assert "take the tag" not in Versions({"scikit-learn": "1.2.2"}, HERE).advice()
+    assert "use the tag" not in Versions({"scikit-learn": "1.2.2"}, HERE).advice()
 
 
 def test_the_policy_warns_refuses_or_is_off(caplog: pytest.LogCaptureFixture) -> None:

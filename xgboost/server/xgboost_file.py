@@ -140,10 +140,10 @@ def _mistake(content: bytes) -> str:
             "is in XGBoost's old binary format, which XGBoost 3.1 and later do not read."
             " Convert it with XGBoost 3.0:"
             " xgboost.Booster(model_file='model.bst').save_model('model.ubj'),"
-            " or take the image with XGBoost 2.1, which reads it"
+            " or use the image with XGBoost 2.1, which reads it"
         )
     if content.startswith((b"booster[", b"[")):
-        return "is a dump of the trees, to be read by people: save the model with save_model"
+        return "is a dump of the trees for people to read: save the model with save_model"
     # XGBoost would read beyond the end of truncated UBJSON, and might crash.
     if content.startswith(b"{L") and not VERSION.fullmatch(content, content.rfind(b"version")):
         return "is incomplete: it does not end as XGBoost's UBJSON ends"

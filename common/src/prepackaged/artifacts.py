@@ -200,7 +200,7 @@ def _mlflow_artifact(directory: Path, files: ModelFiles) -> Artifact:
     if not flavor.get(key):
         raise DeploymentError(
             f"{directory / MLMODEL}: flavor {wanted!r} has no {key!r},"
-            " which would name the model file"
+            " which should name the model file"
         )
     name = str(flavor[key])
     if (directory / name).is_dir():
@@ -220,7 +220,7 @@ def _choose(directory: Path, entries: list[str], files: ModelFiles) -> str:
     if candidates:
         raise DeploymentError(
             f"model directory {directory} has {len(candidates)} candidates:"
-            f" {', '.join(candidates)}. Leave one, or name it in the parameter model_file"
+            f" {', '.join(candidates)}. Leave only one, or set the parameter model_file to one"
         )
     raise DeploymentError(
         f"model directory {directory} has no model: expected {files.wanted()};"

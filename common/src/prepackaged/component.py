@@ -92,7 +92,7 @@ class Component(SeldonComponent):
             self.load_model(self.artifact)
             self._metadata(self.describe_model())  # a wrong metadata.yaml fails the load
             for wrong in self._contradictions(self._written()).values():
-                logger.warning("metadata.yaml is not followed in %s", wrong)
+                logger.warning("metadata.yaml is ignored for %s", wrong)
         except (AttributeError, NotImplementedError) as error:
             # seldon-core's microservice would take these two to mean that the class has no `load`.
             raise RuntimeError(f"loading the model failed: {describe(error)}") from error

@@ -37,7 +37,7 @@ KINDS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
         (rb"%PDF", "a PDF document"),
         (rb"\x7fELF", "a program or library (ELF)"),
         (rb"SQLite format 3", "an SQLite database"),
-        (rb"\0{64}", "zero bytes, as an interrupted copy leaves them"),
+        (rb"\0{64}", "zero bytes, as after an interrupted copy"),
         (rb"\s*[\[{]\s*[\"\[\]{}\d-]", "JSON text"),
     )
 )
@@ -61,7 +61,7 @@ def describe_bytes(head: bytes) -> str:
     for pattern, words in KINDS:
         if pattern.match(head):
             return words
-    return _text(head) or f"of no kind known here; it begins with the bytes {head[:8].hex(' ')}"
+    return _text(head) or f"of an unknown kind; it begins with the bytes {head[:8].hex(' ')}"
 
 
 def expect_kinds(path: Path, kinds: Collection[str], writer: str) -> None:
@@ -77,7 +77,7 @@ def why_no_model(path: Path) -> str | None:
     if kind == "a Git LFS pointer":
         return f"{kind} ({path.stat().st_size} bytes), not the model: fetch it with `git lfs pull`"
     if kind == "an HTML page":
-        return f"{kind}, not the model: as a download gives that leads to a login or an error"
+        return f"{kind}, not the model: the download probably led to a login or error page"
     return None
 
 

@@ -92,7 +92,7 @@ class Preprocessing:
             return
         if not inputs:
             raise DeploymentError(
-                "the image parameters: expected a model that says what its inputs are, got one that"
+                "the image parameters: expected a model that describes its inputs, got one that"
                 " does not"
             )
         try:
@@ -146,7 +146,7 @@ class Preprocessing:
             form = self._form(wanted)
         except ValueError as error:
             is_image = content.startswith(SIGNATURES)
-            what = "an image" if is_image else f"{len(content)} bytes that are no image"
+            what = "an image" if is_image else f"{len(content)} bytes that are not an image"
             raise ClientError(f"got {what}: {error}") from error
         return _laid_out(self._pixels(content, wanted, form), form)
 
@@ -197,7 +197,7 @@ class Preprocessing:
         """Layout, number of channels, height and width, as far as the input's shape tells them."""
         shape = wanted.shape
         if wanted.is_text or (shape is not None and len(shape) not in (3, 4)):
-            raise ValueError("which is no image")
+            raise ValueError("which is not an image")
         if shape is None:
             return self.layout or self.usual_layout, None, (None, None)
         if len(shape) == 3:
@@ -205,7 +205,7 @@ class Preprocessing:
         layout = self.layout or _layout_told_by(shape) or self.usual_layout
         height, width, channels = shape[2:] + shape[1:2] if layout == "NCHW" else shape[1:]
         if channels not in (None, *MODES):
-            raise ValueError(f"which as {layout} is no image of 1 or 3 channels")
+            raise ValueError(f"which as {layout} is not an image of 1 or 3 channels")
         return layout, channels, (height, width)
 
     def _fitted(
@@ -216,7 +216,7 @@ class Preprocessing:
         if mode and channels not in (None, CHANNELS[mode]):
             raise ValueError(f"and image_mode is {mode}")
         if mode and len(table) not in (1, CHANNELS[mode]):
-            raise ValueError(f"and image_mean or image_std is for 3 channels where {mode} has 1")
+            raise ValueError(f"and image_mean or image_std has 3 values, but {mode} has 1 channel")
         if self.size and not _fits(self.size, size):
             raise ValueError(f"and image_size is {_shown(self.size)}")
         return Form(layout, mode, size, table)

@@ -66,7 +66,7 @@ def _missing_name(name: str, module: str) -> str:
         return script_names([name])
     return (
         f"needs {module}.{name}, which the {module.partition('.')[0]} of this image does not have:"
-        " it was saved by another version; save the model anew with the version of this image"
+        " it was saved by another version; save the model again with the version of this image"
     )
 
 
@@ -75,11 +75,11 @@ def _missing_module(name: str) -> str:
     if package != name and _is_here(package):
         return (
             f"needs the Python module {name!r}, which the {package} of this image does not have:"
-            " it was saved by another version; save the model anew with the version of this image"
+            " it was saved by another version; save the model again with the version of this image"
         )
     needs = f"needs the Python module {name!r}, which is neither beside it nor in this image"
     if package in IMAGES:
-        return f"{needs}: take the image {IMAGES[package]}-prepackaged"
+        return f"{needs}: use the image {IMAGES[package]}-prepackaged"
     return (
         f"{needs}: if it is your own, put its file beside the model file or into MLflow's"
         " code_paths; if it is a package, fork this image and add it"

@@ -65,9 +65,9 @@ class PickleFacts:
         names = ", ".join(list(foreign)[:SHOWN]) + (", ..." if len(foreign) > SHOWN else "")
         raise DeploymentError(
             f"model file {path}: this pickle holds code of Python {next(iter(foreign.values()))}"
-            f" ({names}); this image runs {HERE}, where calling it would end the process: save the"
-            f" model with Python {HERE}, or define the code in a file of its own beside the model"
-            " file (with MLflow, in code_paths), which a pickle only names"
+            f" ({names}); this image runs {HERE}, where calling it would crash the process: save"
+            f" the model with Python {HERE}, or define the code in a Python file beside the model"
+            " file (with MLflow, in code_paths), which the pickle then only names"
         )
 
 

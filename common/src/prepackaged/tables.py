@@ -241,7 +241,9 @@ class Columns:
         self, sent: Sequence[str], width: int, names: tuple[str, ...]
     ) -> Sequence[int]:
         if len(sent) != width:
-            raise ClientError(f"expected one name a column, got {len(sent)} names, {width} columns")
+            raise ClientError(
+                f"expected one name for each column, got {len(sent)} names, {width} columns"
+            )
         place = {name: number for number, name in enumerate(sent)}
         needed = [fact.name for fact in self.used if not fact.optional]
         missing = [name for name in needed if name not in place]

@@ -86,7 +86,7 @@ def _fitted(spec: TensorSpec, got: Shape) -> Shape:
     if rows := _same_rows(got, wanted):
         return rows
     is_row = bool(got) and _matches(got, wanted[1:])
-    hint = "; a single row goes into one more pair of brackets" if is_row else ""
+    hint = "; put a single row into another pair of brackets" if is_row else ""
     raise _wrong(spec, f"shape {list(got)}{hint}")
 
 

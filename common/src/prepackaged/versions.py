@@ -80,10 +80,10 @@ class Versions:
         needed = {package: self.saved[package] for package in self.saved if package in self.here}
         for tag, has in tags.items():
             if all(fits(name, version, has.get(name, "")) for name, version in needed.items()):
-                return f"take the tag {tag}"
-        anew = "save the model anew with a version that there is a tag with, or fork this image"
+                return f"use the tag {tag}"
+        anew = "save the model again with a version that one of the tags has, or fork this image"
         if not tags:
-            return "take an image with that version, if there is one"
+            return "use an image with that version, if there is one"
         package = self.differing()[0]
         there = ", ".join(has[package] for has in tags.values() if package in has)
         return f"no tag of this image has that version, only {there}; {anew}"

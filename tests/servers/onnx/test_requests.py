@@ -306,7 +306,7 @@ def test_an_image_for_a_table_is_told(server: Server) -> None:
     """An image for an input that is not an image is refused."""
     info = told(server.post({"binData": base64.b64encode(png(PIXELS)).decode()}))
 
-    assert "input 'x' takes float32 of shape [n, 4], which is no image" in info
+    assert "input 'x' takes float32 of shape [n, 4], which is not an image" in info
 
 
 @pytest.mark.parametrize("shape", [[], [1]])

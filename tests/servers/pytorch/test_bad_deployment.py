@@ -145,7 +145,12 @@ def test_a_class_of_another_name_is_refused(tmp_path: Path, model_of: Callable[.
     torch.save(seeded(Mlp).state_dict(), tmp_path / "model.pt")
     (tmp_path / "net.py").write_text(source_of(Mlp, "Net"))
 
-    assert_refused(model_of, tmp_path, "no class PyTorchModel", "model_class: net.py has Net")
+    assert_refused(
+        model_of,
+        tmp_path,
+        "no class PyTorchModel",
+        "model_class to the right class: net.py has Net",
+    )
 
 
 def test_two_files_with_the_class_are_refused(tmp_path: Path, model_of: Callable[..., Any]) -> None:

@@ -44,7 +44,7 @@ def servers(
     ("name", "data", "words"),
     [
         ("Mlp", [[1, 2, 3]], ["'x': expected float32 of shape [n, 4]", "got shape [1, 3]"]),
-        ("Mlp", [1, 2, 3, 4], ["got shape [4]", "one more pair of brackets"]),
+        ("Mlp", [1, 2, 3, 4], ["got shape [4]", "another pair of brackets"]),
         ("Mlp", [[[1, 2, 3]] * 2], ["float32 of shape [n, ?, 4]", "got shape [1, 2, 3]"]),
         ("Mlp", [[1, 2, "wide", 4]], ["'x': expected float32", "got 'wide' at [0, 2]"]),
         ("Mlp", [[1, 2, 1e39, 4]], ["got 1e+39 at [0, 2]"]),
@@ -122,8 +122,8 @@ class PyTorchModel(nn.Module):
         ("raise RuntimeError('no luck')", "RuntimeError: no luck"),
         ("raise ValueError('no luck')", "ValueError: no luck"),
         ("return self.fcc(x)", "AttributeError"),
-        ("return 'a text'", "forward gave a str; expected tensors"),
-        ("return None", "forward gave no tensor"),
+        ("return 'a text'", "forward returned a str; expected tensors"),
+        ("return None", "forward returned no tensor"),
         ("return {{}}['key']".replace("{{}}", "{}"), "KeyError"),
     ],
 )

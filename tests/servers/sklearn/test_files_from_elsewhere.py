@@ -147,7 +147,7 @@ def test_an_error_of_a_model_of_another_version_says_so(
     assert answer.status_code == 500
     assert answer.json()["status"]["info"] == (
         "the model failed: RuntimeError: too large; it was saved by scikit-learn 1.2.0, and this"
-        f" image has scikit-learn {__version__}: take the tag 0.1-sklearn1.2"
+        f" image has scikit-learn {__version__}: use the tag 0.1-sklearn1.2"
     )
 
 

@@ -125,7 +125,7 @@ def test_texts_in_a_list_are_several_values_of_a_feature(served: Callable[..., A
 
     for sent in (films[:1], films[0]):
         np.testing.assert_array_equal(answer({"jsonData": sent}), model.predict_proba(films[:1]))
-    with pytest.raises(ClientError, match="may be one record or 2 values a column"):
+    with pytest.raises(ClientError, match="may be one record or columns of 2 values"):
         answer({"jsonData": {"genre": ["drama", "war"], "cast": ["Ada", "Bo"]}})
 
 
@@ -205,7 +205,7 @@ def test_a_step_that_reads_names_gets_those_of_the_request(served: Callable[...,
         {"data": {"names": ["rooms", "area"], "ndarray": rows}},
     ):
         np.testing.assert_array_equal(answer(sent), expected)
-    with pytest.raises(ClientError, match="expected names beside the rows, or records"):
+    with pytest.raises(ClientError, match="expected column names beside the rows, or records"):
         answer({"data": {"ndarray": rows}})
     with pytest.raises(ClientError, match="expected rows of 2 values, got 1"):
         answer({"jsonData": {"rooms": 1}})

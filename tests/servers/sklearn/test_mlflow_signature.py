@@ -100,7 +100,7 @@ def test_columns_that_the_model_contradicts_are_not_followed(
     model = model_of(tmp_path)
 
     assert [each.name for each in model.signature.inputs] == list(TABLE)
-    (warning,) = [each for each in caplog.messages if "MLmodel is not followed" in each]
+    (warning,) = [each for each in caplog.messages if "MLmodel is ignored" in each]
     assert ", ".join(f"{each} (float64)" for each in columns) in warning
 
 

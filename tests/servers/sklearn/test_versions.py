@@ -61,7 +61,7 @@ def test_a_model_answers_as_in_the_version_that_saved_it_or_says_which_tag_does(
     tag = target.short_tags()[0 if target.older else 1]
     advice = (
         f"it was saved by scikit-learn {target.version()}, and this image has scikit-learn"
-        f" {__version__}: take the tag {tag}"
+        f" {__version__}: use the tag {tag}"
     )
     with np.load(directory / f"{name}.npz") as expected:
         rows, answer = expected["rows"], expected["answer"]

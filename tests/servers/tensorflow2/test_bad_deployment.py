@@ -226,4 +226,4 @@ def test_a_subclass_that_tells_no_inputs_is_told(tmp_path: Path, load: Callable[
     adding([tf.zeros((1, 3)), tf.zeros((1, 3))])
     adding.save(tmp_path / "model.keras")
 
-    assert_stops(load, tmp_path, "Adding does not tell what it takes", "model.export(")
+    assert_stops(load, tmp_path, "Adding does not describe its inputs", "model.export(")

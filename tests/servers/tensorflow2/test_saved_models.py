@@ -73,7 +73,7 @@ def test_the_parameter_signature_names_one_of_several(
 @pytest.mark.parametrize(
     ("saved", "asked", "told"),
     [
-        (("plus", "times"), None, "more than one other: plus, times. Name one in the parameter"),
+        (("plus", "times"), None, "more than one other: plus, times. Set the parameter signature"),
         (
             ("plus",),
             "minus",

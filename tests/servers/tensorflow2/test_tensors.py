@@ -411,7 +411,7 @@ EXAMPLE = tf.train.Example(
 def test_bytes_that_tensorflow_refuses_are_the_clients_mistake(
     function: Any, content: bytes, reason: str, tmp_path: Path, post_to: Post
 ) -> None:
-    """A 400 with TensorFlow's reason, also if its message quotes bytes that are no UTF-8."""
+    """A 400 with TensorFlow's reason, also if its message quotes bytes that are not UTF-8."""
     post = post_to(save(tmp_path, function, tf.TensorSpec([None], tf.string, "x")))
     in_base64 = base64.b64encode(content).decode()
 

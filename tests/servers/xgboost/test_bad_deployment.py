@@ -220,7 +220,7 @@ def test_a_file_of_a_newer_xgboost_that_cannot_be_read_says_so(
     text = text.replace(f'"version":[{major},', '"version":[99,').replace('"objective"', '"target"')
     (tmp_path / "model.json").write_text(text)
 
-    with pytest.raises(DeploymentError, match=r"saved by xgboost 99\..*take an image with that"):
+    with pytest.raises(DeploymentError, match=r"saved by xgboost 99\..*use an image with that"):
         model_of(tmp_path)
 
 

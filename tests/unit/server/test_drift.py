@@ -403,7 +403,7 @@ def test_what_cannot_be_counted_costs_no_answer(caplog: pytest.LogCaptureFixture
         counted(odd)
         counted(table((CITY,), ("nowhere",)))
 
-    assert [record.message for record in caplog.records] == ["Drift is not counted from now on"]
+    assert [record.message for record in caplog.records] == ["Drift is no longer counted"]
     assert counted.found == {"rows": 1}
 
 

@@ -186,7 +186,7 @@ def test_a_compressed_message_is_read(
     ("encoding", "data", "code", "details", "status"),
     [
         ("gzip", framed(gzip.compress(bytes(LIMIT + 1)), 1), "8", f"at most {LIMIT} bytes", 413),
-        ("gzip", framed(gzip.compress(b"hello")[:-3], 1), "3", "not whole", 400),
+        ("gzip", framed(gzip.compress(b"hello")[:-3], 1), "3", "incomplete", 400),
         ("gzip", framed(b"hello", 1), "3", "header", 400),
         ("snappy", framed(b"hello", 1), "12", "expected gzip or deflate, got snappy", 501),
         ("identity", framed(b"hello", 2), "13", "first byte to be 0 or 1, got 2", 500),
@@ -363,7 +363,7 @@ def test_the_port_s_timeout_ends_a_call(service: Service) -> None:
     client.take()
 
     assert client.status(stream)["grpc-status"] == "4"
-    assert "the time that is set for one" in client.status(stream)["grpc-message"]
+    assert "the configured timeout" in client.status(stream)["grpc-message"]
 
 
 def test_a_stream_s_messages_are_answered_one_by_one(client: Client, service: Service) -> None:
@@ -589,7 +589,7 @@ def test_a_message_that_does_not_come_ends_the_call(
     client.run(client.server._look)
     client.take()
 
-    assert client.status(stuck)["grpc-message"] == "the rest of the message did not come"
+    assert client.status(stuck)["grpc-message"] == "the rest of the message did not arrive"
     assert client.status(late) == {"grpc-status": "0"}
 
 
@@ -617,7 +617,7 @@ def test_a_message_that_does_not_come_ends_a_streaming_call(
     look(client)
 
     assert client.status(stuck)["grpc-status"] == "4"
-    assert client.status(stuck)["grpc-message"] == "the rest of the message did not come"
+    assert client.status(stuck)["grpc-message"] == "the rest of the message did not arrive"
     assert budget.used == 0
     assert client.is_answered()
 

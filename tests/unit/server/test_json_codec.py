@@ -263,7 +263,7 @@ def test_a_wrong_message_is_told_what_was_expected(message: Any, told: str) -> N
         ({"tftensor": {"dtype": "DT_NONE"}}, "expected data.tftensor as a TensorProto; ParseError"),
         ({"tftensor": {"x": 1}}, "expected data.tftensor as a TensorProto; ParseError: "),
         ({"tftensor": {"dtype": math.inf}}, "expected data.tftensor as a TensorProto; OverflowEr"),
-        ({"tftensor": {}}, "expected tftensor in a dtype of numpy's, got DT_INVALID"),
+        ({"tftensor": {}}, "expected tftensor in a dtype that numpy has, got DT_INVALID"),
     ],
 )
 def test_wrong_data_is_told_what_was_expected(data: Any, told: str) -> None:
@@ -274,9 +274,9 @@ def test_wrong_data_is_told_what_was_expected(data: Any, told: str) -> None:
 @pytest.mark.parametrize(
     ("shape", "told"),
     [
-        ([2], "expected as many values as shape [2] has places, got 3"),
-        ([], "expected as many values as shape [] has places, got 3"),
-        ([10**30], f"expected as many values as shape [{10**30}] has places, got 3"),
+        ([2], "expected as many values as shape [2] holds, got 3"),
+        ([], "expected as many values as shape [] holds, got 3"),
+        ([10**30], f"expected as many values as shape [{10**30}] holds, got 3"),
         ([-3, -1], "expected shape as whole numbers from 0, got [-3, -1]"),
         ([-1], "expected shape as whole numbers from 0, got [-1]"),
         ([3.0], "expected shape as whole numbers from 0, got [3.0]"),
@@ -654,7 +654,7 @@ def test_what_is_no_answer_is_the_authors_fault(value: Any) -> None:
 
 def test_a_list_of_rows_of_unequal_lengths_is_the_authors_fault() -> None:
     """A ragged list is a ModelError, since data only holds arrays."""
-    with pytest.raises(ModelError, match="predict returned a list that is no array: "):
+    with pytest.raises(ModelError, match="predict returned a list that is not an array: "):
         answered([[1, 2], [3]])
 
 
@@ -669,7 +669,7 @@ ENDLESS["again"] = ENDLESS
 @pytest.mark.parametrize("kind", ["ndarray", "tensor"])
 def test_what_json_cannot_hold_is_the_authors_fault(value: Any, kind: str) -> None:
     """For values that JSON cannot hold, the error message names the type."""
-    with pytest.raises(ModelError, match="predict returned what JSON cannot hold: "):
+    with pytest.raises(ModelError, match="predict returned a value that JSON cannot hold: "):
         answered(value, kind)
 
 

@@ -233,7 +233,7 @@ def test_of_two_families_with_one_name_the_first_is_shown(
         metrics.update(metric("a", 1, "TIMER"), "predict")
 
     assert {name for name, _ in custom_in(text_of(metrics))} == {"a"}
-    assert caplog.messages == ["The TIMER a is not shown: its name is the GAUGE a's"]
+    assert caplog.messages == ["The TIMER a is not shown: the GAUGE a has its name"]
 
 
 # Feedback
@@ -328,7 +328,8 @@ def test_the_error_shows_the_metric_and_says_why() -> None:
 
     assert str(caught.value) == (
         "Bad metric created during request:"
-        ' [{"type": "COUNTER", "key": "a-b", "value": 1}]: Prometheus takes no metric named \'a-b\''
+        ' [{"type": "COUNTER", "key": "a-b", "value": 1}]: Prometheus does not allow a metric'
+        " named 'a-b'"
     )
 
 
@@ -338,7 +339,7 @@ def test_a_message_shows_no_more_of_a_metric_than_a_person_reads() -> None:
         validate(metric("a-" * 100_000))
 
     assert len(str(caught.value)) < 1000
-    assert "...: Prometheus takes no metric named" in str(caught.value)
+    assert "...: Prometheus does not allow a metric named" in str(caught.value)
 
 
 @pytest.mark.parametrize("missing", ["type", "key", "value"])
@@ -373,7 +374,7 @@ def test_a_metric_that_cannot_be_shown_is_told_all_the_same() -> None:
     endless: list[Any] = metric("a-b")
     endless[0]["tags"] = endless
 
-    with pytest.raises(BadMetricError, match="request: list: Prometheus takes no metric"):
+    with pytest.raises(BadMetricError, match="request: list: Prometheus does not allow a metric"):
         validate(endless)
 
 

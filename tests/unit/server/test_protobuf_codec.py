@@ -242,8 +242,8 @@ def test_tftensor_is_read_without_tensorflow() -> None:
             prediction_pb2.SeldonMessage(),
             "expected data, jsonData, strData, binData or customData, got none of them",
         ),
-        (tensor([2], [1]), "expected as many values as shape [2] has places, got 1"),
-        (tensor([], []), "expected as many values as shape [] has places, got 0"),
+        (tensor([2], [1]), "expected as many values as shape [2] holds, got 1"),
+        (tensor([], []), "expected as many values as shape [] holds, got 0"),
         (tensor([-1], [1]), "expected shape as whole numbers from 0, got [-1]"),
         (tensor([0, 2**30], []), "expected a shape of reasonable size, got [0, 1073741824]"),
         (
@@ -412,7 +412,7 @@ ENDLESS["again"] = ENDLESS
 )
 def test_what_protobuf_cannot_hold_is_the_authors_fault(value: Any, rest: Any) -> None:
     """For values that protobuf cannot hold, the error message gives the reason."""
-    with pytest.raises(ModelError, match="predict returned what protobuf cannot hold: "):
+    with pytest.raises(ModelError, match="predict returned a value that protobuf cannot hold: "):
         answered(value, **rest)
 
 

@@ -141,11 +141,17 @@ def test_what_is_read_may_be_written_to() -> None:
 @pytest.mark.parametrize(
     ("proto", "told"),
     [
-        (tensor("DT_BFLOAT16", [1]), "expected tftensor in a dtype of numpy's, got DT_BFLOAT16"),
-        (tensor("DT_QINT8", [1]), "expected tftensor in a dtype of numpy's, got DT_QINT8"),
-        (tensor("DT_FLOAT_REF", [1]), "expected tftensor in a dtype of numpy's, got DT_FLOAT_REF"),
-        (TensorProto(), "expected tftensor in a dtype of numpy's, got DT_INVALID"),
-        (TensorProto(dtype=999), "expected tftensor in a dtype of numpy's, got 999"),
+        (
+            tensor("DT_BFLOAT16", [1]),
+            "expected tftensor in a dtype that numpy has, got DT_BFLOAT16",
+        ),
+        (tensor("DT_QINT8", [1]), "expected tftensor in a dtype that numpy has, got DT_QINT8"),
+        (
+            tensor("DT_FLOAT_REF", [1]),
+            "expected tftensor in a dtype that numpy has, got DT_FLOAT_REF",
+        ),
+        (TensorProto(), "expected tftensor in a dtype that numpy has, got DT_INVALID"),
+        (TensorProto(dtype=999), "expected tftensor in a dtype that numpy has, got 999"),
         (
             tensor("DT_INT32", [2], tensor_content=b"1234567"),
             "expected tensor_content as values of int32, got 7 bytes",
@@ -156,11 +162,11 @@ def test_what_is_read_may_be_written_to() -> None:
         ),
         (
             tensor("DT_INT8", [3], tensor_content=b"\x01"),
-            "expected as many values as shape [3] has places, got 1",
+            "expected as many values as shape [3] holds, got 1",
         ),
         (
             tensor("DT_INT8", [1], int_val=[1, 2]),
-            "expected as many values as shape [1] has places, got 2",
+            "expected as many values as shape [1] holds, got 2",
         ),
         (
             tensor("DT_INT8", [-1], int_val=[1]),
@@ -172,11 +178,11 @@ def test_what_is_read_may_be_written_to() -> None:
         ),
         (
             tensor("DT_INT8", [2**40], int_val=[1]),
-            "expected at most 4194304 values where one is repeated, got 1099511627776",
+            "expected at most 4194304 values if one is repeated, got 1099511627776",
         ),
         (
             tensor("DT_DOUBLE", [2**62, 2**62]),
-            f"expected at most 4194304 values where one is repeated, got {2**124}",
+            f"expected at most 4194304 values if one is repeated, got {2**124}",
         ),
         (
             tensor("DT_INT8", [0, 2**40]),

@@ -114,7 +114,7 @@ def test_null_is_nan_among_floats(datatype: str) -> None:
         (
             tensor("BYTES", [2], content=struct.pack("<I", 1) + b"a" + struct.pack("<I", 9)),
             ("input 'x': expected 2 elements of BYTES for shape [2], each a length of 4 bytes and"
-            " then as many bytes, got 9 bytes that are something else"),
+            " then as many bytes, got 9 bytes that do not match"),
         ),
     ],
 )  # fmt: skip

@@ -29,7 +29,7 @@ def choose_method(model: Any, wanted: str | None) -> str:
             return method
     raise DeploymentError(
         f"this {type(model).__name__} has no {wanted or ' and no '.join(DEFAULT_METHODS)};"
-        f" set the parameter method to what it has: {', '.join(able)}"
+        f" set the parameter method to one that it has: {', '.join(able)}"
     )
 
 

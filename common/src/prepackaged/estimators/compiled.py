@@ -73,7 +73,7 @@ class Compiled:
     def _check(self, fast: Step, table: Table) -> None:
         if not self._agrees(fast, table):
             logger.warning(
-                "%s gives other answers to arrays than to DataFrames; using DataFrames",
+                "%s answers arrays differently from DataFrames; using DataFrames",
                 self._method,
             )
             self._fast = None

@@ -92,7 +92,9 @@ class Inputs:
         """Rows with the request's names, for an author's first step that reads columns by name."""
         table = Columns().table(X, names)
         if table.facts[0].name is None:
-            raise ClientError("expected names beside the rows, or records: the model reads them")
+            raise ClientError(
+                "expected column names beside the rows, or records: the model reads columns by name"
+            )
         if len(table.facts) != self._columns.count:
             raise ClientError(
                 f"expected rows of {count_words(self._columns.count)}, got {len(table.facts)}"

@@ -69,7 +69,7 @@ def _of_object(X: dict[str, Any]) -> list[dict[str, Any]]:
     if len(lengths) == 1 and lengths != {1}:
         raise ClientError(
             "expected a list of records; got an object of lists, which may be one record or"
-            f" {count_words(lengths.pop())} a column"
+            f" columns of {count_words(lengths.pop())}"
         )
     return [X]
 

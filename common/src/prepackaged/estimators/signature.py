@@ -32,7 +32,7 @@ def signature_of(
         return replace(signature, inputs=columns, sources={**sources, "inputs": "MLmodel"})
     if written:
         shown = str(Signature(written)).splitlines()[0]
-        logger.warning("MLmodel is not followed: it has other columns than the model: %s", shown)
+        logger.warning("MLmodel is ignored: its columns differ from the model's: %s", shown)
     return replace(signature, sources=sources)
 
 

@@ -84,7 +84,7 @@ class Admission:
             self._overload.arrived(now)
         wait = self._latency.seconds_until(waiting, together)
         if waiting >= most:
-            why = f"{waiting} requests wait for the model, which is all that may"
+            why = f"{waiting} requests already wait for the model, the maximum"
             raise OverloadedError(why, wait)
         is_bounded = deadline < math.inf and wait > 0
         if is_bounded and now + self._latency.seconds_until(waiting + 1, together) > deadline:

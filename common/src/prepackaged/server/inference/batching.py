@@ -181,7 +181,7 @@ class Batcher:
         together = self._together(requests, stacked)
         self._note_seconds(middle - start, time.perf_counter() - middle)
         if together is None or not all(map(same, alone, together)):
-            self._turn_off("answers a batch otherwise than its rows one by one")
+            self._turn_off("answers a batch differently from its rows one by one")
         if rows_are_equal(stacked):
             self._equal_checks = max(self._equal_checks - 1, 0)
         else:
@@ -202,7 +202,7 @@ class Batcher:
                 continue  # the model does not take such rows
             together = self._together([request, other], stack([request.value, value]))
             if together is not None and not all(map(same, (answer, alone), together)):
-                self._turn_off("answers a row otherwise beside rows with other numbers")
+                self._turn_off("answers a row differently in a batch with other rows")
 
     def _note_seconds(self, alone: float, together: float) -> None:
         self._alone_seconds = min(self._alone_seconds, alone)

@@ -104,7 +104,7 @@ class Drift:
         try:
             self._count(requests, outcomes)
         except Exception:  # of somebody's own payloads or answers, which are right all the same
-            logger.warning("Drift is not counted from now on", exc_info=True)
+            logger.warning("Drift is no longer counted", exc_info=True)
             self._is_on = False
         self._budget.end()
 

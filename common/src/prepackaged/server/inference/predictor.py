@@ -28,7 +28,7 @@ from prepackaged.server.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-SHUTDOWN = "the server ends, and the model has not answered in the time that was left"
+SHUTDOWN = "the server is shutting down, and the model has not answered in time"
 
 CELLS_ON_LOOP = 4096  # values of a request that the event loop prepares; others wait their turn
 
@@ -44,10 +44,10 @@ class ShutdownError(RequestError):
 
 
 class HangingError(RequestError):
-    """A call to the model does not end: HTTP 500, so that Kubernetes restarts the server."""
+    """A call to the model hangs: HTTP 500, so that Kubernetes restarts the server."""
 
     def __init__(self) -> None:
-        super().__init__("a call to the model does not end")
+        super().__init__("a call to the model hangs")
 
 
 class Predictor:

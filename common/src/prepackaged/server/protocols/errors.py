@@ -1,6 +1,7 @@
 """Statuses and messages of errors, for all protocols."""
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
 from operator import index
 from typing import Any
@@ -40,6 +41,20 @@ def grpc_failure(exchange: Exchange, error: BaseException) -> Response:  # noqa:
     shown = error_for_client(error)
     status = grpc_http_status_of(shown)
     return response_of(code_of(status), bounded(str(shown.message)), counted_as=status)
+
+
+def refuse_cloud_event(message: Mapping[str, Any], *wanted: str) -> None:
+    """Refuse a CloudEvent in structured mode, as JSON: raise `TransportError` 415.
+
+    CloudEvents 1.0.2, 3.1: `specversion` is required. In binary mode the event is in headers, which
+    are ignored.
+    """
+    if "specversion" in message:
+        raise TransportError(
+            415,
+            f"expected an object with {' or '.join(wanted)}, got a CloudEvent in structured mode;"
+            " binary mode, with the headers ce-*, is accepted",
+        )
 
 
 def retry_after(error: SeldonMicroserviceException) -> dict[str, str]:

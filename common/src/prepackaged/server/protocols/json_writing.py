@@ -25,7 +25,7 @@ VALUE = ARRAY | orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
 def dump(value: Any) -> bytes:
-    """The JSON of a value, keys sorted. Raises `ResultError` for what JSON cannot hold."""
+    """The JSON of a value, keys sorted. Raises `ResultError` for a value that JSON cannot hold."""
     try:
         return orjson.dumps(value, default=simpler, option=VALUE)
     except TypeError:
@@ -107,7 +107,7 @@ def _dump_slowly(value: Any) -> bytes:
     try:
         return json.dumps(_plain(value), sort_keys=True, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise ResultError(f"what JSON cannot hold: {describe(error)}") from error
+        raise ResultError(f"a value that JSON cannot hold: {describe(error)}") from error
 
 
 def _plain(value: Any) -> Any:

@@ -19,6 +19,6 @@ class ModelHealth:
     async def check(self, exchange: Exchange) -> None:
         """Raise `NotReadyError`, or what the model's own `health_status` raises."""
         if self._predictor.hangs:
-            raise NotReadyError("a call to the model does not end")
+            raise NotReadyError("a call to the model hangs")
         if self._hook:
             await self._predictor.health(self._hook, context=exchange)

@@ -23,6 +23,10 @@ TYPES = {
 
 Schema = dict[str, Any]
 
+UNAVAILABLE = (
+    "The model is loading or too busy, or the server is shutting down; try again after"
+    " `Retry-After` seconds"
+)  # the description of status 503
 ANY_VALUE: Schema = {"type": ["array", "object", "string", "number", "boolean"]}  # but null
 NAMES: Schema = {
     "type": "array",

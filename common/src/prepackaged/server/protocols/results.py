@@ -69,14 +69,14 @@ def _from_list(result: list[Any]) -> Array:
             objects = np.array(result, dtype=object)
             kinds = set(map(type, objects.flat))
             if list in kinds:
-                raise ValueError("its lists are of unequal length")
+                raise ValueError("its lists have different lengths")
             if str in kinds:
                 return objects  # rather than every text padded to the longest
         array = np.array(result)
         may_be_rounded = isinstance(total, int | float) and total >= WHOLE
         return _exact(array, result) if may_be_rounded else array
     except (ValueError, RuntimeError) as error:  # of unequal lengths, or within itself
-        raise ResultError(f"a list that is no array: {error}") from error
+        raise ResultError(f"a list that is not an array: {error}") from error
 
 
 def _exact(array: Array, result: list[Any]) -> Array:

@@ -11,6 +11,7 @@ import simdjson
 
 from prepackaged.arrays import from_lists
 from prepackaged.errors import ClientError
+from prepackaged.server.protocols.errors import refuse_cloud_event
 from prepackaged.server.protocols.json_reading import (
     LARGE,
     array_of,
@@ -63,6 +64,8 @@ def _with_array(body: bytes, name: str) -> dict[str, Any]:
 def only_one(message: dict[str, Any], *names: str) -> str:
     """The only one of these members in an object. Raises `ClientError` for none or several."""
     found = [name for name in names if message.get(name) is not None]
+    if not found:
+        refuse_cloud_event(message, *names)
     if len(found) != 1:
         got = " and ".join(found) if found else _names_in(message)
         raise ClientError(f"expected one of {', '.join(names)} in the body, got {got}")

@@ -15,7 +15,7 @@ def shaped(values: Array, shape: Any) -> Array:
     """The values in the client's shape. Raises `ClientError` if they do not fit."""
     if math.prod(checked_shape(shape)) != values.size:
         raise ClientError(
-            f"expected as many values as shape {shown_shape(shape)} has places, got {values.size}"
+            f"expected as many values as shape {shown_shape(shape)} holds, got {values.size}"
         )
     return values.reshape(shape)
 

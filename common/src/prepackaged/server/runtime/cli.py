@@ -181,6 +181,6 @@ async def serve_until(is_over: asyncio.Event, server: RunningServer, dog: Watchd
 def hanging(config: Config, unanswered: str) -> str:
     """The last log line if the model did not finish."""
     return (
-        f"the model was still busy {config.grace:g} s after the signal to end;"
+        f"the model was still busy {config.grace:g} s after the signal to shut down;"
         f" {unanswered} requests had no answer"
     )

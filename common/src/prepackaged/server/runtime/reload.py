@@ -166,7 +166,7 @@ class Reloader:
                 f" and {free // MEGABYTE} MB are free: give the container more memory,"
                 " or set PREPACKAGED_UNLOAD_FIRST=true"
             )
-        logger.warning("Memory is short for two models: the old one is unloaded first")
+        logger.warning("Not enough memory for two models: unloading the old one first")
         await self._unload(LOADING)
 
     async def _unload(self, why: str) -> None:

@@ -53,7 +53,7 @@ class Trial:
             except Exception as error:
                 why = f"{type(error).__name__}: {error}{advice}"
                 report = report or {"request": shown(message), "error": why}
-        return report or {"request": "none: the model does not say what it takes"}
+        return report or {"request": "none: the model does not describe its inputs"}
 
     def _report(self, message: dict[str, Any]) -> dict[str, Any]:
         request = self._decoded(message)
@@ -111,7 +111,7 @@ class Trial:
                 beside.append(self._beside(value, other))
         if all(same(alone, each) for each in beside):
             return "yes: two requests in one call get the answers that each gets alone"
-        return "no: two requests in one call get other answers than each alone"
+        return "no: two requests in one call get different answers than each alone"
 
     def _beside(self, value: Any, other: Any) -> Any:
         """The answer to a request in a call with another one."""

@@ -58,8 +58,8 @@ class Supervisor:
             self._scratch = TemporaryDirectory(prefix="metrics-", ignore_cleanup_errors=True)
         except OSError as error:
             raise DeploymentError(
-                "several workers need a directory for temporary files, and none can be written:"
-                f" {error.strerror}; TMPDIR may name one"
+                "several workers need a directory for temporary files, and none is writable:"
+                f" {error.strerror}; set TMPDIR to a writable one"
             ) from error
         self._directory = Path(self._scratch.name)
 
@@ -94,7 +94,7 @@ class Supervisor:
             await metrics.stop()
             self._scratch.cleanup()
         if failed:
-            raise DeploymentError(f"{failed} of the workers did not end in order")
+            raise DeploymentError(f"{failed} of the workers did not shut down properly")
 
     def kill(self) -> None:
         """Kill all workers at once."""

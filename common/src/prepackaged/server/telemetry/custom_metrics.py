@@ -50,14 +50,14 @@ def _are_dicts(metrics: Any) -> bool:
 def _problem(metric: dict[str, Any]) -> str | None:
     key, tags = metric["key"], metric.get("tags", {})
     if not _is_name(key, METRIC_NAME):
-        return f"Prometheus takes no metric named {reprlib.repr(key)}"
+        return f"Prometheus does not allow a metric named {reprlib.repr(key)}"
     if key.startswith("prepackaged_"):
         return "names that begin with prepackaged_ are the server's own"
     if not (isinstance(tags, dict) and all(isinstance(value, str) for value in tags.values())):
         return "expected tags as an object of strings"
     for name in tags:
         if not _is_name(name, LABEL_NAME) or (name == "le" and metric["type"] == TIMER):
-            return f"Prometheus takes no label named {reprlib.repr(name)}"
+            return f"Prometheus does not allow a label named {reprlib.repr(name)}"
     try:
         number_of(metric["value"])
     except (TypeError, ValueError, OverflowError):

@@ -197,7 +197,7 @@ class Metrics:
             return True
         for other in self._series.families:
             if other != family and not _names(*family).isdisjoint(_names(*other)):
-                logger.warning("The %s %s is not shown: its name is the %s %s's", *family, *other)
+                logger.warning("The %s %s is not shown: the %s %s has its name", *family, *other)
                 self._hidden.add(family)
                 return True
         return False

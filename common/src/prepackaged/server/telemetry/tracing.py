@@ -86,7 +86,7 @@ def start_tracing(service: str) -> Tracing | None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        logger.warning("Requests are not traced: %s; prepackaged[tracing] has it", error)
+        logger.warning("Requests are not traced: %s; install prepackaged[tracing]", error)
         return None
     named = resources.Resource.create({resources.SERVICE_NAME: service})
     resource = named.merge(resources.OTELResourceDetector().detect())

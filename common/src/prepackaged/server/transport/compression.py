@@ -54,5 +54,5 @@ def _parts(inflater: Any, data: bytes, place: int) -> Iterator[tuple[bytes, int]
         part = inflater.decompress(source, STEP)
         source = inflater.unconsumed_tail
         if not part and not source and place == len(data) and not inflater.eof:
-            raise zlib.error("it is not whole")
+            raise zlib.error("it is incomplete")
         yield part, place - len(inflater.unused_data)

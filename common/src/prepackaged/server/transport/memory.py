@@ -70,5 +70,5 @@ UNLIMITED = MemoryBudget()
 
 def used_up() -> TransportError:
     """The error for a request for which there is no memory now."""
-    why = "the memory for requests is used up by others"
+    why = "other requests use all the memory for requests"
     return TransportError(503, why, **{"Retry-After": str(RETRY_SECONDS)})

@@ -25,11 +25,11 @@ class WireProtocol:
 
     `routes` are the REST handlers, by path and HTTP method. `methods` are the handlers of unary
     gRPC calls and `streams` those of streaming calls, by path; streaming calls are not observed,
-    nor are unary calls if `is_observed` is false. Errors under paths that begin with `prefix` have
-    this protocol's form: `http_failure` over REST, `grpc_failure` over gRPC. With
-    `allows_origins`, browsers allow pages of any origin to call the paths. `counted_as` maps paths
-    to the method names of metrics; other paths are counted as `other`. `openapi` are OpenAPI's path
-    items.
+    nor are unary calls if `is_observed` is false. Errors of these paths, and of all others that
+    begin with `prefix`, have this protocol's form: `http_failure` over REST, `grpc_failure` over
+    gRPC. If `allows_origins`, browsers allow pages of any origin to call the paths. `counted_as`
+    maps paths to the method names of metrics; other paths are counted as `other`. `openapi` are
+    OpenAPI's path items.
     """
 
     prefix: str
@@ -75,10 +75,8 @@ class Router:
     def replace(self, protocols: Sequence[WireProtocol]) -> None:
         """Route new requests to these protocols from now on."""
         self._protocols = sorted(protocols, key=lambda each: len(each.prefix), reverse=True)
-        self._routes = {
-            path: methods for each in reversed(protocols) for path, methods in each.routes.items()
-        }
-        self._targets = {path.encode(): self._target_of(path, b"") for path in self._routes}
+        self._owners = {path: each for each in reversed(protocols) for path in each.routes}
+        self._targets = {path.encode(): self._target_of(path, b"") for path in self._owners}
 
     def find(self, target: bytes) -> Target:
         """The route of a request line's target; without handlers if there is none."""
@@ -92,8 +90,10 @@ class Router:
         return self._target_of(path.decode("latin-1"), query)
 
     def _target_of(self, path: str, query: bytes) -> Target:
-        handlers = self._routes.get(path) or self._routes.get(unquote(path)) or {}
-        protocol = next(each for each in self._protocols if path.startswith(each.prefix))
+        known = path if path in self._owners else unquote(path)
+        owner = self._owners.get(known)
+        protocol = owner or next(each for each in self._protocols if path.startswith(each.prefix))
+        handlers = owner.routes[known] if owner else {}
         return Target(path, query, handlers, protocol.http_failure, protocol.allows_origins)
 
 

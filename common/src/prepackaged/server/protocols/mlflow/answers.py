@@ -38,7 +38,7 @@ def _csv(value: Any) -> str:
         array = np.empty((0, 0, 0))
     if array.ndim > 2:
         raise TransportError(
-            406, "expected Accept: application/json, since the answer is no table, got text/csv"
+            406, "expected Accept: application/json, since the answer is not a table, got text/csv"
         )
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -5,6 +5,7 @@ from typing import Any
 from prepackaged.server.protocols.openapi import (
     ANY_VALUE,
     NAMES,
+    UNAVAILABLE,
     Schema,
     example_parts,
     operation,
@@ -18,7 +19,7 @@ ANSWERS = {
     400: "The request is wrong: `message` says where, what was expected and what it got",
     415: "The body is neither JSON nor CSV",
     500: "The model failed",
-    503: "The model is loading, too busy, or ends; try again after `Retry-After` seconds",
+    503: UNAVAILABLE,
 }
 
 

@@ -53,7 +53,7 @@ def hint(signature: Signature) -> str:
     if signature.input_tensors:
         tensors = ", ".join(_text(each) for each in signature.input_tensors[:MOST_CHOICES])
         return f"Tensors: {tensors}."
-    return "The model does not say what it takes: write a request as JSON."
+    return "The model does not describe its inputs: write a request as JSON."
 
 
 def takes_images(spec: TensorSpec) -> bool:

@@ -33,7 +33,7 @@ class FlaskCompat:
     """A Flask application without routes, for the sake of its contexts and error handlers."""
 
     def __init__(self, model: Any) -> None:
-        logger.info("The model leans on Flask: requests go to it one by one, and not as fast")
+        logger.info("The model uses Flask: it gets one request at a time, which is slower")
         from flask import Flask  # few models need it, and it takes 0.2 s
 
         self._app = Flask("prepackaged")

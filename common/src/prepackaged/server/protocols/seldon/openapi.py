@@ -5,6 +5,7 @@ from typing import Any
 
 from prepackaged.examples import DOCUMENTED, example_request
 from prepackaged.server.protocols.openapi import (
+    UNAVAILABLE,
     Schema,
     are_named,
     operation,
@@ -19,7 +20,7 @@ ANSWERS = {
     400: "The request is wrong: `status.info` says where, what was expected and what it got",
     413: "The body is too large",
     500: "The model failed",
-    503: "The model is loading, too busy, or ends; try again after `Retry-After` seconds",
+    503: UNAVAILABLE,
 }
 
 
@@ -28,7 +29,7 @@ def paths(signature: Signature | None) -> dict[str, Any]:
     example = example_request(signature, DOCUMENTED)
     message = json.loads(example) if example else None
     predict = operation("Predict", ANSWERS, message_schema(signature or Signature()), message)
-    alive = {200: "Alive", 500: "A call to the model does not end"}
+    alive = {200: "Alive", 500: "A call to the model hangs"}
     ready = {200: "The model is loaded", 503: "It is not yet"}
     return {
         "/api/v1.0/predictions": {"post": predict},

@@ -70,7 +70,7 @@ def encode(answer: Prediction, request: Request, path: RequestPath = NO_PATH) ->
         _write_meta(merged_meta(answer, request, path), message.meta)
         _write(answer, request.kind, message)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ResultError(f"what protobuf cannot hold: {describe(error)}") from error
+        raise ResultError(f"a value that protobuf cannot hold: {describe(error)}") from error
     return message
 
 

@@ -41,7 +41,7 @@ def decode(tensor: Any) -> Array:
     and shape.
     """
     if tensor.dtype not in TYPES:
-        raise ClientError(f"expected tftensor in a dtype of numpy's, got {_name(tensor.dtype)}")
+        raise ClientError(f"expected tftensor in a dtype that numpy has, got {_name(tensor.dtype)}")
     if tensor.tensor_shape.unknown_rank:
         raise ClientError("expected tftensor with a known shape, got unknown_rank")
     dtype, field = TYPES[tensor.dtype]
@@ -101,7 +101,7 @@ def _repeated(values: Array, count: int) -> Array:
         return values
     if count > LARGEST_REPEATED:
         raise ClientError(
-            f"expected at most {LARGEST_REPEATED} values where one is repeated, got {count}"
+            f"expected at most {LARGEST_REPEATED} values if one is repeated, got {count}"
         )
     zero = b"" if values.dtype.kind == "O" else 0
     last = values[-1] if len(values) else zero

@@ -35,7 +35,7 @@ def _wrong_address(path: str, name: str, version: str) -> str | None:
     if address["model"] != name:
         return f"expected the model {name!r}, got {address['model']!r}"
     if address["place"] == "labels":
-        return "labels of versions are not offered"
+        return "labels of versions are not supported"
     if address["value"] not in (None, version):
         return f"expected version {version!r} of {name!r}, got {address['value']!r}"
-    return f"{address['verb']} is not offered, only predict" if address["verb"] else None
+    return f"{address['verb']} is not supported, only predict" if address["verb"] else None

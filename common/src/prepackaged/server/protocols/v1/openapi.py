@@ -4,6 +4,7 @@ from typing import Any
 
 from prepackaged.server.protocols.openapi import (
     ANY_VALUE,
+    UNAVAILABLE,
     Schema,
     example_parts,
     operation,
@@ -17,7 +18,7 @@ ANSWERS = {
     400: "The request is wrong: `error` says where, what was expected and what it got",
     404: "There is no such model or version",
     500: "The model failed",
-    503: "The model is loading, too busy, or ends; try again after `Retry-After` seconds",
+    503: UNAVAILABLE,
 }
 
 

@@ -110,13 +110,18 @@ def answering(name: str, answer: Answer) -> Handler:
     return lambda exchange: exchange.answer_with(answered(exchange))
 
 
-def early_methods(refuse: Handler, name: Name, hangs: Hangs) -> dict[str, Handler]:
+def early_methods(
+    refuse: Handler, name: Name, about: dict[str, Any], hangs: Hangs
+) -> dict[str, Handler]:
     """The calls while the model is not loaded: live, not ready; `refuse` answers the others."""
 
     async def live(exchange: Exchange, message: Any) -> dict[str, Any]:  # noqa: ARG001
         if hangs():
             raise HangingError
         return {"live": True}
+
+    async def metadata(exchange: Exchange, message: Any) -> dict[str, Any]:  # noqa: ARG001
+        return about
 
     async def unready(exchange: Exchange, message: Any) -> dict[str, Any]:  # noqa: ARG001
         return {"ready": False}
@@ -129,5 +134,6 @@ def early_methods(refuse: Handler, name: Name, hangs: Hangs) -> dict[str, Handle
         f"/{SERVICE}/ServerLive": answering("ServerLive", live),
         f"/{SERVICE}/ServerReady": answering("ServerReady", unready),
         f"/{SERVICE}/ModelReady": answering("ModelReady", unready),
+        f"/{SERVICE}/ServerMetadata": answering("ServerMetadata", metadata),
         f"/{SERVICE}/RepositoryIndex": answering("RepositoryIndex", index),
     }

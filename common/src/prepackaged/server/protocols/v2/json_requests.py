@@ -7,6 +7,7 @@ import numpy as np
 import simdjson
 
 from prepackaged.errors import ClientError
+from prepackaged.server.protocols.errors import refuse_cloud_event
 from prepackaged.server.protocols.json_reading import (
     LARGE,
     array_of,
@@ -33,7 +34,6 @@ from prepackaged.server.protocols.v2.tensors import Tensor, label_of
 
 #: What messages of other protocols have, and where those are spoken.
 OTHERS = {
-    "specversion": "CloudEvents' structured mode; the binary one, with headers ce-, is accepted",
     "data": "Seldon's protocol, which is at /api/v1.0/predictions",
     "jsonData": "Seldon's protocol, which is at /api/v1.0/predictions",
     "strData": "Seldon's protocol, which is at /api/v1.0/predictions",
@@ -134,17 +134,18 @@ def _tensors(message: Mapping[str, Any], binary: memoryview) -> list[Tensor]:
             tensor.content, at = binary[at : at + size], at + size
             if at > len(binary):
                 got = len(tensor.content)
-                raise tensor.wrong(f"expected {size} bytes behind the JSON, got {got}")
+                raise tensor.wrong(f"expected {size} bytes after the JSON, got {got}")
         tensors.append(tensor)
     if at != len(binary):
         raise ClientError(
-            f"expected {at} bytes behind the JSON, as binary_data_size of the inputs says,"
+            f"expected {at} bytes after the JSON, as binary_data_size of the inputs says,"
             f" got {len(binary)}"
         )
     return tensors
 
 
 def _no_inputs(message: Mapping[str, Any], entries: Any) -> ClientError:
+    refuse_cloud_event(message, "inputs")
     other = next((f"{key}, which is {whose}" for key, whose in OTHERS.items() if key in message), 0)
     if other:
         return ClientError(f"expected an object with inputs, got one with {other}")

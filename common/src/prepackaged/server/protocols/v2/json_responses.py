@@ -90,6 +90,6 @@ def _texts(output: Output) -> bytes:
         return dump([value.decode() if isinstance(value, bytes) else value for value in values])
     except UnicodeDecodeError as error:
         raise ClientError(
-            f"output {cut_name(output.name)!r} has bytes that are no UTF-8, which JSON cannot hold:"
-            " ask for it with the parameter binary_data true or content_type base64"
+            f"output {cut_name(output.name)!r} has bytes that are not UTF-8, which JSON cannot"
+            " hold: ask for it with the parameter binary_data true or content_type base64"
         ) from error

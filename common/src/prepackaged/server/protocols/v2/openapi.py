@@ -5,7 +5,7 @@ from typing import Any
 
 from prepackaged.example_values import example_values
 from prepackaged.examples import DOCUMENTED, SHORTEST
-from prepackaged.server.protocols.openapi import Schema, operation
+from prepackaged.server.protocols.openapi import UNAVAILABLE, Schema, operation
 from prepackaged.server.protocols.v2.datatypes import DATATYPES
 from prepackaged.server.protocols.v2.metadata import Entry
 from prepackaged.signature import Column, Facts
@@ -15,7 +15,7 @@ ANSWERS = {
     400: "The request is wrong: `error` says where, what was expected and what it got",
     413: "The body is too large",
     500: "The model failed",
-    503: "The model is loading, too busy, or ends; try again after `Retry-After` seconds",
+    503: UNAVAILABLE,
     504: "The request's `timeout` passed",
 }
 TENSOR: Schema = {

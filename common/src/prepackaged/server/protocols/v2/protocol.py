@@ -59,6 +59,7 @@ def not_ready(
     `hangs` returns whether a call of the model that was unloaded does not end.
     """
     repository = Repository(name, change)
+    about = server_metadata(changes_model=change is not None)
 
     def http_refusal(exchange: Exchange, error: BaseException) -> Response:
         """The same for whatever the transport refuses, but not for a load that fails."""
@@ -69,8 +70,10 @@ def not_ready(
         prefix=PREFIX,
         http_failure=http_refusal,
         grpc_failure=grpc_failure,
-        routes=_early_routes(name, hangs) | repository.routes(),
-        methods=grpc.early_methods(lambda exchange: exchange.fail(NotReadyError(why)), name, hangs)
+        routes=_early_routes(name, about, hangs) | repository.routes(),
+        methods=grpc.early_methods(
+            lambda exchange: exchange.fail(NotReadyError(why)), name, about, hangs
+        )
         | repository.methods(),
         counted_as=_counted_as(name),
     )
@@ -80,11 +83,15 @@ def _counted_as(name: Name) -> dict[str, str]:
     return {**rest.counted_as(name), **grpc.COUNTED_AS}
 
 
-def _early_routes(name: Name, hangs: Hangs) -> dict[str, Mapping[str, Handler]]:
+def _early_routes(
+    name: Name, about: dict[str, Any], hangs: Hangs
+) -> dict[str, Mapping[str, Handler]]:
     async def index(exchange: Exchange) -> Response:
         return rest.index_of(name, exchange, is_ready=False)
 
     routes: dict[str, Mapping[str, Handler]] = {
+        "/v2": {"GET": rest.answer(about)},
+        "/v2/": {"GET": rest.answer(about)},
         "/v2/repository/index": {"POST": asynchronous(index)},
         "/v2/health/live": {"GET": unless_hanging(rest.live, hangs)},
         "/v2/health/ready": {"GET": _unavailable({"ready": False})},

@@ -59,7 +59,7 @@ def _elements(content: Buffer, count: int, shape: Sequence[int]) -> Array:
     if at != end or len(elements) != count:
         raise ClientError(
             f"expected {count} elements of BYTES for shape {shown_shape(shape)}, each a length of"
-            f" 4 bytes and then as many bytes, got {end} bytes that are something else"
+            f" 4 bytes and then as many bytes, got {end} bytes that do not match"
         )
     return list_by_row(elements).reshape(shape)
 

@@ -159,7 +159,7 @@ def check_shared_memory(parameters: Mapping[str, Any], where: str) -> None:
         if name.startswith(SHARED_MEMORY):
             raise ClientError(
                 f"{where}: expected the tensor in the request, got {cut_name(name)};"
-                " shared memory is not offered"
+                " shared memory is not supported"
             )
 
 

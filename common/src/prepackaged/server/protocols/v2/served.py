@@ -15,7 +15,7 @@ from prepackaged.server.protocols.v2.outputs import Output, Outputs
 from prepackaged.server.protocols.v2.requests import InferRequest, Message, request_of
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
 
-NO_PREDICT = "this model has no predict: it answers Seldon's protocol alone"
+NO_PREDICT = "this model has no predict: it only supports Seldon's protocol"
 
 #: Makes the response of a request, its outputs and the tags of its answer.
 Encode = Callable[[InferRequest, Sequence[Output], dict[str, Any]], Response]

@@ -186,12 +186,12 @@ class UnaryCall:
 
     def _give_up(self) -> None:
         if self._exchange:
-            self._exchange.fail(TransportError(408, "the rest of the message did not come"))
+            self._exchange.fail(TransportError(408, "the rest of the message did not arrive"))
 
     def _handle(self, exchange: Exchange) -> None:
         method = self._method
         if method.limits.timeout is not None:
-            exchange.expire_after(method.limits.timeout, "the time that is set for one")
+            exchange.expire_after(method.limits.timeout, "the configured timeout")
         try:
             if self._reader and self._reader.is_compressed:
                 self._inflate(exchange)

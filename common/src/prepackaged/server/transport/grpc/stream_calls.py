@@ -146,7 +146,7 @@ class StreamCall:
             return
         self._waited += seconds
         if self._waited > MESSAGE_SECONDS + self._reader.size / LEAST_RATE:
-            self.fail(Status.DEADLINE_EXCEEDED, "the rest of the message did not come")
+            self.fail(Status.DEADLINE_EXCEEDED, "the rest of the message did not arrive")
 
     def _handle(self, *, ended: bool) -> None:
         reader, core = self._reader, self._connection.core

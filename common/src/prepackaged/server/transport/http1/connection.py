@@ -174,11 +174,8 @@ class HttpConnection(asyncio.Protocol):
         if incoming is None or transport.is_closing():
             return
         is_last = not incoming.keep_alive or self._closes_after_responses()
-        is_head = exchange.method == "HEAD"
         origins = incoming.target.allows_origins
-        transport.write(
-            encoded(response, keep_alive=not is_last, is_head=is_head, allows_origins=origins)
-        )
+        transport.write(encoded(response, exchange, keep_alive=not is_last, allows_origins=origins))
         if incoming.error:
             self._linger()
         elif is_last:

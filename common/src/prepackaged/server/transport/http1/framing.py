@@ -86,7 +86,9 @@ def transfer_error(value: bytes) -> TransportError | None:
     if codings == [b"chunked"]:
         return None
     status = 501 if codings[-1:] == [b"chunked"] else 400
-    return TransportError(status, f"expected Transfer-Encoding chunked alone, got {shown(value)}")
+    return TransportError(
+        status, f"expected Transfer-Encoding: chunked and no other coding, got {shown(value)}"
+    )
 
 
 def without_upgrade(fields: Fields) -> bytes:

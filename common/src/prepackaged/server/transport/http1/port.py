@@ -73,7 +73,7 @@ class HttpPort:
         """Refuse a request on a connection too many: raise `TransportError` 503."""
         most = self.limits.max_connections
         if exchange.path not in self.limits.exempt:
-            message = f"there are {most} connections, which is all that may be"
+            message = f"there are already {most} connections, the maximum"
             raise TransportError(503, message, **{"Retry-After": "1"})
 
     def sender_seconds(self, connection: "HttpConnection") -> float:
@@ -97,7 +97,7 @@ class HttpPort:
             handlers, method = incoming.target.handlers, exchange.method
             handler = handlers.get(method) or handler_of(method, incoming.target)
             if (timeout := self.limits.timeout) is not None:
-                exchange.expire_after(timeout, "the time that is set for one")
+                exchange.expire_after(timeout, "the configured timeout")
             if incoming.coding:
                 work = partial(inflated_body, exchange, incoming.coding, self.limits.max_body)
                 inflate(exchange, incoming.coding, work, handler)

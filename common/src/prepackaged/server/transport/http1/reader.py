@@ -146,7 +146,7 @@ class RequestReader:
             return int(upgrade.args[0])
         except httptools.HttpParserError as error:
             if not isinstance(error.__context__, StopReadingError):
-                self._refuse(TransportError(400, "this is no valid HTTP"))
+                self._refuse(TransportError(400, "this is not valid HTTP"))
         return None
 
     def _piece_of(self, data: memoryview) -> memoryview:
@@ -158,7 +158,7 @@ class RequestReader:
 
     def time_out(self) -> list[Incoming]:
         """Refuse the request that is being read: its rest did not arrive in time."""
-        self._refuse(TransportError(408, "the rest of the request did not come"))
+        self._refuse(TransportError(408, "the rest of the request did not arrive"))
         whole, self._whole = self._whole, []
         return whole
 

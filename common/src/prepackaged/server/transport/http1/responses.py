@@ -6,29 +6,34 @@ from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 
-from prepackaged.server.transport.exchange import Response
+from prepackaged.server.transport.exchange import Exchange, Response
+from prepackaged.server.transport.request_ids import ids_of
 
 WITHOUT_BODY = {204, 205, 304}
 WITHOUT_LENGTH = {204, 304}  # a length here would be that of another response (RFC 9110, 8.6)
 CLOSE = b"connection: close\r\n"
 
 
-def encoded(response: Response, *, keep_alive: bool, is_head: bool, allows_origins: bool) -> bytes:
-    """The bytes of a response; that to HEAD has no body, but its length.
+def encoded(
+    response: Response, exchange: Exchange, *, keep_alive: bool, allows_origins: bool
+) -> bytes:
+    """The bytes of a response; the response to HEAD has the body's length, but no body.
 
-    With `allows_origins` browsers let pages of any origin read it.
+    If `allows_origins`, browsers let pages of any origin read it.
     """
     status, body = response.status, response.body
     start = _start(int(time.time()), status, response.content_type, allows_origins)
     fields = b"".join(_lines(response.headers)) if response.headers else b""
     if not keep_alive:
         fields += CLOSE
+    if ids := ids_of(exchange.headers):
+        fields += b"".join(b"%b: %b\r\n" % field for field in ids)
     if status in WITHOUT_BODY:
         body = b""
         if status in WITHOUT_LENGTH:
             return b"%b%b\r\n" % (start, fields)
     fields = b"%b%bcontent-length: %d\r\n\r\n" % (start, fields, len(body))
-    return fields if is_head else fields + body
+    return fields if exchange.method == "HEAD" else fields + body
 
 
 @lru_cache(64)

@@ -39,5 +39,5 @@ class Budget:
         self.left += min(int((now - self._filled) * A_SECOND), MOST)
         self._filled = now
         if self.left < 0:
-            why = "too many frames that ask for nothing"
+            why = "too many frames without data"
             raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, why)

@@ -143,7 +143,7 @@ class Http2Core(Outbound):
         """6.10."""
         block = self.open_block
         if block is None or block.stream != number:
-            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "a continuation of no header block")
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "a CONTINUATION without a header block")
         block.continuations += 1
         if block.continuations > MOST_CONTINUATIONS:
             why = f"expected a header block of at most {MOST_CONTINUATIONS} continuations"
@@ -241,7 +241,7 @@ class Http2Core(Outbound):
         more = number_in(frames.WINDOW_UPDATE, payload) & frames.STREAM_BITS
         self._budget.spend()
         if more == 0:  # on a stream too, by 5.4.1
-            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "a window that grows by nothing")
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "a window update of 0")
         if number == 0:
             for stream in self._sender.widen(more):
                 self._finish(stream)
@@ -271,7 +271,7 @@ class Http2Core(Outbound):
         """6.3: only the form is checked; priorities are deprecated (5.3.2)."""
         expect_size(frames.PRIORITY, payload, len(payload) == frames.PRIORITY_SIZE)
         if number == 0:
-            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "a priority of the connection")
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "a PRIORITY of the connection")
         self._budget.spend()
 
     def _receive_push_promise(self, flags: int, number: int, payload: bytes) -> None:  # noqa: ARG002  a handler's

@@ -67,7 +67,7 @@ def check_target(pseudo: dict[bytes, bytes], hosts: list[bytes]) -> None:
     authority = pseudo.get(b":authority")
     if pseudo.get(b":method") == b"CONNECT":
         if authority is None or b":path" in pseudo or b":scheme" in pseudo:
-            raise MalformedError("expected CONNECT with :authority alone")
+            raise MalformedError("expected CONNECT with :authority only")
         return
     for name in (b":method", b":scheme", b":path"):
         if not pseudo.get(name):

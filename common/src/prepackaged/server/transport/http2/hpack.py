@@ -122,7 +122,7 @@ def text(block: bytes, place: int) -> tuple[bytes, int]:
     return (bytes(decode_huffman(value)) if is_compressed else value), end
 
 
-def block_of(*fields: tuple[str, str]) -> bytes:
+def block_of(*fields: tuple[str, str] | tuple[bytes, bytes]) -> bytes:
     """A block that does not change the peer's table, so that it can be sent at any time."""
     never_indexed: list[HeaderTuple] = [NeverIndexedHeaderTuple(*field) for field in fields]
     return Encoder().encode(never_indexed, huffman=False)

@@ -184,5 +184,5 @@ class Outbound:
         """
         self._resets += 1
         if self._resets > max(MOST_RESETS, self._opened // 2):
-            why = "streams are given up again and again"
+            why = "too many streams are cancelled"
             raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, why)

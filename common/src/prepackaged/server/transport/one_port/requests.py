@@ -107,7 +107,7 @@ class RestStream:
         connection, stream, core = self._connection, self._stream, self._connection.core
         connection.release(stream)
         origins = incoming is not None and incoming.target.allows_origins
-        block = header_block(response, allows_origins=origins)
+        block = header_block(response, exchange, allows_origins=origins)
         if exchange.method == "HEAD" or response.status in WITHOUT_BODY or not response.body:
             core.send_headers(stream, block, end=True)
         else:
@@ -137,7 +137,7 @@ class RestStream:
     def _give_up(self) -> None:
         if self._incoming and not self._is_whole:
             self._incoming.exchange.fail(
-                TransportError(408, "the rest of the request did not come")
+                TransportError(408, "the rest of the request did not arrive")
             )
 
     def _begin(self, incoming: Incoming, headers: Headers) -> None:

@@ -3,15 +3,16 @@
 import time
 from functools import lru_cache
 
-from prepackaged.server.transport.exchange import Response
+from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.http1.responses import WITHOUT_BODY, WITHOUT_LENGTH, date
 from prepackaged.server.transport.http2.fields import CONNECTION_SPECIFIC
 from prepackaged.server.transport.http2.hpack import block_of
+from prepackaged.server.transport.request_ids import ids_of
 
 CONTINUE = block_of((":status", "100"))
 
 
-def header_block(response: Response, *, allows_origins: bool) -> bytes:
+def header_block(response: Response, exchange: Exchange, *, allows_origins: bool) -> bytes:
     """The header block of a response; `allows_origins` adds the CORS header."""
     status = response.status
     content_type = "" if status in WITHOUT_BODY else response.content_type
@@ -20,7 +21,8 @@ def header_block(response: Response, *, allows_origins: bool) -> bytes:
         block += _length(0 if status in WITHOUT_BODY else len(response.body))
     others = [(name.lower(), value) for name, value in (response.headers or {}).items()]
     kept = [each for each in others if each[0].encode() not in CONNECTION_SPECIFIC]
-    return block + block_of(*kept) if kept else block
+    ids = ids_of(exchange.headers)
+    return block + block_of(*kept, *ids) if kept or ids else block
 
 
 @lru_cache(64)

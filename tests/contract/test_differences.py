@@ -186,6 +186,20 @@ EXAMPLES = [
     ),
     Example(
         "python-values",
+        returned("bytes in a list"),
+        FAILED,
+        (200, {"data": {"ndarray": [{"b64": "/w=="}, {"b64": "Y2F0"}], "names": []}}),
+        "Returns",
+    ),
+    Example(
+        "python-values",
+        returned("bytes in a list", call),
+        "UNKNOWN",
+        {"data": {"ndarray": [{"b64": "/w=="}, {"b64": "Y2F0"}]}},
+        "Returns",
+    ),
+    Example(
+        "python-values",
         returned("tuple in a dict", call),
         "UNKNOWN",
         {"jsonData": {"pair": [1.0, 2.0]}},

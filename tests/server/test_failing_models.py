@@ -92,7 +92,10 @@ WHAT_IT_DOES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: [Unspeakable()],
         "predict returned a value that JSON cannot hold",
     ),
-    "returns an object of it": (lambda: {"a": Unspeakable()}, "predict returned a value that JSON cannot"),
+    "returns an object of it": (
+        lambda: {"a": Unspeakable()},
+        "predict returned a value that JSON cannot",
+    ),
     "returns a list without end": (endless_list, "predict returned a list that is not an array: "),
     "returns an object without end": (
         endless_dict,

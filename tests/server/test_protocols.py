@@ -121,3 +121,32 @@ def test_its_calls_are_counted_under_its_own_name(server: Served) -> None:
         channel.unary_unary("/test.Echo/Rows")(b"[[3]]", timeout=60)
     page = requests.get(f"{server.metrics}/metrics", timeout=60).text
     assert 'prepackaged_requests_total{code="200",method="echo"} 2.0' in page
+
+
+class Thumbnails:
+    """Answers each row with the bytes of a file."""
+
+    def predict(self, X: Any, names: Any) -> Any:
+        return np.array([b"\xff\x00", b"cat"], dtype=object)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "answer"),
+    [
+        (
+            "/v1/models/model:predict",
+            {"instances": [[1], [2]]},
+            {"predictions": [{"b64": "/wA="}, {"b64": "Y2F0"}]},
+        ),
+        (
+            "/invocations",
+            {"inputs": [[1], [2]]},
+            {"predictions": [{"b64": "/wA="}, {"b64": "Y2F0"}]},
+        ),
+    ],
+)
+def test_bytes_in_answers_are_base64(path: str, body: Any, answer: Any) -> None:
+    """Bytes become `{"b64": ...}`, the form in which requests have them (TensorFlow Serving)."""
+    with serve(Thumbnails()) as served:
+        response = requests.post(served.url + path, json=body, timeout=60)
+        assert (response.status_code, response.json()) == (200, answer)

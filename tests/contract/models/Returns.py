@@ -60,6 +60,7 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "dict": lambda: {"b": [1, 2.0, None, "x"], "a": {"deep": True}},
     "numpy in a dict": lambda: {"n": np.int64(3), "f": np.float32(0.5), "a": np.array([1, 2])},
     "numbers as keys": lambda: {1: "one", 2: "two"},
+    "bytes in a list": lambda: [b"\xff", b"cat"],
     "tuple in a dict": lambda: {"pair": (1, 2)},
     "none": lambda: None,
     "number": lambda: 1.5,

@@ -434,6 +434,11 @@ def without_nan(value: Any) -> Any:
         (b"\x00\x01", "tensor", b'{"binData":"AAE=","meta":{}}\n'),
         (bytearray(b"\x00\x01"), "tensor", b'{"binData":"AAE=","meta":{}}\n'),
         ({"b": 1, "a": [2]}, "tensor", b'{"jsonData":{"a":[2],"b":1},"meta":{}}\n'),
+        (
+            {"a": [b"\xff", 2**64]},
+            "tensor",
+            b'{"jsonData":{"a":[{"b64":"/w=="},%d]},"meta":{}}\n' % 2**64,
+        ),
     ],
 )
 def test_answers_are_compact_sorted_lines(value: Any, kind: str, body: bytes) -> None:
@@ -664,7 +669,7 @@ ENDLESS["again"] = ENDLESS
 
 @pytest.mark.parametrize(
     "value",
-    [{"a": object()}, {"a": b""}, np.array([1j]), np.array([b"a"]), ENDLESS, {(1, 2): 3}],
+    [{"a": object()}, np.array([1j]), ENDLESS, {(1, 2): 3}],
 )
 @pytest.mark.parametrize("kind", ["ndarray", "tensor"])
 def test_what_json_cannot_hold_is_the_authors_fault(value: Any, kind: str) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import orjson
 
 from prepackaged.arrays import Array
+from prepackaged.b64 import encode_b64
 from prepackaged.errors import ResultError, describe
 
 ARRAY = orjson.OPT_SERIALIZE_NUMPY
@@ -65,6 +66,8 @@ def simpler(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, np.generic):
         return float(value) if isinstance(value, np.floating) else value.item()
+    if isinstance(value, bytes | bytearray):
+        return encode_b64(bytes(value))
     if hasattr(value, "to_numpy"):
         return value.to_numpy()
     return _as_flask_has_it(value)

@@ -53,10 +53,10 @@ class OverloadedError(RequestError):
 class Admission:
     """Admits requests to a queue, and finds those that cannot be answered in time.
 
-    `together` is how many requests may share a call. `most_seconds` is how long a request may
-    expect to wait, whatever its deadline; None leaves that to the deadline, or to MOST_SECONDS,
-    and to LASTING_SECONDS. `is_stricter` turns true when fewer may wait than were admitted.
-    Times are in seconds, by the clock of `time.perf_counter`.
+    `together` is the number of requests that may share a call. `most_seconds` is the longest
+    expected wait of a request, whatever its deadline; None means the deadline, or else
+    MOST_SECONDS, or LASTING_SECONDS in a lasting overload. `is_stricter` becomes true when fewer
+    requests may wait than were admitted. Times are in seconds, on the clock of `time.perf_counter`.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Admission:
         self._grows_at = 0.0
 
     def check(self, waiting: int, most: int, now: float, context: RequestContext | None) -> None:
-        """Raise `OverloadedError` unless another request may wait behind those that do."""
+        """Raise `OverloadedError` unless another request may join the queue."""
         deadline = math.inf if context is None else context.deadline
         if waiting < most and deadline == math.inf and self._is_short(waiting):
             return
@@ -108,9 +108,9 @@ class Admission:
             self._answered >>= 1
 
     def left(self, age: float) -> None:
-        """Learn that the model was called for a client that left, at the age of its request.
+        """Record that the model was called for a client that had left, with the age of its request.
 
-        One that would hardly have waited for a call of its own says nothing of a queue.
+        A client that would hardly have waited for its own call says nothing about the queue.
         """
         if age < self._least():
             return
@@ -126,7 +126,7 @@ class Admission:
         self._grows_at = now + STRICT_SECONDS
 
     def wait_behind(self, waiting: int) -> float:
-        """The expected wait behind that many requests, in seconds."""
+        """The expected wait behind this number of requests, in seconds."""
         return self._latency.seconds_until(waiting, self._together())
 
     @property

@@ -1,7 +1,7 @@
 """Count values that training did not have: missing, of unknown categories, or out of range.
 
-`missing` counts null, NaN and the value that the model takes for them. Only what a model accepts
-is counted: a value that its column refuses is a client's error.
+`missing` counts null, NaN and the value that the model uses for missing values. Only values that
+the model accepts are counted: a value that its column refuses is a client's error.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from prepackaged.signature import Column
 
 KINDS = ("missing", "unknown_category", "below_range", "above_range")
 NUMBERS = "biuf"  # numpy's kinds of dtype that are numbers
-# A share of a range's ends by which values may be outside: float32 and scalers round.
+# The share of a range by which values may lie outside: float32 and scalers round.
 ROUNDING = 1e-6
 
 #: The values of each column: arrays of shape [rows], or one array of shape [columns, rows].
@@ -37,7 +37,7 @@ class Anomalies:
         self._has_markers = not np.isnan(self._marker).all()
 
     def __call__(self, values: Values) -> Iterator[tuple[int, str, int]]:
-        """The place of a column, a kind, and how many values are of it, where there are any."""
+        """The place of a column, a kind, and how many of its values are of this kind, if any."""
         if isinstance(values, np.ndarray):
             yield from self._of_numbers(slice(None), values)
             numeric: Sequence[int] = range(len(values))
@@ -93,7 +93,7 @@ def kinds_of(column: Column) -> tuple[str, ...]:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value means none: null, NaN, pandas' NA and NaT."""
+    """Whether a value stands for a missing value: null, NaN, pandas' NA and NaT."""
     return is_null(value) or type(value).__name__ in ("NAType", "NaTType")
 
 

@@ -1,13 +1,16 @@
 """Many requests in one call to predict, for models whose rows do not influence each other.
 
-A model declares that it may be batched. Before the first batches, and sometimes later, the answers
-to two requests are compared with those that they get together; other requests wait for another
-call. Requests that look alike may hide that rows influence each other, so one is also compared
-beside made-up rows. Requests share a call if they have the same parameters and column names, and
-their arrays stack: the same names, dtypes and trailing shapes. Requests that cannot share a call
-are called one after another for a few milliseconds and then wait again, so that others get their
-turn and nothing is computed for clients that disconnect meanwhile. If a batch fails, the wrong
-request is found by halving, so that the others get their answers.
+A model declares that it may be batched. Before the first batches, and sometimes later, the separate
+answers to two requests are compared with their answers in one call; the other requests wait for
+another call. Similar requests may hide that rows influence each other, so a request is also
+compared beside made-up rows.
+
+Requests share a call if they have the same parameters and column names, and their arrays can be
+stacked: the same names, dtypes and trailing shapes. Requests that cannot share a call are called
+one after another for a few milliseconds and then wait again, so that others get their turn, and
+nothing is computed for clients that have disconnected meanwhile.
+
+If a batch fails, halving it finds the wrong request, so that the others get their answers.
 """
 
 import logging
@@ -39,7 +42,7 @@ CHECK_EVERY = 2000  # batches between later comparisons, of up to 13 calls: less
 CLEARLY_SLOWER = 1.5  # a batch may take this many times as long as its two requests one by one
 MEASURABLE_SECONDS = 0.001  # shorter times than this are too inaccurate for the comparison
 LARGE = 2**16  # bytes of a request; a batch of larger ones may take longer to copy than to answer
-SINGLY_AFTER_COPY = 256  # the requests that then come alone
+SINGLY_AFTER_COPY = 256  # the number of requests that then run alone
 
 
 class Batcher:
@@ -65,7 +68,7 @@ class Batcher:
         self._equal_checks = CHECKS
         self._batches_until_check = CHECK_EVERY
         self._search = FaultSearch()
-        self._singly = 0  # how many of the next requests come alone
+        self._singly = 0  # how many of the next requests run alone
         self._alone_seconds = self._together_seconds = math.inf  # the least, for two requests
 
     def together(self) -> int:
@@ -118,12 +121,12 @@ class Batcher:
         return [AGAIN] * len(requests)
 
     def _note_copy(self, copy_seconds: float, call_seconds: float) -> None:
-        """Let large requests come alone for a while if a batch of them costs more."""
+        """Run large requests alone for a while if a batch of them costs more."""
         if copy_seconds > call_seconds:
             self._singly = SINGLY_AFTER_COPY
 
     def _must_check(self, stacked: Any) -> bool:
-        """Whether batches such as this one are not trusted yet, or for too long.
+        """Whether batches such as this one are not trusted yet, or were checked too long ago.
 
         Identical rows cannot reveal that rows influence each other, so such batches count
         separately.
@@ -134,7 +137,7 @@ class Batcher:
         return left > 0 or self._batches_until_check <= 0
 
     def _with_two_compared(self, requests: Sequence[InferenceRequest]) -> list[Any]:
-        """The answers to two requests, of different rows if there are any; the others go again."""
+        """The answers to two requests, with different rows if possible; the others wait again."""
         first, second = 0, place_of_another(requests)
         pair = [requests[first], requests[second]]
         outcomes: list[Any] = [AGAIN] * len(requests)
@@ -156,14 +159,14 @@ class Batcher:
         return outcome
 
     def _together(self, requests: Sequence[InferenceRequest], stacked: Any) -> list[Any] | None:
-        """The requests' answers out of one call; None when there is none for each of them."""
+        """The requests' answers from one call; None if it lacks the answer to any of them."""
         self._observe(len(requests))
         first, rows = requests[0], row_count(stacked)
         try:
             result = self._predict(
                 stacked, first.names, meta=dict(first.parameters or {}), context=None
             )
-        except BaseException:  # SystemExit too
+        except BaseException:  # including SystemExit
             return None  # one by one, each gets its own error or answer
         if not has_rows(result, rows):
             self._turn_off(f"answered {_shape(result)} for {rows} rows")
@@ -192,7 +195,7 @@ class Batcher:
         return alone
 
     def _check_further(self, request: InferenceRequest, answer: Any) -> None:
-        """Before the model is trusted: whether a batch pays, with whatever rows are in it."""
+        """Before the model is trusted: check whether a batch pays, whatever rows it contains."""
         if self._is_slower_together():
             self._turn_off("takes longer for a batch than for its rows one by one")
         for value in strangers(request.value):
@@ -219,7 +222,7 @@ class Batcher:
 
 
 def batch_key(request: InferenceRequest) -> Hashable:
-    """Requests with equal keys may share a call; None if a request cannot share one."""
+    """A key, equal for requests that may share a call; None if a request cannot share one."""
     value = request.value
     parameters = tuple(sorted(request.parameters.items())) if request.parameters else ()
     if isinstance(value, np.ndarray):

@@ -1,4 +1,4 @@
-"""Whether rows are answered alike alone and in a batch, and with which rows that is tried."""
+"""Compare the answers to rows alone and in a batch, and choose the rows for that."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -51,10 +51,11 @@ def same(alone: Any, stacked: Any) -> bool:
 
 
 def strangers(value: Any) -> Iterator[Any]:
-    """Copies of rows whose numbers are missing, smaller, larger, negative, or zero for others.
+    """Copies of rows whose numbers are missing, smaller, larger, negative, or replaced by zero.
 
     Such rows reveal a model that fills gaps with means, scales by the largest value, or cuts the
-    padding that all rows share: these depend on the batch, but not if its rows are alike.
+    padding that all rows share: these results depend on the batch, except if all its rows are
+    alike.
     """
     for change in (_missing, _swapped, _halved, _enlarged, _negated):
         copy = _changed(value, change)
@@ -63,7 +64,7 @@ def strangers(value: Any) -> Iterator[Any]:
 
 
 def _changed(value: Any, change: Callable[[Array], Array]) -> Any:
-    """A copy of a request's value; None where there are no numbers that change."""
+    """A copy of a request's value with other numbers; None if it has no numbers to change."""
     if isinstance(value, Table):
         arrays = [*map(change, value.arrays)]
         is_other = any(map(_differ, value.arrays, arrays))

@@ -15,7 +15,7 @@ Prepare = Callable[[Any, list[str]], Any]
 
 
 class DecodedColumns:
-    """Reads the columns that a model uses; `prepare` is its hook, None if it has none."""
+    """Reads the columns that a model uses; `prepare` is its hook, or None."""
 
     def __init__(self, inputs: Facts | None, prepare: Prepare | None = None) -> None:
         columns = Columns.of(inputs)

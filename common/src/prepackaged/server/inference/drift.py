@@ -1,8 +1,8 @@
 """Count input values that training did not have, and predicted classes.
 
-Only columns and classes of the signature become labels, never what a client sent. Counting may use
-1 % of the processor time of the process, plus 0.1 % of the elapsed time. Above that, whole batches
-are skipped, rows and anomalies alike, so that the share of anomalies among the rows stays right.
+Only columns and classes of the signature become labels, never anything that a client sent. Counting
+may use 1 % of the process's processor time plus 0.1 % of the elapsed time. Above that, whole
+batches are skipped, rows and anomalies alike, so that the share of anomalies stays right.
 """
 
 import logging
@@ -75,9 +75,9 @@ class Budget:
 
 
 class Drift:
-    """Counts answered requests by the facts in a signature; for one thread at a time.
+    """Counts answered requests by the facts in a signature; on one thread at a time.
 
-    `prepare` is the model's hook, None if it has none.
+    `prepare` is the model's hook, or None.
     """
 
     def __init__(
@@ -158,11 +158,11 @@ def drift_of(model: Any, metrics: Metrics, prepare: Prepare | None) -> Watch:
 
 
 def nothing(requests: Sequence[InferenceRequest], outcomes: Sequence[Any]) -> None:
-    """Count nothing."""
+    """Count nothing, for models without a signature."""
 
 
 def is_answer(outcome: Any) -> bool:
-    """Whether a request is answered, neither refused nor to be tried again."""
+    """Whether a request got an answer, not an error or `AGAIN`."""
     return outcome is not AGAIN and not isinstance(outcome, BaseException)
 
 
@@ -173,7 +173,7 @@ def is_usual(request: InferenceRequest) -> bool:
 
 
 def joined(results: Sequence[Any]) -> Sequence[Any]:
-    """The rows of all results as one array, where they make one."""
+    """The rows of all results as one array; None if they do not form one."""
     shapes = {
         each.shape[1:] if isinstance(each, np.ndarray) and each.ndim else None for each in results
     }
@@ -181,5 +181,5 @@ def joined(results: Sequence[Any]) -> Sequence[Any]:
 
 
 def cut(name: str, place: int) -> str:
-    """A name as a label; of a longer one the beginning, and its place to tell it from others."""
+    """A name as a label; a long name is cut, with its place to tell it from others."""
     return name if len(name) <= LONGEST else f"{name[:LONGEST]}... ({place})"

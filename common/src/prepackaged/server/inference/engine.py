@@ -23,7 +23,7 @@ from prepackaged.server.inference.work import AGAIN, TRIP_SECONDS, Work, rows_of
 logger = logging.getLogger(__name__)
 
 LOOP_SECONDS = 0.002  # the longest time for calls in one iteration of the loop, and for gathering
-MOST_CALLS = 64  # the most calls that the model's thread gets at once, for up to TRIP_SECONDS
+MOST_CALLS = 64  # the most calls that the model's thread gets together, for up to TRIP_SECONDS
 DELIVER_SECONDS = 0.001  # the model's thread delivers finished outcomes after this long
 
 Submit = Callable[..., object]
@@ -32,10 +32,10 @@ Submit = Callable[..., object]
 class Engine:
     """The queue in front of a model, and the calls to it.
 
-    `answer` takes a list of items, calls the model and returns an answer or an exception for
-    each; it is never called twice at a time. `together` is how many items it may be given, or
-    `at_once` where that differs for the next call. `submit` runs a function on the model's thread,
-    as that of an executor; `on_loop` says whether quick calls may be made on the event loop.
+    `answer` takes a list of items, calls the model and returns an answer or an exception for each;
+    two calls of it never overlap. `together` is the most items that it gets, or `at_once` if the
+    next call may get fewer. `submit` runs a function on the model's thread, like an executor's;
+    `on_loop` is whether quick calls may run on the event loop.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Engine:
         self._taken: list[Work] = []
         self._call_began = math.inf
         self._trip_began = 0.0
-        self._taking = Lock()  # for what the model's thread takes itself
+        self._taking = Lock()  # for the batches that the model's thread takes itself
         self._idle = asyncio.Event()
         self._idle.set()
         self.latency = LatencyTracker()
@@ -91,19 +91,19 @@ class Engine:
         return time.perf_counter() - self._call_began
 
     def note_begin(self) -> None:
-        """Measure `call_seconds` from now on: what was called before has returned."""
+        """Measure `call_seconds` from now on: the previous call has returned."""
         self._call_began = time.perf_counter()
 
     def submit(self, work: Work, *, is_urgent: bool = False) -> None:
-        """Queue work. Raises `OverloadedError` when too much waits already."""
+        """Queue work. Raises `OverloadedError` if too much work waits already."""
         self._queue.add(work, is_urgent=is_urgent)
         if not self._is_running:
             self._start()
 
     async def run(self, function: Callable[[], Any], *, is_urgent: bool = False) -> Any:
-        """Call a function on the model's thread, in turn or, when urgent, ahead of what waits.
+        """Call a function on the model's thread, in turn or, if urgent, before all waiting work.
 
-        Raises what it raises, and `OverloadedError`. Cancelled, it cancels the work.
+        Raises the function's exception, and `OverloadedError`. Cancelling it cancels the work.
         """
         outcome: asyncio.Future[Any] = self._loop.create_future()
         work = Work(None, functools.partial(_settle, outcome), function)
@@ -122,7 +122,7 @@ class Engine:
         await self._idle.wait()
 
     def give_up(self, error: Exception) -> int:
-        """Give this error to all work that has no outcome yet; return how much that is."""
+        """Give this error to all work without an outcome; return the amount of this work."""
         with self._taking:
             works = [*self._queue.clear(), *self._taken]
         works = [work for work in works if work.is_wanted]
@@ -168,7 +168,7 @@ class Engine:
         return self._on_loop and batch[0].function is None and self.latency.is_quick(rows_of(batch))
 
     def _more_calls(self) -> Iterator[list[Work]]:
-        """Further calls for one trip to the model's thread, where each is for one request."""
+        """More calls for the same trip to the model's thread, if each is for one request."""
         seconds = self.latency.seconds_per_request
         if self._together() > 1 or not seconds:
             return
@@ -178,10 +178,10 @@ class Engine:
             yield batch
 
     def _call_on_thread(self, batches: list[list[Work]]) -> None:
-        """Call the model for batches, and go on with what waits while its calls are long.
+        """Call the model for batches, and continue with waiting work while its calls are long.
 
-        So no long call waits for the event loop, which may be busy. After quick ones the thread
-        waits for more, and the loop has the interpreter for itself meanwhile.
+        So no long call waits for the event loop, which may be busy. After quick calls the thread
+        waits, and the event loop has the interpreter to itself.
         """
         while batches:
             done = self._calls(batches)
@@ -190,7 +190,7 @@ class Engine:
             self._loop.call_soon_threadsafe(then, done)
 
     def _calls(self, batches: list[list[Work]]) -> list[tuple[list[Work], Sequence[Any]]]:
-        """Call the model for one batch after another, and deliver now and then."""
+        """Call the model for one batch after another, and deliver the outcomes now and then."""
         done: list[tuple[list[Work], Sequence[Any]]] = []
         until = time.perf_counter() + DELIVER_SECONDS
         for number, batch in enumerate(batches, 1):

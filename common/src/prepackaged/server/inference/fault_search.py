@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from prepackaged.server.inference.requests import InferenceRequest
 
-MOST_SOUGHT = 3  # the searches in a row; after these, each request of a failed batch goes alone
+MOST_SOUGHT = 3  # the most searches in a row; then each request of a failed batch runs alone
 
 
 class FaultSearch:
@@ -43,12 +43,12 @@ class FaultSearch:
         return False
 
     def note_alone(self, request: InferenceRequest, *, is_failure: bool) -> None:
-        """Learn the outcome of a request in a call of its own."""
+        """Record the outcome of a request in a call of its own."""
         if id(request) not in self._suspects:
             return
         if is_failure:
             self._suspects.clear()
         else:
             self._suspects.discard(id(request))
-        if not self._suspects:  # found, or none is at fault alone and they only fail together
+        if not self._suspects:  # found, or no request is at fault alone and they only fail together
             self._found += 1

@@ -1,7 +1,7 @@
-"""The hooks of Seldon's that a model implements, found once, and their calls.
+"""The hooks of Seldon's that a model implements, looked up once, and their calls.
 
-seldon_core asks for every hook at every request, by calling it and catching what says that it
-is not there; the functions here give the same answers (seldon_core.user_model, 1.17.1).
+For every request, seldon_core calls each hook and catches the error that says that the model does
+not have it; the functions here give the same answers (seldon_core.user_model, 1.17.1).
 """
 
 import inspect
@@ -27,14 +27,14 @@ from prepackaged.server.telemetry.custom_metrics import validate
 from prepackaged.server.telemetry.metrics import Metrics
 from prepackaged.signature import Column, declared_signature
 
-# What a model's hooks are called within, made for the request that they answer.
+# The context in which a model's hooks are called, created for the request that they answer.
 Around = Callable[[RequestContext], AbstractContextManager[Any]]
 
-MOST_KEPT = 1024  # names of columns, in a list that is kept for the next answer of that width
+MOST_KEPT = 1024  # column names, in a list that is reused for the next answer of that width
 
 
 def find_hook(model: Any, name: str) -> Callable[..., Any] | None:
-    """The model's own method of that name; None where it only inherits Seldon's placeholder."""
+    """The model's own method of that name; None if it only inherits Seldon's placeholder."""
     hook = getattr(model, name, None)
     if not callable(hook):
         return None
@@ -48,7 +48,7 @@ def has_any_hook(model: Any, *names: str) -> bool:
 
 
 class Hooks:
-    """The hooks around a model's predict, each answered by what the model has or by nothing."""
+    """The hooks around a model's predict; a hook that the model does not have does nothing."""
 
     def __init__(self, model: Any, around: Sequence[Around] = ()) -> None:
         self._around = around
@@ -65,7 +65,7 @@ class Hooks:
     def within(
         self, context: RequestContext | None, function: Callable[..., Any], *values: Any
     ) -> Any:
-        """Run `function` with this request as context (None: a batch)."""
+        """Run `function` with this request as context; None stands for a batch."""
         token = ANSWERED.set(context)
         try:
             if context is None or not self._around:
@@ -84,7 +84,7 @@ class Hooks:
         meta: dict[str, Any],
         context: RequestContext | None = None,
     ) -> Any:
-        """The model's answer as it gives it; an empty list where it has no predict."""
+        """The model's answer as it returns it; an empty list if it has no predict."""
         return self.within(context, self._predicted, value, names, meta)
 
     def _predicted(self, value: Any, names: list[str], meta: dict[str, Any]) -> Any:
@@ -100,8 +100,8 @@ class Hooks:
     def finish(self, result: Any, *, is_usual: bool = True) -> Prediction:
         """The answer around a result of predict: names, tags and metrics of this request.
 
-        A result `is_usual` unless the request asked for another method. Raises
-        `BadMetricError`, `ResultError`, and whatever a hook raises.
+        `is_usual` is whether the request asked for no other method. Raises `BadMetricError`,
+        `ResultError`, and the exceptions of hooks.
         """
         if not (self.are_beside_predict or isinstance(result, SeldonResponse)):
             return Prediction(result, self._names(result, is_usual=is_usual), {}, [])
@@ -146,17 +146,17 @@ class Hooks:
 
 @lru_cache(256)
 def numbered(columns: int) -> list[str]:
-    """The names of columns that have none; one list for all answers, which nobody changes."""
+    """The names of columns without names; one list for all answers, which must not change."""
     return [f"t:{number}" for number in range(columns)]
 
 
 def shown(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The metrics that go into the answer: all or, where the environment says so, none."""
+    """The metrics in the answer: all, or none if the environment says so."""
     return metrics if INCLUDE_METRICS_IN_CLIENT_RESPONSE else []
 
 
 def _shape_of(value: Any) -> tuple[int, ...]:
-    """The shape of an array, or of lists that make one; none of anything else."""
+    """The shape of an array, or of lists that form one; otherwise None."""
     if isinstance(value, np.ndarray):
         return tuple(value.shape)
     try:
@@ -191,7 +191,7 @@ def _output_names_of(model: Any) -> list[str]:
 
 
 def prepare_hook(model: Any) -> Callable[..., Any] | None:
-    """The model's own `prepare`; None where requests reach its `predict` as they are."""
+    """The model's own `prepare`; None if requests reach its `predict` unchanged."""
     prepare = getattr(model, "prepare", None)
     is_own = isinstance(model, Component) and type(model).prepare is not Component.prepare
     return prepare if is_own else None

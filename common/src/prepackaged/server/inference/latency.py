@@ -46,7 +46,7 @@ class LatencyTracker:
         self.note_request(seconds / requests)
 
     def note_request(self, seconds: float) -> None:
-        """Learn the time of one request, whatever it called."""
+        """Record the time of one request, whatever it called."""
         average = self.seconds_per_request
         self.seconds_per_request = average * 0.9 + seconds * 0.1 if average else seconds
 
@@ -63,9 +63,10 @@ class LatencyTracker:
             self.sharing = answered if answered < given else sys.maxsize
 
     def call_seconds(self, requests: int) -> float:
-        """Seconds of a call for up to so many requests; 0 where there was none.
+        """The seconds of a call for at most this many requests; 0 before the first call.
 
-        Of a size that is not known, what the next smaller one takes: it is soon known better.
+        For a number that has not been measured, the time of the next smaller one; it will soon be
+        measured.
         """
         size = min(requests.bit_length(), SIZES - 1)
         return self._medians[size] or self._nearest(size)

@@ -11,9 +11,9 @@ from typing import Any
 class ModelThread:
     """Calls functions one after another on the thread that runs it.
 
-    In a server that is the main thread, with no event loop running: what seldon-core's
-    microservice guarantees a model. SQLite connections, signals, event loops of the model's own
-    and whatever libraries keep for a thread work as they do there.
+    In a server, that is the main thread, with no event loop running, as seldon-core's microservice
+    guarantees a model. SQLite connections, signals, event loops of the model's own and thread-local
+    data of libraries work as they do there.
     """
 
     def __init__(self) -> None:
@@ -30,13 +30,13 @@ class ModelThread:
             del call  # which would keep a model that was replaced
 
     def stop(self) -> None:
-        """Let `run` return once the calls that were queued before are made."""
+        """Let `run` return after the calls that are already queued."""
         self._calls.put(None)
 
 
 @contextmanager
 def started(thread: ModelThread) -> Iterator[ModelThread]:
-    """Run it on a thread of its own, where the main thread is somebody else's, as in tests."""
+    """Run it on a new thread, if the main thread is not available, as in tests."""
     runner = threading.Thread(target=thread.run, name="model", daemon=True)
     runner.start()
     try:

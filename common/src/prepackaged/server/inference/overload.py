@@ -3,21 +3,22 @@
 WINDOW_SECONDS = 0.5  # the shortest window in which arrivals and answers are counted;
 LEAST_ANSWERS = 16  # it also needs this many answers, because a slow model gives few
 TOO_MANY = 2.0  # arrivals for each answer
-WINDOWS = 2  # consecutive windows with too many arrivals; clients that start together cause one
+WINDOWS = 2  # windows in a row with too many arrivals; clients that start together cause one
 OVER_SECONDS = 3.0  # an overload ends if no request arrives for this long
 
 
 class Overload:
     """Compare arrivals at a queue with answers, on one thread at a time.
 
-    A burst is no lasting overload, and neither are clients that each wait for an answer before
-    they ask again: their queue does not grow. Times are in seconds, by the clock of `now`.
+    A short burst is no lasting overload, and neither are clients that each wait for an answer
+    before they send the next request: their queue does not grow. Times are in seconds, on the clock
+    of `now`.
     """
 
     def __init__(self) -> None:
         self.answers = 0  # of the model, in this window; counted by its owner
         self._arrivals = 0
-        self._windows = 0  # of too many arrivals, without a pause
+        self._windows = 0  # consecutive windows with too many arrivals
         self._since = self._latest = 0.0
 
     @property

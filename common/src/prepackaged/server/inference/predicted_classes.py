@@ -18,8 +18,8 @@ SCORING = (None, "predict_proba", "predict")  # None: models of tensors have no 
 def class_reader(signature: Signature) -> Classes | None:
     """A function that reads the classes from results of the model's default method.
 
-    A row of scores predicts the class of its highest score. None if the model knows no classes,
-    or if its answers do not say which one a row has.
+    A row of scores predicts the class with the highest score. None if the model knows no classes,
+    or if its answers do not tell the class of a row.
     """
     names = signature.class_names
     if not names:

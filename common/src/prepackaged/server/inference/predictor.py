@@ -36,7 +36,7 @@ Done = Callable[[Prediction | BaseException], None]
 
 
 class ShutdownError(RequestError):
-    """The server ends and the model has not answered yet: HTTP 503, another server may."""
+    """The server shuts down and the model has not answered yet: HTTP 503, try another server."""
 
     status_code = 503
     reason = "MICROSERVICE_ENDING"
@@ -51,11 +51,10 @@ class HangingError(RequestError):
 
 
 class Predictor:
-    """One loaded model behind its engine. Made on the event loop that it works on.
+    """One loaded model behind its engine, created on the event loop on which it works.
 
     `submit` runs functions on the model's thread. A call that takes longer than `longest_call`
-    seconds is taken for one that never ends. `around` are entered around the hooks that
-    answer a request.
+    seconds counts as hung. `around` are context managers around the hooks that answer a request.
     """
 
     def __init__(
@@ -99,10 +98,10 @@ class Predictor:
         self._prober = self._engine_of_probes() if is_free else self.engine
 
     def predict(self, request: InferenceRequest, done: Done) -> Work:
-        """Queue a prediction; `done` gets the answer, or the error for the client, on the loop.
+        """Queue a prediction; `done` gets the answer, or the client's error, on the event loop.
 
-        Cancel the work that is returned when nobody wants the answer any more. Raises
-        `OverloadedError`, and what the model's `prepare` raises of a request that is wrong.
+        Cancel the returned work if nobody wants the answer any more. Raises `OverloadedError`, and
+        the exceptions of the model's `prepare` for a wrong request.
         """
         if self._prepare:
             value = request.value
@@ -127,9 +126,9 @@ class Predictor:
     async def health(
         self, function: Callable[..., Any], *values: Any, context: RequestContext | None = None
     ) -> Any:
-        """The same for the model's health, which waits for no prediction but the one running.
+        """The model's health, which waits for no prediction except the running one.
 
-        Where the model may be called on any thread, not even for that.
+        If the model may be called on any thread, it does not wait for that one either.
         """
         call = functools.partial(self.hooks.within, context, function, *values)
         return await _for_client(self._prober, call, is_urgent=True)

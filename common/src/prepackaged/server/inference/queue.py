@@ -1,4 +1,4 @@
-"""The queue of work for the model, and the choice of what runs next."""
+"""The queue of work for the model, and the choice of the next work to run."""
 
 import math
 import time
@@ -13,12 +13,11 @@ MOST_URGENT = 100  # functions that wait ahead of all others
 
 
 class WorkQueue:
-    """Two queues, of which the urgent one goes first.
+    """Two queues; urgent work runs first.
 
     Work is added, put back and cancelled on the event loop. It is taken there or on the model's
-    thread, on one of them at a time. `together` is how many items may go together, of at most
-    `max_rows` and `max_bytes`. `refuse` is called, on either thread, for work that was taken
-    too late.
+    thread, on one of them at a time. `together` is the most items in a batch, of at most `max_rows`
+    and `max_bytes`. `refuse` is called, on either thread, for work that has waited too long.
     """
 
     def __init__(
@@ -44,7 +43,7 @@ class WorkQueue:
         return len(self._urgent) + len(self._waiting)
 
     def add(self, work: Work, *, is_urgent: bool = False) -> None:
-        """Let work wait. Raises `OverloadedError` when too much waits already."""
+        """Queue work. Raises `OverloadedError` if too much work waits already."""
         now = time.perf_counter()
         if is_urgent:
             queue, most = self._urgent, MOST_URGENT
@@ -55,7 +54,7 @@ class WorkQueue:
         work.queue, work.since, work.on_leave = queue, now, self._admission.left
 
     def put_back(self, works: Sequence[Work]) -> None:
-        """Let works wait again, ahead of all others that are not urgent."""
+        """Queue works again, before all others that are not urgent."""
         self._waiting.extendleft(reversed(works))
 
     def clear(self) -> list[Work]:
@@ -77,7 +76,7 @@ class WorkQueue:
         while len(taken) < most:
             try:
                 work = queue.popleft()
-            except IndexError:  # there is no more, or clients have just left
+            except IndexError:  # the queue is empty, or clients have just left
                 break
             rows, size = rows + work.rows, size + work.size
             is_too_much = rows > self._max_rows or size > self._max_bytes
@@ -96,7 +95,7 @@ class WorkQueue:
         return taken
 
     def _shed(self) -> None:
-        """Refuse at once the requests that would be refused when their turn comes."""
+        """Refuse now the requests that would be refused when their turn comes."""
         admission, now = self._admission, time.perf_counter()
         admission.is_stricter = False
         kept: list[Work] = []

@@ -12,12 +12,12 @@ from prepackaged.tables import Table
 
 @dataclass(slots=True)
 class InferenceRequest:
-    """A prediction that is asked for.
+    """A request for a prediction.
 
-    `value` is an array, arrays by name, or whatever else the model's `predict` takes; `names`
-    are those of its columns. `parameters` say how to predict: requests share a call to the model
-    only when theirs are equal. `meta` is what else was sent, for a call for this request
-    alone. `context` is the request that brought it.
+    `value` is an array, arrays by name, or whatever else the model's `predict` accepts; `names` are
+    the names of its columns. `parameters` say how to predict: requests share a call to the model
+    only if theirs are equal. `meta` is other data of the request, for a call for this request
+    alone. `context` is the transport's request.
     """
 
     value: Any
@@ -32,7 +32,7 @@ class InferenceRequest:
         context.rows = row_count(self.value)
 
     def prepare(self, prepare: Callable[[Any, list[str]], Any]) -> None:
-        """Let the model make of the payload what its `predict` wants. Raises what it raises."""
+        """Let the model convert the payload for its `predict`. Raises what its hook raises."""
         prepared = prepare(self.value, self.names)
         self.names = []  # heeded
         if prepared is not self.value:
@@ -58,7 +58,7 @@ class Prediction:
 
 
 def row_count(value: Any) -> int | None:
-    """The rows of an array or a table, or of the first of several by name; None for the rest."""
+    """The rows of an array, a table, or the first of several arrays by name; otherwise None."""
     if isinstance(value, np.ndarray):
         return len(value) if value.ndim else None
     if isinstance(value, Table):
@@ -69,7 +69,7 @@ def row_count(value: Any) -> int | None:
 
 
 def cell_count(value: Any) -> int:
-    """About how many values a payload that is no array has: rows, records, columns, one value."""
+    """About how many values a payload has that is not an array: rows, records, columns, or one."""
     if isinstance(value, dict):
         return sum(len(each) if isinstance(each, Sized) else 1 for each in value.values())
     if isinstance(value, list) and value:

@@ -23,7 +23,7 @@ class Work:
     exception. `is_wanted` becomes false with the outcome, or when the client disconnects; then the
     model does not get the work, or its outcome is dropped. `queue` is the queue that holds it, and
     `since` the time when it was added. `on_leave` is called with its age in seconds if the client
-    disconnects while the model works on it. `context` is the request.
+    disconnects while the model works on it. `context` is the transport's request.
     """
 
     item: Any

@@ -12,7 +12,7 @@ import orjson
 
 from prepackaged.server.telemetry.context import RequestContext
 
-PLAIN = re.compile(r"[!#-\[\]-~]*")  # neither blanks, quotes and backslashes nor what is no ASCII
+PLAIN = re.compile(r"[!#-\[\]-~]*")  # no blanks, quotes, backslashes or characters beyond ASCII
 
 LONGEST = 512  # characters of a path in a line
 
@@ -31,7 +31,7 @@ Line = Callable[[RequestContext, int | str, int, float], str]
 
 
 def shown(path: str) -> str:
-    """A path as JSON writes it where it is not plain, cut off where it is long."""
+    """A path as the log shows it: as JSON if it has special characters, shortened if it is long."""
     return _shown(path) if len(path) <= LONGEST else _shown(path[:LONGEST]) + "..."
 
 
@@ -85,7 +85,7 @@ class AccessLog:
         self._lines.append(self._line(context, status, size, seconds * 1000))
 
     def flush(self) -> None:
-        """Write what was noted."""
+        """Write the buffered lines."""
         lines, self._lines = self._lines, []
         self._stream.write("".join(lines))
         self._stream.flush()

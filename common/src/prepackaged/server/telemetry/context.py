@@ -5,17 +5,18 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-CLIENT_CLOSED_REQUEST = 499  # nginx's status; there is no official one
+CLIENT_CLOSED_REQUEST = 499  # nginx's status for it; there is no official one
 
 
 class RequestContext:
-    """A request over whichever transport; over gRPC its method is `gRPC`.
+    """A request over any transport; over gRPC its method is `gRPC`.
 
-    `path` has its escapes still. Names of `headers` are in lower case. `started` is when it
-    arrived, as `time.perf_counter` counts. `rows` are those of its array, once that is read,
-    and `span` is its span where requests are traced. `deadline` is until when its client waits,
-    and `left_at` when it ceased to send, as one does that goes away; both by the same clock.
-    With `has_own_deadline` it was the client that said until when it waits.
+    `path` still has its escapes. Names of `headers` are in lower case. `started` is the time of its
+    arrival, on the clock of `time.perf_counter`. `rows` is the number of rows of its array, once
+    that is read, and `span` is its span if requests are traced. `deadline` is the time until which
+    its client waits, and `left_at` the time at which the client closed its sending side, as a
+    client does that disconnects; both on the same clock. `has_own_deadline` is true if the client
+    set the deadline.
     """
 
     has_own_deadline = False

@@ -9,7 +9,7 @@ from seldon_core.metrics import COUNTER, TIMER, validate_metrics
 
 from prepackaged.errors import ModelError
 
-# _total is what a counter's name ends with, and no name.
+# `_total` is the suffix of a counter's name, and not a name by itself
 METRIC_NAME = re.compile("(?!_total$)[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL_NAME = re.compile("(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 LONGEST = 500  # characters of metrics that a message shows
@@ -22,7 +22,7 @@ class BadMetricError(ModelError):
 
 
 def validate(metrics: Any) -> None:
-    """Raise `BadMetricError` unless these are metrics as a hook is to return them."""
+    """Raise `BadMetricError` unless these are metrics as a hook must return them."""
     if not (_are_dicts(metrics) and validate_metrics(metrics)):
         raise _bad(metrics, _expected(metrics))
     for metric in metrics:
@@ -31,7 +31,7 @@ def validate(metrics: Any) -> None:
 
 
 def filled(metrics: Any) -> Any:
-    """The metrics with the type and the value that are implied where there is none."""
+    """The metrics with the default type and value filled in."""
     defaults = {"type": COUNTER, "value": 0}
     return [defaults | metric for metric in metrics] if _are_dicts(metrics) else metrics
 
@@ -80,5 +80,5 @@ def _bad(metrics: Any, why: str) -> BadMetricError:
 
 
 def number_of(value: Any) -> float:
-    """A metric's value, which may be numpy's or torch's. Raises what Python raises otherwise."""
+    """A metric's value, which may be a number of numpy or torch. Others raise Python's error."""
     return float(value.item() if hasattr(value, "item") else value)

@@ -6,14 +6,14 @@ from typing import Any
 
 # seldon-core's own.
 FORMAT = "%(asctime)s - %(name)s:%(funcName)s:%(lineno)s - %(levelname)s:  %(message)s"
-LONGEST = 16_000  # characters of a record; of what is longer the middle is left out
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # neither tabs nor ends of lines
+LONGEST = 16_000  # characters of a record; the middle of a longer one is left out
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # controls, less tab and line feed
 
 
 class BoundedFormatter(logging.Formatter):
     """Indents all lines of a record but the first, so that no text in it can pass for a record.
 
-    Errors quote what clients sent: megabytes, escape sequences, lines that look like the log's.
+    Errors quote what clients sent: megabytes, escape sequences, lines that look like log records.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -27,7 +27,7 @@ class BoundedFormatter(logging.Formatter):
 
 
 def begin_logging(level: int | str = logging.INFO, stream: Any = None) -> None:
-    """Write the process's log to a stream; None is standard error."""
+    """Write the process's log to a stream; None means standard error."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(BoundedFormatter(FORMAT))
     logging.basicConfig(handlers=[handler], level=level)

@@ -1,8 +1,8 @@
 """The server's metrics, and their text for Prometheus.
 
-`Metrics` takes custom metrics and feedback as seldon_core.metrics.SeldonMetrics does and
-exposes them under the same names and labels, less `worker_id`: what several workers counted
-is summed by `expose`. The server's own families begin with `prepackaged_`.
+`Metrics` accepts custom metrics and feedback as seldon_core.metrics.SeldonMetrics does, and exposes
+them under the same names and labels, but without `worker_id`: `expose` sums the counts of several
+workers. The server's own families begin with `prepackaged_`.
 """
 
 import logging
@@ -71,7 +71,7 @@ HELP = {
         "Unix time of the last successful load, at the start or by a reload."
     ),
 }
-# Upper bounds of the buckets, less the last, which is infinity.
+# Upper bounds of the buckets, except the last, which is infinity.
 SECONDS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 TIMER_SECONDS = tuple(float(bound) for bound in seldon.BINS[1:-1])
@@ -96,9 +96,8 @@ class Metrics:
     def update(self, custom_metrics: list[dict[str, Any]], method: str) -> None:
         """Count what a model's hook reported; like upstream, note the method in its tags.
 
-        A type that is missing is COUNTER and a value that is missing is 0: a message that was
-        turned from protobuf into JSON goes without them. Raises `BadMetricError`, and then
-        counts nothing.
+        A missing type means COUNTER and a missing value means 0, because protobuf's JSON leaves
+        them out. Raises `BadMetricError`, and then counts nothing.
         """
         metrics = filled(custom_metrics)
         validate(metrics)
@@ -118,7 +117,7 @@ class Metrics:
         self.update(counters, seldon.FEEDBACK_METRIC_METHOD_TAG)
 
     def observe_request(self, method: str, code: int, seconds: float) -> None:
-        """Count an answered request. For the event loop alone: there is no lock."""
+        """Count an answered request. Only for the event loop: there is no lock."""
         series = self._requests.get((method, code))
         if series is None:
             labels = (("code", str(code)), ("method", method))
@@ -129,11 +128,11 @@ class Metrics:
         series[1].observe(seconds)
 
     def observe_batch(self, requests: int) -> None:
-        """Count a call to the model. For the one thread alone that calls it: there is no lock."""
+        """Count a call to the model. Only for the thread that calls it: there is no lock."""
         self._batches.observe(requests)
 
     def counter(self, name: str, **labels: str) -> Number:
-        """A counter of the server's own, at 0. For one thread at a time: there is no lock."""
+        """One of the server's own counters, at 0. For one thread at a time: there is no lock."""
         number: Number = self._series.number((COUNTER, name), _texts(labels))
         return number
 
@@ -142,7 +141,7 @@ class Metrics:
         self._series.number(RELOADS, (("result", result),)).add(number)
 
     def set_gauge(self, name: str, value: float | Callable[[], float], **labels: str) -> None:
-        """Set one of OWN_GAUGES to a number, or to what a function says at each `refresh`."""
+        """Set one of OWN_GAUGES to a number, or to a function that each `refresh` calls."""
         gauge = self._series.number((GAUGE, name), _texts(labels), OWN_GAUGES[name])
         if callable(value):
             self._gauges[gauge] = value
@@ -150,20 +149,20 @@ class Metrics:
             gauge.set(value)
 
     def set_info(self, name: str, labels: Mapping[str, str]) -> None:
-        """Set one of INFOS, whose value is always 1, to these labels alone."""
+        """Set one of INFOS, whose value is always 1, to these labels only."""
         self.clear_info(name)
         texts = self._infos[name] = _texts(labels)
         self._series.number((GAUGE, name), texts, OWN_GAUGES[name]).set(1)
 
     def clear_info(self, name: str) -> None:
-        """Leave one of INFOS out until it is set again."""
+        """Remove one of INFOS until it is set again."""
         family, before = (GAUGE, name), self._infos.pop(name, None)
         if before is not None:
             self._series.number(family, before, OWN_GAUGES[name]).set(0)  # which no page shows
             self._series.forget(family, before)
 
     def refresh(self) -> None:
-        """Read the gauges that are functions. For the event loop alone."""
+        """Read the gauges that are functions. Only for the event loop."""
         for gauge, read in self._gauges.items():
             gauge.set(read())
 
@@ -192,7 +191,7 @@ class Metrics:
         return self._series.number(family, labels, "mostrecent" if family[0] == GAUGE else "")
 
     def _is_hidden(self, family: Family) -> bool:
-        """Whether the names of its lines are another family's already, which is logged once."""
+        """Whether another family already has the names of its lines; logged once."""
         if family in self._hidden:
             return True
         for other in self._series.families:
@@ -215,7 +214,7 @@ def _page(families: Iterable[Metric]) -> tuple[bytes, str]:
 
 
 class _Collected(Collector):
-    """Families, less those whose names another has already: workers may differ in that."""
+    """Families except those whose names another family has already: workers may differ in that."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = families
@@ -238,7 +237,7 @@ def _names(kind: str, name: str) -> set[str]:
 
 
 def _observe_as_numpy(histogram: Histogram, value: float) -> None:
-    """As np.histogram, which upstream uses: bounds belong to the next bucket, negatives to none."""
+    """As np.histogram, which upstream uses: a bound is in the next bucket, a negative in none."""
     if value >= 0:
         bucket = min(bisect_right(histogram.bounds, value), len(TIMER_SECONDS))
         histogram.buckets[bucket].add(1)
@@ -251,6 +250,6 @@ def _family(metric: dict[str, Any]) -> Family:
 
 
 def _texts(labels: Mapping[str, Any]) -> Labels:
-    """Labels in order, less what cannot be written as UTF-8."""
+    """Labels in order, without characters that UTF-8 cannot encode."""
     clean = {key: str(labels[key]).encode(errors="replace").decode() for key in labels}
     return tuple(sorted(clean.items()))

@@ -16,7 +16,7 @@ from prepackaged.server.telemetry.tracing import Tracing
 def observer(
     metrics: Metrics, kinds: Mapping[str, str], log: AccessLog | None, tracing: Tracing | None
 ) -> Observer:
-    """An observer for all of these; `kinds` are what paths are counted as."""
+    """An observer that passes requests to all of these; `kinds` are the metrics' names of paths."""
 
     def observe(context: RequestContext, status: int, size: int, code: str = "") -> None:
         seconds = time.perf_counter() - context.started

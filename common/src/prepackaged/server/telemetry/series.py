@@ -1,9 +1,9 @@
 """Numbers by family and labels: of one process in its memory, of several workers in files too.
 
-The files are prometheus_client's multiprocess files, and so is the sum over them: a worker that
-is killed loses no count, and its replacement goes on in the same files. prometheus_client's own
-Counter and Histogram write them three times as slowly (docs/transports.md), count up only, and
-have one set of labels, where a model's metrics may go down and have tags that differ.
+The files are prometheus_client's multiprocess files, which it also sums: a killed worker loses no
+counts, and its replacement continues in the same files. prometheus_client's own Counter and
+Histogram are three times as slow at writing them (docs/transports.md), only count up, and have one
+set of labels; a model's metrics may go down and have tags that differ.
 """
 
 import math
@@ -26,7 +26,7 @@ from seldon_core.metrics import COUNTER, GAUGE, TIMER
 Family = tuple[str, str]  # Seldon's type, and the name that Prometheus reads
 Labels = tuple[tuple[str, str], ...]
 KINDS = {COUNTER: "counter", GAUGE: "gauge", TIMER: "histogram"}
-# prometheus_client has a label of its own by this name for gauges; a model's is stored as:
+# prometheus_client uses this label itself for gauges; a model's label is stored under:
 PID, STORED_PID = "pid", " pid"
 
 
@@ -59,14 +59,14 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counts by bucket, whose last upper bound is infinity, and the sum of the values."""
+    """Counts by bucket, the last of which ends at infinity, and the sum of the values."""
 
     bounds: Sequence[float]
     buckets: list[Number]
     total: Number
 
     def observe(self, value: float) -> None:
-        """Count a value, in the first bucket whose bound is not below it."""
+        """Count a value, in the first bucket whose bound is at least as large."""
         bucket, total = self.buckets[bisect_left(self.bounds, value)], self.total
         if total.file:
             bucket.add(1)
@@ -90,7 +90,7 @@ class Histogram:
 
 @dataclass
 class Series:
-    """All numbers of a process, of a worker in files of its own in a directory that all share.
+    """All numbers of a process; a worker also keeps them in its files in a shared directory.
 
     Any thread may ask for a number; `helps` are the families' HELP lines.
     """

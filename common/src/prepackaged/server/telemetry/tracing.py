@@ -1,4 +1,4 @@
-"""Spans of requests by way of OpenTelemetry, for where it is installed and asked for."""
+"""Spans of requests with OpenTelemetry, if it is installed and turned on."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Tracing:
-    """Makes a span of every request, with the caller's as its parent where its headers name one.
+    """Creates a span for each request, as a child of the caller's span if the headers name one.
 
     The span is the current one while the model's hooks are called for that request alone.
     """
@@ -50,7 +50,7 @@ class Tracing:
         span.end()
 
     async def stop(self, seconds: float) -> None:
-        """Export what is left, unless that takes too long."""
+        """Export the remaining spans, unless that takes too long."""
         export = threading.Thread(target=self._provider.shutdown, daemon=True)
         export.start()
         await asyncio.to_thread(export.join, seconds)
@@ -75,7 +75,7 @@ def _attributes(context: RequestContext) -> dict[str, str]:
 
 
 def start_tracing(service: str) -> Tracing | None:
-    """Tracing to where the environment's OTEL_... say; None where OpenTelemetry is not installed.
+    """Tracing as the environment's OTEL_* variables say; None if OpenTelemetry is not installed.
 
     The service has this name unless the environment gives it another.
     """

@@ -17,8 +17,9 @@ BACKGROUND = ThreadPoolExecutor(2, thread_name_prefix="messages")  # they start 
 class CollectorPause:
     """Turns the garbage collector off while a thread is in the block.
 
-    JSON makes no reference cycles, but each list in it counts for the collector, which looks at all
-    again and again: with five million lists, it takes 3.5 of 4.5 s, and other threads have to wait.
+    JSON creates no reference cycles, but the collector counts each list in it and examines all
+    lists repeatedly: for five million lists that takes 3.5 of 4.5 s, during which other threads
+    wait.
     """
 
     def __init__(self) -> None:

@@ -41,10 +41,10 @@ def inflated(
 
 
 def _parts(inflater: Any, data: bytes, place: int) -> Iterator[tuple[bytes, int]]:
-    """What a member at this place contains, in parts; with each, the place behind its source.
+    """The content of the member at this place, in parts; each with the place after its source.
 
-    zlib copies what it has not used of its input. So it is given little at a time, and a member
-    that is small costs little.
+    zlib copies the input that it has not used. So it gets little input at a time, and a small
+    member costs little.
     """
     source, size = b"", LEAST_FED
     while not inflater.eof:

@@ -12,4 +12,4 @@ class Connection(Idling, Protocol):
         """Answer requests that were sent or are arriving, then close."""
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close immediately."""

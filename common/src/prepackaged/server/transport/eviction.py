@@ -1,6 +1,6 @@
-"""Close idle connections if there are too many, the longest idle first.
+"""Close idle connections if there are too many, starting with the longest idle.
 
-So clients cannot lock others out by opening connections and leaving them idle.
+Otherwise clients could lock others out by opening connections and leaving them idle.
 """
 
 import heapq
@@ -9,14 +9,14 @@ from typing import Protocol, TypeVar
 
 IDLE_SECONDS = 1.0  # a connection that is idle for less may be about to be used
 SHARE = 100  # one of so many is closed at a time, so that the search costs little
-PAUSE_SECONDS = 0.1  # before the next search, if one has found none
+PAUSE_SECONDS = 0.1  # seconds before the next search, if one has found none
 
 
 class Idling(Protocol):
     """A connection that may be idle."""
 
     def idle_since(self) -> float | None:
-        """The time of its loop's clock since which it is idle; None if it is busy."""
+        """The time, on its loop's clock, since when it has been idle; None if it is busy."""
 
     def end_idle(self) -> None:
         """Close it."""

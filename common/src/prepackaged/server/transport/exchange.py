@@ -1,8 +1,8 @@
 """A request and its response, between a transport and a handler.
 
 A transport creates an `Exchange` for each request and passes it to a handler. The handler calls
-`respond` or `fail`, at once or later, on the event loop. The first event counts: the response, the
-deadline, or that the client disconnected; the observer is notified once.
+`respond` or `fail`, immediately or later, on the event loop. The exchange ends with the first of
+these: the response, the deadline, or the client's disconnection; the observer is notified once.
 """
 
 import asyncio
@@ -110,14 +110,14 @@ class Exchange(RequestContext):
     def fail(self, error: BaseException) -> None:
         """Send the response to an error, unless the exchange is over.
 
-        Nothing reads the error's traceback after this.
+        After this, nothing reads the error's traceback.
         """
         if self.is_open:
             self.respond(self._failure(self, error))
         forget_frames(error)
 
     def cancel(self) -> None:
-        """The client disconnected: nothing is sent, and its work may stop."""
+        """Stop, because the client has disconnected: nothing is sent, and the work may stop."""
         if self.is_open:
             on_cancel = self.on_cancel
             self._close(CLIENT_CLOSED_REQUEST, 0, self._carrier.cancelled)
@@ -144,8 +144,8 @@ class Exchange(RequestContext):
     def prepare(self, work: Callable[[], Any], then: Callable[[Any], object]) -> None:
         """Run work on a thread for large messages, then continue with its result on the event loop.
 
-        An exception in either fails the exchange. If the exchange is over by then, it stops, and
-        work that has not begun is left out.
+        An exception in either fails the exchange. If the exchange is over before the work begins,
+        the work is not run.
         """
         self._on_thread(work, partial(self._prepared, then))
 
@@ -178,7 +178,7 @@ class Exchange(RequestContext):
             return
         try:
             then(done.result())
-        except BaseException as error:  # SystemExit of the model's too
+        except BaseException as error:  # including the model's SystemExit
             self.fail(error)
         finally:
             del done  # it leads to the error, and that back here: a cycle, with all the work had
@@ -189,7 +189,7 @@ class Exchange(RequestContext):
             self._let_go()
 
     def answer_with(self, work: Awaitable[Response]) -> None:
-        """Let a task answer: its result is the response, its exception the error."""
+        """Let a task answer: its result is the response, or its exception the error."""
         task = asyncio.ensure_future(self._answered(work))
         self.on_cancel = task.cancel
 
@@ -198,7 +198,7 @@ class Exchange(RequestContext):
             response = await work
         except asyncio.CancelledError as error:
             self.fail(error)  # the work's own; an exchange that is cancelled is over already
-        except BaseException as error:  # SystemExit of the model's too
+        except BaseException as error:  # including the model's SystemExit
             self.fail(error)
         else:
             self.respond(response)
@@ -229,10 +229,10 @@ class Exchange(RequestContext):
 
 
 def forget_frames(error: BaseException | None) -> None:
-    """Drop the tracebacks of an error and of those that led to it.
+    """Drop the tracebacks of an error and of the errors that caused it.
 
-    Their frames hold the request, and lead to the error: a cycle, which would keep bodies of
-    many megabytes until the garbage collector comes by.
+    Their frames refer to the request, which refers to the error: such a cycle would keep bodies of
+    many megabytes until the next garbage collection.
     """
     while error is not None and error.__traceback__ is not None:
         error.__traceback__ = None

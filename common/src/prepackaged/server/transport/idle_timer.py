@@ -8,10 +8,10 @@ NEVER = math.inf
 
 
 class IdleTimer:
-    """Call a function when the latest timeout has passed.
+    """Calls a function when the latest timeout has passed.
 
-    A timer of the loop's that ends before the limit looks at the time then and goes on: to set
-    one for every request would take as long as to read a small one.
+    If the loop's timer fires before the limit, it is set again: a new timer for every request would
+    take as long as reading a small request.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
@@ -32,7 +32,7 @@ class IdleTimer:
         self._limit = NEVER
 
     def cancel(self) -> None:
-        """Never call the function again."""
+        """Never call the function."""
         if self._timer:
             self._timer.cancel()
 

@@ -17,8 +17,8 @@ def inflate(
 ) -> None:
     """Decompress a request's body, then call the handler.
 
-    Small bodies are decompressed at once. All others are decompressed on another thread, which
-    raises the errors for the client.
+    Small bodies are decompressed immediately; all others on another thread, whose errors go to the
+    client.
     """
 
     def handle(body: bytes) -> None:

@@ -8,12 +8,12 @@ from prepackaged.server.transport.memory import UNLIMITED, MemoryBudget
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a port; None is no limit.
+    """The limits of a port; None means no limit.
 
     `max_body` is in bytes: of a body over REST, and of a message in either direction over gRPC.
     `timeout` is in seconds from a complete request to its answer, `keepalive` in seconds from an
     answer to the next request. A connection beyond `max_connections` is closed after one request,
-    which is refused unless its path is `exempt`. `memory` is the budget that all ports share.
+    which is refused unless its path is `exempt`. All ports share the budget `memory`.
     """
 
     max_body: int | None = None

@@ -11,8 +11,8 @@ from threading import Lock
 from prepackaged.server.transport.errors import TransportError
 
 SMALL = 2**12  # bytes; smaller requests are not counted
-LARGE = 2**20  # bytes; larger requests leave a part of the budget to all others,
-LARGE_SHARE = 0.75  # and so does what is no request yet
+LARGE = 2**20  # bytes; a request is large from here on
+LARGE_SHARE = 0.75  # the share of the budget for large requests, and for connections without one
 RETRY_SECONDS = 1
 
 
@@ -28,7 +28,7 @@ class MemoryBudget:
     def take(self, size: int, held: int = 0, *, is_request: bool = True) -> None:
         """Take more bytes for a request that holds `held`, or for a connection before its request.
 
-        Raises `TransportError`: 503 if there is no room now, 413 if there never will be.
+        Raises `TransportError`: 503 if there is too little memory now, 413 if there always will be.
         """
         total = held + size
         leaves_room = total > LARGE or not is_request

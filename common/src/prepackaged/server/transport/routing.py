@@ -10,10 +10,10 @@ from prepackaged.server.transport.exchange import Exchange, Response, TransportE
 from prepackaged.server.transport.grpc.stream_calls import StreamHandler
 
 LONGEST = 500  # characters of a path in an error
-# What a target may begin with, and means nothing to the server that it names (RFC 9112, 3.2.2)
+# A scheme and host in a target, which the server ignores (RFC 9112, 3.2.2)
 SERVER = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 
-#: Answers an exchange, at once or later.
+#: Answers an exchange, immediately or later.
 Handler = Callable[[Exchange], None]
 #: Makes the response to an error, in a protocol's own form.
 Failure = Callable[[Exchange, BaseException], Response]
@@ -79,7 +79,7 @@ class Router:
         self._targets = {path.encode(): self._target_of(path, b"") for path in self._owners}
 
     def find(self, target: bytes) -> Target:
-        """The route of a request line's target; without handlers if there is none."""
+        """The route of a request line's target; its handlers are empty if there is none."""
         known = self._targets.get(target)
         if known:
             return known

@@ -8,17 +8,17 @@ from prepackaged.errors import DeploymentError
 
 NAMES = {"http": "REST", "grpc": "gRPC", "metrics": "metrics"}
 BACKLOG = 2048
-# Seconds of silence before a client is asked, between questions, and how many have no answer.
+# Seconds of silence before a probe, seconds between probes, and how many may be unanswered.
 KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # said of an address, not of a port
-ANY_HOST = "::"  # every address, of IPv6 and, unless that is off here, of IPv4 too
+ANY_HOST = "::"  # every IPv6 address and, unless the system forbids it, every IPv4 address
 
 
 def listen(what: str, port: int, host: str = ANY_HOST, *, is_shared: bool = False) -> socket.socket:
-    """A socket that listens on a port; 0 lets the system choose.
+    """A socket that listens on a port; 0 lets the system choose. `what` is one of NAMES.
 
-    `what` is one of NAMES. With `is_shared`, processes that listen on the same port share its
-    connections. Raises `DeploymentError` if the port is not free.
+    If `is_shared`, processes that listen on the same port share its connections. Raises
+    `DeploymentError` if the port is not free.
     """
     try:
         listener = _listen(port, host, is_shared=is_shared)
@@ -43,7 +43,7 @@ def _remedy(what: str, error: OSError) -> str:
 def find_dead_clients(listener: socket.socket) -> None:
     """Turn on TCP keepalive, which closes connections whose clients have vanished.
 
-    Linux hands a listener's options on to its connections.
+    On Linux, connections inherit a listener's options.
     """
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in KEEPALIVE.items():

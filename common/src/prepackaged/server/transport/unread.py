@@ -29,7 +29,7 @@ def kept_by_kernel(transport: Any) -> int:
 
 
 class Unread:
-    """Count unread bytes in the memory budget, and drop a client that reads nothing.
+    """Counts unread bytes in the memory budget, and drops a client that reads nothing.
 
     `look` returns the number of unread bytes, and a value that changes whenever the client has read
     some. `give_up` is called if it has not changed for READER_SECONDS.

@@ -40,7 +40,7 @@ class CallExchange(Exchange):
     max_message: int | None
 
     def respond(self, response: Response) -> None:
-        """Send the response; one that is too large fails, and is observed as a failure."""
+        """Send the response. A response that is too large fails, and is observed as a failure."""
         size, limit = len(response.body), self.max_message
         if limit is not None and size > limit:
             error = too_large(size, limit)
@@ -80,10 +80,10 @@ class UnaryMethod:
 
 
 class UnaryCall:
-    """A call with one message and one response, which an exchange gives.
+    """A call with one message and one response, which an exchange sends.
 
-    The exchange is let go of when the call ends: it leads back here, and the garbage collector
-    would have to find the cycle.
+    The call drops the exchange when it ends: the exchange refers to the call, and only the garbage
+    collector would find the cycle.
     """
 
     __slots__ = (
@@ -122,7 +122,7 @@ class UnaryCall:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is no response yet."""
+        """Whether it has no response yet."""
         return self._exchange is not None
 
     def data_received(self, data: bytes, *, ended: bool) -> None:
@@ -170,7 +170,7 @@ class UnaryCall:
         expect_rest(self._connection.core, self._stream, self._received, self._give_up)
 
     def look(self, seconds: float) -> None:
-        """Abort a call whose message takes too long to arrive."""
+        """Abort the call if its message takes too long to arrive."""
         received = self._received()
         if received is None:
             return
@@ -179,7 +179,7 @@ class UnaryCall:
             self._give_up()
 
     def _received(self) -> int | None:
-        """The bytes of the message that were received; None once it is whole or given up."""
+        """The number of bytes received of the message; None once it is complete or refused."""
         if self._exchange is None or self._is_whole:
             return None
         return 0 if self._reader is None else self._reader.size
@@ -197,11 +197,11 @@ class UnaryCall:
                 self._inflate(exchange)
             else:
                 method.handler(exchange)
-        except BaseException as error:  # SystemExit of the model's too
+        except BaseException as error:  # including the model's SystemExit
             exchange.fail(error)
 
     def _inflate(self, exchange: Exchange) -> None:
-        """Decompress the message, a large one on another thread, then call the handler."""
+        """Decompress the message, on another thread if it is large, then call the handler."""
         method = self._method
         work = partial(inflated_message, exchange.body, self._encoding, method.limits.max_body)
         inflate(exchange, self._encoding, partial(work, hold=exchange.hold), method.handler)
@@ -218,7 +218,7 @@ class UnaryCall:
                 exchange.hold(reader.size - exchange.held)
             self._body = reader.next()
             if self._body is not None and len(self._body) > SMALL:
-                exchange.hold(2 * len(self._body) - exchange.held)  # what was received, and this
+                exchange.hold(2 * len(self._body) - exchange.held)  # the bytes so far, and these
         if self._body is not None and reader.has_bytes:
             raise CallError(Status.INVALID_ARGUMENT, "expected one message, got another")
         if ended and self._body is None:

@@ -57,6 +57,6 @@ def _refusal(size: int, values: dict[bytes, bytes]) -> bytes | None:
 
 
 def _seconds(text: bytes) -> float | None:
-    """A gRPC timeout such as `250m`, in seconds; None if it is malformed or absent."""
+    """A gRPC timeout such as `250m`, in seconds; None if it is missing or malformed."""
     match = TIMEOUT.fullmatch(text)
     return int(match[1]) * UNITS[match[2]] if match else None

@@ -88,7 +88,7 @@ class MessageReader:
         return int.from_bytes(self._received[1:PREFIX], "big")
 
     def _check_prefix(self) -> None:
-        """Refuse a message that is too large before it arrives, or that cannot be read."""
+        """Refuse a message before it arrives if it is too large or cannot be read."""
         length, limit = self._length(), self._limit
         if limit is not None and length > limit:
             raise too_large(length, limit)

@@ -56,7 +56,7 @@ class Methods:
         headers: Headers,
         ended: bool,  # noqa: FBT001
     ) -> UnaryCall | StreamCall | None:
-        """The call on a stream that a client opened; None if it is over already."""
+        """The call on a stream that a client opened; None if it is already over."""
         about = read_headers(headers)
         if about.refusal:
             connection.core.send_headers(stream, about.refusal, end=True)
@@ -92,7 +92,7 @@ class GrpcServer:
         return cls(server, port.connections)
 
     async def stop(self, grace_seconds: float | None) -> None:
-        """Accept no new calls; return when running ones are answered or the grace period ends."""
+        """Accept no new calls; return when all calls are answered or the grace period ends."""
         self._server.close()
         for connection in list(self._connections):
             connection.shut_down()

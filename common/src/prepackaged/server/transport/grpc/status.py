@@ -34,20 +34,20 @@ CODES: dict[int, Status] = {
     HTTPStatus.SERVICE_UNAVAILABLE: Status.UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT: Status.DEADLINE_EXCEEDED,
 }
-#: What calls with a code are counted under; of two the last, since sizes are this server's limit.
+#: The HTTP status under which a code is counted; the last one wins, as sizes are our limit.
 COUNTED_AS: dict[Status, int] = {
     **{code: int(status) for status, code in CODES.items()},
     Status.OK: 200,
     Status.INVALID_ARGUMENT: 400,
     Status.INTERNAL: 500,
 }
-# Details travel in a header, where a byte may take three; past 8 KiB clients refuse headers.
+# Details are sent in a header, where a byte may take three; clients refuse over 8 KiB.
 DETAILS_BYTES = 2000
 PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
 
 class CallError(Exception):
-    """A call ends with this status; the error's text is the details."""
+    """Ends a call with this status; the error's text becomes the details."""
 
     def __init__(self, status: Status, message: str) -> None:
         super().__init__(message)

@@ -28,9 +28,9 @@ from prepackaged.server.transport.memory import SMALL
 logger = logging.getLogger(__name__)
 
 MOST_UNSENT = 2**22  # bytes that a client does not take, before its streams of answers end
-MAX_MESSAGE = 2**16  # bytes; what the streams here are asked is short
+MAX_MESSAGE = 2**16  # bytes; requests of these streams are short
 
-#: Gets each message of a call, and then None when no more will come.
+#: Gets each message of a call, and None after the last.
 StreamHandler = Callable[["StreamCall", bytes | None], None]
 
 
@@ -54,10 +54,7 @@ class StreamMethod:
 
 
 class StreamCall:
-    """A streaming call, which is not observed.
-
-    `on_end` is called when it ends, on either side.
-    """
+    """A streaming call, which is not observed; `on_end` is called when either side ends it."""
 
     __slots__ = (
         "_connection",
@@ -121,7 +118,7 @@ class StreamCall:
         connection.flush()
 
     def end(self) -> None:
-        """End a call whose responses were all sent."""
+        """End a call after all its responses were sent."""
         if self.is_open:
             self._begin()
             self._end(OK_BLOCK)
@@ -137,11 +134,11 @@ class StreamCall:
         self._close()
 
     def shut_down(self) -> None:
-        """End a call that has no end of its own."""
+        """End a call that would not end by itself."""
         self.end()
 
     def look(self, seconds: float) -> None:
-        """End a call if a message takes too long to arrive; without one, it may stay open."""
+        """End a call if a message takes too long to arrive; a call without one may stay open."""
         if not self._reader.has_bytes:
             return
         self._waited += seconds

@@ -24,6 +24,6 @@ class Body:
             parts.append(bytearray(part))
 
     def take(self) -> bytes:
-        """The whole, of which nothing is kept."""
+        """Return the whole body, and keep nothing of it."""
         parts, self._parts, self.size = self._parts, [], 0
         return bytes(parts[0]) if len(parts) == 1 else b"".join(parts)

@@ -19,15 +19,15 @@ from prepackaged.server.transport.http1.sender_time import SenderTime
 from prepackaged.server.transport.idle_timer import IdleTimer
 from prepackaged.server.transport.unread import Unread, kept_by_kernel
 
-GONE_SECONDS = 1  # the time for the response to a client that sends no more and may be gone
+GONE_SECONDS = 1  # seconds for the response to a client that sends no more and may be gone
 LINGER_SECONDS = 5  # the time for a client to read why it was refused
-TURN_SECONDS = 0.002  # what one iteration of the event loop may spend on one client's requests
-MUCH = 2**17  # bytes that are received at once; then other clients have their turn
+TURN_SECONDS = 0.002  # seconds of an iteration of the event loop for one client's requests
+MUCH = 2**17  # bytes received in one read; then other clients get their turn
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class HttpConnection(asyncio.Protocol):
-    """Reads requests, lets handlers answer them one after another, and writes the responses."""
+    """Reads requests, lets handlers answer them one by one, and writes the responses."""
 
     succeeded = cancelled = ""  # statuses are numbers
 
@@ -42,12 +42,12 @@ class HttpConnection(asyncio.Protocol):
         )
         self._timer = IdleTimer(self._loop, self._time_out)
         self._queue: deque[Incoming] = deque()
-        self._current: Incoming | None = None  # which is being answered
+        self._current: Incoming | None = None  # the request that is being answered
         self._is_answering = False
-        self.is_surplus = False  # there are too many connections without this one
+        self.is_surplus = False  # whether there were too many connections when it was opened
         self._is_half_closed = False  # the client sends no more
         self._is_writable = True
-        self._resumed = 0  # how often the client has read what was too much
+        self._resumed = 0  # how often the client has read responses that were too much
         self._is_reading = True
         self._is_closing = False
         self._goes_on = False  # with reading, when others had their turn
@@ -55,7 +55,7 @@ class HttpConnection(asyncio.Protocol):
         self._unread = Unread(port.limits.memory, self._unread_bytes, self.abort)
 
     def connection_made(self, transport: Any) -> None:
-        """Wait for a request, but not forever; uvloop's transports are no asyncio.Transport."""
+        """Wait for a request, for a limited time; uvloop's transports are no asyncio.Transport."""
         self._transport: asyncio.Transport = transport
         self._idle_since = self._loop.time()
         self.is_surplus = self._port.add(self, self._idle_since)
@@ -87,7 +87,7 @@ class HttpConnection(asyncio.Protocol):
         self._take(incoming)
 
     def _read_on(self, incoming: list[Incoming]) -> list[Incoming]:
-        """Read what is received until there is something to answer, or this client's turn ends."""
+        """Read received bytes until there is a request to answer or this client's turn ends."""
         until = time.perf_counter() + TURN_SECONDS
         while self._reader.rest and not incoming and time.perf_counter() < until:
             incoming = self._reader.read_on()
@@ -122,9 +122,9 @@ class HttpConnection(asyncio.Protocol):
         self._answer_queued()
 
     def eof_received(self) -> bool:
-        """Go on where a whole request waits for its response: its client may still read.
+        """Continue if a complete request waits for its response: its client may still read.
 
-        One that has gone away looks the same, so that this is not for long.
+        A client that has disconnected looks the same, so the wait is short.
         """
         if self._reader.reads != "nothing" or not self._is_busy():
             return False
@@ -135,7 +135,7 @@ class HttpConnection(asyncio.Protocol):
         return True
 
     def pause_writing(self) -> None:
-        """Answer nothing more, and read nothing, until the client has read its responses."""
+        """Stop answering and reading until the client has read its responses."""
         self._is_writable = False
         self._unread.update()
         self._flow()
@@ -148,21 +148,21 @@ class HttpConnection(asyncio.Protocol):
         self._answer_queued()
 
     def shut_down(self) -> None:
-        """Answer what was sent or is on its way, then close; `is_shutting_down` is set before."""
+        """Answer requests that were sent or are arriving, then close; `is_shutting_down` is set."""
         self._set_timer()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close immediately."""
         self._transport.abort()
 
     def idle_since(self) -> float | None:
-        """When the connection became idle or its header block began; None during a request."""
+        """The time when it became idle or its header block began; None during a request."""
         if self._is_busy() or self._is_closing or self._reader.reads == "body":
             return None
         return self._idle_since
 
     def end_idle(self) -> None:
-        """Make room for another client; what this one has not read by now is lost."""
+        """Make room for another client; responses that this one has not read are lost."""
         self._port.discard(self)
         is_unread = self._transport.get_write_buffer_size() > 0
         (self.abort if is_unread else self._close)()
@@ -187,7 +187,7 @@ class HttpConnection(asyncio.Protocol):
                 self._set_timer()
 
     def _answer_queued(self) -> None:
-        """Hand over one request after another, until one is not answered at once."""
+        """Hand over one request after another, until one is not answered immediately."""
         self._is_answering = True
         queue = self._queue
         until = time.perf_counter() + TURN_SECONDS if len(queue) > 1 else 0.0
@@ -206,7 +206,7 @@ class HttpConnection(asyncio.Protocol):
             self._flow()
 
     def _send_continue(self) -> None:
-        """Let a client send the body that it asks about, when its turn has come."""
+        """Tell a waiting client to send its body, when its turn has come."""
         if self._reader.expects_continue and not self._is_busy():
             self._reader.expects_continue = False
             self._transport.write(CONTINUE)
@@ -215,7 +215,7 @@ class HttpConnection(asyncio.Protocol):
         return self._current is not None or bool(self._queue)
 
     def _flow(self) -> None:
-        """Read on when there is nothing to answer before, and the client reads its responses."""
+        """Read more when no request waits for its answer and the client reads its responses."""
         reads = self._is_writable and not self._queue
         if reads and (self._goes_on or self._reader.rest):
             self._pause_for_others()
@@ -234,7 +234,7 @@ class HttpConnection(asyncio.Protocol):
         return size, size and (size, self._resumed, kept_by_kernel(self._transport))
 
     def _closes_after_responses(self) -> bool:
-        """Whether the connection ends with the response that is written now."""
+        """Whether the connection closes after the response that is being written."""
         if self.is_surplus or self._port.limits.keepalive == 0:
             return True
         if not (self._is_half_closed or self._port.is_shutting_down):
@@ -261,12 +261,12 @@ class HttpConnection(asyncio.Protocol):
         self._unread.update()
 
     def _drop_queued(self) -> None:
-        """Let go of the requests behind the last one that is answered."""
+        """Drop the requests behind the last one that is answered."""
         while self._queue:
             self._queue.popleft().exchange.abandon()
 
     def _set_timer(self) -> None:
-        """Give the client its time for what it is to do next."""
+        """Set the timer for the client's next step."""
         if self._is_closing:
             return
         if self._is_half_closed:
@@ -287,10 +287,10 @@ class HttpConnection(asyncio.Protocol):
 
     def _time_out(self) -> None:
         if self._is_busy() and self._reader.reads == "nothing" and not self._is_half_closed:
-            self._set_timer()  # set before the request, whose response will set it again
+            self._set_timer()  # set before the request; its response will set it again
         elif self._is_closing or self._is_half_closed or self._reader.reads == "nothing":
             self._close()
-        elif self._queue or not self._is_writable:  # the server does not let it send
+        elif self._queue or not self._is_writable:  # the server does not let the client send
             self._set_timer()
         else:
             self._queue.extend(self._reader.time_out())

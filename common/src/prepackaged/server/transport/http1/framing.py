@@ -25,10 +25,11 @@ Fields = Sequence[tuple[bytes, bytes]]
 
 
 class Framing:
-    """The declared `length` of a body, 0 where there is none; its `coding`; and what is wrong.
+    """The declared `length` of a body, 0 without one; its `coding`; and what is wrong with it.
 
-    `expects_continue` says that the client waits for "100 Continue" before it sends the body,
-    and `is_chunked` that this tells its length by itself, and may have trailers.
+    `expects_continue` is true if the client waits for "100 Continue" before it sends the body.
+    `is_chunked` is true if the body is sent in chunks, which tell its length and may end with
+    trailers.
     """
 
     __slots__ = ("coding", "error", "expects_continue", "is_chunked", "length")
@@ -43,7 +44,7 @@ class Framing:
                 self.length = int(value)
             elif name == b"host":
                 hosts, host = hosts + 1, value
-            elif name == b"expect":  # RFC 9110, 10.1.1: nothing of a client of HTTP/1.0
+            elif name == b"expect":  # RFC 9110, 10.1.1: ignored from HTTP/1.0 clients
                 self.expects_continue = version == "1.1" and value.lower() == b"100-continue"
             elif name == b"transfer-encoding":
                 transfer = value
@@ -51,7 +52,7 @@ class Framing:
                 self.coding = value.lower()
         self.is_chunked = bool(transfer)
         is_usual = hosts == 1 and host in KNOWN_HOSTS and not (transfer or self.coding)
-        is_right = is_usual and version in VERSIONS  # for which there is nothing more to look at
+        is_right = is_usual and version in VERSIONS  # for these, nothing more needs checking
         self.error = None if is_right else self._problem(hosts, host, version, transfer)
 
     def _problem(
@@ -80,7 +81,7 @@ def is_host(value: bytes) -> bool:
 
 
 def transfer_error(value: bytes) -> TransportError | None:
-    """The error of a Transfer-Encoding other than chunked alone (RFC 9112, 6.1 and 6.3)."""
+    """The error for a Transfer-Encoding other than only `chunked` (RFC 9112, 6.1 and 6.3)."""
     codings = [each.strip(b" \t") for each in value.lower().split(b",")]
     codings = list(filter(None, codings))
     if codings == [b"chunked"]:
@@ -102,9 +103,9 @@ def shown(value: bytes) -> str:
 
 
 def check_chunks(received: int, data: int, trailers: int) -> None:
-    """Raise `TransportError` for a body that brings much beside its data (RFC 9112, 7.1).
+    """Raise `TransportError` for a body whose chunks contain little data (RFC 9112, 7.1).
 
-    `received` are its bytes so far, of which so many are data.
+    `received` is the number of its bytes so far, and `data` how many of them are data.
     """
     if received - data > MOST_OVERHEAD + OVERHEAD_SHARE * data:
         raise TransportError(400, "expected chunks of mostly data, got mostly sizes and extensions")

@@ -13,7 +13,7 @@ MAX_HEAD = 64 * 1024  # bytes of a request line and its header fields
 FIELD_OVERHEAD = 32  # bytes that count for a field besides its name and value
 FIELD_BYTES = 150  # bytes of memory that a field takes besides them
 LEAST_FIELD = 4  # bytes: a letter, a colon, an end of line
-#: A header block of so many bytes is within the limit, whatever its fields are.
+#: A header block of at most this many bytes is within the limit, whatever its fields.
 ALWAYS_FITS = MAX_HEAD * LEAST_FIELD // (FIELD_OVERHEAD + LEAST_FIELD)
 
 Fields = Sequence[tuple[bytes, bytes]]
@@ -43,7 +43,7 @@ class PartialHead:
         self._held = self._size = 0
 
     def grow(self, size: int, fields: int) -> None:
-        """Count more bytes. Raises `TransportError` if the block or the memory is too large."""
+        """Count more bytes. Raises `TransportError` if the block or its memory is too large."""
         self._size += size
         if self._size + FIELD_OVERHEAD * fields > MAX_HEAD:
             raise too_large()

@@ -1,9 +1,9 @@
-"""Cache parsed header blocks, for clients that send the same one again and again.
+"""Cache parsed header blocks, for clients that repeat the same one.
 
 A client that keeps its connection usually repeats its header block byte for byte. The parsed block
-is valid again for the same bytes, if `Content-Length` alone determines where the message ends.
-Behind a proxy that adds an ID to each request, every block is new: such a connection soon stops
-using the cache, because a cache that always misses costs more than it saves.
+is valid for the same bytes, if only `Content-Length` determines where the message ends. Behind a
+proxy that adds an ID to each request, every block is new: such a connection soon stops using the
+cache, because a cache that always misses costs more than it saves.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Head:
 
 
 class HeaderCache:
-    """Header blocks of messages that arrived in one piece; all are dropped if too many."""
+    """Header blocks of messages that arrived in one piece; too many, and all are dropped."""
 
     def __init__(self) -> None:
         self._heads: dict[bytes, Head] = {}

@@ -5,9 +5,9 @@ from prepackaged.server.transport.routing import Target
 
 
 class Incoming:
-    """A request as it is read, whole or refused with `error`; neither while its body arrives.
+    """A request that is being read; in the end it is complete, or refused with `error`.
 
-    `coding` is how its body is compressed, empty where it is not.
+    `coding` is the coding in which its body is compressed, or empty.
     """
 
     __slots__ = ("coding", "error", "exchange", "keep_alive", "target")

@@ -1,4 +1,4 @@
-"""What the connections of one REST port share."""
+"""The state that the connections of one REST port share."""
 
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,9 +16,9 @@ from prepackaged.server.transport.inflating import inflate
 from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.routing import Router, handler_of
 
-SENDER_SECONDS = 60  # the time for a request's head, and then for each part of its body
+SENDER_SECONDS = 60  # seconds for a request's head, and then for each part of its body
 SURPLUS_SECONDS = 2  # the same if there are too many connections
-MOST_SURPLUS = 64  # the most excess connections that get a refusal; a further one ends the oldest
+MOST_SURPLUS = 64  # the most excess connections that get a refusal; a further one closes the oldest
 SHUTDOWN_IDLE_SECONDS = 0.25  # the wait for requests on their way when the server shuts down
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class HttpPort:
     """The routes behind a port, its limits, its open connections, and whether it shuts down.
 
-    `heads` are those that their clients repeat, and `surplus` the connections too many.
+    `heads` are header blocks that clients repeat, and `surplus` are the excess connections.
     """
 
     router: Router
@@ -42,7 +42,7 @@ class HttpPort:
     is_shutting_down: bool = False
 
     def add(self, connection: "HttpConnection", now: float) -> bool:
-        """Count a new connection; whether it is one too many, for all that can be ended."""
+        """Count a new connection; return whether it is in excess and no other could be closed."""
         connections, most = self.connections, self.limits.max_connections
         is_surplus = len(connections) >= most and not self.eviction.make_room(connections, now)
         connections.add(connection)
@@ -60,7 +60,7 @@ class HttpPort:
         self.surplus.pop(connection, None)
 
     def begin(self, carrier: Carrier, method: str, target: bytes, fields: Fields) -> Incoming:
-        """A request that begins; `carrier`, such as its connection, is to send the response."""
+        """Begin a request; `carrier`, such as its connection, sends the response."""
         found = self.router.find(target)
         memory = self.limits.memory  # keyword arguments would take twice as long
         exchange = Exchange(
@@ -70,7 +70,7 @@ class HttpPort:
         return Incoming(exchange, found)
 
     def refuse_surplus(self, exchange: Exchange) -> None:
-        """Refuse a request on a connection too many: raise `TransportError` 503."""
+        """Refuse a request on an excess connection: raise `TransportError` 503."""
         most = self.limits.max_connections
         if exchange.path not in self.limits.exempt:
             message = f"there are already {most} connections, the maximum"
@@ -89,7 +89,7 @@ class HttpPort:
         return SURPLUS_SECONDS if connection.is_surplus else self.limits.keepalive or SENDER_SECONDS
 
     def answer(self, incoming: Incoming) -> None:
-        """Let the handler of a request answer it, or refuse it."""
+        """Let the handler of a request answer it, or refuse the request."""
         exchange = incoming.exchange
         try:
             if incoming.error:
@@ -103,5 +103,5 @@ class HttpPort:
                 inflate(exchange, incoming.coding, work, handler)
             else:
                 handler(exchange)
-        except BaseException as error:  # SystemExit of the model's too
+        except BaseException as error:  # including the model's SystemExit
             exchange.fail(error)

@@ -26,7 +26,7 @@ Begin = Callable[[str, bytes, Fields], Incoming]
 
 
 class StopReadingError(Exception):
-    """Stops the parser: the request is refused, and nothing after it is read."""
+    """Stops the parser: the request is refused, and the bytes after it are not read."""
 
 
 class RequestReader:
@@ -51,12 +51,12 @@ class RequestReader:
         self._max_body = max_body
         self._parser: Any = httptools.HttpRequestParser(self)
         self._whole: list[Incoming] = []
-        self._latest: Incoming | None = None  # whose head is read
+        self._latest: Incoming | None = None  # the request whose head is being read
         self._target = b""
         self._fields: list[tuple[bytes, bytes]] = []
-        self._length = 0  # of the body as declared, 0 where it is not
+        self._length = 0  # the declared length of the body, or 0
         self._body = Body()
-        self.rest: bytes | memoryview = b""  # what was received and is not read yet
+        self.rest: bytes | memoryview = b""  # received and not read yet
         self._partial_head = PartialHead(memory)
         self._head_memory = 0  # of a large one that is whole
         self._trailers: list[tuple[bytes, bytes]] = []  # of a body in chunks, of which so many
@@ -139,7 +139,7 @@ class RequestReader:
         return whole
 
     def _feed(self, data: bytes | memoryview) -> int | None:
-        """Parse; return the place behind a head that offers another protocol, if there is one."""
+        """Parse; return the place after a head that offers another protocol, or None."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -163,7 +163,7 @@ class RequestReader:
         return whole
 
     def close(self) -> None:
-        """Let go of all that was received, and of the parser, which leads back here: a cycle."""
+        """Drop the received bytes, and the parser, which refers back here: a cycle."""
         self._parser, self.is_done, self._misses = None, True, MAX_MISSES + 1
         self._partial_head.clear()
         self._body, self.rest, self._fields = Body(), b"", []
@@ -171,7 +171,7 @@ class RequestReader:
             self._latest.exchange.abandon()
             self._latest = None
 
-    # What follows is called by the parser.
+    # The parser calls what follows.
 
     def on_message_begin(self) -> None:
         """Begin to read a request."""
@@ -193,7 +193,7 @@ class RequestReader:
         parser = self._parser
         self._head_memory = self._memory_of_head() if self._may_be_large else 0
         if parser.should_upgrade():
-            return  # it is parsed again without the offer
+            return  # the parser will read it again without the offer
         version = parser.get_http_version()
         framing = Framing(self._fields, version)
         self._length, self.expects_continue = framing.length, framing.expects_continue
@@ -204,7 +204,7 @@ class RequestReader:
         self.reads = "body"
         if framing.is_chunked:
             self._trailers, self._chunk_bytes = [], 0
-            self._fields = self._trailers  # which are no headers (RFC 9110, 6.5.1)
+            self._fields = self._trailers  # which are not headers (RFC 9110, 6.5.1)
         try:
             if framing.error:
                 raise framing.error
@@ -221,7 +221,7 @@ class RequestReader:
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
         if self._latest is None:
-            return  # it is parsed again
+            return  # the parser will read it again
         self._body.add(body)
         if self._max_body is not None and self._body.size > self._max_body:
             self._refuse(too_large(self._max_body))
@@ -231,7 +231,7 @@ class RequestReader:
         """Hand the whole request over."""
         latest = self._latest
         if latest is None:
-            return  # it is parsed again
+            return  # the parser will read it again
         self._hold_body(copies=2)  # its parts, and the whole
         if self.is_done:
             raise StopReadingError
@@ -248,13 +248,13 @@ class RequestReader:
             self._refuse_unless(check_chunks, *sizes)
 
     def _hold_body(self, copies: int = 1) -> None:
-        """Count the memory of the body that is being read; refuse it where there is no room."""
+        """Count the memory of the body that is being read; refuse it if there is too little."""
         if self._latest is not None and self._body.size > SMALL:
             exchange, size = self._latest.exchange, self._head_memory + self._body.size * copies
             self._refuse_unless(exchange.hold, size - exchange.held)
 
     def _memory_of_head(self) -> int:
-        """What a head takes, 0 where that is little. Stops where it is too much."""
+        """The memory of a head, 0 if it is small. Stops the parser if it is too large."""
         self._partial_head.clear()
         try:
             memory = memory_of(self._target, self._fields)
@@ -264,7 +264,7 @@ class RequestReader:
         return memory if memory > SMALL else 0
 
     def _limit_head(self, size: int) -> None:
-        """Refuse a head that has become too large before it is whole."""
+        """Refuse an incomplete head that has become too large."""
         more = 0 if self._has_begun else size
         self._refuse_unless(self._partial_head.grow, more, len(self._fields))
 

@@ -15,15 +15,15 @@ class SenderTime:
         self.reset()
 
     def reset(self) -> None:
-        """A request is whole; what follows is of the next one."""
+        """Begin again with the next request, after a complete one."""
         self._head_until = self._body_since = 0.0
 
     def of_head(self, now: float, seconds: float) -> float:
-        """What is left for a head, of which the first part may take so many seconds."""
+        """The time left for a head, whose first part may take this many seconds."""
         self._head_until = self._head_until or now + seconds
         return min(self._head_until - now, seconds)
 
     def of_body(self, now: float, seconds: float, size: int) -> float:
-        """What is left for the next part of a body of which so many bytes have arrived."""
+        """The time left for the next part of a body of which this many bytes have arrived."""
         self._body_since = self._body_since or now
         return min(self._body_since + seconds + size / LEAST_RATE - now, seconds)

@@ -32,13 +32,13 @@ class HttpServer:
         self._port.router.replace(protocols)
 
     def connect(self) -> asyncio.Protocol:
-        """What handles a client's connection."""
+        """The asyncio protocol of a client's connection."""
         return HttpConnection(self._port)
 
     async def stop(self) -> None:
-        """Accept nothing new, and return when what is open has its responses.
+        """Accept nothing new; return when all open requests have their responses.
 
-        Cancelled, it closes what is left at once.
+        If cancelled, close the remaining connections immediately.
         """
         self._port.is_shutting_down = True
         self._server.close()

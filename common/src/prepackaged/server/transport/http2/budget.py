@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from prepackaged.server.transport.http2.frames import ErrorCode, Http2Error
 
-MOST = 5_000  # frames at once
+MOST = 5_000  # the most such frames together
 A_SECOND = 500.0  # the frames per second in the long run
 FOR_A_STREAM = 16  # more frames for each new stream, for its pings and window updates
 

@@ -27,19 +27,20 @@ PREFACE_SECONDS = 60  # the time for a client to send the preface of HTTP/2
 HEADER_SECONDS = 10  # the time for a header block to arrive
 LOOK_SECONDS = 60  # between looks at a connection, see `_look`
 END_SECONDS = 1  # the time for a client to acknowledge the end
-TURN_SECONDS = 0.002  # what one iteration of the event loop may spend on one client's events
+TURN_SECONDS = 0.002  # seconds of an iteration of the event loop for one client's events
 EVENTS_AT_A_TIME = 16  # before the clock is asked
-MUCH = 2**17  # bytes that are received at once; then other connections have their turn
-LAST_PING = b"goodbye!"  # the eight bytes of the ping that goes with a GOAWAY
-LIFE_PING = b"is alive"  # and of that which finds out whether a client is there still
+MUCH = 2**17  # bytes received in one read; then other connections get their turn
+LAST_PING = b"goodbye!"  # the eight bytes of the ping that follows a GOAWAY
+LIFE_PING = b"is alive"  # and of the ping that tests whether a client still responds
 
 
 class Http2Connection(asyncio.Protocol):
     """A client's connection, registered with its port while it is open.
 
     To send on a stream, call `core`, then `flush`. After `idle_seconds` without a call, the next
-    check closes it. Unlike in HTTP/1, a client that closes its sending side is gone: it could no
-    longer acknowledge settings and pings, or grant credit. nginx, Envoy and gRPC close, too.
+    check closes it. Unlike in HTTP/1, a client that closes its sending side counts as disconnected:
+    it could no longer acknowledge settings and pings, or grant credit. nginx, Envoy and gRPC close,
+    too.
     """
 
     def __init__(self, port: Http2Port) -> None:
@@ -59,7 +60,7 @@ class Http2Connection(asyncio.Protocol):
         self._look_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Begin; uvloop's transports are no asyncio.Transport."""
+        """Begin. uvloop's transports are no asyncio.Transport."""
         self._transport: asyncio.Transport = transport
         self._loop = asyncio.get_running_loop()
         self._active_at = self._loop.time()
@@ -82,7 +83,7 @@ class Http2Connection(asyncio.Protocol):
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's
-        """Cancel the open streams: the client is gone."""
+        """Cancel the open streams: the client has disconnected."""
         self._port.connections.discard(self)
         self._unread.close()
         self._memory.close()
@@ -100,7 +101,7 @@ class Http2Connection(asyncio.Protocol):
         self._unread.update()
 
     def resume_writing(self) -> None:
-        """Resume reading; until now, nothing that the client sent was read."""
+        """Resume reading; in the meantime, nothing from the client was read."""
         self._is_write_paused = self._is_silent = False
         self._unread.update()
         if not self.core.has_more:
@@ -161,7 +162,7 @@ class Http2Connection(asyncio.Protocol):
         self._loop.call_later(END_SECONDS, self._settle_end)
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close immediately."""
         self._transport.abort()
 
     def idle_since(self) -> float | None:
@@ -271,11 +272,11 @@ class Http2Connection(asyncio.Protocol):
         return self.core.unsent + written, taken
 
     def _look(self) -> None:
-        """Check at intervals: ping a silent client, close an idle connection.
+        """At intervals, ping a silent client and close an idle connection.
 
-        A client that has not answered a ping by the next check is gone, unless it still takes what
-        was sent before the ping, or the server has stopped reading: then `Unread` decides. Streams
-        check their own timeouts.
+        A client that has not answered a ping by the next check has disconnected, unless it still
+        takes bytes that were sent before the ping, or the server has stopped reading: then `Unread`
+        decides. Streams check their own timeouts.
         """
         self._look_timer = self._loop.call_later(LOOK_SECONDS, self._look)
         for user in list(self._users.values()):
@@ -293,6 +294,6 @@ class Http2Connection(asyncio.Protocol):
             self.flush()
 
     def _takes_more(self) -> bool:
-        """Whether the client has taken some of what the kernel keeps, since the last call."""
+        """Whether the client has taken some bytes from the kernel's buffer since the last call."""
         before, self._kept = self._kept, kept_by_kernel(self._transport)
         return 0 < self._kept != before

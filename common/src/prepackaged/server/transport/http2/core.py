@@ -47,11 +47,11 @@ class Http2Core(Outbound):
         self.has_failed = False
         self._reader = FrameReader()
         self._headers = HeaderReader()
-        self._expects: int | None = frames.SETTINGS  # the one type of frame that may come now
+        self._expects: int | None = frames.SETTINGS  # the only type of frame that is allowed now
         #: A header block that is not whole.
         self.open_block: HeaderBlock | None = None
 
-    # What the client sends
+    # Handlers of the client's frames
 
     def receive(self, data: bytes) -> Iterator[Event]:
         """Process bytes and yield their events.
@@ -240,7 +240,7 @@ class Http2Core(Outbound):
         """6.9."""
         more = number_in(frames.WINDOW_UPDATE, payload) & frames.STREAM_BITS
         self._budget.spend()
-        if more == 0:  # on a stream too, by 5.4.1
+        if more == 0:  # 5.4.1: on a stream, too
             raise Http2Error(ErrorCode.PROTOCOL_ERROR, "a window update of 0")
         if number == 0:
             for stream in self._sender.widen(more):

@@ -1,9 +1,9 @@
 """Flow-control credit for a client: of a connection and of its streams (RFC 9113, 5.2, 6.9).
 
 Each stream may send INITIAL bytes. When the length of a larger message is known, its stream gets
-more, as far as MOST_EXTRA allows, in order of arrival; the credit returns when the stream ends. So
-the memory of a connection is bounded, and no message waits for another that is incomplete. The
-connection's own credit is returned at once: it only bounds the bytes in transit.
+more credit, as far as MOST_EXTRA allows, in order of arrival; the credit returns when the stream
+ends. So the memory of a connection is bounded, and no message waits for an incomplete one. The
+connection's own credit is returned immediately: it only bounds the bytes in transit.
 """
 
 from prepackaged.server.transport.http2.frames import (
@@ -54,10 +54,10 @@ class Credit:
         self.left = CONNECTION
 
     def want(self, stream: Stream, size: int) -> None:
-        """Allow a stream to send that many bytes in all, now or when others have ended.
+        """Allow a stream to send this many bytes in all, now or when other streams have ended.
 
-        They may be padded. Called again as they arrive, it gives back what padding has used up,
-        which takes no memory.
+        The bytes may be padded. Further calls, as they arrive, return the credit that padding has
+        used, since padding takes no memory.
         """
         missing = min(size + PADDING, MAX_WINDOW) - stream.credit
         if missing <= 0 or stream.number in self._queue:

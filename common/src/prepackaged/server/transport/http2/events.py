@@ -36,7 +36,7 @@ class PingAcknowledged(NamedTuple):
 
 
 class ConnectionFailed(NamedTuple):
-    """The client violated the protocol; GOAWAY was sent, and nothing more is read."""
+    """The client violated the protocol: GOAWAY was sent, and no further bytes are read."""
 
     code: ErrorCode
     why: str

@@ -51,7 +51,7 @@ def check_characters(fields: Fields) -> None:
 
 
 def pseudo_fields(fields: Fields) -> dict[bytes, bytes]:
-    """8.3: the pseudo-header fields, which come first, each once, and have known names."""
+    """8.3: the pseudo-header fields, which come first, occur once and have known names."""
     pseudo: dict[bytes, bytes] = {}
     for name, value in fields:
         if not name.startswith(b":"):
@@ -63,7 +63,7 @@ def pseudo_fields(fields: Fields) -> dict[bytes, bytes]:
 
 
 def check_target(pseudo: dict[bytes, bytes], hosts: list[bytes]) -> None:
-    """8.3.1, and 8.5 for CONNECT: what must be there of the request's target."""
+    """8.3.1, and 8.5 for CONNECT: check that the request's target is complete."""
     authority = pseudo.get(b":authority")
     if pseudo.get(b":method") == b"CONNECT":
         if authority is None or b":path" in pseudo or b":scheme" in pseudo:
@@ -76,7 +76,7 @@ def check_target(pseudo: dict[bytes, bytes], hosts: list[bytes]) -> None:
 
 
 def check_authority(scheme: bytes, authority: bytes | None, hosts: list[bytes]) -> None:
-    """8.3.1: :authority or host, not empty; where both are there, they are the same."""
+    """8.3.1: :authority or host, not empty; if both are present, they must be equal."""
     named = {host.lower() for host in hosts}
     if authority is not None:
         named.add(authority.lower())
@@ -87,7 +87,7 @@ def check_authority(scheme: bytes, authority: bytes | None, hosts: list[bytes]) 
 
 
 def check_others(fields: Fields) -> int | None:
-    """The content-length, where there is one; 8.2.2 and 8.3 for all that is no pseudo field."""
+    """The content-length, or None; 8.2.2 and 8.3 for all other fields."""
     length = None
     for name, value in fields:
         if name.startswith(b":"):

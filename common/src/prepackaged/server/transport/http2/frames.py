@@ -8,7 +8,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # 3.4
 HEAD = struct.Struct(">BHBBI")  # 4.1: length in 24 bits, type, flags, stream
 HEAD_SIZE = HEAD.size
 STREAM_BITS = 2**31 - 1  # 4.1: the first bit is reserved
-MAX_FRAME = 16_384  # bytes; 4.2: what every peer takes, and what ours have to keep to
+MAX_FRAME = 16_384  # bytes; 4.2: the size that every peer accepts, and that ours must keep to
 LARGEST_MAX_FRAME = 2**24 - 1  # 6.5.2
 MAX_WINDOW = 2**31 - 1  # 6.9.1
 DEFAULT_WINDOW = 65_535  # 6.9.2
@@ -48,7 +48,7 @@ SETTING_RANGES = {
 
 
 class ErrorCode(IntEnum):
-    """Why a stream or a connection ends (RFC 9113, 7)."""
+    """The reason why a stream or a connection ends (RFC 9113, 7)."""
 
     NO_ERROR = 0
     PROTOCOL_ERROR = 1
@@ -159,7 +159,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 
 
 def header_frames(stream: int, block: bytes, *, end: bool) -> bytes:
-    """The HEADERS frame of a header block, and its CONTINUATIONs where it is large (6.10)."""
+    """The HEADERS frame of a header block, and its CONTINUATIONs if it is large (6.10)."""
     flags = END_STREAM if end else 0
     if len(block) <= MAX_FRAME:
         return frame(HEADERS, flags | END_HEADERS, stream, block)
@@ -203,7 +203,7 @@ def expect_connection(kind: int, stream: int) -> None:
 
 
 def number_in(kind: int, payload: bytes) -> int:
-    """The one number of a payload. Raises `Http2Error` when there is none (6.4, 6.9)."""
+    """The single number of a payload. Raises `Http2Error` if it has another size (6.4, 6.9)."""
     expect_size(kind, payload, len(payload) == 4)
     return int.from_bytes(payload, "big")
 

@@ -10,7 +10,7 @@ from typing import Any
 from prepackaged.server.transport.http2.fields import MalformedError, check_request
 from prepackaged.server.transport.http2.hpack import Fields, HeaderBlockDecoder
 
-MAX_HEADERS = 65_536  # bytes of a request's fields; the stream ends when they are more
+MAX_HEADERS = 65_536  # bytes of a request's fields; if it has more, the stream ends
 MOST_CACHED = 64  # blocks of a connection
 LARGEST_CACHED = 1024  # bytes of a block
 MOST_MISSES = 128  # one after the other, until a connection's blocks are not cached any more
@@ -74,7 +74,7 @@ class HeaderReader:
         return headers
 
     def _learn(self, block: bytes, headers: Headers, *, is_same: bool) -> None:
-        """Cache a block that did not change the table; cached blocks stay valid then."""
+        """Cache a block that did not change the table: it will mean the same again."""
         if not is_same or self._misses > MOST_MISSES or len(self._cached) >= MOST_CACHED:
             self._cached.clear()
         elif len(block) <= LARGEST_CACHED:

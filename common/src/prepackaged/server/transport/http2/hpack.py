@@ -31,7 +31,7 @@ class HeaderBlockDecoder:
     __slots__ = ("_largest_table", "_most_bytes", "_table", "changes")
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
-        self.changes = 0  # of the table; the same block means the same while there is none
+        self.changes = 0  # of the table; while it is empty, the same block always means the same
         self._table = HeaderTable()
         self._largest_table = self._table.maxsize
         self._most_bytes = most_bytes

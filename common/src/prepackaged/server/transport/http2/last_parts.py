@@ -18,10 +18,10 @@ def expect_rest(
     give_up: Callable[[], object],
     before: float = -math.inf,
 ) -> None:
-    """Call `give_up` when the rest of the request on a stream does not come.
+    """Call `give_up` if the rest of the request on a stream does not arrive.
 
-    `received` returns the number of its bytes that have, None when nothing is missing any more. A
-    client that waits for credit is waited for, too.
+    `received` returns the number of its bytes so far, or None once it is complete. A client that
+    waits for credit gets its time, too.
     """
     now = received()
     if now is None:

@@ -6,8 +6,8 @@ from prepackaged.server.transport.http2.frames import MAX_FRAME
 from prepackaged.server.transport.memory import SMALL, MemoryBudget
 
 FREE_STREAMS = 2  # the streams of a connection that do not count in the budget
-STREAMS = 8  # the number of further streams for which memory is taken at once
-STREAM_BYTES = 2**13  # the memory of a stream with a message that is too small to count
+STREAMS = 8  # the number of further streams for which memory is taken together
+STREAM_BYTES = 2**13  # the memory of a stream with a small message
 BLOCK_BYTES = (MOST_CONTINUATIONS + 1) * MAX_FRAME  # the memory of an unfinished header block
 
 

@@ -48,7 +48,7 @@ class Outbound:
         self._sender = Sender(self._output, budget)
         self._credit = Credit(self._output)
         self._is_greeted = False
-        #: Whether the client knows that the connection ends.
+        #: Whether the client knows that the connection is closing.
         self.is_ending = False
         self._is_refusing = False
         self._last = 0  # the latest stream that was not refused
@@ -60,7 +60,7 @@ class Outbound:
         output = self._output
         if not self._is_greeted:
             if not (self.has_preface or self.is_ending):
-                return b""  # the client may be one of HTTP/1, which is not answered in HTTP/2
+                return b""  # the client may speak HTTP/1, and then gets no answer in HTTP/2
             self._is_greeted = True
             output.insert(0, GREETING)  # 3.4: it is the first
         data = output[0] if len(output) == 1 else b"".join(output)
@@ -83,7 +83,7 @@ class Outbound:
         return self._sender.sent
 
     def send_response(self, stream: int, block: bytes, data: bytes, end_block: bytes) -> None:
-        """Send a complete response with trailers, at once if the windows allow."""
+        """Send a complete response with trailers, immediately if the windows allow."""
         known, sender, size = self._streams.get(stream), self._sender, len(data)
         if known is None:
             return
@@ -102,14 +102,14 @@ class Outbound:
         self._finish(known)
 
     def send_headers(self, stream: int, block: bytes, *, end: bool = False) -> None:
-        """Send a header block; with `end`, nothing follows."""
+        """Send a header block; if `end`, nothing follows."""
         if (known := self._streams.get(stream)) and self._sender.headers(known, block, end=end):
             self._finish(known)
 
     def send_data(
         self, stream: int, data: bytes, *, end: bool = False, end_block: bytes | None = None
     ) -> None:
-        """Send data as the client's windows allow; with `end` or trailers, nothing follows."""
+        """Send data as the client's windows allow; if `end` or with trailers, nothing follows."""
         ending = b"" if end and end_block is None else end_block
         if (known := self._streams.get(stream)) and self._sender.data(known, data, ending):
             self._finish(known)
@@ -126,7 +126,7 @@ class Outbound:
             self._credit.want(known, size)
 
     def keeps_waiting(self, stream: int) -> bool:
-        """Whether the client may not send what a stream wants until others have ended."""
+        """Whether the client cannot send what a stream needs until other streams have ended."""
         return self._credit.keeps_waiting(stream)
 
     def consumed(self, stream: int) -> None:
@@ -178,9 +178,9 @@ class Outbound:
         return StreamReset(stream.number, code)
 
     def _count_reset(self) -> None:
-        """Count resets: they cost the client nothing, and the server much.
+        """Count resets, which cost the client nothing and the server much.
 
-        CVE-2023-44487 ("rapid reset"), and CVE-2025-8671, where it is this side that resets.
+        CVE-2023-44487 ("rapid reset"), and CVE-2025-8671, in which the server resets.
         """
         self._resets += 1
         if self._resets > max(MOST_RESETS, self._opened // 2):

@@ -23,15 +23,15 @@ class StreamUser(Protocol):
         """The client no longer wants an answer, or its connection is lost."""
 
     def shut_down(self) -> None:
-        """The server is shutting down; end streams that have no end of their own."""
+        """End the streams that would not end by themselves: the server is shutting down."""
 
     def look(self, seconds: float) -> None:
         """Check timeouts; called at regular intervals."""
 
 
-IDLE_SECONDS = 3600  # a connection without a call ends after this long
+IDLE_SECONDS = 3600  # a connection without calls closes after this many seconds
 
-#: Takes a stream that a client opened; `ended` says that nothing but headers belongs to it.
+#: Gets a stream that a client opened; `ended` is true if only headers belong to it.
 Accept = Callable[["Http2Connection", int, Headers, bool], StreamUser | None]
 
 

@@ -16,7 +16,7 @@ from prepackaged.server.transport.http2.streams import Stream
 
 
 class Sender:
-    """Write streams into `output`, and keep the bytes for which the windows have no room.
+    """Writes streams into `output`, and keeps the bytes that do not fit into the windows.
 
     Functions return whether the stream's end was written. `sent` and `unsent` count bytes.
     """
@@ -30,7 +30,7 @@ class Sender:
         self.initial_window = frames.DEFAULT_WINDOW
         self.sent = 0
         self.unsent = 0
-        #: Streams that wait for the connection's window alone. The others wait for their own.
+        #: Streams that wait only for the connection's window. The others wait for their own.
         self._waiting: dict[int, Stream] = {}
 
     def headers(self, stream: Stream, block: bytes, *, end: bool) -> bool:
@@ -39,7 +39,7 @@ class Sender:
         return end
 
     def data(self, stream: Stream, data: bytes, ending: bytes | None) -> bool:
-        """Write data and what ends the stream, or keep them; see `Stream.ending`."""
+        """Write data and the stream's end, or keep them; see `Stream.ending`."""
         size = len(data)
         if stream.unsent or size > MAX_FRAME or size > stream.window or size > self.window:
             self._keep(stream, data, ending)
@@ -107,7 +107,7 @@ class Sender:
             self._count(size)
         self._waiting.pop(stream.number, None)
         if unsent and stream.window > 0:
-            self._waiting[stream.number] = stream  # behind all others, which have their turn first
+            self._waiting[stream.number] = stream  # behind all others, which get their turn first
             return False
         return not unsent and self._end(stream, stream.ending, has_data=True)
 

@@ -6,12 +6,12 @@ MOST_REMEMBERED = 1024  # streams that ended before the client had sent everythi
 
 
 class Stream:
-    """A stream that is open (RFC 9113, 5.1).
+    """An open stream (RFC 9113, 5.1).
 
     `window` is the number of bytes that the client accepts, `credit` the number that it may send;
     `wants` is more credit for a large message. `is_ended` is true if the client sends nothing more.
     `unsent` bytes wait for the window, followed by `ending`: a block of trailers, an empty block
-    for END_STREAM alone, None while more may follow. `length_left` is the rest of the
+    for END_STREAM alone, or None while more may follow. `length_left` is the rest of the
     content-length, if there was one.
     """
 
@@ -27,8 +27,8 @@ class Stream:
         "window",
     )
 
-    extra: int  # of the credit, what was granted for a large message; where it `wants` more
-    ending: bytes | None  # where something is `unsent`
+    extra: int  # the part of the credit for a large message; if it `wants` more
+    ending: bytes | None  # if something is `unsent`
 
     def __init__(
         self,

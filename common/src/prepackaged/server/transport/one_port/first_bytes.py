@@ -18,7 +18,7 @@ class FirstBytes(asyncio.Protocol):
         self._http2_port = http2_port
         self._http1 = HttpConnection(port)
         self._start = b""
-        self._timer: asyncio.TimerHandle | None = None  # for the rest of what may be the preface
+        self._timer: asyncio.TimerHandle | None = None  # seconds for the rest of a possible preface
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the first bytes as HTTP/1 does; uvloop's transports are no asyncio.Transport."""
@@ -53,7 +53,7 @@ class FirstBytes(asyncio.Protocol):
 
     def _become_http2(self, start: bytes) -> None:
         self._stop_timer()
-        self._http1.connection_lost(None)  # it has begun nothing
+        self._http1.connection_lost(None)  # no request has begun
         connection = Http2Connection(self._http2_port)
         self._transport.set_protocol(connection)
         connection.connection_made(self._transport)

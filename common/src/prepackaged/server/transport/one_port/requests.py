@@ -33,7 +33,7 @@ class RestStreams:
         headers: Headers,
         ended: bool,  # noqa: FBT001  as `http2.port.Accept` has it
     ) -> "RestStream | None":
-        """Begin a request; None if it has its response already."""
+        """Begin a request; return None if it already has its response."""
         request = RestStream(connection, stream, headers, self._port)
         if ended and request.is_open:
             request.data_received(b"", ended=True)
@@ -41,10 +41,10 @@ class RestStreams:
 
 
 class RestStream:
-    """A request on a stream, whose exchange gives the response.
+    """A request on a stream, whose exchange sends the response.
 
-    It is let go of with the response: it leads back here, and the garbage collector would have
-    to find the cycle.
+    It is dropped with the response: the exchange refers back here, and only the garbage collector
+    would find the cycle.
     """
 
     __slots__ = (
@@ -79,7 +79,7 @@ class RestStream:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is no response yet."""
+        """Whether it has no response yet."""
         return self._incoming is not None
 
     def data_received(self, data: bytes, *, ended: bool) -> None:
@@ -126,7 +126,7 @@ class RestStream:
         expect_rest(self._connection.core, self._stream, self._received, self._give_up)
 
     def look(self, seconds: float) -> None:
-        """Abort a request whose body takes too long to arrive."""
+        """Abort the request if its body takes too long to arrive."""
         self._waited += seconds
         if self._waited > SENDER_SECONDS + self._body.size / LEAST_RATE:
             self._give_up()
@@ -184,7 +184,7 @@ def read_request(headers: Headers) -> Request:
 def read_fields(fields: Fields) -> Request:
     """Method, target and header fields as in HTTP/1 (RFC 9113, 8.2.3 and 8.3.1).
 
-    `:authority` is the host, and the parts of a cookie are one field again.
+    `:authority` becomes Host, and the parts of a cookie become one field.
     """
     pseudo = {name: value for name, value in fields if name.startswith(b":")}
     others = [each for each in fields if not each[0].startswith(b":") and each[0] != b"cookie"]

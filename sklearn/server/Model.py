@@ -7,6 +7,7 @@ from sklearn_file import read
 
 from prepackaged import Artifact, ModelFiles
 from prepackaged.estimators.component import EstimatorComponent
+from prepackaged.estimators.skops_files import trusted_types_of
 
 
 class Model(EstimatorComponent):
@@ -46,9 +47,7 @@ class Model(EstimatorComponent):
             n_jobs=n_jobs,
             allowed_imports=allowed_imports,
         )
-        self.trusted_types = [
-            name.strip() for name in (trusted_types or "").split(",") if name.strip()
-        ]
+        self.trusted_types = trusted_types_of(trusted_types)
         self.load()  # before upstream's microservice forks, which an estimator survives
 
     def load_model(self, artifact: Artifact | None) -> None:

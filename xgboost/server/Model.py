@@ -10,6 +10,7 @@ from xgboost_served import ServedBooster
 
 from prepackaged import Artifact, ModelFiles, choose_device
 from prepackaged.estimators.component import EstimatorComponent
+from prepackaged.estimators.skops_files import trusted_types_of
 from prepackaged.parameters import number
 from prepackaged.versions import Versions
 
@@ -19,19 +20,20 @@ class Model(EstimatorComponent):
 
     For a booster, `method` is `predict` (the default, as `Booster.predict`), `predict_proba`,
     `label`, `margin`, `leaf` or `contributions`. `missing` is the number that means a missing
-    value, besides NaN. `device` is `auto`, `cpu`, `cuda` or `cuda:N`. `EstimatorComponent`
-    documents the other parameters.
+    value, besides NaN. `device` is `auto`, `cpu`, `cuda` or `cuda:N`. `trusted_types` is a
+    comma-separated list of the types that a .skops file may contain beyond those that skops itself
+    trusts. `EstimatorComponent` documents the other parameters.
     """
 
     platform = "xgboost"
     files = ModelFiles(
         names=(
             *("model.json", "model.ubj", "model.bst", "model.xgb", "model.deprecated"),
-            *("model.joblib", "model.pkl", "model.pickle", "model.sav"),
+            *("model.joblib", "model.pkl", "model.pickle", "model.sav", "model.skops"),
         ),
         suffixes=(
             *(".json", ".ubj", ".bst", ".xgb", ".deprecated", ".model"),
-            *(".joblib", ".pkl", ".pickle", ".sav"),
+            *(".joblib", ".pkl", ".pickle", ".sav", ".skops"),
         ),
         flavor="xgboost",
         flavor_key="data",
@@ -50,6 +52,7 @@ class Model(EstimatorComponent):
         extra_columns: str | None = None,
         class_names: str | None = None,
         allowed_imports: str | None = None,
+        trusted_types: str | None = None,
     ) -> None:
         super().__init__(
             model_uri,
@@ -63,6 +66,7 @@ class Model(EstimatorComponent):
         )
         self.device = device
         self.missing = number("missing", missing)
+        self.trusted_types = trusted_types_of(trusted_types)
         self.load()  # before the microservice opens its port or forks; a booster survives a fork
 
     def load_model(self, artifact: Artifact | None) -> None:
@@ -74,7 +78,7 @@ class Model(EstimatorComponent):
         assert artifact is not None  # because this class sets `files`
         device = choose_device(self.device, gpus())
         with OPENMP.limit(limits=1):  # OpenMP threads do not survive a fork
-            model, versions = read(artifact, self.allowed, self.missing)
+            model, versions = read(artifact, self.allowed, self.missing, self.trusted_types)
             if isinstance(model, Loaded):
                 self._serve_booster(model, versions, artifact, device)
             else:

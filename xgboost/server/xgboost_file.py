@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from prepackaged.arrays import Array
 from prepackaged.estimators import pickled
 from prepackaged.estimators.answers import METHODS, methods_of
 from prepackaged.estimators.pickled import SKLEARN, load_pickle, logged_warnings
+from prepackaged.estimators.skops_files import SKOPS, read_skops, version_in_skops
 from prepackaged.estimators.steps import has_own_methods
 from prepackaged.estimators.trial import parts_of
 from prepackaged.load_errors import script_names
@@ -29,6 +31,12 @@ SERVER = Path(__file__).resolve().parent
 XGBOOST = "xgboost"
 HERE = {XGBOOST: str(xgboost_version), **pickled.HERE}
 PICKLES = (".joblib", ".pkl", ".pickle", ".sav")
+# XGBoost's own types in a .skops file, which skops does not trust by itself.
+OWN_TYPES = (
+    "xgboost.core.Booster",
+    *("xgboost.sklearn.XGBClassifier", "xgboost.sklearn.XGBRegressor", "xgboost.sklearn.XGBRanker"),
+    *("xgboost.sklearn.XGBRFClassifier", "xgboost.sklearn.XGBRFRegressor"),
+)
 # Parameters of a wrapper that may be functions and that only training uses.
 OF_TRAINING = ("eval_metric", "objective", "callbacks")
 # The version that XGBoost writes at the end of a file, in JSON and in UBJSON.
@@ -63,26 +71,32 @@ class Loaded:
 
 
 def read(
-    artifact: Artifact, allowed: AllowedImports, missing: float | None = None
+    artifact: Artifact,
+    allowed: AllowedImports,
+    missing: float | None = None,
+    trusted_types: Collection[str] = (),
 ) -> tuple[Loaded | Any, Versions]:
     """Return the booster in the file, or the estimator that contains one, and the versions.
 
-    A pickle may only import what `allowed` permits. `missing` replaces the missing value that the
-    file gives for a booster. Raises `DeploymentError` if the file cannot be loaded or contains
-    neither.
+    A pickle may only import what `allowed` permits, and a .skops file only contain trusted types;
+    `read_skops` says which. `missing` replaces the missing value that the file gives for a
+    booster. Raises `DeploymentError` if the file cannot be loaded or contains neither.
     """
-    is_pickle = artifact.name.endswith(PICKLES)
+    is_pickle, is_skops = artifact.name.endswith(PICKLES), artifact.name.endswith(SKOPS)
     facts = read_facts(artifact.path) if is_pickle else PickleFacts()
     with artifact.reading():
         content = _content(artifact.path) if is_pickle else artifact.path.read_bytes()
     versions = _versions(artifact, content, facts)
     with artifact.reading(versions.advice()), logged_warnings(artifact.path):
         try:
-            model = (
-                _unpickled(artifact, facts, versions, allowed)
-                if is_pickle
-                else _native(content, artifact)
-            )
+            if is_skops:
+                model: Any = _served(
+                    read_skops(artifact, {*OWN_TYPES, *trusted_types}, SERVER), artifact
+                )
+            elif is_pickle:
+                model = _unpickled(artifact, facts, versions, allowed)
+            else:
+                model = _native(content, artifact)
         except (XGBoostError, AttributeError) as error:
             raise _explained(error, artifact) from error
     if isinstance(model, Loaded):
@@ -100,7 +114,9 @@ def _content(path: Path) -> bytes:
 def _versions(artifact: Artifact, content: bytes, facts: PickleFacts) -> Versions:
     """The versions that saved the model, as far as its file and its `MLmodel` state them."""
     saved_with = _version(content) or str(artifact.flavor.get("xgb_version") or "")
-    saved = {XGBOOST: saved_with, SKLEARN: facts.sklearn}
+    is_skops = artifact.name.endswith(SKOPS)
+    sklearn = version_in_skops(artifact.path) if is_skops else facts.sklearn
+    saved = {XGBOOST: saved_with, SKLEARN: sklearn}
     known = {package: version for package, version in saved.items() if version}
     return Versions(known, HERE, *mlflow_versions(artifact))
 
@@ -154,6 +170,11 @@ def _unpickled(
     artifact: Artifact, facts: PickleFacts, versions: Versions, allowed: AllowedImports
 ) -> Loaded | Any:
     model = load_pickle(artifact, facts, versions.python, SERVER, allowed, Unavailable)
+    return _served(model, artifact)
+
+
+def _served(model: Any, artifact: Artifact) -> Loaded | Any:
+    """The booster of a booster or wrapper, or an estimator that contains one."""
     if isinstance(model, Booster):
         return Loaded(model)
     is_wrapper = callable(getattr(model, "get_booster", None))

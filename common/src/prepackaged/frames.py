@@ -30,7 +30,9 @@ def _series(fact: Column, array: Array) -> Any:
     from pandas import Categorical, Series
 
     if fact.kind == "category" and fact.categories is not None:
-        return Series(Categorical(array, categories=list(fact.categories)))
+        codes = {category: code for code, category in enumerate(fact.categories)}
+        known = [codes.get(value, -1) for value in array.tolist()]  # -1 is pandas' missing value
+        return Series(Categorical.from_codes(known, categories=list(fact.categories)))
     if array.dtype != object or (fact.kind == "any" and not fact.is_of_objects):
         return Series(array)
     keeps_none = fact.missing is None or fact.kind != "text"

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+import skops.io
 import xgboost
 from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -74,6 +75,38 @@ def test_an_estimator_with_a_booster_inside_answers_as_it_does_itself(
         assert answer == {"outputs": [each.tolist() for each in expected]}
     else:
         assert np.array_equal(answer, expected)
+
+
+@pytest.mark.parametrize("name", ["wrapper", "pipeline"])
+def test_a_skops_file_answers_as_its_estimator(
+    name: str, full: Array, classes: Array, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """A wrapper answers as its booster, anything around it as scikit-learn; no type is listed."""
+    estimator = (ESTIMATORS | {"wrapper": small()})[name].fit(full, classes)
+    skops.io.dump(estimator, tmp_path / "model.skops")
+
+    model = model_of(tmp_path, method="predict_proba")
+
+    assert np.array_equal(model.predict(full, []), estimator.predict_proba(full))
+
+
+def test_other_types_in_a_skops_file_are_trusted_by_the_operator_alone(
+    full: Array, classes: Array, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """A type of neither XGBoost's nor scikit-learn's is refused by name until it is listed."""
+    estimator = make_pipeline(FunctionTransformer(halved), small()).fit(full, classes)
+    skops.io.dump(estimator, tmp_path / "model.skops")
+
+    with pytest.raises(DeploymentError, match=f"set the parameter trusted_types to {__name__}"):
+        model_of(tmp_path)
+
+    model = model_of(tmp_path, trusted_types=f"{__name__}.halved")
+    assert np.array_equal(model.predict(full, []), estimator.predict_proba(full))
+
+
+def halved(features: Any) -> Any:
+    """A function of this module, which the server does not have."""
+    return features / 2
 
 
 @pytest.mark.usefixtures("since_3_1")

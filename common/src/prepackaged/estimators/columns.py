@@ -20,6 +20,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, TargetEncoder
 from sklearn.utils import get_tags
 
+from prepackaged.estimators.boosters import facts_of_booster, names_of_booster, package_of
 from prepackaged.estimators.encoders import encoded, of_encoder, of_imputer
 from prepackaged.estimators.facts import ANY, Facts, aligned, both, common, merged
 from prepackaged.estimators.members import facts_of_members
@@ -73,7 +74,10 @@ def _known_facts(estimator: Any, count: int) -> Facts:
 
 def names_of(estimator: Any) -> list[str] | None:
     """The names of the columns, if the first step stored them."""
-    names = _noted(estimator, "feature_names_in_")
+    first = _first(estimator)
+    if package_of(first):
+        return names_of_booster(first)
+    names = _noted(first, "feature_names_in_")
     return None if names is None else [str(name) for name in names]
 
 
@@ -83,14 +87,18 @@ def _count_of(estimator: Any) -> int | None:
 
 
 def _noted(estimator: Any, attribute: str) -> Any:
-    """An attribute of the first step that stores any: passthrough steps store none."""
-    if isinstance(estimator, Pipeline):
-        steps = (step for _, step in estimator.steps if not is_passthrough(step))
-        return _noted(next(steps, None), attribute)
+    """An attribute of the first step that stores any."""
     try:
-        return getattr(estimator, attribute, None)
+        return getattr(_first(estimator), attribute, None)
     except Exception:  # a property of an author's class may fail
         return None
+
+
+def _first(estimator: Any) -> Any:
+    """The first step that stores attributes: passthrough steps store none."""
+    if not isinstance(estimator, Pipeline):
+        return estimator
+    return _first(next((step for _, step in estimator.steps if not is_passthrough(step)), None))
 
 
 def facts_of(estimator: Any, behind: Facts, count: int) -> Facts:
@@ -107,6 +115,8 @@ def _facts_of(estimator: Any, behind: Facts, count: int) -> Facts:
     for kind, read in READERS.items():
         if isinstance(estimator, kind):
             return read(estimator, behind, count)
+    if package_of(estimator) and not has_own_methods(estimator):
+        return facts_of_booster(estimator, count)
     if inner := inner_estimators(estimator):
         return facts_of_members(estimator, inner, count, _seen)
     if is_numeric(estimator):

@@ -11,6 +11,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
 
 from prepackaged.estimators.answers import METHODS
+from prepackaged.estimators.boosters import CATBOOST, LIGHTGBM
 from prepackaged.estimators.trial import takes_items
 
 # Attributes of scikit-learn's estimators with inner estimators that get the same columns. In an
@@ -20,7 +21,7 @@ INNER = ("best_estimator_", "estimators_", "estimator_", "regressor_", "calibrat
 MADE_OF_OTHERS = (MetaEstimatorMixin, ColumnTransformer, FeatureUnion, Pipeline)
 # The methods of an estimator that get rows, and the packages of classes that are not an author's.
 OF_ROWS = ("fit", "fit_transform", "transform", *METHODS)
-FRAMEWORKS = {"sklearn", "xgboost"}
+FRAMEWORKS = {"sklearn", "xgboost", LIGHTGBM, CATBOOST}
 # Sample items, to find out whether an author's vectorizer accepts items or a table.
 ITEMS: dict[str, list[Any]] = {"text": ["a", "b"], "dict": [{"a": 1.0}, {"a": 2.0}]}
 # Modules of trees that convert their whole input to float32.

@@ -1,4 +1,4 @@
-"""Limits for clients from the pod's annotations."""
+"""Read the limits for clients from the pod's annotations."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ MAX_MESSAGE = "seldon.io/grpc-max-message-size"
 
 
 def read_annotations(file: Path = ANNOTATIONS) -> dict[str, str]:
-    """The pod's annotations, lines of `key="value"` that Kubernetes writes into a file."""
+    """The pod's annotations, which Kubernetes writes into a file as lines of `key="value"`."""
     try:
         lines = file.read_text().splitlines()
     except OSError:
@@ -21,7 +21,7 @@ def read_annotations(file: Path = ANNOTATIONS) -> dict[str, str]:
 
 
 def read_limits_of_pod(annotations: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of a Config that annotations set. Raises `DeploymentError`."""
+    """The Config fields that annotations set. Raises `DeploymentError` for a wrong value."""
     return {
         "timeout": _milliseconds(annotations, "seldon.io/rest-timeout"),
         "grpc_timeout": _milliseconds(annotations, "seldon.io/grpc-timeout"),
@@ -30,13 +30,13 @@ def read_limits_of_pod(annotations: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _milliseconds(annotations: Mapping[str, str], key: str) -> float | None:
-    """Seconds; None for no limit, which 0 also means, as in gunicorn."""
+    """The annotation's milliseconds in seconds; None (no limit) if it is missing or 0."""
     text = annotations.get(key, "").strip() or "0"
     return number(text, f"the annotation {key}", "milliseconds") / 1000 or None
 
 
 def _max_message(annotations: Mapping[str, str]) -> dict[str, int | None]:
-    """The limit that the annotation sets; 0 and gRPC's -1 mean no limit."""
+    """The field for the limit that the annotation sets; 0 and gRPC's -1 mean no limit."""
     text = annotations.get(MAX_MESSAGE, "").strip()
     if not text:
         return {}

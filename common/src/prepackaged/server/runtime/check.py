@@ -32,15 +32,16 @@ from prepackaged.signature import declared_signature
 logger = logging.getLogger(__name__)
 
 MEGABYTE = 2**20
-SPARE = 1.5  # times the memory that was seen, for requests of many rows
-SHOWN = 100  # names in a list
-FAILED = "failed: "  # before what the server would not start with
+SPARE = 1.5  # the recommended memory as a multiple of the measured one, for requests of many rows
+SHOWN = 100  # the most names of a list in the report
+FAILED = "failed: "  # the prefix for a failed sample that would keep the server from starting
 
 
 def main() -> None:
-    """Check the model that the command line or the environment names; the console script.
+    """Check the model that the command line or the environment names (the console script).
 
-    Exits with status 1 and one last line if it cannot be loaded or cannot answer its example.
+    Exits with status 1 and an error in the last line if the model cannot be loaded or cannot
+    answer its example.
     """
     begin_logging()
     options = read_command_line()
@@ -55,12 +56,12 @@ def main() -> None:
 
 
 def report_on(options: argparse.Namespace) -> dict[str, Any]:
-    """What was found, and under `error` why the model should not be deployed, in one line."""
+    """The report; `error` is one line that says why the model should not be deployed."""
     report: dict[str, Any] = {}
     with redirect_stdout(sys.stderr):  # a model's author may print
         try:
             with failures_as(f"{options.model} cannot be checked"):
-                report.update(parts(config_of(options)))  # what was found until it failed
+                report.update(parts(config_of(options)))  # keeps the parts before a failure
             why = failure_in(report)
         except DeploymentError as error:
             why = str(error)
@@ -68,7 +69,7 @@ def report_on(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def failure_in(report: dict[str, Any]) -> str:
-    """Why the model should not be deployed; empty where nothing speaks against it."""
+    """Why the model should not be deployed; empty if there is no reason."""
     for text in report.get("samples", {}).values():
         if text.startswith(FAILED):
             return str(text.removeprefix(FAILED))
@@ -77,7 +78,7 @@ def failure_in(report: dict[str, Any]) -> str:
 
 
 def print_page(options: argparse.Namespace) -> None:
-    """Print the page to try the model; end with status 1 where it cannot be loaded."""
+    """Print the page to try the model; exit with status 1 if the model cannot be loaded."""
     try:
         with redirect_stdout(sys.stderr), loaded(config_of(options)) as test:
             page = test.page()
@@ -88,7 +89,7 @@ def print_page(options: argparse.Namespace) -> None:
 
 
 def read_command_line() -> argparse.Namespace:
-    """The model and the form of the report."""
+    """Parse the command line: the model and the format of the report."""
     parser = argparse.ArgumentParser(prog="check", description=__doc__)
     parser.add_argument("model_uri", nargs="?", help="a directory or a file; /mnt/models")
     parser.add_argument("--model", default="Model", help="the class that serves it (Model)")
@@ -99,7 +100,7 @@ def read_command_line() -> argparse.Namespace:
 
 
 def config_of(options: argparse.Namespace) -> Config:
-    """The server's own settings, with the model of the command line. Raises `DeploymentError`."""
+    """The server's settings with the command line's model. Raises `DeploymentError`."""
     config = read_config([options.model], os.environ)
     if options.model_uri:
         parameters = {**config.parameters, "model_uri": options.model_uri}
@@ -108,9 +109,9 @@ def config_of(options: argparse.Namespace) -> Config:
 
 
 def parts(config: Config) -> Iterator[tuple[str, Any]]:
-    """The facts about a model, by title; those about the file come before it is loaded.
+    """Yield the parts of the report and their titles; the part about the file precedes loading.
 
-    Raises `DeploymentError` if it cannot be loaded.
+    Raises `DeploymentError` if the model cannot be loaded.
     """
     artifact = artifact_of(config)
     if artifact:
@@ -130,7 +131,7 @@ def parts(config: Config) -> Iterator[tuple[str, Any]]:
 
 
 def artifact_of(config: Config) -> Artifact | None:
-    """The file that will be loaded; None if the class loads none. Raises `DeploymentError`."""
+    """The file that the class will load; None if it loads none. Raises `DeploymentError`."""
     model_class = find_class(config.interface)
     parameters = with_model_dir(model_class, config.parameters, config.model_dir)
     files, uri = getattr(model_class, "files", None), parameters.get("model_uri") or mounted_model()
@@ -143,9 +144,9 @@ def artifact_of(config: Config) -> Artifact | None:
 
 
 def file_facts(artifact: Artifact) -> dict[str, Any]:
-    """The chosen file, the files beside it, and the imports of a pickle."""
+    """Facts about the chosen file, the other files in its directory, and a pickle's imports."""
     beside = set()
-    with suppress(OSError):  # a directory that nobody may list, but whose file can be read
+    with suppress(OSError):  # the file may be readable although its directory cannot be listed
         beside = {entry.name for entry in artifact.directory.iterdir()} - {artifact.name}
     imports = imports_of(artifact.path)
     return {
@@ -161,14 +162,14 @@ def file_facts(artifact: Artifact) -> dict[str, Any]:
 def sample_facts(
     model: Any, metadata: dict[str, Any] | None, config: Config, samples: Sequence[Sample]
 ) -> dict[str, str]:
-    """The result of each sample beside the model, by its name."""
+    """The result of each sample, by the sample's name."""
     with LoopThread() as loop:
         outcomes = SelfTest(model, metadata, config, loop).outcomes(samples)
         return {each.sample.name: in_words(each) for each in outcomes}
 
 
 def in_words(outcome: Outcome) -> str:
-    """Whether a sample is answered as expected."""
+    """The outcome as text: answered as expected, or how the answer differs."""
     if not outcome.difference:
         return "answered as expected"
     return (FAILED if outcome.sample.is_required else "") + failure(outcome)

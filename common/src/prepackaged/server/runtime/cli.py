@@ -1,4 +1,4 @@
-"""`prepackaged-microservice Model`: read the settings, load the model, serve until a signal."""
+"""`prepackaged-microservice Model`: read the settings, load the model, and serve until a signal."""
 
 import asyncio
 import contextlib
@@ -43,10 +43,10 @@ logger = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Serve the class that the command line names; the console script.
+    """Serve the class that the command line names (the console script).
 
-    Exits with status 1 and one last line if the server cannot start, or if an accepted request was
-    not answered.
+    Exits with status 1 and an error in the last line if the server cannot start, or if an accepted
+    request was not answered.
     """
     open_standard_streams()
     begin_logging(stream=patient(sys.stderr, LOG_MILLISECONDS))
@@ -68,13 +68,13 @@ def work(config: Config, place: Place) -> None:
     try:
         serve(config, place)
     except DeploymentError as error:
-        with contextlib.suppress(OSError):  # the parent has ended
-            place.pipe.send((FAILURE, str(error)))  # for it to log
+        with contextlib.suppress(OSError):  # the parent has exited
+            place.pipe.send((FAILURE, str(error)))  # the parent logs it
         sys.exit(1)
 
 
 def serve(config: Config, place: Place | None = None) -> None:
-    """Load the model, then open the ports, then serve until a signal.
+    """Load the model, open the ports, and serve until a signal.
 
     The event loop has its own thread. The main thread loads and calls the model, as in
     seldon-core's microservice, because models rely on that.
@@ -102,7 +102,7 @@ def serve(config: Config, place: Place | None = None) -> None:
 def loaded_server(
     config: Config, loop: LoopThread, thread: ModelThread, metrics: Metrics
 ) -> tuple[RunningServer, Reloader]:
-    """The server of the model, once that is loaded, and what loads it again."""
+    """Load the model, and return its server and the `Reloader` that reloads it."""
     files = fingerprint(model_uri(config))
     loaded = load(config, loop)
     parts = loaded.model, loaded.metadata, config, thread.submit, metrics
@@ -114,9 +114,10 @@ def loaded_server(
 def begin_reloading(
     loop: LoopThread, reloader: Reloader, signals: ReloadSignal, parent: Parent | None
 ) -> None:
-    """Load the model again on SIGHUP, by request, or when its files change.
+    """Reload the model on SIGHUP, on a client's request, or when its files change.
 
-    A worker does so when its parent asks for it, which takes care of the signal and the files.
+    A worker reloads when its parent asks for it, because the parent handles the signal and watches
+    the files.
     """
     if parent:
         loop.run(parent.take_over(reloader))
@@ -136,7 +137,7 @@ def serve_loaded(
 ) -> None:
     """Open the ports, and call the model on this thread until the server has stopped.
 
-    With `has_service`, the model has a custom service.
+    `has_service` says whether the model has a custom service.
     """
     config, is_over = server.config, asyncio.Event()
     dog = Watchdog(config.shutdown.process, lambda: hanging(config, "some"))
@@ -157,7 +158,7 @@ def serve_loaded(
 
 
 async def begin(server: RunningServer, early: EarlyServer | None, parent: Parent | None) -> None:
-    """Open the ports, or take them over from the early server."""
+    """Open the ports, or take them over from the early server; start a worker's heartbeats."""
     if early:
         await early.stop()
         await server.start(early.rest, early.grpc)
@@ -168,18 +169,18 @@ async def begin(server: RunningServer, early: EarlyServer | None, parent: Parent
 
 
 async def serve_until(is_over: asyncio.Event, server: RunningServer, dog: Watchdog) -> None:
-    """Serve until a signal, then shut down: in order or, if the model hangs, at once."""
+    """Serve until a signal, then shut down: gracefully or, if the model hangs, at once."""
     await is_over.wait()
     dog.start()
     unanswered = await server.stop()
     if unanswered is not None:
         logger.critical("%s", hanging(server.config, f"{unanswered}"))
         end_now(1)
-    dog.status = 0  # threads of the model may run on, but not for long
+    dog.status = 0  # the model's threads may continue, but only until the watchdog exits
 
 
 def hanging(config: Config, unanswered: str) -> str:
-    """The last log line if the model did not finish."""
+    """The last log line if the model did not finish in time."""
     return (
         f"the model was still busy {config.grace:g} s after the signal to shut down;"
         f" {unanswered} requests had no answer"

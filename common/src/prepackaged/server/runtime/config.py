@@ -1,7 +1,7 @@
-"""Read the command line and the environment into one frozen Config; no other module reads them.
+"""Read the command line and the environment into a frozen Config; no other module reads them.
 
-Flags, variables and defaults are those of seldon-core 1.17.1's microservice.py: a variable
-gives a flag's default, except that SELDON_LOG_LEVEL wins over its flag.
+Flags, variables and defaults are those of seldon-core 1.17.1's microservice.py: a variable sets the
+default of a flag, except that SELDON_LOG_LEVEL overrides its flag.
 """
 
 import argparse
@@ -46,7 +46,7 @@ LOG_LEVELS = {
     "WARN": "WARNING",
     "FATAL": "CRITICAL",
 }
-# The variables that give settings their defaults; the first that is set counts.
+# The variables that set the defaults of flags; the first one that is set counts.
 VARIABLES = {setting.flag: setting.variables for setting in SETTINGS if setting.flag}
 MOST_PORT = 65_535
 
@@ -56,15 +56,16 @@ class Config:
     """The settings of a server; `options` explains each.
 
     `interface` names the class to serve: `Module` for the class of the same name, or
-    `package.module.Class`. `parameters` are the arguments of its constructor. `model_name` and
-    `model_version` are used by protocols other than Seldon's. `model_dir` is the model's directory
-    unless the parameters name one. `predict_route` and `health_route` are Vertex AI's paths, or
-    empty. `host` is a name or an address.
+    `package.module.Class`. `parameters` are the arguments of its constructor. Protocols other than
+    Seldon's use `model_name` and `model_version`. `model_dir` is the model's directory unless the
+    parameters name one. `predict_route` and `health_route` are Vertex AI's paths, or empty. `host`
+    is a name or an address.
 
-    In seconds: `timeout` (REST) and `grpc_timeout` from a request to its answer, None for no limit;
-    `keepalive` from an answer to the next request; `grace` from the signal to the last answer;
-    `longest_call`, after which a call to the model is considered to hang; `max_wait` that a request
-    may expect to wait for the model, None to decide by its deadline.
+    In seconds: `timeout` (REST) and `grpc_timeout` from a request to its response, None for no
+    limit; `keepalive` from a response to the next request; `grace` from the signal to the last
+    response; `longest_call`, after which a call to the model is considered to hang; `max_wait`, the
+    longest expected wait for the model with which a request is accepted, None to use the request's
+    deadline instead.
 
     In bytes: `max_message` (gRPC), `max_body` (REST), `max_batch_bytes`, and `request_memory` for
     all unanswered requests, None for half of the free memory. Counts: `max_waiting` requests that
@@ -72,13 +73,13 @@ class Config:
 
     `batches` allows batching, `pages` the page to try the model, and `cors` calls from browser
     pages of any origin. With `samples`, the model must answer the samples beside it before a port
-    opens. With `repository_api`, clients load and unload the model. `poll` is the number of seconds
-    between looks whether its files have changed, 0 for none; with `unload_first`, a reload unloads
-    the old model first where memory is short. With `drift`, metrics count values that training had
-    not. With `provenance_tags`, each answer names its model. With `opens_early`, the ports open at
-    once and answer 503 until the model is loaded. `passes_payload` leaves predictions over REST
-    undecoded, for models with `predict_raw`. `unit_id` is the server's name in an inference graph,
-    `image` its image's name.
+    opens. With `repository_api`, clients may load and unload the model. `poll` is the interval in
+    seconds between checks whether its files have changed, 0 for no checks; with `unload_first`, a
+    reload unloads the old model first if memory is short. With `drift`, metrics count values that
+    did not occur in training. With `provenance_tags`, each response names its model. With
+    `opens_early`, the ports open at once and answer 503 until the model is loaded. `passes_payload`
+    leaves predictions over REST undecoded, for models with `predict_raw`. `unit_id` is the server's
+    name in an inference graph, `image` the name of its image.
     """
 
     interface: str
@@ -138,9 +139,9 @@ def read_config(
     environment: Mapping[str, str],
     annotations: Mapping[str, str] = MappingProxyType({}),
 ) -> Config:
-    """The Config of a command line. Raises `DeploymentError` for wrong values.
+    """Read the settings into a Config. Raises `DeploymentError` for a wrong value.
 
-    An empty variable counts as not set.
+    An empty variable counts as unset.
     """
     variables = {name: text for name, text in environment.items() if text.strip()}
     flags = _parser(variables).parse_args(list(map(_hyphenated, arguments)))
@@ -178,18 +179,18 @@ def read_config(
 
 
 def _hyphenated(argument: str) -> str:
-    """A flag such as `--model_name=iris`, as KServe spells it, with hyphens."""
+    """Replace underscores in the name of a flag by hyphens: KServe writes `--model_name=iris`."""
     flag, equals, value = argument.partition("=")
     return f"{flag.replace('_', '-')}{equals}{value}" if flag.startswith("--") else argument
 
 
 def _name(flag: str) -> str:
-    """A flag and its variables, for messages."""
+    """A flag and its variables, for error messages."""
     return " or ".join((f"--{flag}", *VARIABLES[flag]))
 
 
 def _first(variables: Mapping[str, str], names: Sequence[str], default: Any) -> Any:
-    """The value of the first variable that is set."""
+    """The value of the first variable that is set, else the default."""
     return next((variables[name] for name in names if name in variables), default)
 
 

@@ -18,8 +18,8 @@ Result = TypeVar("Result")
 class LoopThread:
     """Run coroutines on a separate thread until the end of the `with` block.
 
-    `ended` has the exception that stopped the loop before the end of the block; instead of a
-    SystemExit, which would end the process as if all was well, a `DeploymentError`.
+    `ended` has the exception that stopped the loop before the end of the block. A `DeploymentError`
+    replaces a SystemExit, which would end the process as if there were no error.
     """
 
     def __enter__(self) -> "LoopThread":
@@ -37,25 +37,25 @@ class LoopThread:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with suppress(RuntimeError):  # it has ended already
+        with suppress(RuntimeError):  # the loop is closed already
             self.loop.call_soon_threadsafe(self._is_over.set_result, None)
         self._thread.join()
 
     def submit(self, work: Coroutine[Any, Any, Result]) -> "Future[Result]":
-        """Start a coroutine, and return the future of its result.
+        """Start a coroutine and return the future of its result.
 
-        Whatever it raises is its result: a SystemExit would stop the loop.
+        The future receives every exception, even a SystemExit, which would stop the loop.
         """
         outcome: Future[Result] = Future()
         asyncio.run_coroutine_threadsafe(_settle(outcome, work), self.loop)
         return outcome
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Run a coroutine and wait for its result. Raises what it raises."""
+        """Run a coroutine and return its result, or raise its exception."""
         return self.submit(work).result()
 
     def soon(self, function: Callable[..., object], *values: Any) -> None:
-        """Call a function on the loop, unless that has ended."""
+        """Call a function on the loop, unless the loop is closed."""
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(function, *values)
 

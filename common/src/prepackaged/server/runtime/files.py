@@ -1,28 +1,28 @@
-"""The limit of open files, and so of connections."""
+"""The limit of open files, which limits the number of connections."""
 
 import resource
 from contextlib import suppress
 
-PORTS = 2  # whose connections are bounded by the setting, REST's and gRPC's
-OTHER_FILES = 256  # the files that a process may have open besides these, such as the metrics port
+PORTS = 2  # the ports to which the setting applies: REST and gRPC
+OTHER_FILES = 256  # the open files that are allowed for other purposes, such as the metrics port
 
 
 def allow_connections(most: int) -> None:
-    """Raise the limit of open files for that many connections to each port, as far as allowed.
+    """Raise the limit of open files for `most` connections to each port, up to the hard limit.
 
-    Many systems begin with 1,024, for programs that call select(2).
+    Many systems start with 1,024 because of programs that call select(2).
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = PORTS * most + OTHER_FILES
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(ValueError, OSError):  # a sandbox that does not allow it
+        with suppress(ValueError, OSError):  # some sandboxes do not allow it
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def max_connections(most: int) -> int:
-    """The connections that a port may have, within the limit of open files."""
+    """The number of connections that a port may have: `most`, or less if open files are limited."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return most

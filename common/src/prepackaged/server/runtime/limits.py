@@ -1,4 +1,4 @@
-"""Limits for clients, batching, pages and reloads, from the environment."""
+"""Settings from the environment: limits for clients, batching, pages and reloads."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ MAX_BATCH_BYTES = 64 * MEGABYTE
 
 
 def read_limits(environment: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of a Config that the environment sets. Raises `DeploymentError`."""
+    """The Config fields that the environment sets. Raises `DeploymentError` for a wrong value."""
     fields = {}
     for variable, (field, read) in VARIABLES.items():
         if variable in environment:

@@ -1,4 +1,4 @@
-"""Loading the model, and what has to be true before it answers a client."""
+"""Load the model, and check it before it answers clients."""
 
 import time
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from prepackaged.server.runtime.self_test import check_samples
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A loaded model, its metadata, and its digest if that is known already.
+    """A loaded model, its metadata, and its digest (empty if it is not computed yet).
 
-    `seconds` and `memory` (bytes) are what loading it took.
+    `seconds` and `memory` (in bytes) are the time and the memory that loading took.
     """
 
     model: Any
@@ -27,9 +27,9 @@ class LoadedModel:
 
 
 def load(config: Config, loop: LoopThread) -> LoadedModel:
-    """Load the model and try its samples, on the thread that is to call it.
+    """Load the model and try its samples, on the thread that will call the model.
 
-    Raises `DeploymentError`.
+    Raises `DeploymentError` if the model cannot be loaded or a sample fails.
     """
     start = time.perf_counter()
     with importing():

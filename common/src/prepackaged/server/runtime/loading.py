@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 UNEXPECTED = re.compile(r"__init__\(\) got an unexpected keyword argument '(\w+)'")
 VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-LONGEST = 100  # characters of a wrong name that a message shows
+LONGEST = 100  # the most characters of a wrong name that a message shows
 MOST_CLASSES = 10  # the most classes that a message lists
 
 
@@ -54,9 +54,9 @@ def load_model(interface: str, parameters: Mapping[str, Any], model_dir: str | N
 
 @contextmanager
 def failures_as(message: str) -> Iterator[None]:
-    """Raise `DeploymentError` with this message for anything that the model's code raises.
+    """Raise `DeploymentError` with this message for any exception of the model's code.
 
-    Without this, `sys.exit(0)` would end the server as if all was well. Ctrl-C is no failure.
+    Otherwise, `sys.exit(0)` would end the server as if there were no error. Ctrl-C is no failure.
     """
     try:
         yield
@@ -72,14 +72,14 @@ def with_model_dir(
 ) -> Mapping[str, Any]:
     """The constructor's arguments: the parameters, with `model_dir` as default for `model_uri`.
 
-    Platforms set it for every server, so it is ignored if the class has no `model_uri`, or if
-    nothing is mounted.
+    Platforms set `model_dir` for every server, so it is ignored if the class has no `model_uri`, or
+    if nothing is mounted.
     """
     if model_dir is None or "model_uri" in parameters:
         return parameters
     if model_dir == str(MOUNT) and mounted_model() is None:
         return parameters
-    with suppress(TypeError, ValueError):  # a class in C that does not say what it takes
+    with suppress(TypeError, ValueError):  # a class in C without a signature
         if "model_uri" in parameters_of(model_class):
             return {**parameters, "model_uri": model_dir}
     logger.warning("The model has no parameter model_uri: %s is not used", model_dir)
@@ -87,10 +87,10 @@ def with_model_dir(
 
 
 def check_parameters(interface: str, model_class: Any, given: Mapping[str, Any]) -> None:
-    """Raise `DeploymentError`, with a list of parameters, if the class does not have these."""
+    """Raise `DeploymentError` if a given parameter is unknown or a required one is missing."""
     try:
         known = inspect.signature(model_class).parameters.values()
-    except (TypeError, ValueError):  # a class in C that does not say what it takes
+    except (TypeError, ValueError):  # a class in C without a signature
         return
     names = [each.name for each in known if each.kind not in VARIADIC]
     unknown = [name for name in given if name not in names]
@@ -102,7 +102,7 @@ def check_parameters(interface: str, model_class: Any, given: Mapping[str, Any])
 
 
 def parameters_of(model_class: Any) -> list[str]:
-    """The parameters of a class, and of its base classes if it passes others on."""
+    """The names of the constructor parameters of a class and its base classes."""
     names: dict[str, None] = {}
     for constructor in (vars(each).get("__init__") for each in model_class.__mro__[:-1]):
         known = list(inspect.signature(constructor).parameters.values())[1:] if constructor else ()
@@ -116,7 +116,7 @@ def _unknown(interface: str, name: str, known: Sequence[str]) -> DeploymentError
 
 
 def read_metadata(model: Any) -> dict[str, Any] | None:
-    """The answer to `GET /metadata`; None, as upstream, if it violates Seldon's schema.
+    """The response to `GET /metadata`; None, as upstream, if it violates Seldon's schema.
 
     Raises `DeploymentError` if the model's `init_metadata` fails.
     """
@@ -133,7 +133,7 @@ def _metadata_of(model: Any) -> dict[str, Any] | None:
     if isinstance(own, dict) and "MODEL_METADATA" not in os.environ:
         with suppress(SeldonInvalidMetadataError):
             return validated(own)
-    # The rest, with its notices, is upstream's.
+    # Upstream's code handles the other cases and logs them.
     metadata: dict[str, Any] | None = seldon_methods.init_metadata(
         SimpleNamespace(init_metadata=lambda: own)
     )
@@ -141,7 +141,10 @@ def _metadata_of(model: Any) -> dict[str, Any] | None:
 
 
 def find_class(interface: str) -> Any:
-    """The class, imported from the working directory or an installed package."""
+    """Import the class from the working directory or an installed package.
+
+    Raises `DeploymentError` if the import fails or the module has no such class.
+    """
     module_name, _, class_name = interface.rpartition(".")
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
@@ -153,7 +156,7 @@ def find_class(interface: str) -> Any:
 
 
 def _without(module: ModuleType, class_name: str) -> str:
-    """Say that a module has no such class, and which classes it defines instead."""
+    """An error text: the module has no such class; the classes that it defines."""
     name = module.__name__
     own = [each for each, kind in vars(module).items() if isinstance(kind, type)]
     own = [each for each in own if getattr(module, each).__module__ == name]

@@ -1,4 +1,4 @@
-"""The memory limit for requests, and returning freed memory to the system."""
+"""The memory limit for requests; tuning of the garbage collector and of malloc."""
 
 import asyncio
 import ctypes
@@ -12,20 +12,20 @@ from pathlib import Path
 from prepackaged.server.transport.memory import MemoryBudget
 
 MEGABYTE = 2**20
-# glibc's numbers for the parameters of mallopt (malloc.h), and what they are set to.
+# The parameter numbers of glibc's mallopt (malloc.h), and their values.
 M_TRIM_THRESHOLD, KEPT = -1, 64 * MEGABYTE
 M_MMAP_THRESHOLD, LARGEST_KEPT = -3, 32 * MEGABYTE
 M_ARENA_MAX, ARENAS = -8, 2
-LOOK_SECONDS = 0.25  # between looks whether a time of large requests is over
-FULL = 0.6  # above this share of the memory in use, the process keeps no free memory
+LOOK_SECONDS = 0.25  # the interval between checks whether a peak of large requests has passed
+FULL = 0.6  # if more than this share of the memory is in use, free memory is returned
 
 
-# The limit of a container's memory: that of cgroups in their second version, and in their first.
+# The files with a container's memory limit, of cgroups v2 and v1.
 CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
-# The limit, the use, and the part of the use that is given up when others need it: file pages.
+# The files of limit and usage, and the statistic for reclaimable usage: inactive file pages.
 CGROUP_USES = tuple(
     (limit, limit.parent / use, inactive)
     for limit, use, inactive in zip(
@@ -39,28 +39,31 @@ LEAST = 16 * MEGABYTE
 
 
 def for_requests(workers: int = 1) -> int:
-    """Half of the free memory, for each worker: the model needs as much for its answers."""
+    """The bytes for the requests of each worker: half of the free memory, at least LEAST.
+
+    The model needs as much memory for its results.
+    """
     free = memory_limit() // workers - resident()
-    soft, _ = resource.getrlimit(resource.RLIMIT_AS)  # of this process alone
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)  # for this process only
     if soft != resource.RLIM_INFINITY:
         free = min(free, soft - addressed())
     return max(free // 2, LEAST)
 
 
 def memory_limit() -> int:
-    """The memory limit of the container, or else of the machine, in bytes."""
+    """The memory limit of the container, or the machine's memory if that is less, in bytes."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for file in CGROUP_LIMITS:
-        with suppress(OSError, ValueError):  # "max", where there is none
+        with suppress(OSError, ValueError):  # no such file, or "max" if there is no limit
             limits.append(int(file.read_text()))
     return min(limits)
 
 
 def available() -> int:
-    """The memory that this process can still get in its container or machine, in bytes."""
+    """The memory that this process can still allocate, in bytes."""
     free = [_of_machine()]
     for limit, used, inactive in CGROUP_USES:
-        with suppress(OSError, ValueError):  # no such cgroup, or "max" where there is no limit
+        with suppress(OSError, ValueError):  # no such cgroup, or "max" if there is no limit
             used_bytes = int(used.read_text()) - _counted(used.parent / "memory.stat", inactive)
             free.append(int(limit.read_text()) - used_bytes)
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
@@ -70,12 +73,12 @@ def available() -> int:
 
 
 def _of_machine() -> int:
-    """MemAvailable, see proc_meminfo(5)."""
+    """The machine's available memory in bytes: MemAvailable in proc_meminfo(5)."""
     return _counted(Path("/proc/meminfo"), "MemAvailable:") * 1024
 
 
 def _counted(file: Path, name: str) -> int:
-    """The number after a name in a file of such lines. Raises `ValueError` without it."""
+    """The number after a name in a file of `name number` lines. Raises `ValueError` without it."""
     for line in file.read_text().splitlines():
         first, _, rest = line.partition(" ")
         if first == name:
@@ -85,7 +88,7 @@ def _counted(file: Path, name: str) -> int:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Turn the garbage collector off during imports: it takes a tenth of a server's start."""
+    """Turn off the garbage collector during imports, where it takes a tenth of the startup time."""
     gc.disable()
     try:
         yield
@@ -95,44 +98,44 @@ def importing() -> Iterator[None]:
 
 
 def settle() -> None:
-    """Once the model is loaded: give back what loading it took, and keep what requests take.
+    """After loading the model, return free memory to the system, and keep what requests will use.
 
-    The garbage collector leaves alone what lasts: to look at it all takes a tenth of a second,
-    which requests would wait for again and again. Memory of large bodies is kept for the next
-    ones: to return its pages and to ask for them again takes longer than to decode an image.
+    Existing objects are frozen, so that the garbage collector skips them: scanning them takes a
+    tenth of a second, for which requests would wait repeatedly. malloc keeps the memory of large
+    bodies: returning its pages and requesting them again takes longer than decoding an image.
     """
     gc.collect()
     gc.freeze()
     give_back()
-    with suppress(AttributeError, OSError):  # another C library than glibc does as it likes
+    with suppress(AttributeError, OSError):  # C libraries other than glibc may lack mallopt
         libc = ctypes.CDLL(None)
         libc.mallopt(M_TRIM_THRESHOLD, KEPT)
         libc.mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
 
 
 def settle_again() -> None:
-    """The same when a model has been replaced: the old one is among what lasted."""
+    """Settle after the model was replaced: unfreeze first, because the old model is frozen."""
     gc.unfreeze()
     settle()
 
 
 def share_arenas() -> None:
-    """Let threads share memory that is free: what one has used for a large body, others use too."""
+    """Let threads share malloc arenas, so that all can reuse the memory of a large body."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
 
 
 def give_back() -> None:
-    """Return free memory to the system."""
+    """Return malloc's free memory to the system."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 async def give_back_after_peaks(budget: MemoryBudget, workers: int = 1) -> None:
-    """Return what requests have used whenever a time of large ones is over; until cancelled.
+    """Until cancelled, return free memory to the system after each peak of large requests.
 
-    Also while there are large ones, when more is free in between than their budget is, or when
-    this process has most of the memory that is for each of so many workers.
+    During a peak, too, if the process has grown by more than the bytes in use plus the budget for
+    requests, or if it has more than FULL of its share among `workers` of the memory limit.
     """
     loop, before = asyncio.get_running_loop(), resident()
     full = FULL * memory_limit() / workers
@@ -144,7 +147,7 @@ async def give_back_after_peaks(budget: MemoryBudget, workers: int = 1) -> None:
 
 
 def addressed() -> int:
-    """The bytes of this process's address space, in memory or not."""
+    """The size of this process's address space in bytes, whether resident or not."""
     return _pages(0) * resource.getpagesize()
 
 
@@ -154,5 +157,5 @@ def resident() -> int:
 
 
 def _pages(place: int) -> int:
-    """A number of statm's, see proc_pid_statm(5)."""
+    """The number at this position of /proc/self/statm; see proc_pid_statm(5)."""
     return int(Path("/proc/self/statm").read_text().split()[place])

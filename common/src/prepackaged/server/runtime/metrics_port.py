@@ -1,4 +1,4 @@
-"""The metrics port: one path, which Prometheus reads."""
+"""The metrics port, which serves one path for Prometheus."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,16 +11,16 @@ from prepackaged.server.transport.limits import Limits
 from prepackaged.server.transport.routing import WireProtocol, asynchronous
 from prepackaged.server.transport.sockets import listen
 
-MAX_BODY = 2**16  # bytes; a scrape has none
-MAX_CONNECTIONS = 100  # a scrape needs one
+MAX_BODY = 2**16  # bytes; scrapes have no body
+MAX_CONNECTIONS = 100  # each scrape needs one
 
 
 async def serve_metrics(
     config: Config, exposition: Callable[[], Awaitable[tuple[bytes, str]]]
 ) -> HttpServer:
-    """Serve what `exposition` returns, a body and its content type, on the metrics port."""
+    """Serve the body and content type that `exposition` returns on the metrics port."""
 
-    async def expose(exchange: Exchange) -> Response:  # noqa: ARG001  a route's shape
+    async def expose(exchange: Exchange) -> Response:  # noqa: ARG001  the signature of a route
         body, content_type = await exposition()
         return Response(body, content_type=content_type)
 

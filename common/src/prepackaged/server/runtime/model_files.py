@@ -1,7 +1,7 @@
-"""The model's files on disk, and whether they have changed, without reading them.
+"""Detect changes of the model's files without reading them.
 
-The server polls because network file systems and mounted volumes send no change events, and
-replacing a directory by changing one link changes no file.
+The server polls, because network file systems and mounted volumes send no change events, and
+because platforms replace a directory by changing a link, which changes no file.
 """
 
 import os
@@ -17,7 +17,7 @@ from prepackaged.server.runtime.config import Config
 
 MOST_ENTRIES = 10_000
 MOST_LEVELS = 20
-UNFINISHED = (".partial", ".tmp", ".swp")  # what is still being written, by rclone, editors, others
+UNFINISHED = (".partial", ".tmp", ".swp")  # files that rclone, editors and others still write
 
 
 class Fingerprint(NamedTuple):
@@ -33,18 +33,18 @@ class Fingerprint(NamedTuple):
 
 
 def model_uri(config: Config) -> str:
-    """The model's location according to the settings."""
+    """The model's location, from the settings."""
     return str(config.parameters.get("model_uri") or config.model_dir or MOUNT)
 
 
 def fingerprint(uri: str) -> Fingerprint:
-    """The fingerprint of a model directory or, for a file, of all files beside it.
+    """The fingerprint of a model directory or, for a file, of all files in its directory.
 
-    Files that cannot be listed, or do not exist, are left out.
+    Files that do not exist or cannot be listed are omitted.
     """
     try:
         return _fingerprint(local_path(uri))
-    except (DeploymentError, OSError):  # such as those of a network file system that is away
+    except (DeploymentError, OSError):  # for example, a network file system is unavailable
         return Fingerprint()
 
 
@@ -58,11 +58,11 @@ def _fingerprint(place: Path) -> Fingerprint:
 
 
 def _below(directory: Path, prefix: str, levels: int) -> Iterator[tuple[str, Path]]:
-    """Names and paths below a directory, through links too, as many as MOST_ENTRIES."""
+    """Yield the name and path of each entry below a directory, following links."""
     for path in _listed(directory):
         name = f"{prefix}{path.name}"
         yield name, path
-        if levels and os.path.isdir(path):  # noqa: PTH112  which raises no error of the file system
+        if levels and os.path.isdir(path):  # noqa: PTH112  it raises no OSError
             yield from _below(path, f"{name}/", levels - 1)
 
 
@@ -82,7 +82,7 @@ def _facts(entries: list[tuple[str, Path]]) -> Iterator[tuple[str, int, int, int
     for name, path in entries:
         try:
             found = path.stat()
-        except OSError:  # it has just gone, or leads nowhere
+        except OSError:  # a file that was just removed, or a dangling link
             continue
         if not stat.S_ISDIR(found.st_mode):
             yield name, found.st_size, found.st_mtime_ns, found.st_ino

@@ -1,4 +1,4 @@
-"""A loaded model behind its predictor, with the protocols that answer for it."""
+"""A loaded model with its predictor and the protocols that serve it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ from prepackaged.server.telemetry.metrics import Metrics
 from prepackaged.server.telemetry.tracing import Tracing
 from prepackaged.server.transport.routing import WireProtocol
 
-#: Makes a further protocol for the model behind a predictor.
+#: Creates an additional protocol for the model of a predictor.
 MakeProtocol = Callable[[Predictor], WireProtocol]
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What all models of a server share.
+    """The objects that all models of a server share.
 
     `submit` runs functions on the model's thread, where its metadata was read. `another_hangs`
-    returns whether a call to a model that was replaced hangs on that thread. `change` loads and
-    unloads the model by request. `more` are further protocols.
+    returns whether a call to a replaced model hangs on that thread. `change` loads and unloads the
+    model on a client's request. `more` creates additional protocols.
     """
 
     config: Config
@@ -64,7 +64,7 @@ class ModelService:
         paths = {path: item for each in self.protocols for path, item in each.openapi.items()}
         self.pages = Pages(self.predictor, metadata or {}, config.image, PREDICTIONS[1], paths)
         if config.pages:
-            place = self.protocols.index(first)  # before V1, which has a `/` too
+            place = self.protocols.index(first)  # before V1, which also has `/`
             self.protocols.insert(place, self.pages.protocol(first.http_failure))
 
     def _predictor(self, model: Any, flask: FlaskCompat | None) -> Predictor:

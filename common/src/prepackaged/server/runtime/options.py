@@ -1,6 +1,6 @@
-"""Every setting of the microservice, with its names, default, an example and its meaning.
+"""All settings of the microservice, each with its names, default, example and meaning.
 
-The command line, `--help` and the tables of docs/settings.md are made of this list.
+The command line, `--help` and the tables of docs/settings.md are generated from this list.
 """
 
 from prepackaged.server.runtime.limits import BATCHING, BROWSERS, LIMITS, RELOADING
@@ -9,12 +9,12 @@ from prepackaged.server.runtime.shutdown import GRACE_SECONDS
 from prepackaged.server.transport.sockets import ANY_HOST
 
 MAX_CONNECTIONS = 10_000
-# Longer than proxies keep a connection, so that it is they who close it: Google's load balancer
-# keeps one for 600 s.
+# Longer than proxies keep idle connections, so that the proxy closes them first: Google's load
+# balancer keeps them for 600 s.
 KEEPALIVE_SECONDS = 620
 CALL_SECONDS = 300  # a call to the model that takes longer is considered to hang
 METRICS_PATH = ("PREDICTIVE_UNIT_METRICS_ENDPOINT", "MLSERVER_METRICS_ENDPOINT")
-# OpenTelemetry's own variables that say where traces go.
+# OpenTelemetry's variables for the endpoint that receives traces.
 TRACED_TO = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
@@ -34,7 +34,7 @@ MODEL = (
         otherwise="/mnt/models, if it is not empty",
         example="/models/iris",
     ),
-    # Seldon's operator sets PREDICTIVE_UNIT_ID for its v1 protocol, and beside it MLServer's.
+    # Seldon's operator sets PREDICTIVE_UNIT_ID for its v1 protocol, in addition to MLServer's.
     Setting(
         "the model's name in requests and answers of V1 and V2",
         flag="model-name",
@@ -75,9 +75,9 @@ PORTS = (
         default=ANY_HOST,
         example="127.0.0.1",
     ),
-    # PrimeHub and older operators set PREDICTIVE_UNIT_SERVICE_PORT alone.
-    # After Seldon's variables MLServer's, then those of Vertex AI and SageMaker. PORT is not
-    # among them: Knative sets it to the port that a container declares, which may be gRPC's.
+    # PrimeHub and older operators set only PREDICTIVE_UNIT_SERVICE_PORT. Seldon's variables are
+    # first, then MLServer's, Vertex AI's and SageMaker's. PORT is not among them, because Knative
+    # sets it to the port that a container declares, which may be the gRPC port.
     Setting(
         "the port of REST; it also accepts gRPC",
         flag="http-port",
@@ -246,7 +246,7 @@ SELDON = (
         example="true",
     ),
 )
-#: The settings by what they are about, in the order in which they are documented.
+#: The settings by topic, in the order of their documentation.
 GROUPS = {
     "Model": MODEL,
     "Loading a new model": RELOADING,
@@ -260,8 +260,7 @@ GROUPS = {
     "Seldon": SELDON,
 }
 SETTINGS = tuple(setting for group in GROUPS.values() for setting in group)
-#: Flags that upstream takes for its process model, which this server does not have: accepted,
-#: without effect.
+#: Flags for upstream's process model, which this server does not have: accepted without effect.
 WITHOUT_EFFECT = (
     "grpc-threads",
     "threads",

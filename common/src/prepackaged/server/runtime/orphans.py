@@ -1,4 +1,4 @@
-"""Reap orphaned processes of a model: in a container, this process is PID 1."""
+"""Reap a model's orphaned processes, because the server is PID 1 in a container."""
 
 import asyncio
 import multiprocessing
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prepackaged.server.runtime.event_loop import LoopThread
 
-LOOK_SECONDS = 10  # longer than a parent takes to wait for its own child
+LOOK_SECONDS = 10  # the check interval; longer than a parent takes to wait for its own child
 
 PROCESSES = Path("/proc")
 
@@ -21,11 +21,11 @@ def begin_reaping(loop: LoopThread) -> None:
 
 
 async def reap_orphans() -> None:
-    """Reap ended child processes that no other code waits for, again and again."""
+    """Reap child processes that have exited and that no other code waits for; runs forever."""
     seen: set[int] = set()
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        multiprocessing.active_children()  # this waits for multiprocessing's own ended children
+        multiprocessing.active_children()  # reaps multiprocessing's own children
         ended = set(ended_children())
         for pid in ended & seen:
             with suppress(ChildProcessError):
@@ -34,9 +34,9 @@ async def reap_orphans() -> None:
 
 
 def ended_children() -> Iterator[int]:
-    """The children that have ended and were not waited for."""
+    """Yield the PIDs of zombie children of this process."""
     for file in PROCESSES.glob("[0-9]*/stat"):
-        with suppress(OSError):  # it is gone
+        with suppress(OSError):  # the process no longer exists
             state, parent, *_ = file.read_text().rpartition(")")[2].split()
             if state == "Z" and int(parent) == os.getpid():
                 yield int(file.parent.name)

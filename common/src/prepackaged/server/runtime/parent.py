@@ -1,4 +1,4 @@
-"""The worker's side of the pipe to its parent."""
+"""The parent process, as a worker sees it."""
 
 import asyncio
 import functools
@@ -13,12 +13,12 @@ from prepackaged.server.runtime.worker import ALIVE, BEAT_SECONDS, CHANGE, OUTCO
 
 
 class Parent:
-    """The worker's side of the pipe to its parent. Create it on the event loop that serves.
+    """The worker's end of the pipe to its parent. Create it on the event loop of the server.
 
     `on_end` is called on that loop when the parent has exited or asks the worker to stop.
     """
 
-    on_end: Callable[[], object] = functools.partial(os._exit, 0)  # before anything is served
+    on_end: Callable[[], object] = functools.partial(os._exit, 0)  # before the server starts
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
@@ -30,7 +30,7 @@ class Parent:
 
     @classmethod
     async def of(cls, pipe: Connection) -> "Parent":
-        """The parent at the other end of the pipe."""
+        """Create a Parent from a thread that has no event loop."""
         return cls(pipe)
 
     def begin(self, on_beat: Callable[[], object]) -> None:
@@ -40,7 +40,7 @@ class Parent:
         self._loop.call_later(BEAT_SECONDS, self.begin, on_beat)
 
     async def take_over(self, reloader: Reloader) -> None:
-        """Change the model when the parent asks, and forward clients' requests to the parent."""
+        """Load and unload when the parent asks, and forward such client requests to the parent."""
         self._reloader = reloader
         reloader.pass_on(self._ask)
 
@@ -53,7 +53,7 @@ class Parent:
             raise ReloadError(why)
 
     def _send(self, kind: str, text: str) -> None:
-        with suppress(OSError):  # the parent has ended
+        with suppress(OSError):  # the parent has exited
             self._pipe.send((kind, text))
 
     def _read(self) -> None:

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 SELDON_V2 = {"PREDICTIVE_UNIT_ID", "MLSERVER_MODEL_VERSION"}
 ROUTES = {"predict_route": "AIP_PREDICT_ROUTE", "health_route": "AIP_HEALTH_ROUTE"}
 MAX_MESSAGE = "MLSERVER_GRPC_MAX_MESSAGE_LENGTH"
-# MLServer's settings that are read here; the log lists the others as ignored.
+# The settings of MLServer that this server reads; the log lists the others as ignored.
 MLSERVER = {
     MAX_MESSAGE,
     "MLSERVER_HTTP_PORT",
@@ -30,9 +30,9 @@ MLSERVER = {
 
 
 def read_platform(variables: Mapping[str, str], model_dir: str | None) -> dict[str, Any]:
-    """The fields of a Config that a platform sets; `model_dir` is its directory of the model.
+    """The Config fields that a platform sets; `model_dir` is the platform's model directory.
 
-    Raises `DeploymentError` for settings that the server cannot follow.
+    Raises `DeploymentError` for a setting that the server does not support.
     """
     if model_dir and model_dir == variables.get("AIP_STORAGE_URI") and "://" in model_dir:
         raise DeploymentError(
@@ -46,11 +46,11 @@ def read_platform(variables: Mapping[str, str], model_dir: str | None) -> dict[s
 
 
 def opens_early(variables: Mapping[str, str]) -> str:
-    """Whether ports open before the model is loaded.
+    """Whether the ports open before the model is loaded, as the text of a switch.
 
-    Vertex AI requires an open port after 40 seconds, Seldon's operator after 35 for its v2
-    protocol, the only one for which it sets both of these variables. Its probes there distinguish
-    live from ready; for its v1 protocol, an open port means ready.
+    Vertex AI requires an open port after 40 seconds. Seldon's operator requires it after 35 seconds
+    for its v2 protocol, the only one for which it sets both variables of SELDON_V2; the probes of
+    v2 distinguish live from ready. For its v1 protocol, an open port means ready.
     """
     return str("AIP_HTTP_PORT" in variables or variables.keys() >= SELDON_V2)
 
@@ -63,7 +63,7 @@ def _route(variables: Mapping[str, str], name: str) -> str:
 
 
 def _max_message(variables: Mapping[str, str]) -> dict[str, int | None]:
-    """MLServer's limit of a message, in bytes; gRPC's -1 means no limit."""
+    """The field for MLServer's message limit in bytes; 0 and gRPC's -1 mean no limit."""
     if MAX_MESSAGE not in variables:
         return {}
     return {"max_message": max(integer(variables[MAX_MESSAGE], MAX_MESSAGE, -1), 0) or None}

@@ -1,4 +1,4 @@
-"""Load the model again when its files have changed."""
+"""Reload the model when its files have changed."""
 
 import asyncio
 import logging
@@ -12,10 +12,10 @@ logger = logging.getLogger(__name__)
 
 
 class Poller:
-    """Checks every `seconds` whether files have changed; if so, calls `load`.
+    """Checks every `seconds` whether the files at `uri` have changed; if so, calls `load`.
 
     `tried` returns the fingerprint of the last load, successful or not, so that a failed load is
-    not repeated until files change. A link with a new target counts at once, because platforms
+    repeated only after files change. A link with a new target counts at once, because platforms
     replace directories this way. Other changes count when two checks in a row find the same files.
     """
 
@@ -33,16 +33,16 @@ class Poller:
         self._seen = tried()
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Check repeatedly until cancelled."""
         while True:
             await asyncio.sleep(self._seconds)
             try:
                 await self.look()
-            except Exception:  # whatever it is, it may be over at the next check
+            except Exception:  # the next check may succeed
                 logger.exception("The model's files were not checked")
 
     async def look(self) -> None:
-        """Look once."""
+        """Check once."""
         files = await asyncio.to_thread(fingerprint, self._uri)
         before, self._seen = self._seen, files
         tried = self._tried()
@@ -50,5 +50,5 @@ class Poller:
             return
         if files == before or files.links != tried.links:
             logger.info("The model's files have changed")
-            with suppress(RequestError):  # which is logged
+            with suppress(RequestError):  # it is logged already
                 await self._load()

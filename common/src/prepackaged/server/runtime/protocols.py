@@ -1,4 +1,4 @@
-"""The protocols of a server other than Seldon's."""
+"""The server's protocols other than Seldon's."""
 
 from collections.abc import Callable
 
@@ -27,9 +27,9 @@ def others(
     is_ending: Callable[[], bool],
     change: Change | None = None,
 ) -> list[WireProtocol]:
-    """All of them for a loaded model; `is_ending` returns whether the server is shutting down.
+    """The protocols for a loaded model; `is_ending` returns whether the server is shutting down.
 
-    `change` loads and unloads the model by request.
+    `change` loads and unloads the model on a client's request.
     """
     name, version = config.model_name, config.model_version
     named = Name(name, version)
@@ -49,9 +49,9 @@ def of_platform(predictor: Predictor, config: Config) -> list[WireProtocol]:
 def others_not_ready(
     why: str, config: Config, change: Change | None = None, hangs: Hangs = never
 ) -> list[WireProtocol]:
-    """All protocols while the model is not loaded; `change` loads it by request.
+    """The protocols while the model is not loaded; `change` loads it on a client's request.
 
-    `hangs` returns whether a call of the model that was unloaded does not end.
+    `hangs` returns whether a call to the unloaded model hangs.
     """
     chosen = config.predict_route or config.health_route
     failures = {PREFIX: error_failure, INVOCATIONS: mlflow_errors.http_failure}

@@ -1,4 +1,4 @@
-"""Telling what is served: in the log, in metrics and metadata, and in answers where asked to."""
+"""Report which model is served: in the log, metrics and metadata and, if set, in responses."""
 
 import logging
 import os
@@ -16,12 +16,12 @@ from prepackaged.server.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-LEAST_PRIORITY = 19
+LEAST_PRIORITY = 19  # the niceness of the thread that computes the digest
 KEY = "model_digest"
 
 
 def tag_answers(model: Any, config: Config) -> str:
-    """Put the model, framework and image into the tags of each answer; return the digest."""
+    """Add digest, framework and image to the model's tags, and return the digest."""
     name, version = framework_of(model)
     digest = model_digest(model)
     facts = {KEY: digest, "framework": f"{name} {version}".strip()}
@@ -38,7 +38,7 @@ def tag_answers(model: Any, config: Config) -> str:
 
 
 def find_digest(model: Any, then: Callable[[str], None], known: str = "") -> None:
-    """Compute the model's digest, unless it is known, on a low-priority thread, and pass it on."""
+    """Call `then` with the model's digest, computed on a low-priority thread unless it is known."""
 
     def work() -> None:
         with suppress(OSError):
@@ -51,7 +51,7 @@ def find_digest(model: Any, then: Callable[[str], None], known: str = "") -> Non
 def publish(
     digest: str, model: Any, metadata: dict[str, Any] | None, config: Config, metrics: Metrics
 ) -> None:
-    """Write what is served into the log, the metrics and the metadata; on the event loop."""
+    """Add the digest to the log, the metrics and the metadata. Call it on the event loop."""
     if not digest:
         return
     name, version = framework_of(model)

@@ -29,17 +29,17 @@ from prepackaged.server.telemetry.logs import begin_logging
 
 logger = logging.getLogger(__name__)
 
-# Members of an answer that say which server answered, and when: Seldon's, and V2's.
+# Members of a response that depend on the server and the request: Seldon's and V2's.
 NOT_OF_THE_MODEL = ("meta", "model_name", "model_version", "id")
-SECONDS = 300  # the timeout for an answer of the running server
+SECONDS = 300  # the timeout for a response of the running server
 
-#: Asks with a method, a path and a body: the status, and the answer's body.
+#: Sends a request with a method, a path and a body; returns the response's status and body.
 Ask = Callable[[str, str, Any], tuple[int, bytes]]
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A request to record: its name in errors, its path and its body."""
+    """A request to record: its name in error messages, its path and its body."""
 
     name: str
     path: str
@@ -47,9 +47,10 @@ class Recording:
 
 
 def main() -> None:
-    """Record samples of the model that the command line names; the console script.
+    """Record samples of the model that the command line names (the console script).
 
-    Ends with status 1 and one last line where there is nothing to record, or an answer is an error.
+    Exits with status 1 and an error in the last line if there is nothing to record, or if a
+    response is an error.
     """
     begin_logging()
     try:
@@ -61,7 +62,7 @@ def main() -> None:
 
 
 def read_command_line() -> argparse.Namespace:
-    """Which model, what to ask it, and where to keep it."""
+    """Parse the command line: the model, the requests, and the directory of the samples."""
     parser = argparse.ArgumentParser(prog="record", description=__doc__)
     parser.add_argument("model_uri", nargs="?", help="a directory or a file; /mnt/models")
     parser.add_argument("--model", default="Model", help="the class that serves it (Model)")
@@ -72,7 +73,7 @@ def read_command_line() -> argparse.Namespace:
 
 
 def record(options: argparse.Namespace) -> list[Path]:
-    """The files that were written. Raises `DeploymentError`, and then writes none."""
+    """Write the samples, and return their files. Raises `DeploymentError` before writing any."""
     if options.url:
         into = options.into or Path(DIRECTORY)
         return write(into, samples(server_at(options.url), options.requests))
@@ -89,7 +90,10 @@ def record(options: argparse.Namespace) -> list[Path]:
 
 
 def server_at(url: str) -> Ask:
-    """Asks a running server. Raises `DeploymentError` where none answers."""
+    """A function that sends requests to a running server.
+
+    It raises `DeploymentError` if no server answers.
+    """
     base = url.rstrip("/")
     if not base.startswith(("http://", "https://")):
         raise DeploymentError(f"--url: expected http://... or https://..., got {url[:100]!r}")
@@ -110,7 +114,7 @@ def server_at(url: str) -> Ask:
 
 
 def samples(ask: Ask, file: Path | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each request with its answer, under a name. Raises `DeploymentError` for one that fails."""
+    """Yield a file name and a sample for each request. Raises `DeploymentError` if one fails."""
     model = served_name(ask)
     for number, each in enumerate(requests_in(file) if file else examples(ask), 1):
         status, text = ask("POST", each.path.replace(MODEL, model), each.body)
@@ -126,7 +130,10 @@ def samples(ask: Ask, file: Path | None) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def served_name(ask: Ask) -> str:
-    """The name, escaped, under which a server of this project serves its model over V2."""
+    """The escaped name under which a server serves its model over V2, from its OpenAPI document.
+
+    Returns the placeholder MODEL if the document has no such path.
+    """
     paths = document_of(ask).get("paths", {})
     before, after = V2.split(MODEL)
     known = (path for path in paths if path.startswith(before) and path.endswith(after))
@@ -134,13 +141,16 @@ def served_name(ask: Ask) -> str:
 
 
 def document_of(ask: Ask) -> Any:
-    """The OpenAPI document of the server; empty where it has none."""
+    """The OpenAPI document of the server; empty if it has none."""
     status, text = ask("GET", "/openapi.json", None)
     return json.loads(text) if status == 200 else {}
 
 
 def examples(ask: Ask) -> Iterator[Recording]:
-    """The examples that a server has for Seldon's protocol and V2. Raises `DeploymentError`."""
+    """The server's OpenAPI examples for Seldon's protocol and V2.
+
+    Raises `DeploymentError` if there are none.
+    """
     found = []
     for path, item in document_of(ask).get("paths", {}).items():
         body = item.get("post", {}).get("requestBody", {}).get("content", {})
@@ -156,7 +166,7 @@ def examples(ask: Ask) -> Iterator[Recording]:
 
 
 def requests_in(file: Path) -> Iterator[Recording]:
-    """The requests in a file: one, a list of them, or one on each line; bodies, or samples.
+    """The requests in a JSON file: one, a list, or one per line; each is a body or a sample.
 
     Raises `DeploymentError` for anything else.
     """
@@ -182,7 +192,7 @@ def _values_in(file: Path) -> list[Any]:
 
 
 def write(directory: Path, found: Iterator[tuple[str, dict[str, Any]]]) -> list[Path]:
-    """A file for each sample, where there is none yet. Raises `DeploymentError`."""
+    """Write a file for each sample. Raises `DeploymentError` if a file exists or writing fails."""
     files = {directory / name: sample for name, sample in found}
     if there := [str(file) for file in files if file.exists()]:
         raise DeploymentError(f"{there[0]} exists: remove it, or name another directory in --into")
@@ -196,6 +206,6 @@ def write(directory: Path, found: Iterator[tuple[str, dict[str, Any]]]) -> list[
 
 
 def as_text(sample: dict[str, Any]) -> str:
-    """A sample with its request and its answer on a line each."""
+    """A sample as JSON, with its request and its response on a line each."""
     lines = [f" {json.dumps(name)}: {json.dumps(part)}" for name, part in sample.items()]
     return "\n".join(("{", ",\n".join(lines), "}", ""))

@@ -1,7 +1,8 @@
-"""Replace the served model by what is in its directory now, without losing a request.
+"""Replace the served model with the current files of its directory, without losing a request.
 
-The new model is loaded beside the old one, and must answer its samples. Then new requests go to
-it, while those that have begun end with the old one. If it cannot be loaded, the old one stays.
+The new model is loaded while the old one serves, and must answer its samples. Then it gets new
+requests, while the old one finishes those that have begun. If it cannot be loaded, the old one
+stays.
 """
 
 import asyncio
@@ -38,24 +39,24 @@ from prepackaged.signature import declared_signature
 logger = logging.getLogger(__name__)
 
 MEGABYTE = 2**20
-LOOK_SECONDS = 0.5  # between looks whether a call hangs
-SETTLE_SECONDS = 1  # the wait for references to the old model to end, such as exceptions
-MOST_TRIES = 5  # the attempts to free a model
+LOOK_SECONDS = 0.5  # the interval between checks whether a call hangs
+SETTLE_SECONDS = 1  # the wait until references to the old model are gone, such as exceptions
+MOST_TRIES = 5  # the most attempts to free a model
 SUCCESS, FAILURE = "success", "failure"
 UNLOADED, LOADING = "the model is unloaded", "the model is being loaded"
 
 
 class ReloadError(RequestError):
-    """The model could not be loaded again: HTTP 503."""
+    """The model could not be reloaded: HTTP 503."""
 
     status_code = 503
     reason = "MICROSERVICE_NOT_RELOADED"
 
 
 class Reloader:
-    """Loads the model of a server again, or unloads it. Create and use it on the event loop.
+    """Reloads or unloads the model of a server. Create and use it on the event loop.
 
-    `thread` is the model's thread. `loaded` is the model that the server has, and `files` the
+    `thread` is the model's thread. `loaded` is the current model of the server, and `files` the
     fingerprint of its files.
     """
 
@@ -90,11 +91,11 @@ class Reloader:
         return cls(*parts)
 
     def begin(self) -> None:
-        """Load the model again; the log has the outcome."""
+        """Start to reload the model; the outcome is logged."""
         self._begin(self._load_and_log())
 
     async def begin_polling(self) -> None:
-        """Load the model again whenever its files have changed, if the settings ask for it."""
+        """Reload the model whenever its files have changed, if polling is turned on."""
         if self._config.poll:
             load = partial(self.change, LOAD)
             poller = Poller(self._uri, self._config.poll, lambda: self._tried, load)
@@ -150,9 +151,9 @@ class Reloader:
         return found
 
     async def _make_room(self, files: Fingerprint) -> None:
-        """Raise `DeploymentError` if memory is too short for the new model beside the old one.
+        """Raise `DeploymentError` if there is not enough memory for both models.
 
-        With `unload_first`, unload the old one instead of raising.
+        With `unload_first`, unload the old model instead of raising.
         """
         if not self._server.has_model:
             return
@@ -186,7 +187,7 @@ class Reloader:
         self._server.metrics.count_reloads(SUCCESS, 1)
 
     async def _retire(self, old: ModelService | None) -> None:
-        """Free a model's memory when it has answered its last request."""
+        """Free a model's memory after it has answered its last request."""
         if old is None:
             return
         await self._server.retire(old)
@@ -196,7 +197,7 @@ class Reloader:
             await asyncio.to_thread(settle_again)
             if predictor() is None:
                 break
-            await asyncio.sleep(SETTLE_SECONDS)  # a large request may still be read for it
+            await asyncio.sleep(SETTLE_SECONDS)  # a large request for it may still be arriving
 
     def _begin(self, work: Any) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -213,13 +214,13 @@ class Reloader:
         find_digest(loaded.model, partial(self._loop.soon, then), loaded.digest)
 
     def _publish(self, loaded: LoadedModel, digest: str) -> None:
-        """Publish the digest, unless the model has been replaced."""
+        """Publish the digest, unless the model was replaced in the meantime."""
         server, model = self._server, loaded.model
         if server.has_model and server.service.predictor.model is model:
             publish(digest, model, loaded.metadata, self._config, server.metrics)
 
     async def _call(self, function: Callable[[], Any], *, is_free: bool) -> Any:
-        """Run a function on a new thread, or on the model's, and return its result."""
+        """Run a function and return its result: on a new thread if free, else on the model's."""
         outcome: Future[Any] = Future()
         work = partial(_settle, outcome, function)
         if is_free:
@@ -229,7 +230,7 @@ class Reloader:
         return await self._unless_hanging(asyncio.wrap_future(outcome))
 
     async def _unless_hanging(self, result: "asyncio.Future[Any]") -> Any:
-        """The result of what waits for the model. Raises `DeploymentError` if a call hangs."""
+        """Wait for a result from the model's thread. Raises `DeploymentError` if a call hangs."""
         while not result.done():
             if self._server.hangs:
                 result.cancel()
@@ -241,9 +242,9 @@ class Reloader:
 def load_again(
     config: Config, loop: LoopThread, code: Sequence[Path], files: Fingerprint
 ) -> LoadedModel:
-    """Load the model with its author's code as it is now, if its files remain as they were.
+    """Load the model and the current code of its author.
 
-    Raises `DeploymentError`.
+    Raises `DeploymentError` if that fails or if the model's files change meanwhile.
     """
     with forgotten(code):
         loaded = load(config, loop)
@@ -253,13 +254,13 @@ def load_again(
 
 
 async def settle_later() -> None:
-    """Free what a load that failed has left, once its exception is let go."""
+    """Free the memory of a failed load, after its exception has been released."""
     await asyncio.sleep(SETTLE_SECONDS)
     await asyncio.to_thread(settle_again)
 
 
 def code_of(model: Any) -> list[Path]:
-    """The directories whose Python files are the model's author's."""
+    """The directories with the Python files of the model's author."""
     artifact = getattr(model, "artifact", None)
     if not isinstance(artifact, Artifact):
         return []
@@ -267,7 +268,7 @@ def code_of(model: Any) -> list[Path]:
 
 
 def tell_of_changes(old: Any, new: Any) -> None:
-    """Warn in the log if inputs or outputs have changed."""
+    """Log a warning if inputs or outputs have changed."""
     before, now = declared_signature(old), declared_signature(new)
     if before != now:
         logger.warning("The new model has another signature: see /metadata and /openapi.json")
@@ -275,7 +276,7 @@ def tell_of_changes(old: Any, new: Any) -> None:
 
 def _settle(outcome: "Future[Any]", function: Callable[[], Any]) -> None:
     if not outcome.set_running_or_notify_cancel():
-        return  # nobody waits for it any more
+        return  # the caller no longer waits for it
     try:
         outcome.set_result(function())
     except BaseException as error:

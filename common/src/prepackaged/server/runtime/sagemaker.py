@@ -1,4 +1,4 @@
-"""`serve`, which SageMaker starts in a container, as in `docker run IMAGE serve`.
+"""`serve`, the command with which SageMaker starts a container: `docker run IMAGE serve`.
 
 Reference: SageMaker, "Use Your Own Inference Code with Hosting Services".
 """

@@ -1,4 +1,4 @@
-"""The ranges of columns in the samples beside a model, for columns whose range it does not know."""
+"""Find the value ranges of columns in a model's samples, if the model does not know them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,11 +13,11 @@ from prepackaged.server.inference.hooks import prepare_hook
 from prepackaged.server.inference.requests import InferenceRequest
 from prepackaged.signature import Column, Signature, ValueRange, declared_signature
 
-FEWEST_ROWS = 10  # below which samples say little of what other rows have
+FEWEST_ROWS = 10  # fewer rows tell little about other rows
 
 
 class SampleRanges:
-    """Watches the requests of samples, and notes the range of each column's numbers."""
+    """Observes the requests of samples and records the range of each numeric column."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -27,7 +27,7 @@ class SampleRanges:
         self._rows = 0
 
     def __call__(self, requests: Sequence[InferenceRequest], outcomes: Sequence[Any]) -> None:
-        """Note the rows of the requests that the model answered."""
+        """Record the rows of the requests that the model answered."""
         pairs = zip(requests, outcomes, strict=True)
         found = [self._columns.of(each) for each, outcome in pairs if is_answer(outcome)]
         tables = [each for each in found if each is not None]
@@ -42,9 +42,9 @@ class SampleRanges:
                     )
 
     def add_to_signature(self) -> None:
-        """Give the columns of the model's signature these ranges, where they have none.
+        """Add these ranges to the columns of the model's signature that have none.
 
-        Nothing, if the samples have less than FEWEST_ROWS rows or if it has no columns.
+        Does nothing if the samples have fewer than FEWEST_ROWS rows, or if there are no columns.
         """
         if self._rows < FEWEST_ROWS or not self._columns.used:
             return

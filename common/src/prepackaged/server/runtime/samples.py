@@ -1,7 +1,7 @@
-"""`samples/` beside a model: requests, and the answers that the model must give to them.
+"""Samples: requests with expected answers, in the directory `samples/` beside a model.
 
-What is compared is what a sample says: members of an answer that it does not name may be
-anything. Numbers with a fraction may differ by a share of the number, all else not at all.
+Only the members that a sample names are compared; other members of an answer may have any value.
+Floats may differ by a tolerance relative to the number; everything else must be equal.
 """
 
 import json
@@ -21,15 +21,15 @@ logger = logging.getLogger(__name__)
 DIRECTORY = "samples"
 MOST_FILES = 100
 MOST_BYTES = 16 * 2**20  # the largest file in bytes
-TOLERANCE = 1e-3  # a share of the number
-NEAR_ZERO = 1e-6  # the allowed difference of numbers near zero
+TOLERANCE = 1e-3  # relative to the number
+NEAR_ZERO = 1e-6  # the absolute tolerance of numbers near zero
 FORM = '{"request": {"path", "body"}, "response": {"body"}}'
 MODEL = "{model}"  # the placeholder for the model's name in a path
 SELDON, V2, MLFLOW = "/api/v1.0/predictions", f"/v2/models/{MODEL}/infer", "/invocations"
 MLFLOW_FORMS = {"dataframe_split", "dataframe_records", "instances", "inputs"}
-SHOWN = 100  # characters of a value in an error
-LONGEST = 500  # characters of an answer that is an error itself
-# MLflow's requests: the name since 2.16, and the one before it.
+SHOWN = 100  # the most characters of a value in an error message
+LONGEST = 500  # the most characters of a failed response in an error message
+# The files with MLflow's request: the name since 2.16, and the name before.
 MLFLOW_FILES = ("serving_input_example.json", "serving_input_payload.json")
 
 
@@ -38,15 +38,15 @@ class _Nothing:
         return "nothing"
 
 
-NOTHING = _Nothing()  # a value that the answer or the sample lacks
+NOTHING = _Nothing()  # stands for a value that is missing in the answer or the sample
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A request of JSON to a path, with the status and the body that it must get.
+    """A JSON request to a path, with the expected status and body of the response.
 
-    `expected` is NOTHING where any body will do. The server does not start where a sample
-    `is_required` and gets another answer.
+    `expected` is NOTHING if any body is accepted. If a sample that `is_required` gets another
+    answer, the server does not start.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Sample:
     is_required: bool = True
 
     def difference(self, status: int, text: bytes) -> str:
-        """The first difference: place, expected and actual value; empty if there is none."""
+        """The first difference (place, expected and actual value); empty if there is none."""
         if status != self.status:
             shown = text.decode(errors="replace").strip()[:LONGEST]
             return f"expected status {self.status}, got {status}: {shown}"
@@ -71,10 +71,10 @@ class Sample:
 
 
 def samples_of(model: Any) -> list[Sample]:
-    """The samples beside a loaded model, then MLflow's own examples, which have no answers.
+    """The samples beside a loaded model, then MLflow's example, which has no expected answer.
 
-    A file without a request is ignored, with a warning. Raises `DeploymentError`, which names the
-    file, for a sample that is wrong.
+    A file without a request is ignored with a warning. Raises `DeploymentError`, which names the
+    file, for an invalid sample.
     """
     artifact = getattr(model, "artifact", None)
     directory = artifact.directory if isinstance(artifact, Artifact) else _directory_of(model)
@@ -93,7 +93,7 @@ def _beside(directory: Path) -> Iterator[Sample]:
 
 
 def read_sample(file: Path, content: dict[str, Any]) -> Sample:
-    """The sample that a file contains. Raises `DeploymentError`."""
+    """The sample that a file contains. Raises `DeploymentError` if it is invalid."""
     request = content["request"]
     if not isinstance(request, dict) or "body" not in request:
         raise _broken(file, f"expected {FORM}")
@@ -126,7 +126,7 @@ def read_json(file: Path) -> Any:
 
 
 def path_for(body: Any) -> str:
-    """The path for a body of this form: V2's, MLflow's or else Seldon's."""
+    """The path for a body of this form: V2's, MLflow's or, for other forms, Seldon's."""
     if not isinstance(body, dict):
         return SELDON
     inputs = body.get("inputs")
@@ -140,13 +140,13 @@ def _is_v2(tensor: Any) -> bool:
 
 
 def _directory_of(model: Any) -> Path | None:
-    """The directory of a model that reads no file of a known kind."""
+    """The directory that `model_uri` names, for a model whose files have no known kind."""
     uri = getattr(model, "model_uri", None)
     if not isinstance(uri, str):
         return None
     try:
         location = local_path(uri)
-    except DeploymentError:  # the model's own way to say where it is
+    except DeploymentError:  # the model may define its own kind of URI
         return None
     return location if location.is_dir() else None
 
@@ -155,7 +155,7 @@ def _files_in(directory: Path) -> list[Path]:
     if not directory.is_dir():
         return []
     try:
-        entries = [*directory.iterdir()]  # which, unlike glob, says so if it may not
+        entries = [*directory.iterdir()]  # unlike glob, it raises an error if access is denied
     except OSError as error:
         raise DeploymentError(f"{directory} cannot be read: {error.strerror}") from error
     files = sorted(each for each in entries if each.suffix == ".json" and each.name[0] != ".")
@@ -168,7 +168,7 @@ def _files_in(directory: Path) -> list[Path]:
 
 
 def _examples_of(artifact: Any) -> list[Sample]:
-    """MLflow's example; none, with a warning, if it cannot be read, since none is required."""
+    """MLflow's example; if it cannot be read, no example and a warning, since it is optional."""
     try:
         return list(_of_mlflow(artifact))
     except DeploymentError as error:
@@ -177,7 +177,7 @@ def _examples_of(artifact: Any) -> list[Sample]:
 
 
 def _of_mlflow(artifact: Any) -> Iterator[Sample]:
-    """MLflow's example, as the request for `/invocations` that it has beside it, or as a row."""
+    """MLflow's example: the stored request for `/invocations` or, without one, the input row."""
     if not isinstance(artifact, Artifact):
         return
     info = artifact.mlmodel.get("saved_input_example_info")
@@ -195,7 +195,7 @@ def _of_mlflow(artifact: Any) -> Iterator[Sample]:
 
 
 def _differences(expected: Any, got: Any, tolerance: float, place: str) -> Iterator[str]:
-    """Each place where an answer is not what is expected."""
+    """Yield each difference between an answer and the expected one."""
     if isinstance(expected, dict) and isinstance(got, dict):
         for name, value in expected.items():
             inside = f"{place}.{name}" if place else str(name)

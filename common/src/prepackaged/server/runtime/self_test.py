@@ -1,4 +1,4 @@
-"""A loaded model asked as clients ask it, in its own process and before any port is open."""
+"""Send requests to a loaded model as clients do, in its process and before any port is open."""
 
 import json
 import logging
@@ -27,17 +27,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """A sample and how its answer differs; empty where it does not."""
+    """A sample and how its answer differs (empty if it does not)."""
 
     sample: Sample
     difference: str
 
 
 class SelfTest:
-    """The protocols around a loaded model, for requests from this process.
+    """The protocols of a loaded model, for requests from this process.
 
-    Made and used on the model's thread. It counts and traces apart from the server that is to be,
-    and `loop` is an event loop on another thread.
+    Create and use it on the model's thread; `loop` is an event loop on another thread. Its metrics
+    are separate from the server's, and it has no tracing and no access log.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class SelfTest:
             self._server: RunningServer = loop.run(RunningServer.of(*parts))
 
     def ask(self, method: str, path: str, body: Any = None) -> Response:
-        """The answer over REST, for which the model is called on this thread."""
+        """The response over REST; the model is called on this thread."""
         path = path.replace(MODEL, quote(self._config.model_name, safe=""))
         content = b"" if body is None else json.dumps(body).encode()
         answer = self._loop.submit(self._server.answer(method, path, content))
@@ -73,11 +73,11 @@ class SelfTest:
         return answer.result()
 
     def watch(self, watch: Watch) -> None:
-        """Let this see the requests and outcomes from now on."""
+        """Call `watch` with requests and outcomes from now on."""
         self._server.service.predictor.watch = watch
 
     def page(self) -> bytes:
-        """The page to try the model, as a file."""
+        """The page to try the model, as one HTML file."""
         return self._server.service.pages.as_file()
 
     def outcomes(self, samples: Sequence[Sample]) -> Iterator[Outcome]:
@@ -98,10 +98,10 @@ def loaded(config: Config) -> Iterator[SelfTest]:
 def check_samples(
     model: Any, metadata: dict[str, Any] | None, config: Config, loop: LoopThread
 ) -> None:
-    """Run what is in `samples/` beside the model, where it is, and note the ranges of its values.
+    """Try the samples beside the model, and add their value ranges to the model's signature.
 
-    Raises `DeploymentError` of the first answer that is not the expected one; where a sample is
-    not required, the log says so.
+    Raises `DeploymentError` for the first unexpected answer; if the sample is not required, logs a
+    warning instead.
     """
     samples = samples_of(model) if config.samples else []
     if not samples:
@@ -121,5 +121,5 @@ def check_samples(
 
 
 def failure(outcome: Outcome) -> str:
-    """Which sample, where its answer differs, what was expected and what it got."""
+    """The error text: the sample, the place of the difference, the expected and actual values."""
     return f"sample {outcome.sample.name}: {outcome.difference}"

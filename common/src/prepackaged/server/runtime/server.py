@@ -42,10 +42,10 @@ logger = logging.getLogger(__name__)
 
 
 class RunningServer:
-    """A running server, from `start` to `stop`. Create it on the event loop.
+    """A server that runs from `start` to `stop`. Create it on the event loop.
 
-    `submit` runs functions on the model's thread, where `metadata` was read. `more` are further
-    protocols. Set `on_change` before the start if the model may be loaded and unloaded by request.
+    `submit` runs functions on the model's thread, where `metadata` was read. `more` creates
+    additional protocols. Set `on_change` before the start if clients may load and unload the model.
     """
 
     on_change: Change | None = None
@@ -92,12 +92,12 @@ class RunningServer:
 
     @classmethod
     async def of(cls, *parts: Any) -> "RunningServer":
-        """Create one from a thread without an event loop."""
+        """Create a server from a thread that has no event loop."""
         return cls(*parts)
 
     @property
     def service(self) -> ModelService:
-        """The model that is served. Raises `NotReadyError` if it is unloaded."""
+        """The served model. Raises `NotReadyError` if it is unloaded."""
         if self._service is None:
             raise NotReadyError("there is no model")
         return self._service
@@ -109,17 +109,17 @@ class RunningServer:
 
     @property
     def hangs(self) -> bool:
-        """Whether a call takes longer than any may, of this model or of one before it."""
+        """Whether a call to this model or a replaced one exceeds the time limit."""
         return any(each.predictor.hangs for each in self._services())
 
     def replace(self, model: Any, metadata: dict[str, Any] | None) -> ModelService | None:
-        """Answer new requests with another model; return the one before it, to be retired."""
+        """Serve new requests with another model; return the old one, to be retired."""
         old, self._service = self._service, self._serving(model, metadata)
         self._route(is_serving=True)
         return old
 
     def unload(self, why: str) -> ModelService | None:
-        """Answer new requests that there is no model; return the one before, to be retired."""
+        """Refuse new requests because of `why`; return the old model, to be retired."""
         old, self._service = self._service, None
         around = self._around
         self._protocols = [
@@ -130,7 +130,7 @@ class RunningServer:
         return old
 
     async def retire(self, old: ModelService) -> None:
-        """Wait until a model that was replaced has answered its last request."""
+        """Wait until a replaced model has answered its last request."""
         self._retired.add(old)
         try:
             await old.predictor.drained()
@@ -145,7 +145,7 @@ class RunningServer:
 
     def _route(self, *, is_serving: bool) -> None:
         self._health.set_status(is_serving=is_serving and not self._is_ending)
-        for server in self._http[-1:]:  # not the metrics port's
+        for server in self._http[-1:]:  # not the server of the metrics port
             server.replace(self._protocols)
         for methods in self._methods:
             methods.replace([*self._protocols, *own_protocols(self._health)])
@@ -156,7 +156,7 @@ class RunningServer:
         await self.on_change(what)
 
     async def answer(self, method: str, path: str, body: bytes = b"") -> Response:
-        """The answer to a request for JSON over REST that comes from this process."""
+        """The response to a JSON request over REST from this process."""
         return await ask(self._protocols, method, path, body)
 
     async def start(
@@ -164,8 +164,8 @@ class RunningServer:
     ) -> None:
         """Open the ports, REST last, so that an open REST port means that all are open.
 
-        Sockets are passed if they are open already. Several workers share them, and their parent
-        serves the metrics port.
+        `rest` and `grpc` are the sockets that are open already. Several workers share the ports,
+        and their parent serves the metrics port.
         """
         config = self.config
         is_shared = config.workers > 1
@@ -181,7 +181,7 @@ class RunningServer:
         logger.info("Process %d serves on http://%s:%d", os.getpid(), host, config.http_port)
 
     def check(self) -> None:
-        """Check whether the model hangs; if so, a worker exits at once."""
+        """Refresh the metrics; exit at once if the model hangs, so that the worker is replaced."""
         self.metrics.refresh()
         if self.hangs:
             bound = self.config.longest_call
@@ -189,9 +189,9 @@ class RunningServer:
             end_now(1)
 
     async def stop(self) -> int | None:
-        """Accept nothing new, answer what was accepted, close.
+        """Stop accepting requests, answer the accepted ones, and close.
 
-        When the grace period is over, requests that still wait for the model are refused. Return
+        When the grace period is over, requests that still wait for the model are refused. Returns
         their number, None if the model was idle by then.
         """
         times = self.config.shutdown
@@ -218,7 +218,7 @@ class RunningServer:
             await service.predictor.drained()
 
     def _set_gauges(self) -> None:
-        """Set the gauges of the predictors: of all that have requests, and of the served one."""
+        """Set the gauges for requests, over all predictors, and for batching of the served one."""
 
         def total(what: str) -> int:
             return sum(int(getattr(each.predictor.engine, what)) for each in self._services())
@@ -234,7 +234,7 @@ class RunningServer:
         return [*self._retired, *([self._service] if self._service else [])]
 
     def _give_up(self) -> int | None:
-        """The number of requests that are given up, as `Predictor.give_up` returns it."""
+        """Refuse the waiting requests; return their number, None if no model is busy."""
         counts = [each.predictor.give_up() for each in self._services()]
         busy = [count for count in counts if count is not None]
         return sum(busy) if busy else None
@@ -281,11 +281,11 @@ class RunningServer:
 def grpc_methods(
     protocols: Sequence[WireProtocol], health: Health, limits: Limits, observe: Any
 ) -> Methods:
-    """The gRPC methods of some protocols, with health and reflection."""
+    """The gRPC methods of these protocols, and of health and reflection."""
     return Methods([*protocols, *own_protocols(health)], limits, observe)
 
 
 def own_protocols(health: Health) -> list[WireProtocol]:
-    """The protocols of every gRPC server: health and reflection."""
+    """The protocols that every gRPC server has: health and reflection."""
     names = [*SERVICES, HEALTH_NAME]
     return [health.protocol(), Reflection(names, [V2_POOL]).protocol()]

@@ -1,7 +1,7 @@
-"""A setting: its names, its default, and the conversion of its text to a value.
+"""Settings: their names and defaults, and the conversion of text to values.
 
-A message names every way to set the setting, and never the value of a parameter, which may be a
-secret.
+An error message names every way to set the setting, but never the value of a parameter, which may
+be a secret.
 """
 
 import json
@@ -23,17 +23,17 @@ TYPES: dict[str, Any] = {
     "DOUBLE": float,
     "BOOL": lambda value: BOOLEANS[str(value).lower()],
 }
-LONGEST = 100  # characters of a wrong value that a message shows
+LONGEST = 100  # the most characters of a wrong value that a message shows
 
 
 @dataclass(frozen=True)
 class Setting:
     """One setting.
 
-    `flag` is its name on the command line, empty where it has none. Of `variables` the first one
-    that is set counts; it gives the flag its default. `annotation` is a key of the pod's
-    annotations. `default` is the value that changes nothing; where the default depends on
-    something else, `otherwise` says what it is. A flag without a value means `bare`.
+    `flag` is its name on the command line, empty if it has none. The first of `variables` that is
+    set gives the flag its default. `annotation` is a key of the pod's annotations. `default` is the
+    value that changes nothing; if the default depends on something else, `otherwise` describes it.
+    `bare` is the value of a flag without a value.
     """
 
     meaning: str
@@ -46,12 +46,12 @@ class Setting:
     bare: str | None = None
 
     def __str__(self) -> str:
-        """The first of its names."""
+        """The setting's main name: its first variable, else its annotation or flag."""
         return next(filter(None, (*self.variables, self.annotation, self.flag)))
 
 
 def integer(text: object, name: str, least: int, most: float = math.inf) -> int:
-    """A whole number within bounds."""
+    """A whole number within bounds. Raises `DeploymentError`, as the functions below do."""
     try:
         number = int(str(text))
     except ValueError:
@@ -63,7 +63,7 @@ def integer(text: object, name: str, least: int, most: float = math.inf) -> int:
 
 
 def number(text: object, name: str, what: str) -> float:
-    """A finite number of at least 0; `what` is its unit, for the error."""
+    """A finite number of at least 0; `what` is its unit in the error message."""
     try:
         value = float(str(text))
     except ValueError:
@@ -82,7 +82,7 @@ def switch(text: object, name: str) -> bool:
 
 
 def choice(text: str, name: str, options: Mapping[str, Any]) -> Any:
-    """The value of an option."""
+    """The value of the option that `text` names."""
     if text not in options:
         raise expected(" or ".join(options), text, name)
     return options[text]
@@ -97,7 +97,7 @@ def expected(what: str, text: object, name: str) -> DeploymentError:
 
 
 def read_parameters(text: str) -> dict[str, Any]:
-    """The constructor's arguments in a JSON list of `{"name", "value", "type"}`."""
+    """The constructor's arguments from a JSON list of `{"name", "value", "type"}`."""
     try:
         listed = json.loads(text)
     except ValueError as error:

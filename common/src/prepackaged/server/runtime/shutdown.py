@@ -1,7 +1,7 @@
-"""Signals that stop a process or load the model again, and the deadlines of a shutdown.
+"""Signals that stop a process or reload the model, and the deadlines of a shutdown.
 
-All times are counted from the signal. Kubernetes kills a pod after 30 s and Seldon's operator
-after 20, of which a preStop hook sleeps 10.
+All times are counted from the signal. By default, Kubernetes kills a pod after 30 s; Seldon's
+operator sets 20 s, of which a preStop hook sleeps 10 s.
 """
 
 import logging
@@ -16,10 +16,10 @@ from typing import Any, NoReturn
 
 logger = logging.getLogger(__name__)
 
-# SIGHUP loads the model again, unless a terminal sends it when it is closed.
+# SIGHUP reloads the model, except on a terminal, which sends it when it is closed.
 STOPPING = (signal.SIGTERM, signal.SIGINT, *((signal.SIGHUP,) if os.isatty(0) else ()))
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-GRACE_SECONDS = 7  # the time for the responses to accepted requests
+GRACE_SECONDS = 7  # the time to answer accepted requests
 
 
 @dataclass(frozen=True)
@@ -27,22 +27,22 @@ class ShutdownTimes:
     """Deadlines in seconds from the signal, derived from the setting `grace`."""
 
     grace: float = GRACE_SECONDS
-    flush: float = 0.5  # after the grace: for the last responses to reach their clients
-    export: float = 1.0  # after that: for spans that are not exported yet
+    flush: float = 0.5  # after `grace`, to send the last responses
+    export: float = 1.0  # after `flush`, to export the remaining spans
 
     @property
     def process(self) -> float:
-        """Until the process exits, whatever the model does."""
+        """The time until the process exits, whatever the model does."""
         return self.grace + self.flush + self.export + 0.5
 
     @property
     def workers(self) -> float:
-        """Until workers that have not exited are killed."""
+        """The time until workers that have not exited are killed."""
         return self.process + 0.5
 
 
 def end_at_once_on_signals() -> None:
-    """Exit at once on signals: before the server runs, nothing can be lost."""
+    """Exit at once on signals, because there are no requests before the server runs."""
 
     def end(*_: object) -> NoReturn:
         os._exit(0)
@@ -108,14 +108,14 @@ class ShutdownSignals:
         keep_from_children()
 
     def _read(self) -> None:
-        """Count the signals that the interpreter has reported; other signals are the model's."""
+        """Count the stop signals that the interpreter reports; the model may use other signals."""
         self._bytes += sum(number in STOPPING for number in self._reader.recv(4096))
         self._react()
 
     def _handle(self, *_: object) -> None:
-        """Count a signal on the main thread: its byte is lost when a model's loop took the pipe."""
+        """Count a signal on the main thread, in case a model's event loop took the wakeup fd."""
         self._handled += 1
-        if self._handled == 1:  # a second one may interrupt the first in here
+        if self._handled == 1:  # a second signal may interrupt this handler
             self._on_main()
         self._loop.call_soon_threadsafe(self._react)
 
@@ -164,7 +164,7 @@ class Watchdog:
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def start(self) -> None:
-        """Begin to count; may be called repeatedly, from any thread and from a signal handler."""
+        """Start the countdown; may be called repeatedly, from any thread or a signal handler."""
         self._has_begun.set()
 
     def _watch(self) -> None:

@@ -17,8 +17,8 @@ from prepackaged.server.transport.sockets import listen
 
 WHY = "the model is being loaded"
 STOP_SECONDS = 1  # the time to answer calls that arrived before the model was loaded
-REST_STOP_SECONDS = 3  # the same for REST requests, whose rest may still arrive
-MAX_BODY = 2**20  # bytes that are read of a request before it is refused
+REST_STOP_SECONDS = 3  # the same for REST requests, whose bodies may still be arriving
+MAX_BODY = 2**20  # the most bytes of a request that are read before it is refused
 
 
 class EarlyServer:
@@ -38,7 +38,7 @@ class EarlyServer:
             self.grpc = listen("grpc", config.grpc_port, config.host, is_shared=is_shared)
 
     async def start(self) -> None:
-        """Begin to answer."""
+        """Start to answer requests."""
         limits, methods = self._limits, None
         self._grpc = None
         if self.grpc:
@@ -49,9 +49,9 @@ class EarlyServer:
         await self._http.start(self.rest.dup())
 
     async def stop(self) -> None:
-        """Accept nothing new, answer what was sent, then stop answering.
+        """Stop accepting requests, and answer the accepted ones.
 
-        Clients that send or read too slowly are not waited for.
+        Does not wait for clients that send or read too slowly.
         """
         stops = [self._stop_rest()]
         if self._grpc:
@@ -64,12 +64,12 @@ class EarlyServer:
                 await self._http.stop()
 
     def close(self) -> None:
-        """Close the sockets; what answers on them goes on until `stop`."""
+        """Close the sockets; the servers answer on their duplicates until `stop`."""
         self.rest.close()
         if self.grpc:
             self.grpc.close()
 
 
-async def refuse(what: str) -> None:  # noqa: ARG001  a `Change`
+async def refuse(what: str) -> None:  # noqa: ARG001  the signature of `Change`
     """Refuse to load or unload the model before it is loaded."""
     raise NotReadyError(WHY)

@@ -1,4 +1,4 @@
-"""Try a loaded model with one request: answer, time, and whether requests may share a call."""
+"""Try a loaded model with one request: its answer and time, and whether requests can be batched."""
 
 import json
 import time
@@ -19,20 +19,21 @@ from prepackaged.server.runtime.samples import SELDON, Sample
 from prepackaged.signature import Signature
 
 SIZES = (1, 32, 256)  # rows
-TIMES = 5  # calls, of which the quickest counts
+TIMES = 5  # the number of calls, of which the fastest counts
 MOST_SECONDS = 2.0  # the time limit for the calls with one number of rows
 MOST_CHARACTERS = 2**26  # the longest request for these calls
-MOST_VALUES = 2**22  # the most invented values: those of an image of 2,000 x 2,000 pixels
-FREE_SIZES = (1, 32, 224)  # tried for free sizes, because convolutions reject small ones
-LONGEST = 20_000  # characters of a request or an answer that is shown as a whole
-SHOWN = 200  # characters of a longer one
+MOST_VALUES = 2**22  # the most made-up values, enough for an image of 2,000 x 2,000 pixels
+FREE_SIZES = (1, 32, 224)  # the sizes to try for free dimensions; convolutions reject small ones
+LONGEST = 20_000  # the most characters of a request or an answer that is shown as a whole
+SHOWN = 200  # the characters that are shown of a longer one
 MADE_UP = "; its values are made up: put a request that the model accepts into samples/"
 
 
 class Trial:
-    """Calls to the model with one request, as the server makes them.
+    """Calls the model with one request, in the same way as the server.
 
-    The request is one of `samples` for Seldon's protocol, else MLflow's example, else made up.
+    The request is the first of `samples` for Seldon's protocol, else MLflow's example. If there is
+    none of these, requests are made up from the signature.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Trial:
         self._signature = signature
 
     def report(self) -> dict[str, Any]:
-        """A request that works, its answer, and facts about the calls."""
+        """A request that succeeds, its answer, and facts about the calls; or the first error."""
         report, advice = None, "" if self._known else MADE_UP
         for message in [self._known] if self._known else made_up(self._signature):
             try:
@@ -75,7 +76,10 @@ class Trial:
         return self._hooks.predict(request.value, request.names, request.meta)
 
     def _times(self, message: dict[str, Any]) -> dict[str, float]:
-        """Times for the sizes that the model accepts, with the preparation of a request."""
+        """The milliseconds by number of rows, for the SIZES that the model accepts.
+
+        The times include the decoding and the preparation of a request.
+        """
         times = {}
         characters = len(json.dumps(message))
         for rows in SIZES:
@@ -83,7 +87,7 @@ class Trial:
                 break
             try:
                 times[str(rows)] = round(self._quickest(repeated(message, rows)) * 1000, 3)
-            except Exception:  # no rows, or a model that takes one row alone
+            except Exception:  # a request without rows, or a model that accepts only one row
                 break
         return times
 
@@ -98,7 +102,7 @@ class Trial:
         return least
 
     def _batches(self, message: dict[str, Any]) -> str:
-        """Whether two requests may share a call."""
+        """Whether two requests can share a call, with the reason."""
         if not getattr(self._model, "batchable", False):
             return "no: the model does not say that its rows are independent"
         requests = [self._decoded(message) for _ in range(2)]
@@ -107,21 +111,21 @@ class Trial:
         value, alone = requests[0].value, self._call(requests[0])
         beside = [self._beside(value, requests[1].value)]
         for other in strangers(value):
-            with suppress(Exception):  # the model does not take such rows
+            with suppress(Exception):  # the model may not accept such rows
                 beside.append(self._beside(value, other))
         if all(same(alone, each) for each in beside):
             return "yes: two requests in one call get the answers that each gets alone"
         return "no: two requests in one call get different answers than each alone"
 
     def _beside(self, value: Any, other: Any) -> Any:
-        """The answer to a request in a call with another one."""
+        """The answer to a request that shares a call with another one."""
         together = self._hooks.predict(stack([value, other]), [], {})
         is_by_row = isinstance(together, np.ndarray | dict)
         return part(together, 0, row_count(value) or 0) if is_by_row else together
 
 
 def known_request(model: Any, samples: Sequence[Sample]) -> dict[str, Any] | None:
-    """A Seldon message that its author says the model accepts: a sample's, or MLflow's example."""
+    """A Seldon message that the model accepts according to its author; None if there is none."""
     for sample in samples:
         if sample.path == SELDON and sample.status == 200 and isinstance(sample.body, dict):
             return sample.body
@@ -131,7 +135,7 @@ def known_request(model: Any, samples: Sequence[Sample]) -> dict[str, Any] | Non
 
 
 def made_up(signature: Signature | None) -> Iterator[dict[str, Any]]:
-    """Seldon messages made from the signature, with other values for the free sizes of tensors."""
+    """Yield Seldon messages for the signature, each with another size of free dimensions."""
     before = None
     for size in FREE_SIZES:
         message = example_message(signature, MOST_VALUES, size)
@@ -141,13 +145,13 @@ def made_up(signature: Signature | None) -> Iterator[dict[str, Any]]:
 
 
 def shown(value: Any) -> Any:
-    """A JSON value, or the beginning of its text if it is long."""
+    """A JSON value, or the first characters of its text if it is long."""
     text = json.dumps(value)
     return value if len(text) <= LONGEST else f"{text[:SHOWN]}... ({len(text)} characters)"
 
 
 def repeated(message: dict[str, Any], rows: int) -> dict[str, Any]:
-    """The message with its first row that many times. Raises `ValueError` if it has no rows."""
+    """The message with its first row repeated. Raises `ValueError` if it has no rows."""
     if "data" in message:
         data = message["data"]
         return {"data": {**data, "ndarray": _repeated(data.get("ndarray"), rows)}}

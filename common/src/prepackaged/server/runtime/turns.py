@@ -1,4 +1,4 @@
-"""Run one change of the model at a time, and merge equal requests that wait."""
+"""Run one change of the model at a time, and merge waiting requests for the same change."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,9 +6,9 @@ from typing import Any
 
 
 class Turns:
-    """Runs `work(what)` in turn. Use it on one event loop.
+    """Runs the calls of `work(what)` one after another. Use it on one event loop.
 
-    Calls with the same `what` that follow each other during a run share one further run.
+    Consecutive calls with the same `what` during a run share one further run.
     """
 
     def __init__(self, work: Callable[[str], Awaitable[Any]]) -> None:
@@ -17,7 +17,7 @@ class Turns:
         self._last: tuple[str, asyncio.Task[Any]] | None = None
 
     async def run(self, what: str) -> Any:
-        """Return `work(what)` or raise its exception; it goes on if the caller is cancelled."""
+        """Await `work(what)`; if the caller is cancelled, the work continues."""
         if self._last is None or self._last[0] != what:
             self._last = (what, asyncio.create_task(self._run(what)))
             self._last[1].add_done_callback(_retrieve)
@@ -31,6 +31,6 @@ class Turns:
 
 
 def _retrieve(task: "asyncio.Task[Any]") -> None:
-    """Keep asyncio from logging an error that no code waits for."""
+    """Retrieve the task's exception, so that asyncio does not log it if no caller is left."""
     if not task.cancelled():
         task.exception()

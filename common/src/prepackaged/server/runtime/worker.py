@@ -14,16 +14,16 @@ from prepackaged.server.runtime.config import Config
 
 logger = logging.getLogger(__name__)
 
-BEAT_SECONDS = 1  # between a worker's signs of life
+BEAT_SECONDS = 1  # the interval between a worker's heartbeats
 SPAWN = multiprocessing.get_context("spawn")
-# What worker and parent send each other, with a text: a sign of life, why the worker cannot start,
-# a request to load or unload the model, and why that failed (empty: it did not).
+# The messages between worker and parent, each with a text: a heartbeat; why the worker cannot
+# start; a request to load or unload the model; why that request failed (empty if it succeeded).
 ALIVE, FAILURE, CHANGE, OUTCOME = "alive", "failure", "change", "outcome"
 
 
 @dataclass(frozen=True)
 class Place:
-    """A worker's number, the directory of the metrics, and the pipe to its parent."""
+    """A worker's number, the directory of its metrics, and the pipe to its parent."""
 
     number: int
     directory: Path
@@ -36,10 +36,9 @@ Target = Callable[[Config, Place], None]
 class Worker:
     """A worker process, seen from its parent. Create it on the parent's event loop.
 
-    `serves` becomes true with the first heartbeat, which calls `on_serving`; `failure` is the
-    reason if it could not start. `on_request` is called when a client of the worker asks for all
-    workers to load or unload the model. Creating it raises `OSError` if the system has no process
-    or no pipe for it.
+    The first heartbeat sets `serves` and calls `on_serving`; `failure` says why the worker could
+    not start. `on_request` is called when a client of the worker asks to load or unload the model
+    in all workers. The constructor raises `OSError` if the system cannot create a process or pipe.
     """
 
     def __init__(
@@ -66,9 +65,9 @@ class Worker:
         self._loop.add_reader(self._pipe.fileno(), self._read)
 
     async def change(self, what: str) -> str:
-        """Have it load or unload the model; return why it could not, empty if it could.
+        """Make the worker load or unload the model; return why it failed, or an empty text.
 
-        Empty, too, if the worker ends first: its replacement loads the current files.
+        Also empty if the worker exits first: its replacement loads the current files.
         """
         self._changed = self._loop.create_future()
         try:
@@ -85,7 +84,7 @@ class Worker:
             self._pipe.send((OUTCOME, why))
 
     async def died(self, silence: float = math.inf) -> int:
-        """Wait for its exit status; it is killed after that many seconds without a heartbeat."""
+        """Wait for its exit status; kill the worker after `silence` seconds without a heartbeat."""
         ended = asyncio.Event()
         self._loop.add_reader(self.process.sentinel, ended.set)
         try:
@@ -101,7 +100,7 @@ class Worker:
         return int(self.process.exitcode or 0)
 
     def end(self) -> None:
-        """Ask it to stop."""
+        """Ask the worker to stop, by closing the pipe."""
         if not self._pipe.closed:
             self._loop.remove_reader(self._pipe.fileno())
             self._pipe.close()
@@ -112,7 +111,10 @@ class Worker:
             self._changed.set_result(why)
 
     def _count_silence(self, longest: float) -> None:
-        """Count seconds only while this process runs, because a clock ignores SIGSTOP."""
+        """Count the seconds without a heartbeat, and kill the worker after `longest`.
+
+        Unlike a clock, the count stops while SIGSTOP stops this process.
+        """
         if self.serves:
             self._silent += BEAT_SECONDS
         if self._silent > longest:

@@ -1,9 +1,9 @@
 """Several worker processes for the same model and ports, and the parent that supervises them.
 
 Workers are spawned, not forked: each loads its own model, and none inherits threads or a GPU.
-They share REST's and gRPC's ports, between which the kernel divides the connections. The
-parent serves the metrics, which workers keep in files that outlive them, and replaces workers
-that exit or send no heartbeat.
+They share the REST and gRPC ports; the kernel distributes the connections among them. The parent
+serves the metrics, which workers store in files that outlive them, and replaces workers that exit
+or send no heartbeat.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ from prepackaged.server.telemetry.metrics import expose
 logger = logging.getLogger(__name__)
 
 MOST_FAILURES = 5  # the most failed starts in a row while no worker serves
-SHORT_LIFE_SECONDS = 60  # the end of a worker that lived longer starts a new row
-PAUSE_SECONDS = 0.5  # before the second worker in such a row; twice as long before each other
+SHORT_LIFE_SECONDS = 60  # a worker that lived longer resets the number of deaths in a row
+PAUSE_SECONDS = 0.5  # the pause after the second death in a row; it doubles with each further one
 LONGEST_PAUSE_SECONDS = 30
 MOST_DOUBLINGS = 16  # the most doublings of the pause; more would overflow a float
 
@@ -65,13 +65,13 @@ class Supervisor:
 
     @classmethod
     async def of(cls, target: Target, config: Config) -> "Supervisor":
-        """The same, for a thread that has no event loop."""
+        """Create a Supervisor from a thread that has no event loop."""
         return cls(target, config)
 
     async def run(self, is_over: asyncio.Event) -> None:
         """Serve until a signal.
 
-        Raises `DeploymentError` if no worker can start, or if one does not stop in order.
+        Raises `DeploymentError` if no worker can start, or if one does not stop gracefully.
         """
         metrics = await serve_metrics(self._config, self._exposition)
         over = asyncio.create_task(is_over.wait())
@@ -109,7 +109,7 @@ class Supervisor:
         task.add_done_callback(self._changes.discard)
 
     def _began(self, worker: Worker) -> None:
-        """Note that a worker serves; it may have read files that have changed since."""
+        """Note that a worker serves; reload if the files may have changed after it read them."""
         self._serves.set()
         if worker.has_missed_load:
             self.begin_change(LOAD)
@@ -127,9 +127,9 @@ class Supervisor:
             worker.answer(why)
 
     async def _change(self, what: str) -> str:
-        """Have the workers load or unload the model, one after another, until one cannot.
+        """Make the workers load or unload the model, one after another, until one fails.
 
-        Return why it could not, empty if all could.
+        Returns why it failed, an empty text if none did.
         """
         self._tried = await asyncio.to_thread(fingerprint, model_uri(self._config))
         for worker in self._workers:
@@ -145,7 +145,7 @@ class Supervisor:
         await Poller(uri, self._config.poll, lambda: self._tried, load).run()
 
     def _configs(self) -> list[Config]:
-        """The workers' configs: the parent opens early, and the first runs a custom service."""
+        """The workers' configs: the parent opens the ports early, the first runs custom_service."""
         first = replace(self._config, opens_early=False)
         return [first, *[replace(first, runs_custom_service=False)] * (first.workers - 1)]
 
@@ -156,7 +156,7 @@ class Supervisor:
         try:
             await self._serves.wait()
         finally:
-            early.close()  # first, or the kernel would give it connections that nobody accepts
+            early.close()  # first, or the kernel would assign connections that nobody accepts
             await early.stop()
 
     async def _keep(self, number: int, config: Config) -> None:
@@ -183,12 +183,12 @@ class Supervisor:
         self._note_end(worker, status)
 
     def _note_failed_start(self, why: str) -> None:
-        """Note that the system gave no process, or no pipe, to a worker."""
+        """Note that the system could not create a process or a pipe for a worker."""
         logger.error("A worker cannot be started: %s; trying again", why)
         self._count_failure(f"could not be started: {why}")
 
     def _note_end(self, worker: Worker, status: int) -> None:
-        """Raise `DeploymentError` if no worker serves and a new one would fail, too."""
+        """Raise `DeploymentError` if no worker serves and a new one would also fail."""
         why = worker.failure or f"it ended with {status}"
         logger.error("Worker %s: %s; starting a new one", worker.process.pid, why)
         if worker.serves:
@@ -208,7 +208,7 @@ class Supervisor:
         return any(worker.serves for worker in self._workers)
 
     async def _end_workers(self) -> int:
-        """Stop all workers; return how many did not stop in order."""
+        """Stop all workers; return how many did not stop gracefully."""
         for worker in self._workers:
             worker.end()
         ends = [asyncio.create_task(worker.died()) for worker in self._workers]
@@ -223,7 +223,7 @@ class Supervisor:
 
 
 def pause_seconds(deaths: int) -> float:
-    """The pause before the next worker after so many deaths in a row."""
+    """The pause before the next worker, after this number of deaths in a row."""
     return min(PAUSE_SECONDS * 2.0 ** min(deaths - 2, MOST_DOUBLINGS), LONGEST_PAUSE_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""Statuses and messages of errors, for all protocols."""
+"""Convert errors to statuses and messages, for all protocols."""
 
 import json
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ from prepackaged.server.transport.grpc.status import (
     transport_failure,
 )
 
-STATUSES = set(range(200, 600)) - {204, 205, 304}  # those whose responses have a body
-LONGEST = 1900  # characters of a message: with what follows it fits into the details of gRPC
+STATUSES = set(range(200, 600)) - {204, 205, 304}  # the statuses whose responses have a body
+LONGEST = 1900  # the most characters of a message, so that it and its suffix fit into gRPC details
 
 
 def error_failure(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001  a Failure
     """The response to an error over REST in the form `{"error": "<text>"}`.
 
-    KServe's, Triton's and TensorFlow Serving's clients read it; KServe's only where the content
-    type is `application/json` without a charset (kserve/inference_client.py).
+    The clients of KServe, Triton and TensorFlow Serving read it; KServe's client only if the
+    content type is `application/json` without a charset (kserve/inference_client.py).
     """
     if isinstance(error, TransportError):
         return Response(_body(str(error)), error.status, headers=error.headers)
@@ -35,7 +35,7 @@ def error_failure(exchange: Exchange, error: BaseException) -> Response:  # noqa
 
 
 def grpc_failure(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001  a Failure
-    """The response to an error over gRPC: a status code, and the message as its details."""
+    """The response to an error over gRPC: a status code with the message as its details."""
     if isinstance(error, CallError | TransportError):
         return transport_failure(error)
     shown = error_for_client(error)
@@ -73,14 +73,14 @@ def http_status_of(error: SeldonMicroserviceException) -> int:
 
 
 def grpc_http_status_of(error: SeldonMicroserviceException) -> int:
-    """The same over gRPC, where a missing hook of the model is 501."""
+    """The HTTP status for an error over gRPC; 501 if the model lacks the hook."""
     if isinstance(error, SeldonNotImplementedError):
         return HTTPStatus.NOT_IMPLEMENTED
     return http_status_of(error)
 
 
 def bounded(message: Any) -> Any:
-    """A message, shortened: it may contain a client's input, or a whole table."""
+    """A message cut to LONGEST characters, because it may contain a client's input or a table."""
     if not isinstance(message, str) or len(message) <= LONGEST:
         return message
     return f"{message[:LONGEST]}... ({len(message) - LONGEST} more characters)"

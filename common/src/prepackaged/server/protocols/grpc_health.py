@@ -24,7 +24,7 @@ HealthResponse = health_pb2.HealthCheckResponse
 
 
 class Health:
-    """One status for all services, and for the server itself, whose name is ""."""
+    """One status for all services and for the server itself, whose name is ""."""
 
     def __init__(self, services: Collection[str], *, is_serving: bool = True) -> None:
         self._services = {"", *services}
@@ -94,7 +94,7 @@ def not_decoded(error: DecodeError) -> str:
     return f"expected a HealthCheckRequest: {error}"
 
 
-def failure(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001  a protocol's
+def failure(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001  a Failure
     """The response to an error."""
     if isinstance(error, CallError | TransportError):
         return transport_failure(error)

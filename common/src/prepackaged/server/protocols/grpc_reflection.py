@@ -20,12 +20,12 @@ from prepackaged.server.transport.grpc.status import (
 from prepackaged.server.transport.grpc.stream_calls import StreamCall
 from prepackaged.server.transport.routing import WireProtocol
 
-# The messages of both are the same on the wire.
+# Both versions have the same wire format.
 NAMES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 
 
 class Pools:
-    """Several descriptor pools as one; the first pool that has a name answers."""
+    """Several descriptor pools as one; a name is looked up in each pool in turn."""
 
     def __init__(self, *pools: Any) -> None:
         self._pools = pools
@@ -42,7 +42,7 @@ class Pools:
 
 
 class Reflection:
-    """Describe the named services, and itself.
+    """Describe these services and the reflection service itself.
 
     `pools` contain descriptors that the default pool lacks.
     """
@@ -63,7 +63,7 @@ class Reflection:
 
     @cached_property
     def _servicer(self) -> Any:
-        from grpc_reflection.v1alpha.reflection import ReflectionServicer  # it loads all of grpcio
+        from grpc_reflection.v1alpha.reflection import ReflectionServicer  # imports all of grpcio
 
         return ReflectionServicer(self._services, Pools(Default(), *self._pools))
 
@@ -80,7 +80,7 @@ class Reflection:
             call.send(answer.SerializeToString())
 
 
-def failure(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001  a protocol's
+def failure(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001  a Failure
     """The response to an error."""
     if isinstance(error, CallError | TransportError):
         return transport_failure(error)

@@ -1,7 +1,7 @@
 """Parse JSON to Python values and numpy arrays, for all protocols.
 
-Large arrays of numbers are parsed directly into numpy's memory: creating a Python object for each
-number would take several times as long as everything else.
+Large arrays of numbers are parsed directly into numpy's memory, because creating a Python object
+for each number would take several times as long as everything else.
 """
 
 import json
@@ -19,12 +19,12 @@ from prepackaged.errors import ClientError
 from prepackaged.server.transport.background import LARGE as LARGE_BODY
 from prepackaged.server.transport.errors import TransportError
 
-MOST_CONTAINERS = 2**22  # lists and objects in a body: to make so many takes about a second
-LARGE = 8192  # bytes from which on arrays pay
+MOST_CONTAINERS = 2**22  # the most lists and objects in a body; creating them takes about 1 s
+LARGE = 8192  # the size of a body in bytes from which parsing to arrays is faster
 MOST_MEMBERS = 64  # the most members of an object; messages have only a few
-LARGEST_KEPT = 2**23  # bytes: a parser takes up to ten times as much
+LARGEST_KEPT = 2**23  # the largest body in bytes for a kept parser, which takes up to ten times it
 KEPT = threading.local()
-# simdjson's letters, in the order in which numpy would choose.
+# simdjson's type codes, in the order in which numpy chooses dtypes.
 DTYPES: dict[Any, Any] = {"i": np.int64, "u": np.uint64, "d": np.float64}
 JSON_TYPES = {
     dict: "an object",
@@ -38,14 +38,14 @@ JSON_TYPES = {
 
 
 def expected(what: str, value: Any) -> ClientError:
-    """The error for a part of a message with the wrong type."""
+    """The error for a part of a message that has the wrong type."""
     return ClientError(f"expected {what}, got {JSON_TYPES.get(type(value), type(value).__name__)}")
 
 
 def read_json(text: bytes | str) -> Any:
-    """A JSON value; NaN and infinity are accepted, as in Python's json module.
+    """Parse JSON; NaN and infinity are accepted, as in Python's json module.
 
-    Raises `ClientError` for anything else.
+    Raises `ClientError` for invalid JSON.
     """
     if len(text) > LARGE_BODY and is_address_space_limited():
         return _read_slowly(text)
@@ -56,7 +56,7 @@ def read_json(text: bytes | str) -> Any:
 
 
 def is_address_space_limited() -> bool:
-    """Whether to ask for memory may fail (`ulimit -v`), which ends the process within orjson."""
+    """Whether `ulimit -v` is set: a failing allocation in orjson would abort the process."""
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     return soft != resource.RLIM_INFINITY
 
@@ -73,7 +73,7 @@ def memory_of(body: bytes) -> int:
 
     It uses CPython's sizes of lists, objects, numbers and texts; a body of `[],[],...` becomes
     thirty times as large. Raises `TransportError` with status 413 for more than MOST_CONTAINERS
-    lists and objects: Python makes them in one step, and all other requests wait meanwhile.
+    lists and objects, because creating them blocks all other requests.
     """
     containers = body.count(b"[") + body.count(b"{")
     if containers > MOST_CONTAINERS:
@@ -84,7 +84,7 @@ def memory_of(body: bytes) -> int:
 
 
 def parser_for(body: bytes) -> simdjson.Parser:
-    """The thread's own parser, which keeps its memory; a new one for the largest bodies."""
+    """The parser of this thread, which reuses its memory, or a new one for the largest bodies."""
     if len(body) > LARGEST_KEPT:
         return simdjson.Parser()
     if not hasattr(KEPT, "parser"):
@@ -94,7 +94,10 @@ def parser_for(body: bytes) -> simdjson.Parser:
 
 
 def members(value: Any) -> dict[str, Any]:
-    """The unparsed members of an object; empty for anything else."""
+    """The unparsed members of an object; empty for other values.
+
+    Raises `ValueError` for more than MOST_MEMBERS members and for duplicate names.
+    """
     if not isinstance(value, simdjson.Object):
         return {}
     if len(value) > MOST_MEMBERS:
@@ -106,14 +109,17 @@ def members(value: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A simdjson value as a Python value."""
+    """Convert a simdjson value to a Python value."""
     if isinstance(value, simdjson.Object):
         return value.as_dict()
     return value.as_list() if isinstance(value, simdjson.Array) else value
 
 
 def array_of(lists: Any) -> Array:
-    """Nested simdjson lists of numbers as an array. Raises `ValueError` for anything else."""
+    """Convert nested simdjson lists of numbers to an array.
+
+    Raises `ValueError` for other values and for numbers that may have been rounded.
+    """
     if not isinstance(lists, simdjson.Array):
         raise ValueError("no list")
     shape = _shape(lists)
@@ -121,7 +127,7 @@ def array_of(lists: Any) -> Array:
         try:
             array = np.frombuffer(lists.as_buffer(of_type=kind), dtype).reshape(shape)
         except (TypeError, ValueError):
-            continue  # a number that is no such integer
+            continue  # some numbers do not fit this dtype
         if may_round(array):
             break
         return array

@@ -1,6 +1,6 @@
-"""JSON for what models return: quick for what orjson knows, and complete.
+"""Write the results of models as JSON: fast for the types that orjson supports, and complete.
 
-NaN and infinity are null, for JSON has no such numbers.
+NaN and infinity become null, because JSON has no such numbers.
 """
 
 import json
@@ -21,12 +21,12 @@ from prepackaged.errors import ResultError, describe
 
 ARRAY = orjson.OPT_SERIALIZE_NUMPY
 FLOAT64 = np.dtype(np.float64)
-PIECE = 2**18  # characters of a text that are written at a time
+PIECE = 2**18  # the characters of a text that are written at a time
 VALUE = ARRAY | orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
 def dump(value: Any) -> bytes:
-    """The JSON of a value, keys sorted. Raises `ResultError` for a value that JSON cannot hold."""
+    """The JSON of a value with sorted keys. Raises `ResultError` if JSON cannot represent it."""
     try:
         return orjson.dumps(value, default=simpler, option=VALUE)
     except TypeError:
@@ -34,10 +34,9 @@ def dump(value: Any) -> bytes:
 
 
 def dump_text(text: str) -> bytes:
-    """The JSON of a text, a long one in pieces.
+    """The JSON of a text; a long one is written in pieces.
 
-    For each text orjson asks for eight times its length, and ends the process where there is
-    not so much.
+    For each text, orjson allocates eight times its length, and aborts the process if that fails.
     """
     if len(text) <= PIECE:
         return dump(text)
@@ -50,7 +49,7 @@ def dump_text(text: str) -> bytes:
 
 
 def dump_array(array: Array) -> bytes:
-    """The JSON of an array, floats as doubles. Raises what `dump` raises."""
+    """The JSON of an array, with floats as doubles. Raises `ResultError` as `dump` does."""
     kind, is_plain = array.dtype.kind, type(array) is np.ndarray and array.ndim > 0
     if is_plain and array.dtype is FLOAT64 and array.flags.c_contiguous:
         return orjson.dumps(array, option=ARRAY)
@@ -61,7 +60,7 @@ def dump_array(array: Array) -> bytes:
 
 
 def simpler(value: Any) -> Any:
-    """A value that JSON lacks in types nearer to JSON's. Raises `TypeError` where there is none."""
+    """Convert a value to a type closer to JSON's. Raises `TypeError` if there is none."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.generic):
@@ -74,7 +73,7 @@ def simpler(value: Any) -> Any:
 
 
 def _as_flask_has_it(value: Any) -> Any:
-    """As `flask.json.provider.DefaultJSONProvider.default`, which upstream uses."""
+    """Convert as upstream does, by `flask.json.provider.DefaultJSONProvider.default`."""
     if isinstance(value, date):
         return _http_date(value)
     if isinstance(value, Decimal | UUID):
@@ -87,7 +86,7 @@ def _as_flask_has_it(value: Any) -> Any:
 
 
 def _http_date(value: date) -> str:
-    """A date, or a time in UTC, as headers have it (RFC 9110, 5.6.7)."""
+    """A date, or a time in UTC, in the date format of HTTP headers (RFC 9110, 5.6.7)."""
     if not isinstance(value, datetime):
         value = datetime.combine(value, time())
     aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -95,7 +94,7 @@ def _http_date(value: date) -> str:
 
 
 def key_of(key: Any) -> str:
-    """An object's key as JSON writes it. Raises `TypeError` for what is no plain value."""
+    """A dict's key as a JSON name. Raises `TypeError` unless it is a plain value."""
     if isinstance(key, str):
         return key
     if isinstance(key, np.generic):
@@ -106,7 +105,7 @@ def key_of(key: Any) -> str:
 
 
 def _dump_slowly(value: Any) -> bytes:
-    """Write what orjson refuses: keys that are numbers, large integers, deep nesting."""
+    """Write values that orjson refuses: numeric keys, large integers, deep nesting."""
     try:
         return json.dumps(_plain(value), sort_keys=True, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:

@@ -14,10 +14,10 @@ class ModelHealth:
         self._predictor = predictor
         hook = find_hook(predictor.model, "health_status")
         is_ours = getattr(hook, "__func__", None) is Component.health_status
-        self._hook = None if is_ours else hook  # ours only says that the model is loaded
+        self._hook = None if is_ours else hook  # Component's only says that the model is loaded
 
     async def check(self, exchange: Exchange) -> None:
-        """Raise `NotReadyError`, or what the model's own `health_status` raises."""
+        """Raise `NotReadyError` if a call hangs, or the error of the model's `health_status`."""
         if self._predictor.hangs:
             raise NotReadyError("a call to the model hangs")
         if self._hook:

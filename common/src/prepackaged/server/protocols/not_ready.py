@@ -1,4 +1,4 @@
-"""A protocol while the model is not loaded: every request is refused in the protocol's form."""
+"""Protocols while the model is not loaded: they refuse requests with errors in their own form."""
 
 from collections.abc import Callable
 
@@ -11,12 +11,12 @@ Hangs = Callable[[], bool]
 
 
 def never() -> bool:
-    """Nothing hangs where no model has been called."""
+    """Return False: no call can hang before a model is called."""
     return False
 
 
 def unless_hanging(handler: Handler, hangs: Hangs) -> Handler:
-    """Let a handler answer, unless a call of the model that was unloaded hangs."""
+    """Wrap a handler so that it raises `HangingError` if a call to the unloaded model hangs."""
 
     def answer(exchange: Exchange) -> None:
         if hangs():
@@ -27,7 +27,7 @@ def unless_hanging(handler: Handler, hangs: Hangs) -> Handler:
 
 
 def refusal(error: BaseException, why: str) -> RequestError:
-    """The error for a client, whatever was wrong with its request."""
+    """The error for a client: `HangingError`, else `NotReadyError` whatever the request's fault."""
     return error if isinstance(error, HangingError) else NotReadyError(why)
 
 
@@ -36,7 +36,8 @@ def refusing(
 ) -> WireProtocol:
     """A protocol that answers 503 to all requests under a prefix.
 
-    `health` is another path that is refused. The other arguments are those of `WireProtocol`.
+    It also refuses GET requests for the path `health`. The other arguments are those of
+    `WireProtocol`.
     """
 
     def over_http(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001

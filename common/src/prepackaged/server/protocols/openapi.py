@@ -11,7 +11,7 @@ from prepackaged.example_values import example_values
 from prepackaged.examples import DOCUMENTED, example_request
 from prepackaged.signature import Column, Signature, TensorSpec
 
-MOST_PLACES = 200  # columns that are described one by one
+MOST_PLACES = 200  # the most columns or categories that are described individually
 TYPES = {
     "float64": "number",
     "float32": "number",
@@ -27,15 +27,15 @@ UNAVAILABLE = (
     "The model is loading or too busy, or the server is shutting down; try again after"
     " `Retry-After` seconds"
 )  # the description of status 503
-ANY_VALUE: Schema = {"type": ["array", "object", "string", "number", "boolean"]}  # but null
+ANY_VALUE: Schema = {"type": ["array", "object", "string", "number", "boolean"]}  # all but null
 NAMES: Schema = {
     "type": "array",
     "items": {"type": ["string", "number"]},
-}  # pandas may have numbers
+}  # in pandas, names may be numbers
 
 
 def document(title: str, version: str, paths: Mapping[str, Any]) -> dict[str, Any]:
-    """The document of these paths, relative to its own address."""
+    """The document for these paths, which are relative to the document's address."""
     return {
         "openapi": "3.1.0",
         "info": {"title": title or "model", "version": version or "1"},
@@ -47,7 +47,7 @@ def document(title: str, version: str, paths: Mapping[str, Any]) -> dict[str, An
 def operation(
     summary: str, answers: Mapping[int, str], body: Schema | None = None, example: Any = None
 ) -> dict[str, Any]:
-    """An operation with its JSON body and a description of each status."""
+    """An operation with a JSON body and a description of each status."""
     described: dict[str, Any] = {
         "summary": summary,
         "responses": {str(status): {"description": text} for status, text in answers.items()},
@@ -94,7 +94,7 @@ def tables_of(signature: Signature | None) -> list[Schema]:
 
 
 def are_named(columns: Sequence[Column]) -> bool:
-    """Whether there are columns, each with a name, which may be empty."""
+    """Whether there are columns and all have names; a name may be empty."""
     return bool(columns) and all(each.name is not None for each in columns)
 
 
@@ -109,7 +109,7 @@ def value_schema(column: Column) -> Schema:
         schema["type"] = [kind, "null"] if column.nullable else kind
     if column.kind == "datetime":
         schema["format"] = "date-time"
-    if column.value_range is not None:  # no bounds: other numbers are accepted
+    if column.value_range is not None:  # not minimum and maximum, since other numbers are accepted
         schema["description"] = f"known range: {column.value_range}"
     return schema
 

@@ -15,14 +15,14 @@ from prepackaged.signature import declared_signature
 
 #: Reads a request's body. Raises `ClientError`.
 Read = Callable[[Exchange], InferenceRequest]
-#: Makes the response to the request that was read. Raises `ModelError` and `ClientError`.
+#: Creates the response to a request. Raises `ModelError` or `ClientError`.
 Encode = Callable[[Prediction, Any], Response]
 
 
 class PredictionRoute:
     """The handler of a route for predictions.
 
-    Large bodies are parsed, and large answers encoded, on separate threads.
+    Large bodies are parsed, and large responses encoded, on separate threads.
     """
 
     def __init__(self, predictor: Predictor, read: Read, encode: Encode) -> None:
@@ -32,7 +32,7 @@ class PredictionRoute:
         self._has_predict = find_hook(predictor.model, "predict") is not None
 
     def __call__(self, exchange: Exchange) -> None:
-        """Queue a prediction, whose result answers the exchange.
+        """Queue a prediction; its result becomes the response.
 
         Raises `TransportError` if the model has only Seldon's raw hooks.
         """
@@ -57,7 +57,7 @@ def add_parameters(request: InferenceRequest, parameters: Any, name: str, model:
     """Add `parameters`, the member `name` of a body or None, to a request.
 
     The model gets them as `meta`. If it has several methods, the parameter `method` chooses one,
-    and requests for the same method share calls. Raises `ClientError` unless it is an object.
+    and requests for the same method share calls. Raises `ClientError` if `parameters` is no object.
     """
     if parameters is None:
         return

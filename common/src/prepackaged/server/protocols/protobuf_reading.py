@@ -1,7 +1,7 @@
-"""Read protobuf messages of clients, for all protocols over gRPC.
+"""Read protobuf messages from clients, for all protocols over gRPC.
 
-Protobuf reads a message in one step, in which no other request has its turn: how many parts a
-message has is bounded before, for 60 MB of empty parts take four seconds.
+Protobuf blocks all other requests while it reads a message, and 60 MB of empty parts take four
+seconds. Therefore, the number of parts is limited before a message is read.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,10 +17,10 @@ from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.errors import TransportError
 
 MOST_PARTS = 2**22  # the most parts of a message; reading them takes a quarter of a second
-SHORT = 8  # bytes of a message or a text; of longer parts, the size of a message allows few more
-LONGEST_NAME = 2**16  # bytes of a message that has a name or two, or nothing
-BLOCK = 2**18  # bytes that numpy compares at a time
-DEEPEST = 100  # messages within each other, beyond which protobuf refuses them
+SHORT = 8  # bytes of a short part; the size limit of messages bounds the number of longer ones
+LONGEST_NAME = 2**16  # the most bytes of a message with one or two names, or without content
+BLOCK = 2**18  # the bytes that numpy compares at a time
+DEEPEST = 100  # the most levels of nested messages that protobuf accepts
 VARINT, DELIMITED = 0, 2  # wire types
 SIZES = (0, 8, 0, 0, 0, 4)  # bytes of a value, by its wire type
 
@@ -28,10 +28,10 @@ AMessage = TypeVar("AMessage", bound=Message)
 
 
 def read_message(kind: type[AMessage], body: bytes) -> AMessage:
-    """The message in a body.
+    """Parse the message in a body.
 
-    Raises `ClientError` if it is none, and `TransportError` with status 413 if it consists of more
-    than MOST_PARTS parts, most of them short.
+    Raises `ClientError` for an invalid message, and `TransportError` with status 413 for more than
+    MOST_PARTS parts, most of them short.
     """
     if len(body) > LARGE and may_have_parts(body) > MOST_PARTS:
         check_parts(body, kind.DESCRIPTOR)
@@ -42,7 +42,7 @@ def read_message(kind: type[AMessage], body: bytes) -> AMessage:
 
 
 def read_names(kind: type[AMessage], body: bytes) -> AMessage:
-    """The same for a message that is short, or else refused: it is read on the event loop."""
+    """Parse a message on the event loop; raises `TransportError` 413 if it is not short."""
     if len(body) > LONGEST_NAME:
         why = f"expected a message of at most {LONGEST_NAME} bytes, got {len(body)}"
         raise TransportError(413, why)
@@ -50,16 +50,16 @@ def read_names(kind: type[AMessage], body: bytes) -> AMessage:
 
 
 def count_of(body: bytes, octets: bytes) -> int:
-    """How often any of these bytes is in a body; other threads have their turn meanwhile."""
+    """Count the occurrences of these bytes in a body, in blocks so that other threads can run."""
     found = [np.count_nonzero(block == octet) for block in blocks(body) for octet in octets]
     return int(sum(found))
 
 
 def may_have_parts(body: bytes) -> int:
-    """At least the number of short parts: how many bytes look like the beginning of one.
+    """An upper bound of the number of short parts: the bytes that look like the start of one.
 
-    That is a field's number below 16 and a length, or a number that is padded with a zero. Other
-    content may look like that by chance.
+    A part starts with a tag whose field number is below 16 and a length of at most SHORT, or has a
+    varint that is padded with a zero byte. Other content may look the same by chance.
     """
     found = 0
     for block in blocks(body):
@@ -73,7 +73,7 @@ def may_have_parts(body: bytes) -> int:
 
 
 def blocks(body: bytes) -> Iterator[Any]:
-    """A body as arrays of bytes, of which each has the first of the next as its last one, too."""
+    """Split a body into arrays of bytes that overlap by one byte."""
     octets = np.frombuffer(body, np.uint8)
     return (octets[start : start + BLOCK + 1] for start in range(0, len(octets), BLOCK))
 
@@ -85,7 +85,7 @@ def check_parts(body: bytes, kind: Any) -> None:
 
 
 class PartCounter:
-    """Counts the fields of a message and of those in it, in the order in which protobuf reads them.
+    """Counts the fields of a message and of nested messages, in the order of the wire format.
 
     `kind` is the message's descriptor.
     """
@@ -93,10 +93,10 @@ class PartCounter:
     def __init__(self, body: bytes, kind: Any) -> None:
         self._body = body
         self._place = 0
-        self._around = [(len(body), messages_in(kind))]  # the ends of messages, and what they hold
+        self._around = [(len(body), messages_in(kind))]  # open messages: end, kinds inside
 
     def count(self) -> int:
-        """The number, up to one more than MOST_PARTS; of a message that is broken, before that."""
+        """The number of fields, up to MOST_PARTS + 1; in a malformed message, up to its error."""
         found = 0
         with suppress(IndexError):
             while self._around and found <= MOST_PARTS:
@@ -108,7 +108,7 @@ class PartCounter:
         return found
 
     def _pass_field(self) -> None:
-        """Go behind a field or into its message; `IndexError` where protobuf reads no further."""
+        """Skip a field or enter its message; raises `IndexError` where protobuf stops reading."""
         number, wire = divmod(self._varint(), 8)
         if wire == DELIMITED:
             self._enter(number, self._varint())
@@ -139,5 +139,5 @@ class PartCounter:
 
 @lru_cache(None)
 def messages_in(kind: Any) -> Mapping[int, Any]:
-    """The kinds of the messages in a message's fields, by their numbers."""
+    """The descriptors of a message's message fields, by field number."""
     return {field.number: field.message_type for field in kind.fields if field.message_type}

@@ -1,4 +1,4 @@
-"""Arrays out of what models return, for every protocol alike."""
+"""Convert the results of models to arrays, for all protocols."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +12,7 @@ from prepackaged.server.inference.requests import Prediction
 from prepackaged.server.transport.background import LARGE
 from prepackaged.server.transport.exchange import Exchange, Response
 
-WHOLE = 2.0**63  # from here on, numpy makes floats of whole numbers in a list with smaller ones
+WHOLE = 2.0**63  # numpy converts lists of smaller and larger integers than this to floats
 
 
 def from_result(result: Any) -> Array:
@@ -32,9 +32,9 @@ def from_result(result: Any) -> Array:
 
 
 def is_large(value: Any, exchange: Exchange) -> bool:
-    """Whether to encode a prediction takes so long that the event loop cannot bear it.
+    """Whether a prediction is too large to encode on the event loop.
 
-    Where the value does not tell its size, that of the request stands for it.
+    If the value is not an array, the size of the request is used instead.
     """
     size = value.nbytes if isinstance(value, np.ndarray) else len(exchange.body)
     return size > LARGE
@@ -45,7 +45,7 @@ def finish(
     exchange: Exchange,
     outcome: Prediction | BaseException,
 ) -> None:
-    """Answer an exchange with what `encode` makes of a prediction, or with the error.
+    """Respond to an exchange with the encoded prediction, or with the error.
 
     A large prediction is encoded on another thread.
     """
@@ -71,16 +71,16 @@ def _from_list(result: list[Any]) -> Array:
             if list in kinds:
                 raise ValueError("its lists have different lengths")
             if str in kinds:
-                return objects  # rather than every text padded to the longest
+                return objects  # numpy would pad every text to the longest one
         array = np.array(result)
         may_be_rounded = isinstance(total, int | float) and total >= WHOLE
         return _exact(array, result) if may_be_rounded else array
-    except (ValueError, RuntimeError) as error:  # of unequal lengths, or within itself
+    except (ValueError, RuntimeError) as error:  # unequal lengths, or a list that contains itself
         raise ResultError(f"a list that is not an array: {error}") from error
 
 
 def _exact(array: Array, result: list[Any]) -> Array:
-    """The array, or one of whole numbers if numpy has rounded those of a list to floats."""
+    """The array, or an array of exact integers if numpy has rounded those of a list to floats."""
     if array.dtype != np.float64:
         return array
     exact = from_lists(result)

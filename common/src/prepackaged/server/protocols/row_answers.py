@@ -14,11 +14,12 @@ from prepackaged.tensors import TensorComponent
 
 
 def dump_predictions(value: Any, rows: int, model: Any) -> bytes:
-    """A JSON list with one prediction for each of the request's rows.
+    """A JSON list with one prediction for each row of the request.
 
-    With several outputs, a prediction is an object with a row of each. One row of tensors may be
-    answered as a whole, as a detector does. Raises `ModelError` if the model did not answer each
-    row, and `ClientError` if it answers several rows as one.
+    With several outputs, a prediction is an object with one row of each output. For one row of
+    tensors, the prediction may be the whole result, such as that of a detector. Raises `ModelError`
+    if the result does not have one item per row, and `ClientError` if the model answers several
+    rows as one.
     """
     if rows == 1 and isinstance(model, TensorComponent):
         if isinstance(value, dict) and model.whole_outputs is not None:
@@ -41,12 +42,12 @@ def dump_predictions(value: Any, rows: int, model: Any) -> bytes:
 
 
 def _of_one_row(outputs: Mapping[str, Any], whole: Collection[str]) -> dict[str, Any]:
-    """The prediction for one row, nested as each of several rows' predictions is."""
+    """The prediction for one row, with the same nesting as if there were several rows."""
     return {name: each if name in whole else _listed(each)[0] for name, each in outputs.items()}
 
 
 def _has_one_row(value: Any) -> bool:
-    """Whether an output, or each of several by name, has one row, or none of its own."""
+    """Whether an output, or each of several by name, has exactly one row or is no list of rows."""
     outputs = value.values() if isinstance(value, dict) else [value]
     return all(
         not isinstance(each, np.ndarray | list) or len(_listed(each)) == 1 for each in outputs
@@ -54,9 +55,9 @@ def _has_one_row(value: Any) -> bool:
 
 
 def _other_count(model: Any, rows: int, got: str) -> ClientError | ModelError:
-    """The error for an answer that has not one row for each instance.
+    """The error for a result that does not have one row for each instance.
 
-    Tensors need not have rows: that is no fault of the model.
+    If the model answers with tensors, which need not have rows, it is a `ClientError`.
     """
     if isinstance(model, TensorComponent):
         return ClientError(
@@ -79,9 +80,10 @@ def _dump_rows(rows: list[Any] | Array) -> bytes:
 
 
 def _is_outputs(value: Mapping[str, Any], model: Any) -> bool:
-    """Whether an object contains outputs by name, each with a row for each row.
+    """Whether an object contains outputs by name, each with rows.
 
-    Unless the model is a `TensorComponent`, values must be arrays: other objects may mean anything.
+    If the model is not a `TensorComponent`, only arrays count as outputs, because other objects may
+    have any meaning.
     """
     is_tensors = isinstance(model, TensorComponent)
     return bool(value) and all(

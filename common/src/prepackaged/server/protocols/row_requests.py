@@ -1,7 +1,7 @@
 """Convert rows of a request to the payload of `prepare` and `predict`, for all protocols.
 
-Rows become the same as in Seldon's `data.ndarray`, and records the same as in `jsonData`, so that
-requests of different protocols share calls to the model.
+Rows give the same payload as Seldon's `data.ndarray`, and records the same as `jsonData`, so that
+requests of different protocols can share calls to the model.
 """
 
 from typing import Any
@@ -24,16 +24,16 @@ from prepackaged.server.protocols.json_reading import (
 
 
 def read_object(body: bytes, array: str | None = None) -> dict[str, Any]:
-    """The JSON object in a request's body.
+    """Parse the JSON object in a request's body.
 
-    A large member `array` of numbers may already be an array. Raises `ClientError` for anything but
-    an object.
+    If the body is large, the numbers of the member `array` may already be a numpy array. Raises
+    `ClientError` for anything but an object.
     """
     if array and len(body) >= LARGE:
         try:
             return _with_array(body, array)
         except (ValueError, TypeError, LookupError, RuntimeError):
-            pass  # whatever it is: what follows reads it, or says what is wrong with it
+            pass  # the code below reads other messages and reports errors
     message = read_json(body)
     if not isinstance(message, dict):
         raise expected("a JSON object as the body", message)
@@ -41,7 +41,7 @@ def read_object(body: bytes, array: str | None = None) -> dict[str, Any]:
 
 
 def rows_of(rows: Any, *, as_lists: bool) -> Any:
-    """Rows of values as an array, or unchanged if the model takes lists.
+    """Convert rows of values to an array; unchanged if the model takes lists.
 
     Records and `{"b64": ...}` stay unchanged. Raises `ClientError` for rows of unequal length.
     """
@@ -51,18 +51,18 @@ def rows_of(rows: Any, *, as_lists: bool) -> Any:
 
 
 def _with_array(body: bytes, name: str) -> dict[str, Any]:
-    """An object whose member `name` contains only numbers; raises any error for others."""
+    """Parse an object whose member `name` contains only numbers; fails with any error otherwise."""
     message = members(parser_for(body).parse(body))
     array = array_of(message.pop(name))
     lists = sum(isinstance(value, simdjson.Array) for value in message.values())
-    # A list among the numbers would have been taken for what is in it.
+    # simdjson flattens lists among the numbers, which only the number of brackets reveals.
     if body.count(b"[") != lists + 1 + sum(np.cumprod(array.shape[:-1], dtype=int)):
         raise ValueError("lists where none belong")
     return {name: array} | {key: plain(value) for key, value in message.items()}
 
 
 def only_one(message: dict[str, Any], *names: str) -> str:
-    """The only one of these members in an object. Raises `ClientError` for none or several."""
+    """The name of the only one of these members. Raises `ClientError` for none or several."""
     found = [name for name in names if message.get(name) is not None]
     if not found:
         refuse_cloud_event(message, *names)

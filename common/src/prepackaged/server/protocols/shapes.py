@@ -8,11 +8,11 @@ from prepackaged.arrays import DEEPEST, Array
 from prepackaged.errors import ClientError
 from prepackaged.server.protocols.json_reading import expected
 
-LARGEST_EMPTY = 2**16  # places that a shape without values may declare besides its zeros
+LARGEST_EMPTY = 2**16  # the largest product of the other sizes of a shape that contains 0
 
 
 def shaped(values: Array, shape: Any) -> Array:
-    """The values in the client's shape. Raises `ClientError` if they do not fit."""
+    """Reshape the values to the client's shape. Raises `ClientError` if they do not fit."""
     if math.prod(checked_shape(shape)) != values.size:
         raise ClientError(
             f"expected as many values as shape {shown_shape(shape)} holds, got {values.size}"
@@ -21,10 +21,10 @@ def shaped(values: Array, shape: Any) -> Array:
 
 
 def checked_shape(shape: Any) -> list[int]:
-    """A valid shape of an array. Raises `ClientError` for anything else."""
+    """Return the shape if it is valid. Raises `ClientError` otherwise."""
     if not isinstance(shape, list):
         raise expected("shape as a list of sizes", shape)
-    if len(shape) > DEEPEST:  # before anything is done with the sizes
+    if len(shape) > DEEPEST:  # before the sizes are used
         raise ClientError(f"expected a shape of at most {DEEPEST} sizes, got {len(shape)}")
     for size in shape:
         if type(size) is not int or size < 0:
@@ -35,6 +35,6 @@ def checked_shape(shape: Any) -> list[int]:
 
 
 def shown_shape(shape: Sequence[Any]) -> str:
-    """A shape as text of limited length, for errors."""
+    """A shape as text of limited length, for error messages."""
     text = str(list(shape[:20]))
     return text if len(text) <= 80 else f"{text[:77]}..."

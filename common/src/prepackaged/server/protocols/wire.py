@@ -1,4 +1,4 @@
-"""Parts of protobuf's wire format, for messages that are faster to write by hand."""
+"""Write parts of protobuf's wire format directly, which is faster than building messages."""
 
 
 def varint(number: int) -> bytes:
@@ -11,5 +11,5 @@ def varint(number: int) -> bytes:
 
 
 def delimited(number: int, content: bytes) -> bytes:
-    """A field of bytes, text or a message, of a number below 16."""
+    """A length-delimited field (bytes, text or a message) with a field number below 16."""
     return b"%c%b%b" % (number << 3 | 2, varint(len(content)), content)

@@ -19,7 +19,7 @@ from prepackaged.server.transport.exchange import Response, TransportError
 
 
 def encoded(prediction: Prediction, request: MlflowRequest) -> Response:
-    """The response: `{"predictions"}`, or CSV if the client requests it."""
+    """The response: `{"predictions": ...}`, or CSV if the client requests it."""
     value = prediction.value
     if request.wants_csv:
         return Response(
@@ -31,7 +31,7 @@ def encoded(prediction: Prediction, request: MlflowRequest) -> Response:
 
 
 def _csv(value: Any) -> str:
-    """CSV without a header, as SageMaker's own algorithms answer; null is empty."""
+    """CSV without a header, as SageMaker's built-in algorithms return; null is empty."""
     try:
         array = np.atleast_1d(from_result(value))
     except ModelError:
@@ -48,7 +48,7 @@ def _csv(value: Any) -> str:
 
 
 def _cell(value: Any) -> Any:
-    """A value for csv.writer, which writes nothing for None: lists, objects and flags are JSON."""
+    """A value for csv.writer, which writes None as empty; lists, objects and booleans are JSON."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     is_plain = isinstance(value, str | int | date | Decimal) and not isinstance(value, bool)

@@ -1,7 +1,7 @@
 """Read rows from CSV (RFC 4180), with the types of the model's columns.
 
-A column of unknown type becomes numbers or booleans if all its cells are, else text, as in pandas.
-An empty cell is null.
+A column of unknown type becomes numbers or booleans if all its cells are such, else text, as in
+pandas. An empty cell is null.
 """
 
 import csv
@@ -21,16 +21,16 @@ Cells = Sequence[str]
 TAKEN_FOR_HEADER = (
     " below the first line, the header; with Content-Type: text/csv; header=absent, it is a row"
 )
-MOST_COLUMNS = 2**16  # each is looked at by itself
+MOST_COLUMNS = 2**16  # the most columns; each is processed separately
 FLAGS = {"true": True, "false": False}
 NO_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 WORDS = {**NO_NUMBERS, **FLAGS}  # the words in columns of numbers; a boolean is 0 or 1
 
 
 def read_csv(text: str, header: Header, signature: Signature) -> tuple[list[list[Any]], list[str]]:
-    """The rows of a CSV text and the names in its header, empty without a header.
+    """The rows of a CSV text, and the names in its header (empty without a header).
 
-    Unless `header` decides, the first line is a header if it contains anything but numbers, or the
+    If `header` is empty, the first line is a header if it contains anything but numbers, or the
     names of the model's columns. Raises `ClientError` for malformed CSV or no rows.
     """
     lines = _lines(text)
@@ -44,7 +44,7 @@ def read_csv(text: str, header: Header, signature: Signature) -> tuple[list[list
     kinds = _kinds(signature, names, len(lines[0]))
     if kinds is None:
         return lines, names
-    # Python's own numbers may have underscores and the digits of any script, CSV's may not.
+    # Python's int and float accept underscores and non-ASCII digits, which CSV does not allow.
     is_plain = text.isascii() and "_" not in text
     columns = [
         _values(cells, kind, is_plain=is_plain)
@@ -54,7 +54,7 @@ def read_csv(text: str, header: Header, signature: Signature) -> tuple[list[list
 
 
 def _lines(text: str) -> list[list[str]]:
-    """The cells of each line that is not empty."""
+    """The cells of each nonempty line."""
     try:
         return [cells for cells in csv.reader(io.StringIO(text, newline=""), strict=True) if cells]
     except csv.Error as error:
@@ -69,7 +69,7 @@ def _guess(first: Cells, signature: Signature) -> Header:
 
 
 def _names(header: Cells, signature: Signature) -> list[str]:
-    """The names in a header, without the spaces around them unless the model's have these, too."""
+    """The names in a header, stripped of spaces unless the model's names have the same spaces."""
     known = {each.name for each in signature.inputs or ()}
     return [cell if cell in known else cell.strip() for cell in header]
 
@@ -85,7 +85,7 @@ def _check_widths(lines: Sequence[Cells], names: Sequence[str]) -> None:
 
 
 def _kinds(signature: Signature, names: Sequence[str], width: int) -> list[str] | None:
-    """The kind of each column, by name, else by position; None if the numbers differ."""
+    """The kind of each column, by name or else by position; None if the column counts differ."""
     if tensors := signature.input_tensors:
         kinds = {each.name: "text" if each.is_text else "any" for each in tensors}
         only = next(iter(kinds.values())) if len(kinds) == 1 else "any"
@@ -95,7 +95,7 @@ def _kinds(signature: Signature, names: Sequence[str], width: int) -> list[str] 
         return ["any"] * width
     by_name = {column.name: _kind(column) for column in columns}
     if names and None not in by_name:
-        return [by_name.get(name, "text") for name in names]  # others are not the model's
+        return [by_name.get(name, "text") for name in names]  # unknown columns are text
     return list(map(_kind, columns)) if len(columns) == width else None
 
 
@@ -107,7 +107,7 @@ def _kind(column: Column) -> str:
 
 
 def _values(cells: Cells, kind: str, *, is_plain: bool) -> list[Any]:
-    """A column's values; a cell that does not fit its kind stays text, which the cast refuses."""
+    """A column's values; a cell that does not fit the kind stays text, which the cast refuses."""
     if is_plain and kind in PARSERS:
         values = _parsed(cells, PARSERS[kind])
         if values is not None:
@@ -119,7 +119,7 @@ def _values(cells: Cells, kind: str, *, is_plain: bool) -> list[Any]:
 
 
 def _parsed(cells: Cells, parsers: Sequence[Callable[[str], Any]]) -> list[Any] | None:
-    """All cells as numbers of one type, empty ones as null; None if some are not numbers."""
+    """All cells as numbers of one type, with empty cells as None; None if some are no numbers."""
     filled = [cell for cell in cells if cell] if "" in cells else cells
     for parse in parsers:
         with suppress(ValueError):
@@ -156,7 +156,7 @@ READ: dict[str, Callable[[str], Any]] = {
     "int64": _number,
     "bool": _number,
 }
-#: What reads all cells of a column at once, where they are plain.
+#: Functions that parse all cells of a column at once, if the text is plain ASCII.
 PARSERS: dict[str, Sequence[Callable[[str], Any]]] = {
     "float64": (float,),
     "float32": (float,),

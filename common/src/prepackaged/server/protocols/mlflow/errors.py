@@ -7,7 +7,7 @@ from prepackaged.server.protocols.errors import bounded, http_status_of, retry_a
 from prepackaged.server.protocols.json_writing import dump
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
 
-# Of databricks.proto, which lists MLflow's codes.
+# MLflow's error codes, from databricks.proto.
 CODES = {
     404: "ENDPOINT_NOT_FOUND",
     500: "INTERNAL_ERROR",
@@ -17,7 +17,7 @@ CODES = {
 
 
 def http_failure(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001  a Failure
-    """The response to an error; unlike MLflow's, without a traceback, which is in the log."""
+    """The response to an error; unlike MLflow's, without the traceback, which is only logged."""
     if isinstance(error, TransportError):
         return _response(error.status, str(error), error.headers)
     shown = error_for_client(error)

@@ -24,7 +24,7 @@ ANSWERS = {
 
 
 def paths(signature: Signature | None) -> dict[str, Any]:
-    """The paths of scoring; the body may also be CSV."""
+    """The paths of the scoring protocol; the body may also be CSV."""
     ready = {200: "The model is loaded", 503: "It is not"}
     title, body = "Predict: MLflow's scoring protocol", _body(signature or Signature())
     invocations = operation(title, ANSWERS, body, _example(signature))
@@ -38,7 +38,7 @@ def paths(signature: Signature | None) -> dict[str, Any]:
 
 
 def _example(signature: Signature | None) -> Any:
-    """A table or tensors that the model accepts; None if unknown."""
+    """An example of a table or tensors that the model accepts; None if unknown."""
     names, rows, others = example_parts(signature)
     if names:
         return {"dataframe_split": {"columns": names, "data": rows}}

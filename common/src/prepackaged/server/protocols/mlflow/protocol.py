@@ -43,6 +43,6 @@ def mlflow(predictor: Predictor, *, allows_origins: bool = True) -> WireProtocol
 
 
 def tell_version(exchange: Exchange) -> None:
-    """Answer with the server's version, as text."""
+    """Respond with the server's version as text."""
     text = version("prepackaged").encode()
     exchange.respond(Response(text, content_type="text/html; charset=utf-8"))

@@ -19,7 +19,7 @@ from prepackaged.signature import Signature, declared_signature
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 HEADERS: dict[str, Header] = {"": "", "present": "present", "absent": "absent"}
-ROW_BYTES = 72  # the memory of a line of CSV besides its cells
+ROW_BYTES = 72  # the memory of a line of CSV in addition to its cells
 OLD_FORMS = (
     "; since MLflow 2 a table goes under dataframe_split or dataframe_records,"
     " other values under instances or inputs"
@@ -28,7 +28,7 @@ OLD_FORMS = (
 
 @dataclass(slots=True)
 class MlflowRequest(InferenceRequest):
-    """A requested prediction, and whether the answer is CSV."""
+    """A requested prediction, and whether the response is CSV."""
 
     wants_csv: bool = False
 
@@ -42,7 +42,7 @@ class Reader:
         self._signature = declared_signature(model) or Signature()
 
     def __call__(self, exchange: Exchange) -> MlflowRequest:
-        """Read a body. Raises `ClientError`, and `TransportError` for another Content-Type."""
+        """Read a body. Raises `ClientError`, or `TransportError` 415 for another Content-Type."""
         media_type, options = _content_type(exchange)
         if media_type == "text/csv":
             request = self._csv(exchange, _header(options))
@@ -99,7 +99,7 @@ class Reader:
 
 
 def _content_type(exchange: Exchange) -> tuple[str, dict[str, str]]:
-    """The media type in lower case, empty without one, and its parameters."""
+    """The media type in lower case (empty if there is none) and its parameters."""
     text = exchange.header(b"content-type").decode("latin-1")
     media_type, options = _with_options(text) if ";" in text else (text.strip(), {})
     charset = options.get("charset", "utf-8")
@@ -109,13 +109,13 @@ def _content_type(exchange: Exchange) -> tuple[str, dict[str, str]]:
 
 
 def _with_options(text: str) -> tuple[str, dict[str, str]]:
-    from werkzeug.http import parse_options_header  # few requests need it, and it takes 0.1 s
+    from werkzeug.http import parse_options_header  # rarely needed, and takes 0.1 s
 
     return parse_options_header(text)
 
 
 def _header(options: dict[str, str]) -> Header:
-    """SageMaker's parameter `header` of the content type; empty without it."""
+    """SageMaker's content type parameter `header`; empty without it."""
     word = options.get("header", "").lower()
     if word not in HEADERS:
         raise ClientError(f"expected header=present or header=absent, got {word[:100]}")
@@ -123,7 +123,7 @@ def _header(options: dict[str, str]) -> Header:
 
 
 def _names_in(columns: Any) -> list[str]:
-    """Names as text; pandas uses numbers for columns without names."""
+    """Column names as text; pandas uses numbers for columns without names."""
     if columns is None:
         return []
     if not isinstance(columns, list):

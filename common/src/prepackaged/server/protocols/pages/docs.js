@@ -5,7 +5,7 @@ SwaggerUIBundle({
   layout: "BaseLayout",
   presets: [SwaggerUIBundle.presets.apis],
   deepLinking: true,
-  syntaxHighlight: false, // which takes seconds for a long answer
+  syntaxHighlight: false, // it takes seconds for a long answer
   tryItOutEnabled: true,
-  validatorUrl: null, // it would be asked on another server
+  validatorUrl: null, // the validator runs on another server
 });

@@ -1,7 +1,7 @@
-"""`/docs`: the OpenAPI document for people to read and to try, shown by Swagger UI.
+"""`/docs`: the OpenAPI document in Swagger UI, to read and to try.
 
-Its files are those of the package flask-swagger-ui, of which nothing else is used. The page loads
-nothing from other servers, and its policy lets nothing else run.
+Swagger UI's files come from the package flask-swagger-ui, of which nothing else is used. The page
+loads nothing from other servers, and its policy allows no other scripts.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ POLICY = (
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 HEADERS = {
-    "Cache-Control": "no-cache",  # a browser asks each time whether its copy is still good
+    "Cache-Control": "no-cache",  # browsers revalidate their copy each time
     "Content-Security-Policy": POLICY,
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -36,7 +36,7 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Asset:
-    """A file of the page, as it is and compressed, and what tells it from other versions."""
+    """A file of the page: its content, also compressed, its content type and its ETag."""
 
     content: bytes
     compressed: bytes
@@ -44,11 +44,11 @@ class Asset:
 
     @property
     def tag(self) -> str:
-        """Its ETag; weak, because it stands for both forms (RFC 9110, 8.8.1)."""
+        """The ETag; weak, because it is the same for both forms (RFC 9110, 8.8.1)."""
         return f'W/"{hashlib.sha256(self.content).hexdigest()[:16]}"'
 
     def answer(self, exchange: Exchange) -> Response:
-        """The response to a request for it."""
+        """The response to a request for this file."""
         headers = {**HEADERS, "ETag": self.tag}
         if self.tag.encode() in exchange.header(b"if-none-match"):
             return Response(b"", 304, self.content_type, headers)
@@ -59,7 +59,7 @@ class Asset:
 
 
 def routes() -> Mapping[str, Mapping[str, Handler]]:
-    """The routes of the page; none where Swagger UI's files are not installed."""
+    """The routes of the page; none if Swagger UI's files are not installed."""
     directory = swagger_ui()
     if directory is None:
         return {}
@@ -74,7 +74,7 @@ def routes() -> Mapping[str, Mapping[str, Handler]]:
 
 
 def swagger_ui() -> Path | None:
-    """The directory of the files. The package is not imported, because it imports Flask."""
+    """The directory of Swagger UI's files, found without importing the package and Flask."""
     spec = find_spec(PACKAGE)
     places = spec.submodule_search_locations if spec else None
     return Path(places[0]) / "dist" if places else None
@@ -88,6 +88,6 @@ async def _send(file: Path, content_type: str, exchange: Exchange) -> Response:
 
 @cache
 def read_asset(file: Path, content_type: str) -> Asset:
-    """The file, read when somebody asks for it first."""
+    """Read a file and compress it; cached after the first request."""
     content = file.read_bytes()
     return Asset(content, gzip.compress(content, mtime=0), content_type)

@@ -11,17 +11,17 @@ from prepackaged.input_examples import mlflow_example
 from prepackaged.signature import Column, Signature, TensorSpec, declared_signature
 
 MOST_COLUMNS = 500  # the most columns of a form; for more, the page asks for JSON
-MOST_CHOICES = 50  # categories to choose from; of more, one is written
-LONGEST = 200  # characters of a name, or of a value that the head shows
-COLOURS = (1, 3)  # channels of an image
+MOST_CHOICES = 50  # the most categories of a choice; with more, the form has a text field
+LONGEST = 200  # the most characters of a name or a value at the top of the page
+COLOURS = (1, 3)  # the numbers of channels that images have
 
 
 def page_facts(
     model: Any, metadata: Mapping[str, Any], image: str, path: str, paths: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The facts of a loaded model. `metadata` is Seldon's; predictions go to `path`.
+    """The facts about a loaded model. `metadata` is Seldon's; predictions go to `path`.
 
-    `paths` are those of all protocols, as OpenAPI describes them.
+    `paths` are OpenAPI's path items of all protocols.
     """
     signature = declared_signature(model) or Signature()
     columns = [each for each in signature.inputs or () if isinstance(each, Column)]
@@ -44,7 +44,7 @@ def page_facts(
 
 
 def hint(signature: Signature) -> str:
-    """A sentence that says what to fill in."""
+    """A sentence that says what to enter."""
     columns = [each for each in signature.inputs or () if isinstance(each, Column)]
     if columns:
         source = signature.sources.get("inputs")
@@ -63,7 +63,7 @@ def takes_images(spec: TensorSpec) -> bool:
 
 
 def _other_requests(paths: Mapping[str, Any], usual: str) -> Iterator[tuple[str, str, Any]]:
-    """The example of each other protocol: its title, its path and the body."""
+    """Yield the example of each other protocol: its title, its path and its body."""
     for path, item in paths.items():
         operation = item.get("post", {})
         body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
@@ -90,7 +90,7 @@ def _file_name(model: Any) -> str:
 
 
 def _example_row(model: Any, columns: list[Column]) -> list[Any]:
-    """The values of MLflow's example where the model has one, else made-up ones."""
+    """The values of MLflow's example if the model has one, else made-up values."""
     rows = mlflow_example(model.artifact) if columns and _file_name(model) else None
     row = rows[0] if rows else None
     if isinstance(row, dict) and all(each.name in row for each in columns):
@@ -104,7 +104,7 @@ def _field(place: int, column: Column, example: Any) -> dict[str, Any]:
     choices = example_values(column, most=MOST_CHOICES + 1) if column.categories else []
     return {
         "name": column.name,
-        "label": column.label(place),  # as errors name it
+        "label": column.label(place),  # the name in error messages
         "kind": column.kind,
         "range": "" if column.value_range is None else str(column.value_range),
         "choices": choices if 0 < len(choices) <= MOST_CHOICES and example in choices else None,

@@ -19,7 +19,7 @@ function block(text) {
   return element("pre", text, { tabindex: 0 });
 }
 
-// Where the server is: the page's own address, less the route that the page was asked at.
+// The address of the server: the page's own address without the route of the page.
 function base() {
   if (location.protocol === "file:") return at("address").value.replace(/\/+$/, "");
   const path = location.pathname;

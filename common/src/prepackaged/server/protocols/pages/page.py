@@ -1,7 +1,7 @@
-"""The page: one file with style and script, and its Content-Security-Policy.
+"""The page: one HTML file with style and script, and its Content-Security-Policy.
 
 It loads nothing from other servers. The policy allows only its own style and script, by their
-hashes, so that a name in a model is text and never runs (https://www.w3.org/TR/CSP3/).
+hashes, so that names in a model are never run as scripts (https://www.w3.org/TR/CSP3/).
 """
 
 import hashlib
@@ -21,7 +21,7 @@ def page(facts: dict[str, Any], route: str) -> bytes:
 
 
 def page_as_file(facts: dict[str, Any]) -> bytes:
-    """The page as a file with its own policy, for the deployment whose address a person enters."""
+    """The page as a file with its own policy; the user enters the address of a deployment."""
     rules = _rules(asked="http: https:")
     return _filled(facts, "", f'<meta http-equiv="Content-Security-Policy" content="{rules}">')
 

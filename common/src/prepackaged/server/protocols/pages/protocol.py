@@ -16,11 +16,11 @@ from prepackaged.server.transport.exchange import Exchange, Response
 from prepackaged.server.transport.routing import Failure, Handler, WireProtocol, asynchronous
 
 HTML = "text/html; charset=utf-8"
-ALIVE = b'{"status":"alive"}'  # what KServe's clients ask `/` for
+ALIVE = b'{"status":"alive"}'  # the response to `/` that KServe's clients expect
 
 
 class Pages:
-    """The pages of one model. `paths` are those of all protocols, as OpenAPI describes them."""
+    """The pages of one model. `paths` are OpenAPI's path items of all protocols."""
 
     def __init__(
         self,
@@ -59,8 +59,8 @@ class Pages:
         else:
             exchange.respond(Response(ALIVE))
 
-    async def page(self, route: str, exchange: Exchange) -> Response:  # noqa: ARG002  a handler's
-        """The page. Its facts are collected on request, because the digest takes time."""
+    async def page(self, route: str, exchange: Exchange) -> Response:  # noqa: ARG002  a handler
+        """The page. Its facts are collected on first request, because the digest takes time."""
         if self._made is None:
             loop = asyncio.get_running_loop()
             self._made = await loop.run_in_executor(BACKGROUND, self._facts)
@@ -73,7 +73,7 @@ class Pages:
         return Response(page(self._made, route), content_type=HTML, headers=headers)
 
     def as_file(self) -> bytes:
-        """The page to be opened as a file, which asks the deployment at an address."""
+        """The page as a file, which sends requests to the deployment at an address."""
         return page_as_file(self._facts())
 
     def openapi(self, exchange: Exchange) -> None:

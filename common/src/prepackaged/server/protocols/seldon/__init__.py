@@ -1,1 +1,1 @@
-"""Seldon's v1 protocol: messages to values and back, and what each method of it calls."""
+"""Seldon's v1 protocol over REST and gRPC: its messages, and the hooks that its methods call."""

@@ -1,4 +1,4 @@
-"""Errors as Seldon's clients read them over REST; over gRPC they are as in every protocol."""
+"""Errors over REST in the form that Seldon's clients read; over gRPC, all protocols share one."""
 
 import json
 from contextlib import suppress
@@ -28,11 +28,11 @@ def http_failure(exchange: Exchange, error: BaseException) -> Response:  # noqa:
 def error_body(error: SeldonMicroserviceException) -> bytes:
     """The JSON body of an error.
 
-    Whatever a model puts into its error's message is sent, if need be as text, up to LONGEST
-    characters: errors quote what clients sent.
+    The message of a model's error may be any object; it is sent as text if JSON has no such type.
+    Texts are cut to LONGEST characters, because errors may quote a request.
     """
     body = error.to_dict()
-    with suppress(KeyError, TypeError):  # it has a form of its own
+    with suppress(KeyError, TypeError):  # the model's error may have its own form
         body["status"]["info"] = bounded(body["status"]["info"])
     text = json.dumps(body, default=str, separators=(",", ":"), sort_keys=True)
     return text.encode() + b"\n"

@@ -1,8 +1,7 @@
-"""Flask around a model that was written for seldon-core's own server, which is made with Flask.
+"""Flask contexts for models that were written for seldon-core's own server, which uses Flask.
 
-Such a model may read `flask.request` in its hooks, and have its exceptions answered by its
-`model_error_handler`, a blueprint with `app_errorhandler`s. Models that do neither never meet
-Flask.
+The hooks of such a model may read `flask.request`, and its `model_error_handler`, a blueprint with
+`app_errorhandler`s, may respond to its exceptions. For other models, Flask is not imported.
 """
 
 import logging
@@ -25,16 +24,16 @@ logger = logging.getLogger(__name__)
 
 IMPORT = re.compile(r"^\s*(from|import)\b[^#\n]*\bflask\b", re.MULTILINE)
 STATUSES = range(200, 600)  # the statuses of final responses (RFC 9110, 15)
-OURS = {"Content-Type", "Content-Length"}  # headers that are written anyway
+OURS = {"Content-Type", "Content-Length"}  # headers that the server writes itself
 NOT_THE_MODELS = {"prepackaged", "seldon_core", *sys.stdlib_module_names}
 
 
 class FlaskCompat:
-    """A Flask application without routes, for the sake of its contexts and error handlers."""
+    """A Flask application without routes, used for its contexts and error handlers."""
 
     def __init__(self, model: Any) -> None:
         logger.info("The model uses Flask: it gets one request at a time, which is slower")
-        from flask import Flask  # few models need it, and it takes 0.2 s
+        from flask import Flask  # few models need it, and its import takes 0.2 s
 
         self._app = Flask("prepackaged")
         if blueprint := getattr(model, "model_error_handler", None):
@@ -43,13 +42,13 @@ class FlaskCompat:
                 self._app.register_error_handler(kind, _raise)
 
     def around(self, context: RequestContext) -> AbstractContextManager[Any]:
-        """The context manager in which hooks run: Flask's request context, except over gRPC."""
+        """The context manager around hooks: Flask's request context, or nothing over gRPC."""
         if not isinstance(context, Exchange) or context.method == "gRPC":
             return nullcontext()
         return self._app.request_context(environ_of(context))
 
     def failure(self, exchange: Exchange, error: BaseException) -> Response:
-        """The response to an error over REST: that of the model's handler for it, if it has one."""
+        """The response to an error over REST: from the model's error handler, else Seldon's."""
         cause = error.__cause__ if type(error) is ModelError else None
         raised = cause if isinstance(cause, Exception) else error
         handled = self._handled(exchange, raised)
@@ -72,9 +71,9 @@ class FlaskCompat:
 
 
 def needs_flask(model: Any) -> bool:
-    """Whether the model has error handlers, or a module beside it imports Flask.
+    """Whether the model has error handlers, or one of its modules imports Flask.
 
-    Those are the modules of its classes and what is loaded from beside or below them.
+    Its modules are those of its classes, and others that are loaded from their directories.
     """
     if hasattr(model, "model_error_handler"):
         return True
@@ -91,7 +90,7 @@ def _files_of(model: Any) -> Iterator[Path]:
 
 
 def _is_below(home: Path, file: Path) -> bool:
-    """Whether a file is below a directory, and in no package that is installed there."""
+    """Whether a file is below a directory, but not in a package that is installed there."""
     return file.is_relative_to(home) and "site-packages" not in file.relative_to(home).parts
 
 

@@ -1,6 +1,7 @@
-"""Forms of REST requests, read by Werkzeug: seldon-core's microservice reads them so.
+"""Read forms in REST requests with Werkzeug, as seldon-core's microservice does.
 
-Imported by the first request that is not JSON alone, because Werkzeug takes a tenth of a start.
+This module is imported by the first request that is not only JSON, because importing Werkzeug
+takes a tenth of the startup time.
 """
 
 import io
@@ -14,20 +15,20 @@ from prepackaged.server.transport.exchange import Exchange, TransportError
 
 
 class Form(WsgiRequest):
-    """A form, of any size: the body's is limited where it is read."""
+    """A form of any size: the size of the whole body is limited when it is received."""
 
     max_form_memory_size = None
 
     def _get_file_stream(self, *sizes: Any, **about: Any) -> IO[bytes]:  # noqa: ARG002
-        """Memory for a file's bytes: there may be no place for temporary files."""
+        """Keep files in memory, because there may be no directory for temporary files."""
         return io.BytesIO()
 
 
 def read_form(exchange: Exchange) -> Form:
-    """The request's form, empty where it is none. Raises `TransportError` for too many parts."""
+    """The request's form, empty if it has none. Raises `TransportError` for too many parts."""
     form = Form(environ_of(exchange))
     try:
-        _ = form.form  # which reads it
+        _ = form.form  # this parses the form
     except RequestEntityTooLarge as error:
         why = f"expected a form of at most {form.max_form_parts} parts, got more"
         raise TransportError(413, why) from error

@@ -1,4 +1,4 @@
-"""Seldon's seven gRPC services: messages to the model's hooks, and answers to messages."""
+"""Seldon's seven gRPC services: pass messages to the model's hooks, and return their results."""
 
 from collections.abc import Callable
 from functools import partial
@@ -51,7 +51,7 @@ Answering = Callable[[Exchange, Message, type[Message]], None]
 
 
 def path_of(method: MethodDescriptor) -> str:
-    """The path of a call."""
+    """The path of a gRPC method."""
     return f"/{method.containing_service.full_name}/{method.name}"
 
 
@@ -81,7 +81,7 @@ class Grpc:
         self._is_raw = has_any_hook(predictor.model, "predict_raw", "predict_grpc")
 
     def methods(self) -> dict[str, Handler]:
-        """The handlers of all calls, by path."""
+        """The handlers of all methods, by path."""
         return {path: self._handler(method) for path, method in ALL_METHODS.items()}
 
     def _handler(self, method: MethodDescriptor) -> Handler:

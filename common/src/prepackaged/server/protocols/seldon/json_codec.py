@@ -1,7 +1,7 @@
-"""Seldon's messages as JSON: a parsed request to values, and values to the answer's bytes.
+"""Decode Seldon's messages from parsed JSON, and encode responses as JSON.
 
-The rules are seldon_core.utils' own, but that every mistake of a client is a `ClientError`,
-values keep their types, and the answer is valid JSON whatever is in it.
+The rules are those of seldon_core.utils, except that every mistake of a client is a `ClientError`,
+values keep their types, and responses are always valid JSON.
 """
 
 from collections.abc import Mapping
@@ -25,8 +25,8 @@ from prepackaged.server.protocols.shapes import shaped
 RequestPath = Mapping[str, str]
 NO_PATH: RequestPath = {}
 
-OTHER_THAN_DATA = (str, dict, bytes, bytearray)  # what a model answers besides arrays
-# What requests of other protocols have.
+OTHER_THAN_DATA = (str, dict, bytes, bytearray)  # types of results that are not arrays
+# Members of requests in other protocols.
 OTHERS = {
     "instances": "TensorFlow Serving's protocol",
     "dataframe_split": "MLflow's protocol",
@@ -38,9 +38,10 @@ OTHERS = {
 
 
 class UnknownMessageError(ClientError):
-    """The message is none of Seldon's: HTTP 400, with a right one where the model has an example.
+    """The message is not one of Seldon's: HTTP 400, with the model's example if it has one.
 
-    It says which protocol's the message is, and shows nothing of it, which may be large or secret.
+    The error text names the protocol of the message if it is known, but does not quote the message,
+    which may be large or secret.
     """
 
     def __init__(self, message: Any, example: str | None = None) -> None:
@@ -57,7 +58,7 @@ class UnknownMessageError(ClientError):
 
 @dataclass(slots=True)
 class Request(InferenceRequest):
-    """A decoded message, and what the form of its answer depends on.
+    """A decoded message. Its `kind` determines the form of the response.
 
     `kind` is tensor, ndarray, tftensor, jsonData, strData, binData or customData.
     """
@@ -66,9 +67,9 @@ class Request(InferenceRequest):
 
 
 def decode(message: Any, *, as_lists: bool = False) -> Request:
-    """The request in a parsed JSON message. Raises `ClientError` for whatever is wrong with it.
+    """Decode a parsed JSON message. Raises `ClientError` for any error in it.
 
-    With `as_lists`, rows of `data.ndarray` stay the lists that were sent.
+    With `as_lists`, `data.ndarray` stays a list.
     """
     if isinstance(message, dict):
         meta = _read_meta(message) if "meta" in message else {}
@@ -81,10 +82,10 @@ def decode(message: Any, *, as_lists: bool = False) -> Request:
 
 
 def encode(answer: Prediction, request: Request, path: RequestPath = NO_PATH) -> bytes:
-    """The JSON of an answer, keys sorted, with a newline at its end.
+    """The JSON of a prediction with sorted keys and a newline at its end.
 
-    `path` is this server's entry in the answer's `meta.requestPath`. Raises `ModelError` for
-    what cannot be answered.
+    `path` is this server's entry in the response's `meta.requestPath`. Raises `ModelError` if JSON
+    cannot represent the result.
     """
     value, merged = answer.value, merged_meta(answer, request, path)
     meta = dump(merged) if merged else b"{}"
@@ -102,7 +103,7 @@ def encode(answer: Prediction, request: Request, path: RequestPath = NO_PATH) ->
 
 
 def merged_meta(answer: Prediction, request: Request, path: RequestPath) -> dict[str, Any]:
-    """The answer's meta: the request's with the model's added to it, and nothing that is empty."""
+    """The response's meta: the request's and the model's merged, without empty members."""
     meta = request.meta
     if not (meta or answer.tags or answer.metrics):
         return {"requestPath": path} if path else {}
@@ -116,7 +117,7 @@ def merged_meta(answer: Prediction, request: Request, path: RequestPath) -> dict
 
 
 def answer_kind(array: Array, asked: str) -> str:
-    """The kind of an array's answer: that of the request for numbers, else ndarray."""
+    """The kind of an array in a response: for numbers, that of the request; else ndarray."""
     if array.dtype.kind not in "iufc":
         return "ndarray"
     return asked if asked in ("tensor", "ndarray", "tftensor") else "tensor"
@@ -196,7 +197,7 @@ def _read_bytes(text: Any) -> bytes:
         return text
     if not isinstance(text, str):
         raise expected("binData as a string in Base64", text)
-    if "\n" in text:  # as encoders for mail and the command base64 break their lines
+    if "\n" in text:  # the command base64 and mail encoders wrap lines
         text = "".join(text.split())
     try:
         return bytes(pybase64.b64decode(text, validate=True))

@@ -1,6 +1,6 @@
-"""From JSON to the message that `json_codec.decode` takes.
+"""Parse JSON to the message that `json_codec.decode` expects.
 
-Large arrays of numbers go straight into numpy's memory.
+Large arrays of numbers are parsed directly into numpy's memory.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from prepackaged.server.protocols.json_reading import (
 
 
 def read_body(body: bytes) -> Any:
-    """The JSON value that is a request's body; null is none. Raises `ClientError`."""
+    """Parse a request's body. Raises `ClientError` if it is not JSON or is null."""
     message = read_json(body)
     if message is None:
         raise ClientError("Can't find JSON in data: it is null")
@@ -28,17 +28,17 @@ def read_body(body: bytes) -> Any:
 
 
 def read_prediction(body: bytes) -> Any:
-    """As `read_body`, except that the numbers in `data` may already be an array."""
+    """Parse a request's body; in a large one, the numbers in `data` may become a numpy array."""
     if len(body) >= LARGE and b'"data"' in body:
         try:
             return _with_array(body)
         except (ValueError, TypeError, LookupError, RuntimeError):
-            pass  # whatever it is: what follows reads it, or says what is wrong with it
+            pass  # the code below reads other messages and reports errors
     return read_body(body)
 
 
 def _with_array(body: bytes) -> dict[str, Any]:
-    """A message whose `data` holds nothing but numbers; errors of any kind for all others."""
+    """Parse a message whose `data` contains only numbers; fails with any error otherwise."""
     message = members(parser_for(body).parse(body))
     data = members(message.pop("data"))
     is_tensor = "tensor" in data
@@ -47,7 +47,7 @@ def _with_array(body: bytes) -> dict[str, Any]:
     array = array_of(holder.pop(key))
     parts = (message, data, tensor)
     lists = sum(isinstance(value, simdjson.Array) for part in parts for value in part.values())
-    # A list among the numbers would have been taken for what is in it.
+    # simdjson flattens lists among the numbers, which only the number of brackets reveals.
     if body.count(b"[") != lists + 1 + sum(np.cumprod(array.shape[:-1], dtype=int)):
         raise ValueError("lists where none belong")
     message, data, tensor = ({name: plain(value) for name, value in part.items()} for part in parts)

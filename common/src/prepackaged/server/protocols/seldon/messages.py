@@ -1,4 +1,4 @@
-"""The message in a REST request, in each of the forms that seldon-core's microservice reads."""
+"""Read the message of a REST request, in all forms that seldon-core's microservice accepts."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,10 @@ JSON_TYPE = b"application/json"
 
 
 def read_message(exchange: Exchange) -> Any:
-    """The message of a request; bytes in it are Base64, as in JSON.
+    """The message of a request, in which bytes are Base64 as in JSON.
 
-    A multipart form counts first, then `json` in a form or the query, then a body of JSON.
-    Raises `ClientError` when there is no message.
+    The message is, in this order, a multipart form, the field `json` of a form or of the query, or
+    a JSON body. Raises `ClientError` if there is no message.
     """
     if _is_json_alone(exchange):
         _hold_memory(exchange)
@@ -29,9 +29,9 @@ def read_message(exchange: Exchange) -> Any:
 
 
 def read_decoded(exchange: Exchange, *, as_lists: bool = False) -> Any:
-    """The same for a prediction: bytes and large arrays of numbers are bytes and arrays.
+    """The message of a prediction, in which uploaded bytes are bytes, and numbers may be an array.
 
-    With `as_lists`, arrays are the lists that were sent.
+    With `as_lists`, arrays stay lists.
     """
     if _is_json_alone(exchange):
         _hold_memory(exchange)
@@ -40,7 +40,7 @@ def read_decoded(exchange: Exchange, *, as_lists: bool = False) -> Any:
 
 
 def read_payload(exchange: Exchange) -> Any:
-    """The payload for `read_message`, as it was sent unless it is a multipart form."""
+    """The message as the client sent it, unparsed unless it is a multipart form."""
     form = _form_of(exchange)
     if form.mimetype == "multipart/form-data":
         return _read_parts(form, is_decoded=False)
@@ -48,7 +48,7 @@ def read_payload(exchange: Exchange) -> Any:
 
 
 def _is_json_alone(exchange: Exchange) -> bool:
-    """Whether the message is the body, in JSON, for there is no form and no query."""
+    """Whether the message is the JSON body, since there is neither a form nor a query."""
     if exchange.query:
         return False
     for name, value in exchange.headers:
@@ -58,7 +58,7 @@ def _is_json_alone(exchange: Exchange) -> bool:
 
 
 def _hold_memory(exchange: Exchange) -> None:
-    """Count what a large message's values will take. Raises `TransportError` where none is left."""
+    """Reserve memory for a large message's values. Raises `TransportError` if none is left."""
     if len(exchange.body) > LARGE:
         exchange.hold(memory_of(exchange.body))
 
@@ -83,7 +83,7 @@ def _json_field(form: "Form") -> str | None:
 
 
 def _form_of(exchange: Exchange) -> "Form":
-    from prepackaged.server.protocols.seldon.forms import read_form  # it imports Werkzeug
+    from prepackaged.server.protocols.seldon.forms import read_form  # only now: it imports Werkzeug
 
     return read_form(exchange)
 

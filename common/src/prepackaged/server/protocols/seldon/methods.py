@@ -1,7 +1,7 @@
-"""The methods beside predict: what a message asks, the model's hook, the answer as a message.
+"""Seldon's methods other than predict: decode the message, call the hook, encode the result.
 
-A message of JSON is answered with JSON and one of protobuf with protobuf. A model that reads
-whole messages gets them from seldon_core's own functions.
+The response has the format of the message, JSON or protobuf. If a model has hooks for whole
+messages, seldon_core's functions call them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -49,18 +49,18 @@ class Unit:
 
     @classmethod
     def of(cls, unit_id: str | None, image: str) -> "Unit":
-        """The unit of a deployment that names it, or one outside of a graph."""
+        """The unit with this name; without a name, the unit of a server outside of a graph."""
         return (
             cls() if unit_id is None else cls(unit_id, {unit_id: image or NONIMPLEMENTED_IMAGE_MSG})
         )
 
 
-#: What seldon_core calls for a probe.
+#: The hooks that seldon_core calls for a health probe.
 HEALTH_HOOKS = ("health_status", "health_status_raw", "tags", "metrics", "class_names")
 
 
 class Methods:
-    """Answers messages with a model's hooks, but for predict."""
+    """Calls a model's hooks other than predict with messages."""
 
     def __init__(self, model: Any, hooks: Hooks, metrics: Metrics, unit: Unit) -> None:
         self._unit = unit
@@ -79,9 +79,9 @@ class Methods:
                 del self._own[method]
 
     def call(self, method: str, message: Any, context: RequestContext | None = None) -> Any:
-        """The answer: a protobuf message, a JSON value or, encoded already, bytes of JSON.
+        """Call a method; returns a protobuf message, a JSON value, or encoded JSON as bytes.
 
-        Raises the error for the client, and whatever a hook raises.
+        Raises the error for the client, or the hook's exception.
         """
         if method in self._own:
             return self._own[method](method, message, context)
@@ -90,11 +90,11 @@ class Methods:
 
     @property
     def has_health(self) -> bool:
-        """Whether the model has a say in its health; one that has none is healthy."""
+        """Whether the model has a hook for its health; without one, it counts as healthy."""
         return has_any_hook(self._model, *HEALTH_HOOKS)
 
     def health(self) -> Any:
-        """The model's health as a message of JSON. Raises whatever a hook raises."""
+        """The model's health as a JSON message. Raises the hook's exception."""
         return seldon_methods.health_status(self._model, self._metrics)
 
     def _transform(self, method: str, message: Any, context: RequestContext | None) -> Any:
@@ -109,14 +109,14 @@ class Methods:
         request = _decoded(message, context)
         response = SeldonResponse.create(self._with_meta(method, request))
         try:
-            branch = index(response.data)  # of Python's or numpy's
+            branch = index(response.data)  # accepts Python's and numpy's integers
         except TypeError:
             kind = type(response.data).__name__
             raise ResultError(f"{kind}; expected an int", method) from None
         answer = SeldonResponse(np.array([[branch]]), response.tags, response.metrics)
         return self._answer(method, answer, _less_meta(request), _codec_of(message))
 
-    def _aggregate(self, method: str, message: Any, context: RequestContext | None) -> Any:  # noqa: ARG002  a method's shape
+    def _aggregate(self, method: str, message: Any, context: RequestContext | None) -> Any:  # noqa: ARG002  one signature
         codec = _codec_of(message)
         requests = [codec.decode(each) for each in _list_of(message)]
         if not requests:
@@ -125,8 +125,8 @@ class Methods:
         result = self._hook(method)(values, [request.names for request in requests])
         return self._answer(method, result, _merged(requests), codec)
 
-    def _send_feedback(self, method: str, feedback: Any, context: RequestContext | None) -> Any:  # noqa: ARG002  a method's shape
-        """Answer a feedback, which is protobuf always, also where the client sent JSON."""
+    def _send_feedback(self, method: str, feedback: Any, context: RequestContext | None) -> Any:  # noqa: ARG002  one signature
+        """Handle feedback, which is always protobuf, even if the client sent JSON."""
         self._metrics.update_reward(feedback.reward)
         request, truth = map(_data_of, (feedback.request, feedback.truth))
         routing = feedback.response.meta.routing.get(self._unit.name)
@@ -162,7 +162,7 @@ class Methods:
 
 
 def asked_parameters(request: Request, model: Any) -> dict[str, Any] | None:
-    """The method that `meta.tags` asks for, of a model that lists some; None is the usual one."""
+    """The method that `meta.tags` chooses, if the model lists methods; None for the default."""
     method = (request.meta.get("tags") or {}).get("method") if request.meta else None
     signature = declared_signature(model)
     if method is None or signature is None or not signature.methods:
@@ -194,7 +194,7 @@ def _list_of(message: Any) -> Sequence[Any]:
 
 
 def _data_of(message: Any) -> Request:
-    """The `data` of a feedback's message, the only part that hooks get."""
+    """The `data` of a message in feedback, the only part that hooks get."""
     data = protobuf_codec.decode(prediction_pb2.SeldonMessage(data=message.data))
     kind = data.kind if message.HasField("data") else ""
     puid = {"puid": message.meta.puid} if message.meta.puid else {}
@@ -202,13 +202,13 @@ def _data_of(message: Any) -> Request:
 
 
 def _less_meta(request: Request) -> Request:
-    """The request with nothing in its meta that the answer would repeat, but the puid."""
+    """The request with only the puid in its meta, so that the response repeats nothing else."""
     puid = {"puid": request.meta["puid"]} if "puid" in request.meta else {}
     return Request(request.value, request.names, puid, kind=request.kind)
 
 
 def _merged(requests: Sequence[Request]) -> Request:
-    """One request for the answer to several: the first, with what all have in their meta."""
+    """The request for the response to several: the first, with the meta of all merged."""
     first = _less_meta(requests[0])
     for request in requests:
         for part in ("tags", "requestPath"):

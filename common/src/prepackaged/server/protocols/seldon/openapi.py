@@ -1,4 +1,4 @@
-"""Seldon's routes as OpenAPI describes them, typed for the model that is served."""
+"""Seldon's routes in OpenAPI, with the schemas of the served model."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ ANSWERS = {
 
 
 def paths(signature: Signature | None) -> dict[str, Any]:
-    """The paths that people and programs use; the older names of the same are left out."""
+    """The paths of the served model, without older names for the same routes."""
     example = example_request(signature, DOCUMENTED)
     message = json.loads(example) if example else None
     predict = operation("Predict", ANSWERS, message_schema(signature or Signature()), message)
@@ -40,7 +40,10 @@ def paths(signature: Signature | None) -> dict[str, Any]:
 
 
 def message_schema(signature: Signature) -> Schema:
-    """A message: in `data`, or as `jsonData`, and where it is no table `strData` or `binData`."""
+    """The schema of a message: `data` or `jsonData`.
+
+    Also `strData` or `binData` if the model has no columns, and `strData` for one text column.
+    """
     columns = [each for each in signature.inputs or () if isinstance(each, Column)]
     data = _ndarray(rows_schema(columns)) if columns else _data(signature)
     kinds = {"data": data, "jsonData": _json_data(signature, columns)}

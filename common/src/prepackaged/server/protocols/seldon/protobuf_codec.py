@@ -1,6 +1,6 @@
-"""Seldon's messages as protobuf: a SeldonMessage to values, and values to the answer's.
+"""Decode requests from SeldonMessages, and encode responses as SeldonMessages.
 
-The rules are those of `json_codec`; numbers are doubles, and NaN and infinity stay what they are.
+The rules are those of `json_codec`; numbers are doubles, and NaN and infinity are preserved.
 """
 
 from collections.abc import Sequence
@@ -29,24 +29,24 @@ from prepackaged.server.protocols.seldon.json_codec import (
 from prepackaged.server.protocols.shapes import shaped
 from prepackaged.server.protocols.wire import varint
 
-# A number in a ListValue on the wire: these bytes (an element, 9 bytes long, its field 2), then
-# the double.
+# A number in a ListValue on the wire: these bytes (the tag of an element, its length of 9 bytes,
+# the tag of its field 2), then the double.
 NUMBER = b"\x0a\x09\x11"
 DOUBLE = np.dtype("<f8")
-MANY = 64  # numbers; fewer are sooner handled one by one
+MANY = 64  # the fewest numbers to copy as wire format; fewer are faster to handle individually
 
 
 def memory_of(body: bytes) -> int:
-    """The bytes that the parts of a message may take, and a response of its size.
+    """An estimate of the memory for the parts of a message and a response of the same size.
 
-    A part has two bytes at least on the wire. Lists and objects, texts, sizes and metrics begin
-    with one of these bytes; of the bytes of doubles one in sixty-four is among them.
+    A part has at least two bytes on the wire. Lists, objects, texts, sizes and metrics begin with
+    one of these bytes; about one in 64 bytes of doubles is among them by chance.
     """
     return 2 * len(body) + 64 * count_of(body, b"\x0a\x12\x22\x42")
 
 
 def decode(message: Any) -> Request:
-    """The request in a SeldonMessage. Raises `ClientError` for whatever is wrong with it."""
+    """Decode a SeldonMessage. Raises `ClientError` for any error in it."""
     kind = message.WhichOneof("data_oneof")
     if kind is None:
         raise ClientError(
@@ -60,10 +60,10 @@ def decode(message: Any) -> Request:
 
 
 def encode(answer: Prediction, request: Request, path: RequestPath = NO_PATH) -> Any:
-    """The SeldonMessage of an answer.
+    """The SeldonMessage of a prediction.
 
-    `path` is this server's entry in the answer's `meta.requestPath`. Raises `ResultError` for
-    what cannot be answered.
+    `path` is this server's entry in the response's `meta.requestPath`. Raises `ResultError` if
+    protobuf cannot represent the result.
     """
     message = prediction_pb2.SeldonMessage()
     try:
@@ -115,9 +115,9 @@ def _from_list(rows: Any) -> Array:
 
 
 def _from_wire(rows: Any) -> Array | None:
-    """Numbers in lists of equal lengths, read where they lie on the wire; None for all else.
+    """Read numbers in lists of equal lengths directly from the wire format; None for other rows.
 
-    To make a Python object of each number takes thirty times as long.
+    Creating a Python object for each number takes thirty times as long.
     """
     wire = np.frombuffer(rows.SerializeToString(), np.uint8)
     if wire.size < MANY * (len(NUMBER) + DOUBLE.itemsize):
@@ -137,7 +137,7 @@ def _from_wire(rows: Any) -> Array | None:
 
 
 def _shape_of_first(rows: Any) -> list[int]:
-    """The lengths of the list, its first element, that one's first element, and so on."""
+    """The lengths of the list, of its first element, of that element's first element, etc."""
     shape = [len(rows.values)]
     while rows.values and rows.values[0].HasField("list_value"):
         rows = rows.values[0].list_value
@@ -146,9 +146,10 @@ def _shape_of_first(rows: Any) -> list[int]:
 
 
 def _layout(shape: Sequence[int]) -> tuple[list[bytes], int]:
-    """The wire format of a ListValue of numbers: the bytes before each element, and the size.
+    """The layout of a ListValue of numbers on the wire: the headers and the size in bytes.
 
-    For every dimension, outermost first, the bytes before each of its lists or numbers.
+    The headers are, for each dimension from the outermost, the bytes before each of its lists or
+    numbers.
     """
     headers, width = [NUMBER], len(NUMBER) + DOUBLE.itemsize
     for length in reversed(shape[1:]):

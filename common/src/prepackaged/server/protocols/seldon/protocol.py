@@ -1,4 +1,4 @@
-"""Seldon's v1 protocol as the server's transports see it."""
+"""Seldon's v1 protocol as a `WireProtocol`."""
 
 from functools import partial
 from typing import Any
@@ -28,7 +28,7 @@ def seldon(
     passes_payload: bool = False,
     allows_origins: bool = True,
 ) -> WireProtocol:
-    """Seldon's v1 protocol for a loaded model."""
+    """The protocol for a loaded model."""
     methods = Methods(predictor.model, predictor.hooks, predictor.metrics, unit)
     over_rest = rest.Rest(predictor, methods, unit, metadata, passes_payload=passes_payload)
     return WireProtocol(
@@ -44,9 +44,9 @@ def seldon(
 
 
 def not_ready(why: str, hangs: Hangs = never) -> WireProtocol:
-    """The same while there is no model: alive, and otherwise 503 and UNAVAILABLE.
+    """The protocol while there is no model: alive, otherwise 503 and UNAVAILABLE.
 
-    `hangs` returns whether a call of the model that was unloaded does not end.
+    `hangs` returns whether a call to the unloaded model hangs.
     """
 
     def http_refusal(exchange: Exchange, error: BaseException) -> Response:

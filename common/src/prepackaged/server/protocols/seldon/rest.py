@@ -1,4 +1,4 @@
-"""Seldon's REST routes: requests to the model's hooks, and answers to JSON."""
+"""Seldon's REST routes: pass requests to the model's hooks, and return their results as JSON."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -49,8 +49,8 @@ Routes = dict[str, dict[str, Handler]]
 class Rest:
     """The handlers of Seldon's REST routes.
 
-    `metadata` is the answer to `GET /metadata`, None where the model's own is not what the
-    schema allows. With `passes_payload` predictions go to the model and back as they are.
+    `metadata` is the response to `GET /metadata`, None if the model's own violates the schema. With
+    `passes_payload`, bodies of predictions are passed to the model and back unchanged.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Rest:
             self._predict = asynchronous(self.predict_payload)
 
     def routes(self) -> Routes:
-        """Every route, by path and method (reference: seldon-core 1.17.1, wrapper.py)."""
+        """All routes, by path and method (reference: seldon-core 1.17.1, wrapper.py)."""
         health, feedback = asynchronous(self.health), asynchronous(self.send_feedback)
         table: Routes = {
             "/health/ping": {"GET": self.ping},
@@ -119,40 +119,40 @@ class Rest:
         return Response(encode(prediction, request, self._unit.path))
 
     async def predict_raw(self, exchange: Exchange) -> Response:
-        """Let the model's raw hook answer a message."""
+        """Call the model's raw hook with a message."""
         return _raw(await self._call("predict", await _read(read_message, exchange), exchange))
 
     async def predict_payload(self, exchange: Exchange) -> Response:
-        """Let the model's raw hook answer a body as it is."""
+        """Call the model's raw hook with the unchanged body."""
         answer = await self._call("predict", await _read(read_payload, exchange), exchange)
         if isinstance(answer, str):
             answer = answer.encode()
         return Response(answer) if isinstance(answer, bytes) else _raw(answer)
 
     async def call(self, method: str, exchange: Exchange) -> Response:
-        """Answer a message with another method's hook."""
+        """Call the hook of another method with a message."""
         return _json(await self._call(method, await _read(read_message, exchange), exchange))
 
     async def send_feedback(self, exchange: Exchange) -> Response:
-        """Give the model a feedback."""
+        """Pass feedback to the model."""
         feedback = await _read(_read_feedback, exchange)
         answer = await self._call("send_feedback", feedback, exchange)
         return _json(seldon_message_to_json(answer))
 
     async def health(self, exchange: Exchange) -> Response:
-        """The model's health."""
+        """Respond with the model's health."""
         if not self._methods.has_health:
             return _json(self._methods.health())
         return _json(await self._predictor.health(self._methods.health, context=exchange))
 
     def ping(self, exchange: Exchange) -> None:
-        """Alive, unless the model hangs."""
+        """Respond that the process is alive. Raises `HangingError` if the model hangs."""
         if self._predictor.hangs:
             raise HangingError
         ping(exchange)
 
     def metadata(self, exchange: Exchange) -> None:
-        """Answer what is known of the model."""
+        """Respond with the model's metadata."""
         if self._metadata is None:
             raise SeldonMicroserviceException(
                 "Model metadata unavailable", status_code=500, reason="MICROSERVICE_BAD_METADATA"
@@ -169,19 +169,19 @@ def _read_feedback(exchange: Exchange) -> Any:
 
 
 async def _read(read: Callable[[Exchange], Any], exchange: Exchange) -> Any:
-    """Run `read` on a request; for a large body, on another thread."""
+    """Call `read` with a request; for a large body, on another thread."""
     if len(exchange.body) <= LARGE:
         return read(exchange)
     return await exchange.prepared(partial(read, exchange))
 
 
 def ping(exchange: Exchange) -> None:
-    """Alive: the process answers."""
+    """Respond that the process is alive."""
     exchange.respond(Response(b"pong", content_type="text/html; charset=utf-8"))
 
 
 def openapi(exchange: Exchange) -> None:
-    """Answer seldon-core's own description of its routes."""
+    """Respond with seldon-core's own description of its routes."""
     exchange.respond(Response(files("seldon_core").joinpath("openapi/seldon.json").read_bytes()))
 
 
@@ -192,7 +192,7 @@ def _json(message: Any) -> Response:
 
 
 def _raw(message: Any) -> Response:
-    """A raw answer, whose own `status.code` may be the HTTP status."""
+    """The response with a raw result; its `status.code`, if any, is the HTTP status."""
     status = message.get("status") if isinstance(message, dict) else None
     code = status.get("code", 200) if isinstance(status, dict) else 200
     if not str(code).isdecimal() or int(code) not in range(200, 600):

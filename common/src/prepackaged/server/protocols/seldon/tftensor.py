@@ -1,4 +1,4 @@
-"""TensorFlow's TensorProto to arrays and back, without TensorFlow."""
+"""Convert TensorFlow's TensorProto to arrays and back, without TensorFlow."""
 
 import math
 from typing import Any
@@ -11,9 +11,9 @@ from prepackaged.arrays import DEEPEST, Array
 from prepackaged.errors import ClientError, ResultError
 from prepackaged.server.protocols.shapes import shaped
 
-LARGEST_REPEATED = 2**22  # places that a tensor with fewer values may declare
+LARGEST_REPEATED = 2**22  # the most elements of a tensor whose last value is repeated
 
-# The dtype, and the field for values that are not in tensor_content.
+# For each DataType, the dtype and the field for values that are not in tensor_content.
 TYPES: dict[int, tuple[np.dtype[Any], str]] = {
     types_pb2.DT_HALF: (np.dtype("<f2"), "half_val"),
     types_pb2.DT_FLOAT: (np.dtype("<f4"), "float_val"),
@@ -35,10 +35,10 @@ CODES = {dtype: code for code, (dtype, _) in TYPES.items() if dtype.kind != "O"}
 
 
 def decode(tensor: Any) -> Array:
-    """The tensor's array, texts as objects of bytes, as `tf.make_ndarray` gives it.
+    """The tensor as an array like that of `tf.make_ndarray`; strings are bytes objects.
 
-    Raises `ClientError` for a dtype that numpy lacks, and for values that do not fit dtype
-    and shape.
+    Raises `ClientError` for a dtype that numpy lacks, or for values that do not fit dtype and
+    shape.
     """
     if tensor.dtype not in TYPES:
         raise ClientError(f"expected tftensor in a dtype that numpy has, got {_name(tensor.dtype)}")
@@ -68,7 +68,7 @@ def encode(array: Array) -> Any:
 def _packed(content: bytes, dtype: np.dtype[Any]) -> Array:
     if dtype.kind == "O" or len(content) % dtype.itemsize:
         raise ClientError(f"expected tensor_content as values of {dtype}, got {len(content)} bytes")
-    if dtype.kind == "b":  # any byte but 0 and 1 is no boolean to numpy
+    if dtype.kind == "b":  # numpy's booleans must have the byte 0 or 1
         return np.frombuffer(content, np.uint8).astype(np.bool)
     return np.frombuffer(content, dtype).copy()
 
@@ -95,7 +95,7 @@ def _check_range(values: Array, dtype: np.dtype[Any]) -> None:
 
 
 def _repeated(values: Array, count: int) -> Array:
-    """The values with the last repeated up to the count, or zeros where there is none."""
+    """The values, extended to `count` by repeating the last; zeros if there are none."""
     missing = count - len(values)
     if missing <= 0:
         return values

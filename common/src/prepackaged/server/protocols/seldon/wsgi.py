@@ -1,4 +1,4 @@
-"""Requests as WSGI has them, for Werkzeug, which reads forms, and for Flask."""
+"""Convert requests to WSGI, for reading forms with Werkzeug, and for Flask."""
 
 import io
 from typing import Any
@@ -9,10 +9,10 @@ from prepackaged.server.transport.exchange import Exchange
 
 
 def environ_of(request: Exchange) -> dict[str, Any]:
-    """The environ of a request (PEP 3333).
+    """The WSGI environ of a request (PEP 3333).
 
-    Headers with an underscore are left out, as gunicorn and nginx do: they would have the names
-    of others, which a proxy may have checked.
+    Headers with an underscore are omitted, as in gunicorn and nginx: their variables would have the
+    same names as those of headers with a hyphen, which a proxy may have checked.
     """
     headers = headers_of(request)
     return {

@@ -13,7 +13,7 @@ from prepackaged.signature import (
 )
 
 BITS = (8, 16, 32, 64)
-# TensorFlow's types (types.proto); INVALID is one that nobody knows.
+# TensorFlow's types (types.proto); unknown types are DT_INVALID.
 TYPES = {
     "float64": "DT_DOUBLE",
     "float32": "DT_FLOAT",
@@ -30,7 +30,7 @@ METHOD = "tensorflow/serving/predict"
 
 
 def metadata(name: str, version: str, model: Any) -> dict[str, Any]:
-    """The answer to `GET .../metadata`: inputs and outputs of the signature; -1 is a free size.
+    """The response to `GET .../metadata`: inputs and outputs of the signature; -1 is a free size.
 
     A table has an input for each column, or one input if columns have no names, and one output.
     """

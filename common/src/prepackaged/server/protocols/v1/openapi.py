@@ -36,7 +36,7 @@ def paths(name: str, signature: Signature | None) -> dict[str, Any]:
 
 
 def _example(signature: Signature | None) -> Any:
-    """Example instances, or inputs for several tensors; None if unknown."""
+    """An example of instances, or of inputs if there are several tensors; None if unknown."""
     names, rows, others = example_parts(signature)
     if rows is None:
         return others and {"inputs": others}

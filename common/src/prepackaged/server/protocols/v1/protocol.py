@@ -56,7 +56,7 @@ class Handlers:
         self._version = version
 
     def routes(self) -> Routes:
-        """Every route, by path and method."""
+        """All routes, by path and method."""
         model = f"{MODELS}/{self._name}"
         routes: Routes = {"/": {"GET": alive}, MODELS: {"GET": self.models}}
         predict, state = prediction_route(self._predictor), asynchronous(self.state)
@@ -71,19 +71,19 @@ class Handlers:
         exchange.respond(_json({"models": [self._name]}))
 
     async def state(self, exchange: Exchange) -> Response:
-        """The model's state, in the fields of KServe and of TensorFlow Serving."""
+        """Respond with the model's state, in the fields of KServe and of TensorFlow Serving."""
         await self._health.check(exchange)
         status = {"error_code": "OK", "error_message": ""}
         version = {"version": self._version, "state": "AVAILABLE", "status": status}
         return _json({"name": self._name, "ready": True, "model_version_status": [version]})
 
     def metadata(self, exchange: Exchange) -> None:
-        """Answer with the model's inputs and outputs."""
+        """Respond with the model's inputs and outputs."""
         exchange.respond(_json(metadata(self._name, self._version, self._predictor.model)))
 
 
 def alive(exchange: Exchange) -> None:
-    """Answer KServe's client that the server is live."""
+    """Respond that the server is alive, as KServe's client expects."""
     exchange.respond(_json({"status": "alive"}))
 
 
@@ -99,5 +99,5 @@ def _json(value: Any) -> Response:
 
 
 def with_escapes(paths: list[str]) -> list[str]:
-    """Paths with and without escapes, for code that sees them before they are decoded."""
+    """The paths, unescaped and escaped, for code that sees paths before they are decoded."""
     return [*paths, *map(quote, paths)]

@@ -17,7 +17,7 @@ SIGNATURE = "serving_default"
 
 @dataclass(slots=True)
 class V1Request(InferenceRequest):
-    """A requested prediction, and its number of `instances`; None for `inputs`."""
+    """A requested prediction; `instances` is their number, None if the body has `inputs`."""
 
     instances: int | None = None
 
@@ -36,7 +36,7 @@ class Reader:
         self._signature = served_signature(model)
 
     def __call__(self, exchange: Exchange) -> V1Request:
-        """Read a body. Raises `ClientError`."""
+        """Read a body. Raises `ClientError` for any error in it."""
         message = read_object(exchange.body, None if self._takes_lists else "instances")
         self._check_signature(message.get("signature_name"))
         form = only_one(message, "instances", "inputs")

@@ -12,7 +12,7 @@ from prepackaged.server.transport.routing import WireProtocol, asynchronous
 
 
 def vertex(predictor: Predictor, predict_route: str, health_route: str) -> WireProtocol:
-    """The protocol for a loaded model; a path that is empty is not served."""
+    """The protocol for a loaded model; an empty path is not served."""
     health = ModelHealth(predictor)
 
     async def state(exchange: Exchange) -> Response:

@@ -1,6 +1,6 @@
-"""Decode BYTES by `content_type`, which MLServer's clients send.
+"""Decode BYTES by `content_type`, a parameter of MLServer's clients.
 
-`np` and `pd` do not concern the values, and `datetime` is text that a column of a table parses.
+`np` and `pd` do not affect the values, and `datetime` is text that a column of a table parses.
 Unknown content types are ignored; those that do not describe tensors are refused.
 """
 
@@ -22,7 +22,7 @@ NO_TENSORS = ("hf", "dict", "json")
 
 
 def decoded(tensor: Tensor, *, are_texts: bool) -> Array:
-    """The tensor's array; BYTES are decoded by the content type and, with `are_texts`, to text."""
+    """The tensor's array; BYTES are decoded by content type and, with `are_texts`, to text."""
     array = tensor.array()
     if tensor.datatype is not BYTES:
         return array
@@ -57,7 +57,7 @@ def _as_text(value: str | bytes) -> str:
 
 
 def check_content_type(kind: Any) -> None:
-    """Refuse a content type of a request that does not describe tensors."""
+    """Raise `ClientError` for a request's content type that does not describe tensors."""
     if kind in NO_TENSORS:
         raise ClientError(
             f"expected parameters.content_type as one of {', '.join(KNOWN)}, got {kind!r}"

@@ -1,4 +1,4 @@
-"""The bytes of an output as a binary tensor, for REST and gRPC."""
+"""Encode outputs as binary tensors, for REST and gRPC."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ def content_of(output: Output) -> bytes:
 
 
 def elements_of(output: Output) -> Iterable[bytes]:
-    """The elements of an output of BYTES; a missing one is empty."""
+    """The elements of an output of BYTES; a missing value becomes an empty one."""
     for value in output.array.ravel().tolist():
         element = value.encode(errors="replace") if isinstance(value, str) else value or b""
         yield bytes(pybase64.b64encode(element)) if output.is_base64 else element

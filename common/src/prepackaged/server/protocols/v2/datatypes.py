@@ -1,4 +1,4 @@
-"""The datatypes of the Open Inference Protocol, with numpy's dtypes.
+"""The datatypes of the Open Inference Protocol and their numpy dtypes.
 
 Reference: open-inference-protocol, specification/protocol/inference_rest.md, "Tensor Data Types";
 BF16 is Triton's.
@@ -58,7 +58,7 @@ def spec_of(name: str, datatype: Datatype) -> TensorSpec:
 
 
 def datatype_of(array: Array) -> Datatype:
-    """The datatype for an array in an answer: the same width, or BYTES if it is not numeric.
+    """The datatype for an array in a response: the same width, or BYTES if it is not numeric.
 
     Floats wider than 64 bits become FP64.
     """

@@ -20,7 +20,7 @@ PACKAGE = "inference"
 FILE = "prepackaged/open_inference_grpc.proto"
 SERVICE = f"{PACKAGE}.GRPCInferenceService"
 PARAMETERS = "map<InferParameter> parameters"
-#: Fields as `[repeated] type name = number`; a name with a dot is one of a oneof's.
+#: Fields as `[repeated] type name = number`; in a name with a dot, the first part is the oneof.
 MESSAGES = {
     "ServerLiveRequest": "",
     "ServerLiveResponse": "bool live = 1",

@@ -20,7 +20,7 @@ from prepackaged.server.transport.routing import Handler
 ALL_METHODS = {f"/{SERVICE}/{name}": name for name in METHODS}
 COUNTED_AS = {path: "infer" for path, name in ALL_METHODS.items() if name == INFER}
 
-#: Makes the fields of a call's response out of its message.
+#: Returns the fields of a call's response to a message.
 Answer = Callable[[Exchange, Any], Awaitable[dict[str, Any]]]
 
 
@@ -113,7 +113,7 @@ def answering(name: str, answer: Answer) -> Handler:
 def early_methods(
     refuse: Handler, name: Name, about: dict[str, Any], hangs: Hangs
 ) -> dict[str, Handler]:
-    """The calls while the model is not loaded: live, not ready; `refuse` answers the others."""
+    """The handlers while the model is not loaded: live, not ready; `refuse` handles other calls."""
 
     async def live(exchange: Exchange, message: Any) -> dict[str, Any]:  # noqa: ARG001
         if hangs():

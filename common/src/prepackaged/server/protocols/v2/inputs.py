@@ -1,7 +1,7 @@
 """Convert the tensors of a request to the payload of the model's `prepare` and `predict`.
 
 The payload is an array, arrays by name, or a table by columns: the same as from Seldon's `data` and
-`jsonData`, so that requests of both protocols may share a call.
+`jsonData`, so that requests of both protocols can share a call.
 """
 
 from collections import Counter
@@ -20,14 +20,14 @@ from prepackaged.server.protocols.v2.tensors import Tensor, cut_name
 from prepackaged.signature import Column, declared_signature
 from prepackaged.tensors import TensorComponent
 
-MOST_COPIED = 2**22  # bytes that the event loop copies, in about a millisecond
+MOST_COPIED = 2**22  # the most bytes that the event loop copies, in about a millisecond
 PANDAS = "pd"  # the content type of a request whose tensors are the columns of a table
 
 
 class Inputs:
     """Convert the tensors of requests for one model.
 
-    The model takes tensors by name or a table, or is a class without a signature.
+    The model accepts tensors by name, or a table, or has no signature.
     """
 
     def __init__(self, model: Any) -> None:
@@ -89,7 +89,7 @@ class Inputs:
 
 
 def _with_rows(array: Array) -> Array:
-    """Arrays in which a single value, such as an image of shape [], is one row."""
+    """The array; a single value, such as an image of shape [], becomes one row."""
     return array if array.ndim else array.reshape(1)
 
 
@@ -140,7 +140,7 @@ def _column(tensor: Tensor) -> Array | list[Any]:
     values = tensor.flat() if is_listed else ()
     if None not in values:
         return decoded(tensor, are_texts=True).ravel()
-    filling = "null" if tensor.datatype is BYTES else 0  # which pd_json reads
+    filling = "null" if tensor.datatype is BYTES else 0  # "null" is valid pd_json
     filled = [filling if value is None else value for value in values]
     present = decoded(replace(tensor, values=filled), are_texts=True).ravel().tolist()
     pairs = zip(values, present, strict=True)

@@ -1,4 +1,4 @@
-"""Requests over REST: JSON, followed by binary tensors (the binary tensor data extension)."""
+"""Read requests over REST: JSON followed by binary tensors (binary tensor data extension)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,7 +32,7 @@ from prepackaged.server.protocols.v2.requests import (
 )
 from prepackaged.server.protocols.v2.tensors import Tensor, label_of
 
-#: What messages of other protocols have, and where those are spoken.
+#: Members of messages in other protocols, and the paths of these protocols.
 OTHERS = {
     "data": "Seldon's protocol, which is at /api/v1.0/predictions",
     "jsonData": "Seldon's protocol, which is at /api/v1.0/predictions",
@@ -46,7 +46,7 @@ NOTHING = memoryview(b"")
 
 
 def read(body: bytes, json_size: int | None) -> Message:
-    """The message in a body, whose first `json_size` bytes are JSON; None means all of it.
+    """Read the message in a body, whose first `json_size` bytes are JSON; None means all of it.
 
     Raises `ClientError` for any error in it.
     """
@@ -75,17 +75,17 @@ def memory_of_body(body: bytes, json_size: int | None) -> int:
 
 
 def _parsed(body: bytes) -> Any:
-    """The JSON value; `data` of an input may already be an array of numbers."""
+    """Parse the JSON; in a large body, `data` of an input may become an array of numbers."""
     if len(body) >= LARGE and b'"inputs"' in body:
         try:
             return _with_arrays(body)
         except (ValueError, TypeError, LookupError, RuntimeError):
-            pass  # whatever it is: what follows reads it, or says what is wrong with it
+            pass  # the code below reads other messages and reports errors
     return read_json(body)
 
 
 def _with_arrays(body: bytes) -> dict[str, Any]:
-    """A message whose numeric inputs are arrays; raises any error for other messages."""
+    """Parse a message with numeric inputs to arrays; fails with any error for other messages."""
     message = members(parser_for(body).parse(body))
     inputs = message.pop("inputs")
     if not isinstance(inputs, simdjson.Array):
@@ -96,7 +96,7 @@ def _with_arrays(body: bytes) -> dict[str, Any]:
     rest = {name: plain(value) for name, value in message.items()}
     lists = 1 + sum(map(_list_count, rest.values()))
     lists += sum(_list_count(value) for entry in entries for value in entry.values())
-    # A list among the numbers would have been taken for what is in it.
+    # simdjson flattens lists among the numbers, which only the number of brackets reveals.
     if body.count(b"[") != lists:
         raise ValueError("lists where none belong")
     return {**rest, "inputs": entries}
@@ -123,7 +123,7 @@ def _list_count(value: Any) -> int:
 
 
 def _tensors(message: Mapping[str, Any], binary: memoryview) -> list[Tensor]:
-    """The inputs; binary ones take their bytes in turn."""
+    """The inputs; the bytes of binary ones follow each other in `binary`."""
     entries = message.get("inputs")
     if not isinstance(entries, list) or not entries:
         raise _no_inputs(message, entries)

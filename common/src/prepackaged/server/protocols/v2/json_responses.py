@@ -1,4 +1,4 @@
-"""Answers over REST: JSON, followed by binary tensors if they are requested."""
+"""Write responses over REST: JSON, followed by binary tensors if they are requested."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -16,21 +16,21 @@ from prepackaged.server.protocols.v2.outputs import Output
 from prepackaged.server.protocols.v2.requests import LONGEST_KEPT, InferRequest
 from prepackaged.server.protocols.v2.tensors import cut_name
 
-NARROW = (np.dtype(np.float32), np.dtype(np.float16))  # whose shortest digits orjson writes
+NARROW = (np.dtype(np.float32), np.dtype(np.float16))  # orjson writes their shortest digits
 
 
 def head_of(name: str, version: str) -> bytes:
-    """The common beginning of a model's answers."""
+    """The common beginning of a model's responses."""
     return b'{"model_name":%b,"model_version":%b' % (dump(name), dump(version))
 
 
 def encode(
     head: bytes, request: InferRequest, outputs: Sequence[Output], tags: dict[str, Any]
 ) -> tuple[bytes, int | None]:
-    """The body of an answer, and the number of bytes of its JSON; None if that is all.
+    """The body of a response, and the number of bytes of its JSON; None if it is only JSON.
 
-    Raises `ClientError` for bytes that JSON cannot express, and `ModelError` for other results of
-    the model that it cannot express.
+    Raises `ClientError` for bytes that JSON cannot represent, and `ModelError` for other results
+    that it cannot represent.
     """
     parts, binary = [head], []
     if request.id:

@@ -1,4 +1,4 @@
-"""Reading the messages of gRPC calls."""
+"""Read the messages of gRPC calls."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ INFER = "ModelInfer"
 
 
 def infer_message_of(exchange: Exchange) -> Any:
-    """The message of a call for inference. Raises `ClientError` and `TransportError`."""
+    """The message of a ModelInfer call. Raises `ClientError` or `TransportError`."""
     return read_message(CLASSES[f"{INFER}Request"], exchange.body)
 
 
 def message_of(exchange: Exchange, name: str) -> Any:
-    """The message of another call, which is short. Raises `ClientError` and `TransportError`."""
+    """The message of another call, which must be short. Raises as `infer_message_of` does."""
     return read_names(CLASSES[f"{name}Request"], exchange.body)

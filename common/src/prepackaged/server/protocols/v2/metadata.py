@@ -1,4 +1,4 @@
-"""The protocol's metadata of server and model, made from the model's signature."""
+"""The protocol's metadata of the server and of the model, created from the model's signature."""
 
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
@@ -14,8 +14,8 @@ from prepackaged.signature import Column, Facts, Signature, TensorSpec, declared
 
 SERVER = "prepackaged"
 EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration")
-REPOSITORY = "model_repository"  # the extension that loads and unloads
-#: The specification's names of platforms; other models have their framework's name.
+REPOSITORY = "model_repository"  # the extension for loading and unloading models
+#: The specification's names of platforms; for other models, it is the framework's name.
 PLATFORMS = {
     "onnx": "onnx_onnxv1",
     "pytorch": "pytorch_torchscript",
@@ -57,7 +57,7 @@ def model_metadata(model: Any, name: Name) -> dict[str, Any]:
 
 
 def _described(facts: Facts | None, nameless: str) -> list[Entry]:
-    """Tensors; columns become a tensor each if they have names, else one tensor together."""
+    """Describe tensors; columns become one tensor each if all have names, else one together."""
     tensors = [each for each in facts or () if isinstance(each, TensorSpec)]
     if tensors:
         return [_tensor(each, nameless) for each in tensors]
@@ -147,6 +147,6 @@ def _configured(entry: Entry, first: int) -> Entry:
 
 
 def repository_index(name: Name, *, is_ready: bool) -> list[dict[str, str]]:
-    """The one model, with its state."""
+    """The index of the repository: the model with its state."""
     state = STATES[0] if is_ready else STATES[1]
     return [{"name": name.model, "version": name.version, "state": state, "reason": ""}]

@@ -48,7 +48,7 @@ VALUES = {"BOOL": True, "BYTES": "a"}
 
 
 def paths(model: str, metadata: dict[str, Any], inputs: Facts | None) -> dict[str, Any]:
-    """The paths of the model of this name."""
+    """The paths of the model with this name."""
     example = _example(metadata["inputs"], inputs or ())
     infer = operation("Predict: the Open Inference Protocol V2", ANSWERS, REQUEST, example)
     ready = {200: "The model can be used", 503: "It cannot yet, or not any more"}
@@ -61,7 +61,7 @@ def paths(model: str, metadata: dict[str, Any], inputs: Facts | None) -> dict[st
 
 
 def repository_paths(model: str) -> dict[str, Any]:
-    """The paths that load and unload the model of this name."""
+    """The paths that load and unload the model with this name."""
     path, answers = f"/v2/repository/models/{model}", {200: "Done", 503: "It could not be loaded"}
     load = operation("Load the model from its directory again", answers)
     unload = operation("Unload the model: predictions get 503 until it is loaded", {200: "Done"})
@@ -69,7 +69,7 @@ def repository_paths(model: str) -> dict[str, Any]:
 
 
 def _example(entries: list[Entry], inputs: Facts) -> Any:
-    """A request of one row; None if the inputs are unknown or large."""
+    """An example request with one row; None if the inputs are unknown or large."""
     columns = {each.name: each for each in inputs if isinstance(each, Column)}
     shapes = [[abs(size) for size in entry["shape"]] for entry in entries]
     if not entries or sum(map(math.prod, shapes)) > DOCUMENTED // SHORTEST:

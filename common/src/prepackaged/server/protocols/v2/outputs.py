@@ -18,15 +18,15 @@ from prepackaged.server.protocols.v2.requests import Asked, InferRequest
 from prepackaged.server.protocols.v2.tensors import cut_name
 from prepackaged.signature import Signature, TensorSpec, declared_signature
 
-#: What KServe's servers, and MLServer's codecs, call an output that has no name.
+#: The names that KServe's servers and MLServer's codecs use for an output without a name.
 ONLY = "output-0"
 ONLY_TOO = "output-1"
-SHOWN = 20  # names in an error
+SHOWN = 20  # the most names in an error message
 
 
 @dataclass(slots=True)
 class Output:
-    """A tensor of an answer; `asked` is its entry in the request, None without one.
+    """A tensor of a response; `asked` is its entry in the request, None if there is none.
 
     The array of an output of BYTES has str and bytes objects, and None for missing values.
     """
@@ -38,7 +38,7 @@ class Output:
 
     @property
     def is_base64(self) -> bool:
-        """Whether its bytes are returned in Base64."""
+        """Whether the elements of BYTES are returned in Base64."""
         return self.asked is not None and self.asked.is_base64
 
 
@@ -66,7 +66,7 @@ class Outputs:
     def methods(self, request: InferRequest) -> list[str | None]:
         """The methods that a request chooses, each once; None is the default method.
 
-        Raises `ClientError` for an unknown output, as far as outputs are known.
+        Raises `ClientError` for an unknown output if the model's outputs are known.
         """
         usual = self._asked_method(request.meta.get("tags")) if request.meta else None
         if not request.outputs:
@@ -179,14 +179,14 @@ def array_of(value: Any, spec: TensorSpec | None = None) -> Array:
 
 
 def _declared(array: Array, dtype: np.dtype[Any]) -> Array:
-    """Values of lists in the declared dtype, unless they do not fit into its whole numbers."""
+    """The values in the declared dtype, or unchanged if an integer dtype would change them."""
     with np.errstate(invalid="ignore"):
         declared = array.astype(dtype, copy=False)
     return array if dtype.kind in "biu" and (declared != array).any() else declared
 
 
 def _holdable(array: Array) -> Array:
-    """Numbers unchanged, anything else as str, bytes or None."""
+    """Numbers unchanged, other values as str, bytes or None."""
     kind = array.dtype.kind
     if kind in "biuf":
         return array
@@ -212,9 +212,9 @@ def _element(value: Any) -> str | bytes | None:
 
 
 def _written(value: Any) -> str | None:
-    """A value as JSON writes it; of what JSON writes as text, such as dates, the text itself."""
+    """The JSON of a value; if that is a string, as for dates and decimals, its text."""
     written = dump(value)
-    if written.startswith(b'"'):  # as JSON writes dates and decimals
+    if written.startswith(b'"'):  # a date or a decimal
         text: str = read_json(written)
         return text
     return None if written == b"null" else written.decode()  # NaN is null

@@ -1,7 +1,7 @@
 """Decode requests and encode responses of inference over gRPC.
 
-Tensors are binary, all of them in `raw_input_contents`, or typed, each in its own `contents`; an
-answer has the form of its request.
+Tensors are either all binary, in `raw_input_contents`, or typed, each in its own `contents`. The
+response has the form of the request.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ from prepackaged.server.protocols.wire import delimited
 
 ModelInferResponse = CLASSES["ModelInferResponse"]
 
-#: The dtypes of the fields that hold numbers.
+#: The dtypes of the fields that contain numbers.
 FIELDS: dict[str, Any] = {
     "bool_contents": np.bool_,
     "int_contents": np.int32,
@@ -43,7 +43,7 @@ FIELDS: dict[str, Any] = {
     "fp32_contents": np.float32,
     "fp64_contents": np.float64,
 }
-LONGEST_KEPT = 200  # characters of names in what is kept for the next response
+LONGEST_KEPT = 200  # the most characters of output names in cached parts of responses
 ID, RAW_CONTENTS = 3, 6  # fields of ModelInferResponse
 PARAMETER_FIELDS = {bool: "bool_param", int: "int64_param", str: "string_param"}
 # Tags of a message's parts on the wire: inputs, outputs, raw contents, parameters and contents.
@@ -53,9 +53,9 @@ TENSOR_BYTES = 400  # the memory of an input's objects
 
 
 def memory_of_body(body: bytes) -> int:
-    """An estimate of the memory for the parts of a message and a response of its size.
+    """An estimate of the memory for the parts of a message and a response of the same size.
 
-    A part has at least two bytes on the wire, and begins with one of these.
+    A part has at least two bytes on the wire, and begins with one of TAGS.
     """
     return 2 * len(body) + PART_BYTES * count_of(body, TAGS)
 
@@ -67,7 +67,7 @@ def memory_of_values(message: Any) -> int:
 
 
 def decode(message: Any) -> Message:
-    """The request in a ModelInferRequest. Raises `ClientError` for any error in it."""
+    """Decode a ModelInferRequest. Raises `ClientError` for any error in it."""
     contents = message.raw_input_contents
     if not message.inputs:
         raise ClientError("expected at least one input, got none")
@@ -134,7 +134,7 @@ def _parameters(sent: Mapping[str, Any]) -> Mapping[str, Any]:
 def encode(
     name: Name, request: InferRequest, outputs: Sequence[Output], tags: Mapping[str, Any]
 ) -> bytes:
-    """The ModelInferResponse of outputs, serialized."""
+    """The serialized ModelInferResponse with these outputs and tags."""
     is_raw = request.is_binary or not all(output.datatype.field for output in outputs)
     about = tuple((each.name, each.datatype.name, each.array.shape) for each in outputs)
     head = (
@@ -145,7 +145,7 @@ def encode(
         parts.append(delimited(ID, request.id.encode()))
     if tags:
         parts.append(_tags(tags))
-    if is_raw:  # without a copy of them in a message
+    if is_raw:  # written directly, without copying the contents into a message
         parts += [delimited(RAW_CONTENTS, content_of(output)) for output in outputs]
     return b"".join(parts)
 

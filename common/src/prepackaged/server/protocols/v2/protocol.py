@@ -54,15 +54,15 @@ def v2(
 def not_ready(
     name: Name, why: str, change: Change | None = None, hangs: Hangs = never
 ) -> WireProtocol:
-    """The same while the model is not loaded: live, otherwise 503 and UNAVAILABLE.
+    """The protocol while the model is not loaded: live, otherwise 503 and UNAVAILABLE.
 
-    `hangs` returns whether a call of the model that was unloaded does not end.
+    `hangs` returns whether a call to the unloaded model hangs.
     """
     repository = Repository(name, change)
     about = server_metadata(changes_model=change is not None)
 
     def http_refusal(exchange: Exchange, error: BaseException) -> Response:
-        """The same for whatever the transport refuses, but not for a load that fails."""
+        """Replace the transport's errors other than 403 by 503; a failed load keeps its error."""
         is_late = isinstance(error, TransportError) and error.status != FORBIDDEN
         return error_failure(exchange, NotReadyError(why) if is_late else error)
 
@@ -108,7 +108,7 @@ def _unavailable(body: Any) -> Handler:
 
 
 def _http_failure(name: Name, exchange: Exchange, error: BaseException) -> Response:
-    """The response to an error; it says so if the path names another model or version."""
+    """The response to an error; a 404 says whether the path names another model or version."""
     if isinstance(error, TransportError) and error.status == NOT_FOUND:
         try:
             _check_path(name, unquote(exchange.path))

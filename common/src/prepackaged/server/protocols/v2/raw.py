@@ -1,6 +1,6 @@
 """Binary tensors: the bytes of values in row-major order, little-endian, without padding.
 
-An element of BYTES is its length in four bytes and then the bytes themselves. The same over REST
+An element of BYTES is its length in four bytes, then its bytes. The format is the same over REST
 (binary tensor data extension) and in gRPC's `raw_input_contents`.
 """
 
@@ -21,10 +21,9 @@ Buffer = bytes | memoryview
 
 
 def read(content: Buffer, datatype: Datatype, shape: Sequence[int]) -> Array:
-    """The values in an aligned, writable array of their own.
+    """Copy the values to an aligned, writable array.
 
-    BYTES become objects of bytes. Raises `ClientError` if the number of values does not fit the
-    shape.
+    BYTES become bytes objects. Raises `ClientError` if the number of values does not fit the shape.
     """
     count = math.prod(shape)
     if datatype is BYTES:

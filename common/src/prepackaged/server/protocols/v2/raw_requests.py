@@ -2,7 +2,7 @@
 
 They have `Inference-Header-Content-Length: 0` (Triton's "raw binary request"). The model must have
 one input with at most one free size besides the batch, and the body is one row. For an input of
-BYTES, the body is one element without its length; for a model that takes images, it is an image.
+BYTES, the body is one element without its length; for a model that accepts images, it is an image.
 """
 
 import math
@@ -22,10 +22,10 @@ Entry = Mapping[str, Any]
 
 
 def read(body: bytes, inputs: Sequence[Entry], *, is_binary: bool) -> Message:
-    """The message of a body for the single input of a model; `inputs` are its metadata.
+    """The message with a body as the single input of a model; `inputs` are from its metadata.
 
-    It requests a binary answer, or else JSON. Raises `ClientError` for a body of the wrong size,
-    and for a model without such an input.
+    `is_binary` requests a binary response instead of JSON. Raises `ClientError` for a body of the
+    wrong size, or for a model without such an input.
     """
     if len(inputs) != 1:
         raise ClientError(

@@ -1,4 +1,4 @@
-"""Loading and unloading the model by request: the protocol's model repository extension.
+"""Load and unload the model on request: the protocol's model repository extension.
 
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_repository.md
 """
@@ -25,7 +25,7 @@ Change = Callable[[str], Awaitable[None]]
 
 
 class Repository:
-    """The routes and calls that load and unload the model; without `change` they are refused."""
+    """The routes and calls that load and unload the model; without `change`, they are refused."""
 
     def __init__(self, name: Name, change: Change | None) -> None:
         self._name = name
@@ -54,11 +54,11 @@ class Repository:
     async def _changed(self, change: Change, what: str, exchange: Exchange) -> Response:
         _check(exchange.body, what)
         await change(what)
-        return Response(dump({"name": self._name.model, what: True}))  # as KServe's
+        return Response(dump({"name": self._name.model, what: True}))  # as in KServe
 
     async def _called(self, change: Change, what: str, exchange: Exchange) -> Response:
         message = message_of(exchange, CALLS[what])
-        # KServe has the model's name in the first field, where Triton has the repository's.
+        # KServe has the model's name in the first field, Triton has the repository's name there.
         if self._name.model not in (message.repository_name, message.model_name):
             self._name.check(message.model_name or message.repository_name)
         await change(what)
@@ -67,12 +67,12 @@ class Repository:
 
 
 def refuse(exchange: Exchange) -> None:
-    """Answer 403, over gRPC PERMISSION_DENIED."""
+    """Respond with 403 or, over gRPC, with PERMISSION_DENIED."""
     exchange.fail(TransportError(403, OFF))
 
 
 def _check(body: bytes, what: str) -> None:
-    """Raise `ClientError` for a body that asks for more than to load what is on disk."""
+    """Raise `ClientError` for an invalid body, or for a load with parameters."""
     asked = read_json(body) if body.strip() else {}
     if not isinstance(asked, dict):
         raise expected("no body, or an object", asked)

@@ -16,7 +16,7 @@ from prepackaged.server.protocols.v2.inputs import Inputs
 from prepackaged.server.protocols.v2.tensors import Tensor, cut_name
 
 NO_PARAMETERS: Mapping[str, Any] = {}
-#: Parameters of a request that are read here, or that other servers heed; the model gets the rest.
+#: Parameters of a request that this or another server handles; the model gets the others.
 OWN = {
     "binary_data_output",
     "content_type",
@@ -30,7 +30,7 @@ OWN = {
 OTHERS_PREFIX = "triton_"
 SHARED_MEMORY = "shared_memory_"
 MICROSECOND = 1e-6
-LONGEST_KEPT = 200  # characters of names in what is kept for the next request
+LONGEST_KEPT = 200  # the most characters of the name of a cached output
 YEAR = 366 * 86400.0  # seconds
 OBJECT_BYTES = 64  # the memory of an element of BYTES besides its content
 
@@ -61,7 +61,7 @@ class Message:
 
 @dataclass(slots=True)
 class InferRequest(InferenceRequest):
-    """A requested prediction, and what determines the form of its answer.
+    """A requested prediction, with the client's choices for the response.
 
     `seconds` is the client's timeout, 0 for none.
     """
@@ -73,7 +73,7 @@ class InferRequest(InferenceRequest):
 
 
 def request_of(message: Message, inputs: Inputs) -> InferRequest:
-    """The request in a message. Raises `ClientError` for any error in it."""
+    """Create the request from a message. Raises `ClientError` for any error in it."""
     parameters = message.parameters
     content_type = parameters.get("content_type") if parameters else None
     if content_type is not None:
@@ -141,7 +141,7 @@ def check_outputs(outputs: Sequence[Asked]) -> None:
 
 
 def read_flag(parameters: Mapping[str, Any], name: str, where: str) -> bool:
-    """A parameter that is true or false; false where it is absent."""
+    """A boolean parameter; false if it is absent."""
     value = parameters.get(name)
     if value is None or isinstance(value, bool):
         return bool(value)
@@ -149,12 +149,12 @@ def read_flag(parameters: Mapping[str, Any], name: str, where: str) -> bool:
 
 
 def wrong_value(what: str, value: Any) -> ClientError:
-    """The error for a value of the right place and the wrong kind or size."""
+    """The error for a value of the wrong type or size."""
     return ClientError(f"expected {what}, got {reprlib.repr(value)}")
 
 
 def check_shared_memory(parameters: Mapping[str, Any], where: str) -> None:
-    """Refuse tensors in shared memory, which is not supported."""
+    """Raise `ClientError` for tensors in shared memory, which is not supported."""
     for name in parameters:
         if name.startswith(SHARED_MEMORY):
             raise ClientError(
@@ -164,7 +164,7 @@ def check_shared_memory(parameters: Mapping[str, Any], where: str) -> None:
 
 
 def memory_of_elements(tensors: Sequence[Tensor]) -> int:
-    """The memory for the elements of binary tensors, beyond the bytes received."""
+    """The memory for the elements of binary tensors of BYTES, in addition to the received bytes."""
     sizes = [len(each.content) for each in tensors if each.content and each.datatype is BYTES]
     return OBJECT_BYTES * sum(size // raw.LENGTH.size for size in sizes)
 

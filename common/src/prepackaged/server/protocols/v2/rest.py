@@ -30,8 +30,8 @@ from prepackaged.server.transport.routing import Handler, asynchronous
 JSON_SIZE = b"inference-header-content-length"
 JSON_TYPE = b"application/json"
 BINARY_TYPE = "application/octet-stream"
-MOST_BATCH_ROWS = 8192  # the largest batch that perf_analyzer is told to send
-COMPRESSED_FROM = 4096  # bytes of an answer from which on it pays
+MOST_BATCH_ROWS = 8192  # the largest batch in the configuration for perf_analyzer
+COMPRESSED_FROM = 4096  # the size of a response in bytes from which compression is worth its time
 COMPRESS: dict[bytes, Callable[[bytes], bytes]] = {
     b"gzip": partial(gzip.compress, compresslevel=1, mtime=0),
     b"deflate": partial(zlib.compress, level=1),
@@ -52,7 +52,7 @@ class Rest:
         self._head = json_responses.head_of(served.name.model, served.name.version)
 
     def routes(self) -> Routes:
-        """Every route, by path and method, its model's and its version's name unescaped."""
+        """All routes, by path and method; the names of model and version are not escaped."""
         about = answer(self._about)
         table: Routes = {
             "/v2": {"GET": about},
@@ -72,23 +72,23 @@ class Rest:
         return table
 
     def live(self, exchange: Exchange) -> None:
-        """Live, unless the model hangs."""
+        """Respond that the server is live. Raises `HangingError` if the model hangs."""
         self._served.check_live()
         live(exchange)
 
     async def ready(self, exchange: Exchange) -> Response:
-        """Whether the server is ready, which means that the model is."""
+        """Respond whether the server is ready, which means that the model is."""
         is_ready = await self._served.is_ready(exchange)
         return Response(dump({"ready": is_ready}), 200 if is_ready else 503)
 
     async def model_ready(self, exchange: Exchange) -> Response:
-        """Whether the model is ready."""
+        """Respond whether the model is ready."""
         is_ready = await self._served.is_ready(exchange)
         body = {"name": self._served.name.model, "ready": is_ready}
         return Response(dump(body), 200 if is_ready else 503)
 
     async def index(self, exchange: Exchange) -> Response:
-        """The models or, with `{"ready": true}`, those that are ready."""
+        """Respond with the models or, for `{"ready": true}`, with those that are ready."""
         is_ready = await self._served.is_ready(exchange)
         return index_of(self._served.name, exchange, is_ready=is_ready)
 
@@ -139,7 +139,7 @@ class Rest:
 
 
 def _has_short_json(exchange: Exchange) -> bool:
-    """Whether a large body is a little JSON with binary tensors after it."""
+    """Whether a large body has little JSON, followed by binary tensors."""
     return 0 < (_json_size(exchange) or 0) <= LARGE
 
 
@@ -175,7 +175,7 @@ def model_paths(name: Name) -> list[str]:
 
 
 def index_of(name: Name, exchange: Exchange, *, is_ready: bool) -> Response:
-    """The models, or those that are ready if the body asks for these alone."""
+    """The response with the models, or only those that are ready if the body requests this."""
     asked = read_json(exchange.body) if exchange.body.strip() else {}
     if not isinstance(asked, dict):
         raise expected("no body, or an object with ready as true or false", asked)
@@ -185,12 +185,12 @@ def index_of(name: Name, exchange: Exchange, *, is_ready: bool) -> Response:
 
 
 def live(exchange: Exchange) -> None:
-    """Answer that the process is live."""
+    """Respond that the process is live."""
     exchange.respond(Response(b'{"live":true}'))
 
 
 def answer(value: Any) -> Handler:
-    """The handler of a route whose answer is always this value."""
+    """The handler of a route whose response is always this value."""
     body = dump(value)
     return lambda exchange: exchange.respond(Response(body))
 

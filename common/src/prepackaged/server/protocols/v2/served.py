@@ -1,4 +1,4 @@
-"""The model of a server, with its name, and inference over REST and gRPC."""
+"""The served model with its name, and inference over REST and gRPC."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from prepackaged.server.transport.exchange import Exchange, Response, TransportE
 
 NO_PREDICT = "this model has no predict: it only supports Seldon's protocol"
 
-#: Makes the response of a request, its outputs and the tags of its answer.
+#: Creates the response from a request, its outputs and the model's tags.
 Encode = Callable[[InferRequest, Sequence[Output], dict[str, Any]], Response]
 
 
@@ -29,7 +29,7 @@ class Name:
     version: str = "1"
 
     def is_ours(self, model: str, version: str = "") -> bool:
-        """Whether this is the model, in its version or without one."""
+        """Whether these are the served model's name and version; an empty version is allowed."""
         return model == self.model and version in ("", self.version)
 
     def check(self, model: str, version: str = "") -> None:
@@ -48,14 +48,14 @@ def unknown_model(asked: str, served: str) -> TransportError:
 
 
 def cut(name: str) -> str:
-    """A name of limited length, for errors."""
+    """A name of limited length, for error messages."""
     return name if len(name) <= 60 else f"{name[:60]}..."
 
 
 class ServedModel:
     """A loaded model with its name.
 
-    `is_ending` returns whether the server is shutting down: then it is no longer ready, although it
+    `is_ending` returns whether the server is shutting down; then it is no longer ready, although it
     still answers requests.
     """
 
@@ -81,18 +81,18 @@ class ServedModel:
             return True
         try:
             await self.predictor.health(self._health, context=exchange)
-        except Exception:  # whatever it raises, it says that it is not healthy
+        except Exception:  # any exception means that the model is not healthy
             return False
         return True
 
     def request(self, message: Message) -> InferRequest:
-        """The request in a message. Raises `ClientError` for any error in it."""
+        """Create the request from a message. Raises `ClientError` for any error in it."""
         return request_of(message, self.inputs)
 
     def infer(self, exchange: Exchange, encode: Encode, request: InferRequest) -> None:
         """Queue the predictions of a request; `encode` creates the response.
 
-        Raises `TransportError` 501 for a model that only Seldon's protocol can call.
+        Raises `TransportError` 501 for a model that has only Seldon's raw hooks.
         """
         if not self._has_predict:
             raise TransportError(501, NO_PREDICT)
@@ -128,7 +128,7 @@ class ServedModel:
         request: InferRequest,
         predictions: dict[str | None, Prediction],
     ) -> None:
-        """Answer with predictions by method; large ones are encoded on another thread."""
+        """Respond with predictions by method; large ones are encoded on another thread."""
         try:
             write = partial(self._written, encode, request, predictions)
             for each in predictions.values():
@@ -175,7 +175,7 @@ class Several:
         self._works: list[Work] = []
 
     def start(self) -> None:
-        """Queue all of them, or none. Raises what `Predictor.predict` raises."""
+        """Queue all predictions or none. Raises the exceptions of `Predictor.predict`."""
         self._exchange.on_cancel = self._cancel
         try:
             for method in self._methods:
@@ -189,7 +189,7 @@ class Several:
             raise
 
     def _cancel(self) -> None:
-        """Drop what no client waits for any more."""
+        """Cancel the predictions, because no client waits for them any more."""
         for work in self._works:
             work.cancel()
 

@@ -21,15 +21,15 @@ from prepackaged.server.protocols.v2.datatypes import BYTES, Datatype, spec_of
 from prepackaged.tensor_values import cast_to
 
 TEXTS = {str, bytes}
-LONGEST_NAME = 60  # characters of a name in an error
+LONGEST_NAME = 60  # the most characters of a name in an error message
 
 
 @dataclass(slots=True)
 class Tensor:
-    """An input of a request with checked shape and datatype.
+    """An input of a request, with checked shape and datatype.
 
-    Its values are in `values`, nested lists or an array of numbers, or else in `content`, the bytes
-    of a binary tensor.
+    Its values are in `values` (nested lists or an array of numbers) or in `content` (the bytes of a
+    binary tensor).
     """
 
     name: str
@@ -41,20 +41,20 @@ class Tensor:
 
     @property
     def label(self) -> str:
-        """The input in an error."""
+        """The label of the input in error messages."""
         return label_of(self.name)
 
     @property
     def content_type(self) -> Any:
-        """The content type that MLServer's clients send; None without one."""
+        """The content type that MLServer's clients send; None if there is none."""
         return self.parameters.get("content_type")
 
     def wrong(self, what: Any) -> ClientError:
-        """An error about the input."""
+        """The error about this input."""
         return ClientError(f"{self.label}: {what}")
 
     def array(self) -> Array:
-        """The values in the declared shape and dtype; BYTES are str or bytes objects."""
+        """The values in the declared shape and dtype; BYTES become str or bytes objects."""
         if self.content is not None:
             array: Array = self._labelled(raw.read, self.content, self.datatype, self.shape)
             return array
@@ -71,7 +71,7 @@ class Tensor:
         return list(values)
 
     def wrong_at(self, number: int, what: str, value: Any) -> ClientError:
-        """The error for the value at a place, counted from 0 in row-major order."""
+        """The error for the value at a position, counted from 0 in row-major order."""
         place = [int(index) for index in np.unravel_index(number, self.shape or (1,))]
         shown = "null" if value is None else reprlib.repr(value)
         return self.wrong(f"expected {what} at {place}, got {shown}")
@@ -127,10 +127,10 @@ def flattened(lists: list[Any], shape: Sequence[int]) -> list[Any]:
 
 
 def label_of(name: str) -> str:
-    """The label of an input of this name, for errors."""
+    """The label of an input with this name, for error messages."""
     return f"input {cut_name(name)!r}"
 
 
 def cut_name(name: str) -> str:
-    """A name of limited length, for errors."""
+    """A name of limited length, for error messages."""
     return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."

@@ -1,4 +1,4 @@
-"""Malicious clients: each attacks a port for some seconds, on one connection or on many."""
+"""Malicious clients: each attacks a port for a given time, on one connection or on many."""
 
 import base64
 import http.client
@@ -35,7 +35,7 @@ HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n
 JSON = {"Content-Type": "application/json"}
 PING = b"GET /health/ping HTTP/1.1\r\nHost: x\r\n\r\n"
 
-#: Attacks a port for some seconds; returns whether the server has closed the connection.
+#: Attacks a port for this many seconds; returns whether the server has closed the connection.
 Attack = Callable[[int, float], bool]
 
 
@@ -48,7 +48,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 def send(port: int, seconds: float, parts: Iterator[bytes], *, reads: bool = True) -> bool:
     """Send parts as fast as the server accepts them, until it closes or the time is over.
 
-    Returns whether it has closed.
+    Returns whether the server has closed the connection.
     """
     until, is_closed = time.monotonic() + seconds, threading.Event()
     with suppress(OSError), socket.create_connection((HOST, port), CONNECT_SECONDS) as connection:
@@ -64,7 +64,7 @@ def send(port: int, seconds: float, parts: Iterator[bytes], *, reads: bool = Tru
 
 
 def drain(connection: socket.socket, is_closed: threading.Event) -> None:
-    """Read and discard all answers; set `is_closed` when the connection ends."""
+    """Read and discard all responses; set `is_closed` when the connection ends."""
     try:
         while connection.recv(2**16):
             pass
@@ -76,7 +76,7 @@ def drain(connection: socket.socket, is_closed: threading.Event) -> None:
 
 
 def flood(kind: int, flags: int, stream: int, payload: bytes, port: int, seconds: float) -> bool:
-    """Repeat one kind of frame on an open stream."""
+    """Send frames of one kind repeatedly on an open stream."""
 
     def parts() -> Iterator[bytes]:
         yield PREFACE + frame(4, 0, 0) + frame(4, 1, 0) + frame(1, 4, 1, BLOCK)
@@ -86,7 +86,7 @@ def flood(kind: int, flags: int, stream: int, payload: bytes, port: int, seconds
 
 
 def continuations(port: int, seconds: float) -> bool:
-    """A header block that never ends."""
+    """Send a header block that never ends."""
     start = PREFACE + frame(4, 0, 0) + frame(1, 0, 1)
     return send(port, seconds, iter([start, *[frame(9, 0, 1) * 500] * 1000]))
 
@@ -116,27 +116,27 @@ def over_rest(start: bytes, part: bytes, port: int, seconds: float) -> bool:
 
 
 def bodies(size: int, part: bytes, port: int, seconds: float) -> bool:
-    """Send a body of `size` bytes, made of parts."""
+    """Send a body of `size` bytes as a repeated part."""
     head = HEAD + b"Content-Length: %d\r\n\r\n" % size
     return send(port, seconds, iter([head, *[part] * (size // len(part))]))
 
 
 @cache
 def inflating(megabytes: int) -> bytes:
-    """A number of megabytes of zeros, compressed with gzip."""
+    """A gzip file of this many megabytes of zeros."""
     packer = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS)
     return packer.compress(bytes(megabytes * MEGABYTE)) + packer.flush()
 
 
 def rest_bomb(port: int, seconds: float) -> bool:
-    """A body that inflates to 300 MB, as a gzip file with several members."""
+    """Send a body that inflates to 300 MB, a gzip file with several members."""
     body = inflating(60) * 5
     head = HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
     return send(port, seconds, iter([head, body]))
 
 
 def grpc_bomb(port: int, seconds: float) -> bool:
-    """A message of a few kilobytes that inflates to 60 MB."""
+    """Send a compressed message that inflates to 60 MB."""
     packed = inflating(60)
     data = b"\1" + len(packed).to_bytes(4, "big") + packed
     pieces = [data[place : place + 16_000] for place in range(0, len(data), 16_000)]
@@ -146,14 +146,14 @@ def grpc_bomb(port: int, seconds: float) -> bool:
 
 
 def unread(port: int, seconds: float) -> bool:
-    """Request an answer of 8 MB and never read it."""
+    """Request a response of 8 MB and never read it."""
     body = b'{"strData":"' + b"a" * (8 * MEGABYTE) + b'"}'
     head = HEAD + b"Content-Length: %d\r\n\r\n" % len(body)
     return send(port, seconds, iter([head, body]), reads=False)
 
 
 def unread_calls(port: int, seconds: float) -> bool:
-    """Request an answer of 8 MB with a flow-control window of zero."""
+    """Request a response of 8 MB with a flow-control window of zero."""
     text = b"a" * (8 * MEGABYTE)
     message = b"\x1a" + bytes([128, 128, 128, 4]) + text  # SeldonMessage.strData
     data = b"\0" + len(message).to_bytes(4, "big") + message
@@ -200,7 +200,7 @@ def image_bomb() -> bytes:
 
 
 def images(port: int, seconds: float) -> bool:
-    """Send images that are small until they are decoded, one after another."""
+    """Send image bombs one after another."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         connection = http.client.HTTPConnection(HOST, port, timeout=seconds)
@@ -212,7 +212,7 @@ def images(port: int, seconds: float) -> bool:
 
 
 def crowd(size: int, port: int, seconds: float) -> bool:
-    """Open silent connections, from several addresses because each has few ports."""
+    """Open idle connections, from several addresses because one has too few ports."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with ExitStack() as stack, suppress(OSError):
@@ -232,7 +232,7 @@ def many(attack: Attack, times: int, port: int, seconds: float) -> bool:
 
 
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-#: Floods on one connection, by name, for gRPC's port and for REST's.
+#: Floods on one connection, by name, for the gRPC port and for the REST port.
 GRPC_FLOODS: dict[str, Attack] = {
     "pings": partial(flood, 6, 0, 0, b"12345678"),
     "empty data": partial(flood, 0, 0, 1, b""),
@@ -249,9 +249,9 @@ REST_FLOODS: dict[str, Attack] = {
     "chunks of one byte": partial(over_rest, CHUNKED, b"1\r\nx\r\n" * 10_000),
     "header fields without end": partial(over_rest, b"GET / HTTP/1.1\r\n", b"a: b\r\n" * 100),
 }
-#: Floods for which the protocol has an error, so the server must close the connection.
+#: Floods that violate a limit of the protocol, so that the server must close the connection.
 SENT_AWAY = {*GRPC_FLOODS, "header fields without end"}
-#: Attacks on the memory, by name, for REST's port and for gRPC's.
+#: Attacks on the memory, by name, for the REST port and for the gRPC port.
 REST_HOGS: dict[str, Attack] = {
     "100 bodies of 200 MB": partial(many, partial(bodies, 200 * MEGABYTE, b"a" * MEGABYTE), 100),
     "100 bodies without end": partial(many, without_end, 100),

@@ -1,8 +1,8 @@
-"""Lower bounds: the least that any server on these libraries costs, on a Seldon server's ports.
+"""Lower bounds: the least work of any server on these libraries, on the ports of a Seldon server.
 
-A protocol on httptools answers POST predict with BARE_ANSWER and prints an access-log line;
-grpcio's server answers every call with BARE_GRPC_ANSWER, in hexadecimal. With `--model`, REST
-reads JSON, calls the estimator on all rows that arrived in an iteration of the event loop, and
+A protocol on httptools responds to POST predict with BARE_ANSWER and prints an access-log line;
+grpcio's server responds to every call with BARE_GRPC_ANSWER (in hexadecimal). With `--model`, REST
+parses JSON, calls the estimator with all rows that arrived in an iteration of the event loop, and
 writes JSON; it validates nothing and handles no errors.
 """
 
@@ -45,12 +45,12 @@ class AccessLog:
 
 
 class Protocol(asyncio.Protocol):
-    """Answers POST predict with the constant, and everything else with `pong`."""
+    """Responds to POST predict with the constant, and to other requests with `pong`."""
 
     log = AccessLog()
 
     def connection_made(self, transport: Any) -> None:
-        """Create a parser, which calls the methods below."""
+        """Create the parser that calls the methods below."""
         self.transport = transport
         self.client = transport.get_extra_info("peername")
         self.loop = asyncio.get_running_loop()
@@ -67,7 +67,7 @@ class Protocol(asyncio.Protocol):
         self.received: list[bytes] = []
 
     def on_url(self, url: bytes) -> None:
-        """Collect the target."""
+        """Collect the request target."""
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -79,18 +79,18 @@ class Protocol(asyncio.Protocol):
         self.received.append(body)
 
     def on_message_complete(self) -> None:
-        """Answer the request."""
+        """Respond to the request."""
         if self.url in PREDICT:
             self.predict(b"".join(self.received))
         else:
             self.respond(b"", b"pong")
 
     def predict(self, body: bytes) -> None:
-        """Answer with the constant."""
+        """Respond with the constant."""
         self.respond(body, ANSWER)
 
     def respond(self, body: bytes, answer: bytes) -> None:
-        """Write an answer and an access-log line."""
+        """Write a response and an access-log line."""
         self.transport.write(HEAD % len(answer) + answer)
         line = f'{self.client} "POST {self.url.decode()}" 200 {len(body)} {len(answer)}\n'
         self.log.add(line, self.loop)
@@ -99,7 +99,7 @@ class Protocol(asyncio.Protocol):
 
 
 class Predicting(Protocol):
-    """Answers with the estimator's probabilities."""
+    """Responds with the estimator's probabilities."""
 
     estimator: Any
     waiting: list[tuple["Predicting", bytes, Any]]
@@ -111,7 +111,7 @@ class Predicting(Protocol):
         self.waiting.append((self, body, np.array(orjson.loads(body)["data"]["ndarray"])))
 
     def answer_all(self) -> None:
-        """Call the estimator once on all rows, and answer each request."""
+        """Call the estimator once with all rows, and respond to each request."""
         waiting, self.waiting[:] = list(self.waiting), []
         rows = [each for _, _, each in waiting]
         every = self.estimator.predict_proba(np.concatenate(rows))
@@ -124,7 +124,7 @@ class Predicting(Protocol):
 
 def predicting() -> type[Protocol]:
     """The protocol with the model in PREDICTIVE_UNIT_PARAMETERS."""
-    import joblib  # only installed in the environments that load scikit-learn's files
+    import joblib  # installed only in environments that load scikit-learn's files
 
     (parameter,) = json.loads(os.environ["PREDICTIVE_UNIT_PARAMETERS"])
     estimator = joblib.load(Path(parameter["value"]) / "model.joblib")
@@ -132,14 +132,14 @@ def predicting() -> type[Protocol]:
 
 
 class Constant(grpc.GenericRpcHandler):
-    """Answers every call with the same bytes, without decoding it."""
+    """Responds to every call with the same bytes, without decoding it."""
 
     def service(self, handler_call_details: Any) -> Any:
         """Return a handler for any method."""
         return grpc.unary_unary_rpc_method_handler(self.answer)
 
     async def answer(self, request: bytes, context: Any) -> bytes:
-        """Return the constant answer."""
+        """Return the constant response."""
         return GRPC_ANSWER
 
 

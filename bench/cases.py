@@ -1,4 +1,4 @@
-"""The benchmark's cases: models, the load on each, and how servers take turns."""
+"""The cases of the benchmark: models, the load on each, and the warm-up of servers."""
 
 import json
 import random
@@ -28,7 +28,7 @@ from bench.servers import MODELS, Model, Server, pss_megabytes, wait_for_answer
 TRAINED_IN = {
     "onnx": "dev",
     "tables": "sklearn",
-}  # the environment that creates the model, if it is not the image's
+}  # the environments that create models, if they are not the image's
 FRAMEWORKS = {
     "xgboost": "100 trees of 28 features",
     "pytorch": "784-128-10 perceptron of PyTorch",
@@ -46,7 +46,7 @@ IMAGE_BYTES = 1_000_000
 MEGABYTE = 2**20
 SLOW_CLIENTS = 32
 SLOW_REQUESTS = 320
-WARM_UP = 128  # requests: enough for several batches of all clients
+WARM_UP = 128  # the number of requests; enough for several batches of all clients
 TRAINING_SECONDS = 120
 
 Measure = Callable[[Server], Figures]
@@ -63,10 +63,10 @@ class Case:
 
 @dataclass
 class Group:
-    """Cases on one model; without a warm-up, each server starts anew and runs alone.
+    """Cases with one model. Without a warm-up, each server is restarted and runs alone.
 
-    A server without a model is skipped if `needs_model` is set, and one without the Open Inference
-    Protocol if `needs_infer` is.
+    Servers without a model are skipped if `needs_model` is set, and servers without the Open
+    Inference Protocol if `needs_infer` is set.
     """
 
     model: Model
@@ -79,7 +79,7 @@ class Group:
 def groups(scratch: Path, seconds: int, names: Collection[str]) -> list[Group]:
     """All groups, with loads of this many seconds.
 
-    Only the named frameworks are included, since creating their models takes time.
+    Only the frameworks in `names` are included, since creating their models takes time.
     """
     iris = trained("sklearn", train("sklearn", scratch))
     wide = trained("sklearn", scratch / "sklearn/wide")
@@ -137,7 +137,7 @@ def trained_on_records(directory: Path) -> Model:
 
 
 def alone(iris: Model) -> Group:
-    """Start-up time and memory of a server that runs alone, sharing no libraries with others."""
+    """Startup time and memory of a server that runs alone and shares no libraries with others."""
 
     def measure(server: Server) -> Figures:
         start = wait_for_answer(server, iris.samples[0])
@@ -169,7 +169,7 @@ def rows(iris: Model, seconds: int) -> Group:
 
 
 def infer(iris: Model, seconds: int) -> list[Case]:
-    """The same requests in the Open Inference Protocol, for servers that support it."""
+    """Requests with one row in the Open Inference Protocol, for servers that support it."""
 
     def over_grpc(server: Server) -> Figures:
         if not server.program.speaks_infer or server.program.serves is Serves.ONE_ANSWER:
@@ -249,7 +249,7 @@ def framework(image: str, scratch: Path, seconds: int) -> Group:
 
 
 def bulk(name: str, title: str, model: Model, seconds: int) -> Group:
-    """Large requests, of which only rate and median latency are measured."""
+    """Large requests, for which only the rate and the median latency are measured."""
     loaded = partial(load.rest, samples=model.samples, clients=BULK_CONNECTIONS)
 
     def measure(server: Server) -> Figures:
@@ -269,7 +269,7 @@ def images(*, is_multipart: bool) -> Model:
 
 
 def slow() -> Group:
-    """A model that takes 20 ms per call, batched by servers that can."""
+    """A model that takes 20 ms per call; servers that support batching can batch its requests."""
     samples = [of_rows([[each, 0]], [[each, 0]]) for each in range(SLOW_REQUESTS)]
     measure = partial(load.with_pings, samples=samples, clients=SLOW_CLIENTS)
     title = f"20 ms a call, {SLOW_REQUESTS} requests, {SLOW_CLIENTS} connections"

@@ -1,4 +1,4 @@
-"""Limits of memory and of CPU time for a server, like a container's."""
+"""Limit the memory or the CPU time of a server, as a container does."""
 
 import os
 import shutil
@@ -16,16 +16,16 @@ CPU = (
     (Path("/sys/fs/cgroup/cpu"), "cpu.cfs_quota_us"),
     (Path("/sys/fs/cgroup"), "cpu.max"),
 )
-PERIOD = 100_000  # microseconds: the kernel's own, in which the quota may be used
+PERIOD = 100_000  # the kernel's default period of a CPU quota, in microseconds
 TRIES, TRY_SECONDS = 50, 0.1
 JOIN = 'echo $$ >"$0/cgroup.procs" && exec "$@"'
 
 
 @contextmanager
 def limited_memory(size: int) -> Iterator[list[str]]:
-    """Yield a command that starts another one with this much memory.
+    """Yield a command prefix that limits the memory of a command to `size` bytes.
 
-    It uses a cgroup if one can be created, or else limits the address space.
+    It uses a cgroup if one can be created, else it limits the address space.
     """
     with _group(MEMORY, size) as command:
         yield command or [shutil.which("prlimit") or "prlimit", f"--as={size}"]
@@ -33,14 +33,14 @@ def limited_memory(size: int) -> Iterator[list[str]]:
 
 @contextmanager
 def limited_cpu(cores: float) -> Iterator[list[str]]:
-    """Yield a command that starts another one with this many CPUs; empty without a cgroup."""
+    """Yield a command prefix that limits a command to this many CPUs; empty without a cgroup."""
     with _group(CPU, int(cores * PERIOD)) as command:
         yield command
 
 
 @contextmanager
 def _group(places: tuple[tuple[Path, str], ...], limit: int) -> Iterator[list[str]]:
-    """Yield a command that starts another one in a new cgroup; empty if none can be created."""
+    """Yield a command prefix that runs a command in a new cgroup; empty if none can be created."""
     for root, file in places:
         group = root / f"bench-{os.getpid()}"
         with suppress(OSError):
@@ -59,7 +59,7 @@ def _group(places: tuple[tuple[Path, str], ...], limit: int) -> Iterator[list[st
 
 
 def _remove(group: Path) -> None:
-    """Remove a cgroup, if it exists, once the last of its killed processes has ended."""
+    """Remove a cgroup if it exists, after its last killed process has exited."""
     for _ in range(TRIES):
         try:
             group.rmdir()

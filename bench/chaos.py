@@ -2,11 +2,11 @@
 
     python -m bench.chaos [--quick]
 
-Each line is one attack: the longest /health/ping during it, how many good requests were answered,
-refused with `Retry-After` or lost, the peak memory and the memory afterwards, and a verdict. The
-exit status is 1 if one of them failed. A full run takes some minutes and needs an idle machine. A
-quick run takes about two on any machine: it prints times, but judges only what does not depend on
-them.
+The output has a line for each attack: the longest /health/ping, the numbers of good requests that
+were answered, refused with `Retry-After` or lost, the peak memory, the memory afterwards, and a
+verdict. The exit status is 1 if the server failed under any attack. A full run takes some minutes
+and needs an idle machine. A quick run takes about two minutes on any machine; it prints times, but
+its verdicts do not depend on them.
 """
 
 import argparse
@@ -51,22 +51,22 @@ from bench.target import (
     wait_until_answering,
 )
 
-FULL, QUICK = 8.0, 1.0  # seconds of each attack
-MEMORY = 300 * 2**20  # bytes that requests may take
-MOST_MEGABYTES = 700  # that the server may take in total,
-# and may keep after an attack: memory that is free but fragmented in the allocators.
-# Each kind of attack fragments some once; repeating it adds nothing.
+FULL, QUICK = 8.0, 1.0  # the seconds of each attack
+MEMORY = 300 * 2**20  # the memory limit for requests, in bytes
+MOST_MEGABYTES = 700  # the server's memory limit
+# The memory that the server may keep after an attack: it is free, but fragmented in the allocators.
+# Each kind of attack fragments some memory once; repeating the attack adds nothing.
 MOST_KEPT = 250
-PING_SECONDS = 0.1  # added latency of liveness for others while one connection floods
-SOON_SECONDS = 0.15  # for liveness and refusals in an overload, with the clients on the same cores
-WHOLE_SECONDS = 3  # after an overload
-SENT_AWAY_STATUS = 3  # of an attacker's process
-LEAST_GOODPUT = 0.9  # of the model's capacity
+PING_SECONDS = 0.1  # the most added latency of other clients' pings while one connection floods
+SOON_SECONDS = 0.15  # the most for pings and refusals in an overload; clients share the cores
+WHOLE_SECONDS = 3  # the time to recover after an overload
+SENT_AWAY_STATUS = 3  # the exit status of an attacker whose connection the server has closed
+LEAST_GOODPUT = 0.9  # the least share of the model's capacity that an overload must leave
 
 
 @dataclass
 class Witness:
-    """A good client during an attack: the outcomes of its requests."""
+    """The measurements of a good client during an attack: outcomes, longest ping, peak memory."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     longest_ping: float = 0.0
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def attacked(seconds: float, *, judges_time: bool) -> Iterator[bool]:
-    """Run the floods, which others must not notice, and the attacks on memory."""
+    """Run the floods, which must not slow other clients, and the attacks on memory."""
     with (
         limited_memory(MOST_MEGABYTES * 2**20) as under,
         running({"PREPACKAGED_REQUEST_MEMORY_BYTES": str(MEMORY)}, "Pixels", under) as target,
@@ -110,7 +110,7 @@ def attacked(seconds: float, *, judges_time: bool) -> Iterator[bool]:
 
 
 def overloaded(seconds: float, *, judges_time: bool) -> Iterator[bool]:
-    """Send more requests than the model can answer, with clients that leave after some seconds."""
+    """Send more requests than the model can answer, from clients that leave after PATIENCE."""
     for kind, patience in product(CLIENTS, PATIENCE):
         with running({"PREPACKAGED_BATCHING": "false"}) as target, CLIENTS[kind](target) as client:
             capacity = seconds / CALL_SECONDS * share_of_time(client)
@@ -133,14 +133,14 @@ def overloaded(seconds: float, *, judges_time: bool) -> Iterator[bool]:
 
 
 def timed(ask_once: Ask) -> float:
-    """The seconds that a request takes, or infinity if it is not answered."""
+    """The seconds that a request takes; infinity if it is not answered."""
     start = time.perf_counter()
     is_answered = ask_once(ASK_SECONDS) == "answered"
     return time.perf_counter() - start if is_answered else math.inf
 
 
 def killed(seconds: float) -> bool:
-    """Kill one of two workers during requests; the other must answer."""
+    """Kill one of two workers during requests; the other one must answer."""
     with running({"GUNICORN_WORKERS": "2"}) as target:
         witness = observe(target, worker_killer(target), target.rest, seconds)
         wait_until_answering(target)
@@ -151,7 +151,7 @@ def killed(seconds: float) -> bool:
 
 
 def worker_killer(target: Target) -> Attack:
-    """Returns an attack that kills one worker in the middle of the time."""
+    """An attack that kills one worker after half of its time."""
 
     def kill(_: int, seconds: float) -> bool:
         time.sleep(seconds / 2)
@@ -165,13 +165,13 @@ def worker_killer(target: Target) -> Attack:
 
 
 def is_worker(pid: int) -> bool:
-    """Return whether the process is a worker; workers are spawned."""
+    """Return whether the process is a worker, which multiprocessing has spawned."""
     command = Path(f"/proc/{pid}/cmdline").read_bytes()
     return b"spawn_main" in command
 
 
 def work(_: int, seconds: float) -> bool:
-    """Keep a processor busy as an attacker does, but attack nobody."""
+    """Keep a processor busy as an attacker does, without an attack."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         pass
@@ -195,7 +195,7 @@ def observe(target: Target, attack: Attack, port: int, seconds: float) -> Witnes
 
 
 def attacker(attack: Attack, port: int, seconds: float) -> None:
-    """Attack; the exit status says whether the server closed the attacker's connection."""
+    """Attack, and exit with SENT_AWAY_STATUS if the server closed the connection."""
     os._exit(SENT_AWAY_STATUS if attack(port, seconds) else 0)
 
 
@@ -236,7 +236,7 @@ def verdict_of(
 
 
 def memory_after(target: Target) -> float:
-    """The server's memory after it has released what it can."""
+    """The server's memory after it has returned free memory to the system."""
     most = target.megabytes + MOST_KEPT
     wait_until(lambda: pss_megabytes(target.process.pid) < most)
     return pss_megabytes(target.process.pid)

@@ -1,4 +1,4 @@
-"""The cost of counting a request: in memory, in files, and with prometheus_client's classes."""
+"""Measure the cost of counting a request: in memory, in files, with prometheus_client's classes."""
 
 import os
 import tempfile
@@ -32,15 +32,15 @@ def scratch() -> Path:
 
 
 def ours(directory: Path | None) -> Callable[[], object]:
-    """The server's own counters; with a directory, in files."""
+    """Count with the server's own counters, in files if there is a directory."""
     metrics = Metrics(directory)
     return lambda: metrics.observe_request("predict", 200, 0.003)
 
 
 def multiprocess() -> Callable[[], object]:
-    """Prometheus_client's counters, in files that several processes share."""
+    """Count with prometheus_client's counters, in files that several processes share."""
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(scratch())
-    values.ValueClass = values.MultiProcessValue()  # was chosen at import, too early
+    values.ValueClass = values.MultiProcessValue()  # importing chose it before the variable was set
     labels = ("predict", "200")
     requests = Counter("requests", "counted", ["method", "code"]).labels(*labels)
     times = Histogram("seconds", "timed", ["method", "code"], buckets=SECONDS).labels(*labels)

@@ -2,10 +2,10 @@
 
     .envs/sklearn/bin/python bench/drift.py
 
-Two predictors of the same model, one with counting, take turns on one event loop. There is no
-network, so counting costs relatively more than in a server. Each simulated client sends its next
-request after it gets an answer. The last column is the share of the rows that were
-counted, since counting skips batches where it would take too long.
+Two predictors of the same model, one of which counts drift, take turns on one event loop. There is
+no network, so the relative cost of counting is higher than in a server. Each simulated client sends
+its next request after it gets an answer. The last column is the share of rows that were counted,
+because counting skips batches when it would take too much time.
 """
 
 import asyncio
@@ -30,13 +30,13 @@ from prepackaged.server.telemetry.metrics import ROWS, Metrics
 
 ROOT = Path(__file__).parents[1]
 CLIENTS = (1, 32)
-TURNS = 240  # of each predictor
-TURN_SECONDS = 0.05  # so short that both find the machine alike
+TURNS = 240  # the number of turns of each predictor
+TURN_SECONDS = 0.05  # short, so that changes of the machine's speed affect both predictors alike
 HEADING = ("model", "clients", "without, req/s of processor time", "with / without", "rows counted")
 
 
 class Stopwatch:
-    """A clock that stands still between turns."""
+    """A clock that stops between turns."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -47,11 +47,11 @@ class Stopwatch:
         return self._sum + self._clock() - self._start if self._start else self._sum
 
     def start(self) -> None:
-        """Begin a turn."""
+        """Start a turn."""
         self._start = self._clock()
 
     def stop(self) -> float:
-        """End a turn; return its seconds."""
+        """End a turn, and return its seconds."""
         seconds = self._clock() - self._start
         self._sum, self._start = self._sum + seconds, 0.0
         return seconds
@@ -74,7 +74,7 @@ class Side:
         self.answered = 0
 
     async def turn(self, payloads: list[Any], clients: int) -> None:
-        """Answer requests for a while; note how many in a second of processor time."""
+        """Answer requests for TURN_SECONDS; record the rate per second of processor time."""
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         before, left = self.answered, clients
         until = time.perf_counter() + TURN_SECONDS
@@ -110,7 +110,7 @@ async def measure(model: Any, payloads: list[Any], clients: int) -> tuple[float,
         for turn in range(TURNS):
             for side in sides if turn % 2 else reversed(sides):
                 await side.turn(payloads, clients)
-    without, counting = (side.rates[TURNS // 2 :] for side in sides)  # savings are spent
+    without, counting = (side.rates[TURNS // 2 :] for side in sides)  # saved budget is used up
     ratio = statistics.median(map(truediv, counting, without))
     share = sides[1].metrics.counter(ROWS).value / sides[1].answered
     return statistics.median(without), ratio, share

@@ -1,6 +1,6 @@
-"""One HTTP or gRPC layer with nothing behind it: `python bench/layer.py NAME PORT`.
+"""An HTTP or gRPC layer without an application: `python bench/layer.py NAME PORT`.
 
-Each layer answers every request at once with the same small message.
+Each layer responds to every request at once with the same small message.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ Serving = Coroutine[Any, Any, None]
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """An ASGI application with the constant answer."""
+    """An ASGI application with the constant response."""
     while (await receive()).get("more_body"):
         pass
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
@@ -49,10 +49,10 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 
 class Subclass(HttpToolsProtocol):
-    """A subclass of uvicorn's protocol that answers before ASGI starts."""
+    """A subclass of uvicorn's protocol that responds without starting the ASGI application."""
 
     def on_headers_complete(self) -> None:
-        """Start no task."""
+        """Do not start the application's task."""
 
     def on_body(self, body: bytes) -> None:
         """Discard the body."""
@@ -66,7 +66,7 @@ class Httptools(asyncio.Protocol):
     """An asyncio protocol on httptools, uvicorn's parser."""
 
     def connection_made(self, transport: Any) -> None:
-        """Keep the transport, and create a parser."""
+        """Store the transport, and create a parser."""
         self.transport = transport
         self.parser = httptools.HttpRequestParser(self)
 
@@ -104,7 +104,7 @@ class WithH2(asyncio.Protocol):
         transport.write(self.h2.data_to_send())
 
     def data_received(self, data: bytes) -> None:
-        """Answer each complete request."""
+        """Respond to each complete request."""
         for event in self.h2.receive_data(data):
             if isinstance(event, DataReceived):
                 size, stream = event.flow_controlled_length, event.stream_id
@@ -128,7 +128,7 @@ class Constant(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(self.answer)
 
     async def answer(self, request: bytes, context: Any) -> bytes:
-        """Return the constant answer."""
+        """Return the constant response."""
         return ANSWER
 
 
@@ -162,12 +162,12 @@ def frames() -> Callable[[], Http2Connection]:
 
 
 def answer(exchange: Exchange) -> None:
-    """Send the constant answer."""
+    """Send the constant response."""
     exchange.respond(Response(ANSWER))
 
 
 def failure(exchange: Exchange, error: BaseException) -> Response:
-    """Raise the error, since nothing should fail here."""
+    """Raise the error, because no request should fail here."""
     raise error
 
 

@@ -1,9 +1,9 @@
-"""Compare HTTP and gRPC layers with nothing behind them: `make bench-layers`.
+"""Compare HTTP and gRPC layers without an application: `make bench-layers`.
 
     python -m bench.layers
 
-Each layer serves alone, under a load of 32 connections, several times; the output has the medians
-and their ratios to the first layer of its kind.
+Each layer runs alone under a load of 32 connections, several times. The output has the medians, and
+their ratios to the first layer of the same kind.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The load generators and clients, and the parsing of their output."""
+"""Run load generators and clients, and parse their output."""
 
 import asyncio
 import json
@@ -31,14 +31,14 @@ PACKAGES = {"wrk": "wrk", "h2load": "nghttp2-client"}
 SCRIPT = Path(__file__).with_name("wrk.lua")
 MOST_REQUESTS = 100_000
 PING_SECONDS = 0.01
-TOTAL_SECONDS = 60  # a bound for servers that stop answering
-FRAME_HEAD = 5  # bytes before a message in gRPC's framing
+TOTAL_SECONDS = 60  # the time limit, for servers that stop responding
+FRAME_HEAD = 5  # the bytes before a message in gRPC's framing
 
 Figures = dict[str, float]
 
 
 def require_tools() -> None:
-    """Exit if a load generator is missing, with the name of its package."""
+    """Exit with the name of the package if a load generator is missing."""
     if missing := [package for tool, package in PACKAGES.items() if not shutil.which(tool)]:
         sys.exit(f"bench: install {' '.join(missing)} (Debian: apt-get install them) and try again")
 
@@ -51,7 +51,7 @@ def rest(
     *,
     is_varied: bool = False,
 ) -> Figures:
-    """Load with wrk, whose script compares every answer with ones that were verified before.
+    """Send load with wrk; its script compares every response with those verified before.
 
     With `is_varied`, each request has its own id and trace in the headers.
     """
@@ -69,7 +69,7 @@ def rest(
 
 
 def write_samples(server: Server, samples: Sequence[Sample], directory: Path) -> int:
-    """Write the requests and the server's answers; return the number of wrong answers."""
+    """Write the requests and the server's responses; return the number of wrong responses."""
     wrong = 0
     for index, sample in enumerate(samples, start=1):
         status, body = post(server, sample)
@@ -93,7 +93,7 @@ def read_wrk(printed: str) -> Figures:
 def over_grpc(
     server: Server, model: Model, clients: int, seconds: int, *, path: str = GRPC_PREDICT
 ) -> Figures:
-    """Load with h2load, which checks that answers have the size of a verified one."""
+    """Send load with h2load; all responses must have the size of a verified one."""
     call = Call(path, model.grpc_infer if path == GRPC_INFER else model.grpc_message)
     answer = one_grpc_answer(server, model, call)
     if answer is None:
@@ -113,7 +113,7 @@ class Call(NamedTuple):
 
 
 def one_grpc_answer(server: Server, model: Model, call: Call) -> bytes | None:
-    """The server's answer, or None if it is wrong or an error."""
+    """The server's response; None if it is wrong or an error."""
     try:
         answer = grpc_answer(f"{HOST}:{server.grpc_port}", *call)
     except grpc.RpcError:
@@ -122,7 +122,7 @@ def one_grpc_answer(server: Server, model: Model, call: Call) -> bytes | None:
 
 
 def h2load(server: Server, call: Call, answer: bytes, clients: int, requests: int) -> Figures:
-    """Send `requests` equal requests, one at a time on each connection."""
+    """Send `requests` identical requests, one at a time on each connection."""
     with tempfile.TemporaryDirectory() as directory:
         frame, log = Path(directory) / "frame", Path(directory) / "log"
         message = call.message
@@ -138,8 +138,8 @@ def h2load(server: Server, call: Call, answer: bytes, clients: int, requests: in
 def read_h2load(printed: str, log: str, answer_size: int) -> Figures:
     """Parse h2load's output and log.
 
-    A failed call has HTTP status 200 and no data, so only answers of the right size count. If the
-    data are not a whole number of answers, that is one more error.
+    A failed call has HTTP status 200 and no data, so only data of the right size count as answers.
+    If the data are not a whole number of answers, that is one more error.
     """
     seconds = in_seconds(found(r"finished in (\S+),", printed))
     requested = int(found(r"requests: (\d+) total", printed))
@@ -154,7 +154,7 @@ def read_h2load(printed: str, log: str, answer_size: int) -> Figures:
 
 
 def found(pattern: str, text: str) -> str:
-    """The pattern's group in the text; raises ValueError without a match."""
+    """The pattern's first group in the text. Raises ValueError if there is no match."""
     match = re.search(pattern, text)
     if match is None:
         raise ValueError(f"no {pattern!r} in:\n{text}")
@@ -180,12 +180,12 @@ def output(program: str, *arguments: str, seconds: float) -> str:
 
 
 def with_pings(server: Server, samples: Sequence[Sample], clients: int) -> Figures:
-    """Send each request once with this many clients, and ping the server meanwhile."""
+    """Send each request once, with this many clients, while another client pings the server."""
     return asyncio.run(asyncio.wait_for(exchange_all(server, samples, clients), TOTAL_SECONDS))
 
 
 async def exchange_all(server: Server, samples: Sequence[Sample], clients: int) -> Figures:
-    """Run the clients until no request is left, and one more that pings meanwhile."""
+    """Run the clients until no request is left, and a further client that pings meanwhile."""
     begun, left, is_done = time.monotonic(), iter(samples), asyncio.Event()
     pinging = asyncio.create_task(ping_until(is_done, server))
     wrong = sum(await asyncio.gather(*(client(server, left) for _ in range(clients))))
@@ -195,7 +195,7 @@ async def exchange_all(server: Server, samples: Sequence[Sample], clients: int) 
 
 
 def read_times(total: float, wrong: int, pings: Sequence[float]) -> Figures:
-    """The figures of a load; pings are in milliseconds, infinite for failed ones.
+    """The figures of a load. Pings are in milliseconds, and infinite if they failed.
 
     With errors, only their number is returned, since a server that refuses requests is fast.
     """
@@ -206,7 +206,7 @@ def read_times(total: float, wrong: int, pings: Sequence[float]) -> Figures:
 
 
 async def client(server: Server, left: Iterator[Sample]) -> int:
-    """Send the remaining requests one at a time; return the number of wrong answers."""
+    """Send the remaining requests one at a time; return the number of wrong responses."""
     wrong = 0
     for sample in left:
         kind = f"Content-Type: {sample.content_type}\r\n"
@@ -216,7 +216,7 @@ async def client(server: Server, left: Iterator[Sample]) -> int:
 
 
 async def ping_until(is_done: asyncio.Event, server: Server) -> list[float]:
-    """Ping the server until `is_done`; return the milliseconds of each ping."""
+    """Ping the server until `is_done` is set; return the milliseconds of each ping."""
     milliseconds = []
     while not is_done.is_set():
         begun = time.monotonic()
@@ -229,7 +229,7 @@ async def ping_until(is_done: asyncio.Event, server: Server) -> list[float]:
 async def ask(
     server: Server, method: str, path: str, headers: str = "", body: bytes = b""
 ) -> tuple[int, bytes]:
-    """Send one request on a new connection; return the status, 0 for none, and the body."""
+    """Send one request on a new connection; return the status (0 for no response) and the body."""
     head = f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n{headers}"
     try:
         reader, writer = await asyncio.open_connection(HOST, server.port)

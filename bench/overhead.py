@@ -3,9 +3,9 @@
     python -m bench.overhead             every model, as a table
     python bench/overhead.py SCRIPT DIR  one model, in its image's environment
 
-The Model's `predict` and the framework's own call on prepared input (an array, a DataFrame)
-alternate in one process; the table has the medians. The next columns are the time of a request
-over REST with one connection, and the ratio of the framework's call to it.
+The Model's `predict` and the framework's own call with prepared input (an array or a DataFrame)
+alternate in one process; the table has the medians. The last two columns are the time of a request
+over REST with one connection, and the ratio of the framework's time to it.
 """
 
 import importlib
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ("sklearn", "xgboost", "pytorch", "tensorflow2", "onnx")
-OF_TABLES = "tables"  # the script whose models the sklearn image serves
+OF_TABLES = "tables"  # the training script of models that the sklearn image serves
 CALLS = 2000
 MOST_SECONDS = 20
 WARM_UP = 100
@@ -43,8 +43,8 @@ def main() -> None:
 
 
 def models(scratch: Path) -> Iterator[tuple[str, str, Path, "Model"]]:
-    """Yield each model: title, training script, directory, and the model as it is served."""
-    # An image's environment lacks the packages that these need.
+    """Yield each model: title, training script, directory, and the served model."""
+    # Imported here, because an image's environment lacks the packages that this module needs.
     from bench.cases import TABLES, train, trained, trained_on_records
 
     for image in IMAGES:
@@ -56,7 +56,7 @@ def models(scratch: Path) -> Iterator[tuple[str, str, Path, "Model"]]:
 
 
 def in_process(script: str, directory: Path) -> list[float]:
-    """The microseconds of a call: the Model's and the framework's."""
+    """The median microseconds of a call, for the Model and for the framework."""
     python = ROOT / f".envs/{image_of(script)}/bin/python"
     command = [str(python), __file__, script, str(directory)]
     printed = subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL)
@@ -87,11 +87,11 @@ def row(cells: "list[str] | tuple[str, ...]") -> str:
 
 
 def measure(script: str, directory: Path) -> None:
-    """Print the microseconds per call to the Model and of the framework."""
+    """Print the microseconds per call, for the Model and for the framework."""
     sys.path[:0] = [str(ROOT / image_of(script) / "server"), str(ROOT / "bench/models")]
     model = importlib.import_module("Model").Model(model_uri=str(directory))
     model.load()
-    import numpy as np  # after the Model, which limits numpy's threads
+    import numpy as np  # after importing the Model, which limits numpy's threads
 
     training = importlib.import_module(f"train_{script}")
     framework = training.direct(directory)

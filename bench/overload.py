@@ -1,4 +1,4 @@
-"""An overload: more requests than the model can answer, from clients that leave, REST and gRPC."""
+"""Overload a server over REST or gRPC with more requests than the model can answer."""
 
 import threading
 import time
@@ -11,10 +11,10 @@ import grpc
 from bench.attacks import HOST
 from bench.target import Target, ask
 
-OVERLOAD = 5  # times the load that the model can handle
-CALL_SECONDS = 0.02  # `Slow` takes this long per request
-PATIENCE = (0.5, 2.0, 10.0)  # of clients, in seconds
-ONSET_SECONDS = 3.0  # until the server knows that the load lasts, or as long as clients stay
+OVERLOAD = 5  # the load as a multiple of the load that the model can handle
+CALL_SECONDS = 0.02  # the time that `Slow` takes per request
+PATIENCE = (0.5, 2.0, 10.0)  # the seconds that clients wait for a response
+ONSET_SECONDS = 3.0  # the longest time until the server detects the overload
 TEXT = b"\x1a\x02hi"  # a SeldonMessage with strData
 
 #: Sends a request, waits for this many seconds, and returns an outcome of `bench.target.ask`.
@@ -23,7 +23,7 @@ Ask = Callable[[float], str]
 
 @dataclass(frozen=True)
 class Asked:
-    """A request: its start since the beginning, its outcome, and its duration."""
+    """A request: its start in seconds since the first one, its outcome, and its duration."""
 
     at: float
     outcome: str
@@ -32,13 +32,13 @@ class Asked:
 
 @contextmanager
 def rest(target: Target) -> Iterator[Ask]:
-    """REST clients with a connection per request."""
+    """Yield a REST client that opens a connection for each request."""
     yield lambda patience: ask(target.rest, patience=patience)
 
 
 @contextmanager
 def calls(target: Target) -> Iterator[Ask]:
-    """Clients on one gRPC channel, which cancel calls instead of setting a deadline."""
+    """Yield a client on one gRPC channel that cancels calls instead of setting a deadline."""
     with grpc.insecure_channel(f"{HOST}:{target.grpc}") as channel:
         call: Any = channel.unary_unary("/seldon.protos.Model/Predict")
 
@@ -89,7 +89,7 @@ def longest(asked: list[Asked], outcome: str, since: float = 0.0) -> float:
 
 
 def share_of_time(ask_once: Ask) -> float:
-    """The throughput of a model that sleeps on this machine, relative to its ideal."""
+    """The throughput of a model that sleeps, relative to its ideal, on this machine."""
     count, start = 20, time.perf_counter()
     for _ in range(count):
         ask_once(1.0)

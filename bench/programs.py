@@ -1,4 +1,4 @@
-"""The programs that are compared, one per column of the table."""
+"""The servers that the benchmark compares, one for each column of the table."""
 
 import os
 import tomllib
@@ -23,12 +23,12 @@ class Serves(Flag):
 
 @dataclass(frozen=True)
 class Program:
-    """One column of the table.
+    """The program of one column of the table.
 
-    `options` follow the model's name. `root` is the checkout whose images' servers it runs, and
-    `programs` the environment in .envs that has the command, if that is not the image's.
-    `takes_plain` says whether it serves the class that its users would write instead of an image's
-    Model, and `speaks_infer` whether it has the Open Inference Protocol in addition to Seldon's.
+    `options` are the arguments after the model's name. `root` is the checkout that has the servers
+    of the images, and `programs` the environment in .envs that has the command, if it is not the
+    image's. `takes_plain` says whether it serves the class that its users would write instead of an
+    image's Model, and `speaks_infer` whether it supports the Open Inference Protocol.
     """
 
     name: str
@@ -44,11 +44,11 @@ class Program:
 
     @property
     def names_model(self) -> bool:
-        """Whether the command line has the name of the model's class."""
+        """Whether the command line contains the name of the model's class."""
         return bool(self.options)
 
     def body(self, sample: Sample) -> bytes:
-        """The sample's request in the program's protocol."""
+        """The body of the sample in the program's protocol."""
         return sample.infer if self.path == INFER else sample.body
 
 
@@ -56,7 +56,7 @@ OPTIONS = ("--service-type", "MODEL", "--access-log")
 
 
 def microservice(name: str, program: str, environment: Mapping[str, str]) -> Program:
-    """A server with the images' command line."""
+    """A server with the command line of the images."""
     return Program(name, (program,), environment, options=OPTIONS)
 
 
@@ -83,8 +83,8 @@ ALL = (
     Program("bare", BARE, serves=Serves.ONE_ANSWER, speaks_infer=True),
     Program("bare with model", (*BARE, "--model"), serves=Serves.ESTIMATORS),
 )
-# The fastest of the settings tried: batches of 32, 64 and 128 after 1, 5 and 20 ms, with and
-# without its pool of processes.
+# The fastest of the settings that were tried: batches of 32, 64 and 128 rows, waits of 1, 5 and
+# 20 ms, with and without MLServer's process pool.
 BATCHING = {
     "MLSERVER_MODEL_IMPLEMENTATION": "mlserver_sklearn.SKLearnModel",
     "MLSERVER_MODEL_NAME": "model",
@@ -104,7 +104,7 @@ MLSERVER = Program(
 
 
 def peer(name: str) -> Program:
-    """Another project's server with our estimator, in the environment of the clients."""
+    """Another project's server with the same estimator, in the environment of the clients."""
     script = str(ROOT / f"bench/models/serve_{name.lower()}.py")
     return Program(
         name,
@@ -122,7 +122,7 @@ PEERS = {"mlserver": MLSERVER, "kserve": peer("KServe"), "triton": peer("Triton"
 def earlier(checkout: Path) -> Program:
     """The server of another checkout of this project, in the same environment.
 
-    PYTHONPATH may have packages that it needs in addition.
+    PYTHONPATH may name further packages that it needs.
     """
     package = tomllib.loads((checkout / "common/pyproject.toml").read_text())
     module, _, function = package["project"]["scripts"]["prepackaged-microservice"].partition(":")

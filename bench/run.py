@@ -2,10 +2,10 @@
 
     python -m bench.run [--quick] [--case NAME]... [--earlier CHECKOUT] [--peer NAME]...
 
-Servers run as processes on localhost and are loaded in turn, several times; the output has the
-medians, and their ratios to upstream's server with default settings. It needs the development
-environment, that of the sklearn image, wrk and h2load. A full run takes about ten minutes, a quick
-one less than two, on an otherwise idle machine.
+Servers run as processes on localhost. Each in turn gets the load, several times; the output has the
+medians, and their ratios to upstream's server with default settings. The benchmark needs the
+development environment, that of the sklearn image, wrk and h2load. On an otherwise idle machine, a
+full run takes about ten minutes, and a quick run less than two.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from bench.programs import ALL, PEERS, UPSTREAM, Program, Serves, earlier, progr
 from bench.servers import Model, NotStartedError, Server, running, wait_for_answer
 from bench.table import table
 
-FULL, QUICK = (5, 2), (1, 1)  # rounds, seconds of each load
+FULL, QUICK = (5, 2), (1, 1)  # the number of rounds, and the seconds of each load
 FAILURES = (
     NotStartedError,
     subprocess.SubprocessError,
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def chosen(every: list[Group], names: list[str] | None) -> list[Group]:
-    """The groups, with only the cases of these names if there are any."""
+    """The groups with only the named cases; all cases if there are no names."""
     known = [case.name for group in every for case in group.cases] + list(FRAMEWORKS)
     if unknown := set(names or ()) - set(known):
         sys.exit(f"bench: no case {', '.join(sorted(unknown))}; there are {', '.join(known)}")
@@ -115,16 +115,16 @@ class Bench:
             self.side_by_side(group, programs, group.warm_up)
 
     def one_by_one(self, group: Group, programs: list[Program]) -> None:
-        """Start each server anew for every round, with no other running."""
+        """Start each server for every round, while no other server runs."""
         for case in group.cases:
             for program in programs * self.rounds:
                 with running(program, group.model, self.scratch) as server:
                     self.note(case, server)
 
     def side_by_side(self, group: Group, programs: list[Program], warm_up: Measure) -> None:
-        """Start all servers, then load one after the other: A B C, A B C.
+        """Start all servers, then send load to one after the other: A B C, A B C.
 
-        Each gets a first load that is not measured, since caches fill and batching is tried.
+        The first load on each server is not measured, because it fills caches and tries batching.
         """
         with ExitStack() as stack:
             servers = [
@@ -140,7 +140,7 @@ class Bench:
                     self.note(case, server)
 
     def note(self, case: Case, server: Server) -> None:
-        """Measure once; store and print the figures."""
+        """Measure once, then store and print the figures."""
         figures = attempt(case.measure, server)
         shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
         print(f"{case.title}: {server.program.name}: {shown}", file=sys.stderr)
@@ -149,7 +149,7 @@ class Bench:
 
 
 def attempt(measure: Measure, server: Server) -> Figures:
-    """Measure and return the figures, or one error if that fails, such as for a dead server."""
+    """Measure and return the figures; one error if the measurement fails."""
     try:
         return measure(server)
     except FAILURES as error:
@@ -158,12 +158,12 @@ def attempt(measure: Measure, server: Server) -> Figures:
 
 
 def ready(server: Server, model: Model) -> Figures:
-    """Wait for the server's first good answer."""
+    """Wait for the server's first right answer."""
     return {"start s": wait_for_answer(server, model.samples[0])}
 
 
 def header(rounds: int, seconds: int) -> str:
-    """The date, machine and versions of the measurement, and how to read the table."""
+    """The text above the table: date, machine, versions, and an explanation of the table."""
     versions = ", ".join([*package_versions(), *tool_versions()])
     return f"""\
 {datetime.now(UTC):%Y-%m-%d}, {machine()}. {versions}.
@@ -183,7 +183,7 @@ def machine() -> str:
 
 
 def package_versions() -> Iterator[str]:
-    """The versions in the servers' environment."""
+    """The versions of packages in the servers' environment."""
     yield subprocess.check_output(
         [programs_of("sklearn") / "python", "--version"], text=True
     ).strip()

@@ -1,4 +1,4 @@
-"""Requests with their expected numbers, and the comparison of answers with these."""
+"""Requests with expected answers, and the comparison of actual answers with these."""
 
 import base64
 import json
@@ -21,8 +21,8 @@ GRPC_TIMEOUT = 20
 JSON = "application/json"
 JSON_SIZE = "Inference-Header-Content-Length"
 MULTIPART = "multipart/form-data; boundary=image"
-ID = "0"  # for equal answers: without one, MLServer and KServe generate one
-SCORES = {"name": "predict_proba"}  # without this, MLServer answers with classes
+ID = "0"  # makes answers equal: without an id, MLServer and KServe generate one
+SCORES = {"name": "predict_proba"}  # without this, MLServer returns classes
 TOLERANCE = 1e-6  # the last digits depend on the batch
 
 
@@ -30,8 +30,8 @@ TOLERANCE = 1e-6  # the last digits depend on the batch
 class Sample:
     """A request, and the right answer to it as JSON.
 
-    `infer` is the same request in the Open Inference Protocol, if it is sent in that too. If
-    tensors follow its JSON, the JSON has `json_size` bytes.
+    `infer` is the same request in the Open Inference Protocol, empty if there is none. If tensors
+    follow its JSON, the JSON has `json_size` bytes.
     """
 
     body: bytes
@@ -48,7 +48,7 @@ class Sample:
 
 
 def of_rows(rows: Sequence[Sequence[float]], answer: Sequence[Sequence[float]]) -> Sample:
-    """Rows as an ndarray and as one input; the answer has rows."""
+    """A sample with rows as an ndarray and as one input; the answer has rows."""
     names = [f"t:{column}" for column in range(len(answer[0]))]
     message = {"data": {"names": names, "ndarray": answer}, "meta": {}}
     shape, values = [len(rows), len(rows[0])], list(flat(list(rows)))
@@ -59,7 +59,7 @@ def of_rows(rows: Sequence[Sequence[float]], answer: Sequence[Sequence[float]]) 
 
 
 def of_tensor(tensor: Any, answer: Sequence[Sequence[float]], *, is_binary: bool) -> Sample:
-    """A float32 array in the Open Inference Protocol; the answer is JSON."""
+    """A sample with a float32 array in the Open Inference Protocol; the answer is JSON."""
     about = {"name": "x", "shape": tensor.shape, "datatype": "FP32"}
     message = {"data": {"ndarray": answer}}
     if not is_binary:
@@ -72,7 +72,7 @@ def of_tensor(tensor: Any, answer: Sequence[Sequence[float]], *, is_binary: bool
 
 
 def of_records(records: Sequence[Mapping[str, Any]], answer: Sequence[Sequence[float]]) -> Sample:
-    """Records as jsonData and as one input per column; the answer has rows."""
+    """A sample with records as jsonData and as one input per column; the answer has rows."""
     message = {"data": {"ndarray": answer}}
     columns = [column(name, [record[name] for record in records]) for name in records[0]]
     infer = {
@@ -98,7 +98,7 @@ def column(name: str, values: Sequence[Any]) -> dict[str, Any]:
 
 
 def of_image(image: bytes, *, is_multipart: bool) -> Sample:
-    """An image; the answer is its size."""
+    """A sample with an image; the answer is its size."""
     data = {"names": [], "tensor": {"shape": [1], "values": [len(image)]}}
     answer = {"data": data, "meta": {}}
     if not is_multipart:
@@ -118,7 +118,7 @@ def is_right(body: bytes, answer: dict[str, Any]) -> bool:
 
 
 def are_near(found: Sequence[float], expected: Sequence[float]) -> bool:
-    """Return whether two lists of numbers are equal within TOLERANCE."""
+    """Return whether two lists of numbers have equal lengths and are equal within TOLERANCE."""
     if len(found) != len(expected):
         return False
     pairs = zip(found, expected, strict=True)
@@ -147,14 +147,14 @@ def flat(values: Any) -> Iterator[float]:
 
 
 def to_protobuf(rows: Sequence[Sequence[float]]) -> bytes:
-    """A gRPC message of Seldon's protocol with the rows."""
+    """A gRPC message of Seldon's protocol with these rows."""
     tensor = prediction_pb2.Tensor(shape=[len(rows), len(rows[0])], values=flat(list(rows)))
     message = prediction_pb2.SeldonMessage(data=prediction_pb2.DefaultData(tensor=tensor))
     return bytes(message.SerializeToString())
 
 
 def to_infer_protobuf(rows: Sequence[Sequence[float]]) -> bytes:
-    """A gRPC message of the Open Inference Protocol with the rows in binary."""
+    """A gRPC message of the Open Inference Protocol with these rows as a binary tensor."""
     message = CLASSES["ModelInferRequest"](model_name="model")
     message.inputs.add(name="x", datatype="FP64", shape=[len(rows), len(rows[0])])
     message.outputs.add(**SCORES)
@@ -163,7 +163,7 @@ def to_infer_protobuf(rows: Sequence[Sequence[float]]) -> bytes:
 
 
 def grpc_answer(address: str, path: str, message: bytes) -> bytes:
-    """Call the server over gRPC and return the undecoded answer; raises `grpc.RpcError`."""
+    """Call the server over gRPC and return the undecoded response. Raises `grpc.RpcError`."""
     with grpc.insecure_channel(address) as channel:
         return bytes(channel.unary_unary(path, bytes, bytes)(message, timeout=GRPC_TIMEOUT))
 

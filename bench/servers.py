@@ -1,4 +1,4 @@
-"""Starting and ending the servers that are compared, and requests to them."""
+"""Start and stop the servers that the benchmark compares, and send requests to them."""
 
 import http.client
 import json
@@ -21,7 +21,7 @@ MODELS = ROOT / "bench/models"
 HOST = "127.0.0.1"
 START_SECONDS = 90
 POLL_SECONDS = 0.02
-# Below Linux's range for outgoing connections, of which a load opens many.
+# Below Linux's range of ports for outgoing connections, of which a load opens many.
 PORTS = iter(random.sample(range(10_000, 32_000), 20_000))
 ASK_SECONDS = 20
 
@@ -30,7 +30,7 @@ ASK_SECONDS = 20
 class Model:
     """A model to serve, and requests with known answers.
 
-    `plain` names the class in models/ that people write for it if they have no image.
+    `plain` names the class in models/ that users would write to serve it without an image.
     """
 
     directory: Path
@@ -50,11 +50,11 @@ class Model:
 
     @property
     def is_estimator(self) -> bool:
-        """Whether it is a scikit-learn file that takes arrays."""
+        """Whether the model is a scikit-learn file that accepts arrays."""
         return self.image == "sklearn" and "model_uri" in self.parameters and not self.plain
 
     def of(self, program: Program) -> "Model":
-        """The model as this program serves it."""
+        """The model for this program: with its plain class, if the program takes that."""
         if not (self.plain and program.takes_plain):
             return self
         return replace(self, directory=MODELS, name=self.plain)
@@ -72,12 +72,12 @@ class Server:
     started: float = field(default_factory=time.monotonic)
 
     def known(self, samples: Sequence[Sample]) -> Sequence[Sample]:
-        """The samples that it can answer: a server without a model only knows the first answer."""
+        """The samples that it can answer: without a model, only the first one."""
         return samples[:1] if self.program.serves is Serves.ONE_ANSWER else samples
 
 
 class NotStartedError(Exception):
-    """A server gave no right answer in time."""
+    """A server did not give a right answer in time."""
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def running(
 ) -> Iterator[Server]:
     """Run the program on the model, on free ports, until the block ends.
 
-    `under` is a command that starts the program, such as one that sets limits.
+    `under` is a command prefix, such as one that sets limits.
     """
     server = start(program, model, scratch, under)
     try:
@@ -98,7 +98,7 @@ def running(
 
 
 def start(program: Program, model: Model, scratch: Path, under: Sequence[str] = ()) -> Server:
-    """Start the program's process on the model."""
+    """Start a process of the program that serves the model."""
     ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
     log = scratch / f"{ports['HTTP']}.log"
     model = model.of(program)
@@ -118,14 +118,14 @@ def start(program: Program, model: Model, scratch: Path, under: Sequence[str] = 
 
 
 def place(program: Program, model: Model, scratch: Path) -> Path:
-    """The working directory of the program: that of the model's class if it needs one."""
+    """The working directory of the program: that of the model's class if it names one."""
     if not program.names_model:
         return scratch
     return program.root / model.image / "server" if model.is_of_image else model.directory
 
 
 def environment(model: Model, ports: Mapping[str, int]) -> dict[str, str]:
-    """The environment of a deployment, and the answers for the server without a model.
+    """The environment variables of a deployment, and the answers for the server without a model.
 
     MLServer's variables are set in addition to Seldon's.
     """
@@ -141,7 +141,7 @@ def environment(model: Model, ports: Mapping[str, int]) -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on which nothing listens at the moment, and which were not returned before."""
+    """Ports on which no process listens now, and which were not returned before."""
     return list(islice(filter(is_free, PORTS), count))
 
 
@@ -166,7 +166,7 @@ def wait_for_answer(server: Server, sample: Sample, most: float = START_SECONDS)
 
 
 def answers_well(server: Server, sample: Sample) -> bool:
-    """Return whether the server answers a request, and rightly."""
+    """Return whether the server answers a request correctly."""
     try:
         status, body = post(server, sample)
     except (OSError, http.client.HTTPException):
@@ -175,7 +175,7 @@ def answers_well(server: Server, sample: Sample) -> bool:
 
 
 def post(server: Server, sample: Sample) -> tuple[int, bytes]:
-    """Send one prediction; return the status and the body."""
+    """Send one prediction; return the response's status and body."""
     connection = http.client.HTTPConnection(HOST, server.port, timeout=ASK_SECONDS)
     try:
         body = server.program.body(sample)
@@ -228,7 +228,7 @@ def pss_kilobytes(pid: int) -> int:
 
 
 def family(pid: int) -> Iterator[int]:
-    """Yield the process and its descendants, from all of its threads."""
+    """Yield the process and its descendants, including children of any of its threads."""
     yield pid
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):

@@ -1,10 +1,10 @@
-"""Compare how servers start, with a script that only loads the model: `make bench-start`.
+"""Compare the startup of servers with a script that only loads the model: `make bench-start`.
 
     python -m bench.start [--runs N] [--image NAME]... [--cpu CPUS]...
 
-For each image and each limit of CPUs, the bare script and the servers start in turn, N times; the
-output has the medians until the first right answer, and their ratios to the script's. The limits
-need cgroups. MLServer and KServe are measured where their environments are made.
+For each image and each CPU limit, the bare script and the servers start in turn, N times. The
+output has the median times until the first right answer, and their ratios to the script's. The
+limits need cgroups. MLServer and KServe are measured if their environments exist.
 """
 
 import argparse
@@ -33,9 +33,10 @@ CPUS = (1.0, 0.2)
 RUNS = 3
 SCRIPT = "bare script"
 BARE = MODELS / "bare_start.py"
-MOST_SECONDS = 300  # of a start with a fifth of a CPU
+MOST_SECONDS = 300  # the time limit of a start with a fifth of a CPU
 TICKS = os.sysconf("SC_CLK_TCK")
-TIMES = slice(11, 15)  # of /proc/PID/stat behind the name: user and system, its own and children's
+# Fields after the name in /proc/PID/stat: user and system time, of the process and its children.
+TIMES = slice(11, 15)
 PEER_NAMES = ("mlserver", "kserve")
 
 
@@ -57,12 +58,12 @@ def main() -> None:
                     title = f"{image}, {cpus:g} CPU" if under else image
                     measured[title] = starts(model, under, Path(scratch), options.runs)
                 if not under:
-                    break  # the other limits would be the same
+                    break  # without cgroups, other limits would give the same
     print(header(options.runs, under), result(measured), sep="\n\n")
 
 
 def model_of(image: str, scratch: Path) -> Model:
-    """The image's server with a small model, that of bench; the skeleton has a plain class."""
+    """The image's server with the small model of the benchmark; for the skeleton, `Plain`."""
     if image != "skeleton":
         return trained(image, train(image, scratch))
     (scratch / image).mkdir()
@@ -74,7 +75,7 @@ def model_of(image: str, scratch: Path) -> Model:
 def starts(
     model: Model, under: Sequence[str], scratch: Path, runs: int
 ) -> dict[str, list[Figures]]:
-    """The figures of every start by the program's name: A B C, A B C."""
+    """The figures of all starts, by program; the programs take turns: A B C, A B C."""
     found: dict[str, list[Figures]] = {}
     for _ in range(runs):
         for program in (None, *programs_for(model)):
@@ -98,12 +99,12 @@ def programs_for(model: Model) -> Iterator[Program]:
 
 
 def is_there(program: Program) -> bool:
-    """Whether the program's environment has been made."""
+    """Whether the program's environment exists."""
     return (programs_of(program.programs) / program.command[0]).exists()
 
 
 def server(program: Program, model: Model, under: Sequence[str], scratch: Path) -> Figures:
-    """Start a server, and measure until its first right answer."""
+    """Start a server, and measure the time until its first right answer."""
     with running(program, model, scratch, under) as started:
         try:
             seconds = wait_for_answer(started, model.samples[0], MOST_SECONDS)
@@ -114,7 +115,7 @@ def server(program: Program, model: Model, under: Sequence[str], scratch: Path) 
 
 
 def script(model: Model, under: Sequence[str], scratch: Path) -> Figures:
-    """Start the bare script, and measure until its prediction."""
+    """Start the bare script, and measure the time until its prediction."""
     command = [*under, str(programs_of(model.image) / "python"), str(BARE), model.image]
     began = time.monotonic()
     with subprocess.Popen(
@@ -129,14 +130,14 @@ def script(model: Model, under: Sequence[str], scratch: Path) -> Figures:
 
 
 def figures_of(pid: int, seconds: float) -> Figures:
-    """What a start took, with the CPU time and the peaks of memory of all its processes."""
+    """The figures of a start: its time, and the CPU time and peak memory of all its processes."""
     pids = list(family(pid))
     cpu, memory = sum(map(cpu_seconds, pids)), sum(map(peak_megabytes, pids))
     return {"s": seconds, "CPU s": cpu, "peak MB": memory}
 
 
 def cpu_seconds(pid: int) -> float:
-    """The CPU time of a process and of its children that have ended."""
+    """The CPU time of a process and of its children that have exited."""
     with suppress(OSError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[TIMES])) / TICKS
@@ -144,7 +145,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def peak_megabytes(pid: int) -> float:
-    """The most memory that a process has had, in MB."""
+    """The peak memory of a process, in MB."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -153,13 +154,13 @@ def peak_megabytes(pid: int) -> float:
 
 
 def result(measured: Mapping[str, Mapping[str, Sequence[Figures]]]) -> str:
-    """The table, with a column for each program that was measured."""
+    """The table, with a column for each measured program."""
     names = {name: name for by_program in measured.values() for name in by_program}
     return table(measured, names, SCRIPT)
 
 
 def header(runs: int, under: Sequence[str]) -> str:
-    """How to read the table, and what it leaves out."""
+    """The text above the table: an explanation, and the programs that are left out."""
     missing = [PEERS[name].name for name in PEER_NAMES if not is_there(PEERS[name])]
     about = (
         f"{machine()}. Medians of {runs} run{'s'[: runs > 1]} from exec to the first right answer;"

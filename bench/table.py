@@ -1,4 +1,4 @@
-"""Formats the measurements as one Markdown table."""
+"""Format the measurements as one Markdown table."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,12 +7,12 @@ from bench.load import Figures
 
 NOTHING = "-"
 
-#: For each case's title and each server's name, the figures of every round.
+#: The figures of every round, by the title of the case and the name of the server.
 Measured = Mapping[str, Mapping[str, Sequence[Figures]]]
 
 
 def table(measured: Measured, columns: Mapping[str, str], baseline: str) -> str:
-    """Medians with their ratios to the baseline's; `columns` maps servers to headings."""
+    """Medians, with their ratios to the baseline; `columns` maps servers to headings."""
     rows = [
         ["case", "figure", *columns.values()],
         ["---", "---", *("---:" for _ in columns)],
@@ -36,7 +36,7 @@ def rows_of_case(
 
 
 def figures_in(by_server: Mapping[str, Sequence[Figures]]) -> list[str]:
-    """The names of the figures, errors last."""
+    """The names of the figures, with errors last."""
     names = {name: None for rounds in by_server.values() for figures in rounds for name in figures}
     return sorted(names, key=lambda name: name == "errors")
 
@@ -50,13 +50,13 @@ def summary(figure: str, rounds: Sequence[Figures]) -> float | None:
 
 
 def cell(value: float | None, base: float | None) -> str:
-    """A figure with its ratio to the baseline's."""
+    """A figure with its ratio to the baseline."""
     ratio = f" ({value / base:.2f}x)" if value is not None and base else ""
     return number(value) + ratio
 
 
 def number(value: float | None) -> str:
-    """A number with three digits, or a whole number from 100."""
+    """A number with three digits; from 100 on, a whole number."""
     if value is None:
         return NOTHING
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

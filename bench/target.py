@@ -1,4 +1,4 @@
-"""A server in a process of its own that is attacked, and a good client's requests to it."""
+"""A server to attack, in its own process, and requests of a good client to it."""
 
 import http.client
 import json
@@ -34,7 +34,7 @@ class Target:
 def ask(
     port: int, method: str = "POST", path: str = "/predict", patience: float = ASK_SECONDS
 ) -> str:
-    """Send a request: `answered`, `refused` with Retry-After, or `lost`."""
+    """Send a request; return `answered`, `refused` (503 with Retry-After) or `lost`."""
     connection = http.client.HTTPConnection(HOST, port, timeout=patience)
     try:
         body, headers = (
@@ -62,9 +62,9 @@ def ask(
 def running(
     environment: dict[str, str], model: str = "Slow", under: Sequence[str] = ()
 ) -> Iterator[Target]:
-    """Run our server on a model of bench/models until the block ends.
+    """Run our server with a model of bench/models until the block ends.
 
-    `under` is a command that starts it.
+    `under` is a command prefix, such as one that sets limits.
     """
     ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
     settings = {f"PREDICTIVE_UNIT_{kind}_SERVICE_PORT": str(port) for kind, port in ports.items()}
@@ -88,7 +88,7 @@ def running(
 
 
 def wait_until_answering(target: Target) -> None:
-    """Wait for the first good answer, the process's end, or START_SECONDS."""
+    """Wait for a right answer or the end of the process, at most START_SECONDS."""
     wait_until(lambda: ask(target.rest) == "answered" or target.process.poll() is not None)
 
 

@@ -1,10 +1,10 @@
--- Posts the requests in a directory in turn, and counts the answers that are wrong:
+-- Posts the requests in a directory in turn, and counts wrong answers:
 --   wrk [options] -s wrk.lua URL -- DIRECTORY NAME:VALUE,NAME:VALUE... [varied]
--- DIRECTORY holds request-1, request-2, ... and answer-1, answer-2, ...; an answer is right when
--- it has status 200 and is one of these, up to the last digits of its numbers. NAME and VALUE are
--- those of the requests' headers.
--- With `varied`, each request has an x-request-id and a traceparent of its own, as behind a proxy
--- that traces.
+-- DIRECTORY contains request-1, request-2, ... and answer-1, answer-2, ... An answer is right if
+-- its status is 200 and its body is one of these, except for the last digits of numbers. NAME and
+-- VALUE are the headers of the requests.
+-- With `varied`, each request has its own x-request-id and traceparent, as behind a proxy that
+-- traces requests.
 
 local TOLERANCE = 1e-6
 local NUMBER = "%-?%d+%.?%d*[eE]?[%+%-]?%d*"

@@ -1,15 +1,15 @@
-"""A model that costs only the transport of a tensor."""
+"""A model without computation, to measure the transport of tensors."""
 
 from collections.abc import Iterable
 from typing import Any
 
 
 class First:
-    """Answers with the first value of each row."""
+    """Returns the first value of each row."""
 
     batchable = True
     callable_from_any_thread = True
 
     def predict(self, X: Any, names: Iterable[str], meta: dict[str, Any]) -> Any:
-        """Return one column."""
+        """Return the first column."""
         return X[:, :1]

@@ -1,4 +1,4 @@
-"""A class as people write it for a pipeline on DataFrames."""
+"""A class as users write it for a pipeline on DataFrames."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -11,10 +11,10 @@ INPUT = TensorSpec("x", "float32", (None, None, None, 3))
 
 
 class Pixels:
-    """Answers with an image's mean colour; returns any other input."""
+    """Returns the mean colour of an image; returns other input unchanged."""
 
     batchable = True
 
     def predict(self, X: Any, names: Iterable[str], meta: dict[str, Any]) -> Any:
-        """Return [1, 3] for an image, or else the input."""
+        """Return an array of shape [1, 3] for an image, else the input."""
         return PREPROCESSING.array(X, INPUT).mean(axis=(1, 2)) if isinstance(X, bytes) else X

@@ -1,4 +1,4 @@
-"""A class as people write it for a fork: without declarations, and fast."""
+"""A class as users write it for a fork: without declarations, and fast."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,8 +1,9 @@
-"""The least that a start costs: import the framework, load the model, predict once.
+"""A lower bound of startup: import the framework, load the model, and predict once.
 
     python bare_start.py IMAGE DIRECTORY
 
-It prints the prediction for the first sample in the directory, and ends with its standard input.
+It prints the prediction for the first sample in the directory, and exits when its standard input
+is closed.
 """
 
 import json

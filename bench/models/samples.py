@@ -1,4 +1,4 @@
-"""Requests and the framework's own answers to them, without a server."""
+"""Save requests with the framework's own answers to them, computed without a server."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -10,7 +10,7 @@ from kserve.utils.utils import get_predict_input
 
 
 class Estimator(Model):
-    """Answers with the output `predict_proba`."""
+    """Returns the output `predict_proba`."""
 
     def load(self) -> bool:
         """Load the estimator."""
@@ -19,7 +19,7 @@ class Estimator(Model):
         return self.ready
 
     def predict(self, payload: InferRequest, headers: Any = None) -> InferResponse:
-        """Predict, and build the response as KServe's `get_predict_response` does."""
+        """Predict, and create the response as KServe's `get_predict_response` does."""
         answer = self.estimator.predict_proba(get_predict_input(payload))
         output = InferOutput("predict_proba", list(answer.shape), "FP64")
         output.set_data_from_numpy(answer, binary_data=payload.use_binary_outputs)

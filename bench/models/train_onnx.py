@@ -18,7 +18,7 @@ OPSET, IR = 17, 8
 
 def main(directory: Path) -> None:
     """Save the graph with random weights."""
-    # The image's environment, which only needs `direct`, has no onnx.
+    # The image's environment, which uses only `direct`, does not have onnx.
     from onnx import TensorProto, checker, helper, numpy_helper, save_model
 
     numbers = np.random.default_rng(2)
@@ -54,7 +54,7 @@ def answer(weights: dict[str, Any], rows: Any) -> Any:
 
 def direct(directory: Path) -> Callable[[Any], Any]:
     """A function that runs the session on an array."""
-    from onnxruntime import InferenceSession  # not installed where the graph is created
+    from onnxruntime import InferenceSession  # not in the environment that creates the graph
 
     session = InferenceSession(directory / "model.onnx", providers=["CPUExecutionProvider"])
     return lambda rows: session.run(None, {"x": rows.astype(np.float32)})[0]

@@ -1,4 +1,4 @@
-"""Classifiers of four columns and of 784: `python train_sklearn.py DIRECTORY`."""
+"""Classifiers with 4 and with 784 columns: `python train_sklearn.py DIRECTORY`."""
 
 import sys
 from collections.abc import Callable
@@ -15,7 +15,7 @@ PIXELS = 784
 
 
 def main(directory: Path) -> None:
-    """Save the model of four columns and, in `wide`, the one of 784."""
+    """Save the model with 4 columns and, in `wide`, the one with 784."""
     flowers, species = load_iris(return_X_y=True)
     train(directory, flowers, species, [flowers[row : row + 1] for row in range(3, 150, 20)])
     numbers = np.random.default_rng(0)

@@ -20,11 +20,11 @@ ROWS, REQUESTS, TREES = 2000, 64, 100
 NUMBERS = [f"n{number}" for number in range(4)]
 TEXTS = [f"t{number}" for number in range(4)]
 WORDS = ["north", "east", "south", "west", "up", "down"]
-MISSING = 0.05  # share of cells that are missing in training
+MISSING = 0.05  # the share of cells that are missing in training
 
 
 def main(directory: Path) -> None:
-    """Save a pipeline of each kind, with its answers to requests of one record."""
+    """Save a pipeline of each kind, with its answers to requests with one record."""
     known, classes = table(np.random.default_rng(0))
     requests = known.sample(REQUESTS, random_state=0).to_dict("records")
     train(directory / "linear", LogisticRegression(max_iter=500), known, classes, requests)

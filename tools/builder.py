@@ -1,13 +1,13 @@
-"""The commands of the Dockerfiles' builder stages, which run as root and only in an image.
+"""The commands of the builder stages in Dockerfiles, which run as root and only in an image.
 
     python3 tools/builder.py environment LOCK    make /opt/venv from the lock
     python3 tools/builder.py package COMMON      make /opt/package from the shared package
 
-There are two so that a change to the shared package does not rebuild the environment: the final
-stage copies /opt/package over /opt/venv. Both hold only what a server needs; docs/images.md lists
-what is left out. The same input gives the same files, bytecode included.
-A developer's environment stays complete: its files are links into uv's cache, and debugging needs
-symbols.
+There are two commands so that a change to the shared package does not rebuild the environment: the
+final stage copies /opt/package over /opt/venv. Both directories contain only what a server needs;
+docs/images.md lists what is removed. The same input gives the same files, including bytecode.
+Nothing is removed from a developer's environment, because its files are links into uv's cache and
+debugging needs symbols.
 """
 
 import os
@@ -21,14 +21,14 @@ import uv
 
 ENVIRONMENT = Path("/opt/venv")
 PACKAGE = Path("/opt/package")
-# The input of compilers and linkers, which images do not have.
+# Input of compilers and linkers, which images do not contain.
 SOURCES = {".a", ".c", ".cc", ".cpp", ".cu", ".cuh", ".cxx", ".h", ".hpp", ".pxd", ".pyx"}
-# Packages whose compilers run in the server and need these files.
+# Packages with compilers that run in the server and need such files.
 RUNTIME_COMPILERS = {"nvidia", "triton"}
-# Programs that only PyTorch's own tests and builds call; torch_shm_manager beside them stays.
+# Programs that only PyTorch's own tests and builds call; torch_shm_manager is kept.
 PROGRAMS = ("torch/bin/protoc*", "torch/bin/test_*")
-CUDA = "torch/lib/libtorch_cuda.so"  # of a PyTorch for GPUs
-# The time and source of uv's installation, which would make two builds differ.
+CUDA = "torch/lib/libtorch_cuda.so"  # exists only in builds of PyTorch for GPUs
+# Files with the time and source of an installation by uv, which would make two builds differ.
 INSTALLERS_NOTES = {"direct_url.json", "uv_build.json", "uv_cache.json"}
 EPOCH = 315532800  # 1 January 1980, the earliest time that every archive format supports
 
@@ -40,8 +40,8 @@ def main(words: list[str]) -> None:
             environment.create(ENVIRONMENT, Path(lock), "--no-compile-bytecode")
             finish(ENVIRONMENT)
         case ["package", common]:
-            # Scripts call the environment's interpreter. uv's cache would miss changes, because it
-            # compares only the time of the sources' topmost directory.
+            # With --python, scripts call the environment's interpreter. Without --no-cache, uv
+            # would miss changes, because it compares only the time of the topmost directory.
             where = ("--prefix", PACKAGE, "--python", ENVIRONMENT / "bin/python", "--no-cache")
             uv.run("pip", "install", "--quiet", "--no-deps", *where, Path(common).resolve())
             finish(PACKAGE)
@@ -50,7 +50,7 @@ def main(words: list[str]) -> None:
 
 
 def finish(directory: Path) -> None:
-    """Remove what no server needs, add bytecode, and give all files the same time."""
+    """Remove files that no server needs, add bytecode, and give all files the same time."""
     remove(directory)
     strip(directory)
     compile_bytecode(directory)
@@ -58,18 +58,18 @@ def finish(directory: Path) -> None:
 
 
 def compile_bytecode(directory: Path) -> None:
-    """Compile bytecode that depends on the sources alone: without times, in a fixed order.
+    """Compile bytecode that depends only on the sources: without times, in a fixed order.
 
-    `-S` keeps the interpreter from importing, and so compiling, any of the modules itself.
+    `-S` prevents the interpreter from importing, and thus compiling, any of the modules itself.
     """
     how = ("-S", "-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash")
     command = [str(ENVIRONMENT / "bin/python"), *how, str(directory / "lib")]
-    # Some packages have modules for later versions of Python, which this one cannot compile.
+    # Some packages have modules for later versions of Python, which this version cannot compile.
     subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": "0"}, check=False)
 
 
 def remove(directory: Path) -> None:
-    """Delete tests, headers and other sources to compile, and the installer's notes."""
+    """Delete tests, headers and other input of compilers, and the installer's notes."""
     packages = site_packages(directory)
     for path in [each for each in packages.rglob("*") if not RUNTIME_COMPILERS & set(each.parts)]:
         if path.is_dir() and is_for_developers(path):
@@ -83,13 +83,13 @@ def remove(directory: Path) -> None:
 
 
 def is_for_developers(directory: Path) -> bool:
-    """Whether it holds tests or headers; `tensorflow.test` is a part of TensorFlow's API."""
+    """Whether a directory has tests or headers; `tensorflow.test` is part of TensorFlow's API."""
     is_package = (directory / "__init__.py").exists()
     return directory.name == "tests" or (directory.name in {"test", "include"} and not is_package)
 
 
 def remove_without_cuda(packages: Path) -> None:
-    """Delete torchvision's libraries if they need CUDA and PyTorch is a build for CPUs."""
+    """Delete torchvision's libraries if they need CUDA and PyTorch is built for CPUs."""
     libraries = list(packages.glob("torchvision/*.so"))
     asked_for = Path(CUDA).name.encode()
     if (packages / CUDA).exists() or not any(asked_for in each.read_bytes() for each in libraries):
@@ -106,10 +106,10 @@ def strip(directory: Path) -> None:
 
 
 def may_be_stripped(library: Path) -> bool:
-    """Whether it has debugging symbols, and `auditwheel` has not patched it.
+    """Whether a library has debugging symbols and was not patched by `auditwheel`.
 
-    `auditwheel` puts the libraries that a wheel needs into `<name>.libs`, and patches them and
-    those that load them; after `strip`, the loader would refuse these files.
+    `auditwheel` copies the libraries that a wheel needs into `<name>.libs`, and patches these and
+    the libraries that load them; after `strip`, the loader would refuse patched files.
     """
     if library.is_symlink() or ".libs/" in str(library):
         return False
@@ -119,13 +119,13 @@ def may_be_stripped(library: Path) -> bool:
 
 
 def forget_times(directory: Path) -> None:
-    """Set every file's time to `EPOCH`, so that a layer depends on names and contents alone."""
+    """Set every file's time to `EPOCH`, so that a layer depends only on names and contents."""
     for path in (directory, *directory.rglob("*")):
         os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
 
 
 def site_packages(directory: Path) -> Path:
-    """The site-packages directory."""
+    """The site-packages directory below an environment or prefix."""
     return next(directory.glob("lib/python3.*/site-packages"))
 
 

@@ -2,12 +2,12 @@
 
     python3 tools/images.py targets            every target as `<target>:<lock>`
     python3 tools/images.py matrix             the CI matrix, as JSON
-    python3 tools/images.py matrix-of TARGET.. the same for these targets, or for none
+    python3 tools/images.py matrix-of TARGET.. the CI matrix of these targets, which may be none
     python3 tools/images.py tags TARGET        the tags of the build
     python3 tools/images.py args TARGET        the build arguments
 
-A target is one build of an image: with the image's own framework version (`sklearn`), with an
-older one (`sklearn-1.6`) or for GPUs (`pytorch-gpu`).
+A target is a build of an image: with the image's own framework version (`sklearn`), with an older
+one (`sklearn-1.6`), or for GPUs (`pytorch-gpu`).
 The environment variable REGISTRY is the registry; the default is `infuseai`. If the variable
 CHANGED names files, the matrix has only the targets that a change of these files affects.
 """
@@ -28,24 +28,24 @@ OF_NO_TARGET = re.compile(
     r"(bench|deploy|docs|tests/repo|tests/server|tests/unit)/.*|.*\.md|\.gitignore"
 )
 
-# The package whose version a pickled estimator is tied to, in whichever image.
+# In any image, a pickled estimator depends on the version of this package.
 PICKLING = "scikit-learn"
 
 
 @dataclass(frozen=True)
 class Image:
-    """One table of images.toml."""
+    """An image: one table of images.toml."""
 
     name: str
     summary: str
     package: str
-    framework: str = ""  # the package where it is empty
+    framework: str = ""  # the name in tags; if it is empty, that of the package
     versions: dict[str, list[str]] = field(default_factory=dict)
     gpu: str = ""
     megabytes: int = 0
 
     def targets(self) -> Iterator["Target"]:
-        """Its builds: the own version, older versions, the variant for GPUs."""
+        """Yield its builds: with its own framework version, with older versions, for GPUs."""
         yield Target(self)
         yield from (Target(self, version) for version in self.versions)
         if self.gpu:
@@ -67,7 +67,7 @@ class Target:
 
     @property
     def name(self) -> str:
-        """Its name in make's targets, in .envs and in the CI matrix."""
+        """The name in make's targets, in .envs and in the CI matrix."""
         return f"{self.image.name}{self._mark}"
 
     @property
@@ -77,7 +77,7 @@ class Target:
 
     @property
     def lock(self) -> Path:
-        """The path of its lock in the repository."""
+        """The path of the lock in the repository."""
         return self.sources / f"requirements{self._mark}.txt"
 
     @property
@@ -96,7 +96,7 @@ class Target:
         sys.exit(f"{ROOT / self.lock} does not pin {self.package}, which images.toml names")
 
     def pin(self, package: str) -> str:
-        """The public version of a package in the target's lock; empty if it is not in it."""
+        """The public version of a package in the target's lock; empty if the lock lacks it."""
         lock = ROOT / self.lock
         if not lock.exists():
             sys.exit(f"{lock} is missing: run `make lock`")
@@ -104,7 +104,7 @@ class Target:
         return pin[1] if pin else ""
 
     def contents(self) -> str:
-        """The tag with the framework's version, and the versions that decide which models it reads.
+        """The tag with the framework's version, and the versions that determine loadable models.
 
         For example `0.2.0-xgboost2.1:xgboost@2.1.4:scikit-learn@1.6.1`.
         """
@@ -113,9 +113,9 @@ class Target:
         return ":".join([tag, *(f"{name}@{pin}" for name, pin in versions.items() if pin)])
 
     def known_tags(self) -> str:
-        """The `contents` of the tags that an error may recommend, joined by commas.
+        """The `contents` of the tags that an error message may recommend, joined by commas.
 
-        These are the image's targets for the same processor, and its older versions.
+        These are the image's targets for the same processor and with older versions.
         """
         every = self.image.targets()
         return ",".join(
@@ -123,7 +123,7 @@ class Target:
         )
 
     def short_tags(self) -> list[str]:
-        """The tags without the image's name; the first one is fixed to the release."""
+        """The tags without the image's name; the first one belongs to the release."""
         minor = ".".join(self.version().split(".")[:2])
         framework = f"{self.image.framework or self.image.package}{minor}"
         if self.older:
@@ -132,7 +132,7 @@ class Target:
         return [f"{release()}{gpu}", f"{release()}-{framework}{gpu}", f"latest{gpu}"]
 
     def tags(self) -> list[str]:
-        """Full image names."""
+        """The tags with the image's name and registry."""
         return [f"{repository(self.image)}:{tag}" for tag in self.short_tags()]
 
     def build_arguments(self) -> dict[str, str]:
@@ -170,7 +170,7 @@ def read_images(text: str) -> dict[str, Image]:
     """Parse the text of images.toml: images by name, in the file's order."""
     try:
         return {name: Image(name, **table) for name, table in tomllib.loads(text).items()}
-    except (tomllib.TOMLDecodeError, TypeError) as error:  # a key that is missing or too many
+    except (tomllib.TOMLDecodeError, TypeError) as error:  # TypeError: missing or unknown key
         sys.exit(f"images.toml: {error}")
 
 
@@ -180,12 +180,12 @@ def images() -> dict[str, Image]:
 
 
 def targets() -> dict[str, Target]:
-    """All targets by name, image after image."""
+    """All targets by name, in the order of images."""
     return {target.name: target for image in images().values() for target in image.targets()}
 
 
 def find(name: str) -> Target:
-    """The target of that name."""
+    """The target with this name. Exits if there is none."""
     known = targets()
     if name not in known:
         sys.exit(f"no target {name!r} in images.toml, which has: {', '.join(known)}")
@@ -193,7 +193,7 @@ def find(name: str) -> Target:
 
 
 def touched() -> Iterator[Target]:
-    """The targets that the files in CHANGED affect; all if it is empty."""
+    """Yield the targets that the files in CHANGED affect; all targets if it is empty."""
     changed = os.environ.get("CHANGED", "").split()
     for target in targets().values():
         if not changed or any(map(target.is_touched_by, changed)):

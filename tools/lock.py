@@ -1,4 +1,4 @@
-"""Compile every requirements.txt: all packages with version and digest.
+"""Compile every requirements.txt, a lock of all packages with versions and digests.
 
 python3 tools/lock.py [TARGET...]  compile all locks, or those of these targets; keep versions
 python3 tools/lock.py --upgrade    move to the newest versions that resolve
@@ -17,7 +17,7 @@ import images
 import seldon_wheel
 import uv
 
-AT_A_TIME = 4  # locks that are compiled
+AT_A_TIME = 4  # the number of locks that are compiled at the same time
 COMMON = "common/pyproject.toml"
 # Locks that belong to no target, each next to its source.
 OTHERS = ("tests/contract/upstream", "tests/clients/requirements", "bench/mlserver", "tools/protoc")
@@ -47,7 +47,7 @@ def main(words: list[str]) -> None:
 def locks(scratch: Path, *wanted: images.Target) -> dict[Path, Sources]:
     """The locks of these targets, or all locks, each with its sources.
 
-    Sources that are made for a target are written into `scratch`.
+    Sources that are generated for a target are written into `scratch`.
     """
     targets = wanted or images.targets().values()
     every: dict[Path, Sources] = {
@@ -60,7 +60,7 @@ def locks(scratch: Path, *wanted: images.Target) -> dict[Path, Sources]:
 
 
 def chosen(target: images.Target, scratch: Path) -> Path:
-    """The image's requirements.in, with the framework replaced by the target's."""
+    """The image's requirements.in, or a copy with the target's framework."""
     own = images.ROOT / target.sources / "requirements.in"
     requirements, package = own.read_text(), re.escape(target.image.package)
     pin = re.search(rf"^{package}==([\w.]+)(\S*)", requirements, re.MULTILINE)
@@ -70,7 +70,7 @@ def chosen(target: images.Target, scratch: Path) -> Path:
         return own
     version, build = pin.groups()
     text = requirements.replace(pin[0], "\n".join(framework(target, version, build)))
-    if build and target.is_gpu:  # packages that belong to the framework have this build, too
+    if build and target.is_gpu:  # related packages have the same build
         text = re.sub(rf"^([\w-]+==[\w.]+){re.escape(build)}", r"\1", text, flags=re.MULTILINE)
     path = scratch / f"{target.name}.in"
     path.write_text(text)
@@ -83,12 +83,12 @@ def framework(target: images.Target, version: str, build: str) -> list[str]:
         return [*target.image.versions[target.older], f"{target.package}=={target.older}.*"]
     if "==" in target.image.gpu:
         return [target.image.gpu]
-    # PIP_FIND_LINKS may lead to the CPU build, which has the same public version.
+    # Exclude the CPU build, which has the same public version and which PIP_FIND_LINKS may offer.
     return [f"{target.image.gpu}=={version}" + (f",!={version}{build}" if build else "")]
 
 
 def write(every: dict[Path, Sources], *options: str) -> None:
-    """Write changed locks; others keep their times, so that make keeps their environments."""
+    """Write changed locks; others keep their times, so that make does not rebuild environments."""
     for lock, text in changed(every, *options).items():
         print(f"-> writing {lock}", flush=True)
         lock.write_text(text)
@@ -97,7 +97,7 @@ def write(every: dict[Path, Sources], *options: str) -> None:
 def changed(every: dict[Path, Sources], *options: str) -> dict[Path, str]:
     """The locks that compiling changes, each with its new text."""
     seldon_wheel.ensure(uv.CACHE / "wheels")  # before the threads need it
-    with ThreadPoolExecutor(AT_A_TIME) as threads:  # most of the time they wait for the index
+    with ThreadPoolExecutor(AT_A_TIME) as threads:  # they mostly wait for the index
         texts = threads.map(lambda lock: compiled(lock, *every[lock], *options), every)
         return {
             lock: text
@@ -107,7 +107,7 @@ def changed(every: dict[Path, Sources], *options: str) -> dict[Path, str]:
 
 
 def compiled(lock: Path, *sources: str | Path) -> str:
-    """The lock's new text; it keeps the current versions if the sources allow them."""
+    """The lock's new text, with the current versions if the sources allow them."""
     wheels = seldon_wheel.ensure(uv.CACHE / "wheels").parent
     asked = "".join(path.read_text() for path in map(Path, sources) if path.is_file())
     links = uv.find_links(asked, wheels)
@@ -120,7 +120,7 @@ def compiled(lock: Path, *sources: str | Path) -> str:
 
 
 def with_digests(lock: str) -> str:
-    """The lock with the digests on PyTorch's page, which uv does not read."""
+    """The lock with the digests from PyTorch's pages, which uv does not read."""
 
     def complete(pin: re.Match[str]) -> str:
         name, version = pin.groups()

@@ -1,4 +1,4 @@
-"""Write the parts of pages that come from the code and from images.toml: `make generate`.
+"""Write the parts of pages that are generated from the code and images.toml: `make generate`.
 
     .envs/dev/bin/python tools/pages.py
 
@@ -27,7 +27,7 @@ def generated(name: str, text: str) -> str:
 
 
 def table_of_images() -> str:
-    """A row for each image."""
+    """A table with a row for each image."""
     rows = (
         (f"[`{images.repository(each)}`]({name}/README.md)", each.summary, framework(name))
         for name, each in images.images().items()
@@ -36,7 +36,7 @@ def table_of_images() -> str:
 
 
 def table_of_tags() -> str:
-    """A row for each target."""
+    """A table with a row for each target."""
     rows = (
         (
             f"`{images.repository(each.image)}`",
@@ -50,7 +50,7 @@ def table_of_tags() -> str:
 
 
 def framework(name: str) -> str:
-    """The package and version of the framework of the target of that name."""
+    """The framework of a target: its package and version."""
     target = images.find(name)
     return f"{target.package} {target.version()}"
 
@@ -64,7 +64,7 @@ def settings() -> str:
 
 
 def row(setting: Setting) -> tuple[str, ...]:
-    """A setting's names, flag, default, example and meaning."""
+    """The cells of a setting: names, flag, default, example and meaning."""
     names = [f"`{name}`" for name in setting.variables]
     if setting.annotation:
         names.append(f"annotation `{setting.annotation}`")
@@ -73,7 +73,7 @@ def row(setting: Setting) -> tuple[str, ...]:
     return "<br>".join(names), flag, default, f"`{setting.example}`", setting.meaning
 
 
-# The function that makes each generated part of each page.
+# For each page, its generated parts and the functions that generate them.
 PAGES = {
     "README.md": {"images": table_of_images, "tags": table_of_tags},
     "docs/settings.md": {"generated": settings},

@@ -1,6 +1,6 @@
-"""The reference of the package `prepackaged`, as Markdown, from its docstrings.
+"""Generate the reference of the package `prepackaged` as Markdown from its docstrings.
 
-Signatures and attributes are the lines of the source.
+Signatures and attributes are copied from the source.
 """
 
 import ast
@@ -13,7 +13,7 @@ from textwrap import dedent
 import prepackaged
 from prepackaged import testing
 
-#: The names for authors, by task.
+#: The names that authors use, by task.
 GROUPS = {
     "The Model": ("Component", "TensorComponent"),
     "The model's file": ("ModelFiles", "Artifact", "find_artifact", "local_path"),
@@ -29,7 +29,7 @@ PROMPT = re.compile(r"^(>>> .*?)(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def reference() -> str:
-    """All groups, a heading for each name."""
+    """The reference: all groups, with a heading for each name."""
     groups = (
         "\n\n".join([f"## {title}", *map(described, names)]) for title, names in GROUPS.items()
     )
@@ -37,7 +37,7 @@ def reference() -> str:
 
 
 def described(name: str) -> str:
-    """A heading, the signature, the docstring, and a class's public methods."""
+    """A heading, the signature, the docstring and, for a class, its public methods."""
     source = inspect.getsource(getattr(testing if name in GROUPS["Tests"] else prepackaged, name))
     (definition,) = (each for each in ast.parse(source).body if isinstance(each, Definition))
     lines = source.splitlines()
@@ -51,12 +51,12 @@ def described(name: str) -> str:
 
 
 def documented(definition: Definition) -> str:
-    """The docstring; its examples become Python blocks."""
+    """The docstring, with its examples as code blocks."""
     return PROMPT.sub(r"```pycon\n\1\n```", ast.get_docstring(definition) or "")
 
 
 def signature(definition: Definition, lines: list[str]) -> str:
-    """A Python block with the source's lines; of a class with its attributes and `__init__`."""
+    """A code block with the definition's lines; for a class, also attributes and `__init__`."""
     shown = header(definition, lines)
     for before, each in pairwise(definition.body):
         if isinstance(definition, ast.ClassDef) and isinstance(each, ast.AnnAssign):
@@ -68,7 +68,7 @@ def signature(definition: Definition, lines: list[str]) -> str:
 
 
 def header(definition: Definition, lines: list[str]) -> list[str]:
-    """The lines of a definition above its body, decorators included."""
+    """The lines of a definition above its body, including decorators."""
     first = min(each.lineno for each in (definition, *definition.decorator_list))
     return lines[first - 1 : definition.body[0].lineno - 1]
 

@@ -2,7 +2,8 @@
 
 python3 tools/release.py TAG
 
-Exits with status 1 unless TAG, VERSION and the first section with entries agree, and it has a date.
+Exits with status 1 if TAG, VERSION and the first section with entries disagree, or if that section
+has no date.
 """
 
 import re
@@ -10,7 +11,7 @@ import sys
 
 import images
 
-# A section with entries: its version, its date if it is released, its text.
+# A section with entries: its version, its date if it is released, and its text.
 SECTION = re.compile(
     r"^## \[(\S+)\](?: - (\d{4}-\d\d-\d\d))?\n\s*(?!## )(\S.*?)\s*(?=^## |\Z)", re.M | re.S
 )

@@ -1,12 +1,12 @@
 """Serve a model with an image's Model.py, in the target's environment.
 
     make run-<target> [MODEL_URI=...] [PARAMETERS="name=value ..."] [HOST=...] [HTTP_PORT=...] ...
-    python3 tools/run.py TARGET MODEL_URI PARAMETERS     both may be empty
+    python3 tools/run.py TARGET MODEL_URI PARAMETERS     the last two may be empty
 
 make sets the server's variables for host and ports.
-Without a model, the image's example is trained, saved below build/examples and served.
+Without MODEL_URI, the image's example is trained, saved below build/examples and served.
 PARAMETERS are the Model's; they override those in an exported PREDICTIVE_UNIT_PARAMETERS.
-MICROSERVICE chooses another server, as in the images.
+The environment variable MICROSERVICE chooses another server, as in the images.
 """
 
 import json
@@ -36,16 +36,16 @@ TYPES = {
 
 
 def main(target: str, model_uri: str, words: str) -> None:
-    """Start the server, print how to call it when it answers, and wait until it ends."""
+    """Start the server, print how to call it once it answers, and wait until it exits."""
     exported = os.environ.get("PREDICTIVE_UNIT_PARAMETERS", "")
     parameters = given_parameters(model_uri, words, exported)
     is_example = "model_uri" not in parameters
     if is_example and (model := example_model(target)):
         parameters["model_uri"] = parameter("model_uri", model)
     address = f"http://localhost:{os.environ['PREDICTIVE_UNIT_HTTP_SERVICE_PORT']}"
-    is_taken = answers(address)  # by another server: ours then ends, and says why
+    is_taken = answers(address)  # by another server; ours then exits with an error
     server = start(images.find(target), list(parameters.values()))
-    with suppress(KeyboardInterrupt):  # which the server gets, too
+    with suppress(KeyboardInterrupt):  # the server gets the same signal
         if not is_taken and is_answering(server, address):
             example = request_file(target).read_text().strip() if is_example else ""
             print(how_to_call(address, example or request_of(address)), flush=True)
@@ -65,13 +65,13 @@ def given_parameters(model_uri: str, words: str, exported: str) -> dict[str, Any
         if not (name and value):
             sys.exit(f"PARAMETERS: expected name=value, got {word!r}")
         if name == "model_uri" and "://" not in value:
-            value = str(Path(value).absolute())  # relative to make's directory, not the server's
+            value = str(Path(value).absolute())  # not relative to the server's directory
         found[name] = parameter(name, value)
     return found
 
 
 def parameter(name: str, value: str) -> dict[str, str]:
-    """A parameter in Seldon's form; its type follows from the form of the value."""
+    """A parameter in Seldon's form; the form of the value determines its type."""
     kinds = (kind for kind, form in TYPES.items() if re.fullmatch(form, value))
     return {"name": name, "value": value, "type": next(kinds, "STRING")}
 
@@ -95,9 +95,9 @@ def bin_of(target: str) -> Path:
 
 
 def example_model(target: str) -> str:
-    """The directory of the target's example model, which is trained if it does not exist yet.
+    """The directory of the target's example model; the model is trained if it does not exist.
 
-    Empty if the image's example needs no model.
+    Returns an empty text if the image's example needs no model.
     """
     train = ROOT / images.find(target).image.name / "example/train.py"
     directory = ROOT / "build/examples" / target
@@ -113,7 +113,7 @@ def example_model(target: str) -> str:
 
 
 def request_file(target: str) -> Path:
-    """The example's documented request."""
+    """The file with the example's documented request."""
     return ROOT / images.find(target).image.name / "example/request.json"
 
 
@@ -128,7 +128,7 @@ def training(script: Path, python: str | Path) -> list[str | Path]:
 
 
 def is_answering(server: "subprocess.Popen[bytes]", address: str) -> bool:
-    """Wait for the server's first answer; False if the server ends before that."""
+    """Wait for the server's first response; return False if the server exits before that."""
     while server.poll() is None:
         if answers(address):
             return True
@@ -137,7 +137,7 @@ def is_answering(server: "subprocess.Popen[bytes]", address: str) -> bool:
 
 
 def answers(address: str) -> bool:
-    """Whether a server answers at this address now."""
+    """Whether a server responds at this address now."""
     with suppress(OSError, HTTPException):
         urllib.request.urlopen(f"{address}/health/ping", timeout=5).close()
         return True

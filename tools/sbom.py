@@ -2,9 +2,9 @@
 
     .envs/dev/bin/python tools/sbom.py TARGET FILE
 
-The environment variable SOURCE_DATE_EPOCH is the time in the file.
-cyclonedx-py reads the Python packages from the metadata in the image's environment; the image
-itself lists its interpreter and Debian packages.
+The environment variable SOURCE_DATE_EPOCH sets the time in the file.
+cyclonedx-py reads the Python packages from the metadata in the image's environment. Commands in a
+container of the image list its interpreter and Debian packages.
 """
 
 import json
@@ -23,7 +23,7 @@ import images
 ENGINE = os.environ.get("CONTAINER_CLI") or "docker"
 METADATA = "cd /opt/venv/lib/python3.*/site-packages && tar --create *.dist-info"
 CYCLONEDX = ("cyclonedx_py", "environment", "--output-reproducible", "--spec-version=1.6")
-# Kind, namespace, name, version and architecture of the interpreter and of Debian's packages.
+# Print kind, namespace, name, version and architecture of the interpreter and Debian packages.
 OTHERS = """\
 python3 -c 'import platform; print("generic - python", platform.python_version(), "-")'
 dpkg-query --show --showformat='deb debian ${Package} ${Version} ${Architecture}\\n'
@@ -37,7 +37,7 @@ def main(target: str, file: Path) -> None:
     bom["metadata"]["component"] = {"type": "container", "bom-ref": "image", "name": tag}
     others = printed(tag, OTHERS).decode().splitlines()
     bom["components"] += [component(*line.split()) for line in others]
-    # cyclonedx-py omits it with --output-reproducible, but attestations need one.
+    # With --output-reproducible, cyclonedx-py omits the serial number, which attestations need.
     bom["serialNumber"] = uuid.uuid5(uuid.NAMESPACE_URL, json.dumps(bom, sort_keys=True)).urn
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(bom, indent=2))
@@ -63,7 +63,7 @@ def printed(tag: str, script: str) -> bytes:
 
 
 def component(kind: str, namespace: str, name: str, version: str, arch: str) -> dict[str, str]:
-    """A component; `-` means none."""
+    """A component of the bill of materials; `-` means no namespace or architecture."""
     where = "" if namespace == "-" else namespace
     purl = PackageURL(kind, where, name, version, {} if arch == "-" else {"arch": arch}).to_string()
     return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}

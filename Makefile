@@ -1,19 +1,19 @@
-# `make help` lists the commands; the images come from images.toml.
+# `make help` lists the commands; images.toml lists the images.
 
 PYTHON ?= python3
 CONTAINER_CLI ?= docker
 REGISTRY ?= infuseai
-# An image to build on in place of the Dockerfiles' own default, and more flags for `build`.
+# The base image instead of the default in the Dockerfiles, and additional flags for `build`.
 BASE_IMAGE ?=
 BUILD_FLAGS ?=
-# A package index in place of PyPI, and a Debian mirror in place of Debian's own.
+# A package index instead of PyPI, and a Debian mirror instead of Debian's own.
 PIP_INDEX_URL ?=
 DEBIAN_MIRROR ?=
 
 # For bench: --quick, --case NAME, --earlier CHECKOUT, --peer mlserver, --peer kserve, --peer triton.
 BENCH_FLAGS ?=
 
-# For audit: --ignore-vuln ID, for each vulnerability that no release fixes.
+# For audit: --ignore-vuln ID for each vulnerability that no release fixes.
 AUDIT_FLAGS ?=
 
 # For bench-start: --runs N, --image NAME, --cpu CPUS.
@@ -22,11 +22,11 @@ START_FLAGS ?=
 # For chaos: --quick.
 CHAOS_FLAGS ?=
 
-# For matrix: the names of changed files, to get only the targets that they affect.
+# For matrix: the names of changed files, to print only the targets that they affect.
 CHANGED ?=
 
-# For run-<target>; without MODEL_URI the image's example is served. PARAMETERS are the Model's, such
-# as PARAMETERS="method=predict"; HOST is where it listens, :: for every address.
+# For run-<target>. Without MODEL_URI, the image's example is served. PARAMETERS are the Model's,
+# such as PARAMETERS="method=predict". HOST is the address to listen on; :: means all addresses.
 MODEL_URI ?=
 PARAMETERS ?=
 HOST := localhost
@@ -49,25 +49,25 @@ TARGETS := $(foreach pair,$(LOCKS),$(call target_of,$(pair)))
 IMAGES := $(foreach pair,$(filter %/requirements.txt,$(LOCKS)),$(call target_of,$(pair)))
 CPU_TARGETS := $(foreach pair,$(filter-out %-gpu.txt,$(LOCKS)),$(call target_of,$(pair)))
 VERSION_TARGETS := $(filter-out $(IMAGES),$(CPU_TARGETS))
-# The oldest version of each image, which stands for the versions between where time is short.
+# The oldest version of each image. To save time, `ci-test` tests no other older versions.
 OLDEST_TARGETS := $(foreach image,$(IMAGES),$(firstword $(sort $(filter $(image)-%,$(VERSION_TARGETS)))))
 
-# The one list of checks for a change, in this order: .ci/run and the workflows call it as `ci`.
-# Images come after it: .ci/run calls ci-images, the workflows call ci-image-<target> in a matrix.
+# The only list of checks for a change, in order; .ci/run and the workflows run it with `make ci`.
+# Images are next: .ci/run calls ci-images, and the workflows call ci-image-<target> in a matrix.
 CI := setup check ci-test chaos
-# The tests that `ci-test` runs with the oldest versions: loading, signatures and answers of models.
+# The tests that `ci-test` runs with the oldest versions: those of loading, signatures and answers.
 OF_VERSIONS := models or signature or versions or inputs or training or frames
-# The tests of an image's own step: its Model if `ci-test` leaves it out, and the image if no GPU is needed.
+# The tests of ci-image-<target>: of the Model if `ci-test` omits it, of the image if it needs no GPU.
 image_tests = $(filter test-model-$(1),$(VERSION_TARGETS:%=test-model-%)) $(filter test-$(1),$(CPU_TARGETS:%=test-%))
 
-# A build's labels about the sources, from git; empty without git. The time is the
-# commit's unless SOURCE_DATE_EPOCH is set; the address of `origin` goes without credentials.
+# A build's labels about the sources, from git; empty without git. The time is that of the commit
+# unless SOURCE_DATE_EPOCH is set; credentials are removed from the address of `origin`.
 EPOCH = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
 CREATED = $(shell $(PYTHON) -c "import time; print(time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime($(EPOCH))))")
 REVISION = $(shell git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null)
 SOURCE = $(shell git remote get-url origin 2>/dev/null | \
 	sed -nE 's,(\.git)?/?$$,,; s,^(https://([^@/]*@)?|(ssh://)?git@)([^:/]+)[:/](.+)$$,https://\4/\5,p')
-# Computed once, and only if something is built.
+# Evaluated once, and only if an image is built.
 LABELS = $(eval LABELS := SOURCE=$$(SOURCE) REVISION=$$(REVISION) CREATED=$$(CREATED) SOURCE_DATE_EPOCH=$$(EPOCH))$(LABELS)
 
 DEV := .envs/dev
@@ -88,25 +88,25 @@ help:
 	@sed -n 's/^## \([^:]*\): /\1\t/p' Makefile | awk -F'\t' '{ printf "  %-18s %s\n", $$1, $$2 }'
 	@echo "A <target> is one of: $(TARGETS)"
 
-## setup: Make the development environment and one for every image
+## setup: Create the development environment and one for every image
 setup: $(DEV)/.made $(UPSTREAM)/.made $(IMAGES:%=.envs/%/.made)
 
 $(DEV)/.made: requirements-dev.txt common/pyproject.toml $(ENVIRONMENT_TOOLS)
 	@$(PYTHON) tools/environment.py $(@D) $< common
 	@touch $@
 
-# seldon-core as published, which tests/contract compares with.
+# The published seldon-core, with which tests/contract compares.
 $(UPSTREAM)/.made: tests/contract/upstream.txt common/pyproject.toml $(ENVIRONMENT_TOOLS)
 	@$(PYTHON) tools/environment.py $(@D) $< common
 	@touch $@
 
-# Clients of the Open Inference Protocol for tests/clients, and servers that `bench` compares with if
+# Clients of the Open Inference Protocol for tests/clients, and other servers for `bench` if
 # BENCH_FLAGS names them.
 $(CLIENTS)/.made: tests/clients/requirements.txt $(ENVIRONMENT_TOOLS)
 	@$(PYTHON) tools/environment.py $(@D) $<
 	@touch $@
 
-# MLServer as published, which `bench` compares with if BENCH_FLAGS names it.
+# The published MLServer, for `bench` if BENCH_FLAGS names it.
 $(MLSERVER)/.made: bench/mlserver.txt $(ENVIRONMENT_TOOLS)
 	@$(PYTHON) tools/environment.py $(@D) $<
 	@touch $@
@@ -130,10 +130,10 @@ $(TARGETS:%=check-%): check-%: .envs/%/.made
 ## test: Run every test that needs no container engine
 test: test-server $(IMAGES:%=test-model-%) test-common
 
-## test-common: Test the tools, the shared package and the protocols; `check` tests the repository's facts
+## test-common: Test the tools, the shared package and the protocols; `check` tests the repository itself
 test-common: test-server test-unit test-contract test-pages
 
-# One target per directory, so that two can run at a time; the longest comes first.
+# One target per directory, so that two can run at the same time; the slowest is first.
 SUITES := server unit contract pages
 ## test-server: Test the microservice under faults, overload and shutdown
 ## test-unit: Test each part of the shared package and of the tools
@@ -143,9 +143,9 @@ $(SUITES:%=test-%): test-%: $(DEV)/.made $(UPSTREAM)/.made
 	@echo "-> testing $*"
 	@$(DEV)/bin/python -m pytest tests/$*
 
-## coverage: Measure which lines and branches of `common` the tests leave out; fails below the limit
-# What needs a framework is measured in sklearn's environment, where pytest_in.py starts coverage: it
-# finds the development environment, and coverage in it this variable.
+## coverage: Measure which lines and branches of `common` the tests execute; fails below the limit
+# Code that needs a framework is measured in sklearn's environment. There, pytest_in.py adds the
+# development environment, whose coverage starts because of the variable COVERAGE_PROCESS_START.
 coverage: $(DEV)/.made $(UPSTREAM)/.made .envs/sklearn/.made
 	@rm -rf build/coverage && mkdir -p build/coverage
 	@for suite in unit contract server pages; do $(DEV)/bin/coverage run -m pytest tests/$$suite || exit; done
@@ -155,7 +155,7 @@ coverage: $(DEV)/.made $(UPSTREAM)/.made .envs/sklearn/.made
 ## test-versions: Test the Models with the older versions of their frameworks
 test-versions: $(VERSION_TARGETS:%=test-model-%)
 
-## test-oldest: Test the Models with the oldest versions of their frameworks, where versions differ
+## test-oldest: Test what depends on the framework's version with each image's oldest version
 test-oldest: ONLY = $(OF_VERSIONS)
 test-oldest: $(OLDEST_TARGETS:%=test-model-%)
 
@@ -176,12 +176,12 @@ test-clients: $(DEV)/.made $(CLIENTS)/.made $(IMAGES:%=.envs/%/.made)
 	@echo "-> testing with published clients"
 	@$(DEV)/bin/python -m pytest tests/clients
 
-## bench: Compare this server's speed with upstream's and with a bare loop; takes minutes
+## bench: Compare this server's speed with upstream's and with lower bounds; takes minutes
 bench: $(DEV)/.made $(IMAGES:%=.envs/%/.made) $(if $(filter mlserver,$(BENCH_FLAGS)),$(MLSERVER)/.made) \
 	$(if $(filter kserve triton,$(BENCH_FLAGS)),$(CLIENTS)/.made)
 	@$(DEV)/bin/python -m bench.run $(BENCH_FLAGS)
 
-## bench-start: Compare how servers start, with a script that only loads the model; takes minutes
+## bench-start: Compare the startup of servers with a script that only loads the model; takes minutes
 bench-start: $(DEV)/.made $(IMAGES:%=.envs/%/.made)
 	@$(DEV)/bin/python -m bench.start $(START_FLAGS)
 
@@ -189,19 +189,19 @@ bench-start: $(DEV)/.made $(IMAGES:%=.envs/%/.made)
 chaos: $(DEV)/.made
 	@$(DEV)/bin/python -m bench.chaos $(CHAOS_FLAGS)
 
-## bench-overhead: Measure what each Model adds to its framework, row by row
+## bench-overhead: Measure the time that each Model and the server add to the framework
 bench-overhead: $(DEV)/.made $(IMAGES:%=.envs/%/.made)
 	@$(DEV)/bin/python -m bench.overhead
 
-## bench-drift: Measure what the metrics of drift cost; takes three minutes
+## bench-drift: Measure the cost of the drift metrics; takes three minutes
 bench-drift: .envs/sklearn/.made
 	@.envs/sklearn/bin/python bench/drift.py
 
-## bench-layers: Compare the HTTP and gRPC layers that could carry requests; takes a minute
+## bench-layers: Compare HTTP and gRPC layers without an application; takes a minute
 bench-layers: $(DEV)/.made
 	@$(DEV)/bin/python -m bench.layers
 
-## check: Check format, lint, types, locks and the repository's facts, two at a time
+## check: Run `lint`, `types`, `locks` and `facts`, two at a time
 check: $(DEV)/.made
 	@$(MAKE) --no-print-directory --jobs 2 facts locks types lint
 
@@ -209,12 +209,12 @@ check: $(DEV)/.made
 facts: $(DEV)/.made
 	@$(DEV)/bin/python -m pytest -q tests/repo
 
-## locks: Check that each lock is up to date with its sources
+## locks: Check that each lock is up to date
 locks:
 	@echo "-> checking the locks"
 	@$(PYTHON) tools/lock.py --check
 
-## lint: Look for format and lint errors
+## lint: Check the format, and run the linters
 lint: $(DEV)/.made
 	@echo "-> checking format and lint"
 	@$(DEV)/bin/ruff format --check
@@ -231,17 +231,17 @@ types: $(DEV)/.made
 		(cd $$image/server && $(CURDIR)/$(DEV)/bin/mypy --config-file $(CURDIR)/pyproject.toml .); \
 	done
 
-## format: Format the code, and mend what the linter can
+## format: Format the code, and apply the linter's fixes
 format: $(DEV)/.made
 	@$(DEV)/bin/ruff format
 	@$(DEV)/bin/ruff check --fix
 
-## lock: Compile every requirements.txt, keeping the versions it has
+## lock: Compile every requirements.txt, and keep its versions
 lock:
 	@echo "-> compiling the locks"
 	@$(PYTHON) tools/lock.py
 
-## lock-<target>: Compile the target's requirements.txt alone
+## lock-<target>: Compile only the target's requirements.txt
 $(TARGETS:%=lock-%): lock-%:
 	@$(PYTHON) tools/lock.py $*
 
@@ -271,7 +271,7 @@ $(TARGETS:%=test-%): test-%: $(DEV)/.made .envs/%/.made
 $(TARGETS:%=push-%): push-%:
 	@set -e; for tag in $(shell $(PYTHON) tools/images.py tags $*); do $(CONTAINER_CLI) push $$tag; done
 
-## sbom-<target>: Write what is in the built image into build/<target>.cdx.json, as CycloneDX
+## sbom-<target>: Write the built image's bill of materials (CycloneDX) to build/<target>.cdx.json
 $(TARGETS:%=sbom-%): sbom-%: $(DEV)/.made
 	@SOURCE_DATE_EPOCH=$(EPOCH) $(DEV)/bin/python tools/sbom.py $* build/$*.cdx.json
 
@@ -284,7 +284,7 @@ $(TARGETS:%=reproducible-%): reproducible-%:
 	@diff build/$*.files build/$*.again.files
 	@echo "all files below /opt/venv and /app are the same"
 
-# Mode, owner, path, target and digest of each file of the image with these tags.
+# Print path, mode, owner, link target and digest of each file in the image with these tags.
 files_of = $(CONTAINER_CLI) run --rm --user 0 $(firstword $(1)) sh -ec 'LC_ALL=C; export LC_ALL; \
 	find /opt/venv /app -printf "%p %M %U:%G %l\n" | sort; find /opt/venv /app -type f -exec sha256sum {} + | sort -k 2'
 
@@ -294,8 +294,9 @@ image-report:
 	@$(CONTAINER_CLI) image ls --filter label=io.infuseai.prepackaged.framework \
 		--format '| {{.Repository}}:{{.Tag}} | {{.Size}} |'
 
-## audit: Look for known vulnerabilities of the locked packages
-# By the public version, because advisories do not know `+cpu`. `--strict` fails without advisories.
+## audit: Look up known vulnerabilities of the locked packages
+# sed removes `+cpu` from versions, because advisories have public versions. With `--strict`, the
+# command fails if advisories cannot be looked up.
 audit: $(DEV)/.made
 	@failed=; for lock in $(foreach pair,$(LOCKS),$(lastword $(subst :, ,$(pair)))) requirements-dev.txt tools/protoc.txt; do \
 		echo "-> auditing $$lock"; \
@@ -332,19 +333,19 @@ ci-test: $(DEV)/.made
 ## ci-images: Build and test each image with its own version, one after the other
 ci-images: $(IMAGES:%=ci-image-%)
 
-## ci-image-<target>: Build the image and test what `ci` has not, as far as that needs no GPU
+## ci-image-<target>: Build the image, and run its tests that `ci` omits and that need no GPU
 $(TARGETS:%=ci-image-%): ci-image-%:
 	@$(MAKE) --no-print-directory --jobs 1 build-$* $(call image_tests,$*)
 
-## matrix: Print the CI matrix as JSON, of all targets or of those that the files in CHANGED affect
+## matrix: Print the CI matrix as JSON, with all targets or those that the files in CHANGED affect
 matrix:
 	@$(PYTHON) tools/images.py matrix
 
-## generate: Write the generated files: deploy/, the README's tables, docs/settings.md and docs/reference.md
+## generate: Generate deploy/, the tables of the README, docs/settings.md and docs/reference.md
 generate: deploy $(DEV)/.made
 	@$(DEV)/bin/python tools/pages.py
 
-## deploy: Write the Kubernetes files in deploy/, for the images of REGISTRY
+## deploy: Generate the Kubernetes files in deploy/ for the images of REGISTRY
 deploy:
 	@$(PYTHON) tools/deploy.py
 
@@ -353,7 +354,7 @@ base:
 	@name="$$(sed -n 's/^ARG BASE_IMAGE=//p' skeleton/Dockerfile)" && \
 		digest="$$(skopeo inspect --no-tags --format '{{.Digest}}' "docker://$$name")" && echo "$$name@$$digest"
 
-## outdated: Print the CI matrix of the targets whose published image has another base than BASE_IMAGE
+## outdated: Print the CI matrix of the targets whose published image is not based on BASE_IMAGE
 outdated:
 	@outdated=; for target in $(TARGETS); do \
 		tag="$$($(PYTHON) tools/images.py tags "$$target")"; \
@@ -362,13 +363,13 @@ outdated:
 		test "$$on" = "$(lastword $(subst @, ,$(BASE_IMAGE)))" || outdated="$$outdated $$target"; \
 	done; $(PYTHON) tools/images.py matrix-of $$outdated
 
-## base-image: Make a base image from Debian packages, for machines that reach no image registry
+## base-image: Create a base image from Debian packages, for machines without access to a registry
 base-image:
 	@echo "-> making localhost/python:3.11-slim-bookworm from Debian packages"
 	@mkdir -p build
 	@mmdebstrap --variant=minbase --include=python3,ca-certificates bookworm build/base.tar $(DEBIAN_MIRROR)
 	@$(CONTAINER_CLI) import build/base.tar localhost/python:3.11-slim-bookworm
 
-## clean: Remove environments, caches and everything built here
+## clean: Remove environments, caches and build outputs
 clean:
 	rm -rf .cache .envs build .hypothesis .mypy_cache .pytest_cache .ruff_cache

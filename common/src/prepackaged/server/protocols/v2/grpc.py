@@ -113,7 +113,10 @@ def answering(name: str, answer: Answer) -> Handler:
 def early_methods(
     refuse: Handler, name: Name, about: dict[str, Any], hangs: Hangs
 ) -> dict[str, Handler]:
-    """The handlers while the model is not loaded: live, not ready; `refuse` handles other calls."""
+    """The handlers while the model is not loaded: live, not ready; `refuse` for other calls.
+
+    `about` describes the server.
+    """
 
     async def live(exchange: Exchange, message: Any) -> dict[str, Any]:  # noqa: ARG001
         if hangs():

@@ -1,9 +1,12 @@
-"""Convert one cell of a table, a JSON value, to the type that its column had in training."""
+"""Convert one cell of a table, a JSON value, to the type of its column in training; find a cell."""
 
 import math
 import re
 import reprlib
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from prepackaged.moments import moment
 
@@ -74,3 +77,16 @@ def moment_in(value: Any) -> Any:
     if not isinstance(value, str):
         raise TypeError
     return moment(value)
+
+
+def find_cell(table: Any, is_wrong: Callable[[Any], bool]) -> tuple[int, int, Any] | None:
+    """Row, column and value of the first wrong cell in an array or DataFrame; None without one.
+
+    >>> find_cell([[1, 2], [3, "x"]], lambda value: isinstance(value, str))
+    (1, 1, 'x')
+    """
+    for row, values in enumerate(np.asarray(table, dtype=object)):
+        for column, value in enumerate(np.atleast_1d(values)):
+            if is_wrong(value):
+                return row, column, value
+    return None

@@ -63,6 +63,19 @@ def read_sheet(payload: Any, names: Iterable[str] | None = None) -> Sheet:
     return sheet
 
 
+def numbered_places(names: Sequence[str] | None) -> list[int] | None:
+    """The positions of columns "0", "1", ... by number, as pandas names columns without names.
+
+    None for any other names.
+    """
+    if not names or not names[0].isdecimal():
+        return None
+    places = {name: place for place, name in enumerate(names)}
+    numbered = [places.get(str(number)) for number in range(len(names))]
+    known = [place for place in numbered if place is not None]
+    return known if len(known) == len(names) else None
+
+
 def _of_records(records: list[dict[str, Any]]) -> Sheet:
     names = list(records[0])
     if any(record.keys() != records[0].keys() for record in records):

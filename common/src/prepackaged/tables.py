@@ -5,7 +5,7 @@ a JSON value (`jsonData`). The module `sheets` decides which of these are tables
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Real
@@ -19,7 +19,7 @@ from prepackaged.column_names import names_are_unknown, wrong_names
 from prepackaged.errors import ClientError
 from prepackaged.frames import frame_of
 from prepackaged.records import plain_arrays, record_in
-from prepackaged.sheets import Sheet, read_sheet
+from prepackaged.sheets import Sheet, numbered_places, read_sheet
 from prepackaged.signature import Column, Facts
 
 if TYPE_CHECKING:
@@ -131,14 +131,14 @@ class Columns:
         if array is not None:
             return array
         sheet = read_sheet(payload, names)
-        if sheet.is_by_name and not self.names:
+        if sheet.is_by_name and not (self.names or self._known):
             raise names_are_unknown(sheet.names)
         return self._table(sheet).array()
 
     def numbers(self, array: Array, names: Iterable[str] | None = None) -> Array | None:
         """Fast path of `array` for numbers in the order of training; None for other payloads."""
         dtype, width = self._one_dtype
-        if dtype is None or array.ndim != 2 or not array.size or (names and self.names):
+        if dtype is None or array.ndim != 2 or not array.size or self._chooses(names):
             return None
         if array.dtype.kind not in NUMBERS or (width and array.shape[1] != width):
             return None
@@ -149,6 +149,11 @@ class Columns:
             if math.isnan(values.dot(values)):  # NaN if any value is; the slow path finds it
                 return None
         return array
+
+    def _chooses(self, names: Iterable[str] | None) -> bool:
+        """Whether the request's names may determine the order of the columns."""
+        is_numbered = isinstance(names, list) and bool(names) and str(names[0]).isdecimal()
+        return bool(names) and (bool(self.names) or is_numbered)
 
     def frame(self, payload: Any, names: Iterable[str] | None = None) -> "DataFrame":
         """The payload as a pandas DataFrame with the names of training and a dtype per column.
@@ -228,14 +233,15 @@ class Columns:
         """The position in the sheet of each known column; all positions if columns are unknown."""
         if sheet.names is not None and self.names:
             return self._places_by_name(sheet.names, sheet.width, self.names)
-        if sheet.is_by_name and self._known:
+        numbered = numbered_places(sheet.names) if self._known else None
+        if sheet.is_by_name and self._known and numbered is None:
             raise names_are_unknown(sheet.names)
         if self._known and sheet.width != len(self._known):
             raise ClientError(
                 f"expected rows of {count_words(len(self._known))}, got rows of {sheet.width}"
                 f" (shape {[sheet.rows, sheet.width]})"
             )
-        return range(sheet.width)
+        return numbered or range(sheet.width)
 
     def _places_by_name(
         self, sent: Sequence[str], width: int, names: tuple[str, ...]
@@ -287,17 +293,4 @@ def texts(payload: Any) -> list[str] | None:
         values = values[:, 0]
     if values.ndim == 1 and values.size and all(isinstance(value, str) for value in values):
         return [str(value) for value in values]
-    return None
-
-
-def find_cell(table: Any, is_wrong: Callable[[Any], bool]) -> tuple[int, int, Any] | None:
-    """Row, column and value of the first wrong cell in an array or DataFrame; None without one.
-
-    >>> find_cell([[1, 2], [3, "x"]], lambda value: isinstance(value, str))
-    (1, 1, 'x')
-    """
-    for row, values in enumerate(np.asarray(table, dtype=object)):
-        for column, value in enumerate(np.atleast_1d(values)):
-            if is_wrong(value):
-                return row, column, value
     return None

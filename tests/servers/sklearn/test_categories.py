@@ -208,3 +208,17 @@ def test_none_is_sent_to_what_knows_none(served: Callable[..., Any], name: str) 
         sent = pd.DataFrame({"x": [value]}, dtype=object)
         got = answer({"jsonData": [{"x": value}]})
         np.testing.assert_array_equal(got, pipeline.predict_proba(sent))
+
+
+def test_thousands_of_categories_stay_objects(served: Callable[..., Any]) -> None:
+    """Numbers and NaN that an encoder learned as objects are compared as objects."""
+    values = np.array([*range(1500), *[np.nan] * 30], dtype=object)
+    table = pd.DataFrame({"code": values})
+    encode = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["code"]))
+    model = make_pipeline(encode, LogisticRegression()).fit(table, np.arange(len(table)) % 2)
+    answer = served(model)
+
+    for value in (7, 1499, None, 5000, 2.5):
+        row = pd.DataFrame({"code": np.array([np.nan if value is None else value], dtype=object)})
+        got = answer({"jsonData": [{"code": value}]})
+        np.testing.assert_array_equal(got, model.predict_proba(row))

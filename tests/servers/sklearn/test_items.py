@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from prepackaged import ClientError
+from prepackaged.errors import ModelError
 
 SELDON, V1, V2 = "/api/v1.0/predictions", "/v1/models/model:predict", "/v2/models/model/infer"
 MLFLOW = "/invocations"
@@ -209,6 +210,64 @@ def test_a_step_that_reads_names_gets_those_of_the_request(served: Callable[...,
         answer({"data": {"ndarray": rows}})
     with pytest.raises(ClientError, match="expected rows of 2 values, got 1"):
         answer({"jsonData": {"rooms": 1}})
+
+
+class Weekday(TransformerMixin, BaseEstimator):
+    """An author's first step that notes nothing and reads a column of texts by its name."""
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        """Note nothing."""
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Return the day of the week as a column."""
+        return pd.to_datetime(X["when"]).dt.day_of_week.to_numpy()[:, None]
+
+
+def test_a_single_column_of_texts_keeps_the_name_of_the_request(
+    served: Callable[..., Any],
+) -> None:
+    """Texts under a name are a DataFrame of one column; without a name, the error asks for it."""
+    table = pd.DataFrame({"when": ["2024-01-01", "2024-01-02", "2024-01-06", "2024-01-07"]})
+    model = make_pipeline(Weekday(), LogisticRegression()).fit(table, [0, 0, 1, 1])
+    answer, expected = served(model), model.predict_proba(table)
+    rows = table.to_numpy().tolist()
+
+    for sent in (
+        {"jsonData": table.to_dict("records")},
+        {"data": {"names": ["when"], "ndarray": rows}},
+    ):
+        np.testing.assert_array_equal(answer(sent), expected)
+    with pytest.raises(ClientError, match="expected column names beside the rows, or records"):
+        answer({"data": {"ndarray": rows}})
+
+
+class Sum(TransformerMixin, BaseEstimator):
+    """An author's first step that notes nothing and calls a method of DataFrames."""
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        """Note nothing."""
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Return the sum of each row."""
+        return X.assign(total=X.sum(axis=1))[["total"]]
+
+
+def test_rows_without_names_for_a_step_of_dataframes_are_refused(
+    served: Callable[..., Any],
+) -> None:
+    """The client is told to send names; a mistake of the author's stays a 500."""
+    table = pd.DataFrame({"a": [1.0, 2, 3, 4], "b": [4.0, 3, 9, 8]})
+    model = make_pipeline(Sum(), LogisticRegression()).fit(table, [0, 0, 1, 1])
+    answer = served(model)
+
+    sent = {"jsonData": table.to_dict("records")}
+    np.testing.assert_array_equal(answer(sent), model.predict_proba(table))
+    with pytest.raises(ClientError, match="expected column names beside the rows, or records"):
+        answer({"data": {"ndarray": table.to_numpy().tolist()}})
+    with pytest.raises(ModelError, match=r"unsupported operand|can only concatenate|must be str"):
+        answer({"jsonData": [{"a": "x", "b": 1}]})
 
 
 def test_a_step_that_reads_arrays_gets_arrays(served: Callable[..., Any]) -> None:

@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
@@ -152,3 +153,29 @@ def test_text_reaches_an_estimator_without_names_column_by_column(
 
     sent = pd.DataFrame({"city": ["Tainan", "Taipei"], "rooms": [None, 3]})
     assert answer.tolist() == imputer.transform(sent).tolist()
+
+
+def test_numbers_as_names_are_the_positions_of_training(
+    tmp_path: Path, serve_model: Callable[..., Any]
+) -> None:
+    """Pandas names columns without names 0, 1, ...; scikit-learn does not store such names."""
+    frame = pd.DataFrame(np.random.default_rng(1).random((40, 3)))
+    model = LogisticRegression().fit(frame, np.arange(40) % 2)
+    joblib.dump(model, tmp_path / "model.joblib")
+    server, rows, order = serve_model(tmp_path), frame.head(3), ["2", "0", "1"]
+    records = [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
+
+    for sent in (
+        {"jsonData": records},
+        {"jsonData": [{name: record[name] for name in order} for record in records]},
+        {"data": {"names": order, "ndarray": rows[[2, 0, 1]].to_numpy().tolist()}},
+        {"data": {"names": [2, 0, 1], "ndarray": rows[[2, 0, 1]].to_numpy().tolist()}},
+    ):
+        response = requests.post(f"{server.url}/api/v1.0/predictions", json=sent, timeout=60)
+        data = response.json()["data"]
+        got = data["ndarray"] if "ndarray" in data else data["tensor"]["values"]
+        np.testing.assert_array_equal(np.ravel(got), model.predict_proba(rows).ravel())
+    sent = {"jsonData": [{"0": 1, "1": 2, "3": 3}]}
+    response = requests.post(f"{server.url}/api/v1.0/predictions", json=sent, timeout=60)
+    assert response.status_code == 400
+    assert "this model knows no column names, got records with 0, 1, 3" in response.text

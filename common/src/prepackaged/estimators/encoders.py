@@ -51,15 +51,18 @@ def encoded(values: Any, *, may_be_null: bool, is_open: bool) -> Column:
     is_of_numbers = values.dtype == object and kind != "text"
     return Column(
         kind=kind,
-        categories=_categories(known) if is_plain else NO_CATEGORIES,
+        categories=_categories(known, is_of_numbers=is_of_numbers) if is_plain else NO_CATEGORIES,
         missing=None if is_of_numbers and missing is UNKNOWN else missing,
         nullable=may_be_null and (is_open or missing is not UNKNOWN),
         open=is_plain and (is_open or len(known) > MOST_CATEGORIES),
     )
 
 
-def _categories(known: list[Any]) -> tuple[Any, ...] | None:
-    return tuple(known) if len(known) <= MOST_CATEGORIES else None
+def _categories(known: list[Any], *, is_of_numbers: bool) -> tuple[Any, ...] | None:
+    """The categories; if there are too many, only that numbers were objects in training."""
+    if len(known) <= MOST_CATEGORIES:
+        return tuple(known)
+    return NO_CATEGORIES if is_of_numbers else None
 
 
 def kind_of(values: Sequence[Any], dtype: Any = None) -> Kind:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from prepackaged.cells import shown
+from prepackaged.cells import find_cell, shown
 from prepackaged.errors import ClientError, ModelError, describe
 from prepackaged.estimators.boosters import CATBOOST, LIGHTGBM
 from prepackaged.signature import UNKNOWN
-from prepackaged.tables import Table, find_cell
+from prepackaged.tables import Table
 
 logger = logging.getLogger(__name__)
 

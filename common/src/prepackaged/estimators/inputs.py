@@ -10,9 +10,10 @@ from prepackaged.errors import ClientError
 from prepackaged.estimators.columns import DOCUMENTS
 from prepackaged.estimators.items import ITEMS, items_of
 from prepackaged.estimators.steps import first_step, forget_names, is_own, item_kind
-from prepackaged.estimators.trial import reads_names
+from prepackaged.estimators.trial import NO_NAME, reads_names
 from prepackaged.tables import NUMBERS, Columns, Table, texts
 
+NO_NAMES = "expected column names beside the rows, or records: the model reads columns by name"
 FLOATS = {"float64", "float32"}
 
 
@@ -68,6 +69,15 @@ class Inputs:
             return self._listed(prepared.arrays[0])
         return prepared.frame() if prepared.facts[0].name is not None else prepared.array()
 
+    def lacks_names(self, prepared: Any, error: Exception) -> bool:
+        """Whether an author's first step failed because it reads columns by name, and got none."""
+        if not self._is_own or self._columns.count is not None:
+            return False
+        if isinstance(prepared, Table):  # the texts of a column without a name
+            return prepared.facts is DOCUMENTS and isinstance(error, KeyError)
+        is_read = getattr(error, "obj", None) is prepared
+        return is_read or (isinstance(error, IndexError) and NO_NAME in str(error))
+
     def _array(self, X: Any, names: Iterable[str] | None) -> Any:
         """Numbers as an array, anything else as a table, which becomes an array after stacking."""
         if isinstance(X, np.ndarray) and X.dtype.kind in "biuf":
@@ -79,10 +89,10 @@ class Inputs:
         """Rows for a first step that stored no columns; the values determine the dtypes."""
         if self._reads_names:
             return self._under_names(X, names)
-        if (documents := texts(X)) is not None:
-            return items_of(documents, None, "text")
         if names:
             return self._columns.table(X, names)
+        if (documents := texts(X)) is not None:
+            return items_of(documents, None, "text")
         is_rows = isinstance(X, list) and X and not isinstance(X[0], dict)
         values = from_lists(X) if is_rows else X
         is_numeric = isinstance(values, np.ndarray) and values.dtype.kind in "biuf"
@@ -92,9 +102,7 @@ class Inputs:
         """Rows with the request's names, for an author's first step that reads columns by name."""
         table = Columns().table(X, names)
         if table.facts[0].name is None:
-            raise ClientError(
-                "expected column names beside the rows, or records: the model reads columns by name"
-            )
+            raise ClientError(NO_NAMES)
         if len(table.facts) != self._columns.count:
             raise ClientError(
                 f"expected rows of {count_words(self._columns.count)}, got {len(table.facts)}"

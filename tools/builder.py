@@ -58,10 +58,7 @@ def finish(directory: Path) -> None:
 
 
 def compile_bytecode(directory: Path) -> None:
-    """Compile bytecode that depends only on the sources: without times, in a fixed order.
-
-    `-S` prevents the interpreter from importing, and thus compiling, any of the modules itself.
-    """
+    """Compile bytecode without times, in a fixed order; `-S` imports no module of the image."""
     how = ("-S", "-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash")
     command = [str(ENVIRONMENT / "bin/python"), *how, str(directory / "lib")]
     # Some packages have modules for later versions of Python, which this version cannot compile.

@@ -104,10 +104,7 @@ class Target:
         return pin[1] if pin else ""
 
     def contents(self) -> str:
-        """The tag with the framework's version, and the versions that determine loadable models.
-
-        For example `0.2.0-xgboost2.1:xgboost@2.1.4:scikit-learn@1.6.1`.
-        """
+        """Tag and versions, such as `0.2.0-xgboost2.1:xgboost@2.1.4:scikit-learn@1.6.1`."""
         *_, tag = (tag for tag in self.short_tags() if tag.startswith(release()))
         versions = {self.package.removesuffix("-cpu"): self.version(), PICKLING: self.pin(PICKLING)}
         return ":".join([tag, *(f"{name}@{pin}" for name, pin in versions.items() if pin)])

@@ -95,10 +95,7 @@ def bin_of(target: str) -> Path:
 
 
 def example_model(target: str) -> str:
-    """The directory of the target's example model; the model is trained if it does not exist.
-
-    Returns an empty text if the image's example needs no model.
-    """
+    """The directory of the target's example model, trained if necessary; empty if it has none."""
     train = ROOT / images.find(target).image.name / "example/train.py"
     directory = ROOT / "build/examples" / target
     if not train.exists():

@@ -10,7 +10,8 @@ from prepackaged.arrays import Array, from_lists
 from prepackaged.b64 import is_b64
 from prepackaged.component import Component
 from prepackaged.errors import ClientError
-from prepackaged.images import Preprocessing, image_files_in
+from prepackaged.image_values import image_files_in
+from prepackaged.images import Preprocessing
 from prepackaged.sheets import PAYLOADS
 from prepackaged.signature import SHOWN, TensorSpec
 from prepackaged.tensor_answers import printable

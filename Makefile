@@ -106,7 +106,7 @@ $(CLIENTS)/.made: tests/clients/requirements.txt $(ENVIRONMENT_TOOLS)
 	@$(PYTHON) tools/environment.py $(@D) $<
 	@touch $@
 
-# The published MLServer, for `bench` if BENCH_FLAGS names it.
+# The published MLServer, for its codecs in tests/clients, and for `bench` if BENCH_FLAGS names it.
 $(MLSERVER)/.made: bench/mlserver.txt $(ENVIRONMENT_TOOLS)
 	@$(PYTHON) tools/environment.py $(@D) $<
 	@touch $@
@@ -171,8 +171,8 @@ test-wheels: .envs/sklearn/.made .envs/onnx/.made .envs/tensorflow2/.made $(DEV)
 		.envs/$$image/bin/python tests/pytest_in.py $(DEV) tests/wheels; \
 	done
 
-## test-clients: Call servers with the clients of Triton, KServe and MLflow, over REST and gRPC
-test-clients: $(DEV)/.made $(CLIENTS)/.made $(IMAGES:%=.envs/%/.made)
+## test-clients: Call servers with the clients of Triton, KServe, MLServer and MLflow
+test-clients: $(DEV)/.made $(CLIENTS)/.made $(MLSERVER)/.made $(IMAGES:%=.envs/%/.made)
 	@echo "-> testing with published clients"
 	@$(DEV)/bin/python -m pytest tests/clients
 

@@ -7,12 +7,11 @@ from typing import Any
 
 from serving import ROOT
 
-PYTHON = ROOT / ".envs/clients/bin/python"
 
-
-def reported(program: str, *arguments: str | Path) -> Any:
-    """Run a program and return the JSON that it prints."""
-    command = [PYTHON, ROOT / "tests/clients" / program, *arguments]
+def reported(program: str, *arguments: str | Path, environment: str = "clients") -> Any:
+    """Run a program in an environment of .envs and return the JSON that it prints."""
+    python = ROOT / ".envs" / environment / "bin/python"
+    command = [python, ROOT / "tests/clients" / program, *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)

@@ -126,3 +126,15 @@ def test_kserve_does_not_know_what_is_misspelt(tmp_path: Path) -> None:
             f"{place}.model.lifecycle: no 'prestop' in V1Lifecycle",
         ]
     }
+
+
+def test_the_codecs_of_mlserver(server: Server) -> None:
+    """Values that MLServer's codecs encode come back equal when its codecs decode them."""
+    assert reported("mlserver_codecs.py", server.url, environment="mlserver") == {
+        "numpy request": True,
+        "numpy": True,
+        "string request": True,
+        "string": True,
+        "base64": True,
+        "datetime": ["2024-02-29T12:30:00+00:00"],
+    }

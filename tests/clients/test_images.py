@@ -69,3 +69,14 @@ def test_mlflows_client(server: Server, sample: Sample, tmp_path: Path) -> None:
     assert set(found) == ({"array", "frame"} if np.ndim(sample.rows) == 2 else {"array"})
     for answer in found.values():
         np.testing.assert_allclose(answer, sample.answer, rtol=1e-4)
+
+
+def test_mlservers_codecs(server: Server, sample: Sample, tmp_path: Path) -> None:
+    """MLServer's codecs get the right answer for an array and, if rows are flat, a DataFrame."""
+    rows = tmp_path / "rows.json"
+    rows.write_text(json.dumps(sample.rows))
+    found = reported("mlserver_rows.py", server.url, server.grpc, rows, environment="mlserver")
+
+    assert set(found) == ({"array", "frame"} if np.ndim(sample.rows) == 2 else {"array"})
+    for answer in found.values():
+        np.testing.assert_allclose(answer, sample.answer, rtol=1e-4)

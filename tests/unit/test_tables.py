@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prepackaged import ClientError, Columns, find_cell, texts
+from prepackaged.signature import Column
 
 ANY = Columns()
 NAMED = Columns(names=("age", "city", "fare"), count=3)
@@ -21,6 +22,30 @@ def refusal(payload: Any, names: Any = None, columns: Columns = ANY) -> str:
 
 
 # Values
+
+
+@pytest.mark.parametrize(
+    ("names", "row"),
+    [
+        (["2", "0", "1"], [20.0, 30.0, 10.0]),
+        ([2, 0, 1], [20.0, 30.0, 10.0]),
+        (["0", "1", "2"], [10.0, 20.0, 30.0]),
+        (["0"], [10.0, 20.0, 30.0]),  # names of other columns are no positions
+        (["0", "0", "1"], [10.0, 20.0, 30.0]),
+        (["1", "2", "3"], [10.0, 20.0, 30.0]),
+        (["2", "0", "x"], [10.0, 20.0, 30.0]),
+    ],
+)
+@pytest.mark.parametrize("kind", [None, "float64"])
+def test_numbers_from_zero_as_names_are_positions(
+    names: list[Any], row: list[float], kind: Any
+) -> None:
+    """Only complete numbers determine the order of columns that the model knows no names of."""
+    facts = None if kind is None else (Column(kind=kind),) * 3
+    columns = Columns(count=3, facts=facts)
+    sent = np.array([[10.0, 20.0, 30.0]])
+    assert columns.array(sent, names).tolist() == [row]
+    assert columns.array(sent.tolist(), names).tolist() == [row]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "uint8", "bool"])

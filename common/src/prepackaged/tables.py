@@ -241,7 +241,8 @@ class Columns:
                 f"expected rows of {count_words(len(self._known))}, got rows of {sheet.width}"
                 f" (shape {[sheet.rows, sheet.width]})"
             )
-        return numbered or range(sheet.width)
+        is_whole = numbered is not None and len(numbered) == sheet.width
+        return numbered if numbered and is_whole else range(sheet.width)
 
     def _places_by_name(
         self, sent: Sequence[str], width: int, names: tuple[str, ...]

@@ -1,1 +1,1 @@
-"""The microservice: what the images run; Model authors need nothing of it."""
+"""The microservice that the images run; authors of Models do not use it."""

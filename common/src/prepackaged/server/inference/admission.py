@@ -35,7 +35,7 @@ LEAVING_SHARE = 0.25  # the share of disconnected clients from which on the serv
 RECENT = 32  # the number of recent outcomes in this share
 STRICT_SECONDS = 10.0  # if no client disconnects for this long, the learned time grows
 GROWTH = 1.5  # the factor of this growth
-MOST_GROWTHS = 100  # the most growths that are applied at once
+MOST_GROWTHS = 100  # the most growths that are applied together
 GONE_SECONDS = 0.1  # a client that stops sending counts as disconnected after this long
 
 

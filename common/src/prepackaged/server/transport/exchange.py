@@ -41,8 +41,8 @@ class Response:
 class Carrier(Protocol):
     """The part of a transport that an exchange needs."""
 
-    #: Names of the status where the transport has its own: of a response without an error, and
-    #: of a request whose client went away. Empty where the number says it all.
+    #: The transport's own names for the status of a response without an error, and of a request
+    #: whose client disconnected; empty if the transport only has numbers.
     succeeded: str
     cancelled: str
 

@@ -134,6 +134,8 @@ def test_records_in_any_order_get_the_answer_of_the_framework(
     [
         ({"age": "old"}, "row 0, column 'age': expected a number, got 'old'"),
         ({"town": "Rome"}, "unknown: town"),
+        ({"city": ["Rome"]}, "expected rows of plain values"),
+        ({"city": {"name": "Rome"}}, "expected rows of plain values"),
     ],
 )
 def test_a_wrong_record_is_refused_by_name(

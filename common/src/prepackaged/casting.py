@@ -145,7 +145,7 @@ def _category(values: Values, column: Column) -> Array:
     values = _listed(values)
     _check_present(values)
     filled = [_missing(column, row) if is_null(each) else each for row, each in enumerate(values)]
-    return _objects(filled)
+    return _plain_objects(filled)
 
 
 def _datetime(values: Values, column: Column) -> Array:

@@ -101,7 +101,7 @@ def test_the_open_inference_protocol_is_alive_and_not_ready(loading: Any, tmp_pa
 
 
 def test_loading_by_request_is_refused_for_good(loading: Any, tmp_path: Path) -> None:
-    """Where it is off, load gets 403 from the beginning, since a retry would not help."""
+    """If it is off, load gets 403 from the beginning, since a retry would not help."""
     with connected(loading.server.url) as connection:
         answer = connection.ask(post(b"", "/v2/repository/models/model/load"))
     assert answer.status == 403

@@ -163,7 +163,7 @@ def test_a_response_repeats_the_ids_of_its_request(
 
 
 def test_a_long_text_is_no_id_to_repeat(server: Served, client: Http2Client) -> None:
-    """An ID of more than 256 bytes is not repeated; the request is answered all the same."""
+    """An ID of more than 256 bytes is not repeated; the request is still answered."""
     long = ("x-request-id", "1" * 257)
     over_http1 = requests.get(f"{server.url}/health/ping", headers=dict([long]), timeout=10)
     over_http2 = client.ask("GET", "/health/ping", b"", long)

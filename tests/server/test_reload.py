@@ -288,7 +288,7 @@ def test_grpc_loads_with_tritons_field_and_with_kserves(
     "body", [b"[]", b'"x"', b"{", b'{"parameters": {"config": "{}"}}', b'{"parameters": [1]}']
 )
 def test_a_load_that_asks_for_more_is_refused(with_api: Any, directory: Path, body: bytes) -> None:
-    """A body that is no object, or that has a configuration or files of its own, gets 400."""
+    """A body that is not an object, or that has a configuration or files, gets 400."""
     write(directory, "two")
     with connected(with_api.server.url) as connection:
         assert connection.ask(post(body, LOAD)).status == 400
@@ -340,7 +340,7 @@ def test_a_load_that_fails_after_an_unload_says_why(with_api: Any, directory: Pa
 def test_a_change_does_not_wait_for_a_call_that_hangs(
     begin: Callable[..., Any], directory: Path, what: str
 ) -> None:
-    """The client is told, liveness fails until the call ends, and then all goes on."""
+    """The client gets the reason; liveness fails until the call ends, and then works again."""
     settings = {"PREPACKAGED_REPOSITORY_API": "true", "PREPACKAGED_MAX_CALL_SECONDS": "0.5"}
     process = begin("Reloads", **settings)
     url, hangs = process.server.url, "a call to the model hangs"
@@ -419,7 +419,7 @@ def test_all_workers_load_the_new_model(begin: Callable[..., Any], directory: Pa
 def test_sighup_during_loading_loads_once_more(
     start_process: Start, directory: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    """A signal that comes while the first model loads is not lost, and does not end the server."""
+    """A signal that arrives during the first load is not lost, and does not end the server."""
     monkeypatch.setenv("GUNICORN_WORKERS", f"{workers}")
     (directory.parent / "slow").touch()
     process = start_process("Reloads.OnAnyThread", answers=False, model_uri=str(directory))
@@ -472,7 +472,7 @@ def test_a_terminal_that_is_closed_ends_the_server(
 
 
 def test_sigterm_during_a_reload_ends_in_order(with_api: Any, directory: Path) -> None:
-    """A reload that does not end keeps nothing from ending."""
+    """A reload that hangs does not keep the server from shutting down."""
     (directory.parent / "loading").unlink()
     (directory.parent / "slow").touch()
     with ThreadPoolExecutor() as pool:

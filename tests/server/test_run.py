@@ -35,7 +35,7 @@ def test_make_run_prints_a_curl_line_that_works(name: str) -> None:
 
 
 def test_make_run_prints_no_call_that_another_server_would_answer() -> None:
-    """Where another server has the ports, the new one ends without a curl line."""
+    """If another server has the ports, the new one exits without printing a curl line."""
     ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
     command = ["make", "run-skeleton", *(f"{kind}_PORT={port}" for kind, port in ports.items())]
     with (

@@ -164,7 +164,7 @@ def test_torchscripts_own_words_are_told(model_of: Callable[..., Any], tmp_path:
 def test_data_with_a_wrong_number_of_axes_is_refused(
     statement: str, model_of: Callable[..., Any], tmp_path: Any
 ) -> None:
-    """Where PyTorch implements an operation only for images, other data is the client's mistake."""
+    """If PyTorch implements an operation only for images, other data is the client's mistake."""
     head = "import torch\nimport torch.nn.functional as F\n\n"
     code = f"class PyTorchModel(torch.nn.Module):\n    def forward(self, x):\n        {statement}\n"
     (tmp_path / "net.py").write_text(head + code)

@@ -267,7 +267,7 @@ STEPS = [
 def test_a_module_that_each_call_changes_gets_a_call_for_each_request_and_no_more(
     step: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """Requests do not share calls: to look whether they may would take calls of its own."""
+    """Requests do not share calls, because testing whether they may would take further calls."""
     (tmp_path / "net.py").write_text(STATEFUL.replace("STEP", step))
     layers = {name: value for name, value in weights().items() if name.startswith("fc")}
     torch.save(layers, tmp_path / "model.pt")
@@ -282,7 +282,7 @@ def test_a_module_that_each_call_changes_gets_a_call_for_each_request_and_no_mor
 def test_a_module_that_fills_a_cache_may_answer_requests_together(
     step: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
-    """What is the same after each call, as a cache, says nothing against shared calls."""
+    """A value that is the same after each call, such as a cache, does not prevent shared calls."""
     (tmp_path / "net.py").write_text(STATEFUL.replace("STEP", step))
     layers = {name: value for name, value in weights().items() if name.startswith("fc")}
     torch.save(layers, tmp_path / "model.pt")

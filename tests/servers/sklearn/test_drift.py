@@ -160,7 +160,7 @@ def test_clients_at_the_same_time_are_counted_once_each(
 
 
 def test_refused_requests_count_nowhere(server: Server) -> None:
-    """Rows of a 400 are no rows, alone and beside others; a 404 is none either."""
+    """Rows of a request with 400 or 404 are not counted, alone or in a batch."""
     good = {"age": 5, "income": 5e4, "floor": 1, "city": "Taipei"}
     refused = [
         [good | {"age": "old"}],
@@ -237,7 +237,7 @@ def test_workers_add_up(
 def test_samples_give_ranges_that_the_model_lacks(
     rows: int, tmp_path: Path, classifier: LogisticRegression, iris: Any
 ) -> None:
-    """With 10 rows or more, samples say what is usual; fewer say nothing, and none is counted."""
+    """With 10 rows or more, samples give the ranges of columns; with fewer, nothing is counted."""
     joblib.dump(classifier, tmp_path / "model.joblib")
     (tmp_path / "samples").mkdir()
     for number, some in enumerate(np.array_split(iris.data[:rows], 3)):

@@ -90,7 +90,7 @@ def assert_same_in_all(server: Server, forms: dict[str, tuple[str, Any]], expect
 def test_documents_are_the_same_in_every_form(
     tmp_path: Path, serve_model: Callable[..., Server]
 ) -> None:
-    """A text model takes texts alone and as the only column of a table."""
+    """A text model accepts texts as a list, and as the only column of a table."""
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(DOCUMENTS, [1, 0, 1, 0])
     joblib.dump(model, tmp_path / "model.joblib")
 
@@ -257,7 +257,7 @@ class Sum(TransformerMixin, BaseEstimator):
 def test_rows_without_names_for_a_step_of_dataframes_are_refused(
     served: Callable[..., Any],
 ) -> None:
-    """The client is told to send names; a mistake of the author's stays a 500."""
+    """The client gets 400 with advice to send names; a failure of the author's code is a 500."""
     table = pd.DataFrame({"a": [1.0, 2, 3, 4], "b": [4.0, 3, 9, 8]})
     model = make_pipeline(Sum(), LogisticRegression()).fit(table, [0, 0, 1, 1])
     answer = served(model)
@@ -271,7 +271,7 @@ def test_rows_without_names_for_a_step_of_dataframes_are_refused(
 
 
 def test_a_step_that_reads_arrays_gets_arrays(served: Callable[..., Any]) -> None:
-    """Names beside the rows change nothing for an author's step that knows none and needs none."""
+    """Names beside the rows change nothing for an author's step that does not read them."""
     rows = np.arange(8.0).reshape(4, 2)
     model = make_pipeline(OfArrays(), LogisticRegression()).fit(rows, [0, 1, 0, 1])
     answer = served(model)

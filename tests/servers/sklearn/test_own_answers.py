@@ -131,7 +131,7 @@ def test_a_list_from_an_own_predict_has_an_item_for_each_row(
 
 
 def test_a_list_from_predict_proba_has_an_item_for_each_output(served: Callable[..., Any]) -> None:
-    """As scikit-learn has it, also where there are as many outputs as rows."""
+    """As in scikit-learn, also if there are as many outputs as rows."""
     model = DecisionTreeClassifier().fit(ROWS, [[0, 1], [1, 1], [0, 0], [1, 0]])
 
     answer = served(model)({"data": {"ndarray": ROWS[:2].tolist()}})

@@ -173,7 +173,7 @@ def test_rows_that_look_alike_do_not_hide_that_they_influence_each_other(
 
 
 def test_rows_that_the_model_refuses_say_nothing_of_batches() -> None:
-    """A model that takes no missing values is batched all the same."""
+    """A model that refuses missing values can still be batched."""
     batcher = trusted(Counting(refuse_missing))
 
     assert values(batcher([row(1.0), row(2.0)])) == [[[1.0]], [[2.0]]]
@@ -254,7 +254,7 @@ def exits_for_negative(rows: Any) -> Any:
 
 
 def test_one_request_for_which_the_model_exits_spoils_no_other() -> None:
-    """SystemExit, and whatever else is no `Exception`, is the outcome of that request alone."""
+    """SystemExit, and any other `BaseException`, is the outcome of only that request."""
     batcher = trusted(Counting(exits_for_negative))
 
     outcomes = asked_in_turn(batcher, [row(1.0), row(-1.0), row(2.0)])
@@ -319,7 +319,7 @@ def test_one_bad_request_among_many_is_found_by_halving(place: int) -> None:
 
 
 def test_others_have_their_turn_while_a_bad_request_is_sought() -> None:
-    """The model is called once at a time, and how long others wait is told as before."""
+    """The model is never called twice at a time, and waiting times are reported as before."""
     predict = Counting(refuse_negative)
     batcher = trusted(predict)
 
@@ -409,7 +409,7 @@ def test_a_model_that_is_slower_together_is_not_batched(
 def test_requests_come_alone_where_a_batch_takes_longer_to_copy_than_to_answer(
     width: int, copy: float, call: float, next_together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then many large requests come alone before a batch is tried again."""
+    """Then many large requests run alone before a batch is tried again."""
     clock = Clock(monkeypatch)
 
     def answered(value: Any) -> Any:

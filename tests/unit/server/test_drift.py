@@ -264,7 +264,7 @@ def test_columns_and_classes_past_a_hundred_are_counted_together() -> None:
 
 
 def test_arrays_and_tables_of_several_clients_are_counted_together() -> None:
-    """A batch of requests is counted as its requests are alone."""
+    """A batch of requests is counted as its requests would be one by one."""
     inputs = (AREA, Column("rooms", "float64", value_range=ValueRange(1, 9, "training")))
     values = [
         np.array([[5.0, 1.0], [20.0, 20.0]]),
@@ -391,7 +391,7 @@ def test_answers_of_another_method_count_no_classes(asked: dict[str, Any]) -> No
 
 
 def test_what_cannot_be_counted_costs_no_answer(caplog: pytest.LogCaptureFixture) -> None:
-    """An author's values that nothing can compare end the counting, with one line in the log."""
+    """Values that cannot be compared end the counting, with one line in the log."""
 
     class Odd:
         __hash__ = None  # type: ignore[assignment]

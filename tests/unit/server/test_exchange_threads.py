@@ -86,7 +86,7 @@ def test_memory_is_counted_until_the_thread_has_finished(begin: Begin) -> None:
 
 @pytest.mark.parametrize("begin", [by_callback, by_coroutine])
 def test_nothing_is_done_for_clients_that_have_left(begin: Begin) -> None:
-    """Their bodies count until their turn comes, when they are let go."""
+    """Their bodies count until their turn comes, when they are dropped."""
     gate, done = threading.Event(), []
 
     async def scenario(memory: MemoryBudget) -> None:

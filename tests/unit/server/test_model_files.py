@@ -143,7 +143,7 @@ class Loader:
         self.tried = fingerprint(self._uri)
 
     def poller(self) -> Poller:
-        """A poller that looks when told to."""
+        """A poller that checks when the test asks for it."""
         return Poller(self._uri, 1, lambda: self.tried, self.load)
 
 
@@ -160,7 +160,7 @@ def test_a_change_is_loaded_once_it_has_stayed_for_two_looks(directory: Path) ->
 
 
 def test_a_directory_that_is_gone_is_not_loaded(directory: Path) -> None:
-    """A mount that is away for a while changes nothing."""
+    """A mount that is missing for a while changes nothing."""
     loader = Loader(directory)
     poller = loader.poller()
     directory.rename(directory.with_name("away"))

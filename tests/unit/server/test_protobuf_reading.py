@@ -155,7 +155,7 @@ def test_a_message_that_protobuf_refuses_is_counted_as_far_as_it_is_read() -> No
 
 @given(st.binary(max_size=100))
 def test_any_bytes_can_be_counted(body: bytes) -> None:
-    """Whatever a client sends has a number of parts, of which none has less than a byte."""
+    """Any body has a number of parts, none of which has less than a byte."""
     assert 0 <= PartCounter(body, SeldonMessage.DESCRIPTOR).count() <= len(body)
     assert 0 <= may_have_parts(body) <= len(body)
 
@@ -168,7 +168,7 @@ def test_a_body_of_several_blocks_is_counted_as_a_whole() -> None:
 
 
 def test_a_message_with_a_name_is_short() -> None:
-    """What is read on the event loop has a bound of its own."""
+    """Messages that the event loop reads have a smaller limit."""
     kind = CLASSES["ModelReadyRequest"]
     assert read_names(kind, kind(name="x" * 1000).SerializeToString()).name == "x" * 1000
     with pytest.raises(

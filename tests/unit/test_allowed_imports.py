@@ -25,7 +25,7 @@ def loaded(content: bytes, names: str | None, tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_pickle_that_imports_what_is_listed_is_loaded(protocol: int, tmp_path: Path) -> None:
+def test_a_pickle_that_only_imports_listed_names_is_loaded(protocol: int, tmp_path: Path) -> None:
     """A pickle that only imports listed names is loaded, in any protocol and list syntax."""
     value = [Fraction(1, 3), OrderedDict(a=1)]
     content = pickle.dumps(value, protocol)
@@ -57,7 +57,7 @@ def test_without_a_list_anything_may_be_imported(tmp_path: Path) -> None:
         (b"cno_such_module\nharm\n.", "no_such_module.harm"),
     ],
 )
-def test_a_name_that_is_not_listed_is_refused_before_anything_is_loaded(
+def test_an_unlisted_name_is_refused_before_anything_is_loaded(
     content: bytes, name: str, tmp_path: Path
 ) -> None:
     """A name that is not listed is refused before loading, however the pickle hides it."""
@@ -70,7 +70,7 @@ def test_a_name_that_is_not_listed_is_refused_before_anything_is_loaded(
         loaded(content, FRACTION, tmp_path)
 
 
-def test_what_the_opcodes_do_not_show_is_refused_while_it_is_loaded(tmp_path: Path) -> None:
+def test_imports_that_opcodes_do_not_show_are_refused_during_loading(tmp_path: Path) -> None:
     """Imports that the check of the opcodes missed are refused while loading."""
     content = b"cos\nsystem\n(S'exit 1'\ntR."
     allowed = AllowedImports.of(FRACTION)
@@ -87,7 +87,7 @@ def test_compressed_pickles_are_read_too(tmp_path: Path) -> None:
         AllowedImports.of(FRACTION).check(tmp_path / "model.joblib")
 
 
-def test_many_names_are_cut_in_the_error(tmp_path: Path) -> None:
+def test_the_error_truncates_long_lists_of_names(tmp_path: Path) -> None:
     """The error message truncates long names and long lists of names."""
     names = b"".join(b"cmodule\nname%02d\n" % number for number in range(30))
     (tmp_path / "m").write_bytes(names + b"ca\n" + b"b" * 5000 + b"\n.")

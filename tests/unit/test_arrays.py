@@ -51,7 +51,7 @@ def test_a_whole_number_beside_fractions_stays_exact(rows: Any) -> None:
         ([[True, False]], "bool"),
     ],
 )
-def test_other_numbers_are_as_numpy_has_them(rows: Any, dtype: str) -> None:
+def test_other_numbers_have_numpys_usual_dtype(rows: Any, dtype: str) -> None:
     """Other numbers get numpy's usual dtype, if no value changes."""
     array = from_lists(rows)
     assert array.dtype == dtype
@@ -79,7 +79,7 @@ def test_lists_of_any_length_are_values_of_an_array() -> None:
 
 
 @pytest.mark.parametrize("rows", [[["a\0"]], [["\0", "a"]], [["a", "b\0\0"]]])
-def test_a_text_keeps_the_nuls_at_its_end(rows: Any) -> None:
+def test_a_text_keeps_its_trailing_nuls(rows: Any) -> None:
     """Texts that end with NUL are unchanged, in an object array: numpy's texts lose them."""
     array = from_lists(rows)
     assert array.dtype == object

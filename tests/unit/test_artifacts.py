@@ -179,7 +179,7 @@ def test_a_scheme_of_another_place_is_refused(model_uri: str, scheme: str) -> No
 
 
 @pytest.mark.parametrize("model_uri", ["file://[", "/mnt/\0models", "/mnt/" + 300 * "m"])
-def test_what_is_no_path_at_all_is_refused(model_uri: str) -> None:
+def test_an_impossible_path_is_refused(model_uri: str) -> None:
     """A path that the system cannot look up is a deployment error."""
     assert "cannot be read: " in refusal(model_uri)
 
@@ -192,7 +192,7 @@ def test_a_missing_path_lists_its_parent(tmp_path: Path) -> None:
     )
 
 
-def test_a_missing_path_in_a_missing_parent_is_said_plainly(tmp_path: Path) -> None:
+def test_the_error_for_a_path_in_a_missing_parent_is_short(tmp_path: Path) -> None:
     """If the parent directory is missing too, the error only says that the path does not exist."""
     uri = tmp_path / "a/b"
     assert refusal(uri) == f"model_uri '{uri}' does not exist"
@@ -316,7 +316,7 @@ def test_two_candidates_are_refused_by_name(tmp_path: Path, names: tuple[str, st
     )
 
 
-def test_no_candidate_lists_what_is_there(tmp_path: Path) -> None:
+def test_without_a_candidate_the_error_lists_the_files(tmp_path: Path) -> None:
     """If there is no candidate, the error lists the expected names and the existing files."""
     put(tmp_path, "weights.h5", "README.md")
     assert refusal(tmp_path) == (
@@ -325,12 +325,12 @@ def test_no_candidate_lists_what_is_there(tmp_path: Path) -> None:
     )
 
 
-def test_an_empty_directory_has_nothing(tmp_path: Path) -> None:
+def test_an_empty_directory_is_refused(tmp_path: Path) -> None:
     """The error for an empty directory says that nothing was found."""
     assert refusal(tmp_path).endswith("; found nothing")
 
 
-def test_a_long_list_is_cut(tmp_path: Path) -> None:
+def test_a_long_list_of_files_is_truncated(tmp_path: Path) -> None:
     """The error truncates a long list of files."""
     put(tmp_path, *(f"part-{number:03}.csv" for number in range(25)))
     assert refusal(tmp_path).endswith(", part-018.csv, part-019.csv and 5 more")
@@ -378,7 +378,7 @@ def test_every_mlflow_layout_is_read(tmp_path: Path, mlmodel: str) -> None:
     assert found.flavor["serialization_format"] == "cloudpickle"
 
 
-def test_an_mlflow_model_without_the_flavor_names_those_it_has(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_flavor_lists_the_existing_ones(tmp_path: Path) -> None:
     """If MLmodel lacks the image's flavor, the error lists the existing ones."""
     (tmp_path / "MLmodel").write_text("flavors: {xgboost: {data: model.xgb}, python_function: {}}")
     assert refusal(tmp_path) == (
@@ -415,7 +415,7 @@ def test_an_mlflow_flavor_may_name_the_directory_of_its_file(tmp_path: Path) -> 
     assert (found.path, found.directory) == (tmp_path / "data/model.pkl", tmp_path)
 
 
-def test_an_mlflow_model_without_its_file_lists_what_is_there(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_flavor_file_lists_the_directory(tmp_path: Path) -> None:
     """If the flavor's file is missing, the error names it and lists the directory."""
     (tmp_path / "MLmodel").write_text(MLFLOW_1)
     assert refusal(tmp_path) == (
@@ -479,13 +479,13 @@ def test_a_missing_module_is_named() -> None:
     )
 
 
-def test_a_module_that_another_of_our_images_has_is_told_with_that_image() -> None:
+def test_the_error_recommends_the_image_that_has_a_missing_module() -> None:
     """If another of our images has the missing module, the error recommends that image."""
     error = ModuleNotFoundError("No module named 'xgboost.sklearn'", name="xgboost.sklearn")
     assert failure(ARTIFACT, error).endswith(": use the image xgboost-prepackaged")
 
 
-def test_a_module_that_has_moved_is_told_as_another_version() -> None:
+def test_a_moved_module_is_reported_as_another_version() -> None:
     """If the package exists but lacks the module, the error says that the version differs."""
     error = ModuleNotFoundError("No module named 'json.old'", name="json.old")
     assert failure(ARTIFACT, error) == (
@@ -495,7 +495,7 @@ def test_a_module_that_has_moved_is_told_as_another_version() -> None:
     )
 
 
-def test_a_name_that_has_moved_is_told_as_another_version() -> None:
+def test_a_moved_class_is_reported_as_another_version() -> None:
     """If a package lacks a pickled class, the error says that the version differs."""
     error = AttributeError(
         "Can't get attribute '_Old' on <module 'json.decoder' from '/usr/lib/json/decoder.py'>"
@@ -507,14 +507,14 @@ def test_a_name_that_has_moved_is_told_as_another_version() -> None:
     )
 
 
-def test_a_name_of_the_script_that_saved_the_model_is_told_with_the_cures() -> None:
+def test_the_error_names_a_function_of_the_script_that_saved_the_model() -> None:
     """The error for a function of the saving script or notebook names it."""
     error = AttributeError("Can't get attribute 'clip' on <module '__main__' (built-in)>")
     assert "needs clip of the notebook or script that saved it" in failure(ARTIFACT, error)
 
 
 @pytest.mark.parametrize("name", ["_loss", "json.old", ""])
-def test_what_is_known_of_versions_takes_the_place_of_guesses(name: str) -> None:
+def test_a_version_hint_replaces_guesses(name: str) -> None:
     """If a version hint is known, it replaces guesses about missing modules or classes."""
     errors = [ModuleNotFoundError(f"No module named {name!r}", name=name), ValueError("dtype:")]
     for error in errors:
@@ -526,7 +526,7 @@ def test_what_is_known_of_versions_takes_the_place_of_guesses(name: str) -> None
         )
 
 
-def test_an_own_module_is_missing_whatever_is_known_of_versions() -> None:
+def test_a_missing_module_of_the_author_is_reported_despite_a_version_hint() -> None:
     """A missing module that is not the framework's is reported despite a version hint."""
     error = ModuleNotFoundError("No module named 'my_features'", name="my_features")
     with (
@@ -536,14 +536,14 @@ def test_an_own_module_is_missing_whatever_is_known_of_versions() -> None:
         raise error
 
 
-def test_bytes_of_another_kind_are_named(tmp_path: Path) -> None:
+def test_the_error_names_the_kind_of_file(tmp_path: Path) -> None:
     """The error says what kind of file it is, such as a PNG image."""
     (tmp_path / "model.pkl").write_bytes(b"\x89PNG\r\n")
     artifact = Artifact(tmp_path / "model.pkl", "model.pkl", tmp_path)
     assert failure(artifact, KeyError("P")).endswith("KeyError: 'P'; the file is a PNG image")
 
 
-def test_a_pointer_of_git_lfs_is_no_model(tmp_path: Path) -> None:
+def test_a_git_lfs_pointer_is_refused(tmp_path: Path) -> None:
     """A Git LFS pointer is refused before it is read, with a hint to fetch the file."""
     (tmp_path / "model.pkl").write_text(
         "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
@@ -554,7 +554,7 @@ def test_a_pointer_of_git_lfs_is_no_model(tmp_path: Path) -> None:
     )
 
 
-def test_a_further_flavor_is_read_where_the_first_is_not_there(tmp_path: Path) -> None:
+def test_a_second_flavor_is_read_if_the_first_is_missing(tmp_path: Path) -> None:
     """An image can read a second flavor, but prefers its own."""
     files = replace(FILES, other_flavors=(("other", "data"),))
     put(tmp_path, "model.pkl", "other.pkl")
@@ -577,7 +577,7 @@ def test_a_further_flavor_is_read_where_the_first_is_not_there(tmp_path: Path) -
         (ImportError("cannot import name 'a'"), "ImportError: cannot import name 'a'"),
     ],
 )
-def test_any_other_failure_is_told_with_the_file(error: Exception, told: str) -> None:
+def test_any_other_failure_is_reported_with_the_file(error: Exception, told: str) -> None:
     """Any other exception becomes an error with the file's name and the exception's text."""
     assert failure(ARTIFACT, error) == (
         f"model file /mnt/models/model.pkl cannot be loaded, it is damaged or of another kind:"

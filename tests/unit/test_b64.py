@@ -17,12 +17,12 @@ from prepackaged.b64 import decode_b64, encode_b64, is_b64
         ("aGlo\r\naQ==\n", b"hihi"),
     ],
 )
-def test_base64_is_decoded_as_rfc_4648_has_it(text: str, content: bytes) -> None:
+def test_base64_is_decoded_as_in_rfc_4648(text: str, content: bytes) -> None:
     """Base64 is decoded as in RFC 4648, ignoring line breaks."""
     assert decode_b64({"b64": text}) == content
 
 
-def test_bytes_may_be_anywhere() -> None:
+def test_base64_objects_may_be_anywhere() -> None:
     """Base64 objects are decoded anywhere in lists, objects and arrays; the input is unchanged."""
     bits = {"b64": "aGk="}
     cells = np.array([[bits, 1], [None, "x"]], dtype=object)
@@ -52,7 +52,7 @@ def test_bytes_may_be_anywhere() -> None:
         (["aGk="], "['aGk=']"),
     ],
 )
-def test_what_is_no_base64_is_the_clients_mistake(value: Any, got: str) -> None:
+def test_invalid_base64_is_the_clients_mistake(value: Any, got: str) -> None:
     """The error message for invalid Base64 shows the value, truncated."""
     with pytest.raises(ClientError) as caught:
         decode_b64([{"b64": value}])
@@ -60,7 +60,7 @@ def test_what_is_no_base64_is_the_clients_mistake(value: Any, got: str) -> None:
     assert str(caught.value).startswith(wanted + got)
 
 
-def test_a_long_text_is_shortened_in_the_message() -> None:
+def test_a_long_text_is_truncated_in_the_message() -> None:
     """A long value is truncated in the error message."""
     with pytest.raises(ClientError) as caught:
         decode_b64({"b64": "*" * 10**6})
@@ -68,13 +68,13 @@ def test_a_long_text_is_shortened_in_the_message() -> None:
 
 
 @pytest.mark.parametrize("value", [{"b64": "aGk=", "x": 1}, {"B64": "aGk="}, {}, "b64", ["b64"]])
-def test_other_values_are_no_bytes(value: Any) -> None:
+def test_other_values_are_not_decoded(value: Any) -> None:
     """Only an object whose single key is "b64" is decoded, as in TensorFlow Serving."""
     assert not is_b64(value)
     assert decode_b64(value) == value
 
 
-def test_bytes_come_back_in_the_same_form() -> None:
+def test_encoded_bytes_are_decoded_to_the_same_bytes() -> None:
     """Encoded bytes are decoded to the same bytes."""
     assert encode_b64(b"hi") == {"b64": "aGk="}
     assert decode_b64(encode_b64(bytes(range(256)))) == bytes(range(256))

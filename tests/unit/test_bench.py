@@ -79,7 +79,7 @@ def test_wrk_gives_rate_latencies_and_errors() -> None:
     assert figures == {"p50 ms": 0.069, "p99 ms": 0.28, "errors": 0}
 
 
-def test_wrong_answers_are_errors_and_no_throughput() -> None:
+def test_wrong_answers_are_errors_and_not_throughput() -> None:
     """Wrong answers count as errors, and not in the rate."""
     figures = read_wrk(WRK_ALL_WRONG)
 
@@ -118,7 +118,7 @@ def test_calls_that_fail_are_errors_without_latencies() -> None:
     assert figures == {"req/s": 0, "errors": 20}
 
 
-def test_a_load_gives_its_time_and_that_of_health_meanwhile() -> None:
+def test_a_load_test_gives_its_time_and_that_of_health_pings() -> None:
     """The figures of a load test are its time and the median and maximum health ping, in ms."""
     assert read_times(0.42, 0, [3.0, 1.0, 2.0]) == {
         "total s": 0.42,
@@ -128,7 +128,7 @@ def test_a_load_gives_its_time_and_that_of_health_meanwhile() -> None:
     }
 
 
-def test_a_server_that_refuses_requests_is_given_no_time() -> None:
+def test_a_server_that_refuses_requests_has_no_time() -> None:
     """If requests are refused or pings fail, errors are counted but no times are reported."""
     assert read_times(0.0113, 320, [math.inf]) == {"errors": 321}
 
@@ -173,7 +173,7 @@ def test_the_table_adds_errors_up() -> None:
     ]
 
 
-def test_the_table_has_a_place_for_a_server_that_is_not_there() -> None:
+def test_the_table_has_an_empty_column_for_a_missing_server() -> None:
     """A server that was not measured has an empty column; without errors there is no error row."""
     measured = {"start": {"upstream": [{"start s": 4.96, "errors": 0}]}}
 
@@ -186,7 +186,7 @@ def test_the_table_has_a_place_for_a_server_that_is_not_there() -> None:
     )
 
 
-def test_the_table_does_without_upstream() -> None:
+def test_the_table_works_without_upstream() -> None:
     """Without upstream's figure there is no ratio."""
     measured = {"1 row": {"upstream": [{"errors": 1.0}], "ours": [{"req/s": 5.0}]}}
 
@@ -272,7 +272,7 @@ def test_a_record_is_answered_in_the_form_of_each_server(body: bytes) -> None:
     assert not is_right(body.replace(b"0.25", b"0.2501"), answer)
 
 
-def test_upstream_serves_a_table_by_the_class_that_its_users_write() -> None:
+def test_upstream_serves_a_table_with_the_users_own_class() -> None:
     """Upstream serves a table with the users' own class, other servers with the image's Model."""
     table = Model(Path("sklearn/server"), "Model", [], {"model_uri": "here"}, plain="Frame")
     array = Model(Path("sklearn/server"), "Model", [])
@@ -284,7 +284,7 @@ def test_upstream_serves_a_table_by_the_class_that_its_users_write() -> None:
     assert {array.of(each).name for each in ALL} == {"Model"}
 
 
-def test_a_program_gets_requests_of_its_protocol() -> None:
+def test_each_server_gets_requests_in_its_protocol() -> None:
     """Each server gets requests in its own protocol and at its own path."""
     sample = of_records([RECORD], [[0.25, 0.75]])
     ours = next(each for each in ALL if each.name == "ours")
@@ -305,7 +305,7 @@ def test_a_row_is_sent_so_that_every_server_answers_alike() -> None:
     }
 
 
-def test_a_tensor_is_sent_in_json_or_behind_it() -> None:
+def test_a_tensor_is_sent_in_json_or_in_binary() -> None:
     """A tensor is sent in JSON, or in binary after it with the JSON's length in a header."""
     tensor = np.array([[0.5, 2.0]], "<f4")
     told, binary = (of_tensor(tensor, [[0.5]], is_binary=each) for each in (False, True))
@@ -348,7 +348,7 @@ def test_without_cgroups_memory_has_a_limit_and_cpus_have_none(
         assert command[-1] == "--as=1073741824"
 
 
-def test_a_start_is_measured_with_all_processes() -> None:
+def test_a_start_is_measured_with_child_processes() -> None:
     """CPU time and memory are those of the process and its children."""
     own = figures_of(os.getpid(), 1.5)
     with subprocess.Popen(["sleep", "60"]) as child:

@@ -25,7 +25,7 @@ def bytecode(package: Path) -> bytes:
     return compiled.read_bytes()
 
 
-def test_bytecode_holds_no_time(package: Path) -> None:
+def test_bytecode_contains_no_timestamp(package: Path) -> None:
     """Bytecode has the source's hash instead of its time, and imports do not check it (PEP 552)."""
     builder.compile_bytecode(package.parents[1])
     assert bytecode(package)[4:8] == (1).to_bytes(4, "little")
@@ -41,7 +41,7 @@ def test_bytecode_is_the_same_each_time(package: Path) -> None:
     assert bytecode(package) == first
 
 
-def test_a_module_for_a_later_python_is_passed_over(package: Path) -> None:
+def test_a_module_for_a_later_python_is_skipped(package: Path) -> None:
     """A module in a newer Python's syntax, as PyTorch has one, is skipped."""
     (package / "later.py").write_text("def f[T]() -> T: ...\n")
     builder.compile_bytecode(package.parents[1])

@@ -37,7 +37,7 @@ def put(environment: Path, name: str, body: bytes = b"") -> Path:
         "alpha-1.dist-info/direct_url.json",
     ],
 )
-def test_what_only_developers_need_is_left_out(environment: Path, name: str) -> None:
+def test_files_that_only_developers_need_are_removed(environment: Path, name: str) -> None:
     """Tests, headers, sources and installation notes are removed."""
     path = put(environment, name)
     builder.remove(environment)
@@ -56,7 +56,7 @@ COMPILED = ("torchvision/_C.so", "torchvision/image.so", "torchvision.libs/libnv
     ],
     ids=["for CUDA without it", "for CUDA", "for CPUs"],
 )
-def test_what_cannot_be_loaded_without_cuda_is_left_out(
+def test_libraries_that_need_cuda_are_removed(
     environment: Path, body: bytes, *, has_cuda: bool, stays: bool
 ) -> None:
     """Libraries that need CUDA are removed if PyTorch is built without it."""
@@ -83,7 +83,7 @@ def test_what_cannot_be_loaded_without_cuda_is_left_out(
         "alpha-1.dist-info/licenses/LICENSE",
     ],
 )
-def test_what_a_server_may_read_stays(environment: Path, name: str) -> None:
+def test_files_that_a_server_may_read_stay(environment: Path, name: str) -> None:
     """Modules for testing, headers for GPU compilers and licences are kept."""
     path = put(environment, name)
     builder.remove(environment)
@@ -97,7 +97,7 @@ def test_a_module_named_test_stays(environment: Path) -> None:
     assert module.exists()
 
 
-def test_every_file_has_the_time_that_zip_knows_as_the_first(environment: Path) -> None:
+def test_every_file_has_the_earliest_time_of_zip(environment: Path) -> None:
     """All files, directories and links get the time 1 January 1980, the first that ZIP supports."""
     file = put(environment, "alpha/core.py")
     link = environment / "link"
@@ -125,13 +125,13 @@ def test_a_library_with_debugging_symbols_may_be_stripped(library: Path) -> None
     assert not builder.may_be_stripped(library)
 
 
-def test_a_stripped_library_is_left_alone(library: Path) -> None:
+def test_a_stripped_library_is_not_stripped_again(library: Path) -> None:
     """A stripped library is not stripped again."""
     subprocess.run(["strip", "--strip-debug", library], check=True)
     assert not builder.may_be_stripped(library)
 
 
-def test_a_library_that_auditwheel_patched_is_left_alone(library: Path) -> None:
+def test_a_library_that_auditwheel_patched_is_not_stripped(library: Path) -> None:
     """Libraries that auditwheel patched are not stripped, since `strip` would break them."""
     patched = library.with_name("patched.so")
     patched.write_bytes(library.read_bytes() + b"$ORIGIN/../alpha.libs\0")
@@ -142,7 +142,7 @@ def test_a_library_that_auditwheel_patched_is_left_alone(library: Path) -> None:
     assert not builder.may_be_stripped(bundled)
 
 
-def test_what_is_no_library_is_left_alone(environment: Path) -> None:
+def test_other_files_are_not_stripped(environment: Path) -> None:
     """Linker scripts and empty files with the name of a library are not stripped."""
     assert not builder.may_be_stripped(
         put(environment, "alpha/libalpha.so", b"INPUT(libalpha.so.1)")

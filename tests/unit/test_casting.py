@@ -58,13 +58,13 @@ def test_values_get_the_dtype_of_the_kind(
         ("category", None, None),
     ],
 )
-def test_null_is_the_missing_value_of_training(kind: Any, missing: Any, expected: Any) -> None:
+def test_null_becomes_the_missing_value_of_training(kind: Any, missing: Any, expected: Any) -> None:
     """Null becomes the training data's missing value: None or NaN, and always NaN for numbers."""
     (value,) = cast([None], Column(kind=kind, missing=missing), "0").tolist()
     assert value is expected or (value != value and expected != expected)
 
 
-def test_a_date_is_a_date() -> None:
+def test_dates_are_parsed() -> None:
     """Dates are parsed as ISO 8601, with or without a time; null is NaT."""
     array = cast(["2024-02-29", "2024-02-29T12:30:00Z", None], Column(kind="datetime"), "0")
     assert array.astype("datetime64[s]").astype(str).tolist() == [
@@ -84,7 +84,7 @@ def test_a_date_is_a_date() -> None:
         ("2262-04-11", "2262-04-11"),
     ],
 )
-def test_a_date_may_have_no_dashes_and_a_time_a_fraction(text: str, iso: str) -> None:
+def test_dates_may_lack_dashes_and_times_may_have_fractions(text: str, iso: str) -> None:
     """Each form of ISO 8601 means its date and time, to the nanosecond."""
     assert cast([text], Column(kind="datetime"), "0").tolist() == [np.datetime64(iso, "ns").item()]
 
@@ -92,7 +92,7 @@ def test_a_date_may_have_no_dashes_and_a_time_a_fraction(text: str, iso: str) ->
 @pytest.mark.parametrize(
     "text", ["9999-12-31", "1500-01-01", "2262-04-12", "now", "today", "NaT", "", "202001031"]
 )
-def test_what_is_no_date_of_nanoseconds_is_refused(text: str) -> None:
+def test_a_date_beyond_nanoseconds_is_refused(text: str) -> None:
     """A date that nanoseconds do not reach is refused, and so are words that NumPy knows."""
     why = f"row 0, column 'x': expected a date and time as in ISO 8601, got {text!r}"
     assert refusal([text], Column(kind="datetime")) == why
@@ -116,7 +116,7 @@ def test_what_is_no_date_of_nanoseconds_is_refused(text: str) -> None:
         ("datetime", 5, "a date and time as in ISO 8601", "5"),
     ],
 )
-def test_what_has_no_place_is_refused_by_row(
+def test_the_error_names_row_and_column_of_a_wrong_value(
     kind: Any, value: Any, expected: str, got: str
 ) -> None:
     """The error names the row, the column, the expected and the actual value."""
@@ -125,12 +125,12 @@ def test_what_has_no_place_is_refused_by_row(
     assert message.startswith(f"row 1, column 'x': expected {expected}, got {got}")
 
 
-def test_a_long_value_is_cut_in_the_message() -> None:
+def test_a_long_value_is_truncated_in_the_message() -> None:
     """A long value is truncated in the error message."""
     assert len(refusal(["x" * 100_000], Column(kind="float64"))) < 120
 
 
-def test_null_is_refused_where_the_model_refuses_it() -> None:
+def test_null_is_refused_if_the_model_refuses_it() -> None:
     """Null and NaN are refused if the column allows no missing values."""
     column = Column(kind="float64", nullable=False)
     for values in ([1.0, None], [1.0, math.nan], np.array([1.0, math.nan])):
@@ -141,7 +141,7 @@ def test_null_is_refused_where_the_model_refuses_it() -> None:
     ("kind", "known", "value"),
     [("text", ("a", "b"), "c"), ("int64", (1, 2), 3), ("bool", (True,), False)],
 )
-def test_a_value_beyond_the_categories_is_refused_where_they_are_all(
+def test_an_unknown_category_is_refused_if_the_categories_are_complete(
     kind: Any, known: tuple[Any, ...], value: Any
 ) -> None:
     """Values outside the categories are refused only if the categories are complete."""

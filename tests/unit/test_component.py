@@ -113,7 +113,7 @@ def test_a_component_without_files_loads_without_a_model() -> None:
     assert (model.ready, model.artifact) == (True, None)
 
 
-def test_model_file_is_handed_on(directory: Path) -> None:
+def test_the_parameter_model_file_selects_a_file(directory: Path) -> None:
     """The parameter model_file selects one of two files."""
     (directory / "other.txt").write_text("another model")
     model = Counting(str(directory), "other.txt")
@@ -174,7 +174,7 @@ def test_a_mount_without_a_model_lists_what_it_holds(mount: Path) -> None:
     )
 
 
-def test_a_server_without_a_model_is_shown_the_mount(mount: Path) -> None:
+def test_a_server_that_needs_no_model_gets_the_mount(mount: Path) -> None:
     """A server that needs no model gets the mount as model_uri if it exists."""
     assert loaded(WithoutFiles()).model_uri is None
     mount.mkdir()
@@ -184,7 +184,7 @@ def test_a_server_without_a_model_is_shown_the_mount(mount: Path) -> None:
 
 @pytest.mark.parametrize("kind", [AttributeError, NotImplementedError])
 @pytest.mark.parametrize("hook", ["load_model", "describe_model"])
-def test_an_error_that_microservices_swallow_becomes_another(
+def test_errors_that_upstream_would_ignore_are_wrapped(
     directory: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception], hook: str
 ) -> None:
     """AttributeError and NotImplementedError are wrapped, since upstream would ignore them."""
@@ -202,7 +202,7 @@ def test_an_error_that_microservices_swallow_becomes_another(
     assert model.ready is False
 
 
-def test_any_other_error_of_an_author_stays_itself(
+def test_any_other_exception_is_raised_unchanged(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Any other exception is raised unchanged."""
@@ -236,7 +236,7 @@ def test_seldon_answers_health_with_the_text(directory: Path) -> None:
 # Metadata
 
 
-def test_metadata_is_what_the_model_says_of_itself(directory: Path) -> None:
+def test_metadata_is_the_platform_and_the_models_description(directory: Path) -> None:
     """The metadata consists of the platform and the model's description."""
     assert loaded(Counting(str(directory))).init_metadata() == {
         "platform": "counting",
@@ -245,7 +245,7 @@ def test_metadata_is_what_the_model_says_of_itself(directory: Path) -> None:
     }
 
 
-def test_metadata_is_made_of_the_signature_and_custom() -> None:
+def test_metadata_comes_from_the_signature_and_custom() -> None:
     """Without describe_model, the metadata comes from `signature` and `custom`."""
 
     class Stating(Component):
@@ -265,12 +265,12 @@ def test_metadata_is_made_of_the_signature_and_custom() -> None:
     }
 
 
-def test_a_model_that_states_nothing_has_its_platform_alone() -> None:
+def test_a_model_without_a_signature_only_has_its_platform() -> None:
     """Without a signature, the metadata has only the platform."""
     assert loaded(WithoutFiles()).init_metadata() == {"platform": ""}
 
 
-def test_a_description_of_ones_own_wins_over_the_signature(directory: Path) -> None:
+def test_a_subclass_s_description_replaces_the_signature(directory: Path) -> None:
     """A subclass's describe_model replaces the description from the signature."""
     model = Counting(str(directory))
     model.signature = Signature((Column("other"),))
@@ -334,7 +334,7 @@ def test_metadata_yaml_overlays_the_description(directory: Path) -> None:
         ("[]", ""),
     ],
 )
-def test_the_model_wins_over_metadata_that_it_contradicts(
+def test_the_model_overrides_metadata_that_contradicts_it(
     directory: Path, caplog: pytest.LogCaptureFixture, inputs: str, why: str
 ) -> None:
     """Other columns than the signature's are not shown, and the log says so; others are."""
@@ -404,19 +404,19 @@ def run_to_its_end(script: str) -> tuple[int, str]:
     return completed.returncode, completed.stderr
 
 
-def test_an_uncaught_deployment_error_is_exit_status_1_and_one_line() -> None:
+def test_an_uncaught_deployment_error_exits_with_status_1_and_one_line() -> None:
     """An uncaught DeploymentError exits with status 1 and a single line."""
     script = r"raise DeploymentError('no model:\nput one\n  into /mnt/models')"
     assert run_to_its_end(script) == (1, "no model: put one into /mnt/models\n")
 
 
-def test_the_line_goes_through_the_log_where_there_is_one() -> None:
+def test_the_line_is_logged_if_logging_is_configured() -> None:
     """If logging is configured, the line is logged."""
     script = "import logging; logging.basicConfig()\nraise DeploymentError('no model')"
     assert run_to_its_end(script) == (1, "CRITICAL:prepackaged.errors:no model\n")
 
 
-def test_the_line_has_no_trace_of_what_caused_it() -> None:
+def test_the_line_does_not_include_the_cause() -> None:
     """The line does not include the causing exceptions."""
     script = "Component.files = ModelFiles(('a',), ())\nComponent('/mnt/nowhere').load()"
     status, text = run_to_its_end(script)

@@ -40,7 +40,7 @@ def test_a_limit_of_one_processor_or_less_leaves_one(tmp_path: Path, files: dict
         {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"},
     ],
 )
-def test_without_a_lower_limit_all_processors_are_ours(
+def test_without_a_lower_limit_all_processors_are_used(
     tmp_path: Path, files: dict[str, str]
 ) -> None:
     """Without a lower limit, all processors that the scheduler allows are used."""
@@ -51,7 +51,7 @@ def test_without_a_lower_limit_all_processors_are_ours(
     ("variable", "value"),
     [("OMP_NUM_THREADS", str(available_cpus())), ("OMP_WAIT_POLICY", "PASSIVE")],
 )
-def test_importing_the_package_limits_threads_before_numpy_is_there(
+def test_importing_the_package_limits_threads_before_numpy_is_imported(
     variable: str, value: str
 ) -> None:
     """Importing the package sets thread limits before numpy is imported, unless they are set."""

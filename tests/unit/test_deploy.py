@@ -31,7 +31,7 @@ def run(*words: str, given: str = "") -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_a_targets_word_in_a_graph_is_its_name_in_capitals() -> None:
+def test_a_targets_placeholder_is_its_name_in_capitals() -> None:
     """A target's name in a graph is in capitals, with underscores for other characters."""
     words = {name: deploy.implementation(target) for name, target in images.targets().items()}
 
@@ -41,7 +41,7 @@ def test_a_targets_word_in_a_graph_is_its_name_in_capitals() -> None:
     assert len(set(words.values())) == len(words)
 
 
-def test_a_word_alone_on_its_line_becomes_lines_as_far_to_the_right() -> None:
+def test_lines_of_a_placeholder_keep_its_indentation() -> None:
     """A placeholder alone on its line is replaced by lines of the same indentation."""
     text = "a: $name\nb:\n  - c: 1\n    $more\n"
 
@@ -50,13 +50,13 @@ def test_a_word_alone_on_its_line_becomes_lines_as_far_to_the_right() -> None:
     )
 
 
-def test_a_word_that_nothing_explains_is_an_error() -> None:
+def test_an_unknown_placeholder_is_an_error() -> None:
     """An unknown placeholder in a template is an error."""
     with pytest.raises(KeyError, match="nmae"):
         deploy.filled("a: $nmae\nb: 1\n", {"name": "x"})
 
 
-def test_the_operators_own_servers_stay_when_ours_come() -> None:
+def test_merging_keeps_the_operators_own_servers() -> None:
     """Merging keeps the operator's own servers and all other data of the ConfigMap."""
     done = run("merge", given=json.dumps(CONFIG_MAP))
     merged = json.loads(done.stdout)
@@ -72,14 +72,14 @@ def test_the_operators_own_servers_stay_when_ours_come() -> None:
     assert merged["data"]["credentials"] == "{}"
 
 
-def test_merging_twice_is_merging_once() -> None:
+def test_merging_is_idempotent() -> None:
     """Merging is idempotent."""
     once = deploy.merged(CONFIG_MAP)
 
     assert deploy.merged(once) == once
 
 
-def test_a_word_too_many_is_told_what_there_is() -> None:
+def test_a_wrong_command_prints_the_usage() -> None:
     """A wrong command prints the usage."""
     done = run("clean")
 
@@ -95,7 +95,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_files_of_a_target_that_is_no_more_are_removed(directory: Path) -> None:
+def test_the_files_of_a_removed_target_are_deleted(directory: Path) -> None:
     """Generated files of a removed target are deleted; other files are kept."""
     for kept in (*(f"{kind}/lightgbm.yaml" for kind in deploy.KINDS), "monitoring/alerts.yaml"):
         (directory / kept).parent.mkdir()
@@ -108,9 +108,7 @@ def test_the_files_of_a_target_that_is_no_more_are_removed(directory: Path) -> N
     assert (directory / "plain/sklearn.yaml").exists()
 
 
-def test_the_registry_is_the_one_that_is_asked_for(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_configured_registry_is_used(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Generated files use the configured registry."""
     monkeypatch.setattr(images, "REGISTRY", "registry.example.com/ml")
 
@@ -122,7 +120,7 @@ def test_the_registry_is_the_one_that_is_asked_for(
         assert image in (directory / f"{file}.yaml").read_text(), file
 
 
-def test_kserves_formats_are_its_words_and_the_frameworks_first_numbers() -> None:
+def test_kserves_formats_have_the_frameworks_major_versions() -> None:
     """KServe's formats list the major versions of all framework versions of an image."""
     assert deploy.formats(images.find("tensorflow2-gpu")) == [
         '- {name: tensorflow, version: "2", autoSelect: false}'

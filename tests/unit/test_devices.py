@@ -29,15 +29,13 @@ def refusal(asked: str, available: list[str]) -> str:
         (" CUDA:1 ", GPUS, "cuda:1"),
     ],
 )
-def test_the_device_is_the_one_that_was_asked_for(
-    asked: str | None, available: list[str], chosen: str
-) -> None:
+def test_the_requested_device_is_used(asked: str | None, available: list[str], chosen: str) -> None:
     """The default is the first GPU or else the CPU; otherwise the requested device is used."""
     assert choose_device(asked, available) == chosen
 
 
 @pytest.mark.parametrize("asked", ["cuda", "cuda:0"])
-def test_a_gpu_where_there_is_none_stops_the_start(asked: str) -> None:
+def test_a_missing_gpu_stops_the_start(asked: str) -> None:
     """If a requested GPU is missing, the error says what the framework sees."""
     message = refusal(asked, ["cpu"])
     assert message == (
@@ -46,7 +44,7 @@ def test_a_gpu_where_there_is_none_stops_the_start(asked: str) -> None:
     )
 
 
-def test_a_gpu_beyond_those_that_are_there_stops_the_start() -> None:
+def test_a_gpu_number_that_is_too_high_stops_the_start() -> None:
     """If the GPU's number is too high, the error lists the existing GPUs."""
     assert "that the framework sees (cpu, cuda:0, cuda:1), got 'cuda:2': " in (
         refusal("cuda:2", GPUS)
@@ -54,7 +52,7 @@ def test_a_gpu_beyond_those_that_are_there_stops_the_start() -> None:
 
 
 @pytest.mark.parametrize("asked", ["gpu", "cuda:", "cuda:x", "cuda:-1", "0", "mps", "cuda 1"])
-def test_another_word_stops_the_start(asked: str) -> None:
+def test_an_invalid_device_stops_the_start(asked: str) -> None:
     """The error for an invalid device lists the valid forms."""
     assert refusal(asked, GPUS) == (
         f"expected the parameter device to be auto, cpu, cuda or cuda:N, got {asked!r}"

@@ -31,7 +31,7 @@ def made(private_cache: None, lock: Path, tmp_path_factory: pytest.TempPathFacto
     return directory / "lib/python3.11/site-packages"
 
 
-def test_an_environment_holds_what_the_lock_names(made: Path) -> None:
+def test_an_environment_has_the_packages_of_its_lock(made: Path) -> None:
     """Only the packages in the lock are installed, without resolving their requirements."""
     assert {path.name for path in made.glob("*.dist-info")} == {
         "seldon_core-1.17.1+prepackaged.dist-info"
@@ -44,19 +44,19 @@ def test_an_environment_comes_with_bytecode(made: Path) -> None:
     assert list((made / "seldon_core/__pycache__").glob("microservice.*.pyc"))
 
 
-def test_bytecode_may_be_left_for_later(lock: Path, tmp_path: Path) -> None:
+def test_compiling_bytecode_can_be_skipped(lock: Path, tmp_path: Path) -> None:
     """Compiling can be skipped: images compile after removing unneeded files."""
     environment.create(tmp_path / "env", lock, "--no-compile-bytecode")
     assert not list((tmp_path / "env/lib").rglob("seldon_core/**/*.pyc"))
 
 
-def test_an_environment_is_of_the_line_that_ships(made: Path) -> None:
+def test_an_environment_has_the_python_that_ships(made: Path) -> None:
     """The environment has Python 3.11, whichever Python runs the tool."""
     command = [made.parents[2] / "bin/python", "-c", "import sys; print(sys.version_info[:2])"]
     assert subprocess.run(command, capture_output=True, text=True).stdout == "(3, 11)\n"
 
 
-def test_an_environment_is_made_anew(lock: Path, tmp_path: Path) -> None:
+def test_an_existing_environment_is_replaced(lock: Path, tmp_path: Path) -> None:
     """An existing environment is replaced."""
     directory = tmp_path / "env"
     (directory / "lib").mkdir(parents=True)
@@ -70,7 +70,7 @@ def test_an_environment_is_made_anew(lock: Path, tmp_path: Path) -> None:
     [(f" --hash=sha256:{'0' * 64}", "Hash mismatch"), ("", "must have a hash")],
     ids=["another digest", "no digest"],
 )
-def test_only_what_was_locked_is_installed(
+def test_only_locked_packages_are_installed(
     digest: str, complaint: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A package with another hash than in the lock, or without one, is an error."""
@@ -82,7 +82,7 @@ def test_only_what_was_locked_is_installed(
     assert complaint in capfd.readouterr().err
 
 
-def test_the_tools_write_to_no_file_of_an_environment(made: Path, tmp_path: Path) -> None:
+def test_files_that_the_tools_change_are_no_hard_links(made: Path, tmp_path: Path) -> None:
     """Files that the tools change are not hard links into uv's cache."""
     seldon_wheel.make(tmp_path / "wheels" / seldon_wheel.WHEEL, tmp_path)
     written = {inode(path) for path in (tmp_path / "tree").rglob("*") if path.is_file()}

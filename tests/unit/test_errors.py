@@ -14,7 +14,7 @@ ANSWERED = [
 
 
 @pytest.mark.parametrize(("kind", "status", "reason"), ANSWERED)
-def test_an_error_is_answered_as_the_contract_says(
+def test_an_error_has_the_status_and_body_of_the_contract(
     kind: type[RequestError], status: int, reason: str
 ) -> None:
     """Errors have the HTTP status and the body of Seldon's v1 protocol."""
@@ -51,7 +51,7 @@ def test_an_error_survives_pickling(kind: type[RequestError], status: int, reaso
     assert again.to_dict() == error.to_dict()
 
 
-def test_a_deployment_error_is_no_answer() -> None:
+def test_a_deployment_error_is_not_sent_to_a_client() -> None:
     """A deployment error is not converted to a response for a client."""
     assert not isinstance(DeploymentError("no model"), SeldonMicroserviceException)
 

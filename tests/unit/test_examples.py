@@ -90,6 +90,6 @@ def test_an_example_lies_in_the_known_range(kind: Any, low: float, high: float, 
     ],
     ids=str,
 )
-def test_where_an_example_is_unknown_or_long_there_is_none(signature: Any) -> None:
+def test_there_is_no_example_if_it_is_unknown_or_long(signature: Any) -> None:
     """There is no example without a signature, or if it would be too long."""
     assert example_request(signature) is None

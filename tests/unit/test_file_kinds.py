@@ -81,14 +81,16 @@ def database() -> bytes:
         (b"a\x00b", "of an unknown kind; it begins with the bytes 61 00 62"),
     ],
 )
-def test_files_are_told_by_their_first_bytes(content: bytes, words: str, tmp_path: Path) -> None:
+def test_files_are_recognised_by_their_first_bytes(
+    content: bytes, words: str, tmp_path: Path
+) -> None:
     """The kind of a file is recognised by its first bytes."""
     (tmp_path / "model.bin").write_bytes(content)
 
     assert describe_file(tmp_path / "model.bin") == words
 
 
-def test_many_comments_take_no_time() -> None:
+def test_many_comments_before_html_take_no_time() -> None:
     """Many comments before HTML do not make the description slow."""
     assert describe_bytes(b"<!---->" * 10_000 + b"x") == "an HTML page"
 
@@ -103,7 +105,7 @@ def test_many_comments_take_no_time() -> None:
         ),
     ],
 )
-def test_what_is_no_model_at_all_is_told_with_the_cure(
+def test_files_that_cannot_be_a_model_are_refused_with_a_remedy(
     content: bytes, words: str, tmp_path: Path
 ) -> None:
     """Files that cannot be a model are reported with a remedy before any framework reads them."""
@@ -113,7 +115,9 @@ def test_what_is_no_model_at_all_is_told_with_the_cure(
 
 
 @pytest.mark.parametrize("content", [b'{"learner": 1}', b"any bytes", pickle.dumps(1), zipped()])
-def test_what_may_be_a_model_is_left_to_its_framework(content: bytes, tmp_path: Path) -> None:
+def test_files_that_may_be_a_model_are_left_to_the_framework(
+    content: bytes, tmp_path: Path
+) -> None:
     """Files that may be a model are not refused before the framework reads them."""
     (tmp_path / "model.pkl").write_bytes(content)
 

@@ -209,20 +209,20 @@ def test_one_mean_and_deviation_are_for_all_channels() -> None:
     assert answer == [[[1, -1, -1], [-1, -1, 1]]]
 
 
-def test_normalizing_by_channel_asks_for_colours() -> None:
+def test_normalizing_by_channel_converts_to_colours() -> None:
     """A mean for each of three channels converts a grey image to RGB."""
     answer = Preprocessing(image_mean="0,0,0").array(encoded(COLOURS[..., 0]), ANY)
     assert answer.shape == (1, 2, 3, 3)
 
 
-def test_the_scale_is_told_in_any_notation() -> None:
+def test_the_scale_may_be_in_any_notation() -> None:
     """The scale may be a fraction, a decimal or a number."""
     content = encoded(np.full((1, 1), 100, np.uint8))
     for scale in ("1/100", "0.01", "1e-2", 0.01):
         assert pixels(content, ANY, image_scale=scale) == [[[1.0]]]
 
 
-def test_signed_bytes_come_by_a_mean() -> None:
+def test_signed_bytes_need_a_mean() -> None:
     """A mean of 128 converts to int8; without it, the values would not fit."""
     signed = TensorSpec("x", "int8", (None, None, None))
     content = encoded(np.array([[0, 128, 255]], np.uint8))
@@ -336,7 +336,7 @@ def test_every_format_is_read(form: str) -> None:
     ],
 )
 @pytest.mark.parametrize("form", ["PNG", "WEBP"])
-def test_an_image_is_turned_as_its_exif_says(
+def test_an_image_is_rotated_by_its_exif_orientation(
     orientation: int, turned: list[list[int]], form: str
 ) -> None:
     """The image is rotated as its Exif orientation says."""
@@ -347,7 +347,7 @@ def test_an_image_is_turned_as_its_exif_says(
     assert pixels(content, GREY) == turned
 
 
-def test_a_jpeg_is_turned_as_its_exif_says() -> None:
+def test_a_jpeg_is_rotated_by_its_exif_orientation() -> None:
     """A JPEG is rotated as its Exif orientation says."""
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -368,7 +368,7 @@ def test_a_jpeg_is_turned_as_its_exif_says() -> None:
         ((0, 0), "LA", [255, 255, 255]),
     ],
 )
-def test_transparent_parts_lie_on_white(pixel: Any, mode: str, seen: list[int]) -> None:
+def test_transparent_pixels_are_blended_with_white(pixel: Any, mode: str, seen: list[int]) -> None:
     """Transparent pixels are blended with white."""
     assert pixels(encoded(Image.new(mode, (1, 1), pixel))) == [[seen]]
 
@@ -389,7 +389,7 @@ def test_a_palette_becomes_colours(form: str) -> None:
     assert pixels(encoded(image, form, transparency=2)) == [[[*RED], [*BLUE], [255, 255, 255]]]
 
 
-def test_a_transparent_colour_lies_on_white() -> None:
+def test_a_transparent_colour_becomes_white() -> None:
     """A transparent colour in a PNG without alpha becomes white."""
     content = encoded(np.array([[RED, BLUE]], np.uint8), transparency=RED)
     assert pixels(content) == [[[255, 255, 255], [*BLUE]]]
@@ -415,7 +415,7 @@ def test_colours_of_16_bits_become_8() -> None:
     assert pixels(png(1, 1, bits=16, colour=2, rows=row)) == [[[1, 127, 255]]]
 
 
-def test_printing_colours_become_screen_colours() -> None:
+def test_cmyk_is_converted_to_rgb() -> None:
     """A CMYK JPEG is converted to RGB."""
     red = np.asarray(pixels(encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG")))
     assert red[..., 0].min() > 247
@@ -451,7 +451,9 @@ def test_a_jpeg_with_more_images_in_it_is_its_first() -> None:
         (b"%PDF-1.7\n" * 9, r"81 bytes: text that begins with '%PDF-1.7\n%PDF-1.'"),
     ],
 )
-def test_what_is_no_image_is_named(content: bytes, got: str) -> None:
+def test_the_error_for_a_file_that_is_no_image_shows_its_first_bytes(
+    content: bytes, got: str
+) -> None:
     """The error lists the supported formats and shows the first bytes."""
     assert refusal(content) == f"expected an image (PNG, JPEG, BMP, GIF, WEBP), got {got}"
 
@@ -499,7 +501,7 @@ def declared(form: str, width: int, height: int) -> bytes:
         (16000, 15000, "expected a smaller image: Image size (240000000 pixels) exceeds limit"),
     ],
 )
-def test_a_decompression_bomb_is_refused_unopened(
+def test_a_decompression_bomb_is_refused_before_decoding(
     form: str, width: int, height: int, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A decompression bomb is refused by its declared size, before decoding."""
@@ -556,7 +558,7 @@ def test_a_large_photo_takes_no_more_memory_than_others() -> None:
     assert max(largest) <= 2**24
 
 
-def test_a_photo_of_usual_size_is_decoded_as_it_is() -> None:
+def test_a_photo_of_usual_size_is_decoded_at_full_size() -> None:
     """A JPEG of usual size is resized from all of its pixels, as in training."""
     noise = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
     content = encoded(noise, "JPEG")
@@ -580,7 +582,7 @@ def test_a_progressive_jpeg_of_many_scans_is_refused() -> None:
     assert refusal(with_scans(5000), GREY) == "expected a JPEG of at most 100 scans, got 5000"
 
 
-def test_what_only_looks_like_scans_does_not_count() -> None:
+def test_bytes_that_look_like_scans_do_not_count() -> None:
     """Bytes that look like scans in metadata or behind the image do not count."""
     thumbnail = b"Exif\0\0" + b"\xff\xda\0\2" * 200
     content = with_scans(5, exif=thumbnail) + b"\xff\xda\0\2" * 200
@@ -588,7 +590,7 @@ def test_what_only_looks_like_scans_does_not_count() -> None:
     assert np.shape(pixels(content, GREY)) == (64, 64)
 
 
-def test_a_large_jpeg_whose_colours_come_one_by_one_is_not_reduced() -> None:
+def test_a_large_jpeg_with_separate_scans_per_colour_is_refused() -> None:
     """A large JPEG with separate scans per colour, which needs full decoding, is refused."""
     content = bytearray(declared("JPEG", 6000, 6000))
     assert components_of_first_scan(bytes(content)) == 3
@@ -633,7 +635,7 @@ IN_PARTS: dict[str, Callable[[int], bytes]] = {
 
 
 @pytest.mark.parametrize("file_of", IN_PARTS.values(), ids=IN_PARTS)
-def test_a_file_in_far_too_many_parts_is_refused_unread(
+def test_a_file_with_too_many_parts_is_refused_unread(
     file_of: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file with too many parts, which would take long to parse, is refused unread."""
@@ -693,7 +695,7 @@ def test_an_image_of_another_size_is_refused(
         ),
     ],
 )
-def test_an_image_for_what_takes_none_is_refused(wanted: TensorSpec, reason: str) -> None:
+def test_an_image_for_another_input_is_refused(wanted: TensorSpec, reason: str) -> None:
     """If the input takes no images, the error says what it takes."""
     assert refusal(encoded(COLOURS), wanted) == f"got an image: input 'x' takes {reason}"
 
@@ -727,7 +729,7 @@ def test_importing_prepackaged_does_not_import_pillow() -> None:
 
 
 @pytest.mark.parametrize("parameters", [{}, {"image_size": "4096x4096"}], ids=["as it is", "set"])
-def test_images_that_are_too_many_together_are_refused_before_one_is_decoded(
+def test_images_that_are_too_large_in_total_are_refused_before_decoding(
     monkeypatch: pytest.MonkeyPatch, parameters: dict[str, str]
 ) -> None:
     """Images that are too large in total are refused before decoding: one alone takes 256 MB."""

@@ -100,13 +100,13 @@ def test_an_image_has_a_target_for_itself_for_each_older_version_and_for_gpus() 
     ],
     ids=["a key missing", "a key too many", "no table", "a list of tables"],
 )
-def test_a_table_must_hold_just_what_is_expected(text: str, told: str) -> None:
+def test_a_table_must_have_exactly_the_expected_keys(text: str, told: str) -> None:
     """Unknown and missing keys are errors."""
     with pytest.raises(SystemExit, match=rf"^images\.toml: .*{told}"):
         images.read_images(text)
 
 
-def test_a_file_that_is_no_toml_is_refused() -> None:
+def test_invalid_toml_is_refused() -> None:
     """The error for invalid TOML contains the line number."""
     with pytest.raises(SystemExit, match=r"images\.toml: .*line 2"):
         images.read_images("[alpha]\nsummary = oops\n")
@@ -115,7 +115,7 @@ def test_a_file_that_is_no_toml_is_refused() -> None:
 # The command line
 
 
-def test_targets_are_one_line_of_words(repository: Path) -> None:
+def test_targets_are_printed_on_one_line(repository: Path) -> None:
     """The command `targets` prints the targets and their locks on one line, for the Makefile."""
     assert ask(repository, "targets") == (
         0,
@@ -244,7 +244,7 @@ def test_the_matrix_is_json_with_an_entry_for_each_target(repository: Path) -> N
         *("tests/images/conftest.py", "tests/contract/test_wire.py", "a-file-that-is-new"),
     ],
 )
-def test_what_all_images_share_touches_every_target(repository: Path, file: str) -> None:
+def test_a_shared_file_affects_every_target(repository: Path, file: str) -> None:
     """A change of a shared or unknown file affects all targets."""
     assert touched(repository, CHANGED=file) == TARGETS
 
@@ -262,14 +262,14 @@ def test_what_all_images_share_touches_every_target(repository: Path, file: str)
         ("README.md alpha/README.md bench/run.py tests/unit/test_lock.py deploy/hpa.yaml", []),
     ],
 )
-def test_a_change_touches_the_targets_of_its_image_or_lock(
+def test_a_change_affects_the_targets_of_its_image_or_lock(
     repository: Path, changed: str, targets: list[str]
 ) -> None:
     """A change affects the targets of its image or lock, and documents affect none."""
     assert touched(repository, CHANGED=changed) == targets
 
 
-def test_a_matrix_of_some_targets_has_these_alone(repository: Path) -> None:
+def test_a_matrix_of_some_targets_only_has_these(repository: Path) -> None:
     """The command `matrix-of` prints the matrix of the given targets, which may be none."""
     assert json.loads(ask(repository, "matrix-of", "beta", "alpha-gpu")[1]) == {
         "include": [
@@ -280,7 +280,7 @@ def test_a_matrix_of_some_targets_has_these_alone(repository: Path) -> None:
     assert json.loads(ask(repository, "matrix-of")[1]) == {"include": []}
 
 
-def test_no_change_named_is_the_whole_matrix(repository: Path) -> None:
+def test_without_changes_the_matrix_has_all_targets(repository: Path) -> None:
     """If CHANGED is empty, as make passes an unset variable, the matrix has all targets."""
     assert touched(repository, CHANGED="") == TARGETS
 
@@ -324,7 +324,7 @@ def test_the_table_of_tags_has_every_target() -> None:
     )
 
 
-def test_an_unknown_target_is_an_error_that_lists_those_there_are(repository: Path) -> None:
+def test_the_error_for_an_unknown_target_lists_the_existing_ones(repository: Path) -> None:
     """The error for an unknown target lists the existing ones."""
     assert ask(repository, "tags", "gamma") == (
         1,
@@ -333,7 +333,7 @@ def test_an_unknown_target_is_an_error_that_lists_those_there_are(repository: Pa
     )
 
 
-def test_a_missing_lock_names_the_command_that_makes_it(repository: Path) -> None:
+def test_the_error_for_a_missing_lock_names_its_command(repository: Path) -> None:
     """The error for a missing lock names the command that creates it."""
     lock = repository / "alpha/server/requirements.txt"
     lock.unlink()
@@ -358,7 +358,7 @@ def test_targets_do_not_need_the_locks(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("tags",), ("tag", "alpha"), ("targets", "alpha")])
-def test_a_wrong_question_is_answered_with_the_usage(
+def test_a_wrong_command_is_answered_with_the_usage(
     repository: Path, words: tuple[str, ...]
 ) -> None:
     """A wrong command prints the usage with status 1, and nothing on standard output."""

@@ -32,7 +32,7 @@ def model_with(directory: Path, example: Any, name: str = "input_example.json") 
         (3, None),
     ],
 )
-def test_the_first_row_of_mlflows_example_is_taken(
+def test_the_first_row_of_mlflows_example_is_used(
     content: Any, row: list[Any] | None, tmp_path: Path
 ) -> None:
     """The first row is read from MLflow's formats for DataFrames and arrays."""
@@ -40,7 +40,7 @@ def test_the_first_row_of_mlflows_example_is_taken(
 
 
 @pytest.mark.parametrize("name", ["missing.json", "../..", "", 3])
-def test_an_example_that_is_not_there_is_none(name: Any, tmp_path: Path) -> None:
+def test_a_missing_example_file_means_no_example(name: Any, tmp_path: Path) -> None:
     """If the example file does not exist, there is no example."""
     assert mlflow_example(model_with(tmp_path, {"inputs": [[1]]}, name)) is None
 
@@ -55,7 +55,7 @@ def test_an_example_that_is_a_pipe_or_large_is_not_read(tmp_path: Path) -> None:
     assert mlflow_example(artifact) is None
 
 
-def test_rows_are_made_up_of_what_is_known_of_columns() -> None:
+def test_example_rows_use_the_known_types_and_categories() -> None:
     """Example rows use known categories and types; others are tried as numbers and as texts."""
     columns = (
         Column("age", "int64"),

@@ -72,7 +72,7 @@ def test_a_newer_release_does_not_make_a_lock_stale(tmp_path: Path, source: Path
     assert "iniconfig==2.0.0" in compiled.read_text()
 
 
-def test_a_lock_takes_the_wheel_that_is_made_here(tmp_path: Path, source: Path) -> None:
+def test_a_lock_pins_the_wheel_that_is_built_here(tmp_path: Path, source: Path) -> None:
     """The lock pins the modified seldon-core wheel, without its old dependencies."""
     compiled = tmp_path / "requirements.txt"
     source.write_text("seldon-core==1.17.1\n")
@@ -83,7 +83,7 @@ def test_a_lock_takes_the_wheel_that_is_made_here(tmp_path: Path, source: Path) 
     assert "opentracing" not in text
 
 
-def test_a_lock_that_stays_as_it_is_keeps_its_time(compiled: Path, source: Path) -> None:
+def test_an_unchanged_lock_keeps_its_time(compiled: Path, source: Path) -> None:
     """An unchanged lock keeps its modification time, so that environments are not rebuilt."""
     os.utime(compiled, (1, 1))
     lock.write({compiled: (source,)})
@@ -96,7 +96,7 @@ def test_a_lock_that_stays_as_it_is_keeps_its_time(compiled: Path, source: Path)
 # The list of locks
 
 
-def test_every_lock_is_compiled_unless_some_are_wanted(tmp_path: Path) -> None:
+def test_every_lock_is_compiled_unless_some_are_named(tmp_path: Path) -> None:
     """By default all locks are listed, for a target only its own."""
     names = {str(path) for path in lock.locks(tmp_path)}
     assert {"requirements-dev.txt", "tests/contract/upstream.txt", "tools/protoc.txt"} < names
@@ -128,7 +128,9 @@ def target_of(older: str = "", gpu: str = "") -> images.Target:
     return images.Target(image, older, "gpu" if gpu else "cpu")
 
 
-def test_an_images_own_target_is_what_was_chosen(alpha: Path, tmp_path: Path) -> None:
+def test_an_images_own_target_is_compiled_from_its_requirements(
+    alpha: Path, tmp_path: Path
+) -> None:
     """An image's own target is compiled from requirements.in itself."""
     assert lock.chosen(target_of(), tmp_path) == alpha
 
@@ -143,7 +145,7 @@ def test_an_images_own_target_is_what_was_chosen(alpha: Path, tmp_path: Path) ->
     ],
     ids=["older", "gpu of the same version", "gpu of another version"],
 )
-def test_a_target_has_its_framework_in_place_of_the_images_own(
+def test_a_target_replaces_the_images_framework(
     of: images.Target, framework: str, build: str, alpha: Path, tmp_path: Path
 ) -> None:
     """A target replaces the image's framework, and a GPU target drops all CPU builds."""

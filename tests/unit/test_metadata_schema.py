@@ -99,7 +99,7 @@ def test_usual_metadata_is_accepted_without_jsonschema(metadata: dict[str, Any])
 
 
 @pytest.mark.parametrize("metadata", WRONG.values(), ids=WRONG)
-def test_wrong_metadata_is_refused_in_the_words_of_jsonschema(metadata: dict[str, Any]) -> None:
+def test_wrong_metadata_gives_the_error_of_jsonschema(metadata: dict[str, Any]) -> None:
     """Invalid metadata raises what seldon-core raises."""
     with pytest.raises(SeldonInvalidMetadataError) as theirs:
         validate_model_metadata(metadata)
@@ -120,7 +120,7 @@ def test_nothing_is_accepted_that_jsonschema_refuses(metadata: dict[str, Any]) -
         assert validated(metadata) == expected
 
 
-def test_the_image_gives_name_and_version() -> None:
+def test_name_and_version_default_to_the_image_s() -> None:
     """Name and version of PREDICTIVE_UNIT_IMAGE are the defaults, as in seldon-core."""
     script = (
         "from prepackaged.metadata_schema import validated;"

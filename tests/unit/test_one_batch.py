@@ -41,14 +41,12 @@ def failing(a: Any, b: Any) -> Any:
     ("function", "is_one"),
     [(joined, True), (scored, False), (first_only, False), (counted, False), (failing, False)],
 )
-def test_inputs_have_one_batch_where_the_model_takes_no_other_numbers(
-    function: Any, is_one: Any
-) -> None:
+def test_inputs_share_a_batch_if_the_model_refuses_unequal_rows(function: Any, is_one: Any) -> None:
     """Inputs share a batch if output rows equal input rows and unequal numbers of rows fail."""
     assert have_one_batch(lambda arrays: function(**arrays), [A, B]) is is_one
 
 
-def test_a_setting_is_no_batch() -> None:
+def test_an_input_without_a_batch_axis_is_not_tried() -> None:
     """An input without a batch axis needs no trial."""
     assert not have_one_batch(lambda arrays: arrays, [A, SETTING])
 

@@ -14,7 +14,7 @@ def model_beside(directory: Path, **files: str) -> Artifact:
     return Artifact(directory / "model.pkl", "model.pkl", directory)
 
 
-def test_files_beside_the_model_come_before_the_servers(
+def test_modules_beside_the_model_take_precedence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the model loads, modules beside it take precedence over the server's."""
@@ -35,7 +35,7 @@ def test_files_beside_the_model_come_before_the_servers(
     monkeypatch.delitem(sys.modules, "later_name")
 
 
-def test_the_one_file_with_all_names_stands_for_the_script(tmp_path: Path) -> None:
+def test_the_only_file_with_all_names_replaces_the_script(tmp_path: Path) -> None:
     """A file that defines all missing names replaces `__main__`; other files are not run."""
     artifact = model_beside(
         tmp_path,
@@ -51,7 +51,7 @@ def test_the_one_file_with_all_names_stands_for_the_script(tmp_path: Path) -> No
     assert sys.modules["__main__"] is real
 
 
-def test_names_that_are_nowhere_are_made_up_where_that_is_wanted(tmp_path: Path) -> None:
+def test_missing_names_are_made_by_a_function_or_reported(tmp_path: Path) -> None:
     """Missing names are made by a function, if one is given, or reported in one error."""
     artifact = model_beside(tmp_path, functions="def one(): return 1\n")
 
@@ -74,7 +74,7 @@ def test_names_that_are_nowhere_are_made_up_where_that_is_wanted(tmp_path: Path)
         ("def f(:", "cannot be imported: SyntaxError"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_told(source: str, words: str, tmp_path: Path) -> None:
+def test_the_error_of_an_authors_file_is_reported(source: str, words: str, tmp_path: Path) -> None:
     """The error has the message of the exception in the author's file."""
     (tmp_path / "train.py").write_text(source)
 

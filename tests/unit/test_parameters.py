@@ -7,7 +7,7 @@ from prepackaged.parameters import chosen, is_true, number, whole_number, wrong_
 
 
 @pytest.mark.parametrize("value", ["true", "True", " TRUE ", True])
-def test_true_is_true(value: object) -> None:
+def test_true_may_be_written_in_any_case(value: object) -> None:
     """True may be written in any case, or as a parameter of type BOOL."""
     assert is_true("allowed", value)
 
@@ -19,13 +19,13 @@ def test_unset_is_false(value: object) -> None:
 
 
 @pytest.mark.parametrize("value", ["yes", "1", "ture"])
-def test_any_other_word_stops_the_start(value: str) -> None:
+def test_any_other_value_stops_the_start(value: str) -> None:
     """Any other value is an error, so that misspelt words do not count as false."""
     with pytest.raises(DeploymentError, match=f"allowed to be true or false, got '{value}'"):
         is_true("allowed", value)
 
 
-def test_a_long_value_is_shortened() -> None:
+def test_a_long_value_is_truncated_in_the_error() -> None:
     """The error for a value of any length is one short line, with the cure at its end."""
     error = wrong_parameter("device", "cpu", "x" * 100_000, "set device to cpu")
 
@@ -37,12 +37,12 @@ def test_a_long_value_is_shortened() -> None:
 @pytest.mark.parametrize(
     ("value", "word"), [(None, "ignore"), ("", "ignore"), (" Refuse ", "refuse")]
 )
-def test_a_word_is_one_of_some(value: object, word: str) -> None:
+def test_a_parameter_is_one_of_its_words(value: object, word: str) -> None:
     """Unset, a parameter is the first of its words; otherwise any case is accepted."""
     assert chosen("extra", value, ("ignore", "refuse")) == word
 
 
-def test_another_word_is_an_error() -> None:
+def test_the_error_lists_the_valid_words() -> None:
     """The error lists the words."""
     with pytest.raises(DeploymentError, match="extra to be ignore or refuse, got 'drop'"):
         chosen("extra", "drop", ("ignore", "refuse"))
@@ -57,7 +57,7 @@ def test_numbers_are_read() -> None:
 @pytest.mark.parametrize(
     "read", [lambda value: whole_number("n", value, 1), lambda value: number("n", value)]
 )
-def test_what_is_no_number_is_an_error(read: Callable[[object], object]) -> None:
+def test_an_invalid_number_is_an_error(read: Callable[[object], object]) -> None:
     """Words are an error, which shows the value."""
     with pytest.raises(DeploymentError, match=r"the parameter n to be a .*number, got 'many'"):
         read("many")

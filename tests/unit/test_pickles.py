@@ -90,7 +90,7 @@ def test_code_that_means_the_same_in_both_pythons_is_not_refused(tmp_path: Path)
     assert message_of(facts) == ""
 
 
-def test_what_mlmodel_says_of_python_decides(tmp_path: Path) -> None:
+def test_the_python_version_in_mlmodel_decides(tmp_path: Path) -> None:
     """If MLmodel names the Python version, that decides."""
     facts = facts_of(tmp_path, PICKLES["3.12", "arithmetic"])
 
@@ -98,7 +98,7 @@ def test_what_mlmodel_says_of_python_decides(tmp_path: Path) -> None:
     assert message_of(facts, f"{HERE}.1") == ""
 
 
-def test_many_functions_are_told_briefly() -> None:
+def test_a_long_list_of_functions_is_truncated() -> None:
     """The error message truncates a long list of functions."""
     facts = PickleFacts(code={f"function_{number}": "3.12" for number in range(100)})
 
@@ -131,7 +131,7 @@ def test_the_version_of_scikit_learn_is_read(protocol: int, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("version", ["1.5.2", "0.24.1", "1.10.0", "1.3.dev0", "1.7.0rc1"])
-def test_a_version_is_read_whole_wherever_blocks_end(
+def test_a_version_across_two_blocks_is_read(
     version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A version is found wherever it lies across the blocks in which a file is searched."""
@@ -176,15 +176,13 @@ def test_nothing_is_called_or_imported(tmp_path: Path) -> None:
         b"\x1f\x8b CodeType",
     ],
 )
-def test_damaged_and_hostile_files_say_nothing(content: bytes, tmp_path: Path) -> None:
+def test_damaged_and_hostile_files_have_no_facts(content: bytes, tmp_path: Path) -> None:
     """Damaged and malicious files have no facts and cause no error."""
     assert facts_of(tmp_path, content) == PickleFacts()
 
 
 @pytest.mark.parametrize("key", PICKLES, ids="-".join)
-def test_a_pickle_that_is_cut_off_anywhere_is_read_so_far(
-    key: tuple[str, str], tmp_path: Path
-) -> None:
+def test_a_truncated_pickle_gives_no_wrong_facts(key: tuple[str, str], tmp_path: Path) -> None:
     """A truncated pickle gives only facts that the complete one has."""
     whole = facts_of(tmp_path, PICKLES[key])
 
@@ -204,7 +202,7 @@ def test_a_pickle_that_is_cut_off_anywhere_is_read_so_far(
         (b"", None),
     ],
 )
-def test_what_a_pickle_imports_is_read(content: bytes, imports: Any, tmp_path: Path) -> None:
+def test_the_imports_of_a_pickle_are_read(content: bytes, imports: Any, tmp_path: Path) -> None:
     """Imports are found in plain and compressed pickles and in PyTorch's archives."""
     (tmp_path / "plain").write_bytes(content)
     (tmp_path / "small").write_bytes(gzip.compress(content))

@@ -36,7 +36,7 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "m"
 
 
-def test_the_digest_is_the_one_that_model_signing_signs(directory: Path) -> None:
+def test_the_digest_equals_the_one_of_model_signing(directory: Path) -> None:
     """The digest equals model_signing's, which sorts files by their path components."""
     assert model_digest(model_in(directory)) == ROOT
 
@@ -44,7 +44,7 @@ def test_the_digest_is_the_one_that_model_signing_signs(directory: Path) -> None
 @pytest.mark.parametrize(
     "name", [".git/config", ".gitignore", ".gitattributes", "model.sig", "__pycache__/a"]
 )
-def test_what_is_not_signed_does_not_count(directory: Path, name: str) -> None:
+def test_unsigned_files_do_not_count(directory: Path, name: str) -> None:
     """The signature, git's files and Python's bytecode do not affect the digest."""
     (directory / name).parent.mkdir(exist_ok=True)
     (directory / name).write_text("g")
@@ -59,7 +59,7 @@ def test_every_other_file_counts(directory: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
-def test_a_file_that_is_named_alone_counts_alone(directory: Path, scheme: str) -> None:
+def test_only_the_named_file_counts(directory: Path, scheme: str) -> None:
     """If model_uri names a file, only that file counts."""
     assert model_digest(model_in(directory, "Z", f"{scheme}{directory / 'Z'}")) == OF_Z
 
@@ -76,7 +76,9 @@ def test_links_of_a_mount_are_followed_once(directory: Path, tmp_path: Path) -> 
     assert model_digest(model_in(mount)) == ROOT
 
 
-def test_a_model_without_files_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_without_files_has_no_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Models without files, with missing files or with too many have no digest."""
     assert model_digest(object()) == model_digest(Component()) == ""
     assert model_digest(model_in(tmp_path / "gone")) == ""
@@ -95,7 +97,7 @@ def test_a_model_without_files_has_none(tmp_path: Path, monkeypatch: pytest.Monk
         ("mine", {}, ("", "")),
     ],
 )
-def test_the_framework_is_what_the_component_says(
+def test_the_framework_is_the_one_in_the_component_s_metadata(
     platform: str, custom: dict[str, str], expected: tuple[str, str]
 ) -> None:
     """The framework's name and version are found in the component's metadata."""

@@ -81,7 +81,7 @@ def test_a_build_for_cpus_is_locked_and_installed(page: Path, tmp_path: Path) ->
     assert (tmp_path / "env/lib/python3.11/site-packages/tinytorch.py").exists()
 
 
-def test_the_lock_is_the_same_where_the_wheel_is_in_a_directory(
+def test_a_wheel_in_a_directory_gives_the_same_lock(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wheel in a local directory gives the same lock as a download."""

@@ -28,12 +28,12 @@ def test_tensorflow_is_imported_without_its_notices(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 
-def test_notices_that_are_asked_for_come_through(tmp_path: Path) -> None:
+def test_tensorflow_s_own_variable_enables_its_notices(tmp_path: Path) -> None:
     """TensorFlow's own variable enables its output."""
     assert "custom operations" in imported(tmp_path, TF_CPP_MIN_LOG_LEVEL="0").stderr
 
 
-def test_silence_ends_with_its_block(capfd: pytest.CaptureFixture[str]) -> None:
+def test_stderr_works_again_after_the_block(capfd: pytest.CaptureFixture[str]) -> None:
     """After the block, stderr works again, even after an exception."""
 
     def fail() -> None:
@@ -70,7 +70,7 @@ def test_the_labels_may_be_empty(text: str, version: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "7", "version=7"])
-def test_labels_that_are_none_end_the_process_with_one_line(text: str) -> None:
+def test_invalid_labels_end_the_process_with_one_line(text: str) -> None:
     """Invalid labels end the process with a single line that names the variable."""
     done = label(text)
     assert done.returncode == 1

@@ -47,7 +47,9 @@ def cast(columns: Columns, payload: Any) -> Any:
 
 @pytest.mark.parametrize("change", OTHERS.values(), ids=OTHERS)
 @pytest.mark.parametrize("columns", [OPEN, COLUMNS], ids=["open", "with a closed one"])
-def test_a_record_alone_is_cast_as_among_others(columns: Columns, change: dict[str, Any]) -> None:
+def test_a_single_record_is_cast_like_one_of_several(
+    columns: Columns, change: dict[str, Any]
+) -> None:
     """A record gives the same dtypes, values and errors alone, in a list and twice in a list."""
     record = {**RECORD, **({} if columns is OPEN else {"way": "air"}), **change}
     expected = cast(columns, [record, record])
@@ -70,7 +72,7 @@ def test_the_order_of_a_record_does_not_matter() -> None:
     assert [array.dtype for array in table.arrays] == [np.float64, np.float32, np.int64, object]
 
 
-def test_a_category_that_is_none_is_refused() -> None:
+def test_an_unknown_category_is_refused() -> None:
     """An unknown category in a closed column is an error that lists the known ones."""
     with pytest.raises(ClientError, match="row 0, column 'way': expected one of 'air', 'rail'"):
         COLUMNS.table([{**RECORD, "way": "sea"}])

@@ -51,7 +51,7 @@ def test_the_notes_are_the_releases_own_section(repository: Path) -> None:
         ("CHANGELOG.md", "# Changelog\n", "CHANGELOG.md nothing of no day"),
     ],
 )
-def test_each_place_can_stop_a_release(repository: Path, file: str, text: str, said: str) -> None:
+def test_each_file_can_stop_a_release(repository: Path, file: str, text: str, said: str) -> None:
     """If one file disagrees with the tag, the error lists the versions in all places."""
     (repository / file).write_text(text)
 
@@ -60,7 +60,7 @@ def test_each_place_can_stop_a_release(repository: Path, file: str, text: str, s
 
 
 @pytest.mark.parametrize("tag", ["1.10.0", "v1.10", "v1.10.0-rc1", "v1.9.0", ""])
-def test_another_tag_is_no_release(repository: Path, tag: str) -> None:
+def test_a_tag_of_another_version_is_an_error(repository: Path, tag: str) -> None:
     """A tag that does not match the version is an error."""
     with pytest.raises(SystemExit, match=f"^the tag is {tag}, VERSION says 1.10.0"):
         release.notes(tag)

@@ -55,13 +55,13 @@ def test_a_revision_is_the_whole_commit(repository: Path) -> None:
     assert told(repository)["REVISION"] == (repository / ".git" / head).read_text().strip()
 
 
-def test_a_revision_with_changes_says_so(repository: Path) -> None:
+def test_a_revision_with_changes_is_dirty(repository: Path) -> None:
     """With uncommitted changes, the revision ends with "-dirty"."""
     (repository / "VERSION").write_text("7.0.0")
     assert told(repository)["REVISION"].endswith("-dirty")
 
 
-def test_an_image_is_of_the_commits_time(repository: Path) -> None:
+def test_an_image_has_the_commits_time(repository: Path) -> None:
     """The creation time is the commit's."""
     assert told(repository)["CREATED"] == "2026-01-02T03:04:05Z"
 
@@ -93,7 +93,7 @@ def test_a_clone_of_a_directory_has_no_source(repository: Path) -> None:
     assert told(repository)["SOURCE"] == ""
 
 
-def test_without_git_there_is_nothing_to_say(
+def test_without_git_source_and_revision_are_empty(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without git, source and revision are empty and the time is 0."""

@@ -28,7 +28,7 @@ def called(**arrays: Any) -> list[dict[str, Any]]:
     return calls
 
 
-def test_each_row_is_a_call_of_its_own() -> None:
+def test_each_row_is_a_separate_call() -> None:
     """Each row is a separate call with that row of each batch input and all of the other inputs."""
     assert called(x=[[1], [2]], k=[[3], [4]], table=[7, 8]) == [
         {"x": [[1]], "k": [[3]], "table": [7, 8]},
@@ -36,7 +36,7 @@ def test_each_row_is_a_call_of_its_own() -> None:
     ]
 
 
-def test_an_input_of_one_row_is_the_same_for_all() -> None:
+def test_an_input_of_one_row_is_used_for_all_rows() -> None:
     """An input with a single row is used for all rows."""
     assert called(x=[[1], [2]], k=[9]) == [{"x": [[1]], "k": [9]}, {"x": [[2]], "k": [9]}]
 
@@ -50,7 +50,7 @@ def test_other_numbers_of_rows_are_refused() -> None:
     )
 
 
-def test_a_request_of_one_row_is_answered_as_the_model_answers() -> None:
+def test_the_result_of_one_row_is_returned_unchanged() -> None:
     """A request of one row is answered with the model's output unchanged."""
     answer = run_by_row(found, {"x": np.array([[0, 1, 1]])}, ("x",), {"y": (None, 1)})
     assert answer["y"].tolist() == [[1], [2]]
@@ -62,7 +62,7 @@ def test_a_request_of_one_row_is_answered_as_the_model_answers() -> None:
     ids=["one each", "two each", "two and none", "none"],
 )
 @pytest.mark.parametrize("shape", [(None, 1), None], ids=["free", "unknown"])
-def test_answers_of_free_length_are_lists_by_row(rows: Any, shape: Any) -> None:
+def test_outputs_of_variable_length_are_one_list_per_row(rows: Any, shape: Any) -> None:
     """Outputs of variable length become an object array with one list per row."""
     answer = run_by_row(found, {"x": np.array(rows)}, ("x",), {"y": shape})
     assert answer["y"].dtype == object
@@ -81,8 +81,6 @@ def test_answers_of_free_length_are_lists_by_row(rows: Any, shape: Any) -> None:
         ((None,), [[1], [2]], [[1], [2]]),
     ],
 )
-def test_the_axis_of_rows_is_the_models_where_it_has_one(
-    shape: Any, parts: Any, expected: Any
-) -> None:
+def test_a_fixed_first_axis_of_size_1_is_the_batch(shape: Any, parts: Any, expected: Any) -> None:
     """A fixed first axis of size 1 is the batch; other axes belong to the row."""
     assert joined([np.array(part) for part in parts], shape).tolist() == expected

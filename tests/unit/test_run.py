@@ -23,7 +23,7 @@ import run
         ("trusted_types='numpy.dtype, a.B'", "STRING"),
     ],
 )
-def test_words_are_parameters_of_the_type_that_they_look_like(words: str, kind: str) -> None:
+def test_parameters_have_the_type_that_they_look_like(words: str, kind: str) -> None:
     """A parameter gets the Seldon type that its value looks like."""
     name, _, value = words.partition("=")
     expected = {name: {"name": name, "value": value.strip("'"), "type": kind}}
@@ -52,14 +52,14 @@ def test_exported_parameters_stay_and_the_command_line_wins() -> None:
 
 
 @pytest.mark.parametrize("words", ["predict", "=predict", "method="])
-def test_a_word_that_is_no_parameter_is_an_error(words: str) -> None:
+def test_an_invalid_parameter_is_an_error(words: str) -> None:
     """The error for an invalid parameter shows the expected form."""
     with pytest.raises(SystemExit, match=f"^PARAMETERS: expected name=value, got '{words}'$"):
         run.given_parameters("", words, "")
 
 
 @pytest.mark.parametrize("exported", ["{", "7", "[1]", '[{"value": 1}]'])
-def test_exported_parameters_that_are_none_are_an_error(exported: str) -> None:
+def test_invalid_exported_parameters_are_an_error(exported: str) -> None:
     """The error for invalid exported parameters names the variable without its value."""
     with pytest.raises(SystemExit, match=r"^PREDICTIVE_UNIT_PARAMETERS: expected a JSON list"):
         run.given_parameters("", "", exported)

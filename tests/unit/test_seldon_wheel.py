@@ -123,13 +123,13 @@ def urlsafe_sha256(body: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(body).digest()).decode().rstrip("=")
 
 
-def test_it_installs_nothing_but_seldon_core(files: dict[str, bytes]) -> None:
+def test_the_wheel_installs_only_seldon_core(files: dict[str, bytes]) -> None:
     """The wheel has no top-level package `tests` and no bytecode, unlike the published one."""
     assert {name.partition("/")[0] for name in files} == {"seldon_core", INFO}
     assert not [name for name in files if "__pycache__" in name or "/tests/" in name]
 
 
-def test_it_keeps_every_module_that_was_published(files: dict[str, bytes], published: Path) -> None:
+def test_every_published_module_is_kept(files: dict[str, bytes], published: Path) -> None:
     """All modules but the protobuf ones are the published ones, and import Flask when called."""
     modules = [
         path for path in (published / "seldon_core").rglob("*.py") if "_pb2" not in path.name
@@ -164,7 +164,7 @@ def test_a_package_is_imported_by_the_functions_that_use_it() -> None:
     )
 
 
-def test_what_is_imported_later_works_as_published() -> None:
+def test_functions_with_later_imports_work_as_published() -> None:
     """The functions that import Flask and jsonschema find what they need of them."""
     app = Flask("test")
     with app.test_request_context(json={"strData": "x"}):
@@ -181,7 +181,9 @@ def test_what_is_imported_later_works_as_published() -> None:
         validate_model_metadata({"name": 1})
 
 
-def test_it_keeps_the_programs_and_the_license(files: dict[str, bytes], published: Path) -> None:
+def test_the_wheel_keeps_the_programs_and_the_license(
+    files: dict[str, bytes], published: Path
+) -> None:
     """The entry points and the license are identical to the published ones."""
     for name in ("entry_points.txt", "LICENSE"):
         original = published / "seldon_core-1.17.1.dist-info" / name
@@ -189,14 +191,14 @@ def test_it_keeps_the_programs_and_the_license(files: dict[str, bytes], publishe
     assert b"seldon-core-microservice" in files[f"{INFO}/entry_points.txt"]
 
 
-def test_it_says_that_it_was_changed(headers: Message) -> None:
+def test_the_wheel_says_that_it_was_changed(headers: Message) -> None:
     """The metadata has the published name and license, a local version, and states the changes."""
     assert (headers["Name"], headers["Version"]) == ("seldon-core", "1.17.1+prepackaged")
     assert "Apache" in headers["License"]
     assert headers.get_payload().startswith("Changed from the published 1.17.1: ")
 
 
-def test_it_requires_what_its_code_needs_and_no_tracing(headers: Message) -> None:
+def test_the_wheel_requires_only_what_its_code_imports(headers: Message) -> None:
     """The wheel requires only what its code imports, without Jaeger and OpenTracing."""
     names = {Requirement(line).name for line in headers.get_all("Requires-Dist")}
     assert names == {
@@ -213,7 +215,9 @@ def test_this_environment_meets_its_requirements(headers: Message) -> None:
     assert unmet == []
 
 
-def test_making_it_leaves_the_published_one_alone(published: Path, tmp_path: Path) -> None:
+def test_building_the_wheel_does_not_change_the_published_one(
+    published: Path, tmp_path: Path
+) -> None:
     """Building the wheel does not write through hard links into uv's cache."""
     make(tmp_path)
     again = install_published(tmp_path)
@@ -233,7 +237,7 @@ def wrong_files(target: Path) -> list[str]:
     ]
 
 
-def test_it_is_made_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_wheel_is_built_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The wheel is built once and then taken from the cache."""
     first = seldon_wheel.ensure(tmp_path)
     assert capfd.readouterr().out == ("-> making seldon_core-1.17.1+prepackaged-py3-none-any.whl\n")
@@ -301,7 +305,7 @@ def messages() -> Iterator[prediction_pb2.SeldonMessage]:
 
 
 @pytest.mark.parametrize("message", list(messages()), ids=["tensor", "tftensor", "jsonData"])
-def test_a_message_survives_both_ways_of_the_wire(message: prediction_pb2.SeldonMessage) -> None:
+def test_messages_are_unchanged_by_protobuf_and_json(message: prediction_pb2.SeldonMessage) -> None:
     """Messages are unchanged by encoding and decoding, as protobuf and as JSON."""
     kind = type(message)
     assert kind.FromString(message.SerializeToString()) == message

@@ -78,7 +78,7 @@ def test_no_missing_value_is_not_the_missing_value_none() -> None:
         (lambda: TensorSpec("x", None, None, axes=("n",)), "each axis of None"),
     ],
 )
-def test_a_mistake_in_a_fact_is_refused(make: Any, message: str) -> None:
+def test_invalid_facts_are_refused(make: Any, message: str) -> None:
     """Invalid values raise a ValueError at once."""
     with pytest.raises(ValueError, match=message):
         make()
@@ -87,7 +87,7 @@ def test_a_mistake_in_a_fact_is_refused(make: Any, message: str) -> None:
 # Tensors
 
 
-def test_dtype_and_shape_are_brought_into_one_form() -> None:
+def test_dtypes_and_shapes_are_normalised() -> None:
     """Dtypes and shapes are normalised."""
     spec = TensorSpec("x", float, [None, 3])
     assert (spec.dtype, spec.shape) == (np.dtype("float64"), (None, 3))
@@ -104,7 +104,7 @@ def test_dtype_and_shape_are_brought_into_one_form() -> None:
         (None, ()),
     ],
 )
-def test_a_free_first_axis_is_the_batch(shape: Any, axes: Any) -> None:
+def test_a_variable_first_axis_is_the_batch(shape: Any, axes: Any) -> None:
     """A variable first axis is named "batch" by default."""
     assert TensorSpec("x", None, shape).axes == axes
 
@@ -117,7 +117,7 @@ def test_the_models_own_names_of_axes_are_kept() -> None:
 # As text
 
 
-def test_a_signature_can_be_read() -> None:
+def test_a_signature_can_be_printed() -> None:
     """The text has one line per field, with its source."""
     assert str(PEOPLE) == (
         "inputs: age (float64, missing: nan), city (category of Taipei, Tainan, missing: None),"
@@ -129,7 +129,7 @@ def test_a_signature_can_be_read() -> None:
     )
 
 
-def test_tensors_can_be_read() -> None:
+def test_tensors_can_be_printed() -> None:
     """In the text, n is the batch and ? any other variable size."""
     mask = TensorSpec("mask", "bool", (None, None), optional=True)
     score = TensorSpec("", "float32", (None,))
@@ -139,19 +139,19 @@ def test_tensors_can_be_read() -> None:
     )
 
 
-def test_what_is_unknown_can_be_read() -> None:
+def test_the_text_says_what_is_unknown() -> None:
     """The text says which parts are unknown."""
     assert str(Signature()) == "inputs: unknown\noutputs: unknown"
     assert str(Signature((Column(),) * 4)) == "inputs: 4 columns without names\noutputs: unknown"
 
 
-def test_a_long_signature_is_cut() -> None:
+def test_a_long_signature_is_truncated() -> None:
     """The text truncates a long list of columns."""
     columns = tuple(Column(f"c{number}") for number in range(1000))
     assert str(Signature(columns)).endswith("c19 (any) and 980 more\noutputs: unknown")
 
 
-def test_one_source_may_tell_all_that_is_known() -> None:
+def test_a_single_source_is_shown_for_all_parts() -> None:
     """A single source applies to all known parts but the method, which the deployment chooses."""
     assert PEOPLE.with_source("MLmodel").sources == dict.fromkeys(
         ["inputs", "outputs", "class_names", "methods"], "MLmodel"
@@ -193,7 +193,7 @@ def test_an_array_without_a_name_has_the_shape_of_a_row() -> None:
     validate_model_metadata(unknown)
 
 
-def test_what_nobody_knows_is_an_empty_list() -> None:
+def test_unknown_inputs_and_outputs_are_empty_lists() -> None:
     """Unknown inputs and outputs are empty lists."""
     assert seldon_metadata(Signature()) == {"inputs": [], "outputs": []}
 
@@ -219,6 +219,6 @@ def test_a_tensor_has_name_datatype_and_shape(dtype: str, datatype: str) -> None
 
 
 @pytest.mark.parametrize("dtype", [None, "complex64"])
-def test_a_datatype_that_has_no_name_is_left_out(dtype: Any) -> None:
+def test_an_unsupported_datatype_is_omitted(dtype: Any) -> None:
     """An unknown or unsupported dtype is omitted."""
     assert seldon_metadata(Signature((TensorSpec("x", dtype),)))["inputs"] == [{"name": "x"}]

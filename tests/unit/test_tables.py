@@ -140,7 +140,7 @@ def test_any_plain_table_is_accepted(rows: list[list[Any]]) -> None:
 
 
 @given(st.lists(st.tuples(cells, cells).map(list), min_size=1, max_size=4))
-def test_null_and_nothing_else_becomes_nan(rows: list[list[Any]]) -> None:
+def test_only_null_becomes_nan(rows: list[list[Any]]) -> None:
     """A cell is NaN exactly if it was null."""
     answer = ANY.array(rows).tolist()
     assert [[value != value for value in row] for row in answer] == [
@@ -158,7 +158,7 @@ json_values = st.recursive(
 
 
 @given(json_values, json_values)
-def test_no_payload_at_all_crashes(payload: Any, names: Any) -> None:
+def test_any_payload_is_a_table_or_refused(payload: Any, names: Any) -> None:
     """Any JSON value, as rows or names, gives a table or a ClientError."""
     with suppress(ClientError):
         assert NAMED.array(payload, names).ndim == 2
@@ -174,7 +174,7 @@ def test_no_payload_crashes_the_search_for_texts(payload: Any) -> None:
 # Shapes
 
 
-def test_one_dimension_is_refused_with_the_way_out() -> None:
+def test_one_dimension_is_refused_with_an_explanation() -> None:
     """The error for one dimension explains the missing brackets."""
     assert refusal([1, 2]) == (
         "expected rows of values, an array of 2 dimensions, got shape [2];"
@@ -271,7 +271,7 @@ def test_records_need_a_model_that_knows_names(payload: Any) -> None:
         (None, "null"),
     ],
 )
-def test_what_is_no_table_is_refused_by_its_kind(payload: Any, got: str) -> None:
+def test_the_error_for_a_value_that_is_no_table_names_its_type(payload: Any, got: str) -> None:
     """The error for a value that is no table names its type and where tables are expected."""
     assert refusal(payload) == (f"expected rows of values, got {got}")
 
@@ -343,28 +343,28 @@ def test_a_record_without_a_column_is_refused_by_row() -> None:
         (["x", "x", "x"], "missing: age, city, fare; unknown: x; sent twice: x"),
     ],
 )
-def test_wrong_names_are_told_apart(names: list[str], wrong: str) -> None:
+def test_missing_unknown_and_repeated_names_are_listed(names: list[str], wrong: str) -> None:
     """The error lists missing, unknown and repeated names and the expected ones."""
     assert refusal([[1, 2, 3]], names, NAMED) == (
         f"column names are wrong: {wrong}; expected age, city, fare"
     )
 
 
-def test_records_that_hardly_ever_agree_are_refused() -> None:
+def test_records_with_too_few_common_names_are_refused() -> None:
     """Records with too few common names are refused, since their table would be almost empty."""
     records = [{f"name {number}": number} for number in range(1000)]
     with pytest.raises(ClientError, match="got 1000 values for a table of 1000000"):
         ANY.table(records)
 
 
-def test_names_that_the_model_does_not_know_are_ignored() -> None:
+def test_unknown_names_are_ignored() -> None:
     """Unknown columns are ignored."""
     record = {"id": 4, "age": 1, "city": 2, "fare": 3}
     assert NAMED.array(record).tolist() == [[1, 2, 3]]
     assert NAMED.array([list(record.values())], list(record)).tolist() == [[1, 2, 3]]
 
 
-def test_names_that_the_model_does_not_know_are_refused_where_it_is_strict() -> None:
+def test_unknown_names_are_refused_in_strict_mode() -> None:
     """In strict mode, unknown columns are refused."""
     strict = Columns(NAMED.names, allow_extra=False)
     assert refusal({"age": 1, "city": 2, "fare": 3, "id": 4}, columns=strict) == (
@@ -372,7 +372,7 @@ def test_names_that_the_model_does_not_know_are_refused_where_it_is_strict() -> 
     )
 
 
-def test_an_unknown_name_is_shown_with_the_missing_one_that_is_nearest() -> None:
+def test_the_error_suggests_the_nearest_missing_name() -> None:
     """The error suggests the nearest missing name for an unknown one."""
     assert refusal({"age": 1, "cities": 2, "fare": 3}, columns=NAMED) == (
         "column names are wrong: missing: city; unknown: cities (perhaps city);"
@@ -443,7 +443,7 @@ def test_a_string_is_one_document() -> None:
         np.array([], dtype=object),
     ],
 )
-def test_anything_else_is_no_list_of_documents(payload: Any) -> None:
+def test_other_values_are_no_list_of_documents(payload: Any) -> None:
     """Anything but one string per row is not a list of documents."""
     assert texts(payload) is None
 

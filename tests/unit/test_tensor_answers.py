@@ -19,7 +19,7 @@ def objects(*values: Any) -> Any:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int64", "uint8", "bool"])
-def test_numbers_stay_what_they_are(dtype: str) -> None:
+def test_numeric_arrays_are_returned_without_a_copy(dtype: str) -> None:
     """Numeric arrays are returned without a copy."""
     array = np.zeros((2, 3), dtype)
     assert printable("y", array) is array
@@ -43,7 +43,7 @@ def test_text_is_text_and_other_bytes_are_base64(array: Any, expected: Any) -> N
     assert json.loads(json.dumps(printable("y", array).tolist())) == expected
 
 
-def test_outputs_that_are_named_after_bytes_are_base64() -> None:
+def test_outputs_named_with_the_suffix_bytes_are_base64() -> None:
     """An output whose name ends with _bytes is always Base64, as in TensorFlow Serving."""
     answer = printable("image_bytes", objects(b"hi", PNG, [b"hi"]))
     assert answer.tolist() == [{"b64": "aGk="}, PNG_IN_JSON, [{"b64": "aGk="}]]

@@ -58,7 +58,7 @@ def test_a_shape_that_fits_stays(got: tuple[int, ...], wanted: tuple[int | None,
         ((1,), (), ()),
     ],
 )
-def test_rows_may_come_flat_or_with_other_axes_of_size_1(
+def test_rows_may_be_flat_or_have_other_axes_of_size_1(
     got: tuple[int, ...], wanted: tuple[int | None, ...], becomes: tuple[int, ...]
 ) -> None:
     """Flat rows and axes of size 1 are reshaped to the model's shape without reordering values."""
@@ -162,13 +162,13 @@ def test_whole_floats_of_any_size_are_integers(sent: str, dtype: str) -> None:
     assert answer.tolist() == [[0, 100]]
 
 
-def test_fractions_round_to_the_nearest_that_the_dtype_has() -> None:
+def test_fractions_are_rounded_to_the_nearest_value_of_the_dtype() -> None:
     """Fractions are rounded to the nearest float32."""
     answer = to_array(TensorSpec("x", "float32", (None, 1)), [[0.1]])
     assert answer[0, 0] == np.float32(0.1)
 
 
-def test_nothing_and_infinity_are_numbers_of_a_float_input() -> None:
+def test_null_nan_and_infinity_are_values_of_a_float_input() -> None:
     """For a float input, NaN and infinity are accepted, and null is NaN."""
     answer = to_array(
         TensorSpec("x", "float32", (None, 4)), [[None, float("nan"), float("inf"), 1]]
@@ -178,12 +178,12 @@ def test_nothing_and_infinity_are_numbers_of_a_float_input() -> None:
 
 
 @pytest.mark.parametrize("values", [np.array([[1.5, 2]]), np.array([[3]]), np.array([[True]])])
-def test_an_input_of_any_number_takes_them_as_they_are(values: Any) -> None:
+def test_an_input_of_unknown_dtype_keeps_the_dtype_of_the_request(values: Any) -> None:
     """An input of unknown dtype keeps the request's dtype."""
     assert to_array(TensorSpec("x", None), values) is values
 
 
-def test_an_input_of_any_number_takes_no_text() -> None:
+def test_an_input_of_unknown_dtype_accepts_only_numbers() -> None:
     """An input of unknown dtype accepts only numbers."""
     assert (
         refusal(TensorSpec("x", None), [["a"]]) == "input 'x': expected numbers, got 'a' at [0, 0]"
@@ -224,7 +224,7 @@ def test_an_input_of_any_number_takes_no_text() -> None:
         ("float32", np.array([[1 + 1j, 1]]), "(1+1j) at [0, 0]"),
     ],
 )
-def test_what_the_dtype_cannot_hold_is_refused(dtype: str, values: Any, got: str) -> None:
+def test_values_that_the_dtype_cannot_hold_are_refused(dtype: str, values: Any, got: str) -> None:
     """The error names the input, its dtype, and the first wrong value with its place."""
     message = refusal(TensorSpec("ids", dtype, (None, 2)), values)
     assert message == f"input 'ids': expected {dtype} of shape [n, 2], got {got}"
@@ -249,7 +249,7 @@ def test_integers_are_exact_or_refused(values: Any, dtype: str) -> None:
         assert ", got " in refusal(TensorSpec("x", dtype), values)
 
 
-def test_a_list_that_is_no_array_is_refused() -> None:
+def test_ragged_rows_are_refused() -> None:
     """The error for ragged rows names the first row of another length."""
     assert refusal(TensorSpec("x", "float32", (None, 2)), [[1, 2], [3]]) == (
         "expected rows of equal length; row 0 has 2 values, row 1 has 1 value"
@@ -260,7 +260,7 @@ def test_a_list_that_is_no_array_is_refused() -> None:
     ("value", "got"),
     [("abc", "a string"), (5, "a number"), (None, "null"), (True, "a boolean"), ({}, "an object")],
 )
-def test_what_is_no_list_is_refused(value: Any, got: str) -> None:
+def test_a_value_that_is_no_list_is_refused(value: Any, got: str) -> None:
     """The error for a value that is no list names its JSON type."""
     assert refusal(TensorSpec("x", "float32", (None, 2)), value).endswith(f", got {got}")
 
@@ -340,7 +340,7 @@ IN_JSON = {"b64": "iVBORwAA"}
         (np.array([[IN_JSON]], dtype=object), (None, 1), [[BYTES]]),
     ],
 )
-def test_bytes_go_where_text_goes(value: Any, shape: Any, becomes: Any) -> None:
+def test_base64_objects_are_decoded_for_bytes_inputs(value: Any, shape: Any, becomes: Any) -> None:
     """Base64 objects are decoded for bytes inputs, in any nesting."""
     assert to_array(TensorSpec("image", "bytes", shape), value).tolist() == becomes
 

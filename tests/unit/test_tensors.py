@@ -107,7 +107,7 @@ def test_an_input_of_text_takes_strings(payload: Any) -> None:
     assert given(WORDS, X=payload) == {"words": [["hi"]]}
 
 
-def test_a_string_is_one_row_of_what_has_no_other_axis() -> None:
+def test_a_string_is_one_row_of_an_input_without_other_axes() -> None:
     """A string is one row also if the shape is only the batch, or is unknown."""
     assert given(CITY, X="Paris") == {"city": ["Paris"]}
     assert given(TensorSpec("city", "str"), X="Paris") == {"city": ["Paris"]}
@@ -118,12 +118,12 @@ def test_an_input_of_bytes_takes_a_file_as_it_is() -> None:
     assert given(TensorSpec("image", "bytes", (None,)), X=b"\xff\xd8") == {"image": [b"\xff\xd8"]}
 
 
-def test_an_image_becomes_the_input() -> None:
+def test_an_image_is_decoded_for_an_image_input() -> None:
     """Binary data for an image input is decoded."""
     assert given(PIXELS, X=image()) == {"pixels": [[[[255, 0, 0]]]]}
 
 
-def test_the_image_parameters_are_the_deployments() -> None:
+def test_the_image_parameters_of_the_deployment_are_applied() -> None:
     """The image parameters of a component are applied."""
     parameters = {"image_mode": "L", "image_size": "2x1", "image_scale": "1/76", "image_mean": "1"}
     more = {"image_std": "2", "image_resampling": "nearest", "image_layout": "NCHW"}
@@ -164,7 +164,7 @@ def test_an_image_for_numbers_is_refused() -> None:
     )
 
 
-def test_a_file_that_is_no_image_is_not_called_one() -> None:
+def test_the_error_for_a_file_that_is_no_image_says_so() -> None:
     """If binary data is no image, the error says so."""
     assert refusal(VECTOR, X=b"1,2,3") == (
         "got 5 bytes that are not an image: input 'x' takes float32 of shape [n, 3],"
@@ -175,7 +175,7 @@ def test_a_file_that_is_no_image_is_not_called_one() -> None:
 # Several inputs
 
 
-def test_several_inputs_come_by_name() -> None:
+def test_several_inputs_are_matched_by_name() -> None:
     """Several inputs are matched by name, each with its own shape and dtype."""
     payload = {"words": [["a"], ["b"]], "x": [[1, 2, 3], [4, 5, 6]]}
     assert given(VECTOR, WORDS, X=payload) == {
@@ -210,7 +210,7 @@ def test_a_payload_without_names_is_refused(payload: Any, got: str) -> None:
     )
 
 
-def test_inputs_have_as_many_rows_as_each_other() -> None:
+def test_inputs_must_have_equal_numbers_of_rows() -> None:
     """If the numbers of rows differ, the error gives the number of each input."""
     assert refusal(VECTOR, WORDS, X={"x": [[1, 2, 3]] * 2, "words": [["a"]]}) == (
         "expected as many rows in every input; 'x' has 2, 'words' has 1"
@@ -238,7 +238,7 @@ def test_an_input_that_is_no_batch_has_its_own_size(shape: tuple[int, ...]) -> N
         ({"age": [7, 8], "city": ["Paris", "Oslo"]}, []),
     ],
 )
-def test_inputs_of_one_value_a_row_come_as_columns(payload: Any, names: list[str]) -> None:
+def test_inputs_of_one_value_per_row_may_be_columns(payload: Any, names: list[str]) -> None:
     """Inputs of one value per row may be sent as a table, as records or by name."""
     assert given(AGE, CITY, X=payload, names=names) == {
         "age": [[7.0], [8.0]],
@@ -338,7 +338,7 @@ def test_one_of_several_inputs_may_be_empty() -> None:
     assert arrays["past"].shape == (1, 2, 0, 4)
 
 
-def test_a_framework_may_be_asked_about_sizes() -> None:
+def test_unequal_sizes_may_be_left_to_the_framework() -> None:
     """With asks_framework_about_sizes, unequal axis sizes are left to the framework."""
 
     class Asking(Echo):
@@ -471,7 +471,7 @@ def test_an_image_that_the_framework_refuses_may_need_another_size(payload: Any)
     )
 
 
-def test_the_size_is_named_only_where_it_may_be_the_cause() -> None:
+def test_the_image_size_is_recommended_only_if_it_may_be_the_cause() -> None:
     """The recommendation is omitted for numbers, or if the size is already fixed."""
     told = "the model refuses the data: sizes of 27 and 28"
     fixed = TensorSpec("pixels", "uint8", (None, 1, 1, 3))
@@ -483,20 +483,20 @@ def test_the_size_is_named_only_where_it_may_be_the_cause() -> None:
 # Results
 
 
-def test_a_single_output_is_answered_as_the_array() -> None:
+def test_a_single_output_is_returned_as_an_array() -> None:
     """A single output is returned as an array."""
     output = np.ones((2, 3), np.float32)
     assert Echo(VECTOR).payload({"y": output}) is output
 
 
-def test_a_single_number_is_answered_as_an_array() -> None:
+def test_a_single_number_is_returned_as_an_array() -> None:
     """A scalar output is returned as an array of one value."""
     answer = Echo(VECTOR).payload({"loss": np.array(0.5)})
     assert isinstance(answer, np.ndarray)
     assert answer.tolist() == [0.5]
 
 
-def test_several_outputs_are_answered_as_lists_by_name() -> None:
+def test_several_outputs_are_returned_as_lists_by_name() -> None:
     """Several outputs are returned as JSON values by name."""
     outputs = {
         "scores": np.array([[0.5]], np.float32),
@@ -514,14 +514,14 @@ def test_several_outputs_are_answered_as_lists_by_name() -> None:
 
 
 @pytest.mark.parametrize("dtype", [object, bytes])
-def test_text_is_answered_as_text(dtype: Any) -> None:
+def test_text_is_returned_as_text(dtype: Any) -> None:
     """Bytes that are UTF-8 are returned as text."""
     answer = Echo(VECTOR).payload({"labels": np.array([[b"cat"], [b"dog"]], dtype=dtype)})
     assert isinstance(answer, np.ndarray)
     assert answer.tolist() == [["cat"], ["dog"]]
 
 
-def test_bytes_that_are_no_text_are_answered_in_base64() -> None:
+def test_bytes_that_are_not_text_are_returned_as_base64() -> None:
     """Other bytes are returned as Base64 objects."""
     answer = Echo(VECTOR).payload({"image": np.array([image()], dtype=object)})
     assert answer.tolist() == [IMAGE_IN_JSON]
@@ -545,7 +545,7 @@ def test_bytes_that_are_no_text_are_answered_in_base64() -> None:
         ([(None, 3), (1,)], [(None, 2)], False),
     ],
 )
-def test_requests_stack_where_first_axes_are_the_batch(
+def test_requests_stack_if_first_axes_are_the_batch(
     inputs: list[Any], outputs: list[Any], stacks: Any
 ) -> None:
     """Requests cannot be stacked if a first axis is fixed, or if there are several outputs."""
@@ -567,7 +567,7 @@ def test_requests_stack_where_first_axes_are_the_batch(
         (TensorSpec("mask", "bool", (None, 3), axes=("edges", None), optional=True), False),
     ],
 )
-def test_requests_of_several_inputs_stack_where_one_axis_is_the_batch_of_all(
+def test_requests_of_several_inputs_stack_if_they_share_a_batch_axis(
     second: TensorSpec, stacks: Any
 ) -> None:
     """Inputs can be stacked if they share one batch axis; a replaceable weight does not count."""
@@ -588,13 +588,13 @@ def test_image_parameters_that_do_not_fit_stop_the_start() -> None:
         Echo(PIXELS, image_mode="HSV")
 
 
-def test_an_optional_input_is_no_second_input_for_images() -> None:
+def test_an_optional_input_does_not_affect_the_image_parameters() -> None:
     """An optional input does not affect the image parameters."""
     assert Echo(PIXELS, MASK, image_mode="RGB").ready
 
 
 @pytest.mark.parametrize("signature", [None, Signature(), Signature((Column("age"),))])
-def test_a_model_of_tensors_must_say_which(signature: Signature | None) -> None:
+def test_a_model_of_tensors_needs_a_signature(signature: Signature | None) -> None:
     """A tensor model without a signature of tensors fails to load."""
 
     class Silent(TensorComponent):

@@ -91,7 +91,7 @@ def end(call: Callable[..., object], *arguments: str) -> str:
         ("uv.whl?a=1&amp;b=2", "/simple/uv/uv.whl?a=1&b=2"),
     ],
 )
-def test_the_file_with_the_digest_is_fetched(index: Index, link: str, path: str) -> None:
+def test_the_file_with_the_pinned_digest_is_fetched(index: Index, link: str, path: str) -> None:
     """The file with the pinned hash is downloaded, wherever it is."""
     others = [f"other.whl#sha256={'0' * 64}", "old.whl"]
     index.bodies = {
@@ -133,14 +133,14 @@ def test_credentials_in_the_address_are_sent_and_not_shown(
     assert "p@ss" not in message
 
 
-def test_an_index_without_the_project_is_one_line(index: Index) -> None:
+def test_the_error_for_a_missing_project_is_one_line(index: Index) -> None:
     """The error for a missing project gives the address and the status in one line."""
     address = f"{index.url}/simple/uv/"
     assert end(uv.fetch, "0") == f"uv: cannot fetch {address}: HTTP Error 404: Not Found"
 
 
 @pytest.mark.parametrize("address", ["simple", "http://localhost:port/simple", "http://[::1"])
-def test_an_index_that_is_no_address_is_one_line(
+def test_the_error_for_an_invalid_address_is_one_line(
     monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     """The error for an invalid address is one line that quotes it."""
@@ -150,7 +150,7 @@ def test_an_index_that_is_no_address_is_one_line(
     assert "\n" not in message
 
 
-def test_an_unreachable_index_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_an_unreachable_index_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error for an unreachable index is one line with the address and the reason."""
     (port,) = free_ports(1)
     monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://localhost:{port}/simple")
@@ -187,12 +187,12 @@ def test_uv_is_fetched_once(program: Path, index: Index) -> None:
     assert os.access(program, os.X_OK)
 
 
-def test_the_status_of_uv_is_the_tools_own(program: Path) -> None:
+def test_the_tool_exits_with_the_status_of_uv(program: Path) -> None:
     """If uv fails, the tool exits with uv's status."""
     assert end(uv.run, "pip") == "3"
 
 
-def test_a_machine_without_a_digest_is_told(
+def test_the_error_for_an_unknown_machine_says_where_to_add_its_hash(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The error for an unknown machine says where to add its hash."""
@@ -212,7 +212,7 @@ def test_the_index_is_pypi_unless_something_else_is_set() -> None:
     assert uv.index() == "https://pypi.org/simple"
 
 
-def test_pips_index_is_uvs_index(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pips_index_applies_to_uv(monkeypatch: pytest.MonkeyPatch) -> None:
     """PIP_INDEX_URL also applies to uv."""
     monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example.com/simple")
     assert uv.index() == "https://mirror.example.com/simple"
@@ -228,14 +228,14 @@ def test_uvs_own_setting_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["PIP_INDEX_URL", "UV_DEFAULT_INDEX"])
-def test_an_empty_index_is_none(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_an_empty_index_counts_as_unset(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """An empty variable, as exported by the Makefile, counts as unset."""
     monkeypatch.setenv(name, "")
     assert uv.index() == "https://pypi.org/simple"
     assert uv.environment()["UV_DEFAULT_INDEX"] == "https://pypi.org/simple"
 
 
-def test_pips_directories_of_wheels_are_uvs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pips_directories_of_wheels_apply_to_uv(monkeypatch: pytest.MonkeyPatch) -> None:
     """PIP_FIND_LINKS also applies to uv, which uses commas instead of spaces."""
     monkeypatch.setenv("PIP_FIND_LINKS", "/srv/wheels  https://example.com/wheels")
     assert uv.environment()["UV_FIND_LINKS"] == "/srv/wheels,https://example.com/wheels"
@@ -256,7 +256,7 @@ def test_pips_directories_of_wheels_are_uvs(monkeypatch: pytest.MonkeyPatch) -> 
         ("/srv/wheels", "numpy", ["/made", "/srv/wheels"]),
     ],
 )
-def test_wheels_are_found_where_we_make_them_where_we_are_told_and_at_pytorchs(
+def test_pytorchs_index_is_only_used_for_cpu_builds(
     monkeypatch: pytest.MonkeyPatch, told: str, requirements: str, options: list[str]
 ) -> None:
     """PyTorch's index is used only for CPU builds, and never if another place is set."""

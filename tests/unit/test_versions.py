@@ -57,7 +57,7 @@ def test_a_tag_must_have_all_that_the_model_needs(monkeypatch: pytest.MonkeyPatc
     assert "use the tag" not in mixed
 
 
-def test_no_tag_is_recommended_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_existing_tags_are_recommended(monkeypatch: pytest.MonkeyPatch) -> None:
     """If no tag has the version, the advice lists the available versions."""
     monkeypatch.setenv("PREPACKAGED_TAGS", SKLEARN_TAGS)
 

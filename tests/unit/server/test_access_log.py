@@ -21,12 +21,12 @@ def line(form: str, path: str = PATH, rows: int | None = 3, status: int | str = 
     return LINES[form](context, status, 57, 1.23456)
 
 
-def test_a_line_of_text_has_what_there_is_to_know_of_a_request() -> None:
+def test_a_text_line_has_all_facts_of_a_request() -> None:
     """A text line has the method, path, status, bytes, milliseconds and rows, in this order."""
     assert line("text") == '"POST /api/v1.0/predictions" 200 57B 1.2ms rows=3\n'
 
 
-def test_a_line_of_json_has_the_same() -> None:
+def test_a_json_line_has_the_same_facts() -> None:
     """A JSON line has the same values under these names."""
     assert json.loads(line("json")) == {
         "method": "POST",
@@ -38,13 +38,13 @@ def test_a_line_of_json_has_the_same() -> None:
     }
 
 
-def test_what_is_no_array_has_no_rows() -> None:
+def test_an_unknown_number_of_rows_is_a_dash_or_null() -> None:
     """If the number of rows is unknown, the log writes a dash in text and null in JSON."""
     assert line("text", rows=None).endswith(" rows=-\n")
     assert json.loads(line("json", rows=None))["rows"] is None
 
 
-def test_a_call_over_grpc_has_its_code_as_status() -> None:
+def test_the_status_of_a_grpc_call_is_its_code() -> None:
     """The log writes a gRPC status code as it is."""
     assert " INVALID_ARGUMENT 57B" in line("text", status="INVALID_ARGUMENT")
     assert json.loads(line("json", status="OK"))["status"] == "OK"
@@ -52,7 +52,7 @@ def test_a_call_over_grpc_has_its_code_as_status() -> None:
 
 @example(path="\x7f")
 @given(path=st.text(st.characters(max_codepoint=255)))
-def test_no_path_can_forge_a_line_or_a_part_of_one(path: str) -> None:
+def test_no_path_can_forge_a_log_line_or_a_part_of_it(path: str) -> None:
     """Any path gives a single ASCII line, with the path inside the line's only quotes."""
     text = line("text", path)
     assert text.isascii()
@@ -64,7 +64,7 @@ def test_no_path_can_forge_a_line_or_a_part_of_one(path: str) -> None:
 
 
 @given(path=st.text(st.characters(max_codepoint=255)))
-def test_json_is_json_whatever_the_path(path: str) -> None:
+def test_any_path_gives_one_valid_json_line(path: str) -> None:
     """Any path gives a single JSON line, from which the same path can be parsed."""
     text = line("json", path)
     assert text.count("\n") == 1
@@ -72,7 +72,7 @@ def test_json_is_json_whatever_the_path(path: str) -> None:
 
 
 @pytest.mark.parametrize("form", LINES)
-def test_a_long_path_is_cut_off(form: str) -> None:
+def test_a_long_path_is_truncated(form: str) -> None:
     """The log truncates long paths, so that one request cannot fill the log."""
     assert len(line(form, "/" + "\0" * 60_000)) < 4000
 
@@ -102,7 +102,7 @@ def logged(form: str, do: Callable[[AccessLog], Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("form", LINES)
-def test_lines_of_a_turn_are_written_together(form: str) -> None:
+def test_lines_of_one_loop_iteration_are_written_together(form: str) -> None:
     """Log lines of one event loop iteration are written in a single write."""
 
     def note_three(log: AccessLog) -> None:

@@ -84,7 +84,7 @@ def test_requests_are_admitted_by_how_long_they_would_wait(clock: Clock) -> None
     assert most_waiting(admission(0.0001), clock) == 5000
 
 
-def test_a_bound_that_is_set_holds_for_all(clock: Clock) -> None:
+def test_a_configured_limit_applies_to_all_requests(clock: Clock) -> None:
     """A configured limit applies whatever the deadline, but a few requests are always admitted."""
     for context in (None, request(), request(60), request(60, is_own=True)):
         assert most_waiting(admission(0.02, most_seconds=2.5), clock, context) == 126
@@ -107,7 +107,7 @@ def test_requests_that_share_a_call_wait_for_it_together(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("is_own", [True, False])
-def test_the_answer_has_to_come_before_the_deadline(clock: Clock, *, is_own: bool) -> None:
+def test_a_request_that_cannot_meet_its_deadline_is_refused(clock: Clock, *, is_own: bool) -> None:
     """A request is refused if it cannot meet its deadline, unless the queue is empty."""
     quick = admission(0.02)
     assert most_waiting(quick, clock, request(0.1, is_own=is_own)) == 5
@@ -115,7 +115,7 @@ def test_the_answer_has_to_come_before_the_deadline(clock: Clock, *, is_own: boo
     assert most_waiting(quick, clock, request(60, is_own=is_own)) == 3000
 
 
-def test_a_refusal_tells_when_to_come_again(clock: Clock) -> None:
+def test_a_refusal_says_when_to_retry(clock: Clock) -> None:
     """Retry-After is the estimated time until the queue is empty."""
     slow = admission(3.0)
     for waiting, seconds in ((20, 60), (1000, 3000)):
@@ -124,7 +124,7 @@ def test_a_refusal_tells_when_to_come_again(clock: Clock) -> None:
         assert (caught.value.status_code, caught.value.retry_after) == (503, seconds)
 
 
-def test_nobody_waits_longer_than_clients_stay(clock: Clock) -> None:
+def test_nobody_waits_longer_than_clients_stay_connected(clock: Clock) -> None:
     """The queue is limited to half of the time after which clients disconnected."""
     quick = admission(0.02)
     leave(quick, 0.5)
@@ -133,7 +133,7 @@ def test_nobody_waits_longer_than_clients_stay(clock: Clock) -> None:
     assert not quick.is_late(request(), 0.42, clock.now)
 
 
-def test_patience_grows_again_while_nobody_leaves(clock: Clock) -> None:
+def test_the_learned_limit_grows_while_no_client_disconnects(clock: Clock) -> None:
     """The learned limit grows by half every ten seconds while no client disconnects."""
     quick = admission(0.02)
     leave(quick, 0.5)
@@ -146,7 +146,7 @@ def test_patience_grows_again_while_nobody_leaves(clock: Clock) -> None:
     assert most_waiting(quick, clock) == 1501
 
 
-def test_a_client_s_own_deadline_counts_more_than_what_others_do(clock: Clock) -> None:
+def test_a_client_s_own_deadline_overrides_the_learned_limit(clock: Clock) -> None:
     """A client's own deadline overrides the learned limit; one set by the server does not."""
     quick = admission(0.02)
     leave(quick, 0.5)
@@ -156,7 +156,7 @@ def test_a_client_s_own_deadline_counts_more_than_what_others_do(clock: Clock) -
     assert quick.is_late(request(0.01, is_own=True), 0.0, clock.now)
 
 
-def test_a_client_that_leaves_now_and_then_does_not_matter(clock: Clock) -> None:
+def test_occasional_disconnects_do_not_set_a_limit(clock: Clock) -> None:
     """The limit is only learned once a quarter of the calls were for disconnected clients."""
     quick = admission(0.02)
     for _ in range(20):
@@ -167,7 +167,7 @@ def test_a_client_that_leaves_now_and_then_does_not_matter(clock: Clock) -> None
     assert most_waiting(quick, clock) == 12
 
 
-def test_clients_that_leave_at_once_keep_nobody_out(clock: Clock) -> None:
+def test_clients_that_disconnect_at_once_do_not_shorten_the_queue(clock: Clock) -> None:
     """Clients that disconnect within two call times or 0.1 s do not shorten the queue."""
     for seconds, waiting in ((0.02, 1501), (3.0, 17)):
         model = admission(seconds)
@@ -175,7 +175,7 @@ def test_clients_that_leave_at_once_keep_nobody_out(clock: Clock) -> None:
         assert most_waiting(model, clock) == waiting
 
 
-def test_two_calls_are_waited_for_whatever_others_do(clock: Clock) -> None:
+def test_the_learned_limit_allows_at_least_two_calls(clock: Clock) -> None:
     """The learned limit always allows two calls and at least a tenth of a second."""
     for seconds, waiting in ((0.02, 6), (1.0, 3)):
         model, least = admission(seconds), max(0.1, 2 * seconds)
@@ -226,14 +226,14 @@ def context(path: str, left_at: float = 0.0) -> RequestContext:
     return request
 
 
-def test_what_is_past_its_deadline_is_not_computed() -> None:
+def test_requests_past_their_deadline_are_not_computed() -> None:
     """Requests past their deadline are not computed; their own timer answers the client."""
     seen, got = outcomes(context("/late"), context("/good"))
     assert seen == [0, 2]
     assert got == {0: 0, 2: 2}
 
 
-def test_a_client_that_sends_no_more_is_not_computed_while_others_wait() -> None:
+def test_a_half_closed_client_is_refused_while_others_wait() -> None:
     """While others wait, a half-closed client is refused, since most of those have left."""
     seen, got = outcomes(context("/gone", 0.001), context("/good"), context("/gone", 0.001))
     assert seen == [0, 2, 3]
@@ -241,7 +241,7 @@ def test_a_client_that_sends_no_more_is_not_computed_while_others_wait() -> None
     assert got == {0: 0, 2: 2, 3: 3}
 
 
-def test_a_client_that_leaves_the_queue_costs_nothing_and_teaches_nothing() -> None:
+def test_a_client_that_leaves_the_queue_does_not_count() -> None:
     """Only clients that disconnect during their model call count towards the learned limit."""
     ages: list[float] = []
 
@@ -265,7 +265,7 @@ def test_a_client_that_leaves_the_queue_costs_nothing_and_teaches_nothing() -> N
     assert len(ages) == 1
 
 
-def test_the_age_of_a_client_that_sends_no_more_is_that_of_its_last_word() -> None:
+def test_the_age_of_a_half_closed_client_ends_when_it_stops_sending() -> None:
     """The age of a half-closed client ends when it stopped sending, even if noticed later."""
     work = Work(0, print, context=context("/gone", 3.0), since=1.0)
     assert work.age() == 2.0

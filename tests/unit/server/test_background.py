@@ -20,7 +20,7 @@ def collector() -> Iterator[None]:
     gc.enable()
 
 
-def test_the_collector_is_off_until_the_last_thread_is_done() -> None:
+def test_the_collector_is_off_until_the_last_thread_has_finished() -> None:
     """The collector stays off while any of several threads is in the block."""
     pause, is_inside, may_leave = CollectorPause(), threading.Event(), threading.Event()
 

@@ -73,7 +73,7 @@ def values(outcomes: list[Any]) -> list[Any]:
     return [each.tolist() if isinstance(each, np.ndarray) else each for each in outcomes]
 
 
-def test_a_model_that_does_not_offer_it_is_never_batched() -> None:
+def test_a_model_that_does_not_opt_in_is_never_batched() -> None:
     """Without the model's opt-in, each request is a separate call."""
     predict = Counting()
     batcher = Batcher(predict, is_offered=False)
@@ -83,7 +83,7 @@ def test_a_model_that_does_not_offer_it_is_never_batched() -> None:
     assert predict.calls == [1, 1]
 
 
-def test_the_first_batches_are_compared_before_the_model_is_trusted() -> None:
+def test_the_first_batches_are_checked_before_the_model_is_trusted() -> None:
     """The first batches are computed both row by row and together, later ones only together."""
     predict = Counting()
     batcher = Batcher(predict, is_offered=True)
@@ -93,7 +93,7 @@ def test_the_first_batches_are_compared_before_the_model_is_trusted() -> None:
     assert predict.calls == [1, 1, 2] * CHECKS + STRANGERS + [2]
 
 
-def test_a_trusted_model_is_compared_again_now_and_then() -> None:
+def test_a_trusted_model_is_checked_again_from_time_to_time() -> None:
     """A trusted model is checked again once in CHECK_EVERY batches."""
     predict = Counting()
     batcher = trusted(predict)
@@ -114,7 +114,7 @@ def test_a_model_whose_rows_influence_each_other_is_not_batched(
     assert "Batching is off" in caplog.text
 
 
-def test_equal_rows_prove_nothing() -> None:
+def test_identical_rows_do_not_count_as_a_check() -> None:
     """Identical rows cannot reveal cross-row effects, so such batches do not count as checks."""
     predict = Counting(lambda rows: rows - rows.mean(axis=0))
     batcher = Batcher(predict, is_offered=True)
@@ -155,7 +155,7 @@ def shifts(rows: Any) -> Any:
 @pytest.mark.filterwarnings("ignore:invalid value encountered")
 @pytest.mark.parametrize("function", [fills_gaps, scales, cuts_padding, divides_bytes, shifts])
 @pytest.mark.parametrize("form", [lambda value: value, lambda value: {"x": value}])
-def test_rows_that_look_alike_do_not_hide_that_they_influence_each_other(
+def test_similar_rows_do_not_hide_cross_row_effects(
     function: Callable[[Any], Any], form: Callable[[Any], Any]
 ) -> None:
     """A model is also tried with rows of other kinds than those that clients have sent so far."""
@@ -172,7 +172,7 @@ def test_rows_that_look_alike_do_not_hide_that_they_influence_each_other(
     assert not batcher.is_on
 
 
-def test_rows_that_the_model_refuses_say_nothing_of_batches() -> None:
+def test_a_model_that_refuses_the_made_up_rows_is_still_batched() -> None:
     """A model that refuses missing values can still be batched."""
     batcher = trusted(Counting(refuse_missing))
 
@@ -187,7 +187,7 @@ def refuse_missing(rows: Any) -> Any:
     return rows
 
 
-def test_a_model_that_answers_fewer_rows_is_not_batched() -> None:
+def test_a_model_that_returns_too_few_rows_is_not_batched() -> None:
     """If a batch returns too few rows, its requests are repeated singly, and batching ends."""
     predict = Counting(lambda rows: rows)
     batcher = trusted(predict)
@@ -207,7 +207,7 @@ def refuse_negative(rows: Any) -> Any:
     return rows
 
 
-def test_a_large_batch_is_not_computed_one_by_one_to_be_compared() -> None:
+def test_a_check_computes_only_two_requests_of_a_large_batch_singly() -> None:
     """A check computes two different requests singly; the rest of a large batch is queued again."""
     predict = Counting()
     batcher = Batcher(predict, is_offered=True)
@@ -223,7 +223,7 @@ def test_a_large_batch_is_not_computed_one_by_one_to_be_compared() -> None:
     assert all((request.value * 2 == outcome).all() for request, outcome in answered)
 
 
-def test_requests_that_cannot_share_a_call_wait_again_after_a_long_one() -> None:
+def test_after_a_long_call_unlike_requests_wait_again() -> None:
     """After a call that takes long, others get their turn before the next one."""
 
     def slow(rows: Any) -> Any:
@@ -239,7 +239,7 @@ def test_requests_that_cannot_share_a_call_wait_again_after_a_long_one() -> None
     assert outcomes[1:] == [AGAIN, AGAIN]
 
 
-def test_requests_that_cannot_share_a_call_are_answered_at_once_where_calls_are_quick() -> None:
+def test_unlike_requests_are_answered_at_once_if_calls_are_quick() -> None:
     """Quick calls follow one another."""
     batcher = Batcher(Counting(), is_offered=True)
 
@@ -253,7 +253,7 @@ def exits_for_negative(rows: Any) -> Any:
     return rows
 
 
-def test_one_request_for_which_the_model_exits_spoils_no_other() -> None:
+def test_a_request_for_which_the_model_exits_affects_no_other() -> None:
     """SystemExit, and any other `BaseException`, is the outcome of only that request."""
     batcher = trusted(Counting(exits_for_negative))
 
@@ -272,7 +272,7 @@ def test_one_request_for_which_the_model_exits_spoils_no_other() -> None:
         (lambda rows: {"a": rows}, lambda rows: {"b": rows}),
     ],
 )
-def test_a_model_whose_answers_are_of_several_kinds_is_answered_one_by_one(
+def test_a_model_whose_results_vary_in_kind_is_called_one_by_one(
     alone: Callable[[Any], Any], together: Callable[[Any], Any]
 ) -> None:
     """A batch of another kind than its rows is no error of the requests."""
@@ -318,7 +318,7 @@ def test_one_bad_request_among_many_is_found_by_halving(place: int) -> None:
     assert batcher.at_once() == batcher.together() == 256
 
 
-def test_others_have_their_turn_while_a_bad_request_is_sought() -> None:
+def test_others_get_a_turn_during_the_search_for_a_bad_request() -> None:
     """The model is never called twice at a time, and waiting times are reported as before."""
     predict = Counting(refuse_negative)
     batcher = trusted(predict)
@@ -329,7 +329,7 @@ def test_others_have_their_turn_while_a_bad_request_is_sought() -> None:
     assert (batcher.at_once(), batcher.together()) == (8, 256)
 
 
-def test_suspects_that_leave_end_the_search() -> None:
+def test_the_search_ends_if_all_suspects_disconnect() -> None:
     """When the clients of all requests that may be at fault have left, batches are whole again."""
     batcher = trusted(Counting(refuse_negative))
     gone, here = [row(-1.0), row(1.0)], row(3.0)
@@ -341,7 +341,7 @@ def test_suspects_that_leave_end_the_search() -> None:
     assert batcher.at_once() == 256
 
 
-def test_after_many_bad_requests_the_others_come_alone() -> None:
+def test_after_many_bad_requests_the_others_are_repeated_singly() -> None:
     """After MOST_SOUGHT bad requests, the rest of the batch is repeated one by one, once each."""
     predict = Counting(refuse_negative)
     batcher = trusted(predict)
@@ -355,7 +355,7 @@ def test_after_many_bad_requests_the_others_come_alone() -> None:
     assert batcher.together() == 256
 
 
-def test_requests_that_only_fail_together_soon_come_alone() -> None:
+def test_requests_that_fail_only_together_are_soon_repeated_singly() -> None:
     """A model may refuse every batch, for example for lack of memory; its rows are no fault."""
 
     def refuse_batches(rows: Any) -> Any:
@@ -372,7 +372,7 @@ def test_requests_that_only_fail_together_soon_come_alone() -> None:
     assert len(predict.calls) < 64 + 8 * (MOST_SOUGHT + 1)
 
 
-def test_good_batches_between_bad_requests_keep_the_batches() -> None:
+def test_occasional_bad_requests_do_not_end_batching() -> None:
     """A bad request now and then is sought each time."""
     predict = Counting(refuse_negative)
     batcher = trusted(predict)
@@ -383,7 +383,7 @@ def test_good_batches_between_bad_requests_keep_the_batches() -> None:
         assert predict.calls == [2]
 
 
-def test_a_model_that_is_slower_together_is_not_batched(
+def test_a_model_that_is_slower_in_batches_is_not_batched(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Batching is turned off if a batch takes clearly longer than its rows one by one."""
@@ -406,7 +406,7 @@ def test_a_model_that_is_slower_together_is_not_batched(
     [(LARGE, 0.01, 0.001, 1), (LARGE, 0.01, 0.1, 256), (1, 0.01, 0.001, 256)],
     ids=["longer than the call", "shorter than the call", "small requests on a busy machine"],
 )
-def test_requests_come_alone_where_a_batch_takes_longer_to_copy_than_to_answer(
+def test_requests_are_not_batched_if_copying_them_takes_longer_than_answering(
     width: int, copy: float, call: float, next_together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then many large requests run alone before a batch is tried again."""
@@ -430,7 +430,7 @@ def test_requests_come_alone_where_a_batch_takes_longer_to_copy_than_to_answer(
     assert batcher.together() == 256
 
 
-def test_one_bad_request_spoils_no_other() -> None:
+def test_a_bad_request_affects_no_other() -> None:
     """A failing request gets its own error; the other requests of its batch get their results."""
     batcher = trusted(Counting(refuse_negative))
 
@@ -441,7 +441,7 @@ def test_one_bad_request_spoils_no_other() -> None:
     assert batcher.is_on
 
 
-def test_what_does_not_stack_stays_apart() -> None:
+def test_requests_that_do_not_stack_are_not_batched() -> None:
     """Requests with other names, dtypes, widths or with non-arrays are not batched together."""
     predict = Counting(lambda value: value)
     batcher = trusted(predict)
@@ -461,7 +461,7 @@ def test_what_does_not_stack_stays_apart() -> None:
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=8))
-def test_answers_are_split_as_the_requests_were(sizes: list[int]) -> None:
+def test_each_request_of_a_batch_gets_the_results_of_its_rows(sizes: list[int]) -> None:
     """Each request of a batch gets the results of its own rows, in order."""
     batcher = trusted(Counting())
     start = np.cumsum([0, *sizes])
@@ -494,7 +494,7 @@ def pair(a: list[int], b: list[int], **parameters: Any) -> InferenceRequest:
     return asked({"a": np.array(a), "b": np.array(b)}, **parameters)
 
 
-def test_arrays_by_name_are_stacked_and_answers_by_name_are_split() -> None:
+def test_named_inputs_are_stacked_and_named_outputs_are_split() -> None:
     """Named inputs are stacked, and each request gets its own rows of every named output."""
     predict = Adding()
     batcher = Batcher(predict, is_offered=True)
@@ -532,7 +532,7 @@ def test_arrays_by_name_are_stacked_and_answers_by_name_are_split() -> None:
         "another parameter",
     ],
 )
-def test_arrays_that_do_not_stack_share_no_call(other: InferenceRequest) -> None:
+def test_named_arrays_that_do_not_stack_share_no_call(other: InferenceRequest) -> None:
     """Requests share a batch only if names, dtypes, trailing shapes and parameters are equal."""
     assert batch_key(pair([1], [2])) is not None
     assert batch_key(other) != batch_key(pair([1], [2])) or batch_key(other) is None

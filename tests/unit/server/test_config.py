@@ -16,7 +16,7 @@ def test_the_defaults_are_upstreams() -> None:
     assert read_config(["Model"], {}) == Config("Model", {})
 
 
-def test_the_environment_gives_the_defaults_of_flags() -> None:
+def test_environment_variables_set_the_defaults_of_flags() -> None:
     """The environment variables of Seldon's operator set the defaults of the flags."""
     environment = {
         "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": "9001",
@@ -50,7 +50,7 @@ def test_the_environment_gives_the_defaults_of_flags() -> None:
         ),
     ],
 )
-def test_the_older_port_variable_counts_where_the_newer_is_absent(
+def test_the_older_port_variable_applies_if_the_newer_is_missing(
     environment: dict[str, str], port: int
 ) -> None:
     """The older port variable, the only one that PrimeHub sets, applies if the newer is missing."""
@@ -69,7 +69,7 @@ def test_the_older_port_variable_counts_where_the_newer_is_absent(
         (["--model_name", "a_b"], {}, "a_b"),
     ],
 )
-def test_the_models_name_is_what_is_said_closest_to_it(
+def test_the_most_specific_setting_names_the_model(
     flags: list[str], environment: dict[str, str], name: str
 ) -> None:
     """The model name is the flag's, else our variable's, MLServer's or Seldon's, else "model"."""
@@ -81,7 +81,7 @@ PORTS_OF_CLOUDS = ("AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT")
 
 
 @pytest.mark.parametrize("first", range(len(PORTS + PORTS_OF_CLOUDS)))
-def test_of_several_platforms_port_the_first_counts(first: int) -> None:
+def test_the_port_variables_of_platforms_have_an_order(first: int) -> None:
     """The port variables of Seldon, MLServer, Vertex AI and SageMaker apply in this order."""
     names = (*PORTS, *PORTS_OF_CLOUDS)[first:]
     environment = {name: str(9100 + number) for number, name in enumerate(names)}
@@ -139,7 +139,7 @@ VERTEX = {
 }
 
 
-def test_what_vertex_ai_sets_is_read() -> None:
+def test_the_variables_of_vertex_ai_are_read() -> None:
     """Vertex AI's port and routes are read, and the port opens before the model is loaded."""
     config = read_config(["Model"], VERTEX)
 
@@ -152,7 +152,7 @@ def test_what_vertex_ai_sets_is_read() -> None:
 
 
 @pytest.mark.parametrize("left_out", ["PREDICTIVE_UNIT_ID", "MLSERVER_MODEL_VERSION"])
-def test_seldons_operator_finds_a_port_open_at_once_for_its_v2_protocol(left_out: str) -> None:
+def test_for_seldons_v2_protocol_the_port_opens_before_the_model_is_loaded(left_out: str) -> None:
     """For the v2 protocol, which sets both variables, the port opens before the model is loaded."""
     both = {"PREDICTIVE_UNIT_ID": "node", "MLSERVER_MODEL_VERSION": "v1"}
     assert read_config(["Model"], both).opens_early
@@ -160,7 +160,7 @@ def test_seldons_operator_finds_a_port_open_at_once_for_its_v2_protocol(left_out
     assert not read_config(["Model"], both).opens_early
 
 
-def test_for_its_own_protocol_the_operator_finds_no_port_open_before_the_model_is_loaded() -> None:
+def test_for_seldons_own_protocol_the_port_opens_after_the_model_is_loaded() -> None:
     """For Seldon's protocol, where an open port means ready, it opens after the model is loaded."""
     own = {
         "PREDICTIVE_UNIT_ID": "node",
@@ -172,7 +172,7 @@ def test_for_its_own_protocol_the_operator_finds_no_port_open_before_the_model_i
     assert not read_config(["Model"], own).opens_early
 
 
-def test_a_model_in_a_bucket_ends_the_start() -> None:
+def test_a_model_in_a_bucket_stops_the_start() -> None:
     """A bucket as model location is an error, unless another setting names a directory."""
     bucket = {**VERTEX, "AIP_STORAGE_URI": "gs://bucket/model"}
     with pytest.raises(DeploymentError) as caught:
@@ -185,20 +185,20 @@ def test_a_model_in_a_bucket_ends_the_start() -> None:
     assert read_config(["Model", "--model-dir=/models"], bucket).model_dir == "/models"
 
 
-def test_the_models_version_is_what_the_operator_sets() -> None:
+def test_the_model_version_is_the_one_that_the_operator_sets() -> None:
     """The model version is read from MLServer's variable."""
     assert read_config(["Model"], {}).model_version == "1"
     assert read_config(["Model"], {"MLSERVER_MODEL_VERSION": "v1"}).model_version == "v1"
 
 
-def test_the_command_line_of_the_images_is_understood() -> None:
+def test_the_command_line_of_the_images_is_accepted() -> None:
     """The images' command line is accepted, including flags that have no effect."""
     line = "Model --service-type MODEL --persistence 0 --access-log --threads 8 --max-requests 9"
 
     assert read_config(line.split(), {}).access_log
 
 
-def test_parameters_have_the_types_that_they_say() -> None:
+def test_parameters_are_converted_to_their_declared_types() -> None:
     """Parameters are converted to Seldon's five types."""
     given = [("s", "7", "STRING"), ("i", "7", "INT"), ("f", "7", "FLOAT"), ("d", "0.5", "DOUBLE")]
     given += [("yes", "True", "BOOL"), ("no", "0", "BOOL")]
@@ -224,7 +224,7 @@ def test_parameters_have_the_types_that_they_say() -> None:
         ('[{"name": "a", "value": "x", "type": "LIST"}]', "'a' has the type 'LIST'"),
     ],
 )
-def test_wrong_parameters_are_a_deployments_mistake(text: str, why: str) -> None:
+def test_wrong_parameters_are_a_deployment_error(text: str, why: str) -> None:
     """The error names the parameter and its type, but no value, since it may be a secret."""
     good = '{"name": "token", "value": "S3CRET", "type": "STRING"}, '
     with pytest.raises(DeploymentError) as caught:
@@ -297,7 +297,7 @@ def test_a_wrong_variable_names_itself(variable: str, text: str, message: str) -
         read_config(["Model"], {variable: text})
 
 
-def test_an_empty_variable_is_one_that_is_not_set() -> None:
+def test_an_empty_variable_counts_as_unset() -> None:
     """Empty variables count as unset, since deployment templates set variables to nothing."""
     names = {name for setting in SETTINGS for name in setting.variables}
 
@@ -312,13 +312,13 @@ SET_BY_NAME = [
 
 
 @pytest.mark.parametrize(("setting", "variable"), SET_BY_NAME)
-def test_the_example_of_each_variable_is_taken(setting: Setting, variable: str) -> None:
+def test_the_example_of_each_variable_is_valid(setting: Setting, variable: str) -> None:
     """The examples in docs/settings.md are valid and change the configuration."""
     assert read_config(["Model"], {variable: setting.example}) != Config("Model", {})
 
 
 @pytest.mark.parametrize("setting", [each for each in SETTINGS if each.flag], ids=str)
-def test_the_example_of_each_flag_is_taken(setting: Setting) -> None:
+def test_the_example_of_each_flag_is_valid(setting: Setting) -> None:
     """A flag has the same effect as its variable; without a value it means the documented value."""
     config = read_config(["Model", f"--{setting.flag}", setting.example], {})
 
@@ -328,7 +328,7 @@ def test_the_example_of_each_flag_is_taken(setting: Setting) -> None:
 
 
 @pytest.mark.parametrize("setting", [each for each in SETTINGS if each.annotation], ids=str)
-def test_the_example_of_each_annotation_is_taken(setting: Setting) -> None:
+def test_the_example_of_each_annotation_is_valid(setting: Setting) -> None:
     """The example of each annotation changes the configuration."""
     config = read_config(["Model"], {}, {setting.annotation: setting.example})
 
@@ -346,7 +346,7 @@ def test_the_default_of_each_setting_changes_nothing(setting: Setting) -> None:
         assert read_config(["Model"], environment, annotations) == Config("Model", {})
 
 
-def test_the_bounds_of_time_and_connections_have_defaults_that_fit_a_cluster() -> None:
+def test_the_default_timeouts_fit_a_cluster() -> None:
     """Shutdown fits the operator's 20 s less preStop's 10 s, and proxies close idle connections."""
     config = read_config(["Model"], {})
 
@@ -354,7 +354,7 @@ def test_the_bounds_of_time_and_connections_have_defaults_that_fit_a_cluster() -
     assert (config.timeout, config.grpc_timeout) == (None, None)
 
 
-def test_the_bounds_can_be_set() -> None:
+def test_the_limits_can_be_set() -> None:
     """Environment variables set the limits, and flags override them."""
     environment = {
         "PREPACKAGED_GRACE_SECONDS": "25",
@@ -372,7 +372,7 @@ def test_the_bounds_can_be_set() -> None:
         assert numbers == tuple(map(float, texts))
 
 
-def test_annotations_bound_the_time_of_each_transport() -> None:
+def test_annotations_set_the_timeout_of_each_transport() -> None:
     """Annotations set the timeouts of REST and gRPC in milliseconds, as in Seldon's operator."""
     annotations = {"seldon.io/rest-timeout": "1500", "seldon.io/grpc-timeout": "2500"}
 
@@ -382,7 +382,7 @@ def test_annotations_bound_the_time_of_each_transport() -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "0.0", ""])
-def test_a_time_of_0_is_no_bound(text: str) -> None:
+def test_a_timeout_of_0_means_no_timeout(text: str) -> None:
     """A timeout of 0 or an empty one means no timeout, as in gunicorn and the operator."""
     annotations = {"seldon.io/rest-timeout": text, "seldon.io/grpc-timeout": text}
     config = read_config(["Model"], {"PREPACKAGED_MAX_CALL_SECONDS": "0"}, annotations)
@@ -392,7 +392,7 @@ def test_a_time_of_0_is_no_bound(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "bound"), [("1000", 1000), ("0", None), ("-1", None), ("", 64 * 2**20)]
 )
-def test_the_size_of_messages_may_have_no_bound(text: str, bound: int | None) -> None:
+def test_the_size_of_messages_can_be_unlimited(text: str, bound: int | None) -> None:
     """A message size of -1, as in gRPC, or 0 means no limit."""
     annotations = {"seldon.io/grpc-max-message-size": text}
     assert read_config(["Model"], {}, annotations).max_message == bound
@@ -423,13 +423,13 @@ def test_a_wrong_annotation_names_itself(key: str, text: str, expected: str) -> 
         ("debug", "DEBUG"),
     ],
 )
-def test_log_levels_are_pythons(text: str, level: str) -> None:
+def test_log_levels_are_those_of_python(text: str, level: str) -> None:
     """Log levels are Python's, including its short forms."""
     assert read_config(["Model"], {"SELDON_LOG_LEVEL": text}).log_level == level
     assert logging.getLevelName(text.upper()) == logging.getLevelName(level)
 
 
-def test_an_unknown_log_level_is_a_deployments_mistake() -> None:
+def test_an_unknown_log_level_is_a_deployment_error() -> None:
     """The error message lists the valid log levels."""
     message = "--log-level or SELDON_LOG_LEVEL: expected DEBUG or INFO or .*, got 'LOUD'"
     with pytest.raises(DeploymentError, match=message):
@@ -450,7 +450,7 @@ def test_the_host_can_be_set() -> None:
     assert read_config(["Model", "--host", "localhost"], {}).host == "localhost"
 
 
-def test_the_access_log_is_text_unless_the_environment_says_json() -> None:
+def test_the_access_log_is_text_unless_set_to_json() -> None:
     """The access log format is text by default; an environment variable selects JSON."""
     assert read_config(["Model"], {}).access_log_format == "text"
     environment = {"PREPACKAGED_ACCESS_LOG_FORMAT": "json"}
@@ -467,7 +467,7 @@ def test_the_access_log_is_text_unless_the_environment_says_json() -> None:
         ([], {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://collector:4318/v1/traces"}),
     ],
 )
-def test_tracing_is_asked_for_in_upstreams_way_or_in_opentelemetrys(
+def test_upstreams_and_opentelemetrys_variables_enable_tracing(
     arguments: list[str], environment: dict[str, str]
 ) -> None:
     """The flag, TRACING or OpenTelemetry's endpoint variables each enable tracing."""
@@ -475,18 +475,18 @@ def test_tracing_is_asked_for_in_upstreams_way_or_in_opentelemetrys(
 
 
 @pytest.mark.parametrize("environment", [{}, {"TRACING": "0"}, {"OTEL_SERVICE_NAME": "iris"}])
-def test_tracing_is_off_otherwise(environment: dict[str, str]) -> None:
+def test_tracing_is_off_by_default(environment: dict[str, str]) -> None:
     """Tracing is off by default; a service name alone does not enable it."""
     assert not read_config(["Model"], environment).tracing
 
 
-def test_payloads_are_passed_through_where_the_environment_says_so() -> None:
+def test_a_variable_enables_payload_passthrough() -> None:
     """Upstream's PAYLOAD_PASSTHROUGH variable enables payload passthrough."""
     assert not read_config(["Model"], {}).passes_payload
     assert read_config(["Model"], {"PAYLOAD_PASSTHROUGH": "true"}).passes_payload
 
 
-def test_the_environment_bounds_what_clients_may_ask_for() -> None:
+def test_environment_variables_limit_requests() -> None:
     """Environment variables set the limits on requests; the pod's annotation takes precedence."""
     config = read_config(
         ["Model"],
@@ -512,7 +512,7 @@ def test_the_environment_bounds_what_clients_may_ask_for() -> None:
     assert both.max_message == 7000
 
 
-def test_a_bound_that_is_none_names_its_variable() -> None:
+def test_an_invalid_limit_names_its_variable() -> None:
     """The error message names the variable and the expected values."""
     with pytest.raises(DeploymentError) as caught:
         read_config(["Model"], {"PREPACKAGED_MAX_BODY_BYTES": "0"})

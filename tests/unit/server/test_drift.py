@@ -81,7 +81,7 @@ def table(inputs: Facts, *rows: Any) -> Table:
     return Columns.of(inputs).table([*map(list, rows)])
 
 
-def test_each_kind_is_counted_for_its_column() -> None:
+def test_each_kind_of_drift_is_counted_by_column() -> None:
     """Missing, unknown and outlying values count once each; usual ones, ends too, not at all."""
     counted = Counted(inputs=HOUSES)
 
@@ -100,7 +100,7 @@ def test_each_kind_is_counted_for_its_column() -> None:
     }
 
 
-def test_every_series_is_there_at_0_before_the_first_request() -> None:
+def test_every_series_is_0_before_the_first_request() -> None:
     """Series exist for what the signature knows, and for nothing else."""
     facts = (*HOUSES, Column("rooms", "int64", nullable=False), Column("unused", used=False))
     assert Counted(inputs=facts, class_names=("cheap", "dear")).page == {
@@ -126,7 +126,7 @@ def test_every_series_is_there_at_0_before_the_first_request() -> None:
     ],
     ids=["nothing", "a column that takes all", "a tensor", "closed", "empty"],
 )
-def test_what_is_not_known_has_no_series(facts: dict[str, Any]) -> None:
+def test_unknown_facts_have_no_series(facts: dict[str, Any]) -> None:
     """Without facts to compare with, there are no metrics, and requests pass unseen."""
     counted = Counted(**facts)
 
@@ -135,7 +135,7 @@ def test_what_is_not_known_has_no_series(facts: dict[str, Any]) -> None:
     assert counted.page == {}
 
 
-def test_requests_that_were_refused_or_go_again_are_not_counted() -> None:
+def test_refused_and_repeated_requests_are_not_counted() -> None:
     """Only answered requests count, whatever else is in their batch."""
     counted = Counted(inputs=HOUSES)
     strange = table(HOUSES, (1000, "nowhere"))
@@ -147,7 +147,7 @@ def test_requests_that_were_refused_or_go_again_are_not_counted() -> None:
     assert counted.found == {"rows": 1, "area above_range": 1, "city unknown_category": 1}
 
 
-def test_a_large_request_is_counted_though_it_comes_uncast() -> None:
+def test_a_large_request_that_is_not_cast_yet_is_counted() -> None:
     """Requests that the model itself prepares are read as it reads them."""
     counted = Counted(inputs=HOUSES)
 
@@ -156,7 +156,7 @@ def test_a_large_request_is_counted_though_it_comes_uncast() -> None:
     assert counted.found == {"rows": 4, "area missing": 1, "city unknown_category": 3}
 
 
-def test_names_of_an_array_are_heeded() -> None:
+def test_the_names_of_an_array_give_the_order_of_columns() -> None:
     """An uncast array with names has its columns in their order."""
     low, high = (
         Column(name, "float64", value_range=ValueRange(*ends, "training"))
@@ -196,7 +196,7 @@ def test_columns_of_any_kind_are_counted(kind: Any) -> None:
     assert counted.found == {labels: value for labels, value in expected.items() if value}
 
 
-def test_the_models_own_marker_is_missing_and_in_no_range() -> None:
+def test_the_models_missing_value_is_no_outlier() -> None:
     """A number that means a missing value is counted as one, not as an outlier."""
     column = Column(None, "float32", missing=-999.0, value_range=ValueRange(0, 1, "training"))
     counted = Counted(inputs=(column, Column(None, "float32")))
@@ -219,7 +219,7 @@ def test_rounding_moves_no_value_out_of_its_range() -> None:
 @pytest.mark.parametrize(
     "name", ["<script>alert(1)</script>", 'a "b"\\\n# TYPE x', "價格", "\0", ""]
 )
-def test_the_name_of_a_column_is_a_label_whatever_it_has(name: str) -> None:
+def test_any_column_name_can_be_a_label(name: str) -> None:
     """Prometheus reads the name back as it is in the signature."""
     counted = Counted(inputs=(Column(name, "float64"),), class_names=(name, "other"))
 
@@ -229,13 +229,13 @@ def test_the_name_of_a_column_is_a_label_whatever_it_has(name: str) -> None:
     assert f"{name}" in counted.page
 
 
-def test_a_name_that_is_no_unicode_is_shown_as_far_as_it_is() -> None:
+def test_surrogates_in_a_name_become_question_marks() -> None:
     """Surrogates, which have no UTF-8, become question marks."""
     counted = Counted(inputs=(Column("a\ud800", "float64"),))
     assert counted.page == {"rows": 0, "a? missing": 0}
 
 
-def test_long_names_are_cut_and_still_differ() -> None:
+def test_long_names_are_truncated_and_still_differ() -> None:
     """Of 10,000 characters a label has the first ones, and the place of the column."""
     names = [f"{'x' * 10_000}{number}" for number in range(2)]
     counted = Counted(inputs=tuple(Column(name, "float64") for name in names), class_names=names)
@@ -247,7 +247,7 @@ def test_long_names_are_cut_and_still_differ() -> None:
     assert len(counted.metrics.exposition()[0]) < 3000
 
 
-def test_columns_and_classes_past_a_hundred_are_counted_together() -> None:
+def test_columns_and_classes_beyond_a_hundred_are_counted_together() -> None:
     """There are 101 labels at most, and no value is lost."""
     names = tuple(f"c{number}" for number in range(150))
     counted = Counted(inputs=tuple(Column(name, "float64") for name in names), class_names=names)
@@ -329,7 +329,7 @@ def test_the_predicted_class_of_each_row_is_counted(facts: dict[str, Any], resul
 
 
 @pytest.mark.parametrize("names", [("0", "1"), ("0.0", "1.0"), ("False", "True")])
-def test_labels_that_are_no_text_are_named_as_in_the_signature(names: tuple[str, str]) -> None:
+def test_labels_that_are_not_text_are_named_as_in_the_signature(names: tuple[str, str]) -> None:
     """Classes of numbers and of booleans are counted under their texts."""
     dtype = {"0": np.int64, "0.0": np.float64, "False": np.bool_}[names[0]]
     counted = Counted(class_names=names, method="predict")
@@ -353,7 +353,7 @@ def test_labels_that_are_no_text_are_named_as_in_the_signature(names: tuple[str,
     ],
     ids=["another width", "NaN", "two of them", "lists", "text", "a number", "a text", "nothing"],
 )
-def test_answers_that_name_no_class_count_as_rows_alone(result: Any) -> None:
+def test_predictions_without_a_known_class_only_count_as_rows(result: Any) -> None:
     """Whatever a model answers, only rows with one known class add to the classes."""
     counted = Counted(class_names=("cheap", "dear"), method="predict_proba")
 
@@ -373,7 +373,7 @@ def test_answers_that_name_no_class_count_as_rows_alone(result: Any) -> None:
     ],
     ids=["decisions", "features", "probabilities of one class", "several labels a row"],
 )
-def test_a_method_whose_answers_are_no_classes_has_no_series_of_them(facts: Any) -> None:
+def test_a_method_that_returns_no_classes_has_no_class_series(facts: Any) -> None:
     """Series that would always be 0 do not exist."""
     assert Counted(class_names=("cheap", "dear"), **facts).page == {}
 
@@ -381,7 +381,7 @@ def test_a_method_whose_answers_are_no_classes_has_no_series_of_them(facts: Any)
 @pytest.mark.parametrize(
     "asked", [{"parameters": {"method": "predict"}}, {"meta": {"tags": {"method": "predict"}}}]
 )
-def test_answers_of_another_method_count_no_classes(asked: dict[str, Any]) -> None:
+def test_predictions_of_another_method_count_no_classes(asked: dict[str, Any]) -> None:
     """A request that chose its method has rows and values, and no class."""
     counted = Counted(inputs=(AREA,), class_names=("cheap", "dear"), method="predict_proba")
 
@@ -390,7 +390,7 @@ def test_answers_of_another_method_count_no_classes(asked: dict[str, Any]) -> No
     assert counted.found == {"rows": 1, "area below_range": 1}
 
 
-def test_what_cannot_be_counted_costs_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_in_the_counting_fails_no_request(caplog: pytest.LogCaptureFixture) -> None:
     """Values that cannot be compared end the counting, with one line in the log."""
 
     class Odd:
@@ -431,7 +431,9 @@ def counted_in(batches: int, seconds: float, busy: float, cost: float) -> int:
     [(0.01, SHARE + IDLE_SHARE), (0.002, SHARE / 5 + IDLE_SHARE), (0.08, SHARE + IDLE_SHARE)],
     ids=["a processor", "a fifth of one", "eight"],
 )
-def test_a_saturated_process_counts_for_a_hundredth_of_its_time(busy: float, share: float) -> None:
+def test_a_saturated_process_spends_a_hundredth_of_its_time_on_counting(
+    busy: float, share: float
+) -> None:
     """Of batches of 10 ms with 1 ms of counting each, some are counted, whatever the processors."""
     counted = counted_in(10_000, 0.01, busy, 0.001)
 
@@ -444,7 +446,7 @@ def test_an_idle_process_counts_everything() -> None:
     assert counted_in(1000, 1, 0.001, 0.0005) == 1000
 
 
-def test_after_a_batch_that_took_long_others_wait() -> None:
+def test_after_a_slow_count_the_next_batches_are_skipped() -> None:
     """With a second of counting, the next is when that was its share, to the millisecond."""
     now, used, spent = clocks()
     budget = Budget(now, used, spent)
@@ -462,7 +464,7 @@ def test_after_a_batch_that_took_long_others_wait() -> None:
     assert run(0.02)
 
 
-def test_what_is_saved_is_bounded() -> None:
+def test_the_saved_time_is_limited() -> None:
     """After an idle night, a burst may take no longer than after a minute."""
     now, used, spent = clocks()
     budget = Budget(now, used, spent)

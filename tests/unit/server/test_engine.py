@@ -60,7 +60,7 @@ def test_every_item_gets_its_own_answer() -> None:
     assert run(scenario, doubled, together=4) == [item * 2 for item in range(10)]
 
 
-def test_what_waits_goes_together() -> None:
+def test_queued_items_share_a_call() -> None:
     """The next call takes all queued items, up to the maximum batch size."""
     groups: list[list[int]] = []
 
@@ -76,7 +76,7 @@ def test_what_waits_goes_together() -> None:
     assert groups == [[0, 1, 2], [3, 4, 5], [6]]
 
 
-def test_an_exception_is_the_outcome_of_all_that_went_together() -> None:
+def test_an_exception_is_the_outcome_of_the_whole_batch() -> None:
     """An exception is the outcome of each request in the failed call, and the next call is made."""
 
     def answer(items: Sequence[int]) -> list[int]:
@@ -95,9 +95,7 @@ def test_an_exception_is_the_outcome_of_all_that_went_together() -> None:
 
 
 @pytest.mark.parametrize("on_loop", [True, False])
-def test_a_quick_model_is_called_on_the_loop_if_it_may_and_a_slow_one_is_not(
-    *, on_loop: bool
-) -> None:
+def test_only_quick_models_that_allow_it_are_called_on_the_loop(*, on_loop: bool) -> None:
     """Quick models that allow any thread are called on the event loop, slow ones are not."""
     threads: list[bool] = []
 
@@ -138,7 +136,7 @@ def test_a_large_batch_of_a_quick_model_is_not_called_on_the_loop() -> None:
     assert threads == [True, False, True]
 
 
-def test_calls_for_one_request_share_a_trip_to_the_thread_and_are_made_in_order() -> None:
+def test_unbatched_calls_share_one_thread_switch_and_keep_their_order() -> None:
     """Queued calls of an unbatched model run in order, with a single switch to the model thread."""
     calls: list[list[int]] = []
     trips: list[Any] = []
@@ -164,7 +162,7 @@ def long_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("prepackaged.server.inference.engine.TRIP_SECONDS", 0)
 
 
-def test_long_calls_follow_one_another_without_the_loop(long_calls: None) -> None:
+def test_the_model_thread_makes_long_calls_without_the_loop(long_calls: None) -> None:
     """After a long call, the model thread takes the next batch itself, even if the loop is busy."""
     calls: list[list[int]] = []
     is_open = threading.Event()
@@ -185,7 +183,7 @@ def test_long_calls_follow_one_another_without_the_loop(long_calls: None) -> Non
     assert calls == [[0, 1], [2, 3], [4]]
 
 
-def test_who_is_given_up_during_long_calls_gets_the_error_once(long_calls: None) -> None:
+def test_requests_given_up_during_long_calls_get_the_error_once(long_calls: None) -> None:
     """After give_up, running and queued requests each get the error exactly once."""
     given: list[Any] = []
     is_open = threading.Event()
@@ -213,7 +211,7 @@ def test_who_is_given_up_during_long_calls_gets_the_error_once(long_calls: None)
     assert [str(each) for each in given] == ["0", *["given up"] * 3]
 
 
-def test_who_goes_away_during_a_trip_is_not_computed() -> None:
+def test_a_request_that_is_cancelled_during_a_thread_switch_is_not_computed() -> None:
     """The model thread skips cancelled requests before each call."""
     computed: list[int] = []
     works: list[Work] = []
@@ -236,7 +234,7 @@ def test_who_goes_away_during_a_trip_is_not_computed() -> None:
     assert computed == [0, 1, 3]
 
 
-def test_what_is_urgent_waits_for_the_running_call_alone() -> None:
+def test_urgent_functions_wait_only_for_the_running_call() -> None:
     """Health probes overtake queued predictions, up to MOST_URGENT of them."""
     order: list[Any] = []
     is_open = threading.Event()
@@ -264,7 +262,7 @@ def test_what_is_urgent_waits_for_the_running_call_alone() -> None:
 
 
 @pytest.mark.parametrize(("together", "seconds"), [(1, 30), (4, 9)])
-def test_too_many_that_wait_are_told_when_to_come_back(
+def test_a_full_queue_refuses_and_says_when_to_retry(
     monkeypatch: pytest.MonkeyPatch, together: int, seconds: int
 ) -> None:
     """A full queue refuses requests with 503, and Retry-After is the time to empty the queue."""
@@ -290,7 +288,7 @@ def test_too_many_that_wait_are_told_when_to_come_back(
     assert error.retry_after == seconds
 
 
-def test_what_nobody_wants_is_not_computed() -> None:
+def test_cancelled_requests_are_not_computed() -> None:
     """Cancelled requests leave the queue and are not computed."""
     computed: list[int] = []
 
@@ -310,7 +308,7 @@ def test_what_nobody_wants_is_not_computed() -> None:
     assert computed == [0, 2]
 
 
-def test_functions_take_their_turn_alone() -> None:
+def test_functions_run_alone_in_their_turn() -> None:
     """Functions run alone on the model thread, in the same queue as predictions."""
     order: list[Any] = []
 
@@ -337,7 +335,7 @@ def test_functions_take_their_turn_alone() -> None:
     assert [each for each in order if each != "function"] == [[1, 2], [3, 4]]
 
 
-def test_a_functions_exception_is_raised() -> None:
+def test_the_exception_of_a_function_is_raised_to_its_caller() -> None:
     """The exception of a function is raised to its caller."""
 
     def function() -> None:
@@ -350,7 +348,7 @@ def test_a_functions_exception_is_raised() -> None:
         run(scenario, doubled)
 
 
-def test_the_time_to_come_back_counts_functions_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_to_retry_includes_functions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry-After includes the time of queued functions."""
     now = [0.0]
     monkeypatch.setattr("prepackaged.server.inference.engine.time.perf_counter", lambda: now[0])
@@ -370,7 +368,7 @@ def test_the_time_to_come_back_counts_functions_too(monkeypatch: pytest.MonkeyPa
     assert run(scenario, doubled, most=10).retry_after == 30
 
 
-def test_who_waits_can_be_given_up() -> None:
+def test_waiting_requests_can_be_given_up() -> None:
     """give_up sends the error once to running and queued requests, except cancelled ones."""
     entered, is_open = threading.Event(), threading.Event()
     given: list[Any] = []
@@ -396,7 +394,7 @@ def test_who_waits_can_be_given_up() -> None:
     assert [str(each) for each in given] == ["given up"] * 3
 
 
-def test_an_outcome_that_cannot_be_given_holds_nobody_up() -> None:
+def test_a_failing_callback_does_not_stop_the_engine() -> None:
     """If the callback of an outcome fails, the others are still called, and the engine goes on."""
     given: list[Any] = []
 
@@ -415,7 +413,7 @@ def test_an_outcome_that_cannot_be_given_holds_nobody_up() -> None:
     assert given == [2, 4]
 
 
-def test_a_call_is_bounded_in_rows_and_bytes() -> None:
+def test_a_batch_is_limited_in_rows_and_bytes() -> None:
     """A batch is limited in rows and bytes, but a single request may exceed the limits."""
     groups: list[list[int]] = []
 
@@ -442,7 +440,7 @@ def test_a_call_is_bounded_in_rows_and_bytes() -> None:
     assert groups == [[0, 1], [2], [3], [4, 5], [6]]
 
 
-def test_what_goes_again_keeps_its_place() -> None:
+def test_repeated_requests_keep_their_place() -> None:
     """Requests that must be repeated go ahead of later ones, in their order."""
     groups: list[list[int]] = []
 
@@ -457,7 +455,7 @@ def test_what_goes_again_keeps_its_place() -> None:
     assert groups == [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6], [6]]
 
 
-def test_how_many_share_a_call_is_learned_from_those_that_wait_again() -> None:
+def test_the_batch_size_is_learned_from_repeated_requests() -> None:
     """The wait is that of as many calls as it takes, not of as few as might do."""
 
     def answer(items: Sequence[int]) -> list[Any]:
@@ -477,7 +475,7 @@ async def submit_some(engine: Engine) -> int:
     return engine.latency.sharing
 
 
-def test_a_call_that_answers_nobody_is_made_again_for_fewer() -> None:
+def test_a_call_without_results_is_repeated_for_fewer_requests() -> None:
     """A model that turns out to be one that cannot be batched has answered no request yet."""
     most = [4]
 
@@ -493,7 +491,7 @@ def test_a_call_that_answers_nobody_is_made_again_for_fewer() -> None:
     assert asyncio.run(main()) == [0, 2, 4, 6]
 
 
-def test_fewer_at_once_say_nothing_of_how_many_share_a_call() -> None:
+def test_smaller_calls_during_a_search_do_not_change_the_batch_size() -> None:
     """While a fault is sought, calls are smaller, and nobody is refused for it."""
     groups: list[list[int]] = []
     at_once = [2, 1, 4, 4]
@@ -519,7 +517,7 @@ def test_fewer_at_once_say_nothing_of_how_many_share_a_call() -> None:
     assert groups == [[0, 1], [2], [3, 4, 5, 6]]
 
 
-def test_what_is_urgent_waits_for_one_of_the_calls_that_cannot_be_shared() -> None:
+def test_urgent_functions_overtake_repeated_requests() -> None:
     """Health probes overtake predictions that wait for another call."""
     order: list[Any] = []
     is_open = threading.Event()
@@ -561,7 +559,7 @@ def test_an_idle_model_is_called_however_fast_requests_arrive() -> None:
     assert run(scenario, doubled, together=10**6, most=10**9) == 0
 
 
-def test_a_chain_of_calls_is_no_call_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_chain_of_calls_does_not_count_as_a_hanging_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each call to predict has the time that a call may take, also in the same batch."""
     now = [0.0]
     monkeypatch.setattr("prepackaged.server.inference.engine.time.perf_counter", lambda: now[0])

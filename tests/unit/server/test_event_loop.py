@@ -7,7 +7,7 @@ from prepackaged import DeploymentError
 from prepackaged.server.runtime.event_loop import LoopThread
 
 
-def test_coroutines_run_while_their_caller_does_something_else() -> None:
+def test_coroutines_run_while_their_caller_does_other_work() -> None:
     """The loop runs on its own thread and returns results to other threads."""
     gate = threading.Event()
 
@@ -22,7 +22,7 @@ def test_coroutines_run_while_their_caller_does_something_else() -> None:
         assert not loop.ended.done()
 
 
-def test_an_exception_is_raised_where_the_result_was_wanted() -> None:
+def test_an_exception_is_raised_to_the_caller() -> None:
     """An exception is raised to the caller and does not end the loop."""
 
     async def fail() -> None:
@@ -34,7 +34,7 @@ def test_an_exception_is_raised_where_the_result_was_wanted() -> None:
         assert loop.run(asyncio.sleep(0, "next")) == "next"
 
 
-def test_a_coroutine_that_exits_ends_nothing() -> None:
+def test_a_coroutine_that_exits_does_not_end_the_loop() -> None:
     """SystemExit is raised to the caller, and the loop goes on."""
 
     async def leave() -> None:
@@ -46,7 +46,7 @@ def test_a_coroutine_that_exits_ends_nothing() -> None:
         assert loop.run(asyncio.sleep(0, "next")) == "next"
 
 
-def test_what_ends_the_loop_is_told() -> None:
+def test_the_cause_of_the_loops_end_is_raised() -> None:
     """If something ends the loop, `ended` raises it instead of waiting forever."""
 
     async def leave() -> None:

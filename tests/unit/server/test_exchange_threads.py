@@ -85,7 +85,7 @@ def test_memory_is_counted_until_the_thread_has_finished(begin: Begin) -> None:
 
 
 @pytest.mark.parametrize("begin", [by_callback, by_coroutine])
-def test_nothing_is_done_for_clients_that_have_left(begin: Begin) -> None:
+def test_no_work_is_done_for_disconnected_clients(begin: Begin) -> None:
     """Their bodies count until their turn comes, when they are dropped."""
     gate, done = threading.Event(), []
 
@@ -105,7 +105,7 @@ def test_nothing_is_done_for_clients_that_have_left(begin: Begin) -> None:
     assert done == []
 
 
-def test_an_error_of_the_work_is_raised_for_the_coroutine() -> None:
+def test_an_error_in_the_work_is_raised_to_the_coroutine() -> None:
     """It reaches the client as if it had been raised at once."""
 
     def work() -> None:
@@ -123,7 +123,7 @@ def test_an_error_of_the_work_is_raised_for_the_coroutine() -> None:
 
 
 @pytest.mark.parametrize("begin", [by_callback, by_coroutine])
-def test_a_large_request_without_memory_may_come_again(begin: Begin) -> None:
+def test_a_large_request_without_memory_may_be_retried(begin: Begin) -> None:
     """MemoryError while a body is read, or an answer written, is 503 with Retry-After."""
 
     async def scenario(memory: MemoryBudget) -> None:

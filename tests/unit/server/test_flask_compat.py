@@ -47,12 +47,12 @@ def test_a_model_with_flask_in_its_module_needs_it(load: Load, what: str) -> Non
     assert needs_flask(load(WITH[what]))
 
 
-def test_a_model_needs_flask_for_the_sake_of_a_module_beside_it(load: Load) -> None:
+def test_a_model_needs_flask_if_a_module_beside_it_does(load: Load) -> None:
     """An import of Flask in a module beside the model requires Flask."""
     assert needs_flask(load("import callers\n" + MODEL, callers="from flask import request\n"))
 
 
-def test_a_model_needs_flask_for_the_sake_of_its_base(load: Load) -> None:
+def test_a_model_needs_flask_if_its_base_class_does(load: Load) -> None:
     """An import of Flask in the module of a base class requires Flask."""
     text = "from bases.asking import Base\nclass Model(Base):\n    pass\n"
     base = "import flask\nclass Base:\n    pass\n"
@@ -68,24 +68,24 @@ def test_a_model_needs_flask_for_the_sake_of_its_base(load: Load) -> None:
         "from prepackaged import Component\nclass Model(Component):\n    pass\n",
     ],
 )
-def test_other_models_do_not(load: Load, text: str) -> None:
+def test_other_models_do_not_need_flask(load: Load, text: str) -> None:
     """Models without Flask, including those with our base class, do not require it."""
     assert not needs_flask(load(text, flasky="request = None\n"))
 
 
-def test_a_package_that_is_installed_below_the_model_is_not_the_models(load: Load) -> None:
+def test_an_installed_package_below_the_model_is_not_its_code(load: Load) -> None:
     """Packages in an environment within the model's directory do not count as the model's code."""
     place = "Path(__file__).parent / 'venv/site-packages'"
     text = f"import sys\nfrom pathlib import Path\nsys.path.append(str({place}))\nimport web\n"
     assert not needs_flask(load(text + MODEL, **{"venv/site-packages/web": "import flask\n"}))
 
 
-def test_a_class_of_no_file_does_not() -> None:
+def test_a_class_without_a_file_does_not_need_flask() -> None:
     """A class without a source file, as in an interactive session, does not require Flask."""
     assert not needs_flask(type("Model", (Component,), {"__module__": "nowhere"})())
 
 
-def test_a_header_with_an_underscore_does_not_stand_for_another() -> None:
+def test_a_header_with_an_underscore_does_not_replace_another() -> None:
     """Headers with underscores are dropped: in WSGI they would replace those that proxies check."""
     exchange = Exchange(
         "POST",

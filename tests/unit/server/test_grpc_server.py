@@ -268,7 +268,7 @@ def test_a_model_that_reads_messages_gets_the_message(serve: Serve) -> None:
     assert answer.strData == "hello"
 
 
-def test_the_metadata_is_told_by_both_services(serve: Serve) -> None:
+def test_both_services_return_the_metadata(serve: Serve) -> None:
     """The Model and Seldon services return the same metadata."""
     predictor = FakePredictor()
     predictor.metadata = {
@@ -291,14 +291,14 @@ def test_the_metadata_is_told_by_both_services(serve: Serve) -> None:
     assert dict(of_model.custom) == {"method": "predict_proba"}
 
 
-def test_metadata_that_is_not_valid_is_told_as_none(serve: Serve) -> None:
+def test_invalid_metadata_is_an_empty_message(serve: Serve) -> None:
     """Without valid metadata, the server returns an empty message, as upstream does."""
     stub = prediction_pb2_grpc.ModelStub(serve(FakePredictor()))
 
     assert stub.Metadata(Empty(), timeout=SECONDS) == prediction_pb2.SeldonModelMetadata()
 
 
-def test_there_is_no_metadata_of_a_graph(serve: Serve) -> None:
+def test_graph_metadata_is_not_implemented(serve: Serve) -> None:
     """GraphMetadata is not implemented, since a model does not know its graph."""
     stub = prediction_pb2_grpc.SeldonStub(serve(FakePredictor()))
 
@@ -360,7 +360,9 @@ def test_readiness_turns_red_while_calls_are_answered(
     assert predict(channel).strData == "hello"
 
 
-def test_a_watch_is_told_of_the_change(loop: Loop, serve: Serve, servers: list[Running]) -> None:
+def test_a_health_watch_receives_the_change(
+    loop: Loop, serve: Serve, servers: list[Running]
+) -> None:
     """A health watch receives the change to NOT_SERVING."""
     watch = health_pb2_grpc.HealthStub(serve(FakePredictor())).Watch(
         health_pb2.HealthCheckRequest(service="seldon.protos.Model"), timeout=SECONDS
@@ -372,7 +374,7 @@ def test_a_watch_is_told_of_the_change(loop: Loop, serve: Serve, servers: list[R
     assert next(watch).status == NOT_OK
 
 
-def test_a_watch_on_an_unknown_service_is_told_so(serve: Serve) -> None:
+def test_a_health_watch_of_an_unknown_service_says_so(serve: Serve) -> None:
     """A health watch of an unknown service receives SERVICE_UNKNOWN instead of an error."""
     watch = health_pb2_grpc.HealthStub(serve(FakePredictor())).Watch(
         health_pb2.HealthCheckRequest(service="seldon.protos.Modle"), timeout=SECONDS
@@ -395,7 +397,7 @@ def test_a_watch_on_an_unknown_service_is_told_so(serve: Serve) -> None:
         (SeldonNotImplementedError("no route"), grpc.StatusCode.UNIMPLEMENTED, "no route"),
     ],
 )
-def test_an_error_is_told_with_its_code_and_message(
+def test_an_error_has_its_code_and_message(
     serve: Serve, error: Exception, code: grpc.StatusCode, details: str
 ) -> None:
     """Each kind of error has its gRPC code, and its message is in the details."""
@@ -422,7 +424,7 @@ def test_an_error_is_told_with_its_code_and_message(
         (200, grpc.StatusCode.INTERNAL),
     ],
 )
-def test_a_status_of_the_model_s_own_has_its_code(
+def test_a_status_that_the_model_raises_is_mapped_to_a_code(
     serve: Serve, status: int, code: grpc.StatusCode
 ) -> None:
     """HTTP status codes that a model raises are mapped to gRPC codes."""
@@ -431,7 +433,7 @@ def test_a_status_of_the_model_s_own_has_its_code(
     assert failure(lambda: predict(channel)) == (code, "why")
 
 
-def test_an_exception_of_the_author_s_is_told_and_logged(
+def test_an_exception_in_the_model_is_reported_and_logged(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After an exception in the model, the client gets its text and the log its traceback."""
@@ -443,14 +445,14 @@ def test_an_exception_of_the_author_s_is_told_and_logged(
     ]
 
 
-def test_a_long_message_is_cut_to_what_details_may_carry(serve: Serve) -> None:
+def test_long_error_details_are_truncated(serve: Serve) -> None:
     """Error details are truncated, since clients refuse more than 8 KiB of encoded details."""
     channel = serve(FakePredictor(ClientError("錯" * 10_000)))
 
     assert failure(lambda: predict(channel)) == (grpc.StatusCode.INVALID_ARGUMENT, "錯" * 666)
 
 
-def test_a_message_that_is_no_unicode_is_told(serve: Serve) -> None:
+def test_a_surrogate_in_an_error_message_is_replaced(serve: Serve) -> None:
     """A lone surrogate in an error message is replaced, so that the error reaches the client."""
     channel = serve(FakePredictor(ClientError("column \ud800 is unknown")))
 
@@ -460,7 +462,7 @@ def test_a_message_that_is_no_unicode_is_told(serve: Serve) -> None:
     )
 
 
-def test_bytes_that_are_no_message_are_the_client_s_fault(serve: Serve) -> None:
+def test_an_invalid_message_is_the_client_s_fault(serve: Serve) -> None:
     """Bytes that are no valid message are an INVALID_ARGUMENT that says what was expected."""
     call = serve(FakePredictor()).unary_unary("/seldon.protos.Model/Predict")
 
@@ -470,7 +472,7 @@ def test_bytes_that_are_no_message_are_the_client_s_fault(serve: Serve) -> None:
     assert details.startswith("expected a seldon.protos.SeldonMessage: ")
 
 
-def test_an_answer_that_is_no_message_is_the_model_s_fault(serve: Serve) -> None:
+def test_a_result_of_the_wrong_type_is_the_model_s_fault(serve: Serve) -> None:
     """If a raw model returns the wrong message type, the INTERNAL error names both types."""
     predictor = FakePredictor(prediction_pb2.Feedback(), is_raw=True)
     channel = serve(predictor)
@@ -481,7 +483,7 @@ def test_an_answer_that_is_no_message_is_the_model_s_fault(serve: Serve) -> None
     )
 
 
-def test_an_unknown_call_is_told(serve: Serve) -> None:
+def test_an_unknown_method_is_unimplemented(serve: Serve) -> None:
     """An unknown method is UNIMPLEMENTED."""
     call = serve(FakePredictor()).unary_unary("/seldon.protos.Model/Predikt")
 
@@ -493,7 +495,7 @@ def test_an_unknown_call_is_told(serve: Serve) -> None:
 # Sizes
 
 
-def test_large_messages_pass_both_ways(serve: Serve) -> None:
+def test_large_messages_pass_in_both_directions(serve: Serve) -> None:
     """Messages of 20 MB, five times gRPC's own default limit, pass without any setting."""
     large = prediction_pb2.SeldonMessage(binData=b"\x07" * (20 * MEGABYTE))
 
@@ -512,7 +514,7 @@ def test_a_message_over_the_limit_is_refused(serve: Serve) -> None:
     assert predict(channel).strData == "hello"
 
 
-def test_an_answer_over_the_limit_is_refused(serve: Serve) -> None:
+def test_a_response_over_the_limit_is_refused(serve: Serve) -> None:
     """A response above the limit is replaced by an error with the limit in the details."""
     large = prediction_pb2.SeldonMessage(binData=b"\x07" * (2 * MEGABYTE))
     predictor = FakePredictor(large, is_raw=True)
@@ -527,7 +529,7 @@ def test_an_answer_over_the_limit_is_refused(serve: Serve) -> None:
 # Life cycle
 
 
-def test_a_client_that_goes_away_leaves_no_trace_in_the_log(
+def test_a_cancelled_call_logs_nothing(
     loop: Loop, serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Cancelling a call cancels its work, counts as 499 and logs nothing."""
@@ -549,7 +551,7 @@ def test_a_client_that_goes_away_leaves_no_trace_in_the_log(
     assert caplog.records == []
 
 
-def test_what_was_accepted_is_answered_before_the_end(
+def test_running_calls_are_answered_before_the_server_stops(
     loop: Loop, serve: Serve, servers: list[Running]
 ) -> None:
     """Stopping the server waits for running calls and refuses later ones."""
@@ -566,7 +568,7 @@ def test_what_was_accepted_is_answered_before_the_end(
     assert failure(lambda: predict(channel))[0] == grpc.StatusCode.UNAVAILABLE
 
 
-def test_open_streams_do_not_delay_the_end(
+def test_open_streams_do_not_delay_the_shutdown(
     loop: Loop, serve: Serve, servers: list[Running]
 ) -> None:
     """Open health watches and reflection streams end when the server stops."""
@@ -585,7 +587,7 @@ def test_open_streams_do_not_delay_the_end(
     assert (list(watch), list(conversation)) == ([], [])
 
 
-def test_a_port_that_is_taken_is_a_deployment_error(
+def test_a_port_in_use_is_a_deployment_error(
     loop: Loop, serve: Serve, servers: list[Running]
 ) -> None:
     """The error names the port in use and the flag that changes it."""

@@ -16,7 +16,7 @@ def head(*headers: tuple[bytes, bytes], length: int = len(BODY)) -> Head:
     return Head("POST", b"/predict", headers, keep_alive=True, length=length)
 
 
-def test_a_head_that_was_read_is_known_again_with_another_body() -> None:
+def test_a_cached_header_block_is_found_for_another_body() -> None:
     """A cached header block is found again for a request with the same headers and another body."""
     heads, known = HeaderCache(), head()
 
@@ -50,7 +50,7 @@ def test_a_head_that_was_read_is_known_again_with_another_body() -> None:
         "nothing",
     ],
 )
-def test_what_is_no_whole_message_under_a_known_head_is_the_parsers(data: bytes) -> None:
+def test_only_complete_messages_with_a_known_header_block_use_the_cache(data: bytes) -> None:
     """The cache only serves a single whole request with a known header block."""
     heads = HeaderCache()
     heads.add(post(BODY), head())
@@ -71,7 +71,7 @@ def test_what_is_no_whole_message_under_a_known_head_is_the_parsers(data: bytes)
     ],
     ids=["expects", "in chunks", "upgrades", "two", "a part", "a large head", "no head"],
 )
-def test_a_head_that_says_more_than_a_length_is_not_learned(data: bytes, told: Head) -> None:
+def test_header_blocks_with_special_headers_are_not_cached(data: bytes, told: Head) -> None:
     """Only a single whole request is cached, without special headers such as Expect."""
     heads = HeaderCache()
 
@@ -80,7 +80,7 @@ def test_a_head_that_says_more_than_a_length_is_not_learned(data: bytes, told: H
     assert heads.find(data) is None
 
 
-def test_no_more_heads_are_kept_than_there_is_room_for() -> None:
+def test_the_number_of_cached_header_blocks_is_limited() -> None:
     """The cache is bounded, so that unique headers, such as request ids, cannot fill the memory."""
     heads = HeaderCache()
     sent = [post(BODY, "/predict", f"Id: {number}") for number in range(MAX_HEADS + 1)]

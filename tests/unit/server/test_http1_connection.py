@@ -43,7 +43,7 @@ async def turns(port: HttpPort, transport: Transport, data: bytes, answers: int)
     return counts
 
 
-def test_other_clients_have_their_turn_among_pipelined_requests(
+def test_other_clients_get_a_turn_between_pipelined_requests(
     port: HttpPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pipelined requests are answered over many iterations; here a turn is over after one."""
@@ -55,7 +55,7 @@ def test_other_clients_have_their_turn_among_pipelined_requests(
     assert transport.reads
 
 
-def test_other_clients_have_their_turn_among_tiny_chunks(port: HttpPort) -> None:
+def test_other_clients_get_a_turn_between_tiny_chunks(port: HttpPort) -> None:
     """A body in a million chunks of one byte is read over many iterations of the event loop."""
     transport = Transport()
     body = chunked(*[b"x"] * 1_000_000)
@@ -66,7 +66,7 @@ def test_other_clients_have_their_turn_among_tiny_chunks(port: HttpPort) -> None
     assert transport.reads
 
 
-def test_a_slow_client_has_its_time_for_the_end_of_a_last_response(
+def test_a_slow_client_can_read_the_end_of_the_last_response(
     port: HttpPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that closes waits as long as its client takes some of what is sent."""

@@ -75,7 +75,7 @@ def test_frames_may_arrive_in_pieces(client: Client, pieces: int) -> None:
     assert client.data(second) == framed(b"second")
 
 
-def test_the_end_of_a_message_may_arrive_alone(client: Client, service: Service) -> None:
+def test_an_empty_data_frame_may_end_a_message(client: Client, service: Service) -> None:
     """An empty DATA frame may end the request, as some clients send it."""
     stream = client.begin()
     client.send(stream, framed(b"hello"), ends=False)
@@ -128,7 +128,7 @@ def test_a_response_waits_for_the_client_s_window(client: Client) -> None:
     assert client.status(stream) == {"grpc-status": "0"}
 
 
-def test_a_window_may_become_smaller_than_nothing(client: Client) -> None:
+def test_a_window_may_become_negative(client: Client) -> None:
     """If a window becomes negative, the server waits until it is positive (RFC 9113, 6.9.2)."""
     client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 10})
     client.exchange()
@@ -154,7 +154,7 @@ def test_headers_may_be_continued(client: Client) -> None:
     assert client.data(stream) == framed(b"hello")
 
 
-def test_too_much_metadata_fails_its_call_alone(client: Client, service: Service) -> None:
+def test_too_much_metadata_fails_only_its_call(client: Client, service: Service) -> None:
     """A call with too much metadata fails with the limit; other calls on the connection go on."""
     client.call(b"waits", path="/wait")
 
@@ -197,7 +197,7 @@ def test_a_compressed_message_is_read(
         ("identity", framed(b"a") + b"\0", "3", "expected one message, got another", 400),
     ],
 )
-def test_what_is_no_message_is_refused(
+def test_an_invalid_message_is_refused(
     client: Client,
     service: Service,
     encoding: str,
@@ -242,7 +242,7 @@ def test_a_message_that_will_be_too_large_is_refused_before_it_arrives(client: C
     assert client.is_answered()
 
 
-def test_a_response_over_the_limit_is_refused_and_observed_as_that(
+def test_a_response_over_the_limit_is_refused_and_observed_as_413(
     client: Client, service: Service
 ) -> None:
     """A response above the limit is replaced by an error with the limit, and observed as 413."""
@@ -256,7 +256,9 @@ def test_a_response_over_the_limit_is_refused_and_observed_as_that(
     assert service.observed == [(413, 0, "RESOURCE_EXHAUSTED")]
 
 
-def test_what_a_handler_raises_is_the_response(client: Client, service: Service) -> None:
+def test_an_exception_in_a_handler_becomes_an_error_response(
+    client: Client, service: Service
+) -> None:
     """An exception in a handler becomes an error response of the protocol."""
     stream = client.call(b"hello", path="/fail")
 
@@ -282,7 +284,7 @@ def test_an_unknown_path_is_unimplemented(client: Client, service: Service) -> N
         ("content-type", "application/grpc-web", "415"),
     ],
 )
-def test_what_is_no_call_of_grpc_gets_a_status_of_http(
+def test_a_request_that_is_not_grpc_gets_an_http_status(
     client: Client, name: str, value: str, status: str
 ) -> None:
     """A request that is not gRPC, as from a browser, gets an HTTP status."""
@@ -301,7 +303,7 @@ def test_what_is_no_call_of_grpc_gets_a_status_of_http(
     assert client.is_answered()
 
 
-def test_a_client_that_gives_up_cancels_its_call(client: Client, service: Service) -> None:
+def test_a_reset_cancels_the_call(client: Client, service: Service) -> None:
     """If the client resets its call, the call is cancelled, and a late response is dropped."""
     stream = client.call(b"hello", path="/wait")
 
@@ -366,7 +368,7 @@ def test_the_port_s_timeout_ends_a_call(service: Service) -> None:
     assert "the configured timeout" in client.status(stream)["grpc-message"]
 
 
-def test_a_stream_s_messages_are_answered_one_by_one(client: Client, service: Service) -> None:
+def test_the_messages_of_a_stream_are_answered_one_by_one(client: Client, service: Service) -> None:
     """Each message of a stream is answered when it arrives; streams are not observed."""
     stream = client.begin(path="/repeat")
 
@@ -393,7 +395,7 @@ def test_a_stream_may_have_more_messages_than_its_window(client: Client) -> None
     assert client.status(stream) == {"grpc-status": "0"}
 
 
-def test_a_stream_whose_responses_are_not_taken_is_reset(client: Client) -> None:
+def test_a_stream_whose_responses_are_not_read_is_reset(client: Client) -> None:
     """A stream is reset if its client does not read the responses, so that memory stays bounded."""
     client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
     client.exchange()
@@ -441,7 +443,7 @@ def test_a_health_check_is_answered_and_not_observed(service: Service) -> None:
     assert service.observed == []
 
 
-def test_watches_are_told_of_the_change_while_they_last(service: Service) -> None:
+def test_open_health_watches_receive_the_change(service: Service) -> None:
     """Open health watches receive the change of status; closed ones do not."""
     health = Health(["a.Service"])
     client = Client(service.port_of(health.protocol()))
@@ -468,7 +470,7 @@ def test_watches_are_told_of_the_change_while_they_last(service: Service) -> Non
     assert statuses(client.data(unknown)) == [nobody, nobody]
 
 
-def test_a_watch_takes_one_message(service: Service) -> None:
+def test_a_health_watch_accepts_one_message(service: Service) -> None:
     """A health watch takes a single message, or 20,000 messages would start 20,000 watches."""
     client = Client(service.port_of(Health([]).protocol()))
     watch, empty = client.begin(path=WATCH), client.begin(path=WATCH)
@@ -481,7 +483,7 @@ def test_a_watch_takes_one_message(service: Service) -> None:
     assert client.status(empty)["grpc-status"] == "3"
 
 
-def test_reflection_lists_services_and_refuses_noise(service: Service) -> None:
+def test_reflection_lists_services_and_refuses_invalid_messages(service: Service) -> None:
     """Reflection lists the services, and refuses invalid messages."""
     client = Client(service.port_of(Reflection(["grpc.health.v1.Health"]).protocol()))
     question = reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString()
@@ -499,7 +501,7 @@ def test_reflection_lists_services_and_refuses_noise(service: Service) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["answered", "failed", "given up", "expired", "unknown"])
-def test_a_call_that_is_over_leaves_nothing_to_the_garbage_collector(
+def test_a_finished_call_leaves_no_reference_cycles(
     client: Client, service: Service, outcome: str
 ) -> None:
     """A finished call leaves no reference cycles, whose collection would delay later calls."""
@@ -577,7 +579,7 @@ def window_of(client: Client, stream: int) -> Any:
     return client.h2.streams[stream].outbound_flow_control_window
 
 
-def test_a_message_that_does_not_come_ends_the_call(
+def test_a_message_that_stays_incomplete_ends_the_call(
     client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A call whose message stays incomplete is refused at the next look; others go on."""
@@ -601,7 +603,7 @@ def look(client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/repeat", "/unknown"])
-def test_a_message_that_does_not_come_ends_a_streaming_call(
+def test_a_message_that_stays_incomplete_ends_a_streaming_call(
     service: Service, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     """A streaming call whose message stays incomplete is refused, and holds no more memory."""
@@ -622,7 +624,7 @@ def test_a_message_that_does_not_come_ends_a_streaming_call(
     assert client.is_answered()
 
 
-def test_a_stream_has_that_time_for_each_of_its_messages(
+def test_the_timeout_of_a_stream_applies_to_each_message(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stream stays open while it waits for nothing, and while its messages become complete."""

@@ -68,7 +68,7 @@ def error_of(client: Client) -> ErrorCodes:
         b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
     ],
 )
-def test_whoever_speaks_no_http2_reads_a_response_of_http1_and_nothing_else(
+def test_a_client_that_does_not_speak_http2_only_gets_an_http1_response(
     port: Http2Port, data: bytes
 ) -> None:
     """A client that does not speak HTTP/2 gets an HTTP/1.1 response and no binary frames."""
@@ -97,7 +97,7 @@ def test_settings_are_the_first_frame(port: Http2Port) -> None:
     assert "ACK" not in first.flags
 
 
-def test_a_connection_too_many_is_closed_without_a_word(client: Client) -> None:
+def test_a_connection_above_the_limit_is_closed_without_data(client: Client) -> None:
     """A connection above the limit is closed without any data; open connections go on."""
     full = Http2Port(client.server._port.accept, client.server._port.connections, 1, b"")
     newcomer = Client(full, greets=False)
@@ -107,7 +107,7 @@ def test_a_connection_too_many_is_closed_without_a_word(client: Client) -> None:
     assert client.is_answered()
 
 
-def test_streams_for_which_there_is_no_memory_are_refused(service: Service) -> None:
+def test_streams_without_memory_are_refused(service: Service) -> None:
     """Streams without memory left are refused with REFUSED_STREAM (RFC 9113, 8.7), so retryable."""
     budget = MemoryBudget(2 * STREAMS * STREAM_BYTES)
     client = Client(service.port(Limits(LIMIT, memory=budget)))
@@ -144,7 +144,7 @@ def test_large_headers_take_memory_until_their_call_is_over(service: Service, pa
     assert client.is_answered()
 
 
-def test_a_header_block_that_is_not_whole_takes_memory(service: Service) -> None:
+def test_an_incomplete_header_block_takes_memory(service: Service) -> None:
     """An incomplete header block uses the memory budget; without memory the connection ends."""
     budget = MemoryBudget(2 * BLOCK_BYTES - 1)
     clients = [Client(service.port(Limits(LIMIT, memory=budget))) for _ in range(2)]
@@ -156,7 +156,7 @@ def test_a_header_block_that_is_not_whole_takes_memory(service: Service) -> None
     assert budget.used == 0
 
 
-def test_a_client_without_a_preface_is_not_waited_for(port: Http2Port, client: Client) -> None:
+def test_a_client_without_a_preface_is_disconnected(port: Http2Port, client: Client) -> None:
     """A connection without a preface is closed; others stay open."""
     silent = Client(port, greets=False)
     silent.receive(PREFACE[:10])
@@ -168,7 +168,7 @@ def test_a_client_without_a_preface_is_not_waited_for(port: Http2Port, client: C
     assert not client.transport.is_closed
 
 
-def test_streams_that_are_given_up_again_and_again_end_the_connection(client: Client) -> None:
+def test_repeated_resets_end_the_connection(client: Client) -> None:
     """Repeatedly resetting streams ends the connection (rapid reset, CVE-2023-44487)."""
     while not client.of(ConnectionTerminated):
         stream = client.call(b"", path="/wait")
@@ -179,7 +179,7 @@ def test_streams_that_are_given_up_again_and_again_end_the_connection(client: Cl
     assert stream == 2 * 1001 - 1
 
 
-def test_streams_that_the_server_has_to_reset_count_too(client: Client) -> None:
+def test_resets_by_the_server_count_too(client: Client) -> None:
     """Making the server reset streams ends the connection as well (CVE-2025-8671)."""
     while not client.of(ConnectionTerminated):
         stream = client.call(b"", path="/wait")
@@ -189,7 +189,7 @@ def test_streams_that_the_server_has_to_reset_count_too(client: Client) -> None:
     assert stream == 2 * 1001 - 1
 
 
-def test_streams_beyond_the_most_at_a_time_are_refused(client: Client, service: Service) -> None:
+def test_streams_beyond_the_maximum_are_refused(client: Client, service: Service) -> None:
     """Of 1,030 streams that a client opens at once, 1,024 are answered and the others refused."""
     client.h2.remote_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 1030
     client.h2.remote_settings.acknowledge()
@@ -239,7 +239,7 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-def test_frames_that_ask_for_nothing_have_a_budget(
+def test_cheap_frames_have_a_budget(
     port: Http2Port, client: Client, service: Service, flood: str
 ) -> None:
     """A flood of cheap frames ends the connection; other connections are not affected."""
@@ -256,7 +256,7 @@ def test_frames_that_ask_for_nothing_have_a_budget(
     assert Client(port).is_answered()
 
 
-def test_calls_pay_for_the_frames_that_go_with_them(client: Client) -> None:
+def test_each_call_adds_to_the_budget_of_cheap_frames(client: Client) -> None:
     """Each call adds to the budget, so pings and window updates with each call are allowed."""
     for _ in range(700):
         client.call(b"hello")
@@ -269,7 +269,7 @@ def test_calls_pay_for_the_frames_that_go_with_them(client: Client) -> None:
     assert client.is_answered()
 
 
-def test_a_header_block_has_a_most_of_continuations(client: Client) -> None:
+def test_the_continuations_of_a_header_block_are_limited(client: Client) -> None:
     """A header block has at most eight CONTINUATION frames (CVE-2024-27316)."""
     client.raw(raw(1, 0, 1) + raw(9, 0, 1) * 9)
 
@@ -307,7 +307,7 @@ def wait_until_closed(client: Client) -> None:
     client.loop.run_until_complete(wait())
 
 
-def test_a_client_that_takes_nothing_for_long_is_left(
+def test_a_client_that_reads_nothing_for_long_is_disconnected(
     client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection is closed if its client opens no window within a timeout, here 0."""
@@ -321,7 +321,7 @@ def test_a_client_that_takes_nothing_for_long_is_left(
     assert client.transport.is_closed
 
 
-def test_a_client_that_takes_some_is_waited_for(
+def test_a_client_that_reads_slowly_stays_connected(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that reads slowly is not disconnected."""
@@ -341,7 +341,7 @@ def test_a_client_that_takes_some_is_waited_for(
     assert client.is_answered()
 
 
-def test_a_client_that_takes_what_the_kernel_keeps_is_waited_for(
+def test_a_client_that_empties_the_kernels_buffer_stays_connected(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server's own buffer may not change for minutes while the kernel's gets empty."""
@@ -361,7 +361,7 @@ def test_a_client_that_takes_what_the_kernel_keeps_is_waited_for(
     assert client.loop.run_until_complete(drain()) >= 500
 
 
-def test_a_client_whose_ping_is_not_on_its_way_yet_is_not_silent(
+def test_a_client_that_has_not_received_the_ping_yet_is_not_silent(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A slow client answers a ping when it has taken what was sent before it."""
@@ -376,7 +376,7 @@ def test_a_client_whose_ping_is_not_on_its_way_yet_is_not_silent(
     assert client.transport.is_closed
 
 
-def test_a_client_that_does_not_read_is_not_read(client: Client) -> None:
+def test_the_server_stops_reading_from_a_client_that_does_not_read(client: Client) -> None:
     """The server stops reading from a client that does not read its responses."""
     client.run(client.server.pause_writing)
     assert not client.transport.reads
@@ -385,7 +385,7 @@ def test_a_client_that_does_not_read_is_not_read(client: Client) -> None:
     assert client.transport.reads
 
 
-def test_a_client_that_is_not_read_is_not_silent(client: Client) -> None:
+def test_a_client_whose_answers_the_server_does_not_read_is_not_silent(client: Client) -> None:
     """A client whose answers to pings the server does not read stays connected, others do not."""
     client.run(client.server.pause_writing)
     for _ in range(3):
@@ -399,7 +399,7 @@ def test_a_client_that_is_not_read_is_not_silent(client: Client) -> None:
     assert client.transport.is_closed
 
 
-def test_other_connections_have_their_turn_while_one_sends_much(
+def test_other_connections_get_a_turn_while_one_sends_much(
     client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One connection with much input does not block others; later its input is all processed.
@@ -427,7 +427,7 @@ def test_other_connections_have_their_turn_while_one_sends_much(
     assert client.transport.reads
 
 
-def test_the_end_lets_open_calls_be_answered(client: Client, service: Service) -> None:
+def test_open_calls_are_answered_during_shutdown(client: Client, service: Service) -> None:
     """During shutdown open calls are answered, including those sent before the GOAWAY arrived."""
     client.call(b"first", path="/wait")
     second = client.begin(path="/wait")
@@ -450,7 +450,7 @@ def test_the_end_lets_open_calls_be_answered(client: Client, service: Service) -
     assert client.transport.is_closed
 
 
-def test_what_arrives_after_the_last_goaway_is_refused_and_loses_nothing(
+def test_streams_after_the_last_goaway_are_refused_as_retryable(
     client: Client, service: Service
 ) -> None:
     """Streams after the last GOAWAY are refused, so that the client can retry them elsewhere."""
@@ -473,7 +473,7 @@ def test_what_arrives_after_the_last_goaway_is_refused_and_loses_nothing(
     assert client.transport.is_closed
 
 
-def test_the_end_ends_streams_and_idle_connections(client: Client) -> None:
+def test_shutdown_ends_streams_and_idle_connections(client: Client) -> None:
     """Shutdown ends open streams and closes idle connections."""
     stream = client.begin(path="/repeat")
     client.exchange()
@@ -491,7 +491,7 @@ def test_the_end_ends_streams_and_idle_connections(client: Client) -> None:
     assert client.transport.is_closed
 
 
-def test_a_client_that_does_not_answer_the_goaway_is_not_waited_for(
+def test_a_client_that_ignores_the_goaway_is_disconnected(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that does not acknowledge the GOAWAY is disconnected after a timeout, here 0."""
@@ -502,9 +502,7 @@ def test_a_client_that_does_not_answer_the_goaway_is_not_waited_for(
     wait_until_closed(client)
 
 
-def test_a_closed_connection_is_among_those_of_its_port_no_more(
-    client: Client, port: Http2Port
-) -> None:
+def test_a_closed_connection_is_removed_from_its_port(client: Client, port: Http2Port) -> None:
     """A closed connection is removed from the connections of its port."""
     assert port.connections == {client.server}
 
@@ -513,7 +511,7 @@ def test_a_closed_connection_is_among_those_of_its_port_no_more(
     assert port.connections == set()
 
 
-def test_an_answer_after_the_connection_is_lost_goes_nowhere(
+def test_a_response_after_the_connection_is_lost_is_dropped(
     client: Client, service: Service
 ) -> None:
     """A response after the connection is lost is dropped."""
@@ -526,9 +524,7 @@ def test_an_answer_after_the_connection_is_lost_goes_nowhere(
     assert not client.transport.written
 
 
-def test_an_answer_after_the_connection_has_failed_goes_nowhere(
-    client: Client, service: Service
-) -> None:
+def test_a_response_after_a_connection_error_is_dropped(client: Client, service: Service) -> None:
     """A response after a connection error is dropped, since writing it would log a warning."""
     client.call(b"hello", path="/wait")
     client.raw(raw(6, 0, 0, bytes(7)))

@@ -70,7 +70,7 @@ def test_a_request_is_headers_and_data(core: Http2Core) -> None:
     assert data == DataReceived(1, b"hello", ended=True)
 
 
-def test_padding_and_priorities_are_taken_off(core: Http2Core) -> None:
+def test_padding_and_priorities_are_removed(core: Http2Core) -> None:
     """Padding and priorities are removed, at their maximum lengths too (RFC 9113, 6.1 and 6.2)."""
     padded = raw(1, 4 + 8 + 32, 1, b"\x03" + bytes(5) + PLAIN + bytes(3))
 
@@ -141,7 +141,7 @@ def test_a_large_header_block_is_continued(core: Http2Core) -> None:
     assert first[3] + second[3] + third[3] == block
 
 
-def test_what_the_windows_do_not_take_waits(core: Http2Core) -> None:
+def test_data_above_the_windows_waits(core: Http2Core) -> None:
     """Data above the stream's or the connection's window of 65,535 bytes waits for an update."""
     received(core, request(end=True), request(3, end=True))
     core.send_response(1, OK, bytes(60_000), END)
@@ -162,7 +162,7 @@ def test_what_the_windows_do_not_take_waits(core: Http2Core) -> None:
     assert (core.unsent, core.has_streams) == (0, False)
 
 
-def test_a_stream_that_waits_for_its_own_window_holds_up_no_other(core: Http2Core) -> None:
+def test_a_stream_that_waits_for_its_own_window_blocks_no_other(core: Http2Core) -> None:
     """A stream that waits for its own window does not block others."""
     received(core, raw(8, 0, 0, (2**20).to_bytes(4, "big")))
     received(core, request(end=True), request(3, end=True))
@@ -193,7 +193,7 @@ def test_streams_that_wait_for_the_connections_window_take_turns(core: Http2Core
     assert [stream for name, stream, _, _ in sent(core) if name == "HeadersFrame"] == [3]
 
 
-def test_a_reset_drops_what_waits(core: Http2Core) -> None:
+def test_a_reset_drops_unsent_data(core: Http2Core) -> None:
     """A reset by either side drops the stream's unsent data."""
     received(core, request(end=True), request(3, end=True))
     core.send_response(1, OK, bytes(100_000), END)
@@ -224,7 +224,7 @@ def test_credit_is_granted_to_a_message_whose_length_is_known(core: Http2Core) -
     assert failed.code == ErrorCode.FLOW_CONTROL_ERROR
 
 
-def test_the_credit_of_a_stream_is_bounded(core: Http2Core) -> None:
+def test_the_credit_of_a_stream_is_limited(core: Http2Core) -> None:
     """A stream has a window of 65,536 bytes, unless it has announced a larger message."""
     received(core, request())
 
@@ -234,7 +234,7 @@ def test_the_credit_of_a_stream_is_bounded(core: Http2Core) -> None:
     assert failed.code == ErrorCode.FLOW_CONTROL_ERROR
 
 
-def test_credit_of_the_connection_is_given_back(core: Http2Core) -> None:
+def test_the_window_of_the_connection_is_refilled(core: Http2Core) -> None:
     """The connection's window is refilled, also for data of closed streams."""
     total = 0
     for stream in range(1, 1025, 2):
@@ -250,7 +250,7 @@ def test_credit_of_the_connection_is_given_back(core: Http2Core) -> None:
     assert total >= 512 * 65_536 - 2**24
 
 
-def test_events_may_be_taken_some_at_a_time(core: Http2Core) -> None:
+def test_events_can_be_consumed_one_by_one(core: Http2Core) -> None:
     """Events can be consumed one by one; later calls return the rest in order."""
     events = core.receive(request() + raw(0, 0, 1, b"one" * 30) + raw(0, 1, 1, b"two"))
     assert isinstance(next(events), HeadersReceived)
@@ -264,7 +264,7 @@ def test_events_may_be_taken_some_at_a_time(core: Http2Core) -> None:
     assert not core.has_more
 
 
-def test_pings_are_acknowledged_and_acknowledgements_told(core: Http2Core) -> None:
+def test_pings_are_acknowledged_and_acknowledgements_are_events(core: Http2Core) -> None:
     """Pings are acknowledged, and acknowledgements are events (RFC 9113, 6.7)."""
     assert received(core, raw(6, 0, 0, b"12345678"), raw(6, 1, 0, b"abcdefgh")) == [
         PingAcknowledged(b"abcdefgh")
@@ -272,7 +272,7 @@ def test_pings_are_acknowledged_and_acknowledgements_told(core: Http2Core) -> No
     assert sent(core) == [("PingFrame", 0, ["ACK"], b"12345678")]
 
 
-def test_a_failure_is_told_to_both_sides(core: Http2Core) -> None:
+def test_a_connection_error_is_an_event_and_a_goaway(core: Http2Core) -> None:
     """A connection error is an event and a GOAWAY frame; all further input is ignored."""
     received(core, request(5))
 
@@ -284,7 +284,7 @@ def test_a_failure_is_told_to_both_sides(core: Http2Core) -> None:
     assert received(core, request(9)) == []
 
 
-def test_the_budget_fills_with_time() -> None:
+def test_the_budget_refills_over_time() -> None:
     """The budget for cheap frames refills over time, so that rare pings never exhaust it."""
     now = 0.0
     core = Http2Core(lambda: now)
@@ -299,7 +299,7 @@ def test_the_budget_fills_with_time() -> None:
 
 
 @given(st.lists(st.integers(1, 400)))
-def test_bytes_may_arrive_in_any_pieces(sizes: list[int]) -> None:
+def test_the_input_may_be_split_anywhere(sizes: list[int]) -> None:
     """The events do not depend on how the input is split."""
     data = GREETING + request() + raw(0, 0, 1, b"one" * 100) + raw(6, 1, 0, bytes(8))
     data += raw(0, 1, 1, b"two") + request(3, end=True)
@@ -314,7 +314,7 @@ def test_bytes_may_arrive_in_any_pieces(sizes: list[int]) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_break_the_core(data: bytes) -> None:
+def test_any_input_is_accepted_or_ends_the_connection(data: bytes) -> None:
     """Any input is either accepted or ends in a single connection error."""
     for start in (b"", PREFACE, GREETING, GREETING + request()):
         core = Http2Core()
@@ -324,7 +324,7 @@ def test_no_bytes_break_the_core(data: bytes) -> None:
         assert core.has_failed == bool(failures)
 
 
-def test_bytes_that_arrive_one_by_one_are_copied_once(core: Http2Core) -> None:
+def test_single_bytes_are_copied_once(core: Http2Core) -> None:
     """An incomplete frame is buffered in a single bytearray, without copying it again."""
     received(core, raw(0, 0, 1, bytes(MAX_FRAME))[:9])
     waiting = core._reader._part
@@ -333,7 +333,7 @@ def test_bytes_that_arrive_one_by_one_are_copied_once(core: Http2Core) -> None:
         assert core._reader._part is waiting
 
 
-def test_streams_that_were_reset_long_ago_are_still_ignored(core: Http2Core) -> None:
+def test_frames_of_streams_reset_long_ago_are_ignored(core: Http2Core) -> None:
     """Of many reset streams the oldest are remembered as a range, whose frames stay ignored."""
     for stream in range(1, 2 * MOST_REMEMBERED + 10, 2):
         received(core, request(stream))

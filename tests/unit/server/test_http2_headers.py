@@ -40,7 +40,7 @@ def test_blocks_are_decoded_as_hpack_decodes_them(blocks: list[Any]) -> None:
 
 
 @given(st.lists(st.binary(max_size=40), max_size=5))
-def test_what_hpack_refuses_is_refused(blocks: list[bytes]) -> None:
+def test_blocks_are_refused_exactly_if_hpack_refuses_them(blocks: list[bytes]) -> None:
     """For any bytes, our decoder raises an error exactly if `hpack` does."""
     ours, theirs = HeaderBlockDecoder(), Decoder()
     for block in blocks:
@@ -73,7 +73,7 @@ def test_a_block_that_breaks_a_rule_of_hpack_is_refused(block: bytes) -> None:
     assert caught.value.code == ErrorCode.COMPRESSION_ERROR
 
 
-def test_a_bomb_is_refused_before_it_goes_off() -> None:
+def test_a_decompression_bomb_is_refused() -> None:
     """A block that decompresses to far too much is refused: one byte may stand for 4,000."""
     decoder = HeaderBlockDecoder()
     decoder.decode(Encoder().encode([(b"x", bytes(4000))], huffman=False))
@@ -84,7 +84,7 @@ def test_a_bomb_is_refused_before_it_goes_off() -> None:
 
 
 @given(st.lists(FIELDS.map(lambda fields: fields[:3]), max_size=8))
-def test_headers_are_read_the_same_when_they_are_repeated(requests: list[Any]) -> None:
+def test_repeated_headers_are_read_the_same(requests: list[Any]) -> None:
     """Repeated blocks are read correctly, even if the dynamic table changes in between."""
     encoder, reader = Encoder(), HeaderReader()
     for fields in requests * 3:
@@ -106,7 +106,7 @@ def number(size: int) -> bytes:
     return bytes([rest % 128 + 128, rest // 128])
 
 
-def test_a_repeated_block_is_decoded_once_and_what_is_read_in_it_kept() -> None:
+def test_a_repeated_block_is_decoded_once() -> None:
     """A repeated block is decoded once, until the dynamic table changes."""
     reader, block = HeaderReader(), never_indexed((b"x-a", b"1" * 200))
 
@@ -125,7 +125,7 @@ def test_nothing_above_a_kilobyte_is_cached() -> None:
     assert reader.read(block) is not reader.read(block)
 
 
-def test_learning_stops_when_blocks_never_repeat() -> None:
+def test_caching_stops_if_blocks_never_repeat() -> None:
     """Caching stops if blocks never repeat, as behind a proxy that adds request ids."""
     reader, block = HeaderReader(), never_indexed((b"x-a", b"1" * 200))
     for count in range(MOST_MISSES + 1):
@@ -150,6 +150,6 @@ def test_learning_stops_when_blocks_never_repeat() -> None:
         (b"", None),
     ],
 )
-def test_a_timeout_is_read_as_grpc_writes_it(text: bytes, seconds: float | None) -> None:
+def test_a_timeout_is_read_in_the_format_of_grpc(text: bytes, seconds: float | None) -> None:
     """A grpc-timeout has at most eight digits and a unit; others are ignored."""
     assert read_headers(Headers([(b"grpc-timeout", text)], 0)).timeout == seconds

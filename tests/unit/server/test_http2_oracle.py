@@ -219,7 +219,7 @@ def is_length_missing(frame: Sent, core: Http2Core) -> bool:
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(FRAMES, max_size=12))
-def test_what_h2_refuses_is_refused_and_nothing_else(sent: list[Sent]) -> None:
+def test_exactly_the_frames_that_h2_refuses_are_refused(sent: list[Sent]) -> None:
     """Our core refuses exactly the frames that `h2` refuses; otherwise it still answers calls."""
     ours, theirs = OurCore(), TheirCore()
     start = PREFACE + raw(SETTINGS, 0, 0) + raw(SETTINGS, 1, 0)
@@ -238,7 +238,7 @@ def test_what_h2_refuses_is_refused_and_nothing_else(sent: list[Sent]) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
-def test_mutated_bytes_are_refused_as_h2_refuses_them(data: st.DataObject) -> None:
+def test_mutated_bytes_are_refused_exactly_if_h2_refuses_them(data: st.DataObject) -> None:
     """Valid sequences with one changed byte are refused exactly if `h2` refuses them."""
     good = raw(HEADERS, 4, 1, GOOD) + raw(DATA, 0, 1, b"hello") + raw(HEADERS, 5, 3, GOOD)
     wire = bytearray(good + raw(PING, 0, 0, bytes(8)) + raw(WINDOW_UPDATE, 0, 1, b"\0\0\0\1"))
@@ -266,7 +266,7 @@ def split(wire: bytes) -> list[Sent]:
     return frames
 
 
-def test_a_stream_that_both_refuse_is_over_in_ours_alone() -> None:
+def test_our_core_only_resets_the_stream_of_a_malformed_request() -> None:
     """After a malformed request our core resets only the stream (8.1.1), unlike `h2`."""
     ours = OurCore()
     ours.refuses(PREFACE + raw(SETTINGS, 0, 0))

@@ -221,7 +221,7 @@ def names(rules: list[Rule]) -> list[object]:
 
 
 @pytest.mark.parametrize(("data", "code"), names(CONNECTION_RULES))
-def test_a_broken_rule_of_the_connection_ends_it_and_says_which(
+def test_a_violated_connection_rule_ends_the_connection_with_a_reason(
     client: Client, service: Service, data: bytes, code: ErrorCodes
 ) -> None:
     """Violating a connection rule ends the connection with the prescribed code and a reason."""
@@ -236,7 +236,7 @@ def test_a_broken_rule_of_the_connection_ends_it_and_says_which(
 
 
 @pytest.mark.parametrize(("data", "code"), names(STREAM_RULES))
-def test_a_malformed_request_ends_its_stream_alone(
+def test_a_malformed_request_ends_only_its_stream(
     client: Client, service: Service, data: bytes, code: ErrorCodes
 ) -> None:
     """A malformed request resets its stream only, without calling a handler (RFC 9113, 8.1.1)."""
@@ -254,7 +254,7 @@ def test_a_malformed_request_ends_its_stream_alone(
 @pytest.mark.parametrize(
     ("data", "stream", "code"), [pytest.param(*rest, id=name) for name, *rest in BROKEN_STREAMS]
 )
-def test_a_broken_rule_of_a_stream_ends_it_alone(
+def test_a_violated_stream_rule_ends_only_the_stream(
     client: Client, service: Service, data: bytes, stream: int, code: ErrorCodes
 ) -> None:
     """Violating a stream rule resets the stream only and cancels its call."""
@@ -298,7 +298,9 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in ALLOWED.items()])
-def test_what_is_allowed_disturbs_nothing(client: Client, service: Service, data: bytes) -> None:
+def test_valid_frames_do_not_affect_other_calls(
+    client: Client, service: Service, data: bytes
+) -> None:
     """Unusual but valid frames do not affect other calls."""
     announce(client)
     client.raw(data)

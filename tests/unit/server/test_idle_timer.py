@@ -28,24 +28,24 @@ def rung(*acts: str | float) -> int:
     return uvloop.run(act())
 
 
-def test_an_alarm_rings_once_when_its_time_has_come() -> None:
+def test_a_timer_fires_once() -> None:
     """A timer fires once."""
     assert rung(SOON) == 1
 
 
-def test_the_latest_time_counts() -> None:
+def test_the_latest_delay_counts() -> None:
     """The latest delay counts, whether it is shorter or longer than the previous one."""
     assert rung(LATE, SOON) == 1
     assert rung(SOON, LATE) == 0
 
 
-def test_an_alarm_that_was_put_off_rings_at_its_new_time() -> None:
+def test_a_postponed_timer_fires_at_its_new_time() -> None:
     """A postponed timer fires at its new time."""
     assert rung(SOON, 2 * SOON) == 1
     assert rung(SOON, "unset", 2 * SOON) == 1
 
 
-def test_an_alarm_that_is_unset_or_cancelled_is_silent() -> None:
+def test_an_unset_or_cancelled_timer_does_not_fire() -> None:
     """A timer that is unset or cancelled does not fire."""
     assert rung(SOON, "unset") == 0
     assert rung(SOON, "cancel") == 0

@@ -148,7 +148,7 @@ def test_other_payloads_are_read_as_upstream_reads_them(parts: Any, binary: byte
     assert (decoded.names, decoded.meta) == ([], {})
 
 
-def test_data_comes_before_other_payloads() -> None:
+def test_data_takes_precedence_over_other_payloads() -> None:
     """If a message has several payloads, its data is used."""
     assert decode({"strData": "a", "data": {"ndarray": [7]}}).value.tolist() == [7]
 
@@ -161,7 +161,7 @@ def test_data_without_an_array_is_an_empty_array() -> None:
     assert decoded.kind == "ndarray"
 
 
-def test_null_meta_and_names_are_absent() -> None:
+def test_null_meta_and_names_count_as_missing() -> None:
     """A null for meta or names counts as missing."""
     decoded = decode({"data": {"names": None, "ndarray": [1]}, "meta": None})
 
@@ -186,13 +186,13 @@ def test_one_long_text_does_not_pad_the_others() -> None:
 
 
 @pytest.mark.parametrize("rows", [[1, "a"], [[1.5], ["a"]], [True, "a"]])
-def test_a_number_and_a_text_are_objects(rows: Any) -> None:
+def test_numbers_and_texts_are_an_object_array(rows: Any) -> None:
     """An array with numbers and texts becomes an object array, in any order and depth."""
     for each in (rows, rows[::-1]):
         assert decode({"data": {"ndarray": each}}).value.tolist() == each
 
 
-def test_base64_may_have_line_breaks() -> None:
+def test_base64_may_contain_line_breaks() -> None:
     """Base64 may contain line breaks, which the command `base64` writes and upstream allows."""
     assert decode({"binData": "AAE\nCAwQ=\r\n"}).value == bytes([0, 1, 2, 3, 4])
 
@@ -241,7 +241,7 @@ INVALID = (
         ({"strData": "", "meta": {"requestPath": ""}}, "expected meta.requestPath as an object, g"),
     ],
 )
-def test_a_wrong_message_is_told_what_was_expected(message: Any, told: str) -> None:
+def test_the_error_for_a_wrong_message_says_what_was_expected(message: Any, told: str) -> None:
     """The error names what was expected; upstream answers most of these with internal errors."""
     assert refusal(message).startswith(told)
 
@@ -266,7 +266,7 @@ def test_a_wrong_message_is_told_what_was_expected(message: Any, told: str) -> N
         ({"tftensor": {}}, "expected tftensor in a dtype that numpy has, got DT_INVALID"),
     ],
 )
-def test_wrong_data_is_told_what_was_expected(data: Any, told: str) -> None:
+def test_the_error_for_wrong_data_says_what_was_expected(data: Any, told: str) -> None:
     """The error names the place in `data`, the expected type and the actual type."""
     assert data_refusal(**data).startswith(told)
 
@@ -285,7 +285,7 @@ def test_wrong_data_is_told_what_was_expected(data: Any, told: str) -> None:
         ([3] + [1] * 64, "expected a shape of at most 64 sizes, got 65"),
     ],
 )
-def test_a_shape_that_does_not_fit_is_shown(shape: Any, told: str) -> None:
+def test_the_error_shows_a_shape_that_does_not_fit(shape: Any, told: str) -> None:
     """A shape that does not fit is an error with the shape; upstream guesses or answers 500."""
     assert data_refusal(tensor={"shape": shape, "values": [1, 2, 3]}) == told
 
@@ -314,7 +314,7 @@ def test_an_empty_tensor_declares_no_giant_shape(size: int) -> None:
         ([[[]], [[1]]], "the first list has 0 values, a list in row 1 has 1 value"),
     ],
 )
-def test_a_row_of_another_length_is_named(rows: Any, told: str) -> None:
+def test_the_error_names_a_row_of_another_length(rows: Any, told: str) -> None:
     """The error for rows of unequal length names the first wrong row."""
     assert data_refusal(ndarray=rows) == f"expected rows of equal length; {told}"
 
@@ -352,7 +352,7 @@ ANY_TFTENSOR = st.dictionaries(st.sampled_from(FIELDS), ANYTHING).map(
     | st.dictionaries(PLACES, ANYTHING)
     | st.fixed_dictionaries({"data": ANY_DATA | ANY_TFTENSOR})
 )
-def test_whatever_comes_is_read_or_refused(message: Any) -> None:
+def test_any_message_is_decoded_or_refused(message: Any) -> None:
     """Any JSON value is either decoded or refused with a ClientError."""
     try:
         decoded = decode(message)
@@ -385,7 +385,7 @@ RESULTS = ARRAYS | nested_lists() | TEXTS | st.binary() | st.dictionaries(TEXTS,
 
 
 @given(RESULTS, MESSAGES, METAS, OBJECTS)
-def test_answers_are_what_upstream_answers(
+def test_responses_equal_those_of_upstream(
     result: Any, message: Any, meta: Any, tags: dict[str, Any]
 ) -> None:
     """Payload, names, values and meta equal those of seldon_core's own function."""
@@ -441,19 +441,19 @@ def without_nan(value: Any) -> Any:
         ),
     ],
 )
-def test_answers_are_compact_sorted_lines(value: Any, kind: str, body: bytes) -> None:
+def test_responses_are_compact_sorted_json(value: Any, kind: str, body: bytes) -> None:
     """Responses are compact JSON with sorted keys, like upstream, but in UTF-8."""
     assert encode(Prediction(value, ["a", "b"], {}, []), request(kind)) == body
 
 
-def test_float32_is_written_as_the_double_that_it_is() -> None:
+def test_float32_is_written_as_the_double_of_the_same_value() -> None:
     """A float32 is written as the double of the same value, like upstream."""
     body = encode(Prediction(np.array([0.1], np.float32), [], {}, []), request("tensor"))
 
     assert b'"values":[0.10000000149011612]' in body
 
 
-def test_a_list_is_answered_as_it_is() -> None:
+def test_numbers_in_a_returned_list_keep_their_types() -> None:
     """In a returned list, integers beside fractions stay integers."""
     body = encode(Prediction([1, 2.5], [], {}, []), request())
 
@@ -495,12 +495,12 @@ NOT_FINITE = [math.nan, math.inf, -math.inf, 1.5]
         ({1: NOT_FINITE}, "ndarray", {"jsonData": {"1": [None, None, None, 1.5]}}),
     ],
 )
-def test_what_is_no_number_is_null(value: Any, kind: str, payload: Any) -> None:
+def test_nan_and_infinity_are_written_as_null(value: Any, kind: str, payload: Any) -> None:
     """NaN and infinity are written as null; upstream writes them, which is invalid JSON."""
     assert answered(value, kind) == {**payload, "meta": {}}
 
 
-def test_a_tag_that_is_no_number_is_null() -> None:
+def test_nan_in_a_tag_is_written_as_null() -> None:
     """NaN in a tag is written as null."""
     assert answered("", tags={"score": math.nan})["meta"] == {"tags": {"score": None}}
 
@@ -549,7 +549,7 @@ class Frame:
 
 
 @pytest.mark.parametrize("value", [Frame(), np.array([[1, 2]]).view(np.matrix)])
-def test_tables_are_arrays(value: Any) -> None:
+def test_tables_are_written_as_arrays(value: Any) -> None:
     """A DataFrame or a matrix is written as its values, inside a dict too."""
     assert answered(value)["data"]["ndarray"] == [[1, 2]]
     assert answered({"table": value})["jsonData"] == {"table": [[1, 2]]}
@@ -569,7 +569,7 @@ def test_numpy_scalars_are_arrays() -> None:
     assert answered(np.int64(3), "strData")["data"]["tensor"] == {"shape": [], "values": [3]}
 
 
-def test_a_tftensor_is_answered_without_tensorflow() -> None:
+def test_a_tftensor_is_returned_without_tensorflow() -> None:
     """Numbers return as a tftensor of their dtype, other values as an ndarray."""
     tensor = answered(np.array([[1, 2]], np.int16), "tftensor")["data"]["tftensor"]
 
@@ -620,18 +620,18 @@ def test_values_that_json_lacks_are_written_as_upstream_does(value: Any) -> None
     assert answered({"it": value})["jsonData"] == {"it": DefaultJSONProvider.default(value)}
 
 
-def test_a_value_that_json_lacks_and_flask_too_is_the_models_fault() -> None:
+def test_values_that_flask_cannot_write_either_are_the_models_fault() -> None:
     """Other objects cannot be answered, and the error names their type."""
     with pytest.raises(ModelError, match="type Fraction is not JSON serializable"):
         answered({"it": Fraction(1, 2)})
 
 
-def test_an_unpaired_surrogate_goes_back_as_it_came() -> None:
+def test_an_unpaired_surrogate_is_returned_unchanged() -> None:
     """A lone surrogate, which Python's JSON parser accepts, is returned unchanged."""
     assert answered("\ud800")["strData"] == "\ud800"
 
 
-def test_deep_json_goes_back_as_it_came() -> None:
+def test_deep_json_is_returned_unchanged() -> None:
     """JSON nested deeper than orjson supports is returned unchanged."""
     value: Any = 1
     for _ in range(300):
@@ -648,7 +648,7 @@ def test_long_texts_in_a_list_are_not_padded() -> None:
 
 
 @pytest.mark.parametrize("value", [None, 1, 0.5, True, (1, 2), {1, 2}, object])
-def test_what_is_no_answer_is_the_authors_fault(value: Any) -> None:
+def test_an_unsupported_result_is_the_authors_fault(value: Any) -> None:
     """For any other type, the error message says what predict may return."""
     with pytest.raises(ModelError) as caught:
         answered(value)
@@ -657,7 +657,7 @@ def test_what_is_no_answer_is_the_authors_fault(value: Any) -> None:
     assert str(caught.value) == told
 
 
-def test_a_list_of_rows_of_unequal_lengths_is_the_authors_fault() -> None:
+def test_a_ragged_list_is_the_authors_fault() -> None:
     """A ragged list is a ModelError, since data only holds arrays."""
     with pytest.raises(ModelError, match="predict returned a list that is not an array: "):
         answered([[1, 2], [3]])
@@ -672,21 +672,21 @@ ENDLESS["again"] = ENDLESS
     [{"a": object()}, np.array([1j]), ENDLESS, {(1, 2): 3}],
 )
 @pytest.mark.parametrize("kind", ["ndarray", "tensor"])
-def test_what_json_cannot_hold_is_the_authors_fault(value: Any, kind: str) -> None:
+def test_values_that_json_cannot_hold_are_the_authors_fault(value: Any, kind: str) -> None:
     """For values that JSON cannot hold, the error message names the type."""
     with pytest.raises(ModelError, match="predict returned a value that JSON cannot hold: "):
         answered(value, kind)
 
 
 @pytest.mark.parametrize("character", ["a", "é", "\n", '"', "\\", "\x01", "😀", "\ud800"])
-def test_a_long_text_is_written_as_it_is_read(character: str) -> None:
+def test_a_long_text_is_written_correctly(character: str) -> None:
     """A long text is written correctly wherever it is split into pieces."""
     text = "x" * (PIECE - 1) + character * 3 + "x" * PIECE
     answer = encode(Prediction(text, [], {}, []), Request(text, [], kind="strData"))
     assert json.loads(answer) == {"meta": {}, "strData": text}
 
 
-def test_a_long_text_takes_no_more_memory_than_its_length_twice_over() -> None:
+def test_writing_a_long_text_takes_at_most_twice_its_length() -> None:
     """Writing a long text needs at most twice its length; orjson would abort without memory."""
     program = """
 import resource

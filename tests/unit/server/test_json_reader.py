@@ -63,7 +63,7 @@ def outcome(body: bytes) -> Any:
 @example({"data": {"names": ["[", "b"], "ndarray": [[1, 2.5]]}})
 @example({"data": {"tensor": {"shape": [1, 2], "values": [1, [2]]}}})
 @example({"data": {"ndarray": [[1]], "tensor": {"shape": [1], "values": [2]}}})
-def test_large_bodies_mean_what_small_ones_do(message: Any) -> None:
+def test_large_bodies_mean_the_same_as_small_ones(message: Any) -> None:
     """The fast parser for large bodies gives the same requests and errors as the one for small."""
     body = json.dumps(message).encode()
     with patch.object(json_reader, "LARGE", len(body) + 1):
@@ -100,7 +100,7 @@ def test_large_arrays_are_read_without_objects(key: str, dtype: Any) -> None:
         b'{"data": {"ndarray": [[1]]}, "data": {"ndarray": [[2]]}}',
     ],
 )
-def test_of_a_name_that_comes_twice_the_last_counts(body: bytes) -> None:
+def test_if_a_key_occurs_twice_the_last_one_counts(body: bytes) -> None:
     """If a key occurs twice, the last one counts, as in Python's json module."""
     request = decode(json_reader.read_prediction(body + b" " * json_reader.LARGE))
 
@@ -108,7 +108,7 @@ def test_of_a_name_that_comes_twice_the_last_counts(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [b"{", b"nothing", b"\xff", b"null"])
-def test_what_is_no_json_is_the_client_s_mistake(body: bytes) -> None:
+def test_invalid_json_is_the_client_s_mistake(body: bytes) -> None:
     """Invalid JSON is a ClientError, in large and in small bodies."""
     for padding in (b"", b" " * json_reader.LARGE):
         with pytest.raises(ClientError, match="Can't find JSON in data"):

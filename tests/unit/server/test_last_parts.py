@@ -48,14 +48,14 @@ def looks_until_given_up(
         ((0, 1000), None),
     ],
 )
-def test_who_sends_no_more_is_given_up(
+def test_a_client_that_stops_sending_is_disconnected(
     monkeypatch: pytest.MonkeyPatch, received: tuple[int | None, ...], looks: int | None
 ) -> None:
     """A client has two seconds for each thousand bytes of its request."""
     assert looks_until_given_up(monkeypatch, *received) == looks
 
 
-def test_who_may_not_send_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_may_not_send_is_not_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that the server itself keeps from sending is waited for."""
     waiting: Any = SimpleNamespace(keeps_waiting=lambda stream: stream == STREAM)
     assert looks_until_given_up(monkeypatch, 0, 0, 0, core=waiting) is None

@@ -35,7 +35,7 @@ def after(*calls: float, rows: int = 1) -> LatencyTracker:
         ([QUICK] * 9 + [LONG] + [QUICK] * CAUTIOUS_CALLS, True),
     ],
 )
-def test_most_of_the_recent_calls_decide_and_a_long_one_for_long(
+def test_the_majority_of_recent_calls_decides_and_a_long_call_counts_for_many(
     *, calls: list[float], is_quick: bool
 ) -> None:
     """Most of the recent calls decide whether a model is quick, but a long call counts for many."""
@@ -63,14 +63,14 @@ def test_a_call_off_the_loop_counts_by_its_processor_time() -> None:
     ],
     ids=["more rows, within reach", "far more rows", "fewer rows", "fewer rows of a slow model"],
 )
-def test_a_batch_of_another_size_is_judged_by_the_sizes_that_are_known(
+def test_batches_of_unknown_sizes_are_judged_by_known_sizes(
     *, rows: int, seconds: float, asked: int, is_quick: bool
 ) -> None:
     """Batches of other sizes are estimated from known sizes, so the loop tries no large batch."""
     assert after(*[seconds] * 3, rows=rows).is_quick(asked) == is_quick
 
 
-def test_sizes_that_are_known_are_judged_by_their_own_calls() -> None:
+def test_known_sizes_are_judged_by_their_own_calls() -> None:
     """Sizes that were measured are judged by their own calls."""
     latency = after(*[QUICK] * 3)
 
@@ -90,7 +90,7 @@ def test_the_time_of_a_request_is_an_average() -> None:
     assert latency.seconds_per_request == pytest.approx(0.9 * 4.0 + 0.1 * 0.5)
 
 
-def test_calls_for_more_requests_take_what_they_took() -> None:
+def test_the_time_of_an_unknown_size_is_that_of_the_nearest_known_size() -> None:
     """For unknown sizes, the time of the next smaller known size is used, else the next larger."""
     latency = LatencyTracker()
     assert latency.call_seconds(1) == 0
@@ -116,7 +116,7 @@ def test_one_slow_call_does_not_count() -> None:
     assert latency.call_seconds(1) == 0.1
 
 
-def test_the_wait_is_that_of_all_calls_before() -> None:
+def test_the_wait_is_the_time_of_all_calls_before() -> None:
     """The expected wait is the time of all full batches and one for the rest."""
     latency = LatencyTracker()
     latency.note_call(0.2, 8)

@@ -77,7 +77,7 @@ def test_a_class_may_be_named_with_its_module(model_file: str) -> None:
     ],
     indirect=["model_file"],
 )
-def test_what_cannot_be_loaded_is_a_deployments_mistake(model_file: str, message: str) -> None:
+def test_a_failure_to_load_is_a_deployment_error(model_file: str, message: str) -> None:
     """Any failure to load is a deployment error, also an AttributeError, which upstream ignores."""
     with pytest.raises(DeploymentError, match=message.replace("CLASS", model_file)):
         load_model(model_file, {"size": 3})
@@ -103,7 +103,7 @@ STEPS = {
     ],
 )
 @pytest.mark.parametrize("step", STEPS)
-def test_a_model_that_exits_is_a_deployments_mistake(
+def test_a_model_that_exits_is_a_deployment_error(
     step: str, end: str, described: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever ends the model's code, also `sys.exit(0)`, is an error that names the step."""
@@ -125,13 +125,13 @@ def test_a_model_that_exits_is_a_deployments_mistake(
     ],
     indirect=True,
 )
-def test_a_class_may_take_whatever_there_is(model_file: str) -> None:
+def test_a_class_may_accept_any_parameter(model_file: str) -> None:
     """A class with **kwargs accepts any parameter."""
     assert load_model(model_file, {"size": 3}).size == 3
 
 
 @pytest.mark.parametrize("model_file", ["class CLASS: pass"], indirect=True)
-def test_a_name_in_a_message_is_bounded(model_file: str) -> None:
+def test_a_name_in_a_message_is_truncated(model_file: str) -> None:
     """Long names are truncated in error messages."""
     with pytest.raises(DeploymentError) as caught:
         load_model(model_file, {"x" * 9999: 3})
@@ -139,7 +139,7 @@ def test_a_name_in_a_message_is_bounded(model_file: str) -> None:
 
 
 @pytest.mark.parametrize("model_dir", [None, "/somewhere"])
-def test_a_class_in_c_that_tells_no_parameters_is_constructed(
+def test_a_class_without_a_signature_is_constructed(
     model_dir: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A class without a signature is constructed with what is given, and without a directory."""

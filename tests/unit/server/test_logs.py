@@ -18,7 +18,7 @@ def logged(text: str) -> str:
     return stream.getvalue()
 
 
-def test_no_text_of_a_client_passes_for_a_line_of_the_log() -> None:
+def test_no_text_of_a_client_can_forge_a_log_line() -> None:
     """Continuation lines are indented and control characters escaped, so no line can be forged."""
     lines = logged("bad\nERROR forged\r\x1b[2Jtext\x9bm").splitlines()
     assert lines[0] == "ERROR failed"
@@ -26,7 +26,7 @@ def test_no_text_of_a_client_passes_for_a_line_of_the_log() -> None:
     assert lines[-2:] == ["  ValueError: bad", "  ERROR forged\\x0d\\x1b[2Jtext\\x9bm"]
 
 
-def test_no_record_fills_the_log() -> None:
+def test_long_log_records_are_truncated() -> None:
     """Long records are truncated in the middle; their beginning and end are kept."""
     text = logged("x" * 5_000_000 + "the end")
     assert len(text) < LONGEST + 100

@@ -36,13 +36,13 @@ def left_after_use(how: str) -> float:
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def test_memory_of_large_bodies_is_kept_for_the_next_ones() -> None:
+def test_memory_of_large_bodies_is_kept_for_later_ones() -> None:
     """Once settled, the process keeps freed memory, which glibc would return to the system."""
     assert left_after_use("settled") > 30
     assert left_after_use("as it is") < 10
 
 
-def test_a_c_library_that_cannot_be_told_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_c_library_is_left_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     """A C library without glibc's functions is left unchanged."""
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: object())
     monkeypatch.setattr(memory.gc, "freeze", lambda: None)  # else it would last for all tests
@@ -50,7 +50,7 @@ def test_a_c_library_that_cannot_be_told_is_left_alone(monkeypatch: pytest.Monke
     memory.settle()
 
 
-def test_what_is_imported_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imported_objects_are_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The collector is off during imports; then objects are frozen and it is turned on again."""
     frozen: list[bool] = []
     monkeypatch.setattr(memory.gc, "freeze", lambda: frozen.append(gc.isenabled()))
@@ -78,7 +78,7 @@ print(memory.for_requests(int(sys.argv[2])) / 2**20)
     ("how", "workers", "megabytes"),
     [("free", 1, 200), ("limited", 1, 50), ("limited", 2, 50)],
 )
-def test_requests_may_take_half_of_what_is_free(how: str, workers: int, megabytes: float) -> None:
+def test_requests_may_use_half_of_the_free_memory(how: str, workers: int, megabytes: float) -> None:
     """Requests may use half of the free memory; an address space limit applies per process."""
     command = [sys.executable, "-c", BUDGET, how, str(workers)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -86,7 +86,7 @@ def test_requests_may_take_half_of_what_is_free(how: str, workers: int, megabyte
 
 
 @pytest.mark.parametrize(("limit", "is_given_back"), [(10**15, False), (1, True)])
-def test_what_is_free_is_given_back_when_most_of_the_memory_is_taken(
+def test_freed_memory_is_returned_if_most_of_the_limit_is_used(
     monkeypatch: pytest.MonkeyPatch, limit: int, *, is_given_back: bool
 ) -> None:
     """Freed memory is returned to the system only if most of the memory limit is used."""
@@ -125,7 +125,7 @@ print(outcomes[0], outcomes[-1], len({*outcomes}))
 
 
 @pytest.mark.parametrize("part", ["[]", '{"a":1}', '"abcdefgh"', "1.5"])
-def test_a_body_for_which_there_is_no_memory_does_not_end_the_process(part: str) -> None:
+def test_a_body_without_memory_does_not_end_the_process(part: str) -> None:
     """However little there is under `ulimit -v`, reading JSON works or fails with MemoryError."""
     command = [sys.executable, "-c", PARSING, part]
     done = subprocess.run(command, capture_output=True, text=True)

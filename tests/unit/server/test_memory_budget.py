@@ -40,7 +40,7 @@ def status_of(function: Callable[[], object]) -> int:
     return caught.value.status
 
 
-def test_what_is_given_back_can_be_taken_again() -> None:
+def test_released_memory_can_be_used_again() -> None:
     """Released memory can be used again, exactly up to the limit."""
     budget = MemoryBudget(1000)
     budget.take(600)
@@ -51,7 +51,7 @@ def test_what_is_given_back_can_be_taken_again() -> None:
     assert budget.used == 1000
 
 
-def test_what_never_has_room_is_told_from_what_has_none_now() -> None:
+def test_a_request_that_never_fits_is_413_and_one_that_does_not_fit_now_is_503() -> None:
     """A request that can never fit is 413; one that does not fit at the moment is 503."""
     budget = MemoryBudget(1000)
     assert status_of(lambda: budget.take(1001)) == 413
@@ -70,7 +70,7 @@ def test_large_requests_leave_a_part_to_small_ones() -> None:
     budget.take(LARGE)
 
 
-def test_what_is_no_request_yet_leaves_a_part_to_requests() -> None:
+def test_incomplete_requests_leave_memory_for_complete_ones() -> None:
     """Streams and incomplete headers can never use the whole budget, so requests still fit."""
     budget = MemoryBudget(1000)
     budget.take(750, is_request=False)
@@ -78,7 +78,7 @@ def test_what_is_no_request_yet_leaves_a_part_to_requests() -> None:
     budget.take(250)
 
 
-def test_a_head_that_is_not_whole_is_counted_by_its_fields() -> None:
+def test_an_incomplete_header_block_is_counted_by_its_fields() -> None:
     """An incomplete header block is counted by its fields, which use far more than their bytes."""
     budget = MemoryBudget(400_000)
     head = PartialHead(budget)
@@ -94,7 +94,7 @@ def test_a_head_that_is_not_whole_is_counted_by_its_fields() -> None:
     assert budget.used == 0
 
 
-def test_no_head_that_is_short_is_too_large() -> None:
+def test_a_short_header_block_always_fits() -> None:
     """A short header block always fits, whatever its fields, so it is not counted."""
     fields = [(b"a", b"")] * (ALWAYS_FITS // LEAST_FIELD)
     assert memory_of(b"/", fields) > 0
@@ -102,7 +102,7 @@ def test_no_head_that_is_short_is_too_large() -> None:
         memory_of(b"/", [(b"a", b"")] * 2000)
 
 
-def test_streams_take_memory_until_they_are_over() -> None:
+def test_streams_use_memory_until_they_end() -> None:
     """The first streams of a connection are free; large headers are counted separately."""
     budget = MemoryBudget(3 * STREAMS * STREAM_BYTES)
     streams = StreamMemory(budget)
@@ -118,7 +118,7 @@ def test_streams_take_memory_until_they_are_over() -> None:
     assert (budget.used, streams.is_used, streams.room) == (0, False, FREE_STREAMS)
 
 
-def test_a_connection_that_is_over_has_no_memory() -> None:
+def test_a_closed_connection_holds_no_memory() -> None:
     """When a connection closes, all of its memory is released."""
     budget = MemoryBudget(10**6)
     streams = StreamMemory(budget)
@@ -129,7 +129,7 @@ def test_a_connection_that_is_over_has_no_memory() -> None:
     assert budget.used == 0
 
 
-def test_a_time_of_large_requests_is_over_when_less_than_half_is_used() -> None:
+def test_a_peak_ends_when_less_than_half_of_it_is_used() -> None:
     """The end of a peak is reported once, when less than half of it is still used."""
     budget = MemoryBudget()
     budget.take(1000)
@@ -152,7 +152,7 @@ def test_a_body_is_its_parts_in_their_order(sizes: list[int]) -> None:
     assert (body.size, body.take()) == (0, b"")
 
 
-def test_tiny_parts_of_a_body_are_no_objects() -> None:
+def test_tiny_parts_of_a_body_are_merged() -> None:
     """Tiny parts are merged, so 100,000 single bytes take little more memory than that."""
     body = Body()
     for _ in range(100_000):
@@ -161,7 +161,7 @@ def test_tiny_parts_of_a_body_are_no_objects() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, STEP, 3 * STEP + 1])
-def test_what_was_compressed_is_inflated_step_by_step(size: int) -> None:
+def test_a_compressed_body_is_inflated_step_by_step(size: int) -> None:
     """Decompression reserves the memory of each step before it."""
     held: list[int] = []
     data = bytes(size)
@@ -183,13 +183,13 @@ def test_nothing_is_inflated_beyond_the_limit_or_the_memory() -> None:
 @pytest.mark.parametrize(
     "data", [b"other", gzip.compress(b"hello")[:-9], gzip.compress(b"a") + b"b"]
 )
-def test_what_is_not_whole_is_an_error(data: bytes) -> None:
+def test_truncated_data_is_an_error(data: bytes) -> None:
     """Truncated data or data after a gzip member is an error."""
     with pytest.raises(zlib.error):
         inflated(data, b"gzip", 100)
 
 
-def test_unread_responses_are_counted_and_their_clients_have_their_time(
+def test_unread_responses_count_as_memory_and_slow_readers_stay_connected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Unread responses count as memory; only a client that reads nothing is disconnected."""
@@ -216,7 +216,7 @@ def test_unread_responses_are_counted_and_their_clients_have_their_time(
     assert asyncio.run(scenario()) == [0, 100, 100, 60, 60, 0]
 
 
-def test_the_kernel_tells_what_a_client_has_not_taken() -> None:
+def test_the_kernel_reports_what_a_client_has_not_read() -> None:
     """A client that reads makes what the kernel keeps for it less."""
 
     async def scenario() -> tuple[int, int, int]:
@@ -244,7 +244,7 @@ def test_the_kernel_tells_what_a_client_has_not_taken() -> None:
     assert none == [0, 0]
 
 
-def test_a_request_that_is_whole_is_not_kept() -> None:
+def test_a_finished_request_is_not_kept() -> None:
     """A connection does not keep a finished request with its body."""
 
     def begin(method: str, target: bytes, fields: Fields) -> Incoming:

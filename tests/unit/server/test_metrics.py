@@ -124,7 +124,7 @@ def test_a_counter_has_these_labels(metrics: Metrics) -> None:
     assert custom_in(text_of(metrics)) == {("hits_total", labels): 2.5}
 
 
-def test_the_deployment_s_labels_win_over_tags(metrics: Metrics) -> None:
+def test_the_deployment_s_labels_override_tags(metrics: Metrics) -> None:
     """The deployment's labels override tags, and series that become equal are added up."""
     metrics.update(metric("hits", 1, tags={"model_name": "a"}), "predict")
     metrics.update(metric("hits", 2, tags={"model_name": "b"}), "predict")
@@ -133,7 +133,7 @@ def test_the_deployment_s_labels_win_over_tags(metrics: Metrics) -> None:
     assert custom_in(text_of(metrics)) == {("hits_total", labels): 3}
 
 
-def test_a_metric_s_tags_are_told_the_method(metrics: Metrics) -> None:
+def test_the_method_is_added_to_a_metric_s_tags(metrics: Metrics) -> None:
     """The method is added to a metric's tags, as upstream does; a metric without tags gets none."""
     tagged, plain = metric(tags={"kind": "b"}), metric()
 
@@ -144,7 +144,7 @@ def test_a_metric_s_tags_are_told_the_method(metrics: Metrics) -> None:
     assert plain == metric()
 
 
-def test_a_gauge_is_what_it_was_set_to_last(metrics: Metrics) -> None:
+def test_a_gauge_has_its_last_value(metrics: Metrics) -> None:
     """A gauge has its last value."""
     metrics.update(metric("level", 3, "GAUGE"), "predict")
     metrics.update(metric("level", 2, "GAUGE"), "predict")
@@ -171,9 +171,7 @@ def test_a_timer_fills_the_buckets_that_upstream_fills(
     assert custom_in(text_of(metrics)) == custom_in(theirs)
 
 
-def test_a_timer_that_is_no_number_is_in_no_bucket(
-    metrics: Metrics, upstream: SeldonMetrics
-) -> None:
+def test_a_timer_of_nan_is_in_no_bucket(metrics: Metrics, upstream: SeldonMetrics) -> None:
     """A NaN is in no bucket but in the sum, as upstream."""
     for each in (metrics, upstream):
         each.update(metric("slow", float("nan"), "TIMER"), "predict")
@@ -184,14 +182,14 @@ def test_a_timer_that_is_no_number_is_in_no_bucket(
 
 
 @pytest.mark.parametrize("value", [np.float32(2), np.int64(2), np.array(2.0), np.array([2]), True])
-def test_numbers_of_numpy_s_are_numbers(metrics: Metrics, value: Any) -> None:
+def test_numpy_numbers_are_accepted(metrics: Metrics, value: Any) -> None:
     """Numpy numbers are accepted as metric values."""
     metrics.update(metric(value=value), "predict")
 
     assert values_in(text_of(metrics), "a_total") == [float(np.asarray(value).item())]
 
 
-def test_a_metric_out_of_protobuf_has_its_defaults(metrics: Metrics) -> None:
+def test_a_metric_from_protobuf_has_its_defaults(metrics: Metrics) -> None:
     """In metrics from protobuf, a missing type means COUNTER and a missing value means 0."""
     metrics.update([{"key": "a"}, {"key": "b", "value": 2}, {"key": "c", "type": "GAUGE"}], "route")
 
@@ -223,7 +221,7 @@ def test_a_counter_is_the_same_with_and_without_its_suffix(metrics: Metrics) -> 
     assert values_in(text, "a_total_total") == [4]
 
 
-def test_of_two_families_with_one_name_the_first_is_shown(
+def test_if_two_families_share_a_name_the_first_is_shown(
     metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     """If metrics of two types share a name, only the first is shown, with a single warning."""
@@ -333,7 +331,7 @@ def test_the_error_shows_the_metric_and_says_why() -> None:
     )
 
 
-def test_a_message_shows_no_more_of_a_metric_than_a_person_reads() -> None:
+def test_the_error_message_truncates_a_long_metric() -> None:
     """The error message truncates a long metric, but keeps the reason."""
     with pytest.raises(BadMetricError) as caught:
         validate(metric("a-" * 100_000))
@@ -343,7 +341,7 @@ def test_a_message_shows_no_more_of_a_metric_than_a_person_reads() -> None:
 
 
 @pytest.mark.parametrize("missing", ["type", "key", "value"])
-def test_a_hook_s_metric_needs_all_three(missing: str) -> None:
+def test_a_metric_of_a_hook_needs_key_type_and_value(missing: str) -> None:
     """A metric from a hook needs key, type and value; only protobuf may omit some."""
     (incomplete,) = metric()
     del incomplete[missing]
@@ -356,20 +354,20 @@ def test_a_hook_s_metric_needs_all_three(missing: str) -> None:
     ("metrics", "kind"),
     [(tuple(metric()), "tuple"), (metric()[0], "dict"), (None, "NoneType"), ("key", "str")],
 )
-def test_metrics_are_a_list(metrics: Any, kind: str) -> None:
+def test_metrics_must_be_a_list(metrics: Any, kind: str) -> None:
     """The error for anything but a list names its type, since JSON shows a tuple as a list."""
     with pytest.raises(BadMetricError, match=f"key, type and value, got {kind}$"):
         validate(metrics)
 
 
 @pytest.mark.parametrize("part", [{"type": "SUM"}, {"value": "1"}, {"type": None}])
-def test_a_wrong_type_or_value_is_told_the_right_ones(part: dict[str, Any]) -> None:
+def test_the_error_for_a_wrong_type_or_value_lists_the_valid_ones(part: dict[str, Any]) -> None:
     """The error for an unknown type or a value that is no number lists what is possible."""
     with pytest.raises(BadMetricError, match=r"COUNTER, GAUGE or TIMER, and a number as value$"):
         validate([metric()[0] | part])
 
 
-def test_a_metric_that_cannot_be_shown_is_told_all_the_same() -> None:
+def test_a_metric_that_cannot_be_shown_is_reported_without_its_text() -> None:
     """A metric that contains itself is reported without its text."""
     endless: list[Any] = metric("a-b")
     endless[0]["tags"] = endless
@@ -395,7 +393,7 @@ ANY = TEXTS | st.integers() | st.floats() | st.none()
         max_size=4,
     )
 )
-def test_the_exposition_can_always_be_read(custom: list[dict[str, Any]]) -> None:
+def test_the_exposition_can_always_be_parsed(custom: list[dict[str, Any]]) -> None:
     """Any metric is either refused or gives an exposition that can be parsed."""
     metrics = Metrics()
     for each in custom:
@@ -444,7 +442,7 @@ def test_requests_are_counted_by_method_and_code(metrics: Metrics) -> None:
     }
 
 
-def test_latency_is_in_the_buckets_up_from_its_own(metrics: Metrics) -> None:
+def test_latency_buckets_are_cumulative(metrics: Metrics) -> None:
     """Latency buckets are cumulative and in seconds; a bound belongs to its bucket."""
     for seconds in (0.00005, 0.001, 0.0011, 100):
         metrics.observe_request("predict", 200, seconds)
@@ -461,7 +459,7 @@ def test_latency_is_in_the_buckets_up_from_its_own(metrics: Metrics) -> None:
     assert values_in(text, "prepackaged_request_seconds_sum") == [pytest.approx(100.00215)]
 
 
-def test_batches_are_counted_by_their_size(metrics: Metrics) -> None:
+def test_batches_are_counted_by_size(metrics: Metrics) -> None:
     """Batches are counted by their number of requests."""
     for size in (1, 1, 3, 5000):
         metrics.observe_batch(size)
@@ -472,7 +470,7 @@ def test_batches_are_counted_by_their_size(metrics: Metrics) -> None:
     assert values_in(text_of(metrics), "prepackaged_batch_requests_sum") == [5005]
 
 
-def test_a_gauge_may_be_read_when_it_is_asked_for(metrics: Metrics) -> None:
+def test_a_gauge_may_be_read_at_each_scrape(metrics: Metrics) -> None:
     """A gauge may be a function that is called at each scrape."""
     queue = [1, 2]
     metrics.set_gauge("prepackaged_queue_depth_requests", lambda: len(queue))
@@ -481,7 +479,7 @@ def test_a_gauge_may_be_read_when_it_is_asked_for(metrics: Metrics) -> None:
     assert values_in(text_of(metrics), "prepackaged_queue_depth_requests") == [3]
 
 
-def test_build_info_is_told_in_labels(metrics: Metrics) -> None:
+def test_build_information_is_in_labels(metrics: Metrics) -> None:
     """Build information is a gauge with labels, to be joined with other metrics."""
     metrics.set_gauge("prepackaged_build_info", 1, version="0.1.0", framework="sklearn")
 
@@ -493,7 +491,7 @@ def test_build_info_is_told_in_labels(metrics: Metrics) -> None:
     }
 
 
-def test_an_info_has_its_last_labels_alone(metrics: Metrics, tmp_path: Path) -> None:
+def test_an_info_metric_only_has_its_last_labels(metrics: Metrics, tmp_path: Path) -> None:
     """A model that was replaced or unloaded is not on the page, for one process and for workers."""
     worker = Metrics(tmp_path, 0)
     for each in (metrics, worker):
@@ -600,7 +598,9 @@ def test_workers_are_one_server(name: str, values: list[float], tmp_path: Path) 
     assert values_in(text_in(tmp_path), name) == pytest.approx(values)
 
 
-def test_one_worker_s_page_is_that_of_a_process_alone(tmp_path: Path, metrics: Metrics) -> None:
+def test_the_page_of_one_worker_equals_that_of_a_single_process(
+    tmp_path: Path, metrics: Metrics
+) -> None:
     """The exposition of a single worker equals that of a server without workers."""
     worker = Metrics(tmp_path, 0)
     for each in (worker, metrics):
@@ -619,7 +619,7 @@ def test_one_worker_s_page_is_that_of_a_process_alone(tmp_path: Path, metrics: M
     assert len(alone.splitlines()) > 150
 
 
-def test_a_worker_that_has_ended_leaves_its_counts(tmp_path: Path) -> None:
+def test_the_counts_of_a_dead_worker_stay(tmp_path: Path) -> None:
     """A dead worker's counts stay, but its gauges are removed."""
     workers(tmp_path, 2)
 
@@ -632,7 +632,7 @@ def test_a_worker_that_has_ended_leaves_its_counts(tmp_path: Path) -> None:
     assert values_in(text, "prepackaged_model_load_seconds") == [0]
 
 
-def test_a_worker_s_replacement_goes_on_counting(tmp_path: Path) -> None:
+def test_a_replacement_continues_the_counts(tmp_path: Path) -> None:
     """A replacement continues the dead worker's counts in the same files."""
     for death in range(1, 4):
         workers(tmp_path, 2)
@@ -642,7 +642,7 @@ def test_a_worker_s_replacement_goes_on_counting(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2 * len(("counter", "histogram", "sum", "max", "min"))
 
 
-def test_a_worker_that_has_only_begun_a_file_is_no_error(tmp_path: Path) -> None:
+def test_an_empty_file_of_a_worker_is_ignored(tmp_path: Path) -> None:
     """Files that are still empty are ignored."""
     workers(tmp_path, 1)
     for kind in ("counter", "histogram", "gauge_livesum"):
@@ -659,7 +659,7 @@ def test_a_gauge_of_several_workers_is_the_latest(tmp_path: Path) -> None:
         assert values_in(text_in(tmp_path), "level") == [value]
 
 
-def test_a_name_of_two_types_in_two_workers_is_shown_once(tmp_path: Path) -> None:
+def test_a_name_with_different_types_in_two_workers_is_shown_once(tmp_path: Path) -> None:
     """If workers use a name for two types, only one is shown."""
     Metrics(tmp_path, 0).update(metric("a", 1, "TIMER"), "predict")
     Metrics(tmp_path, 1).update(metric("a", 1, "GAUGE"), "predict")

@@ -32,14 +32,14 @@ def test_the_same_files_have_the_same_fingerprint(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.joblib", "variables/data", "code.py"])
-def test_a_file_that_is_written_changes_it(directory: Path, name: str) -> None:
+def test_a_written_file_changes_the_fingerprint(directory: Path, name: str) -> None:
     """A change counts at every level, and behind links."""
     before = fingerprint(str(directory))
     (directory / name).write_text("two or more")
     assert fingerprint(str(directory)) != before
 
 
-def test_a_file_that_is_replaced_by_one_of_the_same_size_and_time_changes_it(
+def test_a_replaced_file_of_the_same_size_and_time_changes_the_fingerprint(
     directory: Path,
 ) -> None:
     """The inode differs, as when a tool that keeps times has copied it."""
@@ -52,14 +52,14 @@ def test_a_file_that_is_replaced_by_one_of_the_same_size_and_time_changes_it(
 
 
 @pytest.mark.parametrize("name", ["a.partial", "model.joblib.tmp", ".model.swp", "..2026_data"])
-def test_what_is_being_written_does_not_change_it(directory: Path, name: str) -> None:
+def test_unfinished_files_do_not_change_the_fingerprint(directory: Path, name: str) -> None:
     """Names of unfinished files are ignored."""
     before = fingerprint(str(directory))
     (directory / name).write_text("half of")
     assert fingerprint(str(directory)) == before
 
 
-def test_a_link_that_is_moved_changes_its_links(tmp_path: Path) -> None:
+def test_a_moved_link_changes_the_fingerprint(tmp_path: Path) -> None:
     """As in a ConfigMap: each file is a link through `..data`, which is moved."""
     for each in ("..one", "..two"):
         (tmp_path / each).mkdir()
@@ -72,7 +72,7 @@ def test_a_link_that_is_moved_changes_its_links(tmp_path: Path) -> None:
     assert fingerprint(str(tmp_path)).links != before.links
 
 
-def test_beside_a_file_all_files_count(directory: Path) -> None:
+def test_the_files_beside_a_model_file_count(directory: Path) -> None:
     """If the model is a file, its author's code may be beside it."""
     uri = str(directory / "model.joblib")
     before = fingerprint(uri)
@@ -80,12 +80,12 @@ def test_beside_a_file_all_files_count(directory: Path) -> None:
     assert fingerprint(uri) != before
 
 
-def test_what_does_not_exist_is_empty(tmp_path: Path) -> None:
+def test_a_missing_directory_has_no_files(tmp_path: Path) -> None:
     """A directory that is gone, or a remote address, has no files."""
     assert fingerprint(str(tmp_path / "no")) == fingerprint("s3://bucket/model") == Fingerprint()
 
 
-def test_directories_that_contain_themselves_end(tmp_path: Path) -> None:
+def test_cyclic_links_are_followed_only_to_a_limit(tmp_path: Path) -> None:
     """Links in a circle are followed only so far."""
     for name in ("a", "b"):
         (tmp_path / name).symlink_to(tmp_path)
@@ -93,7 +93,7 @@ def test_directories_that_contain_themselves_end(tmp_path: Path) -> None:
     assert 0 < len(fingerprint(str(tmp_path)).files) <= MOST_ENTRIES
 
 
-def test_a_file_system_that_is_away_has_no_files(
+def test_an_unreachable_file_system_has_no_files(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Errors of a network file system raise nothing: it may be back at the next check."""
@@ -105,7 +105,7 @@ def test_a_file_system_that_is_away_has_no_files(
     assert fingerprint(str(directory)) == Fingerprint()
 
 
-def test_bytecode_does_not_change_it(directory: Path) -> None:
+def test_bytecode_does_not_change_the_fingerprint(directory: Path) -> None:
     """Importing the author's code writes `__pycache__` beside it."""
     before = fingerprint(str(directory))
     (directory / "__pycache__").mkdir()
@@ -147,7 +147,7 @@ class Loader:
         return Poller(self._uri, 1, lambda: self.tried, self.load)
 
 
-def test_a_change_is_loaded_once_it_has_stayed_for_two_looks(directory: Path) -> None:
+def test_a_change_is_loaded_once_two_checks_agree(directory: Path) -> None:
     """While a file is being written, nothing is loaded."""
     loader = Loader(directory)
     poller, loads = loader.poller(), []
@@ -159,7 +159,7 @@ def test_a_change_is_loaded_once_it_has_stayed_for_two_looks(directory: Path) ->
     assert loads == [0, 0, 0, 0, 1, 1, 1]
 
 
-def test_a_directory_that_is_gone_is_not_loaded(directory: Path) -> None:
+def test_a_missing_directory_is_not_loaded(directory: Path) -> None:
     """A mount that is missing for a while changes nothing."""
     loader = Loader(directory)
     poller = loader.poller()

@@ -59,7 +59,7 @@ def test_the_first_process_of_a_container_reaps(
     assert [each.__name__ for each in submitted] == begun
 
 
-def test_children_of_the_model_s_keep_their_exit_status(as_init: None) -> None:
+def test_children_of_the_model_keep_their_exit_status(as_init: None) -> None:
     """Children that multiprocessing started keep their exit status when reaped."""
     child = multiprocessing.get_context("fork").Process(target=os._exit, args=(3,))
     child.start()

@@ -110,7 +110,7 @@ def world(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Wo
 
 
 @pytest.mark.parametrize("patience", [0.5, 2.0, 10.0, FOR_EVER])
-def test_at_five_times_the_load_the_model_works_for_clients_that_stay(
+def test_at_five_times_its_capacity_a_model_works_for_clients_that_stay(
     world: World, patience: float
 ) -> None:
     """At five times its capacity, a model spends 90% of its time or more on clients that stay."""
@@ -120,7 +120,9 @@ def test_at_five_times_the_load_the_model_works_for_clients_that_stay(
 
 
 @pytest.mark.parametrize("patience", [0.5, 2.0, 10.0, FOR_EVER])
-def test_who_is_refused_is_refused_at_once_and_few_leave(world: World, patience: float) -> None:
+def test_requests_are_refused_at_once_and_no_client_disconnects(
+    world: World, patience: float
+) -> None:
     """After three seconds requests are only refused on arrival, and no client disconnects."""
     world.load(5, 20, patience)
     world.run(3)
@@ -140,7 +142,7 @@ def test_patient_clients_that_are_admitted_are_answered_soon(world: World, patie
     assert max(world.answered) < 4.5
 
 
-def test_an_overload_is_over_with_its_cause(world: World) -> None:
+def test_an_overload_ends_with_its_cause(world: World) -> None:
     """Soon after an overload, the queue is empty, and a burst is admitted again."""
     world.load(5, 20)
     world.run(20 + 3)
@@ -154,7 +156,7 @@ def test_an_overload_is_over_with_its_cause(world: World) -> None:
     assert len(world.refused) == refusals
 
 
-def test_a_burst_is_answered_whole(world: World) -> None:
+def test_a_whole_burst_is_answered(world: World) -> None:
     """A burst of 1,000 requests in 0.5 s and the normal load after it are all answered."""
     world.load(40, 0.5)
     world.run(1)
@@ -163,7 +165,7 @@ def test_a_burst_is_answered_whole(world: World) -> None:
     assert (len(world.answered), world.refused) == (1000 + 1500, [])
 
 
-def test_clients_that_ask_again_once_they_are_answered_are_no_overload(world: World) -> None:
+def test_sequential_clients_are_no_overload(world: World) -> None:
     """Clients that send a new request after each answer are never refused."""
     world.then = world.ask
     for begin in (lambda: None, lambda: world.run(0.1)):
@@ -175,7 +177,7 @@ def test_clients_that_ask_again_once_they_are_answered_are_no_overload(world: Wo
 
 
 @pytest.mark.parametrize("world", [10.0], indirect=True)
-def test_a_bound_that_is_set_is_kept_in_an_overload_that_lasts(world: World) -> None:
+def test_a_configured_limit_applies_in_a_lasting_overload(world: World) -> None:
     """A configured maximum wait also applies in a lasting overload."""
     world.load(5, 20)
     world.run(60)
@@ -183,7 +185,7 @@ def test_a_bound_that_is_set_is_kept_in_an_overload_that_lasts(world: World) -> 
     assert not any(world.refused)
 
 
-def test_once_it_is_known_how_long_clients_stay_nobody_is_left_to_be_late(world: World) -> None:
+def test_in_a_moderate_overload_late_requests_are_refused_early(world: World) -> None:
     """In a moderate overload, requests that would be late are refused early."""
     world.load(1.8, 10, 2.0)
     world.run(10)

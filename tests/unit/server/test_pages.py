@@ -70,7 +70,7 @@ def facts_of(signature: Signature | None, **metadata: Any) -> dict[str, Any]:
     return page_facts(Served(signature), metadata, "", PREDICTIONS[1], paths(signature))
 
 
-def test_the_policy_admits_the_page_s_own_script_and_style_alone() -> None:
+def test_the_policy_allows_only_the_page_s_own_script_and_style() -> None:
     """The CSP allows only the page's own script and style, by hash (CSP 3, section 6.7)."""
     found = Elements(page(facts_of(TABLE), "/ui").decode()).found
 
@@ -81,13 +81,13 @@ def test_the_policy_admits_the_page_s_own_script_and_style_alone() -> None:
     assert "unsafe" not in policy()
 
 
-def test_the_page_asks_no_other_server() -> None:
+def test_the_page_loads_nothing_from_other_servers() -> None:
     """The page loads nothing from other servers, so it works in an isolated cluster."""
     text = page(facts_of(None), "/").decode()
     assert set(re.findall(r"https?://[\w.]+", text)) <= {"https://example.org"}  # a placeholder
 
 
-def test_hostile_names_are_text() -> None:
+def test_hostile_names_stay_text() -> None:
     """Hostile names cannot close the HTML element that contains the facts."""
     columns = Signature((Column(HOSTILE, "text", (HOSTILE, "b")),))
     facts = facts_of(columns, name=HOSTILE, custom={HOSTILE: HOSTILE})
@@ -108,7 +108,7 @@ def test_a_form_is_filled_with_a_row_of_the_columns(signature: Signature | None)
     assert facts["example"].keys() & {"data", "jsonData"}
 
 
-def test_a_table_of_very_many_columns_is_asked_for_as_json() -> None:
+def test_a_table_of_very_many_columns_has_a_json_field() -> None:
     """A table of thousands of columns gets a JSON field instead of a form."""
     facts = facts_of(Signature(tuple(Column(str(number)) for number in range(5000))))
     assert facts["columns"] == []
@@ -125,7 +125,7 @@ def test_a_table_of_very_many_columns_is_asked_for_as_json() -> None:
         (None, False),
     ],
 )
-def test_an_image_is_asked_for_where_the_model_takes_one(shape: Any, *, is_image: bool) -> None:
+def test_the_page_offers_an_upload_if_the_model_takes_images(shape: Any, *, is_image: bool) -> None:
     """The page offers an image upload if the input is a batch of images with 1 or 3 channels."""
     assert facts_of(Signature((TensorSpec("x", "float32", shape),)))["takesImages"] is is_image
 
@@ -145,7 +145,7 @@ def test_an_image_is_asked_for_where_the_model_takes_one(shape: Any, *, is_image
     ],
     ids=str,
 )
-def test_the_document_is_openapi_and_its_example_is_what_it_describes(
+def test_the_document_is_valid_openapi_and_its_example_matches(
     signature: Signature | None,
 ) -> None:
     """The document is valid OpenAPI 3.1, and its example matches its schema."""
@@ -174,7 +174,7 @@ def test_the_document_is_openapi_and_its_example_is_what_it_describes(
         ({"instances": []}, False),
     ],
 )
-def test_the_schema_is_the_model_s(message: Any, *, is_right: bool) -> None:
+def test_the_schema_accepts_what_the_model_accepts(message: Any, *, is_right: bool) -> None:
     """The schema accepts what the server accepts, and rejects what it refuses."""
     operation = paths(TABLE)["/api/v1.0/predictions"]["post"]
     schema = operation["requestBody"]["content"]["application/json"]["schema"]

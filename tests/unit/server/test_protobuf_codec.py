@@ -166,7 +166,7 @@ def test_messages_are_read_as_upstream_reads_them(message: Any) -> None:
 
 
 @pytest.mark.parametrize("shape", LARGE)
-def test_many_numbers_are_read_in_their_places(shape: tuple[int, ...]) -> None:
+def test_many_numbers_are_read_in_order(shape: tuple[int, ...]) -> None:
     """Large ndarrays of numbers are decoded with each number in its place."""
     array = np.arange(math.prod(shape)).reshape(shape) / 3
 
@@ -195,7 +195,7 @@ def test_rows_without_numbers_are_read(row: list[Any], count: int) -> None:
     assert value.shape == np.array([row] * count).shape
 
 
-def test_elements_of_the_same_size_that_are_no_numbers_are_not_mistaken() -> None:
+def test_elements_of_the_size_of_a_number_are_not_mistaken_for_numbers() -> None:
     """List elements with an unknown field of a number's size are not read as numbers."""
     unknown = b"\x0a\x09\x19" + bytes(8)
     message = ndarray([])
@@ -205,14 +205,14 @@ def test_elements_of_the_same_size_that_are_no_numbers_are_not_mistaken() -> Non
 
 
 @pytest.mark.parametrize("count", [1, 100])
-def test_what_is_no_number_is_read_from_an_ndarray(count: int) -> None:
+def test_nan_and_infinity_are_read_from_an_ndarray(count: int) -> None:
     """NaN and infinity in an ndarray are decoded; upstream fails."""
     values = decode(ndarray([math.nan, math.inf] * count)).value
 
     assert repr(values.tolist()) == repr([math.nan, math.inf] * count)
 
 
-def test_what_is_no_number_is_read_from_meta_and_json() -> None:
+def test_nan_and_infinity_are_read_from_meta_and_json() -> None:
     """NaN and infinity in tags and jsonData are decoded."""
     message = prediction_pb2.SeldonMessage(jsonData=value_of({"a": [math.inf]}))
     message.meta.tags["t"].number_value = math.inf
@@ -256,7 +256,7 @@ def test_tftensor_is_read_without_tensorflow() -> None:
         ),
     ],
 )
-def test_a_wrong_message_is_told_what_was_expected(message: Any, told: str) -> None:
+def test_the_error_for_a_wrong_message_says_what_was_expected(message: Any, told: str) -> None:
     """The error names what was expected; upstream answers UNKNOWN."""
     assert refusal(message) == told
 
@@ -265,7 +265,7 @@ def test_a_wrong_message_is_told_what_was_expected(message: Any, told: str) -> N
     st.binary(max_size=60)
     | st.binary(max_size=60).map(lambda end: b"\x1a" + bytes([len(end)]) + end)
 )
-def test_whatever_comes_is_read_or_refused(wire: bytes) -> None:
+def test_any_message_is_decoded_or_refused(wire: bytes) -> None:
     """Any message is either decoded or refused with a ClientError."""
     message = prediction_pb2.SeldonMessage()
     try:
@@ -292,7 +292,7 @@ RESULTS = st.one_of(
 
 
 @given(RESULTS, seldon_messages(), st.dictionaries(TEXTS, JSON_VALUES, max_size=2))
-def test_answers_are_what_upstream_answers(result: Any, message: Any, tags: dict[str, Any]) -> None:
+def test_responses_equal_those_of_upstream(result: Any, message: Any, tags: dict[str, Any]) -> None:
     """Payload, names, values and meta equal those of seldon_core's own function."""
     metrics = [{"key": "k", "type": "COUNTER", "value": 1}]
     model = Author(tags)
@@ -315,7 +315,7 @@ def test_answers_are_what_upstream_answers(result: Any, message: Any, tags: dict
 
 @pytest.mark.parametrize("shape", LARGE)
 @pytest.mark.parametrize("dtype", ["float64", "float32", "int8"])
-def test_many_numbers_are_written_in_their_places(shape: tuple[int, ...], dtype: str) -> None:
+def test_many_numbers_are_written_in_order(shape: tuple[int, ...], dtype: str) -> None:
     """Large arrays of any numeric dtype are encoded as doubles, each in its place."""
     array = (np.arange(math.prod(shape)) / 3).astype(dtype).reshape(shape)
 
@@ -324,7 +324,7 @@ def test_many_numbers_are_written_in_their_places(shape: tuple[int, ...], dtype:
     assert answer.data.ndarray == list_of(array.T.tolist())
 
 
-def test_what_is_no_number_is_written() -> None:
+def test_nan_and_infinity_are_written_unchanged() -> None:
     """NaN and infinity are encoded unchanged."""
     values = [math.nan, math.inf]
 
@@ -334,7 +334,7 @@ def test_what_is_no_number_is_written() -> None:
 
 
 @pytest.mark.parametrize("value", [float(np.finfo(np.float32).max), math.nan, -math.inf])
-def test_metrics_of_the_request_come_back(value: float) -> None:
+def test_metrics_of_the_request_are_returned(value: float) -> None:
     """Metrics of the request are returned, also the largest float32, at which upstream fails."""
     message = ndarray([1])
     message.meta.metrics.add(key="k", value=value)
@@ -366,7 +366,7 @@ def test_numpy_scalars_are_arrays() -> None:
     assert list(answered(np.float64(0.5)).data.ndarray) == [0.5]
 
 
-def test_a_tftensor_is_answered_without_tensorflow() -> None:
+def test_a_tftensor_is_returned_without_tensorflow() -> None:
     """Numbers return as a tftensor of their dtype."""
     answer = answered(np.array([[1, 2]], np.int16), "tftensor").data.tftensor
 
@@ -383,7 +383,7 @@ def test_the_model_is_added_to_the_request_path() -> None:
 
 
 @pytest.mark.parametrize("value", [None, 1, 0.5, (1, 2)])
-def test_what_is_no_answer_is_the_authors_fault(value: Any) -> None:
+def test_an_unsupported_result_is_the_authors_fault(value: Any) -> None:
     """For any other type, the error message says what predict may return."""
     with pytest.raises(ModelError) as caught:
         answered(value)
@@ -410,7 +410,7 @@ ENDLESS["again"] = ENDLESS
         ("", {"metrics": [{"key": "k", "unknown": 1}]}),
     ],
 )
-def test_what_protobuf_cannot_hold_is_the_authors_fault(value: Any, rest: Any) -> None:
+def test_values_that_protobuf_cannot_hold_are_the_authors_fault(value: Any, rest: Any) -> None:
     """For values that protobuf cannot hold, the error message gives the reason."""
     with pytest.raises(ModelError, match="predict returned a value that protobuf cannot hold: "):
         answered(value, **rest)

@@ -100,7 +100,7 @@ ALIKE: dict[str, tuple[Any, Any]] = {
 
 
 @pytest.mark.parametrize("name", ALIKE)
-def test_other_content_is_read_whatever_it_looks_like(name: str) -> None:
+def test_content_that_looks_like_short_parts_is_read(name: str) -> None:
     """Content in which there happen to be the bytes of short parts is read."""
     kind, message = ALIKE[name]
     body = message.SerializeToString()
@@ -109,7 +109,7 @@ def test_other_content_is_read_whatever_it_looks_like(name: str) -> None:
     assert read_message(kind, body) == message
 
 
-def test_what_is_no_message_is_a_client_s_error() -> None:
+def test_an_invalid_message_is_a_client_s_error() -> None:
     """The error names the message that was expected."""
     for body in (b"\x0a", b"\x0a" * 200_000, b"\x07" * 200_000, b"\xff" * 200_000):
         with pytest.raises(ClientError, match=r"^expected a seldon\.protos\.SeldonMessage: "):
@@ -132,7 +132,7 @@ def parts_of(value: Any) -> int:
 
 
 @given(st.lists(VALUES, max_size=5))
-def test_parts_are_counted_as_protobuf_has_them(values: list[Any]) -> None:
+def test_parts_are_counted_like_the_fields_of_struct_proto(values: list[Any]) -> None:
     """The number of fields is that which struct.proto has for the values."""
     message = struct_pb2.ListValue()
     message.extend(values)
@@ -142,7 +142,7 @@ def test_parts_are_counted_as_protobuf_has_them(values: list[Any]) -> None:
     assert counted == parts_of(values) - 1
 
 
-def test_a_message_that_protobuf_refuses_is_counted_as_far_as_it_is_read() -> None:
+def test_the_count_stops_at_the_depth_that_protobuf_refuses() -> None:
     """Messages within each other beyond protobuf's bound are no reason to go on."""
     body = b""
     for _ in range(200):
@@ -160,7 +160,7 @@ def test_any_bytes_can_be_counted(body: bytes) -> None:
     assert 0 <= may_have_parts(body) <= len(body)
 
 
-def test_a_body_of_several_blocks_is_counted_as_a_whole() -> None:
+def test_parts_across_two_blocks_are_counted() -> None:
     """A part on the border of two blocks counts, too."""
     body = bytes(BLOCK - 1) + b"\x0a\x00" + bytes(BLOCK)
     assert may_have_parts(body) == 1

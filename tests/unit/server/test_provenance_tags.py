@@ -29,16 +29,16 @@ def tags_of(model: Component) -> dict[str, Any]:
     return Hooks(model).finish([1]).tags
 
 
-def test_answers_have_what_is_known_of_their_model() -> None:
+def test_predictions_have_tags_with_known_facts_of_their_model() -> None:
     """The tags say what is known of the model; unknown parts, such as a digest, are omitted."""
     assert tags_of(Plain()) == {"framework": "mine 1.0", "image": "mine:1"}
 
 
-def test_tags_of_the_model_win() -> None:
+def test_the_model_s_own_tags_take_precedence() -> None:
     """The model's own tags override the server's."""
     assert tags_of(Tagged()) == {"framework": "mine 1.0", "image": "my own", "mood": "fine"}
 
 
-def test_a_model_is_not_touched_without_the_setting() -> None:
+def test_without_the_setting_a_model_gets_no_hook() -> None:
     """Without the setting, the model gets no hook that would be called for each response."""
     assert not Hooks(Plain()).are_beside_predict

@@ -8,7 +8,7 @@ from prepackaged.server.inference.queue import WorkQueue
 from prepackaged.server.inference.work import Work
 
 
-def test_a_client_that_leaves_while_late_requests_are_refused_harms_nobody() -> None:
+def test_a_client_that_leaves_during_a_refusal_affects_no_other() -> None:
     """The queue gets shorter while it is looked through; the others are taken in their order."""
     works = [Work(item, print) for item in range(4)]
     leaving: list[Work] = []

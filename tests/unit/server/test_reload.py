@@ -76,7 +76,7 @@ def test_larger_files_need_more_memory(interface: str, monkeypatch: pytest.Monke
         loop.run(reloader.change(LOAD))
 
 
-def test_the_old_model_is_unloaded_first_where_that_is_allowed(
+def test_the_old_model_is_unloaded_first_if_that_is_allowed(
     interface: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the new one loads, there is no model."""
@@ -94,7 +94,7 @@ def test_the_old_model_is_unloaded_first_where_that_is_allowed(
         assert server.has_model
 
 
-def test_without_a_model_no_memory_is_kept_for_one(
+def test_without_a_model_no_memory_is_reserved(
     interface: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An unloaded server loads whatever memory there is."""
@@ -106,7 +106,7 @@ def test_without_a_model_no_memory_is_kept_for_one(
         assert server.has_model
 
 
-def test_memory_is_what_the_container_has_left_without_file_pages(
+def test_pages_of_files_count_as_free_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pages of files that were read count as free, because the kernel gives them up."""
@@ -120,7 +120,7 @@ def test_memory_is_what_the_container_has_left_without_file_pages(
     assert memory.available() > 900_000
 
 
-def test_those_who_ask_meanwhile_share_one_more_run() -> None:
+def test_requests_during_a_run_share_one_more_run() -> None:
     """One runs, ten ask: there are two runs, and all get the outcome of one of them."""
     runs: list[str] = []
 
@@ -141,7 +141,7 @@ def test_those_who_ask_meanwhile_share_one_more_run() -> None:
     assert runs == [LOAD, LOAD]
 
 
-def test_changes_are_made_in_the_order_in_which_they_are_asked_for() -> None:
+def test_changes_are_made_in_the_order_of_requests() -> None:
     """A load after an unload does not share a run with a load before it."""
     runs: list[str] = []
 
@@ -161,7 +161,7 @@ def test_changes_are_made_in_the_order_in_which_they_are_asked_for() -> None:
     assert runs == [LOAD, LOAD, "unload", LOAD]
 
 
-def test_a_run_goes_on_when_who_asked_has_left() -> None:
+def test_a_run_continues_if_its_client_disconnects() -> None:
     """A client that disconnects does not stop a load in the middle."""
     done = []
 
@@ -180,7 +180,7 @@ def test_a_run_goes_on_when_who_asked_has_left() -> None:
     assert done == [LOAD, "unload"]
 
 
-def test_own_code_is_imported_anew_and_restored_if_that_fails(
+def test_the_model_s_code_is_imported_again_and_restored_on_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Modules below the directory are forgotten; after an error, the old ones are back."""
@@ -197,7 +197,7 @@ def test_own_code_is_imported_anew_and_restored_if_that_fails(
     assert (own_step.ANSWER, anew.ANSWER) == (1, 2)
 
 
-def test_code_of_a_model_that_failed_is_not_used_for_the_next(
+def test_code_of_a_failed_model_is_not_used_for_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each version has a directory of its own; one that fails leaves none of its modules."""
@@ -214,7 +214,7 @@ def test_code_of_a_model_that_failed_is_not_used_for_the_next(
         assert import_module("own_helper").VERSION == "v3"
 
 
-def test_an_environment_in_the_directory_is_not_forgotten() -> None:
+def test_an_environment_in_the_directory_is_not_imported_again() -> None:
     """The directory may contain the server's own packages."""
     with forgotten([Path(sys.prefix)]):
         assert import_module("numpy") is sys.modules["numpy"]

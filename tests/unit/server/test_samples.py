@@ -116,7 +116,7 @@ def test_a_model_that_answers_as_expected_becomes_ready(
         ),
     ],
 )
-def test_a_model_that_answers_otherwise_keeps_the_server_from_its_start(
+def test_a_failing_sample_stops_the_start(
     sample: Any, why: str, model: Sum, tmp_path: Path
 ) -> None:
     """A failing sample stops startup with an error that names the sample and the difference."""
@@ -126,7 +126,7 @@ def test_a_model_that_answers_otherwise_keeps_the_server_from_its_start(
     assert str(caught.value).startswith(why)
 
 
-def test_a_setting_switches_samples_off(model: Sum, tmp_path: Path) -> None:
+def test_a_setting_turns_samples_off(model: Sum, tmp_path: Path) -> None:
     """A setting turns off the check of samples."""
     put(tmp_path, answers({"data": {"ndarray": [[4.0]]}}))
     check(model, samples=False)
@@ -157,7 +157,7 @@ def test_a_model_without_samples_is_not_called(model: Sum, tmp_path: Path) -> No
         ({"a": 1}, {"a": 1, "b": 2}),
     ],
 )
-def test_answers_that_are_as_good_as_equal_are_equal(expected: Any, got: Any) -> None:
+def test_numbers_are_compared_with_a_tolerance(expected: Any, got: Any) -> None:
     """Numbers are compared with a tolerance, and additional members are ignored."""
     assert difference(expected, got) == ""
 
@@ -179,12 +179,12 @@ def test_answers_that_are_as_good_as_equal_are_equal(expected: Any, got: Any) ->
         ("x" * 200, "", f"expected '{'x' * 99}..., got ''"),
     ],
 )
-def test_the_first_difference_is_told(expected: Any, got: Any, why: str) -> None:
+def test_the_error_shows_the_first_difference(expected: Any, got: Any, why: str) -> None:
     """The error gives the place of the first difference, the expected and the actual value."""
     assert difference(expected, got) == why
 
 
-def test_an_answer_that_is_no_json_is_compared_as_text() -> None:
+def test_a_response_that_is_not_json_is_compared_as_text() -> None:
     """A response that is not JSON, as from `predict_raw`, is compared as text."""
     sample = Sample("a.json", "/", {}, "yes")
     assert sample.difference(200, b"yes") == ""
@@ -212,7 +212,7 @@ def test_an_answer_that_is_no_json_is_compared_as_text() -> None:
         (answers({}, tolerance=True), "expected tolerance as a number from 0, got True"),
     ],
 )
-def test_a_sample_that_is_wrong_is_named(
+def test_the_error_names_an_invalid_sample(
     content: Any, why: str, model: Sum, tmp_path: Path
 ) -> None:
     """The error for an invalid sample names its file and what was expected."""
@@ -222,7 +222,7 @@ def test_a_sample_that_is_wrong_is_named(
     assert str(caught.value).startswith(f"sample {file}: {why}")
 
 
-def test_samples_are_bounded_in_size_and_number(
+def test_samples_are_limited_in_size_and_number(
     model: Sum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The size and the number of samples are limited, so that startup stays short."""
@@ -250,7 +250,7 @@ def test_samples_are_bounded_in_size_and_number(
         "text",
     ],
 )
-def test_json_without_a_request_is_no_sample(
+def test_json_files_without_a_request_are_skipped_with_a_warning(
     content: Any, model: Sum, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Other JSON files do not stop the server: a warning names each, and samples are tried."""
@@ -264,7 +264,7 @@ def test_json_without_a_request_is_no_sample(
     assert "Samples: 1 of 1 are answered as expected" in caplog.text
 
 
-def test_a_sample_is_a_regular_file(model: Sum, tmp_path: Path) -> None:
+def test_a_sample_must_be_a_regular_file(model: Sum, tmp_path: Path) -> None:
     """Pipes, devices and directories are refused, because reading them may never end."""
     file = tmp_path / "samples" / "a.json"
     file.parent.mkdir()
@@ -281,7 +281,7 @@ def test_a_sample_is_a_regular_file(model: Sum, tmp_path: Path) -> None:
         remove()
 
 
-def test_other_files_beside_samples_are_left_alone(model: Sum, tmp_path: Path) -> None:
+def test_other_files_beside_samples_are_ignored(model: Sum, tmp_path: Path) -> None:
     """Hidden files and files that are not JSON are ignored in the samples directory."""
     put(tmp_path, "notes", "README.md")
     put(tmp_path, "{", ".a.json.swp")
@@ -309,7 +309,7 @@ def test_other_files_beside_samples_are_left_alone(model: Sum, tmp_path: Path) -
         ),
     ],
 )
-def test_mlflow_examples_are_requests_without_answers(
+def test_an_mlflow_example_is_a_request_without_an_expected_response(
     info: Any, files: dict[str, Any], expected: Any, tmp_path: Path
 ) -> None:
     """MLflow's stored request is sent, or else the first row of its input example."""
@@ -329,7 +329,7 @@ def test_mlflow_examples_are_requests_without_answers(
     [("{", "expected JSON: "), ('"' + "x" * 20 * 2**20 + '"', "expected at most 16777216 bytes")],
     ids=["broken", "large"],
 )
-def test_an_mlflow_example_that_cannot_be_read_is_told_in_the_log(
+def test_an_unreadable_mlflow_example_is_logged(
     content: str, why: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A broken or very large example of MLflow's does not stop the server."""
@@ -345,7 +345,7 @@ def test_an_mlflow_example_that_cannot_be_read_is_told_in_the_log(
     assert model.calls == 0
 
 
-def test_an_mlflow_example_that_fails_is_told_in_the_log(
+def test_a_failing_mlflow_example_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A failing MLflow example is only logged, since MLflow does not keep it up to date."""

@@ -17,7 +17,7 @@ from prepackaged.server.transport.sockets import listen
         ("metrics", "metrics", "PREDICTIVE_UNIT_METRICS_SERVICE_PORT"),
     ],
 )
-def test_a_port_that_is_taken_is_a_deployment_error(what: str, name: str, variable: str) -> None:
+def test_a_port_in_use_is_a_deployment_error(what: str, name: str, variable: str) -> None:
     """The error names the port in use, and the flag and the variable that change it."""
     with listen(what, 0) as taken:
         port = taken.getsockname()[1]
@@ -55,7 +55,7 @@ def test_by_default_a_port_listens_on_ipv6_and_ipv4() -> None:
         assert reaches("::1", port)
 
 
-def test_a_port_may_listen_on_one_address_alone() -> None:
+def test_a_port_may_listen_on_a_single_address() -> None:
     """A port listens on a single address; a host name means its first IPv4 address, if any."""
     with listen("http", 0, "localhost") as listener:
         assert listener.getsockname()[0] == "127.0.0.1"
@@ -83,7 +83,7 @@ def test_without_ipv6_a_port_listens_on_ipv4(error: int, monkeypatch: pytest.Mon
         assert listener.getsockname()[0] == "0.0.0.0"
 
 
-def test_a_host_that_is_not_here_is_a_deployment_error() -> None:
+def test_a_host_of_another_machine_is_a_deployment_error() -> None:
     """The error for another machine's address or an unknown name names it and the setting."""
     for host in ("192.0.2.1", "2001:db8::1", "no.such.invalid"):
         with pytest.raises(DeploymentError) as caught:

@@ -43,7 +43,7 @@ async def slow_sender(port: int) -> AsyncIterator[asyncio.StreamReader]:
     writer.close()
 
 
-def test_a_slow_sender_does_not_keep_the_server_from_its_start(
+def test_a_slow_sender_does_not_delay_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A client with half a request is disconnected, after a timeout that the test sets to 0."""
@@ -77,7 +77,7 @@ async def work(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     writer.close()
 
 
-def test_new_clients_get_to_a_worker_while_old_ones_are_answered(
+def test_new_clients_reach_a_worker_while_old_ones_are_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Once a worker serves, the parent's sockets take no connections, also while it waits."""

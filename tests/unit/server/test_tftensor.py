@@ -79,7 +79,7 @@ def test_the_last_value_is_repeated(dtype: str, name: str, _code: str, field: st
 
 
 @pytest.mark.parametrize(("dtype", "name", "_code", "_field"), FORMATS)
-def test_no_value_is_zeros(dtype: str, name: str, _code: str, _field: str) -> None:
+def test_a_tensor_without_values_is_zeros(dtype: str, name: str, _code: str, _field: str) -> None:
     """A tensor without values is filled with zeros."""
     array = decode(tensor(dtype, [1, 2]))
 
@@ -129,7 +129,7 @@ def test_any_byte_but_zero_is_true() -> None:
     assert array.view(np.uint8).tolist() == [0, 1, 1]
 
 
-def test_what_is_read_may_be_written_to() -> None:
+def test_decoded_arrays_are_writeable() -> None:
     """A decoded array is writeable, since a model may change its input in place."""
     array = decode(tensor("DT_INT8", [2], tensor_content=b"\x01\x02"))
 
@@ -197,7 +197,7 @@ def test_what_is_read_may_be_written_to() -> None:
         ),
     ],
 )
-def test_a_wrong_tensor_is_told_what_was_expected(proto: Any, told: str) -> None:
+def test_the_error_for_a_wrong_tensor_says_what_was_expected(proto: Any, told: str) -> None:
     """The error names what was expected, before memory for the declared shape is allocated."""
     assert refusal(proto) == told
 
@@ -211,7 +211,7 @@ def test_an_unknown_rank_is_refused() -> None:
 
 
 @given(st.binary(max_size=40) | st.binary(max_size=4).map(lambda end: b"\x08\x09\x12\x00" + end))
-def test_whatever_comes_is_read_or_refused(wire: bytes) -> None:
+def test_any_message_is_decoded_or_refused(wire: bytes) -> None:
     """Any message is either decoded or refused with a ClientError."""
     proto = TensorProto()
     try:
@@ -222,7 +222,7 @@ def test_whatever_comes_is_read_or_refused(wire: bytes) -> None:
     assert array.shape == tuple(each.size for each in proto.tensor_shape.dim)
 
 
-def test_an_array_is_written_as_tensorflow_does() -> None:
+def test_an_array_is_encoded_like_tensorflow_encodes_it() -> None:
     """An array is encoded with its dtype, its shape and its values in little-endian order."""
     proto = encode(np.array([[1.5, 2.5]], np.float32))
 
@@ -238,7 +238,7 @@ NUMBERS = (
 
 
 @given(hnp.arrays(NUMBERS, hnp.array_shapes(min_dims=0, min_side=0, max_dims=3)))
-def test_what_is_written_is_read_again(array: np.ndarray[Any, Any]) -> None:
+def test_encoded_arrays_are_decoded_to_the_same(array: np.ndarray[Any, Any]) -> None:
     """Encoding and decoding preserves values, shape and dtype, whatever the byte order."""
     again = decode(encode(array))
 

@@ -70,7 +70,7 @@ def report_of(model: TensorComponent, *samples: Sample) -> dict[str, Any]:
     return Trial(model, model.signature, samples).report()
 
 
-def test_a_model_of_several_tensors_is_tried_with_its_example_alone() -> None:
+def test_a_model_of_several_tensors_is_tried_only_with_its_example() -> None:
     """A model of several tensors is tried only with its example, which has no rows to repeat."""
     report = report_of(Sum())
 
@@ -80,7 +80,7 @@ def test_a_model_of_several_tensors_is_tried_with_its_example_alone() -> None:
     assert report["milliseconds by rows"] == {}
 
 
-def test_a_model_that_takes_one_row_is_timed_with_one() -> None:
+def test_a_model_that_takes_one_row_is_timed_with_one_row() -> None:
     """A model that only accepts one row is timed with one row, which is no error."""
     report = report_of(OneRow())
 
@@ -88,7 +88,7 @@ def test_a_model_that_takes_one_row_is_timed_with_one() -> None:
     assert list(report["milliseconds by rows"]) == ["1"]
 
 
-def test_a_model_that_refuses_its_example_says_why() -> None:
+def test_the_report_says_why_a_model_refuses_its_example() -> None:
     """If a model refuses its example, the report has the error and the request."""
     report = report_of(Refusing())
 
@@ -104,7 +104,7 @@ def test_tensors_with_rows_are_timed_with_many() -> None:
     assert list(report_of(TwoBatches())["milliseconds by rows"]) == ["1", "32", "256"]
 
 
-def test_a_model_of_large_tensors_is_tried_too() -> None:
+def test_a_model_of_large_tensors_is_tried() -> None:
     """A request that is too long to show is cut; times and answer are those of all values."""
     report = report_of(Picture())
 
@@ -122,7 +122,7 @@ def test_free_sizes_are_varied_until_the_model_accepts_one() -> None:
     assert report["answer"]["data"]["ndarray"] == [[32]]
 
 
-def test_a_sample_takes_the_place_of_made_up_values() -> None:
+def test_a_sample_replaces_made_up_values() -> None:
     """The first sample of Seldon's protocol that expects an answer is the request."""
     good = {"jsonData": {"x": [[1, 2]], "k": 5}}
     report = report_of(

@@ -182,7 +182,7 @@ def test_json_of_any_kind_is_answered_or_refused(data: st.DataObject, model: Any
 
 @FUZZ
 @given(st.data(), st.sampled_from([0, 0, 0, -1, 1]), st.sampled_from(MODELS))
-def test_bytes_behind_the_json_are_answered_or_refused(
+def test_bytes_after_the_json_are_answered_or_refused(
     data: st.DataObject, shift: int, model: Any
 ) -> None:
     """Binary data, complete or not, with any declared sizes, is answered or refused."""

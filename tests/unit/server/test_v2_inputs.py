@@ -105,7 +105,7 @@ def test_columns_in_any_order_are_a_table(kind: str | None, width: list[int]) ->
     assert numbers == [2**53 + 1, 2, 3]
 
 
-def test_columns_of_one_row_are_one_record() -> None:
+def test_columns_of_a_single_row_are_one_record() -> None:
     """Columns of a single row form one record, which is several times as fast to read."""
     sent = [
         tensor("n", "INT32", [1], [7]),
@@ -176,7 +176,7 @@ def test_a_single_value_is_one_row() -> None:
         ("whatever", "a", "a"),
     ],
 )
-def test_a_content_type_says_what_bytes_stand_for(kind: str, sent: str, array: Any) -> None:
+def test_a_content_type_says_what_bytes_mean(kind: str, sent: str, array: Any) -> None:
     """MLServer's content types convert BYTES; unknown ones are ignored if the values are usable."""
     assert value(Plain(), tensor("x", "BYTES", [1], [sent], kind)).tolist() == [array]
 
@@ -252,12 +252,12 @@ def test_a_content_type_says_what_bytes_stand_for(kind: str, sent: str, array: A
         ),
     ],
 )
-def test_what_cannot_be_used_is_refused(model: Any, sent: Any, kind: Any, text: str) -> None:
+def test_unusable_inputs_are_refused(model: Any, sent: Any, kind: Any, text: str) -> None:
     """The error names the input, the place, the expected and the actual value."""
     assert refusal(model, *sent, kind=kind) == text
 
 
-def test_ten_thousand_names_twice_cost_no_square() -> None:
+def test_duplicate_names_are_found_in_linear_time() -> None:
     """Duplicate names among 10,000 inputs are found in linear time."""
     names = [tensor(str(number % 9999), "FP32", [1], [1]) for number in range(10_000)]
     assert refusal(Plain(), *names) == "expected each input once, got '0' twice"
@@ -282,7 +282,7 @@ NUMBERS = binary("x", "UINT8", [1, 4], b"1234")
     ],
     ids=["numbers", "several inputs", "texts", "JSON", "too many", "columns of a table"],
 )
-def test_the_event_loop_reads_binary_numbers_that_are_only_copied(
+def test_the_event_loop_only_reads_binary_numbers_that_are_copied(
     model: Any, tensors: list[Tensor], thread: str
 ) -> None:
     """Texts, JSON, columns of a table and many bytes are for another thread."""

@@ -22,7 +22,7 @@ from prepackaged.server.protocols.v2.tensors import Tensor
     st.data(),
 )
 @settings(max_examples=40, deadline=None)
-def test_large_messages_are_read_as_small_ones_are(
+def test_large_messages_are_read_like_small_ones(
     dtype: Any, dimensions: int, nesting: str, data: st.DataObject
 ) -> None:
     """Large JSON bodies, parsed directly into arrays, give the same values."""
@@ -48,7 +48,7 @@ def arrays_in(body: bytes) -> list[Any]:
 @pytest.mark.parametrize(
     "data", ["[1,[2]]", "[[1],[2]]", '["1","2"]', "[1,null]", "[[1,2],[3]]", "[]", "{}", "[1,2,3]"]
 )
-def test_what_is_wrong_in_a_large_message_is_refused_as_in_a_small_one(data: str) -> None:
+def test_errors_in_large_messages_equal_those_in_small_ones(data: str) -> None:
     """An invalid large body gives the same error message as a small one."""
     body = f'{{"inputs":[{{"name":"x","datatype":"INT64","shape":[2],"data":{data}}}]}}'
     errors = []
@@ -65,7 +65,7 @@ def request(**parameters: Any) -> InferenceRequest:
     return request_of(Message([tensor], "r", parameters), Inputs(object()))
 
 
-def test_parameters_of_ones_own_are_the_models_tags_and_the_id_its_puid() -> None:
+def test_unknown_parameters_become_tags_and_the_id_becomes_the_puid() -> None:
     """Unknown parameters become tags and the id becomes the puid; known ones are not passed on."""
     given = request(method="predict", mood="fine", priority=1, headers={}, triton_x=1, timeout=5)
     assert given.meta == {"puid": "r", "tags": {"method": "predict", "mood": "fine"}}
@@ -81,13 +81,13 @@ def test_a_timeout_is_in_microseconds(timeout: Any, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("timeout", [-1, float("nan"), "5"])
-def test_what_is_no_time_is_refused(timeout: Any) -> None:
+def test_an_invalid_timeout_is_refused(timeout: Any) -> None:
     """An invalid timeout is refused."""
     with pytest.raises(ClientError, match="as a number of microseconds from 0"):
         request(timeout=timeout)
 
 
-def test_the_elements_of_bytes_are_counted_before_they_are_made() -> None:
+def test_the_memory_of_bytes_elements_is_estimated_before_they_are_created() -> None:
     """The memory of BYTES elements is estimated before they are created."""
     tensor = Tensor("x", DATATYPES["BYTES"], [1000], content=bytes(4000))
     assert memory_of_elements([tensor]) == 64_000
@@ -108,7 +108,7 @@ def entry(datatype: str, *shape: int) -> dict[str, Any]:
         (entry("FP32", -1, -1, -1, 3), b"\xff\xd8...", [1], [b"\xff\xd8..."]),
     ],
 )
-def test_a_body_may_be_the_tensor_itself(
+def test_a_raw_body_is_one_row_of_the_only_input(
     known: Any, body: bytes, shape: list[int], values: Any
 ) -> None:
     """A raw body is one row of the model's only input, or an image if the model takes images."""
@@ -125,7 +125,7 @@ def test_a_body_may_be_the_tensor_itself(
         ([entry("FP32", -1, -1, -1)], "got 7 bytes"),
     ],
 )
-def test_a_body_that_cannot_be_the_tensor_is_refused(inputs: Any, text: str) -> None:
+def test_a_raw_body_that_does_not_suit_the_input_is_refused(inputs: Any, text: str) -> None:
     """The error for an unsuitable raw body names what the model takes."""
     with pytest.raises(ClientError, match=text):
         raw_requests.read(b"seven..", inputs, is_binary=True)

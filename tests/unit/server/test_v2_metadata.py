@@ -106,7 +106,7 @@ def test_columns_without_names_are_one_tensor() -> None:
         ([True], "BOOL", [-1]),
     ],
 )
-def test_an_example_of_an_answer_tells_its_datatype(
+def test_a_known_prediction_gives_the_output_datatype(
     example: Any, datatype: str, shape: list[int]
 ) -> None:
     """Without output tensors, the output is that of a known answer, for any number of rows."""
@@ -116,19 +116,19 @@ def test_an_example_of_an_answer_tells_its_datatype(
     assert described["outputs"] == [entry("predict", datatype, shape)]
 
 
-def test_a_number_as_an_output_has_one_value() -> None:
+def test_an_output_without_axes_has_one_value() -> None:
     """An output without axes has the shape [1], which answers have."""
     signature = Signature(outputs=(TensorSpec("loss", "f4", []),))
     assert model_metadata(model("onnx", signature), NAME)["outputs"] == [entry("loss", "FP32", [1])]
 
 
-def test_a_model_that_says_nothing_has_empty_lists() -> None:
+def test_without_a_signature_the_metadata_has_empty_lists() -> None:
     """Without a signature, inputs and outputs are empty lists, as in KServe and MLServer."""
     described = model_metadata(model("skeleton", None), NAME)
     assert (described["inputs"], described["outputs"]) == ([], [])
 
 
-def test_the_configuration_is_what_perf_analyzer_asks_for() -> None:
+def test_the_configuration_is_the_one_that_perf_analyzer_needs() -> None:
     """The model config has shapes without the batch dimension, if all tensors have one."""
     batch = Signature(
         inputs=(TensorSpec("x", "f4", [None, 3]), TensorSpec("t", "O", [None])),
@@ -164,7 +164,7 @@ def test_openapi_shows_a_request_that_the_model_takes() -> None:
     assert "example" not in content["application/json"]
 
 
-def test_the_messages_may_stand_beside_those_of_a_client() -> None:
+def test_our_messages_coexist_with_those_of_a_client() -> None:
     """Our protobuf messages coexist with those of tritonclient, which have the same names."""
     theirs = descriptor_pb2.FileDescriptorProto(
         name="grpc_service.proto", package="inference", syntax="proto3"

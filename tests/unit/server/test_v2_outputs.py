@@ -127,14 +127,14 @@ def output(name: str, datatype: str, shape: list[int], data: list[Any]) -> dict[
         (np.zeros((0, 3)), "FP64", [0, 3], []),
     ],
 )
-def test_what_a_model_returns_is_a_tensor_of_its_own_datatype(
+def test_a_result_is_a_tensor_of_its_own_datatype(
     value: Any, datatype: str, shape: list[int], data: list[Any]
 ) -> None:
     """Results are flat tensors of their own datatype; NaN and infinity are null in JSON."""
     assert answered(Plain(), value, request()) == [output("output-0", datatype, shape, data)]
 
 
-def test_what_a_model_returns_by_name_are_tensors_of_these_names() -> None:
+def test_named_results_are_tensors_with_these_names() -> None:
     """Dicts and DataFrames become named tensors; values without a datatype become JSON texts."""
     value = {"a": [1, 2], "b": {"deep": [datetime.date(2026, 1, 31)]}, "c": {"b64": "/w=="}}
     texts = answered(Plain(), value | {"c": "x"}, request())
@@ -147,7 +147,7 @@ def test_what_a_model_returns_by_name_are_tensors_of_these_names() -> None:
     ]
 
 
-def test_lists_by_name_have_the_datatype_of_the_signature() -> None:
+def test_named_lists_have_the_datatype_of_the_signature() -> None:
     """Lists by name get the datatypes of the signature."""
     value = {"scores": [[0.5, 1.0]], "labels": [1]}
     assert answered(Graph(), value, request()) == [
@@ -188,7 +188,7 @@ def test_lists_that_the_signature_describes_wrongly_keep_their_values(
         (Plain(), {"a": [1], "b": [2]}, ["b"], ["b"]),
     ],
 )
-def test_the_outputs_that_are_asked_for_are_answered_in_their_order(
+def test_requested_outputs_are_returned_in_their_order(
     model: Any, value: Any, names: list[str], answers: list[str]
 ) -> None:
     """The requested outputs are returned in order under their requested names; by default all."""
@@ -210,9 +210,7 @@ def test_the_outputs_that_are_asked_for_are_answered_in_their_order(
         (Plain(), {"a": 1, "b": 2}, "c", "output 'c': expected one of a, b"),
     ],
 )
-def test_an_output_that_there_is_not_is_refused(
-    model: Any, value: Any, name: str, text: str
-) -> None:
+def test_an_unknown_output_is_refused(model: Any, value: Any, name: str, text: str) -> None:
     """The error for an unknown output lists the existing ones."""
     with pytest.raises(ClientError) as caught:
         answered(model, value, request(name))
@@ -243,7 +241,7 @@ def test_an_output_names_a_method(
     assert Outputs(Estimator()).methods(asked) == methods
 
 
-def test_classes_are_the_largest_scores_with_their_places_and_labels() -> None:
+def test_classes_are_the_largest_scores_with_index_and_label() -> None:
     """Classification returns the largest scores as "value:index:label", as in Triton."""
     asked = InferRequest(None, [], outputs=[Asked("predict_proba", classes=2)])
     assert answered(Estimator(), np.array([[0.25, 0.75], [1.0, 0.0]]), asked) == [
@@ -259,7 +257,7 @@ def test_classes_are_the_largest_scores_with_their_places_and_labels() -> None:
         answered(Estimator(), np.array([1]), asked)
 
 
-def test_bytes_that_are_no_text_need_binary_or_base64() -> None:
+def test_bytes_that_are_not_text_need_binary_or_base64() -> None:
     """BYTES that are not UTF-8 are an error in JSON, which recommends binary data or base64."""
     value = np.array([b"\xff\0"], object)
     with pytest.raises(ClientError, match="binary_data true or content_type base64"):
@@ -268,7 +266,7 @@ def test_bytes_that_are_no_text_need_binary_or_base64() -> None:
     assert answered(Plain(), value, asked)[0]["data"] == ["/wA="]
 
 
-def test_binary_outputs_follow_one_another_behind_the_json() -> None:
+def test_binary_outputs_follow_the_json_in_order() -> None:
     """Binary outputs follow the JSON in order; an output's setting overrides the request's."""
     asked = InferRequest(
         None, [], outputs=[Asked("a"), Asked("b", is_binary=False), Asked("c")], is_binary=True

@@ -25,7 +25,7 @@ from prepackaged.server.protocols.v2.served import Name
         (np.array(["caf\u00e9", b"\xff"], object), "bytes_contents", [b"caf\xc3\xa9", b"\xff"]),
     ],
 )
-def test_a_typed_answer_has_its_values_in_the_field_of_its_datatype(
+def test_a_typed_response_has_its_values_in_the_field_of_their_datatype(
     value: Any, field: str, contents: list[Any]
 ) -> None:
     """A typed response has its values in the field of their datatype, a raw one as raw contents."""
@@ -52,7 +52,7 @@ def decoded(message: bytes) -> Any:
     return CLASSES["ModelInferResponse"].FromString(message)
 
 
-def test_nothing_is_kept_of_long_names() -> None:
+def test_long_output_names_are_not_cached() -> None:
     """Long output names are not cached, since a client may choose them."""
     outputs = Outputs(object())
     for name in ("n" * 10_000, "m" * 10_000):

@@ -49,7 +49,7 @@ def several(predictor: Predictor, exchange: Exchange) -> Several:
     return Several(served, client, encode, request, METHODS)
 
 
-def test_if_one_method_finds_no_room_none_is_computed() -> None:
+def test_if_the_queue_has_no_room_for_one_method_none_is_computed() -> None:
     """The client gets the refusal, and the model does not work for nobody."""
     predictor = Predictor(room=1)
 

@@ -118,12 +118,14 @@ def test_null_is_nan_among_floats(datatype: str) -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_a_datatype_cannot_hold_is_refused_with_its_place(made: Tensor, text: str) -> None:
+def test_values_that_a_datatype_cannot_hold_are_refused_with_their_place(
+    made: Tensor, text: str
+) -> None:
     """Values that do not fit are an error with the place, and never silently truncated."""
     assert refusal(made) == text
 
 
-def test_a_long_name_and_a_long_value_are_cut() -> None:
+def test_long_names_and_values_are_truncated() -> None:
     """Long names and values are truncated in error messages."""
     made = Tensor("n" * 1000, DATATYPES["BYTES"], [2], ["a", ["b" * 1000]])
     assert len(refusal(made)) < 200
@@ -152,7 +154,7 @@ def test_elements_that_do_not_fill_the_shape_are_refused(content: bytes) -> None
 
 
 @given(hnp.arrays(hnp.scalar_dtypes(), hnp.array_shapes(min_dims=0, max_dims=3, min_side=0)))
-def test_a_binary_tensor_is_what_numpy_wrote(array: Any) -> None:
+def test_a_binary_tensor_equals_numpy_s_bytes(array: Any) -> None:
     """Binary tensors are little-endian and in row-major order, and a decoded one is writeable."""
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         return
@@ -191,7 +193,7 @@ def test_a_tensor_of_no_rows_is_legal(datatype: str) -> None:
 
 
 @given(st.lists(st.integers(-(2**70), 2**70) | st.floats() | st.booleans() | st.none() | st.text()))
-def test_whatever_json_has_is_cast_exactly_or_refused(values: list[Any]) -> None:
+def test_any_json_value_is_cast_exactly_or_refused(values: list[Any]) -> None:
     """Any JSON value is converted exactly or refused, for every datatype."""
     for name in NUMBERS:
         try:

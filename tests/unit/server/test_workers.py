@@ -79,7 +79,7 @@ def test_the_pause_after_any_number_of_deaths_is_at_most_the_longest() -> None:
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_a_worker_that_the_system_refuses_is_tried_again(
+def test_a_worker_that_cannot_be_started_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, reason: int
 ) -> None:
     """Without a process, memory or files for a worker, the log says so and the parent goes on."""

@@ -13,6 +13,7 @@ from onnx_session import Settings, is_made_for_cuda, open_session
 from seldon_core.user_model import SeldonNotImplementedError
 
 from prepackaged import Artifact, ModelFiles, TensorComponent
+from prepackaged.parameters import listed
 
 
 class Model(TensorComponent):
@@ -44,7 +45,7 @@ class Model(TensorComponent):
         **image_parameters: Any,
     ) -> None:
         super().__init__(model_uri, model_file, device, **image_parameters)
-        self.outputs = [name.strip() for name in (outputs or "").split(",") if name.strip()]
+        self.outputs = listed(outputs)
         self.settings = Settings(
             device, providers, graph_optimization_level, execution_mode,
             intra_op_num_threads, inter_op_num_threads,

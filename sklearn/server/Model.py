@@ -7,7 +7,7 @@ from sklearn_file import read
 
 from prepackaged import Artifact, ModelFiles
 from prepackaged.estimators.component import EstimatorComponent
-from prepackaged.estimators.skops_files import trusted_types_of
+from prepackaged.parameters import listed
 
 
 class Model(EstimatorComponent):
@@ -47,7 +47,7 @@ class Model(EstimatorComponent):
             n_jobs=n_jobs,
             allowed_imports=allowed_imports,
         )
-        self.trusted_types = trusted_types_of(trusted_types)
+        self.trusted_types = listed(trusted_types)
         self.load()  # before upstream's microservice forks, which an estimator survives
 
     def load_model(self, artifact: Artifact | None) -> None:

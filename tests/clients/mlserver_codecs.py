@@ -4,7 +4,6 @@ import json
 import sys
 from datetime import UTC, datetime
 from typing import Any
-from urllib.request import Request, urlopen
 
 import numpy as np
 from mlserver.codecs import (
@@ -15,22 +14,16 @@ from mlserver.codecs import (
     StringCodec,
     StringRequestCodec,
 )
-from mlserver.types import InferenceRequest, InferenceResponse, Parameters, RequestOutput
+from mlserver.types import InferenceRequest, Parameters, RequestOutput
+from mlserver_requests import infer
 
 URL = sys.argv[1]
-
-
-def infer(request: Any) -> Any:
-    """The server's response, as MLServer's own type."""
-    body = request.model_dump_json(exclude_none=True).encode()
-    asked = Request(f"{URL}/v2/models/m%20x/infer", body, {"Content-Type": "application/json"})
-    with urlopen(asked, timeout=60) as response:
-        return InferenceResponse(**json.load(response))
+MODEL = "m%20x"
 
 
 def only(request: Any, codec: Any) -> list[Any]:
     """The only output, decoded."""
-    (output,) = infer(request).outputs
+    (output,) = infer(URL, MODEL, request).outputs
     return list(codec.decode_output(output))
 
 
@@ -39,7 +32,8 @@ TEXTS = ["good", "中文"]
 BYTES = [b"\xff\x00", b"cat"]
 MOMENTS = [datetime(2024, 2, 29, 12, 30, tzinfo=UTC)]
 
-decoded = NumpyRequestCodec.decode_response(infer(NumpyRequestCodec.encode_request(ARRAY)))
+response = infer(URL, MODEL, NumpyRequestCodec.encode_request(ARRAY))
+decoded = NumpyRequestCodec.decode_response(response)
 asked = RequestOutput(name="output-0", parameters=Parameters(content_type="base64"))
 base64 = InferenceRequest(inputs=[Base64Codec.encode_input("x", BYTES)], outputs=[asked])
 moments = InferenceRequest(inputs=[DatetimeCodec.encode_input("x", MOMENTS)])

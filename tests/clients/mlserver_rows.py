@@ -4,12 +4,11 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import numpy as np
 import pandas as pd
 from mlserver.codecs import NumpyCodec, NumpyRequestCodec, PandasCodec
-from mlserver.types import InferenceResponse
+from mlserver_requests import infer
 
 URL, _, ROWS = sys.argv[1:]
 VALUES = np.array(json.loads(Path(ROWS).read_text()))
@@ -17,10 +16,7 @@ VALUES = np.array(json.loads(Path(ROWS).read_text()))
 
 def answer(request: Any) -> Any:
     """The only output of the server's response, as lists."""
-    body = request.model_dump_json(exclude_none=True).encode()
-    asked = Request(f"{URL}/v2/models/model/infer", body, {"Content-Type": "application/json"})
-    with urlopen(asked, timeout=60) as response:
-        (output,) = InferenceResponse(**json.load(response)).outputs
+    (output,) = infer(URL, "model", request).outputs
     return NumpyCodec.decode_output(output).tolist()
 
 

@@ -46,11 +46,13 @@ def server(image: str, sample: Sample) -> Iterator[Server]:
         yield started
 
 
-def answers(program: str, server: Server, sample: Sample, directory: Path) -> dict[str, Any]:
+def answers(
+    program: str, server: Server, sample: Sample, directory: Path, environment: str = "clients"
+) -> dict[str, Any]:
     """Run a client program on the sample's rows and return the arrays for each way to send them."""
     rows = directory / "rows.json"
     rows.write_text(json.dumps(sample.rows))
-    return reported(program, server.url, server.grpc, rows)
+    return reported(program, server.url, server.grpc, rows, environment=environment)
 
 
 def test_kserves_clients(server: Server, sample: Sample, tmp_path: Path) -> None:
@@ -73,9 +75,7 @@ def test_mlflows_client(server: Server, sample: Sample, tmp_path: Path) -> None:
 
 def test_mlservers_codecs(server: Server, sample: Sample, tmp_path: Path) -> None:
     """MLServer's codecs get the right answer for an array and, if rows are flat, a DataFrame."""
-    rows = tmp_path / "rows.json"
-    rows.write_text(json.dumps(sample.rows))
-    found = reported("mlserver_rows.py", server.url, server.grpc, rows, environment="mlserver")
+    found = answers("mlserver_rows.py", server, sample, tmp_path, "mlserver")
 
     assert set(found) == ({"array", "frame"} if np.ndim(sample.rows) == 2 else {"array"})
     for answer in found.values():

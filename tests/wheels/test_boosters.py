@@ -113,13 +113,11 @@ def test_records_in_any_order_get_the_answer_of_the_framework(
 
     record = RECORD | changes
     frame = pd.DataFrame([record])
-    if type(model).__module__.startswith("catboost"):
-        frame["rate"] = frame["rate"].astype(float)
-    else:
+    frame["rate"] = frame["rate"].astype(float)
+    if not type(model).__module__.startswith("catboost"):
         for name in ("city", "grade"):
             known = table[name].cat.categories
             frame[name] = pd.Categorical(frame[name].where(frame[name].isin(known)), known)
-        frame["rate"] = frame["rate"].astype(float)
     right = model.predict_proba(frame).tolist()
 
     for order in (list(record), sorted(record), sorted(record, reverse=True)):

@@ -10,8 +10,7 @@ from xgboost_served import ServedBooster
 
 from prepackaged import Artifact, ModelFiles, choose_device
 from prepackaged.estimators.component import EstimatorComponent
-from prepackaged.estimators.skops_files import trusted_types_of
-from prepackaged.parameters import number
+from prepackaged.parameters import listed, number
 from prepackaged.versions import Versions
 
 
@@ -21,8 +20,8 @@ class Model(EstimatorComponent):
     For a booster, `method` is `predict` (the default, as `Booster.predict`), `predict_proba`,
     `label`, `margin`, `leaf` or `contributions`. `missing` is the number that means a missing
     value, besides NaN. `device` is `auto`, `cpu`, `cuda` or `cuda:N`. `trusted_types` is a
-    comma-separated list of the types that a .skops file may contain beyond those that skops itself
-    trusts. `EstimatorComponent` documents the other parameters.
+    comma-separated list of the types that a .skops file may contain beyond XGBoost's own and those
+    that skops itself trusts. `EstimatorComponent` documents the other parameters.
     """
 
     platform = "xgboost"
@@ -66,7 +65,7 @@ class Model(EstimatorComponent):
         )
         self.device = device
         self.missing = number("missing", missing)
-        self.trusted_types = trusted_types_of(trusted_types)
+        self.trusted_types = listed(trusted_types)
         self.load()  # before the microservice opens its port or forks; a booster survives a fork
 
     def load_model(self, artifact: Artifact | None) -> None:

@@ -47,6 +47,15 @@ def number(name: str, value: object) -> float | None:
     return _parsed(name, value, float, "a number", None)
 
 
+def listed(value: str | None) -> list[str]:
+    """The items of a parameter that lists names separated by commas; by default none.
+
+    >>> listed("label, score")
+    ['label', 'score']
+    """
+    return [item.strip() for item in (value or "").split(",") if item.strip()]
+
+
 def _parsed(name: str, value: object, parse: Callable[[str], T], what: str, default: D) -> T | D:
     word = "" if value is None else str(value).strip()
     try:

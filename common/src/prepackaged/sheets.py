@@ -63,17 +63,17 @@ def read_sheet(payload: Any, names: Iterable[str] | None = None) -> Sheet:
     return sheet
 
 
-def numbered_places(names: Sequence[str] | None) -> list[int] | None:
-    """The positions of columns "0", "1", ... by number, as pandas names columns without names.
+def numbered_places(sheet: Sheet) -> list[int] | None:
+    """The positions of columns named "0", "1", ..., by number; None if they have other names.
 
-    None for any other names.
+    pandas gives these names to columns without names.
     """
-    if not names or not names[0].isdecimal():
+    names = sheet.names
+    if not names or len(names) != sheet.width or not names[0].isdecimal():
         return None
     places = {name: place for place, name in enumerate(names)}
-    numbered = [places.get(str(number)) for number in range(len(names))]
-    known = [place for place in numbered if place is not None]
-    return known if len(known) == len(names) else None
+    numbers = [str(number) for number in range(sheet.width)]
+    return [places[number] for number in numbers] if places.keys() == set(numbers) else None
 
 
 def _of_records(records: list[dict[str, Any]]) -> Sheet:

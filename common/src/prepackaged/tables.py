@@ -233,7 +233,7 @@ class Columns:
         """The position in the sheet of each known column; all positions if columns are unknown."""
         if sheet.names is not None and self.names:
             return self._places_by_name(sheet.names, sheet.width, self.names)
-        numbered = numbered_places(sheet.names) if self._known else None
+        numbered = numbered_places(sheet) if self._known else None
         if sheet.is_by_name and self._known and numbered is None:
             raise names_are_unknown(sheet.names)
         if self._known and sheet.width != len(self._known):
@@ -241,8 +241,7 @@ class Columns:
                 f"expected rows of {count_words(len(self._known))}, got rows of {sheet.width}"
                 f" (shape {[sheet.rows, sheet.width]})"
             )
-        is_whole = numbered is not None and len(numbered) == sheet.width
-        return numbered if numbered and is_whole else range(sheet.width)
+        return numbered or range(sheet.width)
 
     def _places_by_name(
         self, sent: Sequence[str], width: int, names: tuple[str, ...]

@@ -10,7 +10,6 @@ from typing import Any
 from prepackaged.signature import Column
 
 LIGHTGBM, CATBOOST = "lightgbm", "catboost"
-ANY = Column()
 NUMBER = Column(kind="float64")
 
 
@@ -29,7 +28,10 @@ def names_of_booster(model: Any) -> list[str] | None:
 
 
 def facts_of_booster(model: Any, count: int) -> list[Column]:
-    """The facts about `count` columns; no facts if the model does not say which are categories."""
+    """The facts about `count` columns.
+
+    Raises `ValueError` if LightGBM's model does not tell which columns its labels belong to.
+    """
     facts = [NUMBER] * count
     special = _labels(model) if package_of(model) == LIGHTGBM else _of_catboost(model)
     for place, fact in special.items():
@@ -54,5 +56,5 @@ def _of_catboost(model: Any) -> dict[int, Column]:
     """The columns that hold no numbers. CatBoost reads integers and texts, but no missing value."""
     texts = model.get_text_feature_indices()
     categories = dict.fromkeys(model.get_cat_feature_indices(), Column(nullable=False))
-    others = dict.fromkeys(model.get_embedding_feature_indices(), ANY)
+    others = dict.fromkeys(model.get_embedding_feature_indices(), Column())
     return categories | dict.fromkeys(texts, Column(kind="text", nullable=False)) | others

@@ -10,10 +10,10 @@ from prepackaged.errors import ClientError
 from prepackaged.estimators.columns import DOCUMENTS
 from prepackaged.estimators.items import ITEMS, items_of
 from prepackaged.estimators.steps import first_step, forget_names, is_own, item_kind
-from prepackaged.estimators.trial import NO_NAME, reads_names
+from prepackaged.estimators.trial import NAME_AS_INDEX, reads_names
 from prepackaged.tables import NUMBERS, Columns, Table, texts
 
-NO_NAMES = "expected column names beside the rows, or records: the model reads columns by name"
+NAMES_NEEDED = "expected column names beside the rows, or records: the model reads columns by name"
 FLOATS = {"float64", "float32"}
 
 
@@ -76,7 +76,7 @@ class Inputs:
         if isinstance(prepared, Table):  # the texts of a column without a name
             return prepared.facts is DOCUMENTS and isinstance(error, KeyError)
         is_read = getattr(error, "obj", None) is prepared
-        return is_read or (isinstance(error, IndexError) and NO_NAME in str(error))
+        return is_read or (isinstance(error, IndexError) and NAME_AS_INDEX in str(error))
 
     def _array(self, X: Any, names: Iterable[str] | None) -> Any:
         """Numbers as an array, anything else as a table, which becomes an array after stacking."""
@@ -102,7 +102,7 @@ class Inputs:
         """Rows with the request's names, for an author's first step that reads columns by name."""
         table = Columns().table(X, names)
         if table.facts[0].name is None:
-            raise ClientError(NO_NAMES)
+            raise ClientError(NAMES_NEEDED)
         if len(table.facts) != self._columns.count:
             raise ClientError(
                 f"expected rows of {count_words(self._columns.count)}, got {len(table.facts)}"

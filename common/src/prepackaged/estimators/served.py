@@ -7,7 +7,7 @@ from prepackaged.errors import ClientError
 from prepackaged.estimators.answers import choose_method, to_payload
 from prepackaged.estimators.compiled import Compiled
 from prepackaged.estimators.failures import blame
-from prepackaged.estimators.inputs import NO_NAMES, Inputs
+from prepackaged.estimators.inputs import NAMES_NEEDED, Inputs
 from prepackaged.estimators.signature import signature_of
 from prepackaged.methods import asked_method
 from prepackaged.signature import Column
@@ -60,7 +60,7 @@ class ServedEstimator:
             return to_payload(self._call(method, prepared), method)
         except Exception as error:
             if self.inputs.lacks_names(prepared, error):
-                raise ClientError(NO_NAMES) from error
+                raise ClientError(NAMES_NEEDED) from error
             raise blame(error, prepared, self._advice) from error
 
     def _call(self, method: str, prepared: Any) -> Any:

@@ -15,11 +15,6 @@ SKOPS = ".skops"
 VERSION = re.compile(rb'"_sklearn_version":\s*\{[^}]*"content":\s*"\\"([\w.]+)\\""')
 
 
-def trusted_types_of(parameter: str | None) -> list[str]:
-    """The types in the parameter `trusted_types`, names separated by commas."""
-    return [name.strip() for name in (parameter or "").split(",") if name.strip()]
-
-
 def read_skops(artifact: Artifact, trusted_types: Collection[str], server: Path) -> Any:
     """Return the object in the file; `server` is the directory of the image's own modules.
 

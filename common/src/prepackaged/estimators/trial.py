@@ -15,7 +15,7 @@ from prepackaged.estimators.answers import methods_of
 
 logger = logging.getLogger(__name__)
 
-NO_NAME = "only integers, slices"  # NumPy's error for a column's name as index
+NAME_AS_INDEX = "only integers, slices"  # NumPy's error for a column's name as index
 
 
 def parts_of(estimator: Any) -> Iterator[Any]:
@@ -87,7 +87,8 @@ def reads_names(step: Any, count: int) -> bool:
         try:
             getattr(copy.deepcopy(step), method)(np.zeros((1, count)))
         except (AttributeError, IndexError) as error:
-            return isinstance(getattr(error, "obj", None), np.ndarray) or NO_NAME in str(error)
+            is_read = isinstance(getattr(error, "obj", None), np.ndarray)
+            return is_read or NAME_AS_INDEX in str(error)
         except Exception:  # the zeros or anything else may have caused it
             logger.debug("A trial with an array failed", exc_info=True)
     return False

@@ -29,7 +29,7 @@ class Head:
 
 
 class HeaderCache:
-    """Header blocks of messages that arrived in one piece; too many, and all are dropped."""
+    """Header blocks of messages that arrived in one piece; a full cache drops all of them."""
 
     def __init__(self) -> None:
         self._heads: dict[bytes, Head] = {}

@@ -410,6 +410,26 @@ def test_a_model_that_exits_when_it_is_asked_a_fact_is_not_served(
     assert last_line.endswith("Exits cannot be served: SystemExit: 0")
 
 
+LATE = "A signal handler of the model failed between two requests"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("handler", ["fail", "leave", "interrupt"])
+def test_an_alarm_that_comes_after_its_request_is_logged(
+    start_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, handler: str, workers: str
+) -> None:
+    """An exception in a signal handler between two requests ends neither server nor worker."""
+    monkeypatch.setenv("GUNICORN_WORKERS", workers)
+    process = start_process("Alarms")
+    with connected(process.server.url) as connection:
+        for number in range(1, 4):
+            assert connection.ask(post(text(handler))).text == handler
+            wait_until(lambda expected=number: process.server.log().count(LATE) == expected)
+            assert connection.ask(post(text("next"))).text == "next"
+    process.signal(signal.SIGTERM)
+    assert process.status() == 0
+
+
 def test_a_model_that_hangs_holds_nothing_but_itself(
     start_process: Callable[..., Any], tmp_path: Any
 ) -> None:

@@ -1,11 +1,14 @@
 """The thread that a model is constructed, loaded and called on."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 
 class ModelThread:
@@ -24,10 +27,24 @@ class ModelThread:
         self._calls.put(partial(function, *values))
 
     def run(self) -> None:
-        """Make the calls that are queued until `stop`."""
-        while call := self._calls.get():
-            call()
-            del call  # which would keep a model that was replaced
+        """Make the calls that are queued until `stop`.
+
+        An exception between two calls is logged: a model's signal handler has raised it, such as
+        that of an alarm which comes too late.
+        """
+        while True:
+            is_waiting = True
+            try:
+                for call in iter(self._calls.get, None):
+                    is_waiting = False
+                    call()
+                    del call  # which would keep a model that was replaced
+                    is_waiting = True
+                return
+            except BaseException:
+                if not is_waiting:
+                    raise
+                logger.exception("A signal handler of the model failed between two requests")
 
     def stop(self) -> None:
         """Let `run` return after the calls that are already queued."""

@@ -361,6 +361,28 @@ def test_a_child_that_is_terminated_does_not_end_the_server(
     assert process.status() == 0
 
 
+def test_a_child_keeps_neither_connections_nor_ports(
+    start_process: Callable[..., Any],
+) -> None:
+    """While a forked child lives, clients see the end of connections, and ports close at the end.
+
+    Otherwise clients would connect to a port where nobody accepts, and wait.
+    """
+    process = start_process("Children")
+    server = process.server
+    with connected(server.url) as idle, connected(server.url) as connection:
+        assert idle.ask(get("/health/ping")).status == 200
+        answer = connection.ask(post(text("keep"), version="1.0"))
+        assert answer.text == f"{process.popen.pid}"
+        assert connection.is_closed()
+        process.signal(signal.SIGKILL)
+        assert process.status() == -signal.SIGKILL
+        assert idle.is_closed()
+    for address in (server.url, f"http://{server.grpc}", server.metrics):
+        with pytest.raises(ConnectionRefusedError), connected(address):
+            pass
+
+
 @pytest.mark.parametrize("what", ["thread", "executor", "process", "exit_handler"])
 def test_what_the_model_leaves_behind_does_not_keep_the_process(
     start_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, what: str

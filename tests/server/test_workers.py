@@ -121,6 +121,26 @@ def test_a_worker_that_dies_is_replaced(process: Any) -> None:
     predicted(process, 20)
 
 
+@pytest.mark.parametrize("opens_early", ["true", "false"])
+def test_a_worker_is_replaced_although_a_child_of_it_lives(
+    start_process: Start, monkeypatch: pytest.MonkeyPatch, opens_early: str
+) -> None:
+    """A child that the model forked neither hides its worker's death nor takes connections."""
+    monkeypatch.setenv("PREPACKAGED_OPEN_EARLY", opens_early)
+    process = start_process("Children")
+    wait_until(lambda: len(pids(process)) == 2)
+    with connected(process.server.url) as connection:
+        killed = int(connection.ask(post(text("keep"))).text)
+    assert killed in pids(process)
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: len(pids(process)) == 3)
+    for _ in range(20):
+        with connected(process.server.url) as connection:
+            assert connection.ask(post(text("pool"))).text == "[0, 1, 4, 9]"
+    process.signal(signal.SIGTERM)
+    assert process.status() == 0
+
+
 def test_a_model_that_kills_its_worker_again_and_again_does_not_end_the_server(
     process: Any,
 ) -> None:

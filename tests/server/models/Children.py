@@ -54,6 +54,11 @@ class Children:
         child.join(60)
         return child.exitcode
 
+    def keep(self) -> int:
+        """Keep a sleeping child, and return the number of this process."""
+        FORK.Process(target=time.sleep, args=(600,)).start()
+        return os.getpid()
+
     def leave_thread(self) -> None:
         """Leave a non-daemon thread running."""
         threading.Thread(target=time.sleep, args=(600,)).start()

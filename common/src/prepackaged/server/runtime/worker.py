@@ -84,11 +84,14 @@ class Worker:
             self._pipe.send((OUTCOME, why))
 
     async def died(self, silence: float = math.inf) -> int:
-        """Wait for its exit status; kill the worker after `silence` seconds without a heartbeat."""
+        """Wait for its exit status; kill the worker after `silence` seconds without a heartbeat.
+
+        The sentinel alone is not enough: children that the model has forked keep it open.
+        """
         ended = asyncio.Event()
         self._loop.add_reader(self.process.sentinel, ended.set)
         try:
-            while not ended.is_set():
+            while not ended.is_set() and self.process.exitcode is None:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(ended.wait(), BEAT_SECONDS)
                 self._count_silence(silence)

@@ -5,6 +5,7 @@ import socket
 from typing import Any
 
 from prepackaged.errors import DeploymentError
+from prepackaged.server.transport.forks import keep_from_children
 
 NAMES = {"http": "REST", "grpc": "gRPC", "metrics": "metrics"}
 BACKLOG = 2048
@@ -29,6 +30,7 @@ def listen(what: str, port: int, host: str = ANY_HOST, *, is_shared: bool = Fals
             f"the {NAMES[what]} port {where} cannot be opened: {why}; {_remedy(what, error)}"
         ) from error
     find_dead_clients(listener)
+    keep_from_children(listener)
     return listener
 
 

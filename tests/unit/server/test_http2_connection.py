@@ -1,6 +1,7 @@
 """HTTP/2 connections on asyncio: timeouts, shutdown and limits."""
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -404,7 +405,7 @@ def test_other_connections_get_a_turn_while_one_sends_much(
 ) -> None:
     """One connection with much input does not block others; later its input is all processed.
 
-    Here 500 header blocks arrive and then 500 messages, and a turn lasts for 16 of them.
+    Here 500 header blocks arrive and then 500 messages, and a turn lasts for one of them.
     """
     monkeypatch.setattr("prepackaged.server.transport.http2.connection.TURN_SECONDS", -1)
     streams = [client.begin() for _ in range(500)]
@@ -420,11 +421,36 @@ def test_other_connections_get_a_turn_while_one_sends_much(
             await asyncio.sleep(0)
         return counts
 
-    answered = [max(0, 16 * turn - 500) for turn in range(1, 63)]
+    answered = [max(0, turn - 500) for turn in range(1, 1000)]
     assert client.loop.run_until_complete(receive()) == answered
     client.take()
     assert all(client.data(stream) == framed(b"hello") for stream in streams)
     assert client.transport.reads
+
+
+def test_other_connections_get_a_turn_between_refused_header_blocks(
+    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A header block without an event counts as well: large ones take milliseconds."""
+    monkeypatch.setattr("prepackaged.server.transport.http2.connection.TURN_SECONDS", -1)
+    streams = range(1, 21, 2)
+    malformed = b"".join(raw(1, 4, stream, b"\x83") for stream in streams)
+
+    async def receive() -> int:
+        client.server.data_received(malformed)
+        for turns in itertools.count(1):
+            if not client.server.core.has_more:
+                return turns
+            await asyncio.sleep(0)
+        raise AssertionError
+
+    assert client.loop.run_until_complete(receive()) == len(streams)
+    resets = [frame for frame in frames_in(bytes(client.transport.written)) if frame.stream_id]
+    assert [(type(each), each.stream_id) for each in resets] == [
+        (RstStreamFrame, stream) for stream in streams
+    ]
+    client.transport.written.clear()
+    assert service.observed == []
 
 
 def test_open_calls_are_answered_during_shutdown(client: Client, service: Service) -> None:

@@ -45,7 +45,7 @@ def core() -> Http2Core:
 
 def received(core: Http2Core, *frames: bytes) -> list[Event]:
     """Return the events of some frames."""
-    return list(core.receive(b"".join(frames)))
+    return [event for event in core.receive(b"".join(frames)) if event is not None]
 
 
 def request(stream: int = 1, *, end: bool = False) -> bytes:

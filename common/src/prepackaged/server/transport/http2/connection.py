@@ -28,7 +28,6 @@ HEADER_SECONDS = 10  # the time for a header block to arrive
 LOOK_SECONDS = 60  # between looks at a connection, see `_look`
 END_SECONDS = 1  # the time for a client to acknowledge the end
 TURN_SECONDS = 0.002  # seconds of an iteration of the event loop for one client's events
-EVENTS_AT_A_TIME = 16  # before the clock is asked
 MUCH = 2**17  # bytes received in one read; then other connections get their turn
 LAST_PING = b"goodbye!"  # the eight bytes of the ping that follows a GOAWAY
 LIFE_PING = b"is alive"  # and of the ping that tests whether a client still responds
@@ -122,16 +121,12 @@ class Http2Connection(asyncio.Protocol):
 
     def _handle(self, data: bytes) -> None:
         """Handle events until none are left or this client's turn ends."""
-        left, until, handlers = EVENTS_AT_A_TIME, 0.0, self.EVENT_HANDLERS
+        until, handlers = time.perf_counter() + TURN_SECONDS, self.EVENT_HANDLERS
         for event in self.core.receive(data):
-            handlers[type(event)](self, event)
-            left -= 1
-            if not left:
-                now = time.perf_counter()
-                until = until or now + TURN_SECONDS
-                if now > until:
-                    break
-                left = EVENTS_AT_A_TIME
+            if event is not None:
+                handlers[type(event)](self, event)
+            if time.perf_counter() > until:
+                break
 
     def flush(self) -> None:
         """Write the core's output; while data is handled, wait for the end of it."""

@@ -36,6 +36,7 @@ from prepackaged.server.transport.http2.streams import Stream
 
 MOST_CONTINUATIONS = 8  # the most frames that continue a header block: CVE-2024-27316
 MOST_UNSENT = 2**26  # bytes that a client does not take, before it may open no more streams
+HEADER_BLOCK = (frames.HEADERS, frames.CONTINUATION)
 SMALL = 64  # bytes of data; less has to be paid for, unless it is the last of its stream
 
 
@@ -53,8 +54,8 @@ class Http2Core(Outbound):
 
     # Handlers of the client's frames
 
-    def receive(self, data: bytes) -> Iterator[Event]:
-        """Process bytes and yield their events.
+    def receive(self, data: bytes) -> Iterator[Event | None]:
+        """Process bytes and yield their events; None for a frame of headers that is no event.
 
         A caller that stops before the last event continues with `receive(b"")`; see `has_more`.
         """
@@ -68,7 +69,7 @@ class Http2Core(Outbound):
                     raise self._unexpected(kind)
                 handler = handlers.get(kind, Http2Core._receive_unknown)
                 event = handler(self, flags, stream, payload)
-                if event is not None:
+                if event is not None or kind in HEADER_BLOCK:
                     yield event
         except Http2Error as error:
             yield self._failure(error)

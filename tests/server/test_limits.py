@@ -1,4 +1,5 @@
 import gzip
+import json
 import math
 import socket
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 
 import grpc
 import pytest
+from http2 import http2
 from rawhttp import PREDICT, WAYS, Connection, connected, get, post, text
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
 from waiting import SECONDS, wait_until
@@ -489,6 +491,21 @@ def test_a_body_of_another_coding_is_415(server: Served, coding: str) -> None:
         415,
         f"expected Content-Encoding gzip or deflate, got {coding}",
     )
+
+
+@pytest.mark.parametrize("codings", [["gzip", "gzip"], ["identity", "gzip", "br"]])
+def test_several_fields_of_a_coding_are_one(server: Served, codings: list[str]) -> None:
+    """A body that is compressed twice gets 415, also if two fields say so (RFC 9110, 5.3)."""
+    fields = [f"Content-Encoding: {coding}" for coding in codings]
+    pairs = [("content-encoding", coding) for coding in codings]
+    with connected(server.url) as connection, http2(server.url) as client:
+        answer = connection.ask(post(gzip.compress(text("hi")), PREDICT, *fields))
+        other = client.ask("POST", PREDICT, gzip.compress(text("hi")), *pairs)
+        assert connection.is_closed()
+        assert client.ask("GET", "/health/ping").body == b"pong"
+    expected = f"expected Content-Encoding gzip or deflate, got {', '.join(codings[-2:])}"
+    assert (answer.status, answer.info) == (415, expected)
+    assert (other.status, json.loads(other.body)["status"]["info"]) == (415, expected)
 
 
 @pytest.mark.parametrize("body", [b"no gzip", gzip.compress(text("cut off"))[:-9]])

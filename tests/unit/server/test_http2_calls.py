@@ -189,6 +189,7 @@ def test_a_compressed_message_is_read(
         ("gzip", framed(gzip.compress(b"hello")[:-3], 1), "3", "incomplete", 400),
         ("gzip", framed(b"hello", 1), "3", "header", 400),
         ("snappy", framed(b"hello", 1), "12", "expected gzip or deflate, got snappy", 501),
+        ("identity", framed(b"hello", 1), "13", "expected grpc-encoding for a compressed", 500),
         ("identity", framed(b"hello", 2), "13", "first byte to be 0 or 1, got 2", 500),
         ("identity", framed(b"hello")[:-1], "3", "expected one message, got a part of one", 400),
         ("identity", b"\0\0", "3", "expected one message, got a part of one", 400),

@@ -11,7 +11,8 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.exceptions import ProtocolError
 from h2_client import PREFACE, frames_in, raw
-from hpack import Encoder, NeverIndexedHeaderTuple
+from hpack import Decoder, Encoder, NeverIndexedHeaderTuple
+from hpack.exceptions import HPACKError
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -40,6 +41,7 @@ def block(*fields: tuple[str, str]) -> bytes:
     return bytes(Encoder().encode(never_indexed, huffman=False))
 
 
+USUAL = {b"", b"CONNECT", b"/again", b"elsewhere", *(value.encode() for _, value in REQUEST)}
 GOOD = block(*REQUEST)
 LENGTH = block(("content-length", "3"))
 BLOCKS = [
@@ -88,7 +90,7 @@ class OurCore:
 
     def refuses(self, data: bytes) -> bool:
         """Return whether these bytes cause a connection error or a stream reset."""
-        events = list(self.core.receive(data))
+        events = [each for each in self.core.receive(data) if each is not None]
         written = frames_in(self.core.take_output())
         resets = [each for each in written if each.type == RST_STREAM]
         assert not self.core.has_failed or isinstance(events[-1], ConnectionFailed)
@@ -207,7 +209,19 @@ def is_exempt(frame: Sent, core: Http2Core) -> bool:
         or (frame.kind in (HEADERS, CONTINUATION) and is_length_missing(frame, core))
         # RFC 7838, 4: ALTSVC is an extension, but `h2` parses it.
         or frame.kind == ALTSVC
+        # 8.3.1: `h2` does not check the values of pseudo-header fields.
+        or (frame.kind in (HEADERS, CONTINUATION) and has_unusual_request(frame.payload))
     )
+
+
+def has_unusual_request(block: bytes) -> bool:
+    """Return whether a header block has pseudo-header fields with other values than BLOCKS have."""
+    try:
+        fields = Decoder().decode(block, raw=True)
+    except HPACKError:
+        return False
+    pseudo = {(name, value) for name, value in fields if name.startswith(b":")}
+    return any(value not in USUAL for _, value in pseudo)
 
 
 def is_length_missing(frame: Sent, core: Http2Core) -> bool:

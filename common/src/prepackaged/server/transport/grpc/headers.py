@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from prepackaged.server.transport.grpc.messages import IDENTITY
 from prepackaged.server.transport.grpc.status import BEGIN, Status, trailers_of
 from prepackaged.server.transport.http2.headers import MAX_HEADERS, Headers
 from prepackaged.server.transport.http2.hpack import Fields, block_of
@@ -39,7 +40,7 @@ def _read(headers: Headers) -> CallHeaders:
     return CallHeaders(
         path=values.get(b":path", b"").decode(errors="replace"),
         timeout=_seconds(values.get(b"grpc-timeout", b"")),
-        encoding=values.get(b"grpc-encoding", b"identity"),
+        encoding=values.get(b"grpc-encoding", IDENTITY),
         refusal=_refusal(headers.size, values),
         fields=headers.fields,
     )

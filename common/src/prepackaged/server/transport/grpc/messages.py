@@ -12,6 +12,7 @@ from prepackaged.server.transport.grpc.status import CallError, Status
 
 PREFIX = 5  # bytes before a message
 ENCODINGS = {b"gzip", b"deflate"}
+IDENTITY = b"identity"  # no compression
 
 
 def framed(message: bytes) -> bytes:
@@ -95,6 +96,8 @@ class MessageReader:
         if self._received[0] > 1:
             why = f"expected a message's first byte to be 0 or 1, got {self._received[0]}"
             raise CallError(Status.INTERNAL, why)
+        if self._received[0] and self._encoding == IDENTITY:
+            raise CallError(Status.INTERNAL, "expected grpc-encoding for a compressed message")
         if self._received[0] and self._encoding not in ENCODINGS:
             name = self._encoding.decode("latin-1")
             raise CallError(Status.UNIMPLEMENTED, f"expected gzip or deflate, got {name}")

@@ -7,15 +7,13 @@ from collections.abc import Sequence
 
 from prepackaged.server.transport.compression import CODINGS, TooLargeError, inflated
 from prepackaged.server.transport.exchange import Exchange, TransportError
+from prepackaged.server.transport.hosts import KNOWN_HOSTS, is_host
 
 VERSIONS = ("1.1", "1.0")
 # The header fields that framing reads.
 READ = frozenset({b"content-length", b"host", b"expect", b"content-encoding", b"transfer-encoding"})
-# RFC 9112, 3.2, and RFC 3986, 3.2: a name or an address, and a port; without a user.
-HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(?::\d*)?", re.ASCII)
-LONGEST_HOST = 300
-KNOWN_HOSTS: set[bytes] = set()  # valid hosts, which are not checked again; a server has few names
-MOST_KNOWN = 64
+# RFC 9112, 3.2.2: a target that names the server, and its host
+ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 # Limits of a chunked body besides its data: sizes, extensions and trailers.
 MOST_OVERHEAD = 2**16  # bytes
 OVERHEAD_SHARE = 16  # more bytes for each byte of data
@@ -34,7 +32,7 @@ class Framing:
 
     __slots__ = ("coding", "error", "expects_continue", "is_chunked", "length")
 
-    def __init__(self, fields: Fields, version: str) -> None:
+    def __init__(self, target: bytes, fields: Fields, version: str) -> None:
         self.length, self.coding, self.expects_continue = 0, b"", False
         hosts, host, transfer = 0, b"", b""
         for name, value in fields:
@@ -48,15 +46,16 @@ class Framing:
                 self.expects_continue = version == "1.1" and value.lower() == b"100-continue"
             elif name == b"transfer-encoding":
                 transfer = value
-            elif value.lower() != b"identity":
-                self.coding = value.lower()
+            else:
+                self.coding = with_coding(self.coding, value)
         self.is_chunked = bool(transfer)
         is_usual = hosts == 1 and host in KNOWN_HOSTS and not (transfer or self.coding)
+        is_usual = is_usual and target.startswith(b"/")
         is_right = is_usual and version in VERSIONS  # for these, nothing more needs checking
-        self.error = None if is_right else self._problem(hosts, host, version, transfer)
+        self.error = None if is_right else self._problem(target, hosts, host, version, transfer)
 
     def _problem(
-        self, hosts: int, host: bytes, version: str, transfer: bytes
+        self, target: bytes, hosts: int, host: bytes, version: str, transfer: bytes
     ) -> TransportError | None:
         if version not in VERSIONS:
             return TransportError(400, f"expected HTTP/1.1 or 1.0, got HTTP/{version}")
@@ -64,6 +63,10 @@ class Framing:
             return TransportError(400, f"expected one Host header, got {hosts}")
         if not is_host(host):
             return TransportError(400, f"expected Host as a name and a port, got {shown(host)}")
+        if not is_target(target):
+            return TransportError(
+                400, f"expected a path or a URL with a host and no user, got {shown(target)}"
+            )
         if transfer and (error := transfer_error(transfer)):
             return error
         if self.coding and self.coding not in CODINGS:  # RFC 9110, 8.4
@@ -71,13 +74,18 @@ class Framing:
         return None
 
 
-def is_host(value: bytes) -> bool:
-    """Whether a Host header has a form that it may have; an empty one is allowed."""
-    if len(value) > LONGEST_HOST or not HOST.fullmatch(value):
-        return False
-    if len(KNOWN_HOSTS) < MOST_KNOWN:
-        KNOWN_HOSTS.add(value)
-    return True
+def is_target(target: bytes) -> bool:
+    """Whether the host in a target is valid: RFC 9110, 4.2, forbids users and empty hosts."""
+    found = ABSOLUTE.match(target)
+    return found is None or (is_host(found[1]) and found[1].partition(b":")[0] != b"")
+
+
+def with_coding(codings: bytes, more: bytes) -> bytes:
+    """The value of several Content-Encoding fields (RFC 9110, 5.3 and 8.4), without `identity`."""
+    more = more.lower()
+    if more in (b"", b"identity"):
+        return codings
+    return codings + b", " + more if codings else more
 
 
 def transfer_error(value: bytes) -> TransportError | None:

@@ -195,7 +195,7 @@ class RequestReader:
         if parser.should_upgrade():
             return  # the parser will read it again without the offer
         version = parser.get_http_version()
-        framing = Framing(self._fields, version)
+        framing = Framing(self._target, self._fields, version)
         self._length, self.expects_continue = framing.length, framing.expects_continue
         latest = self._begin(parser.get_method().decode(), self._target, self._fields)
         latest.keep_alive = version == "1.1" and parser.should_keep_alive()

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from prepackaged.server.transport.hosts import is_host
+
 Fields = Sequence[tuple[bytes, bytes]]
 
 # 8.2.1: no upper case, no spaces, no control characters, nothing beyond ASCII; a colon only in
@@ -17,6 +19,12 @@ CONNECTION_SPECIFIC = {  # 8.2.2
     b"keep-alive",
     b"transfer-encoding",
     b"upgrade",
+}
+# 8.3.1: the values of pseudo-header fields (RFC 9110, 9.1; RFC 3986, 3.1, 3.3 and 3.4)
+FORMS = {
+    b":method": re.compile(rb"[\w!#$%&'*+.^`|~-]+", re.ASCII),
+    b":scheme": re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*"),
+    b":path": re.compile(rb"/[!-~]*|\*"),
 }
 MOST_DIGITS = 18  # the most digits of a content-length
 SCHEMES_WITH_AUTHORITY = {b"http", b"https"}  # 8.3.1
@@ -69,9 +77,11 @@ def check_target(pseudo: dict[bytes, bytes], hosts: list[bytes]) -> None:
         if authority is None or b":path" in pseudo or b":scheme" in pseudo:
             raise MalformedError("expected CONNECT with :authority only")
         return
-    for name in (b":method", b":scheme", b":path"):
-        if not pseudo.get(name):
+    for name, form in FORMS.items():
+        if not (value := pseudo.get(name)):
             raise MalformedError(f"expected {name.decode()}, got none")
+        if not form.fullmatch(value):
+            raise MalformedError(f"expected a valid {name.decode()}")
     check_authority(pseudo[b":scheme"], authority, hosts)
 
 
@@ -84,6 +94,8 @@ def check_authority(scheme: bytes, authority: bytes | None, hosts: list[bytes]) 
         raise MalformedError("expected :authority or host, got none")
     if len(named) > 1 or len(hosts) > 1:
         raise MalformedError("expected one authority, got several")
+    if not all(map(is_host, named)):
+        raise MalformedError("expected an authority that is a name and a port")
 
 
 def check_others(fields: Fields) -> int | None:

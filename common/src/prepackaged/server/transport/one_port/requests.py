@@ -4,7 +4,12 @@ from prepackaged.server.transport.compression import CODINGS
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
 from prepackaged.server.transport.http1 import head_size
 from prepackaged.server.transport.http1.body import Body
-from prepackaged.server.transport.http1.framing import Fields, too_large, unknown_coding
+from prepackaged.server.transport.http1.framing import (
+    Fields,
+    too_large,
+    unknown_coding,
+    with_coding,
+)
 from prepackaged.server.transport.http1.incoming import Incoming
 from prepackaged.server.transport.http1.port import SENDER_SECONDS, HttpPort
 from prepackaged.server.transport.http1.responses import WITHOUT_BODY
@@ -143,8 +148,9 @@ class RestStream:
     def _begin(self, incoming: Incoming, headers: Headers) -> None:
         """Allow the client to send the body, unless the headers are refused."""
         exchange, length = incoming.exchange, self._length or 0
-        coding = exchange.header(b"content-encoding").lower()
-        incoming.coding = b"" if coding == b"identity" else coding
+        for name, value in exchange.headers:
+            if name == b"content-encoding":
+                incoming.coding = with_coding(incoming.coding, value)
         refuse_head(exchange, headers.size, incoming.coding)
         most = self._port.limits.max_body
         if most is not None and length > most:

@@ -342,6 +342,8 @@ matrix:
 	@$(PYTHON) tools/images.py matrix
 
 ## generate: Generate deploy/, the tables of the README, docs/settings.md and docs/reference.md
+# With the default registry, which the tests of these files expect, even if the shell exports another.
+generate: REGISTRY :=
 generate: deploy $(DEV)/.made
 	@$(DEV)/bin/python tools/pages.py
 

@@ -7,6 +7,7 @@ their ratios to the first layer of the same kind.
 """
 
 import re
+import socket
 import statistics
 import subprocess
 import sys
@@ -19,7 +20,9 @@ from pathlib import Path
 from bench.layer import GRPC, REST
 from bench.load import output, require_tools
 from bench.samples import GRPC_PREDICT, PREDICT
-from bench.servers import HOST, free_ports, is_free
+from bench.servers import HOST
+
+from prepackaged.testing import free_ports
 
 ROUNDS = 5
 CLIENTS = 32
@@ -80,12 +83,18 @@ def serving(name: str) -> Iterator[int]:
     """Serve the layer on a free port until the block ends."""
     (port,) = free_ports(1)
     with subprocess.Popen(command(name, port), stderr=subprocess.DEVNULL) as process:
-        while is_free(port):
+        while not listens(port):
             time.sleep(0.05)
         try:
             yield port
         finally:
             process.kill()
+
+
+def listens(port: int) -> bool:
+    """Whether a process accepts connections on the port."""
+    with socket.socket() as client:
+        return client.connect_ex((HOST, port)) == 0
 
 
 def command(name: str, port: int) -> Sequence[str]:

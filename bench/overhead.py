@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from bench.servers import Model
 
 ROOT = Path(__file__).parents[1]
-IMAGES = ("sklearn", "xgboost", "pytorch", "tensorflow2", "onnx")
 OF_TABLES = "tables"  # the training script of models that the sklearn image serves
 CALLS = 2000
 MOST_SECONDS = 20
@@ -46,8 +45,9 @@ def models(scratch: Path) -> Iterator[tuple[str, str, Path, "Model"]]:
     """Yield each model: title, training script, directory, and the served model."""
     # Imported here, because an image's environment lacks the packages that this module needs.
     from bench.cases import TABLES, train, trained, trained_on_records
+    from bench.programs import trainable_images
 
-    for image in IMAGES:
+    for image in trainable_images():
         directory = train(image, scratch)
         yield image, image, directory, trained(image, directory)
     for name, title in TABLES.items():

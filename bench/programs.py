@@ -60,6 +60,12 @@ def microservice(name: str, program: str, environment: Mapping[str, str]) -> Pro
     return Program(name, (program,), environment, options=OPTIONS)
 
 
+def trainable_images() -> list[str]:
+    """The images in images.toml for which the benchmark has a script that trains a model."""
+    names = tomllib.loads((ROOT / "images.toml").read_text())
+    return [name for name in names if (ROOT / f"bench/models/train_{name}.py").exists()]
+
+
 def programs_of(image: str) -> Path:
     """The directory of the programs in an image's environment."""
     return ROOT / f".envs/{image}/bin"

@@ -3,26 +3,23 @@
 import http.client
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 
 from bench.programs import ROOT, Program, Serves, programs_of
 from bench.samples import Sample, is_right
 
+from prepackaged.testing import free_ports
+
 MODELS = ROOT / "bench/models"
 HOST = "127.0.0.1"
 START_SECONDS = 90
 POLL_SECONDS = 0.02
-# Below Linux's range of ports for outgoing connections, of which a load opens many.
-PORTS = iter(random.sample(range(10_000, 32_000), 20_000))
 ASK_SECONDS = 20
 
 
@@ -138,19 +135,6 @@ def environment(model: Model, ports: Mapping[str, int]) -> dict[str, str]:
         "BARE_ANSWER": json.dumps(model.samples[0].answer, separators=(",", ":")) + "\n",
         "BARE_GRPC_ANSWER": model.grpc_answer.hex(),
     }
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports on which no process listens now, and which were not returned before."""
-    return list(islice(filter(is_free, PORTS), count))
-
-
-def is_free(port: int) -> bool:
-    """Return whether the port can be opened."""
-    with socket.socket() as opened, suppress(OSError):
-        opened.bind((HOST, port))
-        return True
-    return False
 
 
 def wait_for_answer(server: Server, sample: Sample, most: float = START_SECONDS) -> float:

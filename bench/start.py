@@ -22,13 +22,22 @@ from pathlib import Path
 from bench.cases import train, trained
 from bench.cgroups import limited_cpu
 from bench.load import Figures
-from bench.programs import OURS, PEERS, PUBLISHED, ROOT, Program, Serves, programs_of
+from bench.programs import (
+    OURS,
+    PEERS,
+    PUBLISHED,
+    ROOT,
+    Program,
+    Serves,
+    programs_of,
+    trainable_images,
+)
 from bench.run import machine
 from bench.samples import of_rows
 from bench.servers import MODELS, Model, NotStartedError, family, running, wait_for_answer
 from bench.table import table
 
-IMAGES = ("skeleton", "sklearn", "xgboost", "pytorch", "tensorflow2", "onnx")
+IMAGES = ("skeleton", *trainable_images())
 CPUS = (1.0, 0.2)
 RUNS = 3
 SCRIPT = "bare script"

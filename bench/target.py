@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.attacks import HOST
-from bench.servers import MODELS, free_ports, pss_megabytes
+from bench.servers import MODELS, pss_megabytes
+
+from prepackaged.testing import free_ports
 
 START_SECONDS = 60
 ASK_SECONDS = 15

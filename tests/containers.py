@@ -4,7 +4,6 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 import requests
@@ -12,8 +11,6 @@ from serving import free_ports
 
 from sbom import ENGINE
 
-GIVEN: set[int] = set()
-LOCK = Lock()
 # Without this, podman mounts writable memory on /tmp; docker and Kubernetes do not.
 READ_ONLY = ("--read-only", *(["--read-only-tmpfs=false"] if "podman" in ENGINE else []))
 
@@ -66,16 +63,6 @@ class Container:
         return int(engine("wait", self.name).stdout)
 
 
-def own_ports() -> list[int]:
-    """Three free ports that no other container has been given, even if it has not started yet."""
-    with LOCK:
-        ports = free_ports(3)
-        while GIVEN.intersection(ports):
-            ports = free_ports(3)
-        GIVEN.update(ports)
-        return ports
-
-
 @contextmanager
 def running(
     tag: str,
@@ -90,7 +77,7 @@ def running(
     """
     variables = [f"{name}={value}" for name, value in (environment or {}).items()]
     set_ = [word for variable in variables for word in ("-e", variable)]
-    here = own_ports()
+    here = free_ports(3)
     published = [word for a, b in zip(here, ports, strict=True) for word in ("-p", f"{a}:{b}")]
     http, grpc, metrics = (f"localhost:{port}" for port in here)
     replaced = ("--entrypoint", command[0], tag, *command[1:]) if command else (tag,)

@@ -2,9 +2,7 @@
 
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +17,7 @@ import requests
 from forking import Forked, fork, may_fork
 
 from prepackaged import testing
+from prepackaged.testing import free_ports
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = Path(sys.executable).parent
@@ -186,21 +185,3 @@ def how_to_call(
             yield next((line for line in said if line.strip().startswith("curl ")), "")
         finally:
             end(server)
-
-
-def free_ports(count: int) -> list[int]:
-    """Different ports on which nothing listens at the moment.
-
-    They are below the range for outgoing connections, which other tests open by the thousands.
-    """
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        return list(map(_bound, sockets))
-
-
-def _bound(probe: socket.socket) -> int:
-    while True:
-        port = random.randrange(10_000, 32_768)
-        with suppress(OSError):
-            probe.bind(("localhost", port))
-            return port

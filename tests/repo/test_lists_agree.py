@@ -257,6 +257,17 @@ def test_help_lists_every_command() -> None:
     assert targets.split(": ")[1].split() == list(images.targets())
 
 
+@pytest.mark.parametrize(("target", "registry"), [("generate", ""), ("deploy", "registry.test")])
+def test_an_exported_registry_is_for_deploy_and_not_for_generate(
+    target: str, registry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files that the other tests here compare have the default registry."""
+    monkeypatch.setenv("REGISTRY", "registry.test")
+    shows = ["--eval", "deploy: shown", "--eval", "shown: ; @echo 'for <$(REGISTRY)>'"]
+
+    assert f"for <{registry}>" in make("-n", *shows, target).stdout
+
+
 def test_the_matrix_has_every_target() -> None:
     """The CI matrix has every target of images.toml."""
     told = json.loads(make("-s", "matrix").stdout)["include"]

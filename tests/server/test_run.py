@@ -4,12 +4,16 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import requests
 from serving import UPSTREAM, free_ports, how_to_call
+from waiting import SECONDS
 
 import images
 import run
@@ -107,6 +111,29 @@ def test_make_run_takes_upstreams_microservice_too() -> None:
         unknown = requests.get(f"http://localhost:{http}/nothing", timeout=60)
 
     assert unknown.status_code == 500  # where ours has 404, see docs/differences.md
+
+
+def test_sigterm_stops_the_server_too() -> None:
+    """SIGTERM to run.py alone, as from a process supervisor, leaves no server behind."""
+    ports = dict(zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True))
+    settings = {f"PREDICTIVE_UNIT_{kind}_SERVICE_PORT": str(port) for kind, port in ports.items()}
+    with subprocess.Popen(
+        [sys.executable, images.ROOT / "tools/run.py", "skeleton", "", ""],
+        env=os.environ | settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as started:
+        try:
+            assert started.stdout is not None
+            assert any(line.strip().startswith(b"curl ") for line in started.stdout)
+            started.terminate()
+            assert started.wait(SECONDS) == 128 + signal.SIGTERM
+            with pytest.raises(requests.ConnectionError):
+                requests.get(f"http://localhost:{ports['HTTP']}/health/ping", timeout=SECONDS)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(started.pid, signal.SIGKILL)
 
 
 def test_make_run_on_a_model_that_is_not_there_fails() -> None:

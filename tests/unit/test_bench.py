@@ -9,7 +9,7 @@ import pytest
 from bench import cgroups
 from bench.cgroups import limited_cpu, limited_memory
 from bench.load import in_seconds, percentile, read_h2load, read_times, read_wrk
-from bench.programs import ALL, PEERS, UPSTREAM, Serves
+from bench.programs import ALL, PEERS, UPSTREAM, Serves, trainable_images
 from bench.samples import is_right, of_image, of_records, of_rows, of_tensor
 from bench.servers import MODELS, Model
 from bench.start import figures_of, header, programs_for
@@ -357,6 +357,18 @@ def test_a_start_is_measured_with_child_processes() -> None:
     assert own["s"] == 1.5
     assert own["CPU s"] > 0
     assert both["peak MB"] > own["peak MB"] > 10
+
+
+def test_the_images_with_a_training_script_are_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image that a fork adds to images.toml is measured once it has a script."""
+    monkeypatch.setattr("bench.programs.ROOT", tmp_path)
+    (tmp_path / "images.toml").write_text("[skeleton]\n[lightgbm]\n[catboost]\n")
+    (tmp_path / "bench/models").mkdir(parents=True)
+    (tmp_path / "bench/models/train_catboost.py").touch()
+
+    assert trainable_images() == ["catboost"]
 
 
 def test_each_image_starts_beside_the_same_servers(monkeypatch: pytest.MonkeyPatch) -> None:

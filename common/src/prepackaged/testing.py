@@ -1,8 +1,11 @@
 """Serve a Model in a test with the real server, on free ports."""
 
+import random
+import socket
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from prepackaged.server.inference.model_thread import ModelThread, started
@@ -12,7 +15,10 @@ from prepackaged.server.runtime.loading import read_metadata
 from prepackaged.server.runtime.model_service import MakeProtocol
 from prepackaged.server.runtime.server import RunningServer
 from prepackaged.server.telemetry.metrics import Metrics
-from prepackaged.server.transport.sockets import listen
+
+# In random order, since other processes look for ports too; below Linux's range of ports for
+# outgoing connections, of which tests open thousands.
+PORTS = iter(random.sample(range(10_000, 32_768), 22_768))
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ def serve(model: Any, protocols: Sequence[MakeProtocol] = (), **settings: Any) -
     ...     requests.post(url, json={"strData": "Ada"}).json()["strData"]
     'Hello, Ada'
     """
-    http, grpc, metrics = _free_ports(3)
+    http, grpc, metrics = free_ports(3)
     ports = {"http_port": http, "grpc_port": grpc, "metrics_port": metrics}
     config = Config(type(model).__name__, {}, **(ports | settings))
     with LoopThread() as loop, started(ModelThread()) as thread:
@@ -68,7 +74,18 @@ async def _started(*parts: Any) -> RunningServer:
     return server
 
 
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(listen("http", 0)) for _ in range(count)]
-        return [int(each.getsockname()[1]) for each in sockets]
+def free_ports(count: int) -> list[int]:
+    """Ports on which nothing listens now, and which were not returned before in this process.
+
+    >>> len(free_ports(3))
+    3
+    """
+    return list(islice(filter(_is_free, PORTS), count))
+
+
+def _is_free(port: int) -> bool:
+    """Whether nothing listens on the port, on any address."""
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind(("", port))
+        return True
+    return False

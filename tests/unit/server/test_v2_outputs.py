@@ -228,7 +228,7 @@ def test_an_unknown_output_is_refused(model: Any, value: Any, name: str, text: s
         (["output-0", "transform"], {"method": "predict"}, ["predict", "transform"]),
         (["predict_proba"], {"method": "predict"}, ["predict_proba"]),
         (["predict_proba", "output-0"], {"method": "predict"}, ["predict_proba", "predict"]),
-        ([], {"method": "any"}, ["any"]),
+        (["predict"], {"method": "any"}, ["predict"]),
     ],
 )
 def test_an_output_names_a_method(
@@ -239,6 +239,16 @@ def test_an_output_names_a_method(
     if tags:
         asked.meta["tags"] = tags
     assert Outputs(Estimator()).methods(asked) == methods
+
+
+@pytest.mark.parametrize("method", ["any", 7, ["predict"]])
+def test_an_unknown_method_is_refused(method: Any) -> None:
+    """A method that no requested output replaces must be one of the model's."""
+    asked = request("output-0", meta={"tags": {"method": method}})
+    with pytest.raises(ClientError) as caught:
+        Outputs(Estimator()).methods(asked)
+    why = f"expected method as one of predict_proba, predict, transform, got {method!r}"
+    assert str(caught.value) == why
 
 
 def test_classes_are_the_largest_scores_with_index_and_label() -> None:

@@ -43,7 +43,7 @@ class Exchange:
 def several(predictor: Predictor, exchange: Exchange) -> Several:
     """The predictions of two methods."""
     request = InferRequest([[1.0]], [])
-    served: Any = SimpleNamespace(predictor=predictor)
+    served: Any = SimpleNamespace(queue=predictor.predict)
     client: Any = exchange
     encode: Any = None  # nothing is answered here
     return Several(served, client, encode, request, METHODS)

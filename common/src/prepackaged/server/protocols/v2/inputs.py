@@ -35,8 +35,8 @@ class Inputs:
         self._specs = {spec.name for spec in known.input_tensors} if known else set()
         self._takes_others = bool(getattr(model, "takes_other_names", False))
         self._takes_tensors = bool(self._specs) or isinstance(model, TensorComponent)
-        self._takes_tables = known is not None and not self._takes_tensors
-        columns = (known.inputs or ()) if known and self._takes_tables else ()
+        self.takes_tables = known is not None and not self._takes_tensors
+        columns = (known.inputs or ()) if known and self.takes_tables else ()
         self._count = len(columns) if columns else None
         self._names = {each.name for each in columns if isinstance(each, Column)} - {None}
         self._is_nameless = bool(columns) and not self._names
@@ -51,7 +51,7 @@ class Inputs:
         if len(tensors) == 1 and content_type != PANDAS and not is_column:
             return self._array(first), []
         is_in_order = self._is_nameless and content_type == PANDAS
-        if self._takes_tables and not is_in_order:
+        if self.takes_tables and not is_in_order:
             return _columns(tensors), []
         if content_type == PANDAS:
             return _table(tensors), [tensor.name for tensor in tensors]
@@ -65,7 +65,7 @@ class Inputs:
         sizes = [len(each.content) for each in tensors if each.content is not None]
         is_binary = len(sizes) == len(tensors) and sum(sizes) <= MOST_COPIED
         has_texts = any(each.datatype is BYTES for each in tensors)
-        return is_binary and not (has_texts or self._takes_tables)
+        return is_binary and not (has_texts or self.takes_tables)
 
     def _tensors(self, tensors: Sequence[Tensor]) -> Any:
         """One array if the model has one input, whatever its name, else arrays by name."""
@@ -76,8 +76,8 @@ class Inputs:
         return arrays
 
     def _array(self, tensor: Tensor) -> Array:
-        array = decoded(tensor, are_texts=self._takes_tables)
-        if not self._takes_tables or len(tensor.shape) > 1 or tensor.datatype is BYTES:
+        array = decoded(tensor, are_texts=self.takes_tables)
+        if not self.takes_tables or len(tensor.shape) > 1 or tensor.datatype is BYTES:
             return _with_rows(array)
         if self._count == 1 and array.ndim:
             return array.reshape(-1, 1)
@@ -103,9 +103,13 @@ def _check_names(tensors: Sequence[Tensor]) -> None:
 def _columns(tensors: Sequence[Tensor]) -> dict[str, Any]:
     """A table for `tables`: a record if it has one row, else columns by name.
 
-    Raises `ClientError` for tensors of unequal lengths, or that are not columns.
+    Raises `ClientError` for tensors of unequal lengths, without rows, or that are not columns.
     """
-    if _row_count(tensors) == 1:
+    rows = _row_count(tensors)
+    if rows == 0:
+        shape = shown_shape(tensors[0].shape)
+        raise tensors[0].wrong(f"expected at least one row, got shape {shape}")
+    if rows == 1:
         return {tensor.name: _cell(tensor) for tensor in tensors}
     return {tensor.name: _column(tensor) for tensor in tensors}
 

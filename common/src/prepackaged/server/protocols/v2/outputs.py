@@ -9,6 +9,7 @@ import numpy as np
 from prepackaged.arrays import Array, list_by_row, numeric_if_possible
 from prepackaged.b64 import decode_b64, is_b64
 from prepackaged.errors import ClientError, ModelError
+from prepackaged.methods import asked_method
 from prepackaged.server.inference.requests import Prediction
 from prepackaged.server.protocols.json_reading import read_json
 from prepackaged.server.protocols.json_writing import dump
@@ -50,7 +51,7 @@ class Outputs:
     """
 
     def __init__(self, model: Any) -> None:
-        known = declared_signature(model) or Signature()
+        self._known = known = declared_signature(model) or Signature()
         self._methods = known.methods
         self._specs = {spec.name: spec for spec in known.output_tensors if spec.name}
         self.default = self._default(known)
@@ -66,14 +67,19 @@ class Outputs:
     def methods(self, request: InferRequest) -> list[str | None]:
         """The methods that a request chooses, each once; None is the default method.
 
-        Raises `ClientError` for an unknown output if the model's outputs are known.
+        Raises `ClientError` for an unknown output if the model's outputs are known, and for an
+        unknown method.
         """
         usual = self._asked_method(request.meta.get("tags")) if request.meta else None
         if not request.outputs:
-            return [usual]
-        if len(request.outputs) == 1:
-            return [self._method(request.outputs[0], usual)]
-        return list(dict.fromkeys(self._method(each, usual) for each in request.outputs))
+            chosen = [usual]
+        elif len(request.outputs) == 1:
+            chosen = [self._method(request.outputs[0], usual)]
+        else:
+            chosen = list(dict.fromkeys(self._method(each, usual) for each in request.outputs))
+        if usual is not None and usual in chosen:
+            asked_method(request.meta, self._known)
+        return chosen
 
     def _asked_method(self, tags: Mapping[str, Any] | None) -> str | None:
         method = (tags or {}).get("method") if self._methods else None

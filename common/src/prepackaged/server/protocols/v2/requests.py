@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from prepackaged.errors import ClientError
 from prepackaged.server.inference.requests import InferenceRequest
 from prepackaged.server.protocols.json_reading import JSON_TYPES
@@ -13,7 +15,7 @@ from prepackaged.server.protocols.v2 import raw
 from prepackaged.server.protocols.v2.codecs import check_content_type
 from prepackaged.server.protocols.v2.datatypes import BYTES, DATATYPES
 from prepackaged.server.protocols.v2.inputs import Inputs
-from prepackaged.server.protocols.v2.tensors import Tensor, cut_name
+from prepackaged.server.protocols.v2.tensors import Tensor, cut_name, label_of_all
 
 NO_PARAMETERS: Mapping[str, Any] = {}
 #: Parameters of a request that this or another server handles; the model gets the others.
@@ -63,13 +65,23 @@ class Message:
 class InferRequest(InferenceRequest):
     """A requested prediction, with the client's choices for the response.
 
-    `seconds` is the client's timeout, 0 for none.
+    `seconds` is the client's timeout, 0 for none. `label` names the inputs if they are a table by
+    position, whose errors name only row and column; otherwise it is empty.
     """
 
     id: str = ""
     outputs: Sequence[Asked] = ()
     is_binary: bool = False
     seconds: float = 0
+    label: str = ""
+
+    def labelled(self, error: BaseException) -> BaseException:
+        """The error of the model's `prepare` or `predict`; a `ClientError` gets the label."""
+        if not self.label or type(error) is not ClientError:
+            return error
+        named = ClientError(f"{self.label}: {error}")
+        named.__cause__ = error
+        return named
 
 
 def request_of(message: Message, inputs: Inputs) -> InferRequest:
@@ -80,6 +92,8 @@ def request_of(message: Message, inputs: Inputs) -> InferRequest:
         check_content_type(content_type)
     value, names = inputs.value(message.inputs, content_type)
     request = InferRequest(value, names, id=message.id, outputs=message.outputs)
+    if inputs.takes_tables and isinstance(value, np.ndarray):
+        request.label = label_of_all(message.inputs)
     if message.id:
         request.meta["puid"] = message.id
     if parameters:

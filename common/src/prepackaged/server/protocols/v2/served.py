@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from prepackaged.errors import ClientError
 from prepackaged.server.inference.hooks import find_hook
-from prepackaged.server.inference.predictor import HangingError, Predictor
+from prepackaged.server.inference.predictor import Done, HangingError, Predictor
 from prepackaged.server.inference.requests import Prediction
 from prepackaged.server.inference.work import Work
 from prepackaged.server.protocols.results import is_large
@@ -106,7 +107,14 @@ class ServedModel:
         request.parameters = None if method is None else {"method": method}
         request.set_context(exchange)
         done = partial(self._finish, exchange, encode, request, method)
-        exchange.on_cancel = self.predictor.predict(request, done).cancel
+        exchange.on_cancel = self.queue(request, done).cancel
+
+    def queue(self, request: InferRequest, done: Done) -> Work:
+        """Queue a prediction. Raises the exceptions of `Predictor.predict`."""
+        try:
+            return self.predictor.predict(request, done)
+        except ClientError as error:
+            raise request.labelled(error) from error
 
     def _finish(
         self,
@@ -117,7 +125,7 @@ class ServedModel:
         outcome: Prediction | BaseException,
     ) -> None:
         if isinstance(outcome, BaseException):
-            exchange.fail(outcome)
+            exchange.fail(request.labelled(outcome))
         else:
             self.respond(exchange, encode, request, {method: outcome})
 
@@ -183,7 +191,7 @@ class Several:
                 request = replace(self._request, parameters=parameters)
                 request.set_context(self._exchange)
                 done = partial(self._finish, method)
-                self._works.append(self._served.predictor.predict(request, done))
+                self._works.append(self._served.queue(request, done))
         except BaseException:
             self._cancel()
             raise
@@ -195,7 +203,7 @@ class Several:
 
     def _finish(self, method: str | None, outcome: Prediction | BaseException) -> None:
         if isinstance(outcome, BaseException):
-            self._exchange.fail(outcome)
+            self._exchange.fail(self._request.labelled(outcome))
             self._cancel()
             return
         self._predictions[method] = outcome

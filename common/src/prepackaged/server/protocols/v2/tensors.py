@@ -131,6 +131,16 @@ def label_of(name: str) -> str:
     return f"input {cut_name(name)!r}"
 
 
+def label_of_all(tensors: Sequence[Tensor]) -> str:
+    """The label of all inputs of a request, for error messages."""
+    first, last = tensors[0], tensors[-1]
+    return (
+        first.label
+        if first is last
+        else f"inputs {cut_name(first.name)!r} to {cut_name(last.name)!r}"
+    )
+
+
 def cut_name(name: str) -> str:
     """A name of limited length, for error messages."""
     return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."

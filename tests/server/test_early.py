@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+import requests
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rawhttp import connected, get, post, text
 from seldon_core.proto import prediction_pb2, prediction_pb2_grpc
@@ -98,6 +100,20 @@ def test_the_open_inference_protocol_is_alive_and_not_ready(loading: Any, tmp_pa
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     (tmp_path / "open").touch()
     wait_until(lambda: call(loading.server, "ServerReady").ready)
+
+
+def test_mlflow_s_health_is_refused_in_its_form(loading: Any, tmp_path: Path) -> None:
+    """While loading, MLflow's paths get 503 in MLflow's format; the version does not wait."""
+    refusal = {"error_code": "TEMPORARILY_UNAVAILABLE", "message": "the model is being loaded"}
+    with connected(loading.server.url) as connection:
+        for request in (get("/ping"), get("/health"), get("/ping", method="DELETE")):
+            answer = connection.ask(request)
+            assert (answer.status, json.loads(answer.body)) == (503, refusal)
+            assert answer.headers["retry-after"] == "1"
+        assert connection.ask(post(b"{}", "/invocations")).status == 503
+        assert connection.ask(get("/version")).body.decode() == version("prepackaged")
+    (tmp_path / "open").touch()
+    wait_until(lambda: requests.get(f"{loading.server.url}/ping", timeout=60).status_code == 200)
 
 
 def test_loading_by_request_is_refused_for_good(loading: Any, tmp_path: Path) -> None:

@@ -53,6 +53,16 @@ def test_values_of_json_keep_their_datatype(datatype: str, values: list[Any], dt
     assert (array.dtype, array.tolist()) == (np.dtype(dtype), values)
 
 
+@pytest.mark.parametrize(
+    ("datatype", "sent"),
+    [("FP16", 2049), ("FP32", 16777217), ("FP32", -16777219), ("FP32", 0.1), ("FP64", 2**53 + 1)],
+)
+def test_numbers_are_rounded_to_the_precision_of_a_float(datatype: str, sent: Any) -> None:
+    """Numbers in float tensors are rounded to the nearest float, as numpy does."""
+    array = tensor(datatype, [1], [sent]).array()
+    assert array.tolist() == np.array([sent]).astype(array.dtype).tolist()
+
+
 @pytest.mark.parametrize("values", [[1, 2, 3, 4, 5, 6], [[1, 2, 3], [4, 5, 6]]])
 @pytest.mark.parametrize("datatype", ["FP32", "INT64"])
 def test_values_are_flat_or_nested_as_the_shape(datatype: str, values: list[Any]) -> None:

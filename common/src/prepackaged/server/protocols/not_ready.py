@@ -32,12 +32,11 @@ def refusal(error: BaseException, why: str) -> RequestError:
 
 
 def refusing(
-    prefix: str, http_failure: Failure, grpc_failure: Failure, why: str, health: str = ""
+    prefix: str, http_failure: Failure, grpc_failure: Failure, why: str, *health: str
 ) -> WireProtocol:
-    """A protocol that answers 503 to all requests under a prefix.
+    """A protocol that answers 503 to all requests under a prefix, and for the paths `health`.
 
-    It also refuses GET requests for the path `health`. The other arguments are those of
-    `WireProtocol`.
+    The other arguments are those of `WireProtocol`.
     """
 
     def over_http(exchange: Exchange, error: BaseException) -> Response:  # noqa: ARG001
@@ -49,7 +48,9 @@ def refusing(
     def refuse(exchange: Exchange) -> None:
         exchange.fail(NotReadyError(why))
 
-    routes = {health: {"GET": refuse}} if health else {}
     return WireProtocol(
-        prefix=prefix, http_failure=over_http, grpc_failure=over_grpc, routes=routes
+        prefix=prefix,
+        http_failure=over_http,
+        grpc_failure=over_grpc,
+        routes={path: {"GET": refuse} for path in health},
     )

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.protocols.errors import error_failure, grpc_failure
-from prepackaged.server.protocols.mlflow import errors as mlflow_errors
-from prepackaged.server.protocols.mlflow.protocol import INVOCATIONS, mlflow
+from prepackaged.server.protocols.mlflow.protocol import mlflow
+from prepackaged.server.protocols.mlflow.protocol import not_ready as mlflow_not_ready
 from prepackaged.server.protocols.not_ready import Hangs, never, refusing
 from prepackaged.server.protocols.seldon.grpc import SERVICE_NAMES
 from prepackaged.server.protocols.v1.protocol import PREFIX, v1
@@ -53,15 +53,17 @@ def others_not_ready(
 
     `hangs` returns whether a call to the unloaded model hangs.
     """
-    chosen = config.predict_route or config.health_route
-    failures = {PREFIX: error_failure, INVOCATIONS: mlflow_errors.http_failure}
-    if chosen:
-        failures[chosen] = error_failure
     name = Name(config.model_name, config.model_version)
     return [
-        *(
-            refusing(prefix, each, grpc_failure, why, config.health_route)
-            for prefix, each in failures.items()
-        ),
+        *platform_not_ready(why, config),
+        refusing(PREFIX, error_failure, grpc_failure, why),
+        mlflow_not_ready(why),
         v2_not_ready(name, why, change, hangs),
     ]
+
+
+def platform_not_ready(why: str, config: Config) -> list[WireProtocol]:
+    """The protocols of `of_platform` while the model is not loaded."""
+    health = [config.health_route] if config.health_route else []
+    prefix = config.predict_route or config.health_route
+    return [refusing(prefix, error_failure, grpc_failure, why, *health)] if prefix else []

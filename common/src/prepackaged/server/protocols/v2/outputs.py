@@ -192,7 +192,9 @@ def _declared(array: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def _holdable(array: Array) -> Array:
-    """Numbers unchanged, other values as str, bytes or None."""
+    """Numbers unchanged, other values as str, bytes or None; masked values are missing."""
+    if isinstance(array, np.ma.MaskedArray):
+        array = _without_mask(array)
     kind = array.dtype.kind
     if kind in "biuf":
         return array
@@ -204,6 +206,13 @@ def _holdable(array: Array) -> Array:
             return array
     elements = [_element(value) for value in array.ravel().tolist()]
     return list_by_row(elements).reshape(array.shape)
+
+
+def _without_mask(array: Any) -> Array:
+    """The values of a masked array; a masked one is NaN among floats, else None."""
+    if array.dtype.kind == "f" or not np.ma.is_masked(array):
+        return np.asarray(array.filled(np.nan) if array.dtype.kind == "f" else array.data)
+    return list_by_row(array.ravel().tolist()).reshape(array.shape)
 
 
 def _may_be_numbers(array: Array) -> bool:

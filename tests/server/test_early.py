@@ -98,6 +98,7 @@ def test_the_open_inference_protocol_is_alive_and_not_ready(loading: Any, tmp_pa
     with pytest.raises(grpc.RpcError) as caught:
         call(loading.server, "ModelInfer", model_name="model")
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert dict(caught.value.trailing_metadata()) == {"grpc-retry-pushback-ms": "1000"}
     (tmp_path / "open").touch()
     wait_until(lambda: call(loading.server, "ServerReady").ready)
 

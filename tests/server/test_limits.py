@@ -441,6 +441,7 @@ def test_a_message_for_which_there_is_no_memory_now_is_unavailable(gate: Any) ->
         with pytest.raises(grpc.RpcError) as caught:
             prediction_pb2_grpc.ModelStub(channel).Predict(large, timeout=SECONDS)
         assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert dict(caught.value.trailing_metadata()) == {"grpc-retry-pushback-ms": "1000"}
         gate.open()
         assert first.answer().status == 200
 

@@ -69,6 +69,7 @@ def test_what_is_more_than_may_wait_is_unavailable_over_grpc(server: Served, gat
         gate.open()
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
     assert caught.value.details() == "2 requests already wait for the model, the maximum"
+    assert int(dict(caught.value.trailing_metadata())["grpc-retry-pushback-ms"]) >= 1000
 
 
 def test_a_server_that_was_overloaded_serves_again(server: Served, gate: Any) -> None:

@@ -407,6 +407,30 @@ def test_an_error_has_its_code_and_message(
 
 
 @pytest.mark.parametrize(
+    ("retry_after", "trailers"),
+    [
+        (None, {}),
+        (1, {"grpc-retry-pushback-ms": "1000"}),
+        ("30", {"grpc-retry-pushback-ms": "30000"}),
+        (1.5, {}),
+        ("Wed, 01 Jan 2031 00:00:00 GMT", {}),
+    ],
+)
+def test_a_trailer_says_when_to_retry(
+    serve: Serve, retry_after: Any, trailers: dict[str, str]
+) -> None:
+    """Whole seconds become milliseconds; other forms of Retry-After have none in gRPC."""
+    error = NotReadyError("not yet")
+    error.retry_after = retry_after
+    channel = serve(FakePredictor(error))
+
+    with pytest.raises(grpc.RpcError) as caught:
+        predict(channel)
+
+    assert dict(caught.value.trailing_metadata()) == trailers
+
+
+@pytest.mark.parametrize(
     ("status", "code"),
     [
         (400, grpc.StatusCode.INVALID_ARGUMENT),

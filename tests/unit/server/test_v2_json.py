@@ -121,7 +121,10 @@ def test_a_raw_body_is_one_row_of_the_only_input(
     [
         ([], "needs a model of one known input, and this one has 0"),
         ([entry("FP32", -1), entry("FP32", -1)], "and this one has 2"),
-        ([entry("FP32", -1, 2)], r"FP32 values for one row of shape \[-1, 2\], got 7 bytes"),
+        (
+            [entry("FP32", -1, 2)],
+            r"^input 'x': expected a body of FP32 values for one row of shape \[-1, 2\], got 7 by",
+        ),
         ([entry("FP32", -1, -1, -1)], "got 7 bytes"),
     ],
 )

@@ -14,6 +14,7 @@ from prepackaged.server.transport.exchange import Exchange, Response, TransportE
 from prepackaged.server.transport.grpc.status import (
     CallError,
     code_of,
+    pushback,
     response_of,
     transport_failure,
 )
@@ -40,7 +41,9 @@ def grpc_failure(exchange: Exchange, error: BaseException) -> Response:  # noqa:
         return transport_failure(error)
     shown = error_for_client(error)
     status = grpc_http_status_of(shown)
-    return response_of(code_of(status), bounded(str(shown.message)), counted_as=status)
+    response = response_of(code_of(status), bounded(str(shown.message)), counted_as=status)
+    response.headers = pushback(retry_after(shown))
+    return response
 
 
 def refuse_cloud_event(message: Mapping[str, Any], *wanted: str) -> None:

@@ -27,7 +27,7 @@ class Response:
     """A response.
 
     `status` is an HTTP status. An error over gRPC also has gRPC's `code` and its message,
-    `details`; it is counted under the status.
+    `details`; it is counted under the status, and its `headers` are trailers.
     """
 
     body: bytes

@@ -14,7 +14,7 @@ from prepackaged.images import SIGNATURES
 from prepackaged.server.protocols.shapes import shown_shape
 from prepackaged.server.protocols.v2.datatypes import BYTES, DATATYPES
 from prepackaged.server.protocols.v2.requests import Message
-from prepackaged.server.protocols.v2.tensors import Tensor
+from prepackaged.server.protocols.v2.tensors import Tensor, label_of
 
 FREE = -1
 BINARY = {"binary_data_output": True}
@@ -47,6 +47,6 @@ def _tensor(body: bytes, entry: Entry) -> Tensor:
     if datatype is BYTES or body.startswith(SIGNATURES):
         return Tensor(name, BYTES, [1], [body])
     raise ClientError(
-        f"expected a body of {datatype.name} values for one row of shape"
+        f"{label_of(name)}: expected a body of {datatype.name} values for one row of shape"
         f" {shown_shape(entry['shape'])}, got {len(body)} bytes"
     )

@@ -154,7 +154,8 @@ class UnaryCall:
         core = connection.core
         if response.code:
             trailers = trailers_of(response.code, response.details)
-            core.send_headers(stream, block_of(*BEGIN, *trailers), end=True)
+            others = (response.headers or {}).items()
+            core.send_headers(stream, block_of(*BEGIN, *trailers, *others), end=True)
         else:
             core.send_response(stream, BEGIN_BLOCK, framed(response.body), OK_BLOCK)
         connection.flush()

@@ -1,5 +1,6 @@
 """Errors in gRPC's form: a status code, and the message as its details."""
 
+from collections.abc import Mapping
 from enum import IntEnum
 from http import HTTPStatus
 from urllib.parse import quote
@@ -74,7 +75,16 @@ def transport_failure(error: CallError | TransportError) -> Response:
     """The response to an error of the transport, the same in every protocol."""
     if isinstance(error, CallError):
         return response_of(error.status, str(error))
-    return response_of(code_of(error.status), str(error), counted_as=error.status)
+    response = response_of(code_of(error.status), str(error), counted_as=error.status)
+    response.headers = pushback(error.headers)
+    return response
+
+
+def pushback(headers: Mapping[str, str]) -> dict[str, str]:
+    """The trailer for a number of seconds in `Retry-After`, for clients that retry (gRFC A6)."""
+    seconds = headers.get("Retry-After", "")
+    whole = seconds.isascii() and seconds.isdecimal()
+    return {"grpc-retry-pushback-ms": str(1000 * int(seconds))} if whole else {}
 
 
 def cut(details: str) -> str:

@@ -139,6 +139,8 @@ class Graph:
     def _run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         try:
             return self._outputs(arrays)
+        except ClientError:
+            raise
         except Exception as error:
             raise _blamed(error, differing_sizes(self.inputs, arrays)) from error
 
@@ -151,7 +153,7 @@ class Graph:
         if not self._bfloat16s:
             return list(self.session.run(names, arrays, QUIETLY))
         given = {
-            name: bfloat16.from_float32(array)
+            name: bfloat16.from_float32(name, array)
             if name in self._bfloat16s
             else onnxruntime.OrtValue.ortvalue_from_numpy(array)
             for name, array in arrays.items()

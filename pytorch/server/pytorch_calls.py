@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from prepackaged import ClientError, ModelError, TensorSpec, describe
 from prepackaged.arrays import Array
-from prepackaged.tensor_values import to_array
+from prepackaged.tensor_values import check_range, to_array
 
 logger = logging.getLogger(__name__)
 
@@ -164,7 +164,8 @@ class Network:
         wanted = numpy_dtype(dtype)
         if array.dtype != wanted:
             array = to_array(TensorSpec(name, wanted), array)
-        return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(self.device, dtype)
+        tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
+        return _converted(name, tensor, dtype).to(self.device)
 
     def _of_any_batch(self, each: Input) -> Input:
         if not self.takes_one_row or each.shape is None:
@@ -194,6 +195,16 @@ def _depth(value: Any) -> int:
     while isinstance(value, list):
         value, depth = (value[0] if value else None), depth + 1
     return value.ndim if isinstance(value, np.ndarray) else depth
+
+
+def _converted(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """The tensor in a dtype that numpy may lack. Raises `ClientError` for numbers beyond it."""
+    if tensor.dtype == dtype:
+        return tensor
+    kept, limits = tensor.to(dtype), torch.finfo(dtype)
+    back, told = kept.to(tensor.dtype).numpy(), str(dtype).removeprefix("torch.")
+    check_range(name, tensor.numpy(), back, told, (limits.min, limits.max))
+    return kept
 
 
 def _as_argument(tensor: Tensor, each: Input) -> Any:

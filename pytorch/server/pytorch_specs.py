@@ -125,10 +125,11 @@ def _constants(module: Any) -> list[torch.Tensor]:
 
 @cache
 def numpy_dtype(dtype: torch.dtype | None) -> "np.dtype[Any] | None":
-    """The corresponding numpy dtype; float32 for bfloat16, which numpy lacks."""
+    """The corresponding numpy dtype; float32 for floats that numpy lacks, such as bfloat16."""
     if dtype is None:
         return None
-    dtype = torch.float32 if dtype is torch.bfloat16 else dtype
+    is_numpys = dtype in (torch.float16, torch.float32, torch.float64)
+    dtype = torch.float32 if dtype.is_floating_point and not is_numpys else dtype
     kept: np.dtype[Any] = torch.empty(0, dtype=dtype).numpy().dtype
     return kept
 

@@ -28,7 +28,9 @@ logger = logging.getLogger(__name__)
 
 MOST_SECONDS = 5.0  # the longest search for shapes and kinds, in seconds
 VARIED = (2, 3, 5)  # values whose quotients, roots and logarithms are not whole numbers
-LARGE = 500  # a factor for these values that makes their sixth powers exceed 64 bits
+# Factors for these values: large ones, with which products exceed 64 bits. The first makes sixth
+# powers exceed them while floats stay finite, the second squares, as of identifiers.
+FACTORS = (500, 10**9)
 
 
 @dataclass
@@ -187,9 +189,11 @@ class Trial:
         if self._differs(each):
             return True
         on_cpu = self._on_cpu()
+        largest = torch.finfo(self.floating).max
+        large = [(self.value, each) for each in FACTORS if each * max(VARIED) <= largest]
         return on_cpu is not None and any(
             replace(on_cpu, varied=each.name, value=value, factor=factor)._differs(each)
-            for value, factor in ((VARIED[1], 1), (self.value, 1), (self.value, LARGE))
+            for value, factor in ((VARIED[1], 1), (self.value, 1), *large)
         )
 
     def _differs(self, each: Input) -> bool:

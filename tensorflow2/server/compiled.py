@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import tensorflow as tf
-from dtypes import check_range, is_numpys, stand_in, to_array, to_tensor
+from dtypes import check, is_numpys, stand_in, to_array, to_tensor
 from state import changes, restored
 
 from prepackaged import (
@@ -100,7 +100,7 @@ class Compiled:
         out of range, or that are out of an input's range, and `ModelError` for any other failure.
         """
         for name, dtype in self.foreign.items():
-            check_range(name, arrays[name], dtype)
+            check(name, arrays[name], dtype)
         try:
             return run_by_row(self._run, dict(arrays), self.by_row, self.shapes)
         except ClientError:

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from prepackaged import ClientError
 from prepackaged.arrays import Array, list_by_row
+from prepackaged.tensor_values import check_range
 
 # For TensorFlow's dtypes, the dtypes of the arrays that stand in for them.
 STAND_INS: dict[str, Any] = {"string": bytes, "bfloat16": np.float32} | {
@@ -30,19 +30,13 @@ def is_numpys(dtype: Any) -> bool:
     return bool(dtype.is_quantized or np.dtype(dtype.as_numpy_dtype).isbuiltin == 1)  # else 2
 
 
-def check_range(name: str, array: Array, dtype: Any) -> None:
+def check(name: str, array: Array, dtype: Any) -> None:
     """Raise `ClientError` for numbers of the input `name` that are too large for the dtype.
 
     TensorFlow itself would keep their lowest bits.
     """
     kept = array.astype(dtype.as_numpy_dtype).astype(array.dtype)
-    wrong = np.isfinite(array) & ~np.isfinite(kept) if dtype.is_floating else kept != array
-    if wrong.any():
-        place = tuple(np.argwhere(wrong)[0].tolist())
-        raise ClientError(
-            f"input {name!r}: expected {dtype.name} from {dtype.min} to {dtype.max},"
-            f" got {array[place]} at {list(place)}"
-        )
+    check_range(name, array, kept, dtype.name, (dtype.min, dtype.max))
 
 
 def to_tensor(array: Array, dtype: Any) -> Any:

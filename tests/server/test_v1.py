@@ -273,7 +273,10 @@ def test_the_content_type_does_not_matter(half: Served, content_type: str) -> No
         ({"instances": "1"}, "expected instances as a list, got a string"),
         (
             {"instances": [[1], [1, 2]]},
-            "expected rows of equal length; row 0 has 1 value, row 1 has 2 values",
+            (
+                "input 'x': expected float32 of shape [n], in lists of equal length;"
+                " row 0 has 1 value, row 1 has 2 values"
+            ),
         ),
         (
             {"instances": [{"y": 1}]},
@@ -496,7 +499,7 @@ def test_large_bodies_mean_what_small_ones_do(half: Served) -> None:
     status, answer = ask(half, {"instances": [*numbers, [1.0]]})
     assert (status, answer) == (
         400,
-        {"error": "expected rows of equal length; row 0 has a single value, row 30000 has 1 value"},
+        {"error": "input 'x': expected float32 of shape [n]; row 30000 has 1 value"},
     )
 
 

@@ -249,11 +249,54 @@ def test_integers_are_exact_or_refused(values: Any, dtype: str) -> None:
         assert ", got " in refusal(TensorSpec("x", dtype), values)
 
 
-def test_ragged_rows_are_refused() -> None:
-    """The error for ragged rows names the first row of another length."""
-    assert refusal(TensorSpec("x", "float32", (None, 2)), [[1, 2], [3]]) == (
-        "expected rows of equal length; row 0 has 2 values, row 1 has 1 value"
-    )
+@pytest.mark.parametrize(
+    ("shape", "rows", "told"),
+    [
+        ((None, 2), [[1, 2], [3]], "float32 of shape [n, 2]; row 1 has 1 value"),
+        ((None, 2), [[1], [2, 3]], "float32 of shape [n, 2]; row 0 has 1 value"),
+        ((None, 2), [[1, 2], 3], "float32 of shape [n, 2]; row 1 has a single value"),
+        (
+            (None, 2),
+            [[1], [2], [3, 4, 5]],
+            (
+                "float32 of shape [n, 2], in lists of equal length; row 0 has 1 value, row 2 has 3"
+                " values"
+            ),
+        ),
+        (
+            (None, None),
+            [[1, 2], [3]],
+            (
+                "float32 of shape [n, ?], in lists of equal length; row 0 has 2 values, row 1 has 1"
+                " value"
+            ),
+        ),
+        (
+            (None, 2, 2),
+            [[[1, 2], [3, 4]], [[1, 2], [3]]],
+            "float32 of shape [n, 2, 2]; the list at [1, 1] has 1 value",
+        ),
+        (
+            None,
+            [[1, 2], [3]],
+            "float32, in lists of equal length; row 0 has 2 values, row 1 has 1 value",
+        ),
+        ((None,), [1, [2]], "float32 of shape [n]; row 1 has 1 value"),
+        (
+            (None, None),
+            [[1], 2],
+            (
+                "float32 of shape [n, ?], in lists of equal length; row 0 has 1 value, row 1 has a"
+                " single value"
+            ),
+        ),
+    ],
+)
+def test_the_error_for_ragged_rows_names_the_row_that_the_shape_forbids(
+    shape: Any, rows: Any, told: str
+) -> None:
+    """The row whose length the shape forbids is named, else the first two that differ."""
+    assert refusal(TensorSpec("x", "float32", shape), rows) == f"input 'x': expected {told}"
 
 
 @pytest.mark.parametrize(

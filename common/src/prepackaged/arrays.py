@@ -1,6 +1,5 @@
 """Arrays from nested lists."""
 
-import math
 from collections.abc import Sequence
 from itertools import chain
 from numbers import Real
@@ -12,10 +11,23 @@ import numpy.typing as npt
 from prepackaged.errors import ClientError
 
 Array = npt.NDArray[Any]
+Place = tuple[int, ...]
 
 EXACT = 2.0**53  # the float below which every whole number is exact
 LARGEST_TEXT = 2**24  # the most characters in a '<U' array, which pads all texts to the longest
 DEEPEST = 64  # the most dimensions of an array, numpy's own limit
+
+
+class UnequalLengthsError(ClientError):
+    """Nested lists have unequal lengths, so that they are no array.
+
+    `lengths` are the first list's length and the other one's, None for a single value, by place.
+    """
+
+    def __init__(self, lengths: dict[Place, int | None]) -> None:
+        self.lengths = lengths
+        first, other = (list_with_length(*each) for each in lengths.items())
+        super().__init__(f"expected rows of equal length; {first}, {other}")
 
 
 def from_lists(rows: list[Any]) -> Array:
@@ -23,7 +35,7 @@ def from_lists(rows: list[Any]) -> Array:
 
     The result is an object array of the unchanged values if kinds are mixed, if a value is null or
     an object, or if a whole number beside fractions is too large to be exact as a float. Raises
-    `ClientError`, with the row, if lists have unequal lengths.
+    `UnequalLengthsError`, with the rows, if lists have unequal lengths.
     """
     total = sum_of_sizes(rows)
     if total is not None:
@@ -75,14 +87,16 @@ def _check_lengths(level: list[Any], shape: list[int]) -> None:
     lengths = [len(value) if type(value) is list else None for value in level]
     for number, length in enumerate(lengths):
         if length != lengths[0]:
-            row = number // math.prod(shape[1:])
-            where = f"row {row}" if len(shape) == 1 else f"a list in row {row}"
-            raise ClientError(
-                f"expected rows of equal length; {'row 0' if len(shape) == 1 else 'the first list'}"
-                f" has {count_words(lengths[0])}, {where} has {count_words(length)}"
-            )
+            place = tuple(map(int, np.unravel_index(number, shape)))
+            raise UnequalLengthsError({(0,) * len(shape): lengths[0], place: length})
     if len(shape) == DEEPEST:
         raise ClientError(f"expected at most {DEEPEST} dimensions, got lists in lists beyond that")
+
+
+def list_with_length(place: Place, length: int | None) -> str:
+    """A list as text: its row, its indices if it is a list in a row, and its length."""
+    row = f"row {place[0]}" if len(place) == 1 else f"the list at {list(place)}"
+    return f"{row} has {count_words(length)}"
 
 
 def count_words(length: int | None) -> str:

@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from prepackaged.arrays import Array, from_lists, numeric_if_possible
+from prepackaged.arrays import (
+    Array,
+    UnequalLengthsError,
+    from_lists,
+    list_with_length,
+    numeric_if_possible,
+)
 from prepackaged.b64 import decode_b64, is_b64
 from prepackaged.errors import ClientError
 from prepackaged.sheets import PAYLOADS
@@ -62,9 +68,40 @@ def _wrong(spec: TensorSpec, got: str) -> ClientError:
     return ClientError(f"input {spec.name!r}: expected {spec.expected()}, got {got}")
 
 
+def check_range(name: str, array: Array, kept: Array, dtype: str, limits: tuple[Any, Any]) -> None:
+    """Raise `ClientError` for numbers that are too large for a dtype that numpy lacks.
+
+    `kept` are the numbers of the input `name` after the conversion to `dtype` and back; `limits`
+    are the smallest and the largest number of this dtype. Floats are rounded, as in every
+    framework, but finite numbers must stay finite.
+    """
+    is_float = array.dtype.kind == "f"
+    wrong = np.isfinite(array) & ~np.isfinite(kept) if is_float else kept != array
+    if wrong.any():
+        place = tuple(np.argwhere(wrong)[0].tolist())
+        raise ClientError(
+            f"input {name!r}: expected {dtype} from {limits[0]} to {limits[1]},"
+            f" got {array[place]} at {list(place)}"
+        )
+
+
+def unequal_lengths(spec: TensorSpec, error: UnequalLengthsError) -> ClientError:
+    """The error for an input: the list whose length its shape forbids, else both lengths."""
+    axis = len(next(iter(error.lengths)))
+    is_free = spec.shape is None or spec.shape[axis : axis + 1] == (None,)
+    (wanted,) = (spec.shape or ())[axis : axis + 1] or [None]  # None is a single value
+    wrong = [each for each in error.lengths.items() if is_free or each[1] != wanted]
+    told = ", ".join(list_with_length(*each) for each in wrong)
+    lists = ", in lists of equal length" if len(wrong) > 1 else ""
+    return ClientError(f"input {spec.name!r}: expected {spec.expected()}{lists}; {told}")
+
+
 def _listed(spec: TensorSpec, value: Any) -> Array:
     if isinstance(value, list):
-        return from_lists(value)
+        try:
+            return from_lists(value)
+        except UnequalLengthsError as error:
+            raise unequal_lengths(spec, error) from None
     is_text = isinstance(value, str | bytes) or is_b64(value)
     is_right = is_text if spec.is_text else isinstance(value, int | float)
     if is_right and set(spec.shape or ()) <= {None, 1}:

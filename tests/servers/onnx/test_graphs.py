@@ -64,6 +64,18 @@ def test_bfloat16_keeps_what_is_no_number(loaded: Load) -> None:
     assert np.isnan(loaded(same("bfloat16")).predict(patterns)).all()
 
 
+@pytest.mark.parametrize("number", [3.4e38, -3.4e38, 2**128 - 2**104])
+def test_a_number_beyond_bfloat16_is_refused(number: float, loaded: Load) -> None:
+    """A number that bfloat16 would round to infinity is the client's mistake."""
+    model = loaded(same("bfloat16"))
+
+    with pytest.raises(ClientError, match=r"'x': expected bfloat16 from -3.38.* at \[1, 0\]"):
+        model.predict([[1, 2], [number, 1]])
+
+    largest = (2 - 2**-7) * 2.0**127
+    assert model.predict([[largest, -largest]]).tolist() == [[largest, -largest]]
+
+
 def test_bfloat16_goes_beside_other_types(loaded: Load) -> None:
     """A graph may mix bfloat16 with other types."""
     nodes = [node("Cast", "x", "y", to=TensorProto.FLOAT), node("Cast", "i", "z", to=16)]

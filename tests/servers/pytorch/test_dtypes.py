@@ -10,6 +10,8 @@ import torch
 from test_arguments import saved_as
 from torch import Tensor, nn
 
+from prepackaged import ClientError
+
 ROWS = [[1.2345, 2.5]]
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
@@ -56,6 +58,22 @@ def test_rows_take_the_dtype_that_the_first_layer_takes(
     answer = model_of(tmp_path).predict(ROWS)
 
     np.testing.assert_allclose(answer, asked(module, ROWS, dtype=dtype).numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("number", [3.4e38, -3.4e38, 2**128 - 2**104])
+def test_numbers_beyond_bfloat16_are_refused_where_the_weights_have_it(
+    number: float, tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
+    """A number that bfloat16 would round to infinity is refused; infinity itself is accepted."""
+    module = nn.Sequential(nn.Linear(2, 2)).bfloat16().eval()
+    torch.save(module, tmp_path / "model.pt")
+    model = model_of(tmp_path, allow_pickle="true")
+
+    with pytest.raises(ClientError, match=r"expected bfloat16 from -3.38.* to 3.38.* at \[1, 0\]"):
+        model.predict([[1, 2], [number, 1]])
+
+    assert np.isinf(model.predict([[np.inf, 1]])).all()
+    assert np.isfinite(model.predict([[3.38e38, 1]])).any()
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])

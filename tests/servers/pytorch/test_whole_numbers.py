@@ -53,6 +53,54 @@ def test_numbers_beyond_64_bits_are_computed_as_floats(
     np.testing.assert_allclose(answer, asked(module, rows).numpy(), rtol=1e-5)
 
 
+class Cubed(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x**3
+
+
+class Distance(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * x).sum(1)
+
+
+@AS
+@pytest.mark.parametrize(
+    ("net", "rows"),
+    [(Cubed, [[3_000_000, 2, 4_000_000]]), (Distance, [[4_000_000_000, 3_000_000_000]])],
+)
+def test_whole_numbers_in_the_millions_are_computed_as_floats_if_their_powers_are_too_large(
+    net: type[nn.Module],
+    rows: Any,
+    is_script: bool,  # noqa: FBT001  a case
+    tmp_path: Path,
+    model_of: Callable[..., Any],
+    asked: Callable[..., Any],
+) -> None:
+    """A client's 3000000 is 3000000.0 for a module that would compute beyond 64 bits with it."""
+    module = saved_as(net, tmp_path, is_script=is_script)
+
+    answer = model_of(tmp_path).predict(rows)
+
+    np.testing.assert_allclose(answer, asked(module, rows).numpy(), rtol=1e-5)
+
+
+class Shifted(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x % 1000 + 10 * x
+
+
+@AS
+def test_whole_numbers_stay_exact_if_the_module_can_compute_with_them(
+    is_script: bool,  # noqa: FBT001  a case
+    tmp_path: Path,
+    model_of: Callable[..., Any],
+) -> None:
+    """Identifiers beyond the precision of float32 keep their last digits."""
+    saved_as(Shifted, tmp_path, is_script=is_script)
+
+    assert model_of(tmp_path).predict([[1234567891]]).tolist() == [[12345679801]]
+
+
 class Joined(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -59,7 +59,14 @@ def measures(rows: Any) -> dict[str, Any]:
             measures([[1, "wide", 3]]),
             "input 'measures': expected float32 of shape [n, 3], got 'wide'",
         ),
-        (measures([[1, 2, 3], [1]]), "expected rows of equal length"),
+        (
+            measures([[1, 2, 3], [1]]),
+            "input 'measures': expected float32 of shape [n, 3]; row 1 has 1 value",
+        ),
+        (
+            measures([[1], [1, 2, 3]]),
+            "input 'measures': expected float32 of shape [n, 3]; row 0 has 1 value",
+        ),
         (measures("text"), "input 'measures': expected float32 of shape [n, 3], got a string"),
         (
             {"jsonData": {"measures": [[1, 2, 3]], "kind": [[1.5]]}},

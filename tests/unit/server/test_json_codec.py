@@ -309,9 +309,12 @@ def test_an_empty_tensor_declares_no_giant_shape(size: int) -> None:
         ([["a"], "b"], "row 0 has 1 value, row 1 has a single value"),
         ([[], "long"], "row 0 has 0 values, row 1 has a single value"),
         ([[1], {}], "row 0 has 1 value, row 1 has a single value"),
-        ([[[1], [2]], [[3], [4, 5]]], "the first list has 1 value, a list in row 1 has 2 values"),
-        ([[[1]], [2]], "the first list has 1 value, a list in row 1 has a single value"),
-        ([[[]], [[1]]], "the first list has 0 values, a list in row 1 has 1 value"),
+        (
+            [[[1], [2]], [[3], [4, 5]]],
+            "the list at [0, 0] has 1 value, the list at [1, 1] has 2 values",
+        ),
+        ([[[1]], [2]], "the list at [0, 0] has 1 value, the list at [1, 0] has a single value"),
+        ([[[]], [[1]]], "the list at [0, 0] has 0 values, the list at [1, 0] has 1 value"),
     ],
 )
 def test_the_error_names_a_row_of_another_length(rows: Any, told: str) -> None:

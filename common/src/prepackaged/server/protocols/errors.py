@@ -1,7 +1,8 @@
 """Convert errors to statuses and messages, for all protocols."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from operator import index
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.user_model import SeldonNotImplementedError
 
+from prepackaged.arrays import UnequalLengthsError
 from prepackaged.server.inference.predictor import error_for_client
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
 from prepackaged.server.transport.grpc.status import (
@@ -18,6 +20,8 @@ from prepackaged.server.transport.grpc.status import (
     response_of,
     transport_failure,
 )
+from prepackaged.signature import Signature, declared_signature
+from prepackaged.tensor_values import unequal_lengths
 
 STATUSES = set(range(200, 600)) - {204, 205, 304}  # the statuses whose responses have a body
 LONGEST = 1900  # the most characters of a message, so that it and its suffix fit into gRPC details
@@ -44,6 +48,22 @@ def grpc_failure(exchange: Exchange, error: BaseException) -> Response:  # noqa:
     response = response_of(code_of(status), bounded(str(shown.message)), counted_as=status)
     response.headers = pushback(retry_after(shown))
     return response
+
+
+@contextmanager
+def naming_the_input(model: Any) -> Iterator[None]:
+    """In this block, errors of lists of unequal lengths name the model's only input and its shape.
+
+    Otherwise, they name only the lists.
+    """
+    try:
+        yield
+    except UnequalLengthsError as error:
+        tensors = (declared_signature(model) or Signature()).input_tensors
+        needed = [spec for spec in tensors if not spec.optional]
+        if len(needed) != 1:
+            raise
+        raise unequal_lengths(needed[0], error) from None
 
 
 def refuse_cloud_event(message: Mapping[str, Any], *wanted: str) -> None:

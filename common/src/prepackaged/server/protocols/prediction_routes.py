@@ -7,6 +7,7 @@ from typing import Any
 from prepackaged.server.inference.hooks import find_hook
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.inference.requests import InferenceRequest, Prediction
+from prepackaged.server.protocols.errors import naming_the_input
 from prepackaged.server.protocols.json_reading import expected, memory_of
 from prepackaged.server.protocols.results import finish
 from prepackaged.server.transport.background import LARGE
@@ -27,7 +28,7 @@ class PredictionRoute:
 
     def __init__(self, predictor: Predictor, read: Read, encode: Encode) -> None:
         self._predictor = predictor
-        self._read = read
+        self._read_body = read
         self._encode = encode
         self._has_predict = find_hook(predictor.model, "predict") is not None
 
@@ -46,6 +47,10 @@ class PredictionRoute:
     def _read_large(self, exchange: Exchange) -> InferenceRequest:
         exchange.hold(memory_of(exchange.body))
         return self._read(exchange)
+
+    def _read(self, exchange: Exchange) -> InferenceRequest:
+        with naming_the_input(self._predictor.model):
+            return self._read_body(exchange)
 
     def _queue(self, exchange: Exchange, request: InferenceRequest) -> None:
         request.set_context(exchange)

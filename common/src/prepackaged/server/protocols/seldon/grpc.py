@@ -16,6 +16,7 @@ from prepackaged.errors import ModelError
 from prepackaged.server.inference.hooks import has_any_hook
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.inference.requests import Prediction
+from prepackaged.server.protocols.errors import naming_the_input
 from prepackaged.server.protocols.protobuf_reading import read_message
 from prepackaged.server.protocols.results import finish
 from prepackaged.server.protocols.seldon import protobuf_codec
@@ -112,10 +113,14 @@ class Grpc:
 
     def _predict(self, exchange: Exchange, message: Message, response_type: type[Message]) -> None:
         if len(exchange.body) > LARGE:
-            decode = partial(protobuf_codec.decode, message)
+            decode = partial(self._decoded, message)
             exchange.prepare(decode, partial(self._queue, exchange, response_type))
         else:
-            self._queue(exchange, response_type, protobuf_codec.decode(message))
+            self._queue(exchange, response_type, self._decoded(message))
+
+    def _decoded(self, message: Message) -> Request:
+        with naming_the_input(self._predictor.model):
+            return protobuf_codec.decode(message)
 
     def _queue(self, exchange: Exchange, response_type: type[Message], request: Request) -> None:
         request.parameters = asked_parameters(request, self._predictor.model)

@@ -13,6 +13,7 @@ from prepackaged.examples import example_request
 from prepackaged.server.inference.hooks import has_any_hook
 from prepackaged.server.inference.predictor import HangingError, Predictor
 from prepackaged.server.inference.requests import Prediction
+from prepackaged.server.protocols.errors import naming_the_input
 from prepackaged.server.protocols.json_writing import dump
 from prepackaged.server.protocols.results import finish
 from prepackaged.server.protocols.seldon.json_codec import (
@@ -104,7 +105,8 @@ class Rest:
     def _read(self, exchange: Exchange) -> Request:
         message = read_decoded(exchange, as_lists=self._takes_lists)
         try:
-            return decode(message, as_lists=self._takes_lists)
+            with naming_the_input(self._predictor.model):
+                return decode(message, as_lists=self._takes_lists)
         except UnknownMessageError as error:
             raise UnknownMessageError(error.got, self._example) from None
 

@@ -1,8 +1,7 @@
 """Convert errors to statuses and messages, for all protocols."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from http import HTTPStatus
 from operator import index
 from typing import Any
@@ -11,6 +10,7 @@ from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.user_model import SeldonNotImplementedError
 
 from prepackaged.arrays import UnequalLengthsError
+from prepackaged.errors import ClientError
 from prepackaged.server.inference.predictor import error_for_client
 from prepackaged.server.transport.exchange import Exchange, Response, TransportError
 from prepackaged.server.transport.grpc.status import (
@@ -50,20 +50,11 @@ def grpc_failure(exchange: Exchange, error: BaseException) -> Response:  # noqa:
     return response
 
 
-@contextmanager
-def naming_the_input(model: Any) -> Iterator[None]:
-    """In this block, errors of lists of unequal lengths name the model's only input and its shape.
-
-    Otherwise, they name only the lists.
-    """
-    try:
-        yield
-    except UnequalLengthsError as error:
-        tensors = (declared_signature(model) or Signature()).input_tensors
-        needed = [spec for spec in tensors if not spec.optional]
-        if len(needed) != 1:
-            raise
-        raise unequal_lengths(needed[0], error) from None
+def naming_the_input(model: Any, error: UnequalLengthsError) -> ClientError:
+    """The error with the name and the shape of the model's only input, if it has only one."""
+    tensors = (declared_signature(model) or Signature()).input_tensors
+    needed = [spec for spec in tensors if not spec.optional]
+    return unequal_lengths(needed[0], error) if len(needed) == 1 else error
 
 
 def refuse_cloud_event(message: Mapping[str, Any], *wanted: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from prepackaged.arrays import UnequalLengthsError
 from prepackaged.server.inference.hooks import find_hook
 from prepackaged.server.inference.predictor import Predictor
 from prepackaged.server.inference.requests import InferenceRequest, Prediction
@@ -49,8 +50,10 @@ class PredictionRoute:
         return self._read(exchange)
 
     def _read(self, exchange: Exchange) -> InferenceRequest:
-        with naming_the_input(self._predictor.model):
+        try:
             return self._read_body(exchange)
+        except UnequalLengthsError as error:
+            raise naming_the_input(self._predictor.model, error) from None
 
     def _queue(self, exchange: Exchange, request: InferenceRequest) -> None:
         request.set_context(exchange)

@@ -12,6 +12,7 @@ from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.proto import prediction_pb2
 from seldon_core.utils import json_to_seldon_model_metadata
 
+from prepackaged.arrays import UnequalLengthsError
 from prepackaged.errors import ModelError
 from prepackaged.server.inference.hooks import has_any_hook
 from prepackaged.server.inference.predictor import Predictor
@@ -119,8 +120,10 @@ class Grpc:
             self._queue(exchange, response_type, self._decoded(message))
 
     def _decoded(self, message: Message) -> Request:
-        with naming_the_input(self._predictor.model):
+        try:
             return protobuf_codec.decode(message)
+        except UnequalLengthsError as error:
+            raise naming_the_input(self._predictor.model, error) from None
 
     def _queue(self, exchange: Exchange, response_type: type[Message], request: Request) -> None:
         request.parameters = asked_parameters(request, self._predictor.model)

@@ -8,6 +8,7 @@ from typing import Any
 from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.utils import json_to_feedback, seldon_message_to_json
 
+from prepackaged.arrays import UnequalLengthsError
 from prepackaged.errors import ModelError
 from prepackaged.examples import example_request
 from prepackaged.server.inference.hooks import has_any_hook
@@ -105,8 +106,9 @@ class Rest:
     def _read(self, exchange: Exchange) -> Request:
         message = read_decoded(exchange, as_lists=self._takes_lists)
         try:
-            with naming_the_input(self._predictor.model):
-                return decode(message, as_lists=self._takes_lists)
+            return decode(message, as_lists=self._takes_lists)
+        except UnequalLengthsError as error:
+            raise naming_the_input(self._predictor.model, error) from None
         except UnknownMessageError as error:
             raise UnknownMessageError(error.got, self._example) from None
 

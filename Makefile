@@ -165,8 +165,8 @@ $(TARGETS:%=test-model-%): test-model-%: .envs/%/.made $(DEV)/.made
 	@.envs/$*/bin/python tests/pytest_in.py $(DEV) tests/servers/$(call image_of,$*)$(if $(ONLY), -k "$(ONLY)")
 
 ## test-wheels: Serve trained models from published wheels, and compare with their frameworks
-test-wheels: .envs/sklearn/.made .envs/onnx/.made .envs/tensorflow2/.made $(DEV)/.made
-	@set -e; for image in sklearn onnx tensorflow2; do \
+test-wheels: .envs/sklearn/.made .envs/pytorch/.made .envs/onnx/.made .envs/tensorflow2/.made $(DEV)/.made
+	@set -e; for image in sklearn pytorch onnx tensorflow2; do \
 		echo "-> testing published models in .envs/$$image"; \
 		.envs/$$image/bin/python tests/pytest_in.py $(DEV) tests/wheels; \
 	done

@@ -73,7 +73,8 @@ class Model(TensorComponent):
         told = (self.outline.unranked, self.outline.states) if self.outline else ()
         self.graph = Graph(session, self.outputs, *told)
         self.graph.try_out()
-        self.signature = self.graph.signature()
+        categories = self.outline.categories if self.outline else ()
+        self.signature = self.graph.signature(categories)
         if size := image_size(self.graph.session.get_modelmeta().custom_metadata_map):
             self.preprocessing.use_size(size, self._needed())
         self.whole_outputs = self.graph.whole_outputs()

@@ -21,9 +21,16 @@ NESTED = {
 }
 IR_VERSION, PRODUCER_NAME, PRODUCER_VERSION, OPSET_IMPORT = 1, 2, 3, 8  # of a model
 NODE, NODE_INPUT, OPERATOR = 1, 1, 4  # the first of a graph, the others of a node
+ATTRIBUTE, INTEGERS, STRINGS = 5, 8, 9  # the first of a node, the others of an attribute
 GRAPH, INPUT, TYPE, TENSOR, SHAPE = 7, 11, 2, 1, 2  # GRAPH of a model, each other of the previous
 # Positions of initial_h and initial_c, whose first axis is the layer's directions, not the batch.
 STATES = {"RNN": (5,), "GRU": (5,), "LSTM": (5, 6)}
+# The attributes with categories, by operator of the domain ai.onnx.ml.
+CATEGORIES = {
+    "OneHotEncoder": ("cats_strings", "cats_int64s"),
+    "LabelEncoder": ("keys_strings", "keys_int64s"),
+    "CategoryMapper": ("cats_strings",),
+}
 EXTERNAL_DATA = 13  # of a tensor
 # Fields that hold the values themselves, often millions: no file name follows them.
 VALUES = {"tensor": {4, 5, 6, 7, 9, 10, 11}, "attribute": {2, 3, 4, 7, 8, 9}}
@@ -37,7 +44,8 @@ class Outline:
     `opsets` has the version of each operator set by domain. `data_files` are the paths of separate
     files with weights. `unranked` are the names of inputs with any number of axes, which
     onnxruntime does not distinguish from scalars. `states` are the names of tensors that recurrent
-    operators take as their state, whose first axis is not the batch.
+    operators take as their state, whose first axis is not the batch. `categories` has a
+    category of each encoder, in the order of the nodes.
     """
 
     ir_version: int
@@ -46,6 +54,7 @@ class Outline:
     data_files: tuple[str, ...]
     unranked: frozenset[str]
     states: frozenset[str]
+    categories: tuple[str | int, ...] = ()
 
     def opset(self) -> str:
         """The operator sets in words, such as `ai.onnx 20, ai.onnx.ml 3`."""
@@ -74,6 +83,7 @@ def _outline(model: memoryview) -> Outline:
         data_files=tuple(dict.fromkeys(_data_files(model, "model"))),
         unranked=frozenset(_unranked(values[GRAPH])),
         states=frozenset(_states(values[GRAPH])),
+        categories=tuple(_categories(values[GRAPH])),
     )
 
 
@@ -110,6 +120,27 @@ def _states(graph: memoryview) -> Iterator[str]:
             inputs = [each for key, each in fields if key == NODE_INPUT]
             places = STATES.get(_text(dict(fields).get(OPERATOR, b"")), ())
             yield from (_text(inputs[place]) for place in places if place < len(inputs))
+
+
+def _categories(graph: memoryview) -> Iterator[str | int]:
+    for number, value in _fields(graph):
+        if number != NODE:
+            continue
+        node = list(_fields(value))
+        names = CATEGORIES.get(_text(dict(node).get(OPERATOR, b"")), ())
+        for attribute in (dict(_fields(each)) for key, each in node if key == ATTRIBUTE and names):
+            if _text(attribute.get(1, b"")) in names:
+                yield from _last(attribute)
+
+
+def _last(attribute: dict[int, Any]) -> Iterator[str | int]:
+    """The last string or integer in an attribute; empty if it has neither."""
+    if STRINGS in attribute:
+        yield _text(attribute[STRINGS])
+    elif INTEGERS in attribute:
+        number = attribute[INTEGERS]
+        number = number if isinstance(number, int) else _varint(number, 0)[0]
+        yield number - 2**64 if number >= 2**63 else number
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:

@@ -4,18 +4,21 @@ import logging
 import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from weakref import WeakSet
 
 import numpy as np
 import onnx_bfloat16 as bfloat16
 import onnxruntime
+from onnx_examples import known_values
 from onnx_session import reason
 from onnx_specs import output, replaceable, required, rows_of_one, with_one_batch
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
 
 from prepackaged import ClientError, DeploymentError, ModelError, Signature, TensorSpec
 from prepackaged.arrays import Array
+from prepackaged.example_inputs import first_answered
 from prepackaged.one_batch import blank, have_one_batch
 from prepackaged.row_by_row import joined, run_by_row, whole
 from prepackaged.tensor_values import differing_sizes
@@ -124,11 +127,16 @@ class Graph:
         """The outputs without an axis for the row if rows run one by one, else None."""
         return whole(self._shapes) if self.is_run_row_by_row else None
 
-    def signature(self) -> Signature:
-        """Inputs and outputs of the graph, and class names if exactly one output has labels."""
+    def signature(self, categories: Sequence[str | int] = ()) -> Signature:
+        """Inputs and outputs of the graph, class names if exactly one output has labels.
+
+        Its example are inputs that the graph answers; `categories` are those of its encoders.
+        """
         labels = [*self.labels.values()]
         class_names = tuple(labels[0]) if len(labels) == 1 else None
-        return Signature(self.inputs, self.outputs, class_names).with_source("model")
+        signature = Signature(self.inputs, self.outputs, class_names).with_source("model")
+        known = [*known_values(self.inputs, categories)]
+        return replace(signature, example=first_answered(self._outputs, self.inputs, known))
 
     def _labelled(self, spec: TensorSpec) -> TensorSpec:
         """The output with a column for each of its labels."""

@@ -74,7 +74,9 @@ def output(node: Any, *, is_by_row: bool = False) -> TensorSpec:
     shape = None if kind[1] else node.shape or None
     if shape and is_by_row:
         shape = [BATCH, *shape[1:]] if shape[0] == 1 else None
-    return _spec(node.name, kind[3], shape)
+    spec = _spec(node.name, kind[3], shape)
+    is_of_tensors = kind[1] == "seq(" and not kind[2]
+    return TensorSpec(spec.name, spec.dtype, spec.shape, axes=spec.axes, ragged=is_of_tensors)
 
 
 def with_one_batch(spec: TensorSpec) -> TensorSpec:

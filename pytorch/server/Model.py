@@ -1,8 +1,6 @@
 """Serves PyTorch modules."""
 
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -11,6 +9,7 @@ from pytorch_compile import compiled
 from pytorch_copies import copier
 from pytorch_files import Wanted, read
 from pytorch_look import look
+from pytorch_threads import one_thread, use_configured_threads
 
 from prepackaged import Artifact, ModelFiles, Signature, TensorComponent, choose_device
 from prepackaged.allowed_imports import AllowedImports
@@ -67,9 +66,9 @@ class Model(TensorComponent):
         self.device = choose_device(
             self.device, [f"cuda:{number}" for number in range(torch.cuda.device_count())]
         )
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"].partition(",")[0]))
+        use_configured_threads()
         if self.device == "cpu" and not compile:
-            with _one_thread():  # before the microservice opens its port or forks
+            with one_thread():  # before the microservice opens its port or forks
                 self.load()
 
     def load_model(self, artifact: Artifact | None) -> None:
@@ -83,11 +82,13 @@ class Model(TensorComponent):
         found = look(module, fresh, str(self.device), self.compile)
         served = compiled(module, self.compile)
         self.network = Network(
-            served, found.inputs, str(self.device), found.others, found.by_row, found.settle
+            served, found.findings, str(self.device), found.others, found.settle, self._settled
         )
         self.takes_other_names = found.others is not None
-        self.signature = Signature(self.network.specs(), found.outputs).with_source("model")
-        self.batchable = self.stacks() and self.network.stacks() and not found.changes
+        outputs, example = found.findings.outputs, found.findings.example
+        signature = Signature(self.network.specs(), outputs, example=example)
+        self.signature = signature.with_source("model")
+        self._settled()
         self.custom = {"format": kind, "device": str(self.device), "torch": torch.__version__}
         if version := artifact.flavor.get("pytorch_version"):
             self.custom["saved_with"] = str(version)
@@ -101,20 +102,10 @@ class Model(TensorComponent):
         """
         return self.answer(self.network, X, feature_names)
 
+    def _settled(self) -> None:
+        """Let requests share calls if this is known to be safe, at the latest since a request."""
+        self.batchable = self.stacks() and self.network.stacks()
+
     def _given(self, X: Any, feature_names: Iterable[str] | None) -> Any:
         given = super()._given(X, feature_names)
         return [(self.network.spec_for(spec, value), value) for spec, value in given]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """In this block, PyTorch starts no threads, because threads do not survive a fork.
-
-    CUDA and compiled code need threads, so their models are loaded after the fork.
-    """
-    usual = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(usual)

@@ -4,10 +4,10 @@ import dis
 import inspect
 import logging
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,10 @@ from torch import Tensor, nn
 from prepackaged import ClientError, ModelError, TensorSpec, describe
 from prepackaged.arrays import Array
 from prepackaged.tensor_values import check_range, to_array
+
+if TYPE_CHECKING:
+    from pytorch_findings import Findings
+    from pytorch_look import Settle
 
 logger = logging.getLogger(__name__)
 
@@ -81,29 +85,28 @@ class Forward:
 class Network:
     """A module on its device, called with arrays by input name.
 
-    `by_row` are the outputs that are lists with an entry for each row, see `named`. If the kinds
-    of values that the inputs accept are still unknown, `settle` finds them with the first request
-    that the module answers; it returns None if the module accepts no kind.
+    `found` are its inputs and other facts. If no trial call has succeeded yet, `settle` finds them
+    with a request's values, and `settled` is called; `settle` returns None if the module does not
+    accept the values.
     """
 
     def __init__(
         self,
         module: nn.Module,
-        inputs: Iterable[Input],
+        found: "Findings",
         device: str,
         others: str | None = None,
-        by_row: Collection[str] = (),
-        settle: Callable[[list[Input], Arrays], list[Input] | None] | None = None,
+        settle: "Settle | None" = None,
+        settled: Callable[[], None] = lambda: None,
     ) -> None:
         self.module = module.to(device)
         self.device = device
         self.floating = float_dtype(module)
         self.takes_one_row = isinstance(module, Exported) and module.takes_one_row()
         self.row_shapes = module.output_shapes() if isinstance(module, Exported) else {}
-        self.inputs = {each.name: self._of_any_batch(each) for each in inputs}
+        self.settle, self.settled = settle, settled
+        self._use(found)
         self.forward = Forward(module, self.inputs.values(), others)
-        self.by_row = by_row
-        self.settle = settle
 
     def __call__(self, arrays: Arrays) -> Arrays:
         """Run the module; returns an array for each output by name, see `named`.
@@ -127,7 +130,8 @@ class Network:
     def stacks(self) -> bool:
         """Whether rows of several requests can share a call whose results can be split again."""
         first = {(each.axes or ("batch",))[0] for each in self.inputs.values() if each.shape != ()}
-        return not self.takes_one_row and not self.by_row and first <= {"batch"}
+        is_by_row = self.takes_one_row or bool(self.by_row)
+        return self.is_shared and not is_by_row and first <= {"batch"}
 
     def spec_for(self, spec: TensorSpec, value: Any) -> TensorSpec:
         """The input's spec for this value: rows of features may have further leading axes."""
@@ -138,8 +142,14 @@ class Network:
         return TensorSpec(spec.name, spec.dtype, (*[None] * (depth - 1), (each.shape or ())[-1]))
 
     def _settle(self, arrays: Arrays) -> None:
-        if self.settle and (known := self.settle(list(self.inputs.values()), arrays)):
-            self.inputs, self.settle = {each.name: each for each in known}, None
+        if self.settle and (found := self.settle(list(self.inputs.values()), arrays)):
+            self._use(found)
+            self.settle = None
+            self.settled()
+
+    def _use(self, found: "Findings") -> None:
+        self.inputs = {each.name: self._of_any_batch(each) for each in found.inputs}
+        self.by_row, self.is_shared = found.by_row, found.is_shared
 
     def _called(self, arrays: Arrays) -> Arrays:
         tensors = {name: self._tensor(name, array) for name, array in arrays.items()}

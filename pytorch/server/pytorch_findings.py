@@ -4,10 +4,12 @@ The module itself is not called, so that its caches and counters stay unchanged.
 """
 
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
+from pytorch_examples import example_of
 from pytorch_guesses import assumed_kinds
+from pytorch_independence import answered_apart
 from pytorch_specs import Input
 from pytorch_trial import Trial
 from pytorch_trial_outputs import outputs_of
@@ -22,15 +24,18 @@ class Findings:
     """The results of trial calls.
 
     `inputs` have the kinds that the module accepts. `outputs` is None if they are unknown.
-    `by_row` are the outputs that are lists with an entry for each row. `changes` is
-    true if each call changes the module. Unless `is_settled`, the kinds are assumptions.
+    `by_row` are the outputs that are lists with an entry for each row. `is_shared` is true if
+    requests may share a call: calls do not change the module, and rows do not influence each other,
+    as far as a copy shows. Unless `is_tried`, no trial call succeeded, and the kinds are
+    assumptions. `example` are inputs that a copy answered, by name.
     """
 
     inputs: list[Input]
     outputs: tuple[TensorSpec, ...] | None = None
     by_row: frozenset[str] = frozenset()
-    changes: bool = False
-    is_settled: bool = True
+    is_shared: bool = False
+    is_tried: bool = True
+    example: Mapping[str, Array] = field(default_factory=dict)
 
 
 def tried(
@@ -44,6 +49,7 @@ def tried(
     trial = Trial(copied.to(device), called, inputs, others, device)
     if not needed or not trial.find(needed):
         return assumed(copied, inputs)
+    example = example_of(trial, needed)
     settled = [
         replace(each, kinds=trial.accepted(each)) if len(each.kinds) > 1 and not each.dtype
         else each for each in needed
@@ -51,14 +57,18 @@ def tried(
     settled = [replace(each, floating=trial.floating) for each in _compatible(trial, settled)]
     optional = [trial.add(each) for each in inputs if each not in needed]
     found = {each.name: each for each in (*_tied(trial, settled), *optional)}
-    known, changes = [found[each.name] for each in inputs], trial.changes()
-    return Findings(known, *outputs_of(trial, needed), changes=changes)
+    known, is_shared = [found[each.name] for each in inputs], not trial.changes()
+    apart = answered_apart(trial, needed) if is_shared else None
+    outputs, by_row = outputs_of(trial, needed)
+    if apart and apart.differ(by_row):
+        is_shared = False
+    return Findings(known, outputs, by_row, is_shared, example=example)
 
 
 def assumed(module: nn.Module, inputs: list[Input]) -> Findings:
     """Findings without trial calls: the kinds are assumptions, the outputs unknown."""
     settled = [replace(each, kinds=assumed_kinds(each, module)) for each in inputs]
-    return Findings(settled, is_settled=all(each.dtype or len(each.kinds) == 1 for each in inputs))
+    return Findings(settled, is_tried=False)
 
 
 def settled_by(
@@ -67,21 +77,23 @@ def settled_by(
     others: str | None,
     device: str,
     arrays: dict[str, Array],
-) -> list[Input] | None:
-    """The inputs with the kinds that the copy accepts for a request's values.
-
-    Returns None if no call succeeds.
-    """
+) -> Findings | None:
+    """The findings of calls to a copy with a request's values; None if no call succeeds."""
     given = [each for each in inputs if each.name in arrays]
     trial = Trial(copied.to(device), copied, inputs, others, device, samples=arrays)
     if not trial.find(given):
         return None
     accepted = [replace(each, kinds=trial.accepted(each)) for each in given]
     kinds = {each.name: each.kinds for each in _compatible(trial, accepted)}
-    return [
+    known = [
         replace(each, kinds=kinds.get(each.name, each.kinds), floating=trial.floating)
         for each in inputs
     ]
+    is_shared = time.monotonic() < trial.deadline and not trial.changes()
+    apart = answered_apart(trial, given) if is_shared else None
+    by_row = apart.by_row() if apart else frozenset()
+    is_apart = apart is not None and apart.has_one_output() and not apart.differ(by_row)
+    return Findings(known, None, by_row, is_shared and is_apart)
 
 
 def _compatible(trial: Trial, inputs: list[Input]) -> list[Input]:

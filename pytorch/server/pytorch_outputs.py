@@ -112,7 +112,8 @@ def spec_of(name: str, outputs: Sequence[Array]) -> TensorSpec:
     """Describe an output by its arrays in several calls; sizes that differ are free."""
     dtype = outputs[0].dtype
     if dtype.kind == "O":
-        return TensorSpec(name, None)
+        has_lists = any(isinstance(row, list) for each in outputs for row in each)
+        return TensorSpec(name, None, ragged=has_lists)
     shapes = [np.atleast_1d(each).shape for each in outputs]
     if len(set(map(len, shapes))) > 1:
         return TensorSpec(name, dtype)

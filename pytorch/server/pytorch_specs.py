@@ -144,7 +144,8 @@ def outputs_of_program(module: Exported) -> tuple[TensorSpec, ...]:
         if value.is_complex():
             shape, axes, dtype = (*shape, 2), [*axes, None], dtype.to_real()
         if module.takes_one_row():
-            specs.append(TensorSpec(name, numpy_dtype(dtype), of_rows(shape)))
+            kind, is_ragged = numpy_dtype(dtype), None in shape
+            specs.append(TensorSpec(name, kind, of_rows(shape), ragged=is_ragged))
         else:
             specs.append(TensorSpec(name, numpy_dtype(dtype), shape, axes=axes))
     return tuple(specs)

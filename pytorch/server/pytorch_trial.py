@@ -75,8 +75,8 @@ class Trial:
         each = ((name, shape, self.kinds[name]) for name, shape in shapes.items())
         key = (self.value, self.varied, self.factor, self.floating, *each)
         if key not in self.results:
-            self.results[key] = self._called({
-                name: self._tensor(by_name[name], shape) for name, shape in shapes.items()
+            self.results[key] = self.result_of({
+                name: self.tensor(by_name[name], shape) for name, shape in shapes.items()
             })  # fmt: skip
         result = self.results[key]
         self.has_misfit = isinstance(result, IndexError)
@@ -161,6 +161,26 @@ class Trial:
             states.append(state_of(self.module))
         return states[0] != states[1] or not _are_equal(*results) or sets_attributes(self.module)
 
+    def result_of(self, tensors: dict[str, torch.Tensor]) -> Any:
+        """The result of a call with these tensors, or its exception."""
+        try:
+            result = self.forward(self.called, tensors)
+            dict(named(result))  # fails if the result contains other values
+        except Exception as error:
+            logger.debug("A call to a copy failed", exc_info=True)
+            return error.with_traceback(None)
+        return result
+
+    def tensor(self, each: Input, shape: Shape) -> torch.Tensor:
+        """An input's tensor of the current kind: a sample, or made-up values of this shape."""
+        dtype = each.dtype_of(self.kinds[each.name], self.floating)
+        if each.name == self.varied:
+            values = torch.tensor(VARIED)[torch.arange(math.prod(shape)) % len(VARIED)]
+            return (values * self.factor).reshape(shape).to(self.device, dtype)
+        if each.name in self.samples:
+            return torch.from_numpy(self.samples[each.name].copy()).to(self.device, dtype)
+        return torch.full(shape, self.value, dtype=dtype, device=self.device)
+
     def _are_alike(self, names: Collection[str], kind: str, free: Collection[str]) -> bool:
         kinds = self.kinds
         self.kinds = kinds | dict.fromkeys(free, "f")
@@ -209,15 +229,6 @@ class Trial:
             return replace(self, module=module, called=module, device="cpu", results={})
         return None
 
-    def _called(self, tensors: dict[str, torch.Tensor]) -> Any:
-        try:
-            result = self.forward(self.called, tensors)
-            dict(named(result))  # fails if the result contains other values
-        except Exception as error:
-            logger.debug("A call to a copy failed", exc_info=True)
-            return error.with_traceback(None)
-        return result
-
     def _is_taken(self) -> bool:
         dtypes = self.dtypes if "f" in self.kinds.values() else [self.usual]
         ways = itertools.product(dtypes, (1, 0))
@@ -226,15 +237,6 @@ class Trial:
     def _shapes(self, each: Input, size: int) -> list[Shape]:
         sample = self.samples.get(each.name)
         return shapes_to_try(each, size, self.module) if sample is None else [sample.shape]
-
-    def _tensor(self, each: Input, shape: Shape) -> Any:
-        dtype = each.dtype_of(self.kinds[each.name], self.floating)
-        if each.name == self.varied:
-            values = torch.tensor(VARIED)[torch.arange(math.prod(shape)) % len(VARIED)]
-            return (values * self.factor).reshape(shape).to(self.device, dtype)
-        if each.name in self.samples:
-            return torch.from_numpy(self.samples[each.name].copy()).to(self.device, dtype)
-        return torch.full(shape, self.value, dtype=dtype, device=self.device)
 
 
 def _are_equal(one: Any, other: Any) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytorch_guesses import ROWS, SIZES, shapes_to_try, with_rows
+from pytorch_independence import has_rows
 from pytorch_outputs import lengths, named, spec_of
 from pytorch_specs import Input
 
@@ -19,7 +20,8 @@ def outputs_of(
 ) -> tuple[tuple[TensorSpec, ...] | None, frozenset[str]]:
     """Return the outputs (None if unknown), and the names of those that are lists by row.
 
-    They are found by calls with several rows and with one row, in up to two sizes.
+    They are found by calls with several rows and with one row, in up to two sizes. If the shapes of
+    the inputs are unknown, so are those of the outputs, unless all of these are lists by row.
     """
     by_row: frozenset[str] = frozenset()
     answers: list[dict[str, Array]] = []
@@ -33,10 +35,11 @@ def outputs_of(
         several = trial.call() if len(answers) <= ROWS else None
         if several is None:
             continue
-        one = trial.call(lambda each, shape: with_rows(1, shape) if _has_rows(each) else shape)
+        one = trial.call(lambda each, shape: with_rows(1, shape) if has_rows(each) else shape)
         by_row |= _by_row(several, one)
         answers += [dict(named(each, by_row)) for each in (several, one) if each is not None]
-    if not answers or not is_known:
+    is_by_row = all(array.dtype.kind == "O" for each in answers for array in each.values())
+    if not answers or not (is_known or is_by_row):
         return None, by_row
     names = dict.fromkeys(name for each in answers for name in each)
     specs = [spec_of(name, [each[name] for each in answers if name in each]) for name in names]
@@ -49,7 +52,3 @@ def _by_row(several: Any, one: Any) -> frozenset[str]:
     return frozenset(
         name for name, count in lengths(several) if count == ROWS and alone.get(name) == 1
     )
-
-
-def _has_rows(each: Input) -> bool:
-    return each.shape is None or each.shape[:1] == (None,)

@@ -80,7 +80,8 @@ class Model(TensorComponent):
             read, versions = self._read(artifact)
         self.asks_framework_about_sizes = not read.has_one_batch
         self.compiled = read.tried()
-        self.signature = self.compiled.signature()
+        signature = self.compiled.signature()
+        self.signature = replace(signature, example=self.compiled.example())
         self.custom = {**versions, "device": str(self.device), "tensorflow": tf.__version__}
         self.whole_outputs = self.compiled.whole_outputs()
         self.batchable = self.stacks() and self.compiled.stacks()

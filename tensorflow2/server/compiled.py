@@ -20,6 +20,7 @@ from prepackaged import (
     describe,
 )
 from prepackaged.arrays import Array
+from prepackaged.example_inputs import first_answered
 from prepackaged.one_batch import blank, have_one_batch
 from prepackaged.row_by_row import run_by_row, whole
 from prepackaged.signature import FreeShape
@@ -135,6 +136,14 @@ class Compiled:
             )
         return self
 
+    def example(self) -> dict[str, Array]:
+        """Inputs of one row that the function answers; empty if it would change or answers none."""
+        try:
+            with restored(self.traced):
+                return first_answered(self._run, self.signature().input_tensors)
+        except ValueError:  # its effects cannot be undone
+            return {}
+
     def _run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         tensors = [to_tensor(arrays[name], each.dtype) for name, each in self.inputs.items()]
         return {name: to_array(each) for name, each in self.function(tensors).items()}
@@ -152,7 +161,8 @@ class Compiled:
         if not self.by_row or spec.shape is None:
             return spec
         has_rows = spec.shape[:1] in ((1,), ())
-        return TensorSpec(name, spec.dtype, (None, *spec.shape[1:]) if has_rows else None)
+        shape = (None, *spec.shape[1:]) if has_rows else None
+        return TensorSpec(name, spec.dtype, shape, ragged=spec.ragged)
 
 
 def _spec(name: str, wanted: Any, what: str, message: str) -> TensorSpec:
@@ -168,7 +178,7 @@ def _spec(name: str, wanted: Any, what: str, message: str) -> TensorSpec:
         )
     if dtype.is_complex and shape is not None:
         shape = (*shape, 2)
-    return TensorSpec(name, stand_in(dtype), shape)
+    return TensorSpec(name, stand_in(dtype), shape, ragged=isinstance(wanted, tf.RaggedTensorSpec))
 
 
 def _sizes(wanted: Any) -> FreeShape | None:

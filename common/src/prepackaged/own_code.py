@@ -146,8 +146,9 @@ def load_module(path: Path, stand_in: Callable[[str | None], bool] = lambda _: F
     )
     if spec is None or spec.loader is None:
         raise DeploymentError(f"expected a Python file, whose name ends with .py, got {path}")
+    before = {*sys.modules}
     while True:
-        _take_out([each for each in sys.modules if each.partition(".")[0] == name])
+        _take_out([each for each in sys.modules if _is_left_over(each, name, before)])
         module = sys.modules[name] = importlib.util.module_from_spec(spec)
         try:
             spec.loader.exec_module(module)
@@ -159,6 +160,16 @@ def load_module(path: Path, stand_in: Callable[[str | None], bool] = lambda _: F
             raise DeploymentError(f"{path} cannot be imported: {describe(error)}") from error
         else:
             return module
+
+
+def _is_left_over(module: str, name: str, before: set[str]) -> bool:
+    """Whether a failed import of `name` has left this module: its own, or one without its package.
+
+    Python forgets a package whose import fails, but not the modules in it, which then cannot be
+    imported again.
+    """
+    package = module.partition(".")[0]
+    return package == name or (module not in before and package not in sys.modules)
 
 
 def why_not_found(path: Path, error: ModuleNotFoundError) -> str:

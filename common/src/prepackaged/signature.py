@@ -132,7 +132,8 @@ class TensorSpec:
     `name` may be empty if there is only one output. `dtype` is numpy's: `str` or `object` for text,
     `bytes` for strings that may contain any bytes (TensorFlow's strings), None if the model accepts
     any number. `shape` begins with the batch axis; None stands for a free size, and a `shape` of
-    None is unknown. A request may omit an `optional` input.
+    None is unknown. A request may omit an `optional` input. Each row of a `ragged` output is a list
+    of any length.
 
     `axes` has a name or None for each axis of `shape`: inputs must have the same size along axes
     of the same name. By default, a free first axis is named `batch`, and the others have no names.
@@ -146,6 +147,7 @@ class TensorSpec:
     dtype: np.dtype[Any] | None
     shape: FreeShape | None
     optional: bool
+    ragged: bool
     axes: tuple[str | None, ...]
 
     def __init__(
@@ -155,15 +157,17 @@ class TensorSpec:
         shape: Sequence[int | None] | None = None,
         *,
         optional: bool = False,
+        ragged: bool = False,
         axes: Sequence[str | None] | None = None,
     ) -> None:
         shape = None if shape is None else tuple(shape)
         named = _usual_axes(shape) if axes is None else tuple(axes)
         if len(named) != len(shape or ()):
             raise ValueError(f"expected a name or None for each axis of {shape}, got {named}")
-        facts = (name, None if dtype is None else np.dtype(dtype), shape, optional, named)
-        for key, value in zip(("name", "dtype", "shape", "optional", "axes"), facts, strict=True):
-            object.__setattr__(self, key, value)
+        kind = None if dtype is None else np.dtype(dtype)
+        facts = (name, kind, shape, optional, ragged, named)
+        for each, value in zip(fields(self), facts, strict=True):
+            object.__setattr__(self, each.name, value)
 
     @property
     def is_text(self) -> bool:
@@ -201,6 +205,9 @@ class Signature:
     `sources` maps each of these fields except `method` to the source of the fact: `model`,
     `pipeline`, `MLmodel` or `metadata.yaml`. Raises `ValueError` for other names.
 
+    `example` has inputs of one row that the model has answered, by name; it is empty if all that
+    were tried failed, None if none were tried.
+
     >>> print(Signature(inputs=(Column("area", "float64"),), class_names=("cheap", "dear")))
     inputs: area (float64)
     outputs: unknown
@@ -213,6 +220,7 @@ class Signature:
     method: str | None = None
     methods: tuple[str, ...] = ()
     sources: Mapping[str, Source] = field(default_factory=dict, hash=False)
+    example: Mapping[str, npt.NDArray[Any]] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sources", dict(self.sources))  # the caller may change its own

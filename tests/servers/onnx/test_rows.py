@@ -1,5 +1,6 @@
 """Answers over V1 and V2: nested alike for any number of rows, and of the declared datatypes."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,23 @@ def test_scores_of_classes_have_the_datatype_that_the_metadata_says(
 
     assert described == [{"name": "scores", "datatype": "FP32", "shape": [-1, 2]}]
     assert answer == {**described[0], "shape": [2, 2], "data": [0.25, 0.75, 0.5, 0.5]}
+
+
+@pytest.mark.parametrize("rows", [[[0, 5]], [[0, 5], [3, 4]]])
+def test_a_sequence_is_bytes_in_the_metadata_of_v2_and_in_its_answers(
+    rows: Any, tmp_path: Path, serve_model: Any
+) -> None:
+    """A sequence of tensors has an element of BYTES for each, whether or not sizes are equal."""
+    content = graph([node("SplitToSequence", "x", "y")], {"x": ("float", ("n", 2))}, {})
+    kind = helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, [None, 2])
+    content.graph.output.append(helper.make_value_info("y", helper.make_sequence_type_proto(kind)))
+    onnx.save(content, tmp_path / "model.onnx")
+    server = serve_model(tmp_path)
+    tensor = {"name": "x", "datatype": "FP32", "shape": [len(rows), 2], "data": rows}
+
+    described = requests.get(f"{server.url}/v2/models/model", timeout=60).json()["outputs"]
+    (answer,) = server.post({"inputs": [tensor]}, "/v2/models/model/infer").json()["outputs"]
+
+    assert described == [{"name": "y", "datatype": "BYTES", "shape": [-1]}]
+    assert answer["datatype"] == "BYTES"
+    assert [json.loads(each) for each in answer["data"]] == [[row] for row in rows]

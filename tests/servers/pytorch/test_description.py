@@ -139,11 +139,12 @@ ANSWERS: dict[str, tuple[Any, Any]] = {
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_whatever_forward_gives_becomes_arrays(kind: str) -> None:
     """Results of `forward` of any kind become arrays by name, on the CPU, in a JSON dtype."""
-    from pytorch_calls import Network  # the server's module, found once conftest has run
+    from pytorch_calls import Network  # the server's modules, found once conftest has run
+    from pytorch_findings import Findings
     from pytorch_specs import Input
 
     given, expected = ANSWERS[kind]
-    network = Network(Giving(given), [Input("x")], "cpu")
+    network = Network(Giving(given), Findings([Input("x")]), "cpu")
 
     answer = network({"x": np.ones((1, 1))})
 

@@ -1,11 +1,13 @@
 """Answers by row: one entry per row of the request, as lists if rows differ in size."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import requests
 import torch
 from serving import Server
 from torch import Tensor, nn
@@ -171,3 +173,29 @@ def test_a_list_of_other_tensors_is_several_outputs(
     answer = model_of(tmp_path, allow_pickle="true").predict(np.ones((count, 4)))
 
     assert answer == {"output_0": [[2.0] * 4] * count, "output_1": [[3.0] * 4] * count}
+
+
+@pytest.mark.parametrize("rows", [[FEW], [FEW, FEW], [FEW, MANY]])
+@pytest.mark.parametrize("save", ["program", "lists", "dicts"])
+def test_lists_by_row_are_bytes_in_the_metadata_of_v2_and_in_its_answers(
+    save: str, rows: list[list[float]], tmp_path: Path, server_on: Callable[..., Server]
+) -> None:
+    """Each row is JSON in an element of BYTES, even if the rows' lengths are equal."""
+    if save == "program":
+        export(Detector(), tmp_path)
+    else:
+        torch.save(Plain() if save == "lists" else Lists(), tmp_path / "model.pt")
+    server = server_on(tmp_path, allow_pickle="true")
+    tensor = {"name": "x", "datatype": "FP32", "shape": [len(rows), 4], "data": rows}
+
+    described = requests.get(f"{server.url}/v2/models/model", timeout=60).json()["outputs"]
+    answer = server.post({"inputs": [tensor]}, "/v2/models/model/infer").json()["outputs"]
+
+    kinds = {each["name"]: (each["datatype"], each["shape"]) for each in described}
+    for output in answer:
+        assert kinds[output["name"]] == (output["datatype"], [-1])
+        assert output["shape"] == [len(rows)]
+    places = next(each for each in answer if each["datatype"] == "BYTES")["data"]
+    found = [[value for value in row if value > 0.5] for row in rows]
+    wanted = [FOUND[tuple(row)] for row in rows] if save != "lists" else found
+    assert [json.loads(each) for each in places] == [pytest.approx(each) for each in wanted]

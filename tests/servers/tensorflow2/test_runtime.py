@@ -85,7 +85,7 @@ def test_requests_at_the_same_time_get_their_own_answers(
 def test_the_model_has_run_before_the_first_request(
     tmp_path: Path, load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The model runs once before the server is ready."""
+    """The model runs on zeros before the server is ready."""
     from compiled import Compiled  # found once conftest.py has set the path
 
     run, calls = Compiled._run, []
@@ -94,7 +94,7 @@ def test_the_model_has_run_before_the_first_request(
 
     load(tmp_path)
 
-    ((_, arrays),) = calls
+    (_, arrays), *_ = calls
     assert [array.tolist() for array in arrays.values()] == [[[0.0, 0.0, 0.0]]]
 
 

@@ -1,6 +1,7 @@
 """Tensors of every kind in SavedModels and Keras models are read and answered as in TensorFlow."""
 
 import base64
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -293,6 +294,33 @@ def test_ragged_text_is_a_list_for_each_row(tmp_path: Path, post_to: Post) -> No
 
     for texts in (["a b", "c"], ["a b", "c d"], ["a", "b"], ["", ""], ["a b"]):
         assert post({"jsonData": texts})[1]["data"]["ndarray"] == [each.split() for each in texts]
+
+
+@pytest.mark.parametrize("texts", [["a b", "c"], ["a", "b"], ["a b"]])
+@pytest.mark.parametrize("count", [1, 2], ids=["one output", "two outputs"])
+def test_ragged_outputs_are_bytes_in_the_metadata_of_v2_and_in_its_answers(
+    count: int, texts: list[str], tmp_path: Path, serve_model: Any
+) -> None:
+    """Each row is JSON in an element of BYTES, text as well as numbers."""
+
+    def split(text: Any) -> dict[str, Any]:
+        words = tf.strings.split(text)
+        return {"lengths": tf.strings.length(words)} | ({"words": words} if count > 1 else {})
+
+    save(tmp_path, split, tf.TensorSpec([None], tf.string, "text"))
+    server = serve_model(tmp_path)
+    tensor = {"name": "text", "datatype": "BYTES", "shape": [len(texts)], "data": texts}
+
+    described = requests.get(f"{server.url}/v2/models/model", timeout=60).json()["outputs"]
+    answer = server.post({"inputs": [tensor]}, "/v2/models/model/infer").json()["outputs"]
+
+    assert [(each["datatype"], each["shape"]) for each in described] == [("BYTES", [-1])] * count
+    words = [each.split() for each in texts]
+    wanted = {"lengths": [list(map(len, each)) for each in words], "words": words}
+    assert all(each["shape"] == [len(texts)] for each in answer)
+    assert {each["name"]: list(map(json.loads, each["data"])) for each in answer} == {
+        name: wanted[name] for name in ["lengths", "words"][:count]
+    }
 
 
 def test_ragged_answers_of_keras_2_are_lists(tmp_path: Path, post_to: Post) -> None:

@@ -149,7 +149,7 @@ def test_the_configuration_is_the_one_that_perf_analyzer_needs() -> None:
 def test_openapi_shows_a_request_that_the_model_takes() -> None:
     """OpenAPI has an example request of one row, except for large inputs."""
     columns = Signature(inputs=(Column("age", "float64"), Column("job", "text", ("clerk",))))
-    shown = paths("m", model_metadata(model("sklearn", columns), NAME), columns.inputs)
+    shown = paths("m", model_metadata(model("sklearn", columns), NAME), columns)
     assert shown["/v2/models/m/infer"]["post"]["requestBody"]["content"]["application/json"][
         "example"
     ] == {
@@ -159,7 +159,7 @@ def test_openapi_shows_a_request_that_the_model_takes() -> None:
         ]
     }
     image = Signature(inputs=(TensorSpec("x", "f4", [None, 3, 224, 224]),))
-    shown = paths("m", model_metadata(model("onnx", image), NAME), image.inputs)
+    shown = paths("m", model_metadata(model("onnx", image), NAME), image)
     content = shown["/v2/models/m/infer"]["post"]["requestBody"]["content"]
     assert "example" not in content["application/json"]
 

@@ -63,6 +63,7 @@ class Batcher:
         self._predict = predict
         self._observe = observe
         self.is_on = is_offered
+        self._has_failed = False
         self.most = most
         self._differ_checks = CHECKS
         self._equal_checks = CHECKS
@@ -70,6 +71,10 @@ class Batcher:
         self._search = FaultSearch()
         self._singly = 0  # how many of the next requests run alone
         self._alone_seconds = self._together_seconds = math.inf  # the least, for two requests
+
+    def offer(self) -> None:
+        """Let requests share calls from now on, unless a check has failed before."""
+        self.is_on = not self._has_failed
 
     def together(self) -> int:
         """The most requests that may share a call."""
@@ -218,7 +223,7 @@ class Batcher:
     def _turn_off(self, why: str) -> None:
         if self.is_on:
             logger.warning("Batching is off from now on: the model %s", why)
-        self.is_on = False
+        self.is_on, self._has_failed = False, True
 
 
 def batch_key(request: InferenceRequest) -> Hashable:

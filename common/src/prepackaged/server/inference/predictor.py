@@ -78,8 +78,8 @@ class Predictor:
         self._another_hangs = another_hangs
         self.metrics = metrics
         self.hooks = Hooks(model, around)
-        is_offered = may_batch and bool(getattr(model, "batchable", False))
-        self.batcher = Batcher(self.hooks.predict, is_offered=is_offered, observe=self._begin)
+        self._may_batch = may_batch
+        self.batcher = Batcher(self.hooks.predict, is_offered=self._offers, observe=self._begin)
         self._prepare = prepare_hook(model)
         #: Called with the requests and outcomes of each batch.
         self.watch = drift_of(model, metrics, self._prepare) if counts_drift else nothing
@@ -156,6 +156,10 @@ class Predictor:
         busy = [each for each in {self.engine, self._prober} if each.in_flight]
         return sum(each.give_up(ShutdownError(SHUTDOWN)) for each in busy) if busy else None
 
+    @property
+    def _offers(self) -> bool:
+        return self._may_batch and bool(getattr(self.model, "batchable", False))
+
     def _begin(self, requests: int) -> None:
         """Note that the model is called for so many requests."""
         self.engine.note_begin()
@@ -167,6 +171,8 @@ class Predictor:
 
     def _answer(self, requests: Sequence[InferenceRequest]) -> list[Any]:
         outcomes = self.batcher(requests)
+        if not self.batcher.is_on and self._offers:  # a model may find out with a request
+            self.batcher.offer()
         self.watch(requests, outcomes)
         return list(map(self._finished, requests, outcomes))
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from prepackaged.examples import example_message
+from prepackaged import example_inputs
+from prepackaged.examples import example_message, message_of
 from prepackaged.input_examples import mlflow_example
 from prepackaged.server.inference.batching import batch_key, part
 from prepackaged.server.inference.comparing import same, stack, strangers
@@ -23,7 +24,6 @@ TIMES = 5  # the number of calls, of which the fastest counts
 MOST_SECONDS = 2.0  # the time limit for the calls with one number of rows
 MOST_CHARACTERS = 2**26  # the longest request for these calls
 MOST_VALUES = 2**22  # the most made-up values, enough for an image of 2,000 x 2,000 pixels
-FREE_SIZES = (1, 32, 224)  # the sizes to try for free dimensions; convolutions reject small ones
 LONGEST = 20_000  # the most characters of a request or an answer that is shown as a whole
 SHOWN = 200  # the characters that are shown of a longer one
 MADE_UP = "; its values are made up: put a request that the model accepts into samples/"
@@ -135,13 +135,14 @@ def known_request(model: Any, samples: Sequence[Sample]) -> dict[str, Any] | Non
 
 
 def made_up(signature: Signature | None) -> Iterator[dict[str, Any]]:
-    """Yield Seldon messages for the signature, each with another size of free dimensions."""
-    before = None
-    for size in FREE_SIZES:
-        message = example_message(signature, MOST_VALUES, size)
-        if message and message != before:
+    """Yield Seldon messages for the signature: the one that was tried, else made-up ones."""
+    tensors = signature.input_tensors if signature and not signature.example else ()
+    if not tensors:
+        message = example_message(signature, MOST_VALUES)
+        yield from [message] if message else []
+    for arrays in example_inputs.made_up(tensors):
+        if message := message_of(arrays):
             yield message
-        before = message
 
 
 def shown(value: Any) -> Any:

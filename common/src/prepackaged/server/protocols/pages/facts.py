@@ -52,6 +52,8 @@ def hint(signature: Signature) -> str:
         return f"One row of {len(columns)} columns{known}. Its values are an example."
     if signature.input_tensors:
         tensors = ", ".join(_text(each) for each in signature.input_tensors[:MOST_CHOICES])
+        if signature.example is not None and not signature.example:
+            return f"Tensors: {tensors}. The model refused all made-up values: enter your own."
         return f"Tensors: {tensors}."
     return "The model does not describe its inputs: write a request as JSON."
 

@@ -88,6 +88,8 @@ def _outputs(model: Any, signature: Signature) -> list[Entry]:
 
 
 def _tensor(spec: TensorSpec, nameless: str) -> Entry:
+    if spec.ragged:  # each row is JSON in an element of BYTES
+        return _entry(spec.name or nameless, "BYTES", [-1])
     sizes = [-1] if spec.shape is None else [-1 if each is None else each for each in spec.shape]
     return _entry(spec.name or nameless, datatype_of_spec(spec), sizes)
 

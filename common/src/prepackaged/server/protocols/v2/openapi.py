@@ -1,14 +1,16 @@
 """The protocol's routes in OpenAPI, with an example request."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
+from prepackaged.arrays import Array
 from prepackaged.example_values import example_values
-from prepackaged.examples import DOCUMENTED, SHORTEST
+from prepackaged.examples import DOCUMENTED, SHORTEST, example_tensors
 from prepackaged.server.protocols.openapi import UNAVAILABLE, Schema, operation
 from prepackaged.server.protocols.v2.datatypes import DATATYPES
 from prepackaged.server.protocols.v2.metadata import Entry
-from prepackaged.signature import Column, Facts
+from prepackaged.signature import Column, Signature
 
 ANSWERS = {
     200: "The model's answer",
@@ -47,9 +49,9 @@ REQUEST: Schema = {
 VALUES = {"BOOL": True, "BYTES": "a"}
 
 
-def paths(model: str, metadata: dict[str, Any], inputs: Facts | None) -> dict[str, Any]:
+def paths(model: str, metadata: dict[str, Any], signature: Signature | None) -> dict[str, Any]:
     """The paths of the model with this name."""
-    example = _example(metadata["inputs"], inputs or ())
+    example = _example(metadata["inputs"], signature or Signature())
     infer = operation("Predict: the Open Inference Protocol V2", ANSWERS, REQUEST, example)
     ready = {200: "The model can be used", 503: "It cannot yet, or not any more"}
     described = {200: "Name, versions, platform, inputs and outputs"}
@@ -68,9 +70,12 @@ def repository_paths(model: str) -> dict[str, Any]:
     return {f"{path}/load": {"post": load}, f"{path}/unload": {"post": unload}}
 
 
-def _example(entries: list[Entry], inputs: Facts) -> Any:
-    """An example request with one row; None if the inputs are unknown or large."""
-    columns = {each.name: each for each in inputs if isinstance(each, Column)}
+def _example(entries: list[Entry], signature: Signature) -> Any:
+    """An example request with one row; None if inputs are unknown, large or have no example."""
+    if signature.input_tensors:
+        inputs = _tensors(entries, example_tensors(signature, DOCUMENTED // SHORTEST))
+        return {"inputs": inputs} if inputs else None
+    columns = {each.name: each for each in signature.inputs or () if isinstance(each, Column)}
     shapes = [[abs(size) for size in entry["shape"]] for entry in entries]
     if not entries or sum(map(math.prod, shapes)) > DOCUMENTED // SHORTEST:
         return None
@@ -80,6 +85,14 @@ def _example(entries: list[Entry], inputs: Facts) -> Any:
             for entry, shape in zip(entries, shapes, strict=True)
         ]
     }
+
+
+def _tensors(entries: list[Entry], arrays: Mapping[str, Array]) -> list[Entry]:
+    return [
+        {**entry, "shape": list(array.shape), "data": array.ravel().tolist()}
+        for entry in entries
+        if (array := arrays.get(entry["name"])) is not None
+    ]
 
 
 def _values(entry: Entry, columns: dict[Any, Column], count: int) -> list[Any]:

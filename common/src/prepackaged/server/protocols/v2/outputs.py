@@ -168,8 +168,11 @@ def named(value: Any, name: str) -> Mapping[str, Any]:
 def array_of(value: Any, spec: TensorSpec | None = None) -> Array:
     """A value of the model's result as an array that has a datatype.
 
-    Anything else becomes JSON in a single element of BYTES.
+    Each row of a ragged output becomes JSON in an element of BYTES, as anything else becomes JSON
+    in a single element.
     """
+    if spec is not None and spec.ragged and isinstance(value, np.ndarray | list):
+        return list_by_row([_element(row) for row in value])
     if isinstance(value, np.ndarray):
         return _holdable(value if value.ndim else value.reshape(1))
     if isinstance(value, str | bytes | bytearray | dict) or value is None:

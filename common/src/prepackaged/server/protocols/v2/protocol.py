@@ -46,7 +46,7 @@ def v2(
         methods=grpc.Grpc(served, *described).methods() | repository.methods(),
         allows_origins=allows_origins,
         counted_as=_counted_as(name),
-        openapi=paths(name.model, metadata, signature.inputs if signature else None)
+        openapi=paths(name.model, metadata, signature)
         | (repository_paths(name.model) if change else {}),
     )
 

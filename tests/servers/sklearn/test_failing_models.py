@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -120,15 +120,75 @@ def test_a_null_alone_reaches_a_function_of_numbers_as_nan(
     )
 
 
-@pytest.mark.parametrize("function", [np.log1p, logarithms])
-def test_a_text_for_a_function_of_numbers_is_an_error_of_the_client(
-    post_to: Callable[..., Any], function: Any
+def doubled(X: Any) -> Any:
+    """Return twice the numbers, but a text twice as long."""
+    return X * 2
+
+
+class Ratio(TransformerMixin, BaseEstimator):
+    """An author's step that computes with two columns and passes a third one on."""
+
+    def fit(self, X: Any, y: Any = None) -> "Ratio":
+        """Learn nothing."""
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Return the ratio of two numbers and the length of a text."""
+        return pd.DataFrame({"ratio": X["fare"] / X["age"], "length": X["port"].str.len()})
+
+
+PORTS = TABLE.assign(port=["Kiel", "Turku", "Cork", "Kiel", "Turku", "Cork"])
+#: An author's first step, the columns of a request, and the label of the column `fare`.
+OF_NUMBERS: dict[str, tuple[Any, list[str], str]] = {
+    "numpy's function": (FunctionTransformer(np.log1p), ["fare", "age"], "'fare'"),
+    "own function": (FunctionTransformer(logarithms), ["fare", "age"], "'fare'"),
+    "function of arrays": (FunctionTransformer(doubled), [], "0"),
+    "own class beside text": (Ratio(), ["fare", "age", "port"], "'fare'"),
+}
+
+
+def broken(X: Any) -> Any:
+    """Fail for any rows."""
+    raise AttributeError("no such thing")
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("case", OF_NUMBERS)
+def test_a_text_where_an_own_step_needs_a_number_is_an_error_of_the_client(
+    post_to: Callable[..., Any], case: str, rows: int
 ) -> None:
-    """NumPy's refusal of a text is a 400: the data cause it, not the model."""
-    pipeline = make_pipeline(FunctionTransformer(function), LogisticRegression())
+    """The error names the cell: with a number there, the model answers, beside any other text."""
+    step, names, label = OF_NUMBERS[case]
+    table = PORTS[names] if names else TABLE.to_numpy()
+    pipeline = make_pipeline(clone(step), LogisticRegression()).fit(table, [0, 1, 0, 1, 0, 1])
+    good = [[number + 2.0, number + 3.0, "Oslo"][: len(names) or 2] for number in range(rows)]
+    bad = [*good[:-1], ["x", *good[-1][1:]]]
+    named = {"names": names} if names else {}
+    post = post_to(pipeline)
+
+    status, body = post({"data": {**named, "ndarray": bad}})
+
+    expected = f"row {rows - 1}, column {label}: expected a number, got 'x'"
+    assert (status, body["status"]["info"]) == (400, expected)
+    status, body = post({"data": {**named, "ndarray": good}})
+    sent = pd.DataFrame(good, columns=names) if names else np.array(good)
+    assert status == 200
+    np.testing.assert_allclose(
+        np.ravel(body["data"].get("ndarray") or body["data"]["tensor"]["values"]),
+        pipeline.predict_proba(sent).ravel(),
+    )
+
+
+@pytest.mark.parametrize("value", ["x", None])
+def test_a_failure_that_no_number_prevents_is_an_error_of_the_model(
+    post_to: Callable[..., Any], value: Any
+) -> None:
+    """A step that fails for numbers as well fails for its own reasons."""
+    pipeline = make_pipeline(FunctionTransformer(np.log1p), LogisticRegression())
     pipeline.fit(TABLE, [0, 1, 0, 1, 0, 1])
+    pipeline.steps[0] = ("broken", FunctionTransformer(broken))
 
-    status, body = post_to(pipeline)({"jsonData": [{"fare": "x", "age": 2}]})
+    status, body = post_to(pipeline)({"jsonData": [{"fare": value, "age": 2}]})
 
-    assert status == 400
-    assert body["status"]["info"].startswith("the model refuses the data: TypeError: loop of ufunc")
+    assert status == 500
+    assert body["status"]["info"] == "the model failed: AttributeError: no such thing"

@@ -19,8 +19,6 @@ logger = logging.getLogger(__name__)
 
 # Packages whose ValueError means invalid data, not a mistake in an author's own step.
 VALIDATING_PACKAGES = {"sklearn", "numpy", "scipy", "pandas", "xgboost", LIGHTGBM}
-# NumPy's message when a function of numbers gets a text or null.
-NO_NUMBER = re.compile(r"loop of ufunc does not support argument 0 of type (str|NoneType) which")
 
 
 def blame(error: Exception, rows: Any, advice: str = "") -> ClientError | ModelError:
@@ -39,8 +37,6 @@ def blame(error: Exception, rows: Any, advice: str = "") -> ClientError | ModelE
 def _is_of_data(error: Exception) -> bool:
     if _innermost_package(error) == CATBOOST:  # whatever the type: it refuses a value
         return True
-    if isinstance(error, TypeError):
-        return bool(NO_NUMBER.search(str(error)))
     return isinstance(error, ValueError) and _innermost_package(error) in VALIDATING_PACKAGES
 
 

@@ -1,6 +1,7 @@
 """Serve a fitted scikit-learn estimator: convert its inputs, call its methods."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from prepackaged.errors import ClientError
@@ -8,6 +9,7 @@ from prepackaged.estimators.answers import choose_method, to_payload
 from prepackaged.estimators.compiled import Compiled
 from prepackaged.estimators.failures import blame
 from prepackaged.estimators.inputs import NAMES_NEEDED, Inputs
+from prepackaged.estimators.needed_numbers import needed_number
 from prepackaged.estimators.signature import signature_of
 from prepackaged.methods import asked_method
 from prepackaged.signature import Column
@@ -61,6 +63,8 @@ class ServedEstimator:
         except Exception as error:
             if self.inputs.lacks_names(prepared, error):
                 raise ClientError(NAMES_NEEDED) from error
+            if wrong := needed_number(error, prepared, partial(self._call, method)):
+                raise wrong from error
             raise blame(error, prepared, self._advice) from error
 
     def _call(self, method: str, prepared: Any) -> Any:

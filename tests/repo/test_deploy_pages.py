@@ -34,8 +34,8 @@ def test_the_seconds_of_a_pods_end_are_those_of_its_file_and_the_server() -> Non
     assert seconds == [0, sleeps(), sleeps() + GRACE_SECONDS, sleeps() + ends()]
     assert f"takes {seconds[-1]} of the {allowed} seconds" in KUBERNETES
     assert f"`PREPACKAGED_GRACE_SECONDS` is {GRACE_SECONDS}" in KUBERNETES
-    assert f"from {longer} on" in KUBERNETES
-    assert f"to {sleeps() + ends() - GRACE_SECONDS} more" in KUBERNETES
+    assert f"set it to {longer} or more" in KUBERNETES
+    assert f"to its value plus {sleeps() + ends() - GRACE_SECONDS}" in KUBERNETES
 
 
 def test_the_probes_are_as_documented() -> None:
@@ -44,11 +44,14 @@ def test_the_probes_are_as_documented() -> None:
     starts, lives = container["startupProbe"], container["livenessProbe"]
     minutes = starts["periodSeconds"] * starts["failureThreshold"] // 60
 
-    assert f"for up to {minutes} minutes" in KUBERNETES
+    assert f"may take up to {minutes} minutes" in KUBERNETES
     assert f"every {container['readinessProbe']['periodSeconds']} seconds" in KUBERNETES
     assert f"`GET {lives['httpGet']['path']}`, every {lives['periodSeconds']} sec" in KUBERNETES
     assert lives["failureThreshold"] == 6
-    assert f"six times without an answer in {lives['timeoutSeconds']} seconds" in KUBERNETES
+    assert (
+        f"six checks in a row get no answer within {lives['timeoutSeconds']} seconds each"
+        in KUBERNETES
+    )
 
 
 def test_the_parameters_shown_for_primehub_are_taken() -> None:

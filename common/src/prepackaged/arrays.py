@@ -15,6 +15,7 @@ Place = tuple[int, ...]
 
 EXACT = 2.0**53  # the float below which every whole number is exact
 LARGEST_TEXT = 2**24  # the most characters in a '<U' array, which pads all texts to the longest
+BLOCK = 2**20  # the values that are examined or copied together, so that other threads can run
 DEEPEST = 64  # the most dimensions of an array, numpy's own limit
 
 
@@ -47,7 +48,7 @@ def from_lists(rows: list[Any]) -> Array:
             if total < EXACT or array.dtype.kind != "f":
                 return array
     shape, values = [len(rows)], rows
-    while list in set(map(type, values)):
+    while list in _types(values):
         _check_lengths(values, shape)
         shape.append(len(values[0]))
         values = list(chain.from_iterable(values))
@@ -107,7 +108,7 @@ def count_words(length: int | None) -> str:
 
 
 def _flat(values: list[Any]) -> Array:
-    kinds = set(map(type, values))
+    kinds = _types(values)
     if kinds == {int} and min(values) >= 0 and max(values) < 2**64:
         return np.array(values, np.uint64)  # numpy would choose floats if only some are that large
     if kinds <= {int, float, bool} and any(map(_is_rounded, values)):
@@ -115,8 +116,17 @@ def _flat(values: list[Any]) -> Array:
     if _fit_into_text(values, kinds) or kinds <= {int, float, bool}:
         return np.array(values)
     objects = np.empty(len(values), dtype=object)
-    objects[:] = values
+    for at in range(0, len(values), BLOCK):
+        objects[at : at + BLOCK] = values[at : at + BLOCK]
     return objects
+
+
+def _types(values: list[Any]) -> set[type]:
+    return {
+        kind
+        for at in range(0, len(values), BLOCK)
+        for kind in set(map(type, values[at : at + BLOCK]))
+    }
 
 
 def _fit_into_text(values: list[Any], kinds: set[type]) -> bool:

@@ -7,6 +7,8 @@ for each number would take several times as long as everything else.
 import json
 import resource
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
@@ -16,12 +18,14 @@ import simdjson
 
 from prepackaged.arrays import Array, may_round
 from prepackaged.errors import ClientError
+from prepackaged.server.protocols.json_parts import LONG, PART, read_rows
 from prepackaged.server.transport.background import LARGE as LARGE_BODY
 from prepackaged.server.transport.errors import TransportError
 
 MOST_CONTAINERS = 2**22  # the most lists and objects in a body; creating them takes about 1 s
 LARGE = 8192  # the size of a body in bytes from which parsing to arrays is faster
 MOST_MEMBERS = 64  # the most members of an object; messages have only a few
+LONGEST_SLOW = 2**23  # the most bytes that json parses, at 15 MB/s
 LARGEST_KEPT = 2**23  # the largest body in bytes for a kept parser, which takes up to ten times it
 KEPT = threading.local()
 # simdjson's type codes, in the order in which numpy chooses dtypes.
@@ -45,14 +49,34 @@ def expected(what: str, value: Any) -> ClientError:
 def read_json(text: bytes | str) -> Any:
     """Parse JSON; NaN and infinity are accepted, as in Python's json module.
 
-    Raises `ClientError` for invalid JSON.
+    Raises `ClientError` for invalid JSON, and for NaN or infinity in more than LONGEST_SLOW bytes
+    if the body cannot be parsed in parts: json would block other threads for seconds.
     """
     if len(text) > LARGE_BODY and is_address_space_limited():
         return _read_slowly(text)
+    if isinstance(text, bytes) and len(text) >= LONG:
+        with suppress(ValueError):
+            return read_rows(text)
     try:
         return orjson.loads(text)
-    except orjson.JSONDecodeError:
+    except orjson.JSONDecodeError as error:
+        if len(text) > LONGEST_SLOW:
+            raise ClientError(f"Can't find JSON in data: {error}") from error
         return _read_slowly(text)
+
+
+def read_arrays(
+    body: bytes, in_parts: Callable[[bytes], Any], whole: Callable[[bytes], Any]
+) -> Any:
+    """Parse a body with the reader for its length; with `read_json` if that reader fails.
+
+    The readers return arrays for lists of numbers, and fail with any error for what they do not
+    support. Raises the errors of `read_json`.
+    """
+    read = in_parts if len(body) >= LONG else whole
+    with suppress(ValueError, TypeError, LookupError, RuntimeError):
+        return read(body)
+    return read_json(body)
 
 
 def is_address_space_limited() -> bool:
@@ -75,12 +99,17 @@ def memory_of(body: bytes) -> int:
     thirty times as large. Raises `TransportError` with status 413 for more than MOST_CONTAINERS
     lists and objects, because creating them blocks all other requests.
     """
-    containers = body.count(b"[") + body.count(b"{")
+    containers = _count(body, b"[") + _count(body, b"{")
     if containers > MOST_CONTAINERS:
         why = f"expected at most {MOST_CONTAINERS} lists and objects in a body, got {containers}"
         raise TransportError(413, why)
-    objects = 72 * containers + 32 * body.count(b",") + 16 * body.count(b'"')
+    objects = 72 * containers + 32 * _count(body, b",") + 16 * _count(body, b'"')
     return 2 * len(body) + objects
+
+
+def _count(body: bytes, octet: bytes) -> int:
+    """Count a byte in parts of the body, so that other threads can run."""
+    return sum(body.count(octet, at, at + PART) for at in range(0, len(body), PART))
 
 
 def parser_for(body: bytes) -> simdjson.Parser:

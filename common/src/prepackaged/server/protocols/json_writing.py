@@ -21,7 +21,7 @@ from prepackaged.errors import ResultError, describe
 
 ARRAY = orjson.OPT_SERIALIZE_NUMPY
 FLOAT64 = np.dtype(np.float64)
-PIECE = 2**18  # the characters of a text that are written at a time
+PIECE = 2**18  # the characters of a text, or values of an array, that are written at a time
 VALUE = ARRAY | orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
@@ -51,12 +51,23 @@ def dump_text(text: str) -> bytes:
 def dump_array(array: Array) -> bytes:
     """The JSON of an array, with floats as doubles. Raises `ResultError` as `dump` does."""
     kind, is_plain = array.dtype.kind, type(array) is np.ndarray and array.ndim > 0
+    if is_plain and array.size > PIECE and kind in "iufb" and max(array.shape[:-1], default=2) > 1:
+        return _dump_rows(array)
     if is_plain and array.dtype is FLOAT64 and array.flags.c_contiguous:
         return orjson.dumps(array, option=ARRAY)
     if kind not in "iufb" or not is_plain:
         return dump(array.tolist())
     dtype = np.float64 if kind == "f" else array.dtype.newbyteorder("=")
     return orjson.dumps(np.asarray(array, dtype, order="C"), option=ARRAY)
+
+
+def _dump_rows(array: Array) -> bytes:
+    """The JSON of a large array, in pieces of some rows, so that other threads can run."""
+    if len(array) == 1:
+        return b"[%s]" % dump_array(array[0])
+    rows = max(PIECE * len(array) // array.size, 1)
+    pieces = (array[at : at + rows] for at in range(0, len(array), rows))
+    return b"[%s]" % b",".join(dump_array(piece)[1:-1] for piece in pieces)
 
 
 def simpler(value: Any) -> Any:

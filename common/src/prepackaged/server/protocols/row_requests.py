@@ -4,6 +4,7 @@ Rows give the same payload as Seldon's `data.ndarray`, and records the same as `
 requests of different protocols can share calls to the model.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import simdjson
 from prepackaged.arrays import from_lists
 from prepackaged.errors import ClientError
 from prepackaged.server.protocols.errors import refuse_cloud_event
+from prepackaged.server.protocols.json_parts import read_numbers
 from prepackaged.server.protocols.json_reading import (
     LARGE,
     array_of,
@@ -19,6 +21,7 @@ from prepackaged.server.protocols.json_reading import (
     members,
     parser_for,
     plain,
+    read_arrays,
     read_json,
 )
 
@@ -29,15 +32,17 @@ def read_object(body: bytes, array: str | None = None) -> dict[str, Any]:
     If the body is large, the numbers of the member `array` may already be a numpy array. Raises
     `ClientError` for anything but an object.
     """
-    if array and len(body) >= LARGE:
-        try:
-            return _with_array(body, array)
-        except (ValueError, TypeError, LookupError, RuntimeError):
-            pass  # the code below reads other messages and reports errors
-    message = read_json(body)
+    message = _read(body, array) if array and len(body) >= LARGE else read_json(body)
     if not isinstance(message, dict):
         raise expected("a JSON object as the body", message)
     return message
+
+
+def _read(body: bytes, name: str) -> Any:
+    def in_parts(body: bytes) -> Any:
+        return read_numbers(body, (name,).__eq__)
+
+    return read_arrays(body, in_parts, partial(_with_array, name=name))
 
 
 def rows_of(rows: Any, *, as_lists: bool) -> Any:

@@ -9,32 +9,41 @@ import numpy as np
 import simdjson
 
 from prepackaged.errors import ClientError
+from prepackaged.server.protocols.json_parts import read_numbers
 from prepackaged.server.protocols.json_reading import (
     LARGE,
     array_of,
     members,
     parser_for,
     plain,
+    read_arrays,
     read_json,
 )
+
+#: The paths of the numbers in a message.
+PLACES = {("data", "ndarray"), ("data", "tensor", "values")}
 
 
 def read_body(body: bytes) -> Any:
     """Parse a request's body. Raises `ClientError` if it is not JSON or is null."""
-    message = read_json(body)
-    if message is None:
+    return _message(read_json(body))
+
+
+def _message(value: Any) -> Any:
+    if value is None:
         raise ClientError("Can't find JSON in data: it is null")
-    return message
+    return value
 
 
 def read_prediction(body: bytes) -> Any:
     """Parse a request's body; in a large one, the numbers in `data` may become a numpy array."""
-    if len(body) >= LARGE and b'"data"' in body:
-        try:
-            return _with_array(body)
-        except (ValueError, TypeError, LookupError, RuntimeError):
-            pass  # the code below reads other messages and reports errors
-    return read_body(body)
+    if len(body) < LARGE or b'"data"' not in body:
+        return read_body(body)
+    return _message(read_arrays(body, _in_parts, _with_array))
+
+
+def _in_parts(body: bytes) -> Any:
+    return read_numbers(body, PLACES.__contains__)
 
 
 def _with_array(body: bytes) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import simdjson
 
 from prepackaged.errors import ClientError
 from prepackaged.server.protocols.errors import refuse_cloud_event
+from prepackaged.server.protocols.json_parts import Path, read_numbers
 from prepackaged.server.protocols.json_reading import (
     LARGE,
     array_of,
@@ -16,6 +17,7 @@ from prepackaged.server.protocols.json_reading import (
     memory_of,
     parser_for,
     plain,
+    read_arrays,
     read_json,
 )
 from prepackaged.server.protocols.shapes import checked_shape
@@ -76,12 +78,24 @@ def memory_of_body(body: bytes, json_size: int | None) -> int:
 
 def _parsed(body: bytes) -> Any:
     """Parse the JSON; in a large body, `data` of an input may become an array of numbers."""
-    if len(body) >= LARGE and b'"inputs"' in body:
-        try:
-            return _with_arrays(body)
-        except (ValueError, TypeError, LookupError, RuntimeError):
-            pass  # the code below reads other messages and reports errors
-    return read_json(body)
+    if len(body) < LARGE or b'"inputs"' not in body:
+        return read_json(body)
+    return read_arrays(body, _in_parts, _with_arrays)
+
+
+def _in_parts(body: bytes) -> Any:
+    """Parse a message with long lists of numbers; else raise `ValueError`."""
+    message = read_numbers(body, _is_data)
+    entries = [each for each in message["inputs"] if isinstance(each, dict)]
+    texts = [each.get("data") for each in entries if each.get("datatype") == BYTES.name]
+    if any(isinstance(each, np.ndarray) for each in texts):
+        raise ValueError("numbers where texts belong")
+    return message
+
+
+def _is_data(path: Path) -> bool:
+    """Whether the path leads to the `data` of an input."""
+    return len(path) == 3 and path[0] == "inputs" and path[2] == "data"
 
 
 def _with_arrays(body: bytes) -> dict[str, Any]:
@@ -92,6 +106,8 @@ def _with_arrays(body: bytes) -> dict[str, Any]:
         raise TypeError("inputs are no list")
     if len(body) < LARGE * len(inputs):
         raise ValueError("many small inputs, for which arrays cost more than lists")
+    if not all(isinstance(each, simdjson.Object) for each in inputs):
+        raise TypeError("an input is no object")
     entries = [_entry(members(each)) for each in inputs]
     rest = {name: plain(value) for name, value in message.items()}
     lists = 1 + sum(map(_list_count, rest.values()))

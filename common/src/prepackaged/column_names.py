@@ -10,6 +10,17 @@ SHOWN = 20  # the most names in an error
 LONGEST_NAME = 60  # the most characters of a name in an error
 
 
+class WrongNamesError(ClientError):
+    """A request has other column names than the model.
+
+    `missing` are the names that the request lacks; empty if it also has a name twice.
+    """
+
+    def __init__(self, message: str, missing: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
 def names_are_unknown(names: Sequence[str] | None) -> ClientError:
     """The error for a request with column names to a model that knows none."""
     return ClientError(
@@ -18,7 +29,7 @@ def names_are_unknown(names: Sequence[str] | None) -> ClientError:
     )
 
 
-def wrong_names(sent: Sequence[str], names: Sequence[str], missing: list[str]) -> ClientError:
+def wrong_names(sent: Sequence[str], names: Sequence[str], missing: list[str]) -> WrongNamesError:
     """The error for wrong column names; it suggests the nearest known name for each unknown one."""
     known = set(names)
     unknown = [name for name in dict.fromkeys(sent) if name not in known]
@@ -28,7 +39,8 @@ def wrong_names(sent: Sequence[str], names: Sequence[str], missing: list[str]) -
         "sent twice": sorted(name for name, times in Counter(sent).items() if times > 1),
     }
     wrong = "; ".join(f"{what}: {_enumerated(them)}" for what, them in problems.items() if them)
-    return ClientError(f"column names are wrong: {wrong}; expected {_enumerated(names)}")
+    message = f"column names are wrong: {wrong}; expected {_enumerated(names)}"
+    return WrongNamesError(message, () if problems["sent twice"] else missing)
 
 
 def _with_nearest(name: str, missing: Sequence[str]) -> str:

@@ -162,3 +162,91 @@ def test_an_own_forest_answers_itself_however_often_it_agreed_with_the_original(
         answer(usual)
 
     np.testing.assert_array_equal(answer({"jsonData": [{"x": "a", "fare": 500}]}), [[0.5, 0.5]])
+
+
+class ByMile(RandomForestClassifier):
+    """A forest that computes a column before it is trained and before it answers."""
+
+    def fit(self, X: Any, y: Any) -> Any:
+        """Train on the fare for each mile as well."""
+        return super().fit(with_fare_by_mile(X), y)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probabilities for flights without the computed column."""
+        return super().predict_proba(with_fare_by_mile(X))
+
+
+class Months(StandardScaler):
+    """A scaler that replaces a date by its month."""
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        """Learn the scale of the months."""
+        return super().fit(with_month(X), y)
+
+    def transform(self, X: Any) -> Any:
+        """Scale the months."""
+        return super().transform(with_month(X))
+
+
+def with_fare_by_mile(flights: Any) -> Any:
+    """The flights with one more column."""
+    return flights.assign(by_mile=flights["fare"] / flights["miles"])
+
+
+def with_month(flights: Any) -> Any:
+    """The flights with the month instead of the day."""
+    month = pd.to_datetime(flights["day"]).dt.month
+    return flights.drop(columns="day").assign(month=month)
+
+
+FLIGHTS = pd.DataFrame({"fare": [1.0, 5, 2, 4, 6, 3], "miles": [10.0, 20, 30, 40, 50, 60]})
+DAYS = FLIGHTS.assign(day=[f"2024-0{month}-01" for month in (1, 2, 3, 4, 5, 6)])
+ADDING: dict[str, tuple[Any, Any]] = {
+    "forest": (ByMile(5, random_state=0), FLIGHTS),
+    "pipeline": (make_pipeline(Months(), LogisticRegression()), DAYS),
+}
+
+
+@pytest.mark.parametrize("name", ADDING)
+def test_a_request_may_lack_columns_that_the_authors_class_adds(
+    post_to: Callable[..., Any], name: str
+) -> None:
+    """Records and named rows in any order get the answer that the table of training gets."""
+    model, table = ADDING[name]
+    model.fit(table, IS_LATE)
+    post = post_to(model)
+    rows = table.iloc[[0, 4]]
+    turned = rows[list(rows.columns[::-1])]
+
+    for sent in (rows, turned):
+        names, values = list(sent.columns), sent.to_numpy(dtype=object).tolist()
+        for body in (
+            {"jsonData": sent.to_dict("records")},
+            {"data": {"names": names, "ndarray": values}},
+        ):
+            status, answer = post(body)
+            assert status == 200, answer
+            got = answer["data"].get("ndarray") or answer["data"]["tensor"]["values"]
+            np.testing.assert_allclose(np.ravel(got), model.predict_proba(rows).ravel())
+
+
+LACKING = {
+    "column": ({"fare": 2.0}, "column names are wrong: missing: miles;"),
+    "misspelt": ({"fare": 2.0, "milse": 3}, "missing: miles; unknown: milse (perhaps miles);"),
+    "text": ({"fare": 2.0, "miles": "x"}, "row 0, column 'miles': expected a number, got 'x'"),
+}
+
+
+@pytest.mark.parametrize("name", LACKING)
+def test_a_request_that_lacks_another_column_is_refused(
+    post_to: Callable[..., Any], name: str
+) -> None:
+    """The error names what the author's class needs, not what it adds."""
+    record, expected = LACKING[name]
+    post = post_to(ByMile(5, random_state=0).fit(FLIGHTS, IS_LATE))
+
+    status, body = post({"jsonData": [record]})
+
+    assert status == 400
+    assert expected in body["status"]["info"]
+    assert post({"jsonData": [{"fare": 2.0, "miles": 3.0}]})[0] == 200

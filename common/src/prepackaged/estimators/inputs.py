@@ -6,10 +6,17 @@ from typing import Any
 import numpy as np
 
 from prepackaged.arrays import Array, count_words, from_lists
+from prepackaged.column_names import WrongNamesError, wrong_names
 from prepackaged.errors import ClientError
 from prepackaged.estimators.columns import DOCUMENTS
 from prepackaged.estimators.items import ITEMS, items_of
-from prepackaged.estimators.steps import first_step, forget_names, is_own, item_kind
+from prepackaged.estimators.steps import (
+    first_step,
+    forget_names,
+    is_own,
+    item_kind,
+    may_add_columns,
+)
 from prepackaged.estimators.trial import NAME_AS_INDEX, reads_names
 from prepackaged.tables import NUMBERS, Columns, Table, texts
 
@@ -22,8 +29,8 @@ class Inputs:
 
     `prepare` converts a request to an array or a `Table`, which can be stacked with those of other
     requests; `rows` converts the result to the estimator's input. `wants_names` is true if that is
-    a DataFrame. `takes_lists` is true if rows should be sent as lists, because an array has one
-    dtype for all columns.
+    a DataFrame, and `may_add` if an author's step may add columns to it. `takes_lists` is true if
+    rows should be sent as lists, because an array has one dtype for all columns.
     """
 
     def __init__(self, estimator: Any, columns: Columns) -> None:
@@ -34,6 +41,7 @@ class Inputs:
         self._item_kind = item_kind(first)
         is_numeric = bool(kinds) and kinds <= FLOATS
         self.wants_names = bool(columns.names) and not (is_numeric and forget_names(estimator))
+        self.may_add = self.wants_names and may_add_columns(first)
         knows_count = columns.count is not None
         is_unknown = self._is_own and knows_count and not (columns.names or self._item_kind)
         self._reads_names = is_unknown and reads_names(first, columns.count or 0)
@@ -52,7 +60,7 @@ class Inputs:
         if self._item_kind:
             return items_of(X, names, self._item_kind)
         if self.wants_names:
-            return self._columns.table(X, names)
+            return self._named(X, names) if self.may_add else self._columns.table(X, names)
         if self._columns.count is None or self._reads_names:
             return self._unknown(X, names)
         if self._is_own and (images := _deep_array(X)) is not None:
@@ -77,6 +85,34 @@ class Inputs:
             return prepared.facts is DOCUMENTS and isinstance(error, KeyError)
         is_read = getattr(error, "obj", None) is prepared
         return is_read or (isinstance(error, IndexError) and NAME_AS_INDEX in str(error))
+
+    def lacking(self, prepared: Any, error: Exception) -> ClientError | None:
+        """The error for a column that an author's step needs and the request lacks; None without.
+
+        `error` is the failure of the model for the prepared rows.
+        """
+        if not (self._is_own and isinstance(prepared, Table)):
+            return None
+        sent, names = [str(fact.name) for fact in prepared.facts], self._columns.names or ()
+        missing = [name for name in names if name not in sent] if self.may_add else []
+        if isinstance(error, KeyError) and error.args and str(error.args[0]) not in sent:
+            missing = [str(error.args[0])]
+        return wrong_names(sent, names, missing) if names and missing else None
+
+    def _named(self, X: Any, names: Iterable[str] | None) -> Table:
+        """The columns of training, or those of the request if an author's step may add the rest."""
+        try:
+            return self._columns.table(X, names)
+        except WrongNamesError as error:
+            if not error.missing:
+                raise
+        sent, known = Columns().table(X, names), self._columns.names or ()
+        # Known columns come first, in the order of training, which scikit-learn checks.
+        order = {name: place for place, name in enumerate(known)}
+        pairs = zip(sent.facts, sent.arrays, strict=True)
+        ordered = sorted(pairs, key=lambda pair: order.get(pair[0].name or "", len(order)))
+        facts, arrays = zip(*ordered, strict=True)
+        return Table(facts, arrays)
 
     def _array(self, X: Any, names: Iterable[str] | None) -> Any:
         """Numbers as an array, anything else as a table, which becomes an array after stacking."""

@@ -44,7 +44,7 @@ class ServedEstimator:
         self._compiled = {
             each: Compiled(estimator, columns.used, each)
             for each in self.signature.methods
-            if self.inputs.wants_names
+            if self.inputs.wants_names and not self.inputs.may_add
         }
 
     def rows(self, X: Any) -> Any:
@@ -63,7 +63,8 @@ class ServedEstimator:
         except Exception as error:
             if self.inputs.lacks_names(prepared, error):
                 raise ClientError(NAMES_NEEDED) from error
-            if wrong := needed_number(error, prepared, partial(self._call, method)):
+            wrong = needed_number(error, prepared, partial(self._call, method))
+            if wrong := wrong or self.inputs.lacking(prepared, error):
                 raise wrong from error
             raise blame(error, prepared, self._advice) from error
 

@@ -42,6 +42,14 @@ def has_own_methods(step: Any, methods: Iterable[str] = OF_ROWS) -> bool:
     return not all(owner is None or _is_of_framework(owner) for owner in owners)
 
 
+def may_add_columns(step: Any) -> bool:
+    """Whether an author's class may have added columns before the framework's `fit` noted them.
+
+    Then its other methods add them to the rows of a request, too.
+    """
+    return has_own_methods(step, ("fit",)) and has_own_methods(step, ("transform", *METHODS))
+
+
 def _owner(kind: type, name: str) -> type | None:
     return next((each for each in kind.__mro__ if name in vars(each)), None)
 

@@ -28,6 +28,8 @@ def test_whole_numbers_beyond_int64_are_unsigned(rows: Any) -> None:
         [[ID, True, 0.5]],
         [[[ID], [0.5]]],
         [[ID, float("inf")]],
+        [[10**400, 0.5]],
+        [[10**400, 1]],
     ],
 )
 def test_a_whole_number_beside_fractions_stays_exact(rows: Any) -> None:

@@ -139,7 +139,12 @@ def _fit_into_text(values: list[Any], kinds: set[type]) -> bool:
 
 
 def _is_rounded(value: Any) -> bool:
-    return type(value) is int and value != float(value)
+    if type(value) is not int:
+        return False
+    try:
+        return value != float(value)
+    except OverflowError:  # beyond all floats
+        return True
 
 
 def numeric_if_possible(table: Array) -> Array:

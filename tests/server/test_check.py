@@ -176,7 +176,7 @@ def test_what_an_author_prints_is_no_part_of_the_report(directory: Path) -> None
     assert checked(directory, "--page").stdout.startswith("<!doctype html>")
 
 
-def test_a_file_in_a_directory_that_may_not_be_listed_is_checked(directory: Path) -> None:
+def test_a_file_in_an_unlistable_directory_is_checked(directory: Path) -> None:
     """The server needs to read the file alone, and so does `check`."""
     with permissions(directory, 0o311):
         done = checked(directory / "weights.json", "--json", prefix=as_anyone())

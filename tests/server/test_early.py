@@ -63,7 +63,7 @@ def test_rest_is_alive_and_not_ready(loading: Any, tmp_path: Path) -> None:
     wait_until(lambda: is_answered(loading))
 
 
-def test_a_large_request_is_told_the_same(loading: Any, tmp_path: Path) -> None:
+def test_a_large_request_gets_the_same_error(loading: Any, tmp_path: Path) -> None:
     """A large request gets 503 too, not 413: it is accepted once the model is loaded."""
     with connected(loading.server.url) as connection:
         answer = connection.ask(post(text("x" * 2**21)))
@@ -143,7 +143,7 @@ def test_grpc_is_alive_and_not_serving(loading: Any, tmp_path: Path) -> None:
         assert model.Predict(HELLO, timeout=SECONDS, wait_for_ready=True).strData == "hello"
 
 
-def test_a_connection_from_before_is_no_way_to_lose_a_request(loading: Any, tmp_path: Path) -> None:
+def test_a_connection_from_loading_is_closed_with_its_503(loading: Any, tmp_path: Path) -> None:
     """A connection from the loading phase ends with a 503 that has `Connection: close`."""
     with connected(loading.server.url) as connection:
         assert connection.ask(get("/health/ping")).body == b"pong"
@@ -153,7 +153,9 @@ def test_a_connection_from_before_is_no_way_to_lose_a_request(loading: Any, tmp_
         assert answer.status == 503
 
 
-def test_the_end_of_what_is_early_is_no_other_end(loading: Any, tmp_path: Path) -> None:
+def test_connections_to_the_metrics_port_stay_open_after_loading(
+    loading: Any, tmp_path: Path
+) -> None:
     """After loading, connections to the metrics port are kept open."""
     with connected(loading.server.url) as early:
         assert early.ask(get("/health/ping")).body == b"pong"

@@ -129,7 +129,7 @@ def server() -> Iterator[Served]:
 
 @pytest.mark.parametrize("path", WAYS)
 @pytest.mark.parametrize("what", WHAT_IT_DOES)
-def test_a_failing_model_is_a_500_with_its_own_words(
+def test_a_failing_model_is_a_500_with_the_exceptions_text(
     server: Served, caplog: pytest.LogCaptureFixture, path: str, what: str
 ) -> None:
     """Any failure of the model is a 500 with its message, is logged, and the server goes on."""
@@ -260,7 +260,7 @@ def test_a_status_from_elsewhere_is_not_the_clients() -> None:
 
 
 @pytest.mark.parametrize("method", ["route", "aggregate"])
-def test_a_class_without_the_method_is_told_upstreams_words(method: str) -> None:
+def test_the_error_for_a_missing_method_has_upstreams_words(method: str) -> None:
     """A missing route or aggregate gets upstream's text, which depends on the base class."""
     body: Any = [{"strData": "x"}] if method == "aggregate" else {"strData": "x"}
     for model, told in (
@@ -349,7 +349,7 @@ def handle(error: LookupError) -> Any:
 
 
 @pytest.mark.parametrize("status", [-1, 0, 99, 100, 101, 199, 600, 1000])
-def test_a_handler_s_status_that_ends_no_request_is_a_500(status: int) -> None:
+def test_an_informational_status_of_a_handler_is_a_500(status: int) -> None:
     """A handler's status outside 200 to 599 becomes 500: it would leave clients waiting."""
     with serve(Handled()) as server, connected(server.url) as connection:
         assert connection.ask(post(text("418"))).status == 418
@@ -399,7 +399,7 @@ def test_a_model_that_kills_its_process_ends_the_server(
 @pytest.mark.parametrize(
     "fact", ["signature", "batchable", "class_names", "tags", "artifact", "custom_service"]
 )
-def test_a_model_that_exits_when_it_is_asked_a_fact_is_not_served(
+def test_a_model_that_exits_in_a_hook_at_start_is_not_served(
     start_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, fact: str, workers: str
 ) -> None:
     """The server ends with status 1 and a reason, and not with 0 as if all was well."""
@@ -430,7 +430,7 @@ def test_an_alarm_that_comes_after_its_request_is_logged(
     assert process.status() == 0
 
 
-def test_a_model_that_hangs_holds_nothing_but_itself(
+def test_a_model_that_hangs_does_not_block_other_routes(
     start_process: Callable[..., Any], tmp_path: Any
 ) -> None:
     """While a prediction hangs, probes and metrics are answered, and two signals end the server."""

@@ -77,7 +77,7 @@ NO_HTTP = {
 
 
 @pytest.mark.parametrize("sent", NO_HTTP.values(), ids=NO_HTTP)
-def test_what_is_no_http_is_400_and_the_end_of_the_connection(url: str, sent: bytes) -> None:
+def test_bytes_that_are_not_http_get_400_and_close_the_connection(url: str, sent: bytes) -> None:
     """Invalid HTTP gets 400 and a closed connection, so nothing after it is read as a request."""
     with connected(url) as connection:
         answer = connection.ask(sent)
@@ -86,7 +86,7 @@ def test_what_is_no_http_is_400_and_the_end_of_the_connection(url: str, sent: by
 
 
 @pytest.mark.parametrize("path", WAYS)
-def test_answers_come_before_the_refusal_of_what_follows(url: str, path: str) -> None:
+def test_requests_before_an_invalid_one_are_answered_first(url: str, path: str) -> None:
     """A good request is answered before the 400 for the invalid bytes after it."""
     with connected(url) as connection:
         connection.send(post(text("good"), path), b"noise\r\n\r\n")
@@ -135,7 +135,7 @@ def test_a_client_that_sends_a_large_body_first_reads_its_413(url: str) -> None:
 
 
 @pytest.mark.parametrize("path", WAYS)
-def test_a_body_of_the_most_bytes_is_taken(url: str, path: str) -> None:
+def test_a_body_of_exactly_the_limit_is_accepted(url: str, path: str) -> None:
     """A body of exactly the limit is accepted."""
     value = "x" * (MOST - len(text("")))
     with connected(url) as connection:
@@ -210,7 +210,7 @@ def test_a_body_may_come_in_chunks(url: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", WAYS)
-def test_a_client_that_expects_100_is_told_to_go_on(url: str, path: str) -> None:
+def test_a_client_that_expects_100_continue_gets_it_before_the_answer(url: str, path: str) -> None:
     """The server answers Expect: 100-continue with 100, as curl needs for larger bodies."""
     body = text("after 100")
     with connected(url) as connection:
@@ -221,7 +221,7 @@ def test_a_client_that_expects_100_is_told_to_go_on(url: str, path: str) -> None
 
 @pytest.mark.parametrize("protocol", ["h2c", "websocket"])
 @pytest.mark.parametrize("path", WAYS)
-def test_an_offer_of_another_protocol_is_ignored(url: str, path: str, protocol: str) -> None:
+def test_an_upgrade_to_another_protocol_is_ignored(url: str, path: str, protocol: str) -> None:
     """The server ignores Upgrade: Java's client offers HTTP/2 with every request."""
     offer = [f"Upgrade: {protocol}", "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAM"]
     with connected(url) as connection:
@@ -346,7 +346,7 @@ def test_a_wrong_content_type_is_400_with_the_reason(
         assert answer.info.startswith(info)
 
 
-def test_a_file_of_any_bytes_is_taken_as_bin_data(url: str, model: Mirror) -> None:
+def test_an_uploaded_file_becomes_bin_data(url: str, model: Mirror) -> None:
     """A binData file may hold any bytes, also invalid UTF-8."""
     content_type = "multipart/form-data; boundary=b"
     with connected(url) as connection:

@@ -74,7 +74,7 @@ def test_no_path_makes_a_line_of_its_own_in_the_log(process: Any) -> None:
 
 
 @pytest.mark.parametrize("path", WAYS)
-def test_a_reader_that_is_slow_fills_no_memory(process: Any, path: str) -> None:
+def test_a_slow_reader_does_not_fill_memory(process: Any, path: str) -> None:
     """While a client does not read, no further answers are computed, so memory is bounded."""
     with ExitStack() as stack:
         slow = stack.enter_context(connected(process.server.url))
@@ -94,7 +94,7 @@ def test_a_reader_that_is_slow_fills_no_memory(process: Any, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", WAYS)
-def test_a_reader_that_goes_away_leaves_no_trace(process: Any, path: str) -> None:
+def test_a_reader_that_disconnects_leaves_nothing_behind(process: Any, path: str) -> None:
     """A client that disconnects without reading its answers causes no error in the log."""
     for _ in range(3):
         with connected(process.server.url) as connection:
@@ -104,7 +104,7 @@ def test_a_reader_that_goes_away_leaves_no_trace(process: Any, path: str) -> Non
         assert connection.ask(post(text("next"), path)).text == "next"
 
 
-def test_a_writer_that_goes_away_leaves_nothing(process: Any) -> None:
+def test_a_writer_that_disconnects_leaves_nothing_behind(process: Any) -> None:
     """Half-received requests are freed when their connections close."""
     request = post(text("x" * MB))
 
@@ -214,7 +214,7 @@ def garbage() -> Iterator[Callable[[], list[object]]]:
     gc.enable()
 
 
-def test_an_answer_leaves_nothing_for_the_garbage_collector(
+def test_an_answer_creates_no_reference_cycles(
     garbage: Callable[[], list[object]],
 ) -> None:
     """Requests create no reference cycles, so no garbage collection delays later requests."""
@@ -244,7 +244,7 @@ class Failing:
             raise (ClientError if X == "client" else ValueError)(X) from error
 
 
-def test_a_failure_leaves_nothing_for_the_garbage_collector(
+def test_a_failure_creates_no_reference_cycles(
     garbage: Callable[[], list[object]],
 ) -> None:
     """A failed request creates no reference cycle that would keep its body in memory."""
@@ -321,7 +321,7 @@ def test_memory_does_not_grow_with_calls(process: Any) -> None:
     assert process.memory() - before < 5
 
 
-def test_a_head_that_was_seen_before_changes_no_answer(process: Any) -> None:
+def test_a_cached_head_changes_no_answer(process: Any) -> None:
     """A cached header block changes no answer, whether the next is equal, similar or in parts."""
     same, path = post(text("same")), WAYS[0]
     with connected(process.server.url) as connection:
@@ -339,7 +339,7 @@ def test_a_head_that_was_seen_before_changes_no_answer(process: Any) -> None:
         assert connection.is_closed()
 
 
-def test_a_known_head_is_logged_with_its_own_rows(process: Any) -> None:
+def test_a_request_with_a_cached_head_is_logged_with_its_own_rows(process: Any) -> None:
     """Only the header block is cached: each log line has its own request's row count."""
     with connected(process.server.url) as connection:
         for rows in (b"[[1],[2]]", b"[[1, 22]]", b"[[1],[2]]"):

@@ -84,7 +84,7 @@ def has_room(url: str) -> bool:
         return friend.ask(post(text("x" * MB))).status == 200
 
 
-def test_what_is_no_request_yet_is_bounded(
+def test_incomplete_requests_are_bounded(
     start_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """During each attack small requests are answered, and afterwards large ones too."""

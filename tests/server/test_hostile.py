@@ -94,7 +94,7 @@ def test_no_error_repeats_all_that_was_sent(server: Served, request_of: bytes) -
     assert len(answer.body) < 2300
 
 
-def test_pages_of_other_origins_may_call_the_model_unless_set_otherwise(server: Served) -> None:
+def test_pages_of_other_origins_may_call_the_model_by_default(server: Served) -> None:
     """CORS is on by default, as in upstream's server, and never on the metrics port."""
     origin, wish = "Origin: http://a.example", "Access-Control-Request-Headers: x-id"
     with connected(server.url) as connection, connected(server.metrics) as metrics:
@@ -125,7 +125,7 @@ TOO_LONG = "expected a message of at most 65536 bytes, got 120000"
         ("/grpc.health.v1.Health/Check", EMPTY, TOO_LONG),
     ],
 )
-def test_a_message_of_countless_empty_parts_is_refused(
+def test_a_message_of_too_many_empty_parts_is_refused(
     server: Served, monkeypatch: pytest.MonkeyPatch, path: str, message: bytes, details: str
 ) -> None:
     """Protobuf would read it in one step, and nobody else would have a turn."""

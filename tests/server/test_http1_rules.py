@@ -222,7 +222,7 @@ ALLOWED: list[tuple[str, bytes]] = [
 @pytest.mark.parametrize(
     ("sent", "status"), [pytest.param(*rest, id=name) for name, *rest in REFUSED]
 )
-def test_what_breaks_a_rule_is_refused_and_the_last_on_its_connection(
+def test_a_request_that_breaks_a_rule_is_refused_and_closes_its_connection(
     url: str, sent: bytes, status: int
 ) -> None:
     """An invalid request gets its status, and its connection closes before the next request."""
@@ -234,7 +234,7 @@ def test_what_breaks_a_rule_is_refused_and_the_last_on_its_connection(
 
 
 @pytest.mark.parametrize("sent", [pytest.param(sent, id=name) for name, sent in ALLOWED])
-def test_what_is_allowed_is_answered_and_what_follows_too(url: str, sent: bytes) -> None:
+def test_an_allowed_request_is_answered_and_so_is_the_next(url: str, sent: bytes) -> None:
     """Unusual but valid requests are answered, and so is the next request."""
     with connected(url) as connection:
         connection.send(sent, PING)
@@ -261,7 +261,7 @@ def test_chunks_of_http_1_0_are_the_last_on_their_connection(url: str) -> None:
         assert connection.is_closed()
 
 
-def test_a_client_of_http_1_0_is_not_told_to_go_on(url: str) -> None:
+def test_a_client_of_http_1_0_gets_no_100_continue(url: str) -> None:
     """An HTTP/1.0 client gets no 100, which it would take for the response (RFC 9110, 10.1.1)."""
     with connected(url) as connection:
         request = post(b"", PREDICT, "Expect: 100-continue", length=len(BODY), version="1.0")
@@ -287,7 +287,7 @@ def test_trailers_are_no_headers(url: str, name: str) -> None:
         assert b'"x-user": "me"' in answer.body.replace(b'":"', b'": "')
 
 
-def test_what_follows_an_error_is_no_request(url: str) -> None:
+def test_bytes_after_an_invalid_request_are_ignored(url: str) -> None:
     """Requests before an invalid one are answered, those after it are not."""
     with connected(url) as connection:
         connection.send(PING, field(b"X : a")[:-3], field(b"X : a")[-3:], PING, PING)

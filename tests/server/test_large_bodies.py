@@ -80,9 +80,7 @@ def connection() -> Iterator[Connection]:
 @example(("/predict", {"data": {"ndarray": "a"}}))
 @example(("/v1/models/model:predict", {"instances": "a"}))
 @example(("/predict", {"data": {"ndarray": [[2**63, 0]]}}))
-def test_a_body_means_the_same_with_spaces_before_it(
-    connection: Connection, request: tuple[str, Any]
-) -> None:
+def test_spaces_before_a_body_are_ignored(connection: Connection, request: tuple[str, Any]) -> None:
     """Spaces, which JSON ignores, make a small body a large one."""
     path, message = request
     body = json.dumps(message).encode()

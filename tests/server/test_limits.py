@@ -70,9 +70,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
 
 @pytest.mark.parametrize("path", WAYS)
 @pytest.mark.parametrize("part", [slice(0, 20), slice(0, -3)], ids=["head", "body"])
-def test_half_a_request_is_408_when_the_rest_does_not_come(
-    soon: None, server: Served, path: str, part: slice
-) -> None:
+def test_an_incomplete_request_is_408(soon: None, server: Served, path: str, part: slice) -> None:
     """A client that stops in the middle of a request gets 408, and its connection is closed."""
     with connected(server.url) as connection:
         connection.send(post(text("half"), path)[part])
@@ -80,7 +78,7 @@ def test_half_a_request_is_408_when_the_rest_does_not_come(
         assert connection.is_closed()
 
 
-def test_a_head_has_its_time_as_a_whole(soon: None, server: Served) -> None:
+def test_the_timeout_of_a_head_covers_all_of_it(soon: None, server: Served) -> None:
     """The timeout covers the whole header block: one byte now and then does not extend it."""
     with connected(server.url) as connection:
         connection.send(b"GET /")
@@ -122,7 +120,7 @@ def test_the_time_of_a_request_is_not_that_between_requests(soon: None, server: 
 
 
 @pytest.mark.parametrize("path", WAYS)
-def test_a_client_that_sends_no_more_gets_its_answers(server: Served, path: str) -> None:
+def test_a_client_that_stops_sending_gets_its_answers(server: Served, path: str) -> None:
     """A client that closes its sending side after its requests still gets every answer."""
     with connected(server.url) as connection:
         connection.send(*[post(text(f"{number}"), path) for number in range(3)])
@@ -132,7 +130,7 @@ def test_a_client_that_sends_no_more_gets_its_answers(server: Served, path: str)
 
 
 @pytest.mark.parametrize("path", WAYS)
-def test_a_client_that_sends_no_more_may_wait_for_a_moment(gate: Any, path: str) -> None:
+def test_a_client_that_stops_sending_may_wait_for_its_answer(gate: Any, path: str) -> None:
     """A client that has closed its sending side gets its answer from a slow model too."""
     with serve(gate) as server, connected(server.url) as connection:
         connection.send(post(text("asked"), path))
@@ -147,7 +145,7 @@ def test_a_client_that_sends_no_more_may_wait_for_a_moment(gate: Any, path: str)
 
 
 @pytest.mark.parametrize("path", WAYS)
-def test_a_head_of_the_most_bytes_is_taken_and_a_larger_one_is_431(
+def test_a_head_of_exactly_the_limit_is_accepted_and_a_larger_one_is_431(
     server: Served, path: str
 ) -> None:
     """A header block below the limit is accepted, a larger one gets 431, in one part or in two."""
@@ -199,7 +197,7 @@ def test_requests_before_a_head_are_no_part_of_it(server: Served) -> None:
 # Connections
 
 
-def test_a_connection_too_many_is_503_and_closed(narrow: Served) -> None:
+def test_a_connection_beyond_the_limit_gets_503_and_is_closed(narrow: Served) -> None:
     """A connection beyond the limit gets 503 in Seldon's format with Retry-After, and is closed."""
     with connected(narrow.url) as surplus:
         answer = surplus.ask(post(text("more")))
@@ -219,13 +217,13 @@ def test_liveness_is_answered_however_many_connections_there_are(narrow: Served)
         assert surplus.is_closed()
 
 
-def test_a_connection_too_many_does_not_stay(soon: None, narrow: Served) -> None:
+def test_a_connection_beyond_the_limit_is_closed(soon: None, narrow: Served) -> None:
     """A silent connection beyond the limit is closed after a shorter timeout than others."""
     with connected(narrow.url) as surplus:
         assert surplus.is_closed()
 
 
-def test_of_connections_too_many_the_oldest_ends_for_a_further_one(narrow: Served) -> None:
+def test_the_oldest_connection_is_closed_if_one_beyond_the_limit_arrives(narrow: Served) -> None:
     """The oldest surplus connection is closed for a new one, which bounds the open files."""
     with ExitStack() as stack:
         oldest, *others = (
@@ -238,7 +236,7 @@ def test_of_connections_too_many_the_oldest_ends_for_a_further_one(narrow: Serve
         assert others[-1].ask(get("/health/ping")).body == b"pong"
 
 
-def test_there_is_room_again_when_connections_close(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_connections_are_accepted_after_others_close(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only open connections count towards the limit."""
     monkeypatch.setattr(eviction, "IDLE_SECONDS", math.inf)
     with serve(Mirror(), max_connections=1) as server:
@@ -255,7 +253,7 @@ def test_there_is_room_again_when_connections_close(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("first", [b"", post(text("hi")), b"GET / HTTP/1.1\r\n"])
-def test_idle_connections_end_where_others_need_their_place(
+def test_idle_connections_are_closed_if_others_need_their_place(
     monkeypatch: pytest.MonkeyPatch, first: bytes
 ) -> None:
     """Idle connections are closed when a new client needs a place."""
@@ -285,7 +283,7 @@ def test_a_connection_with_a_request_is_not_idle(
         assert busy.answer().text == "first"
 
 
-def test_idle_grpc_connections_end_where_others_need_their_place(
+def test_idle_grpc_connections_are_closed_if_others_need_their_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Idle gRPC connections are closed when a new client needs a place."""
@@ -350,7 +348,7 @@ def test_a_body_for_which_there_is_no_memory_now_may_come_again(gate: Any) -> No
         assert third.ask(post(text("y" * 40_000))).text == "y" * 40_000
 
 
-def test_a_client_that_goes_away_before_its_body_is_whole_leaves_its_memory() -> None:
+def test_memory_is_freed_if_a_client_disconnects_before_its_body_is_complete() -> None:
     """Memory of a half-received body is released when its client disconnects."""
     with serve(Mirror(), request_memory=100_000) as server:
         for _ in range(10):
@@ -366,7 +364,7 @@ def test_a_client_that_goes_away_before_its_body_is_whole_leaves_its_memory() ->
 
 
 @pytest.mark.parametrize("keepalive", [0, 5])
-def test_requests_behind_the_last_answer_leave_their_memory(keepalive: int) -> None:
+def test_the_memory_of_unanswered_requests_is_freed(keepalive: int) -> None:
     """The server closes after the first answer, and lets go of what was sent with it."""
     with serve(Mirror(), request_memory=100_000, keepalive=keepalive) as server:
         header = "Connection: close" if keepalive else "X: x"
@@ -379,7 +377,7 @@ def test_requests_behind_the_last_answer_leave_their_memory(keepalive: int) -> N
             assert connection.ask(post(text("y" * 40_000))).text == "y" * 40_000
 
 
-def test_many_offers_of_another_protocol_are_answered_one_by_one() -> None:
+def test_many_requests_with_an_upgrade_are_answered_in_order() -> None:
     """An offer is ignored (RFC 9110, 7.8), and so are hundreds that arrive together."""
     offer = get("/health/ping", "Connection: upgrade", "Upgrade: h")
     with serve(Mirror(), request_memory=100_000) as server, connected(server.url) as connection:
@@ -390,7 +388,7 @@ def test_many_offers_of_another_protocol_are_answered_one_by_one() -> None:
         assert connection.ask(post(text("y" * 40_000))).text == "y" * 40_000
 
 
-def test_an_answer_that_is_not_read_keeps_no_closed_connection(
+def test_an_unread_answer_does_not_keep_a_closed_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A client that does not read the end of its answers has its time, and is then disconnected."""
@@ -446,7 +444,7 @@ def test_a_message_for_which_there_is_no_memory_now_is_unavailable(gate: Any) ->
         assert first.answer().status == 200
 
 
-def test_a_message_of_more_than_64_megabytes_is_refused_unless_set_otherwise(
+def test_a_message_of_more_than_64_megabytes_is_refused_by_default(
     server: Served,
 ) -> None:
     """By default a larger message is refused by its declared length, before its bytes arrive."""
@@ -519,7 +517,7 @@ def test_a_body_that_is_not_compressed_as_it_says_is_400(server: Served, body: b
         assert connection.ask(post(text("next"))).text == "next"
 
 
-def test_a_bomb_is_refused_before_it_goes_off() -> None:
+def test_a_compressed_body_is_refused_before_it_is_inflated_beyond_the_limit() -> None:
     """A compressed body that inflates beyond the limit for bodies gets 413."""
     bomb = gzip.compress(b"[" * 2_000_000)
     with serve(Mirror(), max_body=1_000_000) as server, connected(server.url) as connection:
@@ -583,7 +581,7 @@ def test_a_late_answer_over_grpc_has_a_time_of_its_own(gate: Any) -> None:
         gate.entered.clear()
 
 
-def test_a_call_whose_own_time_is_over_frees_its_place(gate: Any) -> None:
+def test_a_call_past_its_deadline_frees_its_place(gate: Any) -> None:
     """A call whose deadline passes leaves the queue, and the model never sees it."""
     with serve(gate) as server, ExitStack() as stack:
         first = stack.enter_context(connected(server.url))

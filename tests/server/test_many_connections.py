@@ -55,7 +55,7 @@ GREETINGS = [
 ]
 
 
-def test_idle_connections_take_little_memory_and_nobody_s_turn(
+def test_idle_connections_take_little_memory_and_no_time(
     start_process: Callable[..., Any], stack: ExitStack
 ) -> None:
     """Connections that are silent, answered or in mid-request need little memory, block nobody."""
@@ -69,7 +69,7 @@ def test_idle_connections_take_little_memory_and_nobody_s_turn(
     assert (process.memory() - before) * 1024 / (2 * COUNT * len(GREETINGS)) < MOST_KB
 
 
-def test_a_port_has_no_more_connections_than_there_are_files(
+def test_connections_beyond_the_open_files_replace_idle_ones(
     start_process: Callable[..., Any], stack: ExitStack
 ) -> None:
     """When files run out, idle connections are closed for new ones, on both ports.
@@ -96,7 +96,7 @@ def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be(
     assert next(line.split()[3] for line in limits if "open files" in line) == "2000"
 
 
-def test_without_files_those_who_are_connected_are_answered_and_others_can_come_again(
+def test_without_free_files_connected_clients_are_answered_and_others_can_connect_later(
     start_process: Callable[..., Any],
 ) -> None:
     """When accept(2) fails with EMFILE, new clients are closed and connected ones are answered."""

@@ -253,7 +253,7 @@ def test_an_answer_may_be_csv(table: Served, accept: str, body: bytes) -> None:
     assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
 
 
-def test_what_is_no_table_is_not_answered_as_csv() -> None:
+def test_an_answer_that_is_no_table_cannot_be_csv() -> None:
     """An answer that is not a table cannot be CSV: 406 says what to accept."""
     with serve(Deep()) as server:
         status, answer = ask(server, {"inputs": [[1]]}, Accept=CSV)
@@ -421,7 +421,7 @@ def test_an_error_of_a_health_path_has_the_form_of_mlflow(table: Served, path: s
     )
 
 
-def test_a_model_that_says_it_is_ill_has_no_ping() -> None:
+def test_a_ping_fails_if_the_models_health_hook_does() -> None:
     """A failing health hook makes /ping fail with its message."""
 
     class Ill:

@@ -186,7 +186,7 @@ def test_a_model_reads_the_headers_as_over_http1(client: Http2Client) -> None:
     assert json.loads(answer.body)["jsonData"] == {"host": "localhost", "cookie": "a=1; b=2"}
 
 
-def test_a_body_of_unknown_length_is_taken(client: Http2Client) -> None:
+def test_a_body_of_unknown_length_is_accepted(client: Http2Client) -> None:
     """A body without Content-Length is accepted up to the limit; beyond it, it gets 413."""
     stream = client.begin("POST", PREDICT, JSON, ends=False)
     client.send(stream, LARGE)
@@ -196,7 +196,7 @@ def test_a_body_of_unknown_length_is_taken(client: Http2Client) -> None:
     assert client.answer(stream).status == 413
 
 
-def test_a_client_that_asks_whether_to_go_on_is_told(client: Http2Client) -> None:
+def test_a_client_that_expects_100_continue_gets_it(client: Http2Client) -> None:
     """The server answers Expect: 100-continue with 100, as curl needs for larger bodies."""
     expects = ("expect", "100-continue")
     stream = client.begin("POST", PREDICT, JSON, expects, ends=False)
@@ -237,7 +237,7 @@ def test_grpc_is_answered_on_rests_port(server: Served) -> None:
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_without_grpc_there_is_none_on_rests_port() -> None:
+def test_if_grpc_is_off_it_is_off_on_rests_port_too() -> None:
     """With gRPC switched off, calls on REST's port get UNIMPLEMENTED."""
     with (
         serve(Mirror(), serves_grpc=False) as server,
@@ -301,7 +301,7 @@ def test_http1_may_come_in_parts_too(server: Served, start: bytes) -> None:
 @pytest.mark.parametrize(
     "start", [PREFACE[:-1] + b"x", PREFACE[:15] + b"1\r\n\r\n", PREFACE[:20] + b"\n" * 9]
 )
-def test_what_only_begins_like_the_preface_is_refused_in_http1(
+def test_bytes_that_only_begin_like_the_preface_are_refused_in_http1(
     server: Served, start: bytes
 ) -> None:
     """Bytes that differ from the preface late get the 400 of invalid HTTP."""
@@ -312,7 +312,7 @@ def test_what_only_begins_like_the_preface_is_refused_in_http1(
 
 
 @pytest.mark.parametrize("start", [b"P", PREFACE[:23], PREFACE, PREFACE + b"\0\0\0\4"])
-def test_who_dribbles_the_preface_is_not_waited_for(
+def test_a_preface_that_arrives_too_slowly_closes_the_connection(
     monkeypatch: pytest.MonkeyPatch, start: bytes
 ) -> None:
     """The timeout covers the whole preface: sending only a part of it ends the connection."""
@@ -323,7 +323,7 @@ def test_who_dribbles_the_preface_is_not_waited_for(
         assert connection.is_closed()
 
 
-def test_who_sends_nothing_is_closed_as_over_http1() -> None:
+def test_a_silent_connection_is_closed_as_over_http1() -> None:
     """A client that sends nothing is disconnected after `keepalive` seconds."""
     with serve(Mirror(), keepalive=SOON) as server, connected(server.url) as connection:
         assert connection.is_closed()
@@ -368,7 +368,7 @@ def test_a_connection_of_grpc_may_be_idle(monkeypatch: pytest.MonkeyPatch) -> No
         assert client.ended_with is None
 
 
-def test_a_body_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_arrives_too_slowly_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that does not arrive in time gets 408 at the next idle check."""
     monkeypatch.setattr(http2_connection, "LOOK_SECONDS", SOON)
     monkeypatch.setattr(streams, "SENDER_SECONDS", 0)
@@ -405,7 +405,7 @@ def test_an_answer_that_takes_too_long_is_a_504(gate: Any) -> None:
         gate.open()
 
 
-def test_a_client_that_gives_a_request_up_is_not_answered(gate: Any) -> None:
+def test_a_cancelled_request_gets_no_answer(gate: Any) -> None:
     """A reset request is not predicted if the model has not begun it; it counts as 499."""
     with serve(gate) as server, http2(server.url) as client:
         first = client.begin("POST", PREDICT, JSON, ends=False)
@@ -433,7 +433,7 @@ CALLED = b"\0\0\0\0\3" + prediction_pb2.SeldonMessage(strData="7").SerializeToSt
     ],
     ids=["rest", "grpc"],
 )
-def test_a_client_that_closes_its_sending_side_is_gone(
+def test_a_client_that_closes_its_sending_side_is_disconnected(
     gate: Any, path: str, headers: Any, body: bytes
 ) -> None:
     """Half-closing TCP ends an HTTP/2 connection and its calls, as in nginx, Envoy and gRPC."""
@@ -453,7 +453,7 @@ def test_a_client_that_closes_its_sending_side_is_gone(
     assert [X.tolist() for X in gate.seen] == [[[1, 2]]]
 
 
-def test_what_was_accepted_is_answered_when_the_server_ends(gate: Any) -> None:
+def test_accepted_requests_are_answered_during_shutdown(gate: Any) -> None:
     """At shutdown, complete requests are answered, half ones get 408, and GOAWAY follows."""
     with serve(gate) as server:
         client = Http2Client(server.url)
@@ -470,7 +470,7 @@ def test_what_was_accepted_is_answered_when_the_server_ends(gate: Any) -> None:
     client.socket.close()
 
 
-def test_a_client_that_begins_http2_while_the_server_ends_is_sent_away(gate: Any) -> None:
+def test_a_client_that_starts_http2_during_shutdown_is_disconnected(gate: Any) -> None:
     """A client that starts HTTP/2 during shutdown is disconnected and does not delay it."""
     with serve(gate) as server:
         busy, late = Http2Client(server.url), Http2Client(server.url)
@@ -486,7 +486,7 @@ def test_a_client_that_begins_http2_while_the_server_ends_is_sent_away(gate: Any
         client.socket.close()
 
 
-def test_connections_of_both_versions_share_one_limit(
+def test_connections_of_both_http_versions_share_one_limit(
     monkeypatch: pytest.MonkeyPatch, gate: Any
 ) -> None:
     """Beyond the common limit, HTTP/1 gets 503 and HTTP/2 is closed; others are answered."""

@@ -79,7 +79,7 @@ def test_every_example_of_the_document_is_what_it_describes_and_is_answered(make
     assert len([path for path in asked if path.endswith(("predict", "infer", "invocations"))]) == 3
 
 
-def test_the_range_of_a_column_is_described_and_binds_nobody() -> None:
+def test_the_range_of_a_column_is_described_but_not_enforced() -> None:
     """A column's description names its known range, and a number outside is answered."""
     column = Column("age", "float64", value_range=ValueRange(18, 90.5, "training"))
     with serve(OfTable((column,))) as served:

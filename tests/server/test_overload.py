@@ -41,7 +41,7 @@ def fill(server: Served, gate: Any, stack: ExitStack, path: str = WAYS[0]) -> li
 
 
 @pytest.mark.parametrize("path", WAYS)
-def test_what_is_more_than_may_wait_is_answered_503_with_a_time(
+def test_requests_beyond_the_queues_limit_get_503_with_retry_after(
     server: Served, gate: Any, path: str
 ) -> None:
     """With a full queue, a request gets 503 at once, in Seldon's format and with Retry-After."""
@@ -58,7 +58,7 @@ def test_what_is_more_than_may_wait_is_answered_503_with_a_time(
     assert answers == ["first 0", "first 1", "first 2"]
 
 
-def test_what_is_more_than_may_wait_is_unavailable_over_grpc(server: Served, gate: Any) -> None:
+def test_calls_beyond_the_queues_limit_are_unavailable(server: Served, gate: Any) -> None:
     """With a full queue, a gRPC call gets UNAVAILABLE, which clients retry."""
     message = prediction_pb2.SeldonMessage(strData="more")
     with ExitStack() as stack:

@@ -433,7 +433,7 @@ def test_sighup_during_loading_loads_once_more(
     wait_until(lambda: {ask(process) for _ in range(8 * workers)} == {"two"})
 
 
-def test_a_call_that_hangs_is_not_hidden_by_a_reload(
+def test_a_reload_does_not_hide_a_call_that_hangs(
     begin: Callable[..., Any], directory: Path
 ) -> None:
     """The server is not alive while a call to the model before hangs on the model's thread."""

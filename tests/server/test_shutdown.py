@@ -47,7 +47,7 @@ def is_refused(url: str) -> bool:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_what_is_in_flight_is_answered(held: Any, tmp_path: Path, number: int) -> None:
+def test_requests_in_flight_are_answered(held: Any, tmp_path: Path, number: int) -> None:
     """After a signal, requests in flight are answered and new connections are refused."""
     with ExitStack() as stack:
         connections = begin(held, tmp_path, stack, 16)
@@ -91,7 +91,7 @@ def test_a_request_that_is_on_its_way_is_answered(held: Any, tmp_path: Path, sen
     assert held.status() == 0
 
 
-def test_a_server_that_ends_is_not_ready_any_more(held: Any, tmp_path: Path) -> None:
+def test_a_server_that_shuts_down_is_not_ready(held: Any, tmp_path: Path) -> None:
     """During shutdown, /v2/health/ready is 503, while accepted requests are still answered."""
     request = get("/v2/health/ready")
     with connected(held.server.url) as connection:
@@ -111,7 +111,7 @@ def predictions(directory: Path) -> int:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_nothing_is_lost_under_load(
+def test_no_request_fails_under_load(
     start_process: Callable[..., Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -145,7 +145,7 @@ def test_nothing_is_lost_under_load(
     assert [line for line in process.server.log().splitlines() if "ERROR" in line] == []
 
 
-def test_no_call_is_lost_under_load(start_process: Callable[..., Any], tmp_path: Path) -> None:
+def test_no_grpc_call_fails_under_load(start_process: Callable[..., Any], tmp_path: Path) -> None:
     """Over gRPC, every call that the model saw is answered, and later ones get UNAVAILABLE."""
     process = start_process("Obedient", directory=str(tmp_path))
     clients, answered = 8, threading.Barrier(9, timeout=SECONDS)
@@ -207,7 +207,7 @@ def test_a_second_signal_ends_at_once(held: Any, tmp_path: Path, number: int) ->
 
 
 @pytest.mark.parametrize("before", [0, 200], ids=["on its thread", "on the loop"])
-def test_a_model_that_hangs_is_left_behind_in_time(
+def test_a_model_that_hangs_does_not_delay_the_end_of_shutdown(
     start_process: Callable[..., Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -229,7 +229,7 @@ def test_a_model_that_hangs_is_left_behind_in_time(
     assert "0.5 s after the signal to shut down" in lines[-1]
 
 
-def test_whoever_still_waits_when_the_grace_is_over_is_told(
+def test_requests_that_still_wait_after_the_grace_period_get_an_error(
     start_process: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the grace period ends, clients that still wait get 503 or UNAVAILABLE and can retry."""
@@ -255,7 +255,7 @@ def test_whoever_still_waits_when_the_grace_is_over_is_told(
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("opens_early", ["true", "false"])
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_server_that_loads_its_model_ends_at_once(
+def test_a_server_that_is_loading_its_model_ends_at_once(
     start_process: Callable[..., Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -273,7 +273,7 @@ def test_a_server_that_loads_its_model_ends_at_once(
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_idle_connections_do_not_hold_the_end_up(held: Any, number: int) -> None:
+def test_idle_connections_do_not_delay_shutdown(held: Any, number: int) -> None:
     """Idle connections and open gRPC streams do not delay the shutdown."""
     with ExitStack() as stack:
         silent = stack.enter_context(connected(held.server.url))
@@ -289,7 +289,7 @@ def test_idle_connections_do_not_hold_the_end_up(held: Any, number: int) -> None
         assert silent.is_closed()
 
 
-def test_a_client_that_sends_no_more_does_not_hold_the_end_up(held: Any) -> None:
+def test_a_client_that_stops_sending_does_not_delay_shutdown(held: Any) -> None:
     """A half-sent request delays the shutdown only until its timeout, and gets 408."""
     with connected(held.server.url) as connection:
         connection.send(post(text("never whole"))[:-5])
@@ -315,7 +315,7 @@ GRPC = (("content-type", "application/grpc"), ("te", "trailers"))
     ids=["gRPC", "REST"],
 )
 @pytest.mark.parametrize("sent", [b"", HALF], ids=["nothing", "half"])
-def test_a_stream_that_stays_half_does_not_hold_the_end_up(
+def test_an_incomplete_stream_does_not_delay_shutdown(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
     path: str,
@@ -384,7 +384,7 @@ def test_a_child_keeps_neither_connections_nor_ports(
 
 
 @pytest.mark.parametrize("what", ["thread", "executor", "process", "exit_handler"])
-def test_what_the_model_leaves_behind_does_not_keep_the_process(
+def test_threads_and_children_of_the_model_do_not_keep_the_process_alive(
     start_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """Threads, children and exit handlers do not keep the process alive; the status is 0."""

@@ -34,7 +34,7 @@ def unread(tmp_path: Path) -> Iterator[Any]:
     os.close(reader)
 
 
-def test_an_access_log_that_nobody_reads_keeps_nobody_waiting(
+def test_an_unread_access_log_delays_no_request(
     start_process: Callable[..., Any], unread: Any
 ) -> None:
     """If nobody reads the access log and its pipe is full, requests are still answered."""
@@ -49,7 +49,7 @@ def test_an_access_log_that_nobody_reads_keeps_nobody_waiting(
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_log_that_nobody_reads_keeps_nobody_waiting(
+def test_an_unread_log_delays_no_request(
     start_process: Callable[..., Any],
     unread: Any,
     monkeypatch: pytest.MonkeyPatch,

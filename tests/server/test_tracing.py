@@ -211,7 +211,7 @@ def test_upstreams_variable_and_the_services_name_are_read(
     assert named["service.name"] == "iris"
 
 
-def test_a_collector_that_is_not_there_holds_nobody(
+def test_a_missing_trace_collector_delays_no_request(
     start_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An unreachable collector delays neither requests nor the shutdown."""

@@ -221,7 +221,7 @@ def test_parameters_are_an_object(table: Served, parameters: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["Score", "", "__init__", 1, None, ["score"]])
-def test_a_method_that_there_is_not_is_refused(table: Served, method: Any) -> None:
+def test_an_unknown_method_is_refused(table: Served, method: Any) -> None:
     """The error for an unknown method lists those of the model."""
     asked = {"instances": [[1.5, "x"]], "parameters": {"method": method}}
     status, answer = ask(table, asked)
@@ -344,9 +344,7 @@ def test_bytes_in_the_alphabet_of_urls_are_refused_by_its_name(two: Served) -> N
         ("/v1/nowhere", "there is no /v1/nowhere here"),
     ],
 )
-def test_a_wrong_address_is_a_404_that_says_what_is_there(
-    half: Served, path: str, why: str
-) -> None:
+def test_the_404_of_an_unknown_path_names_the_known_ones(half: Served, path: str, why: str) -> None:
     """A wrong address gets 404 that names the served model, version or method."""
     assert ask(half, {"instances": [1]}, path) == (404, {"error": why})
 
@@ -359,7 +357,7 @@ def test_another_method_is_a_405(half: Served) -> None:
     assert json.loads(answer.body) == {"error": f"expected POST for {PREDICT}, got GET"}
 
 
-def test_the_state_is_told_in_both_dialects(half: Served) -> None:
+def test_the_state_is_in_the_metadata_of_both_protocols(half: Served) -> None:
     """The model's state has KServe's two keys and TensorFlow Serving's one."""
     available = {
         "version": "1",
@@ -446,7 +444,7 @@ def test_name_and_version_are_settings() -> None:
         }
 
 
-def test_a_model_that_answers_as_a_whole_takes_one_instance() -> None:
+def test_a_model_that_returns_no_rows_accepts_one_instance() -> None:
     """A model that answers a request as a whole gets one instance; more get 400."""
     with served(Whole()) as server:
         assert ask(server, {"instances": [{"a": 1}]}) == (

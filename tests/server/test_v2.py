@@ -76,7 +76,7 @@ def server() -> Iterator[Served]:
         ),
     ],
 )
-def test_what_the_server_and_its_model_are(server: Served, path: str, body: Any) -> None:
+def test_the_metadata_describes_server_and_model(server: Served, path: str, body: Any) -> None:
     """The server's and the model's metadata are answered, also with escaped names in the path."""
     assert ask(server, "GET", path) == (200, body)
 
@@ -102,14 +102,14 @@ def test_what_the_server_and_its_model_are(server: Served, path: str, body: Any)
         ),
     ],
 )
-def test_a_path_that_is_nothing_is_refused_in_this_protocols_form(
+def test_an_unknown_path_is_refused_in_this_protocols_form(
     server: Served, method: str, path: str, status: int, text: str
 ) -> None:
     """An unknown path gets this protocol's error format, which names the served model."""
     assert ask(server, method, path) == (status, {"error": text})
 
 
-def test_what_is_absent_may_be_null_or_empty_and_the_unknown_is_ignored(server: Served) -> None:
+def test_optional_members_may_be_null_or_empty_and_unknown_ones_are_ignored(server: Served) -> None:
     """Optional members may be null or empty and unknown ones are ignored, as clients need it."""
     request = {
         "model_name": "other",
@@ -128,7 +128,7 @@ def test_what_is_absent_may_be_null_or_empty_and_the_unknown_is_ignored(server: 
     assert infer(server, request) == (200, expected)
 
 
-def test_an_answer_is_compressed_for_who_asks_for_one_coding(server: Served) -> None:
+def test_an_answer_is_compressed_if_the_client_accepts_the_coding(server: Served) -> None:
     """The answer is compressed if the client asks for one coding, not for a browser's list."""
     body = {"inputs": [{**ROW, "shape": [1, 2000], "data": [0.5] * 2000}]}
     for coding, decompress in (("gzip", gzip.decompress), ("deflate", zlib.decompress)):

@@ -114,7 +114,7 @@ def test_an_error_has_the_status_of_the_party_at_fault(
         ),
     ],
 )
-def test_what_is_beside_the_inputs_is_checked(server: Served, more: Any, text: str) -> None:
+def test_the_other_members_of_a_request_are_checked(server: Served, more: Any, text: str) -> None:
     """Wrong outputs and parameters get 400 instead of being ignored."""
     assert infer(server, {"inputs": [ROW], **more}) == (400, {"error": text})
 
@@ -158,7 +158,7 @@ class Raw:
         return message
 
 
-def test_a_model_that_reads_whole_messages_is_not_reached() -> None:
+def test_a_model_with_raw_hooks_does_not_support_other_protocols() -> None:
     """A model with only predict_raw gets 501, since it speaks only Seldon's protocol."""
     with serve(Raw()) as served:
         assert infer(served, {"inputs": [ROW]}) == (

@@ -31,7 +31,7 @@ def refusal(server: Served, method: str, **fields: Any) -> tuple[Any, str]:
     return caught.value.code(), caught.value.details()
 
 
-def test_what_the_server_and_its_model_are_over_grpc(server: Served) -> None:
+def test_the_metadata_over_grpc_describes_server_and_model(server: Served) -> None:
     """The server's and the model's metadata are the same as over REST."""
     assert call(server, "ServerLive").live
     assert call(server, "ServerReady").ready

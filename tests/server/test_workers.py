@@ -61,7 +61,7 @@ def test_metrics_are_the_sum_of_all_workers(process: Any) -> None:
     assert answered(process) == 20
 
 
-def test_what_a_killed_worker_has_counted_still_counts(process: Any) -> None:
+def test_the_counts_of_a_killed_worker_are_kept(process: Any) -> None:
     """The counts of a killed worker stay in the totals, so counters never decrease."""
     for round_ in range(1, 4):
         predicted(process, 20)

@@ -51,7 +51,9 @@ OWN_GAUGES = {
 }
 INFOS = {"prepackaged_build_info", "prepackaged_model_info"}
 HELP = {
-    "prepackaged_requests_total": "Requests answered, by method and HTTP or mapped gRPC status.",
+    "prepackaged_requests_total": (
+        "Requests answered, by method and HTTP status; for gRPC, the corresponding HTTP status."
+    ),
     "prepackaged_request_seconds": "Time from a request's arrival to its answer.",
     "prepackaged_batch_requests": "Requests that one call to the model answered.",
     ROWS: "Rows that were checked for drift.",

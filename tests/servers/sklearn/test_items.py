@@ -17,7 +17,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from prepackaged import ClientError
-from prepackaged.errors import ModelError
 
 SELDON, V1, V2 = "/api/v1.0/predictions", "/v1/models/model:predict", "/v2/models/model/infer"
 MLFLOW = "/invocations"
@@ -242,6 +241,27 @@ def test_a_single_column_of_texts_keeps_the_name_of_the_request(
         answer({"data": {"ndarray": rows}})
 
 
+class Product(Weekday):
+    """An author's first step that notes nothing and reads columns of numbers by name."""
+
+    def transform(self, X: Any) -> Any:
+        """Return a column."""
+        return (X["rooms"] * 2 - X["area"]).to_numpy()[:, None]
+
+
+@pytest.mark.parametrize("value", [2, True, "x", None, 10**400])
+def test_rows_without_the_names_that_a_step_reads_are_refused(
+    served: Callable[..., Any], value: Any
+) -> None:
+    """Whatever the values are: it is the names that are missing, or a number is too large."""
+    table = pd.DataFrame({"rooms": [1, 2, 3, 4], "area": [10.0, 20, 35, 40]})
+    answer = served(make_pipeline(Product(), LogisticRegression()).fit(table, [0, 1, 0, 1]))
+
+    expected = "expected (column names beside the rows, or records|numbers within 64-bit)"
+    with pytest.raises(ClientError, match=expected):
+        answer({"data": {"ndarray": [[1, 2.5], [1, value]]}})
+
+
 class Sum(TransformerMixin, BaseEstimator):
     """An author's first step that notes nothing and calls a method of DataFrames."""
 
@@ -257,7 +277,7 @@ class Sum(TransformerMixin, BaseEstimator):
 def test_rows_without_names_for_a_step_of_dataframes_are_refused(
     served: Callable[..., Any],
 ) -> None:
-    """The client gets 400 with advice to send names; a failure of the author's code is a 500."""
+    """The client gets 400 with advice to send names, and a text among numbers is named."""
     table = pd.DataFrame({"a": [1.0, 2, 3, 4], "b": [4.0, 3, 9, 8]})
     model = make_pipeline(Sum(), LogisticRegression()).fit(table, [0, 0, 1, 1])
     answer = served(model)
@@ -266,7 +286,7 @@ def test_rows_without_names_for_a_step_of_dataframes_are_refused(
     np.testing.assert_array_equal(answer(sent), model.predict_proba(table))
     with pytest.raises(ClientError, match="expected column names beside the rows, or records"):
         answer({"data": {"ndarray": table.to_numpy().tolist()}})
-    with pytest.raises(ModelError, match=r"unsupported operand|can only concatenate|must be str"):
+    with pytest.raises(ClientError, match="row 0, column 'a': expected a number, got 'x'"):
         answer({"jsonData": [{"a": "x", "b": 1}]})
 
 

@@ -158,15 +158,47 @@ def test_v2s_messages_mean_the_same_in_parts(message: Any, written: Any, size: i
 def test_damaged_messages_are_no_others_in_parts(
     message: Any, written: Any, size: int, data: Any
 ) -> None:
-    """A body with a character too many or too few is refused in parts if it is refused whole."""
+    """A body with a character too many, too few or elsewhere is refused in parts as it is whole."""
     body = json.dumps(message, **written).encode()
-    at = data.draw(st.integers(0, len(body) - 1))
+    at, to = (data.draw(st.integers(0, len(body) - 1)) for _ in range(2))
     more = data.draw(st.sampled_from([b"", b",", b"[", b"]", b"}", b'"', b"1", b"-", b".", b" "]))
     damaged = body[:at] + more + body[at + (not more) :]
+    if data.draw(st.booleans()):
+        moved = body[at : at + 1]
+        damaged = (body[:at] + body[at + 1 :])[:to] + moved + (body[:at] + body[at + 1 :])[to:]
     expected = outcome(seldon, damaged)
 
     with in_parts(size):
         assert outcome(seldon, damaged) == expected
+
+
+DEEP = '{"a":' * 600 + "1" + "}" * 600
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"data":{"ndarray":[5.3[,3.5],[1,2]]}}',
+        '{"data":{"ndarray":[[1,2],[3,]4]}}',
+        '{"data":{"ndarray":[[1,2],7[],[8]]}}',
+        '{"data":{"ndarray":[[7],[]7,[7]]}}',
+        '{"data":{"ndarray":[[1,2],[3,4]],"ndarray":[[5,6],[7,8]]}}',
+        '{"data":{"ndarray":[[1,"a"],[3,"b"]],"ndarray":[[5,6],[7,8]]}}',
+        '{[[1,2],[3,4]]:1,"data":{"ndarray":[[1,2]]}}',
+        '{[[1,"a"],[3,"b"]]:1,"data":{"ndarray":[[1,2]]}}',
+        '{"strData":"a\\[[1,2],[3,4]]","data":{"ndarray":[[1,2]]}}',
+        DEEP.join(['{"x":', ',"data":{"ndarray":[[1,"a"],[3,"b"]]}}']),
+        DEEP.join(['{"x":', ',"data":{"ndarray":[[1,2],[3,4]]}}']),
+        '{"data":{"ndarray":[[1,"a"],[NaN,' + "[" * 3000 + "]" * 3000 + "]]}}",
+    ],
+)
+def test_bodies_that_only_look_right_in_parts_mean_the_same(body: str) -> None:
+    """A part may be valid although the body is not; and a body may be deeper than Python calls."""
+    expected = outcome(seldon, body.encode())
+
+    for size in (8, 16, 10_000):
+        with in_parts(size):
+            assert outcome(seldon, body.encode()) == expected
 
 
 NUMBERS_OF = {

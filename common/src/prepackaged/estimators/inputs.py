@@ -81,9 +81,11 @@ class Inputs:
         """Whether an author's first step failed because it reads columns by name, and got none."""
         if not self._is_own or self._columns.count is not None:
             return False
-        if isinstance(prepared, Table):  # the texts of a column without a name
-            return prepared.facts is DOCUMENTS and isinstance(error, KeyError)
-        is_read = getattr(error, "obj", None) is prepared
+        if isinstance(prepared, Table) and prepared.facts is DOCUMENTS:
+            return isinstance(error, KeyError)  # the texts of a column without a name
+        if isinstance(prepared, Table) and prepared.facts[0].name is not None:
+            return False
+        is_read = isinstance(getattr(error, "obj", None), np.ndarray)
         return is_read or (isinstance(error, IndexError) and NAME_AS_INDEX in str(error))
 
     def lacking(self, prepared: Any, error: Exception) -> ClientError | None:

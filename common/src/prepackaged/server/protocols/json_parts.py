@@ -21,7 +21,9 @@ LONG = 2**22  # the bytes of a body from which parts are no slower than the whol
 PART = 2**20  # the bytes that are parsed together, in about 5 ms
 CUTS = 4  # the most places to try; text between rows may look like their end
 MOST_QUOTES = 1000  # a message of numbers has few names and texts
-IN_NUMBERS = b"0123456789+-.eENaInfity \n\t\r"  # and between them; json accepts NaN and Infinity
+SPACE = b" \n\t\r"
+IN_NUMBERS = b"0123456789+-.eENaInfity"  # json accepts NaN and Infinity
+ZEROS = bytes.maketrans(IN_NUMBERS, b"0" * len(IN_NUMBERS))
 SPACES = bytes.maketrans(b"[]", b"  ")
 ROWS = re.compile(rb"\[\s*[\[{]")  # the start of a list of lists or objects
 KINDS: tuple[tuple[Literal["i", "d"], Any], ...] = (("i", np.int64), ("d", np.float64))
@@ -53,6 +55,8 @@ def read_rows(body: bytes) -> Any:
     end = max(body.rfind(b"]]"), body.rfind(b"}]")) + 2
     if found is None or end - found.start() < PART:
         raise ValueError("no long list of rows")
+    if body[: found.start()].endswith(b"\\"):
+        raise ValueError("a list in a text")
     rows, at = [], found.start() + 1
     while at < end:
         part, at = _next_rows(body, at, end - 1)
@@ -91,11 +95,14 @@ def _long_lists(body: bytes) -> Iterator[Span]:
 
 def _array(body: bytes, start: int, end: int) -> Array:
     """The numbers of the nested lists from `start` to `end`."""
-    shape = _shape(_brackets(body, start, end))
-    array = np.concatenate([_numbers(part) for part in _cut(body, start, end)])
+    numbers, brackets = [], []
+    for part in _cut(body, start, end):
+        brackets.append(_brackets(part))
+        numbers.append(_numbers(part.translate(SPACES)))
+    array = np.concatenate(numbers)
     if may_round(array) and may_round(array[np.isfinite(array)]):
         raise ValueError("numbers that may have been rounded")
-    return array.reshape(shape)
+    return array.reshape(_shape(b",".join(brackets)))
 
 
 def _cut(body: bytes, start: int, end: int) -> Iterator[bytes]:
@@ -115,9 +122,16 @@ def _last_comma(body: bytes, start: int, end: int, *marks: bytes) -> int:
     return comma
 
 
-def _numbers(part: bytes) -> Array:
-    """The numbers in a part of a list, in whatever lists in it they are."""
-    flat = part.translate(SPACES)
+def _brackets(part: bytes) -> bytes:
+    """Everything but the numbers: brackets and commas, if the lists contain nothing else."""
+    places = part.translate(ZEROS, SPACE)
+    if b"0[" in places or b"]0" in places:
+        raise ValueError("a number before or after a list")
+    return places.translate(None, b"0")
+
+
+def _numbers(flat: bytes) -> Array:
+    """The numbers in a part of a list, without the brackets in it."""
     try:
         values: Any = simdjson.Parser().parse(b"[%s]" % flat)
     except ValueError:
@@ -143,12 +157,6 @@ def _values(part: bytes) -> list[Any]:
     is_json = not (b"NaN" in part or b"Infinity" in part)
     values: list[Any] = orjson.loads(text) if is_json else json.loads(text)
     return values
-
-
-def _brackets(body: bytes, start: int, end: int) -> bytes:
-    """Everything but the numbers: brackets and commas, if the lists contain nothing else."""
-    places = range(start, end, PART)
-    return b"".join(body[at : min(at + PART, end)].translate(None, IN_NUMBERS) for at in places)
 
 
 def _shape(brackets: bytes) -> list[int]:
@@ -180,13 +188,18 @@ def _filled(body: bytes, lists: dict[Span, Any], may_be: Callable[[Path], bool])
         names[name] = values
         pieces += [body[at:start], b'"%s"' % name.encode()]
         at = end
-    return _placed(orjson.loads(b"".join([*pieces, body[at:]])), names, may_be)
+    filled = _placed(orjson.loads(b"".join([*pieces, body[at:]])), names, may_be)
+    if names:
+        raise ValueError("a list as the name of a member, or a member with two values")
+    return filled
 
 
 def _placed(
     value: Any, lists: dict[str, Any], may_be: Callable[[Path], bool], path: Path = ()
 ) -> Any:
-    """The value with the lists in the places of their names."""
+    """The value with the lists, which are removed from `lists`, in the places of their names."""
+    if len(path) > DEEPEST:
+        raise ValueError("too deep")
     if isinstance(value, dict):
         return {key: _placed(each, lists, may_be, (*path, key)) for key, each in value.items()}
     if isinstance(value, list):
@@ -194,5 +207,5 @@ def _placed(
     if isinstance(value, str) and value in lists:
         if not may_be(path):
             raise ValueError("a list of numbers where no array belongs")
-        return lists[value]
+        return lists.pop(value)
     return value

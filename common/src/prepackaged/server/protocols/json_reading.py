@@ -55,7 +55,7 @@ def read_json(text: bytes | str) -> Any:
     if len(text) > LARGE_BODY and is_address_space_limited():
         return _read_slowly(text)
     if isinstance(text, bytes) and len(text) >= LONG:
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             return read_rows(text)
     try:
         return orjson.loads(text)

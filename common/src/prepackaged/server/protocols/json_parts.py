@@ -24,6 +24,7 @@ MOST_QUOTES = 1000  # a message of numbers has few names and texts
 SPACE = b" \n\t\r"
 IN_NUMBERS = b"0123456789+-.eENaInfity"  # json accepts NaN and Infinity
 ZEROS = bytes.maketrans(IN_NUMBERS, b"0" * len(IN_NUMBERS))
+ZERO, OPEN, CLOSE = b"0[]"
 SPACES = bytes.maketrans(b"[]", b"  ")
 ROWS = re.compile(rb"\[\s*[\[{]")  # the start of a list of lists or objects
 KINDS: tuple[tuple[Literal["i", "d"], Any], ...] = (("i", np.int64), ("d", np.float64))
@@ -125,7 +126,9 @@ def _last_comma(body: bytes, start: int, end: int, *marks: bytes) -> int:
 def _brackets(part: bytes) -> bytes:
     """Everything but the numbers: brackets and commas, if the lists contain nothing else."""
     places = part.translate(ZEROS, SPACE)
-    if b"0[" in places or b"]0" in places:
+    octets = np.frombuffer(places, np.uint8)  # searching bytes for pairs is slower
+    before, after = octets[:-1], octets[1:]
+    if np.any(((before == ZERO) & (after == OPEN)) | ((before == CLOSE) & (after == ZERO))):
         raise ValueError("a number before or after a list")
     return places.translate(None, b"0")
 

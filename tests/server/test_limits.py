@@ -507,13 +507,34 @@ def test_several_fields_of_a_coding_are_one(server: Served, codings: list[str]) 
     assert (other.status, json.loads(other.body)["status"]["info"]) == (415, expected)
 
 
-@pytest.mark.parametrize("body", [b"no gzip", gzip.compress(text("cut off"))[:-9]])
-def test_a_body_that_is_not_compressed_as_it_says_is_400(server: Served, body: bytes) -> None:
-    """A body that is not valid gzip gets 400, and the connection stays open."""
+@pytest.mark.parametrize("fields", [["identity, gzip"], [",gzip ,"], ["identity", "GZIP"]])
+def test_identity_is_no_coding(server: Served, fields: list[str]) -> None:
+    """A list in one field means the same as several fields, and `identity` means nothing."""
+    body = gzip.compress(text("hi"))
     with connected(server.url) as connection:
-        answer = connection.ask(post(body, PREDICT, "Content-Encoding: gzip"))
+        coded = [f"Content-Encoding: {each}" for each in fields]
+        assert connection.ask(post(body, PREDICT, *coded)).text == "hi"
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("gzip", b"no gzip"),
+        ("gzip", gzip.compress(text("cut off"))[:-9]),
+        ("gzip", gzip.compress(text("hi")) + b"more"),
+        ("deflate", zlib.compress(text("cut off"))[:-9]),
+        ("deflate", zlib.compress(text("hi")) + b"more"),
+    ],
+)
+def test_a_body_that_is_not_compressed_as_it_says_is_400(
+    server: Served, coding: str, body: bytes
+) -> None:
+    """A body that is not valid gzip or deflate gets 400, and the connection stays open."""
+    with connected(server.url) as connection:
+        answer = connection.ask(post(body, PREDICT, f"Content-Encoding: {coding}"))
         assert answer.status == 400
-        assert answer.info.startswith("expected a body that is compressed with gzip, got another")
+        expected = f"expected a body that is compressed with {coding}, got another"
+        assert answer.info.startswith(expected)
         assert connection.ask(post(text("next"))).text == "next"
 
 

@@ -179,6 +179,21 @@ def test_a_text_where_an_own_step_needs_a_number_is_an_error_of_the_client(
     )
 
 
+@pytest.mark.parametrize("others", [[], [{"fare": 2.0, "age": 3.0, "port": "Kiel"}]])
+def test_a_number_where_an_own_step_needs_a_text_is_an_error_of_the_client(
+    post_to: Callable[..., Any], others: list[Any]
+) -> None:
+    """The error names the cell: with a text there, the model answers."""
+    pipeline = make_pipeline(Ratio(), LogisticRegression()).fit(PORTS, [0, 1, 0, 1, 0, 1])
+
+    status, body = post_to(pipeline)({"jsonData": [{"fare": 2.0, "age": 3, "port": 5}, *others]})
+
+    assert (status, body["status"]["info"]) == (
+        400,
+        "row 0, column 'port': expected a text, got 5",
+    )
+
+
 @pytest.mark.parametrize("value", ["x", None])
 def test_a_failure_that_no_number_prevents_is_an_error_of_the_model(
     post_to: Callable[..., Any], value: Any

@@ -108,6 +108,27 @@ def test_dates_and_missing_values_are_the_same_in_every_protocol(
         assert got == [expected[0], None, *expected[2:]], name
 
 
+def octets(X: Any) -> Any:
+    """Bytes, of which some are no text."""
+    return [b"\xff\xfe", b"late", b"\xff", "中".encode()]
+
+
+def test_bytes_that_are_no_text_are_base64(
+    tmp_path: Path, serve_model: Callable[..., Server]
+) -> None:
+    """Bytes in UTF-8 are text, others an object; a binary tensor has them as they are."""
+    joblib.dump(Own(octets).fit(ROWS), tmp_path / "model.joblib")
+    server = serve_model(tmp_path)
+    path, body = FORMS["V2"]
+    asked = {**body, "parameters": {"binary_data_output": True}}
+
+    for name in ("Seldon", "V1", "MLflow"):
+        assert answer_in(name, server) == [{"b64": "//4="}, "late", {"b64": "/w=="}, "中"], name
+    answer = requests.post(server.url + path, json=asked, timeout=30)
+    binary = answer.content[int(answer.headers["Inference-Header-Content-Length"]) :]
+    assert binary == b"".join(len(each).to_bytes(4, "little") + each for each in octets(ROWS))
+
+
 def matrices(X: Any) -> Any:
     """A matrix for each row, as of an image or a path."""
     return [np.full((3, 2), row[0]) for row in X]

@@ -107,6 +107,12 @@ def test_if_a_key_occurs_twice_the_last_one_counts(body: bytes) -> None:
     assert request.value.tolist() == [[2]]
 
 
+def test_the_error_for_a_very_long_number_is_for_clients() -> None:
+    """Python's own message advises to call a function of Python."""
+    with pytest.raises(ClientError, match=r"for integer string conversion: value has 5000 digits$"):
+        json_reader.read_prediction(b'{"data":{"ndarray":[[%s]]}}' % (b"9" * 5000))
+
+
 @pytest.mark.parametrize("body", [b"{", b"nothing", b"\xff", b"null"])
 def test_invalid_json_is_the_client_s_mistake(body: bytes) -> None:
     """Invalid JSON is a ClientError, in large and in small bodies."""

@@ -1,5 +1,6 @@
 """Find the methods of an estimator, and convert their results to payloads."""
 
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
@@ -73,7 +74,7 @@ def label_text(label: Any) -> str:
 
 
 def _with_texts(array: Array) -> Array:
-    """The array with bytes and dates as text and missing dates as None, because JSON lacks both."""
+    """The array with UTF-8 and dates as text and missing dates as None, because JSON lacks both."""
     if array.dtype.kind == "M":
         texts = np.datetime_as_string(array).astype(object)
         texts[np.isnat(array)] = None
@@ -91,7 +92,9 @@ def _plain(value: Any) -> Any:
         return None
     if isinstance(value, date):
         return value.isoformat()
-    return label_text(value) if isinstance(value, bytes) else value
+    with suppress(UnicodeDecodeError):  # other bytes are written as Base64
+        return value.decode() if isinstance(value, bytes) else value
+    return value
 
 
 def _is_matrix(value: Any) -> bool:

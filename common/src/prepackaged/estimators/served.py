@@ -9,7 +9,7 @@ from prepackaged.estimators.answers import choose_method, to_payload
 from prepackaged.estimators.compiled import Compiled
 from prepackaged.estimators.failures import blame
 from prepackaged.estimators.inputs import NAMES_NEEDED, Inputs
-from prepackaged.estimators.needed_numbers import needed_number
+from prepackaged.estimators.needed_kinds import needed_kind
 from prepackaged.estimators.signature import signature_of
 from prepackaged.methods import asked_method
 from prepackaged.signature import Column
@@ -63,7 +63,7 @@ class ServedEstimator:
         except Exception as error:
             if self.inputs.lacks_names(prepared, error):
                 raise ClientError(NAMES_NEEDED) from error
-            wrong = needed_number(error, prepared, partial(self._call, method))
+            wrong = needed_kind(error, prepared, partial(self._call, method))
             if wrong := wrong or self.inputs.lacking(prepared, error):
                 raise wrong from error
             raise blame(error, prepared, self._advice) from error

@@ -19,6 +19,7 @@ from prepackaged.arrays import DEEPEST, Array, may_round
 
 LONG = 2**22  # the bytes of a body from which parts are no slower than the whole
 PART = 2**20  # the bytes that are parsed together, in about 5 ms
+SPACE_BYTES = 1000  # the most bytes of white space between a row and the end of the list
 CUTS = 4  # the most places to try; text between rows may look like their end
 MOST_QUOTES = 1000  # a message of numbers has few names and texts
 SPACE = b" \n\t\r"
@@ -53,7 +54,7 @@ def read_rows(body: bytes) -> Any:
     were between rows.
     """
     found = ROWS.search(body)
-    end = max(body.rfind(b"]]"), body.rfind(b"}]")) + 2
+    end = _end_of_rows(body)
     if found is None or end - found.start() < PART:
         raise ValueError("no long list of rows")
     if body[: found.start()].endswith(b"\\"):
@@ -63,6 +64,16 @@ def read_rows(body: bytes) -> Any:
         part, at = _next_rows(body, at, end - 1)
         rows += part
     return _filled(body, {(found.start(), end): rows}, lambda _: True)
+
+
+def _end_of_rows(body: bytes) -> int:
+    """The place after the last `]` that follows a row or a record; 0 if there is none."""
+    end = len(body)
+    for _ in range(CUTS):
+        end = body.rfind(b"]", 0, end)
+        if body[max(end - SPACE_BYTES, 0) : end].rstrip().endswith((b"]", b"}")):
+            return end + 1
+    return 0
 
 
 def _next_rows(body: bytes, start: int, end: int) -> tuple[list[Any], int]:

@@ -61,7 +61,8 @@ def read_json(text: bytes | str) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         if len(text) > LONGEST_SLOW:
-            raise ClientError(f"Can't find JSON in data: {error}") from error
+            why = f"{error}; in more than {LONGEST_SLOW} bytes, only rows may contain NaN"
+            raise ClientError(f"Can't find JSON in data: {why}") from error
         return _read_slowly(text)
 
 
@@ -89,7 +90,8 @@ def _read_slowly(text: bytes | str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ClientError(f"Can't find JSON in data: {error}") from error
+        why = str(error).partition("; use sys.")[0]  # advice for Python programs about long numbers
+        raise ClientError(f"Can't find JSON in data: {why}") from error
 
 
 def memory_of(body: bytes) -> int:

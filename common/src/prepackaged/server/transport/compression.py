@@ -37,6 +37,8 @@ def inflated(
                 raise TooLargeError
             hold(2 * len(part))  # the part, and the whole
             parts.append(part)
+    if place < len(data):
+        raise zlib.error("bytes follow its end")
     return b"".join(parts)
 
 

@@ -82,10 +82,8 @@ def is_target(target: bytes) -> bool:
 
 def with_coding(codings: bytes, more: bytes) -> bytes:
     """The value of several Content-Encoding fields (RFC 9110, 5.3 and 8.4), without `identity`."""
-    more = more.lower()
-    if more in (b"", b"identity"):
-        return codings
-    return codings + b", " + more if codings else more
+    listed = (codings, *(each.strip() for each in more.lower().split(b",")))
+    return b", ".join(each for each in listed if each not in (b"", b"identity"))
 
 
 def transfer_error(value: bytes) -> TransportError | None:

@@ -56,7 +56,7 @@ def test_an_example_that_is_a_pipe_or_large_is_not_read(tmp_path: Path) -> None:
 
 
 def test_example_rows_use_the_known_types_and_categories() -> None:
-    """Example rows use known categories and types; others are tried as numbers and as texts."""
+    """Example rows use known categories and types; others are numbers, texts, or one is a text."""
     columns = (
         Column("age", "int64"),
         Column("city", "category", ("Tainan", "Taipei")),
@@ -67,7 +67,9 @@ def test_example_rows_use_the_known_types_and_categories() -> None:
         [{"age": 1, "city": "Tainan", "any": 1}],
         [{"age": 1, "city": "Tainan", "any": "a"}],
     ]
-    assert list(made_up(Signature((Column(),) * 2))) == [[[1, 1]], [["a", "a"]]]
+    assert list(made_up(Signature((Column(),) * 2))) == [
+        [[1, 1]], [["a", "a"]], [["a", 1]], [[1, "a"]],
+    ]  # fmt: skip
     assert list(made_up(Signature())) == [["a"]]
 
 

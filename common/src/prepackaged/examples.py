@@ -1,13 +1,13 @@
 """An example request for a model, made from its signature."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from prepackaged.arrays import Array
 from prepackaged.example_inputs import made_up
 from prepackaged.example_values import example_values
-from prepackaged.signature import Signature
+from prepackaged.signature import Column, Signature
 
 LONGEST = 1000  # the most characters of an example in an error
 DOCUMENTED = 20_000  # the most characters of an example for programs and forms
@@ -33,7 +33,23 @@ def example_message(signature: Signature | None, most_values: int) -> dict[str, 
         return None
     if signature.input_tensors:
         return message_of(example_tensors(signature, most_values))
-    return _of_columns(signature.inputs) if len(signature.inputs) <= most_values else None
+    return _of_columns(signature) if len(signature.inputs) <= most_values else None
+
+
+def example_row(signature: Signature) -> list[Any] | None:
+    """A value for each column of a table: a row that was tried, else made-up values.
+
+    None if the model has refused all that were tried.
+    """
+    if signature.example is not None and not signature.example:
+        return None
+    columns = [each for each in signature.inputs or () if isinstance(each, Column)]
+    return [_value(each, place, signature.example or {}) for place, each in enumerate(columns)]
+
+
+def _value(column: Column, place: int, known: Mapping[str, Array]) -> Any:
+    array = known.get(str(place) if column.name is None else column.name)
+    return next(iter(example_values(column)), "a") if array is None else array.tolist()[0]
 
 
 def example_tensors(signature: Signature, most_values: int) -> Mapping[str, Array]:
@@ -53,7 +69,10 @@ def message_of(arrays: Mapping[str, Array]) -> dict[str, Any] | None:
     return {"data": {"ndarray": next(iter(values.values()))}} if values else None
 
 
-def _of_columns(columns: Sequence[Any]) -> dict[str, Any]:
-    data = {"ndarray": [[next(iter(example_values(each)), "a") for each in columns]]}
-    names = [column.name for column in columns]
+def _of_columns(signature: Signature) -> dict[str, Any] | None:
+    row = example_row(signature)
+    if row is None:
+        return None
+    names = [each.name for each in signature.inputs or ()]
+    data = {"ndarray": [row]}
     return {"data": data if None in names else {"names": names, **data}}

@@ -11,6 +11,7 @@ from prepackaged.signature import Column, Signature
 
 MOST_BYTES = 2**20  # the largest input example, in bytes
 ROWS = 1
+MOST_SINGLE = 8  # the most columns that are tried as the only one of texts
 LARGEST_TO_COPY = 64 * 2**20  # the largest model file whose model is copied, in bytes
 
 
@@ -52,15 +53,22 @@ def mlflow_example(artifact: Artifact) -> list[Any] | None:
 
 
 def made_up(signature: Signature) -> Iterator[list[Any]]:
-    """Rows that the model may accept, made from its columns; the most likely first."""
+    """Rows that the model may accept, made from its columns; the most likely first.
+
+    Columns of an unknown kind have numbers, or texts, or a text in one of them.
+    """
     columns = [each for each in signature.inputs or () if isinstance(each, Column)]
     if not columns:
         yield ["a"]
         return
-    for unknown in (1, "a"):
+    unknown = [place for place, each in enumerate(columns) if each.kind == "any"]
+    single = [{place} for place in unknown[:MOST_SINGLE]] if len(unknown) > 1 else []
+    for texts in (set(), set(unknown), *single):
         values = [
-            unknown if each.kind == "any" else next(iter(example_values(each)), unknown)
-            for each in columns
+            ("a" if place in texts else 1)
+            if each.kind == "any"
+            else next(iter(example_values(each)), 1)
+            for place, each in enumerate(columns)
         ]
         names = [column.name for column in columns]
         yield [values if None in names else dict(zip(names, values, strict=True))]

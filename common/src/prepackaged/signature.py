@@ -205,8 +205,8 @@ class Signature:
     `sources` maps each of these fields except `method` to the source of the fact: `model`,
     `pipeline`, `MLmodel` or `metadata.yaml`. Raises `ValueError` for other names.
 
-    `example` has inputs of one row that the model has answered, by name; it is empty if all that
-    were tried failed, None if none were tried.
+    `example` has inputs of one row that the model has answered, by name, or by position for columns
+    without names; it is empty if all that were tried failed, None if none were tried.
 
     >>> print(Signature(inputs=(Column("area", "float64"),), class_names=("cheap", "dear")))
     inputs: area (float64)

@@ -9,7 +9,7 @@ from prepackaged.component import Component
 from prepackaged.estimators.answers import to_payload
 from prepackaged.estimators.pickled import HERE, SKLEARN
 from prepackaged.estimators.served import ServedEstimator
-from prepackaged.estimators.signature import with_kind_of
+from prepackaged.estimators.signature import with_example, with_kind_of
 from prepackaged.estimators.trial import set_jobs, try_out
 from prepackaged.input_examples import requests_to_try
 from prepackaged.mlmodel import columns_in
@@ -86,9 +86,11 @@ class EstimatorComponent(Component):
             "saved_with": versions.saved.get(SKLEARN, "unknown"),
         }
         trials = requests_to_try(artifact, self.signature)
-        result = try_out(estimator, self.method, trials, served.rows, advice)
-        if result is not None:
-            self.example_answer = to_payload(result, self.method)
+        tried = try_out(estimator, self.method, trials, served.rows, advice)
+        if tried is not None:
+            self.signature = with_example(tried.request, self.signature)
+        if tried is not None and tried.result is not None:
+            self.example_answer = to_payload(tried.result, self.method)
             self.signature = with_kind_of(self.example_answer, self.signature)
 
     def prepare(self, X: Any, feature_names: Iterable[str] | None = None) -> Any:

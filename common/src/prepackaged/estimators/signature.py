@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from prepackaged.arrays import list_by_row
 from prepackaged.estimators.answers import label_text, methods_of
 from prepackaged.estimators.columns import columns_of
 from prepackaged.signature import Column, Kind, Signature, Source
@@ -48,6 +49,15 @@ def with_kind_of(answer: Any, signature: Signature) -> Signature:
     kind: Kind = "float32" if answer.dtype == np.float32 else "float64"
     outputs = (replace(each, kind=kind) for each in signature.outputs if isinstance(each, Column))
     return replace(signature, outputs=tuple(outputs))
+
+
+def with_example(request: Any, signature: Signature) -> Signature:
+    """The signature with the row of this payload as its example; without an example for None."""
+    row = request[0] if isinstance(request, list) and request else {}
+    values = enumerate(row) if isinstance(row, list) else ()
+    named = row.items() if isinstance(row, dict) else values
+    example = {str(name): list_by_row([value]) for name, value in named}
+    return replace(signature, example=example)
 
 
 def _overlaid(

@@ -4,7 +4,7 @@ import copy
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
@@ -48,31 +48,40 @@ def set_jobs(estimator: Any, jobs: int) -> None:
             part.n_jobs = jobs
 
 
+class Tried(NamedTuple):
+    """A request that a copy of the model has answered, and its result; both None if none was."""
+
+    request: Any
+    result: Any
+
+
 def try_out(
     estimator: Any,
     method: str,
     requests: Iterable[Any],
     rows: Callable[[Any], Any],
     advice: str,
-) -> Any:
-    """Let a copy of the estimator answer one of these requests; return its result, else None.
+) -> Tried | None:
+    """Let a copy of the estimator answer one of these requests; None if there are none.
 
     `rows` converts a request to the estimator's input. A failure is only logged, because the
     request may not fit the model. If no request can be answered, raises `DeploymentError` with
     `advice`.
     """
+    tried = None
     for request in requests:
+        tried = Tried(None, None)
         # OpenMP's threads would not survive the fork of upstream's microservice.
         with warnings.catch_warnings(), threadpool_limits(limits=1):
             warnings.simplefilter("ignore")
             try:
-                return getattr(copy.deepcopy(estimator), method)(rows(request))
+                return Tried(request, getattr(copy.deepcopy(estimator), method)(rows(request)))
             except Exception as error:
                 if is_hopeless(error):
                     why = f"this model cannot answer: {describe(error)}"
                     raise DeploymentError("; ".join(filter(None, (why, advice)))) from error
                 logger.debug("A trial before ready failed", exc_info=True)
-    return None
+    return tried
 
 
 def reads_names(step: Any, count: int) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from prepackaged.component import Component
 from prepackaged.example_values import example_values
-from prepackaged.examples import DOCUMENTED, example_request
+from prepackaged.examples import DOCUMENTED, example_request, example_row
 from prepackaged.input_examples import mlflow_example
 from prepackaged.signature import Column, Signature, TensorSpec, declared_signature
 
@@ -26,7 +26,7 @@ def page_facts(
     signature = declared_signature(model) or Signature()
     columns = [each for each in signature.inputs or () if isinstance(each, Column)]
     columns = columns if len(columns) <= MOST_COLUMNS else []
-    row = _example_row(model, columns)
+    row = _example_row(model, signature, columns)
     example = example_request(signature, DOCUMENTED)
     return {
         "name": _text(metadata.get("name") or _file_name(model)),
@@ -43,13 +43,18 @@ def page_facts(
     }
 
 
+EXAMPLE = "Its values are an example."
+
+
 def hint(signature: Signature) -> str:
     """A sentence that says what to enter."""
     columns = [each for each in signature.inputs or () if isinstance(each, Column)]
     if columns:
         source = signature.sources.get("inputs")
         known = f", known from the {source}" if source else ""
-        return f"One row of {len(columns)} columns{known}. Its values are an example."
+        refused = signature.example is not None and not signature.example
+        values = "The model refused all made-up values: enter your own." if refused else EXAMPLE
+        return f"One row of {len(columns)} columns{known}. {values}"
     if signature.input_tensors:
         tensors = ", ".join(_text(each) for each in signature.input_tensors[:MOST_CHOICES])
         if signature.example is not None and not signature.example:
@@ -91,15 +96,17 @@ def _file_name(model: Any) -> str:
     return model.artifact.name if isinstance(model, Component) and model.artifact else ""
 
 
-def _example_row(model: Any, columns: list[Column]) -> list[Any]:
-    """The values of MLflow's example if the model has one, else made-up values."""
+def _example_row(model: Any, signature: Signature, columns: list[Column]) -> list[Any]:
+    """The values of MLflow's example if the model has one, else tried or made-up ones."""
     rows = mlflow_example(model.artifact) if columns and _file_name(model) else None
     row = rows[0] if rows else None
     if isinstance(row, dict) and all(each.name in row for each in columns):
         return [row[each.name] for each in columns]
     if isinstance(row, list) and len(row) == len(columns):
         return row
-    return [next(iter(example_values(each)), "a") for each in columns]
+    made_up = [next(iter(example_values(each)), "a") for each in columns]
+    tried = example_row(signature)
+    return tried if tried and len(tried) == len(columns) else made_up
 
 
 def _field(place: int, column: Column, example: Any) -> dict[str, Any]:

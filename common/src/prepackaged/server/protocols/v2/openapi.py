@@ -1,12 +1,11 @@
 """The protocol's routes in OpenAPI, with an example request."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prepackaged.arrays import Array
-from prepackaged.example_values import example_values
-from prepackaged.examples import DOCUMENTED, SHORTEST, example_tensors
+from prepackaged.examples import DOCUMENTED, SHORTEST, example_row, example_tensors
 from prepackaged.server.protocols.openapi import UNAVAILABLE, Schema, operation
 from prepackaged.server.protocols.v2.datatypes import DATATYPES
 from prepackaged.server.protocols.v2.metadata import Entry
@@ -75,13 +74,15 @@ def _example(entries: list[Entry], signature: Signature) -> Any:
     if signature.input_tensors:
         inputs = _tensors(entries, example_tensors(signature, DOCUMENTED // SHORTEST))
         return {"inputs": inputs} if inputs else None
+    row = example_row(signature)
     columns = {each.name: each for each in signature.inputs or () if isinstance(each, Column)}
+    values = dict(zip(columns, row or (), strict=False))
     shapes = [[abs(size) for size in entry["shape"]] for entry in entries]
-    if not entries or sum(map(math.prod, shapes)) > DOCUMENTED // SHORTEST:
+    if not entries or row is None or sum(map(math.prod, shapes)) > DOCUMENTED // SHORTEST:
         return None
     return {
         "inputs": [
-            {**entry, "shape": shape, "data": _values(entry, columns, math.prod(shape))}
+            {**_entry(entry, values), "shape": shape, "data": _data(entry, values, shape)}
             for entry, shape in zip(entries, shapes, strict=True)
         ]
     }
@@ -95,9 +96,14 @@ def _tensors(entries: list[Entry], arrays: Mapping[str, Array]) -> list[Entry]:
     ]
 
 
-def _values(entry: Entry, columns: dict[Any, Column], count: int) -> list[Any]:
+def _entry(entry: Entry, values: Mapping[Any, Any]) -> Entry:
+    """The entry with the datatype of the example's value, if the model accepts any."""
+    is_text = isinstance(values.get(entry["name"]), str)
+    return {**entry, "datatype": "BYTES"} if is_text else entry
+
+
+def _data(entry: Entry, values: Mapping[Any, Any], shape: Sequence[int]) -> list[Any]:
     datatype = entry["datatype"]
     usual = VALUES.get(datatype, 0.5 if "FP" in datatype else 1)
-    column = columns.get(entry["name"])
-    known = example_values(column, most=1) if column and column.kind != "any" else []
-    return [known[0] if known else usual] * count
+    value = values.get(entry["name"])
+    return [usual if value is None else value] * math.prod(shape)

@@ -57,7 +57,7 @@ def read_rows(body: bytes) -> Any:
     end = _end_of_rows(body)
     if found is None or end - found.start() < PART:
         raise ValueError("no long list of rows")
-    if body[: found.start()].endswith(b"\\"):
+    if body.startswith(b"\\", max(found.start() - 1, 0)):
         raise ValueError("a list in a text")
     rows, at = [], found.start() + 1
     while at < end:
@@ -70,7 +70,7 @@ def _end_of_rows(body: bytes) -> int:
     """The place after the last `]` that follows a row or a record; 0 if there is none."""
     end = len(body)
     for _ in range(CUTS):
-        end = body.rfind(b"]", 0, end)
+        end = max(body.rfind(b"]", 0, end), 0)
         if body[max(end - SPACE_BYTES, 0) : end].rstrip().endswith((b"]", b"}")):
             return end + 1
     return 0

@@ -4,21 +4,10 @@ import difflib
 from collections import Counter
 from collections.abc import Sequence
 
-from prepackaged.errors import ClientError
+from prepackaged.errors import ClientError, WrongNamesError
 
 SHOWN = 20  # the most names in an error
 LONGEST_NAME = 60  # the most characters of a name in an error
-
-
-class WrongNamesError(ClientError):
-    """A request has other column names than the model.
-
-    `missing` are the names that the request lacks; empty if it also has a name twice.
-    """
-
-    def __init__(self, message: str, missing: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.missing = missing
 
 
 def names_are_unknown(names: Sequence[str] | None) -> ClientError:

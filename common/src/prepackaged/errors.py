@@ -8,6 +8,7 @@ class's HTTP status; over gRPC, the message as the error's details.
 
 import logging
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 
 from seldon_core.flask_utils import SeldonMicroserviceException
@@ -41,6 +42,17 @@ class ClientError(RequestError):
 
     status_code = 400
     reason = "MICROSERVICE_BAD_DATA"
+
+
+class WrongNamesError(ClientError):
+    """A request has other column names than the model.
+
+    `missing` are the names that the request lacks; empty if it also has a name twice.
+    """
+
+    def __init__(self, message: str, missing: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.missing = missing
 
 
 class ModelError(RequestError):

@@ -93,7 +93,7 @@ class Columns:
     array([[100.,   2.]])
     >>> columns.array([{"rooms": 2}])
     Traceback (most recent call last):
-    prepackaged.column_names.WrongNamesError: column names are wrong: missing: area; expected area, rooms
+    prepackaged.errors.WrongNamesError: column names are wrong: missing: area; expected area, rooms
     """
 
     names: tuple[str, ...] | None = None

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from prepackaged.arrays import Array, count_words, from_lists
-from prepackaged.column_names import WrongNamesError, wrong_names
-from prepackaged.errors import ClientError
+from prepackaged.column_names import wrong_names
+from prepackaged.errors import ClientError, WrongNamesError
 from prepackaged.estimators.columns import DOCUMENTS
 from prepackaged.estimators.items import ITEMS, items_of
 from prepackaged.estimators.steps import (

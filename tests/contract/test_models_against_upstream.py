@@ -58,7 +58,7 @@ SAME_RESULTS = [
     "path",
     ["/health/ping", "/health/status", "/api/v1.0/health/status", "/metadata", "/seldon.json"],
 )
-def test_what_is_asked_with_get_is_told_as_upstream_tells_it(
+def test_get_requests_are_answered_as_by_upstream(
     pairs: Callable[[str], Pair], model: str, path: str
 ) -> None:
     """Health and metadata of models of every style equal upstream's, and their content types."""
@@ -88,7 +88,7 @@ def test_models_of_every_style_are_asked_as_upstream_asks_them(
 
 @pytest.mark.parametrize("kind", PAYLOADS)
 @pytest.mark.parametrize("what", SAME_RESULTS)
-def test_what_a_model_returns_is_answered_as_upstream_answers_it(
+def test_results_are_answered_as_by_upstream(
     pairs: Callable[[str], Pair], what: str, kind: str
 ) -> None:
     """The kind of answer follows from request and result as in upstream, over REST and gRPC."""
@@ -105,7 +105,7 @@ def test_what_a_model_returns_is_answered_as_upstream_answers_it(
     assert_as_foretold(over_grpc, *answers)
 
 
-def test_a_models_own_status_and_reason_are_told(pairs: Callable[[str], Pair]) -> None:
+def test_a_models_own_status_and_reason_are_reported(pairs: Callable[[str], Pair]) -> None:
     """A SeldonMicroserviceException sets the status and reason that the client gets."""
     message = PAYLOADS["ndarray"] | {"meta": {"tags": {"return": "forbidden"}}}
 
@@ -115,9 +115,7 @@ def test_a_models_own_status_and_reason_are_told(pairs: Callable[[str], Pair]) -
 
 
 @pytest.mark.parametrize("path", ["/transform-input", "/transform-output", "/aggregate"])
-def test_failing_hooks_are_told_as_upstream_tells_them(
-    pairs: Callable[[str], Pair], path: str
-) -> None:
+def test_failing_hooks_are_reported_as_by_upstream(pairs: Callable[[str], Pair], path: str) -> None:
     """Errors in hooks give the client the same answer as under upstream."""
     body = [PAYLOADS["ndarray"]] if path == "/aggregate" else PAYLOADS["ndarray"]
 

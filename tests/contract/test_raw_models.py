@@ -39,7 +39,7 @@ def test_one_transports_raw_hook_is_nothing_to_the_other(
         ("GET", "/metadata"),
     ],
 )
-def test_half_a_surrogate_is_told_as_json_can(
+def test_half_a_surrogate_is_escaped_in_json(
     pairs: Callable[[str], Pair], method: str, path: str
 ) -> None:
     """Half a surrogate pair, which UTF-8 cannot encode, is escaped in every answer."""

@@ -41,13 +41,13 @@ def test_ping_is_answered(server: Server) -> None:
 
 
 @pytest.mark.parametrize("path", ["/health/status", "/api/v1.0/health/status"])
-def test_the_health_of_the_model_is_told(server: Server, path: str) -> None:
+def test_the_health_of_the_model_is_reported(server: Server, path: str) -> None:
     """A loaded model is healthy."""
     assert answer(get(server, path)) == {"meta": {}, "strData": "healthy"}
 
 
 @pytest.mark.parametrize("path", ["/metadata", "/api/v1.0/metadata"])
-def test_the_metadata_is_told(server: Server, path: str) -> None:
+def test_the_metadata_is_reported(server: Server, path: str) -> None:
     """The metadata has all fields of Seldon's schema, and a platform."""
     metadata = answer(get(server, path))
 
@@ -94,7 +94,7 @@ def test_meta_of_the_request_comes_back(server: Server, message: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "null"])
-def test_what_is_not_json_is_answered_400(server: Server, text: str) -> None:
+def test_a_body_that_is_not_json_is_400(server: Server, text: str) -> None:
     """A body that is not JSON gets 400 with Seldon's error format and text."""
     response = server.post_text(text)
 
@@ -112,7 +112,7 @@ def test_a_message_without_data_is_answered_400(server: Server) -> None:
     assert response.json()["status"]["info"].startswith("Invalid request data type: ")
 
 
-def test_metrics_are_told_on_their_own_port(server: Server) -> None:
+def test_metrics_are_served_on_their_own_port(server: Server) -> None:
     """The metrics port serves Prometheus's text format."""
     response = requests.get(server.metrics + "/metrics", timeout=60)
 

@@ -63,7 +63,7 @@ def weight(tag: str, *directories: str) -> int:
     return sum(size for _, size in set(files(tag, *directories).values()))
 
 
-def test_the_environment_holds_nothing_for_developers(tag: str) -> None:
+def test_the_environment_contains_nothing_for_developers(tag: str) -> None:
     """The environment has no tests of dependencies, no headers and no C sources."""
     assert [path for path in files(tag, "/opt/venv") if FOR_DEVELOPERS.search(path)] == []
 

@@ -65,7 +65,7 @@ def test_the_server_runs_as_an_ordinary_user(container: Any) -> None:
     assert container.run("id", "-u") == "8888"
 
 
-def test_a_strict_platform_is_no_obstacle_to_upstreams_microservice(
+def test_upstreams_microservice_runs_on_a_strict_platform(
     upstreams: Any, request_file: Path
 ) -> None:
     """Upstream's server works with a read-only root, with its temporary files in memory."""

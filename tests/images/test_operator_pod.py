@@ -168,7 +168,7 @@ def test_feedback_is_counted_for_the_deployment(
     assert requests.get(pod.metrics + "/metrics", timeout=60).status_code == 404
 
 
-def test_the_health_of_the_model_is_told(pod: Container) -> None:
+def test_the_health_of_the_model_is_reported(pod: Container) -> None:
     """The executor's full health check gets `healthy`."""
     response = requests.get(pod.url + "/health/status", headers=FORWARDED, timeout=60)
 

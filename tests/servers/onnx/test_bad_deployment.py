@@ -62,7 +62,7 @@ def test_two_candidates_stop_the_start(tmp_path: Path, model_of: Callable[..., A
     ],
     ids=["empty", "image", "text", "truncated", "graph"],
 )
-def test_what_is_no_model_stops_the_start(
+def test_a_file_that_is_not_a_model_stops_the_start(
     content: bytes, word: str, name: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
     """For a file that is not a model, the line names the file."""
@@ -107,7 +107,7 @@ def test_an_ir_version_that_is_too_new_is_named(loaded: Callable[..., Any]) -> N
         loaded(content)
 
 
-def test_an_operator_that_is_not_there_is_named(loaded: Callable[..., Any]) -> None:
+def test_an_operator_that_is_missing_is_named(loaded: Callable[..., Any]) -> None:
     """The line names a custom operator, whose library the image lacks."""
     x: Any = {"x": ("float", ("n",))}
     content = graph([node("Tokens", "x", "y", domain="shop")], x, {}, opsets={"shop": 1})
@@ -141,7 +141,7 @@ def test_an_output_that_no_answer_can_hold_stops_the_start(loaded: Callable[...,
     assert loaded(content, outputs="z").predict([[1, 2, 3, 4]]).tolist() == [[-1, -2, -3, -4]]
 
 
-def test_an_output_that_is_not_there_stops_the_start(
+def test_an_output_that_is_missing_stops_the_start(
     place: Path, model_of: Callable[..., Any]
 ) -> None:
     """For an unknown output, the line lists the existing ones."""
@@ -149,7 +149,7 @@ def test_an_output_that_is_not_there_stops_the_start(
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
-def test_a_gpu_that_is_not_there_stops_the_start(
+def test_a_gpu_that_is_missing_stops_the_start(
     device: str, place: Path, model_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A requested GPU that is not available stops the start; the CPU does not replace it."""
@@ -158,7 +158,7 @@ def test_a_gpu_that_is_not_there_stops_the_start(
     assert_stops(place, model_of, f"sees (cpu), got '{device}'", device=device)
 
 
-def test_a_provider_that_is_not_there_stops_the_start(
+def test_a_provider_that_is_missing_stops_the_start(
     place: Path, model_of: Callable[..., Any]
 ) -> None:
     """For an unknown provider, the line lists the available ones."""

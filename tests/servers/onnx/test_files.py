@@ -54,7 +54,7 @@ def test_the_known_name_and_the_only_file_are_loaded(
     assert_answers(model_of(tmp_path))
 
 
-def test_the_known_name_goes_before_others(tmp_path: Path, model_of: Callable[..., Any]) -> None:
+def test_the_known_name_takes_precedence(tmp_path: Path, model_of: Callable[..., Any]) -> None:
     """model.onnx precedes other models, such as a quantized one, which must be named."""
     save(tmp_path / "model.onnx")
     (tmp_path / "model_int8.onnx").write_bytes(b"another")

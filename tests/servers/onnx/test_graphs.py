@@ -57,7 +57,7 @@ def test_bfloat16_is_float32_to_the_client(number: float, nearest: float, loaded
     assert result.tolist() == [[nearest, 0]]
 
 
-def test_bfloat16_keeps_what_is_no_number(loaded: Load) -> None:
+def test_bfloat16_keeps_nan(loaded: Load) -> None:
     """Every NaN stays NaN in bfloat16."""
     patterns = np.array([[0x7F800001, 0xFFFFFFFF]], np.uint32).view(np.float32)
 
@@ -76,7 +76,7 @@ def test_a_number_beyond_bfloat16_is_refused(number: float, loaded: Load) -> Non
     assert model.predict([[largest, -largest]]).tolist() == [[largest, -largest]]
 
 
-def test_bfloat16_goes_beside_other_types(loaded: Load) -> None:
+def test_bfloat16_may_be_sent_beside_other_types(loaded: Load) -> None:
     """A graph may mix bfloat16 with other types."""
     nodes = [node("Cast", "x", "y", to=TensorProto.FLOAT), node("Cast", "i", "z", to=16)]
     inputs = {"x": ("bfloat16", ("n", 2)), "i": ("int64", ("n", 1))}
@@ -85,7 +85,7 @@ def test_bfloat16_goes_beside_other_types(loaded: Load) -> None:
     assert model.predict({"x": [[1.5, 2]], "i": [[3]]}) == {"y": [[1.5, 2]], "z": [[3]]}
 
 
-def test_a_batch_that_is_fixed_takes_just_that_many_rows(loaded: Load) -> None:
+def test_a_fixed_batch_size_requires_that_many_rows(loaded: Load) -> None:
     """A fixed batch refuses other numbers of rows with both shapes."""
     model = loaded(doubled(shape=(3, 4)))
 
@@ -140,7 +140,7 @@ def test_answers_of_free_length_are_lists_by_row(rows: Any, first: Any, loaded: 
     assert answer.dtype == object
 
 
-def test_a_setting_goes_with_every_row(loaded: Load) -> None:
+def test_a_setting_applies_to_every_row(loaded: Load) -> None:
     """If the batch is fixed at 1, an input of shape [1] is sent once or for each row."""
     inputs: Any = {"x": ("float", (1, 2)), "factor": ("float", (1,))}
     model = loaded(graph([node("Mul", "x factor", "y")], inputs, {"y": ("float", (1, 2))}))
@@ -153,7 +153,7 @@ def test_a_setting_goes_with_every_row(loaded: Load) -> None:
         model.predict({"x": rows, "factor": [1, 2, 3]})
 
 
-def test_a_setting_beside_a_free_batch_is_no_batch(loaded: Load) -> None:
+def test_a_setting_beside_a_batch_is_not_part_of_it(loaded: Load) -> None:
     """Beside a free batch, an input whose first size is 1 keeps its size, as a state does."""
     inputs: Any = {
         "x": ("float", ("batch", 2)),
@@ -231,7 +231,7 @@ def test_axes_of_different_names_may_differ(loaded: Load) -> None:
     assert answer.tolist() == [[[3, 4]], [[1, 2]], [[3, 4]]]
 
 
-def test_an_input_of_any_rank_takes_any_shape(loaded: Load) -> None:
+def test_an_input_of_any_rank_accepts_any_shape(loaded: Load) -> None:
     """An input of unknown rank accepts any shape, although onnxruntime describes it as a scalar."""
     model = loaded(doubled(shape=None))
 
@@ -283,7 +283,7 @@ def test_a_weight_among_the_inputs_may_be_sent(loaded: Load, tmp_path: Path) -> 
         model.predict({"x": x, "w": w[:3]})
 
 
-def test_a_weight_of_one_row_is_no_batch(loaded: Load) -> None:
+def test_a_weight_of_one_row_is_not_a_batch(loaded: Load) -> None:
     """A weight with one row does not fix the batch at 1; only required inputs do."""
     content = graph(
         [node("Mul", "x w", "y")],
@@ -447,7 +447,7 @@ def test_sizes_that_do_not_fit_the_graph_are_the_clients_mistake(loaded: Load) -
         loaded(free).predict(np.ones((2, 4)))
 
 
-def test_a_failure_of_memory_is_no_mistake_of_the_client(loaded: Load) -> None:
+def test_a_lack_of_memory_is_an_error_of_the_server(loaded: Load) -> None:
     """A failed memory allocation is a ModelError (status 500), not a client error."""
     inputs: Any = {"x": ("float", (1,)), "shape": ("int64", (2,))}
     huge = graph([node("Expand", "x shape", "y")], inputs, {"y": ("float", None)})

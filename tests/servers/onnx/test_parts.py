@@ -147,7 +147,7 @@ def test_a_model_answers_on_both_sides_of_a_fork(loaded: Callable[..., Any]) -> 
     assert model.predict(rows).sum() == before
 
 
-def test_nobody_is_told_of_the_models_that_are_served(tmp_path: Path) -> None:
+def test_no_usage_statistics_are_sent(tmp_path: Path) -> None:
     """The server writes no telemetry ID into the home directory, as onnxruntime does by default."""
     (tmp_path / "model.onnx").write_bytes(product().SerializeToString())
     program = f"from Model import Model; Model({str(tmp_path)!r})"
@@ -182,7 +182,7 @@ INVALID, FAILED = "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : ", "[ONNXRuntimeE
     ],
     ids=["node", "source", "both", "foreign"],
 )
-def test_errors_are_told_without_onnxruntimes_own_places(text: str, said: str) -> None:
+def test_errors_do_not_contain_places_in_onnxruntimes_code(text: str, said: str) -> None:
     """Error messages omit locations in onnxruntime's source."""
     from onnx_session import reason
 

@@ -64,7 +64,7 @@ def told(response: requests.Response) -> str:
         ({"strData": "1 2 3 4"}, "got a string"),
     ],
 )
-def test_values_that_do_not_fit_are_told(server: Server, body: Any, got: str) -> None:
+def test_values_that_do_not_fit_are_reported(server: Server, body: Any, got: str) -> None:
     """For wrong values, the message has the input's name, dtype and shape, and what it received."""
     info = told(server.post(body))
 
@@ -86,7 +86,9 @@ def test_values_that_do_not_fit_are_told(server: Server, body: Any, got: str) ->
         ([[1, 2]], "expected an object with 'ids' (int64 of shape [n, 2]), 'words' (text"),
     ],
 )  # fmt: skip
-def test_names_and_types_of_several_inputs_are_told(mixed: Server, values: Any, wrong: str) -> None:
+def test_names_and_types_of_several_inputs_are_reported(
+    mixed: Server, values: Any, wrong: str
+) -> None:
     """Wrong names and types of several inputs are refused with clear messages."""
     assert wrong in told(mixed.post({"jsonData": values}))
 
@@ -108,7 +110,7 @@ def test_text_may_be_base64(mixed: Server) -> None:
         assert answer.json()["jsonData"] == {"a": [[1, 2], [3, 4]], "b": ["繁體", "b"]}
 
 
-def test_the_answer_keeps_the_kind_of_the_request(server: Server) -> None:
+def test_the_answer_has_the_kind_of_the_request(server: Server) -> None:
     """An ndarray is answered by an ndarray, other numbers by a tensor."""
     tensor = {"shape": [1, 4], "values": [1, 2, 3, 4]}
     doubled = {"shape": [1, 4], "values": [2, 4, 6, 8]}
@@ -121,7 +123,7 @@ def test_the_answer_keeps_the_kind_of_the_request(server: Server) -> None:
     }
 
 
-def test_many_clients_at_once_get_each_their_own_answer(server: Server) -> None:
+def test_each_of_many_simultaneous_clients_gets_its_own_answer(server: Server) -> None:
     """Simultaneous clients, whose rows may share batches, each get their own answer."""
     with ThreadPoolExecutor(16) as clients:
         rows = [[number, 0, 0, 0] for number in range(200)]
@@ -242,7 +244,7 @@ def detector(*, imgsz: str | None = None) -> onnx.ModelProto:
     return content
 
 
-def test_a_detector_that_refuses_a_size_is_told_of_the_parameter(
+def test_the_error_of_a_detector_that_refuses_a_size_names_the_parameter(
     tmp_path: Path, serve_model: Any
 ) -> None:
     """If the graph refuses an image's size, the message names the parameter image_size."""
@@ -275,7 +277,7 @@ def test_images_take_the_size_that_the_file_names(
 
 
 @pytest.mark.parametrize("imgsz", ["", "large", "[3, 640, 640]", "0", "99999", "[640"])
-def test_a_size_that_nobody_can_read_is_no_size(imgsz: str) -> None:
+def test_an_unreadable_size_is_ignored(imgsz: str) -> None:
     """An invalid imgsz is ignored."""
     from onnx_image_size import image_size
 
@@ -293,7 +295,7 @@ def test_a_model_of_a_fixed_size_resizes_nothing_unasked(tmp_path: Path, serve_m
     assert "expected an image of 4x4 (height x width), got 2x3" in info
 
 
-def test_what_is_no_image_is_told(tmp_path: Path, serve_model: Any) -> None:
+def test_bytes_that_are_not_an_image_are_reported(tmp_path: Path, serve_model: Any) -> None:
     """Text and a truncated image are refused."""
     onnx.save(same("float", ("n", 3, "h", "w")), tmp_path / "model.onnx")
     server = serve_model(tmp_path)
@@ -302,7 +304,7 @@ def test_what_is_no_image_is_told(tmp_path: Path, serve_model: Any) -> None:
         assert word in told(server.post({"binData": base64.b64encode(content).decode()}))
 
 
-def test_an_image_for_a_table_is_told(server: Server) -> None:
+def test_an_image_for_a_table_is_reported(server: Server) -> None:
     """An image for an input that is not an image is refused."""
     info = told(server.post({"binData": base64.b64encode(png(PIXELS)).decode()}))
 

@@ -56,7 +56,7 @@ def test_the_parameters_set_the_options(loaded: Callable[..., Any]) -> None:
 
 @pytest.mark.skipif(HAS_CUDA, reason="this is onnxruntime's build for CUDA")
 @pytest.mark.parametrize("device", ["auto", "cpu", None])
-def test_the_cpu_is_taken_where_there_is_no_gpu(device: str, loaded: Callable[..., Any]) -> None:
+def test_the_cpu_is_used_without_a_gpu(device: str, loaded: Callable[..., Any]) -> None:
     """Without a GPU the CPU is used, and the metadata names the provider."""
     custom = loaded(doubled(), device=device).init_metadata()["custom"]
 

@@ -66,7 +66,7 @@ def test_a_free_axis_without_a_name_is_tied_to_none(loaded: Load) -> None:
     assert model.predict({"x": [[1, 2], [3, 4]], "at": [1]}).tolist() == [[3, 4]]
 
 
-def test_an_optional_input_is_told(loaded: Load) -> None:
+def test_an_optional_input_is_reported(loaded: Load) -> None:
     """An input of ONNX's optional type is optional in the signature."""
     element = helper.make_tensor_type_proto(TensorProto.FLOAT, ["n", 2])
     content = graph(

@@ -43,7 +43,7 @@ def test_a_module_is_served_with_a_list_of_what_it_imports(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("is_zip", [True, False])
-def test_what_is_not_in_the_list_does_not_run(*, is_zip: bool, tmp_path: Path) -> None:
+def test_an_import_that_is_not_in_the_list_does_not_run(*, is_zip: bool, tmp_path: Path) -> None:
     """Code that is not in the list does not run, in either of PyTorch's formats."""
     from Model import Model
 

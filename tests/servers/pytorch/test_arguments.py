@@ -102,7 +102,7 @@ def test_what_the_model_needs_nevertheless_is_asked_for(
         ("self_: list[Tensor], y, z: Optional[list[Tensor]] = None", "return self_[0][None] - y"),
     ],
 )
-def test_tensors_are_given_by_name_however_forward_takes_them(
+def test_tensors_are_passed_by_name_whatever_the_arguments_of_forward(
     arguments: str, body: str, forward: Callable[[str, str], Any]
 ) -> None:
     """Keyword-only, positional-only, dict and `**` arguments all take tensors by name."""
@@ -161,7 +161,7 @@ class Repeated(nn.Module):
         return x * scale if k is None else x * k
 
 
-def test_torchscript_takes_an_optional_plain_number(
+def test_torchscript_accepts_an_optional_plain_number(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
     """A number whose default is None may be set; one with another default may not."""
@@ -181,7 +181,7 @@ class ByName(nn.Module):
         return batch["left"] - batch["right"]
 
 
-def test_torchscript_takes_plain_numbers_and_lists(
+def test_torchscript_accepts_plain_numbers_and_lists(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
     """TorchScript takes plain numbers and lists of tensors; the suffix .jit is accepted."""
@@ -198,7 +198,9 @@ def test_torchscript_takes_plain_numbers_and_lists(
         model.predict({**numbers, "flag": 3, "parts": [[[1, 1]]]})
 
 
-def test_torchscript_takes_a_dict_of_tensors(tmp_path: Path, model_of: Callable[..., Any]) -> None:
+def test_torchscript_accepts_a_dict_of_tensors(
+    tmp_path: Path, model_of: Callable[..., Any]
+) -> None:
     """The keys of a dict argument are read from TorchScript's graph."""
     torch.jit.script(ByName()).save(tmp_path / "model.pt")
     model = model_of(tmp_path)

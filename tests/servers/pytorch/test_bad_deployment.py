@@ -217,7 +217,7 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path, model_of: Callable
     assert_refused(model_of, tmp_path, "layers.0.weight", "[6, 4]", "[8, 4]")
 
 
-def test_a_pickle_whose_class_is_not_there_is_refused(
+def test_a_pickle_whose_class_is_missing_is_refused(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
     """For a pickle without its class, the line names the class and where to put its file."""
@@ -229,7 +229,7 @@ def test_a_pickle_whose_class_is_not_there_is_refused(
     assert_refused(model_of, tmp_path, "'left_out'", "beside the model file", allow_pickle="true")
 
 
-def test_torchscript_that_takes_no_tensors_is_refused(
+def test_torchscript_without_tensor_arguments_is_refused(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
     """For TorchScript with an unsupported argument, the line names it and its type."""

@@ -96,7 +96,9 @@ def test_a_size_that_only_a_later_layer_minds_is_refused(servers: Callable[[str]
 
 
 @pytest.mark.parametrize("body", [{"binData": "aGVsbG8="}, {"strData": "hello"}])
-def test_what_is_no_image_is_refused(servers: Callable[[str], Server], body: Any) -> None:
+def test_bytes_that_are_not_an_image_are_refused(
+    servers: Callable[[str], Server], body: Any
+) -> None:
     """Text for an image model gets an HTTP 400."""
     assert servers("Cifar").post(body).status_code == 400
 
@@ -141,7 +143,7 @@ def test_a_forward_that_fails_is_the_models_mistake(
         model.predict([[1.0, 2.0]])
 
 
-def test_torchscripts_own_words_are_told(model_of: Callable[..., Any], tmp_path: Any) -> None:
+def test_torchscripts_own_message_is_reported(model_of: Callable[..., Any], tmp_path: Any) -> None:
     """For an error in TorchScript, the message has the line that says what is wrong."""
     with warnings.catch_warnings(action="ignore"):
         torch.jit.script(seeded(Cifar)).save(tmp_path / "model.pt")

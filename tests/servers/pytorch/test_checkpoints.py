@@ -127,7 +127,7 @@ LEFTOVERS = {
 }
 
 
-def test_leftover_buffers_are_told_and_do_not_stop_the_start(
+def test_leftover_buffers_are_reported_and_do_not_stop_the_start(
     served: Callable[..., Any], asked: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Buffers that older releases and profilers leave in files are logged and ignored."""
@@ -191,7 +191,7 @@ def test_safetensors_in_parts_are_loaded_by_their_index(
     assert_answers_as(module, model_of(tmp_path), asked)
 
 
-def test_a_part_that_is_not_there_is_named(tmp_path: Path, model_of: Callable[..., Any]) -> None:
+def test_a_part_that_is_missing_is_named(tmp_path: Path, model_of: Callable[..., Any]) -> None:
     """If a part is missing, the message names the index and the part."""
     first, _ = save_in_parts(seeded(Mlp), tmp_path)
     (tmp_path / first).unlink()
@@ -276,7 +276,7 @@ def test_nets_among_lightnings_hyperparameters_are_made_anew(
     assert {"classes": 3, "width": 5}.items() <= model.network.module.hparams.items()
 
 
-def test_a_net_whose_class_is_not_there_is_named(
+def test_the_error_for_a_net_names_its_missing_class(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
     """If a hyperparameter's class is missing, the message names it, not only its weights."""

@@ -92,7 +92,7 @@ def test_a_class_file_in_a_directory_of_its_own_is_named(
     assert model_of(tmp_path, model_class_file="src/net.py").predict(ROWS).shape == (1, 2)
 
 
-def test_what_forward_imports_is_found_when_it_is_called(
+def test_modules_that_forward_imports_are_found_when_it_is_called(
     tmp_path: Path, linear: torch.nn.Module, model_of: Callable[..., Any]
 ) -> None:
     """`forward` can import modules, because the model's directory stays last in sys.path."""

@@ -23,7 +23,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch se
 
 @pytest.mark.parametrize("device", ["", "cpu", "auto"])
 @pytest.mark.skipif(torch.cuda.is_available(), reason="without a GPU they all mean the same")
-def test_the_cpu_is_used_where_there_is_no_gpu(
+def test_the_cpu_is_used_without_a_gpu(
     device: str, tmp_path: Path, saved: Callable[..., nn.Module], model_of: Callable[..., Any]
 ) -> None:
     """Without a GPU the CPU is used, by default or on request."""

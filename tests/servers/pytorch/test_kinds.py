@@ -258,7 +258,7 @@ class Chosen(nn.Module):
         return torch.where(mask, x, torch.zeros_like(x))
 
 
-def test_inputs_of_unequal_rows_are_taken_where_the_model_takes_them(
+def test_inputs_of_unequal_rows_are_accepted_if_the_model_accepts_them(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
     """Inputs such as queries and items may have unequal numbers of rows if the model accepts it."""

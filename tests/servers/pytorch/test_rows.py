@@ -107,7 +107,7 @@ class Stepped(nn.Module):
 
 @pytest.mark.parametrize("kind", ["GRU", "LSTM", "RNN"])
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
-def test_the_layers_of_a_state_are_no_batch(
+def test_the_layers_of_a_state_are_not_a_batch(
     kind: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
     """A program for one sequence and its state takes exactly these: [layers, 1, features]."""

@@ -85,7 +85,7 @@ def test_every_state_that_pytorch_loads_is_loaded(
     [(LAZY, (1, 4), (None, 4)), (LAZY_IMAGES, (1, 4, 2, 2), (None, 4, None, None))],
     ids=["features", "channels"],
 )
-def test_a_lazy_layer_takes_what_its_weight_takes(
+def test_a_lazy_layer_needs_the_features_of_its_weight(
     source: str,
     example: tuple[int, ...],
     shape: Any,

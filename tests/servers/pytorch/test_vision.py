@@ -195,7 +195,7 @@ def test_points_outside_of_an_image_count_nothing(operators: None) -> None:
     assert sampled[:, 0].tolist() == [[[1, 1], [1, 1]], [[0, 0], [0, 0]], [[1, 0], [0, 0]]]
 
 
-def test_an_operator_that_is_not_here_says_so(operators: None) -> None:
+def test_the_error_for_a_missing_operator_says_so(operators: None) -> None:
     """An operator that is not implemented raises an error that names the images that have it."""
     from pytorch_vision import _loads_compiled
     from torchvision.ops import roi_pool

@@ -29,7 +29,7 @@ def assert_refused(response: Any, *words: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "not JSON", "{'data': 1}", "null", "\x00"])
-def test_what_is_not_json_is_refused(iris_server: Server, text: str) -> None:
+def test_a_body_that_is_not_json_is_refused(iris_server: Server, text: str) -> None:
     """A body that is not JSON gets an HTTP 400."""
     assert_refused(iris_server.post_text(text), "Can't find JSON in data")
 
@@ -75,7 +75,9 @@ def test_text_where_numbers_belong_is_refused(iris_server: Server, kind: str) ->
         ("-Infinity", "row 1, column 2 is -inf"),
     ],
 )
-def test_a_number_that_is_none_is_refused(iris_server: Server, value: str, shown: str) -> None:
+def test_a_missing_or_infinite_number_is_refused(
+    iris_server: Server, value: str, shown: str
+) -> None:
     """A model that accepts no missing or infinite values reports where the value is."""
     text = '{"data": {"ndarray": [[5.3, 3.5, 1.4, 0.2], [5.3, 3.5, VALUE, 0.2]]}}'
 
@@ -125,7 +127,7 @@ def test_too_many_dimensions_are_refused(iris_server: Server) -> None:
 @pytest.mark.parametrize(
     "body", [{"strData": "5.3 3.5"}, {"binData": "AAAA"}, {"jsonData": 7}, {"jsonData": None}]
 )
-def test_a_payload_that_is_no_table_is_refused(iris_server: Server, body: Any) -> None:
+def test_a_payload_that_is_not_a_table_is_refused(iris_server: Server, body: Any) -> None:
     """For a payload that is not a table, the message names the fields that accept rows."""
     assert_refused(iris_server.post(body), "expected rows of values, got")
 

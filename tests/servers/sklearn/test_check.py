@@ -66,7 +66,7 @@ def test_people_read_it_as_text(directory: Path) -> None:
     assert '"names": ["age", "city"]' in text
 
 
-def test_what_a_pickle_imports_is_said_although_it_cannot_be_loaded(tmp_path: Path) -> None:
+def test_the_imports_of_a_pickle_are_reported_although_it_cannot_be_loaded(tmp_path: Path) -> None:
     """`check` reports the imports of a pickle that cannot be loaded, read from its opcodes."""
     (tmp_path / "model.pkl").write_bytes(b"cno_such_module\nharm\n(tR.")
     completed = checked(tmp_path, "--json")
@@ -83,7 +83,7 @@ def test_a_directory_without_a_model_ends_with_one_line(tmp_path: Path) -> None:
     assert "has no model: expected" in completed.stderr.splitlines()[-1]
 
 
-def test_a_model_that_exits_is_no_model_that_is_well() -> None:
+def test_a_model_that_exits_is_not_served() -> None:
     """A fact whose reading ends the process is an error, and the status is not 0."""
     models = SERVER.parents[1] / "tests/server/models"
     path = os.pathsep.join([str(models), os.environ.get("PYTHONPATH", "")])

@@ -261,7 +261,7 @@ def test_samples_give_ranges_that_the_model_lacks(
     assert found["rows"] == len(iris.data)
 
 
-def test_what_pandas_calls_missing_is_missing() -> None:
+def test_values_that_pandas_treats_as_missing_are_missing() -> None:
     """NA, NaT, NaN and None in the rows of a Model's own `prepare` are missing, and not unknown."""
     column = Column("city", "text", categories=("a",))
     values = np.array([pd.NA, pd.NaT, math.nan, np.float64("nan"), None, "a", "b"], object)

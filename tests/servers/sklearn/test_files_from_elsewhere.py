@@ -103,7 +103,7 @@ def test_a_class_that_cloudpickle_pickled_here_is_served(
     assert model.predict(np.array([[1.0, 2.5]]), []).tolist() == [[2.0, 5.0]]
 
 
-def test_what_mlmodel_says_of_python_counts(tmp_path: Path, model_of: Callable[..., Any]) -> None:
+def test_the_python_version_in_mlmodel_counts(tmp_path: Path, model_of: Callable[..., Any]) -> None:
     """The Python version in MLmodel is used if the pickled code does not reveal it."""
     (tmp_path / "model.pkl").write_bytes(PICKLES["3.12", "arithmetic"])
     (tmp_path / "MLmodel").write_text(
@@ -340,7 +340,7 @@ def test_a_module_beside_the_model_is_found(
     assert np.array_equal(model_of(tmp_path).predict(iris.data, []), expected)
 
 
-def test_a_module_that_is_nowhere_stops_the_start(tmp_path: Path) -> None:
+def test_a_module_that_cannot_be_found_stops_the_start(tmp_path: Path) -> None:
     """For a missing module, the last log line says where to put it."""
     (tmp_path / "model.pkl").write_bytes(b"cmy_other_features\nDoubling\n(tR.")
 
@@ -387,7 +387,7 @@ def test_a_function_of_the_notebook_stops_the_start(
     )
 
 
-def test_a_file_beside_the_model_may_stand_for_the_notebook(
+def test_a_file_beside_the_model_may_replace_the_notebook(
     iris: Any, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
     """A file that defines the function replaces the notebook; other files are not run."""

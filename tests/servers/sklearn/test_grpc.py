@@ -34,7 +34,7 @@ def test_a_tensor_is_answered_by_a_tensor(predict: Any, classifier: Any) -> None
     assert list(answer.tensor.values) == classifier.predict_proba(ROWS).ravel().tolist()
 
 
-def test_a_wrong_number_of_features_is_told(predict: Any) -> None:
+def test_a_wrong_number_of_features_is_reported(predict: Any) -> None:
     """For a wrong number of features, gRPC returns a client error with the same message as REST."""
     with pytest.raises(grpc.RpcError) as caught:
         predict(tensor(1, 3, values=ROWS[0][:3]), timeout=60)

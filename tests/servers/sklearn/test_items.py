@@ -106,7 +106,7 @@ def test_dicts_of_features_are_the_same_in_every_form(
     assert_same_in_all(serve_model(tmp_path), OF_FLATS, model.predict_proba(FLATS))
 
 
-def test_a_table_of_several_columns_is_no_list_of_documents(served: Callable[..., Any]) -> None:
+def test_a_table_of_several_columns_is_not_a_list_of_documents(served: Callable[..., Any]) -> None:
     """A text model says what it takes, and names the column of a value that is no text."""
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(DOCUMENTS, [1, 0, 1, 0])
     answer = served(model)
@@ -159,7 +159,9 @@ class OfTables(TfidfVectorizer):
 
 
 @pytest.mark.parametrize("kind", [Shouting, Stemming, OfTables])
-def test_an_own_vectorizer_gets_what_it_takes(served: Callable[..., Any], kind: Any) -> None:
+def test_an_own_vectorizer_gets_the_items_that_it_accepts(
+    served: Callable[..., Any], kind: Any
+) -> None:
     """A subclass gets the documents of a table, or the table where it fails on documents."""
     model = make_pipeline(kind(), LogisticRegression())
     trained = pd.DataFrame({"text": DOCUMENTS}) if kind is OfTables else DOCUMENTS

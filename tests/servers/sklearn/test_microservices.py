@@ -63,7 +63,7 @@ def test_rows_are_answered_in_their_kind(
     ],
     ids=["width", "ragged", "string", "bytes", "nothing"],
 )
-def test_the_clients_mistakes_are_told(server: Server, request_body: Any, info: str) -> None:
+def test_the_clients_mistakes_are_reported(server: Server, request_body: Any, info: str) -> None:
     """Each client error is an HTTP 400 with Seldon's error body."""
     answer = server.post(request_body)
 

@@ -73,7 +73,7 @@ def test_what_the_type_cannot_hold_is_refused(model: Any) -> None:
         model.predict([{"fare": 2, "visits": 2.5, "age": 40}])
 
 
-def test_a_signature_that_is_none_of_mlflow_stops_the_start(
+def test_a_signature_that_is_not_mlflows_stops_the_start(
     tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
     """An invalid signature stops the start instead of being ignored."""
@@ -104,7 +104,7 @@ def test_columns_that_the_model_contradicts_are_not_followed(
     assert ", ".join(f"{each} (float64)" for each in columns) in warning
 
 
-def test_columns_that_are_the_model_s_are_no_contradiction(
+def test_the_models_own_columns_do_not_contradict_it(
     model: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """MLmodel adds the types, of which the log says nothing."""

@@ -49,7 +49,7 @@ def fitted() -> dict[str, Any]:
 
 
 @pytest.mark.filterwarnings("ignore", "error:X .*feature names")  # others: about the data
-def test_arrays_are_answered_as_data_frames_are_by_whoever_forgets_names() -> None:
+def test_models_that_forget_names_answer_arrays_as_data_frames() -> None:
     """Without names, every method gives a bit-identical result for an array, without warnings."""
     from prepackaged.estimators.answers import to_payload
     from prepackaged.estimators.steps import forget_names
@@ -105,7 +105,7 @@ SELECTING = {
 
 
 @pytest.mark.parametrize("name", SELECTING)
-def test_names_are_kept_for_whom_they_may_matter(
+def test_names_are_kept_for_models_that_may_need_them(
     tmp_path: Path, model_of: Callable[..., Any], name: str
 ) -> None:
     """Estimators that select by name, contain others or run an author's code get a DataFrame."""

@@ -245,7 +245,7 @@ def test_values_that_are_missing_in_training_are_in_no_range(
     assert empty.value_range is None
 
 
-def test_distances_are_no_columns(signature_of: Signed) -> None:
+def test_distances_are_not_columns(signature_of: Signed) -> None:
     """Neighbours that were given distances know no range of any column."""
     distances = np.abs(np.subtract.outer([1.0, 2, 3], [1, 2, 3]))
 
@@ -272,7 +272,7 @@ def test_categories_and_ranges_stand_side_by_side(signature_of: Signed) -> None:
     assert str(age) == "age (float64 of 20 to 64, missing: nan)"
 
 
-def test_histogram_boosting_has_ranges_of_columns_that_are_no_categories(
+def test_histogram_boosting_knows_ranges_except_of_categories(
     frame: pd.DataFrame, signature_of: Signed
 ) -> None:
     """Categories come first in the model, whatever their place in the table."""

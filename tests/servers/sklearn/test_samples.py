@@ -97,7 +97,7 @@ def test_check_runs_samples_too(directory: Path, classifier: LogisticRegression)
     assert "sample flowers.json: data.ndarray[0][0]: expected " in last_line(completed)
 
 
-def test_what_is_recorded_of_a_model_is_what_it_answers(directory: Path) -> None:
+def test_recorded_answers_are_those_of_the_model(directory: Path) -> None:
     """`record` stores the model's answers to its examples, and does not overwrite files."""
     completed = run("record", directory)
     assert completed.returncode == 0, completed.stderr
@@ -161,7 +161,7 @@ def test_a_request_that_fails_is_not_recorded(
     assert not (directory / "samples").exists()
 
 
-def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_server_that_is_missing_is_named(tmp_path: Path) -> None:
     """`record` names a server that does not respond, or an invalid address."""
     completed = run("record", "--url", "http://localhost:9", "--into", tmp_path / "x")
     assert completed.returncode == 1

@@ -60,7 +60,7 @@ def test_a_classifier_of_a_frame_tells_columns_and_classes(
     assert set(signature.sources.values()) == {"model"}
 
 
-def test_without_names_the_number_of_columns_is_told(
+def test_without_names_the_number_of_columns_is_reported(
     classifier: Any, signature_of: SignatureOf
 ) -> None:
     """An estimator trained on an array has inputs without names."""
@@ -109,7 +109,7 @@ def test_a_pipeline_of_text_takes_one_column_of_text(signature_of: SignatureOf, 
 @pytest.mark.parametrize(
     "step", [DictVectorizer(), CountVectorizer(analyzer=list), FeatureHasher(input_type="string")]
 )
-def test_what_takes_neither_a_table_nor_text_knows_no_columns(
+def test_a_model_of_neither_tables_nor_texts_has_no_columns(
     signature_of: SignatureOf, step: Any
 ) -> None:
     """An estimator for other inputs has unknown inputs but known classes."""

@@ -182,7 +182,7 @@ def test_an_unknown_category_is_refused_by_column_with_the_known_ones(
 
 
 @pytest.mark.parametrize(("value", "got"), [(None, "null"), (1, "1"), (["a"], "['a']")])
-def test_what_is_no_text_is_refused_by_row_and_column(
+def test_a_value_that_is_not_text_is_refused_with_row_and_column(
     served: Callable[..., Any], value: Any, got: str
 ) -> None:
     """A value that is not text is refused for a vectorizer, with row and column."""

@@ -52,14 +52,14 @@ def assert_stops(load: Callable[..., Any], place: Path, *words: str, **parameter
         assert word in str(caught.value)
 
 
-def test_a_directory_without_a_model_is_told(tmp_path: Path, load: Callable[..., Any]) -> None:
+def test_a_directory_without_a_model_is_reported(tmp_path: Path, load: Callable[..., Any]) -> None:
     """The line lists expected and existing files; a file of weights alone is not a model."""
     (tmp_path / "frozen_graph.pb").touch()
 
     assert_stops(load, tmp_path, "expected saved_model.pb", "one *.keras", "found frozen_graph.pb")
 
 
-def test_two_candidates_are_told(tmp_path: Path, load: Callable[..., Any]) -> None:
+def test_two_candidates_are_reported(tmp_path: Path, load: Callable[..., Any]) -> None:
     """For two possible model files, the line names both and the parameter that chooses."""
     model().save(tmp_path / "one.keras")
     model().save(tmp_path / "two.h5")
@@ -77,7 +77,7 @@ def test_two_candidates_are_told(tmp_path: Path, load: Callable[..., Any]) -> No
     ],
     ids=["truncated", "of another kind", "empty"],
 )
-def test_a_damaged_keras_file_is_told(
+def test_a_damaged_keras_file_is_reported(
     name: str,
     damage: Callable[[bytes], bytes],
     words: str,
@@ -91,7 +91,7 @@ def test_a_damaged_keras_file_is_told(
     assert_stops(load, tmp_path, name, words)
 
 
-def test_a_saved_model_without_its_variables_is_told(
+def test_a_saved_model_without_its_variables_is_reported(
     tmp_path: Path, load: Callable[..., Any]
 ) -> None:
     """A SavedModel without its variables, as after an incomplete copy, is refused."""
@@ -101,14 +101,14 @@ def test_a_saved_model_without_its_variables_is_told(
     assert_stops(load, tmp_path, "cannot be loaded", "variables")
 
 
-def test_weights_without_a_model_are_told(tmp_path: Path, load: Callable[..., Any]) -> None:
+def test_weights_without_a_model_are_reported(tmp_path: Path, load: Callable[..., Any]) -> None:
     """For weights without a model, the line says how to save the whole model."""
     model().save_weights(tmp_path / "model.weights.h5")
 
     assert_stops(load, tmp_path, "weights without a model", "model.save(")
 
 
-def test_an_archive_of_something_else_is_told(tmp_path: Path, load: Callable[..., Any]) -> None:
+def test_an_archive_of_something_else_is_reported(tmp_path: Path, load: Callable[..., Any]) -> None:
     """A zip file without a Keras model is refused."""
     with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
         archive.writestr("model.txt", "mine")
@@ -116,7 +116,7 @@ def test_an_archive_of_something_else_is_told(tmp_path: Path, load: Callable[...
     assert_stops(load, tmp_path, "model.keras cannot be loaded", "metadata.json")
 
 
-def test_a_file_of_a_keras_to_come_is_told(tmp_path: Path, load: Callable[..., Any]) -> None:
+def test_a_file_of_a_later_keras_is_reported(tmp_path: Path, load: Callable[..., Any]) -> None:
     """For an unreadable file of a newer Keras, the line has both versions."""
     model().save(tmp_path / "model.h5")
     with h5py.File(tmp_path / "model.h5", "r+") as file:
@@ -187,7 +187,7 @@ def test_a_missing_operation_is_named(tmp_path: Path, load: Callable[..., Any]) 
     assert_stops(load, tmp_path, "needs the operation StringUbber", "fork this image")
 
 
-def test_an_mlflow_model_of_another_flavor_is_told(
+def test_an_mlflow_model_of_another_flavor_is_reported(
     tmp_path: Path, load: Callable[..., Any]
 ) -> None:
     """For an MLflow model of another flavor, the line names the flavors that it has."""
@@ -205,7 +205,7 @@ def test_an_mlflow_model_of_another_flavor_is_told(
         ({"image_layout": "CHWN"}, "image_layout"),
     ],
 )
-def test_a_parameter_that_cannot_be_is_told(
+def test_an_invalid_parameter_is_reported(
     parameters: dict[str, str], words: str, tmp_path: Path, load: Callable[..., Any]
 ) -> None:
     """A wrong parameter, or a GPU that is not available, stops the start."""
@@ -214,7 +214,7 @@ def test_a_parameter_that_cannot_be_is_told(
     assert_stops(load, tmp_path, words, **parameters)
 
 
-def test_a_subclass_that_tells_no_inputs_is_told(tmp_path: Path, load: Callable[..., Any]) -> None:
+def test_a_subclass_without_inputs_is_reported(tmp_path: Path, load: Callable[..., Any]) -> None:
     """A subclass of two inputs, whose file lacks their names and shapes, is refused."""
 
     @keras.saving.register_keras_serializable("of this test too")

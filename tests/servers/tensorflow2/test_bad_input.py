@@ -85,7 +85,9 @@ def measures(rows: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_wrong_request_is_told_what_was_expected(server: Server, body: Any, told: str) -> None:
+def test_the_error_of_a_wrong_request_says_what_was_expected(
+    server: Server, body: Any, told: str
+) -> None:
     """A wrong request gets an HTTP 400 with Seldon's error body, which says what was expected."""
     answer = server.post(body)
 

@@ -71,7 +71,7 @@ def test_an_image_may_be_base64(tmp_path: Path, serve_model: Callable[..., Serve
     assert told.json()["data"] == upload(server, content).json()["data"]
 
 
-def test_a_colour_image_goes_to_a_colour_model(
+def test_a_colour_image_reaches_a_model_of_colour_images(
     tmp_path: Path, serve_model: Callable[..., Server]
 ) -> None:
     """A colour model gets channels last, as in Keras; a one-channel model gets greyscale."""

@@ -37,7 +37,9 @@ def test_every_suffix_of_keras_is_loaded(
     np.testing.assert_allclose(got, model(ROWS), rtol=1e-5)
 
 
-def test_a_saved_model_goes_before_keras_files(tmp_path: Path, post_to: Callable[..., Any]) -> None:
+def test_a_saved_model_takes_precedence_over_keras_files(
+    tmp_path: Path, post_to: Callable[..., Any]
+) -> None:
     """A SavedModel precedes Keras files, as PrimeHub documents, unless model_file is set."""
     one, two = (keras.Sequential([keras.Input((1,)), layers.Rescaling(k)]) for k in (2.0, 3.0))
     one.export(tmp_path, verbose=False)

@@ -207,7 +207,7 @@ def test_threads_follow_the_containers_limit(name: str) -> None:
     assert os.environ[name] == str(available_cpus())
 
 
-def test_tensorflow_starts_as_many_threads_as_it_is_told() -> None:
+def test_tensorflow_starts_the_configured_number_of_threads() -> None:
     """TensorFlow's two thread pools have the sizes in the variables."""
     script = """if True:
         import pathlib, prepackaged

@@ -164,7 +164,9 @@ def test_a_batch_that_is_fixed_at_one_runs_row_by_row(
     assert not load(tmp_path).batchable
 
 
-def test_a_batch_of_another_fixed_size_is_told(tmp_path: Path, post_to: Callable[..., Any]) -> None:
+def test_a_batch_of_another_fixed_size_is_reported(
+    tmp_path: Path, post_to: Callable[..., Any]
+) -> None:
     """For another fixed batch size, other numbers of rows are refused with a message."""
     post = post_to(save(tmp_path, tf.identity, tf.TensorSpec([2, 2], tf.float32, "values")))
 
@@ -187,7 +189,9 @@ def test_an_answer_without_rows_is_given_and_never_split(
     assert not load(tmp_path).batchable
 
 
-def test_an_input_of_unknown_shape_takes_any(tmp_path: Path, post_to: Callable[..., Any]) -> None:
+def test_an_input_of_unknown_shape_accepts_any_shape(
+    tmp_path: Path, post_to: Callable[..., Any]
+) -> None:
     """An input of unknown shape accepts any shape."""
     post = post_to(save(tmp_path, tf.identity, tf.TensorSpec(None, tf.float32, "values")))
 
@@ -274,7 +278,7 @@ def test_a_version_can_be_named(tmp_path: Path, post_to: Callable[..., Any]) -> 
     assert post({"data": {"ndarray": ROWS[:1]}})[1]["data"]["ndarray"] == [[3, 4]]
 
 
-def test_a_model_goes_before_numbered_directories(
+def test_a_model_takes_precedence_over_numbered_directories(
     tmp_path: Path, post_to: Callable[..., Any]
 ) -> None:
     """A model in the directory itself takes precedence over numbered directories."""

@@ -110,7 +110,7 @@ class Remembering(tf.Module):
         return {"size": tf.expand_dims(self.table.size(), 0)}
 
 
-def test_what_cannot_be_undone_is_not_tried(
+def test_a_trial_whose_effects_cannot_be_undone_is_skipped(
     tmp_path: Path, load: Load, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A model that changes a table gets no trial run, and the log says why."""

@@ -63,7 +63,7 @@ def test_ragged_values_and_row_splits_have_their_own_sizes(tmp_path: Path, post_
     assert nothing["data"]["tensor"]["values"] == [0]
 
 
-def test_a_query_goes_with_any_number_of_items(
+def test_a_query_may_have_any_number_of_items(
     tmp_path: Path, post_to: Post, load: Callable[..., Any]
 ) -> None:
     """Inputs may have unequal numbers of rows if the model accepts that."""
@@ -98,7 +98,7 @@ def test_sizes_that_tensorflow_refuses_are_the_clients_mistake(
 
 
 @pytest.mark.parametrize("is_one", [True, False])
-def test_columns_are_one_batch_where_tensorflow_takes_no_others(
+def test_columns_are_one_batch_if_tensorflow_accepts_no_others(
     is_one: Any, tmp_path: Path, load: Callable[..., Any]
 ) -> None:
     """A trial run finds out whether inputs share a batch, so that requests can be batched."""
@@ -170,7 +170,7 @@ def test_an_id_of_64_bits_stays_exact(tmp_path: Path, post_to: Post) -> None:
     ("value", "got"),
     [(2**63, "9223372036854775808"), (0.5, "0.5"), (None, "null or NaN"), ("7", "'7'")],
 )
-def test_what_an_int64_cannot_hold_is_named_with_its_place(
+def test_a_value_beyond_int64_is_reported_with_its_place(
     value: Any, got: str, tmp_path: Path, post_to: Post
 ) -> None:
     """A value that int64 cannot hold is refused with its position, also beside a large ID."""
@@ -409,7 +409,7 @@ def test_images_are_strings_of_several_inputs(payload: Any, tmp_path: Path, post
         ([7], "input 'image': expected text of shape [n], got 7 at [0]"),
     ],
 )
-def test_bytes_that_are_no_image_are_the_clients_mistake(
+def test_bytes_that_are_not_an_image_are_the_clients_mistake(
     image: Any, info: str, tmp_path: Path, post_to: Post
 ) -> None:
     """Invalid Base64, bytes that are not an image, and a number get a 400."""
@@ -449,7 +449,7 @@ def test_bytes_that_tensorflow_refuses_are_the_clients_mistake(
     assert body["status"]["info"].startswith(f"the model refuses the data: {reason}")
 
 
-def test_an_image_may_stand_beside_other_inputs(tmp_path: Path, post_to: Post) -> None:
+def test_an_image_may_be_sent_beside_other_inputs(tmp_path: Path, post_to: Post) -> None:
     """The server decodes an image that is sent beside other inputs."""
     image, k = keras.Input((2, 3, 3), name="image"), keras.Input((1,), name="k")
     total = keras.layers.GlobalAveragePooling2D()(image)
@@ -468,7 +468,7 @@ def test_an_image_may_stand_beside_other_inputs(tmp_path: Path, post_to: Post) -
 @pytest.mark.parametrize(
     "rows", [[[1, 0, 0], [0, 1, 1]], [[1, 0, 0], [0, 0, 1]], [[0, 0, 0]] * 2], ids=str
 )
-def test_what_a_detector_of_batch_1_finds_is_a_list_for_each_row(
+def test_a_detector_of_batch_1_returns_a_list_for_each_row(
     rows: Any, tmp_path: Path, post_to: Post
 ) -> None:
     """A detector with batch 1 answers a list per row, even if each row has one result."""
@@ -492,7 +492,7 @@ def test_a_number_for_each_row_is_described_as_such(
     assert [each.shape for each in model.signature.outputs] == [(None,)]
 
 
-def test_a_setting_goes_with_every_row(tmp_path: Path, post_to: Post) -> None:
+def test_a_setting_applies_to_every_row(tmp_path: Path, post_to: Post) -> None:
     """If the batch is fixed at 1, a scalar or an input of shape [1] applies to every row."""
     specs = [
         tf.TensorSpec([1, 2], tf.float32, "x"),
@@ -512,7 +512,7 @@ def test_a_setting_goes_with_every_row(tmp_path: Path, post_to: Post) -> None:
     )
 
 
-def test_a_setting_beside_a_free_batch_is_no_batch(
+def test_a_setting_beside_a_batch_is_not_part_of_it(
     tmp_path: Path, post_to: Post, load: Callable[..., Any]
 ) -> None:
     """An input of shape [1] beside a free batch keeps its size in metadata and requests."""

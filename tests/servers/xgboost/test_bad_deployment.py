@@ -107,7 +107,7 @@ def test_the_other_formats_of_an_old_xgboost_are_served(
 
 @pytest.mark.usefixtures("before_3_1")
 @pytest.mark.parametrize("name", ["model.json", "model.ubj", "model.pkl"])
-def test_what_a_newer_xgboost_saved_is_refused_by_an_older_one(
+def test_a_model_of_a_newer_xgboost_is_refused_by_an_older_one(
     name: str, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
     """XGBoost before 3.1 refuses newer files, which it would misread, and names the right image."""
@@ -256,7 +256,7 @@ def test_an_mlflow_model_of_another_flavor_is_refused(tmp_path: Path, model_of: 
         model_of(tmp_path)
 
 
-def test_a_gpu_that_is_not_there_stops_the_start(classifier_file: Path, model_of: Any) -> None:
+def test_a_gpu_that_is_missing_stops_the_start(classifier_file: Path, model_of: Any) -> None:
     """A requested GPU that is not available stops the start; the CPU does not replace it."""
     with pytest.raises(DeploymentError, match=r"sees \(cpu\), got 'cuda:7'"):
         model_of(classifier_file, device="cuda:7")

@@ -153,7 +153,7 @@ def test_codes_are_sent_where_the_model_knows_no_labels(
 
 
 @pytest.mark.parametrize("code", [-1, 0.5, "Taipei"])
-def test_what_is_no_code_is_refused(
+def test_a_value_that_is_not_a_category_is_refused(
     code: Any, coded: Booster, tmp_path: Path, serve_model: Callable[..., Server]
 ) -> None:
     """An invalid code is refused; XGBoost would treat it as an unseen category."""
@@ -243,7 +243,9 @@ def test_many_labels_are_not_all_listed(tmp_path: Path, serve_model: Callable[..
         ('{"binData": "AAAA"}', "got binData"),
     ],
 )
-def test_what_is_no_table_of_numbers_is_refused(body: str, words: str, server: Server) -> None:
+def test_a_payload_that_is_not_a_table_of_numbers_is_refused(
+    body: str, words: str, server: Server
+) -> None:
     """For a payload that is no table of numbers, the message has what was expected and received."""
     answer = server.post_text(body)
 

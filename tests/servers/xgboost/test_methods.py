@@ -179,7 +179,7 @@ def test_labels_are_the_likeliest_classes(
 
 @pytest.mark.parametrize("method", ["predict_proba", "label"])
 @pytest.mark.parametrize("name", ["regression", "ranking", "survival"])
-def test_what_is_no_classifier_has_no_classes(
+def test_only_classifiers_have_classes(
     name: str, method: str, answered: Callable[..., Array]
 ) -> None:
     """Class methods of other models stop the start; the message lists objective and methods."""

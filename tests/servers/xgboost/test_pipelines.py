@@ -358,7 +358,7 @@ def test_a_pickled_wrapper_keeps_its_own_missing_value(
         assert not np.array_equal(other, answer)
 
 
-def test_a_missing_value_that_is_no_number_stops_the_start(
+def test_a_missing_value_that_is_not_a_number_stops_the_start(
     classifier_file: Path, model_of: Callable[..., Any]
 ) -> None:
     """If missing is not a number, the message names the parameter."""

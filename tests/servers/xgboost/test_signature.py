@@ -46,7 +46,7 @@ def test_types_of_columns_are_those_of_the_booster(
     assert kinds == ["int64", "bool", "float32"]
 
 
-def test_without_names_the_number_of_columns_is_told(
+def test_without_names_the_number_of_columns_is_reported(
     classifier: XGBClassifier, classifier_file: Path, model_of: Callable[..., Any]
 ) -> None:
     """A booster trained on an array has numeric columns without names."""
@@ -56,7 +56,7 @@ def test_without_names_the_number_of_columns_is_told(
     assert model_of(classifier_file).signature.inputs == (ANY,) * booster.num_features()
 
 
-def test_the_missing_value_of_training_is_told(
+def test_the_missing_value_of_training_is_reported(
     rows: Any, tmp_path: Path, model_of: Callable[..., Any]
 ) -> None:
     """The missing value of a pickled wrapper is in the signature."""

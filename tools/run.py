@@ -18,8 +18,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -38,11 +37,7 @@ TYPES = {
 
 
 def main(target: str, model_uri: str, words: str) -> None:
-    """Start the server, print how to call it once it answers, and wait until it exits.
-
-    SIGTERM stops the server, too.
-    """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    """Start the server, print how to call it once it answers, and wait until it exits."""
     exported = os.environ.get("PREDICTIVE_UNIT_PARAMETERS", "")
     parameters = given_parameters(model_uri, words, exported)
     is_example = "model_uri" not in parameters
@@ -51,23 +46,13 @@ def main(target: str, model_uri: str, words: str) -> None:
     address = f"http://localhost:{os.environ['PREDICTIVE_UNIT_HTTP_SERVICE_PORT']}"
     is_taken = answers(address)  # by another server; ours then exits with an error
     server = start(images.find(target), list(parameters.values()))
-    with terminated_on_exit(server), suppress(KeyboardInterrupt):  # the server gets SIGINT, too
+    signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+    with suppress(KeyboardInterrupt):  # the server gets the same signal
         if not is_taken and is_answering(server, address):
             example = request_file(target).read_text().strip() if is_example else ""
             print(how_to_call(address, example or request_of(address)), flush=True)
         server.wait()
     sys.exit(server.wait())
-
-
-@contextmanager
-def terminated_on_exit(server: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """Stop the server and wait for its end if the block raises SystemExit."""
-    try:
-        yield
-    except SystemExit:
-        server.terminate()
-        server.wait()
-        raise
 
 
 def given_parameters(model_uri: str, words: str, exported: str) -> dict[str, Any]:
@@ -132,11 +117,8 @@ def request_file(target: str) -> Path:
 
 
 def training(script: Path, python: str | Path) -> list[str | Path]:
-    """The command that runs a script with this Python, without the script's arguments.
-
-    If the script lists its requirements (PEP 723), it runs in an environment with them.
-    """
-    if "# /// script\n" in script.read_text():
+    """The command that runs a script, in an environment with its requirements if it lists them."""
+    if "# /// script\n" in script.read_text():  # PEP 723
         return [uv.find(), "run", *uv.quietly(), "--python", PYTHON, "--script", script]
     return [python, script]
 

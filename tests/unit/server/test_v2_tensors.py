@@ -115,6 +115,10 @@ def test_null_is_nan_among_floats(datatype: str) -> None:
             tensor("FP32", [2, 2], [[1, 2], [3]]),
             "input 'x': expected rows of equal length; row 0 has 2 values, row 1 has 1 value",
         ),
+        (
+            tensor("FP32", [2, 4], [1, 2, 3, 4, 5, [6], 7, 8]),
+            "input 'x': expected numbers in flat data, got a list at data[5]",
+        ),
         (tensor("FP32", [2**40, 2**40], [1]), (f"input 'x': expected {2**80} values for shape"
          f" [{2**40}, {2**40}], got 1")),
         (

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from prepackaged.arrays import Array, from_lists, list_by_row
+from prepackaged.arrays import Array, UnequalLengthsError, from_lists, list_by_row
 from prepackaged.errors import ClientError
 from prepackaged.server.protocols.shapes import shown_shape
 from prepackaged.server.protocols.v2 import raw
@@ -89,12 +89,23 @@ class Tensor:
 
     def _numbers(self) -> Array:
         values = [] if self.values is None else self.values
-        array = values if isinstance(values, np.ndarray) else self._labelled(from_lists, values)
+        array = values if isinstance(values, np.ndarray) else self._listed(values)
         if list(array.shape) != self.shape:
             array = self._in_shape(array)
         if array.dtype == self.datatype.dtype:
             return array
         return cast_to(spec_of(cut_name(self.name), self.datatype), array)
+
+    def _listed(self, values: list[Any]) -> Array:
+        try:
+            return from_lists(values)
+        except UnequalLengthsError as error:
+            (_, length), (place, _) = error.lengths.items()
+            is_flat = length is None and len(place) == 1
+            why = f"expected numbers in flat data, got a list at data[{place[0]}]"
+            raise self.wrong(why if is_flat else error) from error
+        except ClientError as error:
+            raise self.wrong(error) from error
 
     def _in_shape(self, array: Array) -> Array:
         if array.ndim > 1:
